@@ -1,0 +1,212 @@
+//! The service cache: JSON values on Redis, under keys of the service's own, each with a time to live.
+//!
+//! | the seed's `ServiceCache` | here |
+//! |---|---|
+//! | `get(key)` | [`ServiceCache::get`]; a value that does not parse is a miss |
+//! | `set(key, value, ttl)` | [`ServiceCache::set`], [`ServiceCache::set_for`] |
+//! | `delete(key)` | [`ServiceCache::delete`] |
+//! | `clear_pattern(pattern)` | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
+//!
+//! A cache may be away at any time: every call fails within half a second, and the caller goes to
+//! the source instead. Nothing waits for Redis at start-up.
+//!
+//! ```no_run
+//! # async fn example(settings: &cache::CacheSettings) -> Result<(), cache::CacheError> {
+//! let cache = cache::ServiceCache::connect("user-service", settings)?;
+//! cache.set("profile:7", &vec!["ada"]).await?; // service_cache:user-service:profile:7
+//! assert_eq!(cache.get::<Vec<String>>("profile:7").await?, Some(vec!["ada".to_owned()]));
+//! # Ok(())
+//! # }
+//! ```
+
+mod settings;
+
+pub use settings::CacheSettings;
+
+use std::time::Duration;
+
+use prometheus::IntCounterVec;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, FromRedisValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Longest wait for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest wait for one answer.
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest pause between two attempts to connect again.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Keys asked of one `SCAN` step, and deleted by one `UNLINK`.
+const SCAN_COUNT: usize = 500;
+/// Largest value, in bytes of JSON.
+const VALUE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Why the cache did not do it. The caller can go on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// `[cache] url` is no Redis address. The address itself is a secret and not shown.
+    #[error("[cache] url is not a Redis address (redis://host:port)")]
+    Url,
+    /// Redis is away, too slow, or refuses.
+    #[error("the cache did not answer: {}", self.kind())]
+    Redis(redis::RedisError),
+    /// The value is no JSON, or larger than a mebibyte.
+    #[error("the value cannot be kept: {0}")]
+    Value(&'static str),
+}
+
+impl CacheError {
+    /// The kind of fault, fit for a label or a health check.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Url => "address",
+            Self::Value(_) => "value",
+            Self::Redis(error) if error.is_timeout() => "timed out",
+            Self::Redis(error) if error.is_io_error() => "connection",
+            Self::Redis(_) => "redis",
+        }
+    }
+}
+
+/// The cache of one service. Cheap to clone; clones share one connection.
+#[derive(Clone)]
+pub struct ServiceCache {
+    redis: ConnectionManager,
+    /// `service_cache:<service>:`
+    prefix: String,
+    ttl: Duration,
+    lookups: IntCounterVec,
+    service: String,
+}
+
+impl ServiceCache {
+    /// A cache that connects at its first use. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn connect(service: &str, settings: &CacheSettings) -> Result<Self, CacheError> {
+        let client = Client::open(settings.url.expose().as_str()).map_err(|_| CacheError::Url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_number_of_retries(1)
+            .set_max_delay(RECONNECT_PAUSE_MAX);
+        let redis =
+            ConnectionManager::new_lazy_with_config(client, config).map_err(CacheError::Redis)?;
+        let help = "Cache look-ups, by outcome: hit, miss or error.";
+        Ok(Self {
+            redis,
+            prefix: format!("service_cache:{service}:"),
+            ttl: settings.ttl,
+            lookups: telemetry::metrics::counter(
+                "service_cache_lookups_total",
+                help,
+                &["service", "outcome"],
+            ),
+            service: service.to_owned(),
+        })
+    }
+
+    /// The value under a key. None when there is none, or when it is not of this shape.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CacheError> {
+        let kept: Result<Option<Vec<u8>>, _> = self.ask(redis::cmd("GET").arg(self.key(key))).await;
+        let value = kept.map(|kept| kept.and_then(|json| serde_json::from_slice(&json).ok()));
+        let outcome = match &value {
+            Ok(Some(_)) => "hit",
+            Ok(None) => "miss",
+            Err(_) => "error",
+        };
+        self.lookups.with_label_values(&[self.service.as_str(), outcome]).inc();
+        value
+    }
+
+    /// Keeps a value for the time of the settings.
+    ///
+    /// # Errors
+    /// Redis is away, or the value cannot be kept.
+    pub async fn set<T: Serialize>(&self, key: &str, value: &T) -> Result<(), CacheError> {
+        self.set_for(key, value, self.ttl).await
+    }
+
+    /// Keeps a value for `ttl`, at least a millisecond.
+    ///
+    /// # Errors
+    /// Redis is away, or the value cannot be kept.
+    pub async fn set_for<T: Serialize>(
+        &self,
+        key: &str,
+        value: &T,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        let json = serde_json::to_vec(value).map_err(|_| CacheError::Value("it is no JSON"))?;
+        if json.len() > VALUE_BYTES_MAX {
+            return Err(CacheError::Value("it is larger than a mebibyte"));
+        }
+        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.ask(redis::cmd("SET").arg(self.key(key)).arg(json).arg("PX").arg(millis)).await
+    }
+
+    /// Forgets a key; tells whether there was one.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn delete(&self, key: &str) -> Result<bool, CacheError> {
+        let deleted: i64 = self.ask(redis::cmd("UNLINK").arg(self.key(key))).await?;
+        Ok(deleted > 0)
+    }
+
+    /// Forgets all keys of this service that match a glob pattern (`*`, `?`, `[a-z]`); tells how
+    /// many. Other services' keys are never touched.
+    ///
+    /// # Errors
+    /// Redis is away; some keys may be gone already.
+    pub async fn clear_pattern(&self, pattern: &str) -> Result<u64, CacheError> {
+        let pattern = format!("{}{pattern}", literal(&self.prefix));
+        let (mut cursor, mut cleared) = (0_u64, 0);
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_COUNT);
+            let (next, keys): (u64, Vec<Vec<u8>>) = self.ask(&mut scan).await?;
+            for keys in keys.chunks(SCAN_COUNT) {
+                let unlinked: u64 = self.ask(redis::cmd("UNLINK").arg(keys)).await?;
+                cleared += unlinked;
+            }
+            if next == 0 {
+                return Ok(cleared);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Whether Redis answers, for the health check.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), CacheError> {
+        self.ask::<String>(&mut redis::cmd("PING")).await.map(drop)
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &mut redis::Cmd) -> Result<T, CacheError> {
+        command.query_async(&mut self.redis.clone()).await.map_err(CacheError::Redis)
+    }
+
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+}
+
+/// The text with glob characters escaped, so that it matches only itself.
+fn literal(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}

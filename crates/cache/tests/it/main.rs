@@ -1,0 +1,103 @@
+//! The cache over a real Redis, and without one.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::time::Duration;
+
+use cache::{CacheSettings, ServiceCache};
+
+fn settings(url: &str) -> CacheSettings {
+    CacheSettings { url: url.to_owned().into(), ttl: Duration::from_secs(60) }
+}
+
+/// A cache whose service name no other test uses.
+fn cache(service: &str) -> ServiceCache {
+    let service = format!("{service}-{}", std::process::id());
+    ServiceCache::connect(&service, &settings(&testkit::redis_url())).unwrap()
+}
+
+/// Redis itself, to look at what the cache did.
+async fn raw<T: redis::FromRedisValue>(command: &[&str]) -> T {
+    let client = redis::Client::open(testkit::redis_url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut asked = redis::cmd(command[0]);
+    asked.arg(&command[1..]).query_async(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_value_is_kept_under_the_seeds_key_until_it_is_deleted() {
+    let cache = cache("keep");
+    cache.set("user:1", &("ada", 36)).await.unwrap();
+    assert_eq!(cache.get("user:1").await.unwrap(), Some(("ada".to_owned(), 36)));
+    let key = format!("service_cache:keep-{}:user:1", std::process::id());
+    assert_eq!(raw::<String>(&["GET", &key]).await, r#"["ada",36]"#);
+    let left: u64 = raw(&["TTL", &key]).await;
+    assert!((1..=60).contains(&left), "{left}");
+    assert!(cache.delete("user:1").await.unwrap());
+    assert!(!cache.delete("user:1").await.unwrap());
+    assert_eq!(cache.get::<(String, u8)>("user:1").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_value_goes_when_its_time_is_up() {
+    let cache = cache("ttl");
+    cache.set_for("short", &1, Duration::from_millis(1)).await.unwrap();
+    testkit::eventually("the value is gone", async || {
+        cache.get::<i32>("short").await.unwrap().is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_json_of_the_shape_is_a_miss() {
+    let cache = cache("shape");
+    let key = format!("service_cache:shape-{}:odd", std::process::id());
+    let _: String = raw(&["SET", &key, "{not json", "EX", "60"]).await;
+    assert_eq!(cache.get::<i32>("odd").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn clearing_a_pattern_takes_the_services_own_keys_only() {
+    let (mine, other) = (cache("clear[a]*"), cache("clear"));
+    for number in 0..1_200 {
+        mine.set(&format!("list:{number}"), &number).await.unwrap();
+    }
+    mine.set("single", &1).await.unwrap();
+    other.set("list:1", &1).await.unwrap();
+    assert_eq!(mine.clear_pattern("list:*").await.unwrap(), 1_200);
+    assert_eq!(mine.get::<i32>("list:7").await.unwrap(), None);
+    assert_eq!(mine.get::<i32>("single").await.unwrap(), Some(1));
+    assert_eq!(other.get::<i32>("list:1").await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn without_redis_it_is_built_at_once_and_fails_with_a_kind() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("redis://{}", taken.local_addr().unwrap());
+    drop(taken);
+    let cache = ServiceCache::connect("nobody", &settings(&nobody)).unwrap();
+    let error = cache.get::<i32>("key").await.unwrap_err();
+    assert!(["connection", "timed out"].contains(&error.kind()), "{error}");
+    assert!(cache.ping().await.is_err());
+}
+
+#[tokio::test]
+async fn a_redis_that_comes_back_is_used_again() {
+    let server = testkit::redis_url();
+    let target = server.trim_start_matches("redis://").split('/').next().unwrap().to_owned();
+    let proxy = testkit::Proxy::start(target).await;
+    let through = format!("redis://{}", proxy.address());
+    let cache = ServiceCache::connect("returning", &settings(&through)).unwrap();
+    cache.ping().await.unwrap();
+    proxy.cut().await;
+    assert!(cache.ping().await.is_err());
+    proxy.restore().await;
+    testkit::eventually("the cache answers again", async || cache.ping().await.ok()).await;
+}
+
+#[test]
+fn an_address_that_is_none_is_refused_without_showing_it() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let error = ServiceCache::connect("x", &settings("http://:hunter2@host")).err().unwrap();
+    assert!(!error.to_string().contains("hunter2"));
+}

@@ -1,0 +1,169 @@
+//! A service that is built: its open port, its routes, its tasks; and the order in which they end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use futures_util::TryFutureExt;
+use http::header;
+use telemetry::metrics;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::health::{Health, HealthBuilder};
+use crate::tasks::Supervisor;
+use crate::{BuildError, Clock, ServerSettings, ServiceInfo, docs, middleware};
+
+/// Starts a task once the app runs.
+type Starter = Box<dyn FnOnce(&mut Supervisor) + Send>;
+
+/// A service ready to run. Its port is open already: connections wait in the backlog.
+pub struct App {
+    info: ServiceInfo,
+    settings: ServerSettings,
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    health: Health,
+    starters: Vec<Starter>,
+}
+
+/// Puts an [`App`] together.
+pub struct AppBuilder {
+    info: ServiceInfo,
+    settings: ServerSettings,
+    routes: OpenApiRouter,
+    health: HealthBuilder,
+    clock: Clock,
+    starters: Vec<Starter>,
+}
+
+impl App {
+    /// Begins an app that has the chassis' own routes only.
+    pub fn builder(info: ServiceInfo, settings: ServerSettings) -> AppBuilder {
+        AppBuilder {
+            info,
+            settings,
+            routes: OpenApiRouter::new(),
+            health: Health::builder(),
+            clock: Clock::system(),
+            starters: Vec::new(),
+        }
+    }
+
+    /// Where it listens; tells the port when the settings asked for a free one.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, or until a task cannot go on; then drains in order:
+    /// not ready → `drain_delay` → port closed, requests in flight finish → tasks end.
+    ///
+    /// # Errors
+    /// The error of the task that could not go on, or of the listener.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), BuildError> {
+        let Self { info, settings, listener, address, router, health, starters } = self;
+        let tasks_shutdown = CancellationToken::new();
+        let mut tasks = Supervisor::new(info.name, tasks_shutdown);
+        for start in starters {
+            start(&mut tasks);
+        }
+        let close_port = CancellationToken::new();
+        let closing = close_port.clone();
+        let server = axum::serve(listener, router)
+            .with_graceful_shutdown(async move { closing.cancelled().await });
+        let mut server = tokio::task::JoinSet::from_iter([server.into_future()]);
+        health.set_serving(true);
+        tracing::info!(
+            server.address = %address,
+            service.version = info.version,
+            "server listening"
+        );
+
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            error = tasks.failed() => Err(error),
+        };
+        tracing::info!("draining");
+        let deadline = Instant::now() + settings.grace_period;
+        health.set_serving(false);
+        tokio::time::sleep(settings.drain_delay.min(settings.grace_period)).await;
+        close_port.cancel();
+        if tokio::time::timeout_at(deadline, server.join_next()).await.is_err() {
+            tracing::warn!("requests did not finish within the grace period");
+        }
+        tasks.stop(left(deadline)).await;
+        tracing::info!("drained");
+        outcome
+    }
+}
+
+impl AppBuilder {
+    /// The service's own routes, with their OpenAPI document.
+    #[must_use]
+    pub fn routes(mut self, routes: OpenApiRouter) -> Self {
+        self.routes = routes;
+        self
+    }
+
+    /// The checks behind `/health` and `/ready`.
+    #[must_use]
+    pub fn health(mut self, health: HealthBuilder) -> Self {
+        self.health = health;
+        self
+    }
+
+    /// A clock for the timestamps of the chassis' own routes.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Background work, supervised from [`App::run`] on. See [`crate::tasks`] for the contract.
+    #[must_use]
+    pub fn task<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
+    where
+        F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BuildError> + 'static,
+    {
+        self.starters.push(Box::new(move |tasks| {
+            tasks.spawn(name, move |shutdown| make(shutdown).map_err(Into::into));
+        }));
+        self
+    }
+
+    /// Opens the port.
+    ///
+    /// # Errors
+    /// The address is taken or is none of this machine's; the error names it.
+    pub async fn bind(self) -> Result<App, BuildError> {
+        let Self { info, settings, routes, health, clock, starters } = self;
+        let (host, port) = (settings.host.as_str(), settings.port);
+        let listener = TcpListener::bind((host, port))
+            .await
+            .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+        let address = listener.local_addr()?;
+        let health = health.build(info.clone(), clock);
+        let (routes, api) = routes.split_for_parts();
+        let router = Router::new()
+            .merge(health.router())
+            .route("/metrics", get(metrics_text))
+            .merge(docs::router(api))
+            .merge(middleware::wrap(routes, &info, &settings));
+        Ok(App { info, settings, listener, address, router, health, starters })
+    }
+}
+
+async fn metrics_text() -> ([(header::HeaderName, &'static str); 1], String) {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render())
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

@@ -1,0 +1,50 @@
+//! Extractors whose rejections are problem documents that say what and where, without echoing values.
+
+mod etag;
+mod json;
+
+pub use etag::{ETag, IfMatch};
+pub use json::Json;
+pub(crate) use json::too_large;
+
+use axum::extract::{FromRequestParts, rejection};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::Problem;
+
+/// Path parameters; one that does not parse is a 400 problem.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection::PathRejection::FailedToDeserializePathParams(_)) => {
+                Err(Problem::bad_request("a part of the path is not valid: ids are UUIDs"))
+            }
+            Err(_) => Err(Problem::internal()),
+        }
+    }
+}
+
+/// The query string; one that does not parse is a 400 problem.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::bad_request(format!(
+                "the query string is not valid: {}",
+                json::without_values(&rejection.body_text())
+            ))),
+        }
+    }
+}

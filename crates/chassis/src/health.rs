@@ -1,0 +1,277 @@
+//! `/health`, `/ready` and `/live`: what an operator, a balancer and a kubelet each need to know.
+//!
+//! | route | says | status |
+//! |---|---|---|
+//! | `/health` | every check, the seed's body plus `details` | 503 only when a critical check fails |
+//! | `/ready` | critical checks, started, not draining | 503 when not |
+//! | `/live` | the process answers | 200 |
+//!
+//! A failed check that is not critical makes the service `degraded`: the outbox holds what the
+//! broker cannot take, the cache is bypassed. Answers are kept for a moment, so that probes cannot
+//! load the servers.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::{Clock, ServiceInfo};
+
+/// Longest time for one check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long an answer serves further probes.
+const KEPT_FOR: Duration = Duration::from_secs(1);
+
+type CheckFuture = Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>>;
+
+/// How much a check matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Importance {
+    /// Without it the service can do nothing: `unhealthy`, and not ready.
+    Critical,
+    /// Without it the service does less: `degraded`.
+    Degrading,
+}
+
+/// The checks of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Health(Arc<Shared>);
+
+struct Shared {
+    info: ServiceInfo,
+    clock: Clock,
+    checks: Vec<Check>,
+    /// True from the end of start-up until the drain begins.
+    serving: AtomicBool,
+    last: Mutex<Option<(Instant, Report)>>,
+}
+
+struct Check {
+    name: &'static str,
+    importance: Importance,
+    run: Box<dyn Fn() -> CheckFuture + Send + Sync>,
+}
+
+/// Collects checks.
+pub struct HealthBuilder {
+    checks: Vec<Check>,
+}
+
+impl HealthBuilder {
+    /// Adds a check; it gives the kind of error, fit for a caller's eyes, and has two seconds.
+    #[must_use]
+    pub fn check<F, Fut>(mut self, name: &'static str, importance: Importance, run: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), &'static str>> + Send + 'static,
+    {
+        self.checks.push(Check { name, importance, run: Box::new(move || Box::pin(run())) });
+        self
+    }
+
+    /// Adds the check of the database: critical.
+    #[must_use]
+    pub fn database(self, pool: sqlx::PgPool) -> Self {
+        self.check("database", Importance::Critical, move || {
+            let pool = pool.clone();
+            async move {
+                let answer = sqlx::query("select 1").execute(&pool).await;
+                answer.map(drop).map_err(|error| crate::database::kind(&error))
+            }
+        })
+    }
+
+    pub(crate) fn build(self, info: ServiceInfo, clock: Clock) -> Health {
+        Health(Arc::new(Shared {
+            info,
+            clock,
+            checks: self.checks,
+            serving: AtomicBool::new(false),
+            last: Mutex::new(None),
+        }))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Healthy,
+    Degraded,
+    Unhealthy,
+}
+
+/// The body of `/health`: the seed's, with a sibling `details`.
+#[derive(Debug, Clone, Serialize)]
+struct Report {
+    status: Status,
+    timestamp: DateTime<Utc>,
+    service: &'static str,
+    version: String,
+    checks: BTreeMap<&'static str, bool>,
+    details: BTreeMap<&'static str, Detail>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Detail {
+    latency_ms: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+impl Health {
+    /// Starts a list of checks.
+    pub fn builder() -> HealthBuilder {
+        HealthBuilder { checks: Vec::new() }
+    }
+
+    pub(crate) fn set_serving(&self, serving: bool) {
+        self.0.serving.store(serving, Ordering::Release);
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        Router::new()
+            .route("/health", get(health))
+            .route("/ready", get(ready))
+            .route("/live", get(async || Json(serde_json::json!({"status": "alive"}))))
+            .with_state(self.clone())
+    }
+
+    /// The last answer while it is fresh; else one round of checks, however many ask at once.
+    async fn report(&self) -> Report {
+        let mut last = self.0.last.lock().await;
+        if let Some((at, report)) = &*last
+            && at.elapsed() < KEPT_FOR
+        {
+            return report.clone();
+        }
+        let report = self.0.run().await;
+        *last = Some((Instant::now(), report.clone()));
+        report
+    }
+}
+
+impl Shared {
+    async fn run(&self) -> Report {
+        let outcomes = join_all(self.checks.iter().map(Check::outcome)).await;
+        let mut status = Status::Healthy;
+        let (mut checks, mut details) = (BTreeMap::new(), BTreeMap::new());
+        for (check, detail) in self.checks.iter().zip(outcomes) {
+            if detail.error.is_some() {
+                status = match (check.importance, status) {
+                    (Importance::Critical, _) | (_, Status::Unhealthy) => Status::Unhealthy,
+                    _ => Status::Degraded,
+                };
+            }
+            checks.insert(check.name, detail.error.is_none());
+            details.insert(check.name, detail);
+        }
+        let timestamp = self.clock.now();
+        let (service, version) = (self.info.name, self.info.version.clone());
+        Report { status, timestamp, service, version, checks, details }
+    }
+}
+
+impl Check {
+    async fn outcome(&self) -> Detail {
+        let began = Instant::now();
+        let outcome = tokio::time::timeout(CHECK_TIMEOUT, (self.run)()).await;
+        let error = outcome.unwrap_or(Err("timed out")).err();
+        Detail { latency_ms: began.elapsed().as_millis(), error }
+    }
+}
+
+async fn health(State(health): State<Health>) -> Response {
+    let report = health.report().await;
+    let status = match report.status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(report)).into_response()
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let serving = health.0.serving.load(Ordering::Acquire);
+    let ready = serving && health.report().await.status != Status::Unhealthy;
+    let (status, word) = if ready {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not_ready")
+    };
+    (status, Json(serde_json::json!({ "status": word }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(checks: HealthBuilder) -> Health {
+        let info = ServiceInfo { name: "user-service", version: "1.0.0".to_owned() };
+        let health = checks.build(info, Clock::system());
+        health.set_serving(true);
+        health
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_is_away_degrades_and_a_database_that_is_away_fails() {
+        let broker = Health::builder()
+            .check("database", Importance::Critical, async || Ok(()))
+            .check("rabbitmq", Importance::Degrading, async || Err("connection"));
+        let broker = service(broker);
+        assert_eq!(broker.report().await.status, Status::Degraded);
+        assert_eq!(ready(State(broker)).await.status(), StatusCode::OK);
+
+        let database = Health::builder()
+            .check("database", Importance::Critical, async || Err("connection"))
+            .check("rabbitmq", Importance::Degrading, async || Err("connection"));
+        let database = service(database);
+        assert_eq!(health(State(database.clone())).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(ready(State(database)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_fails_after_its_time_limit() {
+        let hanging = Health::builder().check(
+            "redis",
+            Importance::Degrading,
+            std::future::pending::<Result<(), &str>>,
+        );
+        let report = service(hanging).report().await;
+        assert_eq!(report.details["redis"].error, Some("timed out"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_in_the_same_moment_share_one_round_of_checks() {
+        let rounds = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let counted = rounds.clone();
+        let health =
+            service(Health::builder().check("database", Importance::Critical, move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                async { Ok(()) }
+            }));
+        join_all((0..50).map(|_| health.report())).await;
+        assert_eq!(rounds.load(Ordering::SeqCst), 1);
+        tokio::time::advance(KEPT_FOR).await;
+        health.report().await;
+        assert_eq!(rounds.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_draining_service_is_not_ready() {
+        let health = service(Health::builder());
+        health.set_serving(false);
+        assert_eq!(ready(State(health)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

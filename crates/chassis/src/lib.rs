@@ -1,0 +1,67 @@
+//! The microservice chassis: what every service stands on, so that a service is only its own story.
+//!
+//! ```text
+//! process   settings ─▶ telemetry ─▶ build ─▶ serve ─▶ drain        one call from `main`
+//!   app       listener + router + supervised tasks; ends in order within the grace period
+//!   middleware  request id ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
+//!   extract     Json, Path, Query, IfMatch: a bad request is a problem document, never a 500
+//!   problem     RFC 9457, the one shape of every error
+//!   health      /health, /ready, /live      docs  /openapi.json, /docs
+//!   database    the pool, migrations, which faults mean "away"
+//!   tasks       supervised background work  clock  time and ids     page  keyset lists
+//! ```
+//!
+//! A service implements [`Service`] and hands it to [`process::run`]:
+//!
+//! ```no_run
+//! use chassis::{App, BuildError, Service, ServerSettings, ServiceInfo};
+//! use utoipa_axum::router::OpenApiRouter;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Settings { server: ServerSettings, tracing: telemetry::TracingSettings, sampling: telemetry::SamplingSettings }
+//!
+//! struct Echo;
+//! impl Service for Echo {
+//!     const NAME: &'static str = "echo-service";
+//!     const FILES: &'static [&'static str] = &["tracing", "echo-service"];
+//!     type Settings = Settings;
+//!
+//!     fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
+//!         let (tracing, sampling) = (settings.tracing.clone(), settings.sampling.clone());
+//!         telemetry::TelemetrySettings { tracing, sampling, log: Default::default() }
+//!     }
+//!     fn openapi() -> utoipa::openapi::OpenApi {
+//!         OpenApiRouter::<()>::new().into_openapi()
+//!     }
+//!     async fn build(settings: Settings) -> Result<App, BuildError> {
+//!         let info = ServiceInfo { name: Self::NAME, version: "1.0.0".to_owned() };
+//!         Ok(App::builder(info, settings.server).bind().await?)
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::process::ExitCode {
+//!     chassis::process::run::<Echo>().await
+//! }
+//! ```
+
+pub mod app;
+pub mod clock;
+pub mod database;
+pub mod docs;
+pub mod extract;
+pub mod health;
+mod middleware;
+pub mod page;
+pub mod problem;
+pub mod process;
+mod settings;
+pub mod tasks;
+
+pub use app::App;
+pub use clock::Clock;
+pub use middleware::RequestId;
+pub use problem::Problem;
+pub use process::{BuildError, Service};
+pub use settings::{DatabaseSettings, ServerSettings, ServiceInfo};
+pub use tokio_util::sync::CancellationToken;

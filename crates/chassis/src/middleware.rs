@@ -1,0 +1,38 @@
+//! What every request passes, outermost first.
+//!
+//! The order is the point: an answer of any inner layer, a panic's included, is traced, counted and
+//! carries the request id; a refused request costs no work; the deadline covers the handler only.
+
+mod deadline;
+mod observe;
+mod panic;
+mod request_id;
+mod shed;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{Problem, ServerSettings, ServiceInfo};
+
+pub use request_id::RequestId;
+
+/// Wraps a service's routes; the health and metrics routes stay outside the limits.
+pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings) -> Router {
+    routes
+        .fallback(async || Problem::not_found("no route has this path"))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(settings.body_limit))
+        .layer(from_fn_with_state(settings.body_limit, shed::oversized))
+        .layer(from_fn_with_state(settings.request_timeout, deadline::limit))
+        .layer(from_fn_with_state(shed::Limiter::new(settings.concurrency_limit), shed::overload))
+        .layer(CatchPanicLayer::custom(panic::answer))
+        .layer(from_fn_with_state(info.name, observe::observe))
+        .layer(from_fn(request_id::request_id))
+}
+
+async fn method_not_allowed() -> Problem {
+    let title = "The resource does not support this method";
+    Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title)
+}

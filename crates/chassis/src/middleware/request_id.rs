@@ -1,0 +1,44 @@
+//! `X-Request-Id`: taken from the caller when it is sane, made when not, given back with the answer.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+
+use crate::Clock;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// A longer id of a caller is replaced.
+const LENGTH_MAX: usize = 128;
+
+/// The id of the request at hand; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    fn of(request: &Request) -> Option<Self> {
+        let value = request.headers().get(HEADER)?;
+        let text = value.to_str().ok()?;
+        let sane = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let fits = !text.is_empty() && text.len() <= LENGTH_MAX && text.bytes().all(sane);
+        fits.then(|| Self(value.clone()))
+    }
+
+    fn new() -> Self {
+        let id = Clock::system().new_id().to_string();
+        Self(HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none")))
+    }
+}
+
+pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(&request).unwrap_or_else(RequestId::new);
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(HEADER, id.0);
+    response
+}

@@ -1,0 +1,153 @@
+//! Problem details (RFC 9457): the one shape of every error, framework rejections included.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Rejections of single fields in one answer at most.
+const FIELD_ERRORS_MAX: usize = 32;
+
+/// An error answer: `application/problem+json`.
+///
+/// `kind` is stable and made for programs; `title` is fixed per kind; `detail` is about this one
+/// request and never holds a secret or another person's data.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// Identifies the kind of problem: `/problems/<kind>`.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/validation")]
+    kind: Cow<'static, str>,
+    /// The same sentence for every problem of this kind.
+    title: Cow<'static, str>,
+    /// The HTTP status code, again.
+    status: u16,
+    /// What went wrong with this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Which fields were refused, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+}
+
+/// One refused field.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FieldError {
+    /// A JSON pointer into the body (RFC 6901), such as `/email`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl Problem {
+    /// A problem of `kind` with its fixed `title`.
+    pub fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
+        Self {
+            kind: Cow::Owned(format!("/problems/{kind}")),
+            title: Cow::Borrowed(title),
+            status: status.as_u16(),
+            detail: None,
+            errors: Vec::new(),
+            retry_after: None,
+        }
+    }
+
+    /// 422: the request was understood and some of its fields are refused.
+    pub fn validation() -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Some fields are not valid")
+    }
+
+    /// 400: the request could not be read.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request could not be read")
+            .detail(detail)
+    }
+
+    /// 401: no credentials, or none that are accepted.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Valid credentials are needed")
+            .detail(detail)
+    }
+
+    /// 403: the caller is known and may not do this.
+    pub fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The caller may not do this")
+    }
+
+    /// 404: there is no such thing, or it is not the caller's to see.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource").detail(detail)
+    }
+
+    /// 412: the resource changed since the caller read it.
+    pub fn precondition_failed() -> Self {
+        let title = "The resource has changed since it was read";
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", title)
+            .detail("read it again and send its current ETag in If-Match")
+    }
+
+    /// 503: something that this service needs is away; the caller may try again.
+    pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")
+            .detail(detail)
+            .retry_after(retry_after)
+    }
+
+    /// 500: our fault. Says nothing of the cause; the log does, under the answer's request id.
+    pub fn internal() -> Self {
+        let title = "Something went wrong on our side";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title)
+    }
+
+    /// Says what went wrong with this request.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Names a refused field; those past the 32nd are left out.
+    #[must_use]
+    pub fn field(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        if self.errors.len() < FIELD_ERRORS_MAX {
+            self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
+        }
+        self
+    }
+
+    /// Tells the caller when to try again (`Retry-After`, rounded up to whole seconds).
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, retry_after) = (self.status(), self.retry_after);
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(after) = retry_after {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,126 @@
+//! The life of a service's process: settings → telemetry → build → serve → drain.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::de::DeserializeOwned;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tusk_config::{Errors, Loader, Vars};
+use utoipa::openapi::OpenApi;
+
+use crate::App;
+
+/// Why a service could not start or go on; its text is for the operator.
+pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a service tells the chassis of itself.
+pub trait Service {
+    /// Its name in `services.tsk`.
+    const NAME: &'static str;
+    /// The files of `config/` that it reads, without `.tsk`; later ones win.
+    const FILES: &'static [&'static str];
+    /// Everything it reads from them.
+    type Settings: DeserializeOwned + Send;
+
+    /// The settings of logs and traces.
+    fn telemetry(settings: &Self::Settings) -> telemetry::TelemetrySettings;
+
+    /// The document of its routes.
+    fn openapi() -> OpenApi;
+
+    /// Connects what it needs and opens its port.
+    fn build(settings: Self::Settings) -> impl Future<Output = Result<App, BuildError>> + Send;
+
+    /// A command of its own, from the words after the program's name; gives what to print.
+    ///
+    /// # Errors
+    /// The words are none of its commands, or the command fails.
+    fn command(_: &Self::Settings, words: &[String]) -> Result<String, BuildError> {
+        Err(format!("unknown command {words:?}; known: --check-config, --print-openapi").into())
+    }
+}
+
+/// Loads a service's settings from the folder that `CONFIG_DIR` names, `config` when unset.
+///
+/// # Errors
+/// Every fault of every file at once, with its place.
+pub fn load<S: Service>(vars: Vars) -> Result<S::Settings, Errors> {
+    let folder = vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
+    let vars = vars.with_default("SERVICE_NAME", S::NAME);
+    S::FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file)).vars(vars).load()
+}
+
+/// Runs the service until SIGTERM or Ctrl-C. `--check-config` only checks the settings,
+/// `--print-openapi` prints the API's document; other words go to [`Service::command`].
+pub async fn run<S: Service>() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words == ["--print-openapi"] {
+        return print(S::openapi().to_pretty_json().map_err(Into::into));
+    }
+    let settings = match load::<S>(Vars::process()) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            return fail(&format!("{}: the settings have faults\n\n{faults}", S::NAME));
+        }
+    };
+    if words == ["--check-config"] {
+        return print(Ok(format!("{}: the settings are valid", S::NAME)));
+    }
+    if !words.is_empty() {
+        return print(S::command(&settings, &words));
+    }
+    serve::<S>(settings).await
+}
+
+async fn serve<S: Service>(settings: S::Settings) -> ExitCode {
+    // One crypto provider for the whole process: with none named, rustls panics at first use.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let telemetry = match telemetry::init(&S::telemetry(&settings), env!("CARGO_PKG_VERSION")) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fail(&format!("{}: {error}", S::NAME)),
+    };
+    let outcome = match (S::build(settings).await, terminated()) {
+        (Ok(app), Ok(shutdown)) => app.run(shutdown).await,
+        (Err(error), _) => Err(error),
+        (_, Err(error)) => Err(error.into()),
+    };
+    if let Err(error) = &outcome {
+        tracing::error!(error = %error, "service stopped");
+    }
+    telemetry.shutdown();
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A token that SIGTERM or SIGINT cancels.
+fn terminated() -> std::io::Result<CancellationToken> {
+    let (mut term, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    #[expect(clippy::disallowed_methods, reason = "it lives as long as the process")]
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancelled.cancel();
+    });
+    Ok(token)
+}
+
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+fn print(text: Result<String, BuildError>) -> ExitCode {
+    match text {
+        Ok(text) => println!("{text}"),
+        Err(error) => return fail(&error.to_string()),
+    }
+    ExitCode::SUCCESS
+}
+
+#[expect(clippy::print_stderr, reason = "before logs exist, this is where an operator looks")]
+fn fail(text: &str) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::FAILURE
+}

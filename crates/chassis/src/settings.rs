@@ -1,0 +1,49 @@
+//! Settings of the chassis: `[server]` of a service's own file, `[database]` of `database.tsk`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use tusk_config::Secret;
+
+/// Who a service is, on the wire and in logs, traces and metrics.
+#[derive(Debug, Clone)]
+pub struct ServiceInfo {
+    /// The name in `services.tsk`, such as `user-service`.
+    pub name: &'static str,
+    /// The version in `services.tsk`, such as `1.0.0`.
+    pub version: String,
+}
+
+/// Section `[server]`: where a service listens, and the bounds of what it takes on.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ServerSettings {
+    /// Address to listen on; `0.0.0.0` for all.
+    pub host: String,
+    /// Port to listen on; 0 for a free one.
+    pub port: u16,
+    /// Largest request body, in bytes.
+    pub body_limit: usize,
+    /// Longest time for one answer; a caller's deadline can only shorten it.
+    pub request_timeout: Duration,
+    /// Requests in flight at most; more are refused with 503 at once.
+    pub concurrency_limit: usize,
+    /// Longest time from SIGTERM to the end of the process, `drain_delay` included.
+    pub grace_period: Duration,
+    /// Time between "not ready" and the closing of the port, so that balancers notice.
+    pub drain_delay: Duration,
+}
+
+/// Section `[database]`, with the seed's keys (decided in ARCHITECTURE.md).
+#[derive(Debug, Clone, Deserialize)]
+pub struct DatabaseSettings {
+    /// `postgres://user:password@host:port/database`.
+    pub url: Secret<String>,
+    /// Connections at most.
+    pub pool_size: u32,
+    /// Longest time to open a connection at start-up.
+    pub pool_timeout: Duration,
+    /// Longest wait for a free connection.
+    pub checkout_timeout: Duration,
+    /// Idle time after which a connection is closed.
+    pub reaping_frequency: Duration,
+}

@@ -1,0 +1,145 @@
+//! Supervised background work: relay, consumer, workers, health checks.
+//!
+//! A task handles faults that pass by itself. If it *returns an error*, it cannot go on (its queue
+//! was declared otherwise, say), and the process stops with that error. If it *panics*, that is a
+//! bug met by one piece of work: the task starts again, after a growing pause, and is counted.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::BuildError;
+
+/// Pause before the first restart; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause before a restart.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The running tasks of one process.
+#[derive(Debug)]
+pub struct Supervisor {
+    service: &'static str,
+    shutdown: CancellationToken,
+    tasks: JoinSet<Result<(), BuildError>>,
+}
+
+impl Supervisor {
+    /// A supervisor without tasks; each task is told to end by a child of `shutdown`.
+    pub(crate) fn new(service: &'static str, shutdown: CancellationToken) -> Self {
+        Self { service, shutdown, tasks: JoinSet::new() }
+    }
+
+    /// Runs `make(shutdown)` until it returns; again if it panics.
+    pub fn spawn<F, Fut>(&mut self, name: &'static str, make: F)
+    where
+        F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), BuildError>> + Send + 'static,
+    {
+        let (service, shutdown) = (self.service, self.shutdown.clone());
+        let run = supervise(service, name, shutdown, make);
+        self.tasks.spawn(run.instrument(tracing::Span::none()));
+    }
+
+    /// The first task that cannot go on. Pending for ever while all is well.
+    pub(crate) async fn failed(&mut self) -> BuildError {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(Err(error))) => return error,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Tells all tasks to end and waits for them, for `grace` at most.
+    pub(crate) async fn stop(mut self, grace: Duration) {
+        self.shutdown.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, ended).await.is_err() {
+            tracing::warn!(
+                tasks.left = self.tasks.len(),
+                "tasks did not end within the grace period"
+            );
+        }
+    }
+}
+
+async fn supervise<F, Fut>(
+    service: &'static str,
+    name: &'static str,
+    shutdown: CancellationToken,
+    make: F,
+) -> Result<(), BuildError>
+where
+    F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), BuildError>> + Send + 'static,
+{
+    let help = "Background tasks started again after a panic.";
+    let labels = &["service", "task"];
+    let restarts = telemetry::metrics::counter("service_task_restarts_total", help, labels);
+    let mut pause = PAUSE_MIN;
+    loop {
+        match AssertUnwindSafe(make(shutdown.child_token())).catch_unwind().await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => {
+                tracing::error!(task.name = name, error = %error, "task cannot go on");
+                return Err(error);
+            }
+            Err(_) => tracing::error!(task.name = name, "task panicked; it starts again"),
+        }
+        restarts.with_label_values(&[service, name]).inc();
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_starts_again() {
+        let mut tasks = Supervisor::new("user-service", CancellationToken::new());
+        let rounds = Arc::new(AtomicU32::new(0));
+        let counted = rounds.clone();
+        let (done, wait) = tokio::sync::mpsc::channel(1);
+        tasks.spawn("flaky", move |_| {
+            let (round, done) = (counted.fetch_add(1, Ordering::SeqCst), done.clone());
+            async move {
+                assert!(round >= 2, "not yet");
+                done.send(()).await?;
+                Ok(())
+            }
+        });
+        let mut wait = wait;
+        wait.recv().await.unwrap();
+        assert_eq!(rounds.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_cannot_go_on_is_reported() {
+        let mut tasks = Supervisor::new("user-service", CancellationToken::new());
+        tasks.spawn("consumer", async |_| Err("the queue was declared otherwise".into()));
+        assert_eq!(tasks.failed().await.to_string(), "the queue was declared otherwise");
+    }
+
+    #[tokio::test]
+    async fn stop_ends_tasks_that_listen_to_their_token() {
+        let mut tasks = Supervisor::new("user-service", CancellationToken::new());
+        tasks.spawn("relay", |shutdown| async move {
+            shutdown.cancelled().await;
+            Ok(())
+        });
+        tasks.stop(Duration::from_secs(5)).await;
+    }
+}

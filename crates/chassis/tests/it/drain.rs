@@ -1,0 +1,90 @@
+//! The end of a service: what was begun is finished, then tasks end, then the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use chassis::{App, CancellationToken, ServiceInfo};
+use tokio::sync::Notify;
+
+use crate::{TestApp, settings};
+
+#[tokio::test]
+async fn a_request_in_flight_is_answered_after_the_shutdown_began() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (inside, until) = (entered.clone(), leave.clone());
+    let hold = move || {
+        let (inside, until) = (inside.clone(), until.clone());
+        async move {
+            inside.notify_one();
+            until.notified().await;
+            "finished"
+        }
+    };
+    let app = TestApp::start(settings(), Router::new().route("/hold", get(hold))).await;
+    let request = tokio::spawn(app.http.get(app.url("/hold")).send());
+    entered.notified().await;
+    app.shutdown.cancel();
+    leave.notify_one();
+    assert_eq!(request.await.unwrap().unwrap().text().await.unwrap(), "finished");
+    app.ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn while_the_drain_delay_lasts_the_service_answers_but_is_not_ready() {
+    let mut slow = settings();
+    slow.drain_delay = Duration::from_secs(5);
+    let app = TestApp::start(slow, Router::new().route("/work", get(async || "done"))).await;
+    assert_eq!(app.get("/ready").await.status(), 200);
+    app.shutdown.cancel();
+    while app.get("/ready").await.status() == 200 {}
+    assert_eq!(app.get("/work").await.text().await.unwrap(), "done");
+    assert!(!app.ended.is_finished());
+    app.ended.abort();
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_outlast_the_grace_period() {
+    let entered = Arc::new(Notify::new());
+    let inside = entered.clone();
+    let hang = move || {
+        inside.notify_one();
+        std::future::pending::<String>()
+    };
+    let mut short = settings();
+    short.grace_period = Duration::from_millis(100);
+    let app = TestApp::start(short, Router::new().route("/hang", get(hang))).await;
+    let request = tokio::spawn(app.http.get(app.url("/hang")).send());
+    entered.notified().await;
+    app.shutdown.cancel();
+    app.ended.await.unwrap().unwrap();
+    request.abort();
+}
+
+#[tokio::test]
+async fn a_task_that_cannot_go_on_ends_the_service_with_its_error() {
+    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
+    let app = App::builder(info, settings())
+        .task("consumer", async |_| Err("the queue was declared otherwise"));
+    let app = app.bind().await.unwrap();
+    let error = app.run(CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "the queue was declared otherwise");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = TestApp::start(settings(), Router::new()).await;
+    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
+    let mut same = settings();
+    same.port = taken.address.port();
+    let error = App::builder(info, same).bind().await.err().unwrap().to_string();
+    assert!(
+        error.contains(&format!("cannot listen on 127.0.0.1:{}", same_port(&taken))),
+        "{error}"
+    );
+}
+
+fn same_port(app: &TestApp) -> u16 {
+    app.address.port()
+}

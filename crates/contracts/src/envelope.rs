@@ -1,0 +1,61 @@
+//! What every event travels in: the seed's four fields, and two of ours.
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::EventId;
+
+/// An event as it stands in a message's body, JSON in this order of fields.
+///
+/// `D` is [`Value`] for a reader that looks at [`Envelope::event_type`] first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope<D = Value> {
+    /// `noun.verb` in the past tense; also the routing key, such as `user.created`.
+    pub event_type: String,
+    /// What happened: the event itself.
+    pub data: D,
+    /// When it happened: RFC 3339, written in UTC, read with any offset.
+    pub timestamp: DateTime<Utc>,
+    /// The publisher, as `services.tsk` names it.
+    pub service: String,
+    /// The event's own id, the same in every delivery. A client of the seed sends none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<EventId>,
+    /// The version of `data`. A client of the seed sends none and means 1.
+    #[serde(default = "one")]
+    pub version: u16,
+}
+
+/// One kind of event: its name, its version, and where it is published.
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The event type, which is the routing key too: `user.created`.
+    const TYPE: &'static str;
+    /// The version of the fields that this type knows.
+    const VERSION: u16 = 1;
+    /// The key of its exchange in `[exchanges]` of `message_queue.tsk`: `user_exchange`.
+    const EXCHANGE: &'static str;
+
+    /// What it happened to. Events of one aggregate keep their order.
+    fn aggregate_id(&self) -> Uuid;
+}
+
+impl<E: Event> Envelope<E> {
+    /// The envelope of an event that `service` publishes.
+    pub fn new(event_id: EventId, timestamp: DateTime<Utc>, service: &str, event: E) -> Self {
+        Self {
+            event_type: E::TYPE.to_owned(),
+            data: event,
+            timestamp,
+            service: service.to_owned(),
+            event_id: Some(event_id),
+            version: E::VERSION,
+        }
+    }
+}
+
+const fn one() -> u16 {
+    1
+}

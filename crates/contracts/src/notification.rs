@@ -1,0 +1,64 @@
+//! What notification-service publishes, on `notification_exchange`.
+//!
+//! Ids are required; the words about them may be left out. No address is in here: who needs one
+//! holds it already.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Event, NotificationId, UserId};
+
+/// `notification.sent`: a channel took the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationSent {
+    /// Which notification.
+    pub notification_id: NotificationId,
+    /// To whom.
+    pub user_id: UserId,
+    /// What it was about, such as `welcome` or `payment_receipt`.
+    #[serde(default)]
+    pub kind: String,
+    /// How it went out, such as `email`.
+    #[serde(default)]
+    pub channel: String,
+}
+
+/// `notification.failed`: it was not delivered and is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationFailed {
+    /// Which notification.
+    pub notification_id: NotificationId,
+    /// To whom.
+    pub user_id: UserId,
+    /// What it was about, such as `welcome` or `payment_receipt`.
+    #[serde(default)]
+    pub kind: String,
+    /// How it was to go out, such as `email`.
+    #[serde(default)]
+    pub channel: String,
+    /// Why, without the address; empty when it was not said.
+    #[serde(default)]
+    pub reason: String,
+    /// Whether the address itself is bad, so that nothing will ever reach it. False when it was
+    /// not said: no address is given up by accident.
+    #[serde(default)]
+    pub permanent: bool,
+}
+
+impl Event for NotificationSent {
+    const TYPE: &'static str = "notification.sent";
+    const EXCHANGE: &'static str = "notification_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.notification_id.as_uuid()
+    }
+}
+
+impl Event for NotificationFailed {
+    const TYPE: &'static str = "notification.failed";
+    const EXCHANGE: &'static str = "notification_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.notification_id.as_uuid()
+    }
+}

@@ -1,0 +1,59 @@
+//! What payment-service publishes, on `payment_exchange`.
+//!
+//! The seed names `payment_id` alone. A reader must know whom to tell and of how much, so
+//! `user_id`, `amount` and `currency` are required: a message without them is parked, not guessed.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Event, PaymentId, UserId};
+
+/// `payment.completed`: the money was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentCompleted {
+    /// Which payment.
+    pub payment_id: PaymentId,
+    /// Who paid.
+    pub user_id: UserId,
+    /// How much, in minor units of the currency: 1999 is EUR 19.99 and JPY 1999.
+    pub amount: i64,
+    /// ISO 4217, upper case.
+    pub currency: String,
+}
+
+/// `payment.failed`: the money could not be taken; the payment may be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentFailed {
+    /// Which payment.
+    pub payment_id: PaymentId,
+    /// Who tried to pay.
+    pub user_id: UserId,
+    /// How much, in minor units of the currency.
+    pub amount: i64,
+    /// ISO 4217, upper case.
+    pub currency: String,
+    /// Why, in words for the payer; empty when it was not said.
+    #[serde(default)]
+    pub reason: String,
+    /// The provider's code, such as `insufficient_funds`, when it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decline_code: Option<String>,
+}
+
+impl Event for PaymentCompleted {
+    const TYPE: &'static str = "payment.completed";
+    const EXCHANGE: &'static str = "payment_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.payment_id.as_uuid()
+    }
+}
+
+impl Event for PaymentFailed {
+    const TYPE: &'static str = "payment.failed";
+    const EXCHANGE: &'static str = "payment_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.payment_id.as_uuid()
+    }
+}

@@ -1,0 +1,73 @@
+//! What user-service publishes, on `user_exchange`.
+//!
+//! `user_id` and `email` are required where they stand: no reader can do its work without them.
+//! The rest may be left out by a client of the seed.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Event, UserId};
+
+/// `user.created`: somebody signed up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserCreated {
+    /// Who.
+    pub user_id: UserId,
+    /// Where mail reaches them, in lower case.
+    pub email: String,
+    /// What to call them; empty when it was not said.
+    #[serde(default)]
+    pub name: String,
+}
+
+/// `user.updated`: a profile changed. Carries the whole new state, so that readers need no history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserUpdated {
+    /// Who.
+    pub user_id: UserId,
+    /// Where mail reaches them from now on, in lower case.
+    pub email: String,
+    /// What to call them; empty when it was not said.
+    #[serde(default)]
+    pub name: String,
+    /// The names of the fields that changed; empty when it was not said.
+    #[serde(default)]
+    pub changed: Vec<String>,
+    /// The address before this change, when it is the address that changed: both are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_email: Option<String>,
+}
+
+/// `user.deleted`: the user is gone; readers erase what they hold about them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserDeleted {
+    /// Who.
+    pub user_id: UserId,
+}
+
+impl Event for UserCreated {
+    const TYPE: &'static str = "user.created";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserUpdated {
+    const TYPE: &'static str = "user.updated";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserDeleted {
+    const TYPE: &'static str = "user.deleted";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}

@@ -1,0 +1,60 @@
+//! What a client written to the seed sends is understood.
+
+use chrono::{DateTime, Utc};
+use contracts::payment::PaymentCompleted;
+use contracts::user::{UserCreated, UserUpdated};
+use contracts::{Envelope, UserId};
+use serde_json::json;
+
+const USER: &str = "0197c1f0-5c00-7000-8000-000000000001";
+
+#[test]
+fn the_seeds_four_fields_are_an_envelope() {
+    let body = json!({
+        "event_type": "user.created",
+        "data": {"user_id": USER, "email": "ada@example.com"},
+        "timestamp": "2024-01-15T09:30:00Z",
+        "service": "user_service",
+    });
+
+    let envelope: Envelope = serde_json::from_value(body).unwrap();
+
+    assert_eq!(envelope.event_id, None);
+    assert_eq!(envelope.version, 1);
+    let event: UserCreated = serde_json::from_value(envelope.data).unwrap();
+    assert_eq!(event.user_id, USER.parse::<UserId>().unwrap());
+    assert_eq!(event.name, "", "a name may be left out");
+}
+
+#[test]
+fn a_timestamp_with_an_offset_is_the_same_moment() {
+    let body = json!({
+        "event_type": "user.deleted",
+        "data": {"user_id": USER},
+        "timestamp": "2024-01-15T11:30:00+02:00",
+        "service": "user_service",
+    });
+
+    let envelope: Envelope = serde_json::from_value(body).unwrap();
+
+    assert_eq!(envelope.timestamp, "2024-01-15T09:30:00Z".parse::<DateTime<Utc>>().unwrap());
+}
+
+#[test]
+fn an_update_needs_no_history() {
+    let data = json!({"user_id": USER, "email": "ada@example.com", "name": "Ada"});
+
+    let event: UserUpdated = serde_json::from_value(data).unwrap();
+
+    assert!(event.changed.is_empty());
+    assert_eq!(event.previous_email, None);
+}
+
+#[test]
+fn a_payment_without_a_payer_is_not_guessed() {
+    let data = json!({"payment_id": "0197c1f0-5c00-7000-8000-000000000002"});
+
+    let error = serde_json::from_value::<PaymentCompleted>(data).unwrap_err();
+
+    assert!(error.to_string().contains("user_id"), "{error}");
+}

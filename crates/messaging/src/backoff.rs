@@ -1,0 +1,32 @@
+//! How long messaging pauses before it tries again what the outside refused. All endless, growing,
+//! and jittered, so that many instances do not come back at the same moment.
+
+use std::time::Duration;
+
+use resilience::retry::RetrySettings;
+
+pub(crate) use resilience::retry::Backoff;
+
+/// Before another try to connect, or to open a channel.
+pub(crate) fn reconnect() -> Backoff {
+    growing(Duration::from_millis(200), Duration::from_secs(10))
+}
+
+/// Before another pass of the relay, or another try to hand a message on, after a failure.
+pub(crate) fn again() -> Backoff {
+    growing(Duration::from_millis(100), Duration::from_secs(5))
+}
+
+/// Before a message comes back whose handler found its database, or another service, away.
+pub(crate) fn unavailable() -> Backoff {
+    growing(Duration::from_millis(500), Duration::from_secs(30))
+}
+
+fn growing(initial_backoff: Duration, max_backoff: Duration) -> Backoff {
+    Backoff::new(&RetrySettings {
+        max_attempts: u32::MAX,
+        backoff_multiplier: 2.0,
+        max_backoff,
+        initial_backoff,
+    })
+}

@@ -1,0 +1,204 @@
+//! A delivery as a handler sees it, and what a handler can say of it.
+
+use std::fmt::Display;
+
+use chrono::{DateTime, Utc};
+use contracts::{Envelope, Event};
+use lapin::types::FieldTable;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::message::{self, MessageId};
+
+/// Header: which attempt a delivery is, 1 for the first. Ours, because the broker's own counters
+/// differ between its versions.
+pub(crate) const ATTEMPT: &str = "x-attempt";
+/// Header: the exchange that a message came through at first.
+pub(crate) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
+/// Header: the routing key that a message came with at first.
+pub(crate) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
+
+/// One delivery of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The same in every delivery of this message: for [`inbox::claim`](crate::inbox::claim).
+    pub message_id: MessageId,
+    /// What happened: `user.created`.
+    pub event_type: String,
+    /// The version of [`Delivery::data`].
+    pub version: u16,
+    /// The key it was published with; kept over retries.
+    pub routing_key: String,
+    /// The exchange it was published to; kept over retries.
+    pub exchange: String,
+    /// The event itself; [`Delivery::decode`] makes it a type.
+    pub data: Value,
+    /// When it happened.
+    pub timestamp: DateTime<Utc>,
+    /// Who published it.
+    pub service: String,
+    /// Which attempt this is; the first is 1.
+    pub attempt: u32,
+    /// Whether the broker delivered it before and got no answer.
+    pub redelivered: bool,
+}
+
+/// What is to become of a message.
+///
+/// The reasons are logged and kept in the message's headers: no personal data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its effect is committed, or there is none to have.
+    Ack,
+    /// This attempt failed; a later one may not. Parked when the attempts are used up.
+    Retry {
+        /// Why.
+        reason: String,
+    },
+    /// It can never be handled: parked at once, for people to look at.
+    DeadLetter {
+        /// Why.
+        reason: String,
+    },
+    /// What the handler needs (its database, another service) is away. Tried again until it is
+    /// back, with growing pauses; costs no attempt.
+    Unavailable {
+        /// What is away.
+        reason: String,
+    },
+}
+
+impl Verdict {
+    /// [`Verdict::Retry`] for a reason.
+    pub fn retry(reason: impl Display) -> Self {
+        Self::Retry { reason: reason.to_string() }
+    }
+
+    /// [`Verdict::DeadLetter`] for a reason.
+    pub fn dead_letter(reason: impl Display) -> Self {
+        Self::DeadLetter { reason: reason.to_string() }
+    }
+
+    /// [`Verdict::Unavailable`] for a reason.
+    pub fn unavailable(reason: impl Display) -> Self {
+        Self::Unavailable { reason: reason.to_string() }
+    }
+}
+
+impl Delivery {
+    /// The event as a type; the error is the verdict that parks a message of a version this
+    /// service does not know, or without what the event must have.
+    pub fn decode<E: Event>(&self) -> Result<E, Verdict> {
+        let Self { event_type, version, .. } = self;
+        if event_type != E::TYPE {
+            return Err(Verdict::dead_letter(format!("expected {}, got another event", E::TYPE)));
+        }
+        if *version > E::VERSION {
+            let known = E::VERSION;
+            return Err(Verdict::dead_letter(format!(
+                "version {version} of {event_type} is not known, only up to {known}"
+            )));
+        }
+        E::deserialize(&self.data).map_err(|error| {
+            Verdict::dead_letter(format!("data of {event_type}: {}", without_values(&error)))
+        })
+    }
+
+    /// Reads a message off the wire; the error says, without its values, what is wrong with it.
+    pub(crate) fn read(raw: &lapin::message::Delivery) -> Result<Self, String> {
+        let envelope: Envelope = parse(&raw.data)?;
+        let headers = headers(raw);
+        let routing_key = original(&headers, ORIGINAL_ROUTING_KEY, raw.routing_key.as_str());
+        let amqp_id = raw.properties.message_id().as_ref().map(lapin::types::ShortString::as_str);
+        Ok(Self {
+            message_id: MessageId::of(envelope.event_id, amqp_id, &routing_key, &raw.data),
+            event_type: envelope.event_type,
+            version: envelope.version,
+            routing_key,
+            exchange: original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str()),
+            data: envelope.data,
+            timestamp: envelope.timestamp,
+            service: envelope.service,
+            attempt: attempt(&headers),
+            redelivered: raw.redelivered,
+        })
+    }
+}
+
+/// A message's headers; empty when it has none.
+pub(crate) fn headers(raw: &lapin::message::Delivery) -> FieldTable {
+    raw.properties.headers().clone().unwrap_or_default()
+}
+
+/// Which attempt a delivery with these headers is.
+pub(crate) fn attempt(headers: &FieldTable) -> u32 {
+    message::number(headers, ATTEMPT).unwrap_or(1).max(1)
+}
+
+/// What a header kept of the first delivery, else what this delivery says.
+pub(crate) fn original(headers: &FieldTable, name: &str, now: &str) -> String {
+    message::text(headers, name).unwrap_or_else(|| now.to_owned())
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| without_values(&error))
+}
+
+/// What a decoder says, without the values it read: they may be personal data, and this is logged.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if text.starts_with("missing field") || text.starts_with("duplicate field") {
+        return text;
+    }
+    let Some((before, rest)) = text.split_once(['"', '`']) else {
+        return text;
+    };
+    let expected = rest.rfind(", expected ").map_or("", |at| &rest[at..]);
+    format!("{}{expected}", before.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Delivery, Verdict, without_values};
+    use crate::message::MessageId;
+    use contracts::user::{UserCreated, UserDeleted};
+    use serde_json::json;
+
+    #[test]
+    fn a_fault_is_told_without_the_values() {
+        let wrong_type = serde_json::from_str::<u32>("\"ada@example.com\"").unwrap_err();
+        let text = without_values(&wrong_type);
+        assert!(text.contains("expected u32") && !text.contains("ada"), "{text}");
+
+        let missing = serde_json::from_str::<UserCreated>("{}").unwrap_err();
+        assert!(without_values(&missing).contains("user_id"));
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_parked() {
+        let mut delivery = delivery();
+        assert!(matches!(delivery.decode::<UserCreated>(), Err(Verdict::DeadLetter { .. })));
+        assert!(delivery.decode::<UserDeleted>().is_ok());
+
+        delivery.version = 2;
+        let Err(Verdict::DeadLetter { reason }) = delivery.decode::<UserDeleted>() else {
+            panic!("a newer version is not guessed at");
+        };
+        assert!(reason.contains("version 2"), "{reason}");
+    }
+
+    fn delivery() -> Delivery {
+        Delivery {
+            message_id: MessageId::of(None, Some("1"), "user.deleted", b""),
+            event_type: "user.deleted".to_owned(),
+            version: 1,
+            routing_key: "user.deleted".to_owned(),
+            exchange: "user.events".to_owned(),
+            data: json!({"user_id": "0197c1f0-5c00-7000-8000-000000000001"}),
+            timestamp: chrono::DateTime::UNIX_EPOCH,
+            service: "user-service".to_owned(),
+            attempt: 1,
+            redelivered: false,
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Moves a message on: to a retry queue or to the parking lot, and what its headers then say.
+//!
+//! | header | meaning |
+//! |---|---|
+//! | `x-attempt` | in a retry queue: the attempt to come; parked: attempts made |
+//! | `x-cause` | why the last attempt failed, at most 1,000 characters |
+//! | `x-first-failed-at`, `x-last-failed-at` | RFC 3339, UTC |
+//! | `x-original-exchange`, `x-original-routing-key` | where it came in |
+//! | `x-unavailable` | how often in a row something it needs was away |
+//!
+//! All other headers are kept, `traceparent` among them, but for those by which the broker would
+//! route or count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+use lapin::BasicProperties;
+use lapin::message::Delivery as Raw;
+use lapin::types::FieldTable;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff;
+use crate::broker::Attachment;
+use crate::consumer::delivery::{
+    ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, headers, original,
+};
+use crate::message::{self, PERSISTENT};
+use crate::publisher::{Message, Outcome, Publisher};
+use crate::topology::{Topology, TopologyError};
+
+/// Header: how often in a row something that the message needs was away.
+pub(super) const UNAVAILABLE: &str = "x-unavailable";
+const CAUSE: &str = "x-cause";
+const FIRST_FAILED_AT: &str = "x-first-failed-at";
+const LAST_FAILED_AT: &str = "x-last-failed-at";
+/// Headers that the broker routes or counts by: they say nothing true of the message any more.
+const BROKERS_OWN: [&str; 7] = [
+    "CC",
+    "BCC",
+    "x-death",
+    "x-delivery-count",
+    "x-first-death-exchange",
+    "x-first-death-queue",
+    "x-first-death-reason",
+];
+/// The longest cause that is kept: headers must fit a frame.
+const CAUSE_CHARS_MAX: usize = 1_000;
+/// The longest exchange or key: AMQP's short string.
+const NAME_CHARS_MAX: usize = 255;
+/// The longest wait for the broker's confirm of a message that moves on.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much longer a message may still move on once the subscription is ending.
+const ENDING_GRACE: Duration = Duration::from_secs(5);
+
+/// Where messages go that are not done with. One publisher, used by one handler at a time.
+pub(super) struct Outlet {
+    link: Attachment,
+    topology: Arc<Topology>,
+    publisher: Mutex<Option<Publisher>>,
+}
+
+/// Why a message did not move on at the first try.
+#[derive(Debug, thiserror::Error)]
+enum OutletError {
+    #[error("the broker gave no channel: {0}")]
+    Channel(#[from] lapin::Error),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    #[error("the broker takes no messages")]
+    Blocked,
+    #[error("the broker did not confirm it")]
+    Unconfirmed,
+}
+
+impl Outlet {
+    pub(super) fn new(link: Attachment, topology: Arc<Topology>) -> Self {
+        Self { link, topology, publisher: Mutex::new(None) }
+    }
+
+    /// Puts `raw` with new headers into `queue` and waits for the broker's confirm. Tries until it
+    /// is done or the subscription has ended: then false, and the broker delivers `raw` again.
+    pub(super) async fn move_to(
+        &self,
+        queue: &str,
+        raw: &Raw,
+        headers: FieldTable,
+        ending: &CancellationToken,
+    ) -> bool {
+        let properties = kept(&raw.properties).with_headers(headers);
+        let given_up = async {
+            ending.cancelled().await;
+            sleep(ENDING_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            () = self.insist(queue, &raw.data, &properties) => true,
+            () = given_up => false,
+        }
+    }
+
+    async fn insist(&self, queue: &str, body: &[u8], properties: &BasicProperties) {
+        let backoff = backoff::again();
+        for attempt in 1.. {
+            match self.publish(queue, body, properties.clone()).await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(error = %error, attempt, "message could not be moved on");
+                }
+            }
+            sleep(backoff.delay(attempt)).await;
+        }
+    }
+
+    async fn publish(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), OutletError> {
+        let mut slot = self.publisher.lock().await;
+        if self.link.is_blocked() {
+            return Err(OutletError::Blocked);
+        }
+        // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
+        // next one could take for its own.
+        let mut publisher = match slot.take().filter(Publisher::is_usable) {
+            Some(publisher) => publisher,
+            None => Publisher::new(self.link.channel().await, CONFIRM_TIMEOUT).await?,
+        };
+        // The default exchange: straight into the queue of that name.
+        let message = Message { exchange: "".into(), routing_key: queue.into(), body, properties };
+        match publisher.publish(message).await {
+            Outcome::Confirmed => {}
+            Outcome::Unroutable => {
+                // Somebody deleted the queue: the next try finds it again.
+                self.topology.declare_outlets(publisher.channel()).await?;
+                *slot = Some(publisher);
+                return Err(OutletError::Unconfirmed);
+            }
+            Outcome::Refused | Outcome::Unknown(_) => return Err(OutletError::Unconfirmed),
+        }
+        *slot = Some(publisher);
+        Ok(())
+    }
+
+    /// Ends the hold on the connection.
+    pub(super) async fn detach(self) {
+        drop(self.publisher);
+        self.link.detach().await;
+    }
+}
+
+/// The headers of a message that failed for `cause`, with `attempt` as its number.
+pub(super) fn failed(raw: &Raw, attempt: u32, cause: &str) -> FieldTable {
+    let mut headers = moved(raw);
+    let now = now();
+    let first = message::text(&headers, FIRST_FAILED_AT).unwrap_or_else(|| now.clone());
+    message::set_number(&mut headers, ATTEMPT, attempt);
+    message::set_text(&mut headers, CAUSE, cause, CAUSE_CHARS_MAX);
+    message::set_text(&mut headers, FIRST_FAILED_AT, &first, NAME_CHARS_MAX);
+    message::set_text(&mut headers, LAST_FAILED_AT, &now, NAME_CHARS_MAX);
+    without(&headers, &[UNAVAILABLE])
+}
+
+/// The headers of a message whose handler found something away for the `times`-th time in a row.
+pub(super) fn unavailable(raw: &Raw, times: u32, cause: &str) -> FieldTable {
+    let mut headers = moved(raw);
+    message::set_number(&mut headers, UNAVAILABLE, times);
+    message::set_text(&mut headers, CAUSE, cause, CAUSE_CHARS_MAX);
+    headers
+}
+
+/// The headers of a message that leaves its queue: it remembers where it came in.
+fn moved(raw: &Raw) -> FieldTable {
+    let mut headers = headers(raw);
+    let exchange = original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str());
+    let key = original(&headers, ORIGINAL_ROUTING_KEY, raw.routing_key.as_str());
+    message::set_text(&mut headers, ORIGINAL_EXCHANGE, &exchange, NAME_CHARS_MAX);
+    message::set_text(&mut headers, ORIGINAL_ROUTING_KEY, &key, NAME_CHARS_MAX);
+    without(&headers, &BROKERS_OWN)
+}
+
+fn without(headers: &FieldTable, names: &[&str]) -> FieldTable {
+    let mut kept = headers.inner().clone();
+    for name in names {
+        kept.remove(*name);
+    }
+    kept.into()
+}
+
+/// The properties that are the message's own. Not kept: `expiration`, which would cut a pause
+/// short, and `user_id`, for which the broker would refuse us.
+fn kept(properties: &BasicProperties) -> BasicProperties {
+    let mut kept = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    if let Some(value) = properties.content_type().clone() {
+        kept = kept.with_content_type(value);
+    }
+    if let Some(value) = properties.content_encoding().clone() {
+        kept = kept.with_content_encoding(value);
+    }
+    if let Some(value) = properties.correlation_id().clone() {
+        kept = kept.with_correlation_id(value);
+    }
+    if let Some(value) = properties.message_id().clone() {
+        kept = kept.with_message_id(value);
+    }
+    if let Some(value) = *properties.timestamp() {
+        kept = kept.with_timestamp(value);
+    }
+    if let Some(value) = properties.kind().clone() {
+        kept = kept.with_type(value);
+    }
+    if let Some(value) = properties.app_id().clone() {
+        kept = kept.with_app_id(value);
+    }
+    kept
+}
+
+/// For people who look into a parking lot; no decision hangs on it, so it needs no injected clock.
+#[allow(clippy::disallowed_methods)]
+fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
+}

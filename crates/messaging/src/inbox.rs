@@ -1,0 +1,105 @@
+//! The inbox: a message that is delivered twice has one effect.
+//!
+//! The broker delivers at least once, and the relay sends at least once. A handler claims the
+//! message in the transaction of its effect:
+//!
+//! ```text
+//!   begin
+//!     claim(queue, message id)   false: seen before, so ack and do nothing
+//!     the effect, and the events it makes happen
+//!   commit, then ack
+//! ```
+//!
+//! Two deliveries at the same moment meet in the primary key: the second claim waits for the first
+//! transaction, and is false when that commits, true when it rolls back.
+
+use std::borrow::Borrow;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::message::MessageId;
+use crate::settings::ConsumerSettings;
+
+/// Rows deleted by one statement, so that clean-up never holds many locks for long.
+const PURGE_ROWS_MAX: i64 = 5_000;
+/// How often rows that are too old are looked for.
+const PURGE_INTERVAL: Duration = Duration::from_mins(10);
+
+/// Claims a message for `consumer` (its queue's name) in the transaction of its effect.
+///
+/// True: it is new, do the work. False: its effect is there already, or was found not to be needed.
+pub async fn claim(
+    tx: &mut PgConnection,
+    consumer: &str,
+    message_id: impl Borrow<MessageId>,
+) -> Result<bool, sqlx::Error> {
+    let claimed = sqlx::query!(
+        "insert into messaging_inbox (consumer, message_id) values ($1, $2) on conflict do nothing",
+        consumer,
+        message_id.borrow().as_str(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}
+
+/// Forgets messages that were received longer ago than `older_than`; says how many.
+pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Error> {
+    let mut purged = 0;
+    loop {
+        let rows = sqlx::query!(
+            "delete from messaging_inbox where (consumer, message_id) in (
+                 select consumer, message_id from messaging_inbox
+                 where received_at < now() - make_interval(secs => $1)
+                 order by received_at
+                 limit $2
+             )",
+            older_than.as_secs_f64(),
+            PURGE_ROWS_MAX,
+        )
+        .execute(pool)
+        .await?
+        .rows_affected();
+        purged += rows;
+        if rows == 0 {
+            return Ok(purged);
+        }
+    }
+}
+
+/// Keeps the inbox from growing for ever.
+#[derive(Debug, Clone)]
+pub struct Cleaner {
+    pool: PgPool,
+    retention: Duration,
+}
+
+impl Cleaner {
+    /// A cleaner of the inbox in `pool`'s database, with `[consumer] inbox_retention`.
+    pub fn new(pool: PgPool, settings: &ConsumerSettings) -> Self {
+        Self { pool, retention: settings.inbox_retention }
+    }
+
+    /// Purges every ten minutes until `shutdown`. A round that fails is logged, not returned: the
+    /// next one deletes what it left, and a database that is away for a while ends no service.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        loop {
+            let Some(purged) =
+                shutdown.run_until_cancelled(purge(&self.pool, self.retention)).await
+            else {
+                return Ok(());
+            };
+            match purged {
+                Ok(rows) => tracing::debug!(inbox.rows = rows, "inbox was cleaned"),
+                Err(error) => tracing::warn!(error = %error, "inbox could not be cleaned"),
+            }
+            let pause = tokio::time::sleep(PURGE_INTERVAL);
+            if shutdown.run_until_cancelled(pause).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Messaging: events that are neither lost nor had twice.
+//!
+//! ```text
+//!  publisher's database            broker                               consumer's database
+//!  ┌───────────────────────┐                                            ┌─────────────────────┐
+//!  │ begin                 │       ┌ topic exchange ┐   ┌ queue ┐        │ begin               │
+//!  │   the change          │       │  user.events   │──▶│       │──▶ consumer ─▶ claim (inbox)  │
+//!  │   outbox.enqueue ─────┼─relay─▶                │   └──▲────┘        │   the effect        │
+//!  │ commit, outbox.wake   │ ◀─────┘   confirms     │ retry│  │parked    │ commit, then ack    │
+//!  └───────────────────────┘ delete                 └──────┴──▼──────────┴─────────────────────┘
+//! ```
+//!
+//! - The event is written with the change ([`outbox`]), sent once it is committed ([`relay`]), and
+//!   deleted once the broker has confirmed it: at least once, in order per aggregate.
+//! - The message's effect is written with its id ([`inbox`]): at most once.
+//! - What fails comes back after a pause, without blocking the others; what keeps failing is parked
+//!   with its cause, for people ([`consumer`]).
+//! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
+//!
+//! Nothing here spawns a task: [`relay::Relay::run`], [`consumer::Consumer::run`] and
+//! [`inbox::Cleaner::run`] are futures for the chassis' supervisor. All three can be cloned, so that
+//! the supervisor can start them again.
+//!
+//! ```no_run
+//! use messaging::consumer::{Consumer, Delivery, Handler, Verdict};
+//! use messaging::{Broker, MessagingSettings, Outbox, Relay, inbox};
+//! use contracts::user::UserDeleted;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! struct Erase(sqlx::PgPool);
+//!
+//! impl Handler for Erase {
+//!     fn handles(&self) -> &'static [(&'static str, &'static str)] {
+//!         &[("user_exchange", "user.deleted")]
+//!     }
+//!
+//!     async fn handle(&self, delivery: Delivery) -> Verdict {
+//!         let event: UserDeleted = match delivery.decode() {
+//!             Ok(event) => event,
+//!             Err(parked) => return parked,
+//!         };
+//!         let erased = async {
+//!             let mut tx = self.0.begin().await?;
+//!             if inbox::claim(&mut tx, "payment-service.events", &delivery.message_id).await? {
+//!                 sqlx::query("delete from customers where user_id = $1")
+//!                     .bind(event.user_id.as_uuid())
+//!                     .execute(&mut *tx)
+//!                     .await?;
+//!             }
+//!             tx.commit().await
+//!         };
+//!         erased.await.map_or_else(Verdict::unavailable, |()| Verdict::Ack)
+//!     }
+//! }
+//!
+//! # async fn start(pool: sqlx::PgPool, settings: MessagingSettings) -> Result<(), Box<dyn std::error::Error>> {
+//! messaging::migrate(&pool).await?;
+//! let broker = Broker::new("payment-service", &settings.rabbitmq);
+//! let outbox = Outbox::new("payment-service", &settings);
+//! let relay = Relay::new(pool.clone(), broker.clone(), outbox.clone(), &settings);
+//! let consumer = Consumer::new(broker, &settings, "payment_events", Erase(pool))?;
+//! let shutdown = CancellationToken::new();
+//! tokio::try_join!(
+//!     async { relay.run(shutdown.clone()).await.map_err(Box::<dyn std::error::Error>::from) },
+//!     async { consumer.run(shutdown.clone()).await.map_err(Box::<dyn std::error::Error>::from) },
+//! )?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+pub mod broker;
+pub mod consumer;
+pub mod inbox;
+mod message;
+mod metrics;
+pub mod outbox;
+mod publisher;
+pub mod relay;
+pub mod settings;
+pub mod topology;
+
+pub use broker::Broker;
+pub use consumer::{Consumer, Delivery, Handler, Verdict};
+pub use message::MessageId;
+pub use outbox::{EnqueueError, Outbox};
+pub use relay::Relay;
+pub use settings::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
+
+use sqlx::PgPool;
+use sqlx::migrate::MigrateError;
+
+/// Makes the tables `messaging_outbox` and `messaging_inbox`, or brings them up to date, in a
+/// service's database. Counted in `_messaging_migrations`, apart from the service's own.
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    sqlx::migrate!().run(pool).await
+}

@@ -1,0 +1,119 @@
+//! The broker away, at start and later; what the broker sees of us.
+
+use std::time::Duration;
+
+use messaging::{Consumer, Relay, Verdict};
+use testkit::Proxy;
+use tokio::time::Instant;
+
+use crate::raw::api_get;
+use crate::world::{Notes, Running, World, created};
+
+#[tokio::test]
+async fn a_broker_that_is_absent_at_start_is_found_when_it_comes() {
+    let mut world = World::new("absent").await;
+    let proxy = through_a_proxy(&mut world).await;
+    proxy.cut().await;
+    let broker = world.connect();
+    let outbox = world.outbox();
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let relay = world.relay_over(broker.clone(), &outbox);
+    let consumer = Consumer::new(broker.clone(), &world.settings, "user_events", handler).unwrap();
+    let consumer = Running::start(|shutdown| consumer.run(shutdown));
+
+    world.emit(&outbox, &created(1)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!broker.is_connected());
+    assert!(relay.is_running() && consumer.is_running());
+    assert_eq!(world.outbox_depth().await, 1);
+    proxy.restore().await;
+
+    seen.wait_for(1).await;
+    assert!(broker.is_connected());
+    consumer.stop().await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn it_ends_in_time_while_the_broker_is_absent() {
+    let mut world = World::new("absent at end").await;
+    through_a_proxy(&mut world).await.cut().await;
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let relay = world.relay(&world.outbox());
+    let consumer = world.consumer(handler);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let start = Instant::now();
+    relay.stop().await;
+    consumer.stop().await;
+
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_told_within_a_second_and_made_again() {
+    let mut world = World::new("lost").await;
+    let proxy = through_a_proxy(&mut world).await;
+    let broker = world.connect();
+    let outbox = world.outbox();
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let _relay = world.relay_over(broker.clone(), &outbox);
+    let consumer = Consumer::new(broker.clone(), &world.settings, "user_events", handler).unwrap();
+    let _consumer = Running::start(|shutdown| consumer.run(shutdown));
+    world.emit(&outbox, &created(1)).await;
+    seen.wait_for(1).await;
+
+    let cut = Instant::now();
+    proxy.cut().await;
+    testkit::eventually("the loss shows", async || (!broker.is_connected()).then_some(())).await;
+    assert!(cut.elapsed() < Duration::from_secs(1), "{:?}", cut.elapsed());
+    world.emit(&outbox, &created(2)).await;
+    proxy.restore().await;
+
+    seen.wait_for(2).await;
+    assert!(broker.is_connected());
+}
+
+#[tokio::test]
+async fn its_connections_have_names_and_are_closed_at_the_end() {
+    let world = World::new("names").await;
+    let broker = world.connect();
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let relay = Relay::new(world.pool.clone(), broker.clone(), world.outbox(), &world.settings);
+    let relay = Running::start(|shutdown| relay.run(shutdown));
+    let consumer = Consumer::new(broker.clone(), &world.settings, "user_events", handler).unwrap();
+    let consumer = Running::start(|shutdown| consumer.run(shutdown));
+
+    let expected = ["user-service.consume", "user-service.publish"];
+    testkit::eventually("both connections are listed", async || {
+        (connection_names(&world).await == expected).then_some(())
+    })
+    .await;
+
+    consumer.stop().await;
+    relay.stop().await;
+    assert!(!broker.is_connected());
+    testkit::eventually("no connection is listed", async || {
+        connection_names(&world).await.is_empty().then_some(())
+    })
+    .await;
+}
+
+async fn through_a_proxy(world: &mut World) -> Proxy {
+    let proxy = Proxy::start(world.broker.server()).await;
+    world.settings.rabbitmq.host = proxy.address().ip().to_string();
+    world.settings.rabbitmq.port = proxy.port();
+    proxy
+}
+
+async fn connection_names(world: &World) -> Vec<String> {
+    let list = api_get(format!("vhosts/{}/connections", world.broker.vhost)).await.unwrap();
+    let mut names: Vec<String> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|connection| Some(connection["user_provided_name"].as_str()?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,145 @@
+//! One effect for a message, however often and however simultaneously it is delivered.
+
+use std::time::Duration;
+
+use contracts::EventId;
+use messaging::{Delivery, MessageId, Verdict, inbox};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::world::{EXCHANGE, Notes, QUEUE, World, created};
+
+#[tokio::test]
+async fn the_same_message_at_the_same_moment_to_two_consumers_has_one_effect() {
+    let world = World::new("twice").await;
+    effects(&world.pool).await;
+    let consumers = [(), ()].map(|()| {
+        let pool = world.pool.clone();
+        Notes::new(move |delivery| effect(pool.clone(), delivery))
+    });
+    let [one, two] = consumers;
+    let running = [world.consumer(one.0), world.consumer(two.0)];
+    let client = world.client().await;
+    world.bound().await;
+    let event_id = EventId::from_uuid(Uuid::now_v7());
+    let at = "2026-01-15T09:30:00Z".parse().unwrap();
+    let envelope = contracts::Envelope::new(event_id, at, "user-service", created(1));
+    let body = serde_json::to_vec(&envelope).unwrap();
+
+    for _ in 0..10 {
+        client.publish(EXCHANGE, "user.created", &body).await;
+    }
+    testkit::eventually("all are handled", async || {
+        (one.1.all().len() + two.1.all().len() >= 10).then_some(())
+    })
+    .await;
+    for consumer in running {
+        consumer.stop().await;
+    }
+
+    assert_eq!(count(&world.pool).await, 1);
+    assert!(!one.1.all().is_empty() && !two.1.all().is_empty(), "both took part");
+    assert_eq!(client.ready(QUEUE).await, 0, "all were acknowledged");
+}
+
+#[tokio::test]
+async fn a_seed_message_without_an_id_is_known_by_its_content() {
+    let world = World::new("no id").await;
+    effects(&world.pool).await;
+    let pool = world.pool.clone();
+    let (handler, seen) = Notes::new(move |delivery| effect(pool.clone(), delivery));
+    let consumer = world.consumer(handler);
+    let client = world.client().await;
+    world.bound().await;
+    let body = |user: u32| {
+        format!(
+            r#"{{"event_type":"user.created","data":{{"user_id":"{user}"}},
+                "timestamp":"2024-01-15T11:30:00+02:00","service":"user_service"}}"#
+        )
+    };
+
+    for user in [1, 1, 2] {
+        client.publish(EXCHANGE, "user.created", body(user).as_bytes()).await;
+    }
+    let seen = seen.wait_for(3).await;
+    consumer.stop().await;
+
+    assert_eq!(count(&world.pool).await, 2);
+    assert!(seen.iter().all(|delivery| delivery.message_id.as_str().starts_with("sha256:")));
+    assert!(seen.iter().all(|delivery| delivery.version == 1));
+}
+
+#[tokio::test]
+async fn a_claim_that_is_rolled_back_is_free_again() {
+    let world = World::new("rolled back").await;
+    let id = message_id();
+    let mut first = world.pool.begin().await.unwrap();
+    assert!(inbox::claim(&mut first, QUEUE, &id).await.unwrap());
+    // The second delivery waits for what becomes of the first.
+    let (pool, same) = (world.pool.clone(), id.clone());
+    let second = tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        let claimed = inbox::claim(&mut tx, QUEUE, same).await.unwrap();
+        tx.commit().await.unwrap();
+        claimed
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!second.is_finished());
+
+    first.rollback().await.unwrap();
+
+    assert!(second.await.unwrap());
+    let mut again = world.pool.acquire().await.unwrap();
+    assert!(!inbox::claim(&mut again, QUEUE, &id).await.unwrap());
+    assert!(inbox::claim(&mut again, "another.queue", &id).await.unwrap(), "each its own effect");
+}
+
+#[tokio::test]
+async fn old_messages_are_forgotten_and_young_ones_kept() {
+    let world = World::new("purge").await;
+    let mut connection = world.pool.acquire().await.unwrap();
+    let (old, young) = (message_id(), message_id());
+    for id in [&old, &young] {
+        assert!(inbox::claim(&mut connection, QUEUE, id).await.unwrap());
+    }
+    sqlx::query(
+        "update messaging_inbox set received_at = now() - interval '8 days' where message_id = $1",
+    )
+    .bind(old.as_str())
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+
+    let purged = inbox::purge(&world.pool, Duration::from_hours(7 * 24)).await.unwrap();
+
+    assert_eq!(purged, 1);
+    assert!(!inbox::claim(&mut connection, QUEUE, &young).await.unwrap());
+    assert!(inbox::claim(&mut connection, QUEUE, &old).await.unwrap());
+}
+
+fn message_id() -> MessageId {
+    MessageId::from(EventId::from_uuid(Uuid::now_v7()))
+}
+
+async fn effects(pool: &PgPool) {
+    sqlx::query("create table effects (message_id text)").execute(pool).await.unwrap();
+}
+
+async fn count(pool: &PgPool) -> i64 {
+    sqlx::query_scalar("select count(*) from effects").fetch_one(pool).await.unwrap()
+}
+
+/// The effect, slow enough for two of them to meet.
+async fn effect(pool: PgPool, delivery: Delivery) -> Verdict {
+    let work = async {
+        let mut tx = pool.begin().await?;
+        if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
+            sqlx::query("insert into effects select $1 from pg_sleep(0.1)")
+                .bind(delivery.message_id.as_str())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await
+    };
+    work.await.map_or_else(|error: sqlx::Error| Verdict::unavailable(error), |()| Verdict::Ack)
+}

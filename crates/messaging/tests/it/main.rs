@@ -1,0 +1,14 @@
+//! Messaging over a real PostgreSQL and a real RabbitMQ: a database and a virtual host per test.
+#![allow(clippy::unwrap_used)]
+#![allow(clippy::disallowed_methods, reason = "tests spawn tasks and make ids")]
+
+mod broker;
+mod config;
+mod consumer;
+mod inbox;
+mod outbox;
+mod parking;
+mod raw;
+mod relay;
+mod trace;
+mod world;

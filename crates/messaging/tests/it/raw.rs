@@ -1,0 +1,154 @@
+//! A plain AMQP client, as another team would write one to the seed.
+
+use std::time::Duration;
+
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use serde_json::Value;
+
+pub(crate) struct Client {
+    _connection: Connection,
+    pub(crate) channel: Channel,
+}
+
+impl Client {
+    pub(crate) async fn connect(uri: &str) -> Self {
+        let connection = Connection::connect(uri, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        Self { _connection: connection, channel }
+    }
+
+    /// A queue of the test's own that gets every message of an exchange that matches `key`.
+    pub(crate) async fn listen(&self, exchange: &str, key: &str) -> String {
+        let queue = self.queue("").await;
+        self.bind(&queue, exchange, key).await;
+        queue
+    }
+
+    /// Declares a plain queue that lasts, or, when `name` is empty, one of the server's naming that
+    /// ends with this client.
+    pub(crate) async fn queue(&self, name: &str) -> String {
+        let options = QueueDeclareOptions {
+            durable: !name.is_empty(),
+            exclusive: name.is_empty(),
+            ..Default::default()
+        };
+        let queue = self.channel.queue_declare(name.into(), options, FieldTable::default());
+        queue.await.unwrap().name().as_str().to_owned()
+    }
+
+    pub(crate) async fn bind(&self, queue: &str, exchange: &str, key: &str) {
+        self.exchange(exchange, ExchangeKind::Topic).await;
+        let options = QueueBindOptions::default();
+        self.channel
+            .queue_bind(queue.into(), exchange.into(), key.into(), options, FieldTable::default())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn exchange(&self, name: &str, kind: ExchangeKind) {
+        let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        let declared =
+            self.channel.exchange_declare(name.into(), kind, options, FieldTable::default());
+        declared.await.unwrap();
+    }
+
+    pub(crate) async fn delete_queue(&self, name: &str) {
+        let deleted = self.channel.queue_delete(name.into(), QueueDeleteOptions::default());
+        deleted.await.unwrap();
+    }
+
+    pub(crate) async fn publish(&self, exchange: &str, key: &str, body: &[u8]) {
+        self.publish_with(exchange, key, body, BasicProperties::default()).await;
+    }
+
+    pub(crate) async fn publish_with(
+        &self,
+        exchange: &str,
+        key: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) {
+        let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+        let published =
+            self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+        let confirmation = published.await.unwrap().await.unwrap();
+        assert!(confirmation.is_ack(), "{confirmation:?}");
+        assert!(confirmation.take_message().is_none(), "no queue is bound for {key}");
+    }
+
+    /// The next message of a queue, acknowledged.
+    pub(crate) async fn next(&self, queue: &str) -> Delivery {
+        testkit::eventually("a message is in the queue", async || self.try_next(queue).await).await
+    }
+
+    pub(crate) async fn try_next(&self, queue: &str) -> Option<Delivery> {
+        let got =
+            self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap()?;
+        assert!(got.delivery.acker.ack(BasicAckOptions::default()).await.unwrap());
+        Some(got.delivery)
+    }
+
+    /// The next messages of a queue.
+    pub(crate) async fn take(&self, queue: &str, count: usize) -> Vec<Delivery> {
+        let mut taken = Vec::new();
+        while taken.len() < count {
+            taken.push(self.next(queue).await);
+        }
+        taken
+    }
+
+    /// What is left in a queue once nothing has come for a moment.
+    pub(crate) async fn rest(&self, queue: &str) -> Vec<Delivery> {
+        let mut rest = Vec::new();
+        loop {
+            while let Some(delivery) = self.try_next(queue).await {
+                rest.push(delivery);
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            match self.try_next(queue).await {
+                Some(delivery) => rest.push(delivery),
+                None => return rest,
+            }
+        }
+    }
+
+    /// How many messages a queue holds ready, as the queue itself says.
+    pub(crate) async fn ready(&self, queue: &str) -> u32 {
+        let options = QueueDeclareOptions { passive: true, ..Default::default() };
+        let found = self.channel.queue_declare(queue.into(), options, FieldTable::default());
+        found.await.unwrap().message_count()
+    }
+}
+
+pub(crate) fn json(delivery: &Delivery) -> Value {
+    serde_json::from_slice(&delivery.data).unwrap()
+}
+
+pub(crate) fn header(delivery: &Delivery, name: &str) -> Option<String> {
+    match delivery.properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::LongLongInt(number) => Some(number.to_string()),
+        other => Some(format!("{other:?}")),
+    }
+}
+
+/// One call of the broker's management interface: `vhosts/…`. None when there is no such thing.
+pub(crate) async fn api_get(path: String) -> Option<Value> {
+    let url = format!("{}/api/{path}", testkit::addresses().rabbitmq_api);
+    tokio::task::spawn_blocking(move || ureq::get(url).call().ok()?.body_mut().read_json().ok())
+        .await
+        .unwrap()
+}
+
+/// One call of the broker's management interface that sets something.
+pub(crate) async fn api_put(path: String, body: Value) {
+    let url = format!("{}/api/{path}", testkit::addresses().rabbitmq_api);
+    tokio::task::spawn_blocking(move || ureq::put(url).send_json(body).unwrap()).await.unwrap();
+}

@@ -1,0 +1,268 @@
+//! The relay: order, sharing, and what it does when the broker says no or says nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lapin::ExchangeKind;
+use lapin::message::Delivery;
+use messaging::Outbox;
+use serde_json::json;
+use testkit::Proxy;
+
+use crate::raw::{api_put, json as body};
+use crate::world::{EXCHANGE, World, created, updated};
+
+#[tokio::test]
+async fn events_of_one_aggregate_keep_their_order() {
+    let world = World::new("order").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let relay = world.relay(&outbox);
+
+    for place in 0..20 {
+        for aggregate in 0..10 {
+            world.emit(&outbox, &updated(aggregate, place)).await;
+        }
+    }
+
+    assert_in_order(&client.take(&queue, 200).await, 20);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_wakes_the_relay_does_not_wait_for_the_poll() {
+    let mut world = World::new("wake").await;
+    world.settings.relay.poll_interval = Duration::from_secs(3600);
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+
+    for number in 0..5 {
+        world.emit(&outbox, &created(number)).await;
+        client.next(&queue).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_of_one_aggregate_keeps_its_order() {
+    let mut world = World::new("backlog").await;
+    world.settings.relay.batch_size = 7.try_into().unwrap();
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    for place in 0..50 {
+        world.emit(&outbox, &updated(1, place)).await;
+    }
+
+    let _relay = world.relay(&outbox);
+
+    assert_in_order(&client.take(&queue, 50).await, 50);
+}
+
+#[tokio::test]
+async fn connections_closed_by_the_broker_lose_nothing() {
+    let world = World::new("closed").await;
+    let client = world.client().await;
+    // A queue that outlives its connection: the test's own client is closed as well.
+    let queue = client.queue("kept").await;
+    client.bind(&queue, EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let relay = world.relay(&outbox);
+
+    for place in 0..60 {
+        for aggregate in 0..5 {
+            world.emit(&outbox, &updated(aggregate, place)).await;
+        }
+        if place % 20 == 10 {
+            world.broker.close_all_connections().await;
+        }
+    }
+
+    world.outbox_is_empty().await;
+    let client = world.client().await;
+    let received = client.rest(&queue).await;
+    assert_in_order_with_repeats(&received, 60);
+    let ids: BTreeSet<_> = received.iter().map(id).collect();
+    assert_eq!(ids.len(), 300, "every committed event arrived");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_hangs_loses_nothing() {
+    let mut world = World::new("hangs").await;
+    let proxy = Proxy::start(world.broker.server()).await;
+    world.settings.rabbitmq.host = proxy.address().ip().to_string();
+    world.settings.rabbitmq.port = proxy.port();
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    world.emit(&outbox, &updated(1, 0)).await;
+    world.outbox_is_empty().await;
+
+    proxy.freeze().await;
+    for place in 1..10 {
+        world.emit(&outbox, &updated(1, place)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.outbox_depth().await, 9, "without a confirm a row stays");
+    proxy.restore().await;
+
+    world.outbox_is_empty().await;
+    assert_in_order_with_repeats(&client.rest(&queue).await, 10);
+}
+
+#[tokio::test]
+async fn an_unroutable_event_is_kept_and_delivered_once_a_queue_is_bound() {
+    let world = World::new("unroutable").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "user.updated").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+
+    // Nobody is bound for user.created: user 1's update waits behind it, user 2's does not.
+    let first = world.emit(&outbox, &created(1)).await;
+    let second = world.emit(&outbox, &updated(1, 0)).await;
+    let others = world.emit(&outbox, &updated(2, 0)).await;
+    assert_eq!(id(&client.next(&queue).await), others.to_string());
+    let why: String = testkit::eventually("the event is put off", async || {
+        let why = sqlx::query_scalar("select last_error from messaging_outbox where attempts > 0");
+        why.fetch_optional(&world.pool).await.unwrap().flatten()
+    })
+    .await;
+    assert_eq!(why, "no queue is bound for it");
+    assert!(client.rest(&queue).await.is_empty(), "user 1's update does not overtake");
+    assert_eq!(world.outbox_depth().await, 2);
+
+    client.bind(&queue, EXCHANGE, "user.created").await;
+
+    let order: Vec<_> = client.take(&queue, 2).await.iter().map(id).collect();
+    assert_eq!(order, [first.to_string(), second.to_string()]);
+    world.outbox_is_empty().await;
+}
+
+#[tokio::test]
+async fn two_relays_share_the_work_and_keep_the_order() {
+    let mut world = World::new("two relays").await;
+    world.settings.relay.batch_size = 5.try_into().unwrap();
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    // The relays publish under names of their own, to be told apart.
+    let outboxes = ["one", "two"].map(|name| Outbox::new(name, &world.settings));
+    for place in 0..20 {
+        for aggregate in 0..40 {
+            world.emit(&outboxes[0], &updated(aggregate, place)).await;
+        }
+    }
+
+    let _relays = outboxes.each_ref().map(|outbox| world.relay(outbox));
+
+    let received = client.take(&queue, 800).await;
+    assert_in_order(&received, 20);
+    world.outbox_is_empty().await;
+    assert!(client.rest(&queue).await.is_empty(), "none is sent twice");
+    let relays: BTreeSet<String> = received
+        .iter()
+        .map(|message| message.properties.app_id().as_ref().unwrap().as_str().to_owned())
+        .collect();
+    assert_eq!(relays.len(), 2, "both have published");
+}
+
+#[tokio::test]
+async fn a_killed_relay_leaves_its_rows_to_the_next() {
+    let world = World::new("killed").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    for place in 0..30 {
+        for aggregate in 0..10 {
+            world.emit(&outbox, &updated(aggregate, place)).await;
+        }
+    }
+
+    for _ in 0..5 {
+        let relay = world.relay(&outbox);
+        testkit::eventually("the relay is at work", async || {
+            (client.ready(&queue).await > 0).then_some(())
+        })
+        .await;
+        drop(relay);
+    }
+    let _relay = world.relay(&outbox);
+
+    world.outbox_is_empty().await;
+    let received = client.rest(&queue).await;
+    assert_in_order_with_repeats(&received, 30);
+    assert_eq!(received.iter().map(id).collect::<BTreeSet<_>>().len(), 300);
+}
+
+#[tokio::test]
+async fn a_message_that_the_broker_forbids_does_not_hold_up_the_others() {
+    let world = World::new("forbidden").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    // The broker answers a forbidden key by closing the channel, with all that is under way on it.
+    let rule = json!({"exchange": EXCHANGE, "write": "^user\\.updated$", "read": ".*"});
+    let (vhost, name) = (&world.broker.vhost, &world.broker.username);
+    api_put(format!("topic-permissions/{vhost}/{name}"), rule).await;
+    world.emit(&outbox, &created(1)).await;
+    for aggregate in 2..50 {
+        world.emit(&outbox, &updated(aggregate, 0)).await;
+    }
+
+    let _relay = world.relay(&outbox);
+
+    let received: BTreeSet<_> = client.take(&queue, 48).await.iter().map(id).collect();
+    assert_eq!(received.len(), 48);
+    let left = sqlx::query_as::<_, (String, String)>(
+        "select routing_key, last_error from messaging_outbox where attempts > 0",
+    );
+    let left = left.fetch_all(&world.pool).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].0, "user.created");
+}
+
+#[tokio::test]
+async fn an_exchange_of_another_kind_is_an_error_that_names_it() {
+    let world = World::new("exchange drift").await;
+    world.client().await.exchange(EXCHANGE, ExchangeKind::Direct).await;
+
+    let relay = world.relay(&world.outbox());
+
+    let error = relay.ended().await.unwrap_err();
+    assert!(error.starts_with("user.events exists with other arguments"), "{error}");
+}
+
+fn id(message: &Delivery) -> String {
+    body(message)["event_id"].as_str().unwrap().to_owned()
+}
+
+/// Each aggregate's places are 0, 1, 2, … as received.
+fn assert_in_order(received: &[Delivery], places: usize) {
+    for (aggregate, order) in orders(received) {
+        assert_eq!(order, (0..places).collect::<Vec<_>>(), "order of {aggregate}");
+    }
+}
+
+/// The same, where a place may come again: the first time of each is in order.
+fn assert_in_order_with_repeats(received: &[Delivery], places: usize) {
+    for (aggregate, order) in orders(received) {
+        let mut seen = BTreeSet::new();
+        let first: Vec<usize> = order.into_iter().filter(|place| seen.insert(*place)).collect();
+        assert_eq!(first, (0..places).collect::<Vec<_>>(), "order of {aggregate}");
+    }
+}
+
+fn orders(received: &[Delivery]) -> BTreeMap<String, Vec<usize>> {
+    let mut orders: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for message in received {
+        let data = &body(message)["data"];
+        let aggregate = data["user_id"].as_str().unwrap().to_owned();
+        let place = data["name"].as_str().unwrap().parse().unwrap();
+        orders.entry(aggregate).or_default().push(place);
+    }
+    orders
+}

@@ -1,0 +1,260 @@
+//! A service's database and broker, and its relay and consumer running as tasks.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::Utc;
+use contracts::user::{UserCreated, UserUpdated};
+use contracts::{Event, UserId};
+use messaging::settings::RetryDelays;
+use messaging::{
+    Broker, Consumer, ConsumerSettings, Delivery, Handler, MessagingSettings, Outbox,
+    RabbitSettings, Relay, RelaySettings, Verdict,
+};
+use sqlx::PgPool;
+use testkit::{TestBroker, TestDatabase};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::raw::{Client, api_get};
+
+/// The queue that tests consume.
+pub(crate) const QUEUE: &str = "user-service.events";
+/// The exchange that tests publish to.
+pub(crate) const EXCHANGE: &str = "user.events";
+
+/// One test's servers, migrated.
+pub(crate) struct World {
+    pub(crate) settings: MessagingSettings,
+    pub(crate) pool: PgPool,
+    pub(crate) broker: TestBroker,
+    pub(crate) database: TestDatabase,
+}
+
+impl World {
+    pub(crate) async fn new(hint: &str) -> Self {
+        let (database, broker) = (testkit::database(hint).await, testkit::broker().await);
+        let pool = database.pool().await;
+        messaging::migrate(&pool).await.unwrap();
+        Self { settings: settings(&broker), pool, broker, database }
+    }
+
+    pub(crate) fn outbox(&self) -> Outbox {
+        Outbox::new("user-service", &self.settings)
+    }
+
+    /// A broker handle of its own, as another process would have.
+    pub(crate) fn connect(&self) -> Broker {
+        Broker::new("user-service", &self.settings.rabbitmq)
+    }
+
+    pub(crate) fn relay(&self, outbox: &Outbox) -> Running {
+        self.relay_over(self.connect(), outbox)
+    }
+
+    pub(crate) fn relay_over(&self, broker: Broker, outbox: &Outbox) -> Running {
+        let relay = Relay::new(self.pool.clone(), broker, outbox.clone(), &self.settings);
+        Running::start(|shutdown| relay.run(shutdown))
+    }
+
+    pub(crate) fn consumer(&self, handler: impl Handler) -> Running {
+        let consumer =
+            Consumer::new(self.connect(), &self.settings, "user_events", handler).unwrap();
+        Running::start(|shutdown| consumer.run(shutdown))
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.broker.amqp_uri()).await
+    }
+
+    /// Commits an event of its own.
+    pub(crate) async fn emit<E: Event>(&self, outbox: &Outbox, event: &E) -> Uuid {
+        let event_id = Uuid::now_v7();
+        let mut tx = self.pool.begin().await.unwrap();
+        outbox.enqueue(&mut tx, event_id, Utc::now(), event).await.unwrap();
+        tx.commit().await.unwrap();
+        outbox.wake();
+        event_id
+    }
+
+    pub(crate) async fn outbox_depth(&self) -> i64 {
+        let count = sqlx::query_scalar("select count(*) from messaging_outbox");
+        count.fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Waits until a consumer has declared and bound its queue: what is published from now on
+    /// reaches it.
+    pub(crate) async fn bound(&self) {
+        let path = format!("bindings/{}/e/{EXCHANGE}/q/{QUEUE}", self.broker.vhost);
+        testkit::eventually("the consumer's queue is bound", async || {
+            let bindings = api_get(path.clone()).await?;
+            (bindings.as_array()?.len() == 2).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn outbox_is_empty(&self) {
+        testkit::eventually("the outbox is empty", async || {
+            (self.outbox_depth().await == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {
+    let names = |pairs: [(&str, &str); 2]| -> BTreeMap<String, String> {
+        pairs.into_iter().map(|(key, name)| (key.to_owned(), name.to_owned())).collect()
+    };
+    let number = |number| NonZeroU16::new(number).unwrap();
+    MessagingSettings {
+        rabbitmq: RabbitSettings {
+            host: broker.host.clone(),
+            port: broker.port,
+            username: broker.username.clone(),
+            password: broker.password.clone().into(),
+            vhost: broker.vhost.clone(),
+            heartbeat: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(2),
+        },
+        queues: names([("user_events", QUEUE), ("payment_events", "payment-service.events")]),
+        exchanges: names([("user_exchange", EXCHANGE), ("payment_exchange", "payment.events")]),
+        relay: RelaySettings {
+            poll_interval: Duration::from_millis(50),
+            confirm_timeout: Duration::from_secs(2),
+            ..RelaySettings::default()
+        },
+        consumer: ConsumerSettings {
+            prefetch: number(20),
+            concurrency: number(8),
+            max_attempts: NonZeroU32::new(3).unwrap(),
+            handler_timeout: Duration::from_secs(5),
+            retry_delays: delays([50, 150]),
+            ..ConsumerSettings::default()
+        },
+    }
+}
+
+pub(crate) fn delays<const N: usize>(millis: [u64; N]) -> RetryDelays {
+    millis.map(Duration::from_millis).to_vec().try_into().unwrap()
+}
+
+pub(crate) fn user(number: u128) -> UserId {
+    UserId::from_uuid(Uuid::from_u128((0x0197_c1f0_5c00_7000_u128 << 64) | number))
+}
+
+pub(crate) fn created(number: u128) -> UserCreated {
+    UserCreated { user_id: user(number), email: "a@example.com".to_owned(), name: "A".to_owned() }
+}
+
+/// An update whose name is its place in the order of one user's updates.
+pub(crate) fn updated(number: u128, place: usize) -> UserUpdated {
+    UserUpdated {
+        user_id: user(number),
+        email: "a@example.com".to_owned(),
+        name: place.to_string(),
+        changed: vec!["name".to_owned()],
+        previous_email: None,
+    }
+}
+
+/// A relay or consumer at work. Dropped, it is killed, as by a crash.
+pub(crate) struct Running {
+    shutdown: CancellationToken,
+    task: JoinHandle<Result<(), String>>,
+}
+
+impl Running {
+    pub(crate) fn start<F, E>(run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display + Debug + Send + 'static,
+    {
+        let shutdown = CancellationToken::new();
+        let work = run(shutdown.clone());
+        let task = tokio::spawn(async { work.await.map_err(|error| error.to_string()) });
+        Self { shutdown, task }
+    }
+
+    /// Asks it to end, without waiting.
+    pub(crate) fn drain(&self) {
+        self.shutdown.cancel();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    /// Waits until it has ended by itself or by [`Running::drain`].
+    pub(crate) async fn ended(mut self) -> Result<(), String> {
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, &mut self.task).await.expect("it ends").unwrap()
+    }
+
+    /// Drains it, and waits until it has ended well.
+    pub(crate) async fn stop(self) {
+        self.drain();
+        self.ended().await.unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A handler of `user.created` and `user.updated` that notes what it is given and answers by a
+/// function of it.
+pub(crate) struct Notes<F> {
+    pub(crate) seen: Arc<Mutex<Vec<Delivery>>>,
+    answer: F,
+}
+
+impl<F, A> Notes<F>
+where
+    F: Fn(Delivery) -> A + Send + Sync + 'static,
+    A: Future<Output = Verdict> + Send,
+{
+    pub(crate) fn new(answer: F) -> (Self, Seen) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        (Self { seen: Arc::clone(&seen), answer }, Seen(seen))
+    }
+}
+
+impl<F, A> Handler for Notes<F>
+where
+    F: Fn(Delivery) -> A + Send + Sync + 'static,
+    A: Future<Output = Verdict> + Send,
+{
+    fn handles(&self) -> &'static [(&'static str, &'static str)] {
+        &[("user_exchange", "user.created"), ("user_exchange", "user.updated")]
+    }
+
+    async fn handle(&self, delivery: Delivery) -> Verdict {
+        self.seen.lock().unwrap().push(delivery.clone());
+        (self.answer)(delivery).await
+    }
+}
+
+/// What a handler was given so far.
+pub(crate) struct Seen(Arc<Mutex<Vec<Delivery>>>);
+
+impl Seen {
+    pub(crate) fn all(&self) -> Vec<Delivery> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Waits for that many deliveries.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Delivery> {
+        testkit::eventually("the handler was called often enough", async || {
+            let seen = self.all();
+            (seen.len() >= count).then_some(seen)
+        })
+        .await
+    }
+}

@@ -1,0 +1,52 @@
+//! One call, as its caller wants it.
+
+use std::time::Duration;
+
+use resilience::deadline::Deadline;
+
+/// Time for a call whose caller names none.
+const TIME_DEFAULT: Duration = Duration::from_secs(5);
+
+/// What a call is named, how long it may take, and what it passes on.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(crate) operation: &'static str,
+    pub(crate) deadline: Deadline,
+    pub(crate) request_id: Option<String>,
+    pub(crate) idempotency_key: Option<String>,
+}
+
+impl Call {
+    /// A call of `operation`, a short fixed name such as `get_user`, within five seconds.
+    pub fn new(operation: &'static str) -> Self {
+        let deadline = Deadline::within(TIME_DEFAULT);
+        Self { operation, deadline, request_id: None, idempotency_key: None }
+    }
+
+    /// All attempts and pauses end within this time.
+    #[must_use]
+    pub fn within(self, time: Duration) -> Self {
+        self.by(Deadline::within(time))
+    }
+
+    /// All attempts and pauses end by this deadline; the earliest that was named counts.
+    #[must_use]
+    pub fn by(mut self, deadline: Deadline) -> Self {
+        self.deadline = self.deadline.earlier(deadline);
+        self
+    }
+
+    /// Passes the id of the request at hand on.
+    #[must_use]
+    pub fn request_id(mut self, id: &str) -> Self {
+        self.request_id = Some(id.to_owned());
+        self
+    }
+
+    /// Makes a `POST` or `PATCH` safe to repeat.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: &str) -> Self {
+        self.idempotency_key = Some(key.to_owned());
+        self
+    }
+}

@@ -1,0 +1,92 @@
+//! What can go wrong with a call: the seed's kinds, told apart, each with where and when.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// A call that gave no answer to work with.
+#[derive(Debug, thiserror::Error)]
+#[error("{service}.{operation} failed after {attempts} attempts: {kind}")]
+pub struct CallError {
+    /// The target in `services.tsk`.
+    pub service: String,
+    /// The operation named by the caller.
+    pub operation: &'static str,
+    /// `host:port` of the last instance tried; none when none was.
+    pub instance: Option<String>,
+    /// Attempts made; 0 when the breaker let none through.
+    pub attempts: u32,
+    /// From the first attempt to the last.
+    pub elapsed: Duration,
+    /// What went wrong last.
+    pub kind: Kind,
+}
+
+/// The kinds of fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Kind {
+    /// The target says that there is no such thing (404, 410).
+    #[error("not found")]
+    NotFound,
+    /// The target says that the request is wrong (any other 4xx).
+    #[error("refused with status {status}")]
+    Client {
+        /// The HTTP status.
+        status: u16,
+        /// What the target says of it, when it does.
+        problem: Option<ProblemDocument>,
+    },
+    /// The target is at fault (5xx), or asks to be left alone for a while (429, 503).
+    #[error("answered with status {status}")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// Its `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// No answer in time: whether the target did it is unknown.
+    #[error("timed out")]
+    TimedOut,
+    /// The breaker is open: the target was not called.
+    #[error("the circuit breaker is open")]
+    Open {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// No instance is registered, or none could be reached.
+    #[error("unreachable")]
+    Unreachable,
+    /// An answer that is none: cut short, too large, of another shape.
+    #[error("unexpected answer: {0}")]
+    Unexpected(&'static str),
+}
+
+impl Kind {
+    /// Whether the same request may do better later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Server { .. } | Self::TimedOut | Self::Open { .. } | Self::Unreachable)
+    }
+
+    /// How long the target, or the breaker, asks to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Open { retry_after } => Some(*retry_after),
+            Self::Server { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// A problem document (RFC 9457), as far as a caller uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ProblemDocument {
+    /// The kind of problem.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The kind in words.
+    #[serde(default)]
+    pub title: String,
+    /// This one in words.
+    #[serde(default)]
+    pub detail: Option<String>,
+}

@@ -1,0 +1,79 @@
+//! Telemetry: what an operator sees of a service, and the context that joins what it did.
+//!
+//! ```text
+//!   tracing events ─▶ logs         one line each, human or JSON, with trace_id and span_id
+//!   tracing spans  ─▶ traces       OTLP over gRPC to `[tracing] endpoint`, sampled by `[sampling]`
+//!   counters       ─▶ metrics      the Prometheus text format, served by the chassis at /metrics
+//!   headers, rows  ◀▶ propagation  W3C trace context over HTTP, outbox rows and AMQP headers
+//! ```
+//!
+//! With `[tracing] enabled: false` nothing is exported and unsampled work records nothing; the
+//! context still flows, so that logs of one story share one trace id. An absent collector costs a
+//! bounded queue and never an answer: spans are dropped when it is full.
+//!
+//! ```
+//! let requests = telemetry::metrics::counter("doc_requests_total", "Requests seen.", &["service"]);
+//! requests.with_label_values(&["user-service"]).inc();
+//! assert!(telemetry::metrics::render().contains("doc_requests_total"));
+//! ```
+
+mod logs;
+pub mod metrics;
+pub mod propagation;
+mod settings;
+mod traces;
+
+pub use settings::{LogFormat, LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `[log] filter` is no filter of the `tracing` kind, such as `info,sqlx=warn`.
+    #[error("[log] filter is not valid: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// `[tracing] endpoint` cannot be used.
+    #[error("[tracing] endpoint is not valid: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// A subscriber was installed before: [`init`] is called once a process.
+    #[error("telemetry was already set up in this process")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Keeps the exporter alive; [`Telemetry::shutdown`] sends what is still queued.
+#[must_use = "spans that are still queued are lost unless it is shut down"]
+#[derive(Debug)]
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+/// Installs logs, traces and the W3C propagator for the whole process.
+///
+/// Must be called within a tokio runtime: the gRPC exporter connects lazily on it.
+///
+/// # Errors
+/// A bad filter, a bad endpoint, or a second call.
+pub fn init(settings: &TelemetrySettings, version: &str) -> Result<Telemetry, TelemetryError> {
+    let filter = logs::filter(&settings.log.filter)?;
+    let provider = traces::provider(settings, version)?;
+    let service = &settings.tracing.service_name;
+    let spans = traces::layer(&provider);
+    let logs = logs::layer(settings.log.format, service).with_filter(filter);
+    Registry::default().with(spans).with(logs).try_init()?;
+    propagation::install();
+    metrics::build_info(service, version);
+    Ok(Telemetry { provider })
+}
+
+impl Telemetry {
+    /// Sends the spans that are still queued; waits five seconds at most.
+    pub fn shutdown(self) {
+        if let Err(error) = self.provider.shutdown() {
+            tracing::debug!(error = %error, "spans were lost at shutdown");
+        }
+    }
+}

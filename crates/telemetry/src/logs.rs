@@ -1,0 +1,142 @@
+//! Log lines: a fixed message, dotted fields, and the ids of the trace they belong to.
+
+use std::fmt;
+
+use opentelemetry::trace::TraceContextExt;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::LogFormat;
+
+/// Targets whose events hold message bodies, which must not reach a log whatever the filter says:
+/// lapin prints a returned message whole.
+const NEVER: [&str; 1] = ["lapin=off"];
+
+/// The filter of the settings, less what is never logged.
+pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::builder().parse(directives)?;
+    NEVER.iter().try_fold(filter, |filter, never| Ok(filter.add_directive(never.parse()?)))
+}
+
+/// The layer that writes each event as one line on standard output.
+pub(crate) fn layer<S>(format: LogFormat, service: &str) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .event_format(Line { format, service: service.to_owned() })
+}
+
+/// One event as one line. Fields of enclosing spans are left to the trace, which has them once.
+struct Line {
+    format: LogFormat,
+    service: String,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let context = opentelemetry::Context::current();
+        let span = context.span().span_context().clone();
+        if span.is_valid() {
+            fields.insert("trace_id", span.trace_id().to_string().into());
+            fields.insert("span_id", span.span_id().to_string().into());
+        }
+        match self.format {
+            LogFormat::Json => self.json(&mut out, event, fields),
+            LogFormat::Human => Self::human(&mut out, event, &fields),
+        }
+    }
+}
+
+impl Line {
+    fn json(&self, out: &mut Writer<'_>, event: &Event<'_>, fields: Fields) -> fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), time.into());
+        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.insert("service".to_owned(), self.service.as_str().into());
+        line.insert("target".to_owned(), event.metadata().target().into());
+        line.insert("message".to_owned(), fields.message.into());
+        line.extend(fields.rest);
+        writeln!(out, "{}", Value::Object(line))
+    }
+
+    fn human(out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Result {
+        SystemTime.format_time(out)?;
+        write!(out, " {:>5} {}", event.metadata().level(), fields.message)?;
+        for (name, value) in &fields.rest {
+            match value {
+                Value::String(text) if !text.contains([' ', '\n']) => write!(out, " {name}={text}"),
+                other => write!(out, " {name}={other}"),
+            }?;
+        }
+        writeln!(out)
+    }
+}
+
+/// What an event says: its message, and its other fields by name.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    rest: Map<String, Value>,
+}
+
+impl Fields {
+    fn insert(&mut self, name: &str, value: Value) {
+        self.rest.insert(name.to_owned(), value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            self.insert(field.name(), format!("{value:?}").into());
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+        } else {
+            self.insert(field.name(), value.into());
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.insert(field.name(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.insert(field.name(), value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.insert(field.name(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.insert(field.name(), value.into());
+    }
+}

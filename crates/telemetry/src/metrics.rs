@@ -1,0 +1,106 @@
+//! Metrics: one process-wide Prometheus registry, the seed's three families, and a way to add more.
+//!
+//! Label values come from small closed sets (service names, methods, status codes, outcomes), never
+//! from user input: each new value is a new time series.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder,
+};
+
+/// Upper bounds of the duration buckets, in seconds: from a cache hit to a request's time limit.
+const DURATION_BUCKETS_SECONDS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+static COUNTERS: Cache<IntCounterVec> = Cache::new();
+static GAUGES: Cache<IntGaugeVec> = Cache::new();
+static HISTOGRAMS: Cache<HistogramVec> = Cache::new();
+
+/// `service_requests_total{service, method, status}`: requests answered by this process.
+pub fn service_requests_total() -> &'static IntCounterVec {
+    static FAMILY: LazyLock<IntCounterVec> = LazyLock::new(|| {
+        let help = "Requests answered, by service, HTTP method and status.";
+        counter("service_requests_total", help, &["service", "method", "status"])
+    });
+    &FAMILY
+}
+
+/// `service_request_duration_seconds{service, method}`: how long an answer took.
+pub fn service_request_duration_seconds() -> &'static HistogramVec {
+    static FAMILY: LazyLock<HistogramVec> = LazyLock::new(|| {
+        let help = "Time from the request's head to the answer's head, in seconds.";
+        histogram("service_request_duration_seconds", help, &["service", "method"])
+    });
+    &FAMILY
+}
+
+/// `circuit_breaker_state{service}`: 0 closed, 1 half-open, 2 open; `service` is the target.
+pub fn circuit_breaker_state() -> &'static IntGaugeVec {
+    static FAMILY: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+        let help = "State of the circuit breaker to a service: 0 closed, 1 half-open, 2 open.";
+        gauge("circuit_breaker_state", help, &["service"])
+    });
+    &FAMILY
+}
+
+/// A counter family; the first call registers it, later ones return the same.
+pub fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    COUNTERS.get(name, || IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+/// A gauge family; the first call registers it, later ones return the same.
+pub fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    GAUGES.get(name, || IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+/// A histogram family of durations in seconds; the first call registers it, later ones return it.
+pub fn histogram(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    let options = || HistogramOpts::new(name, help).buckets(DURATION_BUCKETS_SECONDS.to_vec());
+    HISTOGRAMS.get(name, || HistogramVec::new(options(), labels))
+}
+
+/// All metrics of the process in Prometheus' text format, version 0.0.4.
+pub fn render() -> String {
+    let mut text = Vec::new();
+    let families = prometheus::default_registry().gather();
+    match TextEncoder::new().encode(&families, &mut text) {
+        Ok(()) => String::from_utf8(text).unwrap_or_default(),
+        Err(error) => {
+            tracing::error!(error = %error, "metrics could not be rendered");
+            String::new()
+        }
+    }
+}
+
+pub(crate) fn build_info(service: &str, version: &str) {
+    gauge("service_build_info", "The running version; always 1.", &["service", "version"])
+        .with_label_values(&[service, version])
+        .set(1);
+}
+
+/// Families by name, so that asking twice is no error.
+struct Cache<C>(LazyLock<Mutex<HashMap<String, C>>>);
+
+impl<C: Collector + Clone + 'static> Cache<C> {
+    const fn new() -> Self {
+        Self(LazyLock::new(Mutex::default))
+    }
+
+    fn get(&self, name: &str, make: impl FnOnce() -> prometheus::Result<C>) -> C {
+        let mut families = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(family) = families.get(name) {
+            return family.clone();
+        }
+        // Names and labels are literals of this workspace: a bad one fails the first test that
+        // touches it, and there is nobody to hand an error to.
+        let family = make().expect("a metric's name and labels are valid");
+        prometheus::default_registry()
+            .register(Box::new(family.clone()))
+            .expect("a metric's name is used for one kind of metric only");
+        families.insert(name.to_owned(), family.clone());
+        family
+    }
+}

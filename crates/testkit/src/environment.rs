@@ -1,0 +1,78 @@
+//! The variables a service needs, pointing at one test's database and broker.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tusk_config::Vars;
+
+use crate::{TestBroker, TestDatabase, addresses};
+
+/// Names and values for one service: insert what the test wants otherwise.
+pub type Environment = BTreeMap<String, String>;
+
+/// Signs tokens in tests; long enough for HS256, and the same for all services of a test so that
+/// they believe each other.
+const JWT_SECRET: &str = "test-only-jwt-secret-of-at-least-32-bytes";
+
+/// The workspace's `config/` folder, wherever the test runs from.
+pub fn config_dir() -> PathBuf {
+    let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let workspace = crates
+        .ancestors()
+        .nth(2)
+        .expect("this package is in crates/ of the workspace");
+    workspace.join("config")
+}
+
+/// All variables that any of the services needs: `CONFIG_DIR`, `HOST` and `PORT` (0: any), the
+/// database, the broker, Redis, secrets, the payment provider's key. Tracing is off and nothing
+/// points at a payment provider or a mail server that is not there: set `STRIPE_API_BASE`,
+/// `SMTP_URL` or `MAIL_DIR` for what the test starts.
+pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment {
+    let text = |value: &str| value.to_owned();
+    [
+        ("CONFIG_DIR", config_dir().display().to_string()),
+        ("HOST", text("127.0.0.1")),
+        ("PORT", text("0")),
+        ("DATABASE_URL", text(database.url())),
+        ("REDIS_URL", addresses().redis.clone()),
+        ("RABBITMQ_HOST", broker.host.clone()),
+        ("RABBITMQ_PORT", broker.port.to_string()),
+        ("RABBITMQ_USERNAME", broker.username.clone()),
+        ("RABBITMQ_PASSWORD", broker.password.clone()),
+        ("RABBITMQ_VHOST", broker.vhost.clone()),
+        ("JWT_SECRET", text(JWT_SECRET)),
+        ("USER_SERVICE_TOKEN", text("test-only-user-service-token")),
+        (
+            "PAYMENT_SERVICE_TOKEN",
+            text("test-only-payment-service-token"),
+        ),
+        (
+            "NOTIFICATION_SERVICE_TOKEN",
+            text("test-only-notification-service-token"),
+        ),
+        ("STRIPE_API_KEY", text("sk_test_of_the_testkit")),
+        ("TRACING_ENABLED", text("false")),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+/// [`environment`] as the settings loader takes it, for a service run inside the test process.
+pub fn vars(database: &TestDatabase, broker: &TestBroker) -> Vars {
+    Vars::of(environment(database, broker))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_settings_folder_belongs_to_the_workspace() {
+        let folder = super::config_dir();
+        assert!(
+            folder.with_file_name("Cargo.toml").exists(),
+            "{}",
+            folder.display()
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! PostgreSQL, Redis and RabbitMQ as private processes of this machine.
+//!
+//! A server is started from the binaries that a distribution's package installs, on a free port of
+//! 127.0.0.1, with its data, settings and log in a folder of its own, in a session of its own. It
+//! is ready when it answers, not when it runs; it is stopped by process id, never by name, so that
+//! a server which somebody else runs is never touched.
+//!
+//! ```no_run
+//! use testkit::native::{Place, Redis};
+//!
+//! let redis = Redis::start(&Place::temporary()?)?;
+//! println!("{}", redis.url());
+//! redis.freeze()?; // what a black hole looks like to its clients
+//! redis.cont()?;
+//! // Dropped: killed, and its folder removed.
+//! # Ok::<(), testkit::native::NativeError>(())
+//! ```
+//!
+//! A server that outlives the process which started it is noted by its `members` and left alone
+//! with
+//! `detach`: a later process stops it by its [`ProcessId`]s.
+
+mod account;
+mod error;
+pub mod find;
+mod place;
+pub mod port;
+mod postgres;
+mod process;
+pub mod psql;
+mod rabbitmq;
+mod ready;
+mod redis;
+mod table;
+
+pub use error::NativeError;
+pub use find::{Found, find};
+pub use place::{Place, random_hex};
+pub use postgres::Postgres;
+pub use process::{Launch, ProcessId, Signal};
+pub use rabbitmq::RabbitMq;
+pub use ready::{log_tail, until_ready};
+pub use redis::Redis;
+
+/// A process that belongs to a server, as it is kept for a later run that stops it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// What it is: `postgres`, `redis`, `rabbitmq` or `epmd`.
+    pub name: &'static str,
+    /// Which process it is.
+    pub process: ProcessId,
+    /// The signal that makes it end in order.
+    pub stop_signal: Signal,
+}

@@ -1,0 +1,177 @@
+//! Where the servers' binaries are. Debian keeps PostgreSQL's and RabbitMQ's real ones off the
+//! PATH.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use super::NativeError;
+
+/// The binaries found on this machine.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The folder with `postgres`, `initdb` and `psql`.
+    pub postgres: Option<PathBuf>,
+    /// `redis-server` or `valkey-server`.
+    pub redis: Option<PathBuf>,
+    /// The package's own `rabbitmq-server` script; Erlang is there too.
+    pub rabbitmq: Option<PathBuf>,
+}
+
+impl Found {
+    /// The servers that were not found, by the names of their Debian packages.
+    pub fn missing(&self) -> Vec<&'static str> {
+        [
+            ("postgresql", self.postgres.is_some()),
+            ("redis-server", self.redis.is_some()),
+            ("rabbitmq-server", self.rabbitmq.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(package, is_there)| (!is_there).then_some(package))
+        .collect()
+    }
+}
+
+/// Looks for all three.
+pub fn find() -> Found {
+    Found {
+        postgres: postgres().ok(),
+        redis: redis().ok(),
+        rabbitmq: rabbitmq().ok(),
+    }
+}
+
+/// The folder of PostgreSQL's binaries; the newest version when there are several.
+pub fn postgres() -> Result<PathBuf, NativeError> {
+    let is_complete = |folder: &PathBuf| {
+        ["postgres", "initdb", "psql"]
+            .iter()
+            .all(|program| is_program(&folder.join(program)))
+    };
+    let mut folders = versions("/usr/lib/postgresql", "", "bin");
+    folders.extend(versions("/opt/homebrew/opt", "postgresql@", "bin"));
+    folders.extend(on_path("postgres").and_then(|path| Some(path.parent()?.to_owned())));
+    folders
+        .into_iter()
+        .find(is_complete)
+        .ok_or_else(|| NativeError::NotFound {
+            what: "PostgreSQL's server",
+            help: "looked in /usr/lib/postgresql/*/bin and in PATH for postgres, initdb and psql"
+                .to_owned(),
+        })
+}
+
+/// The Redis server, or Valkey, which speaks the same protocol.
+pub fn redis() -> Result<PathBuf, NativeError> {
+    on_path("redis-server")
+        .or_else(|| on_path("valkey-server"))
+        .ok_or_else(|| NativeError::NotFound {
+            what: "the Redis server",
+            help: "looked in PATH for redis-server and valkey-server".to_owned(),
+        })
+}
+
+/// RabbitMQ's own server script. What Debian puts on the PATH is a wrapper that changes user.
+pub fn rabbitmq() -> Result<PathBuf, NativeError> {
+    let mut scripts = versions("/usr/lib/rabbitmq/lib", "rabbitmq_server-", "sbin");
+    scripts.extend(["/opt/rabbitmq/sbin", "/opt/homebrew/opt/rabbitmq/sbin"].map(PathBuf::from));
+    scripts.extend(on_path("rabbitmq-server").and_then(|path| {
+        let real = fs::canonicalize(path).ok()?;
+        Some(real.parent()?.to_owned())
+    }));
+    let is_own = |folder: &PathBuf| {
+        is_program(&folder.join("rabbitmq-server")) && folder.join("../plugins").is_dir()
+    };
+    let folder = scripts
+        .into_iter()
+        .find(is_own)
+        .ok_or_else(|| NativeError::NotFound {
+            what: "RabbitMQ's server",
+            help: "looked in /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin and in PATH".to_owned(),
+        })?;
+    if on_path("erl").is_none() {
+        return Err(NativeError::NotFound {
+            what: "Erlang",
+            help: "RabbitMQ needs `erl` in PATH".to_owned(),
+        });
+    }
+    Ok(folder.join("rabbitmq-server"))
+}
+
+/// Erlang's port mapper, which is on the PATH or beside the virtual machine.
+pub(crate) fn epmd() -> Result<PathBuf, NativeError> {
+    let beside = on_path("erl").and_then(|erl| {
+        let real = fs::canonicalize(erl).ok()?;
+        Some(real.with_file_name("epmd"))
+    });
+    on_path("epmd")
+        .or(beside.filter(|path| is_program(path)))
+        .ok_or_else(|| NativeError::NotFound {
+            what: "epmd",
+            help: "it is part of Erlang; looked in PATH and beside erl".to_owned(),
+        })
+}
+
+/// A program in PATH.
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let paths = env::var_os("PATH")?;
+    env::split_paths(&paths)
+        .map(|folder| folder.join(program))
+        .find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// `<base>/<prefix><version>/<inner>` for every version there is, the newest first.
+fn versions(base: &str, prefix: &str, inner: &str) -> Vec<PathBuf> {
+    let Ok(items) = fs::read_dir(base) else {
+        return Vec::new();
+    };
+    let mut found: Vec<(Vec<u32>, PathBuf)> = items
+        .filter_map(|item| {
+            let item = item.ok()?;
+            let name = item.file_name();
+            let version = name.to_str()?.strip_prefix(prefix)?;
+            let numbers = version
+                .split('.')
+                .map_while(|part| part.parse().ok())
+                .collect();
+            Some((numbers, item.path().join(inner)))
+        })
+        .collect();
+    found.sort();
+    found.into_iter().rev().map(|(_, path)| path).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_comes_first_by_number_not_by_letter() {
+        let base = tempfile::tempdir().unwrap();
+        for version in ["9.6", "15", "17"] {
+            fs::create_dir_all(base.path().join(version)).unwrap();
+        }
+        let found = versions(base.path().to_str().unwrap(), "", "bin");
+        let names: Vec<_> = found
+            .iter()
+            .map(|path| path.strip_prefix(base.path()).unwrap())
+            .collect();
+        assert_eq!(names, ["17/bin", "15/bin", "9.6/bin"].map(Path::new));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_its_package() {
+        let found = Found {
+            redis: Some("redis-server".into()),
+            ..Found::default()
+        };
+        assert_eq!(found.missing(), ["postgresql", "rabbitmq-server"]);
+    }
+}

@@ -1,0 +1,276 @@
+//! A private PostgreSQL.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use super::{
+    Launch, Member, NativeError, Place, ProcessId, Signal,
+    account::Account,
+    error::Doing,
+    find, place, port,
+    process::remove_env,
+    psql,
+    ready::{ask, until_ready},
+};
+
+const NAME: &str = "postgres";
+/// The superuser's name.
+const USER: &str = "postgres";
+/// How long it may take to answer; after a crash it replays its log first.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+/// How long a fast shutdown may take: it ends sessions and writes a checkpoint.
+const STOP_GRACE: Duration = Duration::from_secs(20);
+/// How long the sessions of a killed server may take to notice.
+const ORPHANS_LIMIT: Duration = Duration::from_secs(3);
+/// `SSLRequest` of the wire protocol: every server answers it with one byte, before any login.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// A running PostgreSQL, killed when dropped unless it was stopped or detached.
+#[derive(Debug)]
+pub struct Postgres {
+    binaries: PathBuf,
+    account: Option<Account>,
+    folder: PathBuf,
+    place: Place,
+    port: u16,
+    password: String,
+    process: ProcessId,
+    is_ours: bool,
+}
+
+impl Postgres {
+    /// Makes the database cluster on the first start in a place, starts it, and waits until it
+    /// answers a query.
+    pub fn start(place: &Place) -> Result<Self, NativeError> {
+        port::retry_when_busy(place, |place| {
+            let server = Self::launch(place)?;
+            server.wait_ready()?;
+            Ok(server)
+        })
+    }
+
+    fn launch(place: &Place) -> Result<Self, NativeError> {
+        let binaries = find::postgres()?;
+        let account = Account::for_postgres()?;
+        place.prepare()?;
+        let folder = account.as_ref().map_or_else(
+            || place.folder.clone(),
+            |account| account.reachable(&place.folder, place.keep),
+        );
+        make_private(&folder, account.as_ref())?;
+        if folder != place.folder {
+            let note = place.folder.join("data-is-elsewhere");
+            fs::write(&note, format!("{}\n", folder.display()))
+                .doing(|| format!("write {}", note.display()))?;
+        }
+        let mut server = Self {
+            password: place::password(&folder)?,
+            port: port::free(place.port),
+            binaries,
+            account,
+            folder,
+            place: place.clone(),
+            process: ProcessId { pid: 0, started: 0 },
+            is_ours: true,
+        };
+        server.init_cluster()?;
+        server.process = server.spawn(false)?;
+        Ok(server)
+    }
+
+    /// Starts it again on the same port with the same data, after a stop or a kill.
+    pub fn start_again(&mut self) -> Result<(), NativeError> {
+        self.process = self.spawn(true)?;
+        self.wait_ready()
+    }
+
+    fn init_cluster(&self) -> Result<(), NativeError> {
+        if self.data().join("PG_VERSION").exists() {
+            return Ok(());
+        }
+        let password_file = self.folder.join("password");
+        if let Some(account) = &self.account {
+            account.own(&password_file)?;
+        }
+        let mut command = Command::new(self.binaries.join("initdb"));
+        remove_env(&mut command, &["PG"]);
+        command
+            .args([
+                "--username",
+                USER,
+                "--auth",
+                "scram-sha-256",
+                "--encoding",
+                "UTF8",
+            ])
+            .args(["--locale", "C.UTF-8", "--pgdata"])
+            .arg(self.data())
+            .arg("--pwfile")
+            .arg(password_file)
+            .current_dir(&self.folder);
+        if !self.place.keep {
+            command.arg("--no-sync");
+        }
+        if let Some(account) = &self.account {
+            account.apply(&mut command);
+        }
+        let output = command.output().doing(|| "run initdb".to_owned())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        // A half-made cluster would be taken for a whole one by the next run.
+        let _already_failing = fs::remove_dir_all(self.data());
+        Err(NativeError::Failed {
+            program: "initdb".to_owned(),
+            output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
+    }
+
+    /// A killed server leaves a file with its process id. One whose process has ended but was not
+    /// collected by its parent would look as if it ran, and keep the next one from starting.
+    fn clear_dead_lock(&self) {
+        let file = self.data().join("postmaster.pid");
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let holder = text
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok());
+        if let Some(holder) = holder
+            .and_then(ProcessId::of)
+            .filter(|holder| !holder.is_running())
+        {
+            // Its sessions notice that it is gone and end; they must not meet the next server.
+            if !holder.wait_collected(ORPHANS_LIMIT) {
+                let _the_server_tells = fs::remove_file(&file);
+            }
+        }
+    }
+
+    fn spawn(&self, append: bool) -> Result<ProcessId, NativeError> {
+        self.clear_dead_lock();
+        let mut settings = vec![
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={}", self.port),
+            // No socket file: its path has a limit of 107 bytes, and nothing here needs one.
+            "unix_socket_directories=".to_owned(),
+            "max_connections=300".to_owned(),
+        ];
+        if !self.place.keep {
+            // A killed server loses nothing by these: what it wrote is the kernel's. Only a power
+            // cut would. `synchronous_commit` stays on: without it, a kill loses what was
+            // committed.
+            settings.extend(["fsync=off", "full_page_writes=off"].map(Into::into));
+        }
+        Launch::new(&self.binaries.join("postgres"), &self.place.log)
+            .append(append)
+            .without_env(&["PG"])
+            .account(self.account.as_ref())
+            .current_dir(&self.folder)
+            .args([Path::new("-D"), &self.data()])
+            .args(
+                settings
+                    .into_iter()
+                    .flat_map(|setting| ["-c".to_owned(), setting]),
+            )
+            .spawn()
+    }
+
+    fn wait_ready(&self) -> Result<(), NativeError> {
+        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+            ask(self.port, &SSL_REQUEST).is_some_and(|answer| !answer.is_empty())
+                && psql::run(&self.url(), "select 1").is_ok()
+        })
+    }
+
+    /// The superuser's address, of the database `postgres`.
+    pub fn url(&self) -> String {
+        format!(
+            "postgres://{USER}:{}@127.0.0.1:{}/postgres",
+            self.password, self.port
+        )
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Where its data really is: not under the place's folder when its account could not get in
+    /// there.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The postmaster.
+    pub fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// Stops the clock of the server and all its sessions.
+    pub fn freeze(&self) -> Result<(), NativeError> {
+        self.process.freeze()
+    }
+
+    /// Lets it run on.
+    pub fn cont(&self) -> Result<(), NativeError> {
+        self.process.cont()
+    }
+
+    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
+    pub fn kill(&self) -> Result<(), NativeError> {
+        self.process.kill()
+    }
+
+    /// Ends it in order: sessions are broken off, everything is written.
+    pub fn stop(&self) -> Result<(), NativeError> {
+        self.process.stop(Signal::INT, STOP_GRACE).map(drop)
+    }
+
+    /// Its processes: what a later run needs to stop it.
+    pub fn members(&self) -> Vec<Member> {
+        vec![Member {
+            name: NAME,
+            process: self.process,
+            stop_signal: Signal::INT,
+        }]
+    }
+
+    /// Leaves it running when this value goes.
+    pub fn detach(mut self) {
+        self.is_ours = false;
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if !self.is_ours {
+            return;
+        }
+        let _nobody_to_tell = if self.place.keep {
+            self.stop()
+        } else {
+            self.kill()
+        };
+        if !self.place.keep {
+            let _nobody_to_tell = fs::remove_dir_all(&self.folder);
+            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
+        }
+    }
+}
+
+/// Makes a folder that only the server's account may look into.
+fn make_private(folder: &Path, account: Option<&Account>) -> Result<(), NativeError> {
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
+        .doing(|| format!("make {}", folder.display()))?;
+    account.map_or(Ok(()), |account| account.own(folder))
+}

@@ -1,0 +1,273 @@
+//! A private RabbitMQ: the package's own server script with everything it shares between nodes made
+//! private.
+//!
+//! Erlang nodes of a machine meet through `epmd`, which the first of them would leave running for
+//! ever. Ours is started here, on a port of its own, and ended with the server.
+
+use std::{fs, path::Path, time::Duration};
+
+use super::{
+    Launch, Member, NativeError, Place, ProcessId, Signal,
+    account::fnv1a,
+    error::Doing,
+    find, place, port,
+    ready::{ask, until_ready},
+};
+
+const NAME: &str = "rabbitmq";
+const USER: &str = "tusk";
+/// How long a start may take: 6 to 12 s on a small machine, more when it is busy.
+const READY_LIMIT: Duration = Duration::from_mins(2);
+const EPMD_LIMIT: Duration = Duration::from_secs(10);
+/// How long an ordered stop may take: queues are closed and synced.
+const STOP_GRACE: Duration = Duration::from_secs(30);
+/// Above an AMQP port that was asked for, the management port is this far, as 15672 is above 5672.
+const MANAGEMENT_OFFSET: u16 = 10_000;
+
+/// A running RabbitMQ with the management plugin, killed when dropped unless it was stopped or
+/// detached.
+#[derive(Debug)]
+pub struct RabbitMq {
+    place: Place,
+    ports: Ports,
+    password: String,
+    epmd: ProcessId,
+    process: ProcessId,
+    is_ours: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    amqp: u16,
+    management: u16,
+    distribution: u16,
+    epmd: u16,
+}
+
+impl RabbitMq {
+    /// Starts it and waits until AMQP and the management API answer.
+    pub fn start(place: &Place) -> Result<Self, NativeError> {
+        port::retry_when_busy(place, |place| {
+            let server = Self::launch(place)?;
+            server.wait_ready()?;
+            Ok(server)
+        })
+    }
+
+    /// Starts it without waiting: its addresses are known at once, [`Self::wait_ready`] says when
+    /// they answer.
+    pub fn launch(place: &Place) -> Result<Self, NativeError> {
+        place.prepare()?;
+        let amqp = port::free(place.port);
+        let usual = place.port.filter(|wanted| *wanted == amqp);
+        let ports = Ports {
+            amqp,
+            management: port::free(usual.and_then(|port| port.checked_add(MANAGEMENT_OFFSET))),
+            distribution: port::free(None),
+            epmd: port::free(None),
+        };
+        let password = place::password(&place.folder)?;
+        write_settings(&place.folder, ports, &password)?;
+        let epmd = spawn_epmd(place, ports.epmd)?;
+        let process = spawn(place, ports, false).inspect_err(|_| {
+            let _already_failing = epmd.kill();
+        })?;
+        Ok(Self {
+            place: place.clone(),
+            ports,
+            password,
+            epmd,
+            process,
+            is_ours: true,
+        })
+    }
+
+    /// Starts it again on the same ports with the same data, after a stop or a kill.
+    pub fn start_again(&mut self) -> Result<(), NativeError> {
+        if !self.epmd.is_running() {
+            self.epmd = spawn_epmd(&self.place, self.ports.epmd)?;
+        }
+        self.process = spawn(&self.place, self.ports, true)?;
+        self.wait_ready()
+    }
+
+    /// Waits until AMQP and the management API answer.
+    pub fn wait_ready(&self) -> Result<(), NativeError> {
+        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+            // The first frame of a connection is a method frame, type 1; the API asks for a login.
+            ask(self.ports.amqp, b"AMQP\0\0\x09\x01")
+                .is_some_and(|answer| answer.first() == Some(&1))
+                && ask(
+                    self.ports.management,
+                    b"GET /api/overview HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+                )
+                .is_some_and(|answer| answer.starts_with(b"HTTP/1.1 401"))
+        })
+    }
+
+    /// `amqp://user:password@host:port`, without a virtual host.
+    pub fn amqp_url(&self) -> String {
+        format!(
+            "amqp://{USER}:{}@127.0.0.1:{}",
+            self.password, self.ports.amqp
+        )
+    }
+
+    /// `http://user:password@host:port` of the management API.
+    pub fn management_url(&self) -> String {
+        format!(
+            "http://{USER}:{}@127.0.0.1:{}",
+            self.password, self.ports.management
+        )
+    }
+
+    /// The port AMQP clients connect to.
+    pub fn port(&self) -> u16 {
+        self.ports.amqp
+    }
+
+    /// The port of the management API.
+    pub fn management_port(&self) -> u16 {
+        self.ports.management
+    }
+
+    /// The administrator's name.
+    pub fn username(&self) -> &'static str {
+        USER
+    }
+
+    /// The administrator's password.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// The Erlang virtual machine.
+    pub fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// Stops its clock: connections stay open, nobody answers.
+    pub fn freeze(&self) -> Result<(), NativeError> {
+        self.process.freeze()
+    }
+
+    /// Lets it run on.
+    pub fn cont(&self) -> Result<(), NativeError> {
+        self.process.cont()
+    }
+
+    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
+    pub fn kill(&self) -> Result<(), NativeError> {
+        self.process.kill()
+    }
+
+    /// Ends it in order, and its port mapper after it.
+    pub fn stop(&self) -> Result<(), NativeError> {
+        self.process.stop(Signal::TERM, STOP_GRACE)?;
+        self.epmd.kill()
+    }
+
+    /// Its processes, in the order of stopping: what a later run needs to stop it.
+    pub fn members(&self) -> Vec<Member> {
+        vec![
+            Member {
+                name: NAME,
+                process: self.process,
+                stop_signal: Signal::TERM,
+            },
+            Member {
+                name: "epmd",
+                process: self.epmd,
+                stop_signal: Signal::TERM,
+            },
+        ]
+    }
+
+    /// Leaves it running when this value goes.
+    pub fn detach(mut self) {
+        self.is_ours = false;
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        if !self.is_ours {
+            return;
+        }
+        if self.place.keep {
+            let _nobody_to_tell = self.stop();
+        } else {
+            let _nobody_to_tell = self.kill();
+            let _nobody_to_tell = self.epmd.kill();
+            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
+        }
+    }
+}
+
+fn write_settings(folder: &Path, ports: Ports, password: &str) -> Result<(), NativeError> {
+    let settings = format!(
+        "listeners.tcp.1 = 127.0.0.1:{}\n\
+         management.tcp.ip = 127.0.0.1\n\
+         management.tcp.port = {}\n\
+         default_user = {USER}\n\
+         default_pass = {password}\n",
+        ports.amqp, ports.management
+    );
+    place::write_private(&folder.join("rabbitmq.conf"), &settings)?;
+    let plugins = folder.join("enabled_plugins");
+    fs::write(&plugins, "[rabbitmq_management].\n").doing(|| format!("write {}", plugins.display()))
+}
+
+fn spawn_epmd(place: &Place, port: u16) -> Result<ProcessId, NativeError> {
+    let log = place.log.with_extension("epmd.log");
+    let process = Launch::new(&find::epmd()?, &log)
+        .without_env(&["ERL_", "RABBITMQ_"])
+        .current_dir(&place.folder)
+        .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
+        .spawn()?;
+    // A request for the names of all nodes: length 1, then `n`.
+    until_ready("epmd", process, &log, EPMD_LIMIT, || {
+        ask(port, &[0, 1, b'n']).is_some()
+    })
+    .map(|()| process)
+    .inspect_err(|_| {
+        let _already_failing = process.kill();
+    })
+}
+
+fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeError> {
+    let folder = &place.folder;
+    let path = |name: &str| folder.join(name).into_os_string();
+    // The same name on every start: the data belongs to it. Another folder is another node.
+    let node = format!(
+        "tusk-{:08x}@localhost",
+        fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32
+    );
+    Launch::new(&find::rabbitmq()?, &place.log)
+        .append(append)
+        .without_env(&["ERL_", "RABBITMQ_"])
+        .current_dir(folder)
+        .env("HOME", folder.as_os_str()) // the cookie lives there
+        .env("ERL_EPMD_PORT", ports.epmd.to_string())
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODENAME", node)
+        .env("RABBITMQ_DIST_PORT", ports.distribution.to_string())
+        .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
+        .env("RABBITMQ_CONFIG_FILES", path("conf.d"))
+        .env("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config"))
+        .env("RABBITMQ_CONF_ENV_FILE", path("rabbitmq-env.conf"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins"))
+        .env("RABBITMQ_MNESIA_BASE", path("data"))
+        .env("RABBITMQ_LOG_BASE", path("log"))
+        .env("RABBITMQ_LOGS", "-")
+        .env("RABBITMQ_PID_FILE", path("pid"))
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", ERL_ARGS)
+        // The script then becomes the virtual machine instead of watching over it: signals reach it
+        // directly.
+        .env("RUNNING_UNDER_SYSTEMD", "true")
+        .spawn()
+}
+
+/// One scheduler and no busy waiting, so that it leaves a small machine to others; peers on the
+/// loopback only.
+const ERL_ARGS: &str = "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}";

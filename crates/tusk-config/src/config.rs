@@ -1,0 +1,81 @@
+//! What was loaded, before it is typed.
+
+use serde::de::DeserializeOwned;
+
+use crate::evaluate::Context;
+use crate::fault::{Errors, Fault, Severity};
+use crate::source::Sources;
+use crate::suggest::nearest;
+use crate::tree::Table;
+use crate::typed::{self, Start};
+use crate::vars::Vars;
+
+/// All files of a load as one tree. Values are evaluated when they are read.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) root: Table,
+    pub(crate) globals: Table,
+    pub(crate) sources: Sources,
+    pub(crate) vars: Vars,
+    /// Errors and warnings from reading the files.
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl Config {
+    /// Reads the whole into a typed value; sections that the type does not name are ignored.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Errors> {
+        self.result(typed::read(self.context(), Start::Whole))
+    }
+
+    /// Reads the section or key at a path, keys joined with dots, for example `server.port`.
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Errors> {
+        let mut around = Vec::new();
+        let Some(entry) = self.root.find(path, &mut around) else {
+            let fault = Fault::error(None, format!("`{path}` is not in the configuration"));
+            return Err(Errors::from(match nearest(path, self.root.keys()) {
+                Some(near) => fault.help(format!("did you mean `{near}`?")),
+                None => fault,
+            }));
+        };
+        self.result(typed::read(self.context(), Start::Entry(entry, around)))
+    }
+
+    /// The names of all sections and keys at the root, in the order of the files.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.root.keys()
+    }
+
+    /// What is odd but no error: keys given twice, keys without a value.
+    pub fn warnings(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(|fault| fault.severity() == Severity::Warning)
+    }
+
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context {
+            root: &self.root,
+            globals: &self.globals,
+            sources: &self.sources,
+            vars: &self.vars,
+            assume_set: false,
+        }
+    }
+
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &Fault> {
+        self.faults.iter().filter(|fault| fault.severity() == Severity::Error)
+    }
+
+    /// The faults of the files join those of the reading.
+    fn result<T>(&self, read: Result<T, Vec<Fault>>) -> Result<T, Errors> {
+        let mut faults: Vec<Fault> = self.errors().cloned().collect();
+        match read {
+            Ok(value) if faults.is_empty() => return Ok(value),
+            Ok(_) => {}
+            Err(more) => faults.extend(more),
+        }
+        if faults.is_empty() {
+            // Every fault was hidden behind a value that could not be read; say at least that.
+            faults.push(Fault::error(None, "the configuration could not be read"));
+        }
+        Err(Errors::new(faults))
+    }
+}

@@ -1,0 +1,184 @@
+//! What is wrong, where, and what to do about it.
+//!
+//! A load reports everything that it finds, so the error of this crate is a list:
+//!
+//! ```text
+//! config/auth.tsk:3:13: JWT_SECRET is not set
+//!   jwt_secret: @env.secure("JWT_SECRET")
+//!               ^^^^^^^^^^^^^^^^^^^^^^^^^
+//!   help: set JWT_SECRET, or JWT_SECRET_FILE to the name of a file that holds it
+//! ```
+
+use std::fmt;
+
+use crate::source::Place;
+
+/// How much of a source line a report shows, in characters.
+const LINE_SHOWN_MAX: usize = 160;
+
+/// How bad a [`Fault`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Odd, but it has a meaning.
+    Warning,
+    /// Nothing can be loaded with this.
+    Error,
+}
+
+/// One thing that is wrong.
+#[derive(Clone)]
+pub struct Fault {
+    pub(crate) severity: Severity,
+    pub(crate) text: String,
+    pub(crate) place: Option<Place>,
+    pub(crate) help: Option<String>,
+    /// Further places that belong to it, each with what it is.
+    pub(crate) notes: Vec<(Place, String)>,
+}
+
+impl Fault {
+    pub(crate) fn error(place: Option<Place>, text: impl Into<String>) -> Self {
+        let (severity, text) = (Severity::Error, text.into());
+        Self { severity, text, place, help: None, notes: Vec::new() }
+    }
+
+    pub(crate) fn warning(place: Option<Place>, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(place, text) }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn note(mut self, place: Option<Place>, text: impl Into<String>) -> Self {
+        self.notes.extend(place.map(|place| (place, text.into())));
+        self
+    }
+
+    /// Error or warning.
+    pub fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    /// The message, without place, source line and help. Never the value of a secret.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it stands; `None` when it is about a file or a whole load.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// What to do about it.
+    pub fn help_text(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
+    /// Order of reports: as in the files; what has no place comes first.
+    pub(crate) fn position(&self) -> Option<(u32, u32)> {
+        self.place.as_ref().map(|place| (place.span.source, place.span.start))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if self.severity == Severity::Warning {
+            f.write_str("warning: ")?;
+        }
+        f.write_str(&self.text)?;
+        if let Some(place) = &self.place {
+            excerpt(f, place)?;
+        }
+        for (place, text) in &self.notes {
+            write!(f, "\n  {place}: {text}")?;
+        }
+        self.help.iter().try_for_each(|help| write!(f, "\n  help: {help}"))
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The source line and a line of carets under the place. Long lines are shown as a window around
+/// it; control characters (a terminal would obey them) as dots; tabs stay, so that carets fit.
+fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+    let column = place.column() - 1;
+    let skipped = if column > LINE_SHOWN_MAX / 2 { column - LINE_SHOWN_MAX / 2 } else { 0 };
+    let visible = |c: char| if c.is_control() && c != '\t' { '·' } else { c };
+    let shown: String =
+        place.source_line().chars().skip(skipped).take(LINE_SHOWN_MAX).map(visible).collect();
+    let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
+    let indent: String = shown.chars().take(column - skipped).map(blank).collect();
+    let left = shown.chars().count().saturating_sub(column - skipped).max(1);
+    let carets = "^".repeat(place.width().min(left));
+    write!(f, "\n  {}\n  {indent}{carets}", shown.trim_end())
+}
+
+/// Everything that is wrong with a configuration; never empty.
+///
+/// Prints one paragraph per fault, in the order of the files. `Debug` prints the same, so that a
+/// `main` that returns it shows something readable.
+#[derive(Clone)]
+pub struct Errors {
+    faults: Vec<Fault>,
+}
+
+impl Errors {
+    pub(crate) fn new(mut faults: Vec<Fault>) -> Self {
+        faults.sort_by_key(Fault::position);
+        faults.dedup_by(|a, b| a.position() == b.position() && a.text == b.text);
+        Self { faults }
+    }
+
+    /// Each fault.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.faults.iter()
+    }
+
+    /// How many there are.
+    #[allow(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.faults.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Errors {
+    type Item = &'a Fault;
+    type IntoIter = std::slice::Iter<'a, Fault>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl From<Fault> for Errors {
+    fn from(fault: Fault) -> Self {
+        Self { faults: vec![fault] }
+    }
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { "\n\n" })?;
+            fmt::Display::fmt(fault, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Errors {}

@@ -1,0 +1,243 @@
+//! Quoted texts: escapes, and what is interpolated in double quotes.
+
+use super::scan::is_word;
+use super::{Parser, Stop};
+use crate::source::Span;
+use crate::tree::{Expr, Node, Part};
+
+const REFERENCE_HELP: &str = "write #{name}, #{section.name} or ${NAME:-default}";
+
+/// The pieces of a text so far.
+#[derive(Default)]
+struct Pieces {
+    parts: Vec<Part>,
+    text: String,
+}
+
+impl Pieces {
+    fn push(&mut self, part: Part) {
+        if !self.text.is_empty() {
+            self.parts.push(Part::Text(std::mem::take(&mut self.text).into()));
+        }
+        self.parts.push(part);
+    }
+
+    fn finish(mut self) -> Expr {
+        if self.parts.is_empty() {
+            return Expr::Text { text: self.text.into(), bare: false };
+        }
+        if !self.text.is_empty() {
+            self.parts.push(Part::Text(self.text.into()));
+        }
+        Expr::Template(self.parts)
+    }
+}
+
+impl Parser<'_> {
+    /// A text in quotes of either kind, single or triple.
+    pub(super) fn quoted(&mut self) -> Result<Node, Stop> {
+        let start = self.pos;
+        let quote = if self.starts("\"") { "\"" } else { "'" };
+        let triple = quote.repeat(3);
+        let closing = if self.starts(&triple) { triple.as_str() } else { quote };
+        self.pos += closing.len();
+        let expr =
+            if quote == "'" { self.raw(start, closing)? } else { self.template(start, closing)? };
+        Ok(Node { expr, span: self.span(start) })
+    }
+
+    /// Everything up to the closing quote, as it stands.
+    fn raw(&mut self, start: usize, closing: &str) -> Result<Expr, Stop> {
+        let limit = if closing.len() == 1 { self.line_end() } else { self.bytes.len() };
+        let Some(length) = self.text[self.pos..limit].find(closing) else {
+            return Err(self.unterminated(start, closing, limit));
+        };
+        let text = &self.text[self.pos..self.pos + length];
+        self.pos += length + closing.len();
+        let text = if closing.len() == 1 { text.to_owned() } else { lines(text) };
+        Ok(Expr::Text { text: text.into(), bare: false })
+    }
+
+    fn template(&mut self, start: usize, closing: &str) -> Result<Expr, Stop> {
+        let multiline = closing.len() > 1;
+        let limit = if multiline { self.bytes.len() } else { self.line_end() };
+        let mut pieces = Pieces::default();
+        if multiline {
+            self.pos += usize::from(self.starts("\r\n"));
+            self.eat(b'\n');
+        }
+        loop {
+            let plain = self.bytes[self.pos..limit].iter();
+            let run = plain.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'#' | b'$' | b'\r'));
+            let end = self.pos + run.count();
+            pieces.text.push_str(&self.text[self.pos..end]);
+            self.pos = end;
+            if end == limit {
+                return Err(self.unterminated(start, closing, limit));
+            }
+            if self.starts(closing) {
+                self.pos += closing.len();
+                return Ok(pieces.finish());
+            }
+            match self.bytes[end] {
+                b'\\' => self.escape(limit, &mut pieces.text)?,
+                b'#' if self.starts("#{") => pieces.push(self.interpolation(limit)?),
+                b'$' if self.starts("${") => pieces.push(self.interpolation(limit)?),
+                b'$' if self.bytes.get(end + 1).is_some_and(|byte| is_word(*byte)) => {
+                    pieces.push(self.global_in_text());
+                }
+                b'\r' if multiline && self.starts("\r\n") => self.pos += 1,
+                byte => {
+                    pieces.text.push(char::from(byte));
+                    self.pos += 1;
+                }
+            }
+        }
+    }
+
+    fn unterminated(&mut self, start: usize, closing: &str, limit: usize) -> Stop {
+        self.pos = limit;
+        let span = self.span_of(start, start + closing.len());
+        let text = format!("this text has no closing {closing}");
+        if closing.len() > 1 {
+            return self.error(span, text);
+        }
+        let help = format!("a text of several lines stands in {}", closing.repeat(3));
+        self.error_with_help(span, text, help)
+    }
+
+    fn escape(&mut self, limit: usize, text: &mut String) -> Result<(), Stop> {
+        let start = self.pos;
+        self.pos += 1;
+        let simple = match self.bytes[self.pos..limit].first() {
+            Some(b'n') => '\n',
+            Some(b't') => '\t',
+            Some(b'r') => '\r',
+            Some(b'0') => '\0',
+            Some(byte @ (b'\\' | b'"' | b'\'' | b'$' | b'#')) => char::from(*byte),
+            Some(b'x') => return self.code(start, 2, limit, text),
+            Some(b'u') if self.starts("u{") => return self.braced_code(start, limit, text),
+            Some(b'u') => return self.code(start, 4, limit, text),
+            _ => {
+                let end = if self.pos < limit { self.after_char() } else { self.pos };
+                let span = self.span_of(start, end);
+                let help = r#"use \n \t \r \0 \\ \" \' \$ \# \xHH \uHHHH \u{H…}"#;
+                return Err(self.error_with_help(span, "unknown escape", help));
+            }
+        };
+        text.push(simple);
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// `\xHH` and `\uHHHH`.
+    fn code(
+        &mut self,
+        at: usize,
+        digits: usize,
+        limit: usize,
+        text: &mut String,
+    ) -> Result<(), Stop> {
+        let (start, end) = (self.pos + 1, (self.pos + 1 + digits).min(limit));
+        let code = self.text.get(start..end).filter(|code| code.len() == digits);
+        self.push_code(at, code.map(str::to_owned).as_deref(), end, text)
+    }
+
+    fn braced_code(&mut self, at: usize, limit: usize, text: &mut String) -> Result<(), Stop> {
+        let start = self.pos + 2;
+        let end = self.text[start..limit].find('}').map(|length| start + length);
+        let code = end.map(|end| self.text[start..end].to_owned());
+        self.push_code(at, code.as_deref(), end.map_or(start, |end| end + 1), text)
+    }
+
+    fn push_code(
+        &mut self,
+        at: usize,
+        code: Option<&str>,
+        end: usize,
+        text: &mut String,
+    ) -> Result<(), Stop> {
+        let hex = code.filter(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let character = hex.and_then(|hex| char::from_u32(u32::from_str_radix(hex, 16).ok()?));
+        let Some(character) = character else {
+            let span = self.span_of(at, at + 2);
+            let help = "write the number of a character: \\xHH, \\uHHHH or \\u{H…}";
+            return Err(self.error_with_help(span, "no character has this number", help));
+        };
+        text.push(character);
+        self.pos = end;
+        Ok(())
+    }
+
+    /// `#{…}` or `${…}`.
+    pub(super) fn interpolation(&mut self, limit: usize) -> Result<Part, Stop> {
+        let start = self.pos;
+        let variable = self.starts("$");
+        let Some(length) = self.text[start..limit].find('}') else {
+            let span = self.span_of(start, start + 2);
+            self.pos = limit;
+            return Err(self.error_with_help(
+                span,
+                "this interpolation does not end",
+                "end it with }",
+            ));
+        };
+        let inner = self.text[start + 2..start + length].trim();
+        self.pos = start + length + 1;
+        let span = self.span(start);
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) if variable => (name.trim(), Some(default)),
+            _ => (inner, None),
+        };
+        if variable && (is_variable(name) || default.is_some()) {
+            return self.variable(name, default, span);
+        }
+        if is_path(name) {
+            return Ok(Part::Reference { path: name.into(), span });
+        }
+        let text = "only a name or a path can be interpolated";
+        Err(self.error_with_help(span, text, REFERENCE_HELP))
+    }
+
+    fn variable(&mut self, name: &str, default: Option<&str>, span: Span) -> Result<Part, Stop> {
+        if !is_name(name) {
+            let text = format!("`{}` is no name of a variable", name.escape_debug());
+            return Err(self.error_with_help(span, text, REFERENCE_HELP));
+        }
+        Ok(Part::Variable { name: name.into(), default: default.map(Into::into), span })
+    }
+
+    fn global_in_text(&mut self) -> Part {
+        let start = self.pos;
+        let name = self.bytes[start + 1..].iter().take_while(|byte| is_word(**byte)).count();
+        self.pos = start + 1 + name;
+        let name = self.text[start + 1..self.pos].into();
+        Part::Global { name, span: self.span(start) }
+    }
+}
+
+/// A text of several lines is the same whatever ends its lines, and does not begin with the end of
+/// the line of its opening quotes.
+fn lines(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    text.strip_prefix('\n').map_or(text.clone(), str::to_owned)
+}
+
+/// May be the name of a variable of the environment.
+pub(super) fn is_name(name: &str) -> bool {
+    let first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
+    first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// `${NAME}` is a variable when it is spelt like one; other names are paths.
+fn is_variable(name: &str) -> bool {
+    is_name(name) && !name.bytes().any(|byte| byte.is_ascii_lowercase())
+}
+
+/// Keys joined by dots; a leading `$` means a global.
+fn is_path(path: &str) -> bool {
+    let keys = path.strip_prefix('$').unwrap_or(path);
+    keys.split('.').all(|key| {
+        !key.is_empty() && key.bytes().all(|byte| is_word(byte) || matches!(byte, b'-' | b':'))
+    })
+}

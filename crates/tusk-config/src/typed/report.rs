@@ -1,0 +1,176 @@
+//! What is said about an error, and about keys that nobody asked for.
+
+use super::error::{Error, Kind};
+use super::hint::Hint;
+use super::rounds::Rounds;
+use super::session::{ROOT, SlotId, State};
+use crate::fault::Fault;
+use crate::source::Place;
+use crate::suggest::nearest;
+
+/// A secret shorter than this is no text to look for in a message; such a message is not shown.
+const SECRET_MIN: usize = 4;
+
+/// How many known keys a help line lists.
+const KNOWN_SHOWN_MAX: usize = 12;
+
+impl Rounds<'_, '_> {
+    /// Puts the fault of an error on the list, unless it comes from a stand-in.
+    pub(super) fn report(&mut self, slot: SlotId, error: &Error) {
+        if self.session.is_poisoned(slot) {
+            return;
+        }
+        let fault = match &error.kind {
+            Kind::Own(fault) => fault.as_deref().cloned(),
+            Kind::Missing(name) => Some(self.missing_key(slot, name)),
+            Kind::UnknownField { name, known } => Some(self.unknown_key(slot, name, known)),
+            Kind::UnknownVariant { name, known } => Some(self.unknown_variant(slot, name, known)),
+            Kind::Invalid { expected, .. } | Kind::Tagged { expected, .. } => {
+                Some(self.mismatch(slot, &plain(expected)))
+            }
+            Kind::Custom(text) => Some(self.custom(slot, text)),
+        };
+        self.faults.extend(fault.map(|fault| self.redacted(fault)));
+    }
+
+    fn place(&self, slot: SlotId) -> Option<Place> {
+        self.session.span(slot).and_then(|span| self.session.context.place(span))
+    }
+
+    fn key_place(&self, slot: SlotId) -> Option<Place> {
+        let span = self.session.get(slot, |slot| slot.key_span);
+        span.and_then(|span| self.session.context.place(span)).or_else(|| self.place(slot))
+    }
+
+    fn missing_key(&self, slot: SlotId, name: &str) -> Fault {
+        let context = self.session.context;
+        if slot == ROOT && self.session.whole {
+            let files: Vec<&str> = context.sources.names().collect();
+            let shown = name.replace(":*", ":…");
+            let fault = Fault::error(None, format!("missing section `[{shown}]`"));
+            return fault.help(match nearest(name, context.root.keys()) {
+                Some(near) => format!("`{near}` is there; did you mean `{shown}`?"),
+                None if files.is_empty() => "no file was given".to_owned(),
+                None => format!("give it in {}", files.join(" or ")),
+            });
+        }
+        let table = self.session.name(slot);
+        Fault::error(self.place(slot), format!("missing key `{name}` in `{table}`"))
+    }
+
+    fn unknown_key(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {
+        let fault = Fault::error(self.key_place(slot), format!("unknown key `{name}`"));
+        if let Some(near) = nearest(name, known.iter().copied()) {
+            let text = format!("unknown key `{name}`, did you mean `{near}`?");
+            return Fault { text, ..fault };
+        }
+        let shown: Vec<_> = known.iter().take(KNOWN_SHOWN_MAX).copied().collect();
+        let more = if known.len() > KNOWN_SHOWN_MAX { ", …" } else { "" };
+        match shown.is_empty() {
+            true => fault.help("nothing reads it; remove it or correct its name"),
+            false => fault.help(format!("known here: {}{more}", shown.join(", "))),
+        }
+    }
+
+    fn unknown_variant(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {
+        let fault = self.mismatch(slot, &format!("one of {}", known.join(", ")));
+        match nearest(name, known.iter().copied()) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault,
+        }
+    }
+
+    fn mismatch(&self, slot: SlotId, expected: &str) -> Fault {
+        let error = match self.session.value(slot) {
+            Ok(evaluated) => self.session.mismatch(slot, &evaluated, expected),
+            Err(error) => error,
+        };
+        match error.kind {
+            Kind::Own(Some(fault)) => *fault,
+            _ => Fault::error(self.place(slot), format!("expected {expected}")),
+        }
+    }
+
+    /// In the words of the type.
+    fn custom(&self, slot: SlotId, text: &str) -> Fault {
+        let variable = self.session.evaluate(slot).ok().and_then(|evaluated| evaluated.variable);
+        let text = match variable {
+            _ if slot == ROOT => text.to_owned(),
+            Some(variable) => format!("{variable}: {text}"),
+            None => format!("`{}`: {text}", self.session.name(slot)),
+        };
+        Fault::error(self.place(slot), text)
+    }
+
+    /// Words of a type may quote the value; a secret is taken out of them.
+    fn redacted(&self, mut fault: Fault) -> Fault {
+        for secret in self.session.secrets.borrow().iter().filter(|secret| !secret.is_empty()) {
+            let escaped = secret.escape_debug().to_string();
+            if secret.len() < SECRET_MIN && fault.text.contains(secret.as_str()) {
+                "a value here cannot be used".clone_into(&mut fault.text);
+            }
+            fault.text = fault.text.replace(secret.as_str(), "[secret]");
+            fault.text = fault.text.replace(&escaped, "[secret]");
+        }
+        fault
+    }
+
+    /// Keys inside what was read that nothing asked for. Sections at the root that the type does not
+    /// name are ignored: several services read the same files.
+    pub(super) fn report_unknown_keys(&mut self) {
+        self.unknown_keys_in(ROOT);
+    }
+
+    fn unknown_keys_in(&mut self, table: SlotId) {
+        let report = table != ROOT || !self.session.whole;
+        let known = self.session.get(table, |table| table.fields.unwrap_or(&[]));
+        let mut names: Vec<&str> = known.to_vec();
+        names.extend(self.session.get(table, |table| table.added.clone()));
+        for slot in self.session.children(table) {
+            if self.session.is_poisoned(slot) {
+                continue;
+            }
+            if self.is_unread(slot) {
+                if report {
+                    let name = self.session.name(slot);
+                    let fault = self.unknown_key(slot, &name, &names);
+                    self.faults.push(fault);
+                }
+            } else {
+                self.unknown_keys_in(slot);
+            }
+        }
+    }
+
+    fn is_unread(&mut self, slot: SlotId) -> bool {
+        let (ignored, captured) = self.session.get(slot, |slot| (slot.ignored, slot.captured));
+        if !captured {
+            return ignored;
+        }
+        if self.session.is_container(slot) {
+            return !self.was_read(slot);
+        }
+        self.session.state(slot) == State::Plain
+    }
+}
+
+/// The words of serde's own types, as this crate says them.
+fn plain(expected: &str) -> String {
+    let plain = match Hint::of(expected) {
+        Hint::Integer { min, max } => return super::convert::range(min, max),
+        Hint::Float => "a number",
+        Hint::Bool => "true or false",
+        Hint::Text => "a text",
+        Hint::Char => "a single character",
+        Hint::Duration => "a duration",
+        Hint::Variant(_) => "the name of a variant",
+        Hint::Natural(words) => match words.as_str() {
+            "a map" => "a group of keys",
+            "a sequence" => "a list",
+            "string or map" => "the name of a variant",
+            words if words.starts_with("struct ") => "a group of keys",
+            _ => return words,
+        },
+    };
+    plain.to_owned()
+}

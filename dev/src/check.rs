@@ -1,0 +1,124 @@
+//! `cargo dev check`: what the code is held to. Every check runs; what failed is listed at the end.
+
+use std::{env, process::Command, process::ExitCode};
+
+use anyhow::{Result, bail};
+
+use crate::{graph, interrupt::Interrupt, prepare, project::Project, run};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Installs cargo-deny when it is missing, as is done when CI=true
+    #[arg(long)]
+    install_tools: bool,
+}
+
+/// How a check ended without failing.
+enum Passed {
+    Fully,
+    /// It could not be run here; the text says what would make it run.
+    Skipped(String),
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 7] = [
+        ("format", &|| {
+            cargo(project, interrupt, &["fmt", "--all", "--check"])
+        }),
+        ("clippy", &|| {
+            let lint = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ];
+            cargo(project, interrupt, &lint)
+        }),
+        ("documentation", &|| documentation(project, interrupt)),
+        ("deny", &|| deny(project, args.install_tools, interrupt)),
+        ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
+        ("drift", &|| {
+            prepare::check(project, interrupt).map(|()| Passed::Fully)
+        }),
+        ("settings", &|| {
+            let tusk = [
+                "run",
+                "--quiet",
+                "-p",
+                "tusk-config",
+                "--bin",
+                "tusk",
+                "--features",
+                "cli",
+            ];
+            let check = ["--", "check", "--strict", "config"];
+            cargo(project, interrupt, &[&tusk[..], &check[..]].concat())
+        }),
+    ];
+    let mut failed = Vec::new();
+    let mut skipped = Vec::new();
+    for (name, check) in checks {
+        println!("== {name}");
+        match check() {
+            Ok(Passed::Fully) => {}
+            Ok(Passed::Skipped(why)) => skipped.push(format!("{name}: {why}")),
+            Err(error) => {
+                interrupt.check()?;
+                eprintln!("{error:#}");
+                failed.push(name);
+            }
+        }
+    }
+    println!("==");
+    for line in skipped {
+        println!("skipped {line}");
+    }
+    if failed.is_empty() {
+        println!("all checks that ran passed");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("failed: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+fn cargo(project: &Project, interrupt: &Interrupt, args: &[&str]) -> Result<Passed> {
+    run::succeed(project.cargo().args(args), interrupt).map(|()| Passed::Fully)
+}
+
+fn documentation(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
+    let mut command = project.cargo();
+    command
+        .args(["doc", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    run::succeed(&mut command, interrupt).map(|()| Passed::Fully)
+}
+
+/// Licences, sources and banned crates. Advisories need a database from the network; the workflow
+/// checks them.
+fn deny(project: &Project, install_tools: bool, interrupt: &Interrupt) -> Result<Passed> {
+    let install = ["install", "cargo-deny", "--locked"];
+    if !is_there(project.cargo().args(["deny", "--version"])) {
+        let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+        if !install_tools && !is_ci {
+            let line = install.join(" ");
+            return Ok(Passed::Skipped(format!(
+                "cargo-deny is missing; run: cargo {line}"
+            )));
+        }
+        cargo(project, interrupt, &install)?;
+    }
+    if !project.path("deny.toml").exists() {
+        bail!("deny.toml is missing");
+    }
+    cargo(
+        project,
+        interrupt,
+        &["deny", "check", "bans", "licenses", "sources"],
+    )
+}
+
+fn is_there(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}

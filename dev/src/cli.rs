@@ -1,0 +1,76 @@
+//! The commands and their flags.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    check, down, interrupt::Interrupt, logs, prepare, project::Project, smoke, status, test, token,
+    up,
+};
+
+/// Sets up, runs, tests and checks the whole system.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo dev",
+    bin_name = "cargo dev",
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the servers, the services and the payment provider's simulator; Ctrl-C drains them
+    Up(up::Args),
+    /// Stops what `up` started, and nothing else
+    Down,
+    /// Shows what runs and whether it is ready; fails when something is down
+    Status(status::Args),
+    /// Shows the logs
+    Logs(logs::Args),
+    /// Walks the whole story on the running system over HTTP
+    Smoke(smoke::Args),
+    /// Runs every test on servers started for the run
+    Test(test::Args),
+    /// Holds the code to what continuous integration holds it to
+    Check(check::Args),
+    /// Refreshes what is generated and checked in
+    Prepare(prepare::Args),
+    /// Issues a token for trying things
+    Token(token::Args),
+}
+
+/// Does what the command line says.
+pub(crate) fn run() -> Result<ExitCode> {
+    let cli = Cli::parse();
+    let project = Project::find()?;
+    // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
+    let interrupt = Interrupt::register()?;
+    match cli.command {
+        Command::Up(args) => up::run(&project, &args, &interrupt),
+        Command::Down => down::run(&project),
+        Command::Status(args) => status::run(&project, &args),
+        Command::Logs(args) => logs::run(&project, &args, &interrupt),
+        Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
+        Command::Test(args) => test::run(&project, &args, &interrupt),
+        Command::Check(args) => check::run(&project, &args, &interrupt),
+        Command::Prepare(args) => prepare::run(&project, &args, &interrupt),
+        Command::Token(args) => token::run(&project, &args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_put_together_soundly() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,54 @@
+//! `cargo dev`: sets up, runs, tests and checks the whole system with one command each.
+//!
+//! ```text
+//! cargo dev up        servers + services + the payment provider's simulator, ready to use
+//! cargo dev smoke     the whole story over HTTP on the running system
+//! cargo dev down      stops exactly what `up` started
+//! cargo dev test      every test, on servers started for the run
+//! cargo dev check     what continuous integration holds the code to
+//! ```
+//!
+//! It is the first thing a newcomer waits for, so that it links no service, no runtime and no
+//! driver: it starts binaries, speaks HTTP and asks `psql`.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks on its output"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the tool makes the environment that services read through tusk-config"
+)]
+
+mod check;
+mod cli;
+mod down;
+mod graph;
+mod http;
+mod install;
+mod interrupt;
+mod logs;
+mod prepare;
+mod project;
+mod run;
+mod secrets;
+mod servers;
+mod services;
+mod slot;
+mod smoke;
+mod state;
+mod status;
+mod table;
+mod test;
+mod token;
+mod up;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run().unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,176 @@
+//! `cargo dev prepare`: what is generated and checked in, refreshed; with `--check`, compared.
+//!
+//! Everything is generated into a temporary folder first. Only then is the tree written, and only
+//! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
+
+mod queries;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    graph, install,
+    interrupt::Interrupt,
+    project::Project,
+    run,
+    servers::{Given, Plan, Source},
+    services::{self, SERVICES},
+    slot::Slot,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Writes nothing; fails when something that is checked in is out of date
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    if args.check {
+        check(project, interrupt)?;
+        println!("what is generated is up to date");
+    } else {
+        let written = generate(project, interrupt, true)?;
+        graph::refresh(project)?;
+        match written.as_slice() {
+            [] => println!("nothing changed"),
+            files => files
+                .iter()
+                .for_each(|file| println!("written: {}", file.display())),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails when something that is checked in differs from what is generated from it now.
+pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
+    let stale = generate(project, interrupt, false)?;
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = stale
+        .iter()
+        .map(|file| format!("  {}", file.display()))
+        .collect();
+    bail!("out of date:\n{}\nrun: cargo dev prepare", names.join("\n"))
+}
+
+/// Generates everything, and gives the files that differ; writes them when told to.
+fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec<PathBuf>> {
+    let slot = Slot::take(project)?;
+    let plan = Plan {
+        postgres: Source::given(
+            Given::from_environment("TEST").postgres,
+            slot.source("postgres"),
+        ),
+        redis: Source::Unused,
+        rabbitmq: Source::Unused,
+        rabbitmq_api: None,
+    };
+    install::ensure(&plan.packages(), true, interrupt)?;
+    let servers = slot.start(&plan)?;
+    let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
+
+    services::build(project, interrupt)?;
+    for service in &SERVICES {
+        let mut command = Command::new(project.binaries().join(service.name));
+        let document = run::output(command.arg("--print-openapi").current_dir(project.root()))?;
+        let folder = project.path("services").join(service.name);
+        let fresh = BTreeMap::from([("openapi.json".to_owned(), document)]);
+        let is_document = |name: &str| name == "openapi.json";
+        differing.extend(synchronise(&folder, &fresh, is_document, write)?);
+    }
+    Ok(differing)
+}
+
+/// Makes the files of `folder` whose names are `ours` the ones in `fresh`, and gives those that
+/// differed, were missing or were too many.
+fn synchronise(
+    folder: &Path,
+    fresh: &BTreeMap<String, String>,
+    ours: impl Fn(&str) -> bool,
+    write: bool,
+) -> Result<Vec<PathBuf>> {
+    let mut differing = Vec::new();
+    for (name, text) in fresh {
+        let file = folder.join(name);
+        if fs::read_to_string(&file).ok().as_ref() != Some(text) {
+            if write {
+                fs::create_dir_all(folder)
+                    .and_then(|()| fs::write(&file, text))
+                    .with_context(|| format!("write {}", file.display()))?;
+            }
+            differing.push(file);
+        }
+    }
+    for name in names(folder)
+        .into_iter()
+        .filter(|name| ours(name) && !fresh.contains_key(name))
+    {
+        let file = folder.join(name);
+        if write {
+            fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
+        }
+        differing.push(file);
+    }
+    Ok(differing)
+}
+
+/// The names in a folder, sorted; none when it is not there.
+fn names(folder: &Path) -> Vec<String> {
+    let items = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = items
+        .filter_map(|item| item.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_compared_without_being_changed_and_then_made_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["same.json", "other.json", "extra.json", "readme"] {
+            fs::write(path(name), "old").unwrap();
+        }
+        let fresh = ["same.json", "other.json", "new.json"].map(|name| {
+            (
+                name.to_owned(),
+                if name == "same.json" { "old" } else { "fresh" }.to_owned(),
+            )
+        });
+        let fresh = BTreeMap::from(fresh);
+        let ours = |name: &str| name != "readme";
+        let expected = ["new.json", "other.json", "extra.json"].map(path);
+
+        assert_eq!(
+            synchronise(folder.path(), &fresh, ours, false).unwrap(),
+            expected
+        );
+        assert_eq!(fs::read_to_string(path("other.json")).unwrap(), "old");
+        assert_eq!(
+            synchronise(folder.path(), &fresh, ours, true).unwrap(),
+            expected
+        );
+        assert!(
+            synchronise(folder.path(), &fresh, ours, true)
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            names(folder.path()),
+            ["new.json", "other.json", "readme", "same.json"]
+        );
+    }
+}

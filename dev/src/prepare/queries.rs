@@ -1,0 +1,160 @@
+//! The description of every SQL query that sqlx checks at compile time, per crate in its `.sqlx/`.
+//!
+//! No sqlx-cli is needed: the macros write the descriptions themselves when they see a database and
+//! `SQLX_OFFLINE_DIR`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result};
+use testkit::native::psql;
+
+use super::{names, synchronise};
+use crate::{interrupt::Interrupt, project::Project, run};
+
+/// Its tables are in every service's database.
+const SHARED: &str = "messaging";
+
+/// A crate whose queries are checked.
+#[derive(Debug)]
+struct Crate {
+    name: String,
+    folder: PathBuf,
+    /// The variable in which its macros look for a database.
+    variable: String,
+}
+
+/// Generates the descriptions of all crates; gives the files that differ.
+pub(super) fn generate(
+    project: &Project,
+    superuser: &str,
+    interrupt: &Interrupt,
+    write: bool,
+) -> Result<Vec<PathBuf>> {
+    let crates = find(project)?;
+    let shared = crates.iter().find(|found| found.name == SHARED);
+    let mut differing = Vec::new();
+    for one in &crates {
+        println!("queries of {}", one.name);
+        let database = format!("prepare_{}", one.name.replace('-', "_"));
+        psql::run(
+            superuser,
+            &format!("drop database if exists {database}; create database {database};"),
+        )?;
+        let url = psql::with_database(superuser, &database);
+        for source in shared
+            .into_iter()
+            .filter(|shared| shared.name != one.name)
+            .chain([one])
+        {
+            migrate(&url, &source.folder.join("migrations"))?;
+        }
+        let fresh = describe(project, one, &url, interrupt);
+        psql::run(
+            superuser,
+            &format!("drop database {database} with (force);"),
+        )?;
+        let is_query = |name: &str| name.starts_with("query-");
+        differing.extend(synchronise(
+            &one.folder.join(".sqlx"),
+            &fresh?,
+            is_query,
+            write,
+        )?);
+    }
+    Ok(differing)
+}
+
+/// The crates with a `sqlx.toml`, the shared one first.
+fn find(project: &Project) -> Result<Vec<Crate>> {
+    let mut found = Vec::new();
+    for base in ["crates", "services"] {
+        let base = project.path(base);
+        for name in names(&base) {
+            let folder = base.join(&name);
+            let Ok(settings) = fs::read_to_string(folder.join("sqlx.toml")) else {
+                continue;
+            };
+            let variable = variable(&settings)
+                .with_context(|| format!("{name}/sqlx.toml has no database-url-var"))?;
+            found.push(Crate {
+                name,
+                folder,
+                variable,
+            });
+        }
+    }
+    found.sort_by_key(|one| one.name != SHARED);
+    Ok(found)
+}
+
+/// The value of `database-url-var`.
+fn variable(settings: &str) -> Option<String> {
+    settings.lines().find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "database-url-var").then(|| value.trim().trim_matches('"').to_owned())
+    })
+}
+
+/// Applies a folder's migrations in the order of their names.
+fn migrate(url: &str, folder: &Path) -> Result<()> {
+    let is_forward = |name: &String| {
+        name.strip_suffix(".sql")
+            .is_some_and(|stem| stem.strip_suffix(".down").is_none())
+    };
+    for name in names(folder).into_iter().filter(is_forward) {
+        let file = folder.join(name);
+        let sql = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        psql::run(url, &sql).with_context(|| format!("apply {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Has the crate compiled against the database, and gives what its macros wrote.
+fn describe(
+    project: &Project,
+    one: &Crate,
+    url: &str,
+    interrupt: &Interrupt,
+) -> Result<BTreeMap<String, String>> {
+    let output = tempfile::tempdir().context("make a temporary folder")?;
+    touch(&one.folder.join("src/lib.rs"))?;
+    let mut command = project.cargo();
+    command
+        .args(["check", "--quiet", "--all-targets", "-p", &one.name])
+        .env("SQLX_OFFLINE", "false")
+        .env("SQLX_OFFLINE_DIR", output.path())
+        .env(&one.variable, url);
+    run::succeed(&mut command, interrupt)?;
+    let read = |name: String| {
+        let text = fs::read_to_string(output.path().join(&name)).context("read a description")?;
+        Ok((name, text))
+    };
+    names(output.path()).into_iter().map(read).collect()
+}
+
+/// Makes cargo compile the crate again: what its macros saw in the environment is no part of what
+/// cargo compares.
+fn touch(file: &Path) -> Result<()> {
+    fs::File::options()
+        .append(true)
+        .open(file)
+        .and_then(|file| file.set_modified(SystemTime::now()))
+        .with_context(|| format!("touch {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_is_read_from_the_settings() {
+        let settings = "[common]\ndatabase-url-var = \"ORDERS_DATABASE_URL\"\n";
+        assert_eq!(variable(settings).as_deref(), Some("ORDERS_DATABASE_URL"));
+        assert_eq!(variable("[common]\n"), None);
+    }
+}

@@ -1,0 +1,93 @@
+//! Where things are: the workspace, and the folder of what the tool leaves behind.
+
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The workspace this tool belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    /// Looks upwards from the working folder.
+    pub(crate) fn find() -> Result<Self> {
+        let here = env::current_dir().context("read the working folder")?;
+        let is_root = |folder: &&Path| {
+            folder.join("dev/Cargo.toml").exists() && folder.join("config").is_dir()
+        };
+        here.ancestors()
+            .find(is_root)
+            .map(|root| Self {
+                root: root.to_owned(),
+            })
+            .with_context(|| {
+                format!(
+                    "no workspace above {}: run this inside the project",
+                    here.display()
+                )
+            })
+    }
+
+    /// The top of the workspace.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path inside the workspace.
+    pub(crate) fn path(&self, inner: &str) -> PathBuf {
+        self.root.join(inner)
+    }
+
+    /// `.dev/<inner>`: data, logs and state; not under version control.
+    pub(crate) fn dev(&self, inner: &str) -> PathBuf {
+        self.root.join(".dev").join(inner)
+    }
+
+    /// The log of a process that `up` starts.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.dev("logs").join(format!("{name}.log"))
+    }
+
+    /// Where cargo puts binaries.
+    pub(crate) fn binaries(&self) -> PathBuf {
+        let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        self.root
+            .join(target.unwrap_or_else(|| "target".into()))
+            .join("debug")
+    }
+
+    /// The cargo that runs us, at the top of the workspace.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(&self.root);
+        // Of the package that `cargo dev` itself is; build scripts of others must not see them.
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(name.as_ref());
+            }
+        }
+        command
+    }
+
+    /// Keeps a second run of a command that starts or stops the system out, until dropped.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let path = self.dev("lock");
+        fs::create_dir_all(self.dev("")).context("make .dev")?;
+        let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another `cargo dev up` or `down` is at work; try again when it is done")
+            }
+            Err(TryLockError::Error(error)) => Err(error).context("lock .dev/lock"),
+        }
+    }
+}

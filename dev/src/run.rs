@@ -1,0 +1,67 @@
+//! Other programs run to their end, with our output, and with us when we are told to stop.
+
+use std::{process::Command, process::ExitStatus, thread, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::interrupt::Interrupt;
+
+const POLL: Duration = Duration::from_millis(30);
+
+/// Runs a command to its end. A signal to us alone is passed on; the terminal's Ctrl-C reaches the
+/// command by itself.
+pub(crate) fn status(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
+    let name = describe(command);
+    let mut child = command.spawn().with_context(|| format!("start `{name}`"))?;
+    let mut told = false;
+    loop {
+        if let Some(status) = child
+            .try_wait()
+            .with_context(|| format!("wait for `{name}`"))?
+        {
+            interrupt.check()?;
+            return Ok(status);
+        }
+        if interrupt.is_set() && !told {
+            told = true;
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _gone_already = kill_process(pid, Signal::TERM);
+            }
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// Runs a command that has to succeed.
+pub(crate) fn succeed(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
+    let status = status(command, interrupt)?;
+    if !status.success() {
+        bail!("`{}` failed ({status})", describe(command));
+    }
+    Ok(())
+}
+
+/// Runs a command that has to succeed and gives what it printed; its errors are shown.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let name = describe(command);
+    let output = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .with_context(|| format!("start `{name}`"))?;
+    if !output.status.success() {
+        bail!("`{name}` failed ({})", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("read what `{name}` printed"))
+}
+
+/// The command line, without the folders of its program.
+pub(crate) fn describe(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let words = std::iter::once(name).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,62 @@
+//! Secrets of the local system, made up once and kept in `.dev/secrets.json`.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fs,
+};
+
+use anyhow::{Context, Result};
+use testkit::native::random_hex;
+
+use crate::{project::Project, services::SERVICES, state::write_private};
+
+/// Every secret by the name of the variable that a service reads, and `<role>` → its password.
+#[derive(Debug)]
+pub(crate) struct Secrets(BTreeMap<String, String>);
+
+impl Secrets {
+    /// Reads the secrets; those that are missing are made up and kept.
+    pub(crate) fn load(project: &Project) -> Result<Self> {
+        let file = project.dev("secrets.json");
+        let known = fs::read_to_string(&file).ok();
+        let mut secrets: BTreeMap<String, String> = known
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
+            .with_context(|| format!("{} is not readable; delete it", file.display()))?
+            .unwrap_or_default();
+        let before = secrets.len();
+        for name in Self::names() {
+            if let Entry::Vacant(missing) = secrets.entry(name) {
+                missing.insert(random_hex(32)?);
+            }
+        }
+        if secrets.len() != before {
+            write_private(&file, &serde_json::to_string_pretty(&secrets)?)?;
+        }
+        Ok(Self(secrets))
+    }
+
+    fn names() -> impl Iterator<Item = String> {
+        let tokens = SERVICES.iter().map(|service| service.variable("TOKEN"));
+        let roles = SERVICES.iter().map(|service| service.role.to_owned());
+        ["JWT_SECRET".to_owned(), "STRIPE_WEBHOOK_SECRET".to_owned()]
+            .into_iter()
+            .chain(tokens)
+            .chain(roles)
+    }
+
+    /// The secret of this name; empty for a name that is none.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The secrets that services read from their environment.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        let is_variable = |name: &str| name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        self.0
+            .iter()
+            .filter(move |(name, _)| is_variable(name))
+            .map(|(n, v)| (n.clone(), v.clone()))
+    }
+}

@@ -1,0 +1,309 @@
+//! PostgreSQL, Redis and RabbitMQ: where each of them comes from, and their addresses.
+//!
+//! An address in the environment comes first; otherwise the server is started from the machine's
+//! own binaries as a private process.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, Serialize};
+use testkit::native::{Place, Postgres, RabbitMq, Redis};
+
+use crate::{interrupt::Interrupt, state::Process};
+
+/// Where the servers answer. Holds passwords.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Addresses {
+    /// `postgres://` of a superuser.
+    pub(crate) postgres: String,
+    /// `redis://`.
+    pub(crate) redis: String,
+    /// `amqp://`, the virtual host `/` when it names none.
+    pub(crate) amqp: String,
+    /// `http://` of RabbitMQ's management API; empty when it is not known.
+    pub(crate) rabbitmq_api: String,
+}
+
+/// A server's address without the login, for showing.
+pub(crate) fn shown(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    host.split('/').next().unwrap_or(host).to_owned()
+}
+
+/// The parts of an `amqp://` address, as services read them.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broker<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: &'a str,
+    pub(crate) username: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) vhost: String,
+}
+
+impl<'a> Broker<'a> {
+    /// Reads an address; a login with escaped characters is not understood.
+    pub(crate) fn parse(url: &'a str) -> Result<Self> {
+        let parse = || {
+            let rest = url.strip_prefix("amqp://")?;
+            let (login, rest) = rest.rsplit_once('@').unwrap_or(("guest:guest", rest));
+            let (username, password) = login.split_once(':')?;
+            let (address, vhost) = rest.split_once('/').unwrap_or((rest, ""));
+            let (host, port) = address.split_once(':').unwrap_or((address, "5672"));
+            let vhost = if vhost.is_empty() {
+                "/".into()
+            } else {
+                vhost.replace("%2f", "/").replace("%2F", "/")
+            };
+            Some(Self {
+                host,
+                port,
+                username,
+                password,
+                vhost,
+            })
+        };
+        parse().ok_or_else(|| anyhow!("an AMQP address reads amqp://user:password@host:port/vhost"))
+    }
+}
+
+/// Addresses that the environment gives, by variables that begin with a prefix.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    pub(crate) postgres: Option<String>,
+    pub(crate) redis: Option<String>,
+    pub(crate) amqp: Option<String>,
+    pub(crate) rabbitmq_api: Option<String>,
+}
+
+impl Given {
+    /// `<PREFIX>_POSTGRES_URL`, `_REDIS_URL`, `_AMQP_URL`, `_RABBITMQ_API`; each may stand alone.
+    pub(crate) fn from_environment(prefix: &str) -> Self {
+        let get = |name: &str| {
+            env::var(format!("{prefix}_{name}"))
+                .ok()
+                .filter(|url| !url.is_empty())
+        };
+        Self {
+            postgres: get("POSTGRES_URL"),
+            redis: get("REDIS_URL"),
+            amqp: get("AMQP_URL"),
+            rabbitmq_api: get("RABBITMQ_API"),
+        }
+    }
+}
+
+/// Where one server comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// It runs already.
+    At(String),
+    /// We start it there.
+    Start(Place),
+    /// The command does without it.
+    Unused,
+}
+
+impl Source {
+    /// The given address, or `otherwise`.
+    pub(crate) fn given(address: Option<String>, otherwise: Self) -> Self {
+        address.map_or(otherwise, Self::At)
+    }
+
+    fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Start(place) => Some(place),
+            Self::At(_) | Self::Unused => None,
+        }
+    }
+
+    fn address(&self) -> Option<&str> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Start(_) | Self::Unused => None,
+        }
+    }
+}
+
+/// Where all servers come from.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) postgres: Source,
+    pub(crate) redis: Source,
+    pub(crate) rabbitmq: Source,
+    /// The management API of a RabbitMQ that runs already.
+    pub(crate) rabbitmq_api: Option<String>,
+}
+
+impl Plan {
+    /// The packages of the servers that we start ourselves.
+    pub(crate) fn packages(&self) -> Vec<&'static str> {
+        let sources = [
+            ("postgresql", &self.postgres),
+            ("redis-server", &self.redis),
+            ("rabbitmq-server", &self.rabbitmq),
+        ];
+        sources
+            .into_iter()
+            .filter(|(_, source)| source.place().is_some())
+            .map(|(name, _)| name)
+            .collect()
+    }
+}
+
+/// The servers of a system. Those that we started end with this value unless they are detached.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) addresses: Addresses,
+    postgres: Option<(Postgres, PathBuf)>,
+    redis: Option<(Redis, PathBuf)>,
+    rabbitmq: Option<(RabbitMq, PathBuf)>,
+    begin: Instant,
+}
+
+impl Servers {
+    /// Starts them side by side. PostgreSQL and Redis answer when this returns; RabbitMQ, which
+    /// takes ten times as long, is on its way: its address is known and [`Self::wait_broker`] says
+    /// when it answers.
+    pub(crate) fn start(plan: &Plan) -> Result<Self> {
+        let begin = Instant::now();
+        let (rabbitmq, postgres, redis) = thread::scope(|scope| {
+            let rabbitmq = scope.spawn(|| plan.rabbitmq.place().map(RabbitMq::launch).transpose());
+            let postgres = scope.spawn(|| plan.postgres.place().map(Postgres::start).transpose());
+            let redis = scope.spawn(|| plan.redis.place().map(Redis::start).transpose());
+            (rabbitmq.join(), postgres.join(), redis.join())
+        });
+        let broken = |_| anyhow!("starting a server broke off");
+        let rabbitmq = rabbitmq.map_err(broken)?.context("start RabbitMQ");
+        let postgres = postgres.map_err(broken)?.context("start PostgreSQL");
+        let redis = redis.map_err(broken)?.context("start Redis");
+        // All are joined before the first error goes out, so that the others are dropped and end.
+        let (rabbitmq, postgres, redis) = (rabbitmq?, postgres?, redis?);
+
+        let at = |source: &Source| source.address().unwrap_or_default().to_owned();
+        let addresses = Addresses {
+            postgres: postgres
+                .as_ref()
+                .map_or_else(|| at(&plan.postgres), Postgres::url),
+            redis: redis.as_ref().map_or_else(|| at(&plan.redis), Redis::url),
+            amqp: rabbitmq
+                .as_ref()
+                .map_or_else(|| at(&plan.rabbitmq), RabbitMq::amqp_url),
+            rabbitmq_api: rabbitmq.as_ref().map_or_else(
+                || plan.rabbitmq_api.clone().unwrap_or_default(),
+                RabbitMq::management_url,
+            ),
+        };
+        let log = |source: &Source| {
+            source
+                .place()
+                .map(|place| place.log.clone())
+                .unwrap_or_default()
+        };
+        Ok(Self {
+            addresses,
+            postgres: postgres.map(|server| (server, log(&plan.postgres))),
+            redis: redis.map(|server| (server, log(&plan.redis))),
+            rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
+            begin,
+        })
+    }
+
+    /// Waits until RabbitMQ answers, when we started it. An interrupt ends it, and the waiting.
+    pub(crate) fn wait_broker(&self, interrupt: &Interrupt) -> Result<()> {
+        let Some((server, _)) = &self.rabbitmq else {
+            return Ok(());
+        };
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| server.wait_ready());
+            while !waiting.is_finished() {
+                if interrupt.is_set() {
+                    let _ended_below = server.kill();
+                }
+                thread::sleep(std::time::Duration::from_millis(50));
+            }
+            interrupt.check()?;
+            let outcome = waiting
+                .join()
+                .map_err(|_| anyhow!("waiting for RabbitMQ broke off"))?;
+            outcome.context("start RabbitMQ")
+        })?;
+        println!(
+            "rabbitmq answers after {:.1} s",
+            self.begin.elapsed().as_secs_f64()
+        );
+        Ok(())
+    }
+
+    /// The processes that we started.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let of = |members: Vec<testkit::native::Member>, port: u16, log: &Path| {
+            members
+                .iter()
+                .map(|member| Process::server(member, port, log))
+                .collect::<Vec<_>>()
+        };
+        let postgres = self
+            .postgres
+            .iter()
+            .flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let redis = self
+            .redis
+            .iter()
+            .flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let rabbitmq = self
+            .rabbitmq
+            .iter()
+            .flat_map(|(s, log)| of(s.members(), s.port(), log));
+        postgres.chain(redis).chain(rabbitmq).collect()
+    }
+
+    /// Leaves them running.
+    pub(crate) fn detach(self) {
+        self.postgres
+            .into_iter()
+            .for_each(|(server, _)| server.detach());
+        self.redis
+            .into_iter()
+            .for_each(|(server, _)| server.detach());
+        self.rabbitmq
+            .into_iter()
+            .for_each(|(server, _)| server.detach());
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amqp_address_is_taken_apart() {
+        let broker = Broker::parse("amqp://tusk:secret@127.0.0.1:5682").unwrap();
+        let expected = Broker {
+            host: "127.0.0.1",
+            port: "5682",
+            username: "tusk",
+            password: "secret",
+            vhost: "/".to_owned(),
+        };
+        assert_eq!(broker, expected);
+        assert_eq!(Broker::parse("amqp://host/orders").unwrap().vhost, "orders");
+        assert_eq!(Broker::parse("amqp://host/%2f").unwrap().vhost, "/");
+        assert!(Broker::parse("http://host").is_err());
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_login() {
+        assert_eq!(
+            shown("postgres://me:secret@127.0.0.1:5442/postgres"),
+            "127.0.0.1:5442"
+        );
+        assert_eq!(shown("redis://127.0.0.1:6389"), "127.0.0.1:6389");
+    }
+}

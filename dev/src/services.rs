@@ -1,0 +1,271 @@
+//! The three services and the payment provider's simulator: built, given their environment,
+//! started, and waited for.
+
+use std::{collections::BTreeMap, env, fs, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use testkit::native::{Launch, log_tail, port, psql};
+
+use crate::{
+    http::Client,
+    interrupt::Interrupt,
+    project::Project,
+    run,
+    secrets::Secrets,
+    servers::{Addresses, Broker},
+    state::{Kind, Process, State},
+};
+
+/// How long a service may take from its start to its first `ready`; it migrates its database.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+/// How many lines of its log are shown when a service does not come up.
+const TAIL_LINES: usize = 20;
+
+/// A service and what is its own.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    /// The port it listens on when that is free.
+    pub(crate) port: u16,
+    pub(crate) database: &'static str,
+    pub(crate) role: &'static str,
+}
+
+/// The services, in the order of their ports.
+pub(crate) const SERVICES: [Service; 3] = [
+    Service {
+        name: "user-service",
+        port: 3001,
+        database: "user_db",
+        role: "user_service",
+    },
+    Service {
+        name: "payment-service",
+        port: 3002,
+        database: "payment_db",
+        role: "payment_service",
+    },
+    Service {
+        name: "notification-service",
+        port: 3003,
+        database: "notification_db",
+        role: "notification_service",
+    },
+];
+
+/// The simulator's binary.
+pub(crate) const SIMULATOR: &str = "payment-simulator";
+const SIMULATOR_PORT: u16 = 3010;
+
+impl Service {
+    /// `USER_SERVICE_<SUFFIX>`.
+    pub(crate) fn variable(&self, suffix: &str) -> String {
+        format!("{}_{suffix}", self.name.replace('-', "_").to_uppercase())
+    }
+}
+
+/// The ports of the services and the simulator, by name.
+pub(crate) type Ports = BTreeMap<&'static str, u16>;
+
+/// Chooses ports: that of the last time while the process runs or nobody else took it, else the
+/// usual one, else any.
+pub(crate) fn choose_ports(before: Option<&State>) -> Ports {
+    let usual = SERVICES.iter().map(|service| (service.name, service.port));
+    usual
+        .chain([(SIMULATOR, SIMULATOR_PORT)])
+        .map(|(name, usual)| {
+            let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
+            let last = recorded.and_then(|process| {
+                process
+                    .port
+                    .filter(|port| process.is_running() || port::is_free(*port))
+            });
+            (name, last.unwrap_or_else(|| port::free(Some(usual))))
+        })
+        .collect()
+}
+
+/// Builds the binaries; the output is the progress.
+pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
+    let mut command = project.cargo();
+    command.arg("build");
+    for service in &SERVICES {
+        command.args(["-p", service.name]);
+    }
+    command.args(["-p", "testkit", "--features", "testkit/simulator", "--bins"]);
+    run::succeed(&mut command, interrupt)
+}
+
+/// Makes each service's role and database, and sets the role's password to the current one.
+pub(crate) fn create_databases(superuser: &str, secrets: &Secrets) -> Result<()> {
+    for Service { database, role, .. } in &SERVICES {
+        let password = secrets.get(role);
+        let doing = || format!("make the database {database}");
+        psql::run(
+            superuser,
+            &format!(
+                "do $$ begin \
+                   if not exists (select from pg_roles where rolname = '{role}') then \
+                     create role {role} login; \
+                   end if; \
+                 end $$; \
+                 alter role {role} with login password '{password}';\n\
+                 select 'create database {database} owner {role}' \
+                   where not exists (select from pg_database where datname = '{database}') \\gexec\n\
+                 revoke connect on database {database} from public;"
+            ),
+        )
+        .with_context(doing)?;
+    }
+    Ok(())
+}
+
+/// What a service reads from its environment.
+pub(crate) fn environment(
+    project: &Project,
+    secrets: &Secrets,
+    addresses: &Addresses,
+    ports: &Ports,
+    service: &Service,
+) -> Result<Vec<(String, String)>> {
+    let port = |name: &str| ports.get(name).copied().unwrap_or_default().to_string();
+    let path = |inner: &str| project.path(inner).display().to_string();
+    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    };
+    let login = psql::with_user(&addresses.postgres, service.role, secrets.get(service.role));
+    let broker = Broker::parse(&addresses.amqp)?;
+    let mut variables = owned(&[
+        ("CONFIG_DIR", &path("config")),
+        ("HOST", "127.0.0.1"),
+        ("PORT", &port(service.name)),
+        (
+            "DATABASE_URL",
+            &psql::with_database(&login, service.database),
+        ),
+        ("REDIS_URL", &addresses.redis),
+        ("RABBITMQ_HOST", broker.host),
+        ("RABBITMQ_PORT", broker.port),
+        ("RABBITMQ_USERNAME", broker.username),
+        ("RABBITMQ_PASSWORD", broker.password),
+        ("RABBITMQ_VHOST", &broker.vhost),
+        (
+            "STRIPE_API_BASE",
+            &format!("http://127.0.0.1:{}", port(SIMULATOR)),
+        ),
+        ("STRIPE_API_KEY", "sk_test_development"),
+        ("MAIL_DIR", &path(".dev/mail")),
+    ]);
+    variables.extend(secrets.variables());
+    for other in &SERVICES {
+        variables.push((other.variable("HOST"), "127.0.0.1".to_owned()));
+        variables.push((other.variable("PORT"), port(other.name)));
+    }
+    // What the user has set for these stays.
+    let defaults = [
+        ("ENVIRONMENT", "development"),
+        ("LOG_FORMAT", "human"),
+        ("TRACING_ENABLED", "false"),
+    ];
+    let unset = defaults
+        .into_iter()
+        .filter(|(name, _)| env::var_os(name).is_none());
+    variables.extend(owned(&unset.collect::<Vec<_>>()));
+    Ok(variables)
+}
+
+/// Starts the simulator.
+pub(crate) fn start_simulator(project: &Project, ports: &Ports) -> Result<Process> {
+    let port = ports.get(SIMULATOR).copied().unwrap_or_default();
+    let variables = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value));
+    start(project, SIMULATOR, Kind::Simulator, port, &variables)
+}
+
+/// Starts a service.
+pub(crate) fn start_service(
+    project: &Project,
+    service: &Service,
+    ports: &Ports,
+    variables: &[(String, String)],
+) -> Result<Process> {
+    let port = ports.get(service.name).copied().unwrap_or_default();
+    start(project, service.name, Kind::Service, port, variables)
+}
+
+fn start(
+    project: &Project,
+    name: &str,
+    kind: Kind,
+    port: u16,
+    variables: &[(String, String)],
+) -> Result<Process> {
+    let binary = project.binaries().join(name);
+    let log = project.log(name);
+    fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
+    let launch = Launch::new(&binary, &log).current_dir(project.root());
+    let launch = variables
+        .iter()
+        .fold(launch, |launch, (name, value)| launch.env(name, value));
+    let process = launch.spawn()?;
+    Ok(Process {
+        name: name.to_owned(),
+        kind,
+        pid: process.pid,
+        started: process.started,
+        stop_signal: Signal::TERM.as_raw(),
+        port: Some(port),
+        log,
+    })
+}
+
+/// Waits until every process is ready; one that ends meanwhile is an error with the end of its log.
+pub(crate) fn wait_ready(
+    processes: &[Process],
+    client: &Client,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    for process in processes {
+        let answered = interrupt.poll(READY_LIMIT, || {
+            if !process.is_running() {
+                bail!(
+                    "{} ended before it was ready; {}",
+                    process.name,
+                    end_of_log(process)
+                );
+            }
+            Ok(is_ready(process, client).then_some(()))
+        })?;
+        if answered.is_none() {
+            let limit = READY_LIMIT.as_secs();
+            bail!(
+                "{} is not ready after {limit} s; {}",
+                process.name,
+                end_of_log(process)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether a process takes work now: a service says so at `/ready`, the others by answering at all.
+pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
+    let is_open = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    match (process.kind, process.url()) {
+        (Kind::Service, Some(url)) => client.is_ok(&format!("{url}/ready")),
+        (_, _) => process.port.is_none_or(is_open),
+    }
+}
+
+/// The last lines of a process' log, introduced.
+pub(crate) fn end_of_log(process: &Process) -> String {
+    format!(
+        "the end of {}:\n{}",
+        process.log.display(),
+        log_tail(&process.log, TAIL_LINES)
+    )
+}

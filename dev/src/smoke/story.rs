@@ -1,0 +1,335 @@
+//! The story's steps, and how each is told.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use testkit::native::random_hex;
+
+use super::Urls;
+use crate::{
+    http::{Answer, Client},
+    interrupt::Interrupt,
+};
+
+/// How long a step waits for what another service does on an event.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
+
+/// What is being told, and what came of it so far.
+pub(super) struct Story {
+    client: Client,
+    urls: Urls,
+    trace_id: String,
+    traceparent: String,
+    as_json: bool,
+    interrupt: Interrupt,
+    steps: Vec<Value>,
+}
+
+/// Somebody with a login.
+struct User {
+    id: String,
+    bearer: String,
+}
+
+impl Story {
+    pub(super) fn new(urls: Urls, as_json: bool, interrupt: Interrupt) -> Result<Self> {
+        let trace_id = random_hex(16)?;
+        let traceparent = format!("00-{trace_id}-{}-01", random_hex(8)?);
+        let client = Client::new();
+        Ok(Self {
+            client,
+            urls,
+            trace_id,
+            traceparent,
+            as_json,
+            interrupt,
+            steps: Vec::new(),
+        })
+    }
+
+    /// The whole story; ends at the first step that does not happen.
+    pub(super) fn tell(&mut self) -> Result<()> {
+        let email = format!("smoke-{}@example.com", random_hex(6)?);
+        let password = random_hex(12)?;
+        let id = self.step("register a user", |s| s.register(&email, &password))?;
+        let bearer = self.step("log in", |s| s.log_in(&email, &password))?;
+        let user = User { id, bearer };
+
+        self.step("payment-service opens a customer", |s| s.customer(&user))?;
+        self.step("a welcome mail is sent", |s| s.mail(&user, "welcome"))?;
+
+        let key = random_hex(16)?;
+        let paid = self.step("pay with a good card", |s| s.pay(&user, &key))?;
+        self.step("a receipt is sent", |s| s.mail(&user, "payment_receipt"))?;
+        self.step("pay with a card that is declined", |s| {
+            s.pay_declined(&user)
+        })?;
+        self.step("a failure notice is sent", |s| {
+            s.mail(&user, "payment_failure")
+        })?;
+
+        self.step("change the e-mail address", |s| s.change_email(&user))?;
+        self.step("a notice of the change is sent", |s| {
+            s.mail(&user, "email_changed")
+        })?;
+        self.step("the same payment again is answered, not repeated", |s| {
+            s.replay(&user, &key, &paid)
+        })
+    }
+
+    /// Prints how it ended, and makes that the exit code.
+    pub(super) fn conclude(&self, outcome: Result<()>) -> Result<ExitCode> {
+        let trace_id = &self.trace_id;
+        if self.as_json {
+            let ok = outcome.is_ok();
+            let error = outcome.err().map(|error| format!("{error:#}"));
+            let all = json!({"ok": ok, "trace_id": trace_id, "steps": self.steps, "error": error});
+            println!("{}", serde_json::to_string_pretty(&all)?);
+            return Ok(if ok {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        println!("trace {trace_id}");
+        outcome.map(|()| {
+            println!("all of it happened");
+            ExitCode::SUCCESS
+        })
+    }
+
+    /// Does one step and tells it: its name, how long it took, and the ids it gave.
+    fn step<T>(&mut self, name: &str, act: impl FnOnce(&Self) -> Result<(T, Value)>) -> Result<T> {
+        let begin = Instant::now();
+        let outcome = act(self);
+        let elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (ok, detail) = match &outcome {
+            Ok((_, detail)) => (true, detail.clone()),
+            Err(error) => (false, json!({"error": format!("{error:#}")})),
+        };
+        if !self.as_json {
+            let word = if ok { "ok  " } else { "FAIL" };
+            let ids = detail.as_object().filter(|_| ok).into_iter().flatten();
+            let ids: Vec<String> = ids
+                .map(|(name, value)| format!("{name}={}", plain(value)))
+                .collect();
+            println!("{word} {name} ({elapsed_ms} ms) {}", ids.join(" "));
+        }
+        self.steps
+            .push(json!({"step": name, "ok": ok, "elapsed_ms": elapsed_ms, "detail": detail}));
+        outcome
+            .map(|(value, _)| value)
+            .with_context(|| name.to_owned())
+    }
+
+    fn register(&self, email: &str, password: &str) -> Result<(String, Value)> {
+        let body = json!({"email": email, "name": "Smoke Test", "password": password});
+        let answer = self.send(
+            "POST",
+            &format!("{}/api/users", self.urls.user),
+            &[],
+            Some(&body),
+        )?;
+        let user = expect(&answer, 201)?;
+        let id = text(&user, "user_id")?;
+        Ok((id.clone(), json!({"user_id": id, "email": email})))
+    }
+
+    fn log_in(&self, email: &str, password: &str) -> Result<(String, Value)> {
+        let body = json!({"email": email, "password": password});
+        let url = format!("{}/api/sessions", self.urls.user);
+        let answer = self.send("POST", &url, &[], Some(&body))?;
+        // A session is made (201) or given (200): both are right.
+        let session = expect(&answer, if answer.status == 200 { 200 } else { 201 })?;
+        let token = text(&session, "access_token")?;
+        text(&session, "refresh_token")?;
+        Ok((
+            format!("Bearer {token}"),
+            json!({"expires_in": session["expires_in"]}),
+        ))
+    }
+
+    fn customer(&self, user: &User) -> Result<((), Value)> {
+        let url = format!("{}/api/payments/customer", self.urls.payment);
+        self.wait("payment-service has no customer for the user", || {
+            let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+            Ok((answer.status == 200).then(|| ((), answer.json())))
+        })
+    }
+
+    fn mail(&self, user: &User, kind: &str) -> Result<((), Value)> {
+        let url = format!("{}/api/notifications", self.urls.notification);
+        self.wait(
+            &format!("no notification of kind `{kind}` was sent"),
+            || {
+                let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+                let list = expect(&answer, 200)?;
+                let items = list["items"]
+                    .as_array()
+                    .context("the list has no `items`")?;
+                let sent = items
+                    .iter()
+                    .find(|item| item["kind"] == kind && item["status"] == "sent");
+                Ok(sent.map(|item| {
+                    (
+                        (),
+                        json!({"notification_id": id_of(item, "notification_id")}),
+                    )
+                }))
+            },
+        )
+    }
+
+    fn pay(&self, user: &User, key: &str) -> Result<(Value, Value)> {
+        let answer = self.post_payment(user, key, "pm_card_visa")?;
+        let payment = expect(&answer, 201)?;
+        let id = id_of(&payment, "payment_id");
+        if payment["status"] == "processing" {
+            self.wait("the payment is still processing", || {
+                self.settled(user, &id, "succeeded")
+            })?;
+        } else if payment["status"] != "succeeded" {
+            bail!(
+                "the payment's status is {} instead of succeeded",
+                payment["status"]
+            );
+        }
+        Ok((payment, json!({"payment_id": id})))
+    }
+
+    fn settled(&self, user: &User, id: &Value, status: &str) -> Result<Option<((), Value)>> {
+        let url = format!("{}/api/payments/{}", self.urls.payment, plain(id));
+        let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+        Ok((answer.json()["status"] == status).then_some(((), Value::Null)))
+    }
+
+    fn pay_declined(&self, user: &User) -> Result<((), Value)> {
+        let card = "pm_card_visa_chargeDeclined";
+        let payment = expect(&self.post_payment(user, &random_hex(16)?, card)?, 201)?;
+        if payment["status"] != "requires_payment_method" {
+            bail!(
+                "the status is {} instead of requires_payment_method",
+                payment["status"]
+            );
+        }
+        let code = text(&payment, "decline_code")?;
+        let id = id_of(&payment, "payment_id");
+        Ok(((), json!({"payment_id": id, "decline_code": code})))
+    }
+
+    fn change_email(&self, user: &User) -> Result<((), Value)> {
+        let url = format!("{}/api/users/{}", self.urls.user, user.id);
+        let bearer = ("authorization", user.bearer.as_str());
+        let current = self.send("GET", &url, &[bearer], None)?;
+        expect(&current, 200)?;
+        let etag = current.header("etag");
+        if etag.is_empty() {
+            bail!("GET {url} gave no ETag");
+        }
+        let email = format!("moved-{}@example.com", random_hex(6)?);
+        let body = json!({"email": email});
+        let answer = self.send("PATCH", &url, &[bearer, ("if-match", etag)], Some(&body))?;
+        expect(&answer, 200)?;
+        Ok(((), json!({"email": email, "etag": answer.header("etag")})))
+    }
+
+    fn replay(&self, user: &User, key: &str, paid: &Value) -> Result<((), Value)> {
+        let answer = self.post_payment(user, key, "pm_card_visa")?;
+        let again = expect(&answer, 201)?;
+        if again != *paid {
+            bail!("the same key gave another body: {again} instead of {paid}");
+        }
+        if answer.header("idempotent-replayed") != "true" {
+            bail!("the answer does not say `Idempotent-Replayed: true`");
+        }
+        let url = format!("{}/api/payments", self.urls.payment);
+        let list = expect(
+            &self.send("GET", &url, &[("authorization", &user.bearer)], None)?,
+            200,
+        )?;
+        let count = list["items"].as_array().map_or(0, Vec::len);
+        if count != 2 {
+            bail!("the user has {count} payments instead of 2");
+        }
+        Ok(((), json!({"payments": count})))
+    }
+
+    fn post_payment(&self, user: &User, key: &str, card: &str) -> Result<Answer> {
+        let body = json!({"amount": 1999, "currency": "EUR", "payment_method": card});
+        let headers = [
+            ("authorization", user.bearer.as_str()),
+            ("idempotency-key", key),
+        ];
+        self.send(
+            "POST",
+            &format!("{}/api/payments", self.urls.payment),
+            &headers,
+            Some(&body),
+        )
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        let mut all = vec![("traceparent", self.traceparent.as_str())];
+        all.extend(headers);
+        self.client.send(method, url, &all, body)
+    }
+
+    /// Asks again and again. What goes wrong meanwhile is told only when the time is over.
+    fn wait<T>(&self, missing: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        let mut last = None;
+        let found = self.interrupt.poll(WAIT_LIMIT, || {
+            Ok(probe().unwrap_or_else(|error| {
+                last = Some(format!("{error:#}"));
+                None
+            }))
+        })?;
+        found.with_context(|| {
+            let last = last.map(|error| format!(" ({error})")).unwrap_or_default();
+            format!("{missing} within {} s{last}", WAIT_LIMIT.as_secs())
+        })
+    }
+}
+
+/// The body of an answer that has this status.
+fn expect(answer: &Answer, status: u16) -> Result<Value> {
+    if answer.status != status {
+        bail!(
+            "status {} instead of {status}: {}",
+            answer.status,
+            answer.text
+        );
+    }
+    Ok(answer.json())
+}
+
+fn text(body: &Value, field: &str) -> Result<String> {
+    let value = body[field]
+        .as_str()
+        .with_context(|| format!("the answer has no `{field}`"))?;
+    Ok(value.to_owned())
+}
+
+/// The id of a resource: under its long name, or as `id`.
+fn id_of(body: &Value, long: &str) -> Value {
+    body.get(long)
+        .or_else(|| body.get("id"))
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// A value as people read it.
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}

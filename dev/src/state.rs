@@ -1,0 +1,211 @@
+//! What runs, written down in `.dev/state.json` so that a later command finds exactly that.
+
+use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use testkit::native::{Member, ProcessId};
+
+use crate::servers::Addresses;
+
+/// How long a process may take to end in order before it is killed. Services drain for up to 30 s.
+const STOP_GRACE: Duration = Duration::from_secs(35);
+
+/// What a process is there for; the order in which they are stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Service,
+    Simulator,
+    Server,
+}
+
+/// A process that we started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) pid: u32,
+    /// Its start time, so that another process with the same id is never taken for it.
+    pub(crate) started: u64,
+    /// The signal that ends it in order.
+    pub(crate) stop_signal: i32,
+    /// The port it listens on.
+    pub(crate) port: Option<u16>,
+    pub(crate) log: PathBuf,
+}
+
+impl Process {
+    /// A server's process.
+    pub(crate) fn server(member: &Member, port: u16, log: &Path) -> Self {
+        let is_helper = member.name == "epmd";
+        Self {
+            name: member.name.to_owned(),
+            kind: Kind::Server,
+            pid: member.process.pid,
+            started: member.process.started,
+            stop_signal: member.stop_signal.as_raw(),
+            port: (!is_helper).then_some(port),
+            log: if is_helper {
+                log.with_extension("epmd.log")
+            } else {
+                log.to_owned()
+            },
+        }
+    }
+
+    pub(crate) fn id(&self) -> ProcessId {
+        ProcessId {
+            pid: self.pid,
+            started: self.started,
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.id().is_running()
+    }
+
+    /// Where a service or the simulator answers HTTP.
+    pub(crate) fn url(&self) -> Option<String> {
+        let port = self.port.filter(|_| self.kind != Kind::Server)?;
+        Some(format!("http://127.0.0.1:{port}"))
+    }
+
+    /// Ends it in order; says whether it went by itself.
+    pub(crate) fn stop(&self) -> Result<bool> {
+        let signal = Signal::from_named_raw(self.stop_signal).unwrap_or(Signal::TERM);
+        self.id()
+            .stop(signal, STOP_GRACE)
+            .with_context(|| format!("stop {}", self.name))
+    }
+}
+
+/// Everything that `up` started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) addresses: Addresses,
+    pub(crate) processes: Vec<Process>,
+}
+
+impl State {
+    /// Reads what the last `up` wrote; none when the system is down.
+    pub(crate) fn load(file: &Path) -> Result<Option<Self>> {
+        match fs::read_to_string(file) {
+            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
+                format!(
+                    "{} is not readable; stop what it names and delete it",
+                    file.display()
+                )
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+        }
+    }
+
+    /// Writes it in one step, readable by its owner alone: the addresses hold passwords.
+    pub(crate) fn save(&self, file: &Path) -> Result<()> {
+        write_private(file, &serde_json::to_string_pretty(self)?)
+    }
+
+    /// The process of this name, when it runs.
+    pub(crate) fn running(&self, name: &str) -> Option<&Process> {
+        self.processes
+            .iter()
+            .find(|process| process.name == name && process.is_running())
+    }
+}
+
+/// Ends processes in order: services before the simulator before the servers. Those of one kind
+/// end side by side.
+pub(crate) fn stop_all(processes: &[Process], mut tell: impl FnMut(&Process, bool)) -> Result<()> {
+    for kind in [Kind::Service, Kind::Simulator, Kind::Server] {
+        let running: Vec<&Process> = processes
+            .iter()
+            .filter(|p| p.kind == kind && p.name != "epmd" && p.is_running())
+            .collect();
+        let outcomes: Vec<Result<bool>> = std::thread::scope(|scope| {
+            let stops: Vec<_> = running
+                .iter()
+                .map(|process| scope.spawn(|| process.stop()))
+                .collect();
+            stops
+                .into_iter()
+                .map(|stop| {
+                    stop.join()
+                        .unwrap_or_else(|_| anyhow::bail!("stopping failed"))
+                })
+                .collect()
+        });
+        for (process, outcome) in running.iter().zip(outcomes) {
+            tell(process, outcome?);
+        }
+    }
+    // Erlang's port mapper last: RabbitMQ signs off there.
+    processes
+        .iter()
+        .filter(|process| process.name == "epmd")
+        .try_for_each(|epmd| epmd.stop().map(drop))
+}
+
+/// Writes a file in one step, readable by its owner alone.
+pub(crate) fn write_private(file: &Path, text: &str) -> Result<()> {
+    let write = || -> io::Result<()> {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let fresh = file.with_extension("new");
+        let mut options = fs::OpenOptions::new();
+        let mut handle = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        io::Write::write_all(&mut handle, text.as_bytes())?;
+        fs::rename(&fresh, file)
+    };
+    write().with_context(|| format!("write {}", file.display()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_saved_is_found_again_and_private() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deep/state.json");
+        assert!(State::load(&file).unwrap().is_none());
+
+        let process = Process {
+            name: "user-service".into(),
+            kind: Kind::Service,
+            pid: std::process::id(),
+            started: 0,
+            stop_signal: Signal::TERM.as_raw(),
+            port: Some(3001),
+            log: "log".into(),
+        };
+        State {
+            addresses: Addresses::default(),
+            processes: vec![process],
+        }
+        .save(&file)
+        .unwrap();
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+
+        let state = State::load(&file).unwrap().unwrap();
+        assert_eq!(state.processes[0].url().unwrap(), "http://127.0.0.1:3001");
+        assert!(
+            state.running("user-service").is_none(),
+            "a process of another start time"
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! What is shown of a running system.
+
+use crate::{
+    http::Client,
+    project::Project,
+    servers::shown,
+    services::{SERVICES, SIMULATOR},
+    state::{Kind, Process, State},
+    up::{DEMO_EMAIL, DEMO_PASSWORD},
+};
+
+/// Prints where everything is and a line to try it with.
+pub(crate) fn print(project: &Project, state: &State, client: &Client) {
+    let url = |name: &str| {
+        state
+            .running(name)
+            .and_then(Process::url)
+            .unwrap_or_default()
+    };
+    let services = SERVICES.iter().map(|service| {
+        let url = url(service.name);
+        let health = client
+            .get(&format!("{url}/health"))
+            .map(|answer| answer.json());
+        let status = health.map_or_else(
+            |_| "no answer".to_owned(),
+            |health| health["status"].as_str().unwrap_or("unknown").to_owned(),
+        );
+        let row = [
+            &url,
+            &status,
+            &format!("{url}/docs"),
+            &format!("{url}/metrics"),
+        ]
+        .map(Clone::clone);
+        let [url, status, docs, metrics] = row;
+        [service.name.to_owned(), url, status, docs, metrics]
+    });
+    println!();
+    columns(["service", "url", "health", "docs", "metrics"], services);
+    println!();
+
+    let addresses = &state.addresses;
+    let api = shown(&addresses.rabbitmq_api);
+    let management = if api.is_empty() {
+        String::new()
+    } else {
+        format!("management http://{api}")
+    };
+    let databases: Vec<&str> = SERVICES.iter().map(|service| service.database).collect();
+    let servers = [
+        [
+            "postgres",
+            &shown(&addresses.postgres),
+            &databases.join(", "),
+        ],
+        ["redis", &shown(&addresses.redis), ""],
+        ["rabbitmq", &shown(&addresses.amqp), &management],
+        [
+            SIMULATOR,
+            &url(SIMULATOR),
+            "the payment provider's test cards",
+        ],
+    ];
+    let servers = servers.map(|row| row.map(str::to_owned));
+    columns(["server", "address", ""], servers);
+
+    let user = url("user-service");
+    println!();
+    println!("logs    {}", project.dev("logs").display());
+    println!("mails   {}", project.dev("mail").display());
+    println!(
+        "logins  of the servers: {}",
+        crate::up::state_file(project).display()
+    );
+    println!("demo    {DEMO_EMAIL} / {DEMO_PASSWORD}");
+    println!("try     curl -s {user}/api/sessions -H 'content-type: application/json' \\");
+    println!("          -d '{{\"email\":\"{DEMO_EMAIL}\",\"password\":\"{DEMO_PASSWORD}\"}}'");
+}
+
+/// Says that a process was stopped.
+pub(crate) fn stopped(process: &Process, in_order: bool) {
+    let what = match process.kind {
+        Kind::Service => "drained",
+        Kind::Simulator | Kind::Server => "stopped",
+    };
+    let word = if in_order {
+        what
+    } else {
+        "killed, it did not end in time"
+    };
+    println!("{}: {word}", process.name);
+}
+
+/// Prints rows under their heads, each column as wide as its widest cell.
+pub(crate) fn columns<const N: usize>(
+    heads: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) {
+    let mut table = vec![heads.map(str::to_uppercase)];
+    table.extend(rows);
+    let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for row in &table {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
+        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}

@@ -1,0 +1,121 @@
+//! `cargo dev test`: every test of the workspace, on servers started for the run.
+
+use std::{env, process::Command, process::ExitCode, process::ExitStatus, thread, time::Instant};
+
+use anyhow::{Result, anyhow};
+
+use crate::{
+    install,
+    interrupt::Interrupt,
+    project::Project,
+    run,
+    servers::{Given, Plan, Servers, Source},
+    services,
+    slot::Slot,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Addresses in TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API are used when they
+are set; what is not set is started for this run and stopped after it.")]
+pub(crate) struct Args {
+    /// Fails instead of installing packages of the distribution
+    #[arg(long)]
+    no_install: bool,
+    /// Passed on to nextest, for example `-p messaging` or a test's name; documentation tests are
+    /// then left out
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let given = Given::from_environment("TEST");
+    let slot = Slot::take(project)?;
+    // A broker without its management API is of no use to tests: both are given, or neither.
+    let given_broker = given.amqp.filter(|_| given.rabbitmq_api.is_some());
+    let plan = Plan {
+        postgres: Source::given(given.postgres, slot.source("postgres")),
+        redis: Source::given(given.redis, slot.source("redis")),
+        rabbitmq: Source::given(given_broker, slot.source("rabbitmq")),
+        rabbitmq_api: given.rabbitmq_api,
+    };
+    install::ensure(&plan.packages(), !args.no_install, interrupt)?;
+
+    let begin = Instant::now();
+    let (servers, built) = thread::scope(|scope| {
+        let servers = scope.spawn(|| slot.start(&plan));
+        let built = services::build(project, interrupt);
+        (servers.join(), built)
+    });
+    let servers = servers.map_err(|_| anyhow!("starting the servers broke off"))??;
+    built?;
+    servers.wait_broker(interrupt)?;
+    println!(
+        "servers and binaries are there after {:.1} s",
+        begin.elapsed().as_secs_f64()
+    );
+
+    // The servers and the slot are dropped, and so stopped, on every way out of here.
+    let tests = run::status(&mut tests(project, &servers, &args.args), interrupt)?;
+    if !args.args.is_empty() {
+        println!("documentation tests: skipped, because the run was narrowed");
+        return Ok(exit_code(tests));
+    }
+    let documentation = run::status(
+        with_addresses(
+            project.cargo().args(["test", "--workspace", "--doc"]),
+            project,
+            &servers,
+        ),
+        interrupt,
+    )?;
+    Ok(exit_code(if tests.success() {
+        documentation
+    } else {
+        tests
+    }))
+}
+
+/// nextest, or cargo's own runner where nextest is absent.
+fn tests(project: &Project, servers: &Servers, args: &[String]) -> Command {
+    let has_nextest = project.cargo().args(["nextest", "--version"]).output();
+    let has_nextest = has_nextest.is_ok_and(|output| output.status.success());
+    let mut command = project.cargo();
+    if has_nextest {
+        command.args(["nextest", "run"]);
+    } else {
+        command.args(["test", "--all-targets"]);
+    }
+    // With `--workspace` cargo would ignore a choice of packages.
+    let chooses = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
+    if !args.iter().any(chooses) {
+        command.arg("--workspace");
+    }
+    command.args(args);
+    with_addresses(&mut command, project, servers);
+    command
+}
+
+fn with_addresses<'a>(
+    command: &'a mut Command,
+    project: &Project,
+    servers: &Servers,
+) -> &'a mut Command {
+    if env::var_os("CI").is_some() && env::var_os("NEXTEST_PROFILE").is_none() {
+        command.env("NEXTEST_PROFILE", "ci");
+    }
+    command
+        .env("TEST_POSTGRES_URL", &servers.addresses.postgres)
+        .env("TEST_REDIS_URL", &servers.addresses.redis)
+        .env("TEST_AMQP_URL", &servers.addresses.amqp)
+        .env("TEST_RABBITMQ_API", &servers.addresses.rabbitmq_api)
+        .env("TEST_BIN_DIR", project.binaries())
+}
+
+/// The same exit code; one that does not fit is a failure.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from)
+}

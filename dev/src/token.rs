@@ -1,0 +1,68 @@
+//! `cargo dev token`: a token for trying things, issued by user-service's own binary with the keys
+//! of the running system.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    project::Project,
+    secrets::Secrets,
+    services::{self, SERVICES},
+    state::State,
+    up::state_file,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    kind: TokenKind,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum TokenKind {
+    /// A user's token
+    User {
+        /// The user's id
+        #[arg(long)]
+        id: String,
+        /// `user` or `admin`
+        #[arg(long, default_value = "user")]
+        role: String,
+    },
+    /// A service's token for calling another service
+    Service {
+        /// The service that calls
+        name: String,
+        /// The service that is called
+        #[arg(long = "for", value_name = "TARGET")]
+        target: String,
+    },
+}
+
+pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
+    let Some(state) = State::load(&state_file(project))? else {
+        bail!("nothing is up, so there are no keys; start it with: cargo dev up --detach");
+    };
+    let secrets = Secrets::load(project)?;
+    let ports = services::choose_ports(Some(&state));
+    let issuer = &SERVICES[0];
+    let variables = services::environment(project, &secrets, &state.addresses, &ports, issuer)?;
+    let mut command = Command::new(project.binaries().join(issuer.name));
+    command
+        .current_dir(project.root())
+        .envs(variables)
+        .arg("token");
+    match &args.kind {
+        TokenKind::User { id, role } => command.args(["user", "--id", id, "--role", role]),
+        TokenKind::Service { name, target } => command.args(["service", name, "--for", target]),
+    };
+    let status = command
+        .status()
+        .with_context(|| format!("run {}", issuer.name))?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,42 @@
+//! The private servers, for real: each starts, answers, stands still, comes back and goes without
+//! leaving anything.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+mod postgres;
+mod rabbitmq;
+mod redis;
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    time::Duration,
+};
+
+use testkit::native::{Member, port};
+
+/// How long a server that stands still is given to answer in spite of it.
+const SILENCE: Duration = Duration::from_millis(600);
+
+/// What comes back for `question` on a new connection within a moment; empty when nothing does.
+fn ask(port: u16, question: &[u8]) -> Vec<u8> {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return Vec::new();
+    };
+    stream.set_read_timeout(Some(SILENCE)).unwrap();
+    stream.write_all(question).unwrap();
+    let mut answer = vec![0; 64];
+    let length = stream.read(&mut answer).unwrap_or(0);
+    answer.truncate(length);
+    answer
+}
+
+/// No process, no listener, no file is left.
+fn assert_gone(members: &[Member], port: u16, folder: &Path) {
+    for member in members {
+        assert!(!member.process.is_running(), "{} still runs", member.name);
+    }
+    assert!(port::is_free(port), "somebody still listens on {port}");
+    assert!(!folder.exists(), "{} is still there", folder.display());
+}

@@ -1,0 +1,79 @@
+//! PostgreSQL.
+
+use testkit::native::{NativeError, Place, Postgres, psql};
+
+use crate::{ask, assert_gone};
+
+/// `SSLRequest`, which every server answers with one byte.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+#[test]
+fn it_answers_stands_still_runs_on_and_leaves_nothing() {
+    let place = Place::temporary().unwrap();
+    let postgres = Postgres::start(&place).unwrap();
+    assert_eq!(psql::run(&postgres.url(), "select 40 + 2").unwrap(), "42");
+
+    postgres.freeze().unwrap();
+    assert!(ask(postgres.port(), &SSL_REQUEST).is_empty());
+    postgres.cont().unwrap();
+    assert_eq!(psql::run(&postgres.url(), "select 1").unwrap(), "1");
+
+    let (members, port) = (postgres.members(), postgres.port());
+    let data = postgres.folder().to_owned();
+    drop(postgres);
+    assert_gone(&members, port, &place.folder);
+    assert!(!data.exists());
+}
+
+#[test]
+fn what_was_committed_is_there_after_a_kill() {
+    let mut postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
+    psql::run(
+        &postgres.url(),
+        "create table kept (id int); insert into kept values (7)",
+    )
+    .unwrap();
+    postgres.kill().unwrap();
+    assert!(psql::run(&postgres.url(), "select 1").is_err());
+    postgres.start_again().unwrap();
+    assert_eq!(
+        psql::run(&postgres.url(), "select id from kept").unwrap(),
+        "7"
+    );
+}
+
+#[test]
+fn the_password_of_kept_data_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::kept(folder.path().join("postgres"));
+    let data = {
+        let postgres = Postgres::start(&place).unwrap();
+        psql::run(&postgres.url(), "create database orders").unwrap();
+        postgres.folder().to_owned()
+    };
+    let postgres = Postgres::start(&place).unwrap();
+    let orders = psql::with_database(&postgres.url(), "orders");
+    assert_eq!(
+        psql::run(&orders, "select current_database()").unwrap(),
+        "orders"
+    );
+
+    let stranger = psql::with_user(&orders, "postgres", "guess");
+    let error = psql::run(&stranger, "select 1").unwrap_err();
+    assert!(matches!(error, NativeError::Failed { .. }), "{error}");
+    drop(postgres);
+    // As root it lies outside of the folder, which is not removed with it.
+    std::fs::remove_dir_all(data).unwrap();
+}
+
+#[test]
+fn an_error_of_a_statement_is_told() {
+    let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
+    let error = psql::run(&postgres.url(), "select 1; select nothing").unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("column \"nothing\" does not exist"),
+        "{error}"
+    );
+}

@@ -1,0 +1,37 @@
+//! RabbitMQ. One test, because a start takes seconds.
+
+use testkit::native::{Place, RabbitMq};
+
+use crate::{ask, assert_gone};
+
+const HANDSHAKE: &[u8] = b"AMQP\0\0\x09\x01";
+
+#[test]
+fn it_answers_stands_still_comes_back_and_leaves_nothing() {
+    let place = Place::temporary().unwrap();
+    let mut rabbitmq = RabbitMq::start(&place).unwrap();
+    assert_eq!(ask(rabbitmq.port(), HANDSHAKE)[0], 1);
+    assert_eq!(overview(&rabbitmq), 200);
+
+    rabbitmq.freeze().unwrap();
+    assert!(ask(rabbitmq.port(), HANDSHAKE).is_empty());
+    rabbitmq.cont().unwrap();
+    assert_eq!(ask(rabbitmq.port(), HANDSHAKE)[0], 1);
+
+    rabbitmq.kill().unwrap();
+    assert!(ask(rabbitmq.port(), HANDSHAKE).is_empty());
+    rabbitmq.start_again().unwrap();
+    assert_eq!(overview(&rabbitmq), 200);
+
+    let (members, port) = (rabbitmq.members(), rabbitmq.port());
+    assert_eq!(members.len(), 2, "the broker and its port mapper");
+    rabbitmq.stop().unwrap();
+    drop(rabbitmq);
+    assert_gone(&members, port, &place.folder);
+}
+
+/// The status of a request to the management API with the administrator's login.
+fn overview(rabbitmq: &RabbitMq) -> u16 {
+    let url = format!("{}/api/overview", rabbitmq.management_url());
+    ureq::get(url).call().unwrap().status().as_u16()
+}

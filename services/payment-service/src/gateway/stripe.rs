@@ -1,0 +1,296 @@
+//! The gateway in Stripe's wire format.
+
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tracing::{Instrument, field, info_span};
+use uuid::Uuid;
+
+use super::wire::{self, Reply};
+use super::{
+    Answer, ChargeOutcome, ChargeRequest, GatewayError, GatewaySettings, GatewaySettingsError,
+    PaymentGateway,
+};
+
+/// The version whose objects `wire` reads. Without it an account's own default would apply.
+const STRIPE_VERSION: &str = "2025-12-15.clover";
+/// Calls at once; more wait, as long as a call may take.
+const CALLS_MAX: usize = 16;
+/// Connections kept open between calls.
+const IDLE_CONNECTIONS_MAX: usize = 8;
+/// Far above any object we ask for; a search gives at most [`SEARCH_LIMIT`] of them.
+const REPLY_BYTES_MAX: usize = 512 * 1024;
+/// Payments asked for in one search: one is expected, two after a key had expired.
+const SEARCH_LIMIT: &str = "10";
+/// For the connection, out of the time of a call.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+/// When this gateway's own calls are what is in the way.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// [`PaymentGateway`] over HTTP. Connections are pooled; the key goes into a header marked as
+/// sensitive and is nowhere shown.
+pub struct StripeGateway {
+    client: Client,
+    payment_intents: Url,
+    search: Url,
+    timeout: Duration,
+    calls: Semaphore,
+}
+
+impl std::fmt::Debug for StripeGateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StripeGateway")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StripeGateway {
+    /// A gateway with a connection pool of its own. Opens no connection yet.
+    pub fn new(settings: &GatewaySettings) -> Result<Self, GatewaySettingsError> {
+        let timeout = settings.call_limit()?;
+        let headers = [
+            (AUTHORIZATION, settings.authorization()?),
+            (
+                HeaderName::from_static("stripe-version"),
+                HeaderValue::from_static(STRIPE_VERSION),
+            ),
+        ];
+        let client = Client::builder()
+            .default_headers(headers.into_iter().collect())
+            .timeout(timeout)
+            .connect_timeout(timeout.min(CONNECT_LIMIT))
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            // A redirect would repeat the call, and the key, to somebody else.
+            .redirect(Policy::none())
+            // Whether to repeat a charge is decided where its row is, not by an HTTP client.
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            client,
+            payment_intents: settings.url("/v1/payment_intents")?,
+            search: settings.url("/v1/payment_intents/search")?,
+            timeout,
+            calls: Semaphore::new(CALLS_MAX),
+        })
+    }
+
+    async fn charge_once(&self, request: &ChargeRequest) -> Result<ChargeOutcome, GatewayError> {
+        let call = self
+            .client
+            .post(self.payment_intents.clone())
+            .header("idempotency-key", idempotency_key(request.payment_id))
+            .form(&parameters(request));
+        let reply = self.send(call).await?;
+        // An answer that is given again will never change. Where it does not settle the payment,
+        // the payment itself does.
+        if reply.is_replayed && !reply.settles() {
+            let found = self.look_up(request.payment_id).await?;
+            return found.ok_or(GatewayError::Unknown {
+                reason: "the provider failed in the middle",
+            });
+        }
+        reply.into_outcome()
+    }
+
+    async fn look_up(&self, payment_id: Uuid) -> Result<Option<ChargeOutcome>, GatewayError> {
+        let mut url = self.search.clone();
+        url.query_pairs_mut()
+            .append_pair("query", &format!("metadata['payment_id']:'{payment_id}'"))
+            .append_pair("limit", SEARCH_LIMIT);
+        self.send(self.client.get(url)).await?.into_search_result()
+    }
+
+    /// Sends a call and reads its answer, within the time-out and a bounded number of calls.
+    async fn send(&self, call: RequestBuilder) -> Result<Reply, GatewayError> {
+        let started = Instant::now();
+        let busy = GatewayError::Retryable {
+            retry_after: BUSY_PAUSE,
+        };
+        let permit = tokio::time::timeout(self.timeout, self.calls.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            return Err(busy);
+        };
+        let left = self.timeout.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return Err(busy);
+        }
+        let response = call
+            .timeout(left)
+            .send()
+            .await
+            .map_err(|error| unknown(&error))?;
+        let reply = Reply {
+            status: response.status().as_u16(),
+            is_replayed: response
+                .headers()
+                .get("idempotent-replayed")
+                .is_some_and(|value| value == "true"),
+            retry_after: seconds(response.headers().get(RETRY_AFTER)),
+            body: body(response).await?,
+        };
+        Ok(reply)
+    }
+}
+
+impl PaymentGateway for StripeGateway {
+    fn charge(&self, request: ChargeRequest) -> Answer<'_, ChargeOutcome> {
+        let span = info_span!(
+            "payment_gateway.charge",
+            otel.kind = "client",
+            payment.id = %request.payment_id,
+            payment.outcome = field::Empty,
+        );
+        Box::pin(
+            async move {
+                let result = self.charge_once(&request).await;
+                record(&result);
+                result
+            }
+            .instrument(span),
+        )
+    }
+
+    fn find(&self, payment_id: Uuid) -> Answer<'_, Option<ChargeOutcome>> {
+        let span =
+            info_span!("payment_gateway.find", otel.kind = "client", payment.id = %payment_id);
+        Box::pin(self.look_up(payment_id).instrument(span))
+    }
+}
+
+/// Leaves how a charge ended on its span and, where somebody has to look, in the log.
+fn record(result: &Result<ChargeOutcome, GatewayError>) {
+    let outcome = match result {
+        Ok(ChargeOutcome::Succeeded { .. }) => "succeeded",
+        Ok(ChargeOutcome::Declined { .. }) => "declined",
+        Err(GatewayError::Unknown { reason }) => {
+            tracing::warn!(
+                gateway.reason = *reason,
+                "the outcome of a charge is unknown"
+            );
+            "unknown"
+        }
+        Err(GatewayError::Retryable { .. }) => "retryable",
+        Err(GatewayError::Rejected { code, .. }) => {
+            tracing::error!(
+                gateway.code = code.as_str(),
+                "the payment provider refused a charge"
+            );
+            "rejected"
+        }
+    };
+    tracing::Span::current().record("payment.outcome", outcome);
+}
+
+/// The provider's key for a payment: the same in every attempt, on every replica, after every
+/// crash.
+fn idempotency_key(payment_id: Uuid) -> String {
+    format!("payment-{payment_id}")
+}
+
+/// Charges now, without the payer being there to confirm anything or to be sent to another page.
+fn parameters(request: &ChargeRequest) -> Vec<(&'static str, String)> {
+    let mut parameters = vec![
+        ("amount", request.amount_minor.to_string()),
+        ("currency", request.currency.to_ascii_lowercase()),
+        ("payment_method", request.payment_method.clone()),
+        ("confirm", "true".to_owned()),
+        ("capture_method", "automatic".to_owned()),
+        ("error_on_requires_action", "true".to_owned()),
+        ("automatic_payment_methods[enabled]", "true".to_owned()),
+        (
+            "automatic_payment_methods[allow_redirects]",
+            "never".to_owned(),
+        ),
+        ("metadata[payment_id]", request.payment_id.to_string()),
+    ];
+    if let Some(customer) = &request.customer {
+        parameters.push(("customer", customer.clone()));
+    }
+    parameters
+}
+
+/// The answer's body, as far as it is of a size that makes sense.
+async fn body(mut response: Response) -> Result<Vec<u8>, GatewayError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| unknown(&error))? {
+        if body.len() + chunk.len() > REPLY_BYTES_MAX {
+            return Err(GatewayError::Unknown {
+                reason: "an answer that is too long",
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Every fault of the wire: even a call that seems not to have been sent may have been.
+fn unknown(error: &reqwest::Error) -> GatewayError {
+    let reason = if error.is_timeout() {
+        "timed out"
+    } else if error.is_connect() {
+        "not reached"
+    } else {
+        "connection lost"
+    };
+    GatewayError::Unknown { reason }
+}
+
+/// `Retry-After` in seconds; its other form, a date, is not what the provider uses.
+fn seconds(header: Option<&HeaderValue>) -> Duration {
+    let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    seconds
+        .map_or(wire::RETRY_AFTER_DEFAULT, Duration::from_secs)
+        .min(wire::RETRY_AFTER_MAX)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_nowhere_to_be_seen() {
+        let settings = GatewaySettings {
+            base_url: "http://stripe".to_owned(),
+            api_key: "sk_test_canary".into(),
+            timeout: Duration::from_secs(1),
+        };
+        let gateway = StripeGateway::new(&settings).unwrap();
+        let client = format!("{:?}", gateway.client);
+        assert!(!format!("{gateway:?}{client}").contains("canary"));
+    }
+
+    #[test]
+    fn every_attempt_has_the_same_key_and_the_same_parameters() {
+        let request = ChargeRequest {
+            payment_id: Uuid::from_u128(7),
+            amount_minor: 1999,
+            currency: "EUR".to_owned(),
+            payment_method: "pm_card_visa".to_owned(),
+            customer: Some("cus_7".to_owned()),
+        };
+        let key = "payment-00000000-0000-0000-0000-000000000007";
+        assert_eq!(idempotency_key(request.payment_id), key);
+        assert_eq!(parameters(&request), parameters(&request.clone()));
+        assert!(parameters(&request).contains(&("customer", "cus_7".to_owned())));
+        assert!(parameters(&request).contains(&("currency", "eur".to_owned())));
+    }
+
+    #[test]
+    fn a_pause_has_a_default_and_a_limit() {
+        let header = |text: &'static str| seconds(Some(&HeaderValue::from_static(text)));
+        assert_eq!(header("7"), Duration::from_secs(7));
+        assert_eq!(header("99999"), wire::RETRY_AFTER_MAX);
+        assert_eq!(
+            header("Wed, 21 Oct 2026 07:28:00 GMT"),
+            wire::RETRY_AFTER_DEFAULT
+        );
+        assert_eq!(seconds(None), wire::RETRY_AFTER_DEFAULT);
+    }
+}

@@ -1,0 +1,340 @@
+//! What the provider's answers mean: pure, so that every case can be tried without a wire.
+//!
+//! Statuses and their meaning: <https://docs.stripe.com/error-low-level>. The rule behind all of
+//! it: money is only said to be taken or not taken when the provider said so in a form that was
+//! understood.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{ChargeOutcome, GatewayError, UNAUTHORIZED};
+
+/// The pause when the provider says to slow down and not for how long.
+pub(super) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
+/// The longest pause taken from the provider.
+pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// Of the provider's texts, which end up in our rows and logs.
+const TEXT_LENGTH_MAX: usize = 500;
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// It is the stored answer of an earlier call with the same key.
+    pub(super) is_replayed: bool,
+    pub(super) retry_after: Duration,
+    pub(super) body: Vec<u8>,
+}
+
+/// A payment intent, as far as we look at it.
+#[derive(Debug, Deserialize)]
+struct Intent {
+    id: String,
+    status: String,
+    last_payment_error: Option<Fault>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Failure {
+    error: Fault,
+}
+
+#[derive(Debug, Deserialize)]
+struct Fault {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    code: Option<String>,
+    decline_code: Option<String>,
+    message: Option<String>,
+    payment_intent: Option<IntentId>,
+}
+
+#[derive(Debug, Deserialize)]
+struct IntentId {
+    id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct SearchResult {
+    data: Vec<Intent>,
+}
+
+impl Reply {
+    /// Whether asking again under the same key could not change what is known.
+    pub(super) fn settles(&self) -> bool {
+        match self.status {
+            200..300 => self
+                .parse::<Intent>()
+                .is_ok_and(|intent| intent.outcome().is_ok()),
+            500.. => false,
+            _ => true,
+        }
+    }
+
+    /// What an answer to a charge says about the money.
+    pub(super) fn into_outcome(self) -> Result<ChargeOutcome, GatewayError> {
+        match self.status {
+            200..300 => self.parse::<Intent>()?.outcome(),
+            402 => self.parse::<Failure>()?.error.into_decline(),
+            _ => Err(self.into_error()),
+        }
+    }
+
+    /// What an answer to a search says. Of several payments under one id, one that took money
+    /// decides.
+    pub(super) fn into_search_result(self) -> Result<Option<ChargeOutcome>, GatewayError> {
+        if !matches!(self.status, 200..300) {
+            return Err(self.into_error());
+        }
+        let mut declined = None;
+        let mut unknown = None;
+        for intent in self.parse::<SearchResult>()?.data {
+            match intent.outcome() {
+                Ok(succeeded @ ChargeOutcome::Succeeded { .. }) => return Ok(Some(succeeded)),
+                Ok(other) => declined = Some(other),
+                Err(error) => unknown = Some(error),
+            }
+        }
+        unknown.map_or(Ok(declined), Err)
+    }
+
+    fn into_error(self) -> GatewayError {
+        match self.status {
+            409 => GatewayError::Unknown {
+                reason: "another call with the same key is running",
+            },
+            429 => GatewayError::Retryable {
+                retry_after: self.retry_after,
+            },
+            // 424: what the provider itself depends on failed, before or after the charge.
+            408 | 424 | 500.. => GatewayError::Unknown {
+                reason: "an error of the provider's",
+            },
+            // Its text would show a part of the key.
+            401 | 403 => GatewayError::Rejected {
+                code: UNAUTHORIZED.to_owned(),
+                message: "the key is not taken; set gateway.api_key".to_owned(),
+            },
+            status => {
+                let fault = self.parse::<Failure>().map(|failure| failure.error).ok();
+                let (kind, code, message) = fault.map_or((None, None, None), |fault| {
+                    (fault.kind, fault.code, fault.message)
+                });
+                GatewayError::Rejected {
+                    code: short(code.or(kind).unwrap_or_else(|| format!("http_{status}"))),
+                    message: short(message.unwrap_or_default()),
+                }
+            }
+        }
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, GatewayError> {
+        // The parser's own words may repeat a part of the body.
+        serde_json::from_slice(&self.body).map_err(|_| GatewayError::Unknown {
+            reason: "an answer that cannot be read",
+        })
+    }
+}
+
+impl Intent {
+    /// <https://docs.stripe.com/payments/paymentintents/lifecycle>
+    fn outcome(self) -> Result<ChargeOutcome, GatewayError> {
+        let declined = |id: String, fault: Option<Fault>, code: &str| {
+            let fault = fault.unwrap_or_else(|| Fault::named(code));
+            Ok(fault.decline(Some(id)))
+        };
+        match self.status.as_str() {
+            "succeeded" => Ok(ChargeOutcome::Succeeded {
+                provider_id: self.id,
+            }),
+            "requires_payment_method" => {
+                declined(self.id, self.last_payment_error, "card_declined")
+            }
+            "requires_action" => declined(self.id, None, "authentication_required"),
+            "canceled" => declined(self.id, self.last_payment_error, "canceled"),
+            "processing" => Err(GatewayError::Unknown {
+                reason: "still processing",
+            }),
+            _ => Err(GatewayError::Unknown {
+                reason: "a state that was not asked for",
+            }),
+        }
+    }
+}
+
+impl Fault {
+    fn named(code: &str) -> Self {
+        Self {
+            kind: None,
+            code: Some(code.to_owned()),
+            decline_code: None,
+            message: None,
+            payment_intent: None,
+        }
+    }
+
+    /// Status 402 is the card's fault in all but a few cases, which say so by their type.
+    fn into_decline(self) -> Result<ChargeOutcome, GatewayError> {
+        if self.kind.as_deref() == Some("card_error") {
+            return Ok(self.decline(None));
+        }
+        Err(GatewayError::Rejected {
+            code: short(
+                self.code
+                    .or(self.kind)
+                    .unwrap_or_else(|| "http_402".to_owned()),
+            ),
+            message: short(self.message.unwrap_or_default()),
+        })
+    }
+
+    fn decline(self, id: Option<String>) -> ChargeOutcome {
+        ChargeOutcome::Declined {
+            provider_id: id.or(self.payment_intent.map(|intent| intent.id)),
+            code: short(self.code.unwrap_or_else(|| "card_declined".to_owned())),
+            decline_code: self.decline_code.map(short),
+            message: short(
+                self.message
+                    .unwrap_or_else(|| "The payment was declined.".to_owned()),
+            ),
+        }
+    }
+}
+
+/// Cuts a text between two letters.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_LENGTH_MAX));
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn reply(status: u16, body: &Value) -> Reply {
+        Reply {
+            status,
+            is_replayed: false,
+            retry_after: Duration::from_secs(2),
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    fn intent(status: &str) -> Value {
+        json!({ "id": "pi_1", "status": status, "last_payment_error": null })
+    }
+
+    fn unknown(result: &Result<ChargeOutcome, GatewayError>) -> bool {
+        matches!(result, Err(GatewayError::Unknown { .. }))
+    }
+
+    #[test]
+    fn only_succeeded_is_success() {
+        let paid = reply(200, &intent("succeeded")).into_outcome().unwrap();
+        assert_eq!(
+            paid,
+            ChargeOutcome::Succeeded {
+                provider_id: "pi_1".to_owned()
+            }
+        );
+        for status in [
+            "processing",
+            "requires_capture",
+            "requires_confirmation",
+            "something_new",
+        ] {
+            let reply = reply(200, &intent(status));
+            assert!(!reply.settles(), "{status}");
+            assert!(unknown(&reply.into_outcome()), "{status}");
+        }
+        for status in ["requires_payment_method", "requires_action", "canceled"] {
+            let outcome = reply(200, &intent(status)).into_outcome().unwrap();
+            assert!(
+                matches!(outcome, ChargeOutcome::Declined { .. }),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_decline_keeps_its_codes_and_names_the_payment() {
+        let body = json!({ "error": {
+            "type": "card_error", "code": "card_declined", "decline_code": "lost_card",
+            "message": "Your card was declined.",
+            "payment_intent": intent("requires_payment_method"),
+        }});
+        let declined = ChargeOutcome::Declined {
+            provider_id: Some("pi_1".to_owned()),
+            code: "card_declined".to_owned(),
+            decline_code: Some("lost_card".to_owned()),
+            message: "Your card was declined.".to_owned(),
+        };
+        assert_eq!(reply(402, &body).into_outcome().unwrap(), declined);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_unknown_and_never_failed() {
+        for body in ["", "<html>", "{}", r#"{"id": 7}"#, "\u{0}"] {
+            for status in [200, 402, 500, 502, 503, 504, 408, 409, 424] {
+                let mut reply = reply(status, &json!(null));
+                reply.body = body.as_bytes().to_vec();
+                assert!(unknown(&reply.into_outcome()), "{status} {body:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_fault_of_the_call_is_rejected_with_its_code() {
+        let body = json!({ "error": {
+            "type": "invalid_request_error", "code": "resource_missing", "message": "No such…",
+        }});
+        let error = reply(400, &body).into_outcome().unwrap_err();
+        assert!(matches!(error, GatewayError::Rejected { code, .. } if code == "resource_missing"));
+        let error = reply(404, &json!(null)).into_outcome().unwrap_err();
+        assert!(matches!(error, GatewayError::Rejected { code, .. } if code == "http_404"));
+    }
+
+    #[test]
+    fn a_refused_key_is_not_repeated() {
+        let body = json!({ "error": { "message": "Invalid API Key provided: sk_test_****1234" } });
+        let error = reply(401, &body).into_outcome().unwrap_err();
+        assert!(matches!(&error, GatewayError::Rejected { code, .. } if code == UNAUTHORIZED));
+        assert!(!format!("{error} {error:?}").contains("1234"));
+    }
+
+    #[test]
+    fn too_many_calls_pause_as_long_as_the_provider_says() {
+        let error = reply(429, &json!({ "error": {} }))
+            .into_outcome()
+            .unwrap_err();
+        assert_eq!(
+            error,
+            GatewayError::Retryable {
+                retry_after: Duration::from_secs(2)
+            }
+        );
+    }
+
+    #[test]
+    fn of_several_payments_one_that_took_money_decides_then_one_that_may_have() {
+        let found = |states: &[&str]| {
+            let data: Vec<Value> = states.iter().map(|status| intent(status)).collect();
+            reply(200, &json!({ "data": data })).into_search_result()
+        };
+        assert_eq!(found(&[]).unwrap(), None);
+        let both = found(&["processing", "requires_payment_method", "succeeded"]).unwrap();
+        assert!(matches!(both, Some(ChargeOutcome::Succeeded { .. })));
+        assert!(found(&["requires_payment_method", "processing"]).is_err());
+        let declined = found(&["requires_payment_method"]).unwrap();
+        assert!(matches!(declined, Some(ChargeOutcome::Declined { .. })));
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_letters() {
+        let text = short("é".repeat(TEXT_LENGTH_MAX));
+        assert!(text.len() <= TEXT_LENGTH_MAX && text.ends_with('é'));
+    }
+}

@@ -1,0 +1,3 @@
+//! payment-service.
+
+pub mod gateway;

@@ -1,0 +1,4 @@
+//! The payment service against real servers and processes.
+#![allow(clippy::unwrap_used)]
+
+mod gateway;

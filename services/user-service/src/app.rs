@@ -1,0 +1,112 @@
+//! The composition root: pool, store, clients, router, tasks.
+
+use auth::Tokens;
+use auth::password::Passwords;
+use cache::ServiceCache;
+use chassis::health::{Health, Importance};
+use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use messaging::consumer::Consumer;
+use messaging::{Broker, Outbox, Relay, inbox};
+use utoipa::openapi::OpenApi;
+
+use crate::config::{FILES, Settings};
+use crate::consumer::{Events, QUEUE};
+use crate::routes::{self, AppState};
+use crate::store::Store;
+use crate::workers;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The user service, for [`chassis::process::run`].
+pub struct UserService;
+
+impl Service for UserService {
+    const NAME: &'static str = "user-service";
+    const FILES: &'static [&'static str] = FILES;
+    type Settings = Settings;
+
+    fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
+        settings.telemetry()
+    }
+
+    fn openapi() -> OpenApi {
+        routes::router().into_openapi()
+    }
+
+    async fn build(settings: Settings) -> Result<App, BuildError> {
+        let clock = Clock::system();
+        let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
+        let version = version.ok_or("services.tsk has no section [service:user-service]")?;
+        let info = ServiceInfo { name: Self::NAME, version };
+
+        let pool = database::connect(&settings.database).await?;
+        messaging::migrate(&pool).await?;
+        database::migrate(&pool, &MIGRATIONS).await?;
+        let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
+
+        let messaging = settings.messaging();
+        let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
+        let outbox = Outbox::new(Self::NAME, &messaging);
+        let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
+        let events = Events { store: store.clone(), clock: clock.clone() };
+        let relay = Relay::new(pool.clone(), broker.clone(), outbox, &messaging);
+        let consumer = Consumer::new(broker.clone(), &messaging, QUEUE, events)?;
+
+        let state = AppState {
+            store: store.clone(),
+            tokens: Tokens::new(&settings.auth, Self::NAME, clock.clone()),
+            passwords: Passwords::new(&settings.password).await?,
+            cache: cache.clone(),
+            sessions: settings.sessions.clone(),
+            clock,
+        };
+        let health = Health::builder()
+            .database(pool.clone())
+            .check("redis", Importance::Degrading, move || {
+                let cache = cache.clone();
+                async move { cache.ping().await.map_err(|error| error.kind()) }
+            })
+            .check("rabbitmq", Importance::Degrading, move || {
+                let connected = broker.is_connected();
+                async move { if connected { Ok(()) } else { Err("not connected") } }
+            });
+        let cleaner = inbox::Cleaner::new(pool, &messaging.consumer);
+        let sweep = settings.sessions.sweep_interval;
+        App::builder(info, settings.server)
+            .routes(routes::router().with_state(state))
+            .health(health)
+            .task("relay", move |shutdown| relay.clone().run(shutdown))
+            .task("consumer", move |shutdown| consumer.clone().run(shutdown))
+            .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("sessions", move |shutdown| {
+                workers::sweep_sessions(store.clone(), sweep, shutdown)
+            })
+            .bind()
+            .await
+    }
+
+    /// `token user --id UUID [--admin]` and `token service NAME`: for trying things out by hand.
+    fn command(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let clock = Clock::system();
+        let tokens = |service| Tokens::new(&settings.auth, service, clock.clone());
+        let user = |id: &str, role| -> Result<_, BuildError> {
+            Ok(tokens(Self::NAME).for_user(id.parse()?, role, clock.new_id())?)
+        };
+        let token = match words[..] {
+            ["token", "user", "--id", id] => user(id, auth::Role::User)?,
+            ["token", "user", "--id", id, "--role", "admin"] => user(id, auth::Role::Admin)?,
+            ["token", "service", caller, "--for", target] => {
+                let known = settings.services.keys().find(|name| *name == caller);
+                let caller = known.ok_or("services.tsk has no such service")?;
+                tokens(caller.clone().leak()).for_service(target)?
+            }
+            _ => {
+                return Err("known: token user --id UUID [--role admin], \
+                            token service NAME --for TARGET"
+                    .into());
+            }
+        };
+        Ok(token.value.expose().clone())
+    }
+}

@@ -1,0 +1,33 @@
+//! What a user is and what may happen to one. Pure: no database, no network, no clock of its own.
+
+mod email;
+mod name;
+mod password;
+mod user;
+
+pub use email::Email;
+pub use name::Name;
+pub use password::{PASSWORD_CHARS, check_length as check_password};
+pub use user::{Change, Event, Status, User};
+
+/// Why something cannot happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DomainError {
+    /// A field of the request is refused.
+    #[error("{pointer} {reason}")]
+    Invalid {
+        /// JSON pointer to the field.
+        pointer: &'static str,
+        /// What is wrong; never the value.
+        reason: &'static str,
+    },
+    /// Another user has the address.
+    #[error("the e-mail address is taken")]
+    EmailTaken,
+    /// There is no such user, or none any more.
+    #[error("there is no such user")]
+    NotFound,
+    /// The user changed since the caller read it.
+    #[error("the user has changed since it was read")]
+    Stale,
+}

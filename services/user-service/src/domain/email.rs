@@ -1,0 +1,112 @@
+//! An e-mail address that can be written to.
+
+use std::fmt;
+
+use super::DomainError;
+
+/// Longest address (RFC 5321 §4.5.3.1.3, less the angle brackets).
+const BYTES_MAX: usize = 254;
+/// Longest part before the `@` (RFC 5321 §4.5.3.1.1).
+const LOCAL_BYTES_MAX: usize = 64;
+
+/// An address with the shape `local@domain`. The domain is in lower case; two addresses that
+/// differ in case only are one address to the table's unique index. Not shown by Debug.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Email(String);
+
+impl Email {
+    /// Parses an address. What only a mail server can know is left to the mail server.
+    ///
+    /// # Errors
+    /// The shape is wrong; the reason never repeats the address.
+    pub fn parse(text: &str) -> Result<Self, DomainError> {
+        let invalid = |reason| DomainError::Invalid { pointer: "/email", reason };
+        if text.len() > BYTES_MAX {
+            return Err(invalid("is longer than 254 bytes"));
+        }
+        let (local, domain) = text.rsplit_once('@').ok_or(invalid("has no @"))?;
+        if local.is_empty() || local.len() > LOCAL_BYTES_MAX {
+            return Err(invalid("needs 1 to 64 bytes before the @"));
+        }
+        if !local.bytes().all(|byte| byte.is_ascii_graphic() && !b"@\"(),:;<>[\\]".contains(&byte))
+        {
+            return Err(invalid("has a character before the @ that is not supported"));
+        }
+        if !is_domain(domain) {
+            return Err(invalid("needs a domain name after the @"));
+        }
+        Ok(Self(format!("{local}@{}", domain.to_ascii_lowercase())))
+    }
+
+    /// An address as it was stored.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The address as text, for storage and for sending.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email")
+    }
+}
+
+/// Two labels or more of letters, digits and inner hyphens (RFC 1035 §2.3.1).
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.split('.').count() >= 2 && text.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_tagged_and_mixed_case_addresses_are_accepted() {
+        for (text, kept) in [
+            ("ada@example.com", "ada@example.com"),
+            ("Ada.L+news@Mail.EXAMPLE.org", "Ada.L+news@mail.example.org"),
+        ] {
+            assert_eq!(Email::parse(text).unwrap().as_str(), kept);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_repeating_it() {
+        let long = format!("{}@example.com", "a".repeat(65));
+        for text in [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "ada@example",
+            "a b@example.com",
+            "a@b..com",
+            "a@-b.com",
+            "a@b.com\r\nBcc: x@y.z",
+            "<ada@example.com>",
+            long.as_str(),
+        ] {
+            let error = Email::parse(text).unwrap_err();
+            assert!(matches!(error, DomainError::Invalid { pointer: "/email", .. }), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_never_panics_and_is_idempotent(text in "\\PC{0,80}") {
+            if let Ok(email) = Email::parse(&text) {
+                proptest::prop_assert_eq!(Email::parse(email.as_str()), Ok(email));
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The name by which a user wants to be called.
+
+use std::fmt;
+
+use super::DomainError;
+
+/// Longest name, in characters.
+const CHARS_MAX: usize = 100;
+
+/// One line of 1 to 100 characters, trimmed. Not shown by Debug.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// It is empty, too long, or holds control characters.
+    pub fn parse(text: &str) -> Result<Self, DomainError> {
+        let invalid = |reason| DomainError::Invalid { pointer: "/name", reason };
+        let text = text.trim();
+        match text.chars().count() {
+            0 => Err(invalid("is empty")),
+            count if count > CHARS_MAX => Err(invalid("is longer than 100 characters")),
+            _ if text.chars().any(char::is_control) => Err(invalid("has a control character")),
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+
+    /// A name as it was stored.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Name")
+    }
+}

@@ -1,0 +1,212 @@
+//! The user: one aggregate, one version, and the decisions that change it.
+//!
+//! Each decision takes the user and gives the user as it is then, with what happened. Deciding
+//! what is already so gives no event and no new version.
+
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+
+use super::{DomainError, Email, Name};
+
+/// A user as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Where mail goes.
+    pub email: Email,
+    /// How to call the user.
+    pub name: Name,
+    /// Whether the user is an administrator.
+    pub admin: bool,
+    /// Active, or deleted.
+    pub status: Status,
+    /// False once mail to the address was refused for good.
+    pub email_deliverable: bool,
+    /// Counts changes, from 1.
+    pub version: i64,
+    /// When the user registered.
+    pub created_at: DateTime<Utc>,
+    /// When the user last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Whether the user can do anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Signs in, pays, is written to.
+    Active,
+    /// Gone: what was personal is erased.
+    Deleted,
+}
+
+/// What happened to a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Registered.
+    Created,
+    /// The profile changed.
+    Updated {
+        /// The names of the changed fields.
+        changed: Vec<&'static str>,
+        /// The address before, when it changed: the notice goes there too.
+        previous_email: Option<Email>,
+    },
+    /// Deleted.
+    Deleted,
+}
+
+/// What the owner may change; `None` leaves a field alone.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// A new address.
+    pub email: Option<Email>,
+    /// A new name.
+    pub name: Option<Name>,
+}
+
+impl User {
+    /// A new user.
+    pub fn register(
+        id: UserId,
+        email: Email,
+        name: Name,
+        now: DateTime<Utc>,
+    ) -> (Self, Vec<Event>) {
+        let user = Self {
+            id,
+            email,
+            name,
+            admin: false,
+            status: Status::Active,
+            email_deliverable: true,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        (user, vec![Event::Created])
+    }
+
+    /// Goes on only at the version that the caller saw.
+    ///
+    /// # Errors
+    /// [`DomainError::Stale`] at any other.
+    pub fn at_version(self, seen: i64) -> Result<Self, DomainError> {
+        if self.version == seen { Ok(self) } else { Err(DomainError::Stale) }
+    }
+
+    /// Changes the profile. A new address counts as deliverable until shown otherwise.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] once deleted.
+    pub fn change(
+        self,
+        change: Change,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
+        let mut user = self.active()?;
+        let (mut changed, mut previous_email) = (Vec::new(), None);
+        if let Some(email) = change.email.filter(|email| *email != user.email) {
+            previous_email = Some(std::mem::replace(&mut user.email, email));
+            user.email_deliverable = true;
+            changed.push("email");
+        }
+        if let Some(name) = change.name.filter(|name| *name != user.name) {
+            user.name = name;
+            changed.push("name");
+        }
+        if changed.is_empty() {
+            return Ok((user, Vec::new()));
+        }
+        Ok((user.changed_at(now), vec![Event::Updated { changed, previous_email }]))
+    }
+
+    /// Deletes the user and erases what is personal.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] once deleted.
+    pub fn delete(self, now: DateTime<Utc>) -> Result<(Self, Vec<Event>), DomainError> {
+        let mut user = self.active()?;
+        user.status = Status::Deleted;
+        user.email = Email::from_stored(format!("{}@deleted.invalid", user.id));
+        user.name = Name::from_stored("deleted user".to_owned());
+        Ok((user.changed_at(now), vec![Event::Deleted]))
+    }
+
+    /// Notes that mail to the address is refused for good. No event: nobody else acts on it.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] once deleted.
+    pub fn mark_undeliverable(self, now: DateTime<Utc>) -> Result<(Self, Vec<Event>), DomainError> {
+        let mut user = self.active()?;
+        if !user.email_deliverable {
+            return Ok((user, Vec::new()));
+        }
+        user.email_deliverable = false;
+        Ok((user.changed_at(now), Vec::new()))
+    }
+
+    fn active(self) -> Result<Self, DomainError> {
+        if self.status == Status::Active { Ok(self) } else { Err(DomainError::NotFound) }
+    }
+
+    fn changed_at(mut self, now: DateTime<Utc>) -> Self {
+        self.version += 1;
+        self.updated_at = now;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ada() -> User {
+        let now = DateTime::from_timestamp(0, 0).unwrap();
+        let email = Email::parse("ada@example.com").unwrap();
+        User::register(
+            UserId::from_uuid(uuid::Uuid::nil()),
+            email,
+            Name::parse("Ada").unwrap(),
+            now,
+        )
+        .0
+    }
+
+    fn later() -> DateTime<Utc> {
+        DateTime::from_timestamp(60, 0).unwrap()
+    }
+
+    #[test]
+    fn a_new_address_is_one_event_that_knows_the_old_address() {
+        let mut user = ada();
+        user.email_deliverable = false;
+        let email = Email::parse("ada@new.example").unwrap();
+        let change = Change { email: Some(email.clone()), name: None };
+        let (user, events) = user.change(change, later()).unwrap();
+        let previous_email = Some(Email::parse("ada@example.com").unwrap());
+        assert_eq!(events, [Event::Updated { changed: vec!["email"], previous_email }]);
+        assert_eq!((user.version, user.email, user.email_deliverable), (2, email, true));
+    }
+
+    #[test]
+    fn changing_to_what_is_already_so_is_no_change() {
+        let change = Change { email: Some(ada().email), name: Some(ada().name) };
+        assert_eq!(ada().change(change, later()).unwrap(), (ada(), vec![]));
+    }
+
+    #[test]
+    fn deletion_erases_what_is_personal_and_happens_once() {
+        let (user, events) = ada().delete(later()).unwrap();
+        assert_eq!(events, [Event::Deleted]);
+        assert!(!user.email.as_str().contains("ada") && user.name.as_str() == "deleted user");
+        assert_eq!(user.clone().delete(later()), Err(DomainError::NotFound));
+        assert_eq!(user.change(Change::default(), later()), Err(DomainError::NotFound));
+    }
+
+    #[test]
+    fn an_editor_who_saw_another_version_is_told_so() {
+        assert_eq!(ada().at_version(2), Err(DomainError::Stale));
+        assert!(ada().at_version(1).is_ok());
+    }
+}

@@ -1,0 +1,83 @@
+//! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
+
+use auth::TokenError;
+use auth::password::PasswordError;
+use chassis::{Problem, database};
+use http::StatusCode;
+use messaging::{EnqueueError, Verdict};
+
+use crate::domain::DomainError;
+
+/// Whatever keeps a request or a message from being done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    #[error("e-mail address or password is wrong")]
+    WrongCredentials,
+    #[error("the refresh token is not valid")]
+    WrongRefreshToken,
+    #[error("a token could not be made")]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    #[error("database fault")]
+    Database(#[from] sqlx::Error),
+}
+
+/// To an HTTP caller.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Domain(DomainError::Invalid { pointer, reason }) => {
+                Self::validation().field(pointer, reason)
+            }
+            Error::Domain(DomainError::EmailTaken) => {
+                Self::new(StatusCode::CONFLICT, "email-taken", "The e-mail address is taken")
+            }
+            Error::Domain(DomainError::NotFound) => Self::not_found("there is no such user"),
+            Error::Domain(DomainError::Stale) => Self::precondition_failed(),
+            // One text for an unknown address and a wrong password.
+            Error::WrongCredentials | Error::WrongRefreshToken => {
+                Self::unauthorized(error.to_string())
+            }
+            Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
+                database::problem(&error)
+            }
+            Error::Enqueue(_) | Error::Token(_) | Error::Password(_) => {
+                tracing::error!(error = %error, "request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl axum::response::IntoResponse for Error {
+    fn into_response(self) -> axum::response::Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// To the broker.
+impl From<Error> for Verdict {
+    fn from(error: Error) -> Self {
+        match error {
+            // The user is gone: there is nobody left to note it for.
+            Error::Domain(DomainError::NotFound) => Self::Ack,
+            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error))
+                if database::is_unavailable(&error) =>
+            {
+                Self::Unavailable { reason: database::kind(&error).to_owned() }
+            }
+            Error::Domain(DomainError::Stale) => Self::Retry { reason: error.to_string() },
+            Error::Domain(_) | Error::Enqueue(_) => Self::DeadLetter { reason: error.to_string() },
+            Error::Database(_)
+            | Error::WrongCredentials
+            | Error::WrongRefreshToken
+            | Error::Token(_)
+            | Error::Password(_) => Self::Retry { reason: error.to_string() },
+        }
+    }
+}

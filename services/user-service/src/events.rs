@@ -1,0 +1,40 @@
+//! What happened to a user, as the contract that the other services read.
+
+use contracts::user::{UserCreated, UserDeleted, UserUpdated};
+use messaging::{EnqueueError, Outbox};
+use sqlx::PgConnection;
+
+use chassis::Clock;
+
+use crate::domain::{Event, User};
+
+/// Writes the events to the outbox, in the transaction that saves the user.
+pub(crate) async fn enqueue(
+    outbox: &Outbox,
+    clock: &Clock,
+    tx: &mut PgConnection,
+    user: &User,
+    events: Vec<Event>,
+) -> Result<(), EnqueueError> {
+    let (user_id, at) = (user.id, user.updated_at);
+    let email = || user.email.as_str().to_owned();
+    let name = || user.name.as_str().to_owned();
+    for event in events {
+        let id = clock.new_id();
+        match event {
+            Event::Created => {
+                let created = UserCreated { user_id, email: email(), name: name() };
+                outbox.enqueue(tx, id, at, &created).await?;
+            }
+            Event::Updated { changed, previous_email } => {
+                let changed = changed.into_iter().map(str::to_owned).collect();
+                let previous_email = previous_email.map(|email| email.as_str().to_owned());
+                let (email, name) = (email(), name());
+                let updated = UserUpdated { user_id, email, name, changed, previous_email };
+                outbox.enqueue(tx, id, at, &updated).await?;
+            }
+            Event::Deleted => outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?,
+        }
+    }
+    Ok(())
+}

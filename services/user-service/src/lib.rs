@@ -1,0 +1,33 @@
+//! The user service: who the users are, and how they sign in.
+//!
+//! | route | who | does |
+//! |---|---|---|
+//! | `POST /api/users` | anybody | registers a user |
+//! | `GET /api/users` | an administrator | lists users, newest first |
+//! | `GET /api/users/me` | a user | the own profile |
+//! | `GET /api/users/{id}` | the user, an administrator, a service | a profile, with its ETag |
+//! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
+//! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
+//! | `POST /api/sessions` | anybody | signs in |
+//! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it |
+//! | `DELETE /api/sessions/current` | a user | signs out |
+//!
+//! Publishes `user.created`, `user.updated`, `user.deleted` to `user.events`. Consumes
+//! `notification.failed`: a permanent failure marks the address undeliverable.
+//! Tables: `users`, `sessions`, and messaging's outbox and inbox.
+
+mod app;
+mod config;
+mod routes;
+
+mod consumer;
+mod workers;
+
+mod error;
+mod events;
+mod store;
+
+pub mod domain;
+
+pub use app::UserService;
+pub use config::Settings;

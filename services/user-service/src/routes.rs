@@ -1,0 +1,55 @@
+//! The HTTP face: the table of routes, and what handlers share.
+
+mod sessions;
+mod users;
+
+use auth::Tokens;
+use auth::password::Passwords;
+use axum::extract::FromRef;
+use cache::ServiceCache;
+use chassis::Clock;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::SessionSettings;
+use crate::store::Store;
+
+/// What handlers use. Each names in its signature the parts that it touches.
+#[derive(Clone, FromRef)]
+pub(crate) struct AppState {
+    pub(crate) store: Store,
+    pub(crate) tokens: Tokens,
+    pub(crate) passwords: Passwords,
+    pub(crate) cache: ServiceCache,
+    pub(crate) sessions: SessionSettings,
+    pub(crate) clock: Clock,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "user-service", description = "Who the users are, and how they sign in."),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        api.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// All routes of the service, each with its part of the document.
+pub(crate) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(users::register, users::list))
+        .routes(routes!(users::me))
+        .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(sessions::sign_in))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::sign_out))
+}

@@ -1,0 +1,141 @@
+//! `/api/sessions`: signing in, staying signed in, signing out.
+
+use auth::opaque::{self, OpaqueToken};
+use auth::password::Passwords;
+use auth::{Role, Tokens, User};
+use axum::extract::State;
+use chassis::extract::Json;
+use chassis::{Clock, Problem};
+use contracts::UserId;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tusk_config::Secret;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::config::SessionSettings;
+use crate::domain::Email;
+use crate::error::Error;
+use crate::store::Store;
+
+/// What a user signs in with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Credentials {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(value_type = String, format = Password)]
+    password: Secret<String>,
+}
+
+/// A refresh token to exchange.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Refresh {
+    #[schema(value_type = String)]
+    refresh_token: Secret<String>,
+}
+
+/// An open session (the field names of RFC 6749 §5.1).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Session {
+    /// For `Authorization: Bearer …`.
+    access_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// Seconds that the access token is valid.
+    expires_in: u64,
+    /// Valid once: its use gives the next.
+    refresh_token: String,
+}
+
+/// Signs in. An unknown address and a wrong password look alike, in text and in time.
+#[utoipa::path(post, path = "/api/sessions", tag = "sessions", request_body = Credentials,
+    responses(
+    (status = 201, body = Session),
+    (status = 401, body = Problem, description = "Address or password is wrong"),
+))]
+pub(crate) async fn sign_in(
+    State(store): State<Store>,
+    State(passwords): State<Passwords>,
+    State(issuer): State<Issuer>,
+    Json(credentials): Json<Credentials>,
+) -> Result<(StatusCode, Json<Session>), Error> {
+    let known = match Email::parse(&credentials.email) {
+        Ok(email) => store.credentials(&email).await?,
+        Err(_) => None,
+    };
+    let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
+    let matches = passwords.verify(credentials.password, stored).await?;
+    let Some((user, admin, _)) = known.filter(|_| matches) else {
+        return Err(Error::WrongCredentials);
+    };
+    let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
+    store.open_session(session, user, refresh.hash(), issuer.refresh_end()).await?;
+    Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
+}
+
+/// Exchanges a refresh token for a new access token and the next refresh token.
+#[utoipa::path(post, path = "/api/sessions/refresh", tag = "sessions", request_body = Refresh,
+    responses(
+    (status = 200, body = Session),
+    (status = 401, body = Problem, description = "The token is unknown, used or past its time"),
+))]
+pub(crate) async fn refresh(
+    State(store): State<Store>,
+    State(issuer): State<Issuer>,
+    Json(request): Json<Refresh>,
+) -> Result<Json<Session>, Error> {
+    let (used, next) = (opaque::hash(request.refresh_token.expose()), OpaqueToken::generate());
+    let rotated = store.rotate_session(used, next.hash(), issuer.refresh_end()).await?;
+    let (session, user, admin) = rotated.ok_or(Error::WrongRefreshToken)?;
+    Ok(Json(issuer.session(session, user, admin, &next)?))
+}
+
+/// Signs out: the session's refresh token is worth nothing from now on.
+#[utoipa::path(delete, path = "/api/sessions/current", tag = "sessions",
+    security(("bearer" = [])), responses((status = 204), (status = 401, body = Problem)))]
+pub(crate) async fn sign_out(
+    caller: User,
+    State(store): State<Store>,
+) -> Result<StatusCode, Error> {
+    store.close_session(caller.session, caller.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Makes the tokens of a session.
+pub(crate) struct Issuer {
+    tokens: Tokens,
+    settings: SessionSettings,
+    clock: Clock,
+}
+
+impl axum::extract::FromRef<super::AppState> for Issuer {
+    fn from_ref(state: &super::AppState) -> Self {
+        let (tokens, settings) = (state.tokens.clone(), state.sessions.clone());
+        Self { tokens, settings, clock: state.clock.clone() }
+    }
+}
+
+impl Issuer {
+    fn refresh_end(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now() + self.settings.refresh_expiration
+    }
+
+    fn session(
+        &self,
+        session: Uuid,
+        user: UserId,
+        admin: bool,
+        refresh: &OpaqueToken,
+    ) -> Result<Session, Error> {
+        let role = if admin { Role::Admin } else { Role::User };
+        let access = self.tokens.for_user(user.as_uuid(), role, session)?;
+        Ok(Session {
+            access_token: access.value.expose().clone(),
+            token_type: "Bearer",
+            expires_in: self.tokens.user_lifetime().as_secs(),
+            refresh_token: refresh.expose().to_owned(),
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! `/api/users`: registration and profiles.
+
+use std::time::Duration;
+
+use auth::password::Passwords;
+use auth::{Caller, User as SignedIn};
+use axum::extract::State;
+use cache::ServiceCache;
+use chassis::extract::{ETag, IfMatch, Json, Path, Query};
+use chassis::page::{Page, PageQuery};
+use chassis::{Clock, Problem};
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use http::{HeaderName, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tusk_config::Secret;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{self, Change, Email, Name, Status, User};
+use crate::error::Error;
+use crate::store::Store;
+
+/// How long a profile may be served from the cache. Changes remove it at once; this bounds how
+/// long a reader that raced a change can keep the state before it.
+const CACHED_FOR: Duration = Duration::from_secs(30);
+
+/// A registration.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Registration {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(example = "Ada Lovelace")]
+    name: String,
+    /// 10 to 128 characters.
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
+    password: Secret<String>,
+}
+
+/// What to change; a field left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProfileChange {
+    email: Option<String>,
+    name: Option<String>,
+}
+
+/// A user's profile.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct Profile {
+    user_id: Uuid,
+    email: String,
+    name: String,
+    /// `user` or `admin`.
+    role: auth::Role,
+    /// `active` or `deleted`.
+    status: ProfileStatus,
+    /// False once mail to the address was refused for good.
+    email_deliverable: bool,
+    /// The number in the ETag.
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProfileStatus {
+    Active,
+    Deleted,
+}
+
+impl From<User> for Profile {
+    fn from(user: User) -> Self {
+        Self {
+            user_id: user.id.as_uuid(),
+            email: user.email.as_str().to_owned(),
+            name: user.name.as_str().to_owned(),
+            role: if user.admin { auth::Role::Admin } else { auth::Role::User },
+            status: match user.status {
+                Status::Active => ProfileStatus::Active,
+                Status::Deleted => ProfileStatus::Deleted,
+            },
+            email_deliverable: user.email_deliverable,
+            version: user.version,
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+/// Registers a user.
+#[utoipa::path(post, path = "/api/users", tag = "users", request_body = Registration, responses(
+    (status = 201, body = Profile, headers(("location" = String), ("etag" = String))),
+    (status = 409, body = Problem, description = "The address is taken"),
+    (status = 422, body = Problem, description = "A field is refused"),
+))]
+pub(crate) async fn register(
+    State(store): State<Store>,
+    State(passwords): State<Passwords>,
+    State(clock): State<Clock>,
+    Json(registration): Json<Registration>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], ETag, Json<Profile>), Error> {
+    let email = Email::parse(&registration.email)?;
+    let name = Name::parse(&registration.name)?;
+    domain::check_password(registration.password.expose())?;
+    let hash = passwords.hash(registration.password).await?;
+    let id = UserId::from_uuid(clock.new_id());
+    let user = store.create(User::register(id, email, name, clock.now()), &hash).await?;
+    let location = [(header::LOCATION, format!("/api/users/{id}"))];
+    Ok((StatusCode::CREATED, location, ETag(user.version), Json(user.into())))
+}
+
+/// Lists users, newest first.
+#[utoipa::path(get, path = "/api/users", tag = "users", params(PageQuery),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Page<Profile>),
+    (status = 403, body = Problem, description = "Not an administrator"),
+))]
+pub(crate) async fn list(
+    caller: SignedIn,
+    State(store): State<Store>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Profile>>, Problem> {
+    caller.require_admin()?;
+    let users = store.users(page.check()?).await?;
+    Ok(Json(users.map(Profile::from)))
+}
+
+/// The caller's own profile.
+#[utoipa::path(get, path = "/api/users/me", tag = "users", security(("bearer" = [])), responses(
+    (status = 200, body = Profile, headers(("etag" = String))),
+    (status = 401, body = Problem),
+))]
+pub(crate) async fn me(
+    caller: SignedIn,
+    State(store): State<Store>,
+) -> Result<(ETag, Json<Profile>), Problem> {
+    let user = store.user(UserId::from_uuid(caller.id)).await?;
+    Ok((ETag(user.version), Json(user.into())))
+}
+
+/// A profile. Services and administrators see deleted users too; a user sees the own only.
+#[utoipa::path(get, path = "/api/users/{id}", tag = "users", params(("id" = Uuid, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Profile, headers(("etag" = String))),
+    (status = 404, body = Problem, description = "No such user, or not the caller's to see"),
+))]
+pub(crate) async fn show(
+    caller: Caller,
+    State(store): State<Store>,
+    State(cache): State<ServiceCache>,
+    Path(id): Path<Uuid>,
+) -> Result<(ETag, Json<Profile>), Problem> {
+    visible(&caller, id)?;
+    // A cache that is away or empty is no reason not to answer.
+    if let Ok(Some(profile)) = cache.get::<Profile>(&cache_key(id)).await {
+        return Ok((ETag(profile.version), Json(profile)));
+    }
+    let profile = Profile::from(store.user(UserId::from_uuid(id)).await?);
+    let _ = cache.set_for(&cache_key(id), &profile, CACHED_FOR).await;
+    Ok((ETag(profile.version), Json(profile)))
+}
+
+/// Changes a profile that nobody else has changed since it was read.
+#[utoipa::path(patch, path = "/api/users/{id}", tag = "users", request_body = ProfileChange,
+    params(("id" = Uuid, Path), ("if-match" = String, Header)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Profile, headers(("etag" = String))),
+    (status = 409, body = Problem, description = "The address is taken"),
+    (status = 412, body = Problem, description = "Changed meanwhile"),
+    (status = 428, body = Problem, description = "If-Match is missing"),
+))]
+pub(crate) async fn change(
+    caller: SignedIn,
+    State(store): State<Store>,
+    State(cache): State<ServiceCache>,
+    State(clock): State<Clock>,
+    Path(id): Path<Uuid>,
+    IfMatch(seen): IfMatch,
+    Json(change): Json<ProfileChange>,
+) -> Result<(ETag, Json<Profile>), Problem> {
+    visible(&Caller::User(caller), id)?;
+    let email = change.email.as_deref().map(Email::parse).transpose().map_err(Error::from)?;
+    let name = change.name.as_deref().map(Name::parse).transpose().map_err(Error::from)?;
+    let (change, now) = (Change { email, name }, clock.now());
+    let decide = |user: User| user.at_version(seen)?.change(change, now);
+    let user = store.change(UserId::from_uuid(id), decide).await?;
+    let _ = cache.delete(&cache_key(id)).await;
+    Ok((ETag(user.version), Json(user.into())))
+}
+
+/// Deletes a user, and erases what is personal.
+#[utoipa::path(delete, path = "/api/users/{id}", tag = "users", params(("id" = Uuid, Path)),
+    security(("bearer" = [])), responses(
+    (status = 204),
+    (status = 404, body = Problem, description = "No such user, or not the caller's to delete"),
+))]
+pub(crate) async fn delete(
+    caller: SignedIn,
+    State(store): State<Store>,
+    State(cache): State<ServiceCache>,
+    State(clock): State<Clock>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    visible(&Caller::User(caller), id)?;
+    let now = clock.now();
+    store.change(UserId::from_uuid(id), |user| user.delete(now)).await?;
+    let _ = cache.delete(&cache_key(id)).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whose it is not cannot tell it from one that does not exist.
+fn visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
+    if caller.may_see(id) { Ok(()) } else { Err(Error::from(domain::DomainError::NotFound).into()) }
+}
+
+fn cache_key(id: Uuid) -> String {
+    format!("profile:{id}")
+}

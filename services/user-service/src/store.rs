@@ -1,0 +1,301 @@
+//! The only file with SQL. A user changes through its doors only: `create` and `change` for
+//! routes, `change_once` for messages; what happened is saved and sent together or not at all.
+
+use auth::opaque::OpaqueHash;
+use auth::password::HashedPassword;
+use chassis::Clock;
+use chassis::page::{Page, PageRequest};
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use messaging::{MessageId, Outbox, inbox};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::domain::{DomainError, Email, Event, Name, Status, User};
+use crate::error::Error;
+use crate::events;
+
+/// Users and sessions. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+    outbox: Outbox,
+    clock: Clock,
+}
+
+/// What a decision gives: the user as it is then, and what happened.
+type Decided = Result<(User, Vec<Event>), DomainError>;
+
+impl Store {
+    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
+        Self { pool, outbox, clock }
+    }
+
+    /// Saves a new user.
+    pub(crate) async fn create(
+        &self,
+        (user, events): (User, Vec<Event>),
+        password: &HashedPassword,
+    ) -> Result<User, Error> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query!(
+            "insert into users (id, email, name, password_hash, admin, status,
+                                email_deliverable, version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+            user.id.as_uuid(),
+            user.email.as_str(),
+            user.name.as_str(),
+            password.as_str(),
+            user.admin,
+            status_text(user.status),
+            user.email_deliverable,
+            user.version,
+            user.created_at,
+            user.updated_at,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(taken)?;
+        events::enqueue(&self.outbox, &self.clock, &mut tx, &user, events).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(user)
+    }
+
+    /// Changes a user as `decide` says, for a request.
+    pub(crate) async fn change(
+        &self,
+        id: UserId,
+        decide: impl FnOnce(User) -> Decided,
+    ) -> Result<User, Error> {
+        let mut tx = self.pool.begin().await?;
+        let user = self.write(&mut tx, id, decide).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(user)
+    }
+
+    /// Changes a user as `decide` says, for a message; a message seen before changes nothing.
+    pub(crate) async fn change_once(
+        &self,
+        message: &MessageId,
+        id: UserId,
+        decide: impl FnOnce(User) -> Decided,
+    ) -> Result<(), Error> {
+        let mut tx = self.pool.begin().await?;
+        if inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
+            self.write(&mut tx, id, decide).await?;
+            tx.commit().await?;
+            self.outbox.wake();
+        }
+        Ok(())
+    }
+
+    /// The one way into the table: locks the row, decides, saves, sends.
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        id: UserId,
+        decide: impl FnOnce(User) -> Decided,
+    ) -> Result<User, Error> {
+        let before = sqlx::query_as!(
+            Row,
+            "select id, email, name, admin, status, email_deliverable, version,
+                    created_at, updated_at
+             from users where id = $1 for update",
+            id.as_uuid(),
+        )
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(DomainError::NotFound)?;
+        let seen = before.version;
+        let (user, events) = decide(before.into())?;
+        if user.version != seen {
+            save(tx, &user).await?;
+        }
+        events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
+        Ok(user)
+    }
+
+    /// A user, deleted ones included.
+    pub(crate) async fn user(&self, id: UserId) -> Result<User, Error> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, email, name, admin, status, email_deliverable, version,
+                    created_at, updated_at
+             from users where id = $1",
+            id.as_uuid(),
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.ok_or(DomainError::NotFound)?.into())
+    }
+
+    /// A page of users, newest first.
+    pub(crate) async fn users(&self, page: PageRequest) -> Result<Page<User>, Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, email, name, admin, status, email_deliverable, version,
+                    created_at, updated_at
+             from users where $1::uuid is null or id < $1 order by id desc limit $2",
+            page.before,
+            page.rows(),
+        );
+        let users = rows.fetch_all(&self.pool).await?.into_iter().map(User::from).collect();
+        Ok(Page::new(users, page, |user: &User| user.id.as_uuid()))
+    }
+
+    /// The active user with an address, and the hash of the password.
+    pub(crate) async fn credentials(
+        &self,
+        email: &Email,
+    ) -> Result<Option<(UserId, bool, HashedPassword)>, Error> {
+        let row = sqlx::query!(
+            r#"select id, admin, password_hash as "password_hash!" from users
+               where lower(email) = lower($1) and status = 'active' and password_hash is not null"#,
+            email.as_str(),
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| {
+            let hash = HashedPassword::from_stored(row.password_hash);
+            (UserId::from_uuid(row.id), row.admin, hash)
+        }))
+    }
+
+    /// Opens a session.
+    pub(crate) async fn open_session(
+        &self,
+        session: Uuid,
+        user: UserId,
+        refresh: OpaqueHash,
+        expires_at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        sqlx::query!(
+            "insert into sessions (id, user_id, refresh_hash, created_at, expires_at)
+             values ($1, $2, $3, $4, $5)",
+            session,
+            user.as_uuid(),
+            refresh.as_slice(),
+            now,
+            expires_at,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Exchanges a refresh token for the next one: of two users of the same token one gets it.
+    /// Gives the session, the user and whether the user is an administrator.
+    pub(crate) async fn rotate_session(
+        &self,
+        used: OpaqueHash,
+        next: OpaqueHash,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Option<(Uuid, UserId, bool)>, Error> {
+        let row = sqlx::query!(
+            "update sessions set refresh_hash = $2, expires_at = $3
+             from users
+             where sessions.refresh_hash = $1 and sessions.expires_at > $4
+               and users.id = sessions.user_id and users.status = 'active'
+             returning sessions.id, users.id as user_id, users.admin",
+            used.as_slice(),
+            next.as_slice(),
+            expires_at,
+            self.clock.now(),
+        );
+        let row = row.fetch_optional(&self.pool).await?;
+        Ok(row.map(|row| (row.id, UserId::from_uuid(row.user_id), row.admin)))
+    }
+
+    /// Ends a session; one that has ended already is as good.
+    pub(crate) async fn close_session(&self, session: Uuid, user: Uuid) -> Result<(), Error> {
+        sqlx::query!("delete from sessions where id = $1 and user_id = $2", session, user)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Removes up to `limit` sessions whose time is up; tells how many.
+    pub(crate) async fn sweep_sessions(&self, limit: i64) -> Result<u64, Error> {
+        let swept = sqlx::query!(
+            "delete from sessions where id in
+               (select id from sessions where expires_at <= $1 order by expires_at limit $2)",
+            self.clock.now(),
+            limit,
+        );
+        Ok(swept.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// Saves a changed user. A deleted one loses password and sessions.
+async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
+    let deleted = user.status == Status::Deleted;
+    sqlx::query!(
+        "update users set email = $2, name = $3, admin = $4, status = $5, email_deliverable = $6,
+                version = $7, updated_at = $8,
+                password_hash = case when $9 then null else password_hash end
+         where id = $1",
+        user.id.as_uuid(),
+        user.email.as_str(),
+        user.name.as_str(),
+        user.admin,
+        status_text(user.status),
+        user.email_deliverable,
+        user.version,
+        user.updated_at,
+        deleted,
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(taken)?;
+    if deleted {
+        sqlx::query!("delete from sessions where user_id = $1", user.id.as_uuid())
+            .execute(tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The unique index on addresses, by name, is a domain error; all else stays a fault.
+fn taken(error: sqlx::Error) -> Error {
+    match error.as_database_error().and_then(|error| error.constraint()) {
+        Some("users_email_key") => DomainError::EmailTaken.into(),
+        _ => error.into(),
+    }
+}
+
+struct Row {
+    id: Uuid,
+    email: String,
+    name: String,
+    admin: bool,
+    status: String,
+    email_deliverable: bool,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: UserId::from_uuid(row.id),
+            email: Email::from_stored(row.email),
+            name: Name::from_stored(row.name),
+            admin: row.admin,
+            // The table's check admits no third word.
+            status: if row.status == "active" { Status::Active } else { Status::Deleted },
+            email_deliverable: row.email_deliverable,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+fn status_text(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Deleted => "deleted",
+    }
+}

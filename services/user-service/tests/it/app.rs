@@ -1,0 +1,103 @@
+//! A user service in this process, on servers of its own.
+
+use auth::{AuthSettings, Role, Tokens};
+use chassis::{App, CancellationToken, Clock, Service, process};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use testkit::{TestBroker, TestDatabase};
+use user_service::{Settings, UserService};
+use uuid::Uuid;
+
+pub(crate) struct TestApp {
+    pub(crate) database: TestDatabase,
+    pub(crate) broker: TestBroker,
+    pub(crate) settings: Settings,
+    address: String,
+    http: reqwest::Client,
+    shutdown: CancellationToken,
+}
+
+/// A registered user who is signed in.
+pub(crate) struct Signed {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+}
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        let (database, broker) = tokio::join!(testkit::database("user_service"), testkit::broker());
+        let vars = testkit::vars(&database, &broker);
+        let settings = process::load::<UserService>(vars).unwrap();
+        let app: App = UserService::build(settings.clone()).await.unwrap();
+        let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
+        tokio::spawn(app.run(shutdown.clone()));
+        let http = reqwest::Client::new();
+        Self { database, broker, settings, address, http, shutdown }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.address))
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
+        self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.request(Method::POST, path).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn patch(&self, path: &str, token: &str, etag: &str, body: &Value) -> Response {
+        let request = self.request(Method::PATCH, path).bearer_auth(token);
+        request.header("if-match", etag).json(body).send().await.unwrap()
+    }
+
+    pub(crate) async fn register(&self, email: &str) -> Response {
+        let body = json!({"email": email, "name": "Ada", "password": PASSWORD});
+        self.post("/api/users", &body).await
+    }
+
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Response {
+        self.post("/api/sessions", &json!({"email": email, "password": password})).await
+    }
+
+    /// Registers and signs in somebody whose address nobody else has.
+    pub(crate) async fn somebody(&self) -> Signed {
+        let email = format!("{}@example.com", Uuid::now_v7().simple());
+        let user: Value = self.register(&email).await.json().await.unwrap();
+        let session: Value = self.sign_in(&email, PASSWORD).await.json().await.unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Signed {
+            id: text(&user["user_id"]),
+            token: text(&session["access_token"]),
+            refresh_token: text(&session["refresh_token"]),
+            email,
+        }
+    }
+
+    /// Tokens as another service would make them.
+    pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
+        Tokens::new(&self.auth(), service, clock)
+    }
+
+    pub(crate) fn admin_token(&self) -> String {
+        let clock = Clock::system();
+        let token = self.tokens("user-service", clock.clone());
+        let token = token.for_user(clock.new_id(), Role::Admin, clock.new_id()).unwrap();
+        token.value.expose().clone()
+    }
+
+    pub(crate) fn auth(&self) -> AuthSettings {
+        self.settings.auth.clone()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}

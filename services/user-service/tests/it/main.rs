@@ -1,0 +1,10 @@
+//! The user service over HTTP, on a database, a broker's virtual host and a Redis of the tests' own.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
+
+mod app;
+mod bad_input;
+mod documents;
+mod events;
+mod sessions;
+mod users;

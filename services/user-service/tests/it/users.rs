@@ -1,0 +1,114 @@
+//! Profiles: who may see and change what, and two editors at once.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn a_registered_user_is_found_under_its_location() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let shown = app.get(&format!("/api/users/{}", user.id), &user.token).await;
+    assert_eq!(shown.headers()["etag"], "\"1\"");
+    let body: Value = shown.json().await.unwrap();
+    assert_eq!((&body["email"], &body["status"]), (&json!(user.email), &json!("active")));
+    assert!(body.get("password_hash").is_none());
+    let me: Value = app.get("/api/users/me", &user.token).await.json().await.unwrap();
+    assert_eq!(me, body);
+}
+
+#[tokio::test]
+async fn an_address_is_taken_in_any_case_even_when_two_ask_at_once() {
+    let app = TestApp::start().await;
+    let both = tokio::join!(app.register("ada@example.com"), app.register("ADA@Example.com"));
+    let mut statuses = [both.0.status().as_u16(), both.1.status().as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+}
+
+#[tokio::test]
+async fn a_user_sees_the_own_profile_only_an_admin_and_a_service_see_all() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.somebody().await, app.somebody().await);
+    let path = format!("/api/users/{}", ada.id);
+    assert_eq!(app.get(&path, &bob.token).await.status(), 404);
+    assert_eq!(app.get(&path, &app.admin_token()).await.status(), 200);
+    let service = app.tokens("payment-service", chassis::Clock::system());
+    let token = service.for_service("user-service").unwrap();
+    assert_eq!(app.get(&path, token.value.expose()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn of_two_editors_the_second_is_told_that_the_profile_changed() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let path = format!("/api/users/{}", user.id);
+    let first = app.patch(&path, &user.token, "\"1\"", &json!({"name": "Ada L."})).await;
+    assert_eq!(
+        (first.status().as_u16(), &first.headers()["etag"]),
+        (200, &"\"2\"".parse().unwrap())
+    );
+    let second = app.patch(&path, &user.token, "\"1\"", &json!({"name": "A. Lovelace"})).await;
+    assert_eq!(second.status(), 412);
+    let blind = app.request(Method::PATCH, &path).bearer_auth(&user.token);
+    assert_eq!(blind.json(&json!({"name": "X"})).send().await.unwrap().status(), 428);
+    let shown: Value = app.get(&path, &user.token).await.json().await.unwrap();
+    assert_eq!(shown["name"], "Ada L.");
+}
+
+#[tokio::test]
+async fn a_change_is_seen_by_the_next_reader_though_the_profile_was_cached() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let path = format!("/api/users/{}", user.id);
+    app.get(&path, &user.token).await;
+    app.patch(&path, &user.token, "\"1\"", &json!({"name": "New"})).await;
+    let shown: Value = app.get(&path, &user.token).await.json().await.unwrap();
+    assert_eq!(shown["name"], "New");
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_erased_and_cannot_sign_in() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let path = format!("/api/users/{}", user.id);
+    let delete = || app.request(Method::DELETE, &path).bearer_auth(&user.token).send();
+    assert_eq!(delete().await.unwrap().status(), 204);
+    assert_eq!(delete().await.unwrap().status(), 404);
+    assert_eq!(app.sign_in(&user.email, crate::app::PASSWORD).await.status(), 401);
+    let refresh = json!({"refresh_token": user.refresh_token});
+    assert_eq!(app.post("/api/sessions/refresh", &refresh).await.status(), 401);
+    let shown: Value = app.get(&path, &app.admin_token()).await.json().await.unwrap();
+    assert_eq!(shown["status"], "deleted");
+    assert!(!shown.to_string().contains(&user.email), "{shown}");
+    assert_eq!(app.register(&user.email).await.status(), 201);
+}
+
+#[tokio::test]
+async fn the_list_is_for_administrators_and_pages_neither_repeat_nor_skip() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    for number in 0..4 {
+        app.register(&format!("user{number}@example.com")).await;
+    }
+    assert_eq!(app.get("/api/users", &user.token).await.status(), 403);
+    let admin = app.admin_token();
+    let (mut emails, mut path) = (Vec::new(), "/api/users?limit=2".to_owned());
+    loop {
+        let page: Value = app.get(&path, &admin).await.json().await.unwrap();
+        let items = page["items"].as_array().unwrap();
+        emails.extend(items.iter().map(|item| item["email"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        // One that registers between two pages moves nothing.
+        app.register(&format!("late{}@example.com", emails.len())).await;
+        path = format!("/api/users?limit=2&cursor={cursor}");
+    }
+    let newest_first =
+        ["user3", "user2", "user1", "user0"].map(|name| format!("{name}@example.com"));
+    assert_eq!(emails[..4], newest_first);
+    assert_eq!(emails[4..], [user.email]);
+    for bad in ["limit=0", "limit=101", "limit=x", "cursor=x", "page=2"] {
+        assert_eq!(app.get(&format!("/api/users?{bad}"), &admin).await.status(), 400, "{bad}");
+    }
+}

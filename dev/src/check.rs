@@ -22,39 +22,18 @@ enum Passed {
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let checks: [(&str, &dyn Fn() -> Result<Passed>); 7] = [
-        ("format", &|| {
-            cargo(project, interrupt, &["fmt", "--all", "--check"])
-        }),
+        ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
-            let lint = [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ];
+            let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
             cargo(project, interrupt, &lint)
         }),
         ("documentation", &|| documentation(project, interrupt)),
         ("deny", &|| deny(project, args.install_tools, interrupt)),
         ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
-        ("drift", &|| {
-            prepare::check(project, interrupt).map(|()| Passed::Fully)
-        }),
+        ("drift", &|| prepare::check(project, interrupt).map(|()| Passed::Fully)),
         ("settings", &|| {
-            let tusk = [
-                "run",
-                "--quiet",
-                "-p",
-                "tusk-config",
-                "--bin",
-                "tusk",
-                "--features",
-                "cli",
-            ];
-            let check = ["--", "check", "--strict", "config"];
-            cargo(project, interrupt, &[&tusk[..], &check[..]].concat())
+            let tusk = ["run", "--quiet", "-p", "tusk-config", "--bin", "tusk", "--"];
+            cargo(project, interrupt, &[&tusk[..], &["check", "--strict", "config"]].concat())
         }),
     ];
     let mut failed = Vec::new();
@@ -89,9 +68,7 @@ fn cargo(project: &Project, interrupt: &Interrupt, args: &[&str]) -> Result<Pass
 
 fn documentation(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
     let mut command = project.cargo();
-    command
-        .args(["doc", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
+    command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
     run::succeed(&mut command, interrupt).map(|()| Passed::Fully)
 }
 
@@ -103,20 +80,14 @@ fn deny(project: &Project, install_tools: bool, interrupt: &Interrupt) -> Result
         let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
         if !install_tools && !is_ci {
             let line = install.join(" ");
-            return Ok(Passed::Skipped(format!(
-                "cargo-deny is missing; run: cargo {line}"
-            )));
+            return Ok(Passed::Skipped(format!("cargo-deny is missing; run: cargo {line}")));
         }
         cargo(project, interrupt, &install)?;
     }
     if !project.path("deny.toml").exists() {
         bail!("deny.toml is missing");
     }
-    cargo(
-        project,
-        interrupt,
-        &["deny", "check", "bans", "licenses", "sources"],
-    )
+    cargo(project, interrupt, &["deny", "check", "bans", "licenses", "sources"])
 }
 
 fn is_there(command: &mut Command) -> bool {

@@ -12,11 +12,7 @@ use crate::{
 
 /// Sets up, runs, tests and checks the whole system.
 #[derive(Debug, Parser)]
-#[command(
-    name = "cargo dev",
-    bin_name = "cargo dev",
-    disable_help_subcommand = true
-)]
+#[command(name = "cargo dev", bin_name = "cargo dev", disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

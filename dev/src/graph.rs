@@ -19,11 +19,7 @@ pub(crate) fn check(project: &Project) -> Result<()> {
     let lines: Vec<String> = now
         .difference(&reviewed)
         .map(|arrow| format!("  new:  {arrow}"))
-        .chain(
-            reviewed
-                .difference(&now)
-                .map(|arrow| format!("  gone: {arrow}")),
-        )
+        .chain(reviewed.difference(&now).map(|arrow| format!("  gone: {arrow}")))
         .collect();
     if lines.is_empty() {
         return Ok(());
@@ -44,22 +40,14 @@ pub(crate) fn refresh(project: &Project) -> Result<()> {
 
 fn metadata(project: &Project) -> Result<Value> {
     let mut command = project.cargo();
-    command.args([
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-        "--offline",
-    ]);
+    command.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]);
     serde_json::from_str(&run::output(&mut command)?).context("read cargo's metadata")
 }
 
 /// The normal dependencies between members, sorted. Those of tests and build scripts are left out:
 /// they are not in what runs.
 fn arrows(metadata: &Value) -> Result<BTreeSet<String>> {
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo's metadata has no packages")?;
+    let packages = metadata["packages"].as_array().context("cargo's metadata has no packages")?;
     let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
     let members: BTreeSet<String> = packages.iter().map(name).collect();
     let mut arrows = BTreeSet::new();
@@ -93,9 +81,6 @@ mod tests {
             {"name": "b", "dependencies": []},
             {"name": "c", "dependencies": []},
         ]});
-        assert_eq!(
-            arrows(&metadata).unwrap(),
-            BTreeSet::from(["a -> b".to_owned()])
-        );
+        assert_eq!(arrows(&metadata).unwrap(), BTreeSet::from(["a -> b".to_owned()]));
     }
 }

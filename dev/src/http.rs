@@ -28,10 +28,7 @@ impl Answer {
 
     /// A header's value; empty when absent.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -73,15 +70,9 @@ impl Client {
             None => self.0.run(request.body(())?),
         };
         let mut response = sent.with_context(|| format!("{method} {url}"))?;
-        let text = response
-            .body_mut()
-            .read_to_string()
-            .with_context(|| format!("{method} {url}"))?;
-        Ok(Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            text,
-        })
+        let text =
+            response.body_mut().read_to_string().with_context(|| format!("{method} {url}"))?;
+        Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), text })
     }
 
     pub(crate) fn get(&self, url: &str) -> Result<Answer> {
@@ -90,7 +81,6 @@ impl Client {
 
     /// Whether `GET url` answers with success now.
     pub(crate) fn is_ok(&self, url: &str) -> bool {
-        self.get(url)
-            .is_ok_and(|answer| (200..300).contains(&answer.status))
+        self.get(url).is_ok_and(|answer| (200..300).contains(&answer.status))
     }
 }

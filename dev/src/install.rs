@@ -29,10 +29,7 @@ pub(crate) fn ensure(
             missing.join(", ")
         );
     };
-    println!(
-        "installing the distribution's packages: {}",
-        missing.join(" ")
-    );
+    println!("installing the distribution's packages: {}", missing.join(" "));
     println!("(the package may start a server of its own on the standard port; it is left alone)");
     let apt = |args: &[&str]| {
         let words: Vec<&str> = prefix
@@ -47,26 +44,16 @@ pub(crate) fn ensure(
     };
     apt(&["update"])?;
     let install = ["install", "-y", "--no-install-recommends"];
-    apt(&install
-        .into_iter()
-        .chain(missing.iter().copied())
-        .collect::<Vec<_>>())?;
+    apt(&install.into_iter().chain(missing.iter().copied()).collect::<Vec<_>>())?;
     let still_missing = missing_of(packages);
     if !still_missing.is_empty() {
-        bail!(
-            "installed, but still not found: {}",
-            still_missing.join(", ")
-        );
+        bail!("installed, but still not found: {}", still_missing.join(", "));
     }
     Ok(())
 }
 
 fn missing_of(packages: &[&'static str]) -> Vec<&'static str> {
-    native::find()
-        .missing()
-        .into_iter()
-        .filter(|package| packages.contains(package))
-        .collect()
+    native::find().missing().into_iter().filter(|package| packages.contains(package)).collect()
 }
 
 /// How a command becomes root without asking anybody: as it is, by `sudo -n`, or not at all.
@@ -75,16 +62,13 @@ fn root_prefix() -> Option<&'static [&'static str]> {
         return Some(&[]);
     }
     let sudo = Command::new("sudo").args(["-n", "true"]).output();
-    sudo.is_ok_and(|output| output.status.success())
-        .then_some(&["sudo", "-n"])
+    sudo.is_ok_and(|output| output.status.success()).then_some(&["sudo", "-n"])
 }
 
 /// Whether `/etc/os-release` names one of these distributions or says that it is like one.
 fn is_like(release: &str, names: &[&str]) -> bool {
-    let value = |line: &str| {
-        line.split_once('=')
-            .map(|(_, value)| value.trim_matches('"').to_owned())
-    };
+    let value =
+        |line: &str| line.split_once('=').map(|(_, value)| value.trim_matches('"').to_owned());
     release
         .lines()
         .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
@@ -97,10 +81,7 @@ fn install_line(release: &str, missing: &[&str]) -> String {
     let debian = missing.join(" ");
     let other = |names: [&str; 3]| {
         let all = ["postgresql", "redis-server", "rabbitmq-server"];
-        let wanted = all
-            .iter()
-            .zip(names)
-            .filter(|(package, _)| missing.contains(package));
+        let wanted = all.iter().zip(names).filter(|(package, _)| missing.contains(package));
         wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
     };
     if is_like(release, &["debian", "ubuntu"]) {
@@ -109,15 +90,9 @@ fn install_line(release: &str, missing: &[&str]) -> String {
         let packages = other(["postgresql-server", "valkey", "rabbitmq-server"]);
         format!("run: sudo dnf install -y {packages}")
     } else if is_like(release, &["arch"]) {
-        format!(
-            "run: sudo pacman -S --noconfirm {}",
-            other(["postgresql", "valkey", "rabbitmq"])
-        )
+        format!("run: sudo pacman -S --noconfirm {}", other(["postgresql", "valkey", "rabbitmq"]))
     } else if cfg!(target_os = "macos") {
-        format!(
-            "run: brew install {}",
-            other(["postgresql@17", "redis", "rabbitmq"])
-        )
+        format!("run: brew install {}", other(["postgresql@17", "redis", "rabbitmq"]))
     } else {
         "install PostgreSQL, Redis and RabbitMQ with the system's package manager".to_owned()
     }

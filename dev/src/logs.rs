@@ -89,19 +89,10 @@ fn find(project: &Project) -> Result<Vec<Log>> {
     };
     let mut logs = Vec::new();
     for item in items {
-        let path = item
-            .with_context(|| format!("read {}", folder.display()))?
-            .path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(".log"));
+        let path = item.with_context(|| format!("read {}", folder.display()))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log"));
         if let Some(name) = name.map(str::to_owned) {
-            logs.push(Log {
-                name,
-                path,
-                shown: 0,
-                rest: String::new(),
-            });
+            logs.push(Log { name, path, shown: 0, rest: String::new() });
         }
     }
     logs.sort_by(|one, other| one.name.cmp(&other.name));
@@ -142,12 +133,7 @@ mod tests {
     fn lines_are_shown_once_and_whole_and_a_new_file_from_its_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
-        let mut log = Log {
-            name: "a".into(),
-            path: path.clone(),
-            shown: 0,
-            rest: String::new(),
-        };
+        let mut log = Log { name: "a".into(), path: path.clone(), shown: 0, rest: String::new() };
         fs::write(&path, "one\ntw").unwrap();
         assert_eq!(log.added().unwrap(), ["one"]);
         fs::write(&path, "one\ntwo\n").unwrap();

@@ -40,9 +40,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         graph::refresh(project)?;
         match written.as_slice() {
             [] => println!("nothing changed"),
-            files => files
-                .iter()
-                .for_each(|file| println!("written: {}", file.display())),
+            files => files.iter().for_each(|file| println!("written: {}", file.display())),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -54,10 +52,7 @@ pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
     if stale.is_empty() {
         return Ok(());
     }
-    let names: Vec<String> = stale
-        .iter()
-        .map(|file| format!("  {}", file.display()))
-        .collect();
+    let names: Vec<String> = stale.iter().map(|file| format!("  {}", file.display())).collect();
     bail!("out of date:\n{}\nrun: cargo dev prepare", names.join("\n"))
 }
 
@@ -65,10 +60,7 @@ pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
 fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec<PathBuf>> {
     let slot = Slot::take(project)?;
     let plan = Plan {
-        postgres: Source::given(
-            Given::from_environment("TEST").postgres,
-            slot.source("postgres"),
-        ),
+        postgres: Source::given(Given::from_environment("TEST").postgres, slot.source("postgres")),
         redis: Source::Unused,
         rabbitmq: Source::Unused,
         rabbitmq_api: None,
@@ -109,10 +101,7 @@ fn synchronise(
             differing.push(file);
         }
     }
-    for name in names(folder)
-        .into_iter()
-        .filter(|name| ours(name) && !fresh.contains_key(name))
-    {
+    for name in names(folder).into_iter().filter(|name| ours(name) && !fresh.contains_key(name)) {
         let file = folder.join(name);
         if write {
             fs::remove_file(&file).with_context(|| format!("remove {}", file.display()))?;
@@ -125,9 +114,8 @@ fn synchronise(
 /// The names in a folder, sorted; none when it is not there.
 fn names(folder: &Path) -> Vec<String> {
     let items = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = items
-        .filter_map(|item| item.file_name().into_string().ok())
-        .collect();
+    let mut names: Vec<String> =
+        items.filter_map(|item| item.file_name().into_string().ok()).collect();
     names.sort();
     names
 }
@@ -145,32 +133,16 @@ mod tests {
             fs::write(path(name), "old").unwrap();
         }
         let fresh = ["same.json", "other.json", "new.json"].map(|name| {
-            (
-                name.to_owned(),
-                if name == "same.json" { "old" } else { "fresh" }.to_owned(),
-            )
+            (name.to_owned(), if name == "same.json" { "old" } else { "fresh" }.to_owned())
         });
         let fresh = BTreeMap::from(fresh);
         let ours = |name: &str| name != "readme";
         let expected = ["new.json", "other.json", "extra.json"].map(path);
 
-        assert_eq!(
-            synchronise(folder.path(), &fresh, ours, false).unwrap(),
-            expected
-        );
+        assert_eq!(synchronise(folder.path(), &fresh, ours, false).unwrap(), expected);
         assert_eq!(fs::read_to_string(path("other.json")).unwrap(), "old");
-        assert_eq!(
-            synchronise(folder.path(), &fresh, ours, true).unwrap(),
-            expected
-        );
-        assert!(
-            synchronise(folder.path(), &fresh, ours, true)
-                .unwrap()
-                .is_empty()
-        );
-        assert_eq!(
-            names(folder.path()),
-            ["new.json", "other.json", "readme", "same.json"]
-        );
+        assert_eq!(synchronise(folder.path(), &fresh, ours, true).unwrap(), expected);
+        assert!(synchronise(folder.path(), &fresh, ours, true).unwrap().is_empty());
+        assert_eq!(names(folder.path()), ["new.json", "other.json", "readme", "same.json"]);
     }
 }

@@ -22,17 +22,9 @@ impl Project {
         let is_root = |folder: &&Path| {
             folder.join("dev/Cargo.toml").exists() && folder.join("config").is_dir()
         };
-        here.ancestors()
-            .find(is_root)
-            .map(|root| Self {
-                root: root.to_owned(),
-            })
-            .with_context(|| {
-                format!(
-                    "no workspace above {}: run this inside the project",
-                    here.display()
-                )
-            })
+        here.ancestors().find(is_root).map(|root| Self { root: root.to_owned() }).with_context(
+            || format!("no workspace above {}: run this inside the project", here.display()),
+        )
     }
 
     /// The top of the workspace.
@@ -58,9 +50,7 @@ impl Project {
     /// Where cargo puts binaries.
     pub(crate) fn binaries(&self) -> PathBuf {
         let target = env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        self.root
-            .join(target.unwrap_or_else(|| "target".into()))
-            .join("debug")
+        self.root.join(target.unwrap_or_else(|| "target".into())).join("debug")
     }
 
     /// The cargo that runs us, at the top of the workspace.

@@ -16,10 +16,7 @@ pub(crate) fn status(command: &mut Command, interrupt: &Interrupt) -> Result<Exi
     let mut child = command.spawn().with_context(|| format!("start `{name}`"))?;
     let mut told = false;
     loop {
-        if let Some(status) = child
-            .try_wait()
-            .with_context(|| format!("wait for `{name}`"))?
-        {
+        if let Some(status) = child.try_wait().with_context(|| format!("wait for `{name}`"))? {
             interrupt.check()?;
             return Ok(status);
         }
@@ -60,8 +57,5 @@ pub(crate) fn describe(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
     let words = std::iter::once(name).chain(command.get_args());
-    words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

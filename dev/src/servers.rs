@@ -60,13 +60,7 @@ impl<'a> Broker<'a> {
             } else {
                 vhost.replace("%2f", "/").replace("%2F", "/")
             };
-            Some(Self {
-                host,
-                port,
-                username,
-                password,
-                vhost,
-            })
+            Some(Self { host, port, username, password, vhost })
         };
         parse().ok_or_else(|| anyhow!("an AMQP address reads amqp://user:password@host:port/vhost"))
     }
@@ -84,11 +78,8 @@ pub(crate) struct Given {
 impl Given {
     /// `<PREFIX>_POSTGRES_URL`, `_REDIS_URL`, `_AMQP_URL`, `_RABBITMQ_API`; each may stand alone.
     pub(crate) fn from_environment(prefix: &str) -> Self {
-        let get = |name: &str| {
-            env::var(format!("{prefix}_{name}"))
-                .ok()
-                .filter(|url| !url.is_empty())
-        };
+        let get =
+            |name: &str| env::var(format!("{prefix}_{name}")).ok().filter(|url| !url.is_empty());
         Self {
             postgres: get("POSTGRES_URL"),
             redis: get("REDIS_URL"),
@@ -187,24 +178,16 @@ impl Servers {
 
         let at = |source: &Source| source.address().unwrap_or_default().to_owned();
         let addresses = Addresses {
-            postgres: postgres
-                .as_ref()
-                .map_or_else(|| at(&plan.postgres), Postgres::url),
+            postgres: postgres.as_ref().map_or_else(|| at(&plan.postgres), Postgres::url),
             redis: redis.as_ref().map_or_else(|| at(&plan.redis), Redis::url),
-            amqp: rabbitmq
-                .as_ref()
-                .map_or_else(|| at(&plan.rabbitmq), RabbitMq::amqp_url),
+            amqp: rabbitmq.as_ref().map_or_else(|| at(&plan.rabbitmq), RabbitMq::amqp_url),
             rabbitmq_api: rabbitmq.as_ref().map_or_else(
                 || plan.rabbitmq_api.clone().unwrap_or_default(),
                 RabbitMq::management_url,
             ),
         };
-        let log = |source: &Source| {
-            source
-                .place()
-                .map(|place| place.log.clone())
-                .unwrap_or_default()
-        };
+        let log =
+            |source: &Source| source.place().map(|place| place.log.clone()).unwrap_or_default();
         Ok(Self {
             addresses,
             postgres: postgres.map(|server| (server, log(&plan.postgres))),
@@ -228,52 +211,29 @@ impl Servers {
                 thread::sleep(std::time::Duration::from_millis(50));
             }
             interrupt.check()?;
-            let outcome = waiting
-                .join()
-                .map_err(|_| anyhow!("waiting for RabbitMQ broke off"))?;
+            let outcome = waiting.join().map_err(|_| anyhow!("waiting for RabbitMQ broke off"))?;
             outcome.context("start RabbitMQ")
         })?;
-        println!(
-            "rabbitmq answers after {:.1} s",
-            self.begin.elapsed().as_secs_f64()
-        );
+        println!("rabbitmq answers after {:.1} s", self.begin.elapsed().as_secs_f64());
         Ok(())
     }
 
     /// The processes that we started.
     pub(crate) fn processes(&self) -> Vec<Process> {
         let of = |members: Vec<testkit::native::Member>, port: u16, log: &Path| {
-            members
-                .iter()
-                .map(|member| Process::server(member, port, log))
-                .collect::<Vec<_>>()
+            members.iter().map(|member| Process::server(member, port, log)).collect::<Vec<_>>()
         };
-        let postgres = self
-            .postgres
-            .iter()
-            .flat_map(|(s, log)| of(s.members(), s.port(), log));
-        let redis = self
-            .redis
-            .iter()
-            .flat_map(|(s, log)| of(s.members(), s.port(), log));
-        let rabbitmq = self
-            .rabbitmq
-            .iter()
-            .flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let postgres = self.postgres.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let redis = self.redis.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let rabbitmq = self.rabbitmq.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
         postgres.chain(redis).chain(rabbitmq).collect()
     }
 
     /// Leaves them running.
     pub(crate) fn detach(self) {
-        self.postgres
-            .into_iter()
-            .for_each(|(server, _)| server.detach());
-        self.redis
-            .into_iter()
-            .for_each(|(server, _)| server.detach());
-        self.rabbitmq
-            .into_iter()
-            .for_each(|(server, _)| server.detach());
+        self.postgres.into_iter().for_each(|(server, _)| server.detach());
+        self.redis.into_iter().for_each(|(server, _)| server.detach());
+        self.rabbitmq.into_iter().for_each(|(server, _)| server.detach());
     }
 }
 
@@ -300,10 +260,7 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_its_login() {
-        assert_eq!(
-            shown("postgres://me:secret@127.0.0.1:5442/postgres"),
-            "127.0.0.1:5442"
-        );
+        assert_eq!(shown("postgres://me:secret@127.0.0.1:5442/postgres"), "127.0.0.1:5442");
         assert_eq!(shown("redis://127.0.0.1:6389"), "127.0.0.1:6389");
     }
 }

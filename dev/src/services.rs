@@ -34,12 +34,7 @@ pub(crate) struct Service {
 
 /// The services, in the order of their ports.
 pub(crate) const SERVICES: [Service; 3] = [
-    Service {
-        name: "user-service",
-        port: 3001,
-        database: "user_db",
-        role: "user_service",
-    },
+    Service { name: "user-service", port: 3001, database: "user_db", role: "user_service" },
     Service {
         name: "payment-service",
         port: 3002,
@@ -77,9 +72,7 @@ pub(crate) fn choose_ports(before: Option<&State>) -> Ports {
         .map(|(name, usual)| {
             let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
             let last = recorded.and_then(|process| {
-                process
-                    .port
-                    .filter(|port| process.is_running() || port::is_free(*port))
+                process.port.filter(|port| process.is_running() || port::is_free(*port))
             });
             (name, last.unwrap_or_else(|| port::free(Some(usual))))
         })
@@ -132,10 +125,7 @@ pub(crate) fn environment(
     let port = |name: &str| ports.get(name).copied().unwrap_or_default().to_string();
     let path = |inner: &str| project.path(inner).display().to_string();
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
     let login = psql::with_user(&addresses.postgres, service.role, secrets.get(service.role));
     let broker = Broker::parse(&addresses.amqp)?;
@@ -143,20 +133,14 @@ pub(crate) fn environment(
         ("CONFIG_DIR", &path("config")),
         ("HOST", "127.0.0.1"),
         ("PORT", &port(service.name)),
-        (
-            "DATABASE_URL",
-            &psql::with_database(&login, service.database),
-        ),
+        ("DATABASE_URL", &psql::with_database(&login, service.database)),
         ("REDIS_URL", &addresses.redis),
         ("RABBITMQ_HOST", broker.host),
         ("RABBITMQ_PORT", broker.port),
         ("RABBITMQ_USERNAME", broker.username),
         ("RABBITMQ_PASSWORD", broker.password),
         ("RABBITMQ_VHOST", &broker.vhost),
-        (
-            "STRIPE_API_BASE",
-            &format!("http://127.0.0.1:{}", port(SIMULATOR)),
-        ),
+        ("STRIPE_API_BASE", &format!("http://127.0.0.1:{}", port(SIMULATOR))),
         ("STRIPE_API_KEY", "sk_test_development"),
         ("MAIL_DIR", &path(".dev/mail")),
     ]);
@@ -166,14 +150,9 @@ pub(crate) fn environment(
         variables.push((other.variable("PORT"), port(other.name)));
     }
     // What the user has set for these stays.
-    let defaults = [
-        ("ENVIRONMENT", "development"),
-        ("LOG_FORMAT", "human"),
-        ("TRACING_ENABLED", "false"),
-    ];
-    let unset = defaults
-        .into_iter()
-        .filter(|(name, _)| env::var_os(name).is_none());
+    let defaults =
+        [("ENVIRONMENT", "development"), ("LOG_FORMAT", "human"), ("TRACING_ENABLED", "false")];
+    let unset = defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none());
     variables.extend(owned(&unset.collect::<Vec<_>>()));
     Ok(variables)
 }
@@ -208,9 +187,7 @@ fn start(
     let log = project.log(name);
     fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
     let launch = Launch::new(&binary, &log).current_dir(project.root());
-    let launch = variables
-        .iter()
-        .fold(launch, |launch, (name, value)| launch.env(name, value));
+    let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
     let process = launch.spawn()?;
     Ok(Process {
         name: name.to_owned(),
@@ -232,21 +209,13 @@ pub(crate) fn wait_ready(
     for process in processes {
         let answered = interrupt.poll(READY_LIMIT, || {
             if !process.is_running() {
-                bail!(
-                    "{} ended before it was ready; {}",
-                    process.name,
-                    end_of_log(process)
-                );
+                bail!("{} ended before it was ready; {}", process.name, end_of_log(process));
             }
             Ok(is_ready(process, client).then_some(()))
         })?;
         if answered.is_none() {
             let limit = READY_LIMIT.as_secs();
-            bail!(
-                "{} is not ready after {limit} s; {}",
-                process.name,
-                end_of_log(process)
-            );
+            bail!("{} is not ready after {limit} s; {}", process.name, end_of_log(process));
         }
     }
     Ok(())
@@ -263,9 +232,5 @@ pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
 
 /// The last lines of a process' log, introduced.
 pub(crate) fn end_of_log(process: &Process) -> String {
-    format!(
-        "the end of {}:\n{}",
-        process.log.display(),
-        log_tail(&process.log, TAIL_LINES)
-    )
+    format!("the end of {}:\n{}", process.log.display(), log_tail(&process.log, TAIL_LINES))
 }

@@ -35,10 +35,7 @@ impl Slot {
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
             let lock = File::create(folder.join("lock")).context("open the slot's lock")?;
             if lock.try_lock().is_ok() {
-                let slot = Self {
-                    folder,
-                    _lock: lock,
-                };
+                let slot = Self { folder, _lock: lock };
                 slot.clean()?;
                 return Ok(slot);
             }
@@ -73,10 +70,7 @@ impl Slot {
     /// takes the slot ends them.
     pub(crate) fn start(&self, plan: &Plan) -> Result<Servers> {
         let servers = Servers::start(plan)?;
-        let state = State {
-            addresses: Addresses::default(),
-            processes: servers.processes(),
-        };
+        let state = State { addresses: Addresses::default(), processes: servers.processes() };
         state.save(&self.state_file())?;
         Ok(servers)
     }

@@ -47,19 +47,12 @@ impl Process {
             started: member.process.started,
             stop_signal: member.stop_signal.as_raw(),
             port: (!is_helper).then_some(port),
-            log: if is_helper {
-                log.with_extension("epmd.log")
-            } else {
-                log.to_owned()
-            },
+            log: if is_helper { log.with_extension("epmd.log") } else { log.to_owned() },
         }
     }
 
     pub(crate) fn id(&self) -> ProcessId {
-        ProcessId {
-            pid: self.pid,
-            started: self.started,
-        }
+        ProcessId { pid: self.pid, started: self.started }
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -75,9 +68,7 @@ impl Process {
     /// Ends it in order; says whether it went by itself.
     pub(crate) fn stop(&self) -> Result<bool> {
         let signal = Signal::from_named_raw(self.stop_signal).unwrap_or(Signal::TERM);
-        self.id()
-            .stop(signal, STOP_GRACE)
-            .with_context(|| format!("stop {}", self.name))
+        self.id().stop(signal, STOP_GRACE).with_context(|| format!("stop {}", self.name))
     }
 }
 
@@ -93,10 +84,7 @@ impl State {
     pub(crate) fn load(file: &Path) -> Result<Option<Self>> {
         match fs::read_to_string(file) {
             Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
-                format!(
-                    "{} is not readable; stop what it names and delete it",
-                    file.display()
-                )
+                format!("{} is not readable; stop what it names and delete it", file.display())
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
@@ -110,9 +98,7 @@ impl State {
 
     /// The process of this name, when it runs.
     pub(crate) fn running(&self, name: &str) -> Option<&Process> {
-        self.processes
-            .iter()
-            .find(|process| process.name == name && process.is_running())
+        self.processes.iter().find(|process| process.name == name && process.is_running())
     }
 }
 
@@ -125,16 +111,11 @@ pub(crate) fn stop_all(processes: &[Process], mut tell: impl FnMut(&Process, boo
             .filter(|p| p.kind == kind && p.name != "epmd" && p.is_running())
             .collect();
         let outcomes: Vec<Result<bool>> = std::thread::scope(|scope| {
-            let stops: Vec<_> = running
-                .iter()
-                .map(|process| scope.spawn(|| process.stop()))
-                .collect();
+            let stops: Vec<_> =
+                running.iter().map(|process| scope.spawn(|| process.stop())).collect();
             stops
                 .into_iter()
-                .map(|stop| {
-                    stop.join()
-                        .unwrap_or_else(|_| anyhow::bail!("stopping failed"))
-                })
+                .map(|stop| stop.join().unwrap_or_else(|_| anyhow::bail!("stopping failed")))
                 .collect()
         });
         for (process, outcome) in running.iter().zip(outcomes) {
@@ -156,12 +137,8 @@ pub(crate) fn write_private(file: &Path, text: &str) -> Result<()> {
         }
         let fresh = file.with_extension("new");
         let mut options = fs::OpenOptions::new();
-        let mut handle = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&fresh)?;
+        let mut handle =
+            options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         io::Write::write_all(&mut handle, text.as_bytes())?;
         fs::rename(&fresh, file)
     };
@@ -190,22 +167,11 @@ mod tests {
             port: Some(3001),
             log: "log".into(),
         };
-        State {
-            addresses: Addresses::default(),
-            processes: vec![process],
-        }
-        .save(&file)
-        .unwrap();
-        assert_eq!(
-            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        State { addresses: Addresses::default(), processes: vec![process] }.save(&file).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
         let state = State::load(&file).unwrap().unwrap();
         assert_eq!(state.processes[0].url().unwrap(), "http://127.0.0.1:3001");
-        assert!(
-            state.running("user-service").is_none(),
-            "a process of another start time"
-        );
+        assert!(state.running("user-service").is_none(), "a process of another start time");
     }
 }

@@ -52,10 +52,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let client = Client::new();
     let state = State::load(&state_file(project))?;
     let processes = state.map(|state| state.processes).unwrap_or_default();
-    let lines: Vec<Line> = processes
-        .iter()
-        .map(|process| Line::of(process, &client))
-        .collect();
+    let lines: Vec<Line> = processes.iter().map(|process| Line::of(process, &client)).collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else if lines.is_empty() {
@@ -67,19 +64,10 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
                 (true, false) => "not ready",
                 (true, true) => "ready",
             };
-            [
-                line.name.clone(),
-                word.to_owned(),
-                line.pid.to_string(),
-                line.url.clone(),
-            ]
+            [line.name.clone(), word.to_owned(), line.pid.to_string(), line.url.clone()]
         });
         table::columns(["process", "state", "pid", "address"], rows);
     }
     let is_up = !lines.is_empty() && lines.iter().all(|line| line.ready);
-    Ok(if is_up {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

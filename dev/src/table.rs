@@ -11,28 +11,16 @@ use crate::{
 
 /// Prints where everything is and a line to try it with.
 pub(crate) fn print(project: &Project, state: &State, client: &Client) {
-    let url = |name: &str| {
-        state
-            .running(name)
-            .and_then(Process::url)
-            .unwrap_or_default()
-    };
+    let url = |name: &str| state.running(name).and_then(Process::url).unwrap_or_default();
     let services = SERVICES.iter().map(|service| {
         let url = url(service.name);
-        let health = client
-            .get(&format!("{url}/health"))
-            .map(|answer| answer.json());
+        let health = client.get(&format!("{url}/health")).map(|answer| answer.json());
         let status = health.map_or_else(
             |_| "no answer".to_owned(),
             |health| health["status"].as_str().unwrap_or("unknown").to_owned(),
         );
-        let row = [
-            &url,
-            &status,
-            &format!("{url}/docs"),
-            &format!("{url}/metrics"),
-        ]
-        .map(Clone::clone);
+        let row =
+            [&url, &status, &format!("{url}/docs"), &format!("{url}/metrics")].map(Clone::clone);
         let [url, status, docs, metrics] = row;
         [service.name.to_owned(), url, status, docs, metrics]
     });
@@ -42,25 +30,14 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
 
     let addresses = &state.addresses;
     let api = shown(&addresses.rabbitmq_api);
-    let management = if api.is_empty() {
-        String::new()
-    } else {
-        format!("management http://{api}")
-    };
+    let management =
+        if api.is_empty() { String::new() } else { format!("management http://{api}") };
     let databases: Vec<&str> = SERVICES.iter().map(|service| service.database).collect();
     let servers = [
-        [
-            "postgres",
-            &shown(&addresses.postgres),
-            &databases.join(", "),
-        ],
+        ["postgres", &shown(&addresses.postgres), &databases.join(", ")],
         ["redis", &shown(&addresses.redis), ""],
         ["rabbitmq", &shown(&addresses.amqp), &management],
-        [
-            SIMULATOR,
-            &url(SIMULATOR),
-            "the payment provider's test cards",
-        ],
+        [SIMULATOR, &url(SIMULATOR), "the payment provider's test cards"],
     ];
     let servers = servers.map(|row| row.map(str::to_owned));
     columns(["server", "address", ""], servers);
@@ -69,10 +46,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     println!();
     println!("logs    {}", project.dev("logs").display());
     println!("mails   {}", project.dev("mail").display());
-    println!(
-        "logins  of the servers: {}",
-        crate::up::state_file(project).display()
-    );
+    println!("logins  of the servers: {}", crate::up::state_file(project).display());
     println!("demo    {DEMO_EMAIL} / {DEMO_PASSWORD}");
     println!("try     curl -s {user}/api/sessions -H 'content-type: application/json' \\");
     println!("          -d '{{\"email\":\"{DEMO_EMAIL}\",\"password\":\"{DEMO_PASSWORD}\"}}'");
@@ -84,11 +58,7 @@ pub(crate) fn stopped(process: &Process, in_order: bool) {
         Kind::Service => "drained",
         Kind::Simulator | Kind::Server => "stopped",
     };
-    let word = if in_order {
-        what
-    } else {
-        "killed, it did not end in time"
-    };
+    let word = if in_order { what } else { "killed, it did not end in time" };
     println!("{}: {word}", process.name);
 }
 
@@ -102,10 +72,7 @@ pub(crate) fn columns<const N: usize>(
     let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in &table {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
 }

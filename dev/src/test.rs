@@ -50,10 +50,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let servers = servers.map_err(|_| anyhow!("starting the servers broke off"))??;
     built?;
     servers.wait_broker(interrupt)?;
-    println!(
-        "servers and binaries are there after {:.1} s",
-        begin.elapsed().as_secs_f64()
-    );
+    println!("servers and binaries are there after {:.1} s", begin.elapsed().as_secs_f64());
 
     // The servers and the slot are dropped, and so stopped, on every way out of here.
     let tests = run::status(&mut tests(project, &servers, &args.args), interrupt)?;
@@ -62,18 +59,10 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(exit_code(tests));
     }
     let documentation = run::status(
-        with_addresses(
-            project.cargo().args(["test", "--workspace", "--doc"]),
-            project,
-            &servers,
-        ),
+        with_addresses(project.cargo().args(["test", "--workspace", "--doc"]), project, &servers),
         interrupt,
     )?;
-    Ok(exit_code(if tests.success() {
-        documentation
-    } else {
-        tests
-    }))
+    Ok(exit_code(if tests.success() { documentation } else { tests }))
 }
 
 /// nextest, or cargo's own runner where nextest is absent.
@@ -114,8 +103,5 @@ fn with_addresses<'a>(
 
 /// The same exit code; one that does not fit is a failure.
 fn exit_code(status: ExitStatus) -> ExitCode {
-    status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from)
+    status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

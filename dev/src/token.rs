@@ -26,9 +26,9 @@ enum TokenKind {
         /// The user's id
         #[arg(long)]
         id: String,
-        /// `user` or `admin`
-        #[arg(long, default_value = "user")]
-        role: String,
+        /// `admin`; an ordinary user when not given
+        #[arg(long)]
+        role: Option<String>,
     },
     /// A service's token for calling another service
     Service {
@@ -49,20 +49,14 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let issuer = &SERVICES[0];
     let variables = services::environment(project, &secrets, &state.addresses, &ports, issuer)?;
     let mut command = Command::new(project.binaries().join(issuer.name));
-    command
-        .current_dir(project.root())
-        .envs(variables)
-        .arg("token");
+    command.current_dir(project.root()).envs(variables).arg("token");
     match &args.kind {
-        TokenKind::User { id, role } => command.args(["user", "--id", id, "--role", role]),
+        TokenKind::User { id, role } => {
+            let role = role.iter().flat_map(|role| ["--role", role.as_str()]);
+            command.args(["user", "--id", id]).args(role)
+        }
         TokenKind::Service { name, target } => command.args(["service", name, "--for", target]),
     };
-    let status = command
-        .status()
-        .with_context(|| format!("run {}", issuer.name))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    let status = command.status().with_context(|| format!("run {}", issuer.name))?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

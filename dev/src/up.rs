@@ -1,7 +1,7 @@
 //! `cargo dev up`: from nothing to a running system.
 //!
-//! Servers start while cargo builds; services start as soon as PostgreSQL answers, and RabbitMQ,
-//! the slowest, is waited for last. Whatever fails on the way, what was started is stopped again.
+//! Servers start side by side while cargo builds, services when the servers answer. Whatever fails
+//! on the way, what was started is stopped again.
 
 use std::{
     fs,
@@ -81,10 +81,7 @@ pub(crate) fn state_file(project: &Project) -> PathBuf {
 
 /// Whether every process of a whole system runs.
 fn is_complete(state: &State) -> bool {
-    let names = SERVICES
-        .iter()
-        .map(|service| service.name)
-        .chain([SIMULATOR]);
+    let names = SERVICES.iter().map(|service| service.name).chain([SIMULATOR]);
     names.into_iter().all(|name| state.running(name).is_some())
         && state.processes.iter().all(Process::is_running)
 }
@@ -104,10 +101,7 @@ fn bring_up(
     let (servers, built) = thread::scope(|scope| {
         let servers = scope.spawn(|| {
             Servers::start(&plan).inspect(|_| {
-                println!(
-                    "postgres and redis answer after {:.1} s",
-                    begin.elapsed().as_secs_f64()
-                );
+                println!("postgres and redis answer after {:.1} s", begin.elapsed().as_secs_f64());
             })
         });
         let built = services::build(project, interrupt);
@@ -118,16 +112,12 @@ fn bring_up(
 
     let mut ascent = Ascent::new(project, before, servers)?;
     services::create_databases(&ascent.state.addresses.postgres, &secrets)?;
+    // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
+    // them a little later is sooner.
+    ascent.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
     ascent.start_services(project, &secrets)?;
     services::wait_ready(&ascent.fresh, client, interrupt)?;
-    println!(
-        "services are ready after {:.1} s",
-        begin.elapsed().as_secs_f64()
-    );
-    ascent
-        .servers
-        .as_ref()
-        .map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
+    println!("services are ready after {:.1} s", begin.elapsed().as_secs_f64());
     wait_connected(&ascent.state, client, interrupt)?;
     create_demo_user(&ascent.state, client)?;
     ascent.arrive()
@@ -140,11 +130,7 @@ fn plan(project: &Project, before: Option<&State>) -> Plan {
     let place = |name: &str, usual: u16| {
         let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
         let port = recorded.and_then(|process| process.port).unwrap_or(usual);
-        Source::Start(
-            Place::kept(project.dev(name))
-                .port(port)
-                .log(project.log(name)),
-        )
+        Source::Start(Place::kept(project.dev(name)).port(port).log(project.log(name)))
     };
     let running = |names: &[&str], address: fn(&Addresses) -> &String| {
         let state =
@@ -198,21 +184,11 @@ impl Ascent {
             processes = good;
         }
         processes.extend(fresh_servers);
-        let state = State {
-            addresses,
-            processes,
-        };
+        let state = State { addresses, processes };
         let file = state_file(project);
         state.save(&file)?;
         let servers = Some(servers);
-        Ok(Self {
-            file,
-            state,
-            ports,
-            servers,
-            fresh: Vec::new(),
-            has_arrived: false,
-        })
+        Ok(Self { file, state, ports, servers, fresh: Vec::new(), has_arrived: false })
     }
 
     fn start_services(&mut self, project: &Project, secrets: &Secrets) -> Result<()> {
@@ -223,9 +199,7 @@ impl Ascent {
             if self.state.running(service.name).is_none() {
                 let (addresses, ports) = (&self.state.addresses, &self.ports);
                 let variables = services::environment(project, secrets, addresses, ports, service)?;
-                self.add(services::start_service(
-                    project, service, ports, &variables,
-                )?)?;
+                self.add(services::start_service(project, service, ports, &variables)?)?;
             }
         }
         Ok(())
@@ -233,9 +207,7 @@ impl Ascent {
 
     fn add(&mut self, process: Process) -> Result<()> {
         self.fresh.push(process.clone());
-        self.state
-            .processes
-            .retain(|other| other.name != process.name);
+        self.state.processes.retain(|other| other.name != process.name);
         self.state.processes.push(process);
         self.state.save(&self.file)
     }
@@ -278,26 +250,17 @@ impl Drop for Ascent {
 /// Whether a process listened elsewhere the last time.
 fn ports_differ(before: &State, ports: &Ports) -> bool {
     let differs = |process: &Process| {
-        ports
-            .get(process.name.as_str())
-            .is_some_and(|port| process.port != Some(*port))
+        ports.get(process.name.as_str()).is_some_and(|port| process.port != Some(*port))
     };
     before.processes.iter().any(differs)
 }
 
 /// Waits until the services have found RabbitMQ. They work without it, so that this only tells.
 fn wait_connected(state: &State, client: &Client, interrupt: &Interrupt) -> Result<()> {
-    for url in SERVICES
-        .iter()
-        .filter_map(|service| state.running(service.name)?.url())
-    {
+    for url in SERVICES.iter().filter_map(|service| state.running(service.name)?.url()) {
         let connected = interrupt.poll(CONNECT_LIMIT, || {
-            let health = client
-                .get(&format!("{url}/health"))
-                .map(|answer| answer.json());
-            Ok(health
-                .is_ok_and(|health| health["checks"]["rabbitmq"] == true)
-                .then_some(()))
+            let health = client.get(&format!("{url}/health")).map(|answer| answer.json());
+            Ok(health.is_ok_and(|health| health["checks"]["rabbitmq"] == true).then_some(()))
         })?;
         if connected.is_none() {
             eprintln!("{url} has not found rabbitmq yet; its events wait in its outbox");
@@ -308,17 +271,11 @@ fn wait_connected(state: &State, client: &Client, interrupt: &Interrupt) -> Resu
 
 /// Registers the demo user; that it is there already is fine.
 fn create_demo_user(state: &State, client: &Client) -> Result<()> {
-    let url = state
-        .running("user-service")
-        .and_then(Process::url)
-        .unwrap_or_default();
+    let url = state.running("user-service").and_then(Process::url).unwrap_or_default();
     let body = json!({"email": DEMO_EMAIL, "name": "Demo", "password": DEMO_PASSWORD});
     let answer = client.send("POST", &format!("{url}/api/users"), &[], Some(&body))?;
     if !matches!(answer.status, 201 | 409) {
-        eprintln!(
-            "the demo user could not be made: {} {}",
-            answer.status, answer.text
-        );
+        eprintln!("the demo user could not be made: {} {}", answer.status, answer.text);
     }
     Ok(())
 }

@@ -1,1 +1,7 @@
-//! e2e.
+//! The three services together, as processes over real servers: see `tests/it`.
+//!
+//! | module | shows |
+//! |---|---|
+//! | `story` | the whole story, as one trace |
+//! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
+//! | `startup` | settings with faults: all reported, no port opened |

@@ -1,13 +1,14 @@
 //! Messaging: events that are neither lost nor had twice.
 //!
 //! ```text
-//!  publisher's database            broker                               consumer's database
-//!  ┌───────────────────────┐                                            ┌─────────────────────┐
-//!  │ begin                 │       ┌ topic exchange ┐   ┌ queue ┐        │ begin               │
-//!  │   the change          │       │  user.events   │──▶│       │──▶ consumer ─▶ claim (inbox)  │
-//!  │   outbox.enqueue ─────┼─relay─▶                │   └──▲────┘        │   the effect        │
-//!  │ commit, outbox.wake   │ ◀─────┘   confirms     │ retry│  │parked    │ commit, then ack    │
-//!  └───────────────────────┘ delete                 └──────┴──▼──────────┴─────────────────────┘
+//!   publisher's database                broker                     consumer's database
+//!
+//!   begin                          ┌─ topic exchange ─┐            begin
+//!     the change                   │   user.events    │              claim         (inbox)
+//!     enqueue          (outbox)    └────────┬─────────┘              the effect
+//!   commit ── relay ── publish ──▶          ▼            consumer  commit
+//!             delete ◀─ confirm         ┌ queue ┐ ────────────────▶ ack
+//!                                   retry ▲   │ parked
 //! ```
 //!
 //! - The event is written with the change ([`outbox`]), sent once it is committed ([`relay`]), and
@@ -68,17 +69,26 @@
 //! # }
 //! ```
 
-mod backoff;
-pub mod broker;
-pub mod consumer;
-pub mod inbox;
-mod message;
-mod metrics;
-pub mod outbox;
-mod publisher;
-pub mod relay;
 pub mod settings;
+
+pub mod outbox;
+
+pub mod relay;
+
+mod publisher;
+
+pub mod broker;
+
 pub mod topology;
+
+pub mod consumer;
+
+mod message;
+
+pub mod inbox;
+
+mod backoff;
+mod metrics;
 
 pub use broker::Broker;
 pub use consumer::{Consumer, Delivery, Handler, Verdict};

@@ -1,11 +1,12 @@
 //! Exchanges and queues: what must be there before anything is sent or received.
 //!
 //! ```text
-//!   <exchange> topic ──event type──▶ <queue> ──handler──▶ done
-//!                                     ▲   │ └─ 50 crashes ─────────────┐
-//!                                     │   └─ Retry ─▶ <queue>.retry.<ms>│
-//!                                     └───── after <ms> ──────┘         ▼
-//!                                         DeadLetter, attempts used ▶ <queue>.parked
+//!   <exchange> ── event type ──▶ <queue> ───────────── handler ──▶ done
+//!                                 ▲   └─ after 50 crashes ──┐ │
+//!                     after <ms>  │                         │ │ given up on
+//!                         <queue>.retry.<ms> ◀── failed ────┼─┤
+//!                                                           ▼ ▼
+//!                                                     <queue>.parked
 //! ```
 //!
 //! Every declaration is idempotent; another set of arguments under the same name is a fatal error,

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::evaluate::Context;
 use crate::fault::{Errors, Fault, Severity};
-use crate::source::Sources;
+use crate::source::{Sources, Span};
 use crate::suggest::nearest;
 use crate::tree::Table;
 use crate::typed::{self, Start};
@@ -22,6 +22,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// Nothing yet.
+    pub(crate) fn new(vars: Vars) -> Self {
+        let nowhere = Span { source: u32::MAX, start: 0, end: 0 };
+        let (root, globals) = (Table::new(nowhere), Table::new(nowhere));
+        Self { root, globals, sources: Sources::default(), vars, faults: Vec::new() }
+    }
+
     /// Reads the whole into a typed value; sections that the type does not name are ignored.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Errors> {
         self.result(typed::read(self.context(), Start::Whole))

@@ -166,14 +166,12 @@ impl<'t> Walk<'t> {
                     result.secret |= value.secret;
                     text.push_str(&self.as_text(value, path, *span)?);
                 }
-                Part::Global { name, span } => match self.context.globals.entry(name) {
-                    None => text.push_str(self.context.sources.slice(*span)),
-                    Some(_) => {
-                        let value = self.global(name, *span)?;
-                        result.secret |= value.secret;
-                        text.push_str(&self.as_text(value, name, *span)?);
-                    }
-                },
+                Part::Global { name, span } if self.context.globals.entry(name).is_some() => {
+                    let value = self.global(name, *span)?;
+                    result.secret |= value.secret;
+                    text.push_str(&self.as_text(value, name, *span)?);
+                }
+                Part::Global { span, .. } => text.push_str(self.context.sources.slice(*span)),
             }
             if text.len() > TEXT_MAX {
                 let text = format!("interpolation makes a text of more than {TEXT_MAX} bytes");
@@ -225,7 +223,7 @@ impl<'t> Walk<'t> {
                 None => Err(self.undefined(path, span, scope)),
             };
         }
-        let enclosing = if scope.len() > 1 { 1 } else { 0 };
+        let enclosing = usize::from(scope.len() > 1);
         for depth in (enclosing..scope.len()).rev() {
             let mut trail = scope[..depth].to_vec();
             if let Some(entry) = scope[depth].find(path, &mut trail) {
@@ -268,7 +266,7 @@ impl<'t> Walk<'t> {
         let through = self.steps[first + 1..].iter();
         let mut path = format!("`{name}`");
         for step in through.clone() {
-            path.push_str(&format!(" -> `{}`", step.name));
+            path = format!("{path} -> `{}`", step.name);
         }
         let text = format!("these values refer to each other in a circle: {path} -> `{name}`");
         let mut fault = Fault::error(self.context.place(self.steps[first].node.span), text);
@@ -313,7 +311,9 @@ impl<'t> Walk<'t> {
             None => "GET".to_owned(),
         };
         let url = text(self, &http.url, "url")?.into_owned();
-        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        let unknown = method.is_empty() && self.context.assume_set;
+        if !unknown && (method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
             let at = http.method.as_ref().map_or(span, |method| method.span);
             let text = "expected a method such as GET";
             return Err(Fault::error(self.context.place(at), text).into());

@@ -111,7 +111,7 @@ impl fmt::Debug for Fault {
 /// it; control characters (a terminal would obey them) as dots; tabs stay, so that carets fit.
 fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     let column = place.column() - 1;
-    let skipped = if column > LINE_SHOWN_MAX / 2 { column - LINE_SHOWN_MAX / 2 } else { 0 };
+    let skipped = column.saturating_sub(LINE_SHOWN_MAX / 2);
     let visible = |c: char| if c.is_control() && c != '\t' { '·' } else { c };
     let shown: String =
         place.source_line().chars().skip(skipped).take(LINE_SHOWN_MAX).map(visible).collect();

@@ -9,9 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::fault::{Errors, Fault};
-use crate::source::{Source, Sources, Span};
+use crate::source::Source;
 use crate::syntax::{self, Document};
-use crate::tree::Table;
 use crate::vars::Vars;
 
 /// The size of the largest file that is read unless [`Loader::size_max`] says otherwise, in bytes.
@@ -90,14 +89,7 @@ impl Loader {
 
     /// Everything that could be read, with the faults of what could not.
     fn config(self) -> Config {
-        let nowhere = Span { source: u32::MAX, start: 0, end: 0 };
-        let mut config = Config {
-            root: Table::new(nowhere),
-            globals: Table::new(nowhere),
-            sources: Sources::default(),
-            vars: self.vars.unwrap_or_else(Vars::process),
-            faults: Vec::new(),
-        };
+        let mut config = Config::new(self.vars.unwrap_or_else(Vars::process));
         for input in &self.inputs {
             match input {
                 Input::Text { name, text } => config.add(name.clone(), text.clone()),

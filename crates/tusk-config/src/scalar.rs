@@ -88,7 +88,7 @@ pub(crate) fn shown(text: &str) -> String {
         return format!("{text:?}");
     }
     let start: String = text.chars().take(SHOWN_MAX).collect();
-    format!("{:?}…", start)
+    format!("{start:?}…")
 }
 
 #[cfg(test)]

@@ -85,8 +85,8 @@ impl Parser<'_> {
         Span { source: self.id, start: offset(start), end: offset(end) }
     }
 
-    fn place(&self, span: Span) -> Option<Place> {
-        Some(Place { source: Arc::clone(self.source), span })
+    fn place(&self, span: Span) -> Place {
+        Place { source: Arc::clone(self.source), span }
     }
 
     fn report(&mut self, fault: Fault) -> Stop {
@@ -99,7 +99,7 @@ impl Parser<'_> {
     /// Reports an error at `span`.
     fn error(&mut self, span: Span, text: impl Into<String>) -> Stop {
         let place = self.place(span);
-        self.report(Fault::error(place, text))
+        self.report(Fault::error(Some(place), text))
     }
 
     fn error_with_help(
@@ -109,7 +109,7 @@ impl Parser<'_> {
         help: impl Into<String>,
     ) -> Stop {
         let place = self.place(span);
-        self.report(Fault::error(place, text).help(help))
+        self.report(Fault::error(Some(place), text).help(help))
     }
 
     /// Runs `inner` one level deeper.

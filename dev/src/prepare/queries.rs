@@ -46,25 +46,13 @@ pub(super) fn generate(
             &format!("drop database if exists {database}; create database {database};"),
         )?;
         let url = psql::with_database(superuser, &database);
-        for source in shared
-            .into_iter()
-            .filter(|shared| shared.name != one.name)
-            .chain([one])
-        {
+        for source in shared.into_iter().filter(|shared| shared.name != one.name).chain([one]) {
             migrate(&url, &source.folder.join("migrations"))?;
         }
         let fresh = describe(project, one, &url, interrupt);
-        psql::run(
-            superuser,
-            &format!("drop database {database} with (force);"),
-        )?;
+        psql::run(superuser, &format!("drop database {database} with (force);"))?;
         let is_query = |name: &str| name.starts_with("query-");
-        differing.extend(synchronise(
-            &one.folder.join(".sqlx"),
-            &fresh?,
-            is_query,
-            write,
-        )?);
+        differing.extend(synchronise(&one.folder.join(".sqlx"), &fresh?, is_query, write)?);
     }
     Ok(differing)
 }
@@ -81,11 +69,7 @@ fn find(project: &Project) -> Result<Vec<Crate>> {
             };
             let variable = variable(&settings)
                 .with_context(|| format!("{name}/sqlx.toml has no database-url-var"))?;
-            found.push(Crate {
-                name,
-                folder,
-                variable,
-            });
+            found.push(Crate { name, folder, variable });
         }
     }
     found.sort_by_key(|one| one.name != SHARED);
@@ -103,8 +87,7 @@ fn variable(settings: &str) -> Option<String> {
 /// Applies a folder's migrations in the order of their names.
 fn migrate(url: &str, folder: &Path) -> Result<()> {
     let is_forward = |name: &String| {
-        name.strip_suffix(".sql")
-            .is_some_and(|stem| stem.strip_suffix(".down").is_none())
+        name.strip_suffix(".sql").is_some_and(|stem| stem.strip_suffix(".down").is_none())
     };
     for name in names(folder).into_iter().filter(is_forward) {
         let file = folder.join(name);

@@ -40,15 +40,7 @@ impl Story {
         let trace_id = random_hex(16)?;
         let traceparent = format!("00-{trace_id}-{}-01", random_hex(8)?);
         let client = Client::new();
-        Ok(Self {
-            client,
-            urls,
-            trace_id,
-            traceparent,
-            as_json,
-            interrupt,
-            steps: Vec::new(),
-        })
+        Ok(Self { client, urls, trace_id, traceparent, as_json, interrupt, steps: Vec::new() })
     }
 
     /// The whole story; ends at the first step that does not happen.
@@ -65,17 +57,11 @@ impl Story {
         let key = random_hex(16)?;
         let paid = self.step("pay with a good card", |s| s.pay(&user, &key))?;
         self.step("a receipt is sent", |s| s.mail(&user, "payment_receipt"))?;
-        self.step("pay with a card that is declined", |s| {
-            s.pay_declined(&user)
-        })?;
-        self.step("a failure notice is sent", |s| {
-            s.mail(&user, "payment_failure")
-        })?;
+        self.step("pay with a card that is declined", |s| s.pay_declined(&user))?;
+        self.step("a failure notice is sent", |s| s.mail(&user, "payment_failure"))?;
 
         self.step("change the e-mail address", |s| s.change_email(&user))?;
-        self.step("a notice of the change is sent", |s| {
-            s.mail(&user, "email_changed")
-        })?;
+        self.step("a notice of the change is sent", |s| s.mail(&user, "email_changed"))?;
         self.step("the same payment again is answered, not repeated", |s| {
             s.replay(&user, &key, &paid)
         })
@@ -89,11 +75,7 @@ impl Story {
             let error = outcome.err().map(|error| format!("{error:#}"));
             let all = json!({"ok": ok, "trace_id": trace_id, "steps": self.steps, "error": error});
             println!("{}", serde_json::to_string_pretty(&all)?);
-            return Ok(if ok {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         println!("trace {trace_id}");
         outcome.map(|()| {
@@ -114,26 +96,19 @@ impl Story {
         if !self.as_json {
             let word = if ok { "ok  " } else { "FAIL" };
             let ids = detail.as_object().filter(|_| ok).into_iter().flatten();
-            let ids: Vec<String> = ids
-                .map(|(name, value)| format!("{name}={}", plain(value)))
-                .collect();
+            let ids: Vec<String> =
+                ids.map(|(name, value)| format!("{name}={}", plain(value))).collect();
             println!("{word} {name} ({elapsed_ms} ms) {}", ids.join(" "));
         }
         self.steps
             .push(json!({"step": name, "ok": ok, "elapsed_ms": elapsed_ms, "detail": detail}));
-        outcome
-            .map(|(value, _)| value)
-            .with_context(|| name.to_owned())
+        outcome.map(|(value, _)| value).with_context(|| name.to_owned())
     }
 
     fn register(&self, email: &str, password: &str) -> Result<(String, Value)> {
         let body = json!({"email": email, "name": "Smoke Test", "password": password});
-        let answer = self.send(
-            "POST",
-            &format!("{}/api/users", self.urls.user),
-            &[],
-            Some(&body),
-        )?;
+        let answer =
+            self.send("POST", &format!("{}/api/users", self.urls.user), &[], Some(&body))?;
         let user = expect(&answer, 201)?;
         let id = text(&user, "user_id")?;
         Ok((id.clone(), json!({"user_id": id, "email": email})))
@@ -147,10 +122,7 @@ impl Story {
         let session = expect(&answer, if answer.status == 200 { 200 } else { 201 })?;
         let token = text(&session, "access_token")?;
         text(&session, "refresh_token")?;
-        Ok((
-            format!("Bearer {token}"),
-            json!({"expires_in": session["expires_in"]}),
-        ))
+        Ok((format!("Bearer {token}"), json!({"expires_in": session["expires_in"]})))
     }
 
     fn customer(&self, user: &User) -> Result<((), Value)> {
@@ -163,25 +135,13 @@ impl Story {
 
     fn mail(&self, user: &User, kind: &str) -> Result<((), Value)> {
         let url = format!("{}/api/notifications", self.urls.notification);
-        self.wait(
-            &format!("no notification of kind `{kind}` was sent"),
-            || {
-                let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
-                let list = expect(&answer, 200)?;
-                let items = list["items"]
-                    .as_array()
-                    .context("the list has no `items`")?;
-                let sent = items
-                    .iter()
-                    .find(|item| item["kind"] == kind && item["status"] == "sent");
-                Ok(sent.map(|item| {
-                    (
-                        (),
-                        json!({"notification_id": id_of(item, "notification_id")}),
-                    )
-                }))
-            },
-        )
+        self.wait(&format!("no notification of kind `{kind}` was sent"), || {
+            let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+            let list = expect(&answer, 200)?;
+            let items = list["items"].as_array().context("the list has no `items`")?;
+            let sent = items.iter().find(|item| item["kind"] == kind && item["status"] == "sent");
+            Ok(sent.map(|item| ((), json!({"notification_id": id_of(item, "notification_id")}))))
+        })
     }
 
     fn pay(&self, user: &User, key: &str) -> Result<(Value, Value)> {
@@ -189,14 +149,9 @@ impl Story {
         let payment = expect(&answer, 201)?;
         let id = id_of(&payment, "payment_id");
         if payment["status"] == "processing" {
-            self.wait("the payment is still processing", || {
-                self.settled(user, &id, "succeeded")
-            })?;
+            self.wait("the payment is still processing", || self.settled(user, &id, "succeeded"))?;
         } else if payment["status"] != "succeeded" {
-            bail!(
-                "the payment's status is {} instead of succeeded",
-                payment["status"]
-            );
+            bail!("the payment's status is {} instead of succeeded", payment["status"]);
         }
         Ok((payment, json!({"payment_id": id})))
     }
@@ -211,10 +166,7 @@ impl Story {
         let card = "pm_card_visa_chargeDeclined";
         let payment = expect(&self.post_payment(user, &random_hex(16)?, card)?, 201)?;
         if payment["status"] != "requires_payment_method" {
-            bail!(
-                "the status is {} instead of requires_payment_method",
-                payment["status"]
-            );
+            bail!("the status is {} instead of requires_payment_method", payment["status"]);
         }
         let code = text(&payment, "decline_code")?;
         let id = id_of(&payment, "payment_id");
@@ -247,10 +199,7 @@ impl Story {
             bail!("the answer does not say `Idempotent-Replayed: true`");
         }
         let url = format!("{}/api/payments", self.urls.payment);
-        let list = expect(
-            &self.send("GET", &url, &[("authorization", &user.bearer)], None)?,
-            200,
-        )?;
+        let list = expect(&self.send("GET", &url, &[("authorization", &user.bearer)], None)?, 200)?;
         let count = list["items"].as_array().map_or(0, Vec::len);
         if count != 2 {
             bail!("the user has {count} payments instead of 2");
@@ -260,16 +209,8 @@ impl Story {
 
     fn post_payment(&self, user: &User, key: &str, card: &str) -> Result<Answer> {
         let body = json!({"amount": 1999, "currency": "EUR", "payment_method": card});
-        let headers = [
-            ("authorization", user.bearer.as_str()),
-            ("idempotency-key", key),
-        ];
-        self.send(
-            "POST",
-            &format!("{}/api/payments", self.urls.payment),
-            &headers,
-            Some(&body),
-        )
+        let headers = [("authorization", user.bearer.as_str()), ("idempotency-key", key)];
+        self.send("POST", &format!("{}/api/payments", self.urls.payment), &headers, Some(&body))
     }
 
     fn send(
@@ -303,33 +244,22 @@ impl Story {
 /// The body of an answer that has this status.
 fn expect(answer: &Answer, status: u16) -> Result<Value> {
     if answer.status != status {
-        bail!(
-            "status {} instead of {status}: {}",
-            answer.status,
-            answer.text
-        );
+        bail!("status {} instead of {status}: {}", answer.status, answer.text);
     }
     Ok(answer.json())
 }
 
 fn text(body: &Value, field: &str) -> Result<String> {
-    let value = body[field]
-        .as_str()
-        .with_context(|| format!("the answer has no `{field}`"))?;
+    let value = body[field].as_str().with_context(|| format!("the answer has no `{field}`"))?;
     Ok(value.to_owned())
 }
 
 /// The id of a resource: under its long name, or as `id`.
 fn id_of(body: &Value, long: &str) -> Value {
-    body.get(long)
-        .or_else(|| body.get("id"))
-        .cloned()
-        .unwrap_or_default()
+    body.get(long).or_else(|| body.get("id")).cloned().unwrap_or_default()
 }
 
 /// A value as people read it.
 fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,1 +1,29 @@
-//! notification-service.
+//! The notification service: tells users what happened to them.
+//!
+//! | route | who | does |
+//! |---|---|---|
+//! | `GET /api/notifications` | a user; an administrator | lists the own notifications, or all, newest first |
+//! | `GET /api/notifications/{id}` | the user, an administrator, a service | one notification |
+//! | `POST /api/notifications` | a service | writes to a user (Idempotency-Key) |
+//!
+//! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
+//! `user.deleted` (forgets the address), `payment.completed` (receipt), `payment.failed`.
+//! Publishes `notification.sent` and `notification.failed` to `notification.events`.
+//! Tables: `contacts` (whom we can write to), `notifications`, and messaging's outbox and inbox.
+
+mod app;
+mod config;
+mod routes;
+
+mod consumer;
+pub mod mailer;
+mod workers;
+
+mod error;
+mod events;
+mod store;
+
+pub mod domain;
+
+pub use app::NotificationService;
+pub use config::Settings;

@@ -1,3 +1,31 @@
-//! payment-service.
+//! The payment service: takes users' money, once.
+//!
+//! | route | who | does |
+//! |---|---|---|
+//! | `POST /api/payments` | a user | pays (Idempotency-Key, `Prefer: wait=N`) |
+//! | `GET /api/payments` | a user; an administrator | lists the own payments, or all, newest first |
+//! | `GET /api/payments/{id}` | the user, an administrator, a service | one payment |
+//! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
+//!
+//! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.
+//! Publishes `payment.completed` and `payment.failed` to `payment.events`. Consumes `user.created`
+//! (opens the customer) and `user.deleted` (closes it).
+//! Tables: `payments`, `payment_history`, `idempotency_keys`, `customers`, and messaging's outbox
+//! and inbox.
 
+mod app;
+mod config;
+mod routes;
+
+mod consumer;
 pub mod gateway;
+mod workers;
+
+mod error;
+mod events;
+mod store;
+
+pub mod domain;
+
+pub use app::PaymentService;
+pub use config::Settings;

@@ -43,6 +43,40 @@ async fn the_same_message_at_the_same_moment_to_two_consumers_has_one_effect() {
 }
 
 #[tokio::test]
+async fn a_consumer_killed_between_commit_and_acknowledgement_has_had_its_effect() {
+    let world = World::new("killed").await;
+    effects(&world.pool).await;
+    let pool = world.pool.clone();
+    let (handler, first) = Notes::new(move |delivery| {
+        let pool = pool.clone();
+        async move {
+            effect(pool, delivery).await;
+            std::future::pending().await
+        }
+    });
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    let consumer = world.consumer(handler);
+    world.emit(&outbox, &created(1)).await;
+    first.wait_for(1).await;
+    testkit::eventually("the effect is committed", async || {
+        (count(&world.pool).await == 1).then_some(())
+    })
+    .await;
+
+    drop(consumer);
+    let pool = world.pool.clone();
+    let (handler, second) = Notes::new(move |delivery| effect(pool.clone(), delivery));
+    let consumer = world.consumer(handler);
+    let seen = second.wait_for(1).await;
+    consumer.stop().await;
+
+    assert!(seen[0].redelivered);
+    assert_eq!(count(&world.pool).await, 1);
+    assert_eq!(world.client().await.ready(QUEUE).await, 0);
+}
+
+#[tokio::test]
 async fn a_seed_message_without_an_id_is_known_by_its_content() {
     let world = World::new("no id").await;
     effects(&world.pool).await;

@@ -218,7 +218,8 @@ impl Parser<'_> {
             }
         }
         let text = format!("`{}` has no value", key.name());
-        let fault = Fault::warning(self.place(span), text).help("write `null` if that is meant");
+        let fault =
+            Fault::warning(Some(self.place(span)), text).help("write `null` if that is meant");
         self.report(fault);
         Ok(Node { expr: Expr::Null, span })
     }
@@ -263,7 +264,8 @@ impl Parser<'_> {
             let line = self.line_rest();
             let content = line.trim_start();
             let deeper = line.len() - content.len() > indent;
-            let rest = content.starts_with([']', '}', ')', '>', ',']) || content.starts_with("- ");
+            let rest =
+                content.starts_with([']', '}', ')', '<', '>', ',']) || content.starts_with("- ");
             let blank = content.is_empty();
             if self.pos == self.bytes.len() || !(deeper || rest || blank) {
                 return;

@@ -100,9 +100,8 @@ impl Parser<'_> {
             let at = argument.value.span;
             let slot = match argument.name.as_deref() {
                 Some("method") => &mut method,
-                Some("url") => &mut url,
                 None if method.is_none() && !alone => &mut method,
-                None => &mut url,
+                None | Some("url") => &mut url,
                 Some(_) => return Err(self.error(at, "@http takes a method and a URL only")),
             };
             if slot.replace(argument.value).is_some() {

@@ -1,8 +1,10 @@
 //! Values: texts, numbers, barewords, lists and objects.
 
+use super::file::Key;
 use super::number::{self, Number};
 use super::scan::is_word;
 use super::{Parser, Stop};
+use crate::fault::Fault;
 use crate::tree::{Entry, Expr, Node, Table};
 
 /// What a value stands in, which says where a bareword ends.
@@ -175,7 +177,7 @@ impl Parser<'_> {
     }
 
     /// Puts an entry into a table, reporting what it replaces.
-    pub(super) fn put(&mut self, table: &mut Table, key: super::file::Key, value: Node) {
+    pub(super) fn put(&mut self, table: &mut Table, key: Key, value: Node) {
         let mut replaced = Vec::new();
         table.put(key.into_entry(value), &mut |old, new| replaced.push((old.clone(), new.clone())));
         self.report_replaced(replaced);
@@ -183,14 +185,15 @@ impl Parser<'_> {
 
     pub(super) fn report_replaced(&mut self, replaced: Vec<(Entry, Entry)>) {
         for (old, new) in replaced {
-            let (place, before) = (self.place(new.key_span), self.place(old.key_span));
+            let place = Some(self.place(new.key_span));
+            let before = Some(self.place(old.key_span));
             let table = |entry: &Entry| entry.value.as_table().is_some();
             let fault = if table(&old) == table(&new) {
                 let text = format!("`{}` is given twice; this one counts", new.key);
-                crate::fault::Fault::warning(place, text).note(before, "the other one is here")
+                Fault::warning(place, text).note(before, "the other one is here")
             } else {
                 let text = format!("`{}` cannot be both a value and a group of keys", new.key);
-                crate::fault::Fault::error(place, text).note(before, "the other one is here")
+                Fault::error(place, text).note(before, "the other one is here")
             };
             self.report(fault);
         }

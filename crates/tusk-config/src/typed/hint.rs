@@ -1,5 +1,7 @@
 //! What a refused tag was asked for as.
 
+use crate::unread::UNREAD;
+
 /// How to give a value to serde's buffer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Hint {
@@ -12,6 +14,8 @@ pub(super) enum Hint {
     Text,
     Char,
     Duration,
+    /// Nothing at all; [`crate::Unread`] only wants to know that it is there.
+    Unread,
     /// The name of a variant, out of these.
     Variant(&'static [&'static str]),
     /// As it is. Holds the words that asked for it.
@@ -30,6 +34,7 @@ impl Hint {
             "a string" => Self::Text,
             "a character" => Self::Char,
             "struct Duration" => Self::Duration,
+            UNREAD => Self::Unread,
             _ => Self::Natural(expected.to_owned()),
         }
     }

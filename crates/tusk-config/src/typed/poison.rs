@@ -81,11 +81,11 @@ impl Poison {
             }
             Hint::Float => visitor.visit_f64(if self.attempt > 0 { 1.0 } else { 0.0 }),
             Hint::Bool => visitor.visit_bool(self.attempt > 0),
-            Hint::Text => visitor.visit_str(self.text()),
             Hint::Char => visitor.visit_char('a'),
             Hint::Duration => {
                 visitor.visit_seq(de::value::SeqDeserializer::new([number, 0].into_iter()))
             }
+            Hint::Unread => visitor.visit_unit(),
             Hint::Variant(names) => {
                 visitor.visit_str(names.get(self.attempt % names.len().max(1)).unwrap_or(&""))
             }
@@ -93,7 +93,7 @@ impl Poison {
                 visitor.visit_seq(de::value::SeqDeserializer::new(std::iter::empty::<u64>()))
             }
             Hint::Natural(_) if self.attempt == ATTEMPTS - 1 => visitor.visit_unit(),
-            Hint::Natural(_) => visitor.visit_str(self.text()),
+            Hint::Text | Hint::Natural(_) => visitor.visit_str(self.text()),
         }
     }
 }

@@ -8,9 +8,10 @@ use super::error::{Error, tag};
 use super::hint::Hint;
 use super::poison::Poison;
 use super::session::{Content, Session, SlotId, State};
-use crate::evaluate::Value;
+use crate::evaluate::{Evaluated, Value};
 use crate::http::HTTP_NAME;
 use crate::secret::SECRET_NAME;
+use crate::unread::UNREAD_NAME;
 
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'s, 't> {
@@ -52,7 +53,7 @@ impl<'s, 't> Reader<'s, 't> {
     /// What was asked for when the tag of this slot was refused.
     fn hinted<'de, V: Visitor<'de>>(self, hint: &Hint, visitor: V) -> Result<V::Value, Error> {
         let Self { session, slot } = self;
-        if matches!(session.value(slot)?.value, Value::Null) {
+        if *hint == Hint::Unread || matches!(session.value(slot)?.value, Value::Null) {
             return visitor.visit_unit();
         }
         match hint {
@@ -61,7 +62,9 @@ impl<'s, 't> Reader<'s, 't> {
             Hint::Bool => visitor.visit_bool(session.boolean(slot)?),
             Hint::Text => visitor.visit_str(&session.text(slot)?),
             Hint::Duration => self.duration(visitor),
-            Hint::Char | Hint::Variant(_) | Hint::Natural(_) => self.natural(visitor),
+            Hint::Char | Hint::Unread | Hint::Variant(_) | Hint::Natural(_) => {
+                self.natural(visitor)
+            }
         }
     }
 
@@ -244,6 +247,9 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         if let Some(poison) = self.poison() {
             return poison.deserialize_newtype_struct(name, visitor);
         }
+        if name == UNREAD_NAME {
+            return visitor.visit_newtype_struct(().into_deserializer());
+        }
         self.session.set(self.slot, |slot| {
             slot.secret |= name == SECRET_NAME;
             if name == HTTP_NAME && slot.state == State::Plain {
@@ -313,14 +319,11 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         match evaluated.value {
             Value::Table(table) => {
                 let mut all = Table::all(self.session, self.slot, table);
-                match (all.pop(), all.pop()) {
-                    (Some(slot), None) => visitor.visit_enum(Variant::new(self.session, slot)),
-                    _ => {
-                        let found = crate::evaluate::Evaluated::table(table);
-                        let expected = "one variant with its content";
-                        Err(self.session.mismatch(self.slot, &found, expected))
-                    }
+                if let (Some(slot), None) = (all.pop(), all.pop()) {
+                    return visitor.visit_enum(Variant::new(self.session, slot));
                 }
+                let expected = "one variant with its content";
+                Err(self.session.mismatch(self.slot, &Evaluated::table(table), expected))
             }
             Value::Null | Value::List(_) | Value::Texts(_) => {
                 let expected = format!("one of {}", variants.join(", "));

@@ -66,10 +66,10 @@ impl Rounds<'_, '_> {
         }
         let shown: Vec<_> = known.iter().take(KNOWN_SHOWN_MAX).copied().collect();
         let more = if known.len() > KNOWN_SHOWN_MAX { ", …" } else { "" };
-        match shown.is_empty() {
-            true => fault.help("nothing reads it; remove it or correct its name"),
-            false => fault.help(format!("known here: {}{more}", shown.join(", "))),
+        if shown.is_empty() {
+            return fault.help("nothing reads it; remove it or correct its name");
         }
+        fault.help(format!("known here: {}{more}", shown.join(", ")))
     }
 
     fn unknown_variant(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {
@@ -130,9 +130,10 @@ impl Rounds<'_, '_> {
             if self.session.is_poisoned(slot) {
                 continue;
             }
+            let name = self.session.name(slot);
             if self.is_unread(slot) {
-                if report {
-                    let name = self.session.name(slot);
+                // Named and left alone on purpose, as by `IgnoredAny`.
+                if report && !known.contains(&name.as_str()) {
                     let fault = self.unknown_key(slot, &name, &names);
                     self.faults.push(fault);
                 }
@@ -163,6 +164,7 @@ fn plain(expected: &str) -> String {
         Hint::Text => "a text",
         Hint::Char => "a single character",
         Hint::Duration => "a duration",
+        Hint::Unread => "anything",
         Hint::Variant(_) => "the name of a variant",
         Hint::Natural(words) => match words.as_str() {
             "a map" => "a group of keys",

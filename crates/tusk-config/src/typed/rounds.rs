@@ -37,7 +37,7 @@ pub(crate) fn read<T: DeserializeOwned>(
                 return if rounds.faults.is_empty() { Ok(value) } else { Err(rounds.faults) };
             }
             Err(error) => {
-                if !rounds.absorb(error) {
+                if !rounds.absorb(&error) {
                     return Err(rounds.faults);
                 }
             }
@@ -55,10 +55,10 @@ pub(super) struct Rounds<'a, 't> {
 impl Rounds<'_, '_> {
     /// Takes in the error of a round, so that the next one gets further. False when there is no way
     /// to go on.
-    fn absorb(&mut self, error: Error) -> bool {
+    fn absorb(&mut self, error: &Error) -> bool {
         self.runs_left = self.runs_left.saturating_sub(1);
         if self.runs_left == 0 || self.faults.len() >= FAULTS_MAX {
-            self.report(ROOT, &error);
+            self.report(ROOT, error);
             return false;
         }
         if let Kind::Tagged { slot, expected } = &error.kind {
@@ -69,24 +69,24 @@ impl Rounds<'_, '_> {
             });
             return true;
         }
-        if self.unlock(&error) {
+        if self.unlock(error) {
             return true;
         }
-        let slot = self.locate(&error);
-        match error.kind {
-            Kind::Missing(name) => self.missing(slot, name, &error),
-            Kind::UnknownField { .. } if error.at_key || self.names_child(slot, &error) => {
-                self.report(slot, &error);
+        let slot = self.locate(error);
+        match &error.kind {
+            Kind::Missing(name) => self.missing(slot, name, error),
+            Kind::UnknownField { .. } if error.at_key || self.names_child(slot, error) => {
+                self.report(slot, error);
                 self.session.set(slot, |slot| slot.state = State::Hidden);
                 true
             }
             _ if error.at_key => {
-                self.report(slot, &error);
+                self.report(slot, error);
                 self.session.set(slot, |slot| slot.state = State::Hidden);
                 true
             }
             Kind::UnknownVariant { known, .. } => {
-                self.report(slot, &error);
+                self.report(slot, error);
                 self.session.set(slot, |slot| match &slot.state {
                     State::Hinted(_) => slot.state = State::Hinted(Hint::Variant(known)),
                     State::Poisoned { attempt, .. } => {
@@ -98,7 +98,7 @@ impl Rounds<'_, '_> {
                 self.poison(slot)
             }
             _ => {
-                self.report(slot, &error);
+                self.report(slot, error);
                 self.poison(slot)
             }
         }

@@ -52,6 +52,7 @@ pub(super) enum State {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Slot<'t> {
     pub(super) parent: SlotId,
     pub(super) seg: Seg<'t>,

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::items_after_statements)]
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -309,7 +309,7 @@ fn types_that_refuse_in_their_own_words_have_their_places() {
     impl TryFrom<u16> for Even {
         type Error = String;
         fn try_from(value: u16) -> Result<Self, String> {
-            if value % 2 == 0 { Ok(Self(value)) } else { Err(format!("{value} is odd")) }
+            if value.is_multiple_of(2) { Ok(Self(value)) } else { Err(format!("{value} is odd")) }
         }
     }
     #[derive(Debug, Deserialize)]

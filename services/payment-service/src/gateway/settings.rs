@@ -92,26 +92,13 @@ mod tests {
 
     #[test]
     fn only_an_address_of_a_server_will_do() {
-        for base_url in [
-            "",
-            "api.stripe.com",
-            "ftp://stripe",
-            "http://",
-            "http://s?q",
-            "/v1",
-        ] {
+        for base_url in ["", "api.stripe.com", "ftp://stripe", "http://", "http://s?q", "/v1"] {
             let refused = settings(base_url, "sk_test_x").url("/v1/payment_intents");
-            assert!(
-                matches!(refused, Err(GatewaySettingsError::BaseUrl)),
-                "{base_url}"
-            );
+            assert!(matches!(refused, Err(GatewaySettingsError::BaseUrl)), "{base_url}");
         }
         for base_url in ["https://api.stripe.com", "https://api.stripe.com/"] {
             let url = settings(base_url, "sk_test_x").url("/v1/payment_intents");
-            assert_eq!(
-                url.unwrap().as_str(),
-                "https://api.stripe.com/v1/payment_intents"
-            );
+            assert_eq!(url.unwrap().as_str(), "https://api.stripe.com/v1/payment_intents");
         }
     }
 
@@ -119,10 +106,7 @@ mod tests {
     fn a_live_key_never_goes_over_the_wire_in_the_clear() {
         let url = |base_url, key| settings(base_url, key).url("/v1");
         let refused = url("http://api.stripe.com", "sk_live_x");
-        assert!(matches!(
-            refused,
-            Err(GatewaySettingsError::LiveKeyInTheClear)
-        ));
+        assert!(matches!(refused, Err(GatewaySettingsError::LiveKeyInTheClear)));
         assert!(url("https://api.stripe.com", "sk_live_x").is_ok());
         assert!(url("http://payment-simulator:3010", "sk_test_x").is_ok());
     }
@@ -131,10 +115,7 @@ mod tests {
     fn a_key_that_cannot_be_sent_is_refused_and_one_that_can_is_not_shown() {
         for key in ["", "sk_test x", "sk_test_x\n", "sk_test_\u{0}"] {
             let refused = settings("http://stripe", key).authorization();
-            assert!(
-                matches!(refused, Err(GatewaySettingsError::ApiKey)),
-                "{key:?}"
-            );
+            assert!(matches!(refused, Err(GatewaySettingsError::ApiKey)), "{key:?}");
         }
         let settings = settings("http://stripe", "sk_test_canary");
         let header = settings.authorization().unwrap();
@@ -145,9 +126,6 @@ mod tests {
     fn a_call_takes_some_time() {
         let mut settings = settings("http://stripe", "sk_test_x");
         settings.timeout = Duration::ZERO;
-        assert!(matches!(
-            settings.call_limit(),
-            Err(GatewaySettingsError::Timeout)
-        ));
+        assert!(matches!(settings.call_limit(), Err(GatewaySettingsError::Timeout)));
     }
 }

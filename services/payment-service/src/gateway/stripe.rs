@@ -43,9 +43,7 @@ pub struct StripeGateway {
 
 impl std::fmt::Debug for StripeGateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StripeGateway")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("StripeGateway").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -55,10 +53,7 @@ impl StripeGateway {
         let timeout = settings.call_limit()?;
         let headers = [
             (AUTHORIZATION, settings.authorization()?),
-            (
-                HeaderName::from_static("stripe-version"),
-                HeaderValue::from_static(STRIPE_VERSION),
-            ),
+            (HeaderName::from_static("stripe-version"), HeaderValue::from_static(STRIPE_VERSION)),
         ];
         let client = Client::builder()
             .default_headers(headers.into_iter().collect())
@@ -91,9 +86,8 @@ impl StripeGateway {
         // the payment itself does.
         if reply.is_replayed && !reply.settles() {
             let found = self.look_up(request.payment_id).await?;
-            return found.ok_or(GatewayError::Unknown {
-                reason: "the provider failed in the middle",
-            });
+            return found
+                .ok_or(GatewayError::Unknown { reason: "the provider failed in the middle" });
         }
         reply.into_outcome()
     }
@@ -109,9 +103,7 @@ impl StripeGateway {
     /// Sends a call and reads its answer, within the time-out and a bounded number of calls.
     async fn send(&self, call: RequestBuilder) -> Result<Reply, GatewayError> {
         let started = Instant::now();
-        let busy = GatewayError::Retryable {
-            retry_after: BUSY_PAUSE,
-        };
+        let busy = GatewayError::Retryable { retry_after: BUSY_PAUSE };
         let permit = tokio::time::timeout(self.timeout, self.calls.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             return Err(busy);
@@ -120,11 +112,7 @@ impl StripeGateway {
         if left.is_zero() {
             return Err(busy);
         }
-        let response = call
-            .timeout(left)
-            .send()
-            .await
-            .map_err(|error| unknown(&error))?;
+        let response = call.timeout(left).send().await.map_err(|error| unknown(&error))?;
         let reply = Reply {
             status: response.status().as_u16(),
             is_replayed: response
@@ -169,18 +157,12 @@ fn record(result: &Result<ChargeOutcome, GatewayError>) {
         Ok(ChargeOutcome::Succeeded { .. }) => "succeeded",
         Ok(ChargeOutcome::Declined { .. }) => "declined",
         Err(GatewayError::Unknown { reason }) => {
-            tracing::warn!(
-                gateway.reason = *reason,
-                "the outcome of a charge is unknown"
-            );
+            tracing::warn!(gateway.reason = *reason, "the outcome of a charge is unknown");
             "unknown"
         }
         Err(GatewayError::Retryable { .. }) => "retryable",
         Err(GatewayError::Rejected { code, .. }) => {
-            tracing::error!(
-                gateway.code = code.as_str(),
-                "the payment provider refused a charge"
-            );
+            tracing::error!(gateway.code = code.as_str(), "the payment provider refused a charge");
             "rejected"
         }
     };
@@ -203,10 +185,7 @@ fn parameters(request: &ChargeRequest) -> Vec<(&'static str, String)> {
         ("capture_method", "automatic".to_owned()),
         ("error_on_requires_action", "true".to_owned()),
         ("automatic_payment_methods[enabled]", "true".to_owned()),
-        (
-            "automatic_payment_methods[allow_redirects]",
-            "never".to_owned(),
-        ),
+        ("automatic_payment_methods[allow_redirects]", "never".to_owned()),
         ("metadata[payment_id]", request.payment_id.to_string()),
     ];
     if let Some(customer) = &request.customer {
@@ -220,9 +199,7 @@ async fn body(mut response: Response) -> Result<Vec<u8>, GatewayError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| unknown(&error))? {
         if body.len() + chunk.len() > REPLY_BYTES_MAX {
-            return Err(GatewayError::Unknown {
-                reason: "an answer that is too long",
-            });
+            return Err(GatewayError::Unknown { reason: "an answer that is too long" });
         }
         body.extend_from_slice(&chunk);
     }
@@ -244,9 +221,7 @@ fn unknown(error: &reqwest::Error) -> GatewayError {
 /// `Retry-After` in seconds; its other form, a date, is not what the provider uses.
 fn seconds(header: Option<&HeaderValue>) -> Duration {
     let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    seconds
-        .map_or(wire::RETRY_AFTER_DEFAULT, Duration::from_secs)
-        .min(wire::RETRY_AFTER_MAX)
+    seconds.map_or(wire::RETRY_AFTER_DEFAULT, Duration::from_secs).min(wire::RETRY_AFTER_MAX)
 }
 
 #[cfg(test)]
@@ -287,10 +262,7 @@ mod tests {
         let header = |text: &'static str| seconds(Some(&HeaderValue::from_static(text)));
         assert_eq!(header("7"), Duration::from_secs(7));
         assert_eq!(header("99999"), wire::RETRY_AFTER_MAX);
-        assert_eq!(
-            header("Wed, 21 Oct 2026 07:28:00 GMT"),
-            wire::RETRY_AFTER_DEFAULT
-        );
+        assert_eq!(header("Wed, 21 Oct 2026 07:28:00 GMT"), wire::RETRY_AFTER_DEFAULT);
         assert_eq!(seconds(None), wire::RETRY_AFTER_DEFAULT);
     }
 }

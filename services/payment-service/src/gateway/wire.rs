@@ -64,9 +64,7 @@ impl Reply {
     /// Whether asking again under the same key could not change what is known.
     pub(super) fn settles(&self) -> bool {
         match self.status {
-            200..300 => self
-                .parse::<Intent>()
-                .is_ok_and(|intent| intent.outcome().is_ok()),
+            200..300 => self.parse::<Intent>().is_ok_and(|intent| intent.outcome().is_ok()),
             500.. => false,
             _ => true,
         }
@@ -101,16 +99,10 @@ impl Reply {
 
     fn into_error(self) -> GatewayError {
         match self.status {
-            409 => GatewayError::Unknown {
-                reason: "another call with the same key is running",
-            },
-            429 => GatewayError::Retryable {
-                retry_after: self.retry_after,
-            },
+            409 => GatewayError::Unknown { reason: "another call with the same key is running" },
+            429 => GatewayError::Retryable { retry_after: self.retry_after },
             // 424: what the provider itself depends on failed, before or after the charge.
-            408 | 424 | 500.. => GatewayError::Unknown {
-                reason: "an error of the provider's",
-            },
+            408 | 424 | 500.. => GatewayError::Unknown { reason: "an error of the provider's" },
             // Its text would show a part of the key.
             401 | 403 => GatewayError::Rejected {
                 code: UNAUTHORIZED.to_owned(),
@@ -118,9 +110,8 @@ impl Reply {
             },
             status => {
                 let fault = self.parse::<Failure>().map(|failure| failure.error).ok();
-                let (kind, code, message) = fault.map_or((None, None, None), |fault| {
-                    (fault.kind, fault.code, fault.message)
-                });
+                let (kind, code, message) = fault
+                    .map_or((None, None, None), |fault| (fault.kind, fault.code, fault.message));
                 GatewayError::Rejected {
                     code: short(code.or(kind).unwrap_or_else(|| format!("http_{status}"))),
                     message: short(message.unwrap_or_default()),
@@ -131,9 +122,8 @@ impl Reply {
 
     fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, GatewayError> {
         // The parser's own words may repeat a part of the body.
-        serde_json::from_slice(&self.body).map_err(|_| GatewayError::Unknown {
-            reason: "an answer that cannot be read",
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|_| GatewayError::Unknown { reason: "an answer that cannot be read" })
     }
 }
 
@@ -145,20 +135,14 @@ impl Intent {
             Ok(fault.decline(Some(id)))
         };
         match self.status.as_str() {
-            "succeeded" => Ok(ChargeOutcome::Succeeded {
-                provider_id: self.id,
-            }),
+            "succeeded" => Ok(ChargeOutcome::Succeeded { provider_id: self.id }),
             "requires_payment_method" => {
                 declined(self.id, self.last_payment_error, "card_declined")
             }
             "requires_action" => declined(self.id, None, "authentication_required"),
             "canceled" => declined(self.id, self.last_payment_error, "canceled"),
-            "processing" => Err(GatewayError::Unknown {
-                reason: "still processing",
-            }),
-            _ => Err(GatewayError::Unknown {
-                reason: "a state that was not asked for",
-            }),
+            "processing" => Err(GatewayError::Unknown { reason: "still processing" }),
+            _ => Err(GatewayError::Unknown { reason: "a state that was not asked for" }),
         }
     }
 }
@@ -180,11 +164,7 @@ impl Fault {
             return Ok(self.decline(None));
         }
         Err(GatewayError::Rejected {
-            code: short(
-                self.code
-                    .or(self.kind)
-                    .unwrap_or_else(|| "http_402".to_owned()),
-            ),
+            code: short(self.code.or(self.kind).unwrap_or_else(|| "http_402".to_owned())),
             message: short(self.message.unwrap_or_default()),
         })
     }
@@ -194,10 +174,7 @@ impl Fault {
             provider_id: id.or(self.payment_intent.map(|intent| intent.id)),
             code: short(self.code.unwrap_or_else(|| "card_declined".to_owned())),
             decline_code: self.decline_code.map(short),
-            message: short(
-                self.message
-                    .unwrap_or_else(|| "The payment was declined.".to_owned()),
-            ),
+            message: short(self.message.unwrap_or_else(|| "The payment was declined.".to_owned())),
         }
     }
 }
@@ -234,28 +211,15 @@ mod tests {
     #[test]
     fn only_succeeded_is_success() {
         let paid = reply(200, &intent("succeeded")).into_outcome().unwrap();
-        assert_eq!(
-            paid,
-            ChargeOutcome::Succeeded {
-                provider_id: "pi_1".to_owned()
-            }
-        );
-        for status in [
-            "processing",
-            "requires_capture",
-            "requires_confirmation",
-            "something_new",
-        ] {
+        assert_eq!(paid, ChargeOutcome::Succeeded { provider_id: "pi_1".to_owned() });
+        for status in ["processing", "requires_capture", "requires_confirmation", "something_new"] {
             let reply = reply(200, &intent(status));
             assert!(!reply.settles(), "{status}");
             assert!(unknown(&reply.into_outcome()), "{status}");
         }
         for status in ["requires_payment_method", "requires_action", "canceled"] {
             let outcome = reply(200, &intent(status)).into_outcome().unwrap();
-            assert!(
-                matches!(outcome, ChargeOutcome::Declined { .. }),
-                "{status}"
-            );
+            assert!(matches!(outcome, ChargeOutcome::Declined { .. }), "{status}");
         }
     }
 
@@ -307,15 +271,8 @@ mod tests {
 
     #[test]
     fn too_many_calls_pause_as_long_as_the_provider_says() {
-        let error = reply(429, &json!({ "error": {} }))
-            .into_outcome()
-            .unwrap_err();
-        assert_eq!(
-            error,
-            GatewayError::Retryable {
-                retry_after: Duration::from_secs(2)
-            }
-        );
+        let error = reply(429, &json!({ "error": {} })).into_outcome().unwrap_err();
+        assert_eq!(error, GatewayError::Retryable { retry_after: Duration::from_secs(2) });
     }
 
     #[test]

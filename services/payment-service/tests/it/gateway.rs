@@ -14,11 +14,7 @@ use uuid::Uuid;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn gateway_at(base_url: String, key: &str, timeout: Duration) -> Arc<dyn PaymentGateway> {
-    let settings = GatewaySettings {
-        base_url,
-        api_key: key.to_owned().into(),
-        timeout,
-    };
+    let settings = GatewaySettings { base_url, api_key: key.to_owned().into(), timeout };
     Arc::new(StripeGateway::new(&settings).unwrap())
 }
 
@@ -47,30 +43,13 @@ fn unknown(error: &GatewayError) -> bool {
 #[tokio::test]
 async fn a_charge_takes_the_amount_and_names_our_payment() {
     let provider = Simulator::start().await;
-    let outcome = gateway(&provider)
-        .charge(request(1, "pm_card_visa"))
-        .await
-        .unwrap();
+    let outcome = gateway(&provider).charge(request(1, "pm_card_visa")).await.unwrap();
     let charge = provider.charges().pop().unwrap();
-    assert_eq!(
-        outcome,
-        ChargeOutcome::Succeeded {
-            provider_id: charge.payment_intent
-        }
-    );
-    assert_eq!(
-        (charge.amount, charge.currency.as_str(), charge.captured),
-        (1999, "eur", true)
-    );
-    assert_eq!(
-        charge.metadata["payment_id"],
-        Uuid::from_u128(1).to_string()
-    );
+    assert_eq!(outcome, ChargeOutcome::Succeeded { provider_id: charge.payment_intent });
+    assert_eq!((charge.amount, charge.currency.as_str(), charge.captured), (1999, "eur", true));
+    assert_eq!(charge.metadata["payment_id"], Uuid::from_u128(1).to_string());
     let call = provider.requests().pop().unwrap();
-    assert_eq!(
-        call.idempotency_key,
-        Some(format!("payment-{}", Uuid::from_u128(1)))
-    );
+    assert_eq!(call.idempotency_key, Some(format!("payment-{}", Uuid::from_u128(1))));
     assert_eq!(call.stripe_version.as_deref(), Some("2025-12-15.clover"));
 }
 
@@ -92,17 +71,8 @@ async fn a_decline_is_an_outcome_with_its_reason() {
         ),
     ];
     for (number, (payment_method, expected, reason)) in (1..).zip(cases) {
-        let outcome = gateway
-            .charge(request(number, payment_method))
-            .await
-            .unwrap();
-        let ChargeOutcome::Declined {
-            provider_id,
-            code,
-            decline_code,
-            message,
-        } = outcome
-        else {
+        let outcome = gateway.charge(request(number, payment_method)).await.unwrap();
+        let ChargeOutcome::Declined { provider_id, code, decline_code, message } = outcome else {
             panic!("{payment_method} was not declined");
         };
         assert!(provider_id.unwrap().starts_with("pi_"));
@@ -127,20 +97,9 @@ async fn a_connection_lost_after_the_charge_is_settled_by_asking_again() {
     let provider = Simulator::start().await;
     let gateway = gateway(&provider);
     provider.fail_next(1, Fault::DropConnectionAfterCharging);
-    assert!(unknown(
-        &gateway
-            .charge(request(1, "pm_card_visa"))
-            .await
-            .unwrap_err()
-    ));
-    assert_eq!(
-        provider.requests().len(),
-        1,
-        "the client must not repeat a charge by itself"
-    );
-    assert!(succeeded(
-        &gateway.charge(request(1, "pm_card_visa")).await.unwrap()
-    ));
+    assert!(unknown(&gateway.charge(request(1, "pm_card_visa")).await.unwrap_err()));
+    assert_eq!(provider.requests().len(), 1, "the client must not repeat a charge by itself");
+    assert!(succeeded(&gateway.charge(request(1, "pm_card_visa")).await.unwrap()));
     assert_eq!(provider.charges().len(), 1);
 }
 
@@ -149,21 +108,11 @@ async fn a_charge_that_outlives_our_patience_is_settled_by_asking_again() {
     let provider = Simulator::start().await;
     let gateway = gateway_at(provider.url(), "sk_test_x", Duration::from_millis(300));
     provider.fail_next(1, Fault::Slow(Duration::from_millis(900)));
-    assert!(unknown(
-        &gateway
-            .charge(request(1, "pm_card_visa"))
-            .await
-            .unwrap_err()
-    ));
-    let in_flight = gateway
-        .charge(request(1, "pm_card_visa"))
-        .await
-        .unwrap_err();
+    assert!(unknown(&gateway.charge(request(1, "pm_card_visa")).await.unwrap_err()));
+    let in_flight = gateway.charge(request(1, "pm_card_visa")).await.unwrap_err();
     assert!(unknown(&in_flight), "{in_flight}");
     let settled = async || gateway.charge(request(1, "pm_card_visa")).await.ok();
-    assert!(succeeded(
-        &eventually("the charge is through", settled).await
-    ));
+    assert!(succeeded(&eventually("the charge is through", settled).await));
     assert_eq!(provider.charges().len(), 1);
 }
 
@@ -173,16 +122,8 @@ async fn a_provider_that_never_answers_is_left_when_the_time_is_over() {
     let gateway = gateway_at(provider.url(), "sk_test_x", Duration::from_millis(300));
     provider.fail_next(1, Fault::Timeout);
     let started = Instant::now();
-    let error = gateway
-        .charge(request(1, "pm_card_visa"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error,
-        GatewayError::Unknown {
-            reason: "timed out"
-        }
-    );
+    let error = gateway.charge(request(1, "pm_card_visa")).await.unwrap_err();
+    assert_eq!(error, GatewayError::Unknown { reason: "timed out" });
     assert!(started.elapsed() < TIMEOUT);
 }
 
@@ -191,28 +132,13 @@ async fn an_error_that_the_provider_repeats_for_ever_is_settled_by_looking_the_p
     let provider = Simulator::start().await;
     let gateway = gateway(&provider);
     provider.fail_next(1, Fault::ErrorAfterCharging);
-    assert!(unknown(
-        &gateway
-            .charge(request(1, "pm_card_visa"))
-            .await
-            .unwrap_err()
-    ));
-    assert!(succeeded(
-        &gateway.charge(request(1, "pm_card_visa")).await.unwrap()
-    ));
+    assert!(unknown(&gateway.charge(request(1, "pm_card_visa")).await.unwrap_err()));
+    assert!(succeeded(&gateway.charge(request(1, "pm_card_visa")).await.unwrap()));
     assert_eq!(provider.charges().len(), 1);
 
     provider.fail_next(1, Fault::ErrorAfterCharging);
-    assert!(unknown(
-        &gateway
-            .charge(request(2, "pm_card_visa_chargeDeclined"))
-            .await
-            .unwrap_err()
-    ));
-    let declined = gateway
-        .charge(request(2, "pm_card_visa_chargeDeclined"))
-        .await
-        .unwrap();
+    assert!(unknown(&gateway.charge(request(2, "pm_card_visa_chargeDeclined")).await.unwrap_err()));
+    let declined = gateway.charge(request(2, "pm_card_visa_chargeDeclined")).await.unwrap();
     let ChargeOutcome::Declined { decline_code, .. } = declined else {
         panic!("it was not declined");
     };
@@ -223,37 +149,19 @@ async fn an_error_that_the_provider_repeats_for_ever_is_settled_by_looking_the_p
 async fn a_provider_in_trouble_or_away_leaves_the_outcome_unknown() {
     let provider = Simulator::start().await;
     provider.fail_next(1, Fault::Status(503));
-    assert!(unknown(
-        &gateway(&provider)
-            .charge(request(1, "pm_card_visa"))
-            .await
-            .unwrap_err()
-    ));
+    assert!(unknown(&gateway(&provider).charge(request(1, "pm_card_visa")).await.unwrap_err()));
     let nobody = format!("http://127.0.0.1:{}", testkit::ports::free_port());
     let away = gateway_at(nobody, "sk_test_x", TIMEOUT);
     let error = away.charge(request(1, "pm_card_visa")).await.unwrap_err();
-    assert_eq!(
-        error,
-        GatewayError::Unknown {
-            reason: "not reached"
-        }
-    );
+    assert_eq!(error, GatewayError::Unknown { reason: "not reached" });
 }
 
 #[tokio::test]
 async fn a_provider_that_is_full_says_when_to_come_back() {
     let provider = Simulator::start().await;
     provider.fail_next(1, Fault::RateLimited);
-    let error = gateway(&provider)
-        .charge(request(1, "pm_card_visa"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error,
-        GatewayError::Retryable {
-            retry_after: Duration::from_secs(1)
-        }
-    );
+    let error = gateway(&provider).charge(request(1, "pm_card_visa")).await.unwrap_err();
+    assert_eq!(error, GatewayError::Retryable { retry_after: Duration::from_secs(1) });
 }
 
 #[tokio::test]
@@ -266,28 +174,17 @@ async fn a_wrong_call_is_rejected_for_good() {
     };
     assert_eq!(code(request(1, "pm_nobody")).await, "resource_missing");
     assert_eq!(
-        code(ChargeRequest {
-            amount_minor: 1,
-            ..request(2, "pm_card_visa")
-        })
-        .await,
+        code(ChargeRequest { amount_minor: 1, ..request(2, "pm_card_visa") }).await,
         "amount_too_small"
     );
     let stranger = Some("cus_stranger".to_owned());
     assert_eq!(
-        code(ChargeRequest {
-            customer: stranger,
-            ..request(3, "pm_card_visa")
-        })
-        .await,
+        code(ChargeRequest { customer: stranger, ..request(3, "pm_card_visa") }).await,
         "resource_missing"
     );
 
     gateway.charge(request(4, "pm_card_visa")).await.unwrap();
-    let changed = ChargeRequest {
-        amount_minor: 2999,
-        ..request(4, "pm_card_visa")
-    };
+    let changed = ChargeRequest { amount_minor: 2999, ..request(4, "pm_card_visa") };
     assert_eq!(code(changed).await, "idempotency_error");
     assert_eq!(provider.charges().len(), 1);
 }
@@ -296,10 +193,7 @@ async fn a_wrong_call_is_rejected_for_good() {
 async fn a_key_that_is_not_taken_is_rejected_and_not_shown() {
     let provider = Simulator::start().await;
     let gateway = gateway_at(provider.url(), "rk_wrong_canary", TIMEOUT);
-    let error = gateway
-        .charge(request(1, "pm_card_visa"))
-        .await
-        .unwrap_err();
+    let error = gateway.charge(request(1, "pm_card_visa")).await.unwrap_err();
     assert!(matches!(&error, GatewayError::Rejected { code, .. } if code == UNAUTHORIZED));
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
@@ -310,10 +204,7 @@ async fn a_payment_is_found_at_the_provider_without_charging_it() {
     let gateway = gateway(&provider);
     assert_eq!(gateway.find(Uuid::from_u128(1)).await.unwrap(), None);
     let outcome = gateway.charge(request(1, "pm_card_visa")).await.unwrap();
-    assert_eq!(
-        gateway.find(Uuid::from_u128(1)).await.unwrap(),
-        Some(outcome)
-    );
+    assert_eq!(gateway.find(Uuid::from_u128(1)).await.unwrap(), Some(outcome));
     assert_eq!(gateway.find(Uuid::from_u128(2)).await.unwrap(), None);
     assert_eq!(provider.charges().len(), 1);
 }

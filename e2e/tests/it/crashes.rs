@@ -1,0 +1,71 @@
+//! Processes killed between two steps.
+
+use testkit::{Proxy, eventually};
+
+use crate::system::Ground;
+
+/// The broker is out of user-service's reach when the user registers, so the event is committed
+/// and not published; then the process is killed.
+#[tokio::test]
+async fn user_service_killed_between_commit_and_publish_sends_the_welcome_mail_exactly_once() {
+    let ground = Ground::lay().await;
+    let proxy = Proxy::start(ground.broker.server()).await;
+    let mut users = ground.environment(0);
+    users.insert("RABBITMQ_HOST".to_owned(), proxy.address().ip().to_string());
+    users.insert("RABBITMQ_PORT".to_owned(), proxy.port().to_string());
+    let mut system = ground.start(users).await;
+
+    proxy.cut().await;
+    let user = system.somebody().await;
+    system.users.kill();
+    assert!(system.mails_to(&user.email).is_empty());
+    proxy.restore().await;
+    system.users.restart().await;
+
+    system.until_sent(&user.token, "welcome").await;
+    // A second user's mail goes the same way after the first's: had the first been sent twice, it
+    // would be there by now.
+    let other = system.somebody().await;
+    system.until_sent(&other.token, "welcome").await;
+    assert_eq!(system.sent(&user.token, "welcome").await.len(), 1);
+    assert_eq!(system.mails_to(&user.email).len(), 1);
+}
+
+/// The provider charges and the answer is lost with the process that asked.
+#[tokio::test]
+async fn payment_service_killed_while_the_provider_charges_charges_once() {
+    let ground = Ground::lay().await;
+    let users = ground.environment(0);
+    let mut system = ground.start(users).await;
+    let user = system.somebody().await;
+    system.until_sent(&user.token, "welcome").await;
+    system.simulator.fail_next(1, testkit::simulator::Fault::DropConnectionAfterCharging);
+    let url = system.payments.url("/api/payments");
+    let request = system.request(reqwest::Method::POST, &url).bearer_auth(&user.token);
+    let request = request.header("idempotency-key", "order-1").header("prefer", "wait=30");
+    let body =
+        serde_json::json!({"amount": 500, "currency": "EUR", "payment_method": "pm_card_visa"});
+    let paying = tokio::spawn(request.json(&body).send());
+    eventually("the provider has charged", async || {
+        (system.simulator.charges().len() == 1).then_some(())
+    })
+    .await;
+    system.payments.kill();
+    assert!(paying.await.unwrap().is_err());
+    system.payments.restart().await;
+    system.until_sent(&user.token, "payment_receipt").await;
+    let payments = system.get(&system.payments.url("/api/payments"), &user.token).await;
+    assert_eq!(payments["items"][0]["status"], "succeeded", "{payments}");
+    assert_eq!(system.simulator.charges().len(), 1);
+}
+
+#[tokio::test]
+async fn all_three_end_cleanly_on_sigterm() {
+    let ground = Ground::lay().await;
+    let users = ground.environment(0);
+    let mut system = ground.start(users).await;
+    for service in [&mut system.users, &mut system.payments, &mut system.notifications] {
+        assert!(service.terminate().await.success(), "{}", service.log_tail());
+        assert!(service.log().contains("drained"), "{}", service.log_tail());
+    }
+}

@@ -1,0 +1,8 @@
+//! The whole system under test.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "tests make ids of their own")]
+
+mod crashes;
+mod startup;
+mod story;
+mod system;

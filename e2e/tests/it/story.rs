@@ -1,0 +1,72 @@
+//! Registration, mail, payment, receipt, decline, notice, replay: one story, one trace.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::system::System;
+
+#[tokio::test]
+async fn the_whole_story_happens_once_and_as_one_trace() {
+    let system = System::start().await;
+    let user = system.somebody().await;
+    let customer = system.payments.url("/api/payments/customer");
+    eventually("payment-service has opened the customer", async || {
+        (system.get(&customer, &user.token).await["user_id"] == user.id).then_some(())
+    })
+    .await;
+    system.until_sent(&user.token, "welcome").await;
+    assert_eq!(system.mails_to(&user.email).len(), 1);
+
+    let paid = system.pay(&user.token, "order-1", "pm_card_visa").await;
+    assert_eq!(paid.status(), 201);
+    let paid = paid.text().await.unwrap();
+    let payment: Value = serde_json::from_str(&paid).unwrap();
+    assert_eq!(payment["status"], "succeeded", "{payment}");
+    system.until_sent(&user.token, "payment_receipt").await;
+
+    let declined = system.pay(&user.token, "order-2", "pm_card_visa_chargeDeclined").await;
+    assert_eq!(declined.status(), 201);
+    let declined: Value = declined.json().await.unwrap();
+    assert_eq!(declined["status"], "requires_payment_method", "{declined}");
+    assert!(declined["decline_code"].is_string(), "{declined}");
+    system.until_sent(&user.token, "payment_failure").await;
+
+    let profile = system.users.url(&format!("/api/users/{}", user.id));
+    let new = format!("new-{}", user.email);
+    let change = system.request(Method::PATCH, &profile).bearer_auth(&user.token);
+    let change = change.header("if-match", "\"1\"").json(&json!({"email": new}));
+    assert_eq!(change.send().await.unwrap().status(), 200);
+    system.until_sent(&user.token, "email_changed").await;
+
+    let again = system.pay(&user.token, "order-1", "pm_card_visa").await;
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(again.text().await.unwrap(), paid);
+    assert_eq!(system.simulator.charges().len(), 1);
+    let kinds = ["welcome", "payment_receipt", "payment_failure", "email_changed"];
+    for kind in kinds {
+        assert_eq!(system.sent(&user.token, kind).await.len(), 1, "{kind}");
+    }
+
+    let trace = system.traceparent.split('-').nth(1).unwrap();
+    for service in [&system.users, &system.payments, &system.notifications] {
+        let log = service.log();
+        assert!(log.contains(trace), "{} does not know the trace:\n{log}", service.name());
+        assert!(!log.contains(&user.email), "{} logs an address:\n{log}", service.name());
+    }
+}
+
+#[tokio::test]
+async fn two_requests_with_one_key_at_the_same_moment_charge_once() {
+    let system = System::start().await;
+    let user = system.somebody().await;
+    let pay = || system.pay(&user.token, "order-1", "pm_card_visa");
+    let answers = tokio::join!(pay(), pay(), pay(), pay());
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        let status = answer.status().as_u16();
+        assert!([201, 409].contains(&status), "{status}");
+    }
+    let last: Value = pay().await.json().await.unwrap();
+    assert_eq!(last["status"], "succeeded", "{last}");
+    assert_eq!(system.simulator.charges().len(), 1);
+}

@@ -1,0 +1,159 @@
+//! Three service processes, a database each, one virtual host, the payment provider's simulator.
+
+use std::path::PathBuf;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::Environment;
+use testkit::simulator::Simulator;
+use testkit::{ServiceProcess, TestBroker, TestDatabase, eventually};
+use uuid::Uuid;
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// The running system. Dropping it kills the processes and removes what the test made.
+pub(crate) struct System {
+    pub(crate) users: ServiceProcess,
+    pub(crate) payments: ServiceProcess,
+    pub(crate) notifications: ServiceProcess,
+    pub(crate) simulator: Simulator,
+    mails: TempDir,
+    http: reqwest::Client,
+    /// Sent with every request: one sampled trace per system.
+    pub(crate) traceparent: String,
+    _servers: (Vec<TestDatabase>, TestBroker),
+}
+
+/// What the system stands on, before its processes start.
+pub(crate) struct Ground {
+    pub(crate) databases: Vec<TestDatabase>,
+    pub(crate) broker: TestBroker,
+    pub(crate) simulator: Simulator,
+    mails: TempDir,
+}
+
+/// A registered user who is signed in.
+pub(crate) struct Signed {
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) token: String,
+}
+
+impl Ground {
+    pub(crate) async fn lay() -> Self {
+        let (users, payments, notifications, broker) = tokio::join!(
+            testkit::database("user_service"),
+            testkit::database("payment_service"),
+            testkit::database("notification_service"),
+            testkit::broker(),
+        );
+        let databases = vec![users, payments, notifications];
+        let (simulator, mails) = (Simulator::start().await, tempfile::tempdir().unwrap());
+        Self { databases, broker, simulator, mails }
+    }
+
+    /// The variables of the service with this database.
+    pub(crate) fn environment(&self, database: usize) -> Environment {
+        let mut variables = testkit::environment(&self.databases[database], &self.broker);
+        let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
+        set("STRIPE_API_BASE", self.simulator.url());
+        set("MAIL_DIR", self.mails.path().display().to_string());
+        variables
+    }
+
+    /// Starts the three services; `users` are the variables of user-service.
+    pub(crate) async fn start(self, users: Environment) -> System {
+        let users = ServiceProcess::start("user-service", &users);
+        let variables = self.environment(2);
+        let notifications = ServiceProcess::start("notification-service", &variables);
+        let (users, notifications) = tokio::join!(users, notifications);
+        let mut payments = self.environment(1);
+        payments.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
+        payments.insert("USER_SERVICE_PORT".to_owned(), users.port().to_string());
+        let payments = ServiceProcess::start("payment-service", &payments).await;
+        let trace = Uuid::now_v7().simple();
+        System {
+            users,
+            payments,
+            notifications,
+            simulator: self.simulator,
+            mails: self.mails,
+            http: reqwest::Client::new(),
+            traceparent: format!("00-{trace}-00f067aa0ba902b7-01"),
+            _servers: (self.databases, self.broker),
+        }
+    }
+}
+
+impl System {
+    pub(crate) async fn start() -> Self {
+        let ground = Ground::lay().await;
+        let users = ground.environment(0);
+        ground.start(users).await
+    }
+
+    pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        self.http.request(method, url).header("traceparent", &self.traceparent)
+    }
+
+    pub(crate) async fn get(&self, url: &str, token: &str) -> Value {
+        let answer = self.request(Method::GET, url).bearer_auth(token).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Registers somebody and signs in.
+    pub(crate) async fn somebody(&self) -> Signed {
+        let email = format!("{}@example.com", Uuid::now_v7().simple());
+        let body = json!({"email": email, "name": "Ada", "password": PASSWORD});
+        let request = self.request(Method::POST, &self.users.url("/api/users")).json(&body);
+        let user: Value = request.send().await.unwrap().json().await.unwrap();
+        let id = user["user_id"].as_str().unwrap().to_owned();
+        let token = self.sign_in(&email).await;
+        Signed { id, email, token }
+    }
+
+    pub(crate) async fn sign_in(&self, email: &str) -> String {
+        let body = json!({"email": email, "password": PASSWORD});
+        let request = self.request(Method::POST, &self.users.url("/api/sessions")).json(&body);
+        let session: Value = request.send().await.unwrap().json().await.unwrap();
+        session["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Pays; gives the answer whatever it is.
+    pub(crate) async fn pay(&self, token: &str, key: &str, method: &str) -> reqwest::Response {
+        let body = json!({"amount": 1999, "currency": "EUR", "payment_method": method});
+        let request = self.request(Method::POST, &self.payments.url("/api/payments"));
+        let request = request.bearer_auth(token).header("idempotency-key", key).json(&body);
+        request.send().await.unwrap()
+    }
+
+    /// The user's notifications of a kind that are sent.
+    pub(crate) async fn sent(&self, token: &str, kind: &str) -> Vec<Value> {
+        let page = self.get(&self.notifications.url("/api/notifications?limit=100"), token).await;
+        let items = page["items"].as_array().cloned().unwrap_or_default();
+        items.into_iter().filter(|item| item["kind"] == kind && item["status"] == "sent").collect()
+    }
+
+    /// Waits until a notification of a kind is sent.
+    pub(crate) async fn until_sent(&self, token: &str, kind: &str) -> Value {
+        eventually(&format!("a notification {kind} is sent"), async || {
+            self.sent(token, kind).await.pop()
+        })
+        .await
+    }
+
+    /// The mails to an address, as they would have gone out.
+    pub(crate) fn mails_to(&self, address: &str) -> Vec<String> {
+        let files = std::fs::read_dir(self.mails.path()).unwrap();
+        let paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+        let mails = paths.iter().filter(|path| path.extension().is_some_and(|end| end == "eml"));
+        let texts = mails.map(|path| std::fs::read_to_string(path).unwrap());
+        texts
+            .filter(|mail| {
+                mail.contains(&format!("To: {address}"))
+                    || mail.lines().any(|line| line.starts_with("To: ") && line.contains(address))
+            })
+            .collect()
+    }
+}

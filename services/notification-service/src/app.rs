@@ -1,0 +1,86 @@
+//! The composition root: pool, store, clients, router, tasks.
+
+use std::sync::Arc;
+
+use auth::Tokens;
+use cache::ServiceCache;
+use chassis::health::{Health, Importance};
+use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use utoipa::openapi::OpenApi;
+
+use crate::config::{FILES, Settings};
+use crate::consumer::{Events, QUEUE};
+use crate::mailer;
+use crate::routes::{self, AppState};
+use crate::store::Store;
+use crate::workers::Sender;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The notification service, for [`chassis::process::run`].
+pub struct NotificationService;
+
+impl Service for NotificationService {
+    const NAME: &'static str = "notification-service";
+    const FILES: &'static [&'static str] = FILES;
+    type Settings = Settings;
+
+    fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
+        settings.telemetry()
+    }
+
+    fn openapi() -> OpenApi {
+        routes::router().into_openapi()
+    }
+
+    async fn build(settings: Settings) -> Result<App, BuildError> {
+        let clock = Clock::system();
+        let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
+        let version =
+            version.ok_or("services.tsk has no section [service:notification-service]")?;
+        let info = ServiceInfo { name: Self::NAME, version };
+
+        let pool = database::connect(&settings.database).await?;
+        messaging::migrate(&pool).await?;
+        database::migrate(&pool, &MIGRATIONS).await?;
+        let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
+
+        let messaging = settings.messaging();
+        let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
+        let outbox = Outbox::new(Self::NAME, &messaging);
+        let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
+        let events = Events { store: store.clone() };
+        let relay = Relay::new(pool.clone(), broker.clone(), outbox, &messaging);
+        let consumer = Consumer::new(broker.clone(), &messaging, QUEUE, events)?;
+        let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
+        let sender = Sender {
+            store: store.clone(),
+            mailer: Arc::from(mailer::from_settings(&settings.mail)?),
+            settings: settings.worker,
+            clock: clock.clone(),
+        };
+
+        let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
+        let state = AppState { store, tokens, clock };
+        let health = Health::builder()
+            .database(pool)
+            .check("redis", Importance::Degrading, move || {
+                let cache = cache.clone();
+                async move { cache.ping().await.map_err(|error| error.kind()) }
+            })
+            .check("rabbitmq", Importance::Degrading, move || {
+                let connected = broker.is_connected();
+                async move { if connected { Ok(()) } else { Err("not connected") } }
+            });
+        App::builder(info, settings.server)
+            .routes(routes::router().with_state(state))
+            .health(health)
+            .task("relay", move |shutdown| relay.clone().run(shutdown))
+            .task("consumer", move |shutdown| consumer.clone().run(shutdown))
+            .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("sender", move |shutdown| sender.clone().run(shutdown))
+            .bind()
+            .await
+    }
+}

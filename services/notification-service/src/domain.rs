@@ -1,0 +1,32 @@
+//! What is told to whom, and what may happen to a notification. Pure: no database, no network.
+
+mod contact;
+mod message;
+mod notification;
+mod text;
+
+pub use contact::{Contact, Reach};
+pub use message::{Content, Kind, Message};
+pub use notification::{Draft, Event, Failure, Notification, Status};
+
+/// Why something cannot happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DomainError {
+    /// A field of the request is refused.
+    #[error("{pointer} {reason}")]
+    Invalid {
+        /// JSON pointer to the field.
+        pointer: &'static str,
+        /// What is wrong; never the value.
+        reason: &'static str,
+    },
+    /// We do not know yet how to reach the user: events of two publishers have no order.
+    #[error("the contact is not known yet")]
+    UnknownContact,
+    /// There is no such notification.
+    #[error("there is no such notification")]
+    NotFound,
+    /// The notification is sent or given up.
+    #[error("the notification is settled already")]
+    Settled,
+}

@@ -1,0 +1,230 @@
+//! What is told: one variant per kind, with the variables its text needs; rendered once, when the
+//! notification is made, so that a later change of the profile does not alter it.
+
+use super::DomainError;
+use super::text::{amount, escape};
+
+/// Longest subject that another service may write, in characters.
+const SUBJECT_CHARS_MAX: usize = 150;
+/// Longest text that another service may write, in bytes.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Something to tell a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The user registered.
+    Welcome,
+    /// The user's address changed; goes to the address before.
+    EmailChanged,
+    /// A payment succeeded.
+    PaymentReceipt {
+        /// The payment.
+        payment: String,
+        /// Minor units.
+        amount: i64,
+        /// ISO 4217, upper case.
+        currency: String,
+    },
+    /// A payment did not.
+    PaymentFailure {
+        /// The payment.
+        payment: String,
+        /// Minor units.
+        amount: i64,
+        /// ISO 4217, upper case.
+        currency: String,
+        /// Why, in the provider's words; may be empty.
+        reason: String,
+    },
+    /// What another service has to say.
+    Custom {
+        /// One line.
+        subject: String,
+        /// Plain text.
+        text: String,
+    },
+}
+
+/// The kind of a message, as it stands in the table, in the API and in events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Message::Welcome`]
+    Welcome,
+    /// [`Message::EmailChanged`]
+    EmailChanged,
+    /// [`Message::PaymentReceipt`]
+    PaymentReceipt,
+    /// [`Message::PaymentFailure`]
+    PaymentFailure,
+    /// [`Message::Custom`]
+    Message,
+}
+
+/// A rendered message: always with a text part. Not shown by Debug.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Content {
+    /// One line without control characters.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// The same as HTML, every variable escaped.
+    pub html: String,
+}
+
+impl Message {
+    /// A message in another service's words.
+    ///
+    /// # Errors
+    /// The subject is empty, long or more than one line; the text is empty or long.
+    pub fn custom(subject: &str, text: &str) -> Result<Self, DomainError> {
+        let invalid = |pointer, reason| Err(DomainError::Invalid { pointer, reason });
+        let (subject, text) = (subject.trim(), text.trim());
+        if subject.is_empty() || subject.chars().count() > SUBJECT_CHARS_MAX {
+            return invalid("/subject", "needs 1 to 150 characters");
+        }
+        if subject.chars().any(char::is_control) {
+            return invalid("/subject", "has a control character");
+        }
+        if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+            return invalid("/text", "needs 1 to 16384 bytes");
+        }
+        Ok(Self::Custom { subject: subject.to_owned(), text: text.to_owned() })
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Welcome => Kind::Welcome,
+            Self::EmailChanged => Kind::EmailChanged,
+            Self::PaymentReceipt { .. } => Kind::PaymentReceipt,
+            Self::PaymentFailure { .. } => Kind::PaymentFailure,
+            Self::Custom { .. } => Kind::Message,
+        }
+    }
+
+    /// The message to somebody of this name; an empty name is left out.
+    pub fn render(&self, name: &str) -> Content {
+        let (subject, paragraphs) = self.words();
+        let greeting = match name.trim() {
+            "" => "Hello,".to_owned(),
+            name => format!("Hello {name},"),
+        };
+        let all = [vec![greeting], paragraphs].concat();
+        let html = all.iter().map(|text| format!("<p>{}</p>\n", escape(text)));
+        Content { subject, text: all.join("\n\n") + "\n", html: html.collect() }
+    }
+
+    fn words(&self) -> (String, Vec<String>) {
+        match self {
+            Self::Welcome => (
+                "Welcome".to_owned(),
+                vec!["your account is ready.".to_owned(), "Good to have you here.".to_owned()],
+            ),
+            Self::EmailChanged => (
+                "Your e-mail address was changed".to_owned(),
+                vec![
+                    "the e-mail address of your account was changed. From now on we write to the \
+                     new one."
+                        .to_owned(),
+                    "If this was not you, contact us at once.".to_owned(),
+                ],
+            ),
+            Self::PaymentReceipt { payment, amount: minor, currency } => {
+                let amount = amount(*minor, currency);
+                let subject = format!("Receipt: {amount}");
+                let thanks = format!("we have received your payment of {amount}. Thank you.");
+                (subject, vec![thanks, format!("Payment: {payment}")])
+            }
+            Self::PaymentFailure { payment, amount: minor, currency, reason } => {
+                let amount = amount(*minor, currency);
+                let failed = match reason.as_str() {
+                    "" => format!("your payment of {amount} was declined."),
+                    reason => format!("your payment of {amount} was declined: {reason}"),
+                };
+                let charged = "You have not been charged. You can pay again with another method.";
+                let subject = format!("Your payment of {amount} was declined");
+                (subject, vec![failed, charged.to_owned(), format!("Payment: {payment}")])
+            }
+            Self::Custom { subject, text } => (subject.clone(), vec![text.clone()]),
+        }
+    }
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::EmailChanged => "email_changed",
+            Self::PaymentReceipt => "payment_receipt",
+            Self::PaymentFailure => "payment_failure",
+            Self::Message => "message",
+        }
+    }
+
+    /// The kind of this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [
+            Self::Welcome,
+            Self::EmailChanged,
+            Self::PaymentReceipt,
+            Self::PaymentFailure,
+            Self::Message,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == word)
+    }
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Content")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_names_amount_and_payment_in_text_and_html() {
+        let receipt = Message::PaymentReceipt {
+            payment: "p-1".to_owned(),
+            amount: 1999,
+            currency: "EUR".to_owned(),
+        };
+        let content = receipt.render("Ada <b>");
+        assert_eq!(content.subject, "Receipt: 19.99 EUR");
+        assert_eq!(
+            content.text,
+            "Hello Ada <b>,\n\nwe have received your payment of 19.99 EUR. Thank you.\n\nPayment: p-1\n"
+        );
+        assert!(content.html.starts_with("<p>Hello Ada &lt;b&gt;,</p>\n<p>we have received"));
+    }
+
+    #[test]
+    fn a_failure_without_a_reason_and_a_user_without_a_name_read_well() {
+        let failure = Message::PaymentFailure {
+            payment: "p-1".to_owned(),
+            amount: 500,
+            currency: "JPY".to_owned(),
+            reason: String::new(),
+        };
+        let text = failure.render(" ").text;
+        assert!(text.starts_with("Hello,\n\nyour payment of 500 JPY was declined.\n"), "{text}");
+    }
+
+    #[test]
+    fn a_subject_of_two_lines_is_refused() {
+        for (subject, text) in [("a\r\nBcc: x@y.z", "b"), ("", "b"), ("a", " ")] {
+            assert!(matches!(Message::custom(subject, text), Err(DomainError::Invalid { .. })));
+        }
+    }
+
+    #[test]
+    fn every_kind_is_found_by_its_word() {
+        for word in ["welcome", "email_changed", "payment_receipt", "payment_failure", "message"] {
+            assert_eq!(Kind::parse(word).unwrap().as_str(), word);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! A notification: pending until it is sent or given up.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use contracts::{NotificationId, UserId};
+
+use super::{Content, DomainError, Kind, Message};
+
+/// Pauses after each attempt that failed for now; after the last pause it is given up.
+const PAUSES: [Duration; 6] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 3600),
+    Duration::from_secs(8 * 3600),
+];
+/// Each pause is longer by up to this share, so that many do not come back in step.
+const JITTER: f64 = 0.2;
+/// A notification older than this is given up: the news is stale.
+const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A message to one recipient. The address is not shown by Debug.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Its id; also the Message-ID of the mail.
+    pub id: NotificationId,
+    /// To whom.
+    pub user_id: UserId,
+    /// What about.
+    pub kind: Kind,
+    /// The event's message id, or a caller's key.
+    pub source: String,
+    /// The address; none once it is settled.
+    pub recipient: Option<String>,
+    /// The rendered message.
+    pub content: Content,
+    /// Where it stands.
+    pub status: Status,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// Counts changes, from 1.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Where a notification stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// To be sent.
+    Pending {
+        /// Not before this.
+        next_attempt_at: DateTime<Utc>,
+    },
+    /// The mail server took it.
+    Sent {
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Given up.
+    Failed {
+        /// Why, without the address.
+        reason: String,
+    },
+}
+
+impl Status {
+    /// The word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Sent { .. } => "sent",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// What happened to a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It was sent.
+    Sent,
+    /// It was given up.
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether the address itself is refused.
+        permanent: bool,
+    },
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The address or the mail is refused; another attempt would be too.
+    Permanent(String),
+    /// The mail server is away or busy.
+    Transient(String),
+}
+
+/// A message to an address, before it is a notification.
+#[derive(Clone)]
+pub struct Draft {
+    /// The address.
+    pub email: String,
+    /// What to call the recipient.
+    pub name: String,
+    /// What to say.
+    pub message: Message,
+}
+
+impl Notification {
+    /// A new notification, due at once.
+    pub fn new(
+        id: NotificationId,
+        user_id: UserId,
+        source: String,
+        draft: Draft,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            id,
+            user_id,
+            kind: draft.message.kind(),
+            source,
+            content: draft.message.render(&draft.name),
+            recipient: Some(draft.email),
+            status: Status::Pending { next_attempt_at: now },
+            attempts: 0,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// The mail server took it. Nothing needs the address any more.
+    ///
+    /// # Errors
+    /// [`DomainError::Settled`] when it is settled already.
+    pub fn sent(self, now: DateTime<Utc>) -> Result<(Self, Vec<Event>), DomainError> {
+        Ok((self.settle(Status::Sent { at: now }, now)?, vec![Event::Sent]))
+    }
+
+    /// An attempt failed: again later, or given up. `luck` from 0 to 1 spreads the pauses.
+    ///
+    /// # Errors
+    /// [`DomainError::Settled`] when it is settled already.
+    pub fn attempt_failed(
+        self,
+        failure: Failure,
+        luck: f64,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
+        let permanent = matches!(failure, Failure::Permanent(_));
+        let (Failure::Permanent(reason) | Failure::Transient(reason)) = failure;
+        let index = usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+        let pause = PAUSES.get(index).map(|pause| pause.mul_f64(1.0 + JITTER * luck));
+        match pause.filter(|pause| !permanent && now + *pause < self.created_at + AGE_MAX) {
+            Some(pause) => {
+                let mut notification = self.pending()?;
+                notification.status = Status::Pending { next_attempt_at: now + pause };
+                Ok((notification.changed_at(now), Vec::new()))
+            }
+            None => {
+                let failed = self.settle(Status::Failed { reason: reason.clone() }, now)?;
+                Ok((failed, vec![Event::Failed { reason, permanent }]))
+            }
+        }
+    }
+
+    fn settle(self, status: Status, now: DateTime<Utc>) -> Result<Self, DomainError> {
+        let mut notification = self.pending()?;
+        notification.status = status;
+        notification.recipient = None;
+        Ok(notification.changed_at(now))
+    }
+
+    fn pending(self) -> Result<Self, DomainError> {
+        match self.status {
+            Status::Pending { .. } => Ok(self),
+            Status::Sent { .. } | Status::Failed { .. } => Err(DomainError::Settled),
+        }
+    }
+
+    fn changed_at(mut self, now: DateTime<Utc>) -> Self {
+        self.version += 1;
+        self.updated_at = now;
+        self
+    }
+}
+
+impl std::fmt::Debug for Notification {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notification")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("status", &self.status)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn notification() -> Notification {
+        let nil = uuid::Uuid::nil();
+        let draft = Draft {
+            email: "ada@example.com".to_owned(),
+            name: "Ada".to_owned(),
+            message: Message::Welcome,
+        };
+        let (id, user) = (NotificationId::from_uuid(nil), UserId::from_uuid(nil));
+        Notification::new(id, user, "message-1".to_owned(), draft, at(0))
+    }
+
+    #[test]
+    fn a_sent_notification_forgets_the_address_and_is_settled_for_good() {
+        let (sent, events) = notification().sent(at(1)).unwrap();
+        assert_eq!(events, [Event::Sent]);
+        assert_eq!((sent.recipient.as_deref(), sent.version), (None, 2));
+        assert_eq!(sent.clone().sent(at(2)), Err(DomainError::Settled));
+        let late = sent.attempt_failed(Failure::Transient("away".to_owned()), 0.0, at(2));
+        assert_eq!(late, Err(DomainError::Settled));
+    }
+
+    #[test]
+    fn a_refused_address_is_given_up_at_once() {
+        let failure = Failure::Permanent("mailbox unknown".to_owned());
+        let (failed, events) = notification().attempt_failed(failure, 0.5, at(1)).unwrap();
+        let reason = "mailbox unknown".to_owned();
+        assert_eq!(events, [Event::Failed { reason: reason.clone(), permanent: true }]);
+        assert_eq!(failed.status, Status::Failed { reason });
+    }
+
+    proptest! {
+        #[test]
+        fn a_mail_server_that_stays_away_ends_every_notification_within_its_age(
+            luck in prop::collection::vec(0.0_f64..=1.0, 32),
+        ) {
+            let (mut notification, mut now, mut ended) = (notification(), at(0), 0);
+            for luck in luck {
+                let Status::Pending { next_attempt_at } = notification.status else { break };
+                prop_assert!(next_attempt_at >= now && next_attempt_at < at(24 * 3600));
+                now = next_attempt_at;
+                notification.attempts += 1;
+                let failure = Failure::Transient("away".to_owned());
+                let (next, events) = notification.attempt_failed(failure, luck, now).unwrap();
+                notification = next;
+                ended += events.len();
+            }
+            prop_assert_eq!(ended, 1);
+            prop_assert_eq!(notification.status, Status::Failed { reason: "away".to_owned() });
+        }
+    }
+}

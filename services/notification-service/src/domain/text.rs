@@ -1,0 +1,63 @@
+//! Small pieces of text: escaping for HTML, amounts of money.
+
+/// Currencies without a minor unit (ISO 4217).
+const NO_DECIMALS: [&str; 16] = [
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
+    "VUV", "XAF", "XOF",
+];
+/// Currencies with three decimals (ISO 4217).
+const THREE_DECIMALS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
+
+/// Minor units as people write them: 1999 EUR is `19.99 EUR`. No floating point.
+pub(super) fn amount(minor: i64, currency: &str) -> String {
+    let decimals = match currency {
+        _ if NO_DECIMALS.contains(&currency) => 0,
+        _ if THREE_DECIMALS.contains(&currency) => 3,
+        _ => 2,
+    };
+    let sign = if minor < 0 { "-" } else { "" };
+    let digits = format!("{:0>width$}", minor.unsigned_abs(), width = decimals + 1);
+    let (whole, part) = digits.split_at(digits.len() - decimals);
+    let point = if decimals == 0 { "" } else { "." };
+    format!("{sign}{whole}{point}{part} {currency}")
+}
+
+/// Text inside HTML, and inside its attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_the_decimals_of_their_currency() {
+        for (minor, currency, text) in [
+            (1999, "EUR", "19.99 EUR"),
+            (5, "EUR", "0.05 EUR"),
+            (-1999, "EUR", "-19.99 EUR"),
+            (1999, "JPY", "1999 JPY"),
+            (1999, "KWD", "1.999 KWD"),
+            (i64::MIN, "USD", "-92233720368547758.08 USD"),
+        ] {
+            assert_eq!(amount(minor, currency), text);
+        }
+    }
+
+    #[test]
+    fn markup_in_text_stays_text() {
+        assert_eq!(escape("<b onclick='x'>\"&"), "&lt;b onclick=&#39;x&#39;&gt;&quot;&amp;");
+    }
+}

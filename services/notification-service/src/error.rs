@@ -1,0 +1,68 @@
+//! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
+
+use chassis::{Problem, database};
+use messaging::{EnqueueError, Verdict};
+
+use crate::domain::DomainError;
+
+/// Whatever keeps a request or a message from being done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    #[error("database fault")]
+    Database(#[from] sqlx::Error),
+}
+
+/// To an HTTP caller.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Domain(DomainError::Invalid { pointer, reason }) => {
+                Self::validation().field(pointer, reason)
+            }
+            Error::Domain(DomainError::UnknownContact) => {
+                Self::validation().field("/user_id", "is not a user that can be written to")
+            }
+            Error::Domain(DomainError::NotFound) => {
+                Self::not_found("there is no such notification")
+            }
+            Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
+                database::problem(&error)
+            }
+            Error::Domain(DomainError::Settled) | Error::Enqueue(_) => {
+                tracing::error!(error = %error, "request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl axum::response::IntoResponse for Error {
+    fn into_response(self) -> axum::response::Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// To the broker.
+impl From<Error> for Verdict {
+    fn from(error: Error) -> Self {
+        match error {
+            // Events of two publishers have no order: the contact may be on its way.
+            Error::Domain(DomainError::UnknownContact) => Self::retry(error),
+            Error::Domain(
+                DomainError::Invalid { .. } | DomainError::NotFound | DomainError::Settled,
+            ) => Self::dead_letter(error),
+            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
+                if database::is_unavailable(&error) {
+                    Self::unavailable(database::kind(&error))
+                } else {
+                    Self::retry(database::kind(&error))
+                }
+            }
+            Error::Enqueue(_) => Self::dead_letter(error),
+        }
+    }
+}

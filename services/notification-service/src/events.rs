@@ -1,0 +1,45 @@
+//! What happened to a notification, as the contract that the other services read.
+
+use chassis::Clock;
+use contracts::notification::{NotificationFailed, NotificationSent};
+use messaging::{EnqueueError, Outbox};
+use sqlx::PgConnection;
+
+use crate::domain::{Event, Notification};
+
+/// The channel's name in events and in the table.
+pub(crate) const EMAIL: &str = "email";
+
+/// Writes the events to the outbox, in the transaction that saves the notification.
+pub(crate) async fn enqueue(
+    outbox: &Outbox,
+    clock: &Clock,
+    tx: &mut PgConnection,
+    notification: &Notification,
+    events: Vec<Event>,
+) -> Result<(), EnqueueError> {
+    let (notification_id, user_id) = (notification.id, notification.user_id);
+    let (kind, channel) = (notification.kind.as_str().to_owned(), EMAIL.to_owned());
+    let at = notification.updated_at;
+    for event in events {
+        let (id, kind, channel) = (clock.new_id(), kind.clone(), channel.clone());
+        match event {
+            Event::Sent => {
+                let sent = NotificationSent { notification_id, user_id, kind, channel };
+                outbox.enqueue(tx, id, at, &sent).await?;
+            }
+            Event::Failed { reason, permanent } => {
+                let failed = NotificationFailed {
+                    notification_id,
+                    user_id,
+                    kind,
+                    channel,
+                    reason,
+                    permanent,
+                };
+                outbox.enqueue(tx, id, at, &failed).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Sending mail: over SMTP, or into files where no server is named.
+//!
+//! A trait, since the outside world has more than one shape. What a fault *means* is part of the
+//! answer: a refusal for good, or one that may pass. A time-out is neither sent nor not sent, so it
+//! may pass; the mail keeps its Message-ID, and whoever counts mails counts by it.
+
+mod file;
+mod smtp;
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use contracts::NotificationId;
+use lettre::Message;
+use lettre::message::header::{ContentTransferEncoding, ContentType};
+use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
+use serde::Deserialize;
+use tusk_config::Secret;
+
+pub use file::FileMailer;
+pub use smtp::SmtpMailer;
+
+use crate::domain::{Content, Failure};
+
+/// Section `[mail]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct MailSettings {
+    /// `smtp://user:password@host:port`, `smtps://…`; empty: mails go to `mail_dir`.
+    pub smtp_url: Secret<String>,
+    /// The folder for mails when there is no SMTP server.
+    pub mail_dir: String,
+    /// The sender, such as `Tusk <no-reply@example.com>`.
+    pub from: Sender,
+    /// Longest time to send one mail.
+    pub send_timeout: Duration,
+}
+
+/// The sender's mailbox.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Sender(pub Mailbox);
+
+impl TryFrom<String> for Sender {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self).map_err(|_| "a mailbox is needed: Name <local@domain>")
+    }
+}
+
+/// A mail to send. Neither address nor content is shown by Debug.
+pub struct Mail {
+    /// Names the mail, in every attempt.
+    pub id: NotificationId,
+    /// The recipient's address.
+    pub to: String,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What sending gives.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+/// Sends mails.
+pub trait Mailer: Send + Sync + 'static {
+    /// Sends one mail, within the time limit of the settings.
+    fn send(&self, mail: Mail) -> Sending<'_>;
+}
+
+/// Why no mailer could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MailerError {
+    /// The SMTP address is none. It holds a password and is not shown.
+    #[error("[mail] smtp_url is not an SMTP address (smtp://user:password@host:port)")]
+    SmtpUrl,
+    /// The folder cannot be made.
+    #[error("[mail] mail_dir {folder} cannot be used: {source}")]
+    Folder {
+        /// The folder.
+        folder: String,
+        /// What the file system says.
+        source: std::io::Error,
+    },
+}
+
+/// The mailer of the settings.
+///
+/// # Errors
+/// The address or the folder cannot be used.
+pub fn from_settings(settings: &MailSettings) -> Result<Box<dyn Mailer>, MailerError> {
+    if settings.smtp_url.expose().is_empty() {
+        return Ok(Box::new(FileMailer::new(settings)?));
+    }
+    Ok(Box::new(SmtpMailer::new(settings)?))
+}
+
+/// The mail as it goes over the wire. Headers are encoded by the library: nothing in a name or a
+/// subject can end a header.
+fn compose(from: &Mailbox, mail: Mail) -> Result<Message, Failure> {
+    let invalid = |_| Failure::Permanent("the address is not valid".to_owned());
+    let address = mail.to.parse().map_err(invalid)?;
+    let part = |kind: ContentType, text: String| {
+        let body = Body::new(text);
+        let encoding = ContentTransferEncoding::clone(&body.encoding());
+        SinglePart::builder().header(kind).header(encoding).body(body)
+    };
+    let parts = MultiPart::alternative()
+        .singlepart(part(ContentType::TEXT_PLAIN, mail.content.text))
+        .singlepart(part(ContentType::TEXT_HTML, mail.content.html));
+    Message::builder()
+        .from(from.clone())
+        .to(Mailbox::new(None, address))
+        .subject(mail.content.subject)
+        .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
+        .multipart(parts)
+        .map_err(|_| Failure::Permanent("the mail cannot be composed".to_owned()))
+}

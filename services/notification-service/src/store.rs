@@ -1,0 +1,328 @@
+//! The only file with SQL. Contacts and notifications change through the store's doors only:
+//! `create` for requests, `change_once` for messages, `change` for the worker; what happened is
+//! saved and sent together or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Clock;
+use chassis::page::{Page, PageRequest};
+use chrono::{DateTime, Utc};
+use contracts::{NotificationId, UserId};
+use messaging::{MessageId, Outbox, inbox};
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::domain::{Contact, Content, DomainError, Draft, Event, Kind, Notification, Status};
+use crate::error::Error;
+use crate::events;
+
+/// Why a deleted user's pending notifications end.
+const USER_GONE: &str = "the user is gone";
+
+/// Contacts and notifications. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+    outbox: Outbox,
+    clock: Clock,
+    due: Arc<Notify>,
+}
+
+/// What a message means: the contact as it is then, and what to tell.
+pub(crate) type Told = Result<(Contact, Vec<Draft>), DomainError>;
+
+impl Store {
+    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
+        Self { pool, outbox, clock, due: Arc::default() }
+    }
+
+    /// Waits until this process has made a notification.
+    pub(crate) async fn due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Says that there may be more to send.
+    pub(crate) fn wake(&self) {
+        self.due.notify_one();
+    }
+
+    /// Makes a notification for a caller; the same source again gives the first one.
+    pub(crate) async fn create(
+        &self,
+        user: UserId,
+        source: &str,
+        draft: impl FnOnce(Contact) -> Result<Draft, DomainError>,
+    ) -> Result<Notification, Error> {
+        let mut tx = self.pool.begin().await?;
+        let contact = contact(&mut tx, user).await?.ok_or(DomainError::UnknownContact)?;
+        self.insert(&mut tx, user, source, draft(contact)?).await?;
+        let row = sqlx::query_as!(
+            Row,
+            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
+                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
+                    sent_at
+             from notifications where source = $1 and user_id = $2 and channel = $3",
+            source,
+            user.as_uuid(),
+            events::EMAIL,
+        );
+        let row = row.fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+        self.due.notify_one();
+        row.try_into()
+    }
+
+    /// Applies a message: the contact changes and what there is to tell is made, once.
+    pub(crate) async fn change_once(
+        &self,
+        message: &MessageId,
+        user: UserId,
+        decide: impl FnOnce(Option<Contact>) -> Told,
+    ) -> Result<(), Error> {
+        let mut tx = self.pool.begin().await?;
+        if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
+            return Ok(());
+        }
+        let before = contact(&mut tx, user).await?;
+        let (after, drafts) = decide(before.clone())?;
+        if before.as_ref() != Some(&after) {
+            save_contact(&mut tx, &after).await?;
+        }
+        for draft in drafts {
+            self.insert(&mut tx, user, message.as_str(), draft).await?;
+        }
+        tx.commit().await?;
+        self.due.notify_one();
+        Ok(())
+    }
+
+    /// Changes a notification as `decide` says.
+    pub(crate) async fn change(
+        &self,
+        id: NotificationId,
+        decide: impl FnOnce(Notification) -> Result<(Notification, Vec<Event>), DomainError>,
+    ) -> Result<Notification, Error> {
+        let mut tx = self.pool.begin().await?;
+        let row = sqlx::query_as!(
+            Row,
+            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
+                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
+                    sent_at
+             from notifications where id = $1 for update",
+            id.as_uuid(),
+        );
+        let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
+        let (notification, happened) = decide(row.try_into()?)?;
+        save(&mut tx, &notification).await?;
+        events::enqueue(&self.outbox, &self.clock, &mut tx, &notification, happened).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(notification)
+    }
+
+    /// Takes up one due notification: nobody else gets it before the lease ends.
+    pub(crate) async fn claim_due(&self, lease: Duration) -> Result<Option<Notification>, Error> {
+        let now = self.clock.now();
+        let row = sqlx::query_as!(
+            Row,
+            "update notifications set next_attempt_at = $2, attempts = attempts + 1
+             where id = (select id from notifications
+                         where status = 'pending' and next_attempt_at <= $1
+                         order by next_attempt_at limit 1 for update skip locked)
+             returning id, user_id, kind, source, recipient, subject, text_body, html_body, status,
+                       attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
+                       sent_at",
+            now,
+            now + lease,
+        );
+        row.fetch_optional(&self.pool).await?.map(Notification::try_from).transpose()
+    }
+
+    /// One notification.
+    pub(crate) async fn notification(&self, id: NotificationId) -> Result<Notification, Error> {
+        let row = sqlx::query_as!(
+            Row,
+            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
+                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
+                    sent_at
+             from notifications where id = $1",
+            id.as_uuid(),
+        );
+        row.fetch_optional(&self.pool).await?.ok_or(DomainError::NotFound)?.try_into()
+    }
+
+    /// A page of a user's notifications, or of all, newest first.
+    pub(crate) async fn notifications(
+        &self,
+        of: Option<UserId>,
+        page: PageRequest,
+    ) -> Result<Page<Notification>, Error> {
+        let rows = sqlx::query_as!(
+            Row,
+            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
+                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
+                    sent_at
+             from notifications
+             where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
+             order by id desc limit $3",
+            of.map(UserId::as_uuid),
+            page.before,
+            page.rows(),
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        let all: Result<Vec<Notification>, Error> =
+            rows.into_iter().map(TryInto::try_into).collect();
+        Ok(Page::new(all?, page, |notification| notification.id.as_uuid()))
+    }
+
+    /// Writes a new notification; one of the same source, user and channel stays as it is.
+    async fn insert(
+        &self,
+        tx: &mut PgConnection,
+        user: UserId,
+        source: &str,
+        draft: Draft,
+    ) -> Result<(), Error> {
+        let id = NotificationId::from_uuid(self.clock.new_id());
+        let new = Notification::new(id, user, source.to_owned(), draft, self.clock.now());
+        sqlx::query!(
+            "insert into notifications (id, user_id, kind, channel, source, recipient, subject,
+                                        text_body, html_body, status, attempts, next_attempt_at,
+                                        version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10)
+             on conflict (source, user_id, channel) do nothing",
+            new.id.as_uuid(),
+            new.user_id.as_uuid(),
+            new.kind.as_str(),
+            events::EMAIL,
+            new.source,
+            new.recipient,
+            new.content.subject,
+            new.content.text,
+            new.content.html,
+            new.created_at,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+/// A user's contact, its row locked.
+async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>, Error> {
+    let row = sqlx::query!(
+        "select email, name, as_of from contacts where user_id = $1 for update",
+        user.as_uuid(),
+    );
+    let row = row.fetch_optional(tx).await?;
+    Ok(row.map(|row| Contact {
+        user_id: user,
+        reach: row.email.zip(row.name).map(|(email, name)| crate::domain::Reach { email, name }),
+        as_of: row.as_of,
+    }))
+}
+
+/// Saves a contact; a deleted user's pending notifications end with it.
+async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
+    let reach = contact.reach.as_ref();
+    sqlx::query!(
+        "insert into contacts (user_id, email, name, as_of, deleted) values ($1, $2, $3, $4, $5)
+         on conflict (user_id) do update
+         set email = excluded.email, name = excluded.name, as_of = excluded.as_of,
+             deleted = excluded.deleted",
+        contact.user_id.as_uuid(),
+        reach.map(|reach| reach.email.as_str()),
+        reach.map(|reach| reach.name.as_str()),
+        contact.as_of,
+        reach.is_none(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    if reach.is_none() {
+        sqlx::query!(
+            "update notifications
+             set status = 'failed', failure_reason = $2, recipient = null, next_attempt_at = null,
+                 version = version + 1
+             where user_id = $1 and status = 'pending'",
+            contact.user_id.as_uuid(),
+            USER_GONE,
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn save(tx: &mut PgConnection, notification: &Notification) -> Result<(), Error> {
+    let (status, next_attempt_at, failure_reason, sent_at) = match &notification.status {
+        Status::Pending { next_attempt_at } => ("pending", Some(*next_attempt_at), None, None),
+        Status::Sent { at } => ("sent", None, None, Some(*at)),
+        Status::Failed { reason } => ("failed", None, Some(reason.as_str()), None),
+    };
+    sqlx::query!(
+        "update notifications
+         set status = $2, next_attempt_at = $3, failure_reason = $4, sent_at = $5, recipient = $6,
+             version = $7, updated_at = $8
+         where id = $1",
+        notification.id.as_uuid(),
+        status,
+        next_attempt_at,
+        failure_reason,
+        sent_at,
+        notification.recipient,
+        notification.version,
+        notification.updated_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+struct Row {
+    id: Uuid,
+    user_id: Uuid,
+    kind: String,
+    source: String,
+    recipient: Option<String>,
+    subject: String,
+    text_body: String,
+    html_body: String,
+    status: String,
+    attempts: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    failure_reason: Option<String>,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    sent_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Notification {
+    type Error = Error;
+
+    /// Fails on a row that a newer version of the service has written.
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let unknown = |what: &str| sqlx::Error::Decode(format!("unknown {what}").into());
+        let status = match (row.status.as_str(), row.next_attempt_at, row.sent_at) {
+            ("pending", Some(next_attempt_at), _) => Status::Pending { next_attempt_at },
+            ("sent", _, Some(at)) => Status::Sent { at },
+            ("failed", _, _) => Status::Failed { reason: row.failure_reason.unwrap_or_default() },
+            _ => return Err(unknown("status").into()),
+        };
+        Ok(Self {
+            id: NotificationId::from_uuid(row.id),
+            user_id: UserId::from_uuid(row.user_id),
+            kind: Kind::parse(&row.kind).ok_or_else(|| unknown("kind"))?,
+            source: row.source,
+            recipient: row.recipient,
+            content: Content { subject: row.subject, text: row.text_body, html: row.html_body },
+            status,
+            attempts: u32::try_from(row.attempts).unwrap_or_default(),
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
+
+use std::time::Duration;
+
+use chassis::{Problem, database};
+use http::StatusCode;
+use messaging::{EnqueueError, Verdict};
+use service_client::{CallError, Kind};
+
+use crate::domain::DomainError;
+
+/// What a caller is told to wait when nobody says how long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Whatever keeps a request or a message from being done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    #[error("the payer is unknown or not active")]
+    PayerNotActive,
+    #[error("user-service gave no answer")]
+    PayerUnknown(#[source] CallError),
+    #[error("the idempotency key is in use by a request in flight")]
+    KeyInFlight,
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    #[error("database fault")]
+    Database(#[from] sqlx::Error),
+}
+
+/// To an HTTP caller.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Domain(DomainError::Invalid { pointer, reason }) => {
+                Self::validation().field(pointer, reason)
+            }
+            Error::Domain(DomainError::NotFound) => Self::not_found("there is no such payment"),
+            Error::PayerNotActive => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "payer-not-active", "The payer's account is not active")
+            }
+            Error::PayerUnknown(error) => payer_unknown(&error),
+            Error::KeyInFlight => {
+                let title = "A request with this Idempotency-Key is in flight";
+                Self::new(StatusCode::CONFLICT, "idempotency-in-flight", title)
+                    .retry_after(RETRY_AFTER)
+            }
+            Error::KeyReused => {
+                let title = "The Idempotency-Key was used for another request";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
+            }
+            Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
+                database::problem(&error)
+            }
+            Error::Domain(DomainError::Settled) | Error::Enqueue(_) => {
+                tracing::error!(error = %error, "request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Whether the user may pay is not known, so nothing was charged: the caller may try again.
+fn payer_unknown(error: &CallError) -> Problem {
+    tracing::warn!(error = %error, call.attempts = error.attempts, "payer could not be checked");
+    if let Kind::Client { .. } | Kind::Unexpected(_) = error.kind {
+        return Problem::internal();
+    }
+    let retry_after = error.kind.retry_after().unwrap_or(RETRY_AFTER);
+    Problem::unavailable("the payer cannot be checked now; nothing was charged", retry_after)
+}
+
+impl axum::response::IntoResponse for Error {
+    fn into_response(self) -> axum::response::Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// To the broker.
+impl From<Error> for Verdict {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
+                if database::is_unavailable(&error) {
+                    Self::unavailable(database::kind(&error))
+                } else {
+                    Self::retry(database::kind(&error))
+                }
+            }
+            Error::PayerUnknown(_) | Error::KeyInFlight => Self::retry(error),
+            Error::Domain(_) | Error::PayerNotActive | Error::KeyReused | Error::Enqueue(_) => {
+                Self::dead_letter(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What happened to a payment, as the contract that the other services read.
+
+use chassis::Clock;
+use contracts::payment::{PaymentCompleted, PaymentFailed};
+use messaging::{EnqueueError, Outbox};
+use sqlx::PgConnection;
+
+use crate::domain::{Event, Payment};
+
+/// Writes the events to the outbox, in the transaction that saves the payment.
+pub(crate) async fn enqueue(
+    outbox: &Outbox,
+    clock: &Clock,
+    tx: &mut PgConnection,
+    payment: &Payment,
+    events: Vec<Event>,
+) -> Result<(), EnqueueError> {
+    let (payment_id, user_id, at) = (payment.id, payment.user_id, payment.updated_at);
+    let amount = payment.money.minor();
+    for event in events {
+        let (id, currency) = (clock.new_id(), payment.money.currency().as_str().to_owned());
+        match event {
+            Event::Completed => {
+                let completed = PaymentCompleted { payment_id, user_id, amount, currency };
+                outbox.enqueue(tx, id, at, &completed).await?;
+            }
+            Event::Failed { code, message } => {
+                let (reason, decline_code) = (message, Some(code));
+                let failed =
+                    PaymentFailed { payment_id, user_id, amount, currency, reason, decline_code };
+                outbox.enqueue(tx, id, at, &failed).await?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! The HTTP face: the table of routes, and what handlers share.
+
+mod idempotency;
+mod payments;
+
+use auth::Tokens;
+use axum::extract::FromRef;
+use chassis::Clock;
+use service_client::ServiceClient;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::IdempotencySettings;
+use crate::store::Store;
+
+/// What handlers use. Each names in its signature the parts that it touches.
+#[derive(Clone, FromRef)]
+pub(crate) struct AppState {
+    pub(crate) store: Store,
+    pub(crate) tokens: Tokens,
+    pub(crate) users: ServiceClient,
+    pub(crate) idempotency: IdempotencySettings,
+    pub(crate) clock: Clock,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "payment-service", description = "Takes users' money, once."),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        api.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+    }
+}
+
+/// All routes of the service, each with its part of the document.
+pub(crate) fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(payments::pay, payments::list))
+        .routes(routes!(payments::customer))
+        .routes(routes!(payments::show))
+}

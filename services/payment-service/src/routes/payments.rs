@@ -1,0 +1,289 @@
+//! `/api/payments`.
+
+use std::time::Duration;
+
+use auth::{Caller, User};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chassis::extract::{Json, Path, Query};
+use chassis::page::{Page, PageQuery};
+use chassis::{Clock, Problem, RequestId};
+use chrono::{DateTime, Utc};
+use contracts::{PaymentId, UserId};
+use http::{HeaderValue, StatusCode, header};
+use resilience::deadline::Deadline;
+use serde::{Deserialize, Serialize};
+use service_client::{Call, Kind, ServiceClient};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::idempotency::{IdempotencyKey, Wait};
+use crate::config::IdempotencySettings;
+use crate::domain::{Currency, DomainError, Money, Payment, PaymentMethod, Status};
+use crate::error::Error;
+use crate::store::{Claim, Kept, Store};
+
+/// Longest time to ask user-service whether the user may pay.
+const PAYER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Another replica may settle the payment, so its row is read again this often.
+const REREAD_INTERVAL: Duration = Duration::from_millis(200);
+/// Of the request's own time this much is kept for the answer.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+/// Longest description, in characters.
+const DESCRIPTION_CHARS_MAX: usize = 200;
+
+/// A payment to make.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewPayment {
+    /// Minor units of the currency: 1999 is EUR 19.99.
+    #[schema(example = 1999, minimum = 1, maximum = 99_999_999)]
+    amount: i64,
+    /// ISO 4217, upper case.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// The provider's token of a payment method; never a card number.
+    #[schema(example = "pm_card_visa")]
+    payment_method: String,
+    /// What for; at most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+/// A payment.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PaymentView {
+    payment_id: Uuid,
+    user_id: Uuid,
+    amount: i64,
+    currency: &'static str,
+    /// `processing`, `succeeded` or `requires_payment_method`.
+    status: &'static str,
+    /// Why it was declined, as a word for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decline_code: Option<String>,
+    /// Why it was declined, for the payer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decline_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// A user as far as paying goes.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CustomerView {
+    customer_id: Uuid,
+    user_id: Uuid,
+    opened_at: DateTime<Utc>,
+}
+
+/// What user-service says of the payer.
+#[derive(Deserialize)]
+struct Payer {
+    status: String,
+}
+
+impl From<Payment> for PaymentView {
+    fn from(payment: Payment) -> Self {
+        let status = payment.status.as_str();
+        let (decline_code, decline_message) = match payment.status {
+            Status::RequiresPaymentMethod { code, message } => (Some(code), Some(message)),
+            Status::Processing | Status::Succeeded => (None, None),
+        };
+        Self {
+            payment_id: payment.id.as_uuid(),
+            user_id: payment.user_id.as_uuid(),
+            amount: payment.money.minor(),
+            currency: payment.money.currency().as_str(),
+            status,
+            decline_code,
+            decline_message,
+            description: payment.description,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+        }
+    }
+}
+
+/// Pays. Asked again with the same Idempotency-Key it answers the same, to the byte, and charges
+/// nothing. A decline is a state of the payment, not an error.
+#[utoipa::path(post, path = "/api/payments", tag = "payments", request_body = NewPayment,
+    params(
+        ("idempotency-key" = String, Header, description = "1 to 255 characters, kept for 24 hours"),
+        ("prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait, up to 30"),
+    ),
+    security(("bearer" = [])), responses(
+    (status = 201, body = PaymentView, headers(
+        ("location" = String),
+        ("idempotent-replayed" = String, description = "`true` when the key was used before"),
+    )),
+    (status = 400, body = Problem, description = "No Idempotency-Key"),
+    (status = 409, body = Problem, description = "The same key is in flight"),
+    (status = 422, body = Problem, description = "A field, the payer, or the key's reuse is refused"),
+    (status = 503, body = Problem, description = "The payer cannot be checked; nothing was charged"),
+))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
+pub(crate) async fn pay(
+    caller: User,
+    IdempotencyKey(key): IdempotencyKey,
+    Wait(wait): Wait,
+    State(store): State<Store>,
+    State(users): State<ServiceClient>,
+    State(settings): State<IdempotencySettings>,
+    State(clock): State<Clock>,
+    Extension(deadline): Extension<Deadline>,
+    Extension(request_id): Extension<RequestId>,
+    Json(new): Json<NewPayment>,
+) -> Result<Response, Error> {
+    let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
+    let payment = new.check(PaymentId::from_uuid(clock.new_id()), user_id, now)?;
+    let fingerprint = new.fingerprint();
+    let claim = Claim { user_id, key, fingerprint, expires_at: now + settings.expiration };
+    let kept = match store.kept(&claim).await? {
+        Some(kept) => kept,
+        None => {
+            let call = Call::new("get_user").within(PAYER_TIMEOUT).by(deadline);
+            check_payer(&users, user_id, call.request_id(request_id.as_str())).await?;
+            store.create(&claim, payment).await?
+        }
+    };
+    let left = deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
+    answer(&store, &claim, kept, wait.min(left)).await
+}
+
+impl NewPayment {
+    fn check(
+        &self,
+        id: PaymentId,
+        user: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Payment, DomainError> {
+        let money = Money::new(self.amount, Currency::parse(&self.currency)?)?;
+        let method = PaymentMethod::parse(&self.payment_method)?;
+        let long = |text: &String| text.chars().count() > DESCRIPTION_CHARS_MAX;
+        if self.description.as_ref().is_some_and(long) {
+            let reason = "is longer than 200 characters";
+            return Err(DomainError::Invalid { pointer: "/description", reason });
+        }
+        Ok(Payment::new(id, user, money, method, self.description.clone(), now))
+    }
+
+    /// Of the request's meaning, not of its bytes: spaces and the order of fields make no other.
+    fn fingerprint(&self) -> [u8; 32] {
+        let canonical = (&self.amount, &self.currency, &self.payment_method, &self.description);
+        Sha256::digest(serde_json::to_vec(&canonical).unwrap_or_default()).into()
+    }
+}
+
+/// Goes on only when user-service says that the user is active.
+async fn check_payer(users: &ServiceClient, id: UserId, call: Call) -> Result<(), Error> {
+    match users.get::<Payer>(&format!("/api/users/{id}"), call).await {
+        Ok(payer) if payer.status == "active" => Ok(()),
+        Ok(_) => Err(Error::PayerNotActive),
+        Err(error) if matches!(error.kind, Kind::NotFound) => Err(Error::PayerNotActive),
+        Err(error) => Err(Error::PayerUnknown(error)),
+    }
+}
+
+/// The answer that is kept under the key; made from the state reached within `wait` when there is
+/// none yet, as after a crash between commit and answer.
+async fn answer(
+    store: &Store,
+    claim: &Claim,
+    kept: Kept,
+    wait: Duration,
+) -> Result<Response, Error> {
+    let body = match kept.answer {
+        Some(body) => body,
+        None => {
+            let payment = settled_within(store, kept.payment_id, wait).await?;
+            let view = serde_json::to_string(&PaymentView::from(payment)).unwrap_or_default();
+            store.keep_answer(claim, view).await?
+        }
+    };
+    let location = format!("/api/payments/{}", kept.payment_id);
+    let json = "application/json".to_owned();
+    let headers = [(header::LOCATION, location), (header::CONTENT_TYPE, json)];
+    let mut response = (StatusCode::CREATED, headers, body).into_response();
+    if kept.replayed {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert("idempotent-replayed", replayed);
+    }
+    Ok(response)
+}
+
+/// The payment once it is settled, or as it stands when the wait is over.
+async fn settled_within(store: &Store, id: PaymentId, wait: Duration) -> Result<Payment, Error> {
+    let until = Instant::now() + wait;
+    loop {
+        let settled = store.settled();
+        let payment = store.payment(id).await?;
+        if payment.is_settled() || Instant::now() >= until {
+            return Ok(payment);
+        }
+        let reread = until.min(Instant::now() + REREAD_INTERVAL);
+        tokio::select! {
+            () = settled => {}
+            () = tokio::time::sleep_until(reread) => {}
+        }
+    }
+}
+
+/// The caller's payments, newest first; an administrator sees all.
+#[utoipa::path(get, path = "/api/payments", tag = "payments", params(PageQuery),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Page<PaymentView>),
+    (status = 401, body = Problem),
+))]
+pub(crate) async fn list(
+    caller: User,
+    State(store): State<Store>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<PaymentView>>, Problem> {
+    let of = (!caller.is_admin()).then(|| UserId::from_uuid(caller.id));
+    let payments = store.payments(of, page.check()?).await?;
+    Ok(Json(payments.map(PaymentView::from)))
+}
+
+/// One payment.
+#[utoipa::path(get, path = "/api/payments/{id}", tag = "payments", params(("id" = Uuid, Path)),
+    security(("bearer" = [])), responses(
+    (status = 200, body = PaymentView),
+    (status = 404, body = Problem, description = "None, or not the caller's to see"),
+))]
+pub(crate) async fn show(
+    caller: Caller,
+    State(store): State<Store>,
+    Path(id): Path<Uuid>,
+) -> Result<Json<PaymentView>, Error> {
+    let payment = store.payment(PaymentId::from_uuid(id)).await?;
+    if !caller.may_see(payment.user_id.as_uuid()) {
+        return Err(DomainError::NotFound.into());
+    }
+    Ok(Json(payment.into()))
+}
+
+/// The caller's customer, once the registration has arrived.
+#[utoipa::path(get, path = "/api/payments/customer", tag = "payments", security(("bearer" = [])),
+    responses(
+    (status = 200, body = CustomerView),
+    (status = 404, body = Problem, description = "Not opened yet, or closed"),
+))]
+pub(crate) async fn customer(
+    caller: User,
+    State(store): State<Store>,
+) -> Result<Json<CustomerView>, Problem> {
+    let customer = store.customer(UserId::from_uuid(caller.id)).await?;
+    let open = customer.filter(|customer| customer.closed_at.is_none());
+    let customer = open.ok_or_else(|| Problem::not_found("there is no open customer"))?;
+    Ok(Json(CustomerView {
+        customer_id: customer.id,
+        user_id: customer.user_id.as_uuid(),
+        opened_at: customer.opened_at,
+    }))
+}

@@ -1,0 +1,281 @@
+//! The only file with SQL. Payments change through the store's doors only: `create` for requests,
+//! `change` for the worker; customers through `change_once`, for messages. What happened is saved
+//! and sent together or not at all.
+
+mod keys;
+mod rows;
+
+pub(crate) use keys::{Claim, Kept};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::Clock;
+use chassis::page::{Page, PageRequest};
+use chrono::{DateTime, Utc};
+use contracts::{PaymentId, UserId};
+use messaging::{MessageId, Outbox, inbox};
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::domain::{Customer, DomainError, Event, Payment, Status};
+use crate::error::Error;
+use crate::events;
+use crate::store::rows::PaymentRow;
+
+/// Payments, their idempotency keys, and customers. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+    outbox: Outbox,
+    clock: Clock,
+    /// Wakes this process's worker: a payment is due.
+    due: Arc<Notify>,
+    /// Wakes this process's requests: a payment was settled.
+    settled: Arc<Notify>,
+}
+
+impl Store {
+    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
+        Self { pool, outbox, clock, due: Arc::default(), settled: Arc::default() }
+    }
+
+    /// Waits until this process has made a payment.
+    pub(crate) async fn due(&self) {
+        self.due.notified().await;
+    }
+
+    /// Says that there may be more to charge.
+    pub(crate) fn wake(&self) {
+        self.due.notify_one();
+    }
+
+    /// Waits until this process settles a payment after this call: get it before reading a state,
+    /// await it after.
+    pub(crate) fn settled(&self) -> Notified<'_> {
+        self.settled.notified()
+    }
+
+    /// Saves a new payment and claims its idempotency key, in one transaction.
+    ///
+    /// Gives what the key keeps when it is taken. [`Error::KeyInFlight`] when another request is
+    /// claiming it at this moment.
+    pub(crate) async fn create(&self, claim: &Claim, payment: Payment) -> Result<Kept, Error> {
+        let mut tx = self.pool.begin().await?;
+        if !keys::lock(&mut tx, claim).await? {
+            return Err(Error::KeyInFlight);
+        }
+        if let Some(kept) = keys::find(&mut *tx, claim, self.clock.now()).await? {
+            return Ok(kept);
+        }
+        insert(&mut tx, &payment).await?;
+        keys::insert(&mut tx, claim, payment.id).await?;
+        tx.commit().await?;
+        self.due.notify_one();
+        Ok(Kept::new(payment.id))
+    }
+
+    /// Changes a payment as `decide` says.
+    pub(crate) async fn change(
+        &self,
+        id: PaymentId,
+        decide: impl FnOnce(Payment) -> Result<(Payment, Vec<Event>), DomainError>,
+    ) -> Result<Payment, Error> {
+        let mut tx = self.pool.begin().await?;
+        let row = sqlx::query_as!(
+            PaymentRow,
+            "select id, user_id, amount, currency, payment_method, description, status,
+                    decline_code, decline_message, provider_id, attempts, version, created_at,
+                    updated_at
+             from payments where id = $1 for update",
+            id.as_uuid(),
+        );
+        let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
+        let (payment, happened) = decide(row.try_into()?)?;
+        save(&mut tx, &payment).await?;
+        events::enqueue(&self.outbox, &self.clock, &mut tx, &payment, happened).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        self.settled.notify_waiters();
+        Ok(payment)
+    }
+
+    /// Applies a message to a customer, once.
+    pub(crate) async fn change_once(
+        &self,
+        message: &MessageId,
+        user: UserId,
+        decide: impl FnOnce(Option<Customer>) -> Customer,
+    ) -> Result<(), Error> {
+        let mut tx = self.pool.begin().await?;
+        if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
+            return Ok(());
+        }
+        let customer = decide(customer(&mut *tx, user).await?);
+        sqlx::query!(
+            "insert into customers (id, user_id, opened_at, closed_at) values ($1, $2, $3, $4)
+             on conflict (user_id) do update set closed_at = excluded.closed_at",
+            customer.id,
+            customer.user_id.as_uuid(),
+            customer.opened_at,
+            customer.closed_at,
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Takes up one due payment: nobody else gets it before the lease ends.
+    pub(crate) async fn claim_due(&self, lease: Duration) -> Result<Option<Payment>, Error> {
+        let now = self.clock.now();
+        let row = sqlx::query_as!(
+            PaymentRow,
+            "update payments set next_attempt_at = $2, attempts = attempts + 1
+             where id = (select id from payments
+                         where status = 'processing' and next_attempt_at <= $1
+                         order by next_attempt_at limit 1 for update skip locked)
+             returning id, user_id, amount, currency, payment_method, description, status,
+                       decline_code, decline_message, provider_id, attempts, version, created_at,
+                       updated_at",
+            now,
+            now + lease,
+        );
+        row.fetch_optional(&self.pool).await?.map(Payment::try_from).transpose()
+    }
+
+    /// Lets the worker ask the provider again at a time. Changes nothing of the payment itself.
+    pub(crate) async fn postpone(&self, id: PaymentId, until: DateTime<Utc>) -> Result<(), Error> {
+        let postponed = sqlx::query!(
+            "update payments set next_attempt_at = $2 where id = $1 and status = 'processing'",
+            id.as_uuid(),
+            until,
+        );
+        postponed.execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// One payment.
+    pub(crate) async fn payment(&self, id: PaymentId) -> Result<Payment, Error> {
+        let row = sqlx::query_as!(
+            PaymentRow,
+            "select id, user_id, amount, currency, payment_method, description, status,
+                    decline_code, decline_message, provider_id, attempts, version, created_at,
+                    updated_at
+             from payments where id = $1",
+            id.as_uuid(),
+        );
+        row.fetch_optional(&self.pool).await?.ok_or(DomainError::NotFound)?.try_into()
+    }
+
+    /// A page of a user's payments, or of all, newest first.
+    pub(crate) async fn payments(
+        &self,
+        of: Option<UserId>,
+        page: PageRequest,
+    ) -> Result<Page<Payment>, Error> {
+        let rows = sqlx::query_as!(
+            PaymentRow,
+            "select id, user_id, amount, currency, payment_method, description, status,
+                    decline_code, decline_message, provider_id, attempts, version, created_at,
+                    updated_at
+             from payments
+             where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
+             order by id desc limit $3",
+            of.map(UserId::as_uuid),
+            page.before,
+            page.rows(),
+        );
+        let rows = rows.fetch_all(&self.pool).await?;
+        let payments: Result<Vec<Payment>, Error> =
+            rows.into_iter().map(TryInto::try_into).collect();
+        Ok(Page::new(payments?, page, |payment| payment.id.as_uuid()))
+    }
+
+    /// A user's customer.
+    pub(crate) async fn customer(&self, user: UserId) -> Result<Option<Customer>, Error> {
+        customer(&self.pool, user).await
+    }
+}
+
+/// Writes a new payment, due at once, and its first state.
+async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into payments (id, user_id, amount, currency, payment_method, description, status,
+                               attempts, next_attempt_at, version, created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, 'processing', 0, $7, $8, $7, $7)",
+        payment.id.as_uuid(),
+        payment.user_id.as_uuid(),
+        payment.money.minor(),
+        payment.money.currency().as_str(),
+        payment.method.as_str(),
+        payment.description,
+        payment.created_at,
+        payment.version,
+    )
+    .execute(&mut *tx)
+    .await?;
+    record(tx, payment).await
+}
+
+/// Saves a settled payment, and the state in its history.
+async fn save(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
+    let (decline_code, decline_message) = match &payment.status {
+        Status::RequiresPaymentMethod { code, message } => (Some(code), Some(message)),
+        Status::Processing | Status::Succeeded => (None, None),
+    };
+    sqlx::query!(
+        "update payments
+         set status = $2, decline_code = $3, decline_message = $4, provider_id = $5,
+             next_attempt_at = case when $2 = 'processing' then next_attempt_at end,
+             version = $6, updated_at = $7
+         where id = $1",
+        payment.id.as_uuid(),
+        payment.status.as_str(),
+        decline_code,
+        decline_message,
+        payment.provider_id,
+        payment.version,
+        payment.updated_at,
+    )
+    .execute(&mut *tx)
+    .await?;
+    record(tx, payment).await
+}
+
+async fn record(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
+    let reason = match &payment.status {
+        Status::RequiresPaymentMethod { code, .. } => Some(code),
+        Status::Processing | Status::Succeeded => None,
+    };
+    sqlx::query!(
+        "insert into payment_history (payment_id, version, status, reason, at)
+         values ($1, $2, $3, $4, $5)",
+        payment.id.as_uuid(),
+        payment.version,
+        payment.status.as_str(),
+        reason,
+        payment.updated_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn customer(
+    executor: impl sqlx::PgExecutor<'_>,
+    user: UserId,
+) -> Result<Option<Customer>, Error> {
+    let row = sqlx::query!(
+        "select id, opened_at, closed_at from customers where user_id = $1",
+        user.as_uuid(),
+    );
+    let row = row.fetch_optional(executor).await?;
+    Ok(row.map(|row| Customer {
+        id: row.id,
+        user_id: user,
+        opened_at: row.opened_at,
+        closed_at: row.closed_at,
+    }))
+}

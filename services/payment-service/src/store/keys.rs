@@ -1,0 +1,131 @@
+//! Idempotency keys: what was asked under a key, what it made, what was answered.
+//!
+//! The key is claimed in the transaction that saves the payment, so there is never one without the
+//! other. Two requests that come at the same moment meet at an advisory lock: the second is told at
+//! once, instead of waiting for the first.
+
+use chrono::{DateTime, Utc};
+use contracts::{PaymentId, UserId};
+use sqlx::{PgConnection, PgExecutor};
+
+use super::Store;
+use crate::error::Error;
+
+/// Keys removed by one statement at most.
+const SWEEP_BATCH: i64 = 1_000;
+
+/// A request's claim on a key.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// Keys of different users are different keys.
+    pub(crate) user_id: UserId,
+    /// 1 to 255 bytes.
+    pub(crate) key: String,
+    /// SHA-256 of what is asked.
+    pub(crate) fingerprint: [u8; 32],
+    /// When the key is free again.
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// What a key keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// The payment it made.
+    pub(crate) payment_id: PaymentId,
+    /// The answer, once there is one.
+    pub(crate) answer: Option<String>,
+    /// Whether an earlier request claimed it.
+    pub(crate) replayed: bool,
+}
+
+impl Kept {
+    pub(super) fn new(payment_id: PaymentId) -> Self {
+        Self { payment_id, answer: None, replayed: false }
+    }
+}
+
+impl Store {
+    /// What the key of a claim keeps, if anything. [`Error::KeyReused`] when it was claimed for
+    /// another request.
+    pub(crate) async fn kept(&self, claim: &Claim) -> Result<Option<Kept>, Error> {
+        find(&self.pool, claim, self.clock.now()).await
+    }
+
+    /// Keeps the answer of a claim, unless one is kept already; gives the one that is kept.
+    pub(crate) async fn keep_answer(&self, claim: &Claim, answer: String) -> Result<String, Error> {
+        let kept = sqlx::query_scalar!(
+            r#"update idempotency_keys set response_body = coalesce(response_body, $3)
+               where user_id = $1 and key = $2 returning response_body as "body!""#,
+            claim.user_id.as_uuid(),
+            claim.key,
+            answer,
+        );
+        // Swept in the meantime: then nobody can ask for it again either.
+        Ok(kept.fetch_optional(&self.pool).await?.unwrap_or(answer))
+    }
+
+    /// Removes keys whose time is up; tells how many.
+    pub(crate) async fn sweep_keys(&self) -> Result<u64, Error> {
+        let swept = sqlx::query!(
+            "delete from idempotency_keys where (user_id, key) in
+               (select user_id, key from idempotency_keys where expires_at <= $1
+                order by expires_at limit $2)",
+            self.clock.now(),
+            SWEEP_BATCH,
+        );
+        Ok(swept.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// Takes the lock of a key until the transaction ends; false when another has it.
+pub(super) async fn lock(tx: &mut PgConnection, claim: &Claim) -> Result<bool, Error> {
+    let name = format!("idempotency:{}:{}", claim.user_id, claim.key);
+    let locked = sqlx::query_scalar!(
+        r#"select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as "locked!""#,
+        name,
+    );
+    Ok(locked.fetch_one(tx).await?)
+}
+
+pub(super) async fn find(
+    executor: impl PgExecutor<'_>,
+    claim: &Claim,
+    now: DateTime<Utc>,
+) -> Result<Option<Kept>, Error> {
+    let row = sqlx::query!(
+        "select fingerprint, payment_id, response_body from idempotency_keys
+         where user_id = $1 and key = $2 and expires_at > $3",
+        claim.user_id.as_uuid(),
+        claim.key,
+        now,
+    );
+    let Some(row) = row.fetch_optional(executor).await? else { return Ok(None) };
+    if row.fingerprint != claim.fingerprint {
+        return Err(Error::KeyReused);
+    }
+    let payment_id = PaymentId::from_uuid(row.payment_id);
+    Ok(Some(Kept { payment_id, answer: row.response_body, replayed: true }))
+}
+
+/// Claims a key; one whose time is up and that was not swept yet is taken over.
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    claim: &Claim,
+    payment: PaymentId,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into idempotency_keys (user_id, key, fingerprint, payment_id, expires_at)
+         values ($1, $2, $3, $4, $5)
+         on conflict (user_id, key) do update
+         set fingerprint = excluded.fingerprint, payment_id = excluded.payment_id,
+             response_body = null, expires_at = excluded.expires_at",
+        claim.user_id.as_uuid(),
+        claim.key,
+        claim.fingerprint.as_slice(),
+        payment.as_uuid(),
+        claim.expires_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -56,9 +56,10 @@ impl Registry {
 
     /// Adds an instance, of unknown health. One that is there already stays as it is.
     pub fn register(&self, instance: Instance) {
-        self.change(&instance.service.clone(), |instances| {
-            if !instances.iter().any(|known| known.instance == instance) {
-                instances.push(Arc::new(Tracked::new(instance.clone())));
+        let new = Arc::new(Tracked::new(instance));
+        self.change(&new.instance.service, |instances| {
+            if !instances.iter().any(|known| known.instance == new.instance) {
+                instances.push(new.clone());
             }
         });
     }

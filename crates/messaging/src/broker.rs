@@ -10,6 +10,7 @@ mod link;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::settings::RabbitSettings;
 
@@ -23,6 +24,8 @@ pub struct Broker(Arc<Shared>);
 struct Shared {
     publish: Arc<Link>,
     consume: Arc<Link>,
+    /// Consumers that run and have no subscription at this moment.
+    waiting: AtomicUsize,
 }
 
 impl Broker {
@@ -32,15 +35,26 @@ impl Broker {
         Self(Arc::new(Shared {
             publish: Arc::new(Link::new(service, "publish", settings)),
             consume: Arc::new(Link::new(service, "consume", settings)),
+            waiting: AtomicUsize::new(0),
         }))
     }
 
-    /// Whether the connections that the running relay and consumer work on are open at this moment.
+    /// Whether the connections that the running relay and consumer work on are open at this moment,
+    /// and the consumer is subscribed: from then on its queue is bound, and no event passes it by.
     /// False while neither runs.
     pub fn is_connected(&self) -> bool {
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            return false;
+        }
         let links = [&self.0.publish, &self.0.consume];
         let mut worked = links.into_iter().filter(|link| link.is_worked()).peekable();
         worked.peek().is_some() && worked.all(|link| link.is_open())
+    }
+
+    /// Counts a consumer as not subscribed, until it is dropped.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.0.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(self.clone())
     }
 
     /// The publishing connection, for a task that keeps it open.
@@ -56,6 +70,15 @@ impl Broker {
     /// The consuming connection, for a task that keeps it open.
     pub(crate) fn consuming(&self) -> Attachment {
         Attachment::working(&self.0.consume)
+    }
+}
+
+/// A consumer that runs without a subscription.
+pub(crate) struct Waiting(Broker);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -138,11 +138,13 @@ impl<H: Handler> Consumer<H> {
     ) -> Result<(), ConsumerError> {
         let backoff = backoff::again();
         let mut failures = 0_u32;
+        let mut waiting = Some(self.broker.waiting());
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
             match self.subscribe(&channel).await {
                 Ok(subscription) => {
                     failures = 0;
+                    drop(waiting.take());
                     tracing::info!(messaging.queue = %self.queue(), "consumer subscribed");
                     self.serve(&channel, subscription, outlet, shutdown).await;
                 }
@@ -158,6 +160,7 @@ impl<H: Handler> Consumer<H> {
             if shutdown.is_cancelled() {
                 break;
             }
+            waiting.get_or_insert_with(|| self.broker.waiting());
         }
         Ok(())
     }

@@ -72,6 +72,9 @@ impl Ground {
         payments.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
         payments.insert("USER_SERVICE_PORT".to_owned(), users.port().to_string());
         let payments = ServiceProcess::start("payment-service", &payments).await;
+        for service in [&users, &payments, &notifications] {
+            until_subscribed(service).await;
+        }
         let trace = Uuid::now_v7().simple();
         System {
             users,
@@ -84,6 +87,17 @@ impl Ground {
             _servers: (self.databases, self.broker),
         }
     }
+}
+
+/// Waits until the service's queue is bound: an event published before that would pass it by, as
+/// on the very first start of a system.
+async fn until_subscribed(service: &ServiceProcess) {
+    eventually(&format!("{} is subscribed", service.name()), async || {
+        let health = reqwest::get(service.url("/health")).await.ok()?;
+        let health: Value = health.json().await.ok()?;
+        (health["checks"]["rabbitmq"] == true).then_some(())
+    })
+    .await;
 }
 
 impl System {

@@ -66,18 +66,19 @@ impl From<Error> for Verdict {
         match error {
             // The user is gone: there is nobody left to note it for.
             Error::Domain(DomainError::NotFound) => Self::Ack,
-            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error))
-                if database::is_unavailable(&error) =>
-            {
-                Self::Unavailable { reason: database::kind(&error).to_owned() }
+            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
+                if database::is_unavailable(&error) {
+                    Self::unavailable(database::kind(&error))
+                } else {
+                    Self::retry(database::kind(&error))
+                }
             }
-            Error::Domain(DomainError::Stale) => Self::Retry { reason: error.to_string() },
-            Error::Domain(_) | Error::Enqueue(_) => Self::DeadLetter { reason: error.to_string() },
-            Error::Database(_)
+            Error::Domain(_)
+            | Error::Enqueue(_)
             | Error::WrongCredentials
             | Error::WrongRefreshToken
             | Error::Token(_)
-            | Error::Password(_) => Self::Retry { reason: error.to_string() },
+            | Error::Password(_) => Self::dead_letter(error),
         }
     }
 }

@@ -26,10 +26,8 @@ async fn fake() -> Fake {
     let (state, count) = (healthy.clone(), probes.clone());
     let answer = move || {
         count.fetch_add(1, Ordering::SeqCst);
-        let status = match state.load(Ordering::SeqCst) {
-            true => StatusCode::OK,
-            false => StatusCode::SERVICE_UNAVAILABLE,
-        };
+        let healthy = state.load(Ordering::SeqCst);
+        let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         async move { status }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -45,7 +43,9 @@ fn checked_often(instances: &[&Instance]) -> Registry {
         health_check_interval: Duration::from_millis(5),
     };
     let registry = Registry::from_settings(&BTreeMap::new(), &balancing);
-    instances.iter().for_each(|instance| registry.register((*instance).clone()));
+    for instance in instances {
+        registry.register((*instance).clone());
+    }
     registry
 }
 
@@ -100,7 +100,7 @@ async fn an_instance_that_keeps_failing_is_left_alone_and_comes_back_by_itself()
     for _ in 0..10 {
         assert_eq!(registry.pick("user-service").unwrap(), good.instance);
     }
-    assert_eq!(registry.list_healthy(), [good.instance.clone()]);
+    assert_eq!(registry.list_healthy(), std::slice::from_ref(&good.instance));
     bad.healthy.store(true, Ordering::SeqCst);
     until("picked again", || registry.pick("user-service").unwrap() == bad.instance).await;
     shutdown.cancel();
@@ -110,7 +110,9 @@ async fn an_instance_that_keeps_failing_is_left_alone_and_comes_back_by_itself()
 fn removing_an_instance_in_the_middle_never_yields_none() {
     let registry = Registry::empty();
     let all: Vec<_> = (1..=3).map(|port| Instance::new("user-service", "10.0.0.1", port)).collect();
-    all.iter().for_each(|instance| registry.register(instance.clone()));
+    for instance in &all {
+        registry.register(instance.clone());
+    }
     registry.pick("user-service");
     registry.pick("user-service");
     registry.deregister(&all[2]);

@@ -1,6 +1,6 @@
 //! The breaker's rules one by one, then against a plain model over random interleavings.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
@@ -140,7 +140,7 @@ struct Model {
     state: State,
     opened_at: u64,
     /// Calls in flight that this phase admitted, by id.
-    admitted: BTreeMap<usize, ()>,
+    admitted: BTreeSet<usize>,
     /// Outcomes of this phase, in order.
     outcomes: Vec<bool>,
 }
@@ -163,13 +163,13 @@ impl Model {
             State::HalfOpen => self.admitted.len() + self.outcomes.len() < self.max_calls,
         };
         if admits {
-            self.admitted.insert(call, ());
+            self.admitted.insert(call);
         }
         admits
     }
 
     fn end(&mut self, call: usize, outcome: Option<bool>) {
-        if self.admitted.remove(&call).is_none() {
+        if !self.admitted.remove(&call) {
             return;
         }
         self.outcomes.extend(outcome);
@@ -194,7 +194,7 @@ fn run(threshold: u32, max_calls: u32, steps: Vec<Step>) {
             now: 0,
             state: State::Closed,
             opened_at: 0,
-            admitted: BTreeMap::new(),
+            admitted: BTreeSet::new(),
             outcomes: Vec::new(),
         };
         let mut calls: Vec<(usize, Permit)> = Vec::new();

@@ -95,7 +95,9 @@ fn settings() -> ClientSettings {
 
 fn client(settings: &ClientSettings, instances: &[&Instance]) -> ServiceClient {
     let registry = Registry::empty();
-    instances.iter().for_each(|instance| registry.register((*instance).clone()));
+    for instance in instances {
+        registry.register((*instance).clone());
+    }
     ServiceClient::new("user-service", registry, settings).unwrap()
 }
 

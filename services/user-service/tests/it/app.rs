@@ -51,7 +51,13 @@ impl TestApp {
         self.request(Method::POST, path).json(body).send().await.unwrap()
     }
 
-    pub(crate) async fn patch(&self, path: &str, token: &str, etag: &str, body: &Value) -> Response {
+    pub(crate) async fn patch(
+        &self,
+        path: &str,
+        token: &str,
+        etag: &str,
+        body: &Value,
+    ) -> Response {
         let request = self.request(Method::PATCH, path).bearer_auth(token);
         request.header("if-match", etag).json(body).send().await.unwrap()
     }

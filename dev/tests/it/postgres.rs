@@ -28,18 +28,11 @@ fn it_answers_stands_still_runs_on_and_leaves_nothing() {
 #[test]
 fn what_was_committed_is_there_after_a_kill() {
     let mut postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
-    psql::run(
-        &postgres.url(),
-        "create table kept (id int); insert into kept values (7)",
-    )
-    .unwrap();
+    psql::run(&postgres.url(), "create table kept (id int); insert into kept values (7)").unwrap();
     postgres.kill().unwrap();
     assert!(psql::run(&postgres.url(), "select 1").is_err());
     postgres.start_again().unwrap();
-    assert_eq!(
-        psql::run(&postgres.url(), "select id from kept").unwrap(),
-        "7"
-    );
+    assert_eq!(psql::run(&postgres.url(), "select id from kept").unwrap(), "7");
 }
 
 #[test]
@@ -53,10 +46,7 @@ fn the_password_of_kept_data_is_found_again() {
     };
     let postgres = Postgres::start(&place).unwrap();
     let orders = psql::with_database(&postgres.url(), "orders");
-    assert_eq!(
-        psql::run(&orders, "select current_database()").unwrap(),
-        "orders"
-    );
+    assert_eq!(psql::run(&orders, "select current_database()").unwrap(), "orders");
 
     let stranger = psql::with_user(&orders, "postgres", "guess");
     let error = psql::run(&stranger, "select 1").unwrap_err();
@@ -70,10 +60,5 @@ fn the_password_of_kept_data_is_found_again() {
 fn an_error_of_a_statement_is_told() {
     let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
     let error = psql::run(&postgres.url(), "select 1; select nothing").unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("column \"nothing\" does not exist"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("column \"nothing\" does not exist"), "{error}");
 }

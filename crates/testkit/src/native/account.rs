@@ -23,28 +23,19 @@ impl Account {
             return Ok(None);
         }
         let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        Self::parse(&accounts, "postgres")
-            .map(Some)
-            .ok_or_else(|| {
-                NativeError::NotFound {
+        Self::parse(&accounts, "postgres").map(Some).ok_or_else(|| NativeError::NotFound {
             what: "the account `postgres`",
             help: "PostgreSQL does not run as root: install its package, which makes the account, \
                    or run this as an ordinary user"
                 .to_owned(),
-        }
-            })
+        })
     }
 
     fn parse(accounts: &str, name: &str) -> Option<Self> {
         let fields = |line: &str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
-        let line = accounts
-            .lines()
-            .map(fields)
-            .find(|line| line.first().is_some_and(|n| n == name))?;
-        Some(Self {
-            uid: line.get(2)?.parse().ok()?,
-            gid: line.get(3)?.parse().ok()?,
-        })
+        let line =
+            accounts.lines().map(fields).find(|line| line.first().is_some_and(|n| n == name))?;
+        Some(Self { uid: line.get(2)?.parse().ok()?, gid: line.get(3)?.parse().ok()? })
     }
 
     /// Runs a command under this account.
@@ -78,15 +69,8 @@ impl Account {
         if self.can_enter(wanted.parent().unwrap_or(wanted)) {
             return wanted.to_owned();
         }
-        let base = if keep {
-            PathBuf::from("/var/lib")
-        } else {
-            std::env::temp_dir()
-        };
-        base.join(format!(
-            "tusk-postgres-{:016x}",
-            fnv1a(wanted.as_os_str().as_encoded_bytes())
-        ))
+        let base = if keep { PathBuf::from("/var/lib") } else { std::env::temp_dir() };
+        base.join(format!("tusk-postgres-{:016x}", fnv1a(wanted.as_os_str().as_encoded_bytes())))
     }
 }
 
@@ -109,10 +93,7 @@ mod tests {
     fn a_private_home_is_out_of_reach_and_the_other_place_is_always_the_same() {
         let home = tempfile::tempdir().unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let stranger = Account {
-            uid: 4_000_000,
-            gid: 4_000_000,
-        };
+        let stranger = Account { uid: 4_000_000, gid: 4_000_000 };
         let wanted = home.path().join("project/.dev/postgres");
         let place = stranger.reachable(&wanted, true);
         assert!(place.starts_with("/var/lib"), "{}", place.display());

@@ -69,9 +69,7 @@ impl NativeError {
         let Self::Ended { log, .. } = self else {
             return false;
         };
-        let text = std::fs::read_to_string(log)
-            .unwrap_or_default()
-            .to_lowercase();
+        let text = std::fs::read_to_string(log).unwrap_or_default().to_lowercase();
         text.contains("address already in use") || text.contains("eaddrinuse")
     }
 }
@@ -83,9 +81,6 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, NativeError> {
-        self.map_err(|source| NativeError::Io {
-            doing: what(),
-            source: source.into(),
-        })
+        self.map_err(|source| NativeError::Io { doing: what(), source: source.into() })
     }
 }

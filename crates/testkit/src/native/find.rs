@@ -35,41 +35,32 @@ impl Found {
 
 /// Looks for all three.
 pub fn find() -> Found {
-    Found {
-        postgres: postgres().ok(),
-        redis: redis().ok(),
-        rabbitmq: rabbitmq().ok(),
-    }
+    Found { postgres: postgres().ok(), redis: redis().ok(), rabbitmq: rabbitmq().ok() }
 }
 
 /// The folder of PostgreSQL's binaries; the newest version when there are several.
 pub fn postgres() -> Result<PathBuf, NativeError> {
     let is_complete = |folder: &PathBuf| {
-        ["postgres", "initdb", "psql"]
-            .iter()
-            .all(|program| is_program(&folder.join(program)))
+        ["postgres", "initdb", "psql"].iter().all(|program| is_program(&folder.join(program)))
     };
     let mut folders = versions("/usr/lib/postgresql", "", "bin");
     folders.extend(versions("/opt/homebrew/opt", "postgresql@", "bin"));
     folders.extend(on_path("postgres").and_then(|path| Some(path.parent()?.to_owned())));
-    folders
-        .into_iter()
-        .find(is_complete)
-        .ok_or_else(|| NativeError::NotFound {
-            what: "PostgreSQL's server",
-            help: "looked in /usr/lib/postgresql/*/bin and in PATH for postgres, initdb and psql"
-                .to_owned(),
-        })
+    folders.into_iter().find(is_complete).ok_or_else(|| NativeError::NotFound {
+        what: "PostgreSQL's server",
+        help: "looked in /usr/lib/postgresql/*/bin and in PATH for postgres, initdb and psql"
+            .to_owned(),
+    })
 }
 
 /// The Redis server, or Valkey, which speaks the same protocol.
 pub fn redis() -> Result<PathBuf, NativeError> {
-    on_path("redis-server")
-        .or_else(|| on_path("valkey-server"))
-        .ok_or_else(|| NativeError::NotFound {
+    on_path("redis-server").or_else(|| on_path("valkey-server")).ok_or_else(|| {
+        NativeError::NotFound {
             what: "the Redis server",
             help: "looked in PATH for redis-server and valkey-server".to_owned(),
-        })
+        }
+    })
 }
 
 /// RabbitMQ's own server script. What Debian puts on the PATH is a wrapper that changes user.
@@ -83,13 +74,10 @@ pub fn rabbitmq() -> Result<PathBuf, NativeError> {
     let is_own = |folder: &PathBuf| {
         is_program(&folder.join("rabbitmq-server")) && folder.join("../plugins").is_dir()
     };
-    let folder = scripts
-        .into_iter()
-        .find(is_own)
-        .ok_or_else(|| NativeError::NotFound {
-            what: "RabbitMQ's server",
-            help: "looked in /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin and in PATH".to_owned(),
-        })?;
+    let folder = scripts.into_iter().find(is_own).ok_or_else(|| NativeError::NotFound {
+        what: "RabbitMQ's server",
+        help: "looked in /usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin and in PATH".to_owned(),
+    })?;
     if on_path("erl").is_none() {
         return Err(NativeError::NotFound {
             what: "Erlang",
@@ -105,20 +93,18 @@ pub(crate) fn epmd() -> Result<PathBuf, NativeError> {
         let real = fs::canonicalize(erl).ok()?;
         Some(real.with_file_name("epmd"))
     });
-    on_path("epmd")
-        .or(beside.filter(|path| is_program(path)))
-        .ok_or_else(|| NativeError::NotFound {
+    on_path("epmd").or(beside.filter(|path| is_program(path))).ok_or_else(|| {
+        NativeError::NotFound {
             what: "epmd",
             help: "it is part of Erlang; looked in PATH and beside erl".to_owned(),
-        })
+        }
+    })
 }
 
 /// A program in PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let paths = env::var_os("PATH")?;
-    env::split_paths(&paths)
-        .map(|folder| folder.join(program))
-        .find(|path| is_program(path))
+    env::split_paths(&paths).map(|folder| folder.join(program)).find(|path| is_program(path))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -136,10 +122,7 @@ fn versions(base: &str, prefix: &str, inner: &str) -> Vec<PathBuf> {
             let item = item.ok()?;
             let name = item.file_name();
             let version = name.to_str()?.strip_prefix(prefix)?;
-            let numbers = version
-                .split('.')
-                .map_while(|part| part.parse().ok())
-                .collect();
+            let numbers = version.split('.').map_while(|part| part.parse().ok()).collect();
             Some((numbers, item.path().join(inner)))
         })
         .collect();
@@ -159,19 +142,14 @@ mod tests {
             fs::create_dir_all(base.path().join(version)).unwrap();
         }
         let found = versions(base.path().to_str().unwrap(), "", "bin");
-        let names: Vec<_> = found
-            .iter()
-            .map(|path| path.strip_prefix(base.path()).unwrap())
-            .collect();
+        let names: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(base.path()).unwrap()).collect();
         assert_eq!(names, ["17/bin", "15/bin", "9.6/bin"].map(Path::new));
     }
 
     #[test]
     fn what_is_missing_is_named_by_its_package() {
-        let found = Found {
-            redis: Some("redis-server".into()),
-            ..Found::default()
-        };
+        let found = Found { redis: Some("redis-server".into()), ..Found::default() };
         assert_eq!(found.missing(), ["postgresql", "rabbitmq-server"]);
     }
 }

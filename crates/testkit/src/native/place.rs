@@ -27,20 +27,12 @@ impl Place {
     /// Data is kept under `folder`; the log is `server.log` in it.
     pub fn kept(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
-        Self {
-            log: folder.join("server.log"),
-            folder,
-            port: None,
-            keep: true,
-        }
+        Self { log: folder.join("server.log"), folder, port: None, keep: true }
     }
 
     /// Data is thrown away, with `folder`, when the server is dropped.
     pub fn thrown_away(folder: impl Into<PathBuf>) -> Self {
-        Self {
-            keep: false,
-            ..Self::kept(folder)
-        }
+        Self { keep: false, ..Self::kept(folder) }
     }
 
     /// A fresh folder among the system's temporary ones, thrown away with the server.

@@ -15,9 +15,7 @@ pub fn is_free(port: u16) -> bool {
 
 /// `wanted` when nobody listens there, else a port that is free now. It is not reserved.
 pub fn free(wanted: Option<u16>) -> u16 {
-    wanted
-        .filter(|port| is_free(*port))
-        .unwrap_or_else(free_port)
+    wanted.filter(|port| is_free(*port)).unwrap_or_else(free_port)
 }
 
 /// Starts a server, and again on other ports when it lost the race for one.

@@ -100,14 +100,7 @@ impl Postgres {
         let mut command = Command::new(self.binaries.join("initdb"));
         remove_env(&mut command, &["PG"]);
         command
-            .args([
-                "--username",
-                USER,
-                "--auth",
-                "scram-sha-256",
-                "--encoding",
-                "UTF8",
-            ])
+            .args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
             .args(["--locale", "C.UTF-8", "--pgdata"])
             .arg(self.data())
             .arg("--pwfile")
@@ -136,14 +129,8 @@ impl Postgres {
     fn clear_dead_lock(&self) {
         let file = self.data().join("postmaster.pid");
         let text = fs::read_to_string(&file).unwrap_or_default();
-        let holder = text
-            .lines()
-            .next()
-            .and_then(|line| line.trim().parse().ok());
-        if let Some(holder) = holder
-            .and_then(ProcessId::of)
-            .filter(|holder| !holder.is_running())
-        {
+        let holder = text.lines().next().and_then(|line| line.trim().parse().ok());
+        if let Some(holder) = holder.and_then(ProcessId::of).filter(|holder| !holder.is_running()) {
             // Its sessions notice that it is gone and end; they must not meet the next server.
             if !holder.wait_collected(ORPHANS_LIMIT) {
                 let _the_server_tells = fs::remove_file(&file);
@@ -172,11 +159,7 @@ impl Postgres {
             .account(self.account.as_ref())
             .current_dir(&self.folder)
             .args([Path::new("-D"), &self.data()])
-            .args(
-                settings
-                    .into_iter()
-                    .flat_map(|setting| ["-c".to_owned(), setting]),
-            )
+            .args(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]))
             .spawn()
     }
 
@@ -189,10 +172,7 @@ impl Postgres {
 
     /// The superuser's address, of the database `postgres`.
     pub fn url(&self) -> String {
-        format!(
-            "postgres://{USER}:{}@127.0.0.1:{}/postgres",
-            self.password, self.port
-        )
+        format!("postgres://{USER}:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
     /// The port it listens on.
@@ -233,11 +213,7 @@ impl Postgres {
 
     /// Its processes: what a later run needs to stop it.
     pub fn members(&self) -> Vec<Member> {
-        vec![Member {
-            name: NAME,
-            process: self.process,
-            stop_signal: Signal::INT,
-        }]
+        vec![Member { name: NAME, process: self.process, stop_signal: Signal::INT }]
     }
 
     /// Leaves it running when this value goes.
@@ -255,11 +231,7 @@ impl Drop for Postgres {
         if !self.is_ours {
             return;
         }
-        let _nobody_to_tell = if self.place.keep {
-            self.stop()
-        } else {
-            self.kill()
-        };
+        let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
         if !self.place.keep {
             let _nobody_to_tell = fs::remove_dir_all(&self.folder);
             let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);

@@ -38,10 +38,7 @@ pub struct ProcessId {
 impl ProcessId {
     /// The process that has this id now; none when nothing runs under it.
     pub fn of(pid: u32) -> Option<Self> {
-        table::entry(pid).map(|entry| Self {
-            pid,
-            started: entry.started,
-        })
+        table::entry(pid).map(|entry| Self { pid, started: entry.started })
     }
 
     /// Whether this very process still runs. One that has ended and waits to be collected does not.
@@ -70,14 +67,12 @@ impl ProcessId {
     pub fn freeze(self) -> Result<(), NativeError> {
         // The parent first: from then on no further child is made.
         self.signal(Signal::STOP)?;
-        self.descendants()
-            .try_for_each(|child| child.signal(Signal::STOP))
+        self.descendants().try_for_each(|child| child.signal(Signal::STOP))
     }
 
     /// Lets a frozen process and its descendants run on (SIGCONT).
     pub fn cont(self) -> Result<(), NativeError> {
-        self.descendants()
-            .try_for_each(|child| child.signal(Signal::CONT))?;
+        self.descendants().try_for_each(|child| child.signal(Signal::CONT))?;
         self.signal(Signal::CONT)
     }
 
@@ -88,9 +83,7 @@ impl ProcessId {
         let family: Vec<Self> = self.descendants().collect();
         self.signal(Signal::KILL)?;
         end_all(&family)?;
-        self.wait_gone(KILL_LIMIT)
-            .then_some(())
-            .ok_or(NativeError::Undying { pid: self.pid })
+        self.wait_gone(KILL_LIMIT).then_some(()).ok_or(NativeError::Undying { pid: self.pid })
     }
 
     /// Ends the process in order: `signal`, then up to `grace` for it to go, then SIGKILL. What it
@@ -132,14 +125,8 @@ impl ProcessId {
     }
 
     fn descendants(self) -> impl Iterator<Item = Self> {
-        let family = if self.is_running() {
-            table::descendants(self.pid)
-        } else {
-            Vec::new()
-        };
-        family
-            .into_iter()
-            .map(|Entry { pid, started, .. }| Self { pid, started })
+        let family = if self.is_running() { table::descendants(self.pid) } else { Vec::new() };
+        family.into_iter().map(|Entry { pid, started, .. }| Self { pid, started })
     }
 
     /// Takes the exit status of an own child that has ended, so that it does not stay as a zombie.
@@ -163,9 +150,7 @@ fn end_all(family: &[ProcessId]) -> Result<(), NativeError> {
     family
         .iter()
         .find(|process| !process.wait_gone(KILL_LIMIT))
-        .map_or(Ok(()), |process| {
-            Err(NativeError::Undying { pid: process.pid })
-        })
+        .map_or(Ok(()), |process| Err(NativeError::Undying { pid: process.pid }))
 }
 
 /// A process to be started: in a session of its own, without input, with its output in a file.
@@ -193,12 +178,7 @@ impl Launch {
             command
         };
         command.stdin(Stdio::null());
-        Self {
-            command,
-            program: program.to_owned(),
-            log: log.to_owned(),
-            append: false,
-        }
+        Self { command, program: program.to_owned(), log: log.to_owned(), append: false }
     }
 
     /// Adds to the log instead of starting it anew.
@@ -245,12 +225,8 @@ impl Launch {
 
     /// Starts it.
     pub fn spawn(mut self) -> Result<ProcessId, NativeError> {
-        let log = self
-            .open_log()
-            .doing(|| format!("open {}", self.log.display()))?;
-        let copy = log
-            .try_clone()
-            .doing(|| format!("open {}", self.log.display()))?;
+        let log = self.open_log().doing(|| format!("open {}", self.log.display()))?;
+        let copy = log.try_clone().doing(|| format!("open {}", self.log.display()))?;
         let child = self
             .command
             .stdout(log)
@@ -279,10 +255,7 @@ impl Launch {
 /// for other servers of the same kind must not steer ours.
 pub(crate) fn remove_env(command: &mut Command, prefixes: &[&str]) {
     for (name, _) in std::env::vars_os() {
-        if prefixes
-            .iter()
-            .any(|prefix| name.to_string_lossy().starts_with(prefix))
-        {
+        if prefixes.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             command.env_remove(name);
         }
     }
@@ -319,10 +292,7 @@ mod tests {
     fn another_process_with_the_same_id_is_not_signalled() {
         let folder = tempfile::tempdir().unwrap();
         let process = sleeper(folder.path());
-        let stranger = ProcessId {
-            started: process.started + 1,
-            ..process
-        };
+        let stranger = ProcessId { started: process.started + 1, ..process };
         assert!(!stranger.is_running());
         stranger.kill().unwrap();
         assert!(process.is_running());

@@ -20,21 +20,8 @@ pub fn run(url: &str, sql: &str) -> Result<String, NativeError> {
     remove_env(&mut command, &["PG"]);
     let doing = || format!("run {}", program.display());
     let mut child = command
-        .args([
-            "--no-psqlrc",
-            "--quiet",
-            "--tuples-only",
-            "--no-align",
-            "--no-password",
-        ])
-        .args([
-            "--set",
-            "ON_ERROR_STOP=1",
-            "--dbname",
-            &address,
-            "--file",
-            "-",
-        ])
+        .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--no-password"])
+        .args(["--set", "ON_ERROR_STOP=1", "--dbname", &address, "--file", "-"])
         .env("PGPASSWORD", password)
         .env("PGCONNECT_TIMEOUT", "3")
         .stdin(Stdio::piped())
@@ -59,13 +46,9 @@ pub fn run(url: &str, sql: &str) -> Result<String, NativeError> {
 
 /// `url` with another database.
 pub fn with_database(url: &str, database: &str) -> String {
-    let (address, query) = url
-        .split_once('?')
-        .map_or((url, None), |(a, q)| (a, Some(q)));
+    let (address, query) = url.split_once('?').map_or((url, None), |(a, q)| (a, Some(q)));
     let authority = address.find("://").map_or(0, |scheme| scheme + 3);
-    let end = address[authority..]
-        .find('/')
-        .map_or(address.len(), |slash| authority + slash);
+    let end = address[authority..].find('/').map_or(address.len(), |slash| authority + slash);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     format!("{}/{database}{query}", &address[..end])
 }
@@ -89,10 +72,7 @@ fn split_password(url: &str) -> (String, String) {
         return (url.to_owned(), String::new());
     };
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    (
-        format!("{scheme}://{user}@{host}"),
-        percent_decoded(password),
-    )
+    (format!("{scheme}://{user}@{host}"), percent_decoded(password))
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -126,17 +106,8 @@ mod tests {
         let other = "postgres://me:secret@127.0.0.1:5432/orders?sslmode=disable";
         assert_eq!(with_database(url, "orders"), other);
         let bare = "postgres://127.0.0.1:5432";
-        assert_eq!(
-            with_database(bare, "orders"),
-            "postgres://127.0.0.1:5432/orders"
-        );
-        assert_eq!(
-            with_user(bare, "you", "pw"),
-            "postgres://you:pw@127.0.0.1:5432"
-        );
-        assert_eq!(
-            with_user("postgres://a:b@h:1/d", "you", "pw"),
-            "postgres://you:pw@h:1/d"
-        );
+        assert_eq!(with_database(bare, "orders"), "postgres://127.0.0.1:5432/orders");
+        assert_eq!(with_user(bare, "you", "pw"), "postgres://you:pw@127.0.0.1:5432");
+        assert_eq!(with_user("postgres://a:b@h:1/d", "you", "pw"), "postgres://you:pw@h:1/d");
     }
 }

@@ -72,14 +72,7 @@ impl RabbitMq {
         let process = spawn(place, ports, false).inspect_err(|_| {
             let _already_failing = epmd.kill();
         })?;
-        Ok(Self {
-            place: place.clone(),
-            ports,
-            password,
-            epmd,
-            process,
-            is_ours: true,
-        })
+        Ok(Self { place: place.clone(), ports, password, epmd, process, is_ours: true })
     }
 
     /// Starts it again on the same ports with the same data, after a stop or a kill.
@@ -107,18 +100,12 @@ impl RabbitMq {
 
     /// `amqp://user:password@host:port`, without a virtual host.
     pub fn amqp_url(&self) -> String {
-        format!(
-            "amqp://{USER}:{}@127.0.0.1:{}",
-            self.password, self.ports.amqp
-        )
+        format!("amqp://{USER}:{}@127.0.0.1:{}", self.password, self.ports.amqp)
     }
 
     /// `http://user:password@host:port` of the management API.
     pub fn management_url(&self) -> String {
-        format!(
-            "http://{USER}:{}@127.0.0.1:{}",
-            self.password, self.ports.management
-        )
+        format!("http://{USER}:{}@127.0.0.1:{}", self.password, self.ports.management)
     }
 
     /// The port AMQP clients connect to.
@@ -170,16 +157,8 @@ impl RabbitMq {
     /// Its processes, in the order of stopping: what a later run needs to stop it.
     pub fn members(&self) -> Vec<Member> {
         vec![
-            Member {
-                name: NAME,
-                process: self.process,
-                stop_signal: Signal::TERM,
-            },
-            Member {
-                name: "epmd",
-                process: self.epmd,
-                stop_signal: Signal::TERM,
-            },
+            Member { name: NAME, process: self.process, stop_signal: Signal::TERM },
+            Member { name: "epmd", process: self.epmd, stop_signal: Signal::TERM },
         ]
     }
 
@@ -226,23 +205,18 @@ fn spawn_epmd(place: &Place, port: u16) -> Result<ProcessId, NativeError> {
         .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
         .spawn()?;
     // A request for the names of all nodes: length 1, then `n`.
-    until_ready("epmd", process, &log, EPMD_LIMIT, || {
-        ask(port, &[0, 1, b'n']).is_some()
-    })
-    .map(|()| process)
-    .inspect_err(|_| {
-        let _already_failing = process.kill();
-    })
+    until_ready("epmd", process, &log, EPMD_LIMIT, || ask(port, &[0, 1, b'n']).is_some())
+        .map(|()| process)
+        .inspect_err(|_| {
+            let _already_failing = process.kill();
+        })
 }
 
 fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeError> {
     let folder = &place.folder;
     let path = |name: &str| folder.join(name).into_os_string();
     // The same name on every start: the data belongs to it. Another folder is another node.
-    let node = format!(
-        "tusk-{:08x}@localhost",
-        fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32
-    );
+    let node = format!("tusk-{:08x}@localhost", fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32);
     Launch::new(&find::rabbitmq()?, &place.log)
         .append(append)
         .without_env(&["ERL_", "RABBITMQ_"])

@@ -38,12 +38,7 @@ pub fn until_ready(
         }
         if start.elapsed() > limit {
             let (name, log, tail) = (name.to_owned(), log.to_owned(), log_tail(log, TAIL_LINES));
-            return Err(NativeError::Silent {
-                name,
-                limit,
-                log,
-                tail,
-            });
+            return Err(NativeError::Silent { name, limit, log, tail });
         }
         thread::sleep(POLL);
     }
@@ -65,10 +60,7 @@ pub(crate) fn ask(port: u16, question: &[u8]) -> Option<Vec<u8>> {
 pub fn log_tail(log: &Path, lines: usize) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = fs::File::open(log)?;
-        let start = file
-            .metadata()?
-            .len()
-            .saturating_sub(TAIL_BYTES_MAX.max(lines as u64 * 256));
+        let start = file.metadata()?.len().saturating_sub(TAIL_BYTES_MAX.max(lines as u64 * 256));
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;

@@ -35,12 +35,7 @@ impl Redis {
         place.prepare()?;
         let port = port::free(place.port);
         let process = spawn(place, port, false)?;
-        Ok(Self {
-            place: place.clone(),
-            port,
-            process,
-            is_ours: true,
-        })
+        Ok(Self { place: place.clone(), port, process, is_ours: true })
     }
 
     /// Starts it again on the same port, after a stop or a kill.
@@ -92,11 +87,7 @@ impl Redis {
 
     /// Its processes: what a later run needs to stop it.
     pub fn members(&self) -> Vec<Member> {
-        vec![Member {
-            name: NAME,
-            process: self.process,
-            stop_signal: Signal::TERM,
-        }]
+        vec![Member { name: NAME, process: self.process, stop_signal: Signal::TERM }]
     }
 
     /// Leaves it running when this value goes.
@@ -110,11 +101,7 @@ impl Drop for Redis {
         if !self.is_ours {
             return;
         }
-        let _nobody_to_tell = if self.place.keep {
-            self.stop()
-        } else {
-            self.kill()
-        };
+        let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
         if !self.place.keep {
             let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
         }
@@ -127,15 +114,6 @@ fn spawn(place: &Place, port: u16, append: bool) -> Result<ProcessId, NativeErro
         .append(append)
         .current_dir(&place.folder)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args([
-            "--save",
-            "",
-            "--appendonly",
-            append_only,
-            "--daemonize",
-            "no",
-            "--logfile",
-            "",
-        ])
+        .args(["--save", "", "--appendonly", append_only, "--daemonize", "no", "--logfile", ""])
         .spawn()
 }

@@ -17,10 +17,7 @@ pub(crate) struct Entry {
 /// The entry of one process; none when there is no such process.
 #[cfg(target_os = "linux")]
 pub(crate) fn entry(pid: u32) -> Option<Entry> {
-    parse_stat(
-        pid,
-        &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?,
-    )
+    parse_stat(pid, &std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// Every process of the machine.
@@ -85,12 +82,7 @@ fn ps(selection: &[&str]) -> Vec<Entry> {
             let is_zombie = fields.next()?.starts_with('Z');
             let mut hasher = DefaultHasher::new();
             fields.for_each(|field| field.hash(&mut hasher));
-            Some(Entry {
-                pid,
-                parent,
-                is_zombie,
-                started: hasher.finish(),
-            })
+            Some(Entry { pid, parent, is_zombie, started: hasher.finish() })
         })
         .collect()
 }
@@ -101,10 +93,7 @@ pub(crate) fn descendants(pid: u32) -> Vec<Entry> {
     let mut family = vec![pid];
     let mut found = Vec::new();
     while let Some(parent) = family.pop() {
-        for entry in all
-            .iter()
-            .filter(|entry| entry.parent == parent && !entry.is_zombie)
-        {
+        for entry in all.iter().filter(|entry| entry.parent == parent && !entry.is_zombie) {
             family.push(entry.pid);
             found.push(*entry);
         }
@@ -121,10 +110,7 @@ mod tests {
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let line = "42 (a) b (c)) S 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 9876 0 0";
         let entry = parse_stat(42, line).unwrap();
-        assert_eq!(
-            (entry.parent, entry.is_zombie, entry.started),
-            (7, false, 9876)
-        );
+        assert_eq!((entry.parent, entry.is_zombie, entry.started), (7, false, 9876));
     }
 
     #[test]
@@ -137,13 +123,8 @@ mod tests {
 
     #[test]
     fn a_child_is_among_the_descendants() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("30")
-            .spawn()
-            .unwrap();
-        let seen = descendants(std::process::id())
-            .iter()
-            .any(|entry| entry.pid == child.id());
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let seen = descendants(std::process::id()).iter().any(|entry| entry.pid == child.id());
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(seen);

@@ -1,0 +1,56 @@
+//! Logs, traces and metrics of a whole process: each test watches a scene of `examples/scenes.rs`, since
+//! telemetry is set up once a process and writes to its standard output.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs one scene; cargo builds it beside the tests.
+fn run(scene: &str) -> Output {
+    let tests = std::env::current_exe().unwrap();
+    let scenes = tests.parent().unwrap().with_file_name("examples").join("scenes");
+    let output = Command::new(scenes).arg(scene).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The JSON lines that a scene wrote.
+fn lines(scene: &str) -> Vec<Value> {
+    let output = String::from_utf8(run(scene).stdout).unwrap();
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_log_line_is_one_json_object_with_fixed_message_fields_and_service() {
+    let lines = lines("a_line_with_fields");
+    let line = lines.iter().find(|line| line["message"] == "server listening").unwrap();
+    assert_eq!((&line["level"], &line["service"]), (&"INFO".into(), &"user-service".into()));
+    assert_eq!((&line["server.port"], &line["server.tls"]), (&3001.into(), &false.into()));
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn a_callers_trace_is_continued_in_logs_and_headers_though_nothing_is_exported() {
+    let lines = lines("a_continued_trace");
+    let line = lines.iter().find(|line| line["message"] == "inside").unwrap();
+    assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_ne!(line["span_id"], "b7ad6b7169203331");
+    let passed_on = lines.iter().find(|line| line["message"] == "passed on").unwrap();
+    let traceparent = passed_on["traceparent"].as_str().unwrap();
+    let span = line["span_id"].as_str().unwrap();
+    assert_eq!(traceparent, format!("00-0af7651916cd43dd8448eb211c80319c-{span}-01"));
+}
+
+#[test]
+fn message_bodies_that_the_broker_library_would_log_are_never_written() {
+    let output = String::from_utf8(run("a_chatty_library").stdout).unwrap();
+    assert!(!output.contains("ada@example.com"), "{output}");
+    assert!(output.contains("after"), "{output}");
+}
+
+#[test]
+fn an_absent_collector_neither_blocks_nor_fails_the_process() {
+    let lines = lines("an_absent_collector");
+    assert!(lines.iter().any(|line| line["message"] == "all spans made"));
+}

@@ -35,6 +35,9 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TYPE: &'static str;
     /// The version of the fields that this type knows.
     const VERSION: u16 = 1;
+    /// Whether somebody must be listening. The outbox keeps a mandatory event until a queue is bound
+    /// for it; one that is not mandatory is news for whoever cares, and gone when nobody does.
+    const MANDATORY: bool = true;
     /// The key of its exchange in `[exchanges]` of `message_queue.tsk`: `user_exchange`.
     const EXCHANGE: &'static str;
 

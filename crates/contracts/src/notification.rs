@@ -47,6 +47,8 @@ pub struct NotificationFailed {
 
 impl Event for NotificationSent {
     const TYPE: &'static str = "notification.sent";
+    // No service of ours acts on it.
+    const MANDATORY: bool = false;
     const EXCHANGE: &'static str = "notification_exchange";
 
     fn aggregate_id(&self) -> Uuid {

@@ -14,6 +14,8 @@ create table messaging_outbox (
     routing_key text not null check (length(routing_key) between 1 and 255),
     -- The message's body, byte for byte.
     envelope bytea not null,
+    -- Whether it waits until a queue is bound for it, or is gone when nobody listens.
+    mandatory boolean not null,
     -- W3C trace context of the request that made it happen.
     traceparent text,
     created_at timestamptz not null default now(),

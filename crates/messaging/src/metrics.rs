@@ -23,8 +23,10 @@ static CONSUMED: Counter = LazyLock::new(|| {
 pub(crate) enum Published {
     /// The broker has it.
     Confirmed,
-    /// No queue is bound for it.
+    /// No queue is bound for it: it waits.
     Unroutable,
+    /// No queue is bound for it, and it was not mandatory: gone.
+    Unheard,
     /// The broker did not take it.
     Refused,
     /// No answer.
@@ -55,6 +57,7 @@ pub(crate) fn published(service: &str, published: Published) {
     let outcome = match published {
         Published::Confirmed => "confirmed",
         Published::Unroutable => "unroutable",
+        Published::Unheard => "unheard",
         Published::Refused => "refused",
         Published::Unknown => "unknown",
     };

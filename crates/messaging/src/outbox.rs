@@ -163,14 +163,16 @@ async fn insert<E: Event>(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into messaging_outbox
-             (event_id, aggregate_id, partition, exchange, routing_key, envelope, traceparent)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+             (event_id, aggregate_id, partition, exchange, routing_key, envelope, mandatory,
+              traceparent)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         event_id,
         aggregate_id,
         partition_of(aggregate_id),
         exchange,
         E::TYPE,
         body,
+        E::MANDATORY,
         telemetry::propagation::current_traceparent(),
     )
     .execute(tx)

@@ -25,6 +25,7 @@ pub(super) struct Row {
     pub(super) exchange: String,
     pub(super) routing_key: String,
     pub(super) envelope: Vec<u8>,
+    pub(super) mandatory: bool,
     pub(super) traceparent: Option<String>,
 }
 
@@ -142,7 +143,7 @@ async fn rows(
            )
            select id as "id!", event_id as "event_id!", aggregate_id as "aggregate_id!",
                   exchange as "exchange!", routing_key as "routing_key!", envelope as "envelope!",
-                  traceparent
+                  mandatory as "mandatory!", traceparent
            from sized join messaging_outbox using (id)
            where bytes_before < $3
            order by id"#,

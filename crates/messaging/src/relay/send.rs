@@ -113,7 +113,7 @@ impl Sender {
             let outcomes = publisher.publish_all(messages).await;
             let alone = outcomes.len() == 1;
             for (index, outcome) in wave.into_iter().zip(outcomes) {
-                fates[index] = self.fate(&outcome, alone);
+                fates[index] = self.fate(&rows[index], &outcome, alone);
                 if fates[index] != Fate::Sent {
                     held.insert(rows[index].aggregate_id);
                 }
@@ -165,9 +165,10 @@ impl Sender {
 
     /// What an outcome means for its row. `alone`: no other message was under way, so an error of
     /// the channel is this message's.
-    fn fate(&mut self, outcome: &Outcome, alone: bool) -> Fate {
+    fn fate(&mut self, row: &Row, outcome: &Outcome, alone: bool) -> Fate {
         let (fate, published) = match outcome {
             Outcome::Confirmed => (Fate::Sent, Published::Confirmed),
+            Outcome::Unroutable if !row.mandatory => (Fate::Sent, Published::Unheard),
             Outcome::Unroutable => {
                 (Fate::PutOff("no queue is bound for it"), Published::Unroutable)
             }
@@ -242,6 +243,7 @@ mod tests {
             exchange: "user.events".to_owned(),
             routing_key: "user.updated".to_owned(),
             envelope: Vec::new(),
+            mandatory: true,
             traceparent: None,
         }
     }

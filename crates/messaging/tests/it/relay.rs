@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use contracts::notification::NotificationSent;
+use contracts::{NotificationId, UserId};
 use lapin::ExchangeKind;
 use lapin::message::Delivery;
 use messaging::Outbox;
 use serde_json::json;
 use testkit::Proxy;
+use uuid::Uuid;
 
 use crate::raw::{api_put, json as body};
 use crate::world::{EXCHANGE, World, created, updated};
@@ -140,6 +143,21 @@ async fn an_unroutable_event_is_kept_and_delivered_once_a_queue_is_bound() {
 
     let order: Vec<_> = client.take(&queue, 2).await.iter().map(id).collect();
     assert_eq!(order, [first.to_string(), second.to_string()]);
+    world.outbox_is_empty().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_mandatory_is_gone_when_nobody_listens() {
+    let world = World::new("unheard").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    let sent = NotificationSent {
+        notification_id: NotificationId::from_uuid(Uuid::now_v7()),
+        user_id: UserId::from_uuid(Uuid::now_v7()),
+        kind: "welcome".to_owned(),
+        channel: "email".to_owned(),
+    };
+    world.emit(&outbox, &sent).await;
     world.outbox_is_empty().await;
 }
 

@@ -107,8 +107,8 @@ impl World {
 }
 
 pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {
-    let names = |pairs: [(&str, &str); 2]| -> BTreeMap<String, String> {
-        pairs.into_iter().map(|(key, name)| (key.to_owned(), name.to_owned())).collect()
+    let names = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned())).collect()
     };
     let number = |number| NonZeroU16::new(number).unwrap();
     MessagingSettings {
@@ -121,8 +121,12 @@ pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {
             heartbeat: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
         },
-        queues: names([("user_events", QUEUE), ("payment_events", "payment-service.events")]),
-        exchanges: names([("user_exchange", EXCHANGE), ("payment_exchange", "payment.events")]),
+        queues: names(&[("user_events", QUEUE), ("payment_events", "payment-service.events")]),
+        exchanges: names(&[
+            ("user_exchange", EXCHANGE),
+            ("payment_exchange", "payment.events"),
+            ("notification_exchange", "notification.events"),
+        ]),
         relay: RelaySettings {
             poll_interval: Duration::from_millis(50),
             confirm_timeout: Duration::from_secs(2),

@@ -1,11 +1,14 @@
 //! What a payment is and what may happen to one. Pure: no database, no network.
 
+mod card;
 mod customer;
+mod description;
 mod method;
 mod money;
 mod payment;
 
 pub use customer::Customer;
+pub use description::Description;
 pub use method::PaymentMethod;
 pub use money::{Currency, Money};
 pub use payment::{Event, Outcome, Payment, Status};

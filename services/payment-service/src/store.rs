@@ -19,7 +19,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::domain::{Customer, DomainError, Event, Payment, Status};
+use crate::domain::{Customer, Description, DomainError, Event, Payment, Status};
 use crate::error::Error;
 use crate::events;
 use crate::store::rows::PaymentRow;
@@ -210,7 +210,7 @@ async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
         payment.money.minor(),
         payment.money.currency().as_str(),
         payment.method.as_str(),
-        payment.description,
+        payment.description.as_ref().map(Description::as_str),
         payment.created_at,
         payment.version,
     )

@@ -1,11 +1,9 @@
 //! A payment method: the provider's name for a card, never the card.
 
-use super::DomainError;
+use super::{DomainError, card};
 
 /// Longest name.
 const BYTES_MAX: usize = 255;
-/// A run of this many digits might be a card's number.
-const DIGITS_MAX: usize = 11;
 
 /// `pm_…`, as the provider gave it to the caller's browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +21,7 @@ impl PaymentMethod {
         if name.is_empty() || text.len() > BYTES_MAX || !name.bytes().all(word) {
             return Err(invalid("must be the provider's token: pm_ and letters, digits or _"));
         }
-        let longest_run = name.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
-        if longest_run.is_some_and(|run| run > DIGITS_MAX) {
+        if card::may_hold_number(name) {
             return Err(invalid("must be a token: it holds what may be a card number"));
         }
         Ok(Self(text.to_owned()))

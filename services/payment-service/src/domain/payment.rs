@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 
-use super::{DomainError, Money, PaymentMethod};
+use super::{Description, DomainError, Money, PaymentMethod};
 
 /// A payment as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Payment {
     /// With what.
     pub method: PaymentMethod,
     /// What for, in the caller's words.
-    pub description: Option<String>,
+    pub description: Option<Description>,
     /// Where it stands.
     pub status: Status,
     /// The provider's name for it, once known.
@@ -94,7 +94,7 @@ impl Payment {
         user_id: UserId,
         money: Money,
         method: PaymentMethod,
-        description: Option<String>,
+        description: Option<Description>,
         now: DateTime<Utc>,
     ) -> Self {
         Self {

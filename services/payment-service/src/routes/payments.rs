@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::idempotency::{IdempotencyKey, Wait};
 use crate::config::IdempotencySettings;
-use crate::domain::{Currency, DomainError, Money, Payment, PaymentMethod, Status};
+use crate::domain::{Currency, Description, DomainError, Money, Payment, PaymentMethod, Status};
 use crate::error::Error;
 use crate::store::{Claim, Kept, Store};
 
@@ -32,8 +32,6 @@ const PAYER_TIMEOUT: Duration = Duration::from_secs(3);
 const REREAD_INTERVAL: Duration = Duration::from_millis(200);
 /// Of the request's own time this much is kept for the answer.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
-/// Longest description, in characters.
-const DESCRIPTION_CHARS_MAX: usize = 200;
 
 /// A payment to make.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -103,7 +101,7 @@ impl From<Payment> for PaymentView {
             status,
             decline_code,
             decline_message,
-            description: payment.description,
+            description: payment.description.map(|text| text.as_str().to_owned()),
             created_at: payment.created_at,
             updated_at: payment.updated_at,
         }
@@ -144,13 +142,12 @@ pub(crate) async fn pay(
     let payment = new.check(PaymentId::from_uuid(clock.new_id()), user_id, now)?;
     let fingerprint = new.fingerprint();
     let claim = Claim { user_id, key, fingerprint, expires_at: now + settings.expiration };
-    let kept = match store.kept(&claim).await? {
-        Some(kept) => kept,
-        None => {
-            let call = Call::new("get_user").within(PAYER_TIMEOUT).by(deadline);
-            check_payer(&users, user_id, call.request_id(request_id.as_str())).await?;
-            store.create(&claim, payment).await?
-        }
+    let kept = if let Some(kept) = store.kept(&claim).await? {
+        kept
+    } else {
+        let call = Call::new("get_user").within(PAYER_TIMEOUT).by(deadline);
+        check_payer(&users, user_id, call.request_id(request_id.as_str())).await?;
+        store.create(&claim, payment).await?
     };
     let left = deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
     answer(&store, &claim, kept, wait.min(left)).await
@@ -165,12 +162,8 @@ impl NewPayment {
     ) -> Result<Payment, DomainError> {
         let money = Money::new(self.amount, Currency::parse(&self.currency)?)?;
         let method = PaymentMethod::parse(&self.payment_method)?;
-        let long = |text: &String| text.chars().count() > DESCRIPTION_CHARS_MAX;
-        if self.description.as_ref().is_some_and(long) {
-            let reason = "is longer than 200 characters";
-            return Err(DomainError::Invalid { pointer: "/description", reason });
-        }
-        Ok(Payment::new(id, user, money, method, self.description.clone(), now))
+        let description = self.description.as_deref().map(Description::parse).transpose()?;
+        Ok(Payment::new(id, user, money, method, description, now))
     }
 
     /// Of the request's meaning, not of its bytes: spaces and the order of fields make no other.
@@ -198,13 +191,12 @@ async fn answer(
     kept: Kept,
     wait: Duration,
 ) -> Result<Response, Error> {
-    let body = match kept.answer {
-        Some(body) => body,
-        None => {
-            let payment = settled_within(store, kept.payment_id, wait).await?;
-            let view = serde_json::to_string(&PaymentView::from(payment)).unwrap_or_default();
-            store.keep_answer(claim, view).await?
-        }
+    let body = if let Some(body) = kept.answer {
+        body
+    } else {
+        let payment = settled_within(store, kept.payment_id, wait).await?;
+        let view = serde_json::to_string(&PaymentView::from(payment)).unwrap_or_default();
+        store.keep_answer(claim, view).await?
     };
     let location = format!("/api/payments/{}", kept.payment_id);
     let json = "application/json".to_owned();

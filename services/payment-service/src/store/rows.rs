@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use uuid::Uuid;
 
-use crate::domain::{Currency, Money, Payment, PaymentMethod, Status};
+use crate::domain::{Currency, Description, Money, Payment, PaymentMethod, Status};
 use crate::error::Error;
 
 /// A row of `payments`.
@@ -46,7 +46,7 @@ impl TryFrom<PaymentRow> for Payment {
             user_id: UserId::from_uuid(row.user_id),
             money: Money::new(row.amount, currency).map_err(|_| unknown("amount"))?,
             method: PaymentMethod::from_stored(row.payment_method),
-            description: row.description,
+            description: row.description.map(Description::from_stored),
             status,
             provider_id: row.provider_id,
             attempts: u32::try_from(row.attempts).unwrap_or_default(),

@@ -1,4 +1,15 @@
-//! The payment service against real servers and processes.
-#![allow(clippy::unwrap_used)]
+//! The payment service over HTTP, with real servers, the provider's simulator and a user-service
+//! that the tests can take away.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
+mod app;
+mod bad_input;
+mod customers;
+mod documents;
 mod gateway;
+mod idempotency;
+mod payer;
+mod payments;
+mod provider;
+mod users;

@@ -1,0 +1,173 @@
+//! A payment service in this process, on servers of its own.
+
+use auth::{Role, Tokens};
+use chassis::{CancellationToken, Clock, Service, process};
+use payment_service::{PaymentService, Settings};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use testkit::simulator::Simulator;
+use testkit::{TestBroker, TestDatabase, eventually};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::users::Users;
+
+pub(crate) struct TestApp {
+    pub(crate) ground: Ground,
+    running: Running,
+    http: reqwest::Client,
+}
+
+/// What the service stands on.
+pub(crate) struct Ground {
+    pub(crate) database: TestDatabase,
+    pub(crate) broker: TestBroker,
+    pub(crate) simulator: Simulator,
+    pub(crate) users: Users,
+    variables: Vec<(&'static str, String)>,
+}
+
+/// One instance of the service.
+pub(crate) struct Running {
+    pub(crate) settings: Settings,
+    address: String,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// A user with a token.
+pub(crate) struct Payer {
+    pub(crate) id: Uuid,
+    pub(crate) token: String,
+}
+
+impl Ground {
+    pub(crate) async fn lay(variables: &[(&'static str, &str)]) -> Self {
+        let (database, broker, simulator, users) = tokio::join!(
+            testkit::database("payment_service"),
+            testkit::broker(),
+            Simulator::start(),
+            Users::start(),
+        );
+        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Self { database, broker, simulator, users, variables: variables.collect() }
+    }
+
+    /// Starts an instance.
+    pub(crate) async fn start(&self) -> Running {
+        let mut vars = testkit::vars(&self.database, &self.broker)
+            .with("STRIPE_API_BASE", self.simulator.url())
+            .with("USER_SERVICE_HOST", "127.0.0.1")
+            .with("USER_SERVICE_PORT", self.users.port().to_string())
+            .with("WORKER_POLL_INTERVAL", "50ms");
+        for (name, value) in &self.variables {
+            vars = vars.with(*name, value.clone());
+        }
+        let settings = process::load::<PaymentService>(vars).unwrap();
+        let app = PaymentService::build(settings.clone()).await.unwrap();
+        let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
+        let stop = shutdown.clone();
+        let task = tokio::spawn(async move {
+            app.run(stop).await.unwrap();
+        });
+        Running { settings, address, shutdown, task }
+    }
+}
+
+impl Running {
+    /// Ends as a crash does: nothing that was under way is finished.
+    pub(crate) async fn crash(&mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
+        let ground = Ground::lay(variables).await;
+        let running = ground.start().await;
+        Self { ground, running, http: reqwest::Client::new() }
+    }
+
+    /// The instance crashes and another takes its place.
+    pub(crate) async fn crash_and_restart(mut self) -> Self {
+        self.running.crash().await;
+        self.running = self.ground.start().await;
+        self
+    }
+
+    pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
+        Tokens::new(&self.running.settings.auth, service, clock)
+    }
+
+    pub(crate) fn payer(&self) -> Payer {
+        self.somebody(Role::User)
+    }
+
+    pub(crate) fn admin(&self) -> Payer {
+        self.somebody(Role::Admin)
+    }
+
+    fn somebody(&self, role: Role) -> Payer {
+        let clock = Clock::system();
+        let id = clock.new_id();
+        let token = self.tokens("user-service", clock.clone());
+        let token = token.for_user(id, role, clock.new_id()).unwrap();
+        Payer { id, token: token.value.expose().clone() }
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.running.address))
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
+        self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+    }
+
+    /// A payment of 19.99 EUR.
+    pub(crate) fn paying(&self, payer: &Payer, key: &str, method: &str) -> RequestBuilder {
+        let body = json!({"amount": 1999, "currency": "EUR", "payment_method": method});
+        let request = self.request(Method::POST, "/api/payments").bearer_auth(&payer.token);
+        request.header("idempotency-key", key).json(&body)
+    }
+
+    pub(crate) async fn pay(&self, payer: &Payer, key: &str, method: &str) -> Response {
+        self.paying(payer, key, method).send().await.unwrap()
+    }
+
+    /// The one payment of a payer, once it has a status.
+    pub(crate) async fn until_status(&self, payer: &Payer, status: &str) -> Value {
+        eventually(&format!("the payment is {status}"), async || {
+            let page: Value = self.get("/api/payments", &payer.token).await.json().await.unwrap();
+            let payment = page["items"][0].clone();
+            (payment["status"] == status).then_some(payment)
+        })
+        .await
+    }
+
+    /// How many rows a table has.
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
+        let pool = self.ground.database.pool().await;
+        let query = format!("select count(*) from {table}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&pool).await.unwrap()
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        let pool = self.ground.database.pool().await;
+        sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+
+    pub(crate) fn charges(&self) -> usize {
+        self.ground.simulator.charges().len()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.running.shutdown.cancel();
+    }
+}

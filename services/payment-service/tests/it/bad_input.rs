@@ -1,0 +1,89 @@
+//! Whatever is sent, the answer is a problem document with the right status, and nothing is written.
+
+use std::time::Duration;
+
+use chassis::Clock;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::TestApp;
+
+const CARD: &str = "4242424242424242";
+
+async fn problem(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{status}");
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["status"], status);
+    (status, body)
+}
+
+#[tokio::test]
+async fn every_bad_payment_has_its_status_echoes_no_card_number_and_writes_nothing() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let good = json!({"amount": 1999, "currency": "EUR", "payment_method": "pm_card_visa"});
+    let with = |field: &str, value: Value| {
+        let mut body = good.clone();
+        body[field] = value;
+        body.to_string().into_bytes()
+    };
+    let json = "application/json";
+    let cases: Vec<(&str, &str, Vec<u8>, u16)> = vec![
+        ("unknown field", json, with("card", CARD.into()), 422),
+        ("wrong type", json, with("amount", CARD.into()), 422),
+        ("fraction", json, with("amount", json!(19.99)), 422),
+        ("nothing to pay", json, with("amount", 0.into()), 422),
+        ("too much", json, with("amount", json!(100_000_000)), 422),
+        ("unknown currency", json, with("currency", "eur".into()), 422),
+        ("card number as method", json, with("payment_method", CARD.into()), 422),
+        ("card number in method", json, with("payment_method", format!("pm_{CARD}").into()), 422),
+        ("card number in text", json, with("description", format!("card {CARD}").into()), 422),
+        ("spaced card number", json, with("description", "4242 4242 4242 4242".into()), 422),
+        ("truncated", json, good.to_string().into_bytes()[..20].to_vec(), 400),
+        ("bad UTF-8", json, b"{\"currency\":\"\xff\"}".to_vec(), 400),
+        ("wrong media type", "text/plain", good.to_string().into_bytes(), 415),
+        ("oversized", json, with("description", "x".repeat(70_000).into()), 413),
+    ];
+    for (case, content_type, body, expected) in cases {
+        let request = app.request(Method::POST, "/api/payments").bearer_auth(&payer.token);
+        let request = request.header("idempotency-key", case).header("content-type", content_type);
+        let (status, document) = problem(request.body(body)).await;
+        assert_eq!(status, expected, "{case}: {document}");
+        let text = document.to_string();
+        assert!(!text.contains(CARD) && !text.contains("4242 4242"), "{case} echoes: {text}");
+    }
+    assert_eq!((app.rows("payments").await, app.rows("idempotency_keys").await), (0, 0));
+    assert_eq!(app.charges(), 0);
+}
+
+#[tokio::test]
+async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let past = Clock::manual(Clock::system().now() - Duration::from_secs(7_200));
+    let expired = app.tokens("user-service", past.clone());
+    let expired = expired.for_user(payer.id, auth::Role::User, past.new_id()).unwrap();
+    let elsewhere = app.tokens("user-service", Clock::system());
+    let elsewhere = elsewhere.for_service("notification-service").unwrap();
+    let unknown = "/api/payments/00000000-0000-7000-8000-000000000000";
+    let cases = [
+        ("missing", "/api/payments", None, 401),
+        ("nonsense", "/api/payments", Some("nonsense"), 401),
+        ("expired", "/api/payments", Some(expired.value.expose().as_str()), 401),
+        ("of another audience", unknown, Some(elsewhere.value.expose().as_str()), 401),
+        ("bad UUID", "/api/payments/7", Some(payer.token.as_str()), 400),
+        ("unknown payment", unknown, Some(payer.token.as_str()), 404),
+        ("unknown route", "/api/nothing", None, 404),
+    ];
+    for (case, path, token, expected) in cases {
+        let mut request = app.request(Method::GET, path);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        assert_eq!(problem(request).await.0, expected, "{case}");
+    }
+    let deleting = app.request(Method::DELETE, "/api/payments").bearer_auth(&payer.token);
+    assert_eq!(problem(deleting).await.0, 405);
+}

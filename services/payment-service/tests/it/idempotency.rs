@@ -1,0 +1,143 @@
+//! Asking again: the same answer, to the byte, and never a second charge.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use testkit::simulator::Fault;
+
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn the_same_key_gets_the_first_answer_to_the_byte_and_charges_nothing() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let first = app.pay(&payer, "order-1", "pm_card_visa").await;
+    let (status, first) = (first.status(), first.text().await.unwrap());
+    let again = app.pay(&payer, "order-1", "pm_card_visa").await;
+    assert_eq!(again.status(), status);
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(again.headers()["content-type"], "application/json");
+    assert_eq!(again.text().await.unwrap(), first);
+    assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+}
+
+#[tokio::test]
+async fn the_same_key_for_another_request_is_refused() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.pay(&payer, "order-1", "pm_card_visa").await;
+    let other = app.pay(&payer, "order-1", "pm_card_mastercard").await;
+    assert_eq!(other.status(), 422);
+    let problem: Value = other.json().await.unwrap();
+    assert_eq!(problem["type"], "/problems/idempotency-key-reused");
+    assert_eq!(app.charges(), 1);
+}
+
+#[tokio::test]
+async fn spaces_and_the_order_of_fields_make_no_other_request() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let first = app.pay(&payer, "order-1", "pm_card_visa").await.text().await.unwrap();
+    let body = r#"{ "payment_method": "pm_card_visa", "currency": "EUR", "amount": 1999 }"#;
+    let again = app.paying(&payer, "order-1", "x").body(body).send().await.unwrap();
+    assert_eq!(again.text().await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn keys_of_two_users_are_two_keys() {
+    let app = TestApp::start().await;
+    for payer in [app.payer(), app.payer()] {
+        let paid = app.pay(&payer, "order-1", "pm_card_visa").await;
+        assert!(!paid.headers().contains_key("idempotent-replayed"));
+    }
+    assert_eq!(app.charges(), 2);
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_or_with_a_bad_one_is_refused() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let long = "k".repeat(256);
+    for key in [Some(""), Some("  "), Some(long.as_str()), None] {
+        let body = json!({"amount": 1, "currency": "EUR", "payment_method": "pm_card_visa"});
+        let mut request = app.request(reqwest::Method::POST, "/api/payments").json(&body);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let answer = request.bearer_auth(&payer.token).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{key:?}");
+    }
+    assert_eq!(app.rows("payments").await, 0);
+}
+
+#[tokio::test]
+async fn eight_identical_requests_at_the_same_moment_make_one_payment() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let answers = join_all((0..8).map(|_| app.pay(&payer, "order-1", "pm_card_visa"))).await;
+    let mut bodies = Vec::new();
+    for answer in answers {
+        match answer.status().as_u16() {
+            201 => bodies.push(answer.text().await.unwrap()),
+            409 => assert!(answer.headers().contains_key("retry-after")),
+            other => panic!("{other}: {}", answer.text().await.unwrap()),
+        }
+    }
+    assert!(!bodies.is_empty() && bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+}
+
+#[tokio::test]
+async fn what_was_refused_leaves_the_key_free() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    assert_eq!(app.pay(&payer, "order-1", "no token").await.status(), 422);
+    let paid = app.pay(&payer, "order-1", "pm_card_visa").await;
+    assert_eq!(paid.status(), 201);
+    assert!(!paid.headers().contains_key("idempotent-replayed"));
+}
+
+#[tokio::test]
+async fn a_key_whose_time_is_up_makes_a_new_payment() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.pay(&payer, "order-1", "pm_card_visa").await;
+    app.execute("update idempotency_keys set expires_at = now()").await;
+    let paid = app.pay(&payer, "order-1", "pm_card_mastercard").await;
+    assert_eq!(paid.status(), 201);
+    assert_eq!(app.charges(), 2);
+}
+
+#[tokio::test]
+async fn who_does_not_wait_is_told_processing_and_told_the_same_again() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_millis(300)));
+    let request = || app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    let first = request().send().await.unwrap().text().await.unwrap();
+    assert!(first.contains("\"processing\""), "{first}");
+    app.until_status(&payer, "succeeded").await;
+    assert_eq!(request().send().await.unwrap().text().await.unwrap(), first);
+    assert_eq!(app.charges(), 1);
+}
+
+#[tokio::test]
+async fn after_a_crash_before_the_answer_the_replay_tells_what_became_of_it() {
+    let app = TestApp::start_with(&[("WORKER_LEASE", "200ms")]).await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Timeout);
+    let asked = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30").send();
+    let asked = tokio::spawn(asked);
+    testkit::eventually("the provider was asked", async || {
+        (!app.ground.simulator.requests().is_empty()).then_some(())
+    })
+    .await;
+    let app = app.crash_and_restart().await;
+    drop(asked);
+    let again = app.pay(&payer, "order-1", "pm_card_visa").await;
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    let body: Value = again.json().await.unwrap();
+    assert_eq!(body["status"], "succeeded", "{body}");
+    assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+}

@@ -1,21 +1,18 @@
-//! Mails over SMTP.
+//! Mails over SMTP, a connection each.
+//!
+//! Not pooled: a mail that ran out of time leaves its connection in the middle of a command, and a
+//! pool would hand it to the next one.
 
 use std::time::Duration;
 
 use lettre::message::Mailbox;
-use lettre::transport::smtp::{Error, PoolConfig};
+use lettre::transport::smtp::Error;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
 use super::{Mail, MailSettings, Mailer, MailerError, Sending, compose};
 use crate::domain::Failure;
 
-/// Connections to the mail server at most.
-const CONNECTIONS_MAX: u32 = 4;
-/// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Hands mails to an SMTP server.
-#[derive(Debug)]
 pub struct SmtpMailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
@@ -32,7 +29,6 @@ impl SmtpMailer {
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| MailerError::SmtpUrl)?
             .timeout(Some(settings.send_timeout))
-            .pool_config(PoolConfig::new().max_size(CONNECTIONS_MAX).idle_timeout(IDLE_TIMEOUT))
             .build();
         let (from, timeout) = (settings.from.0.clone(), settings.send_timeout);
         Ok(Self { transport, from, timeout })

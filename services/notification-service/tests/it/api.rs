@@ -1,0 +1,64 @@
+//! The API: who sees what, and other services' own messages.
+
+use auth::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{Person, TestApp};
+
+async fn write(app: &TestApp, token: &str, user: Uuid, key: Option<&str>) -> reqwest::Response {
+    let body = json!({"user_id": user, "subject": "Hello", "text": "Something happened."});
+    let mut request = app.request(Method::POST, "/api/notifications").bearer_auth(token);
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    request.json(&body).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn everybody_sees_the_own_notifications_an_admin_and_a_service_all_and_nobody_an_address() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.welcomed().await, app.welcomed().await);
+    let id = app.list(&ada).await[0]["notification_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/notifications/{id}");
+    let admin = app.token(Uuid::now_v7(), Role::Admin);
+    let status = async |token: &str| app.get(&path, token).await.status().as_u16();
+    assert_eq!(status(&bob.token).await, 404);
+    for token in [ada.token.as_str(), &admin, &app.service_token()] {
+        assert_eq!(status(token).await, 200);
+    }
+    let all = app.get("/api/notifications?limit=1", &admin).await.text().await.unwrap();
+    let page: Value = serde_json::from_str(&all).unwrap();
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let next = format!("/api/notifications?limit=1&cursor={cursor}");
+    let rest: Value = app.get(&next, &admin).await.json().await.unwrap();
+    assert_eq!(rest["items"][0]["user_id"], json!(ada.id));
+    assert!(!all.contains("@example.com"), "{all}");
+}
+
+#[tokio::test]
+async fn a_service_writes_to_a_user_once_per_key() {
+    let app = TestApp::start().await;
+    let (person, service) = (app.welcomed().await, app.service_token());
+    let first = write(&app, &service, person.id, Some("invoice-7")).await;
+    assert_eq!(first.status(), 201);
+    let location = first.headers()["location"].to_str().unwrap().to_owned();
+    app.until(&person, "message", "sent").await;
+    let again = write(&app, &service, person.id, Some("invoice-7")).await;
+    assert_eq!(again.headers()["location"], location);
+    assert_eq!(app.list(&person).await.len(), 2);
+    let other = write(&app, &service, person.id, Some("invoice-8")).await;
+    assert_ne!(other.headers()["location"], location);
+}
+
+#[tokio::test]
+async fn only_a_service_writes_and_only_to_who_is_known() {
+    let app = TestApp::start().await;
+    let person: Person = app.welcomed().await;
+    assert_eq!(write(&app, &person.token, person.id, None).await.status(), 401);
+    let unknown = write(&app, &app.service_token(), Uuid::now_v7(), None).await;
+    assert_eq!(unknown.status(), 422);
+    let problem: Value = unknown.json().await.unwrap();
+    assert_eq!(problem["errors"][0]["pointer"], "/user_id");
+}

@@ -1,0 +1,162 @@
+//! A notification service in this process, on servers of its own.
+
+use auth::{Role, Tokens};
+use chassis::{CancellationToken, Clock, Service, process};
+use notification_service::{NotificationService, Settings};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use testkit::{TestBroker, TestDatabase, eventually};
+use uuid::Uuid;
+
+use crate::plain::Plain;
+
+/// The servers and the folder of mails of one test.
+pub(crate) struct Ground {
+    pub(crate) database: TestDatabase,
+    pub(crate) broker: TestBroker,
+    pub(crate) mails: TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+pub(crate) struct TestApp {
+    pub(crate) ground: Ground,
+    pub(crate) plain: Plain,
+    pub(crate) pool: PgPool,
+    running: Running,
+    http: reqwest::Client,
+}
+
+/// One instance; ends when it is dropped.
+pub(crate) struct Running {
+    settings: Settings,
+    address: String,
+    shutdown: CancellationToken,
+}
+
+/// A user with an address and a token.
+pub(crate) struct Person {
+    pub(crate) id: Uuid,
+    pub(crate) email: String,
+    pub(crate) token: String,
+}
+
+impl Ground {
+    pub(crate) async fn lay(variables: &[(&'static str, &str)]) -> Self {
+        let (database, broker) =
+            tokio::join!(testkit::database("notification_service"), testkit::broker());
+        let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let mails = tempfile::tempdir().unwrap();
+        Self { database, broker, mails, variables: variables.collect() }
+    }
+
+    pub(crate) async fn start(&self) -> Running {
+        let mut vars = testkit::vars(&self.database, &self.broker)
+            .with("MAIL_DIR", self.mails.path().display().to_string())
+            .with("WORKER_POLL_INTERVAL", "50ms");
+        for (name, value) in &self.variables {
+            vars = vars.with(*name, value.clone());
+        }
+        let settings = process::load::<NotificationService>(vars).unwrap();
+        let app = NotificationService::build(settings.clone()).await.unwrap();
+        let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
+        tokio::spawn(app.run(shutdown.clone()));
+        Running { settings, address, shutdown }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
+        let ground = Ground::lay(variables).await;
+        let running = ground.start().await;
+        let (pool, http) = (ground.database.pool().await, reqwest::Client::new());
+        let plain = Plain::connect(&ground.broker).await;
+        let app = Self { ground, plain, pool, running, http };
+        eventually("the service is subscribed", async || {
+            let health = app.request(Method::GET, "/health").send().await.ok()?;
+            let health: Value = health.json().await.ok()?;
+            (health["checks"]["rabbitmq"] == true).then_some(())
+        })
+        .await;
+        app
+    }
+
+    pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
+        Tokens::new(&self.running.settings.auth, service, clock)
+    }
+
+    pub(crate) fn person(&self) -> Person {
+        let id = Uuid::now_v7();
+        Person {
+            id,
+            email: format!("{}@example.com", id.simple()),
+            token: self.token(id, Role::User),
+        }
+    }
+
+    pub(crate) fn token(&self, id: Uuid, role: Role) -> String {
+        let token = self.tokens("user-service", Clock::system());
+        token.for_user(id, role, Uuid::now_v7()).unwrap().value.expose().clone()
+    }
+
+    pub(crate) fn service_token(&self) -> String {
+        let token = self.tokens("payment-service", Clock::system());
+        token.for_service("notification-service").unwrap().value.expose().clone()
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.running.address))
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
+        self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+    }
+
+    /// The person's notifications, newest first.
+    pub(crate) async fn list(&self, person: &Person) -> Vec<Value> {
+        let page = self.get("/api/notifications?limit=100", &person.token).await;
+        let page: Value = page.json().await.unwrap();
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// The person's one notification of a kind once it has a status.
+    pub(crate) async fn until(&self, person: &Person, kind: &str, status: &str) -> Value {
+        eventually(&format!("{kind} is {status}"), async || {
+            let all = self.list(person).await;
+            all.into_iter().find(|item| item["kind"] == kind && item["status"] == status)
+        })
+        .await
+    }
+
+    /// A registered person who was welcomed.
+    pub(crate) async fn welcomed(&self) -> Person {
+        let person = self.person();
+        self.plain.user_created(person.id, &person.email, "Ada").await;
+        self.until(&person, "welcome", "sent").await;
+        person
+    }
+
+    /// The mails in the folder.
+    pub(crate) fn mails(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.ground.mails.path()).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let mails = paths.filter(|path| path.extension().is_some_and(|end| end == "eml"));
+        mails.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+
+    pub(crate) fn mails_to(&self, email: &str) -> Vec<String> {
+        let to = format!("To: {email}\r\n");
+        self.mails().into_iter().filter(|mail| mail.contains(&to)).collect()
+    }
+}

@@ -1,0 +1,82 @@
+//! Whatever is sent, the answer is a problem document with the right status, and nothing is written.
+
+use std::time::Duration;
+
+use chassis::Clock;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::TestApp;
+
+async fn problem(request: reqwest::RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{status}");
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["status"], status);
+    (status, body)
+}
+
+#[tokio::test]
+async fn every_bad_notification_has_its_status_and_writes_nothing() {
+    let app = TestApp::start().await;
+    let token = app.service_token();
+    let good = json!({"user_id": Uuid::now_v7(), "subject": "Hello", "text": "Text"});
+    let with = |field: &str, value: Value| {
+        let mut body = good.clone();
+        body[field] = value;
+        body.to_string().into_bytes()
+    };
+    let json = "application/json";
+    let cases: Vec<(&str, &str, Vec<u8>, u16)> = vec![
+        ("unknown field", json, with("colour", "red".into()), 422),
+        ("wrong type", json, with("subject", 7.into()), 422),
+        ("bad UUID", json, with("user_id", "7".into()), 422),
+        ("two lines", json, with("subject", "a\r\nBcc: x@y.z".into()), 422),
+        ("no text", json, with("text", "".into()), 422),
+        ("truncated", json, good.to_string().into_bytes()[..20].to_vec(), 400),
+        ("bad UTF-8", json, b"{\"text\":\"\xff\"}".to_vec(), 400),
+        ("wrong media type", "text/plain", good.to_string().into_bytes(), 415),
+        ("oversized", json, with("text", "x".repeat(70_000).into()), 413),
+    ];
+    for (case, content_type, body, expected) in cases {
+        let request = app.request(Method::POST, "/api/notifications").bearer_auth(&token);
+        let request = request.header("content-type", content_type).body(body);
+        let (status, document) = problem(request).await;
+        assert_eq!(status, expected, "{case}: {document}");
+    }
+    let query = "select count(*) from notifications";
+    let rows: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
+    let app = TestApp::start().await;
+    let person = app.person();
+    let past = Clock::manual(Clock::system().now() - Duration::from_secs(7_200));
+    let expired = app.tokens("user-service", past.clone());
+    let expired = expired.for_user(person.id, auth::Role::User, past.new_id()).unwrap();
+    let elsewhere = app.tokens("payment-service", Clock::system());
+    let elsewhere = elsewhere.for_service("user-service").unwrap();
+    let unknown = "/api/notifications/00000000-0000-7000-8000-000000000000";
+    let cases = [
+        ("missing", "/api/notifications", None, 401),
+        ("nonsense", "/api/notifications", Some("nonsense"), 401),
+        ("expired", "/api/notifications", Some(expired.value.expose().as_str()), 401),
+        ("of another audience", unknown, Some(elsewhere.value.expose().as_str()), 401),
+        ("bad UUID", "/api/notifications/7", Some(person.token.as_str()), 400),
+        ("unknown notification", unknown, Some(person.token.as_str()), 404),
+        ("unknown route", "/api/nothing", None, 404),
+    ];
+    for (case, path, token, expected) in cases {
+        let mut request = app.request(Method::GET, path);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        assert_eq!(problem(request).await.0, expected, "{case}");
+    }
+    let deleting = app.request(Method::DELETE, "/api/notifications").bearer_auth(&person.token);
+    assert_eq!(problem(deleting).await.0, 405);
+}

@@ -1,0 +1,98 @@
+//! What payments' events lead to, in whatever order and however often they come.
+
+use lapin::types::AMQPValue;
+use serde_json::{Value, json};
+use testkit::eventually;
+use uuid::Uuid;
+
+use crate::app::TestApp;
+use crate::plain::FIRST_RETRY;
+
+const PARKED: &str = "notification-service.events.parked";
+
+#[tokio::test]
+async fn a_plain_client_that_knows_only_the_seeds_envelope_gets_a_receipt_sent_and_hears_of_it() {
+    let app = TestApp::start().await;
+    let person = app.welcomed().await;
+    eventually("the exchange is there", async || {
+        let sent = app.list(&person).await;
+        (!sent.is_empty()).then_some(())
+    })
+    .await;
+    app.plain.listen("notification.events", "ear").await;
+    let payment = Uuid::now_v7();
+    app.plain.paid(person.id, payment).await;
+
+    let receipt = app.until(&person, "payment_receipt", "sent").await;
+    assert_eq!(receipt["subject"], "Receipt: 19.99 EUR");
+    let mails = app.mails_to(&person.email);
+    let mail = mails.iter().find(|mail| mail.contains("Subject: Receipt: 19.99 EUR")).unwrap();
+    assert!(mail.contains(&payment.to_string()) && mail.contains("text/html"), "{mail}");
+
+    let heard = app.plain.next("ear").await;
+    assert_eq!(heard.routing_key.as_str(), "notification.sent");
+    let body: Value = serde_json::from_slice(&heard.data).unwrap();
+    assert_eq!(
+        (&body["event_type"], &body["service"]),
+        (&json!("notification.sent"), &json!("notification-service"),)
+    );
+    assert_eq!(body["data"]["notification_id"], receipt["notification_id"]);
+    assert!(!body.to_string().contains(&person.email), "{body}");
+}
+
+#[tokio::test]
+async fn a_failed_payment_is_told_with_its_reason() {
+    let app = TestApp::start().await;
+    let person = app.welcomed().await;
+    let data = json!({
+        "payment_id": Uuid::now_v7(), "user_id": person.id, "amount": 500, "currency": "JPY",
+        "reason": "Your card has insufficient funds.",
+    });
+    app.plain.publish("payment.failed", &data, 3).await;
+    let failure = app.until(&person, "payment_failure", "sent").await;
+    assert_eq!(failure["subject"], "Your payment of 500 JPY was declined");
+    assert!(app.mails().iter().any(|mail| mail.contains("insufficient funds")));
+}
+
+#[tokio::test]
+async fn the_same_message_delivered_twice_at_once_to_two_instances_makes_one_mail() {
+    let app = TestApp::start().await;
+    let _other = app.ground.start().await;
+    let (person, payment) = (app.welcomed().await, Uuid::now_v7());
+    tokio::join!(app.plain.paid(person.id, payment), app.plain.paid(person.id, payment));
+    app.until(&person, "payment_receipt", "sent").await;
+    // Whatever came with the two is done when a later message is.
+    let later = app.welcomed().await;
+    assert_eq!(app.list(&later).await.len(), 1);
+    assert_eq!((app.list(&person).await.len(), app.mails_to(&person.email).len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_receipt_that_comes_before_the_contact_waits_for_it() {
+    let app = TestApp::start().await;
+    let person = app.person();
+    app.plain.paid(person.id, Uuid::now_v7()).await;
+    eventually("the receipt waits", async || {
+        let queue = format!("notification-service.events.retry.{}", FIRST_RETRY.as_millis());
+        (app.plain.waiting(&queue).await == 1).then_some(())
+    })
+    .await;
+    assert!(app.list(&person).await.is_empty());
+    app.plain.user_created(person.id, &person.email, "Ada").await;
+    app.until(&person, "payment_receipt", "sent").await;
+}
+
+#[tokio::test]
+async fn a_payment_of_nobody_is_parked_with_its_cause() {
+    let app = TestApp::start().await;
+    let data = json!({"payment_id": Uuid::now_v7(), "amount": 1, "currency": "EUR"});
+    app.plain.publish("payment.completed", &data, 1).await;
+    let parked = app.plain.next(PARKED).await;
+    let headers = parked.properties.headers().clone().unwrap();
+    let Some(AMQPValue::LongString(cause)) = headers.inner().get("x-cause") else {
+        panic!("no cause: {headers:?}")
+    };
+    assert!(cause.to_string().contains("`user_id`"), "{cause}");
+    let body: Value = serde_json::from_slice(&parked.data).unwrap();
+    assert_eq!(body["data"], data);
+}

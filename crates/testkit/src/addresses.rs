@@ -62,11 +62,7 @@ fn from_vars(vars: &Vars) -> Result<Addresses, Vec<&'static str>> {
         amqp: read("TEST_AMQP_URL"),
         rabbitmq_api: read("TEST_RABBITMQ_API"),
     };
-    if missing.is_empty() {
-        Ok(addresses)
-    } else {
-        Err(missing)
-    }
+    if missing.is_empty() { Ok(addresses) } else { Err(missing) }
 }
 
 #[cfg(feature = "containers")]
@@ -90,11 +86,7 @@ fn start(missing: &[&str]) -> Addresses {
 }
 
 fn is_or_are(missing: &[&str]) -> String {
-    format!(
-        "{} {}",
-        missing.join(", "),
-        if missing.len() == 1 { "is" } else { "are" }
-    )
+    format!("{} {}", missing.join(", "), if missing.len() == 1 { "is" } else { "are" })
 }
 
 #[cfg(test)]
@@ -105,10 +97,7 @@ mod tests {
 
     fn all() -> Vars {
         Vars::empty()
-            .with(
-                "TEST_POSTGRES_URL",
-                "postgres://a:secret@localhost/postgres",
-            )
+            .with("TEST_POSTGRES_URL", "postgres://a:secret@localhost/postgres")
             .with("TEST_REDIS_URL", "redis://localhost")
             .with("TEST_AMQP_URL", "amqp://localhost")
             .with("TEST_RABBITMQ_API", "http://localhost:15672")

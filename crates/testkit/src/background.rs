@@ -33,10 +33,7 @@ fn beside(limit: Duration, work: impl FnOnce() + Send + 'static) {
 /// Runs a future to its end on the calling thread, with a small runtime of its own. Not to be
 /// called from inside a runtime: use it on a thread given by [`clean_up`].
 pub(crate) fn run<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
 }
 
 #[cfg(test)]

@@ -32,9 +32,7 @@ pub struct TestBroker {
 
 impl std::fmt::Debug for TestBroker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TestBroker")
-            .field("vhost", &self.vhost)
-            .finish_non_exhaustive()
+        f.debug_struct("TestBroker").field("vhost", &self.vhost).finish_non_exhaustive()
     }
 }
 
@@ -50,14 +48,10 @@ pub async fn broker() -> TestBroker {
             vhost: format!("test-{}", Uuid::now_v7().simple()),
             api: Api::new(&addresses().rabbitmq_api)?,
         };
-        broker
-            .api
-            .put(&format!("vhosts/{}", broker.vhost), &json!({}))?;
+        broker.api.put(&format!("vhosts/{}", broker.vhost), &json!({}))?;
         let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
         let user = escaped(&broker.username);
-        broker
-            .api
-            .put(&format!("permissions/{}/{user}", broker.vhost), &everything)?;
+        broker.api.put(&format!("permissions/{}/{user}", broker.vhost), &everything)?;
         Ok(broker)
     })
     .await;
@@ -68,9 +62,7 @@ pub async fn broker() -> TestBroker {
 impl TestBroker {
     /// `amqp://user:password@host:port/vhost` for any AMQP client.
     pub fn amqp_uri(&self) -> String {
-        let Self {
-            host, port, vhost, ..
-        } = self;
+        let Self { host, port, vhost, .. } = self;
         let (user, password) = (escaped(&self.username), escaped(&self.password));
         format!("amqp://{user}:{password}@{host}:{port}/{vhost}")
     }
@@ -85,14 +77,10 @@ impl TestBroker {
     pub async fn close_all_connections(&self) -> usize {
         let (api, vhost) = (self.api.clone(), self.vhost.clone());
         let closed = blocking(move || {
-            let list = api
-                .get(&format!("vhosts/{vhost}/connections"))?
-                .unwrap_or_default();
+            let list = api.get(&format!("vhosts/{vhost}/connections"))?.unwrap_or_default();
             let mut closed = 0;
             for connection in list.as_array().into_iter().flatten() {
-                let name = connection["name"]
-                    .as_str()
-                    .context("a connection without a name")?;
+                let name = connection["name"].as_str().context("a connection without a name")?;
                 closed += usize::from(api.delete(&format!("connections/{}", escaped(name)))?);
             }
             Ok(closed)
@@ -107,9 +95,7 @@ impl TestBroker {
     /// The server refreshes the number every 5 s unless set otherwise, so wait for it with
     /// [`eventually`](crate::eventually), and do not conclude from one look that nothing came.
     pub async fn queue_messages(&self, queue: &str) -> u64 {
-        self.queue(queue)
-            .await
-            .map_or(0, |found| found["messages"].as_u64().unwrap_or(0))
+        self.queue(queue).await.map_or(0, |found| found["messages"].as_u64().unwrap_or(0))
     }
 
     /// Whether the queue has been declared.
@@ -119,10 +105,7 @@ impl TestBroker {
 
     /// What the management interface says of a queue: arguments, consumers, counts.
     pub async fn queue(&self, queue: &str) -> Option<Value> {
-        let (api, path) = (
-            self.api.clone(),
-            format!("queues/{}/{}", self.vhost, escaped(queue)),
-        );
+        let (api, path) = (self.api.clone(), format!("queues/{}/{}", self.vhost, escaped(queue)));
         blocking(move || api.get(&path))
             .await
             .unwrap_or_else(|error| panic!("cannot look at the queue {queue}: {error:#}"))
@@ -170,9 +153,7 @@ impl Api {
 
     fn put(&self, path: &str, body: &Value) -> anyhow::Result<()> {
         let request = self.agent.put(format!("{}{path}", self.base));
-        let response = request
-            .header("authorization", &self.authorization)
-            .send_json(body)?;
+        let response = request.header("authorization", &self.authorization).send_json(body)?;
         if !response.status().is_success() {
             bail!("PUT {path} was answered {}", response.status());
         }
@@ -182,9 +163,7 @@ impl Api {
     /// `None` when there is no such thing.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Option<Value>> {
         let request = self.agent.get(format!("{}{path}", self.base));
-        let mut response = request
-            .header("authorization", &self.authorization)
-            .call()?;
+        let mut response = request.header("authorization", &self.authorization).call()?;
         match response.status().as_u16() {
             200 => Ok(Some(response.body_mut().read_json()?)),
             404 => Ok(None),
@@ -195,9 +174,7 @@ impl Api {
     /// `false` when there was no such thing.
     fn delete(&self, path: &str) -> anyhow::Result<bool> {
         let request = self.agent.delete(format!("{}{path}", self.base));
-        let response = request
-            .header("authorization", &self.authorization)
-            .call()?;
+        let response = request.header("authorization", &self.authorization).call()?;
         match response.status().as_u16() {
             200..300 => Ok(true),
             404 => Ok(false),

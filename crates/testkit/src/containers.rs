@@ -42,12 +42,8 @@ static SET: OnceLock<Set> = OnceLock::new();
 /// work is done on a thread of its own.
 pub(crate) fn start() -> anyhow::Result<Addresses> {
     let work = || tokio::runtime::Runtime::new()?.block_on(start_all());
-    let thread = std::thread::Builder::new()
-        .name("testkit-containers".to_owned())
-        .spawn(work)?;
-    thread
-        .join()
-        .map_err(|_| anyhow::anyhow!("starting containers panicked"))?
+    let thread = std::thread::Builder::new().name("testkit-containers".to_owned()).spawn(work)?;
+    thread.join().map_err(|_| anyhow::anyhow!("starting containers panicked"))?
 }
 
 async fn start_all() -> anyhow::Result<Addresses> {
@@ -64,22 +60,13 @@ async fn start_all() -> anyhow::Result<Addresses> {
             port(&postgres, 5432).await?
         ),
         redis: format!("redis://{host}:{}", port(&redis, 6379).await?),
-        amqp: format!(
-            "amqp://{USER}:{USER}@{host}:{}",
-            port(&rabbitmq, 5672).await?
-        ),
-        rabbitmq_api: format!(
-            "http://{USER}:{USER}@{host}:{}",
-            port(&rabbitmq, 15672).await?
-        ),
+        amqp: format!("amqp://{USER}:{USER}@{host}:{}", port(&rabbitmq, 5672).await?),
+        rabbitmq_api: format!("http://{USER}:{USER}@{host}:{}", port(&rabbitmq, 15672).await?),
     };
     let containers = [postgres, redis, rabbitmq];
     let remover = remove_at_exit(containers.each_ref().map(|container| container.id()));
     // Before the waiting: a set that does not come up is removed as well.
-    let _ = SET.set(Set {
-        _containers: containers,
-        _remover: remover,
-    });
+    let _ = SET.set(Set { _containers: containers, _remover: remover });
     tokio::try_join!(
         until_it_answers("postgresql", || answers_sql(&addresses.postgres)),
         until_it_answers("redis", || answers_ping(&addresses.redis)),

@@ -103,9 +103,7 @@ async fn create(server: &str, name: &str, password: &str) -> anyhow::Result<()> 
             format!("create role {name} login password '{password}'"),
             format!("create database {name} owner {name} template template0 encoding 'UTF8'"),
         ] {
-            sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&mut connection)
-                .await?;
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
         }
         sqlx::Connection::close(connection).await?;
         anyhow::Ok(())
@@ -119,9 +117,7 @@ async fn remove(server: &str, name: &str) -> anyhow::Result<()> {
         format!("drop database if exists {name} with (force)"),
         format!("drop role if exists {name}"),
     ] {
-        sqlx::raw_sql(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await?;
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
     }
     Ok(())
 }
@@ -130,13 +126,11 @@ async fn remove(server: &str, name: &str) -> anyhow::Result<()> {
 fn unique_name(hint: &str) -> String {
     let hint: String = hint
         .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() {
-                letter.to_ascii_lowercase()
-            } else {
-                '_'
-            }
-        })
+        .map(
+            |letter| {
+                if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' }
+            },
+        )
         .take(HINT_LENGTH_MAX)
         .collect();
     format!("t_{hint}_{}", Uuid::now_v7().simple())
@@ -148,18 +142,12 @@ mod tests {
 
     #[test]
     fn names_are_safe_to_paste_and_short_enough_whatever_the_hint() {
-        for hint in [
-            "",
-            "payment-service",
-            "Robert'); drop table",
-            &"x".repeat(200),
-            "zahlung é",
-        ] {
+        for hint in ["", "payment-service", "Robert'); drop table", &"x".repeat(200), "zahlung é"]
+        {
             let name = unique_name(hint);
             assert!(name.len() <= 63, "{name}");
             assert!(
-                name.bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
             );
         }
         assert_ne!(unique_name("a"), unique_name("a"));

@@ -17,10 +17,7 @@ const JWT_SECRET: &str = "test-only-jwt-secret-of-at-least-32-bytes";
 /// The workspace's `config/` folder, wherever the test runs from.
 pub fn config_dir() -> PathBuf {
     let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let workspace = crates
-        .ancestors()
-        .nth(2)
-        .expect("this package is in crates/ of the workspace");
+    let workspace = crates.ancestors().nth(2).expect("this package is in crates/ of the workspace");
     workspace.join("config")
 }
 
@@ -43,14 +40,8 @@ pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment 
         ("RABBITMQ_VHOST", broker.vhost.clone()),
         ("JWT_SECRET", text(JWT_SECRET)),
         ("USER_SERVICE_TOKEN", text("test-only-user-service-token")),
-        (
-            "PAYMENT_SERVICE_TOKEN",
-            text("test-only-payment-service-token"),
-        ),
-        (
-            "NOTIFICATION_SERVICE_TOKEN",
-            text("test-only-notification-service-token"),
-        ),
+        ("PAYMENT_SERVICE_TOKEN", text("test-only-payment-service-token")),
+        ("NOTIFICATION_SERVICE_TOKEN", text("test-only-notification-service-token")),
         ("STRIPE_API_KEY", text("sk_test_of_the_testkit")),
         ("TRACING_ENABLED", text("false")),
     ]
@@ -69,10 +60,6 @@ mod tests {
     #[test]
     fn the_settings_folder_belongs_to_the_workspace() {
         let folder = super::config_dir();
-        assert!(
-            folder.with_file_name("Cargo.toml").exists(),
-            "{}",
-            folder.display()
-        );
+        assert!(folder.with_file_name("Cargo.toml").exists(), "{}", folder.display());
     }
 }

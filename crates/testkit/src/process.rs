@@ -22,14 +22,8 @@ const INTERVAL: Duration = Duration::from_millis(25);
 const TAIL_BYTES: u64 = 8 * 1024;
 /// Of the test's own variables only these reach the service: everything else that it reads must
 /// have been said by the test.
-const INHERITED: [&str; 6] = [
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "RUST_BACKTRACE",
-    "LLVM_PROFILE_FILE",
-    "LANG",
-];
+const INHERITED: [&str; 6] =
+    ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE", "LANG"];
 
 /// The path of a built binary, looked up in `TEST_BIN_DIR`. Cargo tells a test only about binaries
 /// of its own package, so `cargo dev test` builds the services first and says where they are.
@@ -81,13 +75,7 @@ impl ServiceProcess {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let port = ports::free_port();
         let child = run(path, environment, port, folder.path());
-        Self {
-            path: path.to_owned(),
-            environment: environment.clone(),
-            port,
-            child,
-            folder,
-        }
+        Self { path: path.to_owned(), environment: environment.clone(), port, child, folder }
     }
 
     /// Waits until `GET /ready` answers 200; panics as [`start`](Self::start) does.
@@ -122,10 +110,7 @@ impl ServiceProcess {
 
     /// The name of the binary.
     pub fn name(&self) -> &str {
-        self.path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or("service")
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or("service")
     }
 
     /// The port it listens on, on 127.0.0.1.
@@ -145,9 +130,7 @@ impl ServiceProcess {
 
     /// How the process has ended, if it has.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child
-            .try_wait()
-            .expect("the state of an own child can be asked for")
+        self.child.try_wait().expect("the state of an own child can be asked for")
     }
 
     /// SIGKILL: it has no chance to finish anything. Returns when the process is gone.
@@ -212,16 +195,11 @@ impl Drop for ServiceProcess {
 }
 
 fn run(path: &Path, environment: &Environment, port: u16, folder: &Path) -> Child {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(log_file(folder));
+    let log = File::options().create(true).append(true).open(log_file(folder));
     let log = log.expect("a file can be made in an own folder");
     let errors = log.try_clone().expect("an open file can be cloned");
     let process = Vars::process();
-    let inherited = INHERITED
-        .into_iter()
-        .filter_map(|name| Some((name, process.get(name)?)));
+    let inherited = INHERITED.into_iter().filter_map(|name| Some((name, process.get(name)?)));
     Command::new(path)
         .env_clear()
         .envs(inherited)

@@ -61,12 +61,7 @@ impl Proxy {
             open_connections: Arc::clone(&open_connections),
         };
         let task = tokio::spawn(wire.run(listener, received));
-        Self {
-            address,
-            commands,
-            open_connections,
-            task,
-        }
+        Self { address, commands, open_connections, task }
     }
 
     /// Where clients connect to.
@@ -107,11 +102,7 @@ impl Proxy {
     async fn set(&self, state: State) {
         let (done, wait) = oneshot::channel();
         let sent = self.commands.send(Command { state, done }).await;
-        assert!(
-            sent.is_ok() && wait.await.is_ok(),
-            "the proxy at {} has ended",
-            self.address
-        );
+        assert!(sent.is_ok() && wait.await.is_ok(), "the proxy at {} has ended", self.address);
     }
 }
 
@@ -211,10 +202,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
 async fn wait_until_open(
     state: &mut watch::Receiver<State>,
 ) -> Result<(), watch::error::RecvError> {
-    state
-        .wait_for(|state| *state == State::Open)
-        .await
-        .map(drop)
+    state.wait_for(|state| *state == State::Open).await.map(drop)
 }
 
 /// The next client; never, while nobody listens.

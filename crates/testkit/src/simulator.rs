@@ -151,11 +151,7 @@ impl Simulator {
         let address = listener.local_addr()?;
         let shared = Shared::new(on_answer);
         let task = tokio::spawn(server::run(listener, shared.clone()));
-        Ok(Self {
-            address,
-            shared,
-            task,
-        })
+        Ok(Self { address, shared, task })
     }
 
     /// Where it listens.
@@ -181,10 +177,7 @@ impl Simulator {
     /// Lets the next `count` calls go wrong this way, after those for which a fault is waiting
     /// already.
     pub fn fail_next(&self, count: usize, fault: Fault) {
-        self.shared
-            .state()
-            .faults
-            .extend(std::iter::repeat_n(fault, count));
+        self.shared.state().faults.extend(std::iter::repeat_n(fault, count));
     }
 
     /// Forgets the faults that have not struck yet.

@@ -21,11 +21,7 @@ pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>
         if let Ok(Some(value)) = timeout(left, probe()).await {
             return value;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {} s in vain until {what}",
-            LIMIT.as_secs()
-        );
+        assert!(Instant::now() < deadline, "waited {} s in vain until {what}", LIMIT.as_secs());
         sleep(INTERVAL).await;
     }
 }

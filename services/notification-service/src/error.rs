@@ -52,9 +52,6 @@ impl From<Error> for Verdict {
         match error {
             // Events of two publishers have no order: the contact may be on its way.
             Error::Domain(DomainError::UnknownContact) => Self::retry(error),
-            Error::Domain(
-                DomainError::Invalid { .. } | DomainError::NotFound | DomainError::Settled,
-            ) => Self::dead_letter(error),
             Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
                 if database::is_unavailable(&error) {
                     Self::unavailable(database::kind(&error))
@@ -62,7 +59,7 @@ impl From<Error> for Verdict {
                     Self::retry(database::kind(&error))
                 }
             }
-            Error::Enqueue(_) => Self::dead_letter(error),
+            Error::Domain(_) | Error::Enqueue(_) => Self::dead_letter(error),
         }
     }
 }

@@ -49,9 +49,7 @@ fn address(mut arguments: impl Iterator<Item = String>, vars: &Vars) -> anyhow::
         address.set_port(port(number)?);
     }
     while let Some(argument) = arguments.next() {
-        let value = arguments
-            .next()
-            .with_context(|| format!("{argument} needs a value"))?;
+        let value = arguments.next().with_context(|| format!("{argument} needs a value"))?;
         match argument.as_str() {
             "--port" => address.set_port(port(&value)?),
             "--host" => address.set_ip(ip(&value)?),
@@ -62,32 +60,19 @@ fn address(mut arguments: impl Iterator<Item = String>, vars: &Vars) -> anyhow::
 }
 
 fn ip(text: &str) -> anyhow::Result<IpAddr> {
-    text.parse()
-        .with_context(|| format!("{text} is no IP address to listen on"))
+    text.parse().with_context(|| format!("{text} is no IP address to listen on"))
 }
 
 fn port(text: &str) -> anyhow::Result<u16> {
-    text.parse()
-        .with_context(|| format!("{text} is no port; give a number below 65536"))
+    text.parse().with_context(|| format!("{text} is no port; give a number below 65536"))
 }
 
 fn line(request: &RecordedRequest) -> String {
-    let RecordedRequest {
-        id,
-        method,
-        path,
-        idempotency_key,
-        status,
-        replayed,
-        ..
-    } = request;
+    let RecordedRequest { id, method, path, idempotency_key, status, replayed, .. } = request;
     let status = status.map_or_else(|| "-".to_owned(), |status| status.to_string());
     let key = idempotency_key.as_deref().unwrap_or("-");
     let replayed = if *replayed { " replayed" } else { "" };
-    format!(
-        "{method} {path} {status} key={} id={id}{replayed}",
-        key.escape_default()
-    )
+    format!("{method} {path} {status} key={} id={id}{replayed}", key.escape_default())
 }
 
 /// A reader that went away must not end the simulator.

@@ -29,23 +29,16 @@ impl Call {
             ));
         };
         let key = authorization.strip_prefix("Bearer ").unwrap_or_default();
-        if key
-            .strip_prefix("sk_test_")
-            .is_some_and(|rest| !rest.is_empty())
-        {
+        if key.strip_prefix("sk_test_").is_some_and(|rest| !rest.is_empty()) {
             return Ok(());
         }
         // Stripe shows the key's end; what was sent here may be real, so this shows nothing of it.
-        Err(ApiError::unauthorized(
-            "Invalid API Key provided: this simulator takes sk_test_ keys",
-        ))
+        Err(ApiError::unauthorized("Invalid API Key provided: this simulator takes sk_test_ keys"))
     }
 
     /// The key under which the call's answer is saved: only calls that change something have one.
     pub(super) fn key(&self) -> Option<&str> {
-        self.idempotency_key
-            .as_deref()
-            .filter(|_| self.method == "POST")
+        self.idempotency_key.as_deref().filter(|_| self.method == "POST")
     }
 
     /// Does it.
@@ -87,8 +80,6 @@ fn create_customer(state: &mut State, form: &Form) -> Result<Value, ApiError> {
 fn customer(state: &State, id: &str) -> Result<Value, ApiError> {
     state.customers.get(id).cloned().ok_or_else(|| {
         let message = format!("No such customer: '{}'", id.escape_default());
-        ApiError::not_found(message)
-            .code("resource_missing")
-            .param("id")
+        ApiError::not_found(message).code("resource_missing").param("id")
     })
 }

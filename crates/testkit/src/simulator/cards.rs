@@ -51,13 +51,8 @@ pub(super) fn outcome(payment_method: &str) -> Result<Outcome, ApiError> {
         return Ok(Outcome::Approved);
     }
     // Stripe names some of them with the brand and some without; both are taken for all.
-    let declined = |code, decline_code, message| {
-        Outcome::Declined(Decline {
-            code,
-            decline_code,
-            message,
-        })
-    };
+    let declined =
+        |code, decline_code, message| Outcome::Declined(Decline { code, decline_code, message });
     let refused = |decline_code, message| declined("card_declined", Some(decline_code), message);
     Ok(match name.strip_prefix("visa_").unwrap_or(name) {
         "chargeDeclined" => refused("generic_decline", "Your card was declined."),
@@ -72,11 +67,9 @@ pub(super) fn outcome(payment_method: &str) -> Result<Outcome, ApiError> {
              its amount limit.",
         ),
         "chargeDeclinedExpiredCard" => declined("expired_card", None, "Your card has expired."),
-        "chargeDeclinedIncorrectCvc" => declined(
-            "incorrect_cvc",
-            None,
-            "Your card's security code is incorrect.",
-        ),
+        "chargeDeclinedIncorrectCvc" => {
+            declined("incorrect_cvc", None, "Your card's security code is incorrect.")
+        }
         "chargeDeclinedProcessingError" => declined(
             "processing_error",
             None,
@@ -88,13 +81,8 @@ pub(super) fn outcome(payment_method: &str) -> Result<Outcome, ApiError> {
 }
 
 fn unknown(payment_method: &str) -> ApiError {
-    let message = format!(
-        "No such PaymentMethod: '{}'",
-        payment_method.escape_default()
-    );
-    ApiError::invalid(message)
-        .code("resource_missing")
-        .param("payment_method")
+    let message = format!("No such PaymentMethod: '{}'", payment_method.escape_default());
+    ApiError::invalid(message).code("resource_missing").param("payment_method")
 }
 
 #[cfg(test)]

@@ -55,10 +55,7 @@ impl ApiError {
     }
 
     pub(super) fn code(self, code: &str) -> Self {
-        let doc_url = format!(
-            "https://stripe.com/docs/error-codes/{}",
-            code.replace('_', "-")
-        );
+        let doc_url = format!("https://stripe.com/docs/error-codes/{}", code.replace('_', "-"));
         self.with("code", code).with("doc_url", doc_url)
     }
 

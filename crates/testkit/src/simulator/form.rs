@@ -26,30 +26,23 @@ impl Form {
         };
         match self.0.keys().find(|name| !is_known(name)) {
             // The value is not repeated: it may be what must never be repeated, a card number.
-            Some(name) => Err(
-                ApiError::invalid(format!("Received unknown parameter: {name}"))
-                    .code("parameter_unknown")
-                    .param(name),
-            ),
+            Some(name) => Err(ApiError::invalid(format!("Received unknown parameter: {name}"))
+                .code("parameter_unknown")
+                .param(name)),
             None => Ok(()),
         }
     }
 
     /// A parameter that may be left out; empty counts as left out.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     pub(super) fn required(&self, name: &str) -> Result<&str, ApiError> {
         match self.0.get(name).map(String::as_str) {
-            None => Err(
-                ApiError::invalid(format!("Missing required param: {name}."))
-                    .code("parameter_missing")
-                    .param(name),
-            ),
+            None => Err(ApiError::invalid(format!("Missing required param: {name}."))
+                .code("parameter_missing")
+                .param(name)),
             Some("") => Err(ApiError::invalid(format!(
                 "You passed an empty string for '{name}'. We assume empty values are an attempt to \
                  unset a parameter; however '{name}' cannot be unset."
@@ -78,23 +71,17 @@ impl Form {
         let Some(value) = self.get(name) else {
             return Ok(choices[0]);
         };
-        choices
-            .iter()
-            .copied()
-            .find(|choice| *choice == value)
-            .ok_or_else(|| {
-                let choices = choices.join(", ");
-                ApiError::invalid(format!("Invalid {name}: must be one of {choices}")).param(name)
-            })
+        choices.iter().copied().find(|choice| *choice == value).ok_or_else(|| {
+            let choices = choices.join(", ");
+            ApiError::invalid(format!("Invalid {name}: must be one of {choices}")).param(name)
+        })
     }
 
     /// `metadata[key]=value`, without the ones whose value is empty.
     pub(super) fn metadata(&self) -> Result<BTreeMap<String, String>, ApiError> {
         let mut metadata = BTreeMap::new();
         for (name, value) in &self.0 {
-            let key = name
-                .strip_prefix("metadata[")
-                .and_then(|rest| rest.strip_suffix(']'));
+            let key = name.strip_prefix("metadata[").and_then(|rest| rest.strip_suffix(']'));
             let Some(key) = key else { continue };
             let too_long = |what: &str, most: usize| {
                 let message = format!("Metadata {what} can have up to {most} characters.");
@@ -141,10 +128,7 @@ mod tests {
     fn an_unknown_parameter_is_named_without_its_value() {
         let form = Form::parse(b"amount=1&card[number]=4242424242424242");
         let error = form.only(&["amount"]).unwrap_err().body().to_string();
-        assert!(
-            error.contains("card[number]") && !error.contains("4242"),
-            "{error}"
-        );
+        assert!(error.contains("card[number]") && !error.contains("4242"), "{error}");
     }
 
     #[test]
@@ -154,10 +138,7 @@ mod tests {
         let many: Vec<_> = (0..51).map(|n| format!("metadata[{n}]=x")).collect();
         let many = many.join("&");
         for form in [long_key, long_value, many] {
-            assert_eq!(
-                Form::parse(form.as_bytes()).metadata().unwrap_err().status,
-                400
-            );
+            assert_eq!(Form::parse(form.as_bytes()).metadata().unwrap_err().status, 400);
         }
     }
 }

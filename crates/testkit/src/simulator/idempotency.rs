@@ -37,11 +37,7 @@ pub(super) fn begin(
         return Err(ApiError::idempotency(400, message));
     }
     let Some(entry) = state.keys.get(key) else {
-        let entry = Entry {
-            path: path.to_owned(),
-            form: form.clone(),
-            answer: None,
-        };
+        let entry = Entry { path: path.to_owned(), form: form.clone(), answer: None };
         state.keys.insert(key, entry);
         return Ok(Begin::Run);
     };
@@ -49,11 +45,7 @@ pub(super) fn begin(
         let message = format!(
             "Keys for idempotent requests can only be used {what} they were first used {}. Try \
              using a key other than '{key}' if you meant to execute a different request.",
-            if what.starts_with("for") {
-                "for"
-            } else {
-                "with"
-            },
+            if what.starts_with("for") { "for" } else { "with" },
         );
         Err(ApiError::idempotency(400, message))
     };

@@ -27,12 +27,8 @@ const CREATE_PARAMETERS: &[&str] = &[
     "return_url",
     "payment_method_types[]",
 ];
-const CONFIRM_PARAMETERS: &[&str] = &[
-    "payment_method",
-    "error_on_requires_action",
-    "off_session",
-    "return_url",
-];
+const CONFIRM_PARAMETERS: &[&str] =
+    &["payment_method", "error_on_requires_action", "off_session", "return_url"];
 /// Results of one search.
 const SEARCH_LIMIT_MAX: usize = 100;
 
@@ -57,24 +53,15 @@ pub(super) struct Intent {
 pub(super) fn create(state: &mut State, form: &Form) -> Result<Value, ApiError> {
     form.only(CREATE_PARAMETERS)?;
     let (amount, currency) = money::read(form)?;
-    let capture_method = form.choice(
-        "capture_method",
-        &["automatic_async", "automatic", "manual"],
-    )?;
+    let capture_method =
+        form.choice("capture_method", &["automatic_async", "automatic", "manual"])?;
     let automatic = form.boolean("automatic_payment_methods[enabled]")?;
-    let redirects = form.choice(
-        "automatic_payment_methods[allow_redirects]",
-        &["always", "never"],
-    )?;
+    let redirects =
+        form.choice("automatic_payment_methods[allow_redirects]", &["always", "never"])?;
     let customer = form.get("customer").map(str::to_owned);
-    if let Some(customer) = customer
-        .as_deref()
-        .filter(|id| state.customers.get(id).is_none())
-    {
+    if let Some(customer) = customer.as_deref().filter(|id| state.customers.get(id).is_none()) {
         let message = format!("No such customer: '{}'", customer.escape_default());
-        return Err(ApiError::invalid(message)
-            .code("resource_missing")
-            .param("customer"));
+        return Err(ApiError::invalid(message).code("resource_missing").param("customer"));
     }
     let confirm = form.boolean("confirm")?;
     if !confirm && (form.boolean("error_on_requires_action")? || form.boolean("off_session")?) {
@@ -167,9 +154,7 @@ fn unquoted(text: &str) -> Option<&str> {
 fn find<'a>(state: &'a State, id: &str) -> Result<&'a Intent, ApiError> {
     state.intents.get(id).ok_or_else(|| {
         let message = format!("No such payment_intent: '{}'", id.escape_default());
-        ApiError::not_found(message)
-            .code("resource_missing")
-            .param("intent")
+        ApiError::not_found(message).code("resource_missing").param("intent")
     })
 }
 
@@ -230,11 +215,7 @@ impl Intent {
             captured,
             metadata: self.metadata.clone(),
         };
-        self.status = if captured {
-            "succeeded"
-        } else {
-            "requires_capture"
-        };
+        self.status = if captured { "succeeded" } else { "requires_capture" };
         self.last_payment_error = None;
         self.latest_charge = Some(charge.id.clone());
         state.charges.insert(&charge.id.clone(), charge);
@@ -261,11 +242,7 @@ impl Intent {
 
     fn body(&self) -> Value {
         let amount_when = |status| {
-            if self.status == status {
-                self.amount
-            } else {
-                0
-            }
+            if self.status == status { self.amount } else { 0 }
         };
         let next_action = (self.status == "requires_action")
             .then(|| json!({ "type": "use_stripe_sdk", "use_stripe_sdk": {} }));
@@ -305,14 +282,8 @@ mod tests {
 
     #[test]
     fn a_query_names_a_key_and_a_value_in_either_quotes() {
-        assert_eq!(
-            metadata_query("metadata['payment_id']:'7'"),
-            Some(("payment_id", "7"))
-        );
-        assert_eq!(
-            metadata_query(r#"metadata["payment_id"]:"7""#),
-            Some(("payment_id", "7"))
-        );
+        assert_eq!(metadata_query("metadata['payment_id']:'7'"), Some(("payment_id", "7")));
+        assert_eq!(metadata_query(r#"metadata["payment_id"]:"7""#), Some(("payment_id", "7")));
         assert_eq!(metadata_query("status:'succeeded'"), None);
         assert_eq!(metadata_query("metadata['a']:'"), None);
     }

@@ -46,22 +46,15 @@ fn check(amount: i64, currency: &str) -> Result<(), ApiError> {
     if amount < 1 {
         return Err(integer("This value must be greater than or equal to 1."));
     }
-    let least = LEAST
-        .iter()
-        .find(|(known, _)| *known == currency)
-        .map_or(1, |(_, least)| *least);
+    let least = LEAST.iter().find(|(known, _)| *known == currency).map_or(1, |(_, least)| *least);
     if amount < least {
         let message = format!("Amount must be at least {least} {currency}");
-        return Err(ApiError::invalid(message)
-            .code("amount_too_small")
-            .param("amount"));
+        return Err(ApiError::invalid(message).code("amount_too_small").param("amount"));
     }
     let most = if currency == "idr" { MOST_IDR } else { MOST };
     if amount > most {
         let message = format!("Amount must be no more than {most} {currency}");
-        return Err(ApiError::invalid(message)
-            .code("amount_too_large")
-            .param("amount"));
+        return Err(ApiError::invalid(message).code("amount_too_large").param("amount"));
     }
     // Currencies of three decimals are charged in steps of ten, and some of none are written with
     // two.
@@ -71,17 +64,13 @@ fn check(amount: i64, currency: &str) -> Result<(), ApiError> {
         _ => 1,
     };
     if amount % step != 0 {
-        return Err(integer(format!(
-            "Amounts in {currency} must be divisible by {step}"
-        )));
+        return Err(integer(format!("Amounts in {currency} must be divisible by {step}")));
     }
     Ok(())
 }
 
 fn integer(message: impl Into<String>) -> ApiError {
-    ApiError::invalid(message)
-        .code("parameter_invalid_integer")
-        .param("amount")
+    ApiError::invalid(message).code("parameter_invalid_integer").param("amount")
 }
 
 #[cfg(test)]
@@ -104,17 +93,11 @@ mod tests {
     fn each_fault_has_stripes_code() {
         assert_eq!(code("currency=eur"), "parameter_missing");
         assert_eq!(code("amount=&currency=eur"), "parameter_invalid_empty");
-        assert_eq!(
-            code("amount=19.99&currency=eur"),
-            "parameter_invalid_integer"
-        );
+        assert_eq!(code("amount=19.99&currency=eur"), "parameter_invalid_integer");
         assert_eq!(code("amount=0&currency=eur"), "parameter_invalid_integer");
         assert_eq!(code("amount=49&currency=eur"), "amount_too_small");
         assert_eq!(code("amount=100000000&currency=eur"), "amount_too_large");
-        assert_eq!(
-            code("amount=1001&currency=kwd"),
-            "parameter_invalid_integer"
-        );
+        assert_eq!(code("amount=1001&currency=kwd"), "parameter_invalid_integer");
         assert_eq!(code("amount=100&currency=xyz"), "none");
     }
 }

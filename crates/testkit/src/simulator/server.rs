@@ -56,20 +56,13 @@ impl From<Result<Value, ApiError>> for Answer {
             Ok(body) => (200, body),
             Err(error) => (error.status, error.body()),
         };
-        Self {
-            status,
-            body,
-            replayed: false,
-        }
+        Self { status, body, replayed: false }
     }
 }
 
 pub(super) async fn run(listener: TcpListener, shared: Shared) {
     let router = Router::new()
-        .route(
-            "/health",
-            get(async || r#"{"status":"healthy","service":"payment-simulator"}"#),
-        )
+        .route("/health", get(async || r#"{"status":"healthy","service":"payment-simulator"}"#))
         .route("/ready", get(async || r#"{"status":"ready"}"#))
         .route("/v1/{*call}", any(serve))
         .with_state(shared);
@@ -124,10 +117,7 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
         match idempotency::begin(&mut shared.state(), key, &call.path, &call.form) {
             Ok(Begin::Run) => {}
             Ok(Begin::Replay(answer)) => {
-                return Answer {
-                    replayed: true,
-                    ..answer
-                };
+                return Answer { replayed: true, ..answer };
             }
             Err(error) => return Err(error).into(),
         }
@@ -148,10 +138,7 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
 
 impl Shared {
     pub(super) fn new(on_answer: impl Fn(&RecordedRequest) + Send + Sync + 'static) -> Self {
-        Self {
-            state: Arc::default(),
-            on_answer: Arc::new(on_answer),
-        }
+        Self { state: Arc::default(), on_answer: Arc::new(on_answer) }
     }
 
     /// The state. A panic under the lock leaves it as usable as it was.
@@ -219,9 +206,7 @@ async fn read(request: Request) -> Result<Call, ApiError> {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
 }
 

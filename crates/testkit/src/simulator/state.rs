@@ -29,10 +29,7 @@ pub(super) struct Bounded<T> {
 
 impl<T> Default for Bounded<T> {
     fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { entries: HashMap::new(), order: VecDeque::new() }
     }
 }
 
@@ -77,9 +74,7 @@ pub(super) fn new_id(prefix: &str) -> String {
 
 /// Seconds since 1970, as Stripe's `created`.
 pub(super) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
 #[cfg(test)]

@@ -19,10 +19,7 @@ async fn exists(name: &str) -> (bool, bool) {
 async fn a_test_owns_its_database_and_no_more() {
     let database = database("own").await;
     let pool = database.pool().await;
-    sqlx::query("create table things (id int)")
-        .execute(&pool)
-        .await
-        .unwrap();
+    sqlx::query("create table things (id int)").execute(&pool).await.unwrap();
     let (encoding, superuser): (String, bool) = sqlx::query_as(
         "select pg_encoding_to_char(encoding), \
          (select rolsuper from pg_roles where rolname = current_user) \
@@ -56,9 +53,8 @@ async fn dropping_it_removes_database_and_role_although_somebody_is_connected() 
 async fn it_is_reached_through_a_proxy_by_the_same_role() {
     let database = database("proxy").await;
     let proxy = Proxy::start(database.server()).await;
-    let mut connection = PgConnection::connect(&database.url_through(proxy.address()))
-        .await
-        .unwrap();
+    let mut connection =
+        PgConnection::connect(&database.url_through(proxy.address())).await.unwrap();
     connection.ping().await.unwrap();
     proxy.cut().await;
     assert!(connection.ping().await.is_err());

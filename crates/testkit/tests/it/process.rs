@@ -10,10 +10,7 @@ fn environment() -> Environment {
 }
 
 fn spawn(environment: &Environment) -> ServiceProcess {
-    ServiceProcess::spawn_at(
-        Path::new(env!("CARGO_BIN_EXE_payment-simulator")),
-        environment,
-    )
+    ServiceProcess::spawn_at(Path::new(env!("CARGO_BIN_EXE_payment-simulator")), environment)
 }
 
 async fn status(url: String) -> Option<u16> {
@@ -44,12 +41,7 @@ async fn a_service_is_killed_and_comes_back_on_the_same_port() {
 
     process.restart().await;
     assert_eq!(status(url).await, Some(200));
-    assert_eq!(
-        process.log().matches("listens on").count(),
-        2,
-        "{}",
-        process.log()
-    );
+    assert_eq!(process.log().matches("listens on").count(), 2, "{}", process.log());
 }
 
 #[tokio::test]
@@ -57,10 +49,7 @@ async fn a_service_ends_in_order_when_it_is_told_to() {
     let mut process = spawn(&environment());
     process.wait_until_ready().await;
     assert!(process.terminate().await.success());
-    assert!(
-        process.terminate().await.success(),
-        "and asking twice is no fault"
-    );
+    assert!(process.terminate().await.success(), "and asking twice is no fault");
 }
 
 #[tokio::test]

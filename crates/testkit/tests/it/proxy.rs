@@ -42,10 +42,7 @@ async fn what_is_said_passes_both_ways_and_ends_with_the_client() {
     assert_eq!(hear(&mut stream, long.len()).await.unwrap(), long);
     assert_eq!(proxy.connections(), 1);
     drop(stream);
-    eventually("the connection has ended", async || {
-        (proxy.connections() == 0).then_some(())
-    })
-    .await;
+    eventually("the connection has ended", async || (proxy.connections() == 0).then_some(())).await;
 }
 
 #[tokio::test]

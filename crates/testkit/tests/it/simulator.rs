@@ -25,17 +25,12 @@ struct Answer {
 impl Provider {
     async fn start() -> Self {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self {
-            simulator: Simulator::start().await,
-            client,
-        }
+        Self { simulator: Simulator::start().await, client }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.simulator.url());
-        self.client
-            .request(method, url)
-            .bearer_auth("sk_test_of_this_test")
+        self.client.request(method, url).bearer_auth("sk_test_of_this_test")
     }
 
     /// A POST with Stripe's form encoding.
@@ -77,12 +72,8 @@ fn url_encoded(parameters: &[(&str, &str)]) -> String {
 
 async fn answer(request: RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
+    let header =
+        |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     Answer {
         status: response.status(),
         request_id: header("request-id").unwrap(),

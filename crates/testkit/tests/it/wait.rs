@@ -34,8 +34,6 @@ async fn waiting_in_vain_says_for_what_after_twenty_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_hangs_is_one_in_vain() {
-    let hanging = tokio::spawn(eventually("it answers", || {
-        std::future::pending::<Option<()>>()
-    }));
+    let hanging = tokio::spawn(eventually("it answers", std::future::pending::<Option<()>>));
     assert!(hanging.await.unwrap_err().is_panic());
 }

@@ -159,17 +159,14 @@ impl Notification {
         let (Failure::Permanent(reason) | Failure::Transient(reason)) = failure;
         let index = usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = PAUSES.get(index).map(|pause| pause.mul_f64(1.0 + JITTER * luck));
-        match pause.filter(|pause| !permanent && now + *pause < self.created_at + AGE_MAX) {
-            Some(pause) => {
-                let mut notification = self.pending()?;
-                notification.status = Status::Pending { next_attempt_at: now + pause };
-                Ok((notification.changed_at(now), Vec::new()))
-            }
-            None => {
-                let failed = self.settle(Status::Failed { reason: reason.clone() }, now)?;
-                Ok((failed, vec![Event::Failed { reason, permanent }]))
-            }
+        let again = pause.filter(|pause| !permanent && now + *pause < self.created_at + AGE_MAX);
+        if let Some(pause) = again {
+            let mut notification = self.pending()?;
+            notification.status = Status::Pending { next_attempt_at: now + pause };
+            return Ok((notification.changed_at(now), Vec::new()));
         }
+        let failed = self.settle(Status::Failed { reason: reason.clone() }, now)?;
+        Ok((failed, vec![Event::Failed { reason, permanent }]))
     }
 
     fn settle(self, status: Status, now: DateTime<Utc>) -> Result<Self, DomainError> {

@@ -11,9 +11,7 @@ use super::{Provider, answer};
 const IMPATIENT: Duration = Duration::from_millis(200);
 
 fn pay(provider: &Provider) -> RequestBuilder {
-    provider
-        .pay("pm_card_visa")
-        .header("idempotency-key", "payment-1")
+    provider.pay("pm_card_visa").header("idempotency-key", "payment-1")
 }
 
 #[tokio::test]
@@ -27,10 +25,7 @@ async fn an_error_or_a_full_house_does_nothing_and_the_next_try_pays() {
         (limited.status().as_u16(), &limited.headers()["retry-after"]),
         (429, &"1".parse().unwrap())
     );
-    assert_eq!(
-        answer(pay(&provider)).await.body["error"]["code"],
-        "rate_limit"
-    );
+    assert_eq!(answer(pay(&provider)).await.body["error"]["code"], "rate_limit");
     assert_eq!(provider.simulator.charges(), []);
     assert_eq!(answer(pay(&provider)).await.body["status"], "succeeded");
 }
@@ -50,14 +45,7 @@ async fn a_request_may_never_be_answered_nor_done() {
 async fn a_slow_charge_is_made_although_the_client_has_given_up() {
     let provider = Provider::start().await;
     provider.simulator.fail_next(1, Fault::Slow(IMPATIENT * 2));
-    assert!(
-        pay(&provider)
-            .timeout(IMPATIENT)
-            .send()
-            .await
-            .unwrap_err()
-            .is_timeout()
-    );
+    assert!(pay(&provider).timeout(IMPATIENT).send().await.unwrap_err().is_timeout());
     let charged = async || (provider.simulator.charges().len() == 1).then_some(());
     eventually("the charge is made", charged).await;
     let replayed = answer(pay(&provider)).await;
@@ -68,17 +56,12 @@ async fn a_slow_charge_is_made_although_the_client_has_given_up() {
 #[tokio::test]
 async fn a_connection_lost_after_charging_leaves_the_answer_to_be_asked_for_again() {
     let provider = Provider::start().await;
-    provider
-        .simulator
-        .fail_next(1, Fault::DropConnectionAfterCharging);
+    provider.simulator.fail_next(1, Fault::DropConnectionAfterCharging);
     let error = pay(&provider).send().await.unwrap_err();
     assert!(!error.is_timeout() && !error.is_status(), "{error}");
     assert_eq!(provider.simulator.charges().len(), 1);
     let replayed = answer(pay(&provider)).await;
-    assert_eq!(
-        (replayed.body["status"].as_str(), replayed.replayed),
-        (Some("succeeded"), true)
-    );
+    assert_eq!((replayed.body["status"].as_str(), replayed.replayed), (Some("succeeded"), true));
     assert_eq!(provider.simulator.charges().len(), 1);
 }
 
@@ -89,9 +72,8 @@ async fn an_error_in_the_middle_is_replayed_and_only_a_search_tells_what_happene
     assert_eq!(answer(pay(&provider)).await.status, 500);
     let replayed = answer(pay(&provider)).await;
     assert_eq!((replayed.status.as_u16(), replayed.replayed), (500, true));
-    let found = provider
-        .get("/v1/payment_intents/search?query=metadata['payment_id']:'0198c0de'")
-        .await;
+    let found =
+        provider.get("/v1/payment_intents/search?query=metadata['payment_id']:'0198c0de'").await;
     assert_eq!(found.body["data"][0]["status"], "succeeded");
 }
 

@@ -18,51 +18,26 @@ async fn a_good_card_pays_at_once() {
     let id = paid.body["id"].as_str().unwrap();
     let charges = provider.simulator.charges();
     assert_eq!(charges.len(), 1);
-    assert_eq!(
-        (charges[0].payment_intent.as_str(), charges[0].amount),
-        (id, 1999)
-    );
+    assert_eq!((charges[0].payment_intent.as_str(), charges[0].amount), (id, 1999));
     assert_eq!(paid.body["latest_charge"], charges[0].id);
-    assert_eq!(
-        provider
-            .get(&format!("/v1/payment_intents/{id}"))
-            .await
-            .body,
-        paid.body
-    );
+    assert_eq!(provider.get(&format!("/v1/payment_intents/{id}")).await.body, paid.body);
 }
 
 #[tokio::test]
 async fn each_refused_card_has_its_reason_and_moves_no_money() {
     let provider = Provider::start().await;
     let refused = [
-        (
-            "pm_card_visa_chargeDeclined",
-            "card_declined",
-            Some("generic_decline"),
-        ),
+        ("pm_card_visa_chargeDeclined", "card_declined", Some("generic_decline")),
         (
             "pm_card_visa_chargeDeclinedInsufficientFunds",
             "card_declined",
             Some("insufficient_funds"),
         ),
-        (
-            "pm_card_visa_chargeDeclinedLostCard",
-            "card_declined",
-            Some("lost_card"),
-        ),
-        (
-            "pm_card_visa_chargeDeclinedStolenCard",
-            "card_declined",
-            Some("stolen_card"),
-        ),
+        ("pm_card_visa_chargeDeclinedLostCard", "card_declined", Some("lost_card")),
+        ("pm_card_visa_chargeDeclinedStolenCard", "card_declined", Some("stolen_card")),
         ("pm_card_chargeDeclinedExpiredCard", "expired_card", None),
         ("pm_card_chargeDeclinedIncorrectCvc", "incorrect_cvc", None),
-        (
-            "pm_card_chargeDeclinedProcessingError",
-            "processing_error",
-            None,
-        ),
+        ("pm_card_chargeDeclinedProcessingError", "processing_error", None),
         (
             "pm_card_authenticationRequired",
             "authentication_required",
@@ -88,20 +63,14 @@ async fn each_refused_card_has_its_reason_and_moves_no_money() {
 async fn a_refused_payment_can_be_tried_again_with_another_card() {
     let provider = Provider::start().await;
     let declined = answer(provider.pay("pm_card_visa_chargeDeclined")).await;
-    let id = declined.body["error"]["payment_intent"]["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = declined.body["error"]["payment_intent"]["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/payment_intents/{id}/confirm");
     let paid = answer(provider.post(&path, &[("payment_method", "pm_card_mastercard")])).await;
     assert_eq!(paid.body["status"], "succeeded");
     assert_eq!(paid.body["last_payment_error"], json!(null));
     let again = answer(provider.post(&path, &[("payment_method", "pm_card_mastercard")])).await;
     assert_eq!(again.status, 400);
-    assert_eq!(
-        again.body["error"]["code"],
-        "payment_intent_unexpected_state"
-    );
+    assert_eq!(again.body["error"]["code"], "payment_intent_unexpected_state");
     assert_eq!(provider.simulator.charges().len(), 1);
 }
 
@@ -130,18 +99,11 @@ async fn money_can_be_reserved_without_taking_it() {
 #[tokio::test]
 async fn an_intent_without_confirmation_is_confirmed_later() {
     let provider = Provider::start().await;
-    let parameters = [
-        ("amount", "500"),
-        ("currency", "USD"),
-        ("payment_method_types[]", "card"),
-    ];
+    let parameters = [("amount", "500"), ("currency", "USD"), ("payment_method_types[]", "card")];
     let open = answer(provider.post("/v1/payment_intents", &parameters)).await;
     assert_eq!(open.body["status"], "requires_payment_method");
     assert_eq!(open.body["currency"], "usd");
-    let path = format!(
-        "/v1/payment_intents/{}/confirm",
-        open.body["id"].as_str().unwrap()
-    );
+    let path = format!("/v1/payment_intents/{}/confirm", open.body["id"].as_str().unwrap());
     assert_eq!(answer(provider.post(&path, &[])).await.status, 400);
     let paid = answer(provider.post(&path, &[("payment_method", "pm_card_visa")])).await;
     assert_eq!(paid.body["status"], "succeeded");
@@ -154,19 +116,9 @@ async fn wrong_parameters_are_named() {
         ("amount", "49", "amount_too_small", "amount"),
         ("amount", "19.99", "parameter_invalid_integer", "amount"),
         ("currency", "", "parameter_invalid_empty", "currency"),
-        (
-            "payment_method",
-            "pm_nobody",
-            "resource_missing",
-            "payment_method",
-        ),
+        ("payment_method", "pm_nobody", "resource_missing", "payment_method"),
         ("customer", "cus_nobody", "resource_missing", "customer"),
-        (
-            "card[number]",
-            "4242424242424242",
-            "parameter_unknown",
-            "card[number]",
-        ),
+        ("card[number]", "4242424242424242", "parameter_unknown", "card[number]"),
     ];
     for (name, value, code, parameter) in cases {
         let mut parameters = payment("pm_card_visa");
@@ -186,19 +138,9 @@ async fn a_payment_that_may_redirect_needs_a_page_to_return_to() {
     let provider = Provider::start().await;
     let mut parameters = payment("pm_card_visa");
     parameters.retain(|(name, _)| !name.starts_with("automatic"));
-    assert_eq!(
-        answer(provider.post("/v1/payment_intents", &parameters))
-            .await
-            .status,
-        400
-    );
+    assert_eq!(answer(provider.post("/v1/payment_intents", &parameters)).await.status, 400);
     parameters.push(("return_url", "https://example.com/done"));
-    assert_eq!(
-        answer(provider.post("/v1/payment_intents", &parameters))
-            .await
-            .status,
-        200
-    );
+    assert_eq!(answer(provider.post("/v1/payment_intents", &parameters)).await.status, 200);
 }
 
 #[tokio::test]
@@ -229,12 +171,7 @@ async fn what_is_not_there_is_not_found() {
 async fn json_is_not_what_it_takes() {
     let provider = Provider::start().await;
     let request = provider.request(reqwest::Method::POST, "/v1/payment_intents");
-    assert_eq!(
-        answer(request.json(&json!({ "amount": 1999 })))
-            .await
-            .status,
-        400
-    );
+    assert_eq!(answer(request.json(&json!({ "amount": 1999 }))).await.status, 400);
 }
 
 #[tokio::test]
@@ -242,10 +179,7 @@ async fn a_customer_is_made_and_charged() {
     let provider = Provider::start().await;
     let made = answer(provider.post("/v1/customers", &[("metadata[user_id]", "7")])).await;
     let id = made.body["id"].as_str().unwrap();
-    assert_eq!(
-        provider.get(&format!("/v1/customers/{id}")).await.body,
-        made.body
-    );
+    assert_eq!(provider.get(&format!("/v1/customers/{id}")).await.body, made.body);
     let mut parameters = payment("pm_card_visa");
     parameters.push(("customer", id));
     let paid = answer(provider.post("/v1/payment_intents", &parameters)).await;
@@ -261,8 +195,6 @@ async fn a_payment_is_found_by_its_metadata() {
         .await;
     assert_eq!(found.body["object"], "search_result");
     assert_eq!(found.body["data"], json!([paid.body]));
-    let other = provider
-        .get("/v1/payment_intents/search?query=metadata['payment_id']:'7'")
-        .await;
+    let other = provider.get("/v1/payment_intents/search?query=metadata['payment_id']:'7'").await;
     assert_eq!(other.body["data"], json!([]));
 }

@@ -17,6 +17,7 @@ async fn main() {
         Some("a_continued_trace") => a_continued_trace(),
         Some("a_chatty_library") => a_chatty_library(),
         Some("an_absent_collector") => an_absent_collector().await,
+        Some("an_export") => an_export(&std::env::args().nth(2).unwrap()).await,
         other => panic!("no scene is called {other:?}"),
     }
 }
@@ -73,5 +74,11 @@ async fn an_absent_collector() {
         tracing::info!("all spans made");
     };
     tokio::time::timeout(Duration::from_secs(20), spans).await.unwrap();
+    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+}
+
+async fn an_export(endpoint: &str) {
+    let telemetry = start(true, endpoint);
+    tracing::info_span!("http.request", otel.name = "GET /api/users/{id}").in_scope(|| {});
     tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
 }

@@ -6,5 +6,6 @@ mod app;
 mod bad_input;
 mod documents;
 mod events;
+mod servers;
 mod sessions;
 mod users;

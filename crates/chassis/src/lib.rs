@@ -63,5 +63,5 @@ pub use clock::Clock;
 pub use middleware::RequestId;
 pub use problem::Problem;
 pub use process::{BuildError, Service};
-pub use settings::{DatabaseSettings, ServerSettings, ServiceInfo};
+pub use settings::{DatabaseSettings, Interval, ServerSettings, ServiceInfo};
 pub use tokio_util::sync::CancellationToken;

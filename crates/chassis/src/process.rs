@@ -81,6 +81,7 @@ async fn serve<S: Service>(settings: S::Settings) -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(&format!("{}: {error}", S::NAME)),
     };
+    std::panic::set_hook(Box::new(log_panic));
     let outcome = match (S::build(settings).await, terminated()) {
         (Ok(app), Ok(shutdown)) => app.run(shutdown).await,
         (Err(error), _) => Err(error),
@@ -91,6 +92,12 @@ async fn serve<S: Service>(settings: S::Settings) -> ExitCode {
     }
     telemetry.shutdown();
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Logs where a panic happened. Not its text, which may hold what a request brought.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(panic.place = place, "panicked");
 }
 
 /// A token that SIGTERM or SIGINT cancels.

@@ -14,6 +14,28 @@ pub struct ServiceInfo {
     pub version: String,
 }
 
+/// A time between two rounds of work: a millisecond at least, since none at all would be a loop
+/// that never rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Duration")]
+pub struct Interval(Duration);
+
+impl Interval {
+    /// The time.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl TryFrom<Duration> for Interval {
+    type Error = &'static str;
+
+    fn try_from(time: Duration) -> Result<Self, Self::Error> {
+        let long_enough = time >= Duration::from_millis(1);
+        long_enough.then_some(Self(time)).ok_or("an interval must be 1ms or more")
+    }
+}
+
 /// Section `[server]`: where a service listens, and the bounds of what it takes on.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ServerSettings {

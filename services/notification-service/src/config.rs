@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth::AuthSettings;
 use cache::CacheSettings;
-use chassis::{DatabaseSettings, ServerSettings};
+use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::ServiceSettings;
 use messaging::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub struct WorkerSettings {
     /// Notifications sent at a time by one process; 0 counts as 1.
     pub concurrency: usize,
     /// How long a due notification waits at most when nothing woke the worker.
-    pub poll_interval: Duration,
+    pub poll_interval: Interval,
     /// How long a notification is left to the worker that took it up; longer than a send may take.
     pub lease: Duration,
 }

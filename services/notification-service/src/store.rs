@@ -85,6 +85,7 @@ impl Store {
         if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
             return Ok(());
         }
+        lock_contact(&mut tx, user).await?;
         let before = contact(&mut tx, user).await?;
         let (after, drafts) = decide(before.clone())?;
         if before.as_ref() != Some(&after) {
@@ -208,6 +209,14 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Lets one message at a time decide about a contact, also about one that has no row yet: of two
+/// that both found none, the second would overwrite the first unseen.
+async fn lock_contact(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
+    let name = format!("contact:{user}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(tx).await?;
+    Ok(())
 }
 
 /// A user's contact, its row locked.

@@ -52,7 +52,7 @@ impl Sender {
         while !shutdown.is_cancelled() {
             let pause = match self.step().await {
                 Ok(Step::Worked) => continue,
-                Ok(Step::Idle) => self.settings.poll_interval,
+                Ok(Step::Idle) => self.settings.poll_interval.get(),
                 Err(error) => {
                     tracing::warn!(error = %error, "notification could not be worked on");
                     FAULT_PAUSE

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use auth::AuthSettings;
 use cache::CacheSettings;
-use chassis::{DatabaseSettings, ServerSettings};
+use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 use resilience::breaker::CircuitBreakerSettings;
@@ -80,7 +80,7 @@ pub struct WorkerSettings {
     /// Payments taken to the provider at a time by one process; 0 counts as 1.
     pub concurrency: usize,
     /// How long a due payment waits at most when nothing woke the worker.
-    pub poll_interval: Duration,
+    pub poll_interval: Interval,
     /// How long a payment is left to the worker that took it up; longer than a charge may take.
     pub lease: Duration,
 }
@@ -91,7 +91,7 @@ pub struct IdempotencySettings {
     /// How long a key and its answer are kept.
     pub expiration: Duration,
     /// How often keys past their time are removed.
-    pub sweep_interval: Duration,
+    pub sweep_interval: Interval,
 }
 
 impl Settings {

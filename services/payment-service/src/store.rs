@@ -112,6 +112,7 @@ impl Store {
         if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
             return Ok(());
         }
+        lock_customer(&mut tx, user).await?;
         let customer = decide(customer(&mut *tx, user).await?);
         sqlx::query!(
             "insert into customers (id, user_id, opened_at, closed_at) values ($1, $2, $3, $4)
@@ -260,6 +261,14 @@ async fn record(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
     )
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Lets one message at a time decide about a customer, also about one that has no row yet: of two
+/// that both found none, the second would overwrite the first unseen.
+async fn lock_customer(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
+    let name = format!("customer:{user}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(tx).await?;
     Ok(())
 }
 

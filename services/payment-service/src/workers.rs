@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chassis::{CancellationToken, Clock};
+use chassis::{CancellationToken, Clock, Interval};
 use futures_util::future::join_all;
 use resilience::retry::{Backoff, RetrySettings};
 
@@ -65,7 +65,7 @@ impl Charger {
         while !shutdown.is_cancelled() {
             let pause = match self.step().await {
                 Ok(Step::Worked) => continue,
-                Ok(Step::Idle) => self.settings.poll_interval,
+                Ok(Step::Idle) => self.settings.poll_interval.get(),
                 Err(error) => {
                     tracing::warn!(error = %error, "payment could not be worked on");
                     FAULT_PAUSE
@@ -136,7 +136,9 @@ impl Charger {
         );
         match error {
             GatewayError::Unknown { .. } => again,
-            GatewayError::Retryable { retry_after } => Next::AskAgain { after: retry_after },
+            GatewayError::Retryable { retry_after } => {
+                Next::AskAgain { after: retry_after.max(ASK_AGAIN_FIRST) }
+            }
             GatewayError::Rejected { code, .. } if code == UNAUTHORIZED => {
                 Next::AskAgain { after: UNAUTHORIZED_PAUSE }
             }
@@ -159,10 +161,10 @@ impl Charger {
 /// Removes keys every `interval` until `shutdown`. A fault is logged; the next round tries again.
 pub(crate) async fn sweep_keys(
     store: Store,
-    interval: Duration,
+    interval: Interval,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let mut rounds = tokio::time::interval(interval);
+    let mut rounds = tokio::time::interval(interval.get());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth::AuthSettings;
 use auth::password::PasswordSettings;
 use cache::CacheSettings;
-use chassis::{DatabaseSettings, ServerSettings};
+use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::ServiceSettings;
 use messaging::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 use serde::Deserialize;
@@ -58,7 +58,7 @@ pub struct SessionSettings {
     /// How long a refresh token is valid after its last use.
     pub refresh_expiration: Duration,
     /// How often sessions past their time are removed.
-    pub sweep_interval: Duration,
+    pub sweep_interval: Interval,
 }
 
 impl Settings {

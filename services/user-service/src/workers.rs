@@ -1,8 +1,6 @@
 //! Background work of the service's own: removing sessions whose time is up.
 
-use std::time::Duration;
-
-use chassis::{BuildError, CancellationToken};
+use chassis::{BuildError, CancellationToken, Interval};
 
 use crate::store::Store;
 
@@ -12,10 +10,10 @@ const SWEEP_BATCH: i64 = 1_000;
 /// Sweeps every `interval` until `shutdown`. A fault is logged and the next round tries again.
 pub(crate) async fn sweep_sessions(
     store: Store,
-    interval: Duration,
+    interval: Interval,
     shutdown: CancellationToken,
 ) -> Result<(), BuildError> {
-    let mut rounds = tokio::time::interval(interval);
+    let mut rounds = tokio::time::interval(interval.get());
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),

@@ -90,7 +90,8 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         match segment {
             Segment::Map { key } => {
                 pointer.push('/');
-                pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                // A key that is no name may be a value in the wrong place.
+                pointer.push_str(if is_name(key) { key } else { "…" });
             }
             Segment::Seq { index } => {
                 pointer.push('/');
@@ -104,7 +105,12 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 /// serde's words without the value they quote: a card number in the wrong place must not come back.
 pub(crate) fn without_values(message: &str) -> String {
-    let message = message.split(" at line ").next().unwrap_or(message);
+    let message = message.rsplit_once(" at line ").map_or(message, |(words, _)| words);
+    if let Some((name, _)) = message.strip_prefix("unknown field `").and_then(|m| m.split_once('`'))
+        && !is_name(name)
+    {
+        return "unknown field".to_owned();
+    }
     for found in ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "] {
         if let Some(rest) = message.find(found).map(|at| &message[at..])
             && let Some(expected) = rest.rfind("expected ")
@@ -113,6 +119,15 @@ pub(crate) fn without_values(message: &str) -> String {
         }
     }
     message.to_owned()
+}
+
+/// Whether a key reads like a field's name: then naming it helps, and it is no card number.
+fn is_name(key: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (1..=64).contains(&key.len())
+        && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.bytes().all(word)
+        && key.bytes().filter(u8::is_ascii_digit).count() < 12
 }
 
 #[cfg(test)]
@@ -145,6 +160,21 @@ mod tests {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(text.contains("unknown field `colour`"), "{text}");
         assert!(!text.contains("red"), "{text}");
+    }
+
+    #[test]
+    fn neither_serdes_own_words_in_a_value_nor_a_key_that_is_a_value_come_back() {
+        for json in [
+            r#"{"amount": "4242424242424242 at line 1"}"#,
+            r#"{"amount": "4242424242424242, expected i64"}"#,
+            r#"{"amount": 1, "4242424242424242": 1}"#,
+            r#"{"amount": 1, "card4242424242424242": 1}"#,
+            r#"{"amount": {"4242424242424242": 1}}"#,
+        ] {
+            let (status, text) = body(json);
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+            assert!(!text.contains("4242"), "{text}");
+        }
     }
 
     #[test]

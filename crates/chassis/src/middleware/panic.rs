@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::Problem;
 
-/// The panic's own text may hold request data, so it goes nowhere; the panic hook has printed the
+/// The panic's own text may hold request data, so it goes nowhere; the panic hook has logged the
 /// place.
 pub(super) fn answer(_panic: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("handler panicked");

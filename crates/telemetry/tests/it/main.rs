@@ -1,6 +1,7 @@
 //! Logs, traces and metrics of a whole process: each test watches a scene of `examples/scenes.rs`, since
 //! telemetry is set up once a process and writes to its standard output.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
 use std::process::{Command, Output};
 

@@ -139,6 +139,16 @@ impl TestApp {
         .await
     }
 
+    /// Waits until so many messages have had their effect.
+    pub(crate) async fn until_handled(&self, messages: i64) {
+        eventually(&format!("{messages} messages are handled"), async || {
+            let query = "select count(*) from messaging_inbox";
+            let handled: i64 = sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap();
+            (handled >= messages).then_some(())
+        })
+        .await;
+    }
+
     /// A registered person who was welcomed.
     pub(crate) async fn welcomed(&self) -> Person {
         let person = self.person();

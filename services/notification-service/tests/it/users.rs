@@ -33,9 +33,28 @@ async fn a_change_that_comes_late_does_not_bring_an_old_address_back() {
     let new = format!("new-{}", person.email);
     updated(&app, &person, &new, None, 20).await;
     updated(&app, &person, "old@example.com", None, 10).await;
+    // Messages are handled side by side: the payment is told once both changes are in.
+    app.until_handled(3).await;
     app.plain.paid(person.id, Uuid::now_v7()).await;
     app.until(&person, "payment_receipt", "sent").await;
     assert_eq!((app.mails_to(&new).len(), app.mails_to("old@example.com").len()), (1, 0));
+}
+
+#[tokio::test]
+async fn of_a_registration_and_a_change_that_come_at_the_same_moment_the_change_counts() {
+    let app = TestApp::start().await;
+    let people: Vec<Person> = (0..20).map(|_| app.person()).collect();
+    for person in &people {
+        let new = format!("new-{}", person.email);
+        tokio::join!(
+            app.plain.user_created(person.id, &person.email, "Ada"),
+            updated(&app, person, &new, None, 10),
+        );
+    }
+    app.until_handled(40).await;
+    let query = "select count(*) from contacts where email like 'new-%'";
+    let kept: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
+    assert_eq!(kept, 20);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use super::{DomainError, card};
 /// Longest description, in characters.
 const CHARS_MAX: usize = 200;
 
-/// A line of up to 200 characters without anything that may be a card number.
+/// A line of up to 200 characters without control characters or anything that may be a card number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(String);
 
@@ -13,11 +13,15 @@ impl Description {
     /// Parses a description.
     ///
     /// # Errors
-    /// It is too long, or holds what may be a card number; the reason never repeats it.
+    /// It is too long, or holds a control character (the database stores no NUL) or what may be a
+    /// card number; the reason never repeats it.
     pub fn parse(text: &str) -> Result<Self, DomainError> {
         let invalid = |reason| Err(DomainError::Invalid { pointer: "/description", reason });
         if text.chars().count() > CHARS_MAX {
             return invalid("is longer than 200 characters");
+        }
+        if text.chars().any(char::is_control) {
+            return invalid("must be one line without control characters");
         }
         if card::may_hold_number(text) {
             return invalid("holds what may be a card number");

@@ -196,7 +196,7 @@ async fn answer(
     } else {
         let payment = settled_within(store, kept.payment_id, wait).await?;
         let view = serde_json::to_string(&PaymentView::from(payment)).unwrap_or_default();
-        store.keep_answer(claim, view).await?
+        store.keep_answer(claim, kept.payment_id, view).await?
     };
     let location = format!("/api/payments/{}", kept.payment_id);
     let json = "application/json".to_owned();

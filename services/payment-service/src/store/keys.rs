@@ -51,16 +51,24 @@ impl Store {
         find(&self.pool, claim, self.clock.now()).await
     }
 
-    /// Keeps the answer of a claim, unless one is kept already; gives the one that is kept.
-    pub(crate) async fn keep_answer(&self, claim: &Claim, answer: String) -> Result<String, Error> {
+    /// Keeps the answer for the payment that a claim made, unless one is kept already; gives the
+    /// one that is kept.
+    pub(crate) async fn keep_answer(
+        &self,
+        claim: &Claim,
+        payment: PaymentId,
+        answer: String,
+    ) -> Result<String, Error> {
         let kept = sqlx::query_scalar!(
             r#"update idempotency_keys set response_body = coalesce(response_body, $3)
-               where user_id = $1 and key = $2 returning response_body as "body!""#,
+               where user_id = $1 and key = $2 and payment_id = $4
+               returning response_body as "body!""#,
             claim.user_id.as_uuid(),
             claim.key,
             answer,
+            payment.as_uuid(),
         );
-        // Swept in the meantime: then nobody can ask for it again either.
+        // Swept or taken over in the meantime: then nobody can ask for it again either.
         Ok(kept.fetch_optional(&self.pool).await?.unwrap_or(answer))
     }
 

@@ -30,7 +30,7 @@ pub(crate) struct Ground {
 /// One instance of the service.
 pub(crate) struct Running {
     pub(crate) settings: Settings,
-    address: String,
+    pub(crate) address: String,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -95,9 +95,17 @@ impl TestApp {
 
     /// The instance crashes and another takes its place.
     pub(crate) async fn crash_and_restart(mut self) -> Self {
-        self.running.crash().await;
-        self.running = self.ground.start().await;
+        self.crash().await;
+        self.restart().await;
         self
+    }
+
+    pub(crate) async fn crash(&mut self) {
+        self.running.crash().await;
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.running = self.ground.start().await;
     }
 
     pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
@@ -130,9 +138,20 @@ impl TestApp {
 
     /// A payment of 19.99 EUR.
     pub(crate) fn paying(&self, payer: &Payer, key: &str, method: &str) -> RequestBuilder {
+        self.paying_at(&self.running, payer, key, method)
+    }
+
+    /// [`paying`](Self::paying) at another instance.
+    pub(crate) fn paying_at(
+        &self,
+        instance: &Running,
+        payer: &Payer,
+        key: &str,
+        method: &str,
+    ) -> RequestBuilder {
         let body = json!({"amount": 1999, "currency": "EUR", "payment_method": method});
-        let request = self.request(Method::POST, "/api/payments").bearer_auth(&payer.token);
-        request.header("idempotency-key", key).json(&body)
+        let request = self.http.post(format!("{}/api/payments", instance.address));
+        request.bearer_auth(&payer.token).header("idempotency-key", key).json(&body)
     }
 
     pub(crate) async fn pay(&self, payer: &Payer, key: &str, method: &str) -> Response {
@@ -154,6 +173,43 @@ impl TestApp {
         let pool = self.ground.database.pool().await;
         let query = format!("select count(*) from {table}");
         sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&pool).await.unwrap()
+    }
+
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        let pool = self.ground.database.pool().await;
+        sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
+    }
+
+    /// Version, status and reason of every state that payments were in.
+    pub(crate) async fn history(&self) -> Vec<(i64, String, Option<String>)> {
+        let pool = self.ground.database.pool().await;
+        let query = "select version, status, reason from payment_history order by at, version";
+        sqlx::query_as(query).fetch_all(&pool).await.unwrap()
+    }
+
+    /// The tables of which a row holds the text anywhere.
+    pub(crate) async fn tables_with(&self, text: &str) -> Vec<String> {
+        let pool = self.ground.database.pool().await;
+        let tables = "select table_name::text from information_schema.tables
+                      where table_schema = 'public' and table_type = 'BASE TABLE'";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&pool).await.unwrap();
+        assert!(tables.iter().any(|table| table == "payments"), "{tables:?}");
+        let mut found = Vec::new();
+        for table in tables {
+            let query = format!("select count(*) from {table} t where position($1 in t::text) > 0");
+            let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).bind(text);
+            let rows: i64 = rows.fetch_one(&pool).await.unwrap();
+            found.extend((rows > 0).then_some(table));
+        }
+        found
+    }
+
+    /// Waits until the provider has been asked so often.
+    pub(crate) async fn until_asked(&self, times: usize) {
+        eventually("the provider was asked", async || {
+            (self.ground.simulator.requests().len() >= times).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn execute(&self, sql: &'static str) {

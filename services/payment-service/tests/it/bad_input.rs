@@ -41,6 +41,23 @@ async fn every_bad_payment_has_its_status_echoes_no_card_number_and_writes_nothi
         ("card number in method", json, with("payment_method", format!("pm_{CARD}").into()), 422),
         ("card number in text", json, with("description", format!("card {CARD}").into()), 422),
         ("spaced card number", json, with("description", "4242 4242 4242 4242".into()), 422),
+        ("card number as text", json, with("description", json!(4_242_424_242_424_242_u64)), 422),
+        ("card number in a list", json, with("description", json!([CARD])), 422),
+        ("serde's words", json, with("amount", format!("{CARD}, expected i64").into()), 422),
+        (
+            "no-break spaces",
+            json,
+            with("description", "4242\u{a0}4242\u{a0}4242\u{a0}4242".into()),
+            422,
+        ),
+        ("NUL in text", json, with("description", "a\u{0}b".into()), 422),
+        ("two lines of text", json, with("description", "a\nb".into()), 422),
+        ("NUL in method", json, with("payment_method", "pm_a\u{0}b".into()), 422),
+        ("long text", json, with("description", "x".repeat(201).into()), 422),
+        ("negative", json, with("amount", json!(-1)), 422),
+        ("beyond 64 bits", json, with("amount", json!(1e30)), 422),
+        ("no object", json, b"[]".to_vec(), 422),
+        ("no body", json, Vec::new(), 400),
         ("truncated", json, good.to_string().into_bytes()[..20].to_vec(), 400),
         ("bad UTF-8", json, b"{\"currency\":\"\xff\"}".to_vec(), 400),
         ("wrong media type", "text/plain", good.to_string().into_bytes(), 415),
@@ -56,6 +73,42 @@ async fn every_bad_payment_has_its_status_echoes_no_card_number_and_writes_nothi
     }
     assert_eq!((app.rows("payments").await, app.rows("idempotency_keys").await), (0, 0));
     assert_eq!(app.charges(), 0);
+    for text in [CARD, "4242 4242", "4242\u{a0}4242"] {
+        assert_eq!(app.tables_with(text).await, [""; 0], "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_card_number_in_a_path_or_a_query_does_not_come_back() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    for path in [
+        format!("/api/payments/{CARD}"),
+        format!("/api/payments?cursor={CARD}"),
+        format!("/api/payments?limit={CARD}"),
+        format!("/api/{CARD}"),
+    ] {
+        let (status, document) =
+            problem(app.request(Method::GET, &path).bearer_auth(&payer.token)).await;
+        assert!([400, 404].contains(&status), "{path}: {status}");
+        assert!(!document.to_string().contains(CARD), "{path} echoes: {document}");
+    }
+}
+
+#[tokio::test]
+async fn a_description_within_its_bounds_is_kept_as_it_is() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    for (number, text) in
+        ["", "Größe 42 — 名前 🎁", "order 20260101-77", &"x".repeat(200)].into_iter().enumerate()
+    {
+        let body = json!({
+            "amount": 1999, "currency": "JPY", "payment_method": "pm_card_visa", "description": text,
+        });
+        let request = app.paying(&payer, &format!("order-{number}"), "x").json(&body);
+        let paid: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!((&paid["description"], &paid["status"]), (&json!(text), &json!("succeeded")));
+    }
 }
 
 #[tokio::test]

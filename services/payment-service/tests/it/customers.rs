@@ -1,49 +1,13 @@
 //! Customers: opened and closed by another service's events, once.
 
-use lapin::options::BasicPublishOptions;
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use testkit::eventually;
 use uuid::Uuid;
 
 use crate::app::{Payer, TestApp};
-
-/// A plain client that knows only the seed's envelope.
-struct Plain(Channel);
-
-impl Plain {
-    async fn connect(app: &TestApp) -> Self {
-        eventually("the queue is there", async || {
-            app.ground.broker.queue_exists("payment-service.events").await.then_some(())
-        })
-        .await;
-        let uri = app.ground.broker.amqp_uri();
-        let connection = Connection::connect(&uri, ConnectionProperties::default()).await.unwrap();
-        Self(connection.create_channel().await.unwrap())
-    }
-
-    async fn publish(&self, event_type: &str, data: Value) {
-        let timestamp = "2026-01-01T00:00:00+01:00";
-        let envelope = json!({
-            "event_type": event_type, "data": data, "timestamp": timestamp, "service": "plain",
-        });
-        let (exchange, key) = ("user.events".into(), event_type.into());
-        let body = serde_json::to_vec(&envelope).unwrap();
-        let options = BasicPublishOptions::default();
-        let sent = self.0.basic_publish(exchange, key, options, &body, BasicProperties::default());
-        sent.await.unwrap().await.unwrap();
-    }
-
-    async fn created(&self, user: Uuid) {
-        let data = json!({"user_id": user, "email": "ada@example.com"});
-        self.publish("user.created", data).await;
-    }
-
-    async fn deleted(&self, user: Uuid) {
-        self.publish("user.deleted", json!({"user_id": user})).await;
-    }
-}
+use crate::plain::Plain;
 
 async fn status(app: &TestApp, payer: &Payer) -> StatusCode {
     app.get("/api/payments/customer", &payer.token).await.status()
@@ -52,6 +16,13 @@ async fn status(app: &TestApp, payer: &Payer) -> StatusCode {
 async fn until(app: &TestApp, payer: &Payer, expected: u16) {
     eventually(&format!("the customer is {expected}"), async || {
         (status(app, payer).await == expected).then_some(())
+    })
+    .await;
+}
+
+async fn until_handled(app: &TestApp, messages: i64) {
+    eventually("all messages are handled", async || {
+        (app.rows("messaging_inbox").await == messages).then_some(())
     })
     .await;
 }
@@ -88,5 +59,38 @@ async fn a_deletion_closes_the_customer_and_a_late_registration_opens_nothing() 
     let last = app.payer();
     plain.created(last.id).await;
     until(&app, &last, 200).await;
+    until_handled(&app, 5).await;
     assert_eq!(status(&app, &late).await, 404);
+}
+
+#[tokio::test]
+async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed() {
+    let app = TestApp::start().await;
+    let mut other = app.ground.start().await;
+    let plain = Plain::connect(&app).await;
+    let users: Vec<Uuid> = (0..100).map(|_| app.payer().id).collect();
+    join_all(users.iter().map(async |user| {
+        tokio::join!(plain.created(*user), plain.deleted(*user));
+    }))
+    .await;
+    until_handled(&app, 200).await;
+    let open = app.count("select count(*) from customers where closed_at is null").await;
+    assert_eq!((open, app.rows("customers").await), (0, 100));
+    other.crash().await;
+}
+
+#[tokio::test]
+async fn a_message_that_makes_no_sense_is_parked_and_the_next_is_handled() {
+    let app = TestApp::start().await;
+    let (plain, payer) = (Plain::connect(&app).await, app.payer());
+    plain.publish_bytes("user.created", b"{\"event_type\":").await;
+    plain.publish("user.created", json!({"user_id": "ada"})).await;
+    plain.created(payer.id).await;
+    until(&app, &payer, 200).await;
+    eventually("both are parked", async || {
+        let parked = app.ground.broker.queue_messages("payment-service.events.parked").await;
+        (parked == 2).then_some(())
+    })
+    .await;
+    assert_eq!(app.rows("customers").await, 1);
 }

@@ -113,7 +113,7 @@ async fn a_key_whose_time_is_up_makes_a_new_payment() {
 async fn who_does_not_wait_is_told_processing_and_told_the_same_again() {
     let app = TestApp::start().await;
     let payer = app.payer();
-    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_millis(300)));
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(1)));
     let request = || app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
     let first = request().send().await.unwrap().text().await.unwrap();
     assert!(first.contains("\"processing\""), "{first}");
@@ -129,10 +129,7 @@ async fn after_a_crash_before_the_answer_the_replay_tells_what_became_of_it() {
     app.ground.simulator.fail_next(1, Fault::Timeout);
     let asked = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30").send();
     let asked = tokio::spawn(asked);
-    testkit::eventually("the provider was asked", async || {
-        (!app.ground.simulator.requests().is_empty()).then_some(())
-    })
-    .await;
+    app.until_asked(1).await;
     let app = app.crash_and_restart().await;
     drop(asked);
     let again = app.pay(&payer, "order-1", "pm_card_visa").await;
@@ -140,4 +137,87 @@ async fn after_a_crash_before_the_answer_the_replay_tells_what_became_of_it() {
     let body: Value = again.json().await.unwrap();
     assert_eq!(body["status"], "succeeded", "{body}");
     assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+}
+
+#[tokio::test]
+async fn the_same_key_at_two_instances_at_the_same_moment_makes_one_payment() {
+    let app = TestApp::start().await;
+    let mut other = app.ground.start().await;
+    let payer = app.payer();
+    let here = (0..8).map(|_| app.paying(&payer, "order-1", "pm_card_visa").send());
+    let there = (0..8).map(|_| app.paying_at(&other, &payer, "order-1", "pm_card_visa").send());
+    let (here, there) = tokio::join!(join_all(here), join_all(there));
+    let mut bodies = Vec::new();
+    for answer in here.into_iter().chain(there).map(Result::unwrap) {
+        let status = answer.status();
+        assert!(status == 201 || status == 409, "{status}");
+        if status == 201 {
+            bodies.push(answer.text().await.unwrap());
+        }
+    }
+    assert!(!bodies.is_empty() && bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+    other.crash().await;
+}
+
+#[tokio::test]
+async fn who_asks_again_before_the_answer_is_kept_gets_the_same_answer_as_the_first() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
+    let first = tokio::spawn(app.paying(&payer, "order-1", "pm_card_visa").send());
+    app.until_asked(1).await;
+    let again = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    let again = again.send().await.unwrap().text().await.unwrap();
+    assert!(again.contains("\"processing\""), "{again}");
+    assert_eq!(first.await.unwrap().unwrap().text().await.unwrap(), again);
+    app.until_status(&payer, "succeeded").await;
+    assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_key_whose_time_is_up_while_its_payment_is_waited_for_keeps_the_answer_of_the_new_one() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
+    let first = tokio::spawn(app.paying(&payer, "order-1", "pm_card_visa").send());
+    app.until_asked(1).await;
+    app.execute("update idempotency_keys set expires_at = now()").await;
+    let second = app.pay(&payer, "order-1", "pm_card_mastercard").await.text().await.unwrap();
+    let first = first.await.unwrap().unwrap();
+    let location = first.headers()["location"].to_str().unwrap().to_owned();
+    let first: Value = first.json().await.unwrap();
+    assert!(location.ends_with(first["payment_id"].as_str().unwrap()), "{location}: {first}");
+    let again = app.pay(&payer, "order-1", "pm_card_mastercard").await;
+    assert_eq!(again.text().await.unwrap(), second);
+    assert_eq!((app.charges(), app.rows("payments").await), (2, 2));
+}
+
+#[tokio::test]
+async fn a_wait_ends_before_the_callers_deadline_with_what_is_known() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(5)));
+    let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30");
+    let answer = request.header("x-deadline-ms", "1500").send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["status"], "processing");
+}
+
+#[tokio::test]
+async fn keys_are_removed_when_their_time_is_up_and_not_before() {
+    let app = TestApp::start_with(&[("IDEMPOTENCY_SWEEP_INTERVAL", "50ms")]).await;
+    let payer = app.payer();
+    for key in ["order-1", "order-2"] {
+        app.pay(&payer, key, "pm_card_visa").await;
+    }
+    app.execute("update idempotency_keys set expires_at = now() where key = 'order-1'").await;
+    testkit::eventually("the key is removed", async || {
+        (app.rows("idempotency_keys").await == 1).then_some(())
+    })
+    .await;
+    let kept = app.pay(&payer, "order-2", "pm_card_visa").await;
+    assert_eq!(kept.headers()["idempotent-replayed"], "true");
+    assert_eq!(app.rows("payments").await, 2, "payments are never removed");
 }

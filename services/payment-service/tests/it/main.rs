@@ -11,5 +11,6 @@ mod gateway;
 mod idempotency;
 mod payer;
 mod payments;
+mod plain;
 mod provider;
 mod users;

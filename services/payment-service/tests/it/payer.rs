@@ -45,7 +45,7 @@ async fn an_unreachable_user_service_is_a_503_the_breaker_opens_and_closes_by_it
     ])
     .await;
     let payer = app.payer();
-    app.pay(&payer, "before", "pm_card_visa").await;
+    let before = app.pay(&payer, "before", "pm_card_visa").await.text().await.unwrap();
     app.ground.users.go_away().await;
 
     let state = async || {
@@ -66,6 +66,8 @@ async fn an_unreachable_user_service_is_a_503_the_breaker_opens_and_closes_by_it
     assert_eq!(state().await, "2");
     let replayed = app.pay(&payer, "before", "pm_card_visa").await;
     assert_eq!(replayed.status(), 201, "what is answered already needs nobody");
+    assert_eq!(replayed.headers()["idempotent-replayed"], "true");
+    assert_eq!(replayed.text().await.unwrap(), before);
     assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
 
     app.ground.users.come_back().await;
@@ -87,4 +89,25 @@ async fn the_callers_deadline_bounds_the_question() {
     let answer = tokio::time::timeout(Duration::from_secs(10), request.send()).await.unwrap();
     assert_eq!(answer.unwrap().status(), 503);
     assert_eq!(app.rows("payments").await, 0);
+}
+
+#[tokio::test]
+async fn a_user_service_that_is_broken_or_silent_is_a_503_and_one_that_refuses_us_is_our_fault() {
+    let app = TestApp::start_with(&[
+        ("RETRY_INITIAL_BACKOFF", "1ms"),
+        ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "100"),
+    ])
+    .await;
+    for (word, expected) in [("broken", 503), ("silent", 503), ("forbidden", 500)] {
+        let payer = app.payer();
+        app.ground.users.say(&payer.id.to_string(), word);
+        let request = app.paying(&payer, "order-1", "pm_card_visa").header("x-deadline-ms", "2000");
+        let answer = tokio::time::timeout(Duration::from_secs(10), request.send()).await.unwrap();
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), expected, "{word}");
+        assert_eq!(answer.headers().contains_key("retry-after"), expected == 503, "{word}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{word}");
+    }
+    let rows = (app.rows("payments").await, app.rows("idempotency_keys").await);
+    assert_eq!((rows, app.charges()), ((0, 0), 0));
 }

@@ -2,15 +2,10 @@
 
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::{Envelope, Event};
-use futures_util::StreamExt;
-use lapin::options::{
-    BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
-use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
 
-use crate::app::TestApp;
+use crate::app::{Payer, TestApp};
+use crate::plain::Plain;
 
 #[tokio::test]
 async fn a_payment_succeeds_and_is_found_under_its_location() {
@@ -23,7 +18,10 @@ async fn a_payment_succeeds_and_is_found_under_its_location() {
     let body: Value = paid.json().await.unwrap();
     assert_eq!((&body["status"], &body["amount"]), (&json!("succeeded"), &json!(1999)));
     assert_eq!(app.get(&location, &payer.token).await.json::<Value>().await.unwrap(), body);
-    assert_eq!((app.charges(), app.rows("payment_history").await), (1, 2));
+    assert_eq!(
+        (app.charges(), app.history().await),
+        (1, vec![(1, "processing".to_owned(), None), (2, "succeeded".to_owned(), None),])
+    );
 }
 
 #[tokio::test]
@@ -37,7 +35,16 @@ async fn a_decline_is_a_state_with_its_reason_and_charges_nothing() {
     assert_eq!(body["status"], "requires_payment_method");
     assert_eq!(body["decline_code"], "insufficient_funds");
     assert!(!body["decline_message"].as_str().unwrap().is_empty());
-    assert_eq!(app.charges(), 0);
+    assert_eq!(
+        (app.charges(), app.history().await),
+        (
+            0,
+            vec![
+                (1, "processing".to_owned(), None),
+                (2, "requires_payment_method".to_owned(), Some("insufficient_funds".to_owned())),
+            ]
+        )
+    );
 }
 
 #[tokio::test]
@@ -68,33 +75,55 @@ async fn a_payer_sees_the_own_payments_page_by_page_and_an_admin_all() {
 #[tokio::test]
 async fn a_plain_client_hears_what_became_of_each_payment() {
     let app = TestApp::start().await;
-    let uri = app.ground.broker.amqp_uri();
-    let connection = Connection::connect(&uri, ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let (exchange, none) = ("payment.events", FieldTable::default());
-    let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
-    channel
-        .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, none.clone())
-        .await
-        .unwrap();
-    let exclusive = QueueDeclareOptions { exclusive: true, ..Default::default() };
-    channel.queue_declare("ear".into(), exclusive, none.clone()).await.unwrap();
-    let bind = QueueBindOptions::default();
-    let bound = channel.queue_bind("ear".into(), exchange.into(), "#".into(), bind, none.clone());
-    bound.await.unwrap();
-    let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-    let mut heard = channel.basic_consume("ear".into(), "".into(), options, none).await.unwrap();
-
+    let plain = Plain::connect(&app).await;
+    plain.listen().await;
     let payer = app.payer();
-    app.pay(&payer, "order-1", "pm_card_visa").await;
-    let completed = heard.next().await.unwrap().unwrap();
-    assert_eq!(completed.routing_key.as_str(), PaymentCompleted::TYPE);
-    let completed: Envelope<PaymentCompleted> = serde_json::from_slice(&completed.data).unwrap();
+    let paid = app.pay(&payer, "order-1", "pm_card_visa").await;
+    let paid: Value = paid.json().await.unwrap();
+    let heard = plain.next().await;
+    assert_eq!(heard.routing_key.as_str(), PaymentCompleted::TYPE);
+    let envelope: Value = serde_json::from_slice(&heard.data).unwrap();
+    assert_eq!(envelope["event_type"], "payment.completed");
+    assert_eq!(envelope["timestamp"], paid["updated_at"]);
+    let expected = json!({
+        "payment_id": paid["payment_id"], "user_id": payer.id, "amount": 1999, "currency": "EUR",
+    });
+    assert_eq!(envelope["data"], expected);
+    let completed: Envelope<PaymentCompleted> = serde_json::from_slice(&heard.data).unwrap();
     assert_eq!((completed.data.user_id.as_uuid(), completed.data.amount), (payer.id, 1999));
     assert_eq!(completed.service, "payment-service");
+    assert!(completed.event_id.is_some());
+
     app.pay(&payer, "order-2", "pm_card_visa_chargeDeclined").await;
-    let failed = heard.next().await.unwrap().unwrap();
+    let failed = plain.next().await;
     assert_eq!(failed.routing_key.as_str(), PaymentFailed::TYPE);
     let failed: Envelope<PaymentFailed> = serde_json::from_slice(&failed.data).unwrap();
     assert!(failed.data.decline_code.is_some() && !failed.data.reason.is_empty());
+}
+
+#[tokio::test]
+async fn a_list_has_bounds_and_a_cursor_of_another_shape_is_refused() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    for query in ["limit=0", "limit=101", "limit=-1", "limit=x", "cursor=x", "page=2"] {
+        let answer = app.get(&format!("/api/payments?{query}"), &payer.token).await;
+        assert_eq!(answer.status(), 400, "{query}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{query}");
+    }
+    // The cursor of somebody else's page shows nothing of theirs.
+    let other = app.payer();
+    let paid: Value = app.pay(&other, "order-1", "pm_card_visa").await.json().await.unwrap();
+    let query = format!("/api/payments?cursor={}", paid["payment_id"].as_str().unwrap());
+    let page: Value = app.get(&query, &payer.token).await.json().await.unwrap();
+    assert_eq!(page, json!({"items": []}));
+}
+
+#[tokio::test]
+async fn a_service_looks_at_payments_and_makes_none() {
+    let app = TestApp::start().await;
+    let service = app.tokens("notification-service", chassis::Clock::system());
+    let token = service.for_service("payment-service").unwrap().value.expose().clone();
+    let service = Payer { id: uuid::Uuid::nil(), token };
+    assert_eq!(app.pay(&service, "order-1", "pm_card_visa").await.status(), 401);
+    assert_eq!((app.rows("payments").await, app.charges()), (0, 0));
 }

@@ -1,5 +1,6 @@
 //! The payment provider at its worst: no payment is charged twice, none is forgotten.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,6 +8,7 @@ use serde_json::Value;
 use testkit::simulator::Fault;
 
 use crate::app::{Ground, TestApp};
+use crate::plain::Plain;
 
 #[tokio::test]
 async fn an_answer_that_is_lost_after_the_charge_is_asked_for_again_and_charges_once() {
@@ -54,23 +56,31 @@ async fn a_payment_method_that_the_provider_does_not_know_fails_the_payment() {
 }
 
 #[tokio::test]
-async fn a_key_that_the_provider_refuses_fails_no_payment() {
+async fn a_key_that_the_provider_refuses_fails_no_payment_and_tells_nobody() {
     let app = TestApp::start_with(&[("STRIPE_API_KEY", "wrong")]).await;
+    let plain = Plain::connect(&app).await;
+    plain.listen().await;
     let payer = app.payer();
     let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
     request.send().await.unwrap();
-    testkit::eventually("the provider was asked", async || {
-        (!app.ground.simulator.requests().is_empty()).then_some(())
+    // Put off by longer than the lease: the provider's refusal has been understood.
+    testkit::eventually("the payment is put off", async || {
+        let put_off = "select count(*) from payments
+                       where next_attempt_at > now() + interval '35 seconds'";
+        (app.count(put_off).await == 1).then_some(())
     })
     .await;
     app.until_status(&payer, "processing").await;
     assert_eq!((app.charges(), app.rows("messaging_outbox").await), (0, 0));
+    assert_eq!((plain.waiting().await, app.history().await.len()), (0, 1));
 }
 
 #[tokio::test]
 async fn two_instances_share_the_payments_and_charge_each_once() {
     let app = TestApp::start().await;
     let mut other = app.ground.start().await;
+    let plain = Plain::connect(&app).await;
+    plain.listen().await;
     let payer = app.payer();
     let keys: Vec<String> = (0..30).map(|number| format!("order-{number}")).collect();
     let paid = join_all(keys.iter().map(|key| app.pay(&payer, key, "pm_card_visa"))).await;
@@ -79,6 +89,16 @@ async fn two_instances_share_the_payments_and_charge_each_once() {
         assert_eq!(body["status"], "succeeded", "{body}");
     }
     assert_eq!((app.charges(), app.rows("payments").await), (30, 30));
+    testkit::eventually("all is told", async || {
+        (app.rows("messaging_outbox").await == 0).then_some(())
+    })
+    .await;
+    let mut told = HashSet::new();
+    for _ in 0..30 {
+        let envelope: Value = serde_json::from_slice(&plain.next().await.data).unwrap();
+        told.insert(envelope["data"]["payment_id"].to_string());
+    }
+    assert_eq!((told.len(), plain.waiting().await), (30, 0));
     other.crash().await;
 }
 
@@ -90,4 +110,65 @@ async fn a_start_without_the_providers_key_is_refused_with_its_place() {
     let vars = tusk_config::Vars::of(vars);
     let faults = chassis::process::load::<payment_service::PaymentService>(vars).unwrap_err();
     assert!(faults.to_string().contains("STRIPE_API_KEY is not set"), "{faults}");
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_during_a_charge_charges_once_and_tells_once() {
+    let app = TestApp::start_with(&[("WORKER_LEASE", "100ms")]).await;
+    let mut other = app.ground.start().await;
+    let plain = Plain::connect(&app).await;
+    plain.listen().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_millis(800)));
+    app.pay(&payer, "order-1", "pm_card_visa").await;
+    app.until_status(&payer, "succeeded").await;
+    assert!(app.ground.simulator.requests().len() > 1, "nobody took the payment over");
+    plain.next().await;
+    assert_eq!((app.charges(), app.rows("payment_history").await), (1, 2));
+    assert_eq!((plain.waiting().await, app.rows("messaging_outbox").await), (0, 0));
+    other.crash().await;
+}
+
+#[tokio::test]
+async fn a_crash_while_the_provider_hangs_is_settled_by_the_next_instance_with_one_charge() {
+    let app = TestApp::start_with(&[("WORKER_LEASE", "200ms")]).await;
+    let payer = app.payer();
+    for fault in [Fault::Timeout, Fault::Slow(Duration::from_millis(600))] {
+        app.ground.simulator.fail_next(1, fault);
+    }
+    for key in ["order-1", "order-2"] {
+        let request = app.paying(&payer, key, "pm_card_visa").header("prefer", "wait=0");
+        assert_eq!(request.send().await.unwrap().status(), 201);
+    }
+    app.until_asked(2).await;
+    let app = app.crash_and_restart().await;
+    testkit::eventually("both are settled", async || {
+        let settled = "select count(*) from payments where status = 'succeeded'";
+        (app.count(settled).await == 2).then_some(())
+    })
+    .await;
+    assert_eq!((app.charges(), app.rows("payment_history").await), (2, 4));
+}
+
+/// After a day the provider may have forgotten our key: asking again under it would charge again.
+#[tokio::test]
+async fn a_charge_whose_answer_was_lost_a_day_ago_is_looked_for_and_not_repeated() {
+    let mut app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_millis(200)));
+    let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    request.send().await.unwrap();
+    app.until_asked(1).await;
+    app.crash().await;
+    testkit::eventually("the provider has charged", async || (app.charges() == 1).then_some(()))
+        .await;
+    app.execute(
+        "update payments set created_at = created_at - interval '25 hours', next_attempt_at = now()",
+    )
+    .await;
+    app.restart().await;
+    app.until_status(&payer, "succeeded").await;
+    let asked = app.ground.simulator.requests();
+    let charging = asked.iter().filter(|request| request.method == "POST").count();
+    assert_eq!((app.charges(), charging, asked.len()), (1, 1, 2));
 }

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 /// Answers for users: active unless told otherwise.
 #[derive(Clone, Default)]
 struct Shared {
-    /// Status words by user id; `none` for a user who is not there.
+    /// Status words by user id. Four are no status of a user: `none` for one who is not there,
+    /// `broken` and `forbidden` for a user-service that answers 500 and 403, `silent` for one that
+    /// never answers.
     words: Arc<Mutex<HashMap<String, &'static str>>>,
     seen: Arc<Mutex<Vec<HeaderMap>>>,
 }
@@ -92,6 +94,9 @@ async fn show(
     let word = shared.words.lock().unwrap().get(&id).copied().unwrap_or("active");
     match word {
         "none" => StatusCode::NOT_FOUND.into_response(),
+        "broken" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        "forbidden" => StatusCode::FORBIDDEN.into_response(),
+        "silent" => std::future::pending().await,
         word => format!("{{\"user_id\":\"{id}\",\"status\":\"{word}\"}}").into_response(),
     }
 }

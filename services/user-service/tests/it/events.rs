@@ -75,8 +75,11 @@ async fn a_permanent_failure_to_notify_marks_the_address_undeliverable() {
     let app = TestApp::start().await;
     let user = app.somebody().await;
     let channel = plain_client(&app).await;
-    testkit::eventually("the queue is there", async || {
-        app.broker.queue_exists("user-service.events").await.then_some(())
+    // Subscribed means bound: what is published before that passes the service by.
+    testkit::eventually("the service is subscribed", async || {
+        let health = app.request(reqwest::Method::GET, "/health").send().await.ok()?;
+        let health: Value = health.json().await.ok()?;
+        (health["checks"]["rabbitmq"] == true).then_some(())
     })
     .await;
     let failed = |permanent: bool| {

@@ -8,7 +8,8 @@
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
 //!   database    the pool, migrations, which faults mean "away"
-//!   tasks       supervised background work  clock  time and ids     page  keyset lists
+//!   tasks       supervised background work  worker  claims committed rows
+//!   clock       time and ids                page    keyset lists
 //! ```
 //!
 //! A service implements [`Service`] and hands it to [`process::run`]:
@@ -57,6 +58,7 @@ pub mod problem;
 pub mod process;
 mod settings;
 pub mod tasks;
+pub mod worker;
 
 pub use app::App;
 pub use clock::Clock;

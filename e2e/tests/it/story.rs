@@ -49,6 +49,14 @@ async fn the_whole_story_happens_once_and_as_one_trace() {
     }
 
     let trace = system.traceparent.split('-').nth(1).unwrap();
+    // The last link of the chain: request → charge → outbox → broker → inbox → mail.
+    let log = system.notifications.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut worked: Vec<Value> =
+        lines.filter(|line| line["message"] == "notification worked on").collect();
+    worked.retain(|line| line["trace_id"] == trace);
+    let told = worked.iter().map(|line| line["notification.kind"].as_str().unwrap());
+    assert_eq!(told.collect::<Vec<_>>(), kinds, "{log}");
     for service in [&system.users, &system.payments, &system.notifications] {
         let log = service.log();
         assert!(log.contains(trace), "{} does not know the trace:\n{log}", service.name());

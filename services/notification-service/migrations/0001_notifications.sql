@@ -28,6 +28,8 @@ create table notifications (
     attempts        integer not null,
     next_attempt_at timestamptz,
     failure_reason  text,
+    -- The message or request that made it: what the worker does belongs to its trace.
+    traceparent     text,
     version         bigint not null check (version > 0),
     created_at      timestamptz not null,
     updated_at      timestamptz not null,

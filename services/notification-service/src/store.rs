@@ -123,22 +123,25 @@ impl Store {
         Ok(notification)
     }
 
-    /// Takes up one due notification: nobody else gets it before the lease ends.
-    pub(crate) async fn claim_due(&self, lease: Duration) -> Result<Option<Notification>, Error> {
+    /// Takes up one due notification: nobody else gets it before the lease ends. With it comes the
+    /// `traceparent` of what made it.
+    pub(crate) async fn claim_due(
+        &self,
+        lease: Duration,
+    ) -> Result<Option<(Notification, Option<String>)>, Error> {
         let now = self.clock.now();
-        let row = sqlx::query_as!(
-            Row,
+        let claimed = sqlx::query!(
             "update notifications set next_attempt_at = $2, attempts = attempts + 1
              where id = (select id from notifications
                          where status = 'pending' and next_attempt_at <= $1
                          order by next_attempt_at limit 1 for update skip locked)
-             returning id, user_id, kind, source, recipient, subject, text_body, html_body, status,
-                       attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                       sent_at",
+             returning id, traceparent",
             now,
             now + lease,
         );
-        row.fetch_optional(&self.pool).await?.map(Notification::try_from).transpose()
+        let Some(claimed) = claimed.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let notification = self.notification(NotificationId::from_uuid(claimed.id)).await?;
+        Ok(Some((notification, claimed.traceparent)))
     }
 
     /// One notification.
@@ -191,8 +194,8 @@ impl Store {
         sqlx::query!(
             "insert into notifications (id, user_id, kind, channel, source, recipient, subject,
                                         text_body, html_body, status, attempts, next_attempt_at,
-                                        version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10)
+                                        version, created_at, updated_at, traceparent)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10, $11)
              on conflict (source, user_id, channel) do nothing",
             new.id.as_uuid(),
             new.user_id.as_uuid(),
@@ -204,6 +207,7 @@ impl Store {
             new.content.text,
             new.content.html,
             new.created_at,
+            telemetry::propagation::current_traceparent(),
         )
         .execute(tx)
         .await?;

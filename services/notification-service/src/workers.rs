@@ -4,20 +4,19 @@
 //! a crash before sending loses nothing. Several workers and processes may run: a row is leased to
 //! one of them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
+use chassis::worker::{self, Step, Worker, WorkerSettings};
 use chassis::{CancellationToken, Clock};
-use futures_util::future::join_all;
 
-use crate::config::WorkerSettings;
+use telemetry::propagation;
+use tracing::Instrument;
+
 use crate::domain::{DomainError, Failure, Notification};
 use crate::error::Error;
 use crate::mailer::{Mail, Mailer};
 use crate::store::Store;
-
-/// Pause after a fault of our own database.
-const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends notifications. Cheap to clone.
 #[derive(Clone)]
@@ -28,51 +27,37 @@ pub(crate) struct Sender {
     pub(crate) clock: Clock,
 }
 
-/// What one step found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// One notification was taken up.
-    Worked,
-    /// None was due.
-    Idle,
+impl Worker for Sender {
+    type Error = Error;
+
+    async fn due(&self) {
+        self.store.due().await;
+    }
+
+    /// Takes up one due notification.
+    async fn step(&self) -> Result<Step, Error> {
+        let claimed = self.store.claim_due(self.settings.lease).await?;
+        let Some((notification, traceparent)) = claimed else { return Ok(Step::Idle) };
+        // More may be due: the next lane looks while this one sends.
+        self.store.wake();
+        let span = tracing::info_span!("notify", notification.id = %notification.id);
+        if let Some(traceparent) = traceparent {
+            propagation::set_parent_from(&span, &traceparent);
+        }
+        self.notify(notification).instrument(span).await?;
+        Ok(Step::Worked)
+    }
 }
 
 impl Sender {
     /// Sends until `shutdown`; a mail that is being sent is finished first.
-    pub(crate) async fn run(
-        self,
-        shutdown: CancellationToken,
-    ) -> Result<(), std::convert::Infallible> {
-        let lanes = (0..self.settings.concurrency.max(1)).map(|_| self.lane(&shutdown));
-        join_all(lanes).await;
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        worker::run(&self, &self.settings, &shutdown).await;
         Ok(())
     }
 
-    async fn lane(&self, shutdown: &CancellationToken) {
-        while !shutdown.is_cancelled() {
-            let pause = match self.step().await {
-                Ok(Step::Worked) => continue,
-                Ok(Step::Idle) => self.settings.poll_interval.get(),
-                Err(error) => {
-                    tracing::warn!(error = %error, "notification could not be worked on");
-                    FAULT_PAUSE
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = self.store.due() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Takes up one due notification.
-    pub(crate) async fn step(&self) -> Result<Step, Error> {
-        let Some(notification) = self.store.claim_due(self.settings.lease).await? else {
-            return Ok(Step::Idle);
-        };
-        // More may be due: the next lane looks while this one sends.
-        self.store.wake();
+    /// Sends a notification, and saves what came of it.
+    async fn notify(&self, notification: Notification) -> Result<(), Error> {
         let id = notification.id;
         let outcome = self.send(notification).await;
         let (now, luck) = (self.clock.now(), rand::random::<f64>());
@@ -81,20 +66,18 @@ impl Sender {
             Err(failure) => notification.attempt_failed(failure, luck, now),
         });
         match saved.await {
-            Ok(notification) => {
-                tracing::info!(
-                    notification.id = %id,
-                    notification.kind = notification.kind.as_str(),
-                    notification.attempts = notification.attempts,
-                    notification.status = notification.status.as_str(),
-                    "notification worked on"
-                );
-                Ok(Step::Worked)
-            }
+            Ok(notification) => tracing::info!(
+                notification.id = %id,
+                notification.kind = notification.kind.as_str(),
+                notification.attempts = notification.attempts,
+                notification.status = notification.status.as_str(),
+                "notification worked on"
+            ),
             // The user was deleted meanwhile, or another worker was faster after our lease.
-            Err(Error::Domain(DomainError::Settled)) => Ok(Step::Worked),
-            Err(error) => Err(error),
+            Err(Error::Domain(DomainError::Settled)) => {}
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     async fn send(&self, notification: Notification) -> Result<(), Failure> {

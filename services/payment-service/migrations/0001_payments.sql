@@ -21,6 +21,7 @@ create table payments (
     provider_id     text,
     attempts        integer not null,
     next_attempt_at timestamptz, -- when the worker asks the provider, or asks again
+    traceparent     text, -- the request that made it: what the worker does belongs to its trace
     version         bigint not null check (version > 0),
     created_at      timestamptz not null,
     updated_at      timestamptz not null,

@@ -29,7 +29,7 @@ impl Service for PaymentService {
     type Settings = Settings;
 
     fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
-        settings.telemetry()
+        settings.telemetry.clone()
     }
 
     fn openapi() -> OpenApi {
@@ -47,13 +47,13 @@ impl Service for PaymentService {
         database::migrate(&pool, &MIGRATIONS).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
-        let messaging = settings.messaging();
+        let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
-        let outbox = Outbox::new(Self::NAME, &messaging);
+        let outbox = Outbox::new(Self::NAME, messaging);
         let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
-        let relay = Relay::new(pool.clone(), broker.clone(), outbox, &messaging);
-        let consumer = Consumer::new(broker.clone(), &messaging, QUEUE, events)?;
+        let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
+        let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let charger = Charger {
             store: store.clone(),

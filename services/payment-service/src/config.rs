@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use auth::AuthSettings;
 use cache::CacheSettings;
+use chassis::worker::WorkerSettings;
 use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
-use messaging::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
+use messaging::MessagingSettings;
 use resilience::breaker::CircuitBreakerSettings;
 use resilience::retry::RetrySettings;
 use serde::Deserialize;
-use telemetry::{LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
+use telemetry::TelemetrySettings;
 
 use crate::gateway::GatewaySettings;
 
@@ -44,26 +45,16 @@ pub struct Settings {
     pub load_balancing: LoadBalancingSettings,
     /// `database.tsk`.
     pub database: DatabaseSettings,
-    /// `message_queue.tsk`: the broker.
-    pub rabbitmq: RabbitSettings,
-    /// `message_queue.tsk`: queue names by key.
-    pub queues: BTreeMap<String, String>,
-    /// `message_queue.tsk`: exchange names by key.
-    pub exchanges: BTreeMap<String, String>,
-    /// `message_queue.tsk`: how the outbox is emptied.
-    pub relay: RelaySettings,
-    /// `message_queue.tsk`: how the queue is read.
-    pub consumer: ConsumerSettings,
+    /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
+    #[serde(flatten)]
+    pub messaging: MessagingSettings,
     /// `cache.tsk`.
     pub cache: CacheSettings,
     /// `auth.tsk`.
     pub auth: AuthSettings,
-    /// `tracing.tsk`.
-    pub tracing: TracingSettings,
-    /// `tracing.tsk`.
-    pub sampling: SamplingSettings,
-    /// `tracing.tsk`.
-    pub log: LogSettings,
+    /// `tracing.tsk`: logs and traces.
+    #[serde(flatten)]
+    pub telemetry: TelemetrySettings,
     /// `payment-service.tsk`: where it listens.
     pub server: ServerSettings,
     /// `payment-service.tsk`: the payment provider.
@@ -74,17 +65,6 @@ pub struct Settings {
     pub idempotency: IdempotencySettings,
 }
 
-/// Section `[worker]`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct WorkerSettings {
-    /// Payments taken to the provider at a time by one process; 0 counts as 1.
-    pub concurrency: usize,
-    /// How long a due payment waits at most when nothing woke the worker.
-    pub poll_interval: Interval,
-    /// How long a payment is left to the worker that took it up; longer than a charge may take.
-    pub lease: Duration,
-}
-
 /// Section `[idempotency]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdempotencySettings {
@@ -92,23 +72,4 @@ pub struct IdempotencySettings {
     pub expiration: Duration,
     /// How often keys past their time are removed.
     pub sweep_interval: Interval,
-}
-
-impl Settings {
-    /// The settings of logs and traces.
-    pub fn telemetry(&self) -> TelemetrySettings {
-        let (tracing, sampling) = (self.tracing.clone(), self.sampling.clone());
-        TelemetrySettings { tracing, sampling, log: self.log.clone() }
-    }
-
-    /// The settings of outbox, relay and consumer.
-    pub fn messaging(&self) -> MessagingSettings {
-        MessagingSettings {
-            rabbitmq: self.rabbitmq.clone(),
-            queues: self.queues.clone(),
-            exchanges: self.exchanges.clone(),
-            relay: self.relay.clone(),
-            consumer: self.consumer.clone(),
-        }
-    }
 }

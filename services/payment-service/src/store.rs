@@ -128,22 +128,25 @@ impl Store {
         Ok(())
     }
 
-    /// Takes up one due payment: nobody else gets it before the lease ends.
-    pub(crate) async fn claim_due(&self, lease: Duration) -> Result<Option<Payment>, Error> {
+    /// Takes up one due payment: nobody else gets it before the lease ends. With it comes the
+    /// `traceparent` of the request that made it.
+    pub(crate) async fn claim_due(
+        &self,
+        lease: Duration,
+    ) -> Result<Option<(Payment, Option<String>)>, Error> {
         let now = self.clock.now();
-        let row = sqlx::query_as!(
-            PaymentRow,
+        let claimed = sqlx::query!(
             "update payments set next_attempt_at = $2, attempts = attempts + 1
              where id = (select id from payments
                          where status = 'processing' and next_attempt_at <= $1
                          order by next_attempt_at limit 1 for update skip locked)
-             returning id, user_id, amount, currency, payment_method, description, status,
-                       decline_code, decline_message, provider_id, attempts, version, created_at,
-                       updated_at",
+             returning id, traceparent",
             now,
             now + lease,
         );
-        row.fetch_optional(&self.pool).await?.map(Payment::try_from).transpose()
+        let Some(claimed) = claimed.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let payment = self.payment(PaymentId::from_uuid(claimed.id)).await?;
+        Ok(Some((payment, claimed.traceparent)))
     }
 
     /// Lets the worker ask the provider again at a time. Changes nothing of the payment itself.
@@ -204,8 +207,9 @@ impl Store {
 async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
     sqlx::query!(
         "insert into payments (id, user_id, amount, currency, payment_method, description, status,
-                               attempts, next_attempt_at, version, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, 'processing', 0, $7, $8, $7, $7)",
+                               attempts, next_attempt_at, version, created_at, updated_at,
+                               traceparent)
+         values ($1, $2, $3, $4, $5, $6, 'processing', 0, $7, $8, $7, $7, $9)",
         payment.id.as_uuid(),
         payment.user_id.as_uuid(),
         payment.money.minor(),
@@ -214,6 +218,7 @@ async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
         payment.description.as_ref().map(Description::as_str),
         payment.created_at,
         payment.version,
+        telemetry::propagation::current_traceparent(),
     )
     .execute(&mut *tx)
     .await?;

@@ -8,11 +8,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::worker::{self, Step, Worker, WorkerSettings};
 use chassis::{CancellationToken, Clock, Interval};
-use futures_util::future::join_all;
 use resilience::retry::{Backoff, RetrySettings};
+use telemetry::propagation;
+use tracing::Instrument;
 
-use crate::config::WorkerSettings;
 use crate::domain::{DomainError, Outcome, Payment};
 use crate::error::Error;
 use crate::gateway::{
@@ -20,8 +21,6 @@ use crate::gateway::{
 };
 use crate::store::Store;
 
-/// Pause after a fault of our own database.
-const FAULT_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause before an unknown outcome is asked for again has this ceiling.
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
 /// The longest pause before an unknown outcome is asked for again.
@@ -38,73 +37,61 @@ pub(crate) struct Charger {
     pub(crate) clock: Clock,
 }
 
-/// What one step found.
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    /// One payment was taken up.
-    Worked,
-    /// None was due.
-    Idle,
-}
-
 /// What the provider's answer means for the payment.
 enum Next {
     Settle(Outcome),
     AskAgain { after: Duration },
 }
 
-impl Charger {
-    /// Charges until `shutdown`; a charge that is under way is finished first.
-    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        let lanes = (0..self.settings.concurrency.max(1)).map(|_| self.lane(&shutdown));
-        join_all(lanes).await;
-        Ok(())
-    }
+impl Worker for Charger {
+    type Error = Error;
 
-    async fn lane(&self, shutdown: &CancellationToken) {
-        while !shutdown.is_cancelled() {
-            let pause = match self.step().await {
-                Ok(Step::Worked) => continue,
-                Ok(Step::Idle) => self.settings.poll_interval.get(),
-                Err(error) => {
-                    tracing::warn!(error = %error, "payment could not be worked on");
-                    FAULT_PAUSE
-                }
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => {}
-                () = self.store.due() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+    async fn due(&self) {
+        self.store.due().await;
     }
 
     /// Takes one due payment to the provider.
     async fn step(&self) -> Result<Step, Error> {
-        let Some(payment) = self.store.claim_due(self.settings.lease).await? else {
-            return Ok(Step::Idle);
-        };
+        let claimed = self.store.claim_due(self.settings.lease).await?;
+        let Some((payment, traceparent)) = claimed else { return Ok(Step::Idle) };
         // More may be due: the next lane looks while this one charges.
         self.store.wake();
-        let (id, now) = (payment.id, self.clock.now());
-        match self.ask(&payment).await {
-            Next::AskAgain { after } => self.store.postpone(id, now + after).await?,
-            Next::Settle(outcome) => {
-                let now = self.clock.now();
-                match self.store.change(id, |payment| payment.settle(outcome, now)).await {
-                    Ok(payment) => tracing::info!(
-                        payment.id = %id,
-                        payment.status = payment.status.as_str(),
-                        payment.attempts = payment.attempts,
-                        "payment settled"
-                    ),
-                    // Another worker was faster after our lease; the provider said the same to it.
-                    Err(Error::Domain(DomainError::Settled)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+        let span = tracing::info_span!("charge", payment.id = %payment.id);
+        if let Some(traceparent) = traceparent {
+            propagation::set_parent_from(&span, &traceparent);
         }
+        self.charge(payment).instrument(span).await?;
         Ok(Step::Worked)
+    }
+}
+
+impl Charger {
+    /// Charges until `shutdown`; a charge that is under way is finished first.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        worker::run(&self, &self.settings, &shutdown).await;
+        Ok(())
+    }
+
+    /// Asks the provider what becomes of a payment, and saves it.
+    async fn charge(&self, payment: Payment) -> Result<(), Error> {
+        let next = self.ask(&payment).await;
+        let (id, now) = (payment.id, self.clock.now());
+        let outcome = match next {
+            Next::AskAgain { after } => return self.store.postpone(id, now + after).await,
+            Next::Settle(outcome) => outcome,
+        };
+        match self.store.change(id, |payment| payment.settle(outcome, now)).await {
+            Ok(payment) => tracing::info!(
+                payment.id = %id,
+                payment.status = payment.status.as_str(),
+                payment.attempts = payment.attempts,
+                "payment settled"
+            ),
+            // Another worker was faster after our lease; the provider said the same to it.
+            Err(Error::Domain(DomainError::Settled)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Asks the provider. Once the provider may have forgotten our key, a charge is looked for

@@ -8,9 +8,9 @@ use auth::password::PasswordSettings;
 use cache::CacheSettings;
 use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::ServiceSettings;
-use messaging::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
+use messaging::MessagingSettings;
 use serde::Deserialize;
-use telemetry::{LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
+use telemetry::TelemetrySettings;
 
 /// The files, without `.tsk`.
 pub(crate) const FILES: &[&str] =
@@ -24,26 +24,16 @@ pub struct Settings {
     pub services: BTreeMap<String, ServiceSettings>,
     /// `database.tsk`.
     pub database: DatabaseSettings,
-    /// `message_queue.tsk`: the broker.
-    pub rabbitmq: RabbitSettings,
-    /// `message_queue.tsk`: queue names by key.
-    pub queues: BTreeMap<String, String>,
-    /// `message_queue.tsk`: exchange names by key.
-    pub exchanges: BTreeMap<String, String>,
-    /// `message_queue.tsk`: how the outbox is emptied.
-    pub relay: RelaySettings,
-    /// `message_queue.tsk`: how the queue is read.
-    pub consumer: ConsumerSettings,
+    /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
+    #[serde(flatten)]
+    pub messaging: MessagingSettings,
     /// `cache.tsk`.
     pub cache: CacheSettings,
     /// `auth.tsk`.
     pub auth: AuthSettings,
-    /// `tracing.tsk`.
-    pub tracing: TracingSettings,
-    /// `tracing.tsk`.
-    pub sampling: SamplingSettings,
-    /// `tracing.tsk`.
-    pub log: LogSettings,
+    /// `tracing.tsk`: logs and traces.
+    #[serde(flatten)]
+    pub telemetry: TelemetrySettings,
     /// `user-service.tsk`: where it listens.
     pub server: ServerSettings,
     /// `user-service.tsk`: how passwords are hashed.
@@ -59,23 +49,4 @@ pub struct SessionSettings {
     pub refresh_expiration: Duration,
     /// How often sessions past their time are removed.
     pub sweep_interval: Interval,
-}
-
-impl Settings {
-    /// The settings of logs and traces.
-    pub fn telemetry(&self) -> TelemetrySettings {
-        let (tracing, sampling) = (self.tracing.clone(), self.sampling.clone());
-        TelemetrySettings { tracing, sampling, log: self.log.clone() }
-    }
-
-    /// The settings of outbox, relay and consumer.
-    pub fn messaging(&self) -> MessagingSettings {
-        MessagingSettings {
-            rabbitmq: self.rabbitmq.clone(),
-            queues: self.queues.clone(),
-            exchanges: self.exchanges.clone(),
-            relay: self.relay.clone(),
-            consumer: self.consumer.clone(),
-        }
-    }
 }

@@ -8,8 +8,8 @@ use auth::password::Passwords;
 use axum::extract::FromRef;
 use cache::ServiceCache;
 use chassis::Clock;
+use chassis::docs::Bearer;
 use utoipa::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -33,15 +33,6 @@ pub(crate) struct AppState {
     modifiers(&Bearer)
 )]
 struct Document;
-
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        api.components.get_or_insert_default().add_security_scheme("bearer", scheme);
-    }
-}
 
 /// All routes of the service, each with its part of the document.
 pub(crate) fn router() -> OpenApiRouter<AppState> {

@@ -41,6 +41,11 @@ impl Service for NotificationService {
             version.ok_or("services.tsk has no section [service:notification-service]")?;
         let info = ServiceInfo { name: Self::NAME, version };
 
+        // A lease that ends while the mail is on its way lets another worker send it too.
+        if settings.worker.lease <= settings.mail.send_timeout {
+            return Err("[worker] lease must be longer than [mail] send_timeout".into());
+        }
+
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
         database::migrate(&pool, &MIGRATIONS).await?;

@@ -55,6 +55,8 @@ impl From<Error> for Verdict {
             Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
                 if database::is_unavailable(&error) {
                     Self::unavailable(database::kind(&error))
+                } else if is_no_text(&error) {
+                    Self::dead_letter("a text has a character that cannot be stored")
                 } else {
                     Self::retry(database::kind(&error))
                 }
@@ -62,4 +64,11 @@ impl From<Error> for Verdict {
             Error::Domain(_) | Error::Enqueue(_) => Self::dead_letter(error),
         }
     }
+}
+
+/// Whether PostgreSQL cannot keep a text as such, for a NUL in it: no repetition changes that.
+fn is_no_text(error: &sqlx::Error) -> bool {
+    // https://www.postgresql.org/docs/current/errcodes-appendix.html: character_not_in_repertoire
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "22021")
 }

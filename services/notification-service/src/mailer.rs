@@ -1,8 +1,8 @@
 //! Sending mail: over SMTP, or into files where no server is named.
 //!
 //! A trait, since the outside world has more than one shape. What a fault *means* is part of the
-//! answer: a refusal for good, or one that may pass. A time-out is neither sent nor not sent, so it
-//! may pass; the mail keeps its Message-ID, and whoever counts mails counts by it.
+//! answer: the address is refused, or the mail, or it may pass. A time-out is neither sent nor not
+//! sent, so it may pass; the mail keeps its Message-ID, and whoever counts mails counts by it.
 
 mod file;
 mod smtp;
@@ -113,5 +113,5 @@ fn compose(from: &Mailbox, mail: Mail) -> Result<Message, Failure> {
         .subject(mail.content.subject)
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
         .multipart(parts)
-        .map_err(|_| Failure::Permanent("the mail cannot be composed".to_owned()))
+        .map_err(|_| Failure::Refused("the mail cannot be composed".to_owned()))
 }

@@ -237,7 +237,8 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
     }))
 }
 
-/// Saves a contact; a deleted user's pending notifications end with it.
+/// Saves a contact. With a deleted user go the words of all notifications, which hold the name or
+/// what another service wrote, and pending ones end.
 async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
     let reach = contact.reach.as_ref();
     sqlx::query!(
@@ -261,6 +262,13 @@ async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Er
              where user_id = $1 and status = 'pending'",
             contact.user_id.as_uuid(),
             USER_GONE,
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "update notifications set subject = '', text_body = '', html_body = ''
+             where user_id = $1",
+            contact.user_id.as_uuid(),
         )
         .execute(tx)
         .await?;

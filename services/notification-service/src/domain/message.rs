@@ -75,7 +75,7 @@ impl Message {
     /// A message in another service's words.
     ///
     /// # Errors
-    /// The subject is empty, long or more than one line; the text is empty or long.
+    /// The subject is empty, long or more than one line; the text is empty, long or no plain text.
     pub fn custom(subject: &str, text: &str) -> Result<Self, DomainError> {
         let invalid = |pointer, reason| Err(DomainError::Invalid { pointer, reason });
         let (subject, text) = (subject.trim(), text.trim());
@@ -87,6 +87,9 @@ impl Message {
         }
         if text.is_empty() || text.len() > TEXT_BYTES_MAX {
             return invalid("/text", "needs 1 to 16384 bytes");
+        }
+        if text.chars().any(|letter| letter.is_control() && !"\r\n\t".contains(letter)) {
+            return invalid("/text", "has a control character other than line ends and tabs");
         }
         Ok(Self::Custom { subject: subject.to_owned(), text: text.to_owned() })
     }
@@ -215,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_of_two_lines_is_refused() {
-        for (subject, text) in [("a\r\nBcc: x@y.z", "b"), ("", "b"), ("a", " ")] {
+    fn a_subject_of_two_lines_and_a_text_that_is_none_are_refused() {
+        for (subject, text) in [("a\r\nBcc: x@y.z", "b"), ("", "b"), ("a", " "), ("a", "b\0c")] {
             assert!(matches!(Message::custom(subject, text), Err(DomainError::Invalid { .. })));
         }
     }

@@ -88,7 +88,7 @@ pub enum Event {
     Failed {
         /// Why.
         reason: String,
-        /// Whether the address itself is refused.
+        /// Whether the user's address itself is refused.
         permanent: bool,
     },
 }
@@ -96,8 +96,10 @@ pub enum Event {
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// The address or the mail is refused; another attempt would be too.
+    /// The address is refused; any mail to it would be.
     Permanent(String),
+    /// The mail is refused, whoever it is for; another attempt would be too.
+    Refused(String),
     /// The mail server is away or busy.
     Transient(String),
 }
@@ -155,11 +157,16 @@ impl Notification {
         luck: f64,
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<Event>), DomainError> {
-        let permanent = matches!(failure, Failure::Permanent(_));
-        let (Failure::Permanent(reason) | Failure::Transient(reason)) = failure;
+        // The notice goes to the address before: what becomes of it says nothing of the user's own.
+        let own = self.kind != Kind::EmailChanged;
+        let (reason, passing, permanent) = match failure {
+            Failure::Permanent(reason) => (reason, false, own),
+            Failure::Refused(reason) => (reason, false, false),
+            Failure::Transient(reason) => (reason, true, false),
+        };
         let index = usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = PAUSES.get(index).map(|pause| pause.mul_f64(1.0 + JITTER * luck));
-        let again = pause.filter(|pause| !permanent && now + *pause < self.created_at + AGE_MAX);
+        let again = pause.filter(|pause| passing && now + *pause < self.created_at + AGE_MAX);
         if let Some(pause) = again {
             let mut notification = self.pending()?;
             notification.status = Status::Pending { next_attempt_at: now + pause };
@@ -233,12 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_address_is_given_up_at_once() {
-        let failure = Failure::Permanent("mailbox unknown".to_owned());
-        let (failed, events) = notification().attempt_failed(failure, 0.5, at(1)).unwrap();
-        let reason = "mailbox unknown".to_owned();
-        assert_eq!(events, [Event::Failed { reason: reason.clone(), permanent: true }]);
-        assert_eq!(failed.status, Status::Failed { reason });
+    fn what_is_refused_is_given_up_at_once_and_only_the_users_own_address_is_permanent() {
+        let reason = "no".to_owned();
+        let (address, mail) =
+            (Failure::Permanent(reason.clone()), Failure::Refused(reason.clone()));
+        let notice = Notification { kind: Kind::EmailChanged, ..notification() };
+        let cases = [
+            (notification(), address.clone(), true),
+            (notification(), mail, false),
+            (notice, address, false),
+        ];
+        for (notification, failure, permanent) in cases {
+            let (failed, events) = notification.attempt_failed(failure, 0.5, at(1)).unwrap();
+            assert_eq!(events, [Event::Failed { reason: reason.clone(), permanent }]);
+            assert_eq!(failed.status, Status::Failed { reason: reason.clone() });
+        }
     }
 
     proptest! {

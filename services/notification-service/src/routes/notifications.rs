@@ -42,6 +42,7 @@ pub(crate) struct NotificationView {
     channel: &'static str,
     /// `pending`, `sent` or `failed`.
     status: &'static str,
+    /// Empty once the user is deleted.
     subject: String,
     attempts: u32,
     created_at: DateTime<Utc>,

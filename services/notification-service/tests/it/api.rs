@@ -1,6 +1,7 @@
 //! The API: who sees what, and other services' own messages.
 
 use auth::Role;
+use chassis::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -27,7 +28,11 @@ async fn everybody_sees_the_own_notifications_an_admin_and_a_service_all_and_nob
     assert_eq!(status(&bob.token).await, 404);
     for token in [ada.token.as_str(), &admin, &app.service_token()] {
         assert_eq!(status(token).await, 200);
+        let shown = app.get(&path, token).await.text().await.unwrap();
+        assert!(!shown.contains("@example.com"), "{shown}");
     }
+    let own = app.list(&ada).await;
+    assert_eq!((own.len(), &own[0]["user_id"]), (1, &json!(ada.id)));
     let all = app.get("/api/notifications?limit=1", &admin).await.text().await.unwrap();
     let page: Value = serde_json::from_str(&all).unwrap();
     let cursor = page["next_cursor"].as_str().unwrap();
@@ -50,13 +55,54 @@ async fn a_service_writes_to_a_user_once_per_key() {
     assert_eq!(app.list(&person).await.len(), 2);
     let other = write(&app, &service, person.id, Some("invoice-8")).await;
     assert_ne!(other.headers()["location"], location);
+    let users = app.tokens("user-service", Clock::system());
+    let users = users.for_service("notification-service").unwrap().value.expose().clone();
+    let theirs = write(&app, &users, person.id, Some("invoice-7")).await;
+    assert_ne!(theirs.headers()["location"], location);
+}
+
+#[tokio::test]
+async fn one_key_at_the_same_moment_makes_one_notification() {
+    let app = TestApp::start().await;
+    let (person, service) = (app.welcomed().await, app.service_token());
+    let write = || write(&app, &service, person.id, Some("invoice-7"));
+    let answers = tokio::join!(write(), write(), write(), write());
+    for answer in [&answers.1, &answers.2, &answers.3] {
+        assert_eq!(answer.headers()["location"], answers.0.headers()["location"]);
+    }
+    app.until(&person, "message", "sent").await;
+    assert_eq!((app.list(&person).await.len(), app.mails_to(&person.email).len()), (2, 2));
+}
+
+#[tokio::test]
+async fn pages_hold_every_notification_once_and_end() {
+    let app = TestApp::start().await;
+    let (person, service) = (app.welcomed().await, app.service_token());
+    for _ in 0..4 {
+        write(&app, &service, person.id, None).await;
+    }
+    let (mut path, mut ids) = ("/api/notifications?limit=2".to_owned(), Vec::new());
+    loop {
+        let page: Value = app.get(&path, &person.token).await.json().await.unwrap();
+        let items = page["items"].as_array().unwrap();
+        ids.extend(items.iter().map(|item| item["notification_id"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        // Newer ones come before the first page and move nothing.
+        write(&app, &service, person.id, None).await;
+        path = format!("/api/notifications?limit=2&cursor={cursor}");
+    }
+    assert_eq!(ids.len(), 5);
+    assert!(ids.is_sorted_by(|newer, older| newer > older), "{ids:?}");
 }
 
 #[tokio::test]
 async fn only_a_service_writes_and_only_to_who_is_known() {
     let app = TestApp::start().await;
     let person: Person = app.welcomed().await;
-    assert_eq!(write(&app, &person.token, person.id, None).await.status(), 401);
+    let admin = app.token(Uuid::now_v7(), Role::Admin);
+    for token in [&person.token, &admin] {
+        assert_eq!(write(&app, token, person.id, None).await.status(), 401);
+    }
     let unknown = write(&app, &app.service_token(), Uuid::now_v7(), None).await;
     assert_eq!(unknown.status(), 422);
     let problem: Value = unknown.json().await.unwrap();

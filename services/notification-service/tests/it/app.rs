@@ -8,6 +8,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tempfile::TempDir;
 use testkit::{TestBroker, TestDatabase, eventually};
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::plain::Plain;
@@ -33,6 +34,7 @@ pub(crate) struct Running {
     settings: Settings,
     address: String,
     shutdown: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// A user with an address and a token.
@@ -61,8 +63,18 @@ impl Ground {
         let settings = process::load::<NotificationService>(vars).unwrap();
         let app = NotificationService::build(settings.clone()).await.unwrap();
         let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
-        tokio::spawn(app.run(shutdown.clone()));
-        Running { settings, address, shutdown }
+        let stop = shutdown.clone();
+        let task = tokio::spawn(async move { app.run(stop).await.unwrap() });
+        Running { settings, address, shutdown, task }
+    }
+}
+
+impl Running {
+    /// Ends in order: messages and mails in hand are finished, so that what is not there by then
+    /// never comes.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        (&mut self.task).await.unwrap();
     }
 }
 
@@ -90,6 +102,22 @@ impl TestApp {
         })
         .await;
         app
+    }
+
+    /// The instance ends in order.
+    pub(crate) async fn stop(&mut self) {
+        self.running.stop().await;
+    }
+
+    /// The instance ends as a crash does: nothing that was under way is finished.
+    pub(crate) async fn crash(&mut self) {
+        self.running.task.abort();
+        let _ = (&mut self.running.task).await;
+    }
+
+    /// Another instance takes the place of the one that ended.
+    pub(crate) async fn restart(&mut self) {
+        self.running = self.ground.start().await;
     }
 
     pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
@@ -142,11 +170,39 @@ impl TestApp {
     /// Waits until so many messages have had their effect.
     pub(crate) async fn until_handled(&self, messages: i64) {
         eventually(&format!("{messages} messages are handled"), async || {
-            let query = "select count(*) from messaging_inbox";
-            let handled: i64 = sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap();
+            let handled = self.count("select count(*) from messaging_inbox").await;
             (handled >= messages).then_some(())
         })
         .await;
+    }
+
+    /// Waits until an attempt to write to the person has failed, to be repeated after a pause.
+    pub(crate) async fn until_put_off(&self, person: &Person) {
+        let query = "select next_attempt_at >= updated_at + interval '5 seconds' from notifications
+                     where user_id = $1 and status = 'pending' and attempts = 1 and version = 2";
+        let put_off = async || {
+            let found = sqlx::query_scalar(query).bind(person.id).fetch_optional(&self.pool);
+            found.await.unwrap()
+        };
+        assert!(eventually::<bool>("an attempt has failed", put_off).await);
+    }
+
+    /// Ends the pauses of all that is put off.
+    pub(crate) async fn make_due(&self) {
+        let query = "update notifications set next_attempt_at = now() where status = 'pending'";
+        sqlx::query(query).execute(&self.pool).await.unwrap();
+    }
+
+    /// Once the instances have ended: every message was settled, none put off or parked.
+    pub(crate) async fn assert_nothing_waits(&self) {
+        for end in ["", ".retry.1000", ".parked"] {
+            let queue = format!("notification-service.events{end}");
+            assert_eq!(self.plain.waiting(&queue).await, 0, "{queue}");
+        }
+    }
+
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.pool).await.unwrap()
     }
 
     /// A registered person who was welcomed.
@@ -169,4 +225,13 @@ impl TestApp {
         let to = format!("To: {email}\r\n");
         self.mails().into_iter().filter(|mail| mail.contains(&to)).collect()
     }
+}
+
+/// A mail's header of this name; it must be there, once.
+pub(crate) fn header<'a>(mail: &'a str, name: &str) -> &'a str {
+    let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
+    let lines = headers.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    let found: Vec<&str> = lines.collect();
+    assert_eq!(found.len(), 1, "{name} in {headers}");
+    found[0]
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use chassis::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::app::TestApp;
 
@@ -22,7 +21,7 @@ async fn problem(request: reqwest::RequestBuilder) -> (u16, Value) {
 async fn every_bad_notification_has_its_status_and_writes_nothing() {
     let app = TestApp::start().await;
     let token = app.service_token();
-    let good = json!({"user_id": Uuid::now_v7(), "subject": "Hello", "text": "Text"});
+    let good = json!({"user_id": app.welcomed().await.id, "subject": "Hello", "text": "Text"});
     let with = |field: &str, value: Value| {
         let mut body = good.clone();
         body[field] = value;
@@ -34,6 +33,9 @@ async fn every_bad_notification_has_its_status_and_writes_nothing() {
         ("wrong type", json, with("subject", 7.into()), 422),
         ("bad UUID", json, with("user_id", "7".into()), 422),
         ("two lines", json, with("subject", "a\r\nBcc: x@y.z".into()), 422),
+        ("long subject", json, with("subject", "x".repeat(151).into()), 422),
+        ("a NUL", json, with("text", "a\0b".into()), 422),
+        ("missing field", json, br#"{"subject":"Hello","text":"Text"}"#.to_vec(), 422),
         ("no text", json, with("text", "".into()), 422),
         ("truncated", json, good.to_string().into_bytes()[..20].to_vec(), 400),
         ("bad UTF-8", json, b"{\"text\":\"\xff\"}".to_vec(), 400),
@@ -46,9 +48,13 @@ async fn every_bad_notification_has_its_status_and_writes_nothing() {
         let (status, document) = problem(request).await;
         assert_eq!(status, expected, "{case}: {document}");
     }
-    let query = "select count(*) from notifications";
-    let rows: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
-    assert_eq!(rows, 0);
+    for key in [String::new(), "x".repeat(256), "\u{e9}".to_owned()] {
+        let request = app.request(Method::POST, "/api/notifications").bearer_auth(&token);
+        let request = request.header("idempotency-key", key.as_bytes()).json(&good);
+        assert_eq!(problem(request).await.0, 400, "{key}");
+    }
+    let written = "select count(*) from notifications where kind = 'message'";
+    assert_eq!(app.count(written).await, 0);
 }
 
 #[tokio::test]
@@ -67,6 +73,9 @@ async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
         ("expired", "/api/notifications", Some(expired.value.expose().as_str()), 401),
         ("of another audience", unknown, Some(elsewhere.value.expose().as_str()), 401),
         ("bad UUID", "/api/notifications/7", Some(person.token.as_str()), 400),
+        ("empty page", "/api/notifications?limit=0", Some(person.token.as_str()), 400),
+        ("long page", "/api/notifications?limit=101", Some(person.token.as_str()), 400),
+        ("bad cursor", "/api/notifications?cursor=7", Some(person.token.as_str()), 400),
         ("unknown notification", unknown, Some(person.token.as_str()), 404),
         ("unknown route", "/api/nothing", None, 404),
     ];

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, ExchangeKind,
+};
 use serde_json::{Value, json};
 use testkit::{TestBroker, eventually};
 use uuid::Uuid;
@@ -54,9 +56,13 @@ impl Plain {
 
     /// Listens to an exchange from now on, under a queue of that name.
     pub(crate) async fn listen(&self, exchange: &str, queue: &str) {
+        // Whoever comes first declares it; both do so alike.
+        let (kind, none) = (ExchangeKind::Topic, FieldTable::default());
+        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+        self.0.exchange_declare(exchange.into(), kind, durable, none.clone()).await.unwrap();
         let options = QueueDeclareOptions { exclusive: true, ..Default::default() };
-        self.0.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();
-        let (bind, none) = (QueueBindOptions::default(), FieldTable::default());
+        self.0.queue_declare(queue.into(), options, none.clone()).await.unwrap();
+        let bind = QueueBindOptions::default();
         let bound = self.0.queue_bind(queue.into(), exchange.into(), "#".into(), bind, none);
         bound.await.unwrap();
     }

@@ -1,6 +1,6 @@
 //! Sending: what is left behind, and what a crash in the middle does.
 
-use crate::app::TestApp;
+use crate::app::{TestApp, header};
 
 #[tokio::test]
 async fn after_sending_no_notification_holds_the_address() {
@@ -27,11 +27,20 @@ async fn a_worker_that_dies_between_sending_and_saving_sends_the_same_mail_again
     .unwrap();
     let again = app.until(&person, "welcome", "sent").await;
     assert_eq!(again["attempts"], 2);
-    let message_id = |mail: &str| {
-        let line = mail.lines().find(|line| line.starts_with("Message-ID: "));
-        line.unwrap().to_owned()
-    };
     let after = app.mails_to(&person.email);
     assert_eq!((before.len(), after.len()), (1, 1));
-    assert_eq!(message_id(&before[0]), message_id(&after[0]));
+    assert_eq!(header(&before[0], "Message-ID"), header(&after[0], "Message-ID"));
+}
+
+#[tokio::test]
+async fn a_folder_that_goes_away_puts_mails_off_until_it_is_back() {
+    let app = TestApp::start().await;
+    let (folder, person) = (app.ground.mails.path(), app.person());
+    std::fs::remove_dir(folder).unwrap();
+    app.plain.user_created(person.id, &person.email, "Ada").await;
+    app.until_put_off(&person).await;
+    std::fs::create_dir(folder).unwrap();
+    app.make_due().await;
+    app.until(&person, "welcome", "sent").await;
+    assert_eq!(app.mails_to(&person.email).len(), 1);
 }

@@ -1,159 +1,158 @@
-//! Sending over SMTP, to a small real server that says yes, no, or not now.
-
-use std::sync::{Arc, Mutex};
+//! Sending over SMTP: what each answer of a mail server means to the notification and its user.
 
 use chassis::Service;
 use notification_service::NotificationService;
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use serde_json::{Value, json};
 
-use crate::app::{Ground, TestApp};
+use crate::app::{Ground, Person, TestApp, header};
+use crate::mail_server::{CONNECT, END, MailServer, Says};
 
-/// What the server says to a recipient.
-#[derive(Clone, Copy)]
-enum Recipients {
-    Accepted,
-    Unknown,
-    NotNow,
-    Silence,
-}
-
-#[derive(Clone)]
-struct Server {
-    says: Arc<Mutex<Recipients>>,
-    mails: Arc<Mutex<Vec<String>>>,
-    url: String,
-}
-
-impl Server {
-    async fn start(says: Recipients) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("smtp://{}", listener.local_addr().unwrap());
-        let server = Self { says: Arc::new(Mutex::new(says)), mails: Arc::default(), url };
-        let serving = server.clone();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let server = serving.clone();
-                tokio::spawn(async move { server.talk(stream).await });
-            }
-        });
-        server
-    }
-
-    fn say(&self, says: Recipients) {
-        *self.says.lock().unwrap() = says;
-    }
-
-    /// Enough of RFC 5321 for one client.
-    async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
-        let (reader, mut writer) = stream.into_split();
-        let mut lines = BufReader::new(reader).lines();
-        writer.write_all(b"220 test\r\n").await?;
-        while let Some(line) = lines.next_line().await? {
-            let command = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-            let says = *self.says.lock().unwrap();
-            let answer: &[u8] = match (command.as_str(), says) {
-                ("RCPT", Recipients::Unknown) => b"550 5.1.1 no such mailbox\r\n",
-                ("RCPT", Recipients::NotNow) => b"451 4.3.0 try again later\r\n",
-                ("RCPT", Recipients::Silence) => std::future::pending().await,
-                ("DATA", _) => {
-                    writer.write_all(b"354 go on\r\n").await?;
-                    let mut mail = String::new();
-                    while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
-                        mail.push_str(&line);
-                        mail.push_str("\r\n");
-                    }
-                    self.mails.lock().unwrap().push(mail);
-                    b"250 taken\r\n"
-                }
-                ("QUIT", _) => b"221 bye\r\n",
-                _ => b"250 ok\r\n",
-            };
-            writer.write_all(answer).await?;
-        }
-        Ok(())
-    }
-}
-
-async fn make_due(app: &TestApp) {
-    let query = "update notifications set next_attempt_at = now() where status = 'pending'";
-    sqlx::query(query).execute(&app.pool).await.unwrap();
+/// What the user's own service hears of a failure.
+async fn heard_failure(app: &TestApp, person: &Person) -> Value {
+    let of_person = async || {
+        let heard = app.plain.next("ear").await;
+        let body: Value = serde_json::from_slice(&heard.data).unwrap();
+        let event = (heard.routing_key.as_str(), &body["data"]["user_id"]);
+        (event == ("notification.failed", &json!(person.id))).then_some(body)
+    };
+    testkit::eventually("the failure is heard", of_person).await
 }
 
 #[tokio::test]
 async fn a_mail_that_is_taken_is_sent_once_with_the_notifications_id() {
-    let server = Server::start(Recipients::Accepted).await;
-    let app = TestApp::start_with(&[("SMTP_URL", &server.url)]).await;
+    let server = MailServer::start(Says::Yes).await;
+    let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
     let person = app.welcomed().await;
-    let mails = server.mails.lock().unwrap().clone();
+    let mails = server.mails();
     assert_eq!(mails.len(), 1);
     let id = app.list(&person).await[0]["notification_id"].as_str().unwrap().to_owned();
-    assert!(mails[0].contains(&format!("Message-ID: <{id}@example.com>")), "{}", mails[0]);
+    assert_eq!(header(&mails[0], "Message-ID"), format!("<{id}@example.com>"));
     assert!(app.mails().is_empty());
 }
 
+/// Whether a failure is permanent decides over the address in user-service: only what a server
+/// says of the recipient may count, or one wrong password of ours marks every user undeliverable.
 #[tokio::test]
-async fn a_refused_address_fails_for_good_and_the_event_says_so() {
-    let server = Server::start(Recipients::Unknown).await;
-    let app = TestApp::start_with(&[("SMTP_URL", &server.url)]).await;
-    let (person, warm_up) = (app.person(), app.person());
-    // The first notification declares the exchange that the client listens to.
-    app.plain.user_created(warm_up.id, &warm_up.email, "Eve").await;
-    app.until(&warm_up, "welcome", "failed").await;
-    testkit::eventually("the outbox is empty", async || {
-        let query = "select count(*) from messaging_outbox where attempts = 0";
-        let rows: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
-        (rows == 0).then_some(())
-    })
-    .await;
+async fn only_a_refusal_of_the_recipient_is_a_permanent_failure_of_the_address() {
+    let server = MailServer::start(Says::Yes).await;
+    let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
     app.plain.listen("notification.events", "ear").await;
-    app.plain.user_created(person.id, &person.email, "Ada").await;
-    let failed = app.until(&person, "welcome", "failed").await;
-    let reason = failed["failure_reason"].as_str().unwrap();
-    assert!(reason.contains("550") && !reason.contains(&person.email), "{reason}");
-    let of_person = async || {
-        let heard = app.plain.next("ear").await;
-        let body: Value = serde_json::from_slice(&heard.data).unwrap();
-        (body["data"]["user_id"] == person.id.to_string()).then_some((heard, body))
-    };
-    let (heard, body) = testkit::eventually("the failure is heard", of_person).await;
-    assert_eq!(heard.routing_key.as_str(), "notification.failed");
-    assert_eq!(body["data"]["permanent"], true, "{body}");
-    assert!(!body.to_string().contains(&person.email), "{body}");
-}
-
-#[tokio::test]
-async fn a_server_that_says_not_now_or_nothing_is_asked_again_later() {
-    for says in [Recipients::NotNow, Recipients::Silence] {
-        let server = Server::start(says).await;
-        let variables = [("SMTP_URL", server.url.as_str()), ("MAIL_SEND_TIMEOUT", "200ms")];
-        let app = TestApp::start_with(&variables).await;
+    let cases = [
+        (Says::No("RCPT", "550 5.1.1 no such mailbox"), true),
+        (Says::No("RCPT", "550 no such mailbox"), true),
+        (Says::No("RCPT", "550-5.2.1 this mailbox\r\n550 5.2.1 is disabled"), true),
+        (Says::No("RCPT", "550 5.7.1 we take no mail from you"), false),
+        (Says::No("MAIL", "553 5.1.8 no such sender"), false),
+        (Says::No("DATA", "554 5.7.1 denied"), false),
+        (Says::No(END, "552 5.3.4 too large"), false),
+        (Says::No(CONNECT, "554 no service here"), false),
+    ];
+    for (says, permanent) in cases {
+        server.say(says);
         let person = app.person();
         app.plain.user_created(person.id, &person.email, "Ada").await;
-        testkit::eventually("an attempt has failed", async || {
-            let query = "select count(*) from notifications where attempts = 1 and version = 2";
-            let rows: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
-            (rows == 1).then_some(())
-        })
-        .await;
-        assert_eq!(app.list(&person).await[0]["status"], "pending");
-        server.say(Recipients::Accepted);
-        make_due(&app).await;
-        let sent = app.until(&person, "welcome", "sent").await;
-        assert_eq!(sent["attempts"], 2);
-        assert_eq!(server.mails.lock().unwrap().len(), 1);
+        let failed = app.until(&person, "welcome", "failed").await;
+        let reason = failed["failure_reason"].as_str().unwrap();
+        assert!(reason.starts_with("the mail server answered 55"), "{reason}");
+        let heard = heard_failure(&app, &person).await;
+        assert_eq!(heard["data"]["permanent"], permanent, "{says:?}: {heard}");
+        assert_eq!(heard["data"]["reason"], reason);
+        assert!(!heard.to_string().contains(&person.email), "{heard}");
     }
 }
 
 #[tokio::test]
-async fn an_address_of_a_mail_server_that_is_none_is_refused_without_its_password() {
+async fn a_notice_that_the_address_before_refuses_says_nothing_of_the_new_one() {
+    let server = MailServer::start(Says::Yes).await;
+    let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
+    let person = app.welcomed().await;
+    app.plain.listen("notification.events", "ear").await;
+    server.say(Says::No("RCPT", "550 5.1.1 no such mailbox"));
+    let data = json!({
+        "user_id": person.id, "email": "new@example.com", "previous_email": person.email,
+    });
+    app.plain.publish("user.updated", &data, 10).await;
+    app.until(&person, "email_changed", "failed").await;
+    let heard = heard_failure(&app, &person).await;
+    assert_eq!(
+        (&heard["data"]["kind"], &heard["data"]["permanent"]),
+        (&json!("email_changed"), &json!(false),)
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_says_not_now_or_nothing_is_asked_again_later_under_the_same_message_id() {
+    let server = MailServer::start(Says::Yes).await;
+    let url = server.url_with_password();
+    let app = TestApp::start_with(&[("SMTP_URL", &url), ("MAIL_SEND_TIMEOUT", "500ms")]).await;
+    let cases = [
+        (Says::No("RCPT", "451 4.3.0 try again later"), 1),
+        (Says::No(CONNECT, "421 too busy"), 1),
+        // Our password is wrong: that is mended here, and no fault of any address.
+        (Says::No("AUTH", "535 5.7.8 not known"), 1),
+        (Says::Nothing(CONNECT), 1),
+        (Says::Nothing("RCPT"), 1),
+        // Read, and perhaps kept: whoever counts mails counts by Message-ID.
+        (Says::No(END, "451 4.3.0 no room"), 2),
+        (Says::Nothing(END), 2),
+    ];
+    for (says, mails) in cases {
+        server.say(says);
+        let person = app.person();
+        app.plain.user_created(person.id, &person.email, "Ada").await;
+        app.until_put_off(&person).await;
+        server.say(Says::Yes);
+        app.make_due().await;
+        let sent = app.until(&person, "welcome", "sent").await;
+        assert_eq!(sent["attempts"], 2, "{says:?}");
+        let taken = server.mails_to(&person.email);
+        assert_eq!(taken.len(), mails, "{says:?}");
+        let ids = taken.iter().map(|mail| header(mail, "Message-ID"));
+        assert!(ids.clone().all(|id| Some(id) == ids.clone().next()), "{says:?}");
+    }
+    assert_eq!(
+        app.count("select count(*) from notifications n where n::text ~ 'hunter2'").await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_crash_before_the_servers_answer_sends_the_same_mail_again_when_the_lease_ends() {
+    let server = MailServer::start(Says::Nothing(END)).await;
+    let url = server.url();
+    let variables =
+        [("SMTP_URL", url.as_str()), ("MAIL_SEND_TIMEOUT", "2s"), ("WORKER_LEASE", "3s")];
+    let mut app = TestApp::start_with(&variables).await;
+    let person = app.person();
+    app.plain.user_created(person.id, &person.email, "Ada").await;
+    testkit::eventually("the mail is read", async || server.mails().pop()).await;
+    app.crash().await;
+    server.say(Says::Yes);
+    app.restart().await;
+    let sent = app.until(&person, "welcome", "sent").await;
+    assert_eq!(sent["attempts"], 2);
+    let mails = server.mails();
+    assert_eq!(mails.len(), 2);
+    assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused_at_the_start_without_the_password() {
     let ground = Ground::lay(&[]).await;
-    let vars = testkit::vars(&ground.database, &ground.broker);
-    let vars = vars.with("SMTP_URL", "imap://ada:hunter2@localhost");
-    let settings = chassis::process::load::<NotificationService>(vars).unwrap();
-    assert!(!format!("{settings:?}").contains("hunter2"));
-    let error = NotificationService::build(settings).await.err().unwrap().to_string();
-    assert!(error.contains("[mail] smtp_url") && !error.contains("hunter2"), "{error}");
+    let cases = [
+        ("SMTP_URL", "imap://ada:hunter2@localhost", "[mail] smtp_url"),
+        ("SMTP_URL", "smtp://ada:hunter2@", "[mail] smtp_url"),
+        ("SMTP_URL", "hunter2", "[mail] smtp_url"),
+        ("WORKER_LEASE", "20s", "[worker] lease"),
+    ];
+    for (name, value, fault) in cases {
+        let vars = testkit::vars(&ground.database, &ground.broker)
+            .with("MAIL_DIR", ground.mails.path().display().to_string())
+            .with(name, value);
+        let settings = chassis::process::load::<NotificationService>(vars).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let error = NotificationService::build(settings).await.err().unwrap();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(fault) && !text.contains("hunter2"), "{name}={value}: {text}");
+    }
 }

@@ -5,6 +5,7 @@ use testkit::eventually;
 use uuid::Uuid;
 
 use crate::app::{Person, TestApp};
+use crate::mail_server::{MailServer, Says};
 
 async fn updated(app: &TestApp, person: &Person, email: &str, previous: Option<&str>, second: u32) {
     let data = json!({
@@ -52,46 +53,114 @@ async fn of_a_registration_and_a_change_that_come_at_the_same_moment_the_change_
         );
     }
     app.until_handled(40).await;
-    let query = "select count(*) from contacts where email like 'new-%'";
-    let kept: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
-    assert_eq!(kept, 20);
+    assert_eq!(app.count("select count(*) from contacts where email like 'new-%'").await, 20);
 }
 
-#[tokio::test]
-async fn a_deleted_user_is_forgotten_and_told_nothing_more() {
-    let app = TestApp::start().await;
-    let person = app.welcomed().await;
+async fn deleted(app: &TestApp, person: &Person) {
     app.plain.publish("user.deleted", &json!({"user_id": person.id}), 30).await;
     eventually("the contact is erased", async || {
         let query = "select count(*) from contacts where email is null and name is null";
-        let erased: i64 = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
-        (erased == 1).then_some(())
+        (app.count(query).await == 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_deleted_user_is_told_nothing_more_whatever_comes_late() {
+    let mut app = TestApp::start().await;
+    let person = app.welcomed().await;
+    deleted(&app, &person).await;
     app.plain.paid(person.id, Uuid::now_v7()).await;
-    let later = app.welcomed().await;
-    assert_eq!(app.list(&later).await.len(), 1);
-    assert_eq!((app.list(&person).await.len(), app.mails_to(&person.email).len()), (1, 1));
+    app.plain.user_created(person.id, "back@example.com", "Ada").await;
+    updated(&app, &person, "back@example.com", Some(&person.email), 40).await;
+    app.until_handled(5).await;
+    app.stop().await;
+    app.assert_nothing_waits().await;
+    assert_eq!(app.count("select count(*) from notifications").await, 1);
+    assert_eq!(app.mails().len(), 1);
+}
+
+#[tokio::test]
+async fn of_a_deleted_user_neither_address_nor_name_is_left() {
+    let app = TestApp::start().await;
+    let person = app.person();
+    app.plain.user_created(person.id, &person.email, "Lovelace").await;
+    app.until(&person, "welcome", "sent").await;
+    deleted(&app, &person).await;
+    let query = "select string_agg(row, '') from
+                     (select contacts::text from contacts
+                      union all select notifications::text from notifications
+                      union all select messaging_outbox::text from messaging_outbox) as rows (row)";
+    let rows: String = sqlx::query_scalar(query).fetch_one(&app.pool).await.unwrap();
+    assert!(rows.contains(&person.id.to_string()), "{rows}");
+    assert!(!rows.contains(&person.email) && !rows.contains("Lovelace"), "{rows}");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_user_or_is_on_its_way_ends_with_the_user() {
+    for says in [Says::No("RCPT", "451 later"), Says::Nothing("RCPT")] {
+        let server = MailServer::start(says).await;
+        let variables = [("SMTP_URL", server.url()), ("MAIL_SEND_TIMEOUT", "1s".to_owned())];
+        let mut app = TestApp::start_with(&variables.each_ref().map(|(k, v)| (*k, &**v))).await;
+        let person = app.person();
+        app.plain.user_created(person.id, &person.email, "Ada").await;
+        eventually("an attempt is under way", async || {
+            let query = "select count(*) from notifications where attempts = 1";
+            (app.count(query).await == 1).then_some(())
+        })
+        .await;
+        deleted(&app, &person).await;
+        let failed = app.until(&person, "welcome", "failed").await;
+        assert_eq!(failed["failure_reason"], "the user is gone");
+        server.say(Says::Yes);
+        // What is on its way ends before the instance does.
+        app.stop().await;
+        let query = "select count(*) from notifications
+                     where failure_reason = 'the user is gone' and recipient is null";
+        assert_eq!(app.count(query).await, 1, "{says:?}");
+        assert!(server.mails().is_empty(), "{says:?}");
+    }
 }
 
 #[tokio::test]
 async fn names_can_neither_add_a_header_nor_markup() {
     let app = TestApp::start().await;
     let person = app.person();
-    let name = "<b>Ada</b>\r\nBcc: eve@example.com";
+    let name = "<b>Zoë</b>\r\nBcc: eve@example.com";
     app.plain.user_created(person.id, &person.email, name).await;
     app.until(&person, "welcome", "sent").await;
     let mail = app.mails_to(&person.email).remove(0);
     let (headers, body) = mail.split_once("\r\n\r\n").unwrap();
     assert!(!headers.contains("Bcc"), "{headers}");
     let html = body.split("text/html").nth(1).unwrap();
-    assert!(html.contains("&lt;b&gt;Ada") && !html.contains("<b>"), "{html}");
+    assert!(html.contains("&lt;b&gt;Zo=C3=AB") && !html.contains("<b>"), "{html}");
+}
+
+#[tokio::test]
+async fn neither_a_subject_nor_an_address_can_add_a_header() {
+    let app = TestApp::start().await;
+    let (person, eve) = (app.welcomed().await, app.person());
+    let data = json!({
+        "payment_id": Uuid::now_v7(), "user_id": person.id, "amount": 1999,
+        "currency": "EUR\r\nBcc: eve@example.com",
+    });
+    app.plain.publish("payment.completed", &data, 2).await;
+    app.until(&person, "payment_receipt", "sent").await;
+    for mail in app.mails_to(&person.email) {
+        let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
+        assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
+    }
+    let two_lines = format!("{}\r\nBcc: {}", eve.email, person.email);
+    app.plain.user_created(eve.id, &two_lines, "Eve").await;
+    let failed = app.until(&eve, "welcome", "failed").await;
+    assert_eq!(failed["failure_reason"], "the address is not valid");
+    assert_eq!(app.mails().len(), 2);
 }
 
 #[tokio::test]
 async fn fifty_users_and_two_instances_make_fifty_welcomes() {
-    let app = TestApp::start().await;
-    let _other = app.ground.start().await;
+    let mut app = TestApp::start().await;
+    let mut other = app.ground.start().await;
     let people: Vec<Person> = (0..50).map(|_| app.person()).collect();
     for person in &people {
         app.plain.user_created(person.id, &person.email, "Ada").await;
@@ -100,5 +169,13 @@ async fn fifty_users_and_two_instances_make_fifty_welcomes() {
         app.until(person, "welcome", "sent").await;
         assert_eq!(app.mails_to(&person.email).len(), 1);
     }
-    assert_eq!(app.mails().len(), 50);
+    other.stop().await;
+    app.stop().await;
+    app.assert_nothing_waits().await;
+    let query = "select count(distinct user_id) from notifications where attempts = 1";
+    assert_eq!(app.count(query).await, 50);
+    assert_eq!(
+        (app.count("select count(*) from notifications").await, app.mails().len()),
+        (50, 50)
+    );
 }

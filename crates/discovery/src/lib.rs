@@ -30,5 +30,5 @@ mod settings;
 pub use instance::{Health, Instance, Status};
 pub use registry::Registry;
 pub use settings::{
-    Algorithm, DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings,
+    Address, Algorithm, DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::instance::Tracked;
-use crate::{Algorithm, Health, Instance, LoadBalancingSettings, ServiceSettings, Status};
+use crate::{Address, Algorithm, Health, Instance, LoadBalancingSettings, ServiceSettings, Status};
 
 /// Interval of the checks for a registry without settings: the seed's 30 seconds.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
@@ -140,13 +140,12 @@ fn nth(
 /// The instances that a section names. With several, the health check's own host and port are
 /// replaced by each instance's.
 fn instances(name: &str, settings: &ServiceSettings) -> impl Iterator<Item = Instance> {
-    let own = format!("{}:{}", settings.host, settings.port);
+    let own = Address { host: settings.host.clone(), port: settings.port };
+    let named = format!("{}:{}", own.host, own.port);
     let addresses =
-        if settings.instances.is_empty() { vec![own.clone()] } else { settings.instances.clone() };
-    addresses.into_iter().map(move |address| {
-        let (host, port) = address.rsplit_once(':').unwrap_or((&address, ""));
-        let port = port.parse().unwrap_or(settings.port);
-        let health_url = settings.health_check.url.replacen(&own, &format!("{host}:{port}"), 1);
-        Instance { service: name.to_owned(), host: host.to_owned(), port, health_url }
+        if settings.instances.is_empty() { vec![own] } else { settings.instances.clone() };
+    addresses.into_iter().map(move |Address { host, port }| {
+        let health_url = settings.health_check.url.replacen(&named, &format!("{host}:{port}"), 1);
+        Instance { service: name.to_owned(), host, port, health_url }
     })
 }

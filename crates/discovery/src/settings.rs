@@ -19,7 +19,28 @@ pub struct ServiceSettings {
     /// `host:port` of each instance, when there are several that callers balance over; `host` and
     /// `port` are then not called.
     #[serde(default)]
-    pub instances: Vec<String>,
+    pub instances: Vec<Address>,
+}
+
+/// `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Address {
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl TryFrom<String> for Address {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parts = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let address = parts.and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let (host, port) = address.ok_or("an instance is written host:port")?;
+        Ok(Self { host: host.to_owned(), port })
+    }
 }
 
 /// Section `[service_discovery]` of `microservices.tsk`.

@@ -70,7 +70,10 @@ async fn exchange(http: &reqwest::Client, attempt: Attempt<'_>) -> Result<Vec<u8
 
 /// What a failed exchange means.
 fn fault(error: &reqwest::Error) -> Kind {
-    if error.is_timeout() {
+    if error.is_connect() {
+        // Not even begun, however long it took: the target did nothing.
+        Kind::Unreachable
+    } else if error.is_timeout() {
         Kind::TimedOut
     } else if error.is_builder() || error.is_redirect() {
         Kind::Unexpected("the request cannot be built")

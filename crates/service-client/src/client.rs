@@ -216,29 +216,32 @@ impl ServiceClient {
         failed: &mut CallError,
     ) -> Result<T, Kind> {
         let left = call.deadline.remaining().ok_or(Kind::TimedOut)?;
+        let headers = self.headers(call)?;
         let permit = self
             .0
             .breaker
             .try_acquire()
             .map_err(|open| Kind::Open { retry_after: open.retry_after })?;
         failed.attempts += 1;
-        let Some(instance) = self.0.registry.pick(&self.0.service) else {
-            permit.failure();
-            return Err(Kind::Unreachable);
-        };
+        // Without an instance nothing was called: the permit goes back without an outcome.
+        let instance = self.0.registry.pick(&self.0.service).ok_or(Kind::Unreachable)?;
         failed.instance = Some(format!("{}:{}", instance.host, instance.port));
         let attempt = Attempt {
             method,
             url: format!("{}{path}", instance.base_url()),
-            headers: self.headers(call),
+            headers,
             body,
             timeout: left.min(self.0.attempt_timeout),
             number: failed.attempts,
             instance: &instance,
         };
         let outcome = send(&self.0.http, attempt).await;
+        // A caller in a hurry proves nothing about the target.
+        let hurried = left < self.0.attempt_timeout;
         match &outcome {
-            Err(kind) if kind.is_transient() => permit.failure(),
+            Err(Kind::TimedOut) if hurried => drop(permit),
+            Err(Kind::Server { status: 429, .. }) => drop(permit),
+            Err(kind) if kind.is_failure() => permit.failure(),
             _ => permit.success(),
         }
         outcome.and_then(|bytes| {
@@ -247,22 +250,27 @@ impl ServiceClient {
         })
     }
 
-    fn headers(&self, call: &Call) -> HeaderMap {
+    /// What goes along. A key or a token that cannot be sent is a fault: without the one a repeated
+    /// request is not safe, without the other the call is somebody else's.
+    fn headers(&self, call: &Call) -> Result<HeaderMap, Kind> {
         let mut headers = HeaderMap::new();
         call.deadline.inject(&mut headers);
-        let token = self.0.tokens.as_ref().and_then(|tokens| tokens(&self.0.service));
-        let bearer = token.map(|token| format!("Bearer {}", token.expose()));
-        for (name, value) in [
-            (header::AUTHORIZATION.as_str(), bearer.as_deref()),
-            ("x-request-id", call.request_id.as_deref()),
-            ("idempotency-key", call.idempotency_key.as_deref()),
-        ] {
-            if let Some(Ok(mut value)) = value.map(HeaderValue::from_str) {
-                value.set_sensitive(name == header::AUTHORIZATION.as_str());
-                headers.insert(name, value);
-            }
+        if let Some(tokens) = &self.0.tokens {
+            let token = tokens(&self.0.service).ok_or(Kind::Unexpected("there is no token"))?;
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+            let mut bearer = bearer.map_err(|_| Kind::Unexpected("the token is no header"))?;
+            bearer.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, bearer);
         }
-        headers
+        if let Some(key) = &call.idempotency_key {
+            let key = HeaderValue::from_str(key);
+            let key = key.map_err(|_| Kind::Unexpected("the idempotency key is no header"))?;
+            headers.insert("idempotency-key", key);
+        }
+        if let Some(Ok(id)) = call.request_id.as_deref().map(HeaderValue::from_str) {
+            headers.insert("x-request-id", id);
+        }
+        Ok(headers)
     }
 
     /// Calls, and on a fault that may pass answers with what `fallback` gives, as the seed's

@@ -53,7 +53,7 @@ pub enum Kind {
         /// When it is worth trying again.
         retry_after: Duration,
     },
-    /// No instance is registered, or none could be reached.
+    /// No instance is registered, none could be reached, or the connection was lost.
     #[error("unreachable")]
     Unreachable,
     /// An answer that is none: cut short, too large, of another shape.
@@ -65,6 +65,16 @@ impl Kind {
     /// Whether the same request may do better later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Server { .. } | Self::TimedOut | Self::Open { .. } | Self::Unreachable)
+    }
+
+    /// Whether it says that the target is not well, for the breaker. Being told to slow down (429)
+    /// does not.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self {
+            Self::Server { status, .. } => *status >= 500,
+            Self::TimedOut | Self::Unreachable => true,
+            _ => false,
+        }
     }
 
     /// How long the target, or the breaker, asks to be left alone.

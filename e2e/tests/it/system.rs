@@ -69,6 +69,9 @@ impl Ground {
         let notifications = ServiceProcess::start("notification-service", &variables);
         let (users, notifications) = tokio::join!(users, notifications);
         let mut payments = self.environment(1);
+        // A killed process leaves its payments leased: for two seconds here, not for thirty.
+        payments.insert("STRIPE_TIMEOUT".to_owned(), "1s".to_owned());
+        payments.insert("WORKER_LEASE".to_owned(), "2s".to_owned());
         payments.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
         payments.insert("USER_SERVICE_PORT".to_owned(), users.port().to_string());
         let payments = ServiceProcess::start("payment-service", &payments).await;

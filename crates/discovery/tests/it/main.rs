@@ -11,7 +11,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use discovery::{Algorithm, Health, Instance, LoadBalancingSettings, Registry, ServiceSettings};
+use discovery::{
+    Address, Algorithm, Health, Instance, LoadBalancingSettings, Registry, ServiceSettings,
+};
 use tokio_util::sync::CancellationToken;
 
 /// A service whose health the test sets.
@@ -169,7 +171,7 @@ fn several_instances_of_a_section_are_each_asked_at_their_own_address() {
             url: "http://localhost:3001/health".to_owned(),
         },
         version: "1.0.0".to_owned(),
-        instances: vec!["10.0.0.1:3001".to_owned(), "10.0.0.2:4001".to_owned()],
+        instances: ["10.0.0.1:3001", "10.0.0.2:4001"].map(address).into(),
     };
     let balancing = LoadBalancingSettings {
         algorithm: Algorithm::RoundRobin,
@@ -180,6 +182,17 @@ fn several_instances_of_a_section_are_each_asked_at_their_own_address() {
     let urls: Vec<_> =
         registry.statuses("user-service").into_iter().map(|(i, _)| i.health_url).collect();
     assert_eq!(urls, ["http://10.0.0.1:3001/health", "http://10.0.0.2:4001/health"]);
+}
+
+fn address(text: &str) -> Address {
+    text.to_owned().try_into().unwrap()
+}
+
+#[test]
+fn an_instance_without_host_or_port_is_refused() {
+    for text in ["10.0.0.1", ":3001", "10.0.0.1:", "10.0.0.1:70000", ""] {
+        assert!(Address::try_from(text.to_owned()).is_err(), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -171,6 +171,39 @@ async fn a_4xx_never_opens_the_breaker_and_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn being_told_to_slow_down_no_instance_and_a_hurried_caller_do_not_open_the_breaker() {
+    let mut once = settings();
+    once.retry.max_attempts = 1;
+    let (_, busy) = Server::start(vec![Answer::Status(429); 20]).await;
+    let (_, slow) = Server::start(vec![Answer::Hang; 20]).await;
+    let (told, nobody, hurried) =
+        (client(&once, &[&busy]), client(&once, &[]), client(&once, &[&slow]));
+    for _ in 0..20 {
+        assert!(matches!(get(&told).await.unwrap_err().kind, Kind::Server { status: 429, .. }));
+        assert!(matches!(get(&nobody).await.unwrap_err().kind, Kind::Unreachable));
+        let call = Call::new("get_user").within(Duration::from_millis(5));
+        let error = hurried.get::<serde_json::Value>("/", call).await.unwrap_err();
+        assert!(matches!(error.kind, Kind::TimedOut), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_sent_and_a_token_that_is_missing_end_the_call_before_it_begins() {
+    let (server, instance) = Server::start([]).await;
+    let plain = client(&settings(), &[&instance]);
+    let call = Call::new("make").idempotency_key("two\nlines");
+    let error = plain.post::<_, serde_json::Value>("/", &1, call).await.unwrap_err();
+    assert!(matches!(error.kind, Kind::Unexpected(_)), "{error}");
+    let registry = Registry::empty();
+    registry.register(instance);
+    let tokenless =
+        ServiceClient::with_tokens("user-service", registry, &settings(), Arc::new(|_: &str| None));
+    let error = get(&tokenless.unwrap()).await.unwrap_err();
+    assert!(matches!(error.kind, Kind::Unexpected(_)), "{error}");
+    assert_eq!(server.calls(), 0);
+}
+
+#[tokio::test]
 async fn not_found_is_a_kind_of_its_own() {
     let (_, instance) = Server::start([Answer::Status(404)]).await;
     let error = get(&client(&settings(), &[&instance])).await.unwrap_err();

@@ -27,6 +27,8 @@ pub(crate) enum Error {
     KeyReused,
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
+    #[error("an answer could not be written as JSON")]
+    Encode(#[from] serde_json::Error),
     #[error("database fault")]
     Database(#[from] sqlx::Error),
 }
@@ -56,7 +58,7 @@ impl From<Error> for Problem {
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
-            Error::Domain(DomainError::Settled) | Error::Enqueue(_) => {
+            Error::Domain(DomainError::Settled) | Error::Enqueue(_) | Error::Encode(_) => {
                 tracing::error!(error = %error, "request failed");
                 Self::internal()
             }
@@ -92,9 +94,11 @@ impl From<Error> for Verdict {
                 }
             }
             Error::PayerUnknown(_) | Error::KeyInFlight => Self::retry(error),
-            Error::Domain(_) | Error::PayerNotActive | Error::KeyReused | Error::Enqueue(_) => {
-                Self::dead_letter(error)
-            }
+            Error::Domain(_)
+            | Error::PayerNotActive
+            | Error::KeyReused
+            | Error::Enqueue(_)
+            | Error::Encode(_) => Self::dead_letter(error),
         }
     }
 }

@@ -140,7 +140,7 @@ pub(crate) async fn pay(
 ) -> Result<Response, Error> {
     let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
     let payment = new.check(PaymentId::from_uuid(clock.new_id()), user_id, now)?;
-    let fingerprint = new.fingerprint();
+    let fingerprint = new.fingerprint()?;
     let claim = Claim { user_id, key, fingerprint, expires_at: now + settings.expiration };
     let kept = if let Some(kept) = store.kept(&claim).await? {
         kept
@@ -167,9 +167,9 @@ impl NewPayment {
     }
 
     /// Of the request's meaning, not of its bytes: spaces and the order of fields make no other.
-    fn fingerprint(&self) -> [u8; 32] {
+    fn fingerprint(&self) -> serde_json::Result<[u8; 32]> {
         let canonical = (&self.amount, &self.currency, &self.payment_method, &self.description);
-        Sha256::digest(serde_json::to_vec(&canonical).unwrap_or_default()).into()
+        Ok(Sha256::digest(serde_json::to_vec(&canonical)?).into())
     }
 }
 
@@ -195,7 +195,7 @@ async fn answer(
         body
     } else {
         let payment = settled_within(store, kept.payment_id, wait).await?;
-        let view = serde_json::to_string(&PaymentView::from(payment)).unwrap_or_default();
+        let view = serde_json::to_string(&PaymentView::from(payment))?;
         store.keep_answer(claim, kept.payment_id, view).await?
     };
     let location = format!("/api/payments/{}", kept.payment_id);

@@ -98,7 +98,8 @@ impl TestBroker {
         self.queue(queue).await.map_or(0, |found| found["messages"].as_u64().unwrap_or(0))
     }
 
-    /// Whether the queue has been declared.
+    /// Whether the queue has been declared. A quorum queue is listed a moment before it can be
+    /// read: wait for an effect of the declaration, not for this.
     pub async fn queue_exists(&self, queue: &str) -> bool {
         self.queue(queue).await.is_some()
     }

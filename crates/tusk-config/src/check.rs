@@ -3,22 +3,24 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use crate::config::Config;
-use crate::evaluate::{Context, NoValue, Value};
+use crate::evaluate::{Context, Value};
 use crate::fault::{Fault, Severity};
-use crate::loader::{SIZE_MAX, read};
-use crate::tree::{Entry, Expr, Node, Part, Table};
+use crate::loader::SIZE_MAX;
+use crate::paths;
+use crate::suggest::nearest;
+use crate::tree::{Expr, Node, Part, Table};
 use crate::vars::Vars;
 
-/// How deep folders are gone into.
-const FOLDERS_MAX: usize = 16;
+/// Operators that are evaluated; another one with nearly such a name is a slip.
+const OPERATORS: [&str; 8] =
+    ["env", "env.secure", "http", "if", "date", "cache", "file.read", "json"];
 
 /// What to look for.
 ///
-/// Always: grammar, references that lead nowhere or in a circle, operators that nothing evaluates,
-/// keys given twice or without a value (warnings), and texts that look like something else
+/// Always: grammar, references that lead nowhere or in a circle, keys of other files that are not
+/// there, keys given twice or without a value (warnings), and texts that look like something else
 /// (warnings).
 #[derive(Debug, Clone, Default)]
 pub struct Check {
@@ -70,29 +72,7 @@ impl Check {
     /// A reference may lead to any file of the check, because services load several together; an
     /// overlay `environments/<name>/x.tsk` is read over the `x.tsk` it belongs to.
     pub fn run<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Report {
-        let (mut files, mut faults) = (Vec::new(), Vec::new());
-        for path in paths {
-            let before = files.len();
-            if let Err(error) = collect(path.as_ref(), FOLDERS_MAX, true, &mut files) {
-                let text = format!("cannot read {}: {error}", path.as_ref().display());
-                faults.push(Fault::error(None, text));
-            } else if files.len() == before {
-                let text = format!("no .tsk file in {}", path.as_ref().display());
-                faults.push(Fault::error(None, text));
-            }
-        }
-        let mut texts = Vec::new();
-        for path in files {
-            match read(&path, SIZE_MAX) {
-                Ok(text) => texts.push((path, text)),
-                Err(error) => {
-                    faults.push(Fault::error(
-                        None,
-                        format!("cannot read {}: {error}", path.display()),
-                    ));
-                }
-            }
-        }
+        let (texts, faults) = paths::read_all(paths);
         let mut report = Report { faults, files: texts.len(), variables: BTreeSet::new() };
         for index in 0..texts.len() {
             self.file(index, &texts, &mut report);
@@ -125,10 +105,12 @@ impl Check {
     ) -> Vec<Fault> {
         let mut config = Config::new(self.vars.clone().unwrap_or_default());
         for (path, text) in others {
-            config.add(path.display().to_string(), text.clone());
+            config.add(path.display().to_string(), text.clone(), Some(path), folder(path));
         }
         config.faults.clear();
-        config.add(path.display().to_string(), text.clone());
+        config.add(path.display().to_string(), text.clone(), Some(path), folder(path));
+        let source = config.sources.next() - 1;
+        config.read_imports(folder(path), SIZE_MAX);
         let mut faults = std::mem::take(&mut config.faults);
         if self.strict {
             for fault in &mut faults {
@@ -136,7 +118,6 @@ impl Check {
             }
         }
         let context = Context { assume_set: self.vars.is_none(), ..config.context() };
-        let source = u32::try_from(config.sources.names().count() - 1).unwrap_or(u32::MAX);
         let mut values = Values { context, source, strict: self.strict, faults, variables };
         values.table(&config.globals, &mut Vec::new());
         values.table(&config.root, &mut Vec::new());
@@ -158,24 +139,28 @@ impl<'t> Values<'_, 't> {
     fn table(&mut self, table: &'t Table, scope: &mut Vec<&'t Table>) {
         scope.push(table);
         for entry in table.entries() {
-            self.lint(entry, table);
-            self.node(&entry.value, scope);
+            self.node(&entry.value, &entry.key, scope);
         }
         scope.pop();
     }
 
-    fn node(&mut self, node: &'t Node, scope: &mut Vec<&'t Table>) {
+    /// The value of `key`, or an item in it.
+    fn node(&mut self, node: &'t Node, key: &str, scope: &mut Vec<&'t Table>) {
         match &node.expr {
             Expr::Table(table) => return self.table(table, scope),
-            Expr::List(items) => return items.iter().for_each(|item| self.node(item, scope)),
-            _ => self.name_variables(node),
+            Expr::List(items) => {
+                return items.iter().for_each(|item| self.node(item, key, scope));
+            }
+            _ => {
+                self.name_variables(node);
+                self.lint(node, key, scope.last().copied());
+            }
         }
         if node.span.source != self.source {
             return;
         }
         match self.context.evaluate(node, scope) {
-            Err(NoValue::Fault(fault)) => self.faults.push(*fault),
-            Err(NoValue::Broken) => {}
+            Err(none) => self.faults.extend(none.into_fault()),
             Ok(evaluated) => {
                 if let (Value::Null, Some(variable), true) =
                     (&evaluated.value, evaluated.variable, self.strict)
@@ -189,14 +174,8 @@ impl<'t> Values<'_, 't> {
     }
 
     fn name_variables(&mut self, node: &Node) {
-        match &node.expr {
-            Expr::Env(env) => {
-                self.variables.insert(env.name.to_string());
-                env.default.iter().for_each(|default| self.name_variables(default));
-            }
-            Expr::Http(http) => {
-                http.method.iter().chain([&http.url]).for_each(|part| self.name_variables(part));
-            }
+        node.each(&mut |node| match &node.expr {
+            Expr::Env(env) => drop(self.variables.insert(env.name.to_string())),
             Expr::Template(parts) => {
                 let names = parts.iter().filter_map(|part| match part {
                     Part::Variable { name, .. } => Some(name.to_string()),
@@ -205,30 +184,55 @@ impl<'t> Values<'_, 't> {
                 self.variables.extend(names);
             }
             _ => {}
-        }
+        });
     }
 
-    /// Texts that look as if something else was meant.
-    fn lint(&mut self, entry: &Entry, table: &Table) {
-        let Expr::Text { text, bare } = &entry.value.expr else { return };
-        if entry.value.span.source != self.source {
-            return;
-        }
-        let place = self.context.place(entry.value.span);
-        let sibling = *bare && *text != entry.key && table.entry(text).is_some();
-        let name = text.strip_prefix('@').and_then(|rest| rest.split(['(', '.']).next());
-        if sibling {
-            let what = format!("this is the text `{text}`, not the value of the key `{text}`");
-            let help = format!("write \"#{{{text}}}\" for the value, or quotes around the text");
+    /// Values that look as if something else was meant.
+    fn lint(&mut self, node: &Node, key: &str, table: Option<&Table>) {
+        let mut found = Vec::new();
+        node.each(&mut |node| {
+            let odd = oddity(node, key, table).filter(|_| node.span.source == self.source);
+            found.extend(odd.map(|(what, help)| (node.span, what, help)));
+        });
+        for (span, what, help) in found {
+            let place = self.context.place(span);
             self.faults.push(Fault::warning(place, what).help(help));
-        } else if !bare && text.contains('(') && name.is_some_and(|name| name.starts_with("env")) {
-            let what = "an operator in quotes is a text and is not evaluated";
-            self.faults.push(Fault::warning(place, what).help("remove the quotes around it"));
-        } else if text.contains("{{") && text.contains("}}") {
-            let what = "`{{…}}` is a text and is not filled in";
-            self.faults.push(Fault::warning(place, what).help("write \"#{name}\""));
         }
     }
+}
+
+/// What is odd about a value of `key` in `table`, and what to write instead.
+fn oddity(node: &Node, key: &str, table: Option<&Table>) -> Option<(String, String)> {
+    let (text, bare) = match &node.expr {
+        Expr::Text { text, bare } => (text, *bare),
+        Expr::Call(call) => {
+            let near = nearest(&call.name, OPERATORS)?;
+            let what = format!("nothing evaluates the operator @{}", call.name);
+            return Some((what, format!("did you mean @{near}?")));
+        }
+        _ => return None,
+    };
+    let name = text.strip_prefix('@').and_then(|rest| rest.split(['(', '.']).next());
+    if bare && **text != *key && table.is_some_and(|table| table.entry(text).is_some()) {
+        let what = format!("this is the text `{text}`, not the value of the key `{text}`");
+        return Some((
+            what,
+            format!("write @{text} or \"#{{{text}}}\" for the value, or quotes around the text"),
+        ));
+    }
+    if !bare && text.contains('(') && name.is_some_and(|name| name.starts_with("env")) {
+        let what = "an operator in quotes is a text and is not evaluated";
+        return Some((what.to_owned(), "remove the quotes around it".to_owned()));
+    }
+    if text.contains("{{") && text.contains("}}") {
+        let what = "`{{…}}` is a text and is not filled in";
+        return Some((what.to_owned(), "write \"#{name}\"".to_owned()));
+    }
+    None
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 /// The file that an overlay belongs to.
@@ -236,23 +240,4 @@ fn base(path: &Path) -> Option<PathBuf> {
     let environments = path.parent()?.parent()?;
     let overlay = environments.file_name() == Some(OsStr::new("environments"));
     overlay.then(|| Some(environments.parent()?.join(path.file_name()?)))?
-}
-
-fn collect(path: &Path, depth: usize, given: bool, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let kind = if given { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
-    if !kind.is_dir() {
-        if given || path.extension() == Some(OsStr::new("tsk")) {
-            files.push(path.to_owned());
-        }
-        return Ok(());
-    }
-    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    if depth == 0 || (hidden && !given) {
-        return Ok(());
-    }
-    let entries =
-        fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
-    let mut entries = entries?;
-    entries.sort();
-    entries.iter().try_for_each(|entry| collect(entry, depth - 1, false, files))
 }

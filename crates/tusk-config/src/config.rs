@@ -4,9 +4,11 @@ use serde::de::DeserializeOwned;
 
 use crate::evaluate::Context;
 use crate::fault::{Errors, Fault, Severity};
+use crate::imports::{Importer, Imports};
+use crate::outside::Outside;
 use crate::source::{Sources, Span};
 use crate::suggest::nearest;
-use crate::tree::Table;
+use crate::tree::{Entry, Table};
 use crate::typed::{self, Start};
 use crate::vars::Vars;
 
@@ -19,6 +21,10 @@ pub struct Config {
     pub(crate) vars: Vars,
     /// Errors and warnings from reading the files.
     pub(crate) faults: Vec<Fault>,
+    pub(crate) imports: Imports,
+    /// Files whose imports are not read yet.
+    pub(crate) importers: Vec<Importer>,
+    pub(crate) outside: Outside,
 }
 
 impl Config {
@@ -26,7 +32,16 @@ impl Config {
     pub(crate) fn new(vars: Vars) -> Self {
         let nowhere = Span { source: u32::MAX, start: 0, end: 0 };
         let (root, globals) = (Table::new(nowhere), Table::new(nowhere));
-        Self { root, globals, sources: Sources::default(), vars, faults: Vec::new() }
+        Self {
+            root,
+            globals,
+            sources: Sources::default(),
+            vars,
+            faults: Vec::new(),
+            imports: Imports::default(),
+            importers: Vec::new(),
+            outside: Outside::default(),
+        }
     }
 
     /// Reads the whole into a typed value; sections that the type does not name are ignored.
@@ -36,6 +51,12 @@ impl Config {
 
     /// Reads the section or key at a path, keys joined with dots, for example `server.port`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Errors> {
+        let (entry, around) = self.find(path)?;
+        self.result(typed::read(self.context(), Start::Entry(entry, around)))
+    }
+
+    /// The entry at a path, with the tables around it.
+    pub(crate) fn find(&self, path: &str) -> Result<(&Entry, Vec<&Table>), Errors> {
         let mut around = Vec::new();
         let Some(entry) = self.root.find(path, &mut around) else {
             let fault = Fault::error(None, format!("`{path}` is not in the configuration"));
@@ -44,7 +65,7 @@ impl Config {
                 None => fault,
             }));
         };
-        self.result(typed::read(self.context(), Start::Entry(entry, around)))
+        Ok((entry, around))
     }
 
     /// The names of all sections and keys at the root, in the order of the files.
@@ -63,6 +84,8 @@ impl Config {
             globals: &self.globals,
             sources: &self.sources,
             vars: &self.vars,
+            imports: &self.imports,
+            outside: &self.outside,
             assume_set: false,
         }
     }

@@ -1,4 +1,4 @@
-//! From what is written to what it means: variables, references, interpolation.
+//! From what is written to what it means: variables, references, interpolation, expressions.
 //!
 //! Evaluation is lazy. A value is evaluated when the typed reading asks for it, so an unset variable
 //! in a section that nobody reads is no fault. Values are borrowed from the tree and the variables
@@ -6,21 +6,24 @@
 
 use std::borrow::Cow;
 
+use crate::evaluate::reference::Walk;
 use crate::fault::Fault;
+use crate::imports::Imports;
+use crate::outside::Outside;
 use crate::source::{Place, Sources, Span};
-use crate::suggest::nearest;
-use crate::syntax::DEPTH_MAX;
-use crate::tree::{Entry, Expr, Http, Node, Part, Table};
+use crate::tree::{Argument, Call, Expr, Http, Node, Part, Table};
 use crate::vars::Vars;
 
+mod call;
+mod operation;
+mod reference;
 mod variable;
 
 /// The longest text that interpolation may build, in bytes.
 const TEXT_MAX: usize = 64 * 1024;
 
-/// How many references one value may follow in all; a few lines that double each other would
-/// otherwise take forever.
-const LOOKUPS_MAX: usize = 4096;
+/// How deep values may lie within values, references followed.
+const NESTED_MAX: usize = 256;
 
 /// Everything that a value may refer to.
 #[derive(Clone, Copy)]
@@ -29,7 +32,9 @@ pub(crate) struct Context<'t> {
     pub(crate) globals: &'t Table,
     pub(crate) sources: &'t Sources,
     pub(crate) vars: &'t Vars,
-    /// Take every variable as set; for checks of the files alone.
+    pub(crate) imports: &'t Imports,
+    pub(crate) outside: &'t Outside,
+    /// Take every variable as set to nobody knows what; for checks of the files alone.
     pub(crate) assume_set: bool,
 }
 
@@ -54,6 +59,8 @@ pub(crate) enum Value<'t> {
     Int(i128),
     Float(f64),
     Text(Cow<'t, str>),
+    /// The first and the last of a range.
+    Range(u64, u64),
     List(&'t [Node]),
     /// A list out of one variable.
     Texts(Vec<&'t str>),
@@ -62,6 +69,12 @@ pub(crate) enum Value<'t> {
         method: String,
         url: String,
     },
+    /// An operator that nothing evaluates.
+    Call(&'t Call),
+    Arguments(&'t [Argument]),
+    Argument(&'t Argument),
+    /// Depends on what is outside of the files, when only those are checked.
+    Unknown,
 }
 
 /// Why there is no value.
@@ -69,7 +82,19 @@ pub(crate) enum Value<'t> {
 pub(crate) enum NoValue {
     /// The fault was reported when the file was read.
     Broken,
+    /// A reference leads nowhere, so that another value may stand in.
+    Undefined(Box<Fault>),
     Fault(Box<Fault>),
+}
+
+impl NoValue {
+    /// What to report.
+    pub(crate) fn into_fault(self) -> Option<Fault> {
+        match self {
+            Self::Broken => None,
+            Self::Undefined(fault) | Self::Fault(fault) => Some(*fault),
+        }
+    }
 }
 
 impl From<Fault> for NoValue {
@@ -85,8 +110,7 @@ impl<'t> Context<'t> {
         node: &'t Node,
         scope: &[&'t Table],
     ) -> Result<Evaluated<'t>, NoValue> {
-        let first = Step { node, name: "", span: node.span };
-        Walk { context: *self, steps: vec![first], lookups: 0 }.node(node, scope)
+        Walk::new(*self, node).node(node, scope)
     }
 
     pub(crate) fn place(&self, span: Span) -> Option<Place> {
@@ -104,21 +128,20 @@ impl<'t> Evaluated<'t> {
     }
 }
 
-/// A reference that is being followed.
-struct Step<'t> {
-    node: &'t Node,
-    name: &'t str,
-    span: Span,
-}
-
-struct Walk<'t> {
-    context: Context<'t>,
-    steps: Vec<Step<'t>>,
-    lookups: usize,
-}
-
 impl<'t> Walk<'t> {
+    /// The value of `node`, unless it lies too deep.
     fn node(&mut self, node: &'t Node, scope: &[&'t Table]) -> Result<Evaluated<'t>, NoValue> {
+        if self.depth == NESTED_MAX {
+            let text = format!("more than {NESTED_MAX} values within values");
+            return Err(Fault::error(self.context.place(node.span), text).into());
+        }
+        self.depth += 1;
+        let result = self.expr(node, scope);
+        self.depth -= 1;
+        result
+    }
+
+    fn expr(&mut self, node: &'t Node, scope: &[&'t Table]) -> Result<Evaluated<'t>, NoValue> {
         let span = node.span;
         let literal = |value| {
             let raw = Some(self.context.sources.slice(span));
@@ -129,18 +152,18 @@ impl<'t> Walk<'t> {
             Expr::Bool(value) => literal(Value::Bool(*value)),
             Expr::Int(value) => literal(Value::Int(*value)),
             Expr::Float(value) => literal(Value::Float(*value)),
+            Expr::Range(first, last) => literal(Value::Range(*first, *last)),
             Expr::Text { text, .. } => Ok(Evaluated::new(Value::Text(Cow::Borrowed(text)), span)),
             Expr::List(items) => Ok(Evaluated::new(Value::List(items), span)),
             Expr::Table(table) => Ok(Evaluated::new(Value::Table(table), span)),
             Expr::Template(parts) => self.template(parts, span, scope),
-            Expr::Global(name) => self.global(name, span),
+            Expr::Reference(path) => self.reference(path, span, scope),
             Expr::Env(env) => self.env(env, span, scope),
             Expr::Http(http) => self.http(http, span, scope),
-            Expr::Operator(name) => {
-                let text = format!("the operator @{name} is not supported");
-                let help = "use @env, @env.secure or @http, or write the value itself";
-                Err(Fault::error(self.context.place(span), text).help(help).into())
-            }
+            Expr::Call(call) => self.call(call, span, scope),
+            Expr::Import(import) => self.import(import, span),
+            Expr::Operation(operation) => self.operation(operation, span, scope),
+            Expr::Typed(typed) => self.typed_entry(typed, span, scope),
             Expr::Broken => Err(NoValue::Broken),
         }
     }
@@ -157,16 +180,28 @@ impl<'t> Walk<'t> {
             match part {
                 Part::Text(part) => text.push_str(part),
                 Part::Variable { name, default, span } => {
-                    let value = self.variable_in_text(name, default.as_deref(), *span)?;
+                    let Some(value) = self.variable_in_text(name, default.as_deref(), *span)?
+                    else {
+                        result.value = Value::Unknown;
+                        return Ok(result);
+                    };
                     text.push_str(value);
                     result.variable = (parts.len() == 1).then_some(name);
                 }
-                Part::Reference { path, span } => {
-                    let value = self.reference(path, *span, scope)?;
+                Part::Value(node) => {
+                    let value = self.node(node, scope)?;
                     result.secret |= value.secret;
-                    text.push_str(&self.as_text(value, path, *span)?);
+                    let name = match &node.expr {
+                        Expr::Reference(path) => path,
+                        _ => self.context.sources.slice(node.span),
+                    };
+                    if let Value::Unknown = value.value {
+                        result.value = Value::Unknown;
+                        return Ok(result);
+                    }
+                    text.push_str(&self.as_text(value, name, node.span)?);
                 }
-                Part::Global { name, span } if self.context.globals.entry(name).is_some() => {
+                Part::Global { name, span } if self.globals(*span).entry(name).is_some() => {
                     let value = self.global(name, *span)?;
                     result.secret |= value.secret;
                     text.push_str(&self.as_text(value, name, *span)?);
@@ -183,115 +218,31 @@ impl<'t> Walk<'t> {
     }
 
     /// A value as a piece of a text.
-    fn as_text(&self, value: Evaluated<'t>, path: &str, at: Span) -> Result<Cow<'t, str>, NoValue> {
+    pub(super) fn as_text(
+        &self,
+        value: Evaluated<'t>,
+        path: &str,
+        at: Span,
+    ) -> Result<Cow<'t, str>, NoValue> {
         let kind = match (value.value, value.raw) {
             (Value::Text(text), _) => return Ok(text),
             (Value::Http { url, .. }, _) => return Ok(Cow::Owned(url)),
-            (Value::Bool(_) | Value::Int(_) | Value::Float(_), Some(raw)) => {
+            (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Range(..), Some(raw)) => {
                 return Ok(Cow::Borrowed(raw));
             }
             (Value::Bool(value), None) => return Ok(Cow::Owned(value.to_string())),
             (Value::Int(value), None) => return Ok(Cow::Owned(value.to_string())),
             (Value::Float(value), None) => return Ok(Cow::Owned(value.to_string())),
+            (Value::Range(first, last), None) => return Ok(Cow::Owned(format!("{first}-{last}"))),
+            (Value::Unknown, _) => return Ok(Cow::Borrowed("")),
             (Value::Null, _) => "is null",
-            (Value::List(_) | Value::Texts(_), _) => "is a list",
-            (Value::Table(_), _) => "is a group of keys",
+            (Value::List(_) | Value::Texts(_) | Value::Arguments(_), _) => "is a list",
+            (Value::Table(_) | Value::Argument(_), _) => "is a group of keys",
+            (Value::Call(_), _) => "is an operator that nothing evaluates",
         };
         let text = format!("`{path}` {kind}, which cannot stand in a text");
         let fault = Fault::error(self.context.place(at), text);
         Err(fault.note(self.context.place(value.span), "its value is here").into())
-    }
-
-    fn global(&mut self, name: &'t str, span: Span) -> Result<Evaluated<'t>, NoValue> {
-        let globals = self.context.globals;
-        match globals.entry(name) {
-            Some(entry) => self.follow(entry, name, span, &[globals]),
-            None => Err(self.undefined(&format!("${name}"), span, &[])),
-        }
-    }
-
-    /// `#{path}`: a sibling, then one of an enclosing table, then a global, then from the root.
-    fn reference(
-        &mut self,
-        path: &'t str,
-        span: Span,
-        scope: &[&'t Table],
-    ) -> Result<Evaluated<'t>, NoValue> {
-        if let Some(global) = path.strip_prefix('$') {
-            return match self.context.globals.entry(global) {
-                Some(_) => self.global(global, span),
-                None => Err(self.undefined(path, span, scope)),
-            };
-        }
-        let enclosing = usize::from(scope.len() > 1);
-        for depth in (enclosing..scope.len()).rev() {
-            let mut trail = scope[..depth].to_vec();
-            if let Some(entry) = scope[depth].find(path, &mut trail) {
-                return self.follow(entry, path, span, &trail);
-            }
-        }
-        for table in [self.context.globals, self.context.root] {
-            let mut trail = Vec::new();
-            if let Some(entry) = table.find(path, &mut trail) {
-                return self.follow(entry, path, span, &trail);
-            }
-        }
-        Err(self.undefined(path, span, scope))
-    }
-
-    fn follow(
-        &mut self,
-        entry: &'t Entry,
-        name: &'t str,
-        span: Span,
-        scope: &[&'t Table],
-    ) -> Result<Evaluated<'t>, NoValue> {
-        let node = &entry.value;
-        if let Some(first) = self.steps.iter().position(|step| std::ptr::eq(step.node, node)) {
-            return Err(self.circle(first, name, span));
-        }
-        self.lookups += 1;
-        if self.steps.len() > DEPTH_MAX || self.lookups > LOOKUPS_MAX {
-            let text = format!("too many references from one value (at `{name}`)");
-            return Err(Fault::error(self.context.place(span), text).into());
-        }
-        self.steps.push(Step { node, name, span });
-        let result = self.node(node, scope);
-        self.steps.pop();
-        result
-    }
-
-    /// The values from step `first` on refer to each other.
-    fn circle(&self, first: usize, name: &str, span: Span) -> NoValue {
-        let through = self.steps[first + 1..].iter();
-        let mut path = format!("`{name}`");
-        for step in through.clone() {
-            path = format!("{path} -> `{}`", step.name);
-        }
-        let text = format!("these values refer to each other in a circle: {path} -> `{name}`");
-        let mut fault = Fault::error(self.context.place(self.steps[first].node.span), text);
-        for step in through {
-            fault = fault.note(self.context.place(step.span), format!("here to `{}`", step.name));
-        }
-        fault.note(self.context.place(span), format!("here back to `{name}`")).into()
-    }
-
-    fn undefined(&self, path: &str, span: Span, scope: &[&'t Table]) -> NoValue {
-        let text = format!("`{path}` is not defined");
-        let fault = Fault::error(self.context.place(span), text);
-        let tables = scope.iter().copied().chain([self.context.globals, self.context.root]);
-        let nested = self.context.root.entries().iter().filter_map(|entry| {
-            let (first, _) = path.split_once('.')?;
-            (*entry.key == *first).then(|| entry.value.as_table())?
-        });
-        let last = path.rsplit('.').next().unwrap_or(path).trim_start_matches('$');
-        let near = nearest(last, nested.chain(tables).flat_map(Table::keys));
-        match near {
-            Some(near) => fault.help(format!("did you mean `{near}`?")).into(),
-            None => fault
-                .help("a reference names a key beside it, a $global, or a path from the root")
-                .into(),
-        }
     }
 
     fn http(
@@ -311,9 +262,10 @@ impl<'t> Walk<'t> {
             None => "GET".to_owned(),
         };
         let url = text(self, &http.url, "url")?.into_owned();
-        let unknown = method.is_empty() && self.context.assume_set;
-        if !unknown && (method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()))
-        {
+        if method.is_empty() && self.context.assume_set {
+            return Ok(Evaluated { secret, ..Evaluated::new(Value::Http { method, url }, span) });
+        }
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
             let at = http.method.as_ref().map_or(span, |method| method.span);
             let text = "expected a method such as GET";
             return Err(Fault::error(self.context.place(at), text).into());

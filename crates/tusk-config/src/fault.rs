@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! config/auth.tsk:3:13: JWT_SECRET is not set
-//!   jwt_secret: @env.secure("JWT_SECRET")
-//!               ^^^^^^^^^^^^^^^^^^^^^^^^^
+//!   3 | jwt_secret: @env.secure("JWT_SECRET")
+//!     |             ^^^^^^^^^^^^^^^^^^^^^^^^^
 //!   help: set JWT_SECRET, or JWT_SECRET_FILE to the name of a file that holds it
 //! ```
 
@@ -15,6 +15,9 @@ use crate::source::Place;
 
 /// How much of a source line a report shows, in characters.
 const LINE_SHOWN_MAX: usize = 160;
+
+/// How long a message may be, in characters; names out of a file can be of any length.
+const TEXT_SHOWN_MAX: usize = 1000;
 
 /// How bad a [`Fault`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,12 +37,14 @@ pub struct Fault {
     pub(crate) help: Option<String>,
     /// Further places that belong to it, each with what it is.
     pub(crate) notes: Vec<(Place, String)>,
+    /// The source line holds a secret.
+    hidden: bool,
 }
 
 impl Fault {
     pub(crate) fn error(place: Option<Place>, text: impl Into<String>) -> Self {
-        let (severity, text) = (Severity::Error, text.into());
-        Self { severity, text, place, help: None, notes: Vec::new() }
+        let (severity, text) = (Severity::Error, bounded(text.into()));
+        Self { severity, text, place, help: None, notes: Vec::new(), hidden: false }
     }
 
     pub(crate) fn warning(place: Option<Place>, text: impl Into<String>) -> Self {
@@ -54,6 +59,11 @@ impl Fault {
     pub(crate) fn note(mut self, place: Option<Place>, text: impl Into<String>) -> Self {
         self.notes.extend(place.map(|place| (place, text.into())));
         self
+    }
+
+    /// Does not show the source line, because a secret stands in it.
+    pub(crate) fn hide(self) -> Self {
+        Self { hidden: true, ..self }
     }
 
     /// Error or warning.
@@ -76,10 +86,24 @@ impl Fault {
         self.help.as_deref()
     }
 
+    /// Further places that belong to it, each with what it is.
+    pub fn notes(&self) -> impl Iterator<Item = (&Place, &str)> {
+        self.notes.iter().map(|(place, text)| (place, text.as_str()))
+    }
+
     /// Order of reports: as in the files; what has no place comes first.
     pub(crate) fn position(&self) -> Option<(u32, u32)> {
         self.place.as_ref().map(|place| (place.span.source, place.span.start))
     }
+}
+
+/// At most [`TEXT_SHOWN_MAX`] characters of a message.
+fn bounded(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_SHOWN_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for Fault {
@@ -91,11 +115,15 @@ impl fmt::Display for Fault {
             f.write_str("warning: ")?;
         }
         f.write_str(&self.text)?;
-        if let Some(place) = &self.place {
-            excerpt(f, place)?;
+        if let Some(place) = self.place.as_ref().filter(|_| !self.hidden) {
+            excerpt(f, place, "")?;
         }
         for (place, text) in &self.notes {
-            write!(f, "\n  {place}: {text}")?;
+            let same = self.place.as_ref().is_some_and(|own| own.file() == place.file());
+            if !same {
+                write!(f, "\n  {place}:")?;
+            }
+            excerpt(f, place, text)?;
         }
         self.help.iter().try_for_each(|help| write!(f, "\n  help: {help}"))
     }
@@ -107,9 +135,9 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// The source line and a line of carets under the place. Long lines are shown as a window around
+/// The source line with its number, and a line of carets under the place with a label. Long lines are shown as a window around
 /// it; control characters (a terminal would obey them) as dots; tabs stay, so that carets fit.
-fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place, label: &str) -> fmt::Result {
     let column = place.column() - 1;
     let skipped = column.saturating_sub(LINE_SHOWN_MAX / 2);
     let visible = |c: char| if c.is_control() && c != '\t' { '·' } else { c };
@@ -119,7 +147,10 @@ fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     let indent: String = shown.chars().take(column - skipped).map(blank).collect();
     let left = shown.chars().count().saturating_sub(column - skipped).max(1);
     let carets = "^".repeat(place.width().min(left));
-    write!(f, "\n  {}\n  {indent}{carets}", shown.trim_end())
+    let line = place.line().to_string();
+    let gutter = " ".repeat(line.len());
+    write!(f, "\n  {line} | {}", shown.trim_end())?;
+    write!(f, "\n  {gutter} | {}", format!("{indent}{carets} {label}").trim_end())
 }
 
 /// Everything that is wrong with a configuration; never empty.

@@ -47,8 +47,8 @@
 //! assert_eq!(errors.len(), 2);
 //! assert!(errors.to_string().starts_with(
 //! r#"config/example.tsk:3:13: JWT_SECRET is not set
-//!   jwt_secret: @env.secure("JWT_SECRET")            # required, never shown
-//!               ^^^^^^^^^^^^^^^^^^^^^^^^^
+//!   3 | jwt_secret: @env.secure("JWT_SECRET")            # required, never shown
+//!     |             ^^^^^^^^^^^^^^^^^^^^^^^^^
 //!   help: set JWT_SECRET, or JWT_SECRET_FILE to the name of a file that holds it"#));
 //! # Ok::<(), tusk_config::Errors>(())
 //! ```
@@ -83,12 +83,23 @@
 //! | `secret`, `http`, `unread` | the types with a meaning of their own |
 //! | `check` | what `tusk check` looks for |
 
+mod bytes;
 mod check;
 mod config;
 mod evaluate;
+mod explain;
 mod fault;
+mod format;
 mod http;
+mod imports;
+mod layers;
 mod loader;
+#[cfg(test)]
+mod notation;
+mod operator;
+mod outside;
+mod paths;
+mod render;
 mod scalar;
 mod secret;
 mod source;
@@ -97,14 +108,22 @@ mod syntax;
 mod tree;
 mod typed;
 mod unread;
+mod variables;
 mod vars;
 
+pub use bytes::ByteSize;
 pub use check::{Check, Report};
 pub use config::Config;
+pub use explain::{Explanation, Origin, Step};
 pub use fault::{Errors, Fault, Severity};
+pub use format::format;
 pub use http::HttpRequest;
 pub use loader::{Loader, SIZE_MAX};
+pub use operator::{OperatorArgument, OperatorCall};
+pub use paths::tsk_files;
+pub use render::Rendered;
 pub use secret::Secret;
 pub use source::Place;
 pub use unread::Unread;
+pub use variables::{Variable, variables, variables_table};
 pub use vars::Vars;

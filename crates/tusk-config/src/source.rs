@@ -22,28 +22,48 @@ pub(crate) struct Span {
 
 /// All files of one load, in the order in which they were read.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Sources(Vec<Arc<Source>>);
+pub(crate) struct Sources(Vec<(Arc<Source>, Home)>);
+
+/// What a file belongs to: a reference finds what is in the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The files that are merged.
+    Main,
+    /// A file that keys are taken from, by its number.
+    Import(usize),
+}
 
 impl Sources {
+    /// The index that the spans of the next file carry.
+    pub(crate) fn next(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
     /// Adds a file and gives the index that its spans carry.
-    pub(crate) fn add(&mut self, source: Arc<Source>) -> u32 {
-        self.0.push(source);
-        u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
+    pub(crate) fn add(&mut self, source: Arc<Source>, home: Home) -> u32 {
+        let id = self.next();
+        self.0.push((source, home));
+        id
+    }
+
+    /// What the file of `span` belongs to.
+    pub(crate) fn home(&self, span: Span) -> Home {
+        self.0.get(span.source as usize).map_or(Home::Main, |(_, home)| *home)
     }
 
     /// The text under `span`.
     pub(crate) fn slice(&self, span: Span) -> &str {
-        let text = self.0.get(span.source as usize).map_or("", |source| source.text.as_str());
+        let text = self.0.get(span.source as usize).map_or("", |(source, _)| source.text.as_str());
         text.get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
     pub(crate) fn place(&self, span: Span) -> Option<Place> {
-        let source = Arc::clone(self.0.get(span.source as usize)?);
+        let source = Arc::clone(&self.0.get(span.source as usize)?.0);
         Some(Place { source, span })
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|source| source.name.as_str())
+        self.0.iter().map(|(source, _)| source.name.as_str())
     }
 }
 
@@ -70,6 +90,11 @@ impl Place {
         let start = self.before().rfind('\n').map_or(0, |at| at + 1);
         let line = self.before().get(start..).unwrap_or("");
         line.trim_start_matches('\u{feff}').chars().count() + 1
+    }
+
+    /// The column after its last character on that line, counted in characters from 1.
+    pub fn end_column(&self) -> usize {
+        self.column() + self.width()
     }
 
     /// The whole line, without its end.

@@ -1,19 +1,23 @@
 //! From text to a tree: one pass over the bytes, linear, with a span on everything.
 //!
-//! The language is line-shaped (a bareword runs to the end of its line, or to a comma inside
-//! brackets), so there is no separate stage of tokens: the parser asks the scanner for what may
-//! stand at this place. A construct that nothing here reads yet is named in its fault. After a fault
-//! the parser goes on at the next entry, so that all of a file's faults come out together.
+//! The language is line-shaped (a text without quotes runs to the end of its line, or to a comma
+//! inside brackets), so there is no separate stage of tokens: the parser asks the scanner for what
+//! may stand at this place. What is a script, and not configuration, is named in its fault. After a
+//! fault the parser goes on at the next entry, so that all of a file's faults come out together.
 //!
 //! | module | reads |
 //! |---|---|
 //! | [`file`] | sections, entries, what to do after a fault |
-//! | [`value`] | values, lists, objects, barewords |
-//! | [`text`] | quoted strings and what is interpolated in them |
+//! | [`key`] | keys and names of sections |
+//! | [`block`] | groups of entries: braces, angle brackets, indentation; lists with dashes |
+//! | [`value`] | values, lists, texts without quotes |
+//! | [`expression`] | operators between values, ternaries |
+//! | [`text`], [`interpolation`], [`heredoc`] | texts and what is filled into them |
 //! | [`operator`] | `@env`, `@http` and the rest |
 //! | [`number`] | every form of number; shared with the typed reading of text |
 //! | [`construct`] | names for what is not read |
 //! | [`scan`] | blanks, comments, characters |
+//! | [`mark`] | the layout, for the formatter |
 
 use std::sync::Arc;
 
@@ -21,15 +25,25 @@ use crate::fault::Fault;
 use crate::source::{Place, Source, Span};
 use crate::tree::Table;
 
+mod block;
 mod construct;
+mod expression;
 mod file;
+mod heredoc;
+mod interpolation;
+mod key;
+pub(crate) mod mark;
 pub(crate) mod number;
 mod operator;
 mod scan;
 mod text;
 mod value;
 
-/// How deep lists, objects, sections and references may nest.
+pub(crate) use interpolation::is_name;
+use mark::Mark;
+
+/// How deep lists, objects, blocks, sections, expressions and references may nest, and how many
+/// operators one expression may have.
 pub(crate) const DEPTH_MAX: usize = 64;
 
 /// How many faults of one file are reported.
@@ -43,20 +57,20 @@ pub(crate) struct Document {
     pub(crate) globals: Table,
     /// Errors and warnings, in no particular order.
     pub(crate) faults: Vec<Fault>,
+    /// The files that it takes keys from, with the place of each first mention.
+    pub(crate) imports: Vec<(Box<str>, Span)>,
 }
 
 /// Reads one file. Never fails as a whole: what cannot be read is broken in the tree and a fault.
 pub(crate) fn parse(source: &Arc<Source>, id: u32) -> Document {
-    let mut parser = Parser {
-        source,
-        text: source.text.as_str(),
-        bytes: source.text.as_bytes(),
-        id,
-        pos: 0,
-        depth: 0,
-        faults: Vec::new(),
-    };
-    parser.document()
+    Parser::new(source, id, None).document()
+}
+
+/// Reads one file and notes how it is laid out.
+pub(crate) fn parse_with_layout(source: &Arc<Source>, id: u32) -> (Document, Vec<Mark>) {
+    let mut parser = Parser::new(source, id, Some(Vec::new()));
+    let document = parser.document();
+    (document, parser.marks.unwrap_or_default())
 }
 
 /// A fault is on the list; whoever gets this goes back to where reading can go on.
@@ -69,12 +83,32 @@ struct Parser<'s> {
     bytes: &'s [u8],
     id: u32,
     pos: usize,
-    /// Brackets that are open.
+    /// Brackets and blocks that are open.
     depth: usize,
     faults: Vec<Fault>,
+    imports: Vec<(Box<str>, Span)>,
+    /// The layout so far, when it is wanted.
+    marks: Option<Vec<Mark>>,
+    /// How many values that are copied as a whole are being read.
+    unmarked: usize,
 }
 
-impl Parser<'_> {
+impl<'s> Parser<'s> {
+    fn new(source: &'s Arc<Source>, id: u32, marks: Option<Vec<Mark>>) -> Self {
+        Self {
+            source,
+            text: source.text.as_str(),
+            bytes: source.text.as_bytes(),
+            id,
+            pos: 0,
+            depth: 0,
+            faults: Vec::new(),
+            imports: Vec::new(),
+            marks,
+            unmarked: 0,
+        }
+    }
+
     /// From `start` up to here.
     fn span(&self, start: usize) -> Span {
         self.span_of(start, self.pos)

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
+use std::path::Path;
 use std::sync::OnceLock;
+
+use crate::fault::{Errors, Fault};
+use crate::loader::SIZE_MAX;
+use crate::syntax::is_name;
 
 /// How much of the file behind a `NAME_FILE` variable is read, in bytes.
 const FILE_MAX: u64 = 64 * 1024;
@@ -98,6 +103,42 @@ impl Vars {
         }
     }
 
+    /// In words, where the value of `name` comes from; `None` when it is not set.
+    pub(crate) fn origin(&self, name: &str) -> Option<String> {
+        let own = self.values.get(name).is_some_and(|variable| !variable.value.is_empty());
+        let file = self.values.get(&file_name(name)).filter(|file| !file.value.is_empty());
+        match (own, file) {
+            (true, _) => Some(format!("{name} is set")),
+            (false, Some(file)) => {
+                let (variable, path) = (file_name(name), file.value.escape_debug());
+                Some(format!("{name} is set by the file that {variable} names: {path}"))
+            }
+            (false, None) => self.values.get(name).map(|_| format!("{name} is set, but empty")),
+        }
+    }
+
+    /// Adds the variables of a file of lines `NAME=VALUE`, which win over those of the same name.
+    ///
+    /// Blank lines and lines that begin with `#` are skipped, `export` before a name too. A value in
+    /// single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are escapes; without
+    /// quotes it ends at ` #` and loses blanks at its ends. Errors name the line and never its value.
+    pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
+        let shown = path.as_ref().display();
+        let text = crate::loader::read(path.as_ref(), SIZE_MAX)
+            .map_err(|error| Fault::error(None, format!("cannot read {shown}: {error}")))?;
+        let (mut vars, mut faults) = (self, Vec::new());
+        for (index, line) in text.lines().enumerate() {
+            match assignment(line) {
+                Ok(None) => {}
+                Ok(Some((name, value))) => vars = vars.with(name, value),
+                Err(reason) => {
+                    faults.push(Fault::error(None, format!("{shown}:{}: {reason}", index + 1)));
+                }
+            }
+        }
+        if faults.is_empty() { Ok(vars) } else { Err(Errors::new(faults)) }
+    }
+
     /// The names of all variables, for suggestions.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
@@ -113,6 +154,54 @@ impl fmt::Debug for Vars {
 
 fn file_name(name: &str) -> String {
     format!("{name}_FILE")
+}
+
+/// A line of a file of variables.
+fn assignment(line: &str) -> Result<Option<(&str, String)>, &'static str> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once('=').ok_or("expected NAME=VALUE")?;
+    let (name, value) = (name.trim(), value.trim());
+    if !is_name(name) {
+        return Err("expected the name of a variable before `=`");
+    }
+    let value = match value.as_bytes().first() {
+        Some(b'\'') => {
+            let (text, rest) = value[1..].split_once('\'').ok_or("nothing closes the quote")?;
+            ended(rest)?;
+            text.to_owned()
+        }
+        Some(b'"') => double_quoted(&value[1..])?,
+        _ => value.split(" #").next().unwrap_or(value).trim_end().to_owned(),
+    };
+    Ok(Some((name, value)))
+}
+
+fn double_quoted(value: &str) -> Result<String, &'static str> {
+    let mut text = String::new();
+    let mut rest = value.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => return ended(rest.as_str()).map(|()| text),
+            '\\' => match rest.next() {
+                Some('n') => text.push('\n'),
+                Some(c @ ('"' | '\\' | '$')) => text.push(c),
+                _ => return Err("unknown escape; there are \\n, \\\", \\\\ and \\$"),
+            },
+            c => text.push(c),
+        }
+    }
+    Err("nothing closes the quote")
+}
+
+/// Only a comment may follow a value in quotes.
+fn ended(rest: &str) -> Result<(), &'static str> {
+    let rest = rest.trim();
+    let ended = rest.is_empty() || rest.starts_with('#');
+    ended.then_some(()).ok_or("something follows the closing quote")
 }
 
 fn read(path: &str) -> Result<String, String> {
@@ -151,6 +240,21 @@ mod tests {
         assert_eq!(vars.get("A"), Some("from the file"));
         assert_eq!(vars.get("B"), Some("from the file"));
         assert_eq!(vars.get("C"), Some("own"));
+    }
+
+    #[test]
+    fn a_file_of_variables_has_the_usual_forms_and_its_errors_tell_no_value() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = "# c\n\nA=1\nexport B = two words # c\nC='#{x} \"\\n'\nD=\"a\\n\\\"b\\\\\" # c\nE=\nF=a#b\n";
+        std::fs::write(file.path(), text).unwrap();
+        let vars = Vars::of([("A", "0"), ("Z", "z")]).with_file(file.path()).unwrap();
+        let values = ["A", "B", "C", "D", "E", "F", "Z"].map(|name| vars.get(name).unwrap());
+        assert_eq!(values, ["1", "two words", "#{x} \"\\n", "a\n\"b\\", "", "a#b", "z"]);
+        std::fs::write(file.path(), "A hunter2\n1B=hunter2\nC='hunter2\nD='x' hunter2\nE=\"\\q\"")
+            .unwrap();
+        let errors = Vars::empty().with_file(file.path()).unwrap_err();
+        assert_eq!(errors.len(), 5, "{errors}");
+        assert!(!errors.to_string().contains("hunter2"), "{errors}");
     }
 
     #[test]

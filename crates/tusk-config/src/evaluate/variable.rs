@@ -35,7 +35,7 @@ impl<'t> Walk<'t> {
             }
             (None, Some(default)) => self.node(default, scope),
             (None, None) if self.context.assume_set => {
-                Ok(Evaluated { value: Value::Text(Cow::Borrowed("")), ..result })
+                Ok(Evaluated { value: Value::Unknown, ..result })
             }
             (None, None) if env.secure => Err(self.unset(name, "is not set", span)),
             (None, None) => Ok(result),
@@ -91,18 +91,18 @@ impl<'t> Walk<'t> {
         Err(Fault::error(self.context.place(span), what).help(help).into())
     }
 
-    /// `${NAME:-default}` takes the default on empty too.
+    /// `${NAME:-default}` takes the default on empty too. `None` when only files are checked.
     pub(super) fn variable_in_text(
         &self,
         name: &str,
         default: Option<&'t str>,
         span: Span,
-    ) -> Result<&'t str, NoValue> {
+    ) -> Result<Option<&'t str>, NoValue> {
         match (self.lookup(name, span)?, default) {
-            (Some(value), None) => Ok(value),
-            (Some(value), Some(_)) if !value.is_empty() => Ok(value),
-            (_, Some(default)) => Ok(default),
-            (None, None) if self.context.assume_set => Ok(""),
+            (Some(value), None) => Ok(Some(value)),
+            (Some(value), Some(_)) if !value.is_empty() => Ok(Some(value)),
+            (_, Some(default)) => Ok(Some(default)),
+            (None, None) if self.context.assume_set => Ok(None),
             (None, None) => {
                 let help = format!("set {name}, or write ${{{name}:-default}}");
                 let text = format!("{name} is not set");

@@ -17,6 +17,9 @@ pub(crate) fn parse(text: &str) -> Option<Number> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
+    if let Some(value) = small(digits) {
+        return Some(Number::Int(if negative { -value } else { value }));
+    }
     let radix = match digits.get(..2) {
         Some("0x" | "0X") => 16,
         Some("0b" | "0B") => 2,
@@ -24,6 +27,27 @@ pub(crate) fn parse(text: &str) -> Option<Number> {
         _ => return decimal(digits, negative),
     };
     whole(&digits[2..], radix, negative)
+}
+
+/// Digits only, few enough for 64 bits: nearly every number.
+fn small(digits: &str) -> Option<i128> {
+    let short = (1..=18).contains(&digits.len()) && !digits.starts_with('0');
+    let value =
+        |value: u64, byte: u8| byte.is_ascii_digit().then(|| value * 10 + u64::from(byte - b'0'));
+    short.then(|| digits.bytes().try_fold(0, value).map(i128::from))?
+}
+
+/// `8000-9000`: whole numbers without leading zeros, the first not above the second. Anything else
+/// with dashes is a text, dates among them.
+pub(crate) fn range(text: &str) -> Option<(u64, u64)> {
+    let bound = |digits: &str| {
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        let padded = digits.len() > 1 && digits.starts_with('0');
+        (plain && !padded).then(|| digits.parse().ok())?
+    };
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (u64, u64) = (bound(first)?, bound(last)?);
+    (first <= last).then_some((first, last))
 }
 
 fn decimal(digits: &str, negative: bool) -> Option<Number> {
@@ -44,7 +68,14 @@ fn decimal(digits: &str, negative: bool) -> Option<Number> {
     if !parts.into_iter().flatten().all(|part| well_formed(part, 10)) {
         return None;
     }
-    let value: f64 = digits.replace('_', "").parse().ok()?;
+    let plain;
+    let digits = if digits.contains('_') {
+        plain = digits.replace('_', "");
+        &plain
+    } else {
+        digits
+    };
+    let value: f64 = digits.parse().ok()?;
     if value.is_infinite() {
         return Some(Number::TooLarge);
     }
@@ -94,6 +125,15 @@ mod tests {
             [("0.1", 0.1), ("-1.5", -1.5), ("1e3", 1000.0), ("2.5E-1", 0.25), ("1_0.5", 10.5)]
         {
             assert_eq!(parse(text), Some(Number::Float(value)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_range_has_two_whole_numbers_in_order() {
+        assert_eq!(range("8000-9000"), Some((8000, 9000)));
+        assert_eq!(range("0-0"), Some((0, 0)));
+        for text in ["2024-01", "2024-01-15", "9-1", "1-", "-1", "a-b", "1-2-3", "01-02", ""] {
+            assert_eq!(range(text), None, "{text}");
         }
     }
 

@@ -1,50 +1,92 @@
-//! Operators: `@env`, `@env.secure`, `@http`; any other is kept by name and refused when read.
+//! What begins with `@`: operators, references, keys of other files.
 
-use super::text::is_name;
+use std::sync::OnceLock;
+
+use super::interpolation::is_name;
+use super::scan::is_word;
 use super::value::Within;
 use super::{Parser, Stop};
 use crate::source::Span;
-use crate::tree::{Env, Expr, Http, Node};
+use crate::tree::{Argument, Call, Env, Expr, Http, Import, Node};
 
-/// An argument with the name it may have been given.
-struct Argument {
-    name: Option<Box<str>>,
-    value: Node,
-}
+/// Operators that this crate evaluates itself, with the fewest and the most arguments of each.
+const EVALUATED: [(&str, usize, usize); 5] =
+    [("if", 3, 3), ("date", 0, 1), ("file.read", 1, 1), ("json", 1, 1), ("cache", 2, 2)];
+
+/// Operators of the scripting language.
+const SCRIPTS: [&str; 2] = ["lambda", "foreach"];
+
+/// How many files one file may take keys from.
+const IMPORTS_MAX: usize = 64;
 
 impl Parser<'_> {
     pub(super) fn operator(&mut self) -> Result<Node, Stop> {
         let start = self.pos;
         self.pos += 1;
-        let mut name = self.word().to_owned();
-        while !name.is_empty() && self.peek() == Some(b'.') {
-            self.pos += 1;
-            name.push('.');
-            name.push_str(self.word());
-        }
-        let call = self.peek() == Some(b'(');
+        self.pos = self.run(self.pos, |byte| is_word(byte) || byte == b'.' || byte == b'-');
+        let name = &self.text[start + 1..self.pos];
         let span = self.span(start);
-        let expr = match (name.as_str(), call) {
+        let expr = match (name, self.peek() == Some(b'(')) {
             ("env", true) => self.env(span, false)?,
             ("env.secure", true) => self.env(span, true)?,
             ("http", true) => self.http(span)?,
             ("env" | "env.secure" | "http", false) => {
                 let text = format!("@{name} needs its arguments in parentheses");
-                return Err(self.error_with_help(
-                    span,
-                    text,
-                    "for example @env(\"NAME\", default)",
-                ));
+                let help = "for example @env(\"NAME\", default)";
+                return Err(self.error_with_help(span, text, help));
             }
             (name, false) if name.starts_with("env.") => self.env_path(&name[4..], span)?,
             ("", _) => return Err(self.error(span, "expected the name of an operator after `@`")),
-            (name, true) => {
-                self.skip_arguments()?;
-                Expr::Operator(name.into())
+            (name, _) if SCRIPTS.contains(&name) => {
+                return Err(self.script(span, &format!("@{name}")));
             }
-            (name, false) => Expr::Operator(name.into()),
+            (name, true) if name.ends_with(".tsk.get") => {
+                self.import(&name[..name.len() - 4], span)?
+            }
+            (name, true) => self.call(name, span)?,
+            (name, false) if name.ends_with('.') => {
+                return Err(self.error(span, "expected a name after the dot"));
+            }
+            (name, false) => Expr::Reference(name.into()),
         };
         Ok(Node { expr, span: self.span(start) })
+    }
+
+    /// `@name(…)`; of those that are evaluated here, the number of arguments is known.
+    fn call(&mut self, name: &str, span: Span) -> Result<Expr, Stop> {
+        let arguments = self.arguments()?;
+        if let Some((_, least, most)) = EVALUATED.iter().find(|(known, ..)| *known == name) {
+            let count = arguments.len();
+            if !(*least..=*most).contains(&count) {
+                let wanted =
+                    if least == most { most.to_string() } else { format!("at most {most}") };
+                let text = format!("@{name} takes {wanted} arguments, not {count}");
+                return Err(self.error(span, text));
+            }
+        }
+        let call = Call { name: name.into(), arguments, answer: OnceLock::new() };
+        Ok(Expr::Call(Box::new(call)))
+    }
+
+    /// `@file.tsk.get("key")`
+    fn import(&mut self, file: &str, span: Span) -> Result<Expr, Stop> {
+        let mut arguments = self.arguments()?.into_iter();
+        let (first, second) = (arguments.next(), arguments.next());
+        let Some((
+            Argument { value: Node { expr: Expr::Text { text: key, .. }, span: key_span }, .. },
+            None,
+        )) = first.map(|first| (first, second))
+        else {
+            let help = "for example @database.tsk.get(\"database.url\")";
+            return Err(self.error_with_help(span, "expected the path of one key", help));
+        };
+        if !self.imports.iter().any(|(known, _)| **known == *file) {
+            if self.imports.len() == IMPORTS_MAX {
+                return Err(self.error(span, format!("keys from more than {IMPORTS_MAX} files")));
+            }
+            self.imports.push((file.into(), span));
+        }
+        Ok(Expr::Import(Box::new(Import { file: file.into(), key, key_span })))
     }
 
     fn env(&mut self, span: Span, secure: bool) -> Result<Expr, Stop> {
@@ -132,7 +174,8 @@ impl Parser<'_> {
                 }
                 let name = parser.argument_name();
                 parser.spaces()?;
-                arguments.push(Argument { name, value: parser.value(Within::Arguments)? });
+                let value = parser.unmarked(|parser| parser.value(Within::Arguments))?;
+                arguments.push(Argument { name, value });
                 parser.blank()?;
                 if !parser.eat(b',') && parser.peek() != Some(b')') {
                     return Err(parser.after_value());
@@ -154,27 +197,5 @@ impl Parser<'_> {
         }
         self.pos = start;
         None
-    }
-
-    /// Arguments of an operator that is not evaluated: only their end is looked for.
-    fn skip_arguments(&mut self) -> Result<(), Stop> {
-        let start = self.pos;
-        let (mut open, mut quote) = (0_usize, None);
-        while let Some(byte) = self.peek() {
-            self.pos += 1;
-            match (quote, byte) {
-                (Some(_), b'\\') => self.pos = (self.pos + 1).min(self.bytes.len()),
-                (Some(closing), _) if byte == closing => quote = None,
-                (None, b'"' | b'\'') => quote = Some(byte),
-                (None, b'(') => open += 1,
-                (None, b')') => open -= 1,
-                _ => {}
-            }
-            if open == 0 {
-                return Ok(());
-            }
-        }
-        let span = self.span_of(start, start + 1);
-        Err(self.error(span, "nothing closes this; expected `)`"))
     }
 }

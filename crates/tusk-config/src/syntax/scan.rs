@@ -10,6 +10,10 @@ impl<'s> Parser<'s> {
         self.bytes.get(self.pos).copied()
     }
 
+    pub(super) fn peek_at(&self, offset: usize) -> Option<u8> {
+        self.bytes.get(self.pos + offset).copied()
+    }
+
     pub(super) fn starts(&self, prefix: &str) -> bool {
         self.bytes[self.pos..].starts_with(prefix.as_bytes())
     }
@@ -18,6 +22,19 @@ impl<'s> Parser<'s> {
         let found = self.peek() == Some(byte);
         self.pos += usize::from(found);
         found
+    }
+
+    /// Where the run of bytes that `belongs` likes ends, from `start`.
+    pub(super) fn run(&self, start: usize, belongs: impl Fn(u8) -> bool) -> usize {
+        let rest = &self.bytes[start..];
+        start + rest.iter().position(|byte| !belongs(*byte)).unwrap_or(rest.len())
+    }
+
+    /// Letters, digits and `_`.
+    pub(super) fn word(&mut self) -> &'s str {
+        let start = self.pos;
+        self.pos = self.run(start, is_word);
+        &self.text[start..self.pos]
     }
 
     /// The character here, for messages.
@@ -36,8 +53,7 @@ impl<'s> Parser<'s> {
 
     /// The byte offset of the end of this line.
     pub(super) fn line_end(&self) -> usize {
-        let rest = &self.bytes[self.pos..];
-        self.pos + rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len())
+        self.run(self.pos, |byte| byte != b'\n')
     }
 
     /// The rest of this line, without blanks at its end.
@@ -50,6 +66,12 @@ impl<'s> Parser<'s> {
         let start = self.text[..at].rfind('\n').map_or(0, |end| end + 1);
         let line = self.text[start..].trim_start_matches('\u{feff}').bytes();
         line.take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+    }
+
+    /// How far `at` is from the start of its line, in bytes.
+    pub(super) fn column_of(&self, at: usize) -> usize {
+        let mark = if self.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        at - self.text[..at].rfind('\n').map_or(mark, |end| end + 1)
     }
 
     /// Skips blanks and block comments within the line.
@@ -79,8 +101,8 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// A `#` or `//` comment begins here. It does so at the start of a line and after white space
-    /// only, so that `a#b` and `http://x` are texts.
+    /// A comment begins here. It does so at the start of a line and after white space only, so that
+    /// `a#b` and `http://x` are texts.
     pub(super) fn at_comment(&self) -> bool {
         let after_blank = match self.pos.checked_sub(1).map(|before| self.bytes[before]) {
             None => true,
@@ -95,11 +117,16 @@ impl<'s> Parser<'s> {
     }
 
     fn line_comment(&mut self) {
-        let (start, line) = (self.pos, self.line_rest());
+        let (start, end) = (self.pos, self.line_end());
+        self.pos = end;
+        // Only these may be scripts; most comments have a blank here.
+        if !matches!(self.bytes.get(start + 1), Some(b'!' | b'w' | b'c' | b'a')) {
+            return;
+        }
+        let line = self.text[start..end].trim_end();
         let shebang = start == 0 && line.starts_with("#!/");
         let word = line.split([' ', '{']).next().unwrap_or(line);
         let script = SCRIPTS.contains(&word) && (word == line || line.ends_with('{'));
-        self.pos = self.line_end();
         if script || (line.starts_with("#!") && !shebang) {
             let span = self.span_of(start, start + line.len());
             self.script(span, word);
@@ -118,8 +145,26 @@ impl<'s> Parser<'s> {
     }
 }
 
+/// What a byte may be part of; a table, because every byte of a file is asked.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_usize;
+    while byte < 256 {
+        #[allow(clippy::cast_possible_truncation, reason = "below 256")]
+        let plain = (byte as u8).is_ascii_alphanumeric() || byte == b'_' as usize;
+        table[byte] = plain || byte >= 0x80;
+        byte += 1;
+    }
+    table
+};
+
 /// Bytes of a key, a name of an operator or of a global. Everything beyond ASCII is taken as a
 /// letter.
 pub(super) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+    WORD[byte as usize]
+}
+
+/// Bytes of a key.
+pub(super) fn is_key(byte: u8) -> bool {
+    is_word(byte) || byte == b'-'
 }

@@ -1,11 +1,8 @@
-//! Quoted texts: escapes, and what is interpolated in double quotes.
+//! Quoted texts and their escapes.
 
 use super::scan::is_word;
 use super::{Parser, Stop};
-use crate::source::Span;
 use crate::tree::{Expr, Node, Part};
-
-const REFERENCE_HELP: &str = "write #{name}, #{section.name} or ${NAME:-default}";
 
 /// The pieces of a text so far.
 #[derive(Default)]
@@ -29,7 +26,7 @@ impl Pieces {
         if !self.text.is_empty() {
             self.parts.push(Part::Text(self.text.into()));
         }
-        Expr::Template(self.parts)
+        Expr::Template(self.parts.into())
     }
 }
 
@@ -37,13 +34,28 @@ impl Parser<'_> {
     /// A text in quotes of either kind, single or triple.
     pub(super) fn quoted(&mut self) -> Result<Node, Stop> {
         let start = self.pos;
-        let quote = if self.starts("\"") { "\"" } else { "'" };
-        let triple = quote.repeat(3);
-        let closing = if self.starts(&triple) { triple.as_str() } else { quote };
+        let double = self.peek() == Some(b'"');
+        let (quote, triple) = if double { ("\"", "\"\"\"") } else { ("'", "'''") };
+        let closing = if self.starts(triple) { triple } else { quote };
         self.pos += closing.len();
-        let expr =
-            if quote == "'" { self.raw(start, closing)? } else { self.template(start, closing)? };
+        let expr = match (self.simple(closing), double) {
+            (Some(text), _) => text,
+            (None, true) => self.template(start, closing)?,
+            (None, false) => self.raw(start, closing)?,
+        };
         Ok(Node { expr, span: self.span(start) })
+    }
+
+    /// The usual case: a text on one line with nothing special in it.
+    fn simple(&mut self, closing: &str) -> Option<Expr> {
+        let [quote] = closing.as_bytes() else { return None };
+        let special = |byte: u8| matches!(byte, b'\\' | b'#' | b'$' | b'\r' | b'\n');
+        let end = self.run(self.pos, |byte| byte != *quote && !special(byte));
+        (self.bytes.get(end) == Some(quote)).then(|| {
+            let text = self.text[self.pos..end].into();
+            self.pos = end + 1;
+            Expr::Text { text, bare: false }
+        })
     }
 
     /// Everything up to the closing quote, as it stands.
@@ -67,9 +79,8 @@ impl Parser<'_> {
             self.eat(b'\n');
         }
         loop {
-            let plain = self.bytes[self.pos..limit].iter();
-            let run = plain.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'#' | b'$' | b'\r'));
-            let end = self.pos + run.count();
+            let special = |byte: u8| matches!(byte, b'"' | b'\\' | b'#' | b'$' | b'\r');
+            let end = self.run(self.pos, |byte| !special(byte)).min(limit);
             pieces.text.push_str(&self.text[self.pos..end]);
             self.pos = end;
             if end == limit {
@@ -168,52 +179,6 @@ impl Parser<'_> {
         self.pos = end;
         Ok(())
     }
-
-    /// `#{…}` or `${…}`.
-    pub(super) fn interpolation(&mut self, limit: usize) -> Result<Part, Stop> {
-        let start = self.pos;
-        let variable = self.starts("$");
-        let Some(length) = self.text[start..limit].find('}') else {
-            let span = self.span_of(start, start + 2);
-            self.pos = limit;
-            return Err(self.error_with_help(
-                span,
-                "this interpolation does not end",
-                "end it with }",
-            ));
-        };
-        let inner = self.text[start + 2..start + length].trim();
-        self.pos = start + length + 1;
-        let span = self.span(start);
-        let (name, default) = match inner.split_once(":-") {
-            Some((name, default)) if variable => (name.trim(), Some(default)),
-            _ => (inner, None),
-        };
-        if variable && (is_variable(name) || default.is_some()) {
-            return self.variable(name, default, span);
-        }
-        if is_path(name) {
-            return Ok(Part::Reference { path: name.into(), span });
-        }
-        let text = "only a name or a path can be interpolated";
-        Err(self.error_with_help(span, text, REFERENCE_HELP))
-    }
-
-    fn variable(&mut self, name: &str, default: Option<&str>, span: Span) -> Result<Part, Stop> {
-        if !is_name(name) {
-            let text = format!("`{}` is no name of a variable", name.escape_debug());
-            return Err(self.error_with_help(span, text, REFERENCE_HELP));
-        }
-        Ok(Part::Variable { name: name.into(), default: default.map(Into::into), span })
-    }
-
-    fn global_in_text(&mut self) -> Part {
-        let start = self.pos;
-        let name = self.bytes[start + 1..].iter().take_while(|byte| is_word(**byte)).count();
-        self.pos = start + 1 + name;
-        let name = self.text[start + 1..self.pos].into();
-        Part::Global { name, span: self.span(start) }
-    }
 }
 
 /// A text of several lines is the same whatever ends its lines, and does not begin with the end of
@@ -221,23 +186,4 @@ impl Parser<'_> {
 fn lines(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
     text.strip_prefix('\n').map_or(text.clone(), str::to_owned)
-}
-
-/// May be the name of a variable of the environment.
-pub(super) fn is_name(name: &str) -> bool {
-    let first = name.bytes().next().is_some_and(|byte| !byte.is_ascii_digit());
-    first && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// `${NAME}` is a variable when it is spelt like one; other names are paths.
-fn is_variable(name: &str) -> bool {
-    is_name(name) && !name.bytes().any(|byte| byte.is_ascii_lowercase())
-}
-
-/// Keys joined by dots; a leading `$` means a global.
-fn is_path(path: &str) -> bool {
-    let keys = path.strip_prefix('$').unwrap_or(path);
-    keys.split('.').all(|key| {
-        !key.is_empty() && key.bytes().all(|byte| is_word(byte) || matches!(byte, b'-' | b':'))
-    })
 }

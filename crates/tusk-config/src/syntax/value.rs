@@ -1,13 +1,13 @@
-//! Values: texts, numbers, barewords, lists and objects.
+//! Values: numbers, texts without quotes, lists; and what may follow one.
 
-use super::file::Key;
+use super::mark::{Form, What};
 use super::number::{self, Number};
 use super::scan::is_word;
 use super::{Parser, Stop};
-use crate::fault::Fault;
-use crate::tree::{Entry, Expr, Node, Table};
+use crate::source::Span;
+use crate::tree::{Expr, Node};
 
-/// What a value stands in, which says where a bareword ends.
+/// What a value stands in, which says where a text without quotes ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Within {
     /// An entry of a section: the rest of the line.
@@ -16,88 +16,78 @@ pub(super) enum Within {
     Object,
     /// An item of a list: up to `,`, `]` or the end of the line.
     List,
-    /// An argument of an operator: up to `,`, `)` or the end of the line.
+    /// An argument of an operator, or parentheses: up to `,`, `)` or the end of the line.
     Arguments,
+    /// `#{…}` and `${…}`: up to `}`; words are references.
+    Interpolation,
 }
 
 impl Within {
-    fn ends_at(self, byte: u8) -> bool {
+    pub(super) fn ends_at(self, byte: u8) -> bool {
         match self {
             Self::Line => false,
             Self::Object => matches!(byte, b',' | b';' | b'}' | b']'),
             Self::List => matches!(byte, b',' | b']' | b'}'),
             Self::Arguments => matches!(byte, b',' | b')'),
+            Self::Interpolation => matches!(byte, b'}' | b'|' | b'"'),
         }
     }
 }
 
 impl Parser<'_> {
+    /// A value as an entry or an item has it, noted in the layout.
+    pub(super) fn item(&mut self, within: Within) -> Result<Node, Stop> {
+        match self.peek() {
+            Some(b'[') => return self.list(Form::List),
+            Some(b'{') => return self.object(),
+            _ => {}
+        }
+        let value = self.unmarked(|parser| parser.value(within))?;
+        self.mark_span(What::Value, value.span);
+        Ok(value)
+    }
+
     /// A value that begins here.
     pub(super) fn value(&mut self, within: Within) -> Result<Node, Stop> {
-        match self.peek() {
-            Some(b'"' | b'\'') => self.quoted(),
-            Some(b'[') => self.list(),
-            Some(b'{') => self.object(),
-            Some(b'@') => self.operator(),
-            Some(b'$') if self.starts("${") => {
-                let start = self.pos;
-                let limit = self.line_end();
-                let part = self.interpolation(limit)?;
-                Ok(Node { expr: Expr::Template(vec![part]), span: self.span(start) })
-            }
-            Some(b'$') if self.global_ends(within) => {
-                let start = self.pos;
-                self.pos += 1;
-                let name = self.word().into();
-                Ok(Node { expr: Expr::Global(name), span: self.span(start) })
-            }
-            _ => self.bareword(within),
-        }
+        let first = match self.peek() {
+            Some(b'[') => return self.list(Form::List),
+            Some(b'{') => return self.object(),
+            Some(b'<') if self.starts("<<") => return self.heredoc(),
+            Some(b'"' | b'\'' | b'@' | b'(') => self.operand(within)?,
+            Some(b'$' | b'!' | b'-') if self.at_operand(within) => self.operand(within)?,
+            _ => return self.bareword(within),
+        };
+        self.expression(first, within)
+    }
+
+    /// The list of `key [ … ]`.
+    pub(super) fn bare_list(&mut self) -> Result<Node, Stop> {
+        self.list(Form::BareList)
     }
 
     /// `[a, b]`, over any number of lines.
-    pub(super) fn list(&mut self) -> Result<Node, Stop> {
+    fn list(&mut self, form: Form) -> Result<Node, Stop> {
         let start = self.pos;
         self.pos += 1;
+        self.mark(What::Open(form), start);
         let mut items = Vec::new();
         self.nested(start, |parser| {
             loop {
                 parser.blank()?;
-                if parser.eat(b']') {
+                if parser.peek() == Some(b']') {
+                    parser.pos += 1;
+                    parser.mark(What::Close, parser.pos - 1);
                     return Ok(());
                 }
                 parser.need_more(start, b']')?;
-                items.push(parser.value(Within::List)?);
+                items.push(parser.item(Within::List)?);
                 parser.separator(Within::List, b']')?;
             }
         })?;
         Ok(Node { expr: Expr::List(items), span: self.span(start) })
     }
 
-    /// `{a: 1, b: 2}`, over any number of lines; also the block of `key { … }`.
-    pub(super) fn object(&mut self) -> Result<Node, Stop> {
-        let start = self.pos;
-        self.pos += 1;
-        let mut table = Table::new(self.span(start));
-        self.nested(start, |parser| {
-            loop {
-                parser.blank()?;
-                if parser.eat(b'}') {
-                    return Ok(());
-                }
-                parser.need_more(start, b'}')?;
-                let key = parser.key()?;
-                parser.spaces()?;
-                let value = parser.entry_value(Within::Object, &key)?;
-                parser.put(&mut table, key, value);
-                parser.separator(Within::Object, b'}')?;
-            }
-        })?;
-        table.span = self.span(start);
-        Ok(Node { expr: Expr::Table(table), span: self.span(start) })
-    }
-
-    fn need_more(&mut self, start: usize, closing: u8) -> Result<(), Stop> {
+    pub(super) fn need_more(&mut self, start: usize, closing: u8) -> Result<(), Stop> {
         let closing = char::from(closing);
         if self.pos == self.bytes.len() {
             let span = self.span_of(start, start + 1);
@@ -113,7 +103,7 @@ impl Parser<'_> {
     }
 
     /// What may follow an item: a comma, the end of the line, or the closing bracket (not eaten).
-    fn separator(&mut self, within: Within, closing: u8) -> Result<(), Stop> {
+    pub(super) fn separator(&mut self, within: Within, closing: u8) -> Result<(), Stop> {
         self.spaces()?;
         let semicolon = within == Within::Object && self.eat(b';');
         if semicolon || self.eat(b',') || self.at_end_of_line() || self.peek() == Some(closing) {
@@ -122,80 +112,65 @@ impl Parser<'_> {
         Err(self.after_value())
     }
 
-    /// A global is the whole value here: `$name` and not `$5.00`.
-    fn global_ends(&self, within: Within) -> bool {
-        let name = self.bytes[self.pos + 1..].iter().take_while(|byte| is_word(**byte)).count();
-        let first = self.bytes.get(self.pos + 1).copied().unwrap_or(b' ');
-        let after = self.bytes.get(self.pos + 1 + name).copied();
-        let ends = after
-            .is_none_or(|byte| byte.is_ascii_whitespace() || byte == b';' || within.ends_at(byte));
-        name > 0 && !first.is_ascii_digit() && ends
-    }
-
-    /// Letters, digits and `_`.
-    pub(super) fn word(&mut self) -> &str {
-        let start = self.pos;
-        self.pos += self.bytes[start..].iter().take_while(|byte| is_word(**byte)).count();
-        &self.text[start..self.pos]
-    }
-
-    /// Text without quotes, or what such a text means: a number, true, false, null.
+    /// Text without quotes, or what such a text means: a number, true, false, null; or the first
+    /// word of an expression.
     fn bareword(&mut self, within: Within) -> Result<Node, Stop> {
         let start = self.pos;
+        let (mut blank, mut brace) = (false, false);
         while let Some(byte) = self.peek() {
-            if byte == b'\n' || within.ends_at(byte) || self.at_comment() {
-                break;
+            if !is_word(byte) {
+                if byte == b'\n' || within.ends_at(byte) || self.at_comment() {
+                    break;
+                }
+                blank |= byte == b' ' || byte == b'\t';
+                brace |= byte == b'{';
             }
             self.pos += 1;
         }
         let mut text = self.text[start..self.pos].trim_end_matches([' ', '\t', '\r']);
-        if within == Within::Line {
+        if within == Within::Line && text.ends_with(';') {
             text = text.trim_end_matches(';').trim_end_matches([' ', '\t']);
         }
-        let (text, span) = (text.to_owned(), self.span_of(start, start + text.len()));
+        let (end, span) = (start + text.len(), self.span_of(start, start + text.len()));
         if text.is_empty() {
             let span = self.span_of(start, self.after_char());
             let text = format!("expected a value, found {}", self.found());
             return Err(self.error(span, text));
         }
-        self.check_bareword(&text, span)?;
-        let expr = match text.as_str() {
+        if blank || brace || text.starts_with("=>") || text.starts_with("php(") {
+            if self.leads_expression(start, end) {
+                self.pos = start;
+                let first = self.word_operand(within)?;
+                return self.expression(first, within);
+            }
+            self.check_bareword(start, end)?;
+        }
+        let expr = self.plain(&self.text[start..end], span)?;
+        Ok(Node { expr, span })
+    }
+
+    /// What a text without quotes means.
+    pub(super) fn plain(&mut self, text: &str, span: Span) -> Result<Expr, Stop> {
+        let expr = match text {
             "true" => Expr::Bool(true),
             "false" => Expr::Bool(false),
             "null" => Expr::Null,
-            _ => match number::parse(&text) {
+            _ if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+')) => {
+                Expr::Text { text: text.into(), bare: true }
+            }
+            _ => match number::parse(text) {
                 Some(Number::Int(value)) => Expr::Int(value),
                 Some(Number::Float(value)) => Expr::Float(value),
                 Some(Number::TooLarge) => {
                     let help = "put it into quotes if it is meant as text";
                     return Err(self.error_with_help(span, "this number is too large", help));
                 }
-                None => Expr::Text { text: text.into(), bare: true },
+                None => match number::range(text) {
+                    Some((first, last)) => Expr::Range(first, last),
+                    None => Expr::Text { text: text.into(), bare: true },
+                },
             },
         };
-        Ok(Node { expr, span })
-    }
-
-    /// Puts an entry into a table, reporting what it replaces.
-    pub(super) fn put(&mut self, table: &mut Table, key: Key, value: Node) {
-        let mut replaced = Vec::new();
-        table.put(key.into_entry(value), &mut |old, new| replaced.push((old.clone(), new.clone())));
-        self.report_replaced(replaced);
-    }
-
-    pub(super) fn report_replaced(&mut self, replaced: Vec<(Entry, Entry)>) {
-        for (old, new) in replaced {
-            let place = Some(self.place(new.key_span));
-            let before = Some(self.place(old.key_span));
-            let table = |entry: &Entry| entry.value.as_table().is_some();
-            let fault = if table(&old) == table(&new) {
-                let text = format!("`{}` is given twice; this one counts", new.key);
-                Fault::warning(place, text).note(before, "the other one is here")
-            } else {
-                let text = format!("`{}` cannot be both a value and a group of keys", new.key);
-                Fault::error(place, text).note(before, "the other one is here")
-            };
-            self.report(fault);
-        }
+        Ok(expr)
     }
 }

@@ -68,8 +68,49 @@ impl<'s, 't> Table<'s, 't> {
         match evaluated.value {
             Value::Table(table) => Ok(Self::all(session, slot, table)),
             Value::Http { .. } => Self::request(session, slot),
+            Value::Range(first, last) => {
+                let bound = |bound: u64| Value::Int(bound.into());
+                Ok(Self::parts(
+                    session,
+                    slot,
+                    &evaluated,
+                    [("start", bound(first)), ("end", bound(last))],
+                ))
+            }
+            Value::Call(call) => {
+                let name = Value::Text(Cow::Borrowed(&*call.name));
+                let arguments = Value::Arguments(&call.arguments);
+                Ok(Self::parts(
+                    session,
+                    slot,
+                    &evaluated,
+                    [("name", name), ("arguments", arguments)],
+                ))
+            }
+            Value::Argument(argument) => {
+                let name =
+                    argument.name.as_deref().map_or(Value::Null, |name| Value::Text(name.into()));
+                let mut table = Self::parts(session, slot, &evaluated, [("name", name)]);
+                let value = || Content::Node(&argument.value);
+                table.left.insert(0, session.child(slot, Seg::Key("value".into()), None, value));
+                Ok(table)
+            }
             _ => Err(session.mismatch(slot, &evaluated, "a group of keys")),
         }
+    }
+
+    /// Parts of one value, by name.
+    fn parts<const N: usize>(
+        session: &'s Session<'t>,
+        slot: SlotId,
+        whole: &Evaluated<'t>,
+        parts: [(&'static str, Value<'t>); N],
+    ) -> Self {
+        let parts = parts.map(|(name, value)| {
+            let content = Evaluated { value, raw: None, ..whole.clone() };
+            session.child(slot, Seg::Key(name.into()), None, || Content::Evaluated(content.into()))
+        });
+        Self::new(session, slot, parts.into())
     }
 
     /// Only what stands in for missing keys.
@@ -98,13 +139,9 @@ impl<'s, 't> Table<'s, 't> {
         let Value::Http { method, url } = &evaluated.value else {
             return Err(session.mismatch(slot, &evaluated, "a request"));
         };
-        let part = |name: &'static str, text: &String| {
-            let value = Value::Text(Cow::Owned(text.clone()));
-            let content = Evaluated { value, ..evaluated.clone() };
-            session.child(slot, Seg::Key(name.into()), None, || Content::Evaluated(content.into()))
-        };
-        let parts = vec![part("method", method), part("url", url)];
-        Ok(Self::new(session, slot, parts))
+        let part = |text: &String| Value::Text(Cow::Owned(text.clone()));
+        let parts = [("method", part(method)), ("url", part(url))];
+        Ok(Self::parts(session, slot, &evaluated, parts))
     }
 
     /// With the views that a struct at the root names among its fields.
@@ -242,19 +279,25 @@ impl<'s, 't> Items<'s, 't> {
     pub(super) fn of(session: &'s Session<'t>, slot: SlotId) -> Result<Self, Error> {
         let evaluated = session.value(slot)?;
         let item = |index, content| session.child(slot, Seg::Index(index), None, || content);
+        let parts = |values: Vec<Value<'t>>| {
+            let part = |(index, value): (usize, Value<'t>)| {
+                let content = Evaluated { value, raw: None, ..evaluated.clone() };
+                item(index, Content::Evaluated(content.into()))
+            };
+            values.into_iter().enumerate().map(part).collect()
+        };
         let items: Vec<SlotId> = match &evaluated.value {
             Value::List(items) => {
                 let items = items.iter().enumerate();
                 items.map(|(index, node)| item(index, Content::Node(node))).collect()
             }
             Value::Texts(texts) => {
-                let text = |(index, text): (usize, &&'t str)| {
-                    let value = Value::Text(Cow::Borrowed(text));
-                    let content = Evaluated { value, raw: None, ..evaluated.clone() };
-                    item(index, Content::Evaluated(content.into()))
-                };
-                texts.iter().enumerate().map(text).collect()
+                parts(texts.iter().map(|text| Value::Text(Cow::Borrowed(*text))).collect())
             }
+            Value::Range(first, last) => {
+                parts([first, last].map(|bound| Value::Int((*bound).into())).into())
+            }
+            Value::Arguments(arguments) => parts(arguments.iter().map(Value::Argument).collect()),
             _ => return Err(session.mismatch(slot, &evaluated, "a list")),
         };
         Ok(Self { session, left: items.into_iter() })

@@ -75,7 +75,13 @@ impl<'t> Session<'t> {
         let text = match (&mut evaluated.value, evaluated.raw) {
             (Value::Text(text), _) => Some(std::mem::take(text)),
             (Value::Http { url, .. }, _) => Some(Cow::Owned(std::mem::take(url))),
-            (Value::Bool(_) | Value::Int(_) | Value::Float(_), Some(raw)) => Some(raw.into()),
+            (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Range(..), Some(raw)) => {
+                Some(raw.into())
+            }
+            (Value::Bool(value), None) => Some(value.to_string().into()),
+            (Value::Int(value), None) => Some(value.to_string().into()),
+            (Value::Float(value), None) => Some(value.to_string().into()),
+            (Value::Range(first, last), None) => Some(format!("{first}-{last}").into()),
             _ => None,
         };
         text.ok_or_else(|| self.mismatch(slot, &evaluated, "a text"))
@@ -92,7 +98,12 @@ impl<'t> Session<'t> {
                 format!("{variable} is not set, but `{name}` has to be {expected}")
             }
             (Value::Null, ..) => format!("{subject} is null, not {expected}"),
-            (Value::List(_) | Value::Texts(_), ..) => {
+            (Value::Call(call), ..) => {
+                format!("{subject} is the operator @{}, which nothing evaluates", call.name)
+            }
+            (Value::Unknown, ..) => format!("{subject} is not known"),
+            (Value::Argument(_), ..) => format!("{subject} is an argument, not {expected}"),
+            (Value::List(_) | Value::Texts(_) | Value::Arguments(_), ..) => {
                 format!("{subject} is a list, not {expected}")
             }
             (Value::Table(_), ..) => format!("{subject} is a group of keys, not {expected}"),
@@ -105,6 +116,9 @@ impl<'t> Session<'t> {
             (Value::Bool(value), ..) => format!("{subject} is {value}, not {expected}"),
             (Value::Int(value), ..) => format!("{subject} is {value}, not {expected}"),
             (Value::Float(value), ..) => format!("{subject} is {value}, not {expected}"),
+            (Value::Range(first, last), ..) => {
+                format!("{subject} is {first}-{last}, not {expected}")
+            }
         };
         let mut fault = Fault::error(self.context.place(found.span), text);
         if let (Value::Null, Some(variable)) = (&found.value, found.variable) {

@@ -74,13 +74,7 @@ impl Error {
     }
 
     pub(super) fn no_value(slot: SlotId, none: NoValue) -> Self {
-        Self::own(
-            slot,
-            match none {
-                NoValue::Broken => None,
-                NoValue::Fault(fault) => Some(*fault),
-            },
-        )
+        Self::own(slot, none.into_fault())
     }
 
     /// Says the same of the same place.

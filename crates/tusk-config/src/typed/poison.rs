@@ -11,6 +11,7 @@ use serde::forward_to_deserialize_any;
 
 use super::error::Error;
 use super::hint::Hint;
+use crate::bytes::BYTES_NAME;
 use crate::http::HTTP_NAME;
 
 /// Texts to try, because a type may accept some kinds only.
@@ -146,9 +147,9 @@ impl<'de> Deserializer<'de> for Poison {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        if name == HTTP_NAME {
-            let url: StrDeserializer<'_, Error> = self.text().into_deserializer();
-            return visitor.visit_newtype_struct(url);
+        if [HTTP_NAME, BYTES_NAME].contains(&name) {
+            let text: StrDeserializer<'_, Error> = self.text().into_deserializer();
+            return visitor.visit_newtype_struct(text);
         }
         visitor.visit_newtype_struct(self.deeper()?)
     }

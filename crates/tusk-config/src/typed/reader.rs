@@ -8,6 +8,7 @@ use super::error::{Error, tag};
 use super::hint::Hint;
 use super::poison::Poison;
 use super::session::{Content, Session, SlotId, State};
+use crate::bytes::BYTES_NAME;
 use crate::evaluate::{Evaluated, Value};
 use crate::http::HTTP_NAME;
 use crate::secret::SECRET_NAME;
@@ -45,8 +46,16 @@ impl<'s, 't> Reader<'s, 't> {
             Value::Float(value) => visitor.visit_f64(value),
             Value::Text(text) => visitor.visit_str(&text),
             Value::Table(table) => visitor.visit_map(Table::all(session, slot, table)),
-            Value::List(_) | Value::Texts(_) => visitor.visit_seq(Items::of(session, slot)?),
+            Value::List(_) | Value::Texts(_) | Value::Arguments(_) => {
+                visitor.visit_seq(Items::of(session, slot)?)
+            }
             Value::Http { .. } => visitor.visit_map(Table::request(session, slot)?),
+            Value::Range(..) => visitor.visit_str(&session.text(slot)?),
+            Value::Call(_) | Value::Argument(_) => visitor.visit_map(Table::of(session, slot)?),
+            Value::Unknown => {
+                let evaluated = session.value(slot)?;
+                Err(session.mismatch(slot, &evaluated, "a value"))
+            }
         }
     }
 
@@ -252,7 +261,8 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         }
         self.session.set(self.slot, |slot| {
             slot.secret |= name == SECRET_NAME;
-            if name == HTTP_NAME && slot.state == State::Plain {
+            let natural = [HTTP_NAME, BYTES_NAME].contains(&name);
+            if natural && slot.state == State::Plain {
                 slot.state = State::Hinted(Hint::Natural(String::new()));
             }
         });

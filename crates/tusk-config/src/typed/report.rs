@@ -62,7 +62,7 @@ impl Rounds<'_, '_> {
         let fault = Fault::error(self.key_place(slot), format!("unknown key `{name}`"));
         if let Some(near) = nearest(name, known.iter().copied()) {
             let text = format!("unknown key `{name}`, did you mean `{near}`?");
-            return Fault { text, ..fault };
+            return Fault::error(fault.place, text);
         }
         let shown: Vec<_> = known.iter().take(KNOWN_SHOWN_MAX).copied().collect();
         let more = if known.len() > KNOWN_SHOWN_MAX { ", …" } else { "" };
@@ -113,6 +113,19 @@ impl Rounds<'_, '_> {
             fault.text = fault.text.replace(&escaped, "[secret]");
         }
         fault
+    }
+
+    /// All faults. Their source lines are shown only where no secret stands in them: a file may hold
+    /// one as plain text.
+    pub(super) fn all(self) -> Vec<Fault> {
+        let secrets = self.session.secrets.borrow();
+        let lines = || secrets.iter().flat_map(|secret| secret.lines()).map(str::trim);
+        let shows = |fault: &Fault| {
+            let line = fault.place().map_or("", Place::source_line);
+            lines().any(|secret| !secret.is_empty() && line.contains(secret))
+        };
+        let hide = |fault: Fault| if shows(&fault) { fault.hide() } else { fault };
+        self.faults.into_iter().map(hide).collect()
     }
 
     /// Keys inside what was read that nothing asked for. Sections at the root that the type does not

@@ -34,11 +34,11 @@ pub(crate) fn read<T: DeserializeOwned>(
         match deserialize() {
             Ok(value) => {
                 rounds.report_unknown_keys();
-                return if rounds.faults.is_empty() { Ok(value) } else { Err(rounds.faults) };
+                return if rounds.faults.is_empty() { Ok(value) } else { Err(rounds.all()) };
             }
             Err(error) => {
                 if !rounds.absorb(&error) {
-                    return Err(rounds.faults);
+                    return Err(rounds.all());
                 }
             }
         }

@@ -48,24 +48,24 @@ fn a_fault_shows_place_line_and_carets() {
     let errors = load::<Settings>("[auth]\n\tsecrte: \"x\" # é\n", &[]).unwrap_err();
     let expected = "\
 a.tsk:1:1: missing key `secret` in `auth`
-  [auth]
-  ^^^^^^
+  1 | [auth]
+    | ^^^^^^
 
 a.tsk:1:1: missing key `url` in `auth`
-  [auth]
-  ^^^^^^
+  1 | [auth]
+    | ^^^^^^
 
 a.tsk:1:1: missing key `port` in `auth`
-  [auth]
-  ^^^^^^
+  1 | [auth]
+    | ^^^^^^
 
 a.tsk:1:1: missing key `number` in `auth`
-  [auth]
-  ^^^^^^
+  1 | [auth]
+    | ^^^^^^
 
 a.tsk:2:2: unknown key `secrte`, did you mean `secret`?
-  \tsecrte: \"x\" # é
-  \t^^^^^^";
+  2 | \tsecrte: \"x\" # é
+    | \t^^^^^^";
     assert_eq!(errors.to_string(), expected);
     assert_eq!(format!("{errors:?}"), expected);
 }
@@ -93,11 +93,14 @@ fn a_circle_of_references_names_every_step() {
     let errors = config.get::<String>("s.a").unwrap_err().to_string();
     let expected = "\
 a.tsk:2:4: these values refer to each other in a circle: `a` -> `b` -> `c` -> `a`
-  a: \"#{b}\"
-     ^^^^^^
-  a.tsk:2:5: here to `b`
-  a.tsk:3:6: here to `c`
-  a.tsk:4:5: here back to `a`";
+  2 | a: \"#{b}\"
+    |    ^^^^^^
+  2 | a: \"#{b}\"
+    |     ^^^^ here to `b`
+  3 | b: \"x#{c}\"
+    |      ^^^^ here to `c`
+  4 | c: \"#{a}\"
+    |     ^^^^ here back to `a`";
     assert_eq!(errors, expected);
     assert!(config.get::<String>("t.e").unwrap_err().to_string().contains("`e` -> `e`"));
 }
@@ -130,4 +133,21 @@ fn every_fault_of_the_grammar_joins_those_of_the_types() {
         "4:5 expected `:` or `=` after `url`, found `~`",
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_secret_that_stands_in_a_file_is_not_shown_by_faults_beside_it() {
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Plain {
+        key: Secret,
+        number: Secret<u64>,
+        port: u16,
+    }
+    let one_line = "a: {key: \"hunter2\", port: x, number: \"pass-word\"}";
+    let errors = load::<BTreeMap<String, Plain>>(one_line, &[]).unwrap_err();
+    let shown = errors.to_string();
+    assert_eq!(errors.len(), 2, "{shown}");
+    assert!(!shown.contains("hunter2") && !shown.contains("pass-word"), "{shown}");
+    assert!(shown.contains("a.tsk:1:27: `port` is \"x\""), "{shown}");
 }

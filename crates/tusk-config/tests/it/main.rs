@@ -5,6 +5,8 @@ mod ambiguities;
 mod command;
 mod faults;
 mod files;
+mod imports;
+mod layers;
 mod never_panics;
 mod seed;
 

@@ -44,7 +44,7 @@ enum Either {
 }
 
 /// Pieces of the grammar, whole and broken.
-const TOKENS: [&str; 72] = [
+const TOKENS: [&str; 116] = [
     "[",
     "]",
     "{",
@@ -58,8 +58,28 @@ const TOKENS: [&str; 72] = [
     ";",
     "\n",
     "\r\n",
-    "  ",
-    "\t",
+    "|",
+    "||",
+    "??",
+    "&&",
+    "==",
+    "!=",
+    "<=",
+    ">=",
+    "!",
+    "?",
+    "+",
+    "-",
+    "*",
+    "/",
+    "%",
+    "<",
+    ">",
+    "<<",
+    "<<EOT\n",
+    "\nEOT\n",
+    "<<<",
+    ">>>",
     "\"",
     "'",
     "\"\"\"",
@@ -82,17 +102,17 @@ const TOKENS: [&str; 72] = [
     "@env.secure(",
     "@http(",
     "@query(",
+    "@if(",
+    "@date(",
+    "@cache(",
+    "@json(",
+    "@file.read(",
+    "@b.tsk.get(",
+    "@a.b",
     "@env.X",
+    "@lambda",
+    "php(",
     ".",
-    "-",
-    "- ",
-    "|",
-    "||",
-    "??",
-    "?",
-    "<<",
-    ">",
-    "<",
     "a",
     "b",
     "key",
@@ -103,20 +123,44 @@ const TOKENS: [&str; 72] = [
     "service:x",
     "\n[b]\n",
     "\n[service:x]\n",
-    "\nkey: ",
-    "\ntimeout: ",
-    "\nlist: [",
-    "\nb: {",
+    "\nkey:\n",
+    "",
+    "\nkey:",
+    "\ntimeout:",
+    "\nlist:",
+    "[",
+    "\nb:",
+    "{",
+    "\nb",
+    ">\n",
+    "\n<\n",
+    "\n-",
+    "\n\n\t",
     "true",
     "null",
     "5",
     "-1e9",
     "0xFF",
+    "1-5",
     "250ms",
     "\u{feff}",
     "é",
     "\0",
     "X",
+    "$key",
+    "  ",
+    "\t",
+    "- ",
+    " ? ",
+    " : ",
+    " == ",
+    " ?? ",
+    " + ",
+    ": int = ",
+    ": string = ",
+    "\n  a: ",
+    "\n  - ",
+    "\n    ",
 ];
 
 /// Reads the text in every way there is.
@@ -128,6 +172,7 @@ fn read(text: &str) {
         let shown = errors.to_string();
         assert!(!shown.contains("secret-value"), "{shown}");
     }
+    let loader = loader.allow_files("/nowhere").environment("key").set("a.b", text);
     let _ = loader.clone().load::<BTreeMap<String, serde_json::Value>>();
     let _ = loader.load::<BTreeMap<String, BTreeMap<String, String>>>();
 }
@@ -159,3 +204,80 @@ proptest! {
         read(&format!("{}{token}{}", &text[..start], &text[end..]));
     }
 }
+
+/// A million bytes that go on and on: deep, long, unfinished, in circles.
+#[test]
+fn a_megabyte_of_anything_is_answered() {
+    const MEGABYTE: usize = 1 << 20;
+    let repeated = [
+        "[",
+        "{",
+        "(",
+        "\"",
+        "'",
+        "\"\"\"",
+        "a: [",
+        "a: {",
+        "a {",
+        "a >\n",
+        "? : ",
+        "a ? b : ",
+        "a: $x ? 1 : ",
+        "1 + ",
+        "!",
+        "-(",
+        "@if(",
+        "@env(",
+        "#{",
+        "\"#{",
+        "${",
+        "\\",
+        "/*",
+        "<<",
+        "<<E\n",
+        "- ",
+        "a:\n",
+        "=>",
+        "[a]\n",
+        "[[",
+        "a.",
+        "a: 1\n",
+        "a: @a\n",
+        "$a: $a\n",
+        "a: \"#{a}#{a}\"\n",
+        "\r\n",
+        " ",
+        "\t",
+        "\u{feff}",
+        "é",
+        "a: ,",
+        "a: b c d e f \n",
+        "a: x ?? \n",
+        "a: 9-9\n",
+        "# web {\n",
+        "#!x\n",
+        "@x.tsk.get(\"a\")\n",
+    ];
+    for piece in repeated {
+        let value = format!("v: {}", piece.repeat(MEGABYTE / piece.len()));
+        read_once(&value);
+        read_once(&value["v: ".len()..]);
+    }
+    let deeper = (0..1_400).map(|depth| format!("{}a:\n", " ".repeat(depth)));
+    read_once(&deeper.collect::<String>());
+    let dashes = (0..1_400).map(|depth| format!("{}-\n", " ".repeat(depth)));
+    read_once(&format!("a:\n{}", dashes.collect::<String>()));
+    let chain = (0..40_000).map(|n| format!("k{n}: \"#{{k{}}}#{{k{}}}\"\n", n + 1, n + 1));
+    read_once(&chain.collect::<String>());
+}
+
+fn read_once(text: &str) {
+    let loader = Loader::new("config").size_max(2 << 20).text("a.tsk", text).vars(Vars::empty());
+    let Err(errors) = loader.load::<BTreeMap<String, Option<Text>>>() else { return };
+    let (count, shown) = (errors.len(), errors.to_string().len());
+    assert!(count <= 500 && shown < 1 << 20, "{count} faults, {shown} bytes of them");
+}
+
+/// Any scalar.
+#[derive(Debug, Deserialize)]
+struct Text(#[allow(dead_code)] String);

@@ -241,7 +241,10 @@ fn a_missing_secret_and_a_mistyped_port_are_reported_together() {
     assert!(shown.contains("seed/auth.tsk:3:13: JWT_SECRET is not set\n"), "{shown}");
     let port = "seed/services.tsk:4:7: USER_SERVICE_PORT is \"abc\", not a number";
     assert!(shown.contains(port), "{shown}");
-    assert!(shown.contains("\n  port: @env(\"USER_SERVICE_PORT\", 3001)\n        ^^^^"), "{shown}");
+    assert!(
+        shown.contains("\n  4 | port: @env(\"USER_SERVICE_PORT\", 3001)\n    |       ^^^^"),
+        "{shown}"
+    );
 }
 
 #[test]

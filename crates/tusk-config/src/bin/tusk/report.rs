@@ -1,0 +1,44 @@
+//! How faults are printed: for people, in colour on a terminal; or as JSON.
+
+use std::io::IsTerminal;
+
+use serde_json::{Value, json};
+use tusk_config::{Fault, Place, Severity, Vars};
+
+/// Prints a fault to standard error, or to standard output when it is what was asked for.
+pub(crate) fn text(fault: &Fault, to_output: bool) {
+    let terminal =
+        if to_output { std::io::stdout().is_terminal() } else { std::io::stderr().is_terminal() };
+    let plain = Vars::process().get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let shown = if terminal && !plain { coloured(fault) } else { fault.to_string() };
+    if to_output { println!("{shown}\n") } else { eprintln!("{shown}\n") }
+}
+
+/// The head of a fault in bold red or yellow, its source lines as they are.
+fn coloured(fault: &Fault) -> String {
+    let colour = if fault.severity() == Severity::Error { 31 } else { 33 };
+    let shown = fault.to_string();
+    let (head, rest) = shown.split_once('\n').unwrap_or((&shown, ""));
+    let end = if rest.is_empty() { "" } else { "\n" };
+    format!("\u{1b}[1;{colour}m{head}\u{1b}[0m{end}{rest}")
+}
+
+/// A fault for programs.
+pub(crate) fn json(fault: &Fault) -> Value {
+    let notes: Vec<Value> = fault
+        .notes()
+        .map(|(place, text)| {
+            json!({"text": text, "file": place.file(), "line": place.line(), "column": place.column()})
+        })
+        .collect();
+    json!({
+        "severity": if fault.severity() == Severity::Error { "error" } else { "warning" },
+        "text": fault.text(),
+        "file": fault.place().map(Place::file),
+        "line": fault.place().map(Place::line),
+        "column": fault.place().map(Place::column),
+        "end_column": fault.place().map(Place::end_column),
+        "help": fault.help_text(),
+        "notes": notes,
+    })
+}

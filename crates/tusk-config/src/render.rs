@@ -1,0 +1,136 @@
+//! A whole configuration, evaluated, in the order of its files.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::config::Config;
+use crate::evaluate::{Context, Evaluated, Value};
+use crate::fault::{Errors, Fault};
+use crate::tree::{Argument, Node, Table};
+
+/// What a secret is shown as.
+const REDACTED: &str = "[secret]";
+
+/// A value as it came out, for printing in any format of serde's. Groups keep the order of the file.
+///
+/// A secret is in it only if that was asked for; otherwise it is the text `[secret]`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rendered {
+    /// `null`, and variables that are not set and have no default.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i128),
+    /// A number with a fraction.
+    Float(f64),
+    /// A text; also a range (`8000-9000`).
+    Text(String),
+    /// Items in their order.
+    List(Vec<Rendered>),
+    /// Keys and values in the order of the file.
+    Table(Vec<(String, Rendered)>),
+}
+
+impl Serialize for Rendered {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Int(value) => match (u64::try_from(*value), i64::try_from(*value)) {
+                (Ok(value), _) => serializer.serialize_u64(value),
+                (_, Ok(value)) => serializer.serialize_i64(value),
+                _ => serializer.serialize_i128(*value),
+            },
+            Self::Float(value) => serializer.serialize_f64(*value),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::List(items) => items.serialize(serializer),
+            Self::Table(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                entries.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Evaluates everything, or the section or key at `path`. Secrets come out as `[secret]` unless
+    /// `reveal` is set. All faults are reported together.
+    pub fn render(&self, path: Option<&str>, reveal: bool) -> Result<Rendered, Errors> {
+        let mut render = Render { context: self.context(), reveal, faults: Vec::new() };
+        let rendered = match path {
+            None => render.table(&self.root, &mut Vec::new()),
+            Some(path) => {
+                let (entry, mut scope) = self.find(path)?;
+                render.node(&entry.value, &mut scope)
+            }
+        };
+        let faults: Vec<Fault> = self.errors().cloned().chain(render.faults).collect();
+        if faults.is_empty() { Ok(rendered) } else { Err(Errors::new(faults)) }
+    }
+}
+
+/// Evaluates nodes, collecting what is wrong with them.
+pub(crate) struct Render<'t> {
+    pub(crate) context: Context<'t>,
+    pub(crate) reveal: bool,
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl<'t> Render<'t> {
+    pub(crate) fn table(&mut self, table: &'t Table, scope: &mut Vec<&'t Table>) -> Rendered {
+        scope.push(table);
+        let entries = table.entries().iter();
+        let entries =
+            entries.map(|entry| (entry.key.to_string(), self.node(&entry.value, scope))).collect();
+        scope.pop();
+        Rendered::Table(entries)
+    }
+
+    pub(crate) fn node(&mut self, node: &'t Node, scope: &mut Vec<&'t Table>) -> Rendered {
+        match self.context.evaluate(node, scope) {
+            Ok(evaluated) => self.value(evaluated, scope),
+            Err(none) => {
+                self.faults.extend(none.into_fault());
+                Rendered::Null
+            }
+        }
+    }
+
+    fn value(&mut self, found: Evaluated<'t>, scope: &mut Vec<&'t Table>) -> Rendered {
+        if found.secret && !self.reveal && !matches!(found.value, Value::Null) {
+            return Rendered::Text(REDACTED.to_owned());
+        }
+        let text = |text: &str| Rendered::Text(text.to_owned());
+        match found.value {
+            Value::Null | Value::Unknown => Rendered::Null,
+            Value::Bool(value) => Rendered::Bool(value),
+            Value::Int(value) => Rendered::Int(value),
+            Value::Float(value) => Rendered::Float(value),
+            Value::Text(text) => Rendered::Text(text.into_owned()),
+            Value::Range(first, last) => Rendered::Text(format!("{first}-{last}")),
+            Value::Texts(texts) => Rendered::List(texts.into_iter().map(text).collect()),
+            Value::List(items) => {
+                Rendered::List(items.iter().map(|item| self.node(item, scope)).collect())
+            }
+            Value::Table(table) => self.table(table, scope),
+            Value::Http { method, url } => Rendered::Table(vec![
+                ("method".to_owned(), Rendered::Text(method)),
+                ("url".to_owned(), Rendered::Text(url)),
+            ]),
+            Value::Call(call) => {
+                let arguments = self.arguments(&call.arguments, scope);
+                Rendered::Table(vec![
+                    ("name".to_owned(), text(&call.name)),
+                    ("arguments".to_owned(), arguments),
+                ])
+            }
+            Value::Arguments(arguments) => self.arguments(arguments, scope),
+            Value::Argument(argument) => self.node(&argument.value, scope),
+        }
+    }
+
+    fn arguments(&mut self, arguments: &'t [Argument], scope: &mut Vec<&'t Table>) -> Rendered {
+        Rendered::List(arguments.iter().map(|one| self.node(&one.value, scope)).collect())
+    }
+}

@@ -32,8 +32,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
         ("drift", &|| prepare::check(project, interrupt).map(|()| Passed::Fully)),
         ("settings", &|| {
-            let tusk = ["run", "--quiet", "-p", "tusk-config", "--bin", "tusk", "--"];
-            cargo(project, interrupt, &[&tusk[..], &["check", "--strict", "config"]].concat())
+            cargo(project, interrupt, &["tusk", "check", "--strict", "config"])?;
+            cargo(project, interrupt, &["tusk", "fmt", "--check", "config"])
         }),
     ];
     let mut failed = Vec::new();

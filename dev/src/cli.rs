@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    check, down, interrupt::Interrupt, logs, prepare, project::Project, smoke, status, test, token,
-    up,
+    bench, check, down, interrupt::Interrupt, logs, prepare, project::Project, smoke, status, test,
+    token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -38,6 +38,8 @@ enum Command {
     Prepare(prepare::Args),
     /// Issues a token for trying things
     Token(token::Args),
+    /// Runs the benchmarks, each figure beside its peers and its limit
+    Bench(bench::Args),
 }
 
 /// Does what the command line says.
@@ -56,6 +58,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Check(args) => check::run(&project, &args, &interrupt),
         Command::Prepare(args) => prepare::run(&project, &args, &interrupt),
         Command::Token(args) => token::run(&project, &args),
+        Command::Bench(args) => bench::run(&project, &args, &interrupt),
     }
 }
 

@@ -21,6 +21,7 @@
     reason = "the tool makes the environment that services read through tusk-config"
 )]
 
+mod bench;
 mod check;
 mod cli;
 mod down;

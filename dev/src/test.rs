@@ -59,7 +59,11 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(exit_code(tests));
     }
     let documentation = run::status(
-        with_addresses(project.cargo().args(["test", "--workspace", "--doc"]), project, &servers),
+        with_addresses(
+            project.cargo().args(["test", "--workspace", "--exclude", "bench", "--doc"]),
+            project,
+            &servers,
+        ),
         interrupt,
     )?;
     Ok(exit_code(if tests.success() { documentation } else { tests }))
@@ -78,7 +82,8 @@ fn tests(project: &Project, servers: &Servers, args: &[String]) -> Command {
     // With `--workspace` cargo would ignore a choice of packages.
     let chooses = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
     if !args.iter().any(chooses) {
-        command.arg("--workspace");
+        // But for the benchmarks, which would build what they are compared with.
+        command.args(["--workspace", "--exclude", "bench"]);
     }
     command.args(args);
     with_addresses(&mut command, project, servers);

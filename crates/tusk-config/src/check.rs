@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::evaluate::{Context, Value};
 use crate::fault::{Fault, Severity};
 use crate::loader::SIZE_MAX;
 use crate::paths;
+use crate::source::Source;
 use crate::suggest::nearest;
 use crate::tree::{Expr, Node, Part, Table};
 use crate::vars::Vars;
@@ -105,10 +107,10 @@ impl Check {
     ) -> Vec<Fault> {
         let mut config = Config::new(self.vars.clone().unwrap_or_default());
         for (path, text) in others {
-            config.add(path.display().to_string(), text.clone(), Some(path), folder(path));
+            config.add(&source(path, text), Some(path), folder(path));
         }
         config.faults.clear();
-        config.add(path.display().to_string(), text.clone(), Some(path), folder(path));
+        config.add(&source(path, text), Some(path), folder(path));
         let source = config.sources.next() - 1;
         config.read_imports(folder(path), SIZE_MAX);
         let mut faults = std::mem::take(&mut config.faults);
@@ -229,6 +231,10 @@ fn oddity(node: &Node, key: &str, table: Option<&Table>) -> Option<(String, Stri
         return Some((what.to_owned(), "write \"#{name}\"".to_owned()));
     }
     None
+}
+
+fn source(path: &Path, text: &str) -> Arc<Source> {
+    Arc::new(Source { name: path.display().to_string(), text: text.to_owned() })
 }
 
 fn folder(path: &Path) -> &Path {

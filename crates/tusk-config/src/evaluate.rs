@@ -150,7 +150,8 @@ impl<'t> Walk<'t> {
         match &node.expr {
             Expr::Null => Ok(Evaluated::new(Value::Null, span)),
             Expr::Bool(value) => literal(Value::Bool(*value)),
-            Expr::Int(value) => literal(Value::Int(*value)),
+            Expr::Int(value) => literal(Value::Int((*value).into())),
+            Expr::Large(value) => literal(Value::Int(**value)),
             Expr::Float(value) => literal(Value::Float(*value)),
             Expr::Range(first, last) => literal(Value::Range(*first, *last)),
             Expr::Text { text, .. } => Ok(Evaluated::new(Value::Text(Cow::Borrowed(text)), span)),

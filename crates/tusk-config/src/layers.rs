@@ -105,7 +105,10 @@ fn variable(name: &str, old: Option<&Node>, span: Span) -> Node {
         (default, secure) = (env.default.as_ref(), env.secure);
     }
     let typed = |node: &&Node| {
-        matches!(node.expr, Expr::Int(_) | Expr::Float(_) | Expr::Bool(_) | Expr::List(_))
+        matches!(
+            node.expr,
+            Expr::Int(_) | Expr::Large(_) | Expr::Float(_) | Expr::Bool(_) | Expr::List(_)
+        )
     };
     let default = default.filter(typed).cloned();
     Node { expr: Expr::Env(Box::new(Env { name: name.into(), default, secure })), span }

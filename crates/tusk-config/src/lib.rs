@@ -1,8 +1,8 @@
 //! `TuskLang` configuration (`.tsk`) for services: typed settings, or every fault at once.
 //!
 //! ```text
-//! text ──▶ syntax ──▶ tree ──▶ merge ──▶ evaluate ──▶ typed ──▶ your struct
-//!          one pass   spans    overlays  lazily       serde     or Errors: file, line, column, what to do
+//! text ──▶ syntax ──▶ tree ──▶ layers ──▶ evaluate ──▶ typed ──▶ your struct
+//!          one pass   spans    merged    lazily       serde     or Errors: file, line, column, what to do
 //! ```
 //!
 //! ```
@@ -53,35 +53,32 @@
 //! # Ok::<(), tusk_config::Errors>(())
 //! ```
 //!
-//! # What is read
-//!
-//! Sections `[name]`, `[a.b]` (nested) and `[kind:name]` (one key); `key: value` and `key = value`;
-//! brace blocks; texts in `"…"`, `'…'`, `"""…"""`, `'''…'''` or without quotes; numbers, truth
-//! values, `null`; lists and objects; `#`, `//` and `/* */` comments; `@env`, `@env.secure`,
-//! `@http`; `#{reference}`, `${NAME:-default}` and `$global`. Everything else of the language is
-//! refused by name, with its place.
+//! The language on one page, what was decided where its sources disagree, and the `tusk` command are
+//! in the crate's README.
 //!
 //! # Rules that are easy to miss
 //!
 //! - Evaluation is lazy: a fault in a value matters only if a type reads it.
 //! - Typed reading is lenient: `"3600"` is a `u64`, `"true"` a `bool`, `"30"`, `30` and `"30s"` are a
-//!   [`Duration`](std::time::Duration).
+//!   [`Duration`](std::time::Duration), `"64KiB"` is a [`ByteSize`], `8000-9000` a range.
 //! - The type of a default is the type of its variable: `@env("PORT", 3001)` takes numbers only.
 //! - Sections that a type does not name are ignored; unknown keys inside the others are faults.
 //!   A key that is somebody else's is named in the struct as [`Unread`].
 //! - `#[serde(flatten)]`, enums of all kinds and `Option` keep all of this, places included.
 //! - A variable `NAME` that is not set is read from the file that `NAME_FILE` names, if that is set.
+//! - Loading has no effect outside: operators such as `@query` are data ([`OperatorCall`]) unless
+//!   [`Loader::operator`] answers them, and `@file.read` needs [`Loader::allow_files`].
 //!
 //! | module | holds |
 //! |---|---|
-//! | `loader`, `config` | which files, overlays; the whole before it is typed |
-//! | `vars` | the only door to the environment of the process |
+//! | `loader`, `layers`, `imports`, `config` | which files, what is laid over them; the whole before it is typed |
+//! | `vars`, `outside` | the only doors to the environment of the process, the clock and other files |
 //! | `source`, `fault` | places, and what is wrong there |
 //! | `syntax`, `tree` | the grammar; what a file says |
-//! | `evaluate` | variables, references, interpolation |
+//! | `evaluate` | variables, references, interpolation, expressions |
 //! | `typed` | serde, in rounds, until every fault is known |
-//! | `secret`, `http`, `unread` | the types with a meaning of their own |
-//! | `check` | what `tusk check` looks for |
+//! | `secret`, `bytes`, `http`, `operator`, `unread` | the types with a meaning of their own |
+//! | `check`, `format`, `explain`, `render`, `variables`, `paths` | what the `tusk` command does |
 
 mod bytes;
 mod check;

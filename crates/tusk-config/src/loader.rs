@@ -54,7 +54,7 @@ enum Input {
     File { name: String, optional: bool },
     AllFiles,
     Path(PathBuf),
-    Text { name: String, text: String },
+    Text(Arc<Source>),
 }
 
 impl Loader {
@@ -105,7 +105,8 @@ impl Loader {
     /// examples.
     #[must_use]
     pub fn text(mut self, name: &str, text: &str) -> Self {
-        self.inputs.push(Input::Text { name: name.to_owned(), text: text.to_owned() });
+        let source = Source { name: name.to_owned(), text: text.to_owned() };
+        self.inputs.push(Input::Text(Arc::new(source)));
         self
     }
 
@@ -207,9 +208,7 @@ impl Loader {
 
     fn base(&self, input: &Input, config: &mut Config) {
         match input {
-            Input::Text { name, text } => {
-                config.add(name.clone(), text.clone(), None, &self.folder);
-            }
+            Input::Text(source) => config.add(source, None, &self.folder),
             Input::File { name, optional } => {
                 let path = self.folder.join(format!("{name}.tsk"));
                 self.read(&path, *optional, config);
@@ -236,7 +235,7 @@ impl Loader {
     fn overlay(&self, input: &Input, name: &str, config: &mut Config) {
         let of = |folder: &Path| folder.join("environments").join(name);
         match input {
-            Input::Text { .. } => {}
+            Input::Text(_) => {}
             Input::File { name, .. } => {
                 self.read(&of(&self.folder).join(format!("{name}.tsk")), true, config);
             }
@@ -264,7 +263,8 @@ impl Loader {
         match read(path, self.size_max) {
             Ok(text) => {
                 let folder = path.parent().unwrap_or(&self.folder);
-                config.add(path.display().to_string(), text, Some(path), folder);
+                let source = Source { name: path.display().to_string(), text };
+                config.add(&Arc::new(source), Some(path), folder);
             }
             Err(error) if optional && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => config.unreadable(path, &error),
@@ -301,10 +301,9 @@ fn overlay(config: &mut Config) -> Option<String> {
 
 impl Config {
     /// Reads one file and merges it over what is there. Names in it are relative to `folder`.
-    pub(crate) fn add(&mut self, name: String, text: String, path: Option<&Path>, folder: &Path) {
-        let source = Arc::new(Source { name, text });
-        let id = self.sources.add(Arc::clone(&source), Home::Main);
-        let Document { root, globals, faults, imports } = syntax::parse(&source, id);
+    pub(crate) fn add(&mut self, source: &Arc<Source>, path: Option<&Path>, folder: &Path) {
+        let id = self.sources.add(Arc::clone(source), Home::Main);
+        let Document { root, globals, faults, imports } = syntax::parse(source, id);
         self.root.merge(root, &mut |_, _| {});
         self.globals.merge(globals, &mut |_, _| {});
         self.faults.extend(faults);

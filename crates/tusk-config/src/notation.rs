@@ -13,6 +13,7 @@ pub(crate) fn node(value: &Node) -> String {
         Expr::Null => "null".to_owned(),
         Expr::Bool(value) => value.to_string(),
         Expr::Int(value) => value.to_string(),
+        Expr::Large(value) => value.to_string(),
         Expr::Float(value) => format!("{value}f"),
         Expr::Range(first, last) => format!("{first}..{last}"),
         Expr::Text { text, bare: false } => format!("{text:?}"),

@@ -24,7 +24,9 @@ pub(crate) struct Node {
 pub(crate) enum Expr {
     Null,
     Bool(bool),
-    Int(i128),
+    Int(i64),
+    /// A whole number that does not fit into 64 bits.
+    Large(Box<i128>),
     Float(f64),
     /// `8000-9000`; the first is not above the second.
     Range(u64, u64),
@@ -199,7 +201,12 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(span: Span) -> Self {
-        Self { entries: Vec::new(), index: None, span, broken: false }
+        Self::with_room(span, 0)
+    }
+
+    /// With room for so many entries.
+    pub(crate) fn with_room(span: Span, entries: usize) -> Self {
+        Self { entries: Vec::with_capacity(entries), index: None, span, broken: false }
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -276,6 +283,12 @@ impl Table {
             Some(index) => index.get(key).copied(),
             None => self.entries.iter().position(|entry| &*entry.key == key),
         }
+    }
+}
+
+impl From<i128> for Expr {
+    fn from(value: i128) -> Self {
+        i64::try_from(value).map_or_else(|_| Self::Large(Box::new(value)), Self::Int)
     }
 }
 

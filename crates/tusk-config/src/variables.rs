@@ -15,8 +15,9 @@ use crate::tree::{Entry, Expr, Node, Part, Table};
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// What stands in when it is not set, as written in the file; without the quotes of a text.
-    pub default: Option<String>,
+    /// What stands in when it is not set, as written in the files, without the quotes of a text: one
+    /// for each file that says otherwise; none, and it is null or required.
+    pub defaults: Vec<String>,
     /// Nothing can be loaded without it.
     pub required: bool,
     /// Read by `@env.secure`; a file may hold it, named by `NAME_FILE`.
@@ -53,12 +54,15 @@ pub fn variables<P: AsRef<Path>>(
 pub fn variables_table(variables: &[Variable]) -> String {
     let mut table = "| variable | default | meaning | read in |\n|---|---|---|---|\n".to_owned();
     for variable in variables {
-        let default = match &variable.default {
-            _ if variable.secret => "**required**, a secret".to_owned(),
+        let quoted = |default: &String| match default.as_str() {
+            "" => "empty".to_owned(),
+            default => format!("`{}`", default.replace('|', "\\|")),
+        };
+        let default = match variable.defaults.as_slice() {
+            _ if variable.secret => "**required**, secret".to_owned(),
             _ if variable.required => "**required**".to_owned(),
-            Some(default) if default.is_empty() => "empty".to_owned(),
-            Some(default) => format!("`{}`", default.replace('|', "\\|")),
-            None => "none".to_owned(),
+            [] => "none".to_owned(),
+            defaults => defaults.iter().map(quoted).collect::<Vec<_>>().join(", "),
         };
         let mut files: Vec<&str> = Vec::new();
         for place in &variable.places {
@@ -143,16 +147,17 @@ impl Found {
         entry: &Entry,
     ) {
         let place = self.sources.place(span);
-        let meaning = self.sources.place(entry.key_span).map_or(String::new(), |key| meaning(&key));
+        let key = self.sources.place(entry.key_span);
+        let meaning = key.map_or(String::new(), |key| meaning(&key, entry.value.span));
         let variable = self.variables.entry(name.to_owned()).or_insert_with(|| Variable {
             name: name.to_owned(),
-            default: None,
+            defaults: Vec::new(),
             required: false,
             secret: false,
             places: Vec::new(),
             meaning: String::new(),
         });
-        variable.default = variable.default.take().or(default);
+        variable.defaults.extend(default.filter(|default| !variable.defaults.contains(default)));
         variable.required |= required;
         variable.secret |= secret;
         variable.places.extend(place);
@@ -162,21 +167,23 @@ impl Found {
     }
 }
 
-/// The comment behind an entry on its line, or the comment lines right above it.
-fn meaning(key: &Place) -> String {
-    let behind = key.source_line().split_once(" #").or_else(|| key.source_line().split_once(" //"));
-    if let Some((_, comment)) = behind.filter(|(entry, _)| !entry.trim().is_empty()) {
-        return comment.trim().to_owned();
+/// The comment behind a value on its line, or the comment lines right above its key.
+fn meaning(key: &Place, value: Span) -> String {
+    let text = key.source.text.as_str();
+    let rest = text.get(value.end as usize..).unwrap_or("").lines().next().unwrap_or("");
+    let rest = rest.trim_start_matches([' ', '\t', ',', ';']);
+    if let Some(comment) = comment(rest) {
+        return comment.to_owned();
     }
-    let text = key.source.text.get(..key.span.start as usize).unwrap_or("");
-    let above = text.lines().rev().skip(usize::from(!text.ends_with('\n')));
-    let comment = |line: &str| {
-        let line = line.trim();
-        line.strip_prefix('#')
-            .or_else(|| line.strip_prefix("//"))
-            .map(|text| text.trim().to_owned())
-    };
-    let mut lines: Vec<String> = above.map_while(comment).collect();
+    let before = text.get(..key.span.start as usize).unwrap_or("");
+    let above = before.lines().rev().skip(usize::from(!before.ends_with('\n')));
+    let mut lines: Vec<&str> = above.map_while(comment).collect();
     lines.reverse();
     lines.join(" ")
+}
+
+/// The text of a line that is nothing but a comment.
+fn comment(line: &str) -> Option<&str> {
+    let line = line.trim();
+    line.strip_prefix('#').or_else(|| line.strip_prefix("//")).map(str::trim)
 }

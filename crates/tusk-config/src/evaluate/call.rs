@@ -121,7 +121,7 @@ fn node(json: Json, span: Span) -> Node {
         Json::Null => Expr::Null,
         Json::Bool(value) => Expr::Bool(value),
         Json::Number(number) => match (number.as_i128(), number.as_f64()) {
-            (Some(value), _) => Expr::Int(value),
+            (Some(value), _) => value.into(),
             (None, value) => Expr::Float(value.unwrap_or(f64::NAN)),
         },
         Json::String(text) => Expr::Text { text: text.into(), bare: false },

@@ -70,7 +70,7 @@ impl<'t> Walk<'t> {
         span: Span,
     ) -> Result<Value<'t>, NoValue> {
         let expected = match &default.expr {
-            Expr::Int(_) | Expr::Float(_) => match number::parse(text.trim()) {
+            Expr::Int(_) | Expr::Large(_) | Expr::Float(_) => match number::parse(text.trim()) {
                 Some(Number::Int(value)) => return Ok(Value::Int(value)),
                 Some(Number::Float(value)) => return Ok(Value::Float(value)),
                 _ => "a number",

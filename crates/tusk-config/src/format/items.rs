@@ -187,7 +187,9 @@ impl<'s> Reader<'s, '_> {
             let length = match bytes[self.pos] {
                 b'#' => line_length(rest),
                 b'/' if rest.starts_with("//") => line_length(rest),
-                b'/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |at| at + 2),
+                b'/' if rest.starts_with("/*") => {
+                    rest[2..].find("*/").map_or(rest.len(), |at| at + 4)
+                }
                 byte => {
                     breaks += usize::from(byte == b'\n');
                     gap.lines |= byte == b'\n';

@@ -133,6 +133,21 @@ g: [/* i */ 1 /* j */, {}]
     assert_eq!(formatted(text).unwrap(), expected);
 }
 
+/// Found by fuzzing, each of them.
+#[test]
+fn what_looks_like_something_else_keeps_its_meaning() {
+    let cases = [
+        ("a:#x", "a:#x\n"),
+        ("a://x", "a://x\n"),
+        ("/*/a*/b=1", "/*/a*/\nb: 1\n"),
+        ("a:\n-\n  b [1]", "a:\n  -\n    b [1]\n"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(formatted(text).unwrap(), expected);
+    }
+    assert_eq!(formatted("-[]"), None);
+}
+
 #[test]
 fn a_file_with_errors_is_left_alone() {
     let errors = format("a.tsk", "a: 1\nb: \"x\nc d").unwrap_err();

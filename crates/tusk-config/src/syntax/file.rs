@@ -3,9 +3,12 @@
 use super::key::Key;
 use super::mark::What;
 use super::value::Within;
-use super::{Document, Parser, Stop};
+use super::{Document, FAULTS_MAX, Parser, Stop};
 use crate::fault::Fault;
 use crate::tree::{Entry, Expr, Kind, Node, Table, Typed};
+
+/// How many entries a section has room for from the start: most have no more.
+const SECTION_ENTRIES: usize = 8;
 
 /// The section that entries go to.
 struct Open {
@@ -25,7 +28,8 @@ impl Parser<'_> {
                 let start = self.pos;
                 let header = self.header().ok();
                 root.broken |= header.is_none();
-                let table = Table::new(header.as_ref().map_or(self.span(start), Key::span));
+                let span = header.as_ref().map_or(self.span(start), Key::span);
+                let table = Table::with_room(span, SECTION_ENTRIES);
                 if header.is_none() {
                     self.pos = self.line_end();
                 }
@@ -180,6 +184,9 @@ impl Parser<'_> {
     }
 
     fn report_replaced(&mut self, old: &Entry, new: &Entry) {
+        if self.faults.len() >= FAULTS_MAX {
+            return;
+        }
         let place = Some(self.place(new.key_span));
         let before = Some(self.place(old.key_span));
         let table = |entry: &Entry| entry.value.as_table().is_some();

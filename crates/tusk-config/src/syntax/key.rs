@@ -22,6 +22,9 @@ impl Key {
 
     /// The entry that puts `value` at this path, in tables as needed.
     pub(super) fn into_entry(self, value: Node) -> Entry {
+        if self.inner.is_empty() {
+            return Entry::new(self.name, self.span, value);
+        }
         let inside = self.inner.into_iter().rev().fold(value, |value, (key, key_span)| {
             let span = value.span;
             let mut table = Table::new(key_span);
@@ -73,6 +76,10 @@ impl Parser<'_> {
     fn key_name(&mut self) -> Result<(Box<str>, Span), Stop> {
         let start = self.pos;
         self.pos = self.run(start, is_key);
+        // A dash begins an item, and a byte order mark a file.
+        if self.text[start..self.pos].starts_with(['-', '\u{feff}']) {
+            self.pos = start;
+        }
         if self.pos == start {
             let span = self.span_of(start, self.after_char());
             let text = format!("expected a key, found {}", self.found());

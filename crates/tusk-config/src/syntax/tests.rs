@@ -140,6 +140,7 @@ fn byte_order_mark_windows_line_ends_and_tabs_are_accepted() {
     assert_eq!(tree("\u{feff}[a]\r\n\tb:\tx y \t\r\n\tc: \"z\"\r\n"), "{a={b=<x y> c=\"z\"}}");
     let found = faults("\u{feff}a: \"\r\n");
     assert_eq!(found, ["1:4 this text has no closing \""]);
+    assert_eq!(faults("\n\u{feff}a: 1"), ["2:1 expected a key, found `\\u{feff}`"]);
 }
 
 #[test]

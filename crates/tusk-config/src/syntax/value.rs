@@ -159,7 +159,7 @@ impl Parser<'_> {
                 Expr::Text { text: text.into(), bare: true }
             }
             _ => match number::parse(text) {
-                Some(Number::Int(value)) => Expr::Int(value),
+                Some(Number::Int(value)) => value.into(),
                 Some(Number::Float(value)) => Expr::Float(value),
                 Some(Number::TooLarge) => {
                     let help = "put it into quotes if it is meant as text";

@@ -230,7 +230,7 @@ fn env_lists_every_variable_with_its_default_place_and_meaning() {
 |---|---|---|---|
 | `HOST` | `prod` |  | a |
 | `PORT` | `3001` |  | a |
-| `SECRET` | **required**, a secret | for tokens | b |
+| `SECRET` | **required**, secret | for tokens | b |
 ";
     assert_eq!(table, expected);
     let json: Value = serde_json::from_str(&env("json").1).unwrap();

@@ -48,19 +48,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// Required variables stand empty, to be filled in; others as comments with their defaults.
 fn dotenv(found: &[Variable]) -> String {
     let entry = |variable: &Variable| {
-        let Variable { name, default, meaning, .. } = variable;
+        let Variable { name, defaults, meaning, .. } = variable;
         let meaning = if meaning.is_empty() { String::new() } else { format!("# {meaning}\n") };
         let file = if variable.secret {
             format!("# or {name}_FILE, the name of a file that holds it\n")
         } else {
             String::new()
         };
-        let line = match default {
+        let line = match defaults.first() {
             _ if variable.required => format!("{name}="),
             Some(default) if default.contains([' ', '#', '"', '\'', '\\']) => {
                 format!("# {name}='{default}'")
             }
-            default => format!("# {name}={}", default.as_deref().unwrap_or_default()),
+            default => format!("# {name}={}", default.map_or("", String::as_str)),
         };
         format!("{meaning}{file}{line}\n")
     };
@@ -72,7 +72,7 @@ fn json(found: &[Variable]) -> Value {
         let places: Vec<String> = variable.places.iter().map(ToString::to_string).collect();
         json!({
             "name": variable.name,
-            "default": variable.default,
+            "defaults": variable.defaults,
             "required": variable.required,
             "secret": variable.secret,
             "places": places,

@@ -24,7 +24,7 @@ struct Layers {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
-    /// A file, or a folder with its overlay environments/<ENVIRONMENT>
+    /// A file, or a folder with its overlay environments/$ENVIRONMENT
     path: PathBuf,
     /// Keys joined with dots: server.port
     key: String,
@@ -37,7 +37,7 @@ pub(crate) struct Get {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Explain {
-    /// A file, or a folder with its overlay environments/<ENVIRONMENT>
+    /// A file, or a folder with its overlay environments/$ENVIRONMENT
     path: PathBuf,
     /// Keys joined with dots: server.port
     key: String,

@@ -76,6 +76,8 @@ pub fn compare(contestants: &[Contestant<'_>]) -> Vec<Figure> {
             break;
         }
         for (contestant, times) in contestants.iter().zip(&mut times) {
+            // Not measured: it pays for the memory and the caches that the one before left behind.
+            (contestant.turn)();
             let taken = (contestant.turn)();
             if turn >= WARM_UP {
                 times.push(taken);

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tusk_config::HttpRequest;
+use tusk_config::{HttpRequest, Secret};
 
 /// One section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,69 @@ struct EvaluatedService {
     port: u16,
     health_check: HttpRequest,
     version: String,
+}
+
+/// Settings of the shape that a service of this workspace has: sections of a kind, secrets,
+/// durations, and a part that is flattened.
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+pub(crate) struct Settings {
+    #[serde(rename = "service:*")]
+    services: BTreeMap<String, EvaluatedService>,
+    database: Database,
+    #[serde(flatten)]
+    messaging: Messaging,
+    server: Server,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Database {
+    url: Secret,
+    pool_size: u32,
+    pool_timeout: Duration,
+    checkout_timeout: Duration,
+    reaping_frequency: Duration,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Messaging {
+    rabbitmq: Rabbit,
+    queues: BTreeMap<String, String>,
+    exchanges: BTreeMap<String, String>,
+    relay: Relay,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Rabbit {
+    host: String,
+    port: u16,
+    username: String,
+    password: Secret,
+    vhost: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Relay {
+    batch_size: u32,
+    poll_interval: Duration,
+    confirm_timeout: Duration,
+    message_bytes_max: usize,
+}
+
+#[derive(Debug, Deserialize)]
+#[allow(dead_code)]
+struct Server {
+    host: String,
+    port: u16,
+    body_limit: usize,
+    request_timeout: Duration,
+    concurrency_limit: usize,
+    grace_period: Duration,
+    drain_delay: Duration,
 }
 
 pub(crate) fn services(count: usize) -> BTreeMap<String, Service> {

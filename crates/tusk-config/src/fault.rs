@@ -5,7 +5,7 @@
 //! ```text
 //! config/auth.tsk:3:13: JWT_SECRET is not set
 //!   3 | jwt_secret: @env.secure("JWT_SECRET")
-//!     |             ^^^^^^^^^^^^^^^^^^^^^^^^^
+//!     |             ^^^^^^^^^^^^^^^^^^^^^^^^^ required here
 //!   help: set JWT_SECRET, or JWT_SECRET_FILE to the name of a file that holds it
 //! ```
 
@@ -37,14 +37,16 @@ pub struct Fault {
     pub(crate) help: Option<String>,
     /// Further places that belong to it, each with what it is.
     pub(crate) notes: Vec<(Place, String)>,
+    /// What stands beside the carets.
+    pub(crate) label: &'static str,
     /// The source line holds a secret.
-    hidden: bool,
+    pub(crate) hidden: bool,
 }
 
 impl Fault {
     pub(crate) fn error(place: Option<Place>, text: impl Into<String>) -> Self {
         let (severity, text) = (Severity::Error, bounded(text.into()));
-        Self { severity, text, place, help: None, notes: Vec::new(), hidden: false }
+        Self { severity, text, place, help: None, notes: Vec::new(), label: "", hidden: false }
     }
 
     pub(crate) fn warning(place: Option<Place>, text: impl Into<String>) -> Self {
@@ -59,6 +61,11 @@ impl Fault {
     pub(crate) fn note(mut self, place: Option<Place>, text: impl Into<String>) -> Self {
         self.notes.extend(place.map(|place| (place, text.into())));
         self
+    }
+
+    /// Says in a few words what the carets point at.
+    pub(crate) fn label(self, label: &'static str) -> Self {
+        Self { label, ..self }
     }
 
     /// Does not show the source line, because a secret stands in it.
@@ -79,6 +86,11 @@ impl Fault {
     /// Where it stands; `None` when it is about a file or a whole load.
     pub fn place(&self) -> Option<&Place> {
         self.place.as_ref()
+    }
+
+    /// What the place is, in a few words; may be empty.
+    pub fn label_text(&self) -> &'static str {
+        self.label
     }
 
     /// What to do about it.
@@ -116,7 +128,7 @@ impl fmt::Display for Fault {
         }
         f.write_str(&self.text)?;
         if let Some(place) = self.place.as_ref().filter(|_| !self.hidden) {
-            excerpt(f, place, "")?;
+            excerpt(f, place, self.label)?;
         }
         for (place, text) in &self.notes {
             let same = self.place.as_ref().is_some_and(|own| own.file() == place.file());

@@ -48,7 +48,7 @@
 //! assert!(errors.to_string().starts_with(
 //! r#"config/example.tsk:3:13: JWT_SECRET is not set
 //!   3 | jwt_secret: @env.secure("JWT_SECRET")            # required, never shown
-//!     |             ^^^^^^^^^^^^^^^^^^^^^^^^^
+//!     |             ^^^^^^^^^^^^^^^^^^^^^^^^^ required here
 //!   help: set JWT_SECRET, or JWT_SECRET_FILE to the name of a file that holds it"#));
 //! # Ok::<(), tusk_config::Errors>(())
 //! ```

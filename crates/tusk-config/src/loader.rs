@@ -20,6 +20,9 @@ use crate::vars::Vars;
 /// The size of the largest file that is read unless [`Loader::size_max`] says otherwise, in bytes.
 pub const SIZE_MAX: usize = 1024 * 1024;
 
+/// A file that other implementations read unasked; here only when it is named.
+const ON_REQUEST: &str = "peanut";
+
 /// The variable that names the overlay.
 const ENVIRONMENT: &str = "ENVIRONMENT";
 /// The overlay when that variable is not set.
@@ -85,8 +88,8 @@ impl Loader {
         self
     }
 
-    /// Reads every `*.tsk` that stands in the folder itself, in the order of their names. There has
-    /// to be one.
+    /// Reads every `*.tsk` that stands in the folder itself, in the order of their names, but for
+    /// `peanut.tsk`, which has to be named. There has to be one.
     #[must_use]
     pub fn all_files(mut self) -> Self {
         self.inputs.push(Input::AllFiles);
@@ -277,7 +280,8 @@ fn tsk_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_file() && path.extension().is_some_and(|extension| extension == "tsk") {
+        let ours = path.extension().is_some_and(|extension| extension == "tsk");
+        if ours && path.is_file() && path.file_stem().is_none_or(|name| name != ON_REQUEST) {
             paths.push(path);
         }
     }

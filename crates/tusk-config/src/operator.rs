@@ -18,6 +18,7 @@ use serde::Deserialize;
 /// assert_eq!((call.name.as_str(), call.arguments.len()), ("query", 2));
 /// assert_eq!(call.arguments[0].value, "select name from users");
 /// assert_eq!(call.arguments[1].name.as_deref(), Some("limit"));
+/// assert_eq!(call.place, "a.tsk:1:8");
 /// # Ok::<(), tusk_config::Errors>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -26,6 +27,8 @@ pub struct OperatorCall {
     pub name: String,
     /// In the order in which they were written, evaluated.
     pub arguments: Vec<OperatorArgument>,
+    /// Where it stands: `file:line:column`.
+    pub place: String,
 }
 
 /// An argument of an [`OperatorCall`].

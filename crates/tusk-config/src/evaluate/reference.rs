@@ -170,7 +170,7 @@ impl<'t> Walk<'t> {
 
     fn undefined(&self, path: &str, span: Span, scope: &[&'t Table]) -> NoValue {
         let text = format!("`{path}` is not defined");
-        let fault = Fault::error(self.context.place(span), text);
+        let fault = Fault::error(self.context.place(span), text).label("leads nowhere");
         let root = self.context.root_at(span);
         let tables = scope.iter().copied().chain([self.globals(span), root]);
         let nested = root.entries().iter().filter_map(|entry| {

@@ -58,7 +58,8 @@ impl<'t> Walk<'t> {
         if let Some(near) = nearest(name, self.context.vars.names()) {
             help = format!("{help}; {near} is set, is that the one?");
         }
-        Fault::error(self.context.place(span), format!("{name} {what}")).help(help).into()
+        let fault = Fault::error(self.context.place(span), format!("{name} {what}"));
+        fault.label("required here").help(help).into()
     }
 
     /// The type of the default is the type of the variable.
@@ -88,7 +89,8 @@ impl<'t> Walk<'t> {
         let shown = scalar::shown(text);
         let what = format!("{name} is {shown}, not {expected}, which its default says it is");
         let help = format!("correct {name}; a default in quotes would take any text");
-        Err(Fault::error(self.context.place(span), what).help(help).into())
+        let fault = Fault::error(self.context.place(span), what);
+        Err(fault.label("the default is here").help(help).into())
     }
 
     /// `${NAME:-default}` takes the default on empty too. `None` when only files are checked.

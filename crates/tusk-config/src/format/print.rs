@@ -94,7 +94,11 @@ impl Printer {
                     Value::Plain("") => {}
                     Value::Group(group) if group.form.is_open() => self.open(group, indent),
                     // After a blank it would be a comment.
-                    Value::Plain(text) if text.starts_with(['#', '/']) => self.out.push_str(text),
+                    Value::Plain(text)
+                        if ["#", "//", "/*"].iter().any(|sign| text.starts_with(sign)) =>
+                    {
+                        self.out.push_str(text);
+                    }
                     value => {
                         self.out.push(' ');
                         self.value(value, indent, lines);

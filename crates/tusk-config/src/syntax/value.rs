@@ -129,7 +129,7 @@ impl Parser<'_> {
         }
         let mut text = self.text[start..self.pos].trim_end_matches([' ', '\t', '\r']);
         if within == Within::Line && text.ends_with(';') {
-            text = text.trim_end_matches(';').trim_end_matches([' ', '\t']);
+            text = text.trim_end_matches([';', ' ', '\t']);
         }
         let (end, span) = (start + text.len(), self.span_of(start, start + text.len()));
         if text.is_empty() {

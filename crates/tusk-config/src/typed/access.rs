@@ -80,12 +80,11 @@ impl<'s, 't> Table<'s, 't> {
             Value::Call(call) => {
                 let name = Value::Text(Cow::Borrowed(&*call.name));
                 let arguments = Value::Arguments(&call.arguments);
-                Ok(Self::parts(
-                    session,
-                    slot,
-                    &evaluated,
-                    [("name", name), ("arguments", arguments)],
-                ))
+                let place = session.context.place(evaluated.span);
+                let place = place.map_or(String::new(), |place| place.to_string());
+                let place = Value::Text(Cow::Owned(place));
+                let parts = [("name", name), ("arguments", arguments), ("place", place)];
+                Ok(Self::parts(session, slot, &evaluated, parts))
             }
             Value::Argument(argument) => {
                 let name =

@@ -55,14 +55,16 @@ impl Rounds<'_, '_> {
             });
         }
         let table = self.session.name(slot);
-        Fault::error(self.place(slot), format!("missing key `{name}` in `{table}`"))
+        let text = format!("missing key `{name}` in `{table}`");
+        Fault::error(self.place(slot), text).label("missing in here")
     }
 
     fn unknown_key(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {
         let fault = Fault::error(self.key_place(slot), format!("unknown key `{name}`"));
+        let fault = fault.label("nothing reads it");
         if let Some(near) = nearest(name, known.iter().copied()) {
             let text = format!("unknown key `{name}`, did you mean `{near}`?");
-            return Fault::error(fault.place, text);
+            return Fault { text, ..fault };
         }
         let shown: Vec<_> = known.iter().take(KNOWN_SHOWN_MAX).copied().collect();
         let more = if known.len() > KNOWN_SHOWN_MAX { ", …" } else { "" };

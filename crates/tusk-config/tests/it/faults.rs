@@ -49,23 +49,23 @@ fn a_fault_shows_place_line_and_carets() {
     let expected = "\
 a.tsk:1:1: missing key `secret` in `auth`
   1 | [auth]
-    | ^^^^^^
+    | ^^^^^^ missing in here
 
 a.tsk:1:1: missing key `url` in `auth`
   1 | [auth]
-    | ^^^^^^
+    | ^^^^^^ missing in here
 
 a.tsk:1:1: missing key `port` in `auth`
   1 | [auth]
-    | ^^^^^^
+    | ^^^^^^ missing in here
 
 a.tsk:1:1: missing key `number` in `auth`
   1 | [auth]
-    | ^^^^^^
+    | ^^^^^^ missing in here
 
 a.tsk:2:2: unknown key `secrte`, did you mean `secret`?
   2 | \tsecrte: \"x\" # é
-    | \t^^^^^^";
+    | \t^^^^^^ nothing reads it";
     assert_eq!(errors.to_string(), expected);
     assert_eq!(format!("{errors:?}"), expected);
 }

@@ -132,6 +132,7 @@ fn a_whole_folder_is_read_by_name_and_its_overlay_over_it() {
         ("b.tsk", "[server]\nrequest_timeout: 2\n"),
         ("a.tsk", FILE),
         ("notes.txt", "no configuration"),
+        ("peanut.tsk", "[server]\nrequest_timeout: 8\n"),
         ("sub/c.tsk", "[server]\nrequest_timeout: 9\n"),
         ("environments/production/only-there.tsk", "[server]\nrequest_timeout: 5\n"),
     ]);
@@ -146,6 +147,14 @@ fn a_whole_folder_is_read_by_name_and_its_overlay_over_it() {
     assert!(texts(&errors)[0].starts_with("no .tsk file in "), "{errors}");
     let errors = Loader::new("/nowhere").all_files().load::<Settings>().unwrap_err();
     assert!(texts(&errors)[0].starts_with("cannot read /nowhere: "), "{errors}");
+}
+
+#[test]
+fn peanut_is_read_only_on_request() {
+    let folder = folder(&[("a.tsk", FILE), ("peanut.tsk", "[server]\nrequest_timeout: 8\n")]);
+    let loader = || Loader::new(folder.path()).all_files().vars(Vars::of([("KEY", "k")]));
+    let timeout = |loader: Loader| loader.load::<Settings>().unwrap().server.request_timeout;
+    assert_eq!((timeout(loader()), timeout(loader().file("peanut"))), (1, 8));
 }
 
 #[test]

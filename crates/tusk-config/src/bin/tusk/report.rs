@@ -38,6 +38,7 @@ pub(crate) fn json(fault: &Fault) -> Value {
         "line": fault.place().map(Place::line),
         "column": fault.place().map(Place::column),
         "end_column": fault.place().map(Place::end_column),
+        "label": fault.label_text(),
         "help": fault.help_text(),
         "notes": notes,
     })

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use tusk_config::{Config, Errors, Explanation, Loader, Place, Rendered, Step, Vars};
 
-use crate::report;
+use crate::{report, usual_paths};
 
 /// Where values come from.
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,12 @@ pub(crate) struct Get {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "tusk explain [OPTIONS] [PATH] <KEY>")]
 pub(crate) struct Explain {
-    /// A file, or a folder with its overlay environments/$ENVIRONMENT
-    path: PathBuf,
-    /// Keys joined with dots: server.port
-    key: String,
+    /// Keys joined with dots, server.port; before it a file, or a folder with its overlay, unless
+    /// `config` or this folder is meant
+    #[arg(required = true, num_args = 1..=2, value_names = ["PATH", "KEY"])]
+    path_and_key: Vec<String>,
     #[command(flatten)]
     layers: Layers,
     /// Prints it as JSON
@@ -79,8 +80,11 @@ pub(crate) fn get(args: &Get) -> ExitCode {
 }
 
 pub(crate) fn explain(args: &Explain) -> ExitCode {
-    let explained = config(std::slice::from_ref(&args.path), &args.layers)
-        .and_then(|config| config.explain(&args.key));
+    let (key, path) =
+        args.path_and_key.split_last().map_or(("", &[][..]), |(key, path)| (key, path));
+    let paths: Vec<PathBuf> = path.iter().map(PathBuf::from).collect();
+    let explained =
+        config(&usual_paths(&paths), &args.layers).and_then(|config| config.explain(key));
     finish(
         explained,
         |found| if args.json { explanation(&found).to_string() } else { found.to_string() },

@@ -8,6 +8,7 @@ mod files;
 mod imports;
 mod layers;
 mod never_panics;
+mod readme;
 mod seed;
 
 use tusk_config::{Errors, Loader, Vars};

@@ -11,6 +11,7 @@ use crate::fault::Fault;
 use crate::imports::Imports;
 use crate::outside::Outside;
 use crate::source::{Place, Sources, Span};
+use crate::syntax::DEPTH_MAX;
 use crate::tree::{Argument, Call, Expr, Http, Node, Part, Table};
 use crate::vars::Vars;
 
@@ -24,6 +25,14 @@ const TEXT_MAX: usize = 64 * 1024;
 
 /// How deep values may lie within values, references followed.
 const NESTED_MAX: usize = 256;
+
+/// How deep values that are read may lie, groups that references lead to included. What holds itself
+/// ends here.
+const READ_DEPTH_MAX: usize = 2 * DEPTH_MAX;
+
+/// How many values one read may come to beyond those that are written: a group that is referred to
+/// counts each time. A few lines that double each other would otherwise fill the memory.
+const READ_VALUES_MAX: usize = 100_000;
 
 /// Everything that a value may refer to.
 #[derive(Clone, Copy)]
@@ -115,6 +124,26 @@ impl<'t> Context<'t> {
 
     pub(crate) fn place(&self, span: Span) -> Option<Place> {
         self.sources.place(span)
+    }
+
+    /// Refuses a value that lies too deep, or is one too many; what refers to itself is both.
+    pub(crate) fn check_bounds(
+        &self,
+        depth: usize,
+        count: usize,
+        at: Option<Span>,
+    ) -> Result<(), Fault> {
+        // No file has more values than bytes.
+        let most = READ_VALUES_MAX + self.sources.bytes();
+        let text = if depth > READ_DEPTH_MAX {
+            format!("values within values, deeper than {READ_DEPTH_MAX} levels")
+        } else if count > most {
+            format!("references make more than {most} values")
+        } else {
+            return Ok(());
+        };
+        let place = at.and_then(|span| self.place(span));
+        Err(Fault::error(place, text).help("do these values hold each other?"))
     }
 }
 

@@ -57,7 +57,7 @@ impl Config {
             steps.push(self.step(entry, &scope));
             next = entry.before.as_deref();
         }
-        let mut render = Render { context: self.context(), reveal: false, faults: Vec::new() };
+        let mut render = Render::new(self.context(), false);
         let value = render.node(&entry.value, &mut scope);
         let fault = render.faults.first().map(|fault| fault.text().to_owned());
         let value = fault.is_none().then_some(value);

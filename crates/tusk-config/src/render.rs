@@ -57,7 +57,7 @@ impl Config {
     /// Evaluates everything, or the section or key at `path`. Secrets come out as `[secret]` unless
     /// `reveal` is set. All faults are reported together.
     pub fn render(&self, path: Option<&str>, reveal: bool) -> Result<Rendered, Errors> {
-        let mut render = Render { context: self.context(), reveal, faults: Vec::new() };
+        let mut render = Render::new(self.context(), reveal);
         let rendered = match path {
             None => render.table(&self.root, &mut Vec::new()),
             Some(path) => {
@@ -72,12 +72,20 @@ impl Config {
 
 /// Evaluates nodes, collecting what is wrong with them.
 pub(crate) struct Render<'t> {
-    pub(crate) context: Context<'t>,
-    pub(crate) reveal: bool,
+    context: Context<'t>,
+    reveal: bool,
     pub(crate) faults: Vec<Fault>,
+    depth: usize,
+    count: usize,
+    /// A bound was reached.
+    exhausted: bool,
 }
 
 impl<'t> Render<'t> {
+    pub(crate) fn new(context: Context<'t>, reveal: bool) -> Self {
+        Self { context, reveal, faults: Vec::new(), depth: 0, count: 0, exhausted: false }
+    }
+
     pub(crate) fn table(&mut self, table: &'t Table, scope: &mut Vec<&'t Table>) -> Rendered {
         scope.push(table);
         let entries = table.entries().iter();
@@ -88,13 +96,27 @@ impl<'t> Render<'t> {
     }
 
     pub(crate) fn node(&mut self, node: &'t Node, scope: &mut Vec<&'t Table>) -> Rendered {
-        match self.context.evaluate(node, scope) {
+        self.count += 1;
+        if let Err(fault) = self.context.check_bounds(self.depth, self.count, Some(node.span)) {
+            // Once is enough: nothing of it is printed.
+            if !self.exhausted {
+                self.faults.push(fault);
+            }
+            self.exhausted = true;
+        }
+        if self.exhausted {
+            return Rendered::Null;
+        }
+        self.depth += 1;
+        let rendered = match self.context.evaluate(node, scope) {
             Ok(evaluated) => self.value(evaluated, scope),
             Err(none) => {
                 self.faults.extend(none.into_fault());
                 Rendered::Null
             }
-        }
+        };
+        self.depth -= 1;
+        rendered
     }
 
     fn value(&mut self, found: Evaluated<'t>, scope: &mut Vec<&'t Table>) -> Rendered {

@@ -46,6 +46,11 @@ impl Sources {
         id
     }
 
+    /// The size of all files together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|(source, _)| source.text.len()).sum()
+    }
+
     /// What the file of `span` belongs to.
     pub(crate) fn home(&self, span: Span) -> Home {
         self.0.get(span.source as usize).map_or(Home::Main, |(_, home)| *home)

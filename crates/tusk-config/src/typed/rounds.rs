@@ -57,7 +57,8 @@ impl Rounds<'_, '_> {
     /// to go on.
     fn absorb(&mut self, error: &Error) -> bool {
         self.runs_left = self.runs_left.saturating_sub(1);
-        if self.runs_left == 0 || self.faults.len() >= FAULTS_MAX {
+        let exhausted = self.session.exhausted.get();
+        if exhausted || self.runs_left == 0 || self.faults.len() >= FAULTS_MAX {
             self.report(ROOT, error);
             return false;
         }

@@ -1,17 +1,23 @@
 //! What is known about each place of the tree, over all rounds of one read.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use zeroize::Zeroizing;
 
 use super::hint::Hint;
 use crate::evaluate::{Context, Evaluated, NoValue, Value};
+use crate::fault::Fault;
 use crate::source::Span;
 use crate::tree::{Entry, Node, Table};
 
 pub(super) type SlotId = usize;
+
+/// How many values may be evaluated for one read, and how many more for each byte of the files: each
+/// flattened value costs a round, and each round reads everything again.
+const EVALUATIONS_MAX: usize = 2_000_000;
+const EVALUATIONS_PER_BYTE: usize = 20;
 
 /// The slot of the value that is read as a whole.
 pub(super) const ROOT: SlotId = 0;
@@ -93,6 +99,10 @@ pub(super) struct Session<'t> {
     around: Vec<&'t Table>,
     slots: RefCell<Vec<Slot<'t>>>,
     index: RefCell<HashMap<(SlotId, Seg<'t>), SlotId>>,
+    /// How many values were evaluated, over all rounds.
+    evaluations: Cell<usize>,
+    /// A bound was reached, so that there is no use in going on.
+    pub(super) exhausted: Cell<bool>,
     /// Texts that no message may contain.
     pub(super) secrets: RefCell<Vec<Zeroizing<String>>>,
 }
@@ -137,7 +147,16 @@ impl<'t> Session<'t> {
             }
         };
         let (slots, index) = (RefCell::new(vec![root]), RefCell::default());
-        Self { context, whole, around, slots, index, secrets: RefCell::default() }
+        Self {
+            context,
+            whole,
+            around,
+            slots,
+            index,
+            evaluations: Cell::new(0),
+            exhausted: Cell::new(false),
+            secrets: RefCell::default(),
+        }
     }
 
     /// The slot of a child, made when first asked for.
@@ -213,7 +232,23 @@ impl<'t> Session<'t> {
         self.ancestors(slot).iter().any(|slot| self.get(*slot, |slot| slot.secret))
     }
 
+    /// Ends a read of values that hold each other, or that takes too many rounds.
+    fn within_bounds(&self, slot: SlotId) -> Result<(), NoValue> {
+        let (depth, count) = (self.ancestors(slot).len(), self.slots.borrow().len());
+        let bounds = self.context.check_bounds(depth, count, self.span(slot));
+        self.evaluations.set(self.evaluations.get() + 1);
+        let most = EVALUATIONS_MAX + EVALUATIONS_PER_BYTE * self.context.sources.bytes();
+        let bounds = bounds.and_then(|()| {
+            let text = format!("reading this takes more than {most} evaluations");
+            let fault = || Fault::error(None, text).help("flatten less, or refer to fewer groups");
+            if self.evaluations.get() > most { Err(fault()) } else { Ok(()) }
+        });
+        self.exhausted.set(bounds.is_err());
+        Ok(bounds?)
+    }
+
     pub(super) fn evaluate(&self, slot: SlotId) -> Result<Evaluated<'t>, NoValue> {
+        self.within_bounds(slot)?;
         let content = self.get(slot, |slot| slot.content.clone());
         let evaluated = match content {
             Content::Node(node) => self.context.evaluate(node, &self.scope(slot))?,

@@ -278,6 +278,33 @@ fn read_once(text: &str) {
     assert!(count <= 500 && shown < 1 << 20, "{count} faults, {shown} bytes of them");
 }
 
+/// Groups that hold themselves or each other, by any way round; and groups that double each other.
+#[test]
+fn groups_that_hold_each_other_end() {
+    let doubling = (0..60).map(|n| format!("a{n}: [@a{}, @a{}]\n", n + 1, n + 1));
+    let long = (0..20_000).map(|n| format!("a{n}: [@a{}]\n", n + 1));
+    let files = [
+        "a: [@b]\nb: [@a]\n".to_owned(),
+        "a: [@a]\n".to_owned(),
+        "a: {x: @b}\nb: {y: @a}\n".to_owned(),
+        "$a: [$b]\n$b: {c: $a}\nc: $a\n".to_owned(),
+        "a: [@b ?? 1]\nb: true ? [@a] : 1\n".to_owned(),
+        "[s]\na: @s\n".to_owned(),
+        format!("{}a60: 1\n", doubling.collect::<String>()),
+        format!("{}a20000: 1\n", long.collect::<String>()),
+    ];
+    for text in files {
+        let loader = || Loader::new("config").text("a.tsk", &text).vars(Vars::empty());
+        let errors = loader().load::<BTreeMap<String, serde_json::Value>>().unwrap_err();
+        assert!(errors.len() < 10, "{text:.60}: {errors}");
+        let errors = loader().tree().unwrap().render(None, false).unwrap_err();
+        assert_eq!(errors.len(), 1, "{text:.60}: {errors}");
+        if let Ok(explained) = loader().tree().unwrap().explain("a") {
+            assert!(explained.fault.is_some_and(|fault| fault.contains("values")), "{text:.60}");
+        }
+    }
+}
+
 /// Any scalar.
 #[derive(Debug, Deserialize)]
 struct Text(#[allow(dead_code)] String);

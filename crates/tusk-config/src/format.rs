@@ -7,7 +7,11 @@
 //! Values are copied byte by byte; the layout around them changes: `key: value`, two blanks for each
 //! level, one blank line at most, a comment with what it belongs to. Groups on one line stay on one
 //! line, others get a line for each entry, without commas.
+//!
+//! What has to stay is checked over random files: the tree, the warnings, and every key, value,
+//! bracket and comment in its order.
 
+mod gap;
 mod items;
 mod print;
 

@@ -1,72 +1,9 @@
 #![allow(clippy::unwrap_used)]
-use std::fs;
-use std::path::Path;
-use std::sync::Arc;
+mod kept;
+mod random;
 
-use proptest::prelude::*;
-
-use super::{format, generate};
-use crate::Severity;
-use crate::notation::table;
-use crate::source::Source;
-use crate::syntax;
-
-/// What is put into files.
-const PIECES: [&str; 24] = [
-    "",
-    "\n",
-    "\n\n\n",
-    " ",
-    "\t",
-    ":",
-    "=",
-    "{",
-    "}",
-    "[",
-    "]",
-    ",",
-    ";",
-    "#",
-    " # c\n",
-    "// c\n",
-    "/* c */",
-    "\n- ",
-    "\n  ",
-    "\nx:\n  y: 1\n",
-    "\nx >\n<\n",
-    "\n[s]\n",
-    "<<E\n1\nE\n",
-    "\r\n",
-];
-
-/// Root, globals, and the warnings; `None` for a file with errors.
-fn tree(text: &str) -> Option<(String, String, Vec<String>)> {
-    let source = Arc::new(Source { name: "a.tsk".to_owned(), text: text.to_owned() });
-    let document = syntax::parse(&source, 0);
-    if document.faults.iter().any(|fault| fault.severity() == Severity::Error) {
-        return None;
-    }
-    let warnings = document.faults.iter().map(|fault| fault.text().to_owned()).collect();
-    Some((table(&document.root), table(&document.globals), warnings))
-}
-
-/// Formats a file and sees to it that it means the same and that once is enough.
-fn formatted(text: &str) -> Option<String> {
-    let before = tree(text)?;
-    let once = format("a.tsk", text).unwrap();
-    let after = tree(&once);
-    assert!(after.as_ref() == Some(&before), "{text:?}\nbecame\n{once}\n{before:?}\n{after:?}");
-    assert_eq!(format("a.tsk", &once).unwrap(), once, "{text:?}");
-    Some(once)
-}
-
-fn files() -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = [root.join("tests/fixtures/seed"), root.join("../../config")];
-    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
-    let paths = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
-    paths.map(|path| fs::read_to_string(path).unwrap()).collect()
-}
+use super::format;
+use kept::{files, formatted};
 
 #[test]
 fn the_files_of_the_seed_and_of_this_workspace_are_in_the_layout() {
@@ -103,7 +40,7 @@ b:
   c: 1 # d
   e:
     f: 2 # g
-# h
+  # h
 d:
   - 1
   - name: x # j
@@ -137,10 +74,16 @@ g: [/* i */ 1 /* j */, {}]
 #[test]
 fn what_looks_like_something_else_keeps_its_meaning() {
     let cases = [
+        ("a: b ; ;", "a: b\n"),
+        ("a:\n- b: /x", "a:\n  - b: /x\n"),
         ("a:#x", "a:#x\n"),
         ("a://x", "a://x\n"),
         ("/*/a*/b=1", "/*/a*/\nb: 1\n"),
         ("a:\n-\n  b [1]", "a:\n  -\n    b [1]\n"),
+        ("a:\n-\n  b:#x", "a:\n  -\n    b:#x\n"),
+        ("a:\n-\n  b=//x\n  c=//y", "a:\n  -\n    b=//x\n    c://y\n"),
+        ("a:\n-\n  b: text =//x", "a:\n  - b: text =//x\n"),
+        ("a:\n-\n  b=/**///x", "a:\n  - b: /**///x\n"),
     ];
     for (text, expected) in cases {
         assert_eq!(formatted(text).unwrap(), expected);
@@ -149,39 +92,64 @@ fn what_looks_like_something_else_keeps_its_meaning() {
 }
 
 #[test]
+fn a_comment_stays_with_what_it_is_about() {
+    let cases = [
+        // Below a group, as long as it is deeper than the group's key.
+        ("a:\n - 1\n # - 2\nb: 1", "a:\n  - 1\n  # - 2\nb: 1\n"),
+        ("a:\n - b: 1\n   # c\n # d\n# e\n", "a:\n  - b: 1\n    # c\n  # d\n# e\n"),
+        ("a:\n- 1\n# c\nb: 1", "a:\n  - 1\n# c\nb: 1\n"),
+        ("a {\n b:\n   c: 1\n   # d\n}", "a {\n  b:\n    c: 1\n    # d\n}\n"),
+        // Before and behind the items of one line.
+        ("a: [ /* b */ 1,/* c */2 /* d */ ]", "a: [/* b */ 1, /* c */ 2 /* d */]\n"),
+        ("a: [1, /* c */ 2, # d\n]", "a: [\n  1\n  /* c */\n  2 # d\n]\n"),
+        // Between a dash and its value.
+        ("a:\n-\n # b\n # c\n 1", "a:\n  -\n    # b\n    # c\n    1\n"),
+        ("a:\n- # b\n  1", "a:\n  - # b\n    1\n"),
+        ("a:\n- /* b */ c: 1\n  d: 2", "a:\n  - /* b */\n    c: 1\n    d: 2\n"),
+        // Around a type.
+        ("a /* b */ : int =/* c */ 5; /* d */", "a: /* b */ int = /* c */ 5 /* d */\n"),
+        // Over lines.
+        ("a: 1\r\n  /* b \r\n   c */\r\n", "a: 1\n/* b\n   c */\n"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(formatted(text).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_group_that_goes_over_lines_has_a_line_for_each_item() {
+    let cases = [
+        ("a: [{\n b: 1 }, {c: 2}]", "a: [\n  {\n    b: 1\n  }\n  {c: 2}\n]\n"),
+        ("a: {b: [1,\n2], c: 3}", "a: {\n  b: [\n    1\n    2\n  ]\n  c: 3\n}\n"),
+        ("a: {b >\n<, c: 1}", "a: {\n  b >\n  <\n  c: 1\n}\n"),
+        ("a: [@env(\nB), 1]", "a: [\n  @env(\nB)\n  1\n]\n"),
+        ("a: {b {c: 1}}", "a: {b {c: 1}}\n"),
+        ("a: [\n\n]\nb {\n}", "a: []\nb {}\n"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(formatted(text).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_blank_line_stands_above_a_section_and_its_comments() {
+    let cases = [
+        ("[a]\n[ b ]\n", "[a]\n\n[b]\n"),
+        ("a: 1\n# b\n# c\n[b]", "a: 1\n\n# b\n# c\n[b]\n"),
+        ("a: 1\n# b\n\n\n# c\n[b]", "a: 1\n# b\n\n# c\n[b]\n"),
+        ("a: 1\n# b\n\n[b]", "a: 1\n# b\n\n[b]\n"),
+        ("\n\n# a\n[b]\n\n\n", "# a\n[b]\n"),
+        ("a {\n\n\n b: 1\n\n}\n\n", "a {\n  b: 1\n}\n"),
+        ("\n \n", ""),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(formatted(text).unwrap(), expected);
+    }
+}
+
+#[test]
 fn a_file_with_errors_is_left_alone() {
     let errors = format("a.tsk", "a: 1\nb: \"x\nc d").unwrap_err();
     assert_eq!(errors.len(), 2);
     assert!(errors.to_string().starts_with("a.tsk:2:4: this text has no closing"));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_file_parses_to_what_its_author_meant_and_formatting_keeps_it(
-        choices in proptest::collection::vec(any::<u8>(), 0..300),
-    ) {
-        let generated = generate::file(&choices);
-        let parsed = tree(&generated.text);
-        prop_assert_eq!(parsed.map(|(root, ..)| root), Some(generated.tree), "{}", generated.text);
-        let once = formatted(&generated.text).unwrap();
-        for comment in generated.comments {
-            prop_assert_eq!(once.matches(comment.as_str()).count(), 1, "{}\n{}", comment, once);
-        }
-    }
-
-    #[test]
-    fn a_real_file_with_a_piece_cut_out_or_put_in_keeps_its_meaning(
-        file in 0_usize..18,
-        at in 0_usize..900,
-        length in 0_usize..30,
-        piece in proptest::sample::select(&PIECES[..]),
-    ) {
-        let text = &files()[file];
-        let start = at.min(text.len());
-        let end = (start + length).min(text.len());
-        prop_assume!(text.is_char_boundary(start) && text.is_char_boundary(end));
-        formatted(&format!("{}{piece}{}", &text[..start], &text[end..]));
-    }
 }

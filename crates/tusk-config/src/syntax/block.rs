@@ -85,24 +85,24 @@ impl Parser<'_> {
     /// What follows `key:` when its line ends: entries or items on the lines below, or nothing.
     pub(super) fn below(&mut self, within: Within, key: &Key) -> Result<Node, Stop> {
         let at = self.pos;
-        let indent = self.column_of(key.span().start as usize);
         if matches!(within, Within::Line | Within::Object) {
             self.blank()?;
-            let other_line = self.text[at..self.pos].contains('\n');
-            let column = self.column_of(self.pos);
-            let deeper = column > indent && !self.at_closing();
-            let dash = self.at_dash() && (deeper || column == indent);
             let begin = self.pos;
+            // Only then, so that no line is walked over for each of its keys.
+            if self.text[at..begin].contains('\n') && begin < self.bytes.len() {
+                let indent = self.column_of(key.span().start as usize);
+                let column = self.column_of(begin);
+                let deeper = column > indent && !self.at_closing();
+                if self.at_dash() && (deeper || column == indent) {
+                    self.mark_at(What::Open(Form::Dashes), at);
+                    return self.dashes(column);
+                }
+                if deeper && self.bytes[begin] != b'[' {
+                    self.mark_at(What::Open(Form::Indent), at);
+                    return self.indented(indent, begin);
+                }
+            }
             self.pos = at;
-            if other_line && dash {
-                self.pos = begin;
-                return self.dashes(column);
-            }
-            if other_line && deeper && begin < self.bytes.len() && self.bytes[begin] != b'[' {
-                self.mark_here(What::Open(Form::Indent));
-                self.pos = begin;
-                return self.indented(indent, begin);
-            }
         }
         let span = key.last_span();
         let text = format!("`{}` has no value", key.name());
@@ -145,7 +145,6 @@ impl Parser<'_> {
     /// Items with their dashes at `column`; the first begins here.
     fn dashes(&mut self, column: usize) -> Result<Node, Stop> {
         let start = self.pos;
-        self.mark_here(What::Open(Form::Dashes));
         let mut items = Vec::new();
         let end = self.nested(start, |parser| {
             loop {
@@ -193,10 +192,11 @@ impl Parser<'_> {
         }
         let here = self.column_of(self.pos);
         if self.at_dash() {
+            self.mark_at(What::Open(Form::Dashes), after);
             return self.dashes(here);
         }
         if self.at_entry(below) {
-            self.mark_here(What::Open(Form::Indent));
+            self.mark_at(What::Open(Form::Indent), after);
             return self.indented(column, self.pos);
         }
         let value = self.item(Within::Line)?;

@@ -68,6 +68,11 @@ impl Parser<'_> {
         self.mark(what, self.pos);
     }
 
+    /// Notes an empty place at `at`, which is behind the last mark.
+    pub(super) fn mark_at(&mut self, what: What, at: usize) {
+        self.mark_span(what, self.span_of(at, at));
+    }
+
     pub(super) fn mark_span(&mut self, what: What, span: Span) {
         if self.unmarked == 0
             && let Some(marks) = &mut self.marks

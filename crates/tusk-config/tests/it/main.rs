@@ -5,6 +5,7 @@ mod ambiguities;
 mod command;
 mod faults;
 mod files;
+mod format;
 mod imports;
 mod layers;
 mod never_panics;

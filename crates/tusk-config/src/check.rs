@@ -10,6 +10,7 @@ use crate::evaluate::{Context, Value};
 use crate::fault::{Fault, Severity};
 use crate::loader::SIZE_MAX;
 use crate::paths;
+use crate::render::Render;
 use crate::source::Source;
 use crate::suggest::nearest;
 use crate::tree::{Expr, Node, Part, Table};
@@ -123,6 +124,13 @@ impl Check {
         let mut values = Values { context, source, strict: self.strict, faults, variables };
         values.table(&config.globals, &mut Vec::new());
         values.table(&config.root, &mut Vec::new());
+        // Groups that hold each other: each of their values alone is well.
+        let mut render = Render::new(context, false);
+        render.table(&config.root, &mut Vec::new());
+        let beyond = render
+            .beyond
+            .filter(|fault| fault.place().is_some_and(|place| place.span.source == source));
+        values.faults.extend(beyond);
         values.faults
     }
 }

@@ -59,7 +59,8 @@ impl Config {
         }
         let mut render = Render::new(self.context(), false);
         let value = render.node(&entry.value, &mut scope);
-        let fault = render.faults.first().map(|fault| fault.text().to_owned());
+        let fault = render.faults.first().or(render.beyond.as_ref());
+        let fault = fault.map(|fault| fault.text().to_owned());
         let value = fault.is_none().then_some(value);
         Ok(Explanation { path: path.to_owned(), value, fault, steps })
     }

@@ -65,7 +65,8 @@ impl Config {
                 render.node(&entry.value, &mut scope)
             }
         };
-        let faults: Vec<Fault> = self.errors().cloned().chain(render.faults).collect();
+        let found = render.faults.into_iter().chain(render.beyond);
+        let faults: Vec<Fault> = self.errors().cloned().chain(found).collect();
         if faults.is_empty() { Ok(rendered) } else { Err(Errors::new(faults)) }
     }
 }
@@ -77,13 +78,13 @@ pub(crate) struct Render<'t> {
     pub(crate) faults: Vec<Fault>,
     depth: usize,
     count: usize,
-    /// A bound was reached.
-    exhausted: bool,
+    /// What went beyond a bound, after which nothing more is evaluated.
+    pub(crate) beyond: Option<Fault>,
 }
 
 impl<'t> Render<'t> {
     pub(crate) fn new(context: Context<'t>, reveal: bool) -> Self {
-        Self { context, reveal, faults: Vec::new(), depth: 0, count: 0, exhausted: false }
+        Self { context, reveal, faults: Vec::new(), depth: 0, count: 0, beyond: None }
     }
 
     pub(crate) fn table(&mut self, table: &'t Table, scope: &mut Vec<&'t Table>) -> Rendered {
@@ -97,14 +98,9 @@ impl<'t> Render<'t> {
 
     pub(crate) fn node(&mut self, node: &'t Node, scope: &mut Vec<&'t Table>) -> Rendered {
         self.count += 1;
-        if let Err(fault) = self.context.check_bounds(self.depth, self.count, Some(node.span)) {
-            // Once is enough: nothing of it is printed.
-            if !self.exhausted {
-                self.faults.push(fault);
-            }
-            self.exhausted = true;
-        }
-        if self.exhausted {
+        let bounds = self.context.check_bounds(self.depth, self.count, Some(node.span));
+        self.beyond = self.beyond.take().or(bounds.err());
+        if self.beyond.is_some() {
             return Rendered::Null;
         }
         self.depth += 1;

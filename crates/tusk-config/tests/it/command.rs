@@ -85,6 +85,13 @@ fn unset_variables_matter_only_when_they_are_to_be_resolved() {
 }
 
 #[test]
+fn groups_that_hold_each_other_are_found_without_anybody_reading_them() {
+    let (_folder, path) = folder(&[("a.tsk", "a: {x: @b}\nb: {y: @a}\nc: 1\n")]);
+    let (code, shown) = tusk(&["check", &path], &[]);
+    assert!(code == 1 && shown.contains("do these values hold each other?"), "{shown}");
+}
+
+#[test]
 fn a_wrong_call_says_how_to_call_it() {
     for arguments in [&[][..], &["check", "--nothing", "x"], &["destroy", "x"], &["get", "x"]] {
         let (code, shown) = tusk(arguments, &[]);

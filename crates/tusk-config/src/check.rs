@@ -127,10 +127,9 @@ impl Check {
         // Groups that hold each other: each of their values alone is well.
         let mut render = Render::new(context, false);
         render.table(&config.root, &mut Vec::new());
-        let beyond = render
-            .beyond
-            .filter(|fault| fault.place().is_some_and(|place| place.span.source == source));
-        values.faults.extend(beyond);
+        let own = |fault: &Fault| fault.place().is_some_and(|place| place.span.source == source);
+        let found = render.circles.into_iter().chain(render.beyond);
+        values.faults.extend(found.filter(own));
         values.faults
     }
 }

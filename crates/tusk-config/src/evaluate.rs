@@ -126,6 +126,12 @@ impl<'t> Context<'t> {
         self.sources.place(span)
     }
 
+    /// A group that holds itself, by a reference at `at`.
+    pub(crate) fn holds_itself(&self, at: Span) -> Fault {
+        let text = format!("`{}` leads to a group that holds it", self.sources.slice(at));
+        Fault::error(self.place(at), text).label("back to a group around it")
+    }
+
     /// Refuses a value that lies too deep, or is one too many; what refers to itself is both.
     pub(crate) fn check_bounds(
         &self,
@@ -148,6 +154,15 @@ impl<'t> Context<'t> {
 }
 
 impl<'t> Evaluated<'t> {
+    /// Which group it is, the same for every reference that leads to it.
+    pub(crate) fn group(&self) -> Option<usize> {
+        match self.value {
+            Value::Table(table) => Some(std::ptr::from_ref(table).addr()),
+            Value::List(items) if !items.is_empty() => Some(items.as_ptr().addr()),
+            _ => None,
+        }
+    }
+
     fn new(value: Value<'t>, span: Span) -> Self {
         Self { value, span, raw: None, variable: None, secret: false }
     }

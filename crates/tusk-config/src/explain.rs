@@ -59,7 +59,7 @@ impl Config {
         }
         let mut render = Render::new(self.context(), false);
         let value = render.node(&entry.value, &mut scope);
-        let fault = render.faults.first().or(render.beyond.as_ref());
+        let fault = render.faults.iter().chain(&render.circles).chain(&render.beyond).next();
         let fault = fault.map(|fault| fault.text().to_owned());
         let value = fault.is_none().then_some(value);
         Ok(Explanation { path: path.to_owned(), value, fault, steps })

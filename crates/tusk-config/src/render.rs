@@ -65,7 +65,7 @@ impl Config {
                 render.node(&entry.value, &mut scope)
             }
         };
-        let found = render.faults.into_iter().chain(render.beyond);
+        let found = render.faults.into_iter().chain(render.circles).chain(render.beyond);
         let faults: Vec<Fault> = self.errors().cloned().chain(found).collect();
         if faults.is_empty() { Ok(rendered) } else { Err(Errors::new(faults)) }
     }
@@ -78,13 +78,26 @@ pub(crate) struct Render<'t> {
     pub(crate) faults: Vec<Fault>,
     depth: usize,
     count: usize,
+    /// The groups that are gone through, from the outside in.
+    around: Vec<usize>,
+    /// Groups that hold themselves.
+    pub(crate) circles: Vec<Fault>,
     /// What went beyond a bound, after which nothing more is evaluated.
     pub(crate) beyond: Option<Fault>,
 }
 
 impl<'t> Render<'t> {
     pub(crate) fn new(context: Context<'t>, reveal: bool) -> Self {
-        Self { context, reveal, faults: Vec::new(), depth: 0, count: 0, beyond: None }
+        Self {
+            context,
+            reveal,
+            faults: Vec::new(),
+            depth: 0,
+            count: 0,
+            around: Vec::new(),
+            circles: Vec::new(),
+            beyond: None,
+        }
     }
 
     pub(crate) fn table(&mut self, table: &'t Table, scope: &mut Vec<&'t Table>) -> Rendered {
@@ -105,7 +118,19 @@ impl<'t> Render<'t> {
         }
         self.depth += 1;
         let rendered = match self.context.evaluate(node, scope) {
-            Ok(evaluated) => self.value(evaluated, scope),
+            Ok(evaluated) => match evaluated.group() {
+                Some(group) if self.around.contains(&group) => {
+                    self.circles.push(self.context.holds_itself(node.span));
+                    Rendered::Null
+                }
+                Some(group) => {
+                    self.around.push(group);
+                    let rendered = self.value(evaluated, scope);
+                    self.around.pop();
+                    rendered
+                }
+                None => self.value(evaluated, scope),
+            },
             Err(none) => {
                 self.faults.extend(none.into_fault());
                 Rendered::Null

@@ -114,7 +114,10 @@ impl Parser<'_> {
     }
 
     fn at_closing(&self) -> bool {
-        matches!(self.peek(), None | Some(b'}' | b']' | b')' | b'<' | b','))
+        match self.peek() {
+            Some(b'<') => !self.starts("<<"),
+            found => matches!(found, None | Some(b'}' | b']' | b')' | b',')),
+        }
     }
 
     fn at_dash(&self) -> bool {

@@ -78,6 +78,8 @@ pub(super) struct Slot<'t> {
     pub(super) fields: Option<&'static [&'static str]>,
     /// The table that it came out as.
     pub(super) table: Option<&'t Table>,
+    /// Which group it came out as, to find those that hold themselves.
+    group: Option<usize>,
     /// Keys that are given though no file has them.
     pub(super) added: Vec<&'static str>,
     pub(super) children: Vec<SlotId>,
@@ -125,6 +127,7 @@ impl<'t> Slot<'t> {
             secret: false,
             fields: None,
             table: None,
+            group: None,
             added: Vec::new(),
             children: Vec::new(),
         }
@@ -256,6 +259,17 @@ impl<'t> Session<'t> {
             Content::Evaluated(evaluated) => *evaluated,
             Content::View(_) | Content::Missing => Evaluated::table(self.context.root),
         };
+        if let Some(group) = evaluated.group() {
+            let around = self.ancestors(slot);
+            let mut around = around[1..].iter().map(|id| self.get(*id, |slot| slot.group));
+            if around.any(|around| around == Some(group)) {
+                return Err(self
+                    .context
+                    .holds_itself(self.span(slot).unwrap_or(evaluated.span))
+                    .into());
+            }
+            self.set(slot, |slot| slot.group = Some(group));
+        }
         if (evaluated.secret || self.is_secret(slot))
             && let Value::Text(text) = &evaluated.value
         {

@@ -22,6 +22,7 @@ fn a_list_with_dashes() {
         "{a=[1 <two words> \"x\"] b=2}"
     );
     assert_eq!(tree("a:\n- 1\n\n- 2\nb: 2"), "{a=[1 2] b=2}");
+    assert_eq!(tree("a:\n  -\n    <<E\n x\nE\n  - 2"), "{a=[\" x\" 2]}");
     assert_eq!(tree("a:\n  - - 1\n    - 2\n  - [3]\n  - {x: 4}"), "{a=[[1 2] [3] {x=4}]}");
     assert_eq!(tree("a:\n  - http://x/y\n  - 10:30\n  - k:v"), "{a=[<http://x/y> <10:30> <k:v>]}");
     assert_eq!(tree("a:\n  - -5\n  - --flag\n  - a - b"), "{a=[-5 <--flag> <a - b>]}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::fault::Fault;
+use crate::fault::{Fault, Severity};
 use crate::source::{Home, Source, Span};
 use crate::syntax;
 use crate::tree::{Entry, Env, Expr, Node, Table};
@@ -43,9 +43,15 @@ pub(crate) fn set(config: &mut Config, path: &str, value: &str) {
     let text = format!("\"{}\": {value}", last.replace(['"', '\\'], ""));
     let span = source(config, name.clone(), text.clone());
     let document = syntax::parse(&Arc::new(Source { name, text }), span.source);
+    let failed = document.faults.iter().any(|fault| fault.severity() == Severity::Error);
     config.faults.extend(document.faults);
-    if let [entry] = document.root.entries() {
-        put(config, path, entry.value.clone(), entry.key_span);
+    match document.root.entries() {
+        [entry] => put(config, path, entry.value.clone(), entry.key_span),
+        _ if failed => {}
+        _ => {
+            let place = config.sources.place(span);
+            config.faults.push(Fault::error(place, "expected one value"));
+        }
     }
 }
 

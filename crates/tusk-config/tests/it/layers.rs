@@ -111,6 +111,7 @@ fn a_single_value_wins_over_everything_and_is_written_as_in_a_file() {
     let place = errors.iter().next().unwrap().place().unwrap();
     assert_eq!(place.file(), "the value given for server.request_timeout");
     assert_eq!(set("server.request_timeout", "\"x").unwrap_err().len(), 1);
+    assert_eq!(texts(&set("server.tags", "[]\nport: 5").unwrap_err()), ["expected one value"]);
     assert_eq!(set("", "1").unwrap_err().len(), 1);
     assert_eq!(set("a..b", "1").unwrap_err().len(), 1);
 }

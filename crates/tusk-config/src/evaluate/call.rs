@@ -24,13 +24,14 @@ impl<'t> Walk<'t> {
             ("cache", [_, value]) => self.node(value, scope),
             ("date", []) => self.date("c", span),
             ("date", [format]) => {
-                let format = self.argument(format, scope)?;
-                self.date(&format, format_span(values[0]))
+                let at = format.span;
+                let (format, _) = self.argument(format, scope)?;
+                self.date(&format, at)
             }
             ("file.read" | "json", [path]) => {
                 let at = path.span;
-                let path = self.argument(path, scope)?;
-                self.answer(call, at, scope, |walk| {
+                let (path, secret) = self.argument(path, scope)?;
+                self.answer(call, at, secret, scope, |walk| {
                     if walk.context.assume_set {
                         return Ok(None);
                     }
@@ -59,18 +60,22 @@ impl<'t> Walk<'t> {
         if self.context.assume_set {
             return Ok(Evaluated::new(Value::Unknown, span));
         }
-        let mut arguments = Vec::new();
+        let (mut arguments, mut secret) = (Vec::new(), false);
         for argument in &call.arguments {
-            arguments.push(self.argument(&argument.value, scope)?.into_owned());
+            let (text, is_secret) = self.argument(&argument.value, scope)?;
+            arguments.push(text.into_owned());
+            secret |= is_secret;
         }
-        self.answer(call, span, scope, |_| operator(&arguments).map(Some))
+        self.answer(call, span, secret, scope, |_| operator(&arguments).map(Some))
     }
 
-    /// What came from outside, asked for once. A value out of it has the place of the operator.
+    /// What came from outside, asked for once. A value out of it has the place of the operator. Asked
+    /// for with a secret, it is one, and the reason of a failure is not told: it may quote it.
     fn answer(
         &mut self,
         call: &'t Call,
         span: Span,
+        secret: bool,
         scope: &[&'t Table],
         ask: impl FnOnce(&Self) -> Result<Option<Json>, String>,
     ) -> Result<Evaluated<'t>, NoValue> {
@@ -83,20 +88,28 @@ impl<'t> Walk<'t> {
             drop(call.answer.set(answer));
         }
         match call.answer.get() {
-            Some(Ok(node)) => self.node(node, scope),
-            Some(Err(reason)) => Err(Fault::error(
-                self.context.place(span),
-                format!("@{} gives nothing: {reason}", call.name),
-            )
-            .into()),
+            Some(Ok(node)) => {
+                let found = self.node(node, scope)?;
+                Ok(Evaluated { secret: found.secret || secret, ..found })
+            }
+            Some(Err(reason)) => {
+                let reason = if secret { "it was asked with a secret" } else { reason };
+                let text = format!("@{} gives nothing: {reason}", call.name);
+                Err(Fault::error(self.context.place(span), text).into())
+            }
             None => Ok(Evaluated::new(Value::Unknown, span)),
         }
     }
 
-    fn argument(&mut self, node: &'t Node, scope: &[&'t Table]) -> Result<Cow<'t, str>, NoValue> {
+    /// An argument as a text, and whether it is a secret.
+    fn argument(
+        &mut self,
+        node: &'t Node,
+        scope: &[&'t Table],
+    ) -> Result<(Cow<'t, str>, bool), NoValue> {
         let value = self.node(node, scope)?;
-        let name = self.context.sources.slice(node.span);
-        self.as_text(value, name, node.span)
+        let (name, secret) = (self.context.sources.slice(node.span), value.secret);
+        Ok((self.as_text(value, name, node.span)?, secret))
     }
 
     fn date(&self, format: &str, span: Span) -> Result<Evaluated<'t>, NoValue> {
@@ -109,10 +122,6 @@ impl<'t> Walk<'t> {
             }
         }
     }
-}
-
-fn format_span(node: &Node) -> Span {
-    node.span
 }
 
 /// JSON as a value of a file.

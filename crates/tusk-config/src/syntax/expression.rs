@@ -123,8 +123,7 @@ impl Parser<'_> {
         let found = *OPERATORS.iter().find(|(text, ..)| self.starts(text))?;
         let tight = found.0.len() > 1 || within == Within::Interpolation;
         let blank = matches!(self.peek_at(1), Some(b' ' | b'\t'));
-        let arrow = found.0 == "=" || self.starts("=>");
-        ((tight || blank) && !arrow).then_some(found)
+        (tight || blank).then_some(found)
     }
 
     /// One value of an expression.

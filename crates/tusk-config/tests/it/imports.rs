@@ -134,3 +134,17 @@ fn files_are_read_only_where_that_is_allowed() {
     let error = config.get::<String>("c").unwrap_err().to_string();
     assert!(error.contains("motd.txt is no JSON: expected value at line 1 column 1"), "{error}");
 }
+
+#[test]
+fn what_is_asked_for_with_a_secret_is_one() {
+    let text = "a: @file.read(\"#{s}.txt\")\nb: @echo(\"x#{s}\")\ns: @env.secure(\"S\")";
+    let folder = Folder::new(&[("a.tsk", text)]);
+    let loader = folder.loader().vars(Vars::of([("S", "hunter2")])).allow_files(folder.0.path());
+    let loader = loader.operator("echo", |arguments| Ok(arguments[0].clone().into()));
+    let config = loader.tree().unwrap();
+    let error = config.get::<String>("a").unwrap_err().to_string();
+    assert!(error.contains("@file.read gives nothing") && !error.contains("hunter2"), "{error}");
+    let error = config.get::<u8>("b").unwrap_err().to_string();
+    assert!(error.contains("`b` is a secret that is not") && !error.contains("hunter2"), "{error}");
+    assert_eq!(config.get::<String>("b").unwrap(), "xhunter2");
+}

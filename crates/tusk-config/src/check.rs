@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::evaluate::{Context, Value};
+use crate::evaluate::Context;
 use crate::fault::{Fault, Severity};
 use crate::loader::SIZE_MAX;
 use crate::paths;
@@ -56,7 +56,8 @@ impl Check {
         Self::default()
     }
 
-    /// A key given twice or without a value is an error.
+    /// A key given twice or without a value is an error, and so is, with [`resolve`](Self::resolve),
+    /// a variable that is not set and has no default.
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
@@ -75,23 +76,30 @@ impl Check {
     /// A reference may lead to any file of the check, because services load several together; an
     /// overlay `environments/<name>/x.tsk` is read over the `x.tsk` it belongs to.
     pub fn run<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Report {
-        let (texts, faults) = paths::read_all(paths);
+        let paths: Vec<P> = paths.into_iter().collect();
+        let (texts, faults) = paths::read_all(&paths);
+        let folders = paths.iter().map(AsRef::as_ref).filter(|path| path.is_dir()).collect();
         let mut report = Report { faults, files: texts.len(), variables: BTreeSet::new() };
+        let files = Files { texts: &texts, folders };
         for index in 0..texts.len() {
-            self.file(index, &texts, &mut report);
+            self.file(index, &files, &mut report);
         }
+        // A file that others take keys from is read with each of them.
+        let mut seen = BTreeSet::new();
+        let place = |fault: &Fault| fault.place().map(ToString::to_string);
+        report.faults.retain(|fault| seen.insert((place(fault), fault.text().to_owned())));
         report
     }
 
-    fn file(&self, index: usize, files: &[(PathBuf, String)], report: &mut Report) {
-        let path = &files[index].0;
+    fn file(&self, index: usize, files: &Files<'_>, report: &mut Report) {
+        let path = &files.texts[index].0;
         let base = base(path);
-        let own = files.iter().filter(|(other, _)| Some(other) == base.as_ref());
-        let alone = self.values(own, &files[index], &mut report.variables);
+        let is_base = |other: &Path| Some(other) == base.as_deref();
+        let alone = self.values(files, index, &is_base, &mut report.variables);
         let mut found = match alone {
             found if found.iter().any(|fault| fault.severity() == Severity::Error) => {
-                let others = files.iter().filter(|(other, _)| other != path);
-                self.values(others, &files[index], &mut report.variables)
+                let is_other = |other: &Path| other != path;
+                self.values(files, index, &is_other, &mut report.variables)
             }
             found => found,
         };
@@ -99,22 +107,31 @@ impl Check {
         report.faults.append(&mut found);
     }
 
-    /// The faults of one file, read over others.
-    fn values<'f>(
+    /// The faults of one file, read over those that are `below` it.
+    fn values(
         &self,
-        others: impl Iterator<Item = &'f (PathBuf, String)>,
-        (path, text): &(PathBuf, String),
+        files: &Files<'_>,
+        index: usize,
+        below: &dyn Fn(&Path) -> bool,
         variables: &mut BTreeSet<String>,
     ) -> Vec<Fault> {
         let mut config = Config::new(self.vars.clone().unwrap_or_default());
-        for (path, text) in others {
+        let mut importers = Vec::new();
+        for (path, text) in files.texts.iter().filter(|(path, _)| below(path)) {
             config.add(&source(path, text), Some(path), folder(path));
+            importers.push((files.root(path), std::mem::take(&mut config.importers)));
         }
         config.faults.clear();
+        let (path, text) = &files.texts[index];
         config.add(&source(path, text), Some(path), folder(path));
         let source = config.sources.next() - 1;
-        config.read_imports(folder(path), SIZE_MAX);
+        config.read_imports(files.root(path), SIZE_MAX);
         let mut faults = std::mem::take(&mut config.faults);
+        // What is wrong with the imports of the others is said with them.
+        for (root, importers) in importers {
+            config.importers = importers;
+            config.read_imports(root, SIZE_MAX);
+        }
         if self.strict {
             for fault in &mut faults {
                 fault.severity = Severity::Error;
@@ -131,6 +148,23 @@ impl Check {
         let found = render.circles.into_iter().chain(render.beyond);
         values.faults.extend(found.filter(own));
         values.faults
+    }
+}
+
+/// What is checked.
+struct Files<'a> {
+    texts: &'a [(PathBuf, String)],
+    /// Those of the paths given that are folders.
+    folders: Vec<&'a Path>,
+}
+
+impl Files<'_> {
+    /// The folder that a file may take keys from: the one that was given, else its own.
+    fn root<'p>(&'p self, path: &'p Path) -> &'p Path {
+        let given = self.folders.iter().copied().filter(|given| path.starts_with(given));
+        let own = Some(folder(path)).filter(|own| !own.as_os_str().is_empty());
+        let given = given.min_by_key(|given| given.components().count());
+        given.or(own).unwrap_or(Path::new("."))
     }
 }
 
@@ -171,13 +205,7 @@ impl<'t> Values<'_, 't> {
         match self.context.evaluate(node, scope) {
             Err(none) => self.faults.extend(none.into_fault()),
             Ok(evaluated) => {
-                if let (Value::Null, Some(variable), true) =
-                    (&evaluated.value, evaluated.variable, self.strict)
-                {
-                    let place = self.context.place(evaluated.span);
-                    let fault = Fault::error(place, format!("{variable} is not set"));
-                    self.faults.push(fault.help("set it, or give @env a default"));
-                }
+                self.faults.extend(evaluated.not_set(&self.context).filter(|_| self.strict));
             }
         }
     }

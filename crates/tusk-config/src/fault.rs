@@ -68,7 +68,7 @@ impl Fault {
         Self { label, ..self }
     }
 
-    /// Does not show the source line, because a secret stands in it.
+    /// Does not show the source line, because a secret stands in it, nor those of its notes.
     pub(crate) fn hide(self) -> Self {
         Self { hidden: true, ..self }
     }
@@ -131,6 +131,10 @@ impl fmt::Display for Fault {
             excerpt(f, place, self.label)?;
         }
         for (place, text) in &self.notes {
+            if self.hidden {
+                write!(f, "\n  {place}: {text}")?;
+                continue;
+            }
             let same = self.place.as_ref().is_some_and(|own| own.file() == place.file());
             if !same {
                 write!(f, "\n  {place}:")?;
@@ -147,8 +151,9 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// The source line with its number, and a line of carets under the place with a label. Long lines are shown as a window around
-/// it; control characters (a terminal would obey them) as dots; tabs stay, so that carets fit.
+/// The source line with its number, and a line of carets under the place with a label. Long lines
+/// are shown as a window around it; control characters (a terminal would obey them) as dots; tabs
+/// stay, so that carets fit.
 fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place, label: &str) -> fmt::Result {
     let column = place.column() - 1;
     let skipped = column.saturating_sub(LINE_SHOWN_MAX / 2);

@@ -122,5 +122,5 @@ pub use render::Rendered;
 pub use secret::Secret;
 pub use source::Place;
 pub use unread::Unread;
-pub use variables::{Variable, variables, variables_table};
+pub use variables::{Variable, variables, variables_table, variables_template};
 pub use vars::Vars;

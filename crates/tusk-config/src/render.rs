@@ -4,7 +4,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::config::Config;
 use crate::evaluate::{Context, Evaluated, Value};
-use crate::fault::{Errors, Fault};
+use crate::fault::{Errors, Fault, Severity};
+use crate::loader::Loader;
 use crate::tree::{Argument, Node, Table};
 
 /// What a secret is shown as.
@@ -12,7 +13,7 @@ const REDACTED: &str = "[secret]";
 
 /// A value as it came out, for printing in any format of serde's. Groups keep the order of the file.
 ///
-/// A secret is in it only if that was asked for; otherwise it is the text `[secret]`.
+/// A secret is in it only if that was asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rendered {
     /// `null`, and variables that are not set and have no default.
@@ -29,6 +30,8 @@ pub enum Rendered {
     List(Vec<Rendered>),
     /// Keys and values in the order of the file.
     Table(Vec<(String, Rendered)>),
+    /// Not to be shown; serialized as the text `[secret]`.
+    Secret,
 }
 
 impl Serialize for Rendered {
@@ -43,6 +46,7 @@ impl Serialize for Rendered {
             },
             Self::Float(value) => serializer.serialize_f64(*value),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Secret => serializer.serialize_str(REDACTED),
             Self::List(items) => items.serialize(serializer),
             Self::Table(entries) => {
                 let mut map = serializer.serialize_map(Some(entries.len()))?;
@@ -65,9 +69,42 @@ impl Config {
                 render.node(&entry.value, &mut scope)
             }
         };
-        let found = render.faults.into_iter().chain(render.circles).chain(render.beyond);
-        let faults: Vec<Fault> = self.errors().cloned().chain(found).collect();
-        if faults.is_empty() { Ok(rendered) } else { Err(Errors::new(faults)) }
+        finish(rendered, self.errors().cloned(), render)
+    }
+}
+
+impl Loader {
+    /// Reads and evaluates everything, as [`Config::render`] does, and reports what is wrong with
+    /// files and with values together. When `strict`, keys given twice or without a value and
+    /// variables that are not set and have no default are errors too.
+    pub fn render(self, strict: bool, reveal: bool) -> Result<Rendered, Errors> {
+        let config = self.config();
+        let mut render = Render { strict, ..Render::new(config.context(), reveal) };
+        let rendered = render.table(&config.root, &mut Vec::new());
+        let counts = |fault: &&Fault| strict || fault.severity == Severity::Error;
+        let of_files = config.faults.iter().filter(counts).cloned();
+        let of_files = of_files.map(|fault| Fault { severity: Severity::Error, ..fault });
+        finish(rendered, of_files, render)
+    }
+}
+
+/// What was rendered, unless the files or the values are at fault.
+fn finish(
+    rendered: Rendered,
+    of_files: impl Iterator<Item = Fault>,
+    render: Render<'_>,
+) -> Result<Rendered, Errors> {
+    let of_values = render.faults.into_iter().chain(render.circles).chain(render.beyond);
+    let faults: Vec<Fault> = of_files.chain(of_values).collect();
+    if faults.is_empty() { Ok(rendered) } else { Err(Errors::new(faults)) }
+}
+
+impl Evaluated<'_> {
+    /// The fault of a value that is null because its variable is not set; for strict reading.
+    pub(crate) fn not_set(&self, context: &Context<'_>) -> Option<Fault> {
+        let variable = self.variable.filter(|_| matches!(self.value, Value::Null))?;
+        let fault = Fault::error(context.place(self.span), format!("{variable} is not set"));
+        Some(fault.help("set it, or give @env a default"))
     }
 }
 
@@ -75,6 +112,8 @@ impl Config {
 pub(crate) struct Render<'t> {
     context: Context<'t>,
     reveal: bool,
+    /// A variable that is not set and has no default is a fault.
+    strict: bool,
     pub(crate) faults: Vec<Fault>,
     depth: usize,
     count: usize,
@@ -91,6 +130,7 @@ impl<'t> Render<'t> {
         Self {
             context,
             reveal,
+            strict: false,
             faults: Vec::new(),
             depth: 0,
             count: 0,
@@ -141,8 +181,11 @@ impl<'t> Render<'t> {
     }
 
     fn value(&mut self, found: Evaluated<'t>, scope: &mut Vec<&'t Table>) -> Rendered {
+        if self.strict {
+            self.faults.extend(found.not_set(&self.context));
+        }
         if found.secret && !self.reveal && !matches!(found.value, Value::Null) {
-            return Rendered::Text(REDACTED.to_owned());
+            return Rendered::Secret;
         }
         let text = |text: &str| Rendered::Text(text.to_owned());
         match found.value {

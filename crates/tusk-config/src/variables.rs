@@ -10,6 +10,10 @@ use crate::source::{Home, Place, Source, Sources, Span};
 use crate::syntax;
 use crate::tree::{Entry, Expr, Node, Part, Table};
 
+mod listing;
+
+pub use listing::{variables_table, variables_template};
+
 /// One variable, with all places that read it.
 #[derive(Debug, Clone)]
 pub struct Variable {
@@ -26,6 +30,8 @@ pub struct Variable {
     pub places: Vec<Place>,
     /// The comment behind the entry or right above it, without its sign; empty when there is none.
     pub meaning: String,
+    /// The first default as a value of the variable; none for an expression.
+    assigned: Option<String>,
 }
 
 /// Every variable that these files, and the `.tsk` files in these folders, read; by name. A file
@@ -48,32 +54,6 @@ pub fn variables<P: AsRef<Path>>(
     } else {
         Err(Errors::new(faults))
     }
-}
-
-/// The variables as a Markdown table.
-pub fn variables_table(variables: &[Variable]) -> String {
-    let mut table = "| variable | default | meaning | read in |\n|---|---|---|---|\n".to_owned();
-    for variable in variables {
-        let quoted = |default: &String| match default.as_str() {
-            "" => "empty".to_owned(),
-            default => format!("`{}`", default.replace('|', "\\|")),
-        };
-        let default = match variable.defaults.as_slice() {
-            _ if variable.secret => "**required**, secret".to_owned(),
-            _ if variable.required => "**required**".to_owned(),
-            [] => "none".to_owned(),
-            defaults => defaults.iter().map(quoted).collect::<Vec<_>>().join(", "),
-        };
-        let mut files: Vec<&str> = Vec::new();
-        for place in &variable.places {
-            let name = Path::new(place.file()).file_stem().and_then(|name| name.to_str());
-            files.extend(name.filter(|name| !files.contains(name)));
-        }
-        let (name, meaning) = (&variable.name, variable.meaning.replace('|', "\\|"));
-        let row = format!("| `{name}` | {default} | {meaning} | {} |\n", files.join(", "));
-        table.push_str(&row);
-    }
-    table
 }
 
 #[derive(Default)]
@@ -112,16 +92,21 @@ impl Found {
     fn value(&mut self, value: &Node, entry: &Entry) {
         value.each(&mut |node| match &node.expr {
             Expr::Env(env) => {
-                let default = env.default.as_ref().map(|default| self.written(default));
-                let required = env.secure && default.is_none();
-                self.add(&env.name, default, required, env.secure, node.span, entry);
+                let (default, assigned) = match &env.default {
+                    Some(default) => (Some(self.written(default)), self.assigned(default)),
+                    None => (None, None),
+                };
+                let variable = self.add(&env.name, default, assigned, node.span, entry);
+                variable.required |= env.secure;
+                variable.secret |= env.secure;
             }
             Expr::Template(parts) => {
                 for part in parts {
                     if let Part::Variable { name, default, span } = part {
                         let default = default.as_deref().map(str::to_owned);
                         let required = default.is_none();
-                        self.add(name, default, required, false, *span, entry);
+                        let variable = self.add(name, default.clone(), default, *span, entry);
+                        variable.required |= required;
                     }
                 }
             }
@@ -137,15 +122,38 @@ impl Found {
         }
     }
 
+    /// A default as the variable would have to say it: a list has its items between commas.
+    fn assigned(&self, node: &Node) -> Option<String> {
+        match &node.expr {
+            Expr::List(items) => {
+                let items: Option<Vec<_>> = items.iter().map(|item| self.listed(item)).collect();
+                items.map(|items| items.join(","))
+            }
+            Expr::Text { .. }
+            | Expr::Bool(_)
+            | Expr::Range(..)
+            | Expr::Int(_)
+            | Expr::Large(_)
+            | Expr::Float(_) => Some(self.written(node)),
+            _ => None,
+        }
+    }
+
+    /// An item of such a list, unless it would come back as another.
+    fn listed(&self, item: &Node) -> Option<String> {
+        let item = self.assigned(item).filter(|_| !matches!(item.expr, Expr::List(_)))?;
+        (!item.is_empty() && item.trim() == item && !item.contains(',')).then_some(item)
+    }
+
+    /// One more place that reads the variable `name`.
     fn add(
         &mut self,
         name: &str,
         default: Option<String>,
-        required: bool,
-        secret: bool,
+        assigned: Option<String>,
         span: Span,
         entry: &Entry,
-    ) {
+    ) -> &mut Variable {
         let place = self.sources.place(span);
         let key = self.sources.place(entry.key_span);
         let meaning = key.map_or(String::new(), |key| meaning(&key, entry.value.span));
@@ -156,14 +164,17 @@ impl Found {
             secret: false,
             places: Vec::new(),
             meaning: String::new(),
+            assigned: None,
         });
+        if variable.defaults.is_empty() {
+            variable.assigned = assigned;
+        }
         variable.defaults.extend(default.filter(|default| !variable.defaults.contains(default)));
-        variable.required |= required;
-        variable.secret |= secret;
         variable.places.extend(place);
         if variable.meaning.is_empty() {
             variable.meaning = meaning;
         }
+        variable
     }
 }
 

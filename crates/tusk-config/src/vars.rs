@@ -119,9 +119,10 @@ impl Vars {
 
     /// Adds the variables of a file of lines `NAME=VALUE`, which win over those of the same name.
     ///
-    /// Blank lines and lines that begin with `#` are skipped, `export` before a name too. A value in
-    /// single quotes is taken as it stands; in double quotes `\\n`, `\\"` and `\\\\` are escapes; without
-    /// quotes it ends at ` #` and loses blanks at its ends. Errors name the line and never its value.
+    /// Blank lines and lines that begin with `#` are skipped, `export` before a name too. A value
+    /// in single quotes is taken as it stands; in double quotes `\n`, `\"`, `\\` and `\$` are
+    /// escapes; without quotes it ends at a `#` after a blank and loses blanks at its ends. Errors
+    /// name the line and never its value.
     pub fn with_file(self, path: impl AsRef<Path>) -> Result<Self, Errors> {
         let shown = path.as_ref().display();
         let text = crate::loader::read(path.as_ref(), SIZE_MAX)
@@ -162,9 +163,9 @@ fn assignment(line: &str) -> Result<Option<(&str, String)>, &'static str> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let line = line.strip_prefix("export ").unwrap_or(line);
-    let (name, value) = line.split_once('=').ok_or("expected NAME=VALUE")?;
-    let (name, value) = (name.trim(), value.trim());
+    let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let (name, written) = exported.unwrap_or(line).split_once('=').ok_or("expected NAME=VALUE")?;
+    let (name, value) = (name.trim(), written.trim());
     if !is_name(name) {
         return Err("expected the name of a variable before `=`");
     }
@@ -175,7 +176,11 @@ fn assignment(line: &str) -> Result<Option<(&str, String)>, &'static str> {
             text.to_owned()
         }
         Some(b'"') => double_quoted(&value[1..])?,
-        _ => value.split(" #").next().unwrap_or(value).trim_end().to_owned(),
+        _ => {
+            let mut signs = written.match_indices('#').map(|(at, _)| at);
+            let comment = signs.find(|at| written[..*at].ends_with([' ', '\t']));
+            written[..comment.unwrap_or(written.len())].trim().to_owned()
+        }
     };
     Ok(Some((name, value)))
 }
@@ -245,11 +250,13 @@ mod tests {
     #[test]
     fn a_file_of_variables_has_the_usual_forms_and_its_errors_tell_no_value() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text = "# c\n\nA=1\nexport B = two words # c\nC='#{x} \"\\n'\nD=\"a\\n\\\"b\\\\\" # c\nE=\nF=a#b\n";
+        let text = "# c\n\nA=1\nexport B = two words # c\nC='#{x} \"\\n'\nD=\"a\\n\\\"b\\\\\" # c\nE=\nF=a#b\nG= # c\nexport\tH=1\t# c\n";
         std::fs::write(file.path(), text).unwrap();
         let vars = Vars::of([("A", "0"), ("Z", "z")]).with_file(file.path()).unwrap();
-        let values = ["A", "B", "C", "D", "E", "F", "Z"].map(|name| vars.get(name).unwrap());
-        assert_eq!(values, ["1", "two words", "#{x} \"\\n", "a\n\"b\\", "", "a#b", "z"]);
+        let values = ["A", "B", "C", "D", "E", "F", "G", "H", "Z"];
+        let values = values.map(|name| vars.get(name).unwrap());
+        let expected = ["1", "two words", "#{x} \"\\n", "a\n\"b\\", "", "a#b", "", "1", "z"];
+        assert_eq!(values, expected);
         std::fs::write(file.path(), "A hunter2\n1B=hunter2\nC='hunter2\nD='x' hunter2\nE=\"\\q\"")
             .unwrap();
         let errors = Vars::empty().with_file(file.path()).unwrap_err();

@@ -1,11 +1,15 @@
 //! The `tusk` command, as it is run.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+
+mod environment;
+mod layout;
+mod secrets;
+mod values;
 
 fn tusk(arguments: &[&str], vars: &[(&str, &str)]) -> (i32, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tusk"));
@@ -24,6 +28,21 @@ fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, String) {
     }
     let path = folder.path().to_str().unwrap().to_owned();
     (folder, path)
+}
+
+/// Two files, an overlay, a secret.
+fn project() -> (tempfile::TempDir, String) {
+    folder(&[
+        (
+            "a.tsk",
+            "$zone: \"eu\"\n[server]\nport: @env(\"PORT\", 3001)\nhost: a\nurl: \"http://#{host}:#{port}/$zone\"\n",
+        ),
+        (
+            "b.tsk",
+            "# The key.\n[auth]\nsecret: @env.secure(\"SECRET\") # for tokens\ndsn: \"db://#{secret}@h\"\nkeys: [1, two, {x: 8000-9000}]\n",
+        ),
+        ("environments/production/a.tsk", "[server]\nhost: @env(\"HOST\", \"prod\")\n"),
+    ])
 }
 
 #[test]
@@ -92,10 +111,68 @@ fn groups_that_hold_each_other_are_found_without_anybody_reading_them() {
 }
 
 #[test]
+fn a_text_in_an_expression_that_is_spelt_like_a_key_is_odd_too() {
+    let text = "host: h\na: host == \"x\" ? 1 : 2\nb: @if(@host == host, 1, 2)\n";
+    let (_folder, path) = folder(&[("a.tsk", text)]);
+    let (code, shown) = tusk(&["check", &path], &[]);
+    for place in ["a.tsk:2:4", "a.tsk:3:17"] {
+        let expected = format!("{place}: warning: this is the text `host`, not the value");
+        assert!(shown.contains(&expected), "{shown}");
+    }
+    assert!(code == 0 && shown.contains(" 0 errors, 2 warnings"), "{shown}");
+}
+
+/// What an overlay lies over takes its keys from files beside itself, not beside the overlay; and
+/// what is wrong with such a file is said once.
+#[test]
+fn a_check_reads_imports_as_loading_does() {
+    let import = "url: @data.tsk.get(\"db.url\")\n";
+    let (_folder, path) = folder(&[
+        ("a.tsk", import),
+        ("b.tsk", import),
+        ("data.tsk", "[db]\nurl: \"db://h\"\nurl: \"db://i\"\n"),
+        ("environments/production/a.tsk", "full: \"#{url}/x\"\n"),
+    ]);
+    let (code, shown) = tusk(&["check", &path], &[]);
+    assert!(code == 0 && shown.contains("4 files") && shown.contains(" 0 errors, 1 w"), "{shown}");
+    let production = [("ENVIRONMENT", "production")];
+    assert_eq!(tusk(&["get", &path, "full"], &production), (0, "db://i/x\n".to_owned()));
+    let mut here = Command::new(env!("CARGO_BIN_EXE_tusk"));
+    let output = here.args(["check", "a.tsk"]).current_dir(&path).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("1 files") && shown.contains(" 0 errors, 1 w"), "{shown}");
+    let mut here = Command::new(env!("CARGO_BIN_EXE_tusk"));
+    let output = here.args(["get", "a.tsk", "url"]).current_dir(&path).output().unwrap();
+    assert_eq!(output.stdout, b"db://i\n");
+}
+
+#[test]
+fn a_value_that_cannot_be_had_for_two_reasons_is_told_once() {
+    let text = "a: @env.secure(\"A\")\nb: @env(\"B\", @a)\n";
+    let (_folder, path) = folder(&[("a.tsk", text)]);
+    let (_, shown) = tusk(&["check", "--resolve", &path], &[]);
+    assert_eq!(shown.matches("A is not set").count(), 1, "{shown}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_fault() {
+    let lines: Vec<_> = (0..9000).map(|n| format!("k{n}: @env(\"V{n}\", \"x\")")).collect();
+    let (_folder, path) = folder(&[("a.tsk", &lines.join("\n"))]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tusk"));
+    let mut child = command.args(["env", &path]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_wrong_call_says_how_to_call_it() {
     for arguments in [&[][..], &["check", "--nothing", "x"], &["destroy", "x"], &["get", "x"]] {
         let (code, shown) = tusk(arguments, &[]);
         assert!(code == 2 && shown.contains("Usage: tusk"), "{shown}");
+    }
+    for arguments in [["--set", "z"].as_slice(), &["--with-environment"]] {
+        let (code, shown) = tusk(&[&["get", "x", "y"], arguments].concat(), &[]);
+        assert!(code == 2 && shown.starts_with("error: "), "{shown}");
     }
     let (code, shown) = tusk(&["check", "/nowhere"], &[]);
     assert!(code == 1 && shown.contains("cannot read /nowhere"), "{shown}");
@@ -114,191 +191,4 @@ fn a_check_can_be_read_by_programs() {
     let place = ["line", "column", "end_column"].map(|key| error[key].as_u64().unwrap());
     assert_eq!(place, [4, 5, 9]);
     assert!(error["file"].as_str().unwrap().ends_with("a.tsk"));
-}
-
-/// Two files, an overlay, a secret.
-fn project() -> (tempfile::TempDir, String) {
-    folder(&[
-        (
-            "a.tsk",
-            "$zone: \"eu\"\n[server]\nport: @env(\"PORT\", 3001)\nhost: a\nurl: \"http://#{host}:#{port}/$zone\"\n",
-        ),
-        (
-            "b.tsk",
-            "# The key.\n[auth]\nsecret: @env.secure(\"SECRET\") # for tokens\ndsn: \"db://#{secret}@h\"\nkeys: [1, two, {x: 8000-9000}]\n",
-        ),
-        ("environments/production/a.tsk", "[server]\nhost: @env(\"HOST\", \"prod\")\n"),
-    ])
-}
-
-#[test]
-fn get_prints_a_value_for_a_shell_and_a_group_as_json() {
-    let (_folder, path) = project();
-    let get = |key: &str, more: &[&str]| {
-        let arguments = [&["get", path.as_str(), key], more].concat();
-        tusk(&arguments, &[("SECRET", "hunter2"), ("PORT", "80")])
-    };
-    assert_eq!(get("server.port", &[]), (0, "80\n".to_owned()));
-    assert_eq!(get("server.url", &[]), (0, "http://a:80/eu\n".to_owned()));
-    assert_eq!(get("server.url", &["--set", "server.host=\"c\""]).1, "http://c:80/eu\n");
-    assert_eq!(get("auth.keys", &[]).1, "[1,\"two\",{\"x\":\"8000-9000\"}]\n");
-    assert_eq!(get("auth.dsn", &[]).1, "[secret]\n");
-    assert_eq!(get("auth.dsn", &["--reveal"]).1, "db://hunter2@h\n");
-    let (code, shown) = get("server.prot", &[]);
-    assert!(code == 1 && shown.contains("`server.prot` is not in the configuration"), "{shown}");
-}
-
-#[test]
-fn explain_tells_the_history_of_a_value() {
-    let (_folder, path) = project();
-    let explain = |key: &str, vars: &[(&str, &str)], more: &[&str]| {
-        let (code, shown) = tusk(&[&["explain", path.as_str(), key], more].concat(), vars);
-        assert_eq!(code, 0, "{shown}");
-        shown.replace(&path, "config")
-    };
-    let vars = [("ENVIRONMENT", "production"), ("SECRET", "hunter2"), ("APP__SERVER__PORT", "81")];
-    let expected = "server.host = \"prod\"
-  config/environments/production/a.tsk:2:7  @env(\"HOST\", \"prod\")
-    HOST is not set, its default stands in
-  replaced config/a.tsk:4:7  a
-";
-    assert_eq!(explain("server.host", &vars, &[]), expected);
-    let shown = explain("server.url", &vars, &["--env-prefix", "APP"]);
-    assert!(
-        shown.starts_with("server.url = \"http://prod:81/eu\"\n  config/a.tsk:5:6  "),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("\n    host is @env(\"HOST\", \"prod\") (config/environments/"),
-        "{shown}"
-    );
-    assert!(shown.contains("\n    $zone is \"eu\" (config/a.tsk:1:8)"), "{shown}");
-    let shown = explain("server.port", &vars, &["--env-prefix", "APP", "--set", "server.port=1+1"]);
-    assert!(
-        shown.contains("  replaced the variable APP__SERVER__PORT:1:1  the variable"),
-        "{shown}"
-    );
-    assert!(shown.contains("  replaced config/a.tsk:3:7  @env(\"PORT\", 3001)"), "{shown}");
-    let shown = explain("auth.dsn", &vars, &[]);
-    assert!(
-        shown.starts_with("auth.dsn = \"[secret]\"") && shown.contains("SECRET is set"),
-        "{shown}"
-    );
-    assert!(
-        explain("auth.secret", &[], &[]).starts_with("auth.secret has no value: SECRET is not set")
-    );
-    let json: Value = serde_json::from_str(&explain("server.host", &vars, &["--json"])).unwrap();
-    assert_eq!((&json["value"], json["steps"].as_array().unwrap().len()), (&json!("prod"), 2));
-}
-
-#[test]
-fn render_prints_everything_in_order_or_every_fault() {
-    let (folder, path) = project();
-    let vars = folder.path().join("vars.env");
-    fs::write(&vars, "export SECRET='hunter2'\nPORT=82 # why\nENVIRONMENT=production\n").unwrap();
-    let file = vars.to_str().unwrap();
-    let (code, shown) = tusk(&["render", "--format", "json", "--env-file", file, &path], &[]);
-    assert_eq!(code, 0, "{shown}");
-    let expected = json!({
-        "server": {"port": 82, "host": "prod", "url": "http://prod:82/eu"},
-        "auth": {"secret": "[secret]", "dsn": "[secret]", "keys": [1, "two", {"x": "8000-9000"}]},
-    });
-    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
-    let order =
-        ["\"server\"", "\"port\"", "\"host\"", "\"url\"", "\"auth\"", "\"secret\"", "\"keys\""];
-    let places = order.map(|key| shown.find(key).unwrap());
-    assert!(places.is_sorted(), "{shown}");
-
-    let single = folder.path().join("a.tsk");
-    let (code, shown) =
-        tusk(&["render", single.to_str().unwrap()], &[("ENVIRONMENT", "production")]);
-    assert!(code == 0 && shown.contains("\"prod\"") && !shown.contains("auth"), "{shown}");
-
-    let output = Command::new(env!("CARGO_BIN_EXE_tusk"))
-        .args(["render", &path])
-        .env_clear()
-        .output()
-        .unwrap();
-    let faults = String::from_utf8(output.stderr).unwrap();
-    assert!(output.stdout.is_empty() && faults.contains("SECRET is not set"), "{faults}");
-    fs::write(&vars, "SECRET hunter2\n").unwrap();
-    let (code, shown) = tusk(&["render", "--env-file", file, &path], &[]);
-    assert!(code == 1 && shown.contains("vars.env:1: expected NAME=VALUE"), "{shown}");
-    assert!(!shown.contains("hunter2"), "{shown}");
-}
-
-#[test]
-fn env_lists_every_variable_with_its_default_place_and_meaning() {
-    let (folder, path) = project();
-    let env = |format: &str| tusk(&["env", "--format", format, &path], &[("SECRET", "hunter2")]);
-    let (code, table) = env("table");
-    assert_eq!(code, 0);
-    let expected = "| variable | default | meaning | read in |
-|---|---|---|---|
-| `HOST` | `prod` |  | a |
-| `PORT` | `3001` |  | a |
-| `SECRET` | **required**, secret | for tokens | b |
-";
-    assert_eq!(table, expected);
-    let json: Value = serde_json::from_str(&env("json").1).unwrap();
-    let secret = &json[2];
-    assert_eq!((&secret["required"], &secret["secret"]), (&json!(true), &json!(true)));
-    assert!(secret["places"][0].as_str().unwrap().ends_with("b.tsk:3:9"), "{secret}");
-
-    let template = env("dotenv").1;
-    assert!(
-        template.contains(
-            "# for tokens\n# or SECRET_FILE, the name of a file that holds it\nSECRET=\n"
-        ),
-        "{template}"
-    );
-    let file = folder.path().join("filled.env");
-    fs::write(&file, template.replace("SECRET=", "SECRET=s")).unwrap();
-    let (code, shown) =
-        tusk(&["get", &path, "server.url", "--env-file", file.to_str().unwrap()], &[]);
-    assert_eq!((code, shown.as_str()), (0, "http://a:3001/eu\n"));
-}
-
-#[test]
-fn fmt_changes_files_or_only_names_them() {
-    let (folder, path) =
-        folder(&[("a.tsk", "a=1;\n"), ("sub/b.tsk", "b: 2\n"), ("c.tsk", "c: \"x\n")]);
-    let text = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-    let (code, shown) = tusk(&["fmt", "--check", &path], &[]);
-    assert!(code == 1 && shown.contains("a.tsk\n") && !shown.contains("b.tsk"), "{shown}");
-    assert_eq!(text("a.tsk"), "a=1;\n");
-    let (code, shown) = tusk(&["fmt", &path], &[]);
-    assert!(code == 1 && shown.contains("c.tsk:1:4: this text has no closing"), "{shown}");
-    assert_eq!((text("a.tsk"), text("c.tsk")), ("a: 1\n".to_owned(), "c: \"x\n".to_owned()));
-    fs::remove_file(folder.path().join("c.tsk")).unwrap();
-    assert_eq!(tusk(&["fmt", "--check", &path], &[]), (0, String::new()));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tusk"))
-        .args(["fmt", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(b"[a]\nx = 1").unwrap();
-    assert_eq!(child.wait_with_output().unwrap().stdout, b"[a]\nx: 1\n");
-}
-
-#[test]
-fn no_subcommand_prints_a_secret() {
-    let (_folder, path) = project();
-    let calls: [&[&str]; 10] = [
-        &["check", &path],
-        &["check", "--resolve", &path],
-        &["check", "--resolve", "--json", &path],
-        &["get", &path, "auth.secret"],
-        &["get", &path, "auth"],
-        &["explain", &path, "auth.secret"],
-        &["explain", "--json", &path, "auth.dsn"],
-        &["render", "--set", "server.port=1", &path],
-        &["env", "--format", "json", &path],
-        &["env", "--format", "dotenv", &path],
-    ];
-    for arguments in calls {
-        let (_, shown) = tusk(arguments, &[("SECRET", "hunter2")]);
-        assert!(!shown.is_empty() && !shown.contains("hunter2"), "{arguments:?}: {shown}");
-    }
 }

@@ -28,14 +28,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let found = check.run(usual_paths(&args.paths));
     if args.json {
         let faults: Vec<_> = found.faults.iter().map(report::json).collect();
-        println!("{}", serde_json::Value::from(faults));
+        report::output(serde_json::Value::from(faults));
     } else {
         found.faults.iter().for_each(|fault| report::text(fault, true));
         let is_error = |fault: &&tusk_config::Fault| fault.severity() == Severity::Error;
         let errors = found.faults.iter().filter(is_error).count();
         let warnings = found.faults.len() - errors;
         let (files, variables) = (found.files, found.variables.len());
-        println!("{files} files, {variables} variables: {errors} errors, {warnings} warnings");
+        report::output(format_args!(
+            "{files} files, {variables} variables: {errors} errors, {warnings} warnings"
+        ));
     }
     ExitCode::from(u8::from(found.has_errors()))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tusk_config::{Variable, variables};
+use tusk_config::{Variable, variables, variables_table, variables_template};
 
 use crate::{report, usual_paths};
 
@@ -31,40 +31,22 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     match variables(usual_paths(&args.paths)) {
         Ok(found) => {
             let shown = match args.format {
-                Format::Table => tusk_config::variables_table(&found),
-                Format::Dotenv => dotenv(&found),
+                Format::Table => table(&found),
+                Format::Dotenv => variables_template(&found),
                 Format::Json => json(&found).to_string(),
             };
-            println!("{}", shown.trim_end());
+            report::output(shown.trim_end());
             ExitCode::SUCCESS
         }
-        Err(errors) => {
-            errors.iter().for_each(|fault| report::text(fault, false));
-            ExitCode::FAILURE
-        }
+        Err(errors) => report::refused(&errors),
     }
 }
 
-/// Required variables stand empty, to be filled in; others as comments with their defaults.
-fn dotenv(found: &[Variable]) -> String {
-    let entry = |variable: &Variable| {
-        let Variable { name, defaults, meaning, .. } = variable;
-        let meaning = if meaning.is_empty() { String::new() } else { format!("# {meaning}\n") };
-        let file = if variable.secret {
-            format!("# or {name}_FILE, the name of a file that holds it\n")
-        } else {
-            String::new()
-        };
-        let line = match defaults.first() {
-            _ if variable.required => format!("{name}="),
-            Some(default) if default.contains([' ', '#', '"', '\'', '\\']) => {
-                format!("# {name}='{default}'")
-            }
-            default => format!("# {name}={}", default.map_or("", String::as_str)),
-        };
-        format!("{meaning}{file}{line}\n")
-    };
-    found.iter().map(entry).collect::<Vec<_>>().join("\n")
+fn table(found: &[Variable]) -> String {
+    let note =
+        "\nA secret may stand in a file: `NAME_FILE` is the name of the one that holds `NAME`.";
+    let secret = found.iter().any(|variable| variable.secret);
+    variables_table(found) + if secret { note } else { "" }
 }
 
 fn json(found: &[Variable]) -> Value {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tusk_config::{Errors, format, tsk_files};
+use tusk_config::{format, tsk_files};
 
 use crate::{report, usual_paths};
 
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let files = match tsk_files(usual_paths(&args.paths)) {
         Ok(files) => files,
-        Err(errors) => return refused(&errors),
+        Err(errors) => return report::refused(&errors),
     };
     let (mut failed, mut changed) = (false, false);
     for (path, text) in files {
@@ -33,12 +33,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             Ok(formatted) if formatted == text => {}
             Ok(formatted) => {
                 changed = true;
-                println!("{}", path.display());
+                report::output(path.display());
                 failed |= !args.check && !write(&path, &formatted);
             }
             Err(errors) => {
                 failed = true;
-                refused(&errors);
+                report::refused(&errors);
             }
         }
     }
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn standard_input() -> ExitCode {
     let mut text = String::new();
     if let Err(error) = std::io::stdin().read_to_string(&mut text) {
-        eprintln!("cannot read standard input: {error}");
+        report::complain(format_args!("cannot read standard input: {error}"));
         return ExitCode::FAILURE;
     }
     match format("standard input", &text) {
@@ -56,19 +56,14 @@ fn standard_input() -> ExitCode {
             let written = std::io::stdout().write_all(formatted.as_bytes());
             ExitCode::from(u8::from(written.is_err()))
         }
-        Err(errors) => refused(&errors),
+        Err(errors) => report::refused(&errors),
     }
 }
 
 fn write(path: &Path, text: &str) -> bool {
     let written = fs::write(path, text);
     if let Err(error) = &written {
-        eprintln!("cannot write {}: {error}", path.display());
+        report::complain(format_args!("cannot write {}: {error}", path.display()));
     }
     written.is_ok()
-}
-
-fn refused(errors: &Errors) -> ExitCode {
-    errors.iter().for_each(|fault| report::text(fault, false));
-    ExitCode::FAILURE
 }

@@ -3,8 +3,6 @@
 //! Ends with 0 when all is well, with 1 when files or values are at fault (or, for `fmt --check`, when
 //! a file is not in its layout), with 2 when it was called wrongly. What was asked for goes to
 //! standard output, what is wrong to standard error; nothing half-done is printed.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
-
 mod check;
 mod environment;
 mod layout;

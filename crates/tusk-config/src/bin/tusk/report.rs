@@ -1,9 +1,28 @@
 //! How faults are printed: for people, in colour on a terminal; or as JSON.
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tusk_config::{Fault, Place, Severity, Vars};
+use tusk_config::{Errors, Fault, Place, Severity, Vars};
+
+/// Prints a line of what was asked for. Whoever reads it may have seen enough (`tusk … | head`),
+/// which is no reason to fail.
+pub(crate) fn output(line: impl Display) {
+    writeln!(std::io::stdout().lock(), "{line}").ok();
+}
+
+/// Prints a line to standard error.
+pub(crate) fn complain(line: impl Display) {
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}
+
+/// Prints every fault to standard error.
+pub(crate) fn refused(errors: &Errors) -> ExitCode {
+    errors.iter().for_each(|fault| text(fault, false));
+    ExitCode::FAILURE
+}
 
 /// Prints a fault to standard error, or to standard output when it is what was asked for.
 pub(crate) fn text(fault: &Fault, to_output: bool) {
@@ -11,7 +30,8 @@ pub(crate) fn text(fault: &Fault, to_output: bool) {
         if to_output { std::io::stdout().is_terminal() } else { std::io::stderr().is_terminal() };
     let plain = Vars::process().get("NO_COLOR").is_some_and(|value| !value.is_empty());
     let shown = if terminal && !plain { coloured(fault) } else { fault.to_string() };
-    if to_output { println!("{shown}\n") } else { eprintln!("{shown}\n") }
+    let shown = format_args!("{shown}\n");
+    if to_output { output(shown) } else { complain(shown) }
 }
 
 /// The head of a fault in bold red or yellow, its source lines as they are.

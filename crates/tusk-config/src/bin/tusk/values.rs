@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
-use tusk_config::{Config, Errors, Explanation, Loader, Place, Rendered, Step, Vars};
+use serde::Serialize;
+use tusk_config::{Errors, Loader, Rendered, Vars};
 
 use crate::{report, usual_paths};
 
@@ -14,12 +14,20 @@ struct Layers {
     /// A file of lines NAME=VALUE to use in place of the environment of this process
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// With --env-file, takes what that file does not set from the environment of this process
+    #[arg(long, requires = "env_file")]
+    with_environment: bool,
     /// Variables that begin with PREFIX__ lie over the files
     #[arg(long, value_name = "PREFIX")]
     env_prefix: Option<String>,
     /// Puts one value over everything else, written as in a file
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
 }
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +38,7 @@ pub(crate) struct Get {
     key: String,
     #[command(flatten)]
     layers: Layers,
-    /// Prints secrets too
+    /// Prints the value even if it is a secret
     #[arg(long)]
     reveal: bool,
 }
@@ -57,6 +65,10 @@ pub(crate) struct Render {
     /// The format to print
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Keys given twice or without a value, and variables that are not set and have no default, are
+    /// errors
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     layers: Layers,
     /// Prints secrets too
@@ -71,60 +83,66 @@ enum Format {
 }
 
 pub(crate) fn get(args: &Get) -> ExitCode {
-    let rendered = config(std::slice::from_ref(&args.path), &args.layers)
+    let rendered = loader(std::slice::from_ref(&args.path), &args.layers)
+        .and_then(Loader::tree)
         .and_then(|config| config.render(Some(&args.key), args.reveal));
-    finish(rendered, |value| match value {
-        Rendered::Text(text) => text,
-        other => compact(&other),
-    })
+    match rendered {
+        // A shell would take whatever stands in for a secret as its value.
+        Ok(Rendered::Secret) => {
+            report::complain(format_args!(
+                "`{}` is a secret\n  help: --reveal prints it",
+                args.key
+            ));
+            ExitCode::FAILURE
+        }
+        Ok(Rendered::Text(text)) => finish(Ok(text)),
+        other => finish(other.map(|value| compact(&value))),
+    }
 }
 
 pub(crate) fn explain(args: &Explain) -> ExitCode {
     let (key, path) =
         args.path_and_key.split_last().map_or(("", &[][..]), |(key, path)| (key, path));
     let paths: Vec<PathBuf> = path.iter().map(PathBuf::from).collect();
-    let explained =
-        config(&usual_paths(&paths), &args.layers).and_then(|config| config.explain(key));
-    finish(
-        explained,
-        |found| if args.json { explanation(&found).to_string() } else { found.to_string() },
-    )
+    let explained = loader(&usual_paths(&paths), &args.layers)
+        .and_then(Loader::tree)
+        .and_then(|config| config.explain(key));
+    finish(explained.map(|found| if args.json { compact(&found) } else { found.to_string() }))
 }
 
 pub(crate) fn render(args: &Render) -> ExitCode {
-    let rendered =
-        config(&args.paths, &args.layers).and_then(|config| config.render(None, args.reveal));
-    finish(rendered, |value| match args.format {
+    let rendered = loader(&args.paths, &args.layers)
+        .and_then(|loader| loader.render(args.strict, args.reveal));
+    finish(rendered.map(|value| match args.format {
         Format::Json => serde_json::to_string_pretty(&value).unwrap_or_default(),
-    })
+    }))
 }
 
 /// Prints the result, or every fault.
-fn finish<T>(result: Result<T, Errors>, shown: impl FnOnce(T) -> String) -> ExitCode {
+fn finish(result: Result<String, Errors>) -> ExitCode {
     match result {
-        Ok(value) => {
-            println!("{}", shown(value));
+        Ok(shown) => {
+            report::output(shown);
             ExitCode::SUCCESS
         }
-        Err(errors) => {
-            errors.iter().for_each(|fault| report::text(fault, false));
-            ExitCode::FAILURE
-        }
+        Err(errors) => report::refused(&errors),
     }
 }
 
-fn compact(value: &Rendered) -> String {
+fn compact(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Reads these paths as a service would, one after the other.
-fn config(paths: &[PathBuf], layers: &Layers) -> Result<Config, Errors> {
+fn loader(paths: &[PathBuf], layers: &Layers) -> Result<Loader, Errors> {
     let vars = match &layers.env_file {
+        Some(file) if layers.with_environment => Vars::process().with_file(file)?,
         Some(file) => Vars::empty().with_file(file)?,
         None => Vars::process(),
     };
     let first = paths.first().map_or(Path::new("."), PathBuf::as_path);
-    let folder = if first.is_dir() { first } else { first.parent().unwrap_or(Path::new("")) };
+    let folder = if first.is_dir() { Some(first) } else { first.parent() };
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut loader = Loader::new(folder).vars(vars).allow_files(folder);
     for path in paths {
         loader = loader.path(path);
@@ -132,20 +150,8 @@ fn config(paths: &[PathBuf], layers: &Layers) -> Result<Config, Errors> {
     if let Some(prefix) = &layers.env_prefix {
         loader = loader.environment(prefix);
     }
-    for setting in &layers.set {
-        let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
-        loader = loader.set(key.trim(), value);
+    for (key, value) in &layers.set {
+        loader = loader.set(key, value);
     }
-    loader.tree()
-}
-
-fn explanation(found: &Explanation) -> Value {
-    let place = |place: &Option<Place>| place.as_ref().map(ToString::to_string);
-    let step = |step: &Step| {
-        let origin = |origin: &tusk_config::Origin| json!({"text": origin.text, "place": place(&origin.place), "depth": origin.depth});
-        let origins: Vec<Value> = step.origins.iter().map(origin).collect();
-        json!({"place": place(&step.place), "written": step.written, "origins": origins})
-    };
-    let steps: Vec<Value> = found.steps.iter().map(step).collect();
-    json!({"path": found.path, "value": found.value, "fault": found.fault, "steps": steps})
+    Ok(loader)
 }

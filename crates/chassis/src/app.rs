@@ -74,6 +74,8 @@ impl App {
         }
         let close_port = CancellationToken::new();
         let closing = close_port.clone();
+        // With the peer's address, which the client's address is found from.
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         let server = axum::serve(listener, router)
             .with_graceful_shutdown(async move { closing.cancelled().await });
         let mut server = tokio::task::JoinSet::from_iter([server.into_future()]);

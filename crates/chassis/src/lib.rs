@@ -3,7 +3,7 @@
 //! ```text
 //! process   settings ─▶ telemetry ─▶ build ─▶ serve ─▶ drain        one call from `main`
 //!   app       listener + router + supervised tasks; ends in order within the grace period
-//!   middleware  request id ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
+//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
 //!   extract     Json, Path, Query, IfMatch: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
@@ -62,8 +62,8 @@ pub mod worker;
 
 pub use app::App;
 pub use clock::Clock;
-pub use middleware::RequestId;
+pub use middleware::{ClientAddress, RequestId};
 pub use problem::Problem;
 pub use process::{BuildError, Service};
-pub use settings::{DatabaseSettings, Interval, ServerSettings, ServiceInfo};
+pub use settings::{DatabaseSettings, Interval, ServerSettings, ServiceInfo, TrustedProxies};
 pub use tokio_util::sync::CancellationToken;

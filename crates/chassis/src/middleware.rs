@@ -3,6 +3,7 @@
 //! The order is the point: an answer of any inner layer, a panic's included, is traced, counted and
 //! carries the request id; a refused request costs no work; the deadline covers the handler only.
 
+mod client_address;
 mod deadline;
 mod observe;
 mod panic;
@@ -16,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{Problem, ServerSettings, ServiceInfo};
 
+pub use client_address::ClientAddress;
 pub use request_id::RequestId;
 
 /// Wraps a service's routes; the health and metrics routes stay outside the limits.
@@ -29,6 +31,7 @@ pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings
         .layer(from_fn_with_state(shed::Limiter::new(settings.concurrency_limit), shed::overload))
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(from_fn_with_state(info.name, observe::observe))
+        .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
         .layer(from_fn(request_id::request_id))
 }
 

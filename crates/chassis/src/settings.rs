@@ -1,7 +1,10 @@
 //! Settings of the chassis: `[server]` of a service's own file, `[database]` of `database.tsk`.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 use tusk_config::Secret;
 
@@ -53,6 +56,35 @@ pub struct ServerSettings {
     pub grace_period: Duration,
     /// Time between "not ready" and the closing of the port, so that balancers notice.
     pub drain_delay: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed; none when left out.
+    #[serde(default)]
+    pub trusted_proxies: TrustedProxies,
+}
+
+/// Addresses and networks, separated by commas: `10.0.0.0/8, 192.0.2.7`. Empty: none.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub struct TrustedProxies(Arc<[IpNet]>);
+
+impl TrustedProxies {
+    /// Whether this address is a trusted proxy's.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address.to_canonical()))
+    }
+}
+
+impl TryFrom<String> for TrustedProxies {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let network = |word: &str| {
+            let one = || word.parse::<IpAddr>().map(IpNet::from);
+            let parsed = word.parse::<IpNet>().or_else(|_| one());
+            parsed.map_err(|_| format!("`{word}` is neither an address nor a network"))
+        };
+        words.map(network).collect::<Result<_, _>>().map(Self)
+    }
 }
 
 /// Section `[database]`, with the seed's keys (decided in ARCHITECTURE.md).

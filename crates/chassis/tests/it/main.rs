@@ -8,7 +8,7 @@ mod requests;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::{App, CancellationToken, ServerSettings, ServiceInfo};
+use chassis::{App, CancellationToken, ServerSettings, ServiceInfo, TrustedProxies};
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -29,6 +29,7 @@ fn settings() -> ServerSettings {
         concurrency_limit: 64,
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
+        trusted_proxies: TrustedProxies::default(),
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use chassis::extract::{Json, Path};
+use chassis::{ClientAddress, ServerSettings, TrustedProxies};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -159,4 +160,22 @@ async fn the_api_document_and_its_page_are_served() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn handlers_see_the_clients_address_behind_a_trusted_proxy() {
+    let seen =
+        async |Extension(ClientAddress(address)): Extension<ClientAddress>| address.to_string();
+    let routes = || Router::new().route("/address", get(seen));
+    let behind = ServerSettings {
+        trusted_proxies: "127.0.0.0/8".to_owned().try_into().unwrap(),
+        ..settings()
+    };
+    for (settings, expected) in [(settings(), "127.0.0.1"), (behind, "198.51.100.1")] {
+        let app = TestApp::start(settings, routes()).await;
+        let request = app.http.get(app.url("/address")).header("x-forwarded-for", "198.51.100.1");
+        assert_eq!(request.send().await.unwrap().text().await.unwrap(), expected);
+    }
+    let fault = TrustedProxies::try_from("10.0.0.0/8, proxy".to_owned()).unwrap_err();
+    assert_eq!(fault, "`proxy` is neither an address nor a network");
 }

@@ -3,5 +3,6 @@
 //! | module | shows |
 //! |---|---|
 //! | `story` | the whole story, as one trace |
+//! | `calls` | an instance killed under load, slow answers: no caller sees an error, no storm of retries |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
 //! | `startup` | settings with faults: all reported, no port opened |

@@ -1,8 +1,12 @@
 //! One call, as its caller wants it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
 use resilience::deadline::Deadline;
+
+use crate::Kind;
 
 /// Time for a call whose caller names none.
 const TIME_DEFAULT: Duration = Duration::from_secs(5);
@@ -14,13 +18,20 @@ pub struct Call {
     pub(crate) deadline: Deadline,
     pub(crate) request_id: Option<String>,
     pub(crate) idempotency_key: Option<String>,
+    pub(crate) client_address: Option<IpAddr>,
 }
 
 impl Call {
     /// A call of `operation`, a short fixed name such as `get_user`, within five seconds.
     pub fn new(operation: &'static str) -> Self {
         let deadline = Deadline::within(TIME_DEFAULT);
-        Self { operation, deadline, request_id: None, idempotency_key: None }
+        Self {
+            operation,
+            deadline,
+            request_id: None,
+            idempotency_key: None,
+            client_address: None,
+        }
     }
 
     /// All attempts and pauses end within this time.
@@ -48,5 +59,27 @@ impl Call {
     pub fn idempotency_key(mut self, key: &str) -> Self {
         self.idempotency_key = Some(key.to_owned());
         self
+    }
+
+    /// On whose behalf: calls for one client go to one instance where `algorithm` is `ip_hash`.
+    #[must_use]
+    pub fn client_address(mut self, address: IpAddr) -> Self {
+        self.client_address = Some(address);
+        self
+    }
+
+    /// What goes along with every attempt. A key that cannot be sent is a fault: without it a
+    /// repeated request is not safe.
+    pub(crate) fn headers(&self) -> Result<HeaderMap, Kind> {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = &self.idempotency_key {
+            let key = HeaderValue::from_str(key);
+            let key = key.map_err(|_| Kind::Unexpected("the idempotency key is no header"))?;
+            headers.insert("idempotency-key", key);
+        }
+        if let Some(Ok(id)) = self.request_id.as_deref().map(HeaderValue::from_str) {
+            headers.insert("x-request-id", id);
+        }
+        Ok(headers)
     }
 }

@@ -3,27 +3,21 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use discovery::Registry;
-use http::{HeaderMap, HeaderValue, Method, header};
-use resilience::breaker::CircuitBreaker;
-use resilience::retry::Backoff;
+use http::{HeaderValue, Method, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use tower::ServiceExt;
 use tracing::{Instrument, field};
 use tusk_config::Secret;
 
-use crate::attempt::{Attempt, send};
-use crate::{Call, CallError, ClientSettings, Kind};
-
-/// Idle connections kept to one instance.
-const IDLE_CONNECTIONS_MAX: usize = 16;
-/// How long an idle connection is kept: below the usual 60 seconds of servers and balancers.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest time to connect.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::guard::{self, Guarded};
+use crate::request::{Journey, Request};
+use crate::send::Sender;
+use crate::{Call, CallError, ClientSettings, Kind, metrics};
 
 /// Gives the token with which this service calls `target`; none when it cannot.
 pub type TokenSource = Arc<dyn Fn(&str) -> Option<Secret<String>> + Send + Sync>;
@@ -34,11 +28,7 @@ pub struct ServiceClient(Arc<Shared>);
 
 struct Shared {
     service: String,
-    registry: Registry,
-    breaker: CircuitBreaker,
-    backoff: Backoff,
-    attempt_timeout: Duration,
-    http: reqwest::Client,
+    guarded: Guarded,
     tokens: Option<TokenSource>,
 }
 
@@ -74,22 +64,9 @@ impl ServiceClient {
         settings: &ClientSettings,
         tokens: Option<TokenSource>,
     ) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build()?;
-        Ok(Self(Arc::new(Shared {
-            service: service.to_owned(),
-            registry,
-            breaker: CircuitBreaker::new(service, &settings.circuit_breaker),
-            backoff: Backoff::new(&settings.retry),
-            attempt_timeout: settings.attempt_timeout,
-            http,
-            tokens,
-        })))
+        let sender = Sender::new(service, registry, &settings.client)?;
+        let guarded = guard::guarded(service, sender, settings);
+        Ok(Self(Arc::new(Shared { service: service.to_owned(), guarded, tokens })))
     }
 
     /// `GET path`.
@@ -166,111 +143,60 @@ impl ServiceClient {
             peer.service = service,
             operation = call.operation,
         );
-        let answer = self.attempts(method, path, body, &call).instrument(span.clone()).await;
+        let answer = self.guarded(method, path, body, call).instrument(span.clone()).await;
+        metrics::ended(service, answer.as_ref().err().map(|error| &error.kind));
         span.record("otel.status_code", if answer.is_ok() { "OK" } else { "ERROR" });
         answer
     }
 
-    /// Attempts until one succeeds, or none may follow.
-    async fn attempts<B: Serialize + Sync, T: DeserializeOwned>(
+    async fn guarded<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+        call: Call,
+    ) -> Result<T, CallError> {
+        let (began, journey) = (Instant::now(), Journey::default());
+        let answer = async {
+            let request = self.request(method, path, body, &call, journey.clone()).await?;
+            let answer = self.0.guarded.clone().oneshot(request).await?;
+            let answer = if answer.is_empty() { Bytes::from_static(b"null") } else { answer };
+            serde_json::from_slice(&answer).map_err(|_| Kind::Unexpected("it has another shape"))
+        };
+        answer.await.map_err(|kind| {
+            let (attempts, instance) = journey.so_far();
+            let (service, elapsed) = (self.0.service.clone(), began.elapsed());
+            CallError { service, operation: call.operation, instance, attempts, elapsed, kind }
+        })
+    }
+
+    async fn request<B: Serialize + Sync>(
         &self,
         method: Method,
         path: &str,
         body: Option<&B>,
         call: &Call,
-    ) -> Result<T, CallError> {
-        let began = Instant::now();
+        journey: Journey,
+    ) -> Result<Request, Kind> {
         let body = body.map(serde_json::to_vec).transpose();
-        let mut failed = CallError {
-            service: self.0.service.clone(),
-            operation: call.operation,
-            instance: None,
-            attempts: 0,
-            elapsed: Duration::ZERO,
-            kind: Kind::Unexpected("the request is no JSON"),
-        };
-        let Ok(body) = body else { return Err(failed) };
-        let repeatable = may_repeat(&method) || call.idempotency_key.is_some();
-        loop {
-            let kind = match self.attempt(&method, path, body.as_deref(), call, &mut failed).await {
-                Ok(answer) => return Ok(answer),
-                Err(kind) => kind,
-            };
-            let open = matches!(kind, Kind::Open { .. });
-            let again = (repeatable && kind.is_transient() && !open)
-                .then(|| self.0.backoff.next(failed.attempts, kind.retry_after(), call.deadline));
-            failed.kind = kind;
-            failed.elapsed = began.elapsed();
-            let Some(pause) = again.flatten() else { return Err(failed) };
-            tokio::time::sleep(pause).await;
+        let body = body.map_err(|_| Kind::Unexpected("the request is no JSON"))?.map(Bytes::from);
+        let mut headers = call.headers()?;
+        if body.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-    }
-
-    /// One attempt: permit, instance, request, outcome to the breaker.
-    async fn attempt<T: DeserializeOwned>(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&[u8]>,
-        call: &Call,
-        failed: &mut CallError,
-    ) -> Result<T, Kind> {
-        let left = call.deadline.remaining().ok_or(Kind::TimedOut)?;
-        let headers = self.headers(call)?;
-        let permit = self
-            .0
-            .breaker
-            .try_acquire()
-            .map_err(|open| Kind::Open { retry_after: open.retry_after })?;
-        failed.attempts += 1;
-        // Without an instance nothing was called: the permit goes back without an outcome.
-        let instance = self.0.registry.pick(&self.0.service).ok_or(Kind::Unreachable)?;
-        failed.instance = Some(format!("{}:{}", instance.host, instance.port));
-        let attempt = Attempt {
+        if let Some(tokens) = &self.0.tokens {
+            headers.insert(header::AUTHORIZATION, bearer(tokens, &self.0.service)?);
+        }
+        Ok(Request {
+            may_repeat: may_repeat(&method) || call.idempotency_key.is_some(),
             method,
-            url: format!("{}{path}", instance.base_url()),
+            path: path.into(),
             headers,
             body,
-            timeout: left.min(self.0.attempt_timeout),
-            number: failed.attempts,
-            instance: &instance,
-        };
-        let outcome = send(&self.0.http, attempt).await;
-        // A caller in a hurry proves nothing about the target.
-        let hurried = left < self.0.attempt_timeout;
-        match &outcome {
-            Err(Kind::TimedOut) if hurried => drop(permit),
-            Err(Kind::Server { status: 429, .. }) => drop(permit),
-            Err(kind) if kind.is_failure() => permit.failure(),
-            _ => permit.success(),
-        }
-        outcome.and_then(|bytes| {
-            let bytes = if bytes.is_empty() { b"null".as_slice() } else { &bytes };
-            serde_json::from_slice(bytes).map_err(|_| Kind::Unexpected("it has another shape"))
+            deadline: call.deadline,
+            client_address: call.client_address,
+            journey,
         })
-    }
-
-    /// What goes along. A key or a token that cannot be sent is a fault: without the one a repeated
-    /// request is not safe, without the other the call is somebody else's.
-    fn headers(&self, call: &Call) -> Result<HeaderMap, Kind> {
-        let mut headers = HeaderMap::new();
-        call.deadline.inject(&mut headers);
-        if let Some(tokens) = &self.0.tokens {
-            let token = tokens(&self.0.service).ok_or(Kind::Unexpected("there is no token"))?;
-            let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-            let mut bearer = bearer.map_err(|_| Kind::Unexpected("the token is no header"))?;
-            bearer.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, bearer);
-        }
-        if let Some(key) = &call.idempotency_key {
-            let key = HeaderValue::from_str(key);
-            let key = key.map_err(|_| Kind::Unexpected("the idempotency key is no header"))?;
-            headers.insert("idempotency-key", key);
-        }
-        if let Some(Ok(id)) = call.request_id.as_deref().map(HeaderValue::from_str) {
-            headers.insert("x-request-id", id);
-        }
-        Ok(headers)
     }
 
     /// Calls, and on a fault that may pass answers with what `fallback` gives, as the seed's
@@ -287,6 +213,16 @@ impl ServiceClient {
             other => other,
         }
     }
+}
+
+/// The token for `service`. One that cannot be had ends the call: without it the call would be
+/// somebody else's.
+fn bearer(tokens: &TokenSource, service: &str) -> Result<HeaderValue, Kind> {
+    let token = tokens(service).ok_or(Kind::Unexpected("there is no token"))?;
+    let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+    let mut bearer = bearer.map_err(|_| Kind::Unexpected("the token is no header"))?;
+    bearer.set_sensitive(true);
+    Ok(bearer)
 }
 
 /// Methods that HTTP defines as idempotent (RFC 9110 §9.2.2).

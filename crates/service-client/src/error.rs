@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use resilience::{Error, Outcome};
 use serde::Deserialize;
 
 /// A call that gave no answer to work with.
@@ -53,6 +54,9 @@ pub enum Kind {
         /// When it is worth trying again.
         retry_after: Duration,
     },
+    /// As many calls to the target as there may be are in flight: it was not called.
+    #[error("too many calls in flight")]
+    Overloaded,
     /// No instance is registered, none could be reached, or the connection was lost.
     #[error("unreachable")]
     Unreachable,
@@ -64,16 +68,36 @@ pub enum Kind {
 impl Kind {
     /// Whether the same request may do better later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Server { .. } | Self::TimedOut | Self::Open { .. } | Self::Unreachable)
+        match self {
+            Self::Server { .. } | Self::TimedOut | Self::Unreachable => true,
+            Self::Open { .. } | Self::Overloaded => true,
+            Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => false,
+        }
     }
 
-    /// Whether it says that the target is not well, for the breaker. Being told to slow down (429)
-    /// does not.
-    pub(crate) fn is_failure(&self) -> bool {
+    /// What it says of the target, for a breaker. Being told to slow down (429, or 503 with a time)
+    /// is not being down; a refusal is an answer.
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Server { status, .. } => *status >= 500,
-            Self::TimedOut | Self::Unreachable => true,
-            _ => false,
+            Self::Server { status: 429, .. } => Outcome::Throttled,
+            Self::Server { retry_after: Some(_), .. } => Outcome::Throttled,
+            Self::Server { .. } | Self::TimedOut | Self::Unreachable => Outcome::Failure,
+            Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => Outcome::Success,
+            Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
+        }
+    }
+
+    /// The kind as a metric's label.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Client { .. } => "client",
+            Self::Server { .. } => "server",
+            Self::TimedOut => "timed_out",
+            Self::Open { .. } => "open",
+            Self::Overloaded => "overloaded",
+            Self::Unreachable => "unreachable",
+            Self::Unexpected(_) => "unexpected",
         }
     }
 
@@ -83,6 +107,18 @@ impl Kind {
             Self::Open { retry_after } => Some(*retry_after),
             Self::Server { retry_after, .. } => *retry_after,
             _ => None,
+        }
+    }
+}
+
+/// A guard's refusal, in the words of a call.
+impl From<Error<Kind>> for Kind {
+    fn from(error: Error<Kind>) -> Self {
+        match error {
+            Error::Open(open) => Self::Open { retry_after: open.retry_after },
+            Error::TimedOut | Error::DeadlineExceeded => Self::TimedOut,
+            Error::Full | Error::RateLimited { .. } => Self::Overloaded,
+            Error::Inner(kind) => kind,
         }
     }
 }

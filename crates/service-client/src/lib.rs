@@ -30,13 +30,18 @@
 //! # }
 //! ```
 
-mod attempt;
+mod settings;
+
 mod call;
 mod client;
+mod guard;
+mod request;
+mod send;
+
 mod error;
-mod settings;
+mod metrics;
 
 pub use call::Call;
 pub use client::{ServiceClient, TokenSource};
 pub use error::{CallError, Kind, ProblemDocument};
-pub use settings::ClientSettings;
+pub use settings::{Bounds, ClientSettings};

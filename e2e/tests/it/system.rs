@@ -64,6 +64,15 @@ impl Ground {
 
     /// Starts the three services; `users` are the variables of user-service.
     pub(crate) async fn start(self, users: Environment) -> System {
+        self.start_with(users, |_| Environment::new()).await
+    }
+
+    /// [`start`](Self::start), with more variables of payment-service once user-service runs.
+    pub(crate) async fn start_with(
+        self,
+        users: Environment,
+        more: impl FnOnce(&ServiceProcess) -> Environment,
+    ) -> System {
         let users = ServiceProcess::start("user-service", &users);
         let variables = self.environment(2);
         let notifications = ServiceProcess::start("notification-service", &variables);
@@ -74,6 +83,7 @@ impl Ground {
         payments.insert("WORKER_LEASE".to_owned(), "2s".to_owned());
         payments.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
         payments.insert("USER_SERVICE_PORT".to_owned(), users.port().to_string());
+        payments.extend(more(&users));
         let payments = ServiceProcess::start("payment-service", &payments).await;
         for service in [&users, &payments, &notifications] {
             until_subscribed(service).await;

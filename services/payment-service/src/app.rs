@@ -8,7 +8,7 @@ use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use discovery::{ProviderType, Registry};
 use messaging::{Broker, Consumer, Outbox, Relay, inbox};
-use service_client::{ClientSettings, ServiceClient};
+use service_client::ServiceClient;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -108,8 +108,7 @@ fn users(
     registry: &Registry,
     tokens: &Tokens,
 ) -> Result<ServiceClient, BuildError> {
-    let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
     let tokens = tokens.clone();
     let source = Arc::new(move |target: &str| Some(tokens.for_service(target).ok()?.value));
-    Ok(ServiceClient::with_tokens(USER_SERVICE, registry.clone(), &client, source)?)
+    Ok(ServiceClient::with_tokens(USER_SERVICE, registry.clone(), &settings.calls, source)?)
 }

@@ -9,9 +9,8 @@ use chassis::worker::WorkerSettings;
 use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
-use resilience::breaker::CircuitBreakerSettings;
-use resilience::retry::RetrySettings;
 use serde::Deserialize;
+use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
 
 use crate::gateway::GatewaySettings;
@@ -37,10 +36,9 @@ pub struct Settings {
     pub services: BTreeMap<String, ServiceSettings>,
     /// `microservices.tsk`: where instances come from.
     pub service_discovery: DiscoverySettings,
-    /// `microservices.tsk`: when a target is left alone.
-    pub circuit_breaker: CircuitBreakerSettings,
-    /// `microservices.tsk`: how a call is repeated.
-    pub retry: RetrySettings,
+    /// `microservices.tsk`: how calls to other services are guarded.
+    #[serde(flatten)]
+    pub calls: ClientSettings,
     /// `scaling.tsk`: how one of several instances is picked.
     pub load_balancing: LoadBalancingSettings,
     /// `database.tsk`.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Page, PageQuery};
-use chassis::{Clock, Problem, RequestId};
+use chassis::{ClientAddress, Clock, Problem, RequestId};
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use http::{HeaderValue, StatusCode, header};
@@ -136,6 +136,7 @@ pub(crate) async fn pay(
     State(clock): State<Clock>,
     Extension(deadline): Extension<Deadline>,
     Extension(request_id): Extension<RequestId>,
+    Extension(client): Extension<ClientAddress>,
     Json(new): Json<NewPayment>,
 ) -> Result<Response, Error> {
     let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
@@ -146,7 +147,8 @@ pub(crate) async fn pay(
         kept
     } else {
         let call = Call::new("get_user").within(PAYER_TIMEOUT).by(deadline);
-        check_payer(&users, user_id, call.request_id(request_id.as_str())).await?;
+        let call = call.request_id(request_id.as_str()).client_address(client.0);
+        check_payer(&users, user_id, call).await?;
         store.create(&claim, payment).await?
     };
     let left = deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);

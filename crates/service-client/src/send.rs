@@ -1,0 +1,198 @@
+//! One attempt: an instance is picked, asked, and told apart by its answer.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use discovery::{Choice, Instance, Registry};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, StatusCode, header};
+use resilience::{Error, Outcome};
+use telemetry::propagation;
+use tower::Service;
+use tracing::{Instrument, field};
+
+use crate::request::Request;
+use crate::settings::Bounds;
+use crate::{Kind, ProblemDocument, metrics};
+
+/// Largest problem document read, in bytes.
+const PROBLEM_BYTES_MAX: usize = 16 * 1024;
+/// A longer `Retry-After` counts as this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// Sends attempts to instances of one service. Cheap to clone; clones share connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    service: String,
+    registry: Registry,
+    http: reqwest::Client,
+    bounds: Bounds,
+}
+
+impl Sender {
+    pub(crate) fn new(
+        service: &str,
+        registry: Registry,
+        bounds: &Bounds,
+    ) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(bounds.connect_timeout)
+            .pool_idle_timeout(bounds.idle_timeout)
+            .pool_max_idle_per_host(bounds.idle_connections_max)
+            .build()?;
+        let (service, bounds) = (service.to_owned(), bounds.clone());
+        Ok(Self(Arc::new(Shared { service, registry, http, bounds })))
+    }
+}
+
+impl Service<Request> for Sender {
+    type Response = Bytes;
+    type Error = Error<Kind>;
+    type Future = BoxFuture<'static, Result<Bytes, Error<Kind>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let shared = self.0.clone();
+        Box::pin(async move { shared.attempt(request).await })
+    }
+}
+
+impl Shared {
+    async fn attempt(&self, request: Request) -> Result<Bytes, Error<Kind>> {
+        let left = request.deadline.remaining().ok_or(Error::DeadlineExceeded)?;
+        let (number, tried) = request.journey.begin();
+        if number > 1 {
+            metrics::repeated(&self.service);
+        }
+        let address = request.client_address.map(|address| address.to_string());
+        let choice = address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
+        let picked = self.registry.pick(&self.service, &choice.avoid(&tried));
+        let picked = picked.ok_or(Error::Inner(Kind::Unreachable))?;
+        request.journey.goes_to(picked.instance());
+        let outcome = self.send(request, picked.instance(), number, left).await;
+        picked.settle(self.said_of_instance(&outcome, left));
+        outcome.map_err(Error::Inner)
+    }
+
+    /// What the outcome says of the instance. A caller in a hurry proves nothing about it.
+    fn said_of_instance(&self, outcome: &Result<Bytes, Kind>, left: Duration) -> Outcome {
+        match outcome {
+            Ok(_) => Outcome::Success,
+            Err(Kind::TimedOut) if left < self.bounds.attempt_timeout => Outcome::Neutral,
+            Err(kind) => kind.outcome(),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: Request,
+        instance: &Instance,
+        number: u32,
+        left: Duration,
+    ) -> Result<Bytes, Kind> {
+        // A client span by OpenTelemetry's HTTP conventions; the path may hold ids, the name may not.
+        let span = tracing::info_span!(
+            "http.attempt",
+            otel.name = request.method.as_str(),
+            otel.kind = "client",
+            otel.status_code = field::Empty,
+            http.request.method = request.method.as_str(),
+            http.request.resend_count = number - 1,
+            http.response.status_code = field::Empty,
+            server.address = instance.host,
+            server.port = instance.port,
+            error.r#type = field::Empty,
+        );
+        let exchange = self.exchange(request, instance).instrument(span.clone());
+        let limit = left.min(self.bounds.attempt_timeout);
+        let outcome = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Kind::TimedOut));
+        if let Err(kind) = &outcome {
+            span.record("otel.status_code", "ERROR");
+            span.record("error.type", kind.label());
+        }
+        outcome
+    }
+
+    async fn exchange(&self, request: Request, instance: &Instance) -> Result<Bytes, Kind> {
+        let Request { method, path, mut headers, body, deadline, .. } = request;
+        deadline.inject(&mut headers);
+        propagation::inject(&mut headers);
+        let url = format!("{}{path}", instance.base_url());
+        let mut sent = self.http.request(method, url);
+        if let Some(body) = body {
+            sent = sent.body(body);
+        }
+        let answer = sent.headers(headers).send().await.map_err(|error| fault(&error))?;
+        let status = answer.status();
+        tracing::Span::current().record("http.response.status_code", status.as_u16());
+        if status.is_success() {
+            return read(answer, self.bounds.answer_bytes_max).await;
+        }
+        Err(refusal(answer).await)
+    }
+}
+
+/// What a failed exchange means.
+fn fault(error: &reqwest::Error) -> Kind {
+    if error.is_connect() {
+        // Not even begun, however long it took: the target did nothing.
+        Kind::Unreachable
+    } else if error.is_timeout() {
+        Kind::TimedOut
+    } else if error.is_builder() || error.is_redirect() {
+        Kind::Unexpected("the request cannot be built")
+    } else {
+        Kind::Unreachable
+    }
+}
+
+/// What an answer that is no success means.
+async fn refusal(answer: reqwest::Response) -> Kind {
+    let status = answer.status();
+    match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound,
+        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            let retry_after = retry_after(answer.headers());
+            Kind::Server { status: status.as_u16(), retry_after }
+        }
+        _ if status.is_client_error() => {
+            let body = read(answer, PROBLEM_BYTES_MAX).await.unwrap_or_default();
+            let problem = serde_json::from_slice::<ProblemDocument>(&body).ok();
+            Kind::Client { status: status.as_u16(), problem }
+        }
+        _ => Kind::Unexpected("it is neither success nor error"),
+    }
+}
+
+/// `Retry-After` in seconds; a date is not read, since clocks differ.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: u64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
+}
+
+/// Reads the body up to a bound. Most answers come in one piece, which is then not copied.
+async fn read(mut answer: reqwest::Response, bytes_max: usize) -> Result<Bytes, Kind> {
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut length = 0;
+    while let Some(piece) = answer.chunk().await.map_err(|error| fault(&error))? {
+        length += piece.len();
+        if length > bytes_max {
+            return Err(Kind::Unexpected("it is too large"));
+        }
+        pieces.push(piece);
+    }
+    Ok(match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    })
+}

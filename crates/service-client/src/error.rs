@@ -45,9 +45,13 @@ pub enum Kind {
         /// Its `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// No answer in time: whether the target did it is unknown.
+    /// No answer in the time of an attempt: whether the target did it is unknown.
     #[error("timed out")]
     TimedOut,
+    /// The call's own deadline passed, before an answer or before an attempt: whether the target
+    /// did it is unknown.
+    #[error("the deadline passed")]
+    DeadlineExceeded,
     /// The breaker is open: the target was not called.
     #[error("the circuit breaker is open")]
     Open {
@@ -69,21 +73,21 @@ impl Kind {
     /// Whether the same request may do better later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Server { .. } | Self::TimedOut | Self::Unreachable => true,
-            Self::Open { .. } | Self::Overloaded => true,
+            Self::Server { .. } | Self::TimedOut | Self::DeadlineExceeded => true,
+            Self::Unreachable | Self::Open { .. } | Self::Overloaded => true,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => false,
         }
     }
 
     /// What it says of the target, for a breaker. Being told to slow down (429, or 503 with a time)
-    /// is not being down; a refusal is an answer.
+    /// is not being down; a refusal is an answer; a caller in a hurry proves nothing.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Server { status: 429, .. } => Outcome::Throttled,
             Self::Server { retry_after: Some(_), .. } => Outcome::Throttled,
             Self::Server { .. } | Self::TimedOut | Self::Unreachable => Outcome::Failure,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => Outcome::Success,
-            Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
+            Self::DeadlineExceeded | Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
         }
     }
 
@@ -94,6 +98,7 @@ impl Kind {
             Self::Client { .. } => "client",
             Self::Server { .. } => "server",
             Self::TimedOut => "timed_out",
+            Self::DeadlineExceeded => "deadline_exceeded",
             Self::Open { .. } => "open",
             Self::Overloaded => "overloaded",
             Self::Unreachable => "unreachable",
@@ -116,7 +121,8 @@ impl From<Error<Kind>> for Kind {
     fn from(error: Error<Kind>) -> Self {
         match error {
             Error::Open(open) => Self::Open { retry_after: open.retry_after },
-            Error::TimedOut | Error::DeadlineExceeded => Self::TimedOut,
+            Error::TimedOut => Self::TimedOut,
+            Error::DeadlineExceeded => Self::DeadlineExceeded,
             Error::Full | Error::RateLimited { .. } => Self::Overloaded,
             Error::Inner(kind) => kind,
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use discovery::{Choice, Instance, Registry};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
-use resilience::{Error, Outcome};
+use resilience::Outcome;
 use telemetry::propagation;
 use tower::Service;
 use tracing::{Instrument, field};
@@ -54,8 +54,8 @@ impl Sender {
 
 impl Service<Request> for Sender {
     type Response = Bytes;
-    type Error = Error<Kind>;
-    type Future = BoxFuture<'static, Result<Bytes, Error<Kind>>>;
+    type Error = Kind;
+    type Future = BoxFuture<'static, Result<Bytes, Kind>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
@@ -68,8 +68,8 @@ impl Service<Request> for Sender {
 }
 
 impl Shared {
-    async fn attempt(&self, request: Request) -> Result<Bytes, Error<Kind>> {
-        let left = request.deadline.remaining().ok_or(Error::DeadlineExceeded)?;
+    async fn attempt(&self, request: Request) -> Result<Bytes, Kind> {
+        let left = request.deadline.remaining().ok_or(Kind::DeadlineExceeded)?;
         let (number, tried) = request.journey.begin();
         if number > 1 {
             metrics::repeated(&self.service);
@@ -77,20 +77,12 @@ impl Shared {
         let address = request.client_address.map(|address| address.to_string());
         let choice = address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
         let picked = self.registry.pick(&self.service, &choice.avoid(&tried));
-        let picked = picked.ok_or(Error::Inner(Kind::Unreachable))?;
+        let picked = picked.ok_or(Kind::Unreachable)?;
         request.journey.goes_to(picked.instance());
-        let outcome = self.send(request, picked.instance(), number, left).await;
-        picked.settle(self.said_of_instance(&outcome, left));
-        outcome.map_err(Error::Inner)
-    }
-
-    /// What the outcome says of the instance. A caller in a hurry proves nothing about it.
-    fn said_of_instance(&self, outcome: &Result<Bytes, Kind>, left: Duration) -> Outcome {
-        match outcome {
-            Ok(_) => Outcome::Success,
-            Err(Kind::TimedOut) if left < self.bounds.attempt_timeout => Outcome::Neutral,
-            Err(kind) => kind.outcome(),
-        }
+        let instance = picked.instance().clone();
+        let outcome = self.send(request, &instance, number, left).await;
+        picked.settle(outcome.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success));
+        outcome
     }
 
     async fn send(
@@ -114,8 +106,12 @@ impl Shared {
             error.r#type = field::Empty,
         );
         let exchange = self.exchange(request, instance).instrument(span.clone());
-        let limit = left.min(self.bounds.attempt_timeout);
-        let outcome = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(Kind::TimedOut));
+        let (limit, late) = if left < self.bounds.attempt_timeout {
+            (left, Kind::DeadlineExceeded)
+        } else {
+            (self.bounds.attempt_timeout, Kind::TimedOut)
+        };
+        let outcome = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(late));
         if let Err(kind) = &outcome {
             span.record("otel.status_code", "ERROR");
             span.record("error.type", kind.label());

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use discovery::Registry;
+use discovery::{Choice, Registry};
 use http::{HeaderMap, HeaderValue, Method, header};
 use resilience::breaker::CircuitBreaker;
 use resilience::retry::Backoff;
@@ -224,7 +224,9 @@ impl ServiceClient {
             .map_err(|open| Kind::Open { retry_after: open.retry_after })?;
         failed.attempts += 1;
         // Without an instance nothing was called: the permit goes back without an outcome.
-        let instance = self.0.registry.pick(&self.0.service).ok_or(Kind::Unreachable)?;
+        let picked = self.0.registry.pick(&self.0.service, &Choice::any());
+        let picked = picked.ok_or(Kind::Unreachable)?;
+        let instance = picked.instance();
         failed.instance = Some(format!("{}:{}", instance.host, instance.port));
         let attempt = Attempt {
             method,
@@ -233,7 +235,7 @@ impl ServiceClient {
             body,
             timeout: left.min(self.0.attempt_timeout),
             number: failed.attempts,
-            instance: &instance,
+            instance,
         };
         let outcome = send(&self.0.http, attempt).await;
         // A caller in a hurry proves nothing about the target.

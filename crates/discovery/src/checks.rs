@@ -1,67 +1,91 @@
-//! Active health checks: each instance is asked at start and then every interval, with jitter so
-//! that many callers do not ask in step.
+//! Active health checks: each instance is asked as soon as it is known and then every interval,
+//! with jitter so that many callers do not ask in step.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream;
+use reqwest::{Client, Method, StatusCode};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::instance::Tracked;
+use crate::endpoint::Member;
+use crate::jitter::jittered;
 use crate::{Health, Registry};
 
-/// Longest time for one check.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
-/// Each pause is the interval, longer or shorter by up to this share.
-const JITTER: f64 = 0.1;
+/// Checks of one process that run at a time.
+const CONCURRENCY_MAX: usize = 32;
 
 impl Registry {
-    /// Checks all instances until `shutdown`. Every service's checks run beside each other.
+    /// Checks all instances until `shutdown`.
     ///
     /// # Errors
     /// The HTTP client cannot be built.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), reqwest::Error> {
-        // Redirects are not followed: a health check that moved is not healthy.
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(CHECK_TIMEOUT)
-            .build()?;
+        let http = client(self.0.settings.health_check_timeout)?;
+        shutdown.run_until_cancelled(self.check_for_ever(&http)).await;
+        Ok(())
+    }
+
+    async fn check_for_ever(&self, http: &Client) {
+        let interval = self.0.settings.health_check_interval;
+        if interval.is_zero() {
+            return std::future::pending().await;
+        }
         loop {
-            let round = join_all(self.tracked().into_iter().map(|known| check(&http, known)));
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                _ = round => {}
-            }
-            let pause =
-                self.0.check_interval.mul_f64(1.0 + JITTER * rand::random_range(-1.0..=1.0));
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
+            check_all(http, self.members()).await;
+            let next_round = Instant::now() + jittered(interval);
+            while Instant::now() < next_round {
+                tokio::select! {
+                    () = sleep_until(next_round) => {}
+                    () = self.0.unchecked.notified() => {
+                        let mut new = self.members();
+                        new.retain(|member| member.checks.last().is_none());
+                        check_all(http, new).await;
+                    }
+                }
             }
         }
     }
 }
 
+/// Redirects are not followed: a health check that moved is not healthy.
+fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
+    let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.timeout(timeout).build()
+}
+
+async fn check_all(http: &Client, members: Vec<Arc<Member>>) {
+    let checks = stream::iter(members);
+    checks.for_each_concurrent(CONCURRENCY_MAX, |member| check(http, member)).await;
+}
+
 /// The seed's rule: 200 is healthy, all else is not.
-async fn check(http: &reqwest::Client, known: Arc<Tracked>) {
-    let answer = http.get(&known.instance.health_url).send().await;
-    let success = answer.is_ok_and(|answer| answer.status() == reqwest::StatusCode::OK);
-    if let Some(health) = known.checked(success) {
-        let instance = &known.instance;
-        match health {
-            Health::Unhealthy => tracing::warn!(
-                instance.service = instance.service,
-                instance.host = instance.host,
-                instance.port = instance.port,
-                "instance is unhealthy"
-            ),
-            Health::Healthy | Health::Unknown => tracing::info!(
-                instance.service = instance.service,
-                instance.host = instance.host,
-                instance.port = instance.port,
-                "instance is healthy"
-            ),
-        }
+async fn check(http: &Client, member: Arc<Member>) {
+    let success = answers_well(http, &member).await;
+    let Some(service) = member.service.upgrade() else { return };
+    let Some(health) = service.checked(&member, success) else { return };
+    let instance = &member.instance;
+    match health {
+        Health::Unhealthy => tracing::warn!(
+            instance.service = instance.service,
+            instance.host = instance.host,
+            instance.port = instance.port,
+            "instance is unhealthy"
+        ),
+        Health::Healthy | Health::Unknown => tracing::info!(
+            instance.service = instance.service,
+            instance.host = instance.host,
+            instance.port = instance.port,
+            "instance is healthy"
+        ),
     }
+}
+
+async fn answers_well(http: &Client, member: &Member) -> bool {
+    let check = &member.instance.health_check;
+    let Ok(method) = Method::from_bytes(check.method.as_bytes()) else { return false };
+    let answer = http.request(method, &check.url).send().await;
+    answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }

@@ -1,35 +1,108 @@
-//! An instance of a service, and what is known of its health.
+//! An instance of a service, as a provider tells of it, and what is known of its health.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
 
 use tokio::time::Instant;
-
-/// Failures in a row after which an instance counts as unhealthy.
-const FAILURES_MAX: u32 = 3;
+use tusk_config::HttpRequest;
 
 /// One address at which a service answers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// The service's name in `services.tsk`.
     pub service: String,
-    /// Host name or address.
+    /// Host name or address; one of IPv6 without brackets.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// What is asked for its health, such as `http://127.0.0.1:3001/health`.
-    pub health_url: String,
+    /// What is asked for its health, such as `GET http://127.0.0.1:3001/health`; only a 200 means
+    /// that it is well.
+    pub health_check: HttpRequest,
+    /// Its share beside others, which have 1 by default; 0 counts as 1.
+    pub weight: u32,
+    /// Where it runs, if the provider knows.
+    pub zone: Option<String>,
+    /// What its provider says of it.
+    pub standing: Standing,
+}
+
+/// What a provider says of an instance. New calls go to the best standing that any has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Standing {
+    /// It takes calls.
+    #[default]
+    Ready,
+    /// It still answers but is about to go: no new calls while others are ready.
+    Draining,
+    /// The provider's own check says that it is not well: it is called when nobody else is left.
+    NotReady,
 }
 
 impl Instance {
-    /// An instance with the health check every service has: `GET /health`.
+    /// An instance with the health check that every service here has: `GET /health`.
     pub fn new(service: &str, host: &str, port: u16) -> Self {
-        let health_url = format!("http://{host}:{port}/health");
-        Self { service: service.to_owned(), host: host.to_owned(), port, health_url }
+        let url = format!("http://{}/health", Authority(host, port));
+        Self {
+            service: service.to_owned(),
+            host: host.to_owned(),
+            port,
+            health_check: HttpRequest::get(url),
+            weight: 1,
+            zone: None,
+            standing: Standing::Ready,
+        }
+    }
+
+    /// The same instance with another share.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// The same instance in a zone.
+    #[must_use]
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    /// The same instance with another standing.
+    #[must_use]
+    pub fn standing(mut self, standing: Standing) -> Self {
+        self.standing = standing;
+        self
+    }
+
+    /// The same instance with another health check.
+    #[must_use]
+    pub fn health_check(mut self, request: HttpRequest) -> Self {
+        self.health_check = request;
+        self
+    }
+
+    /// `host:port`, an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        Authority(&self.host, self.port).to_string()
     }
 
     /// `http://host:port`, without a slash at its end.
     pub fn base_url(&self) -> String {
-        format!("http://{}:{}", self.host, self.port)
+        format!("http://{}", Authority(&self.host, self.port))
+    }
+
+    /// Whether both are at the same address of the same service, whatever else is said of them.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.port, &self.host, &self.service) == (other.port, &other.host, &other.service)
+    }
+}
+
+/// `host:port`, as it stands in a URL.
+pub(crate) struct Authority<'a>(pub(crate) &'a str, pub(crate) u16);
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(host, port) = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 
@@ -38,55 +111,21 @@ impl Instance {
 pub enum Health {
     /// Not checked yet.
     Unknown,
-    /// The last check succeeded, or too few have failed since.
+    /// The last checks succeeded, or too few have failed since.
     Healthy,
-    /// Three checks in a row failed.
+    /// `unhealthy_threshold` checks in a row failed, and not `healthy_threshold` succeeded since.
     Unhealthy,
 }
 
 /// An instance's health and when it was last checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Status {
-    /// What is known.
+    /// What its checks say.
     pub health: Health,
     /// When it was last checked; none before the first check.
     pub last_check: Option<Instant>,
-}
-
-/// An instance in the registry.
-#[derive(Debug)]
-pub(crate) struct Tracked {
-    pub(crate) instance: Instance,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    status: Status,
-    failures: u32,
-}
-
-impl Tracked {
-    pub(crate) fn new(instance: Instance) -> Self {
-        let status = Status { health: Health::Unknown, last_check: None };
-        Self { instance, known: Mutex::new(Known { status, failures: 0 }) }
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).status
-    }
-
-    /// Notes a check's outcome; gives the health when that changed it.
-    pub(crate) fn checked(&self, success: bool) -> Option<Health> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.status.health;
-        known.status.last_check = Some(Instant::now());
-        known.failures = if success { 0 } else { known.failures.saturating_add(1) };
-        if success {
-            known.status.health = Health::Healthy;
-        } else if known.failures >= FAILURES_MAX {
-            known.status.health = Health::Unhealthy;
-        }
-        (known.status.health != before).then_some(known.status.health)
-    }
+    /// Whether it is left alone for a while because calls to it failed.
+    pub ejected: bool,
+    /// Calls that are under way.
+    pub in_flight: usize,
 }

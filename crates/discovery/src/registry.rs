@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
-use crate::instance::Tracked;
-use crate::{Address, Algorithm, Health, Instance, LoadBalancingSettings, ServiceSettings, Status};
-
-/// Interval of the checks for a registry without settings: the seed's 30 seconds.
-const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+use crate::endpoint::Member;
+use crate::service::Service;
+use crate::settings::Services;
+use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Status};
 
 /// All known services. Cheap to clone; clones share the state. Reads take no lock.
 #[derive(Debug, Clone)]
@@ -20,132 +18,116 @@ pub struct Registry(pub(crate) Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Shared {
     services: ArcSwap<BTreeMap<String, Arc<Service>>>,
-    pub(crate) check_interval: Duration,
+    pub(crate) settings: Arc<LoadBalancingSettings>,
+    /// Woken when there are instances that were never checked.
+    pub(crate) unchecked: Arc<Notify>,
 }
 
-/// One service's instances, in the order of registration.
-#[derive(Debug, Default)]
-struct Service {
-    instances: Vec<Arc<Tracked>>,
-    /// Counts picks, over all changes of the list.
-    picks: Arc<AtomicUsize>,
-}
+/// Picks among the instances of one service, without looking for its name each time. Cheap to
+/// clone.
+#[derive(Debug, Clone)]
+pub struct Balancer(Arc<Service>);
 
 impl Registry {
-    /// A registry without services.
+    /// A registry without services, with the defaults of [`LoadBalancingSettings`].
     pub fn empty() -> Self {
-        Self::with_interval(CHECK_INTERVAL)
+        Self::new(&LoadBalancingSettings::default())
     }
 
-    /// The services of `services.tsk`.
-    pub fn from_settings(
-        services: &BTreeMap<String, ServiceSettings>,
-        balancing: &LoadBalancingSettings,
-    ) -> Self {
-        let Algorithm::RoundRobin = balancing.algorithm;
-        let registry = Self::with_interval(balancing.health_check_interval);
-        for (name, settings) in services {
-            instances(name, settings).for_each(|instance| registry.register(instance));
+    /// A registry without services.
+    pub fn new(settings: &LoadBalancingSettings) -> Self {
+        Self(Arc::new(Shared {
+            services: ArcSwap::default(),
+            settings: Arc::new(settings.clone()),
+            unchecked: Arc::default(),
+        }))
+    }
+
+    /// The instances that `services.tsk` names.
+    pub fn from_settings(services: &Services, settings: &LoadBalancingSettings) -> Self {
+        let registry = Self::new(settings);
+        for (name, section) in services {
+            registry.replace(name, section.named(name));
         }
         registry
     }
 
-    fn with_interval(check_interval: Duration) -> Self {
-        Self(Arc::new(Shared { services: ArcSwap::default(), check_interval }))
-    }
-
-    /// Adds an instance, of unknown health. One that is there already stays as it is.
+    /// Adds an instance, of unknown health. One that is there already keeps what is known of it.
     pub fn register(&self, instance: Instance) {
-        let new = Arc::new(Tracked::new(instance));
-        self.change(&new.instance.service, |instances| {
-            if !instances.iter().any(|known| known.instance == new.instance) {
-                instances.push(new.clone());
-            }
-        });
+        self.service(&instance.service.clone()).register(instance);
     }
 
     /// Removes an instance; one that is not there is as good.
     pub fn deregister(&self, instance: &Instance) {
-        self.change(&instance.service, |instances| {
-            instances.retain(|known| known.instance != *instance);
-        });
+        if let Some(service) = self.0.services.load().get(&instance.service) {
+            service.deregister(instance);
+        }
+    }
+
+    /// Makes these the instances of a service. What is known of those that stay, stays.
+    pub fn replace(&self, service: &str, instances: Vec<Instance>) {
+        self.service(service).replace(instances);
     }
 
     /// A healthy instance of a service, as the seed's `get_service`. See [`Registry::pick`] for one
     /// to call.
-    pub fn get(&self, service: &str) -> Option<Instance> {
-        let healthy = |known: &Tracked| known.status().health == Health::Healthy;
-        let services = self.0.services.load();
-        let known = services.get(service)?.instances.iter().find(|known| healthy(known))?;
-        Some(known.instance.clone())
+    pub fn get(&self, service: &str) -> Option<Arc<Instance>> {
+        let members = self.0.services.load().get(service)?.members();
+        let healthy = members.iter().find(|known| known.checks.health() == Health::Healthy)?;
+        Some(healthy.instance.clone())
     }
 
     /// All healthy instances of all services, as the seed's `list_services`.
-    pub fn list_healthy(&self) -> Vec<Instance> {
-        let all = self.tracked();
-        let healthy = all.iter().filter(|known| known.status().health == Health::Healthy);
+    pub fn list_healthy(&self) -> Vec<Arc<Instance>> {
+        let all = self.members();
+        let healthy = all.iter().filter(|known| known.checks.health() == Health::Healthy);
         healthy.map(|known| known.instance.clone()).collect()
     }
 
-    /// Every instance of a service with what is known of it.
-    pub fn statuses(&self, service: &str) -> Vec<(Instance, Status)> {
+    /// Every instance of a service, in the order of registration, with what is known of it.
+    pub fn statuses(&self, service: &str) -> Vec<(Arc<Instance>, Status)> {
         let services = self.0.services.load();
-        let known = services.get(service).into_iter().flat_map(|service| &service.instances);
-        known.map(|known| (known.instance.clone(), known.status())).collect()
+        let members = services.get(service).map(|service| service.members()).unwrap_or_default();
+        members.iter().map(|known| (known.instance.clone(), known.status())).collect()
     }
 
-    /// The instance to call next: the healthy ones in turn; while there are none, the unknown
-    /// ones; else all. None only when none is registered.
-    pub fn pick(&self, service: &str) -> Option<Instance> {
-        let services = self.0.services.load();
-        let service = services.get(service)?;
-        let turn = service.picks.fetch_add(1, Ordering::Relaxed);
-        let of = |health| nth(&service.instances, turn, |status| status.health == health);
-        let picked = of(Health::Healthy)
-            .or_else(|| of(Health::Unknown))
-            .or_else(|| nth(&service.instances, turn, |_| true))?;
-        Some(picked.instance.clone())
+    /// The instance to call next; none only when none is registered. See [`Algorithm`] for how one
+    /// is chosen, and the crate's head for who may be.
+    ///
+    /// [`Algorithm`]: crate::Algorithm
+    pub fn pick(&self, service: &str, choice: &Choice<'_>) -> Option<Picked> {
+        self.0.services.load().get(service)?.pick(choice)
     }
 
-    pub(crate) fn tracked(&self) -> Vec<Arc<Tracked>> {
-        let services = self.0.services.load();
-        services.values().flat_map(|service| service.instances.iter().cloned()).collect()
+    /// What picks for one service, which may still be unknown.
+    pub fn balancer(&self, service: &str) -> Balancer {
+        Balancer(self.service(service))
     }
 
-    /// Replaces a service's list; readers see the one before or the one after.
-    fn change(&self, name: &str, change: impl Fn(&mut Vec<Arc<Tracked>>)) {
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        let services = self.0.services.load();
+        services.values().flat_map(|service| service.members()).collect()
+    }
+
+    /// The service of this name, new if there was none.
+    fn service(&self, name: &str) -> Arc<Service> {
+        if let Some(service) = self.0.services.load().get(name) {
+            return service.clone();
+        }
+        let new = Service::new(name, &self.0.settings, &self.0.unchecked);
         self.0.services.rcu(|services| {
             let mut services = BTreeMap::clone(services);
-            let before = services.get(name);
-            let mut instances = before.map(|before| before.instances.clone()).unwrap_or_default();
-            change(&mut instances);
-            let picks = before.map(|before| before.picks.clone()).unwrap_or_default();
-            services.insert(name.to_owned(), Arc::new(Service { instances, picks }));
+            services.entry(name.to_owned()).or_insert_with(|| new.clone());
             services
         });
+        // Another thread's may have come first.
+        self.0.services.load().get(name).cloned().unwrap_or(new)
     }
 }
 
-/// The `turn`-th of those that fit, counted round and round.
-fn nth(
-    instances: &[Arc<Tracked>],
-    turn: usize,
-    fits: impl Fn(Status) -> bool,
-) -> Option<&Arc<Tracked>> {
-    let count = instances.iter().filter(|known| fits(known.status())).count();
-    let index = turn.checked_rem(count)?;
-    instances.iter().filter(|known| fits(known.status())).nth(index)
-}
-
-/// The instances that a section names. With several, the health check's own host and port are
-/// replaced by each instance's.
-fn instances(name: &str, settings: &ServiceSettings) -> impl Iterator<Item = Instance> {
-    let own = Address { host: settings.host.clone(), port: settings.port };
-    let named = format!("{}:{}", own.host, own.port);
-    let addresses =
-        if settings.instances.is_empty() { vec![own] } else { settings.instances.clone() };
-    addresses.into_iter().map(move |Address { host, port }| {
-        let health_url = settings.health_check.url.replacen(&named, &format!("{host}:{port}"), 1);
-        Instance { service: name.to_owned(), host, port, health_url }
-    })
+impl Balancer {
+    /// As [`Registry::pick`].
+    pub fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
+        self.0.pick(choice)
+    }
 }

@@ -87,7 +87,8 @@ impl<'a> Waiting<'a> {
     fn enter(shared: &'a Shared) -> Option<Self> {
         let enter = |waiting| (waiting < shared.queue).then_some(waiting + 1);
         let entered = shared.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter);
-        entered.is_ok().then_some(Self(shared))
+        // Made only when entered: its drop leaves the queue.
+        entered.is_ok().then(|| Self(shared))
     }
 }
 

@@ -25,13 +25,7 @@ impl Call {
     /// A call of `operation`, a short fixed name such as `get_user`, within five seconds.
     pub fn new(operation: &'static str) -> Self {
         let deadline = Deadline::within(TIME_DEFAULT);
-        Self {
-            operation,
-            deadline,
-            request_id: None,
-            idempotency_key: None,
-            client_address: None,
-        }
+        Self { operation, deadline, request_id: None, idempotency_key: None, client_address: None }
     }
 
     /// All attempts and pauses end within this time.

@@ -61,7 +61,10 @@ pub enum Kind {
     /// As many calls to the target as there may be are in flight: it was not called.
     #[error("too many calls in flight")]
     Overloaded,
-    /// No instance is registered, none could be reached, or the connection was lost.
+    /// No instance is registered: nobody was called.
+    #[error("no instance is known")]
+    NoInstance,
+    /// The instance could not be reached, or the connection was lost.
     #[error("unreachable")]
     Unreachable,
     /// An answer that is none: cut short, too large, of another shape.
@@ -74,7 +77,8 @@ impl Kind {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Server { .. } | Self::TimedOut | Self::DeadlineExceeded => true,
-            Self::Unreachable | Self::Open { .. } | Self::Overloaded => true,
+            Self::Unreachable | Self::NoInstance => true,
+            Self::Open { .. } | Self::Overloaded => true,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => false,
         }
     }
@@ -87,7 +91,8 @@ impl Kind {
             Self::Server { retry_after: Some(_), .. } => Outcome::Throttled,
             Self::Server { .. } | Self::TimedOut | Self::Unreachable => Outcome::Failure,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => Outcome::Success,
-            Self::DeadlineExceeded | Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
+            Self::NoInstance | Self::DeadlineExceeded => Outcome::Neutral,
+            Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
         }
     }
 
@@ -101,6 +106,7 @@ impl Kind {
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Open { .. } => "open",
             Self::Overloaded => "overloaded",
+            Self::NoInstance => "no_instance",
             Self::Unreachable => "unreachable",
             Self::Unexpected(_) => "unexpected",
         }

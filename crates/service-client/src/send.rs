@@ -75,13 +75,18 @@ impl Shared {
             metrics::repeated(&self.service);
         }
         let address = request.client_address.map(|address| address.to_string());
-        let choice = address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
+        let choice =
+            address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
         let picked = self.registry.pick(&self.service, &choice.avoid(&tried));
-        let picked = picked.ok_or(Kind::Unreachable)?;
+        let picked = picked.ok_or(Kind::NoInstance)?;
         request.journey.goes_to(picked.instance());
         let instance = picked.instance().clone();
         let outcome = self.send(request, &instance, number, left).await;
-        picked.settle(outcome.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success));
+        match outcome.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success) {
+            Outcome::Success => picked.success(),
+            Outcome::Failure | Outcome::Throttled => picked.failure(),
+            Outcome::Neutral => drop(picked),
+        }
         outcome
     }
 

@@ -6,7 +6,7 @@ use auth::Tokens;
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
-use discovery::{ProviderType, Registry};
+use discovery::{Discovery, Registry};
 use messaging::{Broker, Consumer, Outbox, Relay, inbox};
 use service_client::ServiceClient;
 use utoipa::openapi::OpenApi;
@@ -63,8 +63,13 @@ impl Service for PaymentService {
         };
 
         let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
-        let registry = registry(&settings);
-        let users = users(&settings, &registry, &tokens)?;
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            &[USER_SERVICE],
+        )?;
+        let users = users(&settings, &discovery.registry(), &tokens)?;
         let idempotency = settings.idempotency.clone();
         let state = AppState { store: store.clone(), tokens, users, idempotency, clock };
         let health = Health::builder()
@@ -86,18 +91,10 @@ impl Service for PaymentService {
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("charger", move |shutdown| charger.clone().run(shutdown))
             .task("keys", move |shutdown| workers::sweep_keys(store.clone(), sweep, shutdown))
-            .task("discovery", move |shutdown| registry.clone().run(shutdown))
+            .task("discovery", move |shutdown| discovery.clone().run(shutdown))
             .bind()
             .await
     }
-}
-
-/// Who is called: user-service alone.
-fn registry(settings: &Settings) -> Registry {
-    let ProviderType::Static = settings.service_discovery.r#type;
-    let mut called = settings.services.clone();
-    called.retain(|name, _| name == USER_SERVICE);
-    Registry::from_settings(&called, &settings.load_balancing)
 }
 
 /// The target of our calls.

@@ -34,9 +34,9 @@ pub struct BudgetSettings {
 }
 
 impl Default for BudgetSettings {
-    /// One retry per ten calls, and three per second.
+    /// One retry per ten calls, and ten per second, as tower and linkerd have it.
     fn default() -> Self {
-        Self { ratio: 0.1, per_second: 3.0 }
+        Self { ratio: 0.1, per_second: 10.0 }
     }
 }
 

@@ -1,0 +1,57 @@
+//! How one of several is chosen by what is known of their load.
+//!
+//! Both look at two instances only (the power of two choices, Mitzenmacher 2001): nearly as even as
+//! looking at all, at the same cost for ten and for a thousand, and without the rush of all callers
+//! to the one that is best at the moment. `slots` has at least one instance.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::endpoint::Member;
+use crate::random::{below, next};
+
+/// The instance whose turn it is, or another one with fewer calls in flight for its weight. While
+/// there is no load, all take turns.
+pub(crate) fn least_connections(slots: &[Arc<Member>], turn: usize) -> usize {
+    let mine = turn % slots.len();
+    let other = another(slots, mine, next());
+    let cost = |index: usize| {
+        let member = &slots[index];
+        (member.in_flight() + 1) as f64 / weight(member)
+    };
+    if cost(other) < cost(mine) { other } else { mine }
+}
+
+/// Of two, the one with fewer calls in flight for its latency and weight. One whose latency nobody
+/// has measured is taken to be as fast as the other.
+pub(crate) fn p2c(slots: &[Arc<Member>], now: Instant) -> usize {
+    let random = next();
+    let one = below(random, slots.len());
+    let other = another(slots, one, random << 32);
+    if one == other {
+        return one;
+    }
+    let (a, b) = (&slots[one], &slots[other]);
+    let load = |member: &Member| (member.in_flight() + 1) as f64 / weight(member);
+    let (mut cost_a, mut cost_b) = (load(a), load(b));
+    if let (Some(latency_a), Some(latency_b)) = (a.latency.estimate(now), b.latency.estimate(now)) {
+        cost_a *= latency_a;
+        cost_b *= latency_b;
+    }
+    if cost_b < cost_a { other } else { one }
+}
+
+/// Any but this one; this one if it is alone.
+fn another(slots: &[Arc<Member>], this: usize, random: u64) -> usize {
+    let count = slots.len();
+    if count < 2 {
+        return this;
+    }
+    let other = this + 1 + below(random, count - 1);
+    if other < count { other } else { other - count }
+}
+
+fn weight(member: &Member) -> f64 {
+    f64::from(member.instance.weight.max(1))
+}

@@ -1,0 +1,62 @@
+//! The latency of an instance: a moving average that follows a peak at once and forgets it slowly.
+//!
+//! Peak EWMA, as in Finagle and linkerd: a slower answer than the average replaces it, a faster one
+//! pulls it down, the more the longer ago the last one was. So an instance that becomes slow is
+//! avoided from its first slow answer on, and one that nobody asks looks better with time, until it
+//! is asked again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock;
+
+/// After this time a measurement has half of its say.
+const HALF_LIFE: Duration = Duration::from_secs(5);
+/// What a failed call counts as at least, so that failing fast does not attract calls.
+const PENALTY: Duration = Duration::from_secs(1);
+
+/// Both halves are read and written for themselves: a torn pair is a slightly wrong guess.
+#[derive(Debug, Default)]
+pub(crate) struct Latency {
+    /// Nanoseconds; 0 while nothing was measured.
+    average: AtomicU64,
+    /// When it was measured, as [`clock::nanos`].
+    at: AtomicU64,
+}
+
+impl Latency {
+    /// Takes the time since `began` into the average.
+    pub(crate) fn note(&self, began: Instant, failed: bool) {
+        let now = Instant::now();
+        let taken = now.saturating_duration_since(began);
+        let taken = if failed { taken.max(PENALTY) } else { taken }.as_nanos() as f64;
+        let old = self.average.load(Ordering::Relaxed) as f64;
+        let say = self.say(now);
+        let new = if taken >= old { taken } else { old * say + taken * (1.0 - say) };
+        self.average.store((new as u64).max(1), Ordering::Relaxed);
+        self.at.store(clock::nanos(now), Ordering::Relaxed);
+    }
+
+    /// Nanoseconds, fewer the longer ago they were measured; none while nothing was.
+    pub(crate) fn estimate(&self, now: Instant) -> Option<f64> {
+        let average = self.average.load(Ordering::Relaxed);
+        (average > 0).then(|| average as f64 * self.say(now))
+    }
+
+    /// The part of the average that still counts: 1 at once, a half after the half-life. Without
+    /// exponentials: every pick asks.
+    fn say(&self, now: Instant) -> f64 {
+        let age = clock::nanos(now).saturating_sub(self.at.load(Ordering::Relaxed)) as f64;
+        let half_life = HALF_LIFE.as_nanos() as f64;
+        half_life / (half_life + age)
+    }
+}
+
+impl Clone for Latency {
+    fn clone(&self) -> Self {
+        let copy = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Relaxed));
+        Self { average: copy(&self.average), at: copy(&self.at) }
+    }
+}

@@ -1,0 +1,140 @@
+//! Where a provider tells the instances of one service: the way into the registry.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{Instance, Registry, ServiceSettings, metrics};
+
+/// Where a provider tells the instances of one service.
+///
+/// What a provider says after an error may be wrong by omission: a server that was away has let
+/// registrations lapse, or comes back without its data. So for a while after an error instances
+/// come at once but go only when the while is over and they are still missing.
+#[derive(Debug)]
+pub struct Sink {
+    registry: Registry,
+    service: String,
+    section: ServiceSettings,
+    provider: &'static str,
+    removal_grace: Duration,
+    told: Mutex<Told>,
+    /// Woken when removals begin to wait.
+    waiting: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    latest: Vec<Instance>,
+    /// What was told may be missing some.
+    is_suspect: bool,
+    removals_at: Option<Instant>,
+    /// Counts what was told and confirmed.
+    count: u64,
+}
+
+impl Sink {
+    pub(crate) fn new(
+        registry: &Registry,
+        service: &str,
+        section: &ServiceSettings,
+        provider: &'static str,
+        removal_grace: Duration,
+    ) -> Self {
+        Self {
+            registry: registry.clone(),
+            service: service.to_owned(),
+            section: section.clone(),
+            provider,
+            removal_grace,
+            told: Mutex::default(),
+            waiting: Notify::new(),
+        }
+    }
+
+    /// The service's name in `services.tsk`.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The service's section of `services.tsk`.
+    pub fn section(&self) -> &ServiceSettings {
+        &self.section
+    }
+
+    /// An instance at an address, with the health check of `services.tsk` asked there.
+    pub fn instance(&self, host: &str, port: u16) -> Instance {
+        self.section.at(&self.service, host, port)
+    }
+
+    /// The instances that `services.tsk` names.
+    pub(crate) fn named(&self) -> Vec<Instance> {
+        self.section.named(&self.service)
+    }
+
+    /// All instances that there are now.
+    pub fn publish(&self, instances: Vec<Instance>) {
+        let mut told = self.told();
+        told.count += 1;
+        if std::mem::take(&mut told.is_suspect) {
+            told.removals_at = Some(Instant::now() + self.removal_grace);
+            self.waiting.notify_one();
+        }
+        let mut all = instances.clone();
+        told.latest = instances;
+        if told.removals_at.is_some_and(|at| Instant::now() < at) {
+            for (known, _) in self.registry.statuses(&self.service) {
+                if !all.iter().any(|instance| instance.is_same(&known)) {
+                    all.push(Instance::clone(&known));
+                }
+            }
+        }
+        self.registry.replace(&self.service, all);
+        metrics::synced(&self.service, self.provider);
+    }
+
+    /// What was told last is still so.
+    pub fn confirm(&self) {
+        self.told().count += 1;
+        metrics::synced(&self.service, self.provider);
+    }
+
+    /// The next set may be missing instances.
+    pub fn suspect(&self) {
+        self.told().is_suspect = true;
+    }
+
+    /// How often something was told or confirmed.
+    pub(crate) fn count(&self) -> u64 {
+        self.told().count
+    }
+
+    /// Lets removals happen when they have waited long enough.
+    pub(crate) async fn remove_late(&self) -> ! {
+        loop {
+            self.waiting.notified().await;
+            while let Some(at) = self.removals_at() {
+                sleep_until(at).await;
+                self.remove_missing();
+            }
+        }
+    }
+
+    fn removals_at(&self) -> Option<Instant> {
+        self.told().removals_at
+    }
+
+    fn remove_missing(&self) {
+        let mut told = self.told();
+        if told.removals_at.is_some_and(|at| at <= Instant::now()) {
+            told.removals_at = None;
+            self.registry.replace(&self.service, told.latest.clone());
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,249 @@
+//! One service in the registry: its set, and everything that changes it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use resilience::breaker::State;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::endpoint::{Endpoint, Member};
+use crate::random::{below, next};
+use crate::rendezvous;
+use crate::set::Set;
+use crate::{Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, balance, metrics};
+
+/// How often a pick goes on to the next because an instance is warming up.
+const WARM_UP_PASSES: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Service {
+    name: String,
+    settings: Arc<LoadBalancingSettings>,
+    /// Reads take no lock.
+    set: ArcSwap<Set>,
+    /// Held while a set is replaced; never over an await.
+    writing: Mutex<()>,
+    /// Woken when there are instances that were never checked.
+    unchecked: Arc<Notify>,
+    /// Counts picks.
+    turn: OwnLine<AtomicUsize>,
+    own: Weak<Service>,
+}
+
+/// Keeps what every pick writes out of the cache line of what every pick reads.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct OwnLine<T>(T);
+
+impl Service {
+    pub(crate) fn new(
+        name: &str,
+        settings: &Arc<LoadBalancingSettings>,
+        unchecked: &Arc<Notify>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            set: ArcSwap::default(),
+            writing: Mutex::new(()),
+            unchecked: unchecked.clone(),
+            turn: OwnLine::default(),
+            own: own.clone(),
+        })
+    }
+
+    /// All instances, in the order of registration.
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        self.set.load().members.to_vec()
+    }
+
+    pub(crate) fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
+        let set = self.set.load();
+        if !set.ejected.is_empty()
+            && let Some(trial) = self.trial(&set, choice)
+        {
+            return Some(trial);
+        }
+        let slots = &set.slots;
+        if slots.is_empty() {
+            return None;
+        }
+        // Only `ip_hash` has ejected ones among its slots.
+        let fits = |member: &Member| set.is_panicking || !member.is_ejected();
+        let mut began = None;
+        let mut index = match (self.settings.algorithm, &set.table) {
+            (Algorithm::IpHash, Some(table)) => {
+                let key = choice.key.map_or_else(next, rendezvous::hash);
+                table.pick(slots, key, fits)
+            }
+            (Algorithm::P2c, _) => balance::p2c(slots, *began.insert(Instant::now())),
+            (Algorithm::LeastConnections, _) => balance::least_connections(slots, self.turn()),
+            (Algorithm::RoundRobin | Algorithm::IpHash, _) => self.turn() % slots.len(),
+        };
+        if set.is_warming && set.table.is_none() {
+            index = self.past_the_cold(&set, index);
+        }
+        if choice.avoids(&slots[index].instance) {
+            index = elsewhere(slots, choice, fits).unwrap_or(index);
+        }
+        let endpoint = slots[index].hold();
+        let turns = endpoint.turns();
+        Some(Picked { endpoint, trial: None, turns, began })
+    }
+
+    fn turn(&self) -> usize {
+        self.turn.0.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An ejected instance, if the one whose turn it is may be tried. Not for a repeated call: it
+    /// had its bad luck already.
+    fn trial(&self, set: &Set, choice: &Choice<'_>) -> Option<Picked> {
+        if !choice.avoid.is_empty() {
+            return None;
+        }
+        let member = &set.ejected[self.turn() % set.ejected.len()];
+        let permit = member.breaker.try_acquire().ok()?;
+        let began = (self.settings.algorithm == Algorithm::P2c).then(Instant::now);
+        let endpoint = member.hold();
+        let turns = endpoint.turns();
+        Some(Picked { endpoint, trial: Some(permit), turns, began })
+    }
+
+    /// This one or one after it, by the share that each has in its slow start.
+    fn past_the_cold(&self, set: &Set, index: usize) -> usize {
+        let window = self.settings.slow_start;
+        let is_cold = |index: &usize| {
+            let share = set.slots[*index].share(window);
+            share < 1.0 && next() as f64 / u64::MAX as f64 > share
+        };
+        let following = (0..WARM_UP_PASSES).map(|step| (index + step) % set.slots.len());
+        let warm = following.clone().find(|index| !is_cold(index));
+        if set.slots.iter().all(|slot| slot.share(window) >= 1.0) {
+            self.refresh();
+        }
+        warm.unwrap_or(index)
+    }
+
+    /// Makes these the instances. What is known of those that stay, stays.
+    pub(crate) fn replace(&self, instances: Vec<Instance>) {
+        self.change(|members| {
+            let before = std::mem::take(members);
+            for instance in instances {
+                if !members.iter().any(|member| member.instance.is_same(&instance)) {
+                    members.push(self.member(&before, instance));
+                }
+            }
+        });
+    }
+
+    /// Adds an instance, of unknown health. One at the same address keeps what is known of it.
+    pub(crate) fn register(&self, instance: Instance) {
+        self.change(|members| {
+            let place = members.iter().position(|known| known.instance.is_same(&instance));
+            let member = self.member(members, instance);
+            match place {
+                Some(place) => members[place] = member,
+                None => members.push(member),
+            }
+        });
+    }
+
+    /// Removes an instance.
+    pub(crate) fn deregister(&self, instance: &Instance) {
+        self.change(|members| members.retain(|known| !known.instance.is_same(instance)));
+    }
+
+    /// The member for an instance: the one that is there, with what is known of it, or a new one.
+    fn member(&self, before: &[Arc<Member>], instance: Instance) -> Arc<Member> {
+        match before.iter().find(|known| known.instance.is_same(&instance)) {
+            Some(known) if *known.instance == instance => known.clone(),
+            Some(known) => Arc::new(known.told_anew(instance)),
+            None => {
+                let member = Member::new(instance, &self.settings, self.own.clone());
+                // The first ones come together: nobody would take over their part.
+                if !before.is_empty() && !self.settings.slow_start.is_zero() {
+                    member.warm_up();
+                }
+                self.unchecked.notify_one();
+                Arc::new(member)
+            }
+        }
+    }
+
+    /// Notes the outcome of a check; gives the health when that changed it.
+    pub(crate) fn checked(&self, endpoint: &Endpoint, success: bool) -> Option<Health> {
+        let before = endpoint.checks.health();
+        let health = endpoint.checks.note(success, &self.settings)?;
+        if before == Health::Unhealthy {
+            self.warm_up(endpoint);
+        }
+        self.refresh();
+        Some(health)
+    }
+
+    /// Ejects an instance whose breaker has opened, or takes it back when it has closed.
+    pub(crate) fn review(&self, endpoint: &Endpoint) {
+        self.change(|members| match (endpoint.breaker.state(), endpoint.is_ejected()) {
+            (State::Open, false) => {
+                let ejected = members.iter().filter(|member| member.is_ejected()).count() + 1;
+                let max = members.len() * self.settings.ejection_percent_max as usize / 100;
+                if ejected <= max {
+                    endpoint.turn();
+                    metrics::ejected(&self.name);
+                    log_ejection(endpoint, "instance is ejected");
+                }
+            }
+            (State::Closed, true) => {
+                endpoint.turn();
+                self.warm_up(endpoint);
+                log_ejection(endpoint, "instance is back");
+            }
+            _ => {}
+        });
+    }
+
+    fn warm_up(&self, endpoint: &Endpoint) {
+        if !self.settings.slow_start.is_zero() {
+            endpoint.warm_up();
+        }
+    }
+
+    fn refresh(&self) {
+        self.change(|_| {});
+    }
+
+    /// Replaces the set; readers see the one before or the one after.
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Member>>)) {
+        let _writing: MutexGuard<'_, ()> =
+            self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut members = self.members();
+        change(&mut members);
+        let set = Set::build(members, &self.settings);
+        metrics::instances(&self.name, &set);
+        self.set.store(Arc::new(set));
+    }
+}
+
+/// One that the choice does not avoid, looked for from anywhere, so that the calls of one that is
+/// down do not all go to its neighbour.
+fn elsewhere(
+    slots: &[Arc<Member>],
+    choice: &Choice<'_>,
+    fits: impl Fn(&Member) -> bool,
+) -> Option<usize> {
+    let start = below(next(), slots.len());
+    let mut all = (start..slots.len()).chain(0..start);
+    all.find(|index| fits(&slots[*index]) && !choice.avoids(&slots[*index].instance))
+}
+
+fn log_ejection(endpoint: &Endpoint, message: &'static str) {
+    let instance = &endpoint.instance;
+    tracing::warn!(
+        instance.service = instance.service,
+        instance.host = instance.host,
+        instance.port = instance.port,
+        "{message}"
+    );
+}

@@ -1,0 +1,204 @@
+//! Breaker, retries, budget, deadline: what is called again, and what no more.
+
+use std::time::Duration;
+
+use discovery::{Algorithm, LoadBalancingSettings, Registry};
+use service_client::{Call, Kind, ServiceClient};
+
+use crate::{Answer, Server, client, get, nobody, settings};
+
+#[tokio::test]
+async fn a_get_that_fails_is_repeated_on_the_next_instance() {
+    let (bad, first) = Server::start([Answer::Status(500)]).await;
+    let (good, second) = Server::start([]).await;
+    let answer = get(&client(&settings(), &[&first, &second])).await.unwrap();
+    assert_eq!(answer["ok"], true);
+    assert_eq!((bad.calls(), good.calls()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_post_is_repeated_only_with_an_idempotency_key() {
+    let (server, instance) = Server::start([Answer::Status(500), Answer::Status(500)]).await;
+    let client = client(&settings(), &[&instance]);
+    let plain = client.post::<_, serde_json::Value>("/x", &1, Call::new("make")).await;
+    assert!(matches!(plain.unwrap_err().kind, Kind::Server { status: 500, .. }));
+    assert_eq!(server.calls(), 1);
+    let keyed = Call::new("make").idempotency_key("order-7");
+    client.post::<_, serde_json::Value>("/x", &1, keyed).await.unwrap();
+    assert_eq!(server.calls(), 3);
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(
+        (&seen[1]["idempotency-key"], &seen[2]["idempotency-key"]),
+        (&"order-7".parse().unwrap(), &"order-7".parse().unwrap(),)
+    );
+}
+
+#[tokio::test]
+async fn failures_in_a_row_open_the_breaker_and_it_closes_again_by_itself() {
+    let (server, instance) = Server::start(vec![Answer::Status(500); 5]).await;
+    let mut once = settings();
+    once.retry.max_attempts = 1;
+    let client = client(&once, &[&instance]);
+    for _ in 0..5 {
+        assert!(matches!(get(&client).await.unwrap_err().kind, Kind::Server { .. }));
+    }
+    let rejected = get(&client).await.unwrap_err();
+    assert!(matches!(rejected.kind, Kind::Open { .. }), "{rejected}");
+    assert_eq!((rejected.attempts, server.calls()), (0, 5));
+    let closed = async {
+        while get(&client).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_4xx_never_opens_the_breaker_and_is_not_repeated() {
+    let (server, instance) = Server::start(vec![Answer::Problem; 20]).await;
+    let client = client(&settings(), &[&instance]);
+    for _ in 0..20 {
+        let Kind::Client { status: 422, problem: Some(problem) } =
+            get(&client).await.unwrap_err().kind
+        else {
+            panic!("another kind")
+        };
+        assert_eq!(
+            (problem.kind.as_str(), problem.detail.as_deref()),
+            ("/problems/payer", Some("deleted"),)
+        );
+    }
+    assert_eq!(server.calls(), 20);
+    get(&client).await.unwrap();
+}
+
+#[tokio::test]
+async fn being_told_to_slow_down_no_instance_and_a_hurried_caller_do_not_open_the_breaker() {
+    let mut once = settings();
+    once.retry.max_attempts = 1;
+    let (_, busy) = Server::start(vec![Answer::Status(429); 20]).await;
+    let (_, slow) = Server::start(vec![Answer::Hang; 20]).await;
+    let (told, nobody, hurried) =
+        (client(&once, &[&busy]), client(&once, &[]), client(&once, &[&slow]));
+    for _ in 0..20 {
+        assert!(matches!(get(&told).await.unwrap_err().kind, Kind::Server { status: 429, .. }));
+        assert!(matches!(get(&nobody).await.unwrap_err().kind, Kind::NoInstance));
+        let call = Call::new("get_user").within(Duration::from_millis(5));
+        let error = hurried.get::<serde_json::Value>("/", call).await.unwrap_err();
+        assert!(matches!(error.kind, Kind::DeadlineExceeded), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn retry_after_that_reaches_past_the_deadline_ends_the_call_at_once() {
+    let (server, instance) = Server::start([Answer::Busy { retry_after: "30" }]).await;
+    let mut patient = settings();
+    patient.retry.max_backoff = Duration::from_secs(60);
+    let client = client(&patient, &[&instance]);
+    let call = Call::new("get_user").within(Duration::from_secs(10));
+    let error = client.get::<serde_json::Value>("/", call).await.unwrap_err();
+    assert_eq!(error.kind.retry_after(), Some(Duration::from_secs(30)));
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_call_ends_at_its_deadline_however_many_attempts_are_left() {
+    let (server, instance) = Server::start(vec![Answer::Hang; 9]).await;
+    let client = client(&settings(), &[&instance]);
+    let call = Call::new("get_user").within(Duration::from_millis(50));
+    let error = client.get::<serde_json::Value>("/", call).await.unwrap_err();
+    assert!(matches!(error.kind, Kind::DeadlineExceeded), "{error}");
+    assert_eq!(server.calls(), 1);
+}
+
+/// The breaker of the instance ends the attempts that go there; the service's own counts calls, and
+/// these succeed.
+#[tokio::test]
+async fn an_instance_that_is_gone_costs_no_call_and_is_soon_left_alone() {
+    let (good, here) = Server::start([]).await;
+    let client = client(&settings(), &[&nobody(), &here]);
+    for _ in 0..50 {
+        get(&client).await.unwrap();
+    }
+    assert_eq!(good.calls(), 50);
+    let metrics = telemetry::metrics::render();
+    let counted = |name: &str| {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.trim().parse::<usize>().unwrap()
+    };
+    // As many as the failures in a row that eject an instance.
+    assert_eq!(counted("service_call_retries_total{service=\"user-service\"}"), 5);
+    assert_eq!(counted("service_calls_total{outcome=\"ok\",service=\"user-service\"}"), 50);
+    assert_eq!(counted("circuit_breaker_state{service=\"user-service\"}"), 0);
+}
+
+#[tokio::test]
+async fn when_all_fail_the_budget_keeps_retries_to_a_part_of_the_calls() {
+    let (server, instance) = Server::start(vec![Answer::Status(500); 2_000]).await;
+    let mut patient = settings();
+    patient.circuit_breaker.failure_threshold = u32::MAX;
+    patient.circuit_breaker.failure_ratio = 0.0;
+    patient.retry.budget_ratio = 0.1;
+    patient.retry.budget_per_second = 0.0;
+    let client = client(&patient, &[&instance]);
+    for _ in 0..200 {
+        assert!(get(&client).await.is_err());
+    }
+    assert!((200..=220).contains(&server.calls()), "{}", server.calls());
+}
+
+#[tokio::test]
+async fn past_the_concurrency_limit_calls_fail_at_once_and_open_nothing() {
+    let (server, instance) = Server::start([Answer::Hang]).await;
+    let mut narrow = settings();
+    narrow.client.concurrency_limit = 1;
+    let client = client(&narrow, &[&instance]);
+    let hanging = tokio::spawn({
+        let client = client.clone();
+        async move { get(&client).await }
+    });
+    while server.calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        let error = get(&client).await.unwrap_err();
+        assert!(matches!(error.kind, Kind::Overloaded) && error.attempts == 0, "{error}");
+    }
+    // Given up, the call leaves its place.
+    hanging.abort();
+    let _ = hanging.await;
+    get(&client).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_instance_that_is_registered_later_is_called_and_one_that_is_gone_is_not() {
+    let (first, one) = Server::start([]).await;
+    let (second, other) = Server::start([]).await;
+    let registry = Registry::empty();
+    registry.register(one.clone());
+    let client = ServiceClient::new("user-service", registry.clone(), &settings()).unwrap();
+    get(&client).await.unwrap();
+    registry.register(other);
+    registry.deregister(&one);
+    get(&client).await.unwrap();
+    assert_eq!((first.calls(), second.calls()), (1, 1));
+}
+
+#[tokio::test]
+async fn calls_for_one_client_go_to_one_instance_by_ip_hash() {
+    let balancing =
+        LoadBalancingSettings { algorithm: Algorithm::IpHash, ..LoadBalancingSettings::default() };
+    let registry = Registry::new(&balancing);
+    let servers = [Server::start([]).await, Server::start([]).await, Server::start([]).await];
+    for (_, instance) in &servers {
+        registry.register(instance.clone());
+    }
+    let client = ServiceClient::new("user-service", registry, &settings()).unwrap();
+    for _ in 0..30 {
+        let call = Call::new("get_user").client_address("198.51.100.7".parse().unwrap());
+        client.get::<serde_json::Value>("/", call).await.unwrap();
+    }
+    let mut calls = servers.map(|(server, _)| server.calls());
+    calls.sort_unstable();
+    assert_eq!(calls, [0, 0, 30]);
+}

@@ -61,9 +61,9 @@ pub struct ServerSettings {
     pub trusted_proxies: TrustedProxies,
 }
 
-/// Addresses and networks, separated by commas: `10.0.0.0/8, 192.0.2.7`. Empty: none.
+/// Addresses and networks, such as `192.0.2.7` and `10.0.0.0/8`.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "String")]
+#[serde(try_from = "Vec<String>")]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
 impl TrustedProxies {
@@ -73,17 +73,16 @@ impl TrustedProxies {
     }
 }
 
-impl TryFrom<String> for TrustedProxies {
+impl TryFrom<Vec<String>> for TrustedProxies {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let network = |word: &str| {
+    fn try_from(words: Vec<String>) -> Result<Self, String> {
+        let network = |word: &String| {
             let one = || word.parse::<IpAddr>().map(IpNet::from);
             let parsed = word.parse::<IpNet>().or_else(|_| one());
             parsed.map_err(|_| format!("`{word}` is neither an address nor a network"))
         };
-        words.map(network).collect::<Result<_, _>>().map(Self)
+        words.iter().map(network).collect::<Result<_, _>>().map(Self)
     }
 }
 

@@ -57,7 +57,8 @@ mod tests {
     use super::*;
 
     fn seen(peer: &str, forwarded: &[&str]) -> String {
-        let trusted = TrustedProxies::try_from("10.0.0.0/8, ::1".to_owned()).unwrap();
+        let trusted = ["10.0.0.0/8", "::1"].map(str::to_owned).to_vec();
+        let trusted = TrustedProxies::try_from(trusted).unwrap();
         let lines = forwarded.iter().map(|line| (HEADER.parse().unwrap(), line.parse().unwrap()));
         client(peer.parse().unwrap(), &lines.collect(), &trusted).to_string()
     }

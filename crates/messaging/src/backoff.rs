@@ -28,5 +28,6 @@ fn growing(initial_backoff: Duration, max_backoff: Duration) -> Backoff {
         backoff_multiplier: 2.0,
         max_backoff,
         initial_backoff,
+        ..Default::default()
     })
 }

@@ -1,8 +1,8 @@
-//! The circuit breaker: after `failure_threshold` failures in a row a target is left alone for
-//! `timeout`; then `half_open_max_calls` calls try it, and close the breaker if all succeed.
+//! The circuit breaker: a target that keeps failing is left alone for a while, then a few calls try
+//! it, and close the breaker if all succeed.
 //!
 //! ```text
-//!            failure_threshold failures in a row
+//!            failures in a row, failure ratio, slow calls
 //!   closed ───────────────────────────────────▶ open ◀───────────────┐
 //!     ▲                                          │ timeout            │ any failure
 //!     │   half_open_max_calls successes          ▼                    │
@@ -10,31 +10,50 @@
 //! ```
 //!
 //! - A rejection touches no timer: under steady traffic the breaker closes again all the same.
-//! - A call begun before the breaker tripped cannot close it: outcomes count in the phase in which
-//!   their call began.
+//! - A call counts in the phase that admitted it and nowhere else: one begun before the breaker
+//!   tripped neither closes it nor opens it again.
 //! - A call that is given up (its future dropped) has no outcome, and gives its permit back.
 //! - What counts as a failure is the caller's decision; an answer that says "you are wrong" (4xx)
-//!   is none.
+//!   is none. See [`Outcome`](crate::Outcome).
+//!
+//! A call through a closed breaker takes no lock and reads no clock (two, where slow calls count),
+//! and threads that share a breaker write to no common cache line while calls succeed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod events;
+mod layer;
+mod permit;
+mod phase;
+mod ring;
+mod service;
+mod settings;
+mod shared;
+#[cfg(all(test, not(loom_resilience)))]
+mod tests;
+mod window;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use tokio::time::Instant;
+use futures_util::Stream;
 
-/// Section `[circuit_breaker]` of `microservices.tsk`.
-#[derive(Debug, Clone, Deserialize)]
-pub struct CircuitBreakerSettings {
-    /// Failures in a row that open it; 0 counts as 1.
-    pub failure_threshold: u32,
-    /// How long it stays open before calls try again.
-    pub timeout: Duration,
-    /// Calls that try, and must all succeed to close it; 0 counts as 1.
-    pub half_open_max_calls: u32,
-}
+pub use events::{Cause, Transition};
+pub use layer::BreakerLayer;
+pub use permit::Permit;
+pub use service::{BreakerService, ResponseFuture};
+pub use settings::CircuitBreakerSettings;
+pub use window::Counts;
+
+use permit::Handle;
+use phase::Kind;
+use shared::{Observer, Shared};
+
+use crate::stripes::Stripes;
+use crate::{Classify, Error};
 
 /// The three states, as the gauge `circuit_breaker_state` shows them: 0, 1, 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// All calls pass.
     Closed = 0,
@@ -53,183 +72,112 @@ pub struct Open {
 }
 
 /// A breaker to one target. Cheap to clone; clones share the state.
-#[derive(Debug, Clone)]
-pub struct CircuitBreaker(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    target: String,
-    failure_threshold: u32,
-    timeout: Duration,
-    half_open_max_calls: u32,
-    /// Held for a few instructions, never over an await.
-    phase: Mutex<Phase>,
-}
-
-#[derive(Debug)]
-struct Phase {
-    /// Counts changes of state: an outcome counts only in the phase that admitted its call.
-    number: u64,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Closed { failures: u32 },
-    Open { until: Instant },
-    HalfOpen { in_flight: u32, succeeded: u32 },
-}
-
-/// Permission for one call. Report its outcome; dropping it reports none.
-#[derive(Debug)]
-#[must_use = "a permit that is dropped counts as a call that was given up"]
-pub struct Permit {
-    breaker: CircuitBreaker,
-    phase: u64,
-    settled: bool,
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    shared: Arc<Shared>,
+    handles: Arc<Stripes<Arc<Handle>>>,
 }
 
 impl CircuitBreaker {
-    /// A closed breaker to `target`, whose name labels the gauge.
-    pub fn new(target: &str, settings: &CircuitBreakerSettings) -> Self {
-        let breaker = Self(Arc::new(Shared {
-            target: target.to_owned(),
-            failure_threshold: settings.failure_threshold.max(1),
-            timeout: settings.timeout,
-            half_open_max_calls: settings.half_open_max_calls.max(1),
-            phase: Mutex::new(Phase { number: 0, kind: Kind::Closed { failures: 0 } }),
-        }));
-        breaker.0.show(State::Closed);
-        breaker
+    /// A closed breaker; the name is told with each change of state.
+    pub fn new(name: &str, settings: &CircuitBreakerSettings) -> Self {
+        Self::build(name, settings, None)
+    }
+
+    /// A closed breaker that tells `observer` of each change of state, before the call that caused
+    /// it goes on: for a gauge. It is called for one change after the other, so it must neither
+    /// block nor change this breaker's state itself.
+    pub fn with_observer(
+        name: &str,
+        settings: &CircuitBreakerSettings,
+        observer: impl Fn(&Transition) + Send + Sync + 'static,
+    ) -> Self {
+        Self::build(name, settings, Some(Box::new(observer)))
+    }
+
+    fn build(name: &str, settings: &CircuitBreakerSettings, observer: Option<Observer>) -> Self {
+        let shared = Arc::new(Shared::new(name, settings, observer));
+        let handles = Stripes::new(|| Arc::new(Handle(shared.clone())));
+        Self { shared, handles: Arc::new(handles) }
     }
 
     /// Permission for a call.
     ///
     /// # Errors
     /// [`Open`] while the target is left alone, or while enough calls are trying it.
+    #[inline]
     pub fn try_acquire(&self) -> Result<Permit, Open> {
-        let mut phase = self.lock();
-        match &mut phase.kind {
-            Kind::Closed { .. } => {}
-            Kind::Open { until } => {
-                let left = until.saturating_duration_since(Instant::now());
-                if !left.is_zero() {
-                    return Err(Open { retry_after: left });
-                }
-                self.enter(&mut phase, Kind::HalfOpen { in_flight: 1, succeeded: 0 });
-            }
-            Kind::HalfOpen { in_flight, succeeded } => {
-                if *in_flight + *succeeded >= self.0.half_open_max_calls {
-                    return Err(Open { retry_after: self.0.timeout });
-                }
-                *in_flight += 1;
-            }
-        }
-        Ok(Permit { breaker: self.clone(), phase: phase.number, settled: false })
+        let stamp = self.shared.admit()?;
+        let begun = self.shared.begin();
+        Ok(Permit { handle: self.handles.mine().clone(), stamp, begun, settled: false })
+    }
+
+    /// Makes a call if it is permitted, and reports its end as `classify` sees it.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when it is not permitted, [`Error::Inner`] when it fails.
+    pub async fn call<T, E>(
+        &self,
+        classify: &impl Classify<T, E>,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error<E>> {
+        let permit = self.try_acquire()?;
+        let result = call.await.map_err(Error::Inner);
+        permit.settle(classify.classify(&result));
+        result
+    }
+
+    /// Whether [`try_acquire`](Self::try_acquire) would permit a call now; takes nothing, so
+    /// another call may be quicker.
+    #[inline]
+    pub fn is_callable(&self) -> bool {
+        self.shared.is_callable()
     }
 
     /// The state now. An open breaker whose time is up is still open until a call tries.
     pub fn state(&self) -> State {
-        self.lock().kind.state()
+        self.shared.state()
     }
 
-    fn settle(&self, admitted_in: u64, outcome: Outcome) {
-        let mut phase = self.lock();
-        if phase.number != admitted_in {
-            return;
-        }
-        match (&mut phase.kind, outcome) {
-            (Kind::Closed { failures }, Outcome::Success) => *failures = 0,
-            (Kind::Closed { failures }, Outcome::Failure) => {
-                *failures += 1;
-                if *failures >= self.0.failure_threshold {
-                    self.open(&mut phase);
-                }
-            }
-            (Kind::HalfOpen { in_flight, succeeded }, Outcome::Success) => {
-                *in_flight -= 1;
-                *succeeded += 1;
-                if *succeeded >= self.0.half_open_max_calls {
-                    self.enter(&mut phase, Kind::Closed { failures: 0 });
-                }
-            }
-            (Kind::HalfOpen { .. }, Outcome::Failure) => self.open(&mut phase),
-            (Kind::HalfOpen { in_flight, .. }, Outcome::None) => *in_flight -= 1,
-            (Kind::Closed { .. }, Outcome::None) | (Kind::Open { .. }, _) => {}
-        }
+    /// What the window has counted in this phase; zeros when no ratio is on.
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
     }
 
-    fn open(&self, phase: &mut Phase) {
-        self.enter(phase, Kind::Open { until: Instant::now() + self.0.timeout });
+    /// The name it was given.
+    pub fn name(&self) -> &str {
+        self.shared.name()
     }
 
-    fn enter(&self, phase: &mut Phase, kind: Kind) {
-        let (from, to) = (phase.kind.state(), kind.state());
-        phase.number += 1;
-        phase.kind = kind;
-        self.0.show(to);
-        tracing::warn!(
-            breaker.target = self.0.target,
-            breaker.from = ?from,
-            breaker.to = ?to,
-            "circuit breaker changed state"
-        );
+    /// Changes of state from now on. A reader that is behind by more than 64 misses the oldest.
+    pub fn events(&self) -> impl Stream<Item = Transition> + Send + Unpin + use<> {
+        self.shared.events()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Phase> {
-        self.0.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets no call pass until [`reset`](Self::reset).
+    pub fn force_open(&self) {
+        self.shared.force(Kind::ForcedOpen, Cause::Forced);
+    }
+
+    /// Lets every call pass until [`reset`](Self::reset); goes on counting for
+    /// [`counts`](Self::counts).
+    pub fn force_closed(&self) {
+        self.shared.force(Kind::ForcedClosed, Cause::Forced);
+    }
+
+    /// Lets every call pass until [`reset`](Self::reset), and counts nothing.
+    pub fn disable(&self) {
+        self.shared.force(Kind::Disabled, Cause::Disabled);
+    }
+
+    /// Closes it and forgets everything, whatever its state.
+    pub fn reset(&self) {
+        self.shared.force(Kind::Closed, Cause::Reset);
     }
 }
 
-impl Shared {
-    fn show(&self, state: State) {
-        telemetry::metrics::circuit_breaker_state()
-            .with_label_values(&[&self.target])
-            .set(state as i64);
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
     }
 }
-
-impl Kind {
-    fn state(&self) -> State {
-        match self {
-            Self::Closed { .. } => State::Closed,
-            Self::Open { .. } => State::Open,
-            Self::HalfOpen { .. } => State::HalfOpen,
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Outcome {
-    Success,
-    Failure,
-    None,
-}
-
-impl Permit {
-    /// The call succeeded.
-    pub fn success(self) {
-        self.settle(Outcome::Success);
-    }
-
-    /// The call failed in a way that says the target is not well.
-    pub fn failure(self) {
-        self.settle(Outcome::Failure);
-    }
-
-    fn settle(mut self, outcome: Outcome) {
-        self.settled = true;
-        self.breaker.settle(self.phase, outcome);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.breaker.settle(self.phase, Outcome::None);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

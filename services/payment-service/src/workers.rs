@@ -182,6 +182,7 @@ fn ask_again() -> Backoff {
         backoff_multiplier: 2.0,
         max_backoff: ASK_AGAIN_MAX,
         initial_backoff: ASK_AGAIN_FIRST,
+        ..Default::default()
     })
 }
 

@@ -82,12 +82,14 @@ fn settings() -> ClientSettings {
             failure_threshold: 5,
             timeout: Duration::from_millis(50),
             half_open_max_calls: 1,
+            ..Default::default()
         },
         retry: RetrySettings {
             max_attempts: 3,
             backoff_multiplier: 2.0,
             max_backoff: Duration::from_millis(20),
             initial_backoff: Duration::from_millis(5),
+            ..Default::default()
         },
         attempt_timeout: Duration::from_millis(500),
     }

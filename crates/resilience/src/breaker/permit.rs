@@ -1,0 +1,57 @@
+//! Permission for one call, and the report of its end.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::phase::Stamp;
+use super::shared::Shared;
+use crate::Outcome;
+
+/// A breaker as permits hold it. There are several, used by different threads: a permit counts the
+/// references of one, and so does not contend with all other permits for one counter.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Handle(pub(super) Arc<Shared>);
+
+/// Permission for one call. Report its outcome; dropping it reports none.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped counts as a call that was given up"]
+pub struct Permit {
+    pub(super) handle: Arc<Handle>,
+    pub(super) stamp: Stamp,
+    /// When the call began, where slow calls count.
+    pub(super) begun: Option<Instant>,
+    pub(super) settled: bool,
+}
+
+impl Permit {
+    /// The call succeeded.
+    pub fn success(self) {
+        self.settle(Outcome::Success);
+    }
+
+    /// The call failed in a way that says the target is not well.
+    pub fn failure(self) {
+        self.settle(Outcome::Failure);
+    }
+
+    /// The target asks for less.
+    pub fn throttled(self) {
+        self.settle(Outcome::Throttled);
+    }
+
+    /// The call ended like this.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.settled = true;
+        self.handle.0.settle(self.stamp, self.begun, outcome);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.handle.0.settle(self.stamp, self.begun, Outcome::Neutral);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The bulkhead: so many calls in flight and no more, so that one slow target cannot take all of a
+//! service's memory and connections.
+//!
+//! Calls beyond the places are refused, or wait in a queue that is bounded too.
+
+mod layer;
+mod service;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use layer::BulkheadLayer;
+pub use service::{BulkheadService, ResponseFuture};
+
+/// Places for calls in flight. Cheap to clone; clones share the places.
+#[derive(Debug, Clone)]
+pub struct Bulkhead(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    places: Arc<Semaphore>,
+    /// How many may wait.
+    queue: usize,
+    waiting: AtomicUsize,
+}
+
+/// A place, until it is dropped.
+#[derive(Debug)]
+#[must_use = "the place is given back when this is dropped"]
+pub struct BulkheadPermit {
+    _place: OwnedSemaphorePermit,
+}
+
+/// No place is free, nor one to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many calls are in flight")]
+pub struct Full;
+
+impl Bulkhead {
+    /// So many calls at a time; more are refused at once.
+    pub fn new(places: usize) -> Self {
+        Self::with_queue(places, 0)
+    }
+
+    /// So many calls at a time, and so many that wait for a place, in their order.
+    pub fn with_queue(places: usize, queue: usize) -> Self {
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        Self(Arc::new(Shared { places, queue, waiting: AtomicUsize::new(0) }))
+    }
+
+    /// A place, if one is free and nobody waits for it.
+    pub fn try_acquire(&self) -> Option<BulkheadPermit> {
+        let place = self.0.places.clone().try_acquire_owned().ok()?;
+        Some(BulkheadPermit { _place: place })
+    }
+
+    /// A place, now or when it is this caller's turn. Dropping the future leaves the queue.
+    ///
+    /// # Errors
+    /// [`Full`] at once when no place is free and the queue is full.
+    pub async fn acquire(&self) -> Result<BulkheadPermit, Full> {
+        if let Some(permit) = self.try_acquire() {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::enter(&self.0).ok_or(Full)?;
+        let place = self.0.places.clone().acquire_owned().await.map_err(|_| Full)?;
+        Ok(BulkheadPermit { _place: place })
+    }
+
+    /// Places that are free now.
+    pub fn free(&self) -> usize {
+        self.0.places.available_permits()
+    }
+
+    /// Callers that wait now.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+}
+
+/// A place in the queue, until it is dropped.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn enter(shared: &'a Shared) -> Option<Self> {
+        let enter = |waiting| (waiting < shared.queue).then_some(waiting + 1);
+        let entered = shared.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter);
+        entered.is_ok().then_some(Self(shared))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

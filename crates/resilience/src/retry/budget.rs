@@ -1,0 +1,162 @@
+//! The retry budget: calls earn retries for each other, so that a target that fails gets a little
+//! more load, never a multiple of it.
+//!
+//! ```text
+//!   deposit ─▶ a counter of the thread's own ─┐
+//!   deposit ─▶ a counter of the thread's own ─┼─ withdraw gathers them ─▶ balance ─▶ one retry
+//!   time    ─▶ a small reserve ───────────────┘                           └─▶ fades in a second
+//! ```
+//!
+//! What is earned fades exponentially, to a third within a second. So about a second's earnings can
+//! be spent at once, whether that is three retries of a quiet service or a thousand of a busy one,
+//! and a quiet hour saves up nothing. Over any time, no more is withdrawn than
+//! `per_second + ratio × calls + per_second × seconds`: the first is there at the start.
+//!
+//! A deposit is one addition to a counter of its thread: it reads no clock and takes no lock. A
+//! withdrawal takes no lock either. Deposits since the last withdrawal count as though they had
+//! come evenly.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tower::retry::budget::Budget;
+
+use crate::stripes::Stripes;
+use crate::sync::{AtomicU64, Ordering};
+
+/// What calls and time earn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BudgetSettings {
+    /// Retries that one call earns, from 0 to 10; 0.1 allows one retry per ten calls.
+    pub ratio: f64,
+    /// Retries that one second earns, from 0 to 1,000,000: the reserve of a service with few calls.
+    pub per_second: f64,
+}
+
+impl Default for BudgetSettings {
+    /// One retry per ten calls, and three per second.
+    fn default() -> Self {
+        Self { ratio: 0.1, per_second: 3.0 }
+    }
+}
+
+/// One retry in the unit of the balance.
+const RETRY: f64 = 1_000.0;
+/// The time in which a balance fades to 1/e.
+const FADE: Duration = Duration::from_secs(1);
+/// The shortest time after which fading and the reserve are worked out, so that rounding them does
+/// not add up.
+const TICK_MS: u32 = 10;
+
+/// A budget of one target, to be shared by all that call it.
+#[derive(Debug)]
+pub struct RetryBudget {
+    ratio: f64,
+    per_second: f64,
+    created: Instant,
+    /// Calls since the last withdrawal.
+    deposits: Stripes<AtomicU64>,
+    balance: AtomicU64,
+}
+
+/// The balance at a moment: thousandths of a retry, and milliseconds since the budget was made.
+#[derive(Debug, Clone, Copy)]
+struct Balance {
+    at_ms: u32,
+    amount: u32,
+}
+
+impl RetryBudget {
+    /// A budget that starts with one second's reserve.
+    pub fn new(settings: &BudgetSettings) -> Self {
+        let clean = |value: f64, max: f64| if value.is_nan() { 0.0 } else { value.clamp(0.0, max) };
+        let per_second = clean(settings.per_second, 1e6);
+        let first = Balance { at_ms: 0, amount: units(per_second * FADE.as_secs_f64()) };
+        Self {
+            ratio: clean(settings.ratio, 10.0),
+            per_second,
+            created: Instant::now(),
+            deposits: Stripes::new(|| AtomicU64::new(0)),
+            balance: AtomicU64::new(first.pack()),
+        }
+    }
+
+    /// The retries that could be withdrawn now; for a gauge.
+    pub fn balance(&self) -> f64 {
+        let calls = self.deposits.iter().map(|calls| calls.load(Ordering::Relaxed)).sum();
+        let balance = Balance::unpack(self.balance.load(Ordering::Acquire));
+        f64::from(self.grown(balance, self.now_ms(), self.earned(calls)).amount) / RETRY
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "milliseconds may wrap, after 49 days")]
+    fn now_ms(&self) -> u32 {
+        Instant::now().saturating_duration_since(self.created).as_millis() as u32
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "calls between two withdrawals")]
+    fn earned(&self, calls: u64) -> f64 {
+        calls as f64 * self.ratio
+    }
+
+    /// Takes the deposits that nobody has gathered yet.
+    fn gather(&self) -> u64 {
+        let waiting = self.deposits.iter().filter(|calls| calls.load(Ordering::Relaxed) > 0);
+        waiting.map(|calls| calls.swap(0, Ordering::Relaxed)).sum()
+    }
+
+    /// The balance at `now_ms`, with what calls and time have earned since.
+    fn grown(&self, balance: Balance, now_ms: u32, earned: f64) -> Balance {
+        let passed = now_ms.wrapping_sub(balance.at_ms);
+        // Another thread's clock may be ahead by a little.
+        if passed < TICK_MS || passed > u32::MAX / 2 {
+            return Balance { amount: balance.amount.saturating_add(units(earned)), ..balance };
+        }
+        let age = f64::from(passed) / FADE.as_secs_f64() / 1e3;
+        let left = (-age).exp();
+        // What comes evenly over this time fades on the average by (1 - e^-age) / age.
+        let even = (1.0 - left) / age;
+        let reserve = self.per_second * f64::from(passed) / 1e3;
+        let amount = f64::from(balance.amount) * left + (earned + reserve) * even * RETRY;
+        Balance { at_ms: now_ms, amount: units(amount / RETRY) }
+    }
+}
+
+impl Budget for RetryBudget {
+    #[inline]
+    fn deposit(&self) {
+        self.deposits.mine().fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn withdraw(&self) -> bool {
+        let earned = self.earned(self.gather());
+        let now_ms = self.now_ms();
+        let mut old = self.balance.load(Ordering::Acquire);
+        loop {
+            let mut balance = self.grown(Balance::unpack(old), now_ms, earned);
+            let left = balance.amount.checked_sub(units(1.0));
+            balance.amount = left.unwrap_or(balance.amount);
+            let new = balance.pack();
+            match self.balance.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return left.is_some(),
+                Err(now) => old = now,
+            }
+        }
+    }
+}
+
+impl Balance {
+    fn pack(self) -> u64 {
+        (u64::from(self.at_ms) << 32) | u64::from(self.amount)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of one word")]
+    fn unpack(word: u64) -> Self {
+        Self { at_ms: (word >> 32) as u32, amount: word as u32 }
+    }
+}
+
+/// Retries in the unit of the balance, rounded down: a budget may give less, never more.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+fn units(retries: f64) -> u32 {
+    (retries * RETRY) as u32
+}

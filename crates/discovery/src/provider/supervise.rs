@@ -49,6 +49,7 @@ pub(crate) fn pause(failures: u32) -> Duration {
         backoff_multiplier: 2.0,
         max_backoff: PAUSE_MAX,
         initial_backoff: PAUSE_FIRST,
+        ..RetrySettings::default()
     };
     Backoff::new(&settings).delay(failures).max(PAUSE_MIN)
 }

@@ -39,7 +39,9 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         rabbitmq: Source::given(given_broker, slot.source("rabbitmq")),
         rabbitmq_api: given.rabbitmq_api,
     };
-    install::ensure(&plan.packages(), !args.no_install, interrupt)?;
+    // Tests of discovery start an etcd of their own.
+    let packages = [plan.packages(), vec!["etcd-server"]].concat();
+    install::ensure(&packages, !args.no_install, interrupt)?;
 
     let begin = Instant::now();
     let (servers, built) = thread::scope(|scope| {

@@ -39,7 +39,7 @@ impl Member {
         settings: &LoadBalancingSettings,
         service: Weak<Service>,
     ) -> Self {
-        let breaker = CircuitBreaker::new(&instance.service, &settings.breaker());
+        let breaker = CircuitBreaker::new(&instance.authority(), &settings.breaker());
         Self(Arc::new(Endpoint {
             instance: Arc::new(instance),
             checks: Checks::default(),

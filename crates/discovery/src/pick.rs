@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use resilience::Outcome;
 use resilience::breaker::Permit;
 use tokio::time::Instant;
 
@@ -62,35 +63,33 @@ impl Picked {
         &self.endpoint.instance
     }
 
-    /// The instance answered, even if with a refusal.
-    pub fn success(self) {
-        self.settle(false);
-    }
-
-    /// The call failed in a way that says that the instance is not well.
-    pub fn failure(self) {
-        self.settle(true);
-    }
-
-    fn settle(self, failed: bool) {
+    /// The call ended like this.
+    pub fn settle(self, outcome: Outcome) {
         let Self { endpoint, trial, turns, began } = self;
-        if let Some(began) = began {
+        let failed = matches!(outcome, Outcome::Failure | Outcome::Throttled);
+        if let Some(began) = began.filter(|_| outcome != Outcome::Neutral) {
             endpoint.latency.note(began, failed);
         }
-        let is_trial = trial.is_some();
+        let matters = failed || trial.is_some() || turns % 2 == 1;
         // A call that began before an ejection or a return says nothing about the time after it.
         let late = endpoint.turns() != turns;
         let permit = trial.or_else(|| (!late).then(|| endpoint.breaker.try_acquire().ok())?);
         let Some(permit) = permit else { return };
-        if failed {
-            permit.failure()
-        } else {
-            permit.success()
-        }
-        if (failed || is_trial || turns % 2 == 1) && endpoint.is_due_for_review() {
+        permit.settle(outcome);
+        if matters && endpoint.is_due_for_review() {
             if let Some(service) = endpoint.service.upgrade() {
                 service.review(&endpoint);
             }
         }
+    }
+
+    /// The instance answered, even if with a refusal.
+    pub fn success(self) {
+        self.settle(Outcome::Success);
+    }
+
+    /// The call failed in a way that says that the instance is not well.
+    pub fn failure(self) {
+        self.settle(Outcome::Failure);
     }
 }

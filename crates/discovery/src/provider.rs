@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub(crate) use consul::Consul;
-pub(crate) use dns::Dns;
+pub use dns::{Dns, Lookup};
 pub use error::ProviderError;
 pub(crate) use etcd::Etcd;
 pub(crate) use kubernetes::Kubernetes;

@@ -10,6 +10,9 @@ use tusk_config::{HttpRequest, Secret};
 use crate::Instance;
 use crate::instance::Authority;
 
+/// How many times as long as at first an instance is left alone at most.
+const EJECTION_GROWTH_MAX: u32 = 10;
+
 /// A section `[service:…]` of `services.tsk`: where a service is found.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ServiceSettings {
@@ -154,7 +157,7 @@ pub struct LoadBalancingSettings {
     pub unhealthy_threshold: u32,
     /// Failed calls in a row after which an instance is ejected; 0 counts as 1.
     pub ejection_threshold: u32,
-    /// How long it is left alone the first time; longer each further time.
+    /// How long it is left alone the first time; up to ten times as long when trials fail.
     pub ejection_time: Duration,
     /// The largest share of the instances that is ejected, in percent.
     pub ejection_percent_max: u32,
@@ -192,6 +195,7 @@ impl LoadBalancingSettings {
         CircuitBreakerSettings {
             failure_threshold: self.ejection_threshold,
             timeout: self.ejection_time,
+            timeout_max: self.ejection_time * EJECTION_GROWTH_MAX,
             half_open_max_calls: 1,
             ..CircuitBreakerSettings::default()
         }

@@ -19,7 +19,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings};
+//! use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings, State};
 //! use resilience::bulkhead::Bulkhead;
 //! use resilience::deadline::{Deadline, HasDeadline};
 //! use resilience::fallback::FallbackLayer;
@@ -56,12 +56,14 @@
 //!     }
 //! }
 //!
-//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! # let mut runtime = tokio::runtime::Builder::new_current_thread();
+//! # runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
 //! let target = service_fn(|question: Question| async move {
 //!     if question.id == 0 { Err("no such thing") } else { Ok(format!("answer {}", question.id)) }
 //! });
 //!
-//! let breaker = CircuitBreaker::new("target", &CircuitBreakerSettings::default());
+//! let settings = CircuitBreakerSettings { failure_threshold: 3, ..Default::default() };
+//! let breaker = CircuitBreaker::new("target", &settings);
 //! let service = Stack::new()
 //!     .fallback(FallbackLayer::new(|error: Error<&'static str>| async move {
 //!         match error {
@@ -80,9 +82,10 @@
 //! let question = |id| Question { id, deadline: None };
 //! assert_eq!(service.clone().oneshot(question(7)).await.unwrap(), "answer 7");
 //!
-//! // Three attempts fail; then the breaker opens at the second of three more.
+//! // Three attempts fail, and the breaker opens.
 //! assert_eq!(service.clone().oneshot(question(0)).await, Err(Error::Inner("no such thing")));
-//! assert_eq!(service.clone().oneshot(question(0)).await.unwrap(), "an older answer");
+//! assert_eq!(breaker.state(), State::Open);
+//! assert_eq!(service.clone().oneshot(question(7)).await.unwrap(), "an older answer");
 //! # });
 //! ```
 

@@ -1,4 +1,4 @@
-//! PostgreSQL, Redis and RabbitMQ as private processes of this machine.
+//! PostgreSQL, Redis, RabbitMQ, etcd and Consul as private processes of this machine.
 //!
 //! A server is started from the binaries that a distribution's package installs, on a free port of
 //! 127.0.0.1, with its data, settings and log in a folder of its own, in a session of its own. It
@@ -21,7 +21,9 @@
 //! `detach`: a later process stops it by its [`ProcessId`]s.
 
 mod account;
+mod consul;
 mod error;
+mod etcd;
 pub mod find;
 mod place;
 pub mod port;
@@ -33,7 +35,9 @@ mod ready;
 mod redis;
 mod table;
 
+pub use consul::Consul;
 pub use error::NativeError;
+pub use etcd::Etcd;
 pub use find::{Found, find};
 pub use place::{Place, random_hex};
 pub use postgres::Postgres;
@@ -45,7 +49,7 @@ pub use redis::Redis;
 /// A process that belongs to a server, as it is kept for a later run that stops it.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// What it is: `postgres`, `redis`, `rabbitmq` or `epmd`.
+    /// What it is: `postgres`, `redis`, `rabbitmq`, `epmd`, `etcd` or `consul`.
     pub name: &'static str,
     /// Which process it is.
     pub process: ProcessId,

@@ -13,28 +13,29 @@ use futures_util::future::BoxFuture;
 use tokio::time::sleep;
 
 use super::{Provider, ProviderError, Sink, http::within};
+use crate::Address;
 use crate::jitter::jittered;
-use crate::settings::Address;
 
 /// Longest time for one answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Gives the addresses behind a host and port.
-pub(crate) type Lookup =
-    Arc<dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+pub type Lookup = Arc<dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-pub(crate) struct Dns {
+/// The addresses behind a name.
+pub struct Dns {
     refresh_interval: Duration,
     lookup: Lookup,
 }
 
 impl Dns {
     /// Asks the system's resolver.
-    pub(crate) fn new(refresh_interval: Duration) -> Self {
+    pub fn new(refresh_interval: Duration) -> Self {
         Self::with_lookup(refresh_interval, Arc::new(|address| Box::pin(lookup(address))))
     }
 
-    pub(crate) fn with_lookup(refresh_interval: Duration, lookup: Lookup) -> Self {
+    /// Asks another resolver.
+    pub fn with_lookup(refresh_interval: Duration, lookup: Lookup) -> Self {
         Self { refresh_interval, lookup }
     }
 

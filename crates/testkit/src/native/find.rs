@@ -17,6 +17,8 @@ pub struct Found {
     pub redis: Option<PathBuf>,
     /// The package's own `rabbitmq-server` script; Erlang is there too.
     pub rabbitmq: Option<PathBuf>,
+    /// `etcd`.
+    pub etcd: Option<PathBuf>,
 }
 
 impl Found {
@@ -26,6 +28,7 @@ impl Found {
             ("postgresql", self.postgres.is_some()),
             ("redis-server", self.redis.is_some()),
             ("rabbitmq-server", self.rabbitmq.is_some()),
+            ("etcd-server", self.etcd.is_some()),
         ]
         .into_iter()
         .filter_map(|(package, is_there)| (!is_there).then_some(package))
@@ -33,9 +36,14 @@ impl Found {
     }
 }
 
-/// Looks for all three.
+/// Looks for all of them.
 pub fn find() -> Found {
-    Found { postgres: postgres().ok(), redis: redis().ok(), rabbitmq: rabbitmq().ok() }
+    Found {
+        postgres: postgres().ok(),
+        redis: redis().ok(),
+        rabbitmq: rabbitmq().ok(),
+        etcd: etcd().ok(),
+    }
 }
 
 /// The folder of PostgreSQL's binaries; the newest version when there are several.
@@ -85,6 +93,24 @@ pub fn rabbitmq() -> Result<PathBuf, NativeError> {
         });
     }
     Ok(folder.join("rabbitmq-server"))
+}
+
+/// The etcd server.
+pub fn etcd() -> Result<PathBuf, NativeError> {
+    on_path("etcd").ok_or_else(|| NativeError::NotFound {
+        what: "the etcd server",
+        help: "looked in PATH for etcd; Debian's package is etcd-server".to_owned(),
+    })
+}
+
+/// The Consul agent that `CONSUL_BIN` names. Distributions no longer have one, so nothing else is
+/// looked for: a test of it is asked for.
+pub fn consul() -> Result<PathBuf, NativeError> {
+    let named = env::var_os("CONSUL_BIN").map(PathBuf::from);
+    named.filter(|path| is_program(path)).ok_or_else(|| NativeError::NotFound {
+        what: "the Consul agent",
+        help: "set CONSUL_BIN to its path".to_owned(),
+    })
 }
 
 /// Erlang's port mapper, which is on the PATH or beside the virtual machine.
@@ -150,6 +176,6 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_package() {
         let found = Found { redis: Some("redis-server".into()), ..Found::default() };
-        assert_eq!(found.missing(), ["postgresql", "rabbitmq-server"]);
+        assert_eq!(found.missing(), ["postgresql", "rabbitmq-server", "etcd-server"]);
     }
 }

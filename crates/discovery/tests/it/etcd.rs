@@ -1,0 +1,226 @@
+//! `etcd`, against the distribution's own server in processes that are really stopped and killed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use discovery::{Discovery, DiscoverySettings, ProviderType};
+use serde_json::{Value, json};
+use testkit::native::{Etcd, Place};
+use tokio_util::sync::CancellationToken;
+
+use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
+use crate::support::{
+    PORT, Running, SERVICE, host, number, provider_errors, settings, until_broken,
+};
+
+const FOLDER: &str = "/services/user-service/";
+
+struct Server3 {
+    etcd: Etcd,
+    http: reqwest::Client,
+}
+
+impl Server3 {
+    fn start() -> Self {
+        Self::of(Etcd::start(&Place::temporary().unwrap()).unwrap())
+    }
+
+    fn of(etcd: Etcd) -> Self {
+        Self { etcd, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    fn settings(&self) -> DiscoverySettings {
+        DiscoverySettings { etcd_endpoints: vec![self.etcd.url()], ..settings(ProviderType::Etcd) }
+    }
+
+    async fn ask(&self, path: &str, body: Value) -> Value {
+        let url = format!("{}/v3/{path}", self.etcd.url());
+        let answer = self.http.post(url).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    async fn put(&self, number: u8) {
+        let value = json!({ "host": host(number), "port": PORT }).to_string();
+        self.ask("kv/put", json!({ "key": base64(&key(number)), "value": base64(&value) })).await;
+    }
+
+    async fn delete(&self, number: u8) {
+        self.ask("kv/deleterange", json!({ "key": base64(&key(number)) })).await;
+    }
+
+    async fn all(&self) -> Value {
+        let end = base64("/services/user-service0");
+        self.ask("kv/range", json!({ "key": base64(FOLDER), "range_end": end })).await
+    }
+
+    /// Makes the server forget all revisions but the newest.
+    async fn compact(&self) {
+        let revision = self.all().await["header"]["revision"].clone();
+        self.ask("kv/compaction", json!({ "revision": revision, "physical": true })).await;
+    }
+}
+
+fn key(number: u8) -> String {
+    format!("{FOLDER}{}:{PORT}", host(number))
+}
+
+fn base64(text: &str) -> String {
+    BASE64_STANDARD.encode(text)
+}
+
+impl Server for Server3 {
+    fn discovery(&self) -> Discovery {
+        discovery(&self.settings())
+    }
+
+    async fn hold(&mut self, numbers: &[u8]) {
+        for number in 1..=3 {
+            if numbers.contains(&number) {
+                self.put(number).await;
+            } else {
+                self.delete(number).await;
+            }
+        }
+    }
+
+    async fn go_down(&mut self) {
+        self.etcd.kill().unwrap();
+    }
+
+    async fn come_back(&mut self) {
+        self.etcd.start_again().unwrap();
+    }
+}
+
+impl RegistrationServer for Server3 {
+    async fn registered(&self) -> BTreeSet<u8> {
+        let all = self.all().await;
+        let keys = all["kvs"].as_array().into_iter().flatten().map(|kv| &kv["key"]);
+        keys.map(|key| {
+            let key = BASE64_STANDARD.decode(key.as_str().unwrap()).unwrap();
+            let key = String::from_utf8(key).unwrap();
+            number(key.strip_prefix(FOLDER).unwrap().strip_suffix(":3001").unwrap())
+        })
+        .collect()
+    }
+
+    /// Its leases are gone, and with them their keys.
+    async fn forget(&mut self) {
+        let leases = self.ask("lease/leases", json!({})).await;
+        for lease in leases["leases"].as_array().into_iter().flatten() {
+            self.ask("lease/revoke", json!({ "ID": lease["ID"] })).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn etcd_conforms() {
+    conforms(&mut Server3::start()).await;
+}
+
+#[tokio::test]
+async fn a_process_is_registered_with_etcd_until_it_drains() {
+    registers(&mut Server3::start()).await;
+}
+
+#[tokio::test]
+async fn a_frozen_etcd_is_noticed_and_changes_nothing_and_is_followed_when_it_runs_on() {
+    let mut server = Server3::start();
+    server.hold(&[1]).await;
+    let running = Running::start(&server.settings());
+    running.until_known(&[1]).await;
+    let before = provider_errors();
+    server.etcd.freeze().unwrap();
+    until_broken(before).await;
+    assert_eq!(running.known(), BTreeSet::from([1]));
+    server.etcd.cont().unwrap();
+    server.hold(&[1, 2]).await;
+    running.until_known(&[1, 2]).await;
+}
+
+#[tokio::test]
+async fn deletions_that_were_compacted_away_are_found() {
+    let mut server = Server3::start();
+    server.hold(&[1, 2]).await;
+    let running = Running::start(&server.settings());
+    running.until_known(&[1, 2]).await;
+    // While the watcher is away, one instance goes and the history of that too.
+    server.go_down().await;
+    until_broken(provider_errors()).await;
+    server.come_back().await;
+    server.hold(&[2]).await;
+    server.compact().await;
+    running.until_known(&[2]).await;
+}
+
+#[tokio::test]
+async fn a_lost_lease_is_granted_anew_and_a_lost_key_is_put_again() {
+    let mut server = Server3::start();
+    let draining = CancellationToken::new();
+    let registration = server.discovery().registration(SERVICE, PORT, "1.0.0");
+    let kept = tokio::spawn(registration.run(draining.clone()));
+    until_registered(&server).await;
+    server.delete(9).await;
+    until_registered(&server).await;
+    // Frozen for longer than the lease lives: it lapses as soon as the server runs on.
+    server.etcd.freeze().unwrap();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    server.etcd.cont().unwrap();
+    server.forget().await;
+    until_registered(&server).await;
+    draining.cancel();
+    kept.await.unwrap().unwrap();
+    assert_eq!(server.registered().await, BTreeSet::new());
+}
+
+async fn until_registered(server: &Server3) {
+    while server.registered().await != BTreeSet::from([9]) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_etcd_that_comes_back_without_its_data_loses_instances_only_after_a_while() {
+    let mut server = Server3::start();
+    server.hold(&[1, 2]).await;
+    let settings = DiscoverySettings { removal_grace: Duration::from_secs(3), ..server.settings() };
+    let running = Running::start(&settings);
+    running.until_known(&[1, 2]).await;
+    let before = provider_errors();
+    server.go_down().await;
+    until_broken(before).await;
+    server.etcd.start_empty().unwrap();
+    server.hold(&[3]).await;
+    running.until_known(&[1, 2, 3]).await;
+    running.until_known(&[3]).await;
+}
+
+#[tokio::test]
+async fn an_etcd_without_a_leader_is_noticed_and_changes_nothing() {
+    let places = [Place::temporary().unwrap(), Place::temporary().unwrap()];
+    let [first, mut second] = Etcd::start_pair(&places).unwrap();
+    let mut server = Server3::of(first);
+    server.hold(&[1]).await;
+    let running = Running::start(&server.settings());
+    running.until_known(&[1]).await;
+    let before = provider_errors();
+    second.kill().unwrap();
+    until_broken(before).await;
+    assert_eq!(running.known(), BTreeSet::from([1]));
+    second.start_again().unwrap();
+    server.hold(&[1, 2]).await;
+    running.until_known(&[1, 2]).await;
+}
+
+#[tokio::test]
+async fn the_next_member_is_asked_when_one_is_away() {
+    let mut server = Server3::start();
+    server.hold(&[1]).await;
+    let nobody = format!("http://127.0.0.1:{}", testkit::native::port::free(None));
+    let etcd_endpoints = vec![nobody, server.etcd.url()];
+    let running = Running::start(&DiscoverySettings { etcd_endpoints, ..server.settings() });
+    running.until_known(&[1]).await;
+}

@@ -1,0 +1,119 @@
+//! What the tests share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use discovery::{
+    Choice, Discovery, DiscoverySettings, Instance, LoadBalancingSettings, ProviderType, Registry,
+    ServiceSettings, Services,
+};
+use tokio_util::sync::CancellationToken;
+use tusk_config::HttpRequest;
+
+pub(crate) const SERVICE: &str = "user-service";
+/// The port of all instances in tests of providers.
+pub(crate) const PORT: u16 = 3001;
+
+pub(crate) fn instance(port: u16) -> Instance {
+    Instance::new(SERVICE, "127.0.0.1", port)
+}
+
+/// `services.tsk` with one service.
+pub(crate) fn services(host: &str, port: u16) -> Services {
+    let settings = ServiceSettings {
+        host: host.to_owned(),
+        port,
+        health_check: HttpRequest::get(format!("http://{host}:{port}/health")),
+        version: "1.0.0".to_owned(),
+        instances: Vec::new(),
+    };
+    BTreeMap::from([(SERVICE.to_owned(), settings)])
+}
+
+/// Quick enough for a test; nothing is checked actively.
+pub(crate) fn settings(r#type: ProviderType) -> DiscoverySettings {
+    DiscoverySettings {
+        r#type,
+        refresh_interval: Duration::from_secs(1),
+        removal_grace: Duration::from_millis(300),
+        registration_ttl: Duration::from_secs(3),
+        ..DiscoverySettings::default()
+    }
+}
+
+pub(crate) fn unchecked() -> LoadBalancingSettings {
+    LoadBalancingSettings {
+        health_check_interval: Duration::ZERO,
+        ..LoadBalancingSettings::default()
+    }
+}
+
+/// Discovery of the one service, running until the guard is dropped.
+pub(crate) struct Running {
+    pub(crate) registry: Registry,
+    shutdown: CancellationToken,
+}
+
+impl Running {
+    pub(crate) fn start(settings: &DiscoverySettings) -> Self {
+        let services = services("localhost", 3001);
+        Self::of(Discovery::new(settings, &services, &unchecked(), &[SERVICE]).unwrap())
+    }
+
+    pub(crate) fn of(discovery: Discovery) -> Self {
+        let (registry, shutdown) = (discovery.registry(), CancellationToken::new());
+        tokio::spawn(discovery.run(shutdown.clone()));
+        Self { registry, shutdown }
+    }
+
+    pub(crate) fn known(&self) -> BTreeSet<u8> {
+        let statuses = self.registry.statuses(SERVICE);
+        statuses.iter().map(|(instance, _)| number(&instance.host)).collect()
+    }
+
+    pub(crate) async fn until_known(&self, wanted: &[u8]) {
+        let wanted = BTreeSet::from_iter(wanted.iter().copied());
+        until(&format!("{wanted:?} are known"), || self.known() == wanted).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Where the instance of this number is in tests of providers: nobody calls it.
+pub(crate) fn host(number: u8) -> String {
+    format!("10.0.0.{number}")
+}
+
+pub(crate) fn number(host: &str) -> u8 {
+    host.strip_prefix("10.0.0.").unwrap().parse().unwrap()
+}
+
+pub(crate) fn pick(registry: &Registry) -> u16 {
+    registry.pick(SERVICE, &Choice::any()).unwrap().instance().port
+}
+
+/// Waits for a condition, at most half a minute.
+pub(crate) async fn until(what: &str, mut reached: impl FnMut() -> bool) {
+    let wait = async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), wait).await.is_ok(), "never: {what}");
+}
+
+/// How often a provider's watch broke, as the metrics say.
+pub(crate) fn provider_errors() -> u64 {
+    let text = telemetry::metrics::render();
+    let line = text.lines().find(|line| line.starts_with("discovery_provider_errors_total{"));
+    line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+/// Waits until the watch breaks once more than `before`.
+pub(crate) async fn until_broken(before: u64) {
+    until("the watch breaks", || provider_errors() > before).await;
+}

@@ -1,0 +1,117 @@
+//! A private Consul agent in its development mode: a cluster of one that keeps nothing on disk, so
+//! that a restart loses all registrations and its index goes backwards.
+
+use std::{fs, time::Duration};
+
+use super::{
+    Launch, Member, NativeError, Place, ProcessId, Signal, find, port,
+    ready::{ask, until_ready},
+};
+
+const NAME: &str = "consul";
+/// How long it may take to elect itself.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running agent without access control, killed when dropped.
+#[derive(Debug)]
+pub struct Consul {
+    place: Place,
+    ports: Ports,
+    process: ProcessId,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    http: u16,
+    server: u16,
+    serf_lan: u16,
+    serf_wan: u16,
+}
+
+impl Consul {
+    /// Starts the agent that `CONSUL_BIN` names and waits until it has a leader.
+    pub fn start(place: &Place) -> Result<Self, NativeError> {
+        port::retry_when_busy(place, |place| {
+            place.prepare()?;
+            let ports = Ports {
+                http: port::free(place.port),
+                server: port::free(None),
+                serf_lan: port::free(None),
+                serf_wan: port::free(None),
+            };
+            let process = spawn(place, ports)?;
+            let server = Self { place: place.clone(), ports, process };
+            server.wait_ready()?;
+            Ok(server)
+        })
+    }
+
+    /// Starts it again on the same ports, empty, after a kill.
+    pub fn start_again(&mut self) -> Result<(), NativeError> {
+        self.process = spawn(&self.place, self.ports)?;
+        self.wait_ready()
+    }
+
+    fn wait_ready(&self) -> Result<(), NativeError> {
+        let question = b"GET /v1/health/service/consul?passing HTTP/1.0\r\n\r\n";
+        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+            ask(self.ports.http, question).is_some_and(|answer| {
+                let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+                head.starts_with("http/1.0 200") && head.contains("x-consul-knownleader: true")
+            })
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// The port of its HTTP API.
+    pub fn port(&self) -> u16 {
+        self.ports.http
+    }
+
+    /// Stops its clock.
+    pub fn freeze(&self) -> Result<(), NativeError> {
+        self.process.freeze()
+    }
+
+    /// Lets it run on.
+    pub fn cont(&self) -> Result<(), NativeError> {
+        self.process.cont()
+    }
+
+    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
+    pub fn kill(&self) -> Result<(), NativeError> {
+        self.process.kill()
+    }
+
+    /// Its process: what a later run needs to stop it.
+    pub fn members(&self) -> Vec<Member> {
+        vec![Member { name: NAME, process: self.process, stop_signal: Signal::INT }]
+    }
+}
+
+impl Drop for Consul {
+    fn drop(&mut self) {
+        let _nobody_to_tell = self.kill();
+        if !self.place.keep {
+            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
+        }
+    }
+}
+
+fn spawn(place: &Place, ports: Ports) -> Result<ProcessId, NativeError> {
+    let port = |port: u16| port.to_string();
+    Launch::new(&find::consul()?, &place.log)
+        .append(true)
+        .without_env(&["CONSUL_"])
+        .current_dir(&place.folder)
+        .args(["agent", "-dev", "-bind", "127.0.0.1", "-node", "testkit"])
+        .args(["-http-port", &port(ports.http), "-server-port", &port(ports.server)])
+        .args(["-serf-lan-port", &port(ports.serf_lan)])
+        .args(["-serf-wan-port", &port(ports.serf_wan)])
+        .args(["-dns-port", "-1", "-grpc-port", "-1"])
+        .spawn()
+}

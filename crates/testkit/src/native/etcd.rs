@@ -1,0 +1,151 @@
+//! A private etcd: alone, or one of two, which without the other has no leader.
+
+use std::{fs, time::Duration};
+
+use super::{
+    Launch, Member, NativeError, Place, ProcessId, Signal, find, port,
+    ready::{ask, until_ready},
+};
+
+const NAME: &str = "etcd";
+/// How long it may take to answer, an election included.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// A running etcd without accounts, killed when dropped unless it was stopped.
+#[derive(Debug)]
+pub struct Etcd {
+    place: Place,
+    name: String,
+    port: u16,
+    peer_port: u16,
+    /// `name=address` of each member for its peers.
+    cluster: String,
+    process: ProcessId,
+}
+
+impl Etcd {
+    /// Starts one that is a cluster of its own, and waits until it is healthy.
+    pub fn start(place: &Place) -> Result<Self, NativeError> {
+        port::retry_when_busy(place, |place| {
+            let peer_port = port::free(None);
+            let server = Self::launch(place, "alone", peer_port, &member("alone", peer_port))?;
+            server.wait_ready()?;
+            Ok(server)
+        })
+    }
+
+    /// Starts the two members of a cluster: it has a leader while both run.
+    pub fn start_pair(places: &[Place; 2]) -> Result<[Self; 2], NativeError> {
+        let ports = [port::free(None), port::free(None)];
+        let cluster = format!("{},{}", member("first", ports[0]), member("second", ports[1]));
+        let first = Self::launch(&places[0], "first", ports[0], &cluster)?;
+        let second = Self::launch(&places[1], "second", ports[1], &cluster)?;
+        first.wait_ready()?;
+        second.wait_ready()?;
+        Ok([first, second])
+    }
+
+    fn launch(
+        place: &Place,
+        name: &str,
+        peer_port: u16,
+        cluster: &str,
+    ) -> Result<Self, NativeError> {
+        place.prepare()?;
+        let port = port::free(place.port);
+        let (place, name, cluster) = (place.clone(), name.to_owned(), cluster.to_owned());
+        let process = spawn(&place, &name, port, peer_port, &cluster)?;
+        Ok(Self { place, name, port, peer_port, cluster, process })
+    }
+
+    /// Starts it again on the same ports with the same data, after a stop or a kill.
+    pub fn start_again(&mut self) -> Result<(), NativeError> {
+        self.process = spawn(&self.place, &self.name, self.port, self.peer_port, &self.cluster)?;
+        self.wait_ready()
+    }
+
+    /// Starts it again on the same ports without its data, after a stop or a kill.
+    pub fn start_empty(&mut self) -> Result<(), NativeError> {
+        let _none_there = fs::remove_dir_all(self.place.folder.join("data"));
+        self.start_again()
+    }
+
+    fn wait_ready(&self) -> Result<(), NativeError> {
+        let question = b"GET /health HTTP/1.0\r\n\r\n";
+        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+            ask(self.port, question).is_some_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Stops its clock.
+    pub fn freeze(&self) -> Result<(), NativeError> {
+        self.process.freeze()
+    }
+
+    /// Lets it run on.
+    pub fn cont(&self) -> Result<(), NativeError> {
+        self.process.cont()
+    }
+
+    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
+    pub fn kill(&self) -> Result<(), NativeError> {
+        self.process.kill()
+    }
+
+    /// Ends it in order.
+    pub fn stop(&self) -> Result<(), NativeError> {
+        self.process.stop(Signal::TERM, STOP_GRACE).map(drop)
+    }
+
+    /// Its process: what a later run needs to stop it.
+    pub fn members(&self) -> Vec<Member> {
+        vec![Member { name: NAME, process: self.process, stop_signal: Signal::TERM }]
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
+        if !self.place.keep {
+            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
+        }
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+fn member(name: &str, peer_port: u16) -> String {
+    format!("{name}={}", url(peer_port))
+}
+
+fn spawn(
+    place: &Place,
+    name: &str,
+    port: u16,
+    peer_port: u16,
+    cluster: &str,
+) -> Result<ProcessId, NativeError> {
+    let (clients, peers) = (url(port), url(peer_port));
+    Launch::new(&find::etcd()?, &place.log)
+        .append(true)
+        .without_env(&["ETCD_"])
+        .current_dir(&place.folder)
+        .args(["--name", name, "--data-dir", "data"])
+        .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
+        .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
+        .args(["--initial-cluster", cluster, "--initial-cluster-token", cluster])
+        .spawn()
+}

@@ -33,10 +33,14 @@
 mod attempt;
 mod call;
 mod client;
+mod credentials;
 mod error;
+mod jwks;
 mod settings;
 
 pub use call::Call;
 pub use client::{ServiceClient, TokenSource};
+pub use credentials::ClientCredentials;
 pub use error::{CallError, Kind, ProblemDocument};
+pub use jwks::{Jwks, key_ring};
 pub use settings::ClientSettings;

@@ -1,7 +1,7 @@
 //! The composition root: pool, store, clients, router, tasks.
 
-use auth::Tokens;
 use auth::password::Passwords;
+use auth::{Credentials, KeyRing, Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
@@ -52,9 +52,13 @@ impl Service for UserService {
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
 
+        let keys = KeyRing::open(&settings.keys, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
         let state = AppState {
             store: store.clone(),
-            tokens: Tokens::new(&settings.auth, Self::NAME, clock.clone()),
+            tokens,
+            credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password).await?,
             cache: cache.clone(),
             sessions: settings.sessions.clone(),
@@ -73,11 +77,12 @@ impl Service for UserService {
         let cleaner = inbox::Cleaner::new(pool, &messaging.consumer);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes.with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(store.clone(), sweep, shutdown)
             })
@@ -89,9 +94,10 @@ impl Service for UserService {
     fn command(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let clock = Clock::system();
-        let tokens = |service| Tokens::new(&settings.auth, service, clock.clone());
+        let keys = KeyRing::open(&settings.keys, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys, Self::NAME, clock.clone());
         let user = |id: &str, role| -> Result<_, BuildError> {
-            Ok(tokens(Self::NAME).for_user(id.parse()?, role, clock.new_id())?)
+            Ok(tokens.for_user(id.parse()?, role, clock.new_id())?)
         };
         let token = match words[..] {
             ["token", "user", "--id", id] => user(id, auth::Role::User)?,
@@ -99,7 +105,7 @@ impl Service for UserService {
             ["token", "service", caller, "--for", target] => {
                 let known = settings.services.keys().find(|name| *name == caller);
                 let caller = known.ok_or("services.tsk has no such service")?;
-                tokens(caller.clone().leak()).for_service(target)?
+                tokens.for_caller(caller, target)?
             }
             _ => {
                 return Err("known: token user --id UUID [--role admin], \

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::AuthSettings;
 use auth::password::PasswordSettings;
+use auth::{AuthSettings, KeySettings, PolicySettings, ServiceSecret};
 use cache::CacheSettings;
 use chassis::{DatabaseSettings, Interval, ServerSettings};
 use discovery::ServiceSettings;
@@ -29,8 +29,15 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// `cache.tsk`.
     pub cache: CacheSettings,
-    /// `auth.tsk`.
+    /// `auth.tsk`: how long tokens are valid.
     pub auth: AuthSettings,
+    /// `auth.tsk`: what they are signed with.
+    pub keys: KeySettings,
+    /// `auth.tsk`: what each service proves itself with.
+    #[serde(rename = "services")]
+    pub service_secrets: BTreeMap<String, ServiceSecret>,
+    /// `auth.tsk`: who may call which route.
+    pub policy: PolicySettings,
     /// `tracing.tsk`: logs and traces.
     #[serde(flatten)]
     pub telemetry: TelemetrySettings,

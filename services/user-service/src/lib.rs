@@ -11,6 +11,10 @@
 //! | `POST /api/sessions` | anybody | signs in |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it |
 //! | `DELETE /api/sessions/current` | a user | signs out |
+//! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
+//! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
+//!
+//! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted` to `user.events`. Consumes
 //! `notification.failed`: a permanent failure marks the address undeliverable.

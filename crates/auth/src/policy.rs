@@ -36,6 +36,9 @@ pub use rule::{Rule, Who};
 use crate::tokens::Tokens;
 use rule::Route;
 
+/// Methods a rule can be about.
+const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
 /// The sections `[policy.<service>]`: the rules of each service's routes.
 pub type PolicySettings = BTreeMap<String, Rules>;
 /// The rules of one service, by `METHOD /path/{parameter}`.
@@ -85,6 +88,12 @@ impl Policy {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         self.0.get(&Route::new(method.as_str(), path))
     }
+
+    /// The methods of a path for which there are rules.
+    fn methods(&self, path: &str) -> Vec<&'static str> {
+        let has = |method: &&str| self.rule(&method.parse().unwrap_or_default(), path).is_some();
+        METHODS.into_iter().filter(has).collect()
+    }
 }
 
 /// Puts the policy in front of a service's routes. Whoever passes is in the request's extensions,
@@ -110,16 +119,15 @@ fn routes(api: &OpenApi) -> Vec<Route> {
 }
 
 fn methods(item: &utoipa::openapi::PathItem) -> impl Iterator<Item = &'static str> {
-    [
-        ("GET", item.get.is_some()),
-        ("PUT", item.put.is_some()),
-        ("POST", item.post.is_some()),
-        ("DELETE", item.delete.is_some()),
-        ("OPTIONS", item.options.is_some()),
-        ("HEAD", item.head.is_some()),
-        ("PATCH", item.patch.is_some()),
-        ("TRACE", item.trace.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(method, is_there)| is_there.then_some(method))
+    let is_there = [
+        item.get.is_some(),
+        item.head.is_some(),
+        item.put.is_some(),
+        item.post.is_some(),
+        item.patch.is_some(),
+        item.delete.is_some(),
+        item.options.is_some(),
+        item.trace.is_some(),
+    ];
+    METHODS.into_iter().zip(is_there).filter_map(|(method, is_there)| is_there.then_some(method))
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use auth::Tokens;
+use auth::{Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use discovery::{ProviderType, Registry};
 use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use service_client::{ClientSettings, ServiceClient, key_ring};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -62,12 +64,17 @@ impl Service for NotificationService {
         let sender = Sender {
             store: store.clone(),
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
-            settings: settings.worker,
+            settings: settings.worker.clone(),
             clock: clock.clone(),
         };
 
-        let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
-        let state = AppState { store, tokens, clock };
+        let registry = registry(&settings);
+        let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
+        let issuer = ServiceClient::new(USER_SERVICE, registry.clone(), &client)?;
+        let keys = key_ring(&settings.keys, &issuer, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+        let state = AppState { store, clock };
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {
@@ -79,13 +86,27 @@ impl Service for NotificationService {
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes.with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("keys", move |shutdown| keys.clone().run(shutdown))
+            .task("discovery", move |shutdown| registry.clone().run(shutdown))
             .task("sender", move |shutdown| sender.clone().run(shutdown))
             .bind()
             .await
     }
 }
+
+/// Who is called: user-service for its JWKS, and nobody with HS256.
+fn registry(settings: &Settings) -> Registry {
+    let ProviderType::Static = settings.service_discovery.r#type;
+    let mut called = settings.services.clone();
+    let is_called = !settings.keys.algorithm().is_shared();
+    called.retain(|name, _| is_called && name == USER_SERVICE);
+    Registry::from_settings(&called, &settings.load_balancing)
+}
+
+/// Who signs tokens.
+const USER_SERVICE: &str = "user-service";

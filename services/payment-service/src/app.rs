@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use auth::Tokens;
+use auth::{ServiceTokens, Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use discovery::{ProviderType, Registry};
 use messaging::{Broker, Consumer, Outbox, Relay, inbox};
-use service_client::{ClientSettings, ServiceClient};
+use service_client::{ClientCredentials, ClientSettings, ServiceClient, key_ring};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -62,11 +62,27 @@ impl Service for PaymentService {
             clock: clock.clone(),
         };
 
-        let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
         let registry = registry(&settings);
-        let users = users(&settings, &registry, &tokens)?;
+        let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
+        let issuer = ServiceClient::new(USER_SERVICE, registry.clone(), &client)?;
+        let keys = key_ring(&settings.keys, &issuer, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
+        let secret = settings.service_secret.payment_service_token.clone();
+        let service_tokens = ClientCredentials::new(
+            Self::NAME,
+            secret,
+            USER_SERVICE,
+            registry.clone(),
+            clock.clone(),
+        )?
+        .service_tokens(&tokens);
+        // Before the first request, so that it does not wait; user-service may be away yet.
+        let _ = service_tokens.token(USER_SERVICE).await;
+        let users = users(&client, &registry, &service_tokens)?;
         let idempotency = settings.idempotency.clone();
-        let state = AppState { store: store.clone(), tokens, users, idempotency, clock };
+        let state = AppState { store: store.clone(), users, idempotency, clock };
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {
@@ -79,13 +95,17 @@ impl Service for PaymentService {
             });
         let sweep = settings.idempotency.sweep_interval;
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes.with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("charger", move |shutdown| charger.clone().run(shutdown))
-            .task("keys", move |shutdown| workers::sweep_keys(store.clone(), sweep, shutdown))
+            .task("idempotency", move |shutdown| {
+                workers::sweep_keys(store.clone(), sweep, shutdown)
+            })
+            .task("keys", move |shutdown| keys.clone().run(shutdown))
+            .task("tokens", move |shutdown| service_tokens.clone().keep(USER_SERVICE, shutdown))
             .task("discovery", move |shutdown| registry.clone().run(shutdown))
             .bind()
             .await
@@ -100,16 +120,15 @@ fn registry(settings: &Settings) -> Registry {
     Registry::from_settings(&called, &settings.load_balancing)
 }
 
-/// The target of our calls.
+/// The target of our calls, and with EdDSA or RS256 the issuer of tokens.
 const USER_SERVICE: &str = "user-service";
 
 fn users(
-    settings: &Settings,
+    client: &ClientSettings,
     registry: &Registry,
-    tokens: &Tokens,
+    tokens: &ServiceTokens,
 ) -> Result<ServiceClient, BuildError> {
-    let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
     let tokens = tokens.clone();
-    let source = Arc::new(move |target: &str| Some(tokens.for_service(target).ok()?.value));
-    Ok(ServiceClient::with_tokens(USER_SERVICE, registry.clone(), &client, source)?)
+    let source = Arc::new(move |target: &str| tokens.current(target));
+    Ok(ServiceClient::with_tokens(USER_SERVICE, registry.clone(), client, source)?)
 }

@@ -5,7 +5,7 @@
 //! | `POST /api/users` | anybody | registers a user |
 //! | `GET /api/users` | an administrator | lists users, newest first |
 //! | `GET /api/users/me` | a user | the own profile |
-//! | `GET /api/users/{id}` | the user, an administrator, a service | a profile, with its ETag |
+//! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
 //! | `POST /api/sessions` | anybody | signs in |

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use chassis::Problem;
-use http::{Extensions, HeaderMap, header};
+use http::{Extensions, HeaderMap, StatusCode, header};
 
 use super::Policy;
 use crate::extract::Caller;
@@ -41,15 +41,26 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let rule = path.and_then(|path| guard.policy.rule(request.method(), path));
-    let rule = rule.ok_or_else(Problem::forbidden)?;
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let Some(rule) = guard.policy.rule(request.method(), path) else {
+        return Ok(without_rule(&guard.policy.methods(path)));
+    };
     let caller = caller(&guard.tokens, request.headers()).await;
     if !rule.is_open() && !rule.admits(&caller.clone().map_err(refused)?) {
         return Err(Problem::forbidden());
     }
     request.extensions_mut().insert(Identity(caller));
     Ok(next.run(request).await)
+}
+
+/// Whatever the router knows, nobody calls what has no rule.
+fn without_rule(methods: &[&str]) -> Response {
+    if methods.is_empty() {
+        return Problem::forbidden().into_response();
+    }
+    let title = "The resource does not support this method";
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title);
+    ([(header::ALLOW, methods.join(", "))], problem).into_response()
 }
 
 async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {

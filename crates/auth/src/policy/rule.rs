@@ -5,10 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
+use super::METHODS;
 use crate::extract::Caller;
 
-/// Methods a rule can be about.
-const METHODS: [&str; 8] = ["GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"];
 /// What can be written for [`Who`].
 const WORDS: &str = "anybody, user, admin, service or the name of a service";
 

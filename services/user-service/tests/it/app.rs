@@ -1,6 +1,6 @@
 //! A user service in this process, on servers of its own.
 
-use auth::{AuthSettings, Role, Tokens};
+use auth::{KeyRing, Role, Tokens};
 use chassis::{App, CancellationToken, Clock, Service, process};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -87,7 +87,8 @@ impl TestApp {
 
     /// Tokens as another service would make them.
     pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        Tokens::new(&self.auth(), service, clock)
+        let keys = KeyRing::open(&self.settings.keys, clock.clone()).unwrap();
+        Tokens::new(&self.settings.auth, keys, service, clock)
     }
 
     pub(crate) fn admin_token(&self) -> String {
@@ -95,10 +96,6 @@ impl TestApp {
         let token = self.tokens("user-service", clock.clone());
         let token = token.for_user(clock.new_id(), Role::Admin, clock.new_id()).unwrap();
         token.value.expose().clone()
-    }
-
-    pub(crate) fn auth(&self) -> AuthSettings {
-        self.settings.auth.clone()
     }
 }
 

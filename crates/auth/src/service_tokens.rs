@@ -24,8 +24,8 @@ const TARGETS_MAX: usize = 64;
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failure the issuer is left alone this long.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
-/// How often [`ServiceTokens::keep`] looks whether it is time.
-const KEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest and longest time until [`ServiceTokens::keep`] looks again whether it is time.
+const KEEP_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// A token so near its end is not sent any more: it must arrive in time.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -105,7 +105,7 @@ impl ServiceTokens {
     ) -> Result<(), IssueError> {
         loop {
             let pause = match self.token(target).await {
-                Ok(_) => KEEP_INTERVAL,
+                Ok(_) => self.until_renewal(target),
                 Err(_) => FAILURE_PAUSE,
             };
             tokio::select! {
@@ -119,6 +119,13 @@ impl ServiceTokens {
     pub fn current(&self, target: &str) -> Option<Secret<String>> {
         let held = self.slot(target).ok()?.held.load_full()?;
         held.is_valid(self.0.clock.now()).then(|| held.token.value.clone())
+    }
+
+    fn until_renewal(&self, target: &str) -> Duration {
+        let (shortest, longest) = KEEP_INTERVAL;
+        let held = self.slot(target).ok().and_then(|slot| slot.held.load_full());
+        let left = held.and_then(|held| (held.renew_at - self.0.clock.now()).to_std().ok());
+        left.unwrap_or(shortest).clamp(shortest, longest)
     }
 
     /// A new token, or the one at hand when somebody is at it already or it cannot be had.

@@ -139,3 +139,103 @@ async fn read(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
     }
     Ok(body)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+    #![allow(clippy::disallowed_methods, reason = "tests start what they call")]
+
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::extract::{Request, State};
+    use axum::http::StatusCode;
+    use discovery::Instance;
+
+    use super::*;
+
+    /// What an issuer answers, and what it was asked.
+    #[derive(Clone)]
+    struct Issuer {
+        answer: (StatusCode, String),
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    async fn handle(State(issuer): State<Issuer>, request: Request) -> (StatusCode, String) {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, 1024).await.unwrap();
+        let header = |name: &str| parts.headers[name].to_str().unwrap().to_owned();
+        let words = [
+            format!("{} {}", parts.method, parts.uri),
+            header("authorization"),
+            header("content-type"),
+            String::from_utf8(body.to_vec()).unwrap(),
+        ];
+        issuer.asked.lock().unwrap().extend(words);
+        issuer.answer
+    }
+
+    async fn issuer(status: StatusCode, body: impl Into<String>) -> (Issuer, Instance) {
+        let issuer = Issuer { answer: (status, body.into()), asked: Arc::default() };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new().fallback(handle).with_state(issuer.clone());
+        tokio::spawn(async { axum::serve(listener, router).await });
+        (issuer, Instance::new("user-service", "127.0.0.1", port))
+    }
+
+    fn credentials(instances: impl IntoIterator<Item = Instance>) -> ClientCredentials {
+        let registry = Registry::empty();
+        for instance in instances {
+            registry.register(instance);
+        }
+        let secret = "a secret: 16 bytes&more".to_owned().try_into().unwrap();
+        let clock = Clock::system();
+        ClientCredentials::new("payment-service", secret, "user-service", registry, clock).unwrap()
+    }
+
+    const GRANTED: &str = r#"{"access_token":"a.b.c","token_type":"Bearer","expires_in":60}"#;
+
+    #[tokio::test]
+    async fn the_secret_goes_in_basic_form_encoded_and_the_target_in_a_form() {
+        let (issuer, instance) = issuer(StatusCode::OK, GRANTED).await;
+        let token = credentials([instance]).issue("notification-service").await.unwrap();
+        assert_eq!((token.value.expose().as_str(), token.lifetime.as_secs()), ("a.b.c", 60));
+        let asked = issuer.asked.lock().unwrap().clone();
+        assert_eq!(
+            asked,
+            [
+                "POST /oauth/token",
+                // payment-service:a+secret%3A+16+bytes%26more
+                "Basic cGF5bWVudC1zZXJ2aWNlOmErc2VjcmV0JTNBKzE2K2J5dGVzJTI2bW9yZQ==",
+                "application/x-www-form-urlencoded",
+                "grant_type=client_credentials&scope=notification-service",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_fails_is_followed_by_the_next() {
+        let (_, bad) = issuer(StatusCode::INTERNAL_SERVER_ERROR, "").await;
+        let (_, good) = issuer(StatusCode::OK, GRANTED).await;
+        assert!(credentials([bad, good]).issue("user-service").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn every_other_answer_is_an_error_that_shows_no_secret() {
+        let unbounded = format!("{{\"access_token\":\"x\",\"expires_in\":{}}}", u64::MAX);
+        for (status, body, reason) in [
+            (401, GRANTED.to_owned(), "user-service answered with status 401 Unauthorized"),
+            (200, "{}".to_owned(), "the answer has another shape"),
+            (200, unbounded, "the token would be valid for ever"),
+            (200, "x".repeat(20_000), "the answer is too large"),
+        ] {
+            let (_, instance) = issuer(StatusCode::from_u16(status).unwrap(), body).await;
+            let error = credentials([instance]).issue("user-service").await.unwrap_err();
+            assert_eq!(error.reason, reason);
+        }
+        let error = credentials([]).issue("user-service").await.unwrap_err();
+        assert_eq!(error.reason, "no instance is known");
+        assert!(!format!("{:?}", credentials([])).contains("bytes&more"));
+    }
+}

@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "tests make ids of their own")]
 
 mod crashes;
+mod policy;
+mod rotation;
 mod startup;
 mod story;
 mod system;

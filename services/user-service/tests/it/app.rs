@@ -29,8 +29,15 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
         let (database, broker) = tokio::join!(testkit::database("user_service"), testkit::broker());
-        let vars = testkit::vars(&database, &broker);
+        let mut vars = testkit::vars(&database, &broker);
+        for (name, value) in variables {
+            vars = vars.with(*name, (*value).to_owned());
+        }
         let settings = process::load::<UserService>(vars).unwrap();
         let app: App = UserService::build(settings.clone()).await.unwrap();
         let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());

@@ -1,34 +1,70 @@
-//! Authentication: who calls. What a caller may do is decided elsewhere.
+//! Authentication and authorization: who calls, and whether it may.
 //!
-//! | module | what |
-//! |---|---|
-//! | [`tokens`] | signed bearer tokens (JWT, HS256): for a user, and from one service to another |
-//! | [`extract`] | axum extractors `User`, `CallerService`, `Caller`: a handler's signature says who may call |
-//! | [`password`] | argon2id, off the async threads, a bounded number at once |
-//! | [`opaque`] | random single-purpose tokens, stored as hashes |
+//! ```text
+//! request ─▶ policy layer ── bearer token ─▶ tokens ── kid ─▶ key ring ◀── folder, or JWKS
+//!                │  401, 403                    ▼
+//!                └──▶ handler(User | CallerService | Caller)
+//!
+//! call    ─▶ service tokens ── kept, renewed ─▶ token issuer: signs, or asks POST /oauth/token
+//! ```
+//!
+//! | module | what | in the seed |
+//! |---|---|---|
+//! | [`tokens`] | signed bearer tokens (JWT): for a user, and from one service to another | `generate_service_token`, `verify_service_token` |
+//! | [`keys`] | what they are signed with: HS256, EdDSA, RS256; rotation without a restart | `jwt_secret` |
+//! | [`policy`] | who may call which route, from `auth.tsk`, denied by default | `verify_service_request`, `authorize_service_action` |
+//! | [`service_tokens`] | the tokens for calls to others, kept and renewed | – |
+//! | [`credentials`] | how a service proves itself when it asks for a token | `[services] *_service_token` |
+//! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` | `extract_token` |
+//! | [`password`] | argon2id, off the async threads, a bounded number at once | – |
+//! | [`opaque`] | random single-purpose tokens, stored as hashes | – |
 //!
 //! ```
-//! use auth::{AuthSettings, Tokens};
+//! use auth::{AuthSettings, Caller, KeyRing, KeySettings, Tokens};
 //! use chassis::Clock;
-//! use std::time::Duration;
+//! # use tusk_config::{Loader, Vars};
+//! # #[derive(serde::Deserialize)]
+//! # struct Settings { auth: AuthSettings, keys: KeySettings }
+//! # let text = r#"
+//! # [auth]
+//! # jwt_secret: @env.secure("JWT_SECRET")
+//! # jwt_expiration: "3600"
+//! # service_token_expiration: "86400"
+//! # [keys]
+//! # algorithm: "HS256"
+//! # secret: @auth.jwt_secret
+//! # folder: ""
+//! # refresh_interval: "30s"
+//! # activation_delay: "5m"
+//! # "#;
+//! # let vars = Vars::of([("JWT_SECRET", "0123456789abcdef0123456789abcdef")]);
+//! # let loader = Loader::new("config").text("auth.tsk", text).vars(vars);
+//! let settings: Settings = loader.load()?;
+//! let keys = KeyRing::open(&settings.keys, Clock::system())?;
+//! let tokens = |service| Tokens::new(&settings.auth, keys.clone(), service, Clock::system());
 //!
-//! let settings = AuthSettings {
-//!     jwt_secret: "0123456789abcdef0123456789abcdef".to_owned().try_into().unwrap(),
-//!     jwt_expiration: Duration::from_secs(3600),
-//!     service_token_expiration: Duration::from_secs(86400),
+//! let token = tokens("payment-service").for_service("user-service")?;
+//! let Caller::Service(caller) = tokens("user-service").verify(token.value.expose())? else {
+//!     panic!("a user")
 //! };
-//! let payment = Tokens::new(&settings, "payment-service", Clock::system());
-//! let user = Tokens::new(&settings, "user-service", Clock::system());
-//! let token = payment.for_service("user-service").unwrap();
-//! assert_eq!(user.verify_service(token.value.expose()).unwrap().name, "payment-service");
+//! assert_eq!(caller.name, "payment-service");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod credentials;
 pub mod extract;
+pub mod keys;
 pub mod opaque;
 pub mod password;
+pub mod policy;
+pub mod service_tokens;
 mod settings;
 pub mod tokens;
 
+pub use credentials::Credentials;
 pub use extract::{Caller, CallerService, User};
-pub use settings::{AuthSettings, JwtSecret};
+pub use keys::{KeyRing, KeySource};
+pub use policy::PolicySettings;
+pub use service_tokens::{IssueError, ServiceTokens, TokenIssuer};
+pub use settings::{AuthSettings, JwtSecret, KeySettings, Rotation, ServiceSecret};
 pub use tokens::{Role, Token, TokenError, Tokens};

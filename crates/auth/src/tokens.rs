@@ -1,4 +1,4 @@
-//! Bearer tokens (JWT, RFC 7519), signed with HS256 by the key all services share.
+//! Bearer tokens (JWT, RFC 7519), signed with a key of the ring, which their header names.
 //!
 //! | claim | of a user | of a service |
 //! |---|---|---|
@@ -16,12 +16,14 @@ use std::time::Duration;
 
 use chassis::Clock;
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Header, Validation};
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
 use uuid::Uuid;
 
-use crate::AuthSettings;
+use crate::extract::{Caller, CallerService, User};
+use crate::keys::{self, KeyRing};
+use crate::settings::AuthSettings;
 
 const ISSUER: &str = "tusk-microservices";
 /// The audience of users' tokens: every service's public routes.
@@ -32,21 +34,22 @@ const LEEWAY_SECONDS: i64 = 30;
 const TOKEN_BYTES_MAX: usize = 4096;
 
 /// Issues and verifies tokens for one service. Cheap to clone.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Tokens {
     service: &'static str,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    keys: KeyRing,
     user_lifetime: Duration,
     service_lifetime: Duration,
     clock: Clock,
 }
 
-/// A signed token and when it ends.
+/// A signed token and its time.
 #[derive(Debug, Clone)]
 pub struct Token {
     /// The compact form, for `Authorization: Bearer …`.
     pub value: Secret<String>,
+    /// How long it is valid from its issue on.
+    pub lifetime: Duration,
     /// Its `exp`.
     pub expires_at: DateTime<Utc>,
 }
@@ -60,12 +63,21 @@ pub enum TokenError {
     /// Its time is up.
     #[error("the token has expired")]
     Expired,
-    /// It is for another service or another kind of caller.
+    /// Its time has not come, by more than clocks differ.
+    #[error("the token is not valid yet")]
+    Early,
+    /// It is for another service.
     #[error("the token is for another audience")]
     Audience,
+    /// It names a key that is not known, or not any more.
+    #[error("the token is signed with an unknown key")]
+    UnknownKey,
     /// It is malformed, forged, from another issuer or signed in another way.
     #[error("the token is not valid")]
     Invalid,
+    /// There is no key yet to verify it with, or none to sign it with.
+    #[error("there are no keys yet")]
+    NoKey,
 }
 
 /// What a user may see and do beyond the own.
@@ -78,53 +90,36 @@ pub enum Role {
     Admin,
 }
 
-/// A verified user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VerifiedUser {
-    /// The user's id.
-    pub id: Uuid,
-    /// The user's role when the token was issued.
-    pub role: Role,
-    /// The session that the token belongs to.
-    pub session: Uuid,
-}
-
-/// A verified calling service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedService {
-    /// Its name in `services.tsk`.
-    pub name: String,
-}
-
 /// The claims of both kinds; which ones there are tells the kinds apart.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     sub: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     sid: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     service: Option<String>,
     iat: i64,
     exp: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
 }
 
 impl Tokens {
     /// Tokens for the service called `service`.
-    pub fn new(settings: &AuthSettings, service: &'static str, clock: Clock) -> Self {
-        Self {
-            service,
-            encoding: EncodingKey::from_secret(settings.jwt_secret.as_bytes()),
-            decoding: DecodingKey::from_secret(settings.jwt_secret.as_bytes()),
-            user_lifetime: settings.jwt_expiration,
-            service_lifetime: settings.service_token_expiration,
-            clock,
-        }
+    pub fn new(
+        settings: &AuthSettings,
+        keys: KeyRing,
+        service: &'static str,
+        clock: Clock,
+    ) -> Self {
+        let user_lifetime = settings.jwt_expiration;
+        let service_lifetime = settings.service_token_expiration;
+        Self { service, keys, user_lifetime, service_lifetime, clock }
     }
 
     /// How long a user's token lives.
@@ -132,87 +127,126 @@ impl Tokens {
         self.user_lifetime
     }
 
+    /// The keys behind the tokens.
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
     /// A token for a user.
     ///
     /// # Errors
-    /// The signature could not be made; a fault of ours.
+    /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_user(&self, id: Uuid, role: Role, session: Uuid) -> Result<Token, TokenError> {
         let claims = self.claims(USER_AUDIENCE, self.user_lifetime);
-        self.sign(&Claims { sub: Some(id), role: Some(role), sid: Some(session), ..claims })
+        let claims = Claims { sub: Some(id), role: Some(role), sid: Some(session), ..claims };
+        self.sign(&claims, self.user_lifetime)
     }
 
-    /// A token with which this service calls `target`.
+    /// The seed's `generate_service_token`: a token with which this service calls `target`.
     ///
     /// # Errors
-    /// The signature could not be made; a fault of ours.
+    /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_service(&self, target: &str) -> Result<Token, TokenError> {
-        let claims = self.claims(target, self.service_lifetime);
-        self.sign(&Claims { service: Some(self.service.to_owned()), ..claims })
+        self.for_caller(self.service, target)
     }
 
-    /// The user that a token speaks for.
+    /// A token with which `caller` calls `target`, for whoever has made sure that it is `caller`
+    /// who asks.
+    ///
+    /// # Errors
+    /// There is no key to sign with, or signing failed; a fault of ours.
+    pub fn for_caller(&self, caller: &str, target: &str) -> Result<Token, TokenError> {
+        let claims = self.claims(target, self.service_lifetime);
+        let claims = Claims { service: Some(caller.to_owned()), ..claims };
+        self.sign(&claims, self.service_lifetime)
+    }
+
+    /// The seed's `verify_service_token`, for users' tokens too: who a token speaks for. A token of
+    /// a service must be meant for this service. What the caller may do is [`crate::policy`]'s.
     ///
     /// # Errors
     /// The token is refused.
-    pub fn verify_user(&self, token: &str) -> Result<VerifiedUser, TokenError> {
-        match self.verify(token, USER_AUDIENCE)? {
-            Claims { sub: Some(id), role: Some(role), sid: Some(session), .. } => {
-                Ok(VerifiedUser { id, role, session })
+    pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        let claims = self.checked(token)?;
+        match claims {
+            Claims {
+                sub: Some(id), role: Some(role), sid: Some(session), service: None, ..
+            } if claims.aud == USER_AUDIENCE => Ok(Caller::User(User { id, role, session })),
+            Claims { sub: None, role: None, sid: None, service: Some(name), .. }
+                if claims.aud == self.service =>
+            {
+                Ok(Caller::Service(CallerService { name }))
             }
-            _ => Err(TokenError::Invalid),
+            _ if [USER_AUDIENCE, self.service].contains(&claims.aud.as_str()) => {
+                Err(TokenError::Invalid)
+            }
+            _ => Err(TokenError::Audience),
         }
     }
 
-    /// The service that a token speaks for; it must be meant for this service.
+    /// [`Self::verify`]; on an unknown key the keys are read again first.
     ///
     /// # Errors
     /// The token is refused.
-    pub fn verify_service(&self, token: &str) -> Result<VerifiedService, TokenError> {
-        let claims = self.verify(token, self.service)?;
-        claims.service.map(|name| VerifiedService { name }).ok_or(TokenError::Invalid)
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
+        match self.verify(token) {
+            Err(TokenError::UnknownKey) if self.keys.read_for_unknown().await => self.verify(token),
+            Err(TokenError::UnknownKey) => Err(TokenError::NoKey),
+            other => other,
+        }
     }
 
     fn claims(&self, audience: &str, lifetime: Duration) -> Claims {
         let iat = self.clock.now().timestamp();
         let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let (iss, aud) = (ISSUER.to_owned(), audience.to_owned());
-        Claims { iss, aud, iat, exp, ..Claims::default() }
+        Claims { iss, aud, iat, exp, sub: None, role: None, sid: None, service: None, nbf: None }
     }
 
-    fn sign(&self, claims: &Claims) -> Result<Token, TokenError> {
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding);
+    fn sign(&self, claims: &Claims, lifetime: Duration) -> Result<Token, TokenError> {
+        let (kid, key) = self.keys.signer().ok_or(TokenError::NoKey)?;
+        let header = Header { kid: Some(kid), ..Header::new(self.keys.algorithm().jwt()) };
+        let token = jsonwebtoken::encode(&header, claims, &key);
         let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Invalid)?;
         let value = token.map_err(|_| TokenError::Invalid)?.into();
-        Ok(Token { value, expires_at })
+        Ok(Token { value, lifetime, expires_at })
     }
 
-    fn verify(&self, token: &str, audience: &str) -> Result<Claims, TokenError> {
+    /// The claims of a token that is ours and in its time.
+    fn checked(&self, token: &str) -> Result<Claims, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Invalid);
         }
-        // Only HS256: neither `none` nor a public key used as a secret gets through.
-        let mut validation = Validation::new(Algorithm::HS256);
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+        // The algorithm is ours to choose, so neither `none` nor a public key used as a secret gets
+        // through. We understand no extension that could be critical (RFC 7515 §4.1.11).
+        let algorithm = self.keys.algorithm().jwt();
+        if header.alg != algorithm || header.crit.is_some() {
+            return Err(TokenError::Invalid);
+        }
+        let kid = header.kid.filter(|kid| keys::is_kid(kid)).ok_or(TokenError::Invalid)?;
+        let key = self.keys.verifier(&kid).ok_or(TokenError::UnknownKey)?;
+        let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[audience]);
         validation.set_required_spec_claims(&["iss", "aud", "exp"]);
+        // Told apart by the kinds of callers.
+        validation.validate_aud = false;
         // Checked below, against a clock that tests control.
         validation.validate_exp = false;
-        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation)
-            .map_err(|error| refusal(error.kind()))?;
-        let expired = data.claims.exp.saturating_add(LEEWAY_SECONDS) < self.clock.now().timestamp();
-        if expired { Err(TokenError::Expired) } else { Ok(data.claims) }
+        let data = jsonwebtoken::decode::<Claims>(token, &key, &validation);
+        let claims = data.map_err(|_| TokenError::Invalid)?.claims;
+        self.in_time(&claims).map(|()| claims)
     }
-}
 
-fn refusal(kind: &jsonwebtoken::errors::ErrorKind) -> TokenError {
-    match kind {
-        jsonwebtoken::errors::ErrorKind::InvalidAudience => TokenError::Audience,
-        _ => TokenError::Invalid,
-    }
-}
-
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("service", &self.service).finish_non_exhaustive()
+    fn in_time(&self, claims: &Claims) -> Result<(), TokenError> {
+        let now = self.clock.now().timestamp();
+        let begins = claims.nbf.map_or(claims.iat, |nbf| nbf.max(claims.iat));
+        if claims.exp.saturating_add(LEEWAY_SECONDS) < now {
+            Err(TokenError::Expired)
+        } else if begins > now.saturating_add(LEEWAY_SECONDS) {
+            Err(TokenError::Early)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -18,8 +18,8 @@ use crate::health::{Health, HealthBuilder};
 use crate::tasks::Supervisor;
 use crate::{BuildError, Clock, ServerSettings, ServiceInfo, docs, middleware};
 
-/// Starts a task once the app runs.
-type Starter = Box<dyn FnOnce(&mut Supervisor) + Send>;
+/// Starts a task once the app runs, and its port is known.
+type Starter = Box<dyn FnOnce(&mut Supervisor, SocketAddr) + Send>;
 
 /// A service ready to run. Its port is open already: connections wait in the backlog.
 pub struct App {
@@ -29,7 +29,8 @@ pub struct App {
     address: SocketAddr,
     router: Router,
     health: Health,
-    starters: Vec<Starter>,
+    tasks: Vec<Starter>,
+    announcements: Vec<Starter>,
 }
 
 /// Puts an [`App`] together.
@@ -39,7 +40,8 @@ pub struct AppBuilder {
     routes: OpenApiRouter,
     health: HealthBuilder,
     clock: Clock,
-    starters: Vec<Starter>,
+    tasks: Vec<Starter>,
+    announcements: Vec<Starter>,
 }
 
 impl App {
@@ -51,7 +53,8 @@ impl App {
             routes: OpenApiRouter::new(),
             health: Health::builder(),
             clock: Clock::system(),
-            starters: Vec::new(),
+            tasks: Vec::new(),
+            announcements: Vec::new(),
         }
     }
 
@@ -61,17 +64,14 @@ impl App {
     }
 
     /// Serves until `shutdown`, or until a task cannot go on; then drains in order:
-    /// not ready → `drain_delay` → port closed, requests in flight finish → tasks end.
+    /// not ready, announcements withdrawn → `drain_delay` → port closed, requests in flight finish →
+    /// tasks end.
     ///
     /// # Errors
     /// The error of the task that could not go on, or of the listener.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BuildError> {
-        let Self { info, settings, listener, address, router, health, starters } = self;
-        let tasks_shutdown = CancellationToken::new();
-        let mut tasks = Supervisor::new(info.name, tasks_shutdown);
-        for start in starters {
-            start(&mut tasks);
-        }
+        let Self { info, settings, listener, address, router, health, .. } = self;
+        let mut tasks = Supervisor::started(info.name, self.tasks, address);
         let close_port = CancellationToken::new();
         let closing = close_port.clone();
         // With the peer's address, which the client's address is found from.
@@ -80,6 +80,7 @@ impl App {
             .with_graceful_shutdown(async move { closing.cancelled().await });
         let mut server = tokio::task::JoinSet::from_iter([server.into_future()]);
         health.set_serving(true);
+        let mut announcements = Supervisor::started(info.name, self.announcements, address);
         tracing::info!(
             server.address = %address,
             service.version = info.version,
@@ -89,10 +90,12 @@ impl App {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             error = tasks.failed() => Err(error),
+            error = announcements.failed() => Err(error),
         };
         tracing::info!("draining");
         let deadline = Instant::now() + settings.grace_period;
         health.set_serving(false);
+        announcements.stop(settings.grace_period).await;
         tokio::time::sleep(settings.drain_delay.min(settings.grace_period)).await;
         close_port.cancel();
         if tokio::time::timeout_at(deadline, server.join_next()).await.is_err() {
@@ -134,8 +137,24 @@ impl AppBuilder {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<BuildError> + 'static,
     {
-        self.starters.push(Box::new(move |tasks| {
+        self.tasks.push(Box::new(move |tasks, _| {
             tasks.spawn(name, move |shutdown| make(shutdown).map_err(Into::into));
+        }));
+        self
+    }
+
+    /// What tells others where this process answers, such as a registration: it gets the port, runs
+    /// while the service takes requests, and is told to end when it begins to drain; the port is
+    /// closed only after that.
+    #[must_use]
+    pub fn announcement<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
+    where
+        F: Fn(SocketAddr, CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BuildError> + 'static,
+    {
+        self.announcements.push(Box::new(move |tasks, address| {
+            tasks.spawn(name, move |draining| make(address, draining).map_err(Into::into));
         }));
         self
     }
@@ -145,7 +164,7 @@ impl AppBuilder {
     /// # Errors
     /// The address is taken or is none of this machine's; the error names it.
     pub async fn bind(self) -> Result<App, BuildError> {
-        let Self { info, settings, routes, health, clock, starters } = self;
+        let Self { info, settings, routes, health, clock, tasks, announcements } = self;
         let (host, port) = (settings.host.as_str(), settings.port);
         let listener = TcpListener::bind((host, port))
             .await
@@ -158,7 +177,16 @@ impl AppBuilder {
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
             .merge(middleware::wrap(routes, &info, &settings));
-        Ok(App { info, settings, listener, address, router, health, starters })
+        Ok(App { info, settings, listener, address, router, health, tasks, announcements })
+    }
+}
+
+impl Supervisor {
+    /// A supervisor of these tasks, which it starts.
+    fn started(service: &'static str, starters: Vec<Starter>, address: SocketAddr) -> Self {
+        let mut tasks = Self::new(service, CancellationToken::new());
+        starters.into_iter().for_each(|start| start(&mut tasks, address));
+        tasks
     }
 }
 

@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, header};
 use resilience::deadline::Deadline;
+use tusk_config::Secret;
 
 use crate::Kind;
 
@@ -19,13 +22,23 @@ pub struct Call {
     pub(crate) request_id: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) client_address: Option<IpAddr>,
+    pub(crate) may_repeat: bool,
+    authorization: Option<HeaderValue>,
 }
 
 impl Call {
     /// A call of `operation`, a short fixed name such as `get_user`, within five seconds.
     pub fn new(operation: &'static str) -> Self {
         let deadline = Deadline::within(TIME_DEFAULT);
-        Self { operation, deadline, request_id: None, idempotency_key: None, client_address: None }
+        Self {
+            operation,
+            deadline,
+            request_id: None,
+            idempotency_key: None,
+            client_address: None,
+            may_repeat: false,
+            authorization: None,
+        }
     }
 
     /// All attempts and pauses end within this time.
@@ -52,6 +65,21 @@ impl Call {
     #[must_use]
     pub fn idempotency_key(mut self, key: &str) -> Self {
         self.idempotency_key = Some(key.to_owned());
+        self.may_repeat()
+    }
+
+    /// Says that the target does no harm when it is asked twice, whatever the method.
+    #[must_use]
+    pub fn may_repeat(mut self) -> Self {
+        self.may_repeat = true;
+        self
+    }
+
+    /// Proves itself by name and secret (HTTP Basic, RFC 7617), in the place of a token.
+    #[must_use]
+    pub fn basic_auth(mut self, name: &str, secret: &Secret<String>) -> Self {
+        let pair = STANDARD.encode(format!("{name}:{}", secret.expose()));
+        self.authorization = sensitive(&format!("Basic {pair}"));
         self
     }
 
@@ -71,9 +99,19 @@ impl Call {
             let key = key.map_err(|_| Kind::Unexpected("the idempotency key is no header"))?;
             headers.insert("idempotency-key", key);
         }
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
         if let Some(Ok(id)) = self.request_id.as_deref().map(HeaderValue::from_str) {
             headers.insert("x-request-id", id);
         }
         Ok(headers)
     }
+}
+
+/// A header that no log shows.
+pub(crate) fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

@@ -4,32 +4,27 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use auth::ServiceTokens;
 use bytes::Bytes;
 use discovery::Registry;
 use http::{HeaderValue, Method, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 use tracing::{Instrument, field};
-use tusk_config::Secret;
 
 use crate::guard::{self, Guarded};
-use crate::request::{Journey, Request};
+use crate::request::{Body, Journey, Request};
 use crate::send::Sender;
-use crate::{Call, CallError, ClientSettings, Kind, metrics};
+use crate::{Call, CallError, ClientSettings, Kind, call, metrics};
 
-/// Gives the token with which this service calls `target`; none when it cannot.
-pub type TokenSource = Arc<dyn Fn(&str) -> Option<Secret<String>> + Send + Sync>;
-
-/// Calls one service. Cheap to clone; clones share connections and the breaker.
+/// Calls one service. Cheap to clone; clones share connections, breaker and retry budget.
 #[derive(Clone)]
-pub struct ServiceClient(Arc<Shared>);
-
-struct Shared {
-    service: String,
+pub struct ServiceClient {
+    service: Arc<str>,
     guarded: Guarded,
-    tokens: Option<TokenSource>,
+    tokens: Option<ServiceTokens>,
 }
 
 impl ServiceClient {
@@ -42,31 +37,15 @@ impl ServiceClient {
         registry: Registry,
         settings: &ClientSettings,
     ) -> Result<Self, reqwest::Error> {
-        Self::build(service, registry, settings, None)
-    }
-
-    /// A client that sends a service token with each call.
-    ///
-    /// # Errors
-    /// The HTTP client cannot be built.
-    pub fn with_tokens(
-        service: &str,
-        registry: Registry,
-        settings: &ClientSettings,
-        tokens: TokenSource,
-    ) -> Result<Self, reqwest::Error> {
-        Self::build(service, registry, settings, Some(tokens))
-    }
-
-    fn build(
-        service: &str,
-        registry: Registry,
-        settings: &ClientSettings,
-        tokens: Option<TokenSource>,
-    ) -> Result<Self, reqwest::Error> {
         let sender = Sender::new(service, registry, &settings.client)?;
         let guarded = guard::guarded(service, sender, settings);
-        Ok(Self(Arc::new(Shared { service: service.to_owned(), guarded, tokens })))
+        Ok(Self { service: service.into(), guarded, tokens: None })
+    }
+
+    /// The same client, with a service token in each call.
+    #[must_use]
+    pub fn with_tokens(&self, tokens: ServiceTokens) -> Self {
+        Self { tokens: Some(tokens), ..self.clone() }
     }
 
     /// `GET path`.
@@ -74,7 +53,7 @@ impl ServiceClient {
     /// # Errors
     /// See [`Kind`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str, call: Call) -> Result<T, CallError> {
-        self.call(Method::GET, path, None::<&()>, call).await
+        self.call(Method::GET, path, None, call).await
     }
 
     /// `POST path`; repeated only with an idempotency key.
@@ -87,7 +66,7 @@ impl ServiceClient {
         body: &B,
         call: Call,
     ) -> Result<T, CallError> {
-        self.call(Method::POST, path, Some(body), call).await
+        self.call(Method::POST, path, Some(Body::json(body)), call).await
     }
 
     /// `PUT path`.
@@ -100,7 +79,7 @@ impl ServiceClient {
         body: &B,
         call: Call,
     ) -> Result<T, CallError> {
-        self.call(Method::PUT, path, Some(body), call).await
+        self.call(Method::PUT, path, Some(Body::json(body)), call).await
     }
 
     /// `PATCH path`; repeated only with an idempotency key.
@@ -113,7 +92,7 @@ impl ServiceClient {
         body: &B,
         call: Call,
     ) -> Result<T, CallError> {
-        self.call(Method::PATCH, path, Some(body), call).await
+        self.call(Method::PATCH, path, Some(Body::json(body)), call).await
     }
 
     /// `DELETE path`; an answer without a body is read as `null`.
@@ -125,17 +104,31 @@ impl ServiceClient {
         path: &str,
         call: Call,
     ) -> Result<T, CallError> {
-        self.call(Method::DELETE, path, None::<&()>, call).await
+        self.call(Method::DELETE, path, None, call).await
     }
 
-    async fn call<B: Serialize + Sync, T: DeserializeOwned>(
+    /// `POST path` with a form, as OAuth has it; repeated only with an idempotency key, or when the
+    /// call says that it may be.
+    ///
+    /// # Errors
+    /// See [`Kind`].
+    pub async fn post_form<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        call: Call,
+    ) -> Result<T, CallError> {
+        self.call(Method::POST, path, Some(Ok(Body::form(fields))), call).await
+    }
+
+    async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        body: Option<&B>,
+        body: Option<Result<Body, Kind>>,
         call: Call,
     ) -> Result<T, CallError> {
-        let service = self.0.service.as_str();
+        let service = &*self.service;
         let span = tracing::info_span!(
             "service_call",
             otel.name = format!("service_call.{service}.{}", call.operation),
@@ -149,54 +142,61 @@ impl ServiceClient {
         answer
     }
 
-    async fn guarded<B: Serialize + Sync, T: DeserializeOwned>(
+    async fn guarded<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
-        body: Option<&B>,
+        body: Option<Result<Body, Kind>>,
         call: Call,
     ) -> Result<T, CallError> {
         let (began, journey) = (Instant::now(), Journey::default());
         let answer = async {
-            let request = self.request(method, path, body, &call, journey.clone()).await?;
-            let answer = self.0.guarded.clone().oneshot(request).await?;
+            let request = self.request(method, path, body.transpose()?, &call, journey.clone()).await?;
+            let answer = self.guarded.clone().oneshot(request).await?;
             let answer = if answer.is_empty() { Bytes::from_static(b"null") } else { answer };
             serde_json::from_slice(&answer).map_err(|_| Kind::Unexpected("it has another shape"))
         };
         answer.await.map_err(|kind| {
             let (attempts, instance) = journey.so_far();
-            let (service, elapsed) = (self.0.service.clone(), began.elapsed());
+            let (service, elapsed) = (self.service.to_string(), began.elapsed());
             CallError { service, operation: call.operation, instance, attempts, elapsed, kind }
         })
     }
 
-    async fn request<B: Serialize + Sync>(
+    async fn request(
         &self,
         method: Method,
         path: &str,
-        body: Option<&B>,
+        body: Option<Body>,
         call: &Call,
         journey: Journey,
     ) -> Result<Request, Kind> {
-        let body = body.map(serde_json::to_vec).transpose();
-        let body = body.map_err(|_| Kind::Unexpected("the request is no JSON"))?.map(Bytes::from);
         let mut headers = call.headers()?;
-        if body.is_some() {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(body) = &body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));
         }
-        if let Some(tokens) = &self.0.tokens {
-            headers.insert(header::AUTHORIZATION, bearer(tokens, &self.0.service)?);
+        if let Some(tokens) = &self.tokens {
+            headers.insert(header::AUTHORIZATION, self.bearer(tokens, call).await?);
         }
         Ok(Request {
-            may_repeat: may_repeat(&method) || call.idempotency_key.is_some(),
+            may_repeat: is_idempotent(&method) || call.may_repeat,
             method,
             path: path.into(),
             headers,
-            body,
+            body: body.map(|body| body.bytes),
             deadline: call.deadline,
             client_address: call.client_address,
             journey,
         })
+    }
+
+    /// The token for the service. One that cannot be had ends the call: without it the call would
+    /// be somebody else's.
+    async fn bearer(&self, tokens: &ServiceTokens, call: &Call) -> Result<HeaderValue, Kind> {
+        let token = timeout_at(call.deadline.instant(), tokens.token(&self.service)).await;
+        let token = token.map_err(|_| Kind::DeadlineExceeded)?.map_err(Kind::NoToken)?;
+        call::sensitive(&format!("Bearer {}", token.expose()))
+            .ok_or(Kind::Unexpected("the token is no header"))
     }
 
     /// Calls, and on a fault that may pass answers with what `fallback` gives, as the seed's
@@ -215,23 +215,13 @@ impl ServiceClient {
     }
 }
 
-/// The token for `service`. One that cannot be had ends the call: without it the call would be
-/// somebody else's.
-fn bearer(tokens: &TokenSource, service: &str) -> Result<HeaderValue, Kind> {
-    let token = tokens(service).ok_or(Kind::Unexpected("there is no token"))?;
-    let bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
-    let mut bearer = bearer.map_err(|_| Kind::Unexpected("the token is no header"))?;
-    bearer.set_sensitive(true);
-    Ok(bearer)
-}
-
 /// Methods that HTTP defines as idempotent (RFC 9110 §9.2.2).
-fn may_repeat(method: &Method) -> bool {
+fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::PUT, Method::DELETE].contains(method)
 }
 
 impl fmt::Debug for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceClient").field("service", &self.0.service).finish_non_exhaustive()
+        f.debug_struct("ServiceClient").field("service", &self.service).finish_non_exhaustive()
     }
 }

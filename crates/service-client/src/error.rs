@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use auth::IssueError;
 use resilience::{Error, Outcome};
 use serde::Deserialize;
 
@@ -67,6 +68,9 @@ pub enum Kind {
     /// The instance could not be reached, or the connection was lost.
     #[error("unreachable")]
     Unreachable,
+    /// There is no token to call with: the target was not called.
+    #[error(transparent)]
+    NoToken(IssueError),
     /// An answer that is none: cut short, too large, of another shape.
     #[error("unexpected answer: {0}")]
     Unexpected(&'static str),
@@ -78,7 +82,7 @@ impl Kind {
         match self {
             Self::Server { .. } | Self::TimedOut | Self::DeadlineExceeded => true,
             Self::Unreachable | Self::NoInstance => true,
-            Self::Open { .. } | Self::Overloaded => true,
+            Self::Open { .. } | Self::Overloaded | Self::NoToken(_) => true,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => false,
         }
     }
@@ -91,7 +95,7 @@ impl Kind {
             Self::Server { retry_after: Some(_), .. } => Outcome::Throttled,
             Self::Server { .. } | Self::TimedOut | Self::Unreachable => Outcome::Failure,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => Outcome::Success,
-            Self::NoInstance | Self::DeadlineExceeded => Outcome::Neutral,
+            Self::NoInstance | Self::NoToken(_) | Self::DeadlineExceeded => Outcome::Neutral,
             Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
         }
     }
@@ -107,6 +111,7 @@ impl Kind {
             Self::Open { .. } => "open",
             Self::Overloaded => "overloaded",
             Self::NoInstance => "no_instance",
+            Self::NoToken(_) => "no_token",
             Self::Unreachable => "unreachable",
             Self::Unexpected(_) => "unexpected",
         }

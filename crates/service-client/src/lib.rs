@@ -38,10 +38,15 @@ mod guard;
 mod request;
 mod send;
 
+mod credentials;
+mod jwks;
+
 mod error;
 mod metrics;
 
 pub use call::Call;
-pub use client::{ServiceClient, TokenSource};
+pub use client::ServiceClient;
+pub use credentials::ClientCredentials;
 pub use error::{CallError, Kind, ProblemDocument};
+pub use jwks::{Jwks, key_ring};
 pub use settings::{Bounds, ClientSettings};

@@ -8,6 +8,9 @@ use discovery::Instance;
 use http::{HeaderMap, Method};
 use resilience::deadline::{Deadline, HasDeadline};
 use resilience::retry::Repeatable;
+use serde::Serialize;
+
+use crate::Kind;
 
 /// What is sent. Cheap to clone: each attempt gets one.
 #[derive(Debug, Clone)]
@@ -20,6 +23,26 @@ pub(crate) struct Request {
     pub(crate) client_address: Option<IpAddr>,
     pub(crate) may_repeat: bool,
     pub(crate) journey: Journey,
+}
+
+/// A body that is written.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) content_type: &'static str,
+    pub(crate) bytes: Bytes,
+}
+
+impl Body {
+    pub(crate) fn json(value: &impl Serialize) -> Result<Self, Kind> {
+        let bytes = serde_json::to_vec(value);
+        let bytes = bytes.map_err(|_| Kind::Unexpected("the request is no JSON"))?.into();
+        Ok(Self { content_type: "application/json", bytes })
+    }
+
+    pub(crate) fn form(fields: &[(&str, &str)]) -> Self {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        Self { content_type: "application/x-www-form-urlencoded", bytes: form.into() }
+    }
 }
 
 /// What was tried for one call; clones share it.
@@ -60,6 +83,10 @@ impl Journey {
 impl HasDeadline for Request {
     fn deadline(&self) -> Option<Deadline> {
         Some(self.deadline)
+    }
+
+    fn set_deadline(&mut self, deadline: Deadline) {
+        self.deadline = deadline;
     }
 }
 

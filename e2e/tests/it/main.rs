@@ -4,6 +4,8 @@
 
 mod calls;
 mod crashes;
+mod policy;
+mod rotation;
 mod startup;
 mod story;
 mod system;

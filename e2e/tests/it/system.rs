@@ -31,6 +31,8 @@ pub(crate) struct Ground {
     pub(crate) broker: TestBroker,
     pub(crate) simulator: Simulator,
     mails: TempDir,
+    /// What every service is told besides.
+    pub(crate) settings: Vec<(&'static str, String)>,
 }
 
 /// A registered user who is signed in.
@@ -50,7 +52,7 @@ impl Ground {
         );
         let databases = vec![users, payments, notifications];
         let (simulator, mails) = (Simulator::start().await, tempfile::tempdir().unwrap());
-        Self { databases, broker, simulator, mails }
+        Self { databases, broker, simulator, mails, settings: Vec::new() }
     }
 
     /// The variables of the service with this database.
@@ -59,6 +61,9 @@ impl Ground {
         let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
         set("STRIPE_API_BASE", self.simulator.url());
         set("MAIL_DIR", self.mails.path().display().to_string());
+        for (name, value) in &self.settings {
+            set(name, value.clone());
+        }
         variables
     }
 
@@ -67,22 +72,27 @@ impl Ground {
         self.start_with(users, |_| Environment::new()).await
     }
 
-    /// [`start`](Self::start), with more variables of payment-service once user-service runs.
+    /// [`start`](Self::start), with more variables of payment-service once the port of user-service
+    /// is known.
     pub(crate) async fn start_with(
         self,
         users: Environment,
         more: impl FnOnce(&ServiceProcess) -> Environment,
     ) -> System {
-        let users = ServiceProcess::start("user-service", &users);
-        let variables = self.environment(2);
-        let notifications = ServiceProcess::start("notification-service", &variables);
-        let (users, notifications) = tokio::join!(users, notifications);
-        let mut payments = self.environment(1);
+        let mut users = ServiceProcess::spawn("user-service", &users);
+        let port = users.port().to_string();
+        let caller = |database| {
+            let mut variables = self.environment(database);
+            variables.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
+            variables.insert("USER_SERVICE_PORT".to_owned(), port.clone());
+            variables
+        };
+        let mut notifications = ServiceProcess::spawn("notification-service", &caller(2));
+        tokio::join!(users.wait_until_ready(), notifications.wait_until_ready());
+        let mut payments = caller(1);
         // A killed process leaves its payments leased: for two seconds here, not for thirty.
         payments.insert("STRIPE_TIMEOUT".to_owned(), "1s".to_owned());
         payments.insert("WORKER_LEASE".to_owned(), "2s".to_owned());
-        payments.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
-        payments.insert("USER_SERVICE_PORT".to_owned(), users.port().to_string());
         payments.extend(more(&users));
         let payments = ServiceProcess::start("payment-service", &payments).await;
         for service in [&users, &payments, &notifications] {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use auth::Tokens;
+use auth::{Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use discovery::Discovery;
 use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use service_client::{ServiceClient, key_ring};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -39,7 +41,7 @@ impl Service for NotificationService {
         let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
         let version =
             version.ok_or("services.tsk has no section [service:notification-service]")?;
-        let info = ServiceInfo { name: Self::NAME, version };
+        let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
         // A lease that ends while the mail is on its way lets another worker send it too.
         if settings.worker.lease <= settings.mail.send_timeout {
@@ -62,12 +64,22 @@ impl Service for NotificationService {
         let sender = Sender {
             store: store.clone(),
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
-            settings: settings.worker,
+            settings: settings.worker.clone(),
             clock: clock.clone(),
         };
 
-        let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
-        let state = AppState { store, tokens, clock };
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            called(&settings),
+        )?;
+        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
+        let keys = key_ring(&settings.keys, &users, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
+        let state = AppState { store, clock };
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {
@@ -78,14 +90,29 @@ impl Service for NotificationService {
                 let connected = broker.is_connected();
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
+        let registrar = discovery.clone();
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes.with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("sender", move |shutdown| sender.clone().run(shutdown))
+            .task("discovery", move |shutdown| discovery.clone().run(shutdown))
+            .announcement("registration", move |address, draining| {
+                let (port, version) = (address.port(), &version);
+                registrar.registration(Self::NAME, port, version).run(draining)
+            })
             .bind()
             .await
     }
+}
+
+/// Who signs tokens.
+const USER_SERVICE: &str = "user-service";
+
+/// Who is called: user-service for its JWKS, and nobody with HS256.
+fn called(settings: &Settings) -> &'static [&'static str] {
+    if settings.keys.algorithm().is_shared() { &[] } else { &[USER_SERVICE] }
 }

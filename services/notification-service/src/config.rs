@@ -2,20 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use auth::AuthSettings;
+use auth::{AuthSettings, KeySettings, PolicySettings, ServiceSecret};
 use cache::CacheSettings;
 use chassis::worker::WorkerSettings;
 use chassis::{DatabaseSettings, ServerSettings};
-use discovery::ServiceSettings;
+use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
 use serde::Deserialize;
+use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
+use tusk_config::Unread;
 
 use crate::mailer::MailSettings;
 
 /// The files, without `.tsk`.
-pub(crate) const FILES: &[&str] =
-    &["services", "database", "message_queue", "cache", "auth", "tracing", "notification-service"];
+pub(crate) const FILES: &[&str] = &[
+    "services",
+    "microservices",
+    "scaling",
+    "database",
+    "message_queue",
+    "cache",
+    "auth",
+    "tracing",
+    "notification-service",
+];
 
 /// The sections of those files that this service uses.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +34,13 @@ pub struct Settings {
     /// `services.tsk`: where each service is found; our own version stands there too.
     #[serde(rename = "service:*")]
     pub services: BTreeMap<String, ServiceSettings>,
+    /// `microservices.tsk`: where instances come from.
+    pub service_discovery: DiscoverySettings,
+    /// `microservices.tsk`: how calls to other services are guarded.
+    #[serde(flatten)]
+    pub calls: ClientSettings,
+    /// `scaling.tsk`: how one of several instances is picked.
+    pub load_balancing: LoadBalancingSettings,
     /// `database.tsk`.
     pub database: DatabaseSettings,
     /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
@@ -30,8 +48,15 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// `cache.tsk`.
     pub cache: CacheSettings,
-    /// `auth.tsk`.
+    /// `auth.tsk`: how long tokens are valid.
     pub auth: AuthSettings,
+    /// `auth.tsk`: what they are signed with.
+    pub keys: KeySettings,
+    /// `auth.tsk`: what this service proves itself with.
+    #[serde(rename = "services")]
+    pub service_secret: OwnSecret,
+    /// `auth.tsk`: who may call which route.
+    pub policy: PolicySettings,
     /// `tracing.tsk`: logs and traces.
     #[serde(flatten)]
     pub telemetry: TelemetrySettings,
@@ -41,4 +66,15 @@ pub struct Settings {
     pub mail: MailSettings,
     /// `notification-service.tsk`: how pending notifications are taken up.
     pub worker: WorkerSettings,
+}
+
+/// Section `[services]`, of which a service reads its own part only.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OwnSecret {
+    /// What this service proves itself with when it asks user-service for a token.
+    pub notification_service_token: ServiceSecret,
+    /// Not ours to know.
+    #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "the values are what is not read")]
+    pub of_others: BTreeMap<String, Unread>,
 }

@@ -3,8 +3,8 @@
 //! | route | who | does |
 //! |---|---|---|
 //! | `GET /api/notifications` | a user; an administrator | lists the own notifications, or all, newest first |
-//! | `GET /api/notifications/{id}` | the user, an administrator, a service | one notification |
-//! | `POST /api/notifications` | a service | writes to a user (Idempotency-Key) |
+//! | `GET /api/notifications/{id}` | the user, an administrator | one notification |
+//! | `POST /api/notifications` | user-service, payment-service | writes to a user (Idempotency-Key) |
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
 //! `user.deleted` (forgets the address), `payment.completed` (receipt), `payment.failed`.

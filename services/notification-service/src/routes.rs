@@ -2,7 +2,6 @@
 
 mod notifications;
 
-use auth::Tokens;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
@@ -16,7 +15,6 @@ use crate::store::Store;
 #[derive(Clone, FromRef)]
 pub(crate) struct AppState {
     pub(crate) store: Store,
-    pub(crate) tokens: Tokens,
     pub(crate) clock: Clock,
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use auth::Tokens;
+use auth::{Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
-use discovery::{Discovery, Registry};
+use discovery::Discovery;
 use messaging::{Broker, Consumer, Outbox, Relay, inbox};
-use service_client::ServiceClient;
+use service_client::{ClientCredentials, ServiceClient, key_ring};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -40,7 +40,7 @@ impl Service for PaymentService {
         let clock = Clock::system();
         let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
         let version = version.ok_or("services.tsk has no section [service:payment-service]")?;
-        let info = ServiceInfo { name: Self::NAME, version };
+        let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
@@ -62,16 +62,22 @@ impl Service for PaymentService {
             clock: clock.clone(),
         };
 
-        let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
         let discovery = Discovery::new(
             &settings.service_discovery,
             &settings.services,
             &settings.load_balancing,
             &[USER_SERVICE],
         )?;
-        let users = users(&settings, &discovery.registry(), &tokens)?;
+        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
+        let keys = key_ring(&settings.keys, &users, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let secret = settings.service_secret.payment_service_token.clone();
+        let credentials = ClientCredentials::new(Self::NAME, secret, &users, clock.clone());
+        let users = users.with_tokens(credentials.service_tokens(&tokens));
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
         let idempotency = settings.idempotency.clone();
-        let state = AppState { store: store.clone(), tokens, users, idempotency, clock };
+        let state = AppState { store: store.clone(), users, idempotency, clock };
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {
@@ -83,29 +89,27 @@ impl Service for PaymentService {
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
         let sweep = settings.idempotency.sweep_interval;
+        let registrar = discovery.clone();
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes.with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("charger", move |shutdown| charger.clone().run(shutdown))
-            .task("keys", move |shutdown| workers::sweep_keys(store.clone(), sweep, shutdown))
+            .task("idempotency", move |shutdown| {
+                workers::sweep_keys(store.clone(), sweep, shutdown)
+            })
+            .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("discovery", move |shutdown| discovery.clone().run(shutdown))
+            .announcement("registration", move |address, draining| {
+                let (port, version) = (address.port(), &version);
+                registrar.registration(Self::NAME, port, version).run(draining)
+            })
             .bind()
             .await
     }
 }
 
-/// The target of our calls.
+/// The target of our calls, and with EdDSA or RS256 the issuer of tokens.
 const USER_SERVICE: &str = "user-service";
-
-fn users(
-    settings: &Settings,
-    registry: &Registry,
-    tokens: &Tokens,
-) -> Result<ServiceClient, BuildError> {
-    let tokens = tokens.clone();
-    let source = Arc::new(move |target: &str| Some(tokens.for_service(target).ok()?.value));
-    Ok(ServiceClient::with_tokens(USER_SERVICE, registry.clone(), &settings.calls, source)?)
-}

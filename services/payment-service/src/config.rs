@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::AuthSettings;
+use auth::{AuthSettings, KeySettings, PolicySettings, ServiceSecret};
 use cache::CacheSettings;
 use chassis::worker::WorkerSettings;
 use chassis::{DatabaseSettings, Interval, ServerSettings};
@@ -12,6 +12,7 @@ use messaging::MessagingSettings;
 use serde::Deserialize;
 use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
+use tusk_config::Unread;
 
 use crate::gateway::GatewaySettings;
 
@@ -48,8 +49,15 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// `cache.tsk`.
     pub cache: CacheSettings,
-    /// `auth.tsk`.
+    /// `auth.tsk`: how long tokens are valid.
     pub auth: AuthSettings,
+    /// `auth.tsk`: what they are signed with.
+    pub keys: KeySettings,
+    /// `auth.tsk`: what this service proves itself with.
+    #[serde(rename = "services")]
+    pub service_secret: OwnSecret,
+    /// `auth.tsk`: who may call which route.
+    pub policy: PolicySettings,
     /// `tracing.tsk`: logs and traces.
     #[serde(flatten)]
     pub telemetry: TelemetrySettings,
@@ -70,4 +78,15 @@ pub struct IdempotencySettings {
     pub expiration: Duration,
     /// How often keys past their time are removed.
     pub sweep_interval: Interval,
+}
+
+/// Section `[services]`, of which a service reads its own part only.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OwnSecret {
+    /// What this service proves itself with when it asks user-service for a token.
+    pub payment_service_token: ServiceSecret,
+    /// Not ours to know.
+    #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "the values are what is not read")]
+    pub of_others: BTreeMap<String, Unread>,
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `POST /api/payments` | a user | pays (Idempotency-Key, `Prefer: wait=N`) |
 //! | `GET /api/payments` | a user; an administrator | lists the own payments, or all, newest first |
-//! | `GET /api/payments/{id}` | the user, an administrator, a service | one payment |
+//! | `GET /api/payments/{id}` | the user, an administrator | one payment |
 //! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.

@@ -3,7 +3,6 @@
 mod idempotency;
 mod payments;
 
-use auth::Tokens;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
@@ -19,7 +18,6 @@ use crate::store::Store;
 #[derive(Clone, FromRef)]
 pub(crate) struct AppState {
     pub(crate) store: Store,
-    pub(crate) tokens: Tokens,
     pub(crate) users: ServiceClient,
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) clock: Clock,

@@ -1,10 +1,11 @@
 //! The composition root: pool, store, clients, router, tasks.
 
-use auth::Tokens;
 use auth::password::Passwords;
+use auth::{Credentials, KeyRing, Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use discovery::Discovery;
 use messaging::consumer::Consumer;
 use messaging::{Broker, Outbox, Relay, inbox};
 use utoipa::openapi::OpenApi;
@@ -37,7 +38,7 @@ impl Service for UserService {
         let clock = Clock::system();
         let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
         let version = version.ok_or("services.tsk has no section [service:user-service]")?;
-        let info = ServiceInfo { name: Self::NAME, version };
+        let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
@@ -52,9 +53,20 @@ impl Service for UserService {
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
 
+        let keys = KeyRing::open(&settings.keys, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+        // It calls nobody, but others find it.
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            &[],
+        )?;
         let state = AppState {
             store: store.clone(),
-            tokens: Tokens::new(&settings.auth, Self::NAME, clock.clone()),
+            tokens,
+            credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password).await?,
             cache: cache.clone(),
             sessions: settings.sessions.clone(),
@@ -73,13 +85,18 @@ impl Service for UserService {
         let cleaner = inbox::Cleaner::new(pool, &messaging.consumer);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes.with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(store.clone(), sweep, shutdown)
+            })
+            .announcement("registration", move |address, draining| {
+                let (port, version) = (address.port(), &version);
+                discovery.registration(Self::NAME, port, version).run(draining)
             })
             .bind()
             .await
@@ -89,9 +106,10 @@ impl Service for UserService {
     fn command(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let clock = Clock::system();
-        let tokens = |service| Tokens::new(&settings.auth, service, clock.clone());
+        let keys = KeyRing::open(&settings.keys, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys, Self::NAME, clock.clone());
         let user = |id: &str, role| -> Result<_, BuildError> {
-            Ok(tokens(Self::NAME).for_user(id.parse()?, role, clock.new_id())?)
+            Ok(tokens.for_user(id.parse()?, role, clock.new_id())?)
         };
         let token = match words[..] {
             ["token", "user", "--id", id] => user(id, auth::Role::User)?,
@@ -99,7 +117,7 @@ impl Service for UserService {
             ["token", "service", caller, "--for", target] => {
                 let known = settings.services.keys().find(|name| *name == caller);
                 let caller = known.ok_or("services.tsk has no such service")?;
-                tokens(caller.clone().leak()).for_service(target)?
+                tokens.for_caller(caller, target)?
             }
             _ => {
                 return Err("known: token user --id UUID [--role admin], \

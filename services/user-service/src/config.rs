@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::AuthSettings;
 use auth::password::PasswordSettings;
+use auth::{AuthSettings, KeySettings, PolicySettings, ServiceSecret};
 use cache::CacheSettings;
 use chassis::{DatabaseSettings, Interval, ServerSettings};
-use discovery::ServiceSettings;
+use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
 use serde::Deserialize;
 use telemetry::TelemetrySettings;
 
 /// The files, without `.tsk`.
-pub(crate) const FILES: &[&str] =
-    &["services", "database", "message_queue", "cache", "auth", "tracing", "user-service"];
+pub(crate) const FILES: &[&str] = &[
+    "services",
+    "microservices",
+    "scaling",
+    "database",
+    "message_queue",
+    "cache",
+    "auth",
+    "tracing",
+    "user-service",
+];
 
 /// The sections of those files that this service uses.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,6 +31,10 @@ pub struct Settings {
     /// `services.tsk`: where each service is found; our own version stands there too.
     #[serde(rename = "service:*")]
     pub services: BTreeMap<String, ServiceSettings>,
+    /// `microservices.tsk`: where instances come from, and whether we register as one.
+    pub service_discovery: DiscoverySettings,
+    /// `scaling.tsk`: where this instance runs.
+    pub load_balancing: LoadBalancingSettings,
     /// `database.tsk`.
     pub database: DatabaseSettings,
     /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
@@ -29,8 +42,15 @@ pub struct Settings {
     pub messaging: MessagingSettings,
     /// `cache.tsk`.
     pub cache: CacheSettings,
-    /// `auth.tsk`.
+    /// `auth.tsk`: how long tokens are valid.
     pub auth: AuthSettings,
+    /// `auth.tsk`: what they are signed with.
+    pub keys: KeySettings,
+    /// `auth.tsk`: what each service proves itself with.
+    #[serde(rename = "services")]
+    pub service_secrets: BTreeMap<String, ServiceSecret>,
+    /// `auth.tsk`: who may call which route.
+    pub policy: PolicySettings,
     /// `tracing.tsk`: logs and traces.
     #[serde(flatten)]
     pub telemetry: TelemetrySettings,

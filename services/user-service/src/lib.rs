@@ -5,12 +5,16 @@
 //! | `POST /api/users` | anybody | registers a user |
 //! | `GET /api/users` | an administrator | lists users, newest first |
 //! | `GET /api/users/me` | a user | the own profile |
-//! | `GET /api/users/{id}` | the user, an administrator, a service | a profile, with its ETag |
+//! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
 //! | `POST /api/sessions` | anybody | signs in |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it |
 //! | `DELETE /api/sessions/current` | a user | signs out |
+//! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
+//! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
+//!
+//! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted` to `user.events`. Consumes
 //! `notification.failed`: a permanent failure marks the address undeliverable.

@@ -1,10 +1,11 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
 mod sessions;
+mod tokens;
 mod users;
 
-use auth::Tokens;
 use auth::password::Passwords;
+use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use cache::ServiceCache;
 use chassis::Clock;
@@ -21,6 +22,7 @@ use crate::store::Store;
 pub(crate) struct AppState {
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
+    pub(crate) credentials: Credentials,
     pub(crate) passwords: Passwords,
     pub(crate) cache: ServiceCache,
     pub(crate) sessions: SessionSettings,
@@ -43,4 +45,6 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(sessions::sign_in))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::sign_out))
+        .routes(routes!(tokens::grant))
+        .routes(routes!(tokens::keys))
 }

@@ -1,12 +1,41 @@
 //! What goes along with a call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use discovery::Registry;
-use service_client::{Call, Kind, ServiceClient};
+use auth::{IssueError, ServiceTokens, Token, TokenIssuer};
+use chassis::Clock;
+use futures_util::future::{BoxFuture, ready};
+use service_client::{Call, Kind};
 
 use crate::{Server, client, get, settings};
+
+/// Numbers its tokens; has none when told so.
+#[derive(Clone)]
+struct Issuer {
+    clock: Clock,
+    issued: Arc<AtomicU32>,
+    is_away: bool,
+}
+
+impl TokenIssuer for Issuer {
+    fn issue<'a>(&'a self, target: &'a str) -> BoxFuture<'a, Result<Token, IssueError>> {
+        let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        let lifetime = Duration::from_secs(100);
+        let expires_at = self.clock.now() + lifetime;
+        let value = format!("token-{number}-for-{target}").into();
+        let token = Ok(Token { value, lifetime, expires_at });
+        let away = Err(IssueError::new(target, "the issuer is away"));
+        Box::pin(ready(if self.is_away { away } else { token }))
+    }
+}
+
+fn tokens(is_away: bool) -> (Clock, ServiceTokens) {
+    let clock = Clock::manual("2026-01-01T00:00:00Z".parse().unwrap());
+    let issuer = Issuer { clock: clock.clone(), issued: Arc::default(), is_away };
+    (clock.clone(), ServiceTokens::new(issuer, clock))
+}
 
 #[tokio::test]
 async fn a_key_that_cannot_be_sent_and_a_token_that_is_missing_end_the_call_before_it_begins() {
@@ -15,28 +44,51 @@ async fn a_key_that_cannot_be_sent_and_a_token_that_is_missing_end_the_call_befo
     let call = Call::new("make").idempotency_key("two\nlines");
     let error = plain.post::<_, serde_json::Value>("/", &1, call).await.unwrap_err();
     assert!(matches!(error.kind, Kind::Unexpected(_)), "{error}");
-    let registry = Registry::empty();
-    registry.register(instance);
-    let tokenless =
-        ServiceClient::with_tokens("user-service", registry, &settings(), Arc::new(|_: &str| None));
-    let error = get(&tokenless.unwrap()).await.unwrap_err();
-    assert!(matches!(error.kind, Kind::Unexpected(_)), "{error}");
-    assert_eq!(server.calls(), 0);
+    let error = get(&plain.with_tokens(tokens(true).1)).await.unwrap_err();
+    assert!(matches!(error.kind, Kind::NoToken(_)), "{error}");
+    assert_eq!((server.calls(), error.attempts), (0, 0));
 }
 
 #[tokio::test]
 async fn token_deadline_request_id_and_json_go_along() {
     let (server, instance) = Server::start([]).await;
-    let registry = Registry::empty();
-    registry.register(instance);
-    let tokens = Arc::new(|target: &str| Some(format!("token-for-{target}").into()));
-    let client = ServiceClient::with_tokens("user-service", registry, &settings(), tokens).unwrap();
+    let client = client(&settings(), &[&instance]).with_tokens(tokens(false).1);
     let call = Call::new("make").request_id("request-7").within(Duration::from_secs(3));
     client.post::<_, serde_json::Value>("/x", &[1], call).await.unwrap();
     let seen = server.seen.lock().unwrap().remove(0);
-    assert_eq!(seen["authorization"], "Bearer token-for-user-service");
+    assert_eq!(seen["authorization"], "Bearer token-1-for-user-service");
     assert_eq!(seen["x-request-id"], "request-7");
     assert_eq!(seen["content-type"], "application/json");
     let left: u64 = seen["x-deadline-ms"].to_str().unwrap().parse().unwrap();
     assert!((1..=3_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_token_serves_many_calls_and_is_renewed_before_it_expires() {
+    let (server, instance) = Server::start([]).await;
+    let (clock, tokens) = tokens(false);
+    let client = client(&settings(), &[&instance]).with_tokens(tokens);
+    for seconds in [0, 70, 20] {
+        clock.advance(Duration::from_secs(seconds));
+        get(&client).await.unwrap();
+    }
+    let seen = server.seen.lock().unwrap();
+    let sent: Vec<_> = seen.iter().map(|headers| headers["authorization"].clone()).collect();
+    let [first, second] = ["Bearer token-1-for-user-service", "Bearer token-2-for-user-service"];
+    assert_eq!(sent, [first, first, second]);
+}
+
+#[tokio::test]
+async fn a_form_and_a_name_with_its_secret_go_as_oauth_has_them() {
+    let (server, instance) = Server::start([]).await;
+    let call = Call::new("issue_token").basic_auth("payment-service", &"s3cret".to_owned().into());
+    assert!(!format!("{call:?}").contains("czNjcmV0"), "{call:?}");
+    let client = client(&settings(), &[&instance]);
+    let form = [("grant_type", "client_credentials"), ("scope", "a b&c")];
+    client.post_form::<serde_json::Value>("/oauth/token", &form, call).await.unwrap();
+    let seen = server.seen.lock().unwrap().remove(0);
+    assert_eq!(seen["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(seen["authorization"], "Basic cGF5bWVudC1zZXJ2aWNlOnMzY3JldA==");
+    let written = "grant_type=client_credentials&scope=a+b%26c";
+    assert_eq!(seen["content-length"], written.len().to_string());
 }

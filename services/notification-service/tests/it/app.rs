@@ -1,6 +1,6 @@
 //! A notification service in this process, on servers of its own.
 
-use auth::{Role, Tokens};
+use auth::{KeyRing, Role, Tokens};
 use chassis::{CancellationToken, Clock, Service, process};
 use notification_service::{NotificationService, Settings};
 use reqwest::{Method, RequestBuilder, Response};
@@ -121,7 +121,9 @@ impl TestApp {
     }
 
     pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        Tokens::new(&self.running.settings.auth, service, clock)
+        let settings = &self.running.settings;
+        let keys = KeyRing::open(&settings.keys, clock.clone()).unwrap();
+        Tokens::new(&settings.auth, keys, service, clock)
     }
 
     pub(crate) fn person(&self) -> Person {

@@ -1,6 +1,6 @@
 //! A payment service in this process, on servers of its own.
 
-use auth::{Role, Tokens};
+use auth::{KeyRing, Role, Tokens};
 use chassis::{CancellationToken, Clock, Service, process};
 use payment_service::{PaymentService, Settings};
 use reqwest::{Method, RequestBuilder, Response};
@@ -109,7 +109,9 @@ impl TestApp {
     }
 
     pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        Tokens::new(&self.running.settings.auth, service, clock)
+        let settings = &self.running.settings;
+        let keys = KeyRing::open(&settings.keys, clock.clone()).unwrap();
+        Tokens::new(&settings.auth, keys, service, clock)
     }
 
     pub(crate) fn payer(&self) -> Payer {

@@ -30,7 +30,10 @@ async fn the_question_carries_a_service_token_for_user_service_a_deadline_and_th
     let seen = app.ground.users.seen().remove(0);
     let token = seen["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
     let user_service = app.tokens("user-service", chassis::Clock::system());
-    assert_eq!(user_service.verify_service(token).unwrap().name, "payment-service");
+    let auth::Caller::Service(caller) = user_service.verify(token).unwrap() else {
+        panic!("a user")
+    };
+    assert_eq!(caller.name, "payment-service");
     assert_eq!(seen["x-request-id"], "asked-7");
     let left: u64 = seen["x-deadline-ms"].to_str().unwrap().parse().unwrap();
     assert!((1..=3_000).contains(&left), "{left}");

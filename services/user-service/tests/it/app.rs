@@ -1,6 +1,6 @@
 //! A user service in this process, on servers of its own.
 
-use auth::{AuthSettings, Role, Tokens};
+use auth::{KeyRing, Role, Tokens};
 use chassis::{App, CancellationToken, Clock, Service, process};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -29,8 +29,15 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
         let (database, broker) = tokio::join!(testkit::database("user_service"), testkit::broker());
-        let vars = testkit::vars(&database, &broker);
+        let mut vars = testkit::vars(&database, &broker);
+        for (name, value) in variables {
+            vars = vars.with(*name, (*value).to_owned());
+        }
         let settings = process::load::<UserService>(vars).unwrap();
         let app: App = UserService::build(settings.clone()).await.unwrap();
         let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
@@ -87,7 +94,8 @@ impl TestApp {
 
     /// Tokens as another service would make them.
     pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        Tokens::new(&self.auth(), service, clock)
+        let keys = KeyRing::open(&self.settings.keys, clock.clone()).unwrap();
+        Tokens::new(&self.settings.auth, keys, service, clock)
     }
 
     pub(crate) fn admin_token(&self) -> String {
@@ -95,10 +103,6 @@ impl TestApp {
         let token = self.tokens("user-service", clock.clone());
         let token = token.for_user(clock.new_id(), Role::Admin, clock.new_id()).unwrap();
         token.value.expose().clone()
-    }
-
-    pub(crate) fn auth(&self) -> AuthSettings {
-        self.settings.auth.clone()
     }
 }
 

@@ -8,4 +8,5 @@ mod documents;
 mod events;
 mod servers;
 mod sessions;
+mod tokens;
 mod users;

@@ -1,0 +1,150 @@
+//! The keys that tokens are signed and verified with, each under its `kid`.
+//!
+//! | algorithm | who holds what |
+//! |---|---|
+//! | HS256 | every service the same secrets: `jwt_secret` is the key `0`, each file `<kid>.key` another |
+//! | EdDSA, RS256 | user-service the private keys (`<kid>.pem`, PKCS#8); the others read its JWKS |
+//!
+//! A token is verified by the key it names. It is signed by the key whose `kid` comes last in the
+//! alphabet among those whose file is older than `activation_delay`; by then everybody who
+//! verifies has read the file, or the JWKS, and who has not does so on meeting the unknown `kid`.
+//! So keys rotate without a restart: add a file with a later name, wait, and remove the old one
+//! once the tokens that it signed are past their time. While every key is young (a fresh
+//! installation, or a mounted secret written anew) the first one signs: that is the one which
+//! others most likely have.
+
+mod folder;
+mod jwks;
+mod ring;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+use jsonwebtoken::{DecodingKey, EncodingKey};
+
+pub use jsonwebtoken::jwk::JwkSet;
+pub use ring::KeyRing;
+
+/// Keys known at once at most.
+const KEYS_MAX: usize = 32;
+/// Longest `kid`, in bytes.
+const KID_BYTES_MAX: usize = 64;
+
+/// How tokens are signed: one algorithm for all, never chosen by the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA (PKCS#1 v1.5) with SHA-256.
+    Rs256,
+}
+
+/// Where keys come from: files, or another service's JWKS.
+pub trait KeySource: Send + Sync {
+    /// All keys as they are now.
+    fn load(&self) -> BoxFuture<'_, Result<Keys, KeyError>>;
+}
+
+/// Why keys could not be read. Says which, and nothing of their content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The folder, or a file of it, cannot be read.
+    #[error("{file}: {reason}")]
+    File {
+        /// Its path.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing to sign with.
+    #[error("[keys] has no key to sign with: put <kid>.pem, a private key, into its folder")]
+    NoSigner,
+    /// A key would sign before others have read it.
+    #[error("[keys] activation_delay must be longer than refresh_interval")]
+    Rash,
+    /// More keys than are kept.
+    #[error("there are more than {KEYS_MAX} keys")]
+    TooMany,
+    /// Who has the keys gave none.
+    #[error("the key set could not be fetched: {0}")]
+    Remote(String),
+}
+
+/// A set of keys of one algorithm.
+pub struct Keys {
+    algorithm: Algorithm,
+    by_kid: BTreeMap<String, Key>,
+}
+
+struct Key {
+    verify: DecodingKey,
+    sign: Option<EncodingKey>,
+    /// When its file was written.
+    since: DateTime<Utc>,
+}
+
+impl Algorithm {
+    pub(crate) fn jwt(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+        }
+    }
+
+    /// Whether one key both signs and verifies, so that all services share it.
+    pub fn is_shared(self) -> bool {
+        self == Self::Hs256
+    }
+}
+
+impl Keys {
+    /// A set without keys.
+    fn none(algorithm: Algorithm) -> Self {
+        Self { algorithm, by_kid: BTreeMap::new() }
+    }
+
+    fn insert(&mut self, kid: String, key: Key) -> Result<(), KeyError> {
+        if self.by_kid.len() >= KEYS_MAX {
+            return Err(KeyError::TooMany);
+        }
+        self.by_kid.insert(kid, key);
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_kid.is_empty()
+    }
+
+    fn verifier(&self, kid: &str) -> Option<&DecodingKey> {
+        self.by_kid.get(kid).map(|key| &key.verify)
+    }
+
+    /// The last key that is old enough; the first of all when none is.
+    fn signer(&self, now: DateTime<Utc>, delay: TimeDelta) -> Option<(&str, &EncodingKey)> {
+        let mut signing =
+            self.by_kid.iter().filter_map(|(kid, key)| Some((kid, key, key.sign.as_ref()?)));
+        let ready = signing.clone().rev().find(|(_, key, _)| now - key.since >= delay);
+        ready.or_else(|| signing.next()).map(|(kid, _, sign)| (kid.as_str(), sign))
+    }
+}
+
+/// Whether a name can be a `kid`, and so a file's name: letters, digits, `-`, `_` and `.`, at most
+/// 64, not beginning with a dot.
+pub(crate) fn is_kid(kid: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=KID_BYTES_MAX).contains(&kid.len()) && !kid.starts_with('.') && kid.bytes().all(plain)
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("algorithm", &self.algorithm)
+            .field("kids", &self.by_kid.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}

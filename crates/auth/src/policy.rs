@@ -1,0 +1,133 @@
+//! Who may call which route: data in `auth.tsk`, decided in one layer, denied by default.
+//!
+//! ```text
+//! [policy.user-service]
+//! "POST /api/users": anybody
+//! "GET /api/users/{id}": [user, payment-service]
+//! ```
+//!
+//! | word | who |
+//! |---|---|
+//! | `anybody` | whoever, with or without a token |
+//! | `user` | a signed-in user, administrators too |
+//! | `admin` | an administrator |
+//! | `service` | any service |
+//! | a name with a section `[policy.…]` | that service |
+//!
+//! This is the seed's `verify_service_request` (may this caller come to this path) and its
+//! `authorize_service_action(service, action, resource)`: the action is the method, the resource
+//! the route. Who comes must come with a token for this service (401 otherwise); who came and is
+//! not named is refused (403). Whose row it is, is decided by the handler that reads the row.
+
+mod layer;
+mod rule;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::middleware::from_fn_with_state;
+use http::Method;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use layer::Identity;
+pub use rule::{Rule, Who};
+
+use crate::tokens::Tokens;
+use rule::Route;
+
+/// Methods a rule can be about.
+const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+
+/// The sections `[policy.<service>]`: the rules of each service's routes.
+pub type PolicySettings = BTreeMap<String, Rules>;
+/// The rules of one service, by `METHOD /path/{parameter}`.
+pub type Rules = BTreeMap<Route, Rule>;
+
+/// The rules of one service's routes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Policy(Arc<Rules>);
+
+/// Rules and routes do not fit. Every one that does not is named.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("[policy.{service}] of auth.tsk does not fit the routes:{faults}")]
+pub struct PolicyError {
+    service: String,
+    faults: String,
+}
+
+impl Policy {
+    /// The policy of `service`, whose routes are those of `api`.
+    ///
+    /// # Errors
+    /// A route without a rule, a rule without a route, or a rule that names an unknown service.
+    pub fn new(
+        service: &str,
+        settings: &PolicySettings,
+        api: &OpenApi,
+    ) -> Result<Self, PolicyError> {
+        let rules = settings.get(service).cloned().unwrap_or_default();
+        let routes = routes(api);
+        let missing = routes.iter().filter(|route| !rules.contains_key(route));
+        let missing = missing.map(|route| format!("\n  {route} has no rule"));
+        let extra = rules.keys().filter(|route| !routes.contains(route));
+        let extra = extra.map(|route| format!("\n  {route} is no route"));
+        let unknown = rules.iter().flat_map(|(route, rule)| {
+            let strangers = rule.services().filter(|name| !settings.contains_key(*name));
+            strangers.map(move |name| format!("\n  {route} names {name}, which is no service"))
+        });
+        let faults: String = missing.chain(extra).chain(unknown).collect();
+        if faults.is_empty() {
+            return Ok(Self(Arc::new(rules)));
+        }
+        Err(PolicyError { service: service.to_owned(), faults })
+    }
+
+    /// The rule of a route; `HEAD` is a `GET` without its body.
+    fn rule(&self, method: &Method, path: &str) -> Option<&Rule> {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        self.0.get(&Route::new(method.as_str(), path))
+    }
+
+    /// The methods of a path for which there are rules.
+    fn methods(&self, path: &str) -> Vec<&'static str> {
+        let has = |method: &&str| self.rule(&method.parse().unwrap_or_default(), path).is_some();
+        METHODS.into_iter().filter(has).collect()
+    }
+}
+
+/// Puts the policy in front of a service's routes. Whoever passes is in the request's extensions,
+/// where the extractors find it.
+///
+/// # Errors
+/// The policy does not fit the routes.
+pub fn protect<S: Clone + Send + Sync + 'static>(
+    routes: OpenApiRouter<S>,
+    service: &str,
+    settings: &PolicySettings,
+    tokens: &Tokens,
+) -> Result<OpenApiRouter<S>, PolicyError> {
+    let policy = Policy::new(service, settings, routes.get_openapi())?;
+    let guard = layer::Guard { policy, tokens: tokens.clone() };
+    // After routing: what is no route stays a 404, what is no method of a route a 405.
+    Ok(routes.route_layer(from_fn_with_state(guard, layer::guard)))
+}
+
+fn routes(api: &OpenApi) -> Vec<Route> {
+    let paths = api.paths.paths.iter();
+    paths.flat_map(|(path, item)| methods(item).map(|method| Route::new(method, path))).collect()
+}
+
+fn methods(item: &utoipa::openapi::PathItem) -> impl Iterator<Item = &'static str> {
+    let is_there = [
+        item.get.is_some(),
+        item.head.is_some(),
+        item.put.is_some(),
+        item.post.is_some(),
+        item.patch.is_some(),
+        item.delete.is_some(),
+        item.options.is_some(),
+        item.trace.is_some(),
+    ];
+    METHODS.into_iter().zip(is_there).filter_map(|(method, is_there)| is_there.then_some(method))
+}

@@ -1,0 +1,87 @@
+//! The layer: who calls, once per request, and whether the rule of the route lets it in.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chassis::Problem;
+use http::{Extensions, HeaderMap, StatusCode, header};
+
+use super::Policy;
+use crate::extract::Caller;
+use crate::tokens::{TokenError, Tokens};
+
+/// What a caller is told to wait when keys have not been fetched yet.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    pub(super) policy: Policy,
+    pub(super) tokens: Tokens,
+}
+
+/// Who calls, as far as is known; left in the request's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Result<Caller, TokenError>);
+
+impl Identity {
+    /// The caller of a request.
+    pub(crate) fn of(extensions: &Extensions) -> Result<Caller, Problem> {
+        let Some(Self(caller)) = extensions.get() else {
+            tracing::error!("a route that asks for the caller has no policy in front of it");
+            return Err(Problem::internal());
+        };
+        caller.clone().map_err(refused)
+    }
+}
+
+pub(super) async fn guard(
+    State(guard): State<Guard>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let Some(rule) = guard.policy.rule(request.method(), path) else {
+        return Ok(without_rule(&guard.policy.methods(path)));
+    };
+    let caller = caller(&guard.tokens, request.headers()).await;
+    if !rule.is_open() && !rule.admits(&caller.clone().map_err(refused)?) {
+        return Err(Problem::forbidden());
+    }
+    request.extensions_mut().insert(Identity(caller));
+    Ok(next.run(request).await)
+}
+
+/// Whatever the router knows, nobody calls what has no rule.
+fn without_rule(methods: &[&str]) -> Response {
+    if methods.is_empty() {
+        return Problem::forbidden().into_response();
+    }
+    let title = "The resource does not support this method";
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title);
+    ([(header::ALLOW, methods.join(", "))], problem).into_response()
+}
+
+async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
+    tokens.authenticate(bearer(headers)?).await
+}
+
+/// The token of the one `Authorization: Bearer …`; with two of them it is not clear who calls.
+fn bearer(headers: &HeaderMap) -> Result<&str, TokenError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(TokenError::Missing)?;
+    if values.next().is_some() {
+        return Err(TokenError::Invalid);
+    }
+    let value = value.to_str().map_err(|_| TokenError::Invalid)?;
+    let (scheme, token) = value.split_once(' ').ok_or(TokenError::Missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(TokenError::Missing) }
+}
+
+fn refused(error: TokenError) -> Problem {
+    match error {
+        TokenError::NoKey => Problem::unavailable(error.to_string(), RETRY_AFTER),
+        _ => Problem::unauthorized(error.to_string()),
+    }
+}

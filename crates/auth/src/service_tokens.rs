@@ -1,0 +1,222 @@
+//! The tokens with which this service calls others: kept, and renewed before they end.
+//!
+//! A token is renewed once four fifths of its life are over, a little earlier or later so that
+//! replicas do not all do it at once. One caller renews, the others go on with the token they have;
+//! when renewing fails it is used until its end. Only while there is no valid token do callers wait,
+//! for one renewal together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use chassis::{CancellationToken, Clock};
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use tusk_config::Secret;
+
+use crate::tokens::{Token, Tokens};
+
+/// Targets whose tokens are kept at most; a service calls a handful.
+const TARGETS_MAX: usize = 64;
+/// Longest time to wait for the issuer.
+const ISSUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a failure the issuer is left alone this long.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+/// Shortest and longest time until [`ServiceTokens::keep`] looks again whether it is time.
+const KEEP_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// A token so near its end is not sent any more: it must arrive in time.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Makes service tokens, or gets them.
+pub trait TokenIssuer: Send + Sync {
+    /// A new token with which this service calls `target`.
+    fn issue<'a>(&'a self, target: &'a str) -> BoxFuture<'a, Result<Token, IssueError>>;
+}
+
+/// There is no token. Says why for the operator, and nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no token for {target}: {reason}")]
+pub struct IssueError {
+    /// The service to be called.
+    pub target: String,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// Tokens by target. Cheap to clone; clones share them.
+#[derive(Clone)]
+pub struct ServiceTokens(Arc<Shared>);
+
+struct Shared {
+    issuer: Box<dyn TokenIssuer>,
+    clock: Clock,
+    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+}
+
+#[derive(Default)]
+struct Slot {
+    held: ArcSwapOption<Held>,
+    /// Held while a token is got.
+    issuing: tokio::sync::Mutex<Option<Failure>>,
+}
+
+struct Held {
+    token: Token,
+    renew_at: DateTime<Utc>,
+}
+
+struct Failure {
+    until: DateTime<Utc>,
+    error: IssueError,
+}
+
+impl ServiceTokens {
+    /// Tokens from `issuer`.
+    pub fn new(issuer: impl TokenIssuer + 'static, clock: Clock) -> Self {
+        let (issuer, slots) = (Box::new(issuer), Mutex::default());
+        Self(Arc::new(Shared { issuer, clock, slots }))
+    }
+
+    /// The token for calls to `target`.
+    ///
+    /// # Errors
+    /// There is none that is valid, and none was to be had.
+    pub async fn token(&self, target: &str) -> Result<Secret<String>, IssueError> {
+        let slot = self.slot(target)?;
+        let now = self.0.clock.now();
+        let held = slot.held.load_full().filter(|held| held.is_valid(now));
+        match held {
+            Some(held) if now < held.renew_at => Ok(held.token.value.clone()),
+            Some(held) => Ok(self.renewed(&slot, target, &held).await),
+            None => self.issued(&slot, target).await,
+        }
+    }
+
+    /// Keeps the token for `target` fresh until `shutdown`, so that no call waits for it.
+    ///
+    /// # Errors
+    /// None; the type is the supervisor's.
+    pub async fn keep(
+        self,
+        target: &'static str,
+        shutdown: CancellationToken,
+    ) -> Result<(), IssueError> {
+        loop {
+            let pause = match self.token(target).await {
+                Ok(_) => self.until_renewal(target),
+                Err(_) => FAILURE_PAUSE,
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// The token at hand, when there is a valid one; asks nobody.
+    pub fn current(&self, target: &str) -> Option<Secret<String>> {
+        let held = self.slot(target).ok()?.held.load_full()?;
+        held.is_valid(self.0.clock.now()).then(|| held.token.value.clone())
+    }
+
+    fn until_renewal(&self, target: &str) -> Duration {
+        let (shortest, longest) = KEEP_INTERVAL;
+        let held = self.slot(target).ok().and_then(|slot| slot.held.load_full());
+        let left = held.and_then(|held| (held.renew_at - self.0.clock.now()).to_std().ok());
+        left.unwrap_or(shortest).clamp(shortest, longest)
+    }
+
+    /// A new token, or the one at hand when somebody is at it already or it cannot be had.
+    async fn renewed(&self, slot: &Slot, target: &str, held: &Held) -> Secret<String> {
+        let old = || held.token.value.clone();
+        let Ok(mut failure) = slot.issuing.try_lock() else { return old() };
+        let renewed = self.issue(slot, target, &mut failure).await;
+        renewed.unwrap_or_else(|_| old())
+    }
+
+    async fn issued(&self, slot: &Slot, target: &str) -> Result<Secret<String>, IssueError> {
+        let mut failure = slot.issuing.lock().await;
+        self.issue(slot, target, &mut failure).await
+    }
+
+    /// Asks the issuer, unless that was done while this caller waited for its turn.
+    async fn issue(
+        &self,
+        slot: &Slot,
+        target: &str,
+        failure: &mut Option<Failure>,
+    ) -> Result<Secret<String>, IssueError> {
+        let now = self.0.clock.now();
+        let fresh = slot.held.load_full().filter(|held| now < held.renew_at);
+        if let Some(held) = fresh {
+            return Ok(held.token.value.clone());
+        }
+        if let Some(failure) = failure.as_ref().filter(|failure| now < failure.until) {
+            return Err(failure.error.clone());
+        }
+        let late = || IssueError::new(target, "the issuer did not answer in time");
+        let issued = tokio::time::timeout(ISSUE_TIMEOUT, self.0.issuer.issue(target)).await;
+        match issued.unwrap_or_else(|_| Err(late())) {
+            Ok(token) => {
+                *failure = None;
+                let (value, held) = (token.value.clone(), Held::new(token, self.0.clock.now()));
+                slot.held.store(Some(Arc::new(held)));
+                Ok(value)
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "no new service token");
+                let until = self.0.clock.now() + FAILURE_PAUSE;
+                *failure = Some(Failure { until, error: error.clone() });
+                Err(error)
+            }
+        }
+    }
+
+    fn slot(&self, target: &str) -> Result<Arc<Slot>, IssueError> {
+        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(target) {
+            return Ok(slot.clone());
+        }
+        if slots.len() >= TARGETS_MAX {
+            return Err(IssueError::new(target, "too many targets"));
+        }
+        Ok(slots.entry(target.to_owned()).or_default().clone())
+    }
+}
+
+impl IssueError {
+    /// Why there is no token for `target`.
+    pub fn new(target: &str, reason: impl Into<String>) -> Self {
+        Self { target: target.to_owned(), reason: reason.into() }
+    }
+}
+
+impl Held {
+    fn new(token: Token, now: DateTime<Utc>) -> Self {
+        // 75 to 85 % of its life.
+        let share = 0.8 + 0.05 * (2.0 * rand::random::<f64>() - 1.0);
+        let renew_at = now + token.lifetime.mul_f64(share);
+        Self { token, renew_at }
+    }
+
+    fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        now + MARGIN.min(self.token.lifetime / 10) < self.token.expires_at
+    }
+}
+
+/// A service that holds the key makes its tokens itself.
+impl TokenIssuer for Tokens {
+    fn issue<'a>(&'a self, target: &'a str) -> BoxFuture<'a, Result<Token, IssueError>> {
+        let token = self.for_service(target);
+        let token = token.map_err(|error| IssueError::new(target, error.to_string()));
+        Box::pin(std::future::ready(token))
+    }
+}
+
+impl fmt::Debug for ServiceTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceTokens").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! Who may call what: every route of every running service, called by everybody.
+//!
+//! The golden file is `[policy]` of auth.tsk as callers meet it. When a change of it is meant, run
+//! `UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy` and look at the difference.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+use reqwest::{Method, Response};
+use serde_json::Value;
+use testkit::{Environment, ServiceProcess, binary};
+use uuid::Uuid;
+
+use crate::system::{Ground, System};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/policy.txt");
+const CALLERS: [&str; 6] =
+    ["nobody", "user", "admin", "user-service", "payment-service", "notification-service"];
+
+#[tokio::test]
+async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
+    let ground = Ground::lay().await;
+    let variables = ground.environment(0);
+    let system = ground.start(variables.clone()).await;
+    let mut table = String::new();
+    writeln!(table, "{:54}{}", "", CALLERS.map(|caller| format!("{caller:22}")).concat()).unwrap();
+    for service in [&system.users, &system.payments, &system.notifications] {
+        let tokens = CALLERS.map(|caller| token(&variables, caller, service.name()));
+        for (method, path) in routes(&system, service).await {
+            let route = format!("{} {method} {path}", service.name());
+            write!(table, "{route:54}").unwrap();
+            for token in &tokens {
+                let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
+                let mut request = system.request(method.clone(), &url);
+                if let Some(token) = token {
+                    request = request.bearer_auth(token);
+                }
+                write!(table, "{:22}", outcome(&request.send().await.unwrap())).unwrap();
+            }
+            table.push('\n');
+        }
+    }
+    let table: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(Path::new(GOLDEN).parent().unwrap()).unwrap();
+        std::fs::write(GOLDEN, &table).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+    assert_eq!(table, golden, "{GOLDEN} says otherwise; found:\n{table}");
+}
+
+/// The policy's own answers. Whatever a handler says comes from behind it, so the caller passed:
+/// `POST /oauth/token` has a 401 of its own, for Basic.
+fn outcome(answer: &Response) -> &'static str {
+    let scheme = answer.headers().get("www-authenticate");
+    match answer.status().as_u16() {
+        401 if scheme.is_some_and(|scheme| scheme == "Bearer") => "401",
+        403 => "403",
+        _ => "pass",
+    }
+}
+
+/// The routes of a service, as its document says them.
+async fn routes(system: &System, service: &ServiceProcess) -> Vec<(Method, String)> {
+    let request = system.request(Method::GET, &service.url("/openapi.json"));
+    let document: Value = request.send().await.unwrap().json().await.unwrap();
+    let mut routes = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            if let Ok(method) = method.to_uppercase().parse() {
+                routes.push((method, path.clone()));
+            }
+        }
+    }
+    assert!(!routes.is_empty(), "{document}");
+    routes
+}
+
+/// A caller's token for a service, by user-service's own command.
+fn token(variables: &Environment, caller: &str, target: &str) -> Option<String> {
+    let id = Uuid::now_v7().to_string();
+    let words = match caller {
+        "nobody" => return None,
+        "user" => vec!["token", "user", "--id", &id],
+        "admin" => vec!["token", "user", "--id", &id, "--role", "admin"],
+        service => vec!["token", "service", service, "--for", target],
+    };
+    let mut command = Command::new(binary("user-service"));
+    let output = command.args(words).env_clear().envs(variables).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}

@@ -1,0 +1,222 @@
+//! `/oauth/token` and `/.well-known/jwks.json`: tokens for other services, and what they verify
+//! tokens with.
+
+use auth::credentials::CredentialsError;
+use auth::{Credentials, Tokens};
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use tusk_config::Secret;
+use utoipa::ToSchema;
+
+/// The only grant there is.
+const GRANT: &str = "client_credentials";
+/// The only form of a request's body (RFC 6749 §4.4.2).
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// A service token (RFC 6749 §5.1).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Granted {
+    /// For `Authorization: Bearer …`.
+    access_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// Seconds that the token is valid.
+    expires_in: u64,
+    /// The service that may be called with it.
+    scope: String,
+}
+
+/// Why there is no token (RFC 6749 §5.2).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Refusal {
+    /// `invalid_request`, `invalid_client`, `invalid_scope`, `unsupported_grant_type` or
+    /// `server_error`.
+    error: &'static str,
+    error_description: &'static str,
+    #[serde(skip)]
+    status: StatusCode,
+}
+
+/// What is asked for.
+struct Request {
+    client: String,
+    secret: Secret<String>,
+    target: String,
+}
+
+/// Gives a service a token to call another one with, for its own secret: HTTP Basic, or `client_id`
+/// and `client_secret` in the form. `scope`, or `audience`, is the service to be called.
+#[utoipa::path(post, path = "/oauth/token", tag = "tokens",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded",
+        example = "grant_type=client_credentials&scope=user-service"),
+    responses(
+    (status = 200, body = Granted),
+    (status = 400, body = Refusal, description = "Not a request for client credentials"),
+    (status = 401, body = Refusal, description = "The service or its secret is wrong"),
+    (status = 429, body = Refusal, description = "Too many wrong secrets"),
+))]
+pub(crate) async fn grant(
+    State(tokens): State<Tokens>,
+    State(credentials): State<Credentials>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let granted =
+        Request::read(&headers, &body).and_then(|request| request.granted(&tokens, &credentials));
+    let mut answer = granted.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    answer
+}
+
+/// The public keys that tokens are verified with; with HS256 there are none.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "tokens", responses(
+    (status = 200, body = Object, content_type = "application/jwk-set+json",
+        description = "A JSON Web Key Set (RFC 7517)"),
+))]
+pub(crate) async fn keys(State(tokens): State<Tokens>) -> Response {
+    let seconds = tokens.keys().refresh_interval().as_secs();
+    let headers = [
+        (header::CONTENT_TYPE, "application/jwk-set+json".to_owned()),
+        (header::CACHE_CONTROL, format!("public, max-age={seconds}")),
+    ];
+    (headers, Json(tokens.keys().jwks())).into_response()
+}
+
+impl Request {
+    fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM)) {
+            return Err(Refusal::request("the body must be a form"));
+        }
+        let field = |name| field(body, name);
+        match field("grant_type")?.as_deref() {
+            Some(GRANT) => {}
+            Some(_) => return Err(Refusal::GRANT),
+            None => return Err(Refusal::request("grant_type is missing")),
+        }
+        let in_form = field("client_id")?.zip(field("client_secret")?);
+        let (client, secret) = match (basic(headers)?, in_form) {
+            (Some(_), Some(_)) => return Err(Refusal::request("credentials are given twice")),
+            (Some(pair), None) | (None, Some(pair)) => pair,
+            (None, None) => return Err(Refusal::CLIENT),
+        };
+        let target = match (field("scope")?, field("audience")?) {
+            (Some(scope), Some(audience)) if scope != audience => return Err(Refusal::SCOPE),
+            (Some(target), _) | (None, Some(target)) => target,
+            (None, None) => return Err(Refusal::SCOPE),
+        };
+        Ok(Self { client, secret: secret.into(), target })
+    }
+
+    fn granted(self, tokens: &Tokens, credentials: &Credentials) -> Result<Json<Granted>, Refusal> {
+        credentials.check(&self.client, self.secret.expose()).map_err(Refusal::from)?;
+        if !credentials.services().any(|name| name == self.target) {
+            return Err(Refusal::SCOPE);
+        }
+        let token = tokens.for_caller(&self.client, &self.target).map_err(|error| {
+            tracing::error!(error = %error, "no service token could be made");
+            Refusal::SERVER
+        })?;
+        Ok(Json(Granted {
+            access_token: token.value.expose().clone(),
+            token_type: "Bearer",
+            expires_in: token.lifetime.as_secs(),
+            scope: self.target,
+        }))
+    }
+}
+
+/// A field of a form. One that is there twice has no meaning (RFC 6749 §3.2), an empty one is not
+/// there (§3.1).
+fn field(body: &[u8], name: &str) -> Result<Option<String>, Refusal> {
+    let pairs = form_urlencoded::parse(body);
+    let mut values = pairs.filter(|(key, value)| key == name && !value.is_empty());
+    let value = values.next().map(|(_, value)| value.into_owned());
+    if values.next().is_some() {
+        return Err(Refusal::request("a field is given twice"));
+    }
+    Ok(value)
+}
+
+/// Name and secret in HTTP Basic, each form-encoded (RFC 6749 §2.3.1).
+fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, Refusal> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let pair = || -> Option<(String, String)> {
+        let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
+        let decoded = STANDARD.decode(encoded.trim()).ok()?;
+        let (name, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+        scheme.eq_ignore_ascii_case("basic").then_some((decode(name), decode(secret)))
+    };
+    pair().map(Some).ok_or(Refusal::CLIENT)
+}
+
+/// A form-encoded text.
+fn decode(text: &str) -> String {
+    let mut pairs = form_urlencoded::parse(text.as_bytes());
+    pairs.next().map(|(text, _)| text.into_owned()).unwrap_or_default()
+}
+
+impl Refusal {
+    const CLIENT: Self = Self {
+        error: "invalid_client",
+        error_description: "the service or its secret is wrong",
+        status: StatusCode::UNAUTHORIZED,
+    };
+    const SCOPE: Self = Self {
+        error: "invalid_scope",
+        error_description: "scope must be the name of one service",
+        status: StatusCode::BAD_REQUEST,
+    };
+    const GRANT: Self = Self {
+        error: "unsupported_grant_type",
+        error_description: "grant_type must be client_credentials",
+        status: StatusCode::BAD_REQUEST,
+    };
+    const SERVER: Self = Self {
+        error: "server_error",
+        error_description: "no token could be made",
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+    };
+
+    const fn request(error_description: &'static str) -> Self {
+        Self { error: "invalid_request", error_description, status: StatusCode::BAD_REQUEST }
+    }
+}
+
+impl From<CredentialsError> for Refusal {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Wrong => {
+                tracing::warn!("a service gave a wrong secret");
+                Self::CLIENT
+            }
+            CredentialsError::TooMany { .. } => {
+                Self { status: StatusCode::TOO_MANY_REQUESTS, ..Self::CLIENT }
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status;
+        let mut answer = (status, Json(self)).into_response();
+        let headers = answer.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            let basic = HeaderValue::from_static("Basic realm=\"services\"");
+            headers.insert(header::WWW_AUTHENTICATE, basic);
+        } else if status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        answer
+    }
+}

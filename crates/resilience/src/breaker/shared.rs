@@ -188,18 +188,15 @@ impl Shared {
     fn succeeded(&self, word: Word) {
         self.end_run(word.stamp());
         if let Some(window) = &self.window {
-            let bucket = word.bucket();
-            if window.wants_clock(bucket) {
-                self.succeeded_at(word, window, Instant::now());
-            } else {
-                window.success(bucket);
+            if !window.try_success(word.bucket()) {
+                self.succeeded_now(word.stamp(), window);
             }
         }
     }
 
     #[cold]
-    fn succeeded_at(&self, word: Word, window: &Window, now: Instant) {
-        if let Some(bucket) = self.advance(word.stamp(), window, now) {
+    fn succeeded_now(&self, stamp: Stamp, window: &Window) {
+        if let Some(bucket) = self.advance(stamp, window, Instant::now()) {
             window.success(bucket);
         }
     }

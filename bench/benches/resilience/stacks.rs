@@ -1,0 +1,2 @@
+//! The whole stack.
+pub(crate) fn whole() {}

@@ -22,6 +22,8 @@
 mod call;
 mod events;
 mod layer;
+#[cfg(all(test, loom_resilience))]
+mod loom;
 mod permit;
 mod phase;
 mod ring;

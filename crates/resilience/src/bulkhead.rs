@@ -5,6 +5,8 @@
 
 mod layer;
 mod service;
+#[cfg(all(test, not(loom_resilience)))]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -87,7 +89,7 @@ impl<'a> Waiting<'a> {
     fn enter(shared: &'a Shared) -> Option<Self> {
         let enter = |waiting| (waiting < shared.queue).then_some(waiting + 1);
         let entered = shared.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, enter);
-        entered.is_ok().then_some(Self(shared))
+        entered.is_ok().then(|| Self(shared))
     }
 }
 

@@ -33,6 +33,13 @@ thread_local! {
 
 const UNNUMBERED: usize = usize::MAX;
 
+/// Under loom all threads of a model are one thread of the system, so they say who they are.
+#[cfg(loom_resilience)]
+pub(crate) fn mine() -> usize {
+    crate::sync::thread_number()
+}
+
+#[cfg(not(loom_resilience))]
 fn mine() -> usize {
     MINE.with(|mine| {
         if mine.get() == UNNUMBERED {

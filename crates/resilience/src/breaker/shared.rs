@@ -1,7 +1,7 @@
 //! The state machine: outcomes are counted without a lock, changes of phase are made under one.
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -13,7 +13,7 @@ use super::phase::{Kind, Stamp, Word, high, low, pack};
 use super::window::{Counts, Window, nanos};
 use super::{CircuitBreakerSettings, Open, State};
 use crate::Outcome;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// Told of each change of state, in order, as it is made.
 pub(super) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;

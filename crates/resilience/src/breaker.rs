@@ -19,8 +19,11 @@
 //! A call through a closed breaker takes no lock and reads no clock (two, where slow calls count),
 //! and threads that share a breaker write to no common cache line while calls succeed.
 
+mod call;
 mod events;
 mod layer;
+#[cfg(all(test, loom_resilience))]
+mod loom;
 mod permit;
 mod phase;
 mod ring;
@@ -38,6 +41,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 
+pub use call::Call;
 pub use events::{Cause, Transition};
 pub use layer::BreakerLayer;
 pub use permit::Permit;
@@ -49,8 +53,8 @@ use permit::Handle;
 use phase::Kind;
 use shared::{Observer, Shared};
 
+use crate::Classify;
 use crate::stripes::Stripes;
-use crate::{Classify, Error};
 
 /// The three states, as the gauge `circuit_breaker_state` shows them: 0, 1, 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,22 +113,21 @@ impl CircuitBreaker {
     pub fn try_acquire(&self) -> Result<Permit, Open> {
         let stamp = self.shared.admit()?;
         let begun = self.shared.begin();
-        Ok(Permit { handle: self.handles.mine().clone(), stamp, begun, settled: false })
+        Ok(Permit::new(self.handles.mine().clone(), stamp, begun))
     }
 
     /// Makes a call if it is permitted, and reports its end as `classify` sees it.
     ///
     /// # Errors
-    /// [`Error::Open`] when it is not permitted, [`Error::Inner`] when it fails.
-    pub async fn call<T, E>(
-        &self,
-        classify: &impl Classify<T, E>,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, Error<E>> {
-        let permit = self.try_acquire()?;
-        let result = call.await.map_err(Error::Inner);
-        permit.settle(classify.classify(&result));
-        result
+    /// [`Error::Open`](crate::Error::Open) when it is not permitted,
+    /// [`Error::Inner`](crate::Error::Inner) when it fails.
+    #[inline]
+    pub fn call<T, E, F, C>(&self, classify: C, call: F) -> Call<'_, F, C>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        Call::new(&self.shared, classify, call)
     }
 
     /// Whether [`try_acquire`](Self::try_acquire) would permit a call now; takes nothing, so

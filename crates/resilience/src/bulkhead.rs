@@ -5,6 +5,8 @@
 
 mod layer;
 mod service;
+#[cfg(all(test, not(loom_resilience)))]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

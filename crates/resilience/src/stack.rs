@@ -14,6 +14,9 @@
 //!
 //! Each part is optional; the order of the builder's calls does not matter.
 
+#[cfg(all(test, not(loom_resilience)))]
+mod tests;
+
 use std::time::Duration;
 
 use tower::Layer;

@@ -1,6 +1,7 @@
 //! One counter per thread instead of one for all, so that threads do not wait for each other's
 //! cache lines. Writers touch their own stripe; readers, which are rare, visit all.
 
+use std::cell::Cell;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,13 +26,27 @@ static COUNT: LazyLock<usize> = LazyLock::new(|| {
 /// Numbers threads as they come.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
-#[cfg(not(loom_resilience))]
 thread_local! {
-    static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    /// The thread's number; a constant at first, which costs less to look up than a lazy value.
+    static MINE: Cell<usize> = const { Cell::new(UNNUMBERED) };
 }
+
+const UNNUMBERED: usize = usize::MAX;
+
+/// Under loom all threads of a model are one thread of the system, so they say who they are.
 #[cfg(loom_resilience)]
-loom::thread_local! {
-    static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+pub(crate) fn mine() -> usize {
+    crate::sync::thread_number()
+}
+
+#[cfg(not(loom_resilience))]
+fn mine() -> usize {
+    MINE.with(|mine| {
+        if mine.get() == UNNUMBERED {
+            mine.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        mine.get()
+    })
 }
 
 impl<T> Stripes<T> {
@@ -44,7 +59,7 @@ impl<T> Stripes<T> {
     /// The calling thread's.
     pub(crate) fn mine(&self) -> &T {
         // The number of stripes is a power of two.
-        &self.0[MINE.with(|mine| *mine) & (self.0.len() - 1)].0
+        &self.0[mine() & (self.0.len() - 1)].0
     }
 
     /// All of them.

@@ -18,15 +18,21 @@ pub(super) struct Handle(pub(super) Arc<Shared>);
 #[derive(Debug)]
 #[must_use = "a permit that is dropped counts as a call that was given up"]
 pub struct Permit {
-    pub(super) handle: Arc<Handle>,
-    pub(super) stamp: Stamp,
+    handle: Arc<Handle>,
     /// When the call began, where slow calls count.
-    pub(super) begun: Option<Instant>,
-    pub(super) settled: bool,
+    begun: Option<Instant>,
+    stamp: Stamp,
+    settled: bool,
 }
 
 impl Permit {
+    #[inline]
+    pub(super) fn new(handle: Arc<Handle>, stamp: Stamp, begun: Option<Instant>) -> Self {
+        Self { handle, begun, stamp, settled: false }
+    }
+
     /// The call succeeded.
+    #[inline]
     pub fn success(self) {
         self.settle(Outcome::Success);
     }
@@ -42,6 +48,7 @@ impl Permit {
     }
 
     /// The call ended like this.
+    #[inline]
     pub fn settle(mut self, outcome: Outcome) {
         self.settled = true;
         self.handle.0.settle(self.stamp, self.begun, outcome);
@@ -49,6 +56,7 @@ impl Permit {
 }
 
 impl Drop for Permit {
+    #[inline]
     fn drop(&mut self) {
         if !self.settled {
             self.handle.0.settle(self.stamp, self.begun, Outcome::Neutral);

@@ -22,25 +22,29 @@ impl Ring {
         Self(std::array::from_fn(|_| AtomicU64::new(0)))
     }
 
-    /// What `bucket` has counted.
-    pub(super) fn count(&self, bucket: u32) -> u32 {
-        let slot = self.slot(bucket).load(Ordering::Relaxed);
-        if high(slot) == bucket { low(slot) } else { 0 }
-    }
-
     /// Counts one in `bucket`. A count stops at its maximum, four thousand million.
     pub(super) fn add(&self, bucket: u32) {
+        self.add_if(bucket, |_| true);
+    }
+
+    /// Counts one in `bucket` if what it has counted so far is `fit`; says whether it was.
+    #[inline]
+    pub(super) fn add_if(&self, bucket: u32, fit: impl Fn(u32) -> bool) -> bool {
         let slot = self.slot(bucket);
         let mut old = slot.load(Ordering::Relaxed);
         loop {
-            let new = match high(old).wrapping_sub(bucket) {
-                0 => pack(bucket, low(old).saturating_add(1)),
+            let counted = match high(old).wrapping_sub(bucket) {
+                0 => low(old),
                 // The bucket is long gone: so is what it counted.
-                1..=AHEAD_MAX => return,
-                _ => pack(bucket, 1),
+                1..=AHEAD_MAX => return true,
+                _ => 0,
             };
+            if !fit(counted) {
+                return false;
+            }
+            let new = pack(bucket, counted.saturating_add(1));
             match slot.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
+                Ok(_) => return true,
                 Err(now) => old = now,
             }
         }

@@ -1,7 +1,7 @@
 //! The state machine: outcomes are counted without a lock, changes of phase are made under one.
 
 use std::fmt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -13,7 +13,7 @@ use super::phase::{Kind, Stamp, Word, high, low, pack};
 use super::window::{Counts, Window, nanos};
 use super::{CircuitBreakerSettings, Open, State};
 use crate::Outcome;
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 
 /// Told of each change of state, in order, as it is made.
 pub(super) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
@@ -188,18 +188,15 @@ impl Shared {
     fn succeeded(&self, word: Word) {
         self.end_run(word.stamp());
         if let Some(window) = &self.window {
-            let bucket = word.bucket();
-            if window.wants_clock(bucket) {
-                self.succeeded_at(word, window, Instant::now());
-            } else {
-                window.success(bucket);
+            if !window.try_success(word.bucket()) {
+                self.succeeded_now(word.stamp(), window);
             }
         }
     }
 
     #[cold]
-    fn succeeded_at(&self, word: Word, window: &Window, now: Instant) {
-        if let Some(bucket) = self.advance(word.stamp(), window, now) {
+    fn succeeded_now(&self, stamp: Stamp, window: &Window) {
+        if let Some(bucket) = self.advance(stamp, window, Instant::now()) {
             window.success(bucket);
         }
     }

@@ -90,11 +90,13 @@ impl Window {
         self.bucket_at(now)
     }
 
-    /// Whether the next success of this thread has to read the clock.
-    pub(super) fn wants_clock(&self, bucket: u32) -> bool {
-        let counted = self.succeeded.mine().count(bucket);
-        let step_bits = (counted >> EXACT_BITS).checked_ilog2().map_or(0, |bits| bits + 1);
-        counted.trailing_zeros() >= step_bits
+    /// Counts a success in this bucket, unless the clock has to be read first to know the bucket.
+    #[inline]
+    pub(super) fn try_success(&self, bucket: u32) -> bool {
+        self.succeeded.mine().add_if(bucket, |counted| {
+            let step_bits = (counted >> EXACT_BITS).checked_ilog2().map_or(0, |bits| bits + 1);
+            counted.trailing_zeros() < step_bits
+        })
     }
 
     pub(super) fn success(&self, bucket: u32) {

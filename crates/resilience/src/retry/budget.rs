@@ -16,6 +16,11 @@
 //! withdrawal takes no lock either. Deposits since the last withdrawal count as though they had
 //! come evenly.
 
+#[cfg(all(test, loom_resilience))]
+mod loom;
+#[cfg(all(test, not(loom_resilience)))]
+mod tests;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

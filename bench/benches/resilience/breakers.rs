@@ -1,0 +1,121 @@
+//! Closed breakers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use failsafe::futures::CircuitBreaker as _;
+use recloser::{AsyncRecloser, Recloser};
+use resilience::breaker::{BreakerLayer, CircuitBreaker, CircuitBreakerSettings};
+use resilience::{AnyError, Error, guard};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_resilience_circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
+
+use crate::threads::{CALLS, Work, bare, block_on, calls, measure, print};
+
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Successes through closed breakers that time no call.
+pub(crate) fn closed() {
+    let (state, counter) = (AtomicU64::new(0), AtomicU64::new(0));
+    let floor = async |number| {
+        if state.load(Ordering::Acquire) != 0 {
+            return Err("open");
+        }
+        let result = bare(number).await;
+        counter.fetch_add(1, Ordering::Relaxed);
+        result
+    };
+    let in_a_row = CircuitBreaker::new("target", &CircuitBreakerSettings::default());
+    let ratio = CircuitBreaker::new("target", &ratio());
+    let recloser = AsyncRecloser::from(Recloser::custom().build());
+    let failsafe = failsafe::Config::new().build();
+    let consecutive = failsafe::failure_policy::consecutive_failures(
+        5,
+        failsafe::backoff::constant(Duration::from_secs(60)),
+    );
+    let failsafe_consecutive = failsafe::Config::new().failure_policy(consecutive).build();
+    let rows = measure(&[
+        ("bare", calls(bare)),
+        ("floor", calls(floor)),
+        ("resilience, failures in a row", calls(|number| in_a_row.call(AnyError, bare(number)))),
+        ("resilience, and failure ratio", calls(|number| ratio.call(AnyError, bare(number)))),
+        ("resilience, the same as a layer", layered(&ratio)),
+        ("failsafe, ratio", calls(|number| failsafe.call(bare(number)))),
+        ("failsafe, in a row", calls(|number| failsafe_consecutive.call(bare(number)))),
+        ("recloser", calls(|number| recloser.call(bare(number)))),
+        ("tower-resilience, count", tower_resilience(SlidingWindowType::CountBased)),
+        ("tower-resilience, time", tower_resilience(SlidingWindowType::TimeBased)),
+    ]);
+    let limits = [("resilience, failures in a row", 1.5), ("resilience, and failure ratio", 1.5)];
+    print("A closed breaker", &rows, "floor", &limits);
+}
+
+/// Successes through closed breakers that look for slow calls.
+pub(crate) fn closed_timed() {
+    let (state, counter, slow) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let floor = async |number| {
+        if state.load(Ordering::Acquire) != 0 {
+            return Err("open");
+        }
+        let begin = Instant::now();
+        let result = bare(number).await;
+        if begin.elapsed() > WINDOW {
+            slow.fetch_add(1, Ordering::Relaxed);
+        }
+        counter.fetch_add(1, Ordering::Relaxed);
+        result
+    };
+    let settings = CircuitBreakerSettings {
+        slow_call_duration: Duration::from_secs(2),
+        slow_call_ratio: 0.5,
+        ..ratio()
+    };
+    let timed = CircuitBreaker::new("target", &settings);
+    let rows = measure(&[
+        ("bare", calls(bare)),
+        ("floor with a clock pair", calls(floor)),
+        ("resilience, slow calls", calls(|number| timed.call(AnyError, bare(number)))),
+    ]);
+    print(
+        "A closed breaker that times calls",
+        &rows,
+        "floor with a clock pair",
+        &[("resilience, slow calls", 1.5)],
+    );
+}
+
+fn ratio() -> CircuitBreakerSettings {
+    CircuitBreakerSettings { failure_ratio: 0.5, window: WINDOW, ..Default::default() }
+}
+
+fn layered(breaker: &CircuitBreaker) -> Work<'_> {
+    Box::new(|| {
+        let layer = BreakerLayer::new(breaker.clone(), AnyError);
+        let mut service = layer.layer(guard(service_fn(bare)));
+        block_on(async {
+            for number in 0..CALLS {
+                let service: Result<_, Error<&str>> = service.ready().await;
+                let _ = service.unwrap().call(number).await;
+            }
+        });
+    })
+}
+
+fn tower_resilience(window: SlidingWindowType) -> Work<'static> {
+    let layer = CircuitBreakerLayer::builder()
+        .sliding_window_type(window)
+        .sliding_window_size(100)
+        .sliding_window_duration(WINDOW)
+        .build()
+        .unwrap();
+    let service = layer.layer(service_fn(bare));
+    let service = std::sync::Mutex::new(service);
+    Box::new(move || {
+        let mut service = service.lock().unwrap().clone();
+        block_on(async {
+            for number in 0..CALLS {
+                let _ = service.ready().await.unwrap().call(number).await;
+            }
+        });
+    })
+}

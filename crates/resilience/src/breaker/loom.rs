@@ -1,0 +1,141 @@
+//! The breaker's lock-free parts under every interleaving of two threads.
+
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use loom::thread;
+
+use super::*;
+use crate::Outcome;
+use crate::sync::number_thread;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn settings(
+    failure_threshold: u32,
+    timeout: Duration,
+    half_open_max_calls: u32,
+) -> CircuitBreakerSettings {
+    CircuitBreakerSettings { failure_threshold, timeout, half_open_max_calls, ..Default::default() }
+}
+
+/// Runs both at the same time, in every order.
+fn together<A: Send + 'static>(
+    one: impl FnOnce() -> A + Send + 'static,
+    two: impl FnOnce() -> A,
+) -> (A, A) {
+    let one = thread::spawn(move || {
+        number_thread(1);
+        one()
+    });
+    let two = two();
+    (one.join().unwrap(), two)
+}
+
+#[test]
+fn half_open_never_lets_two_through_for_one_permit() {
+    loom::model(|| {
+        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 1));
+        breaker.try_acquire().unwrap().failure();
+        let other = breaker.clone();
+        let (one, two) = together(move || other.try_acquire(), || breaker.try_acquire());
+        assert!(one.is_ok() != two.is_ok());
+    });
+}
+
+#[test]
+fn a_permit_given_back_is_there_for_another() {
+    loom::model(|| {
+        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 2));
+        breaker.try_acquire().unwrap().failure();
+        let permits = [breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap()];
+        let [first, second] = permits;
+        together(move || drop(first), || drop(second));
+        let _permits = [breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap()];
+        assert!(breaker.try_acquire().is_err());
+    });
+}
+
+#[test]
+fn the_last_of_two_trials_closes_it() {
+    loom::model(|| {
+        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 2));
+        breaker.try_acquire().unwrap().failure();
+        let (first, second) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        together(move || first.success(), || second.success());
+        assert_eq!(breaker.state(), State::Closed);
+    });
+}
+
+#[test]
+fn no_failure_in_a_row_is_lost_and_it_opens_once() {
+    loom::model(|| {
+        let changes = Arc::new(AtomicUsize::new(0));
+        let counter = changes.clone();
+        let breaker = CircuitBreaker::with_observer("target", &settings(2, HOUR, 1), move |_| {
+            counter.fetch_add(1, SeqCst);
+        });
+        let (first, second) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        together(move || first.failure(), || second.failure());
+        assert_eq!((breaker.state(), changes.load(SeqCst)), (State::Open, 1));
+    });
+}
+
+#[test]
+fn who_sees_it_open_sees_until_when() {
+    loom::model(|| {
+        let breaker = CircuitBreaker::new("target", &settings(1, HOUR, 1));
+        let permit = breaker.try_acquire().unwrap();
+        let other = breaker.clone();
+        together(
+            move || permit.failure(),
+            move || {
+                if other.state() == State::Open {
+                    assert!(!other.is_callable());
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn a_success_begun_before_the_trip_counts_nowhere() {
+    loom::model(|| {
+        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 1));
+        let (early, failing) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        let other = breaker.clone();
+        let (trial, _) = together(
+            move || {
+                failing.failure();
+                other.try_acquire().ok()
+            },
+            move || {
+                early.success();
+                None
+            },
+        );
+        assert_eq!(breaker.state(), State::HalfOpen);
+        drop(trial);
+        assert!(breaker.is_callable());
+    });
+}
+
+#[test]
+fn the_windows_counts_are_whole_and_of_one_phase() {
+    loom::model(|| {
+        let settings = CircuitBreakerSettings {
+            failure_ratio: 0.5,
+            window: HOUR,
+            minimum_calls: 100,
+            ..settings(u32::MAX, HOUR, 1)
+        };
+        let breaker = CircuitBreaker::new("target", &settings);
+        let (first, second) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        together(move || first.success(), || second.settle(Outcome::Throttled));
+        assert_eq!(breaker.counts(), Counts { calls: 2, failures: 1, slow: 0 });
+
+        let early = breaker.try_acquire().unwrap();
+        let other = breaker.clone();
+        together(move || early.success(), move || other.reset());
+        assert_eq!(breaker.counts(), Counts::default());
+    });
+}

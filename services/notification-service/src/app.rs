@@ -48,6 +48,13 @@ impl Service for NotificationService {
             return Err("[worker] lease must be longer than [mail] send_timeout".into());
         }
 
+        let registry = registry(&settings);
+        let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
+        let issuer = ServiceClient::new(USER_SERVICE, registry.clone(), &client)?;
+        let keys = key_ring(&settings.keys, &issuer, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
         database::migrate(&pool, &MIGRATIONS).await?;
@@ -64,16 +71,10 @@ impl Service for NotificationService {
         let sender = Sender {
             store: store.clone(),
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
-            settings: settings.worker.clone(),
+            settings: settings.worker,
             clock: clock.clone(),
         };
 
-        let registry = registry(&settings);
-        let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
-        let issuer = ServiceClient::new(USER_SERVICE, registry.clone(), &client)?;
-        let keys = key_ring(&settings.keys, &issuer, clock.clone())?;
-        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
-        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
         let state = AppState { store, clock };
         let health = Health::builder()
             .database(pool)

@@ -42,6 +42,13 @@ impl Service for PaymentService {
         let version = version.ok_or("services.tsk has no section [service:payment-service]")?;
         let info = ServiceInfo { name: Self::NAME, version };
 
+        let registry = registry(&settings);
+        let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
+        let issuer = ServiceClient::new(USER_SERVICE, registry.clone(), &client)?;
+        let keys = key_ring(&settings.keys, &issuer, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
         database::migrate(&pool, &MIGRATIONS).await?;
@@ -61,13 +68,6 @@ impl Service for PaymentService {
             settings: settings.worker.clone(),
             clock: clock.clone(),
         };
-
-        let registry = registry(&settings);
-        let client = ClientSettings::new(&settings.circuit_breaker, &settings.retry);
-        let issuer = ServiceClient::new(USER_SERVICE, registry.clone(), &client)?;
-        let keys = key_ring(&settings.keys, &issuer, clock.clone())?;
-        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
-        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
         let secret = settings.service_secret.payment_service_token.clone();
         let service_tokens = ClientCredentials::new(

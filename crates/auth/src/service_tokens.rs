@@ -2,7 +2,7 @@
 //!
 //! A token is renewed once four fifths of its life are over, a little earlier or later so that
 //! replicas do not all do it at once. One caller renews, the others go on with the token they have;
-//! when renewing fails it is used until its end. Only while there is no valid token do callers wait,
+//! when renewing fails it is used until its end, or until a target refuses it. Only while there is no valid token do callers wait,
 //! for one renewal together.
 
 use std::collections::BTreeMap;
@@ -64,6 +64,8 @@ struct Slot {
 
 struct Held {
     token: Token,
+    /// When it came.
+    at: DateTime<Utc>,
     renew_at: DateTime<Utc>,
 }
 
@@ -91,6 +93,18 @@ impl ServiceTokens {
             Some(held) if now < held.renew_at => Ok(held.token.value.clone()),
             Some(held) => Ok(self.renewed(&slot, target, &held).await),
             None => self.issued(&slot, target).await,
+        }
+    }
+
+    /// The target refused this token (401), so its key is gone: the next call gets a new one. At
+    /// most once a second, and not when it has been replaced meanwhile.
+    pub fn refused(&self, target: &str, token: &Secret<String>) {
+        let Ok(slot) = self.slot(target) else { return };
+        let held = slot.held.load_full();
+        let since = self.0.clock.now() - FAILURE_PAUSE;
+        if held.is_some_and(|held| held.token.value.expose() == token.expose() && held.at <= since)
+        {
+            slot.held.store(None);
         }
     }
 
@@ -198,7 +212,7 @@ impl Held {
         // 75 to 85 % of its life.
         let share = 0.8 + 0.05 * (2.0 * rand::random::<f64>() - 1.0);
         let renew_at = now + token.lifetime.mul_f64(share);
-        Self { token, renew_at }
+        Self { token, at: now, renew_at }
     }
 
     fn is_valid(&self, now: DateTime<Utc>) -> bool {

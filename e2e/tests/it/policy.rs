@@ -3,11 +3,9 @@
 //! The golden file is `[policy]` of auth.tsk as callers meet it. When a change of it is meant, run
 //! `UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy` and look at the difference.
 
-use std::fmt::Write;
-use std::path::Path;
 use std::process::Command;
 
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use testkit::{Environment, ServiceProcess, binary};
 use uuid::Uuid;
@@ -23,31 +21,30 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
     let ground = Ground::lay().await;
     let variables = ground.environment(0);
     let system = ground.start(variables.clone()).await;
-    let mut table = String::new();
-    writeln!(table, "{:54}{}", "", CALLERS.map(|caller| format!("{caller:22}")).concat()).unwrap();
+    let mut table = line("", &CALLERS);
     for service in [&system.users, &system.payments, &system.notifications] {
         let tokens = CALLERS.map(|caller| token(&variables, caller, service.name()));
         for (method, path) in routes(&system, service).await {
-            let route = format!("{} {method} {path}", service.name());
-            write!(table, "{route:54}").unwrap();
+            let mut outcomes = Vec::new();
             for token in &tokens {
                 let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
-                let mut request = system.request(method.clone(), &url);
-                if let Some(token) = token {
-                    request = request.bearer_auth(token);
-                }
-                write!(table, "{:22}", outcome(&request.send().await.unwrap())).unwrap();
+                let request = system.request(method.clone(), &url);
+                let request = token.iter().fold(request, RequestBuilder::bearer_auth);
+                outcomes.push(outcome(&request.send().await.unwrap()));
             }
-            table.push('\n');
+            table += &line(&format!("{} {method} {path}", service.name()), &outcomes);
         }
     }
-    let table: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::create_dir_all(Path::new(GOLDEN).parent().unwrap()).unwrap();
         std::fs::write(GOLDEN, &table).unwrap();
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
     assert_eq!(table, golden, "{GOLDEN} says otherwise; found:\n{table}");
+}
+
+fn line(route: &str, cells: &[&str]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:21}")).collect();
+    format!("{}\n", format!("{route:54}{}", cells.concat()).trim_end())
 }
 
 /// The policy's own answers. Whatever a handler says comes from behind it, so the caller passed:

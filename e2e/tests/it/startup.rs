@@ -20,3 +20,39 @@ async fn a_missing_secret_and_a_mistyped_number_are_both_reported_and_nothing_li
         assert!(std::net::TcpStream::connect(("127.0.0.1", service.port())).is_err());
     }
 }
+
+#[tokio::test]
+async fn a_route_without_a_rule_a_rule_without_a_route_and_a_lack_of_keys_end_the_start() {
+    let ground = Ground::lay().await;
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(testkit::config_dir()).unwrap() {
+        let (from, name) = file.map(|file| (file.path(), file.file_name())).unwrap();
+        if from.is_file() {
+            std::fs::copy(from, folder.path().join(name)).unwrap();
+        }
+    }
+    let auth = folder.path().join("auth.tsk");
+    let text = std::fs::read_to_string(&auth).unwrap();
+    std::fs::write(&auth, text.replace("/api/users/me", "/api/users/you")).unwrap();
+    let missing = "[policy.user-service] of auth.tsk does not fit the routes:";
+    let config = folder.path().display().to_string();
+    for (name, value, expected) in [
+        ("CONFIG_DIR", config.as_str(), missing),
+        ("JWT_ALGORITHM", "EdDSA", "[keys] has no key to sign with"),
+        ("JWT_ALGORITHM", "none", "JWT_ALGORITHM is \"none\", not one of HS256, EdDSA, RS256"),
+        ("USER_SERVICE_TOKEN", "hunter2", "USER_SERVICE_TOKEN: a secret of 16 bytes or more"),
+    ] {
+        let mut variables = ground.environment(0);
+        variables.insert(name.to_owned(), value.to_owned());
+        let mut service = ServiceProcess::spawn("user-service", &variables);
+        let ended = eventually("the service ends", async || service.exited()).await;
+        let log = service.log();
+        assert_eq!(ended.code(), Some(1), "{log}");
+        // In a log of JSON.
+        let log = log.replace("\\\"", "\"");
+        assert!(log.contains(expected) && !log.contains("hunter2"), "{log}");
+        for named in ["GET /api/users/me has no rule", "GET /api/users/you is no route"] {
+            assert!(expected != missing || log.contains(named), "{log}");
+        }
+    }
+}

@@ -43,10 +43,21 @@ impl Service for NotificationService {
             version.ok_or("services.tsk has no section [service:notification-service]")?;
         let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
-        // A lease that ends while the mail is on its way lets another worker send it too.
+        // Before anything is opened: settings that cannot work end the start. A lease that ends
+        // while the mail is on its way lets another worker send it too.
         if settings.worker.lease <= settings.mail.send_timeout {
             return Err("[worker] lease must be longer than [mail] send_timeout".into());
         }
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            called(&settings),
+        )?;
+        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
+        let keys = key_ring(&settings.keys, &users, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
@@ -64,20 +75,9 @@ impl Service for NotificationService {
         let sender = Sender {
             store: store.clone(),
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
-            settings: settings.worker.clone(),
+            settings: settings.worker,
             clock: clock.clone(),
         };
-
-        let discovery = Discovery::new(
-            &settings.service_discovery,
-            &settings.services,
-            &settings.load_balancing,
-            called(&settings),
-        )?;
-        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
-        let keys = key_ring(&settings.keys, &users, clock.clone())?;
-        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
-        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
         let state = AppState { store, clock };
         let health = Health::builder()

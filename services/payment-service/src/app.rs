@@ -42,6 +42,21 @@ impl Service for PaymentService {
         let version = version.ok_or("services.tsk has no section [service:payment-service]")?;
         let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
+        // Before anything is opened: settings that cannot work end the start.
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            &[USER_SERVICE],
+        )?;
+        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
+        let keys = key_ring(&settings.keys, &users, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let secret = settings.service_secret.payment_service_token.clone();
+        let credentials = ClientCredentials::new(Self::NAME, secret, &users, clock.clone());
+        let users = users.with_tokens(credentials.service_tokens(&tokens));
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
         database::migrate(&pool, &MIGRATIONS).await?;
@@ -61,20 +76,6 @@ impl Service for PaymentService {
             settings: settings.worker.clone(),
             clock: clock.clone(),
         };
-
-        let discovery = Discovery::new(
-            &settings.service_discovery,
-            &settings.services,
-            &settings.load_balancing,
-            &[USER_SERVICE],
-        )?;
-        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
-        let keys = key_ring(&settings.keys, &users, clock.clone())?;
-        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
-        let secret = settings.service_secret.payment_service_token.clone();
-        let credentials = ClientCredentials::new(Self::NAME, secret, &users, clock.clone());
-        let users = users.with_tokens(credentials.service_tokens(&tokens));
-        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
         let idempotency = settings.idempotency.clone();
         let state = AppState { store: store.clone(), users, idempotency, clock };

@@ -40,6 +40,18 @@ impl Service for UserService {
         let version = version.ok_or("services.tsk has no section [service:user-service]")?;
         let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
+        // Before anything is opened: settings that cannot work end the start. It calls nobody, but
+        // others find it.
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            &[],
+        )?;
+        let keys = KeyRing::open(&settings.keys, clock.clone())?;
+        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
+        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
+
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
         database::migrate(&pool, &MIGRATIONS).await?;
@@ -53,16 +65,6 @@ impl Service for UserService {
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
 
-        let keys = KeyRing::open(&settings.keys, clock.clone())?;
-        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
-        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
-        // It calls nobody, but others find it.
-        let discovery = Discovery::new(
-            &settings.service_discovery,
-            &settings.services,
-            &settings.load_balancing,
-            &[],
-        )?;
         let state = AppState {
             store: store.clone(),
             tokens,

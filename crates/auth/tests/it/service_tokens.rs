@@ -96,6 +96,22 @@ async fn the_last_token_is_used_to_its_end_when_none_can_be_had() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_its_target_refuses_is_replaced_once_a_second_at_most() {
+    let clock = clock();
+    let tokens = ServiceTokens::new(issuer(&clock), clock.clone());
+    let first = tokens.token("user-service").await.unwrap();
+    tokens.refused("user-service", &first);
+    assert_eq!(value(&tokens).await, "user-service-1");
+    clock.advance(Duration::from_secs(1));
+    tokens.refused("user-service", &first);
+    let second = tokens.token("user-service").await.unwrap();
+    assert_eq!(second.expose(), "user-service-2");
+    clock.advance(Duration::from_secs(1));
+    tokens.refused("user-service", &first);
+    assert_eq!(value(&tokens).await, "user-service-2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn callers_who_waited_for_a_failure_share_it() {
     let clock = clock();
     let issuer = issuer(&clock);

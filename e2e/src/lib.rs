@@ -5,4 +5,5 @@
 //! | `story` | the whole story, as one trace |
 //! | `calls` | an instance killed under load, slow answers: no caller sees an error, no storm of retries |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
+//! | `registration` | instances that register in etcd come and drain under load |
 //! | `startup` | settings with faults: all reported, no port opened |

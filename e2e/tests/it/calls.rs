@@ -16,9 +16,9 @@ use tokio::task::JoinSet;
 use crate::system::{Ground, System};
 
 /// Callers at the same time.
-const CALLERS: usize = 16;
+pub(crate) const CALLERS: usize = 16;
 /// Payments of each.
-const CALLS: usize = 25;
+pub(crate) const CALLS: usize = 25;
 /// `CIRCUIT_BREAKER_FAILURE_THRESHOLD` by default: failures in a row that eject an instance.
 const FAILURES_MAX: usize = 5;
 
@@ -80,7 +80,7 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
 }
 
 /// Pays as all callers at once; gives status and time of each answer.
-async fn pay(
+pub(crate) async fn pay(
     system: &System,
     token: &str,
     answered: &Arc<AtomicUsize>,
@@ -126,7 +126,7 @@ fn instances(ports: &[u16]) -> Environment {
 }
 
 /// A counter of payment-service; 0 while it has not been counted.
-async fn metric(system: &System, name: &str) -> usize {
+pub(crate) async fn metric(system: &System, name: &str) -> usize {
     let text = reqwest::get(system.payments.url("/metrics")).await.unwrap().text().await.unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value.map_or(0, |value| value.trim().parse().unwrap())

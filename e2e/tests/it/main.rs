@@ -6,6 +6,7 @@ mod calls;
 mod crashes;
 mod policy;
 mod rotation;
+mod registration;
 mod startup;
 mod story;
 mod system;

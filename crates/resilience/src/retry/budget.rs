@@ -4,13 +4,14 @@
 //! ```text
 //!   deposit ─▶ a counter of the thread's own ─┐
 //!   deposit ─▶ a counter of the thread's own ─┼─ withdraw gathers them ─▶ balance ─▶ one retry
-//!   time    ─▶ a small reserve ───────────────┘                           └─▶ fades in a second
+//!   time    ─▶ a small reserve ───────────────┘                           └─▶ fades in seconds
 //! ```
 //!
-//! What is earned fades exponentially, to a third within a second. So about a second's earnings can
-//! be spent at once, whether that is three retries of a quiet service or a thousand of a busy one,
-//! and a quiet hour saves up nothing. Over any time, no more is withdrawn than
-//! `per_second + ratio × calls + per_second × seconds`: the first is there at the start.
+//! What is earned fades exponentially, to a third within ten seconds. So about ten seconds' earnings
+//! can be spent at once, whether that is ten retries of a quiet service or a thousand of a busy one:
+//! an instance that dies takes all its calls in flight with it at the same moment, and each may be
+//! repeated. A quiet hour saves up nothing. Over any time, no more is withdrawn than
+//! `ratio × calls + per_second × (seconds + 10)`: the last ten are there at the start.
 //!
 //! A deposit is one addition to a counter of its thread: it reads no clock and takes no lock. A
 //! withdrawal takes no lock either. Deposits since the last withdrawal count as though they had
@@ -39,16 +40,16 @@ pub struct BudgetSettings {
 }
 
 impl Default for BudgetSettings {
-    /// One retry per ten calls, and ten per second, as tower and linkerd have it.
+    /// One retry per ten calls, and one per second.
     fn default() -> Self {
-        Self { ratio: 0.1, per_second: 10.0 }
+        Self { ratio: 0.1, per_second: 1.0 }
     }
 }
 
 /// One retry in the unit of the balance.
 const RETRY: f64 = 1_000.0;
 /// The time in which a balance fades to 1/e.
-const FADE: Duration = Duration::from_secs(1);
+const FADE: Duration = Duration::from_secs(10);
 /// The shortest time after which fading and the reserve are worked out, so that rounding them does
 /// not add up.
 const TICK_MS: u32 = 10;
@@ -72,7 +73,7 @@ struct Balance {
 }
 
 impl RetryBudget {
-    /// A budget that starts with one second's reserve.
+    /// A budget that starts with ten seconds' reserve.
     pub fn new(settings: &BudgetSettings) -> Self {
         let clean = |value: f64, max: f64| if value.is_nan() { 0.0 } else { value.clamp(0.0, max) };
         let per_second = clean(settings.per_second, 1e6);

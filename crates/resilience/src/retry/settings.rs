@@ -35,7 +35,7 @@ const fn budget_ratio() -> f64 {
 }
 
 const fn budget_per_second() -> f64 {
-    10.0
+    1.0
 }
 
 impl RetrySettings {

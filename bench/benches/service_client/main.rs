@@ -48,8 +48,7 @@ fn main() {
         }),
     ]);
     let ratio = |figure: &Figure| figure.median.as_secs_f64() / figures[0].median.as_secs_f64();
-    let limits =
-        [String::new(), verdict("at most 1.10 x", ratio(&figures[1]) <= OVERHEAD_MAX)];
+    let limits = [String::new(), verdict("at most 1.10 x", ratio(&figures[1]) <= OVERHEAD_MAX)];
     let header = ["call over loopback", "calls/s", "us/call", "spread", "of reqwest", "limit"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for (figure, limit) in figures.iter().zip(limits) {

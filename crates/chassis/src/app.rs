@@ -185,7 +185,9 @@ impl Supervisor {
     /// A supervisor of these tasks, which it starts.
     fn started(service: &'static str, starters: Vec<Starter>, address: SocketAddr) -> Self {
         let mut tasks = Self::new(service, CancellationToken::new());
-        starters.into_iter().for_each(|start| start(&mut tasks, address));
+        for start in starters {
+            start(&mut tasks, address);
+        }
         tasks
     }
 }

@@ -151,7 +151,8 @@ impl ServiceClient {
     ) -> Result<T, CallError> {
         let (began, journey) = (Instant::now(), Journey::default());
         let answer = async {
-            let request = self.request(method, path, body.transpose()?, &call, journey.clone()).await?;
+            let request =
+                self.request(method, path, body.transpose()?, &call, journey.clone()).await?;
             let answer = self.guarded.clone().oneshot(request).await?;
             let answer = if answer.is_empty() { Bytes::from_static(b"null") } else { answer };
             serde_json::from_slice(&answer).map_err(|_| Kind::Unexpected("it has another shape"))

@@ -80,9 +80,14 @@ impl Kind {
     /// Whether the same request may do better later.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Server { .. } | Self::TimedOut | Self::DeadlineExceeded => true,
-            Self::Unreachable | Self::NoInstance => true,
-            Self::Open { .. } | Self::Overloaded | Self::NoToken(_) => true,
+            Self::Server { .. }
+            | Self::TimedOut
+            | Self::DeadlineExceeded
+            | Self::Unreachable
+            | Self::NoInstance
+            | Self::NoToken(_)
+            | Self::Open { .. }
+            | Self::Overloaded => true,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => false,
         }
     }
@@ -91,12 +96,16 @@ impl Kind {
     /// is not being down; a refusal is an answer; a caller in a hurry proves nothing.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Server { status: 429, .. } => Outcome::Throttled,
-            Self::Server { retry_after: Some(_), .. } => Outcome::Throttled,
+            Self::Server { status: 429, .. } | Self::Server { retry_after: Some(_), .. } => {
+                Outcome::Throttled
+            }
             Self::Server { .. } | Self::TimedOut | Self::Unreachable => Outcome::Failure,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => Outcome::Success,
-            Self::NoInstance | Self::NoToken(_) | Self::DeadlineExceeded => Outcome::Neutral,
-            Self::Open { .. } | Self::Overloaded => Outcome::Neutral,
+            Self::DeadlineExceeded
+            | Self::NoInstance
+            | Self::NoToken(_)
+            | Self::Open { .. }
+            | Self::Overloaded => Outcome::Neutral,
         }
     }
 

@@ -92,7 +92,9 @@ pub(crate) async fn pay(
             .map(|call| {
                 let request = system.request(Method::POST, &system.payments.url("/api/payments"));
                 let request = match deadline {
-                    Some(deadline) => request.header("x-deadline-ms", deadline.as_millis() as u64),
+                    Some(deadline) => {
+                        request.header("x-deadline-ms", deadline.as_millis().to_string())
+                    }
                     None => request,
                 };
                 let body = serde_json::json!({

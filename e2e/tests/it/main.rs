@@ -5,8 +5,8 @@
 mod calls;
 mod crashes;
 mod policy;
-mod rotation;
 mod registration;
+mod rotation;
 mod startup;
 mod story;
 mod system;

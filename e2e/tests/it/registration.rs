@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use testkit::native::{Etcd, Place};
-use testkit::{Environment, ServiceProcess, eventually};
+use testkit::{ServiceProcess, eventually};
 
 use crate::calls::{CALLERS, CALLS, metric, pay};
 use crate::system::Ground;
@@ -28,7 +28,7 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
     let mut system = ground
         .start_with(users.clone(), |_| {
             let nowhere = ("USER_SERVICE_PORT".to_owned(), "1".to_owned());
-            Environment::from_iter(through_etcd.into_iter().chain([nowhere]))
+            through_etcd.into_iter().chain([nowhere]).collect()
         })
         .await;
     let user = system.somebody().await;

@@ -1,18 +1,27 @@
 //! How one service calls another: discover → guard → authenticate → trace → send → tell apart.
 //!
 //! ```text
-//!  get("/api/users/7")
+//!  get("/api/users/7", Call::new("get_user"))
 //!    span service_call.user-service.get_user
-//!    └─ attempt 1..n ── breaker ── pick an instance ── token, trace, deadline ── HTTP
-//!          ▲                                                                      │
-//!          └───── pause with jitter, while time and attempts are left ◀── fault ──┘
+//!    │  service token, kept and renewed
+//!    └─ breaker of the service ── retry, within a budget ── bulkhead
+//!                                   │ attempt 1..n
+//!                                   └─ pick an instance that was not tried ── its breaker ── HTTP
 //! ```
 //!
-//! - Each attempt asks the breaker, so retries stop when the target is known to be down.
-//! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, and `POST` or `PATCH` with an
-//!   Idempotency-Key.
+//! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, and what has an Idempotency-Key or says so.
 //! - No call outlives its deadline; the target is told what is left of it.
 //! - A 4xx says that the caller is wrong: it is no failure of the target and is not repeated.
+//! - An instance that dies costs no caller an error: its calls go to another one, and it is ejected.
+//! - A target that fails for everybody gets a tenth more load by retries, not a multiple.
+//!
+//! | module | what |
+//! |---|---|
+//! | `call`, `client` | what a caller says and gets |
+//! | `guard` | the order of the guards, and why |
+//! | `request`, `send` | what each attempt does |
+//! | `credentials`, `jwks` | tokens and keys, for services that do not hold the key |
+//! | `error` | the seed's kinds of fault, told apart |
 //!
 //! ```no_run
 //! # async fn example(registry: discovery::Registry, settings: service_client::ClientSettings)

@@ -141,8 +141,8 @@ async fn a_folder_that_turns_bad_leaves_the_last_good_keys() {
 
 /// Somebody else's key set, which can be away.
 #[derive(Clone, Default)]
-struct Remote {
-    set: Arc<Mutex<Option<JwkSet>>>,
+pub(crate) struct Remote {
+    pub(crate) set: Arc<Mutex<Option<JwkSet>>>,
     asked: Arc<AtomicUsize>,
 }
 

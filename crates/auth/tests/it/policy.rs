@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use auth::policy::{Policy, PolicySettings, protect};
-use auth::{Caller, CallerService, Role, User};
+use auth::{Caller, CallerService, KeyRing, Role, Tokens, User};
 use axum::body::Body;
 use axum::response::Response;
 use chassis::Clock;
@@ -14,7 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::given::{clock, tokens};
+use crate::given::{Folder, auth, clock, ed25519, tokens};
+use crate::keys::Remote;
 
 #[derive(Debug, serde::Deserialize)]
 struct Settings {
@@ -169,6 +170,29 @@ async fn a_refusal_for_want_of_a_caller_says_how_to_come() {
     }
     let lower = user.replace("Bearer", "bearer");
     assert_eq!(server.status(Method::GET, "/things", &[&lower]).await, 200);
+}
+
+#[tokio::test]
+async fn while_there_are_no_keys_yet_nobody_is_blamed_and_open_routes_are_open() {
+    let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
+    folder.put("1.pem", &ed25519(), std::time::Duration::from_secs(600));
+    let of = |ring| Tokens::new(&auth(), ring, "user-service", clock.clone());
+    let issuer = folder.ring("EdDSA", &clock);
+    let token = of(issuer.clone()).for_user(Uuid::nil(), Role::User, Uuid::nil()).unwrap();
+    let token = bearer(&token);
+    let ring = KeyRing::remote(&folder.settings("EdDSA"), remote.clone(), clock.clone());
+    let routes = protect(router(), "user-service", &rules(RULES).unwrap(), &of(ring.clone()));
+    let router = routes.unwrap().split_for_parts().0;
+    let server = Server { router, clock: clock.clone() };
+    let answer = server.call(Method::GET, "/things", &[&token]).await;
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    assert_eq!(server.status(Method::GET, "/open", &[&token]).await, 200);
+    *remote.set.lock().unwrap() = Some(issuer.jwks());
+    ring.read_again().await;
+    assert_eq!(server.status(Method::GET, "/things", &[&token]).await, 200);
 }
 
 #[tokio::test]

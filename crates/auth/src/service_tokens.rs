@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use chassis::{CancellationToken, Clock};
+use chassis::Clock;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tusk_config::Secret;
@@ -24,8 +24,6 @@ const TARGETS_MAX: usize = 64;
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failure the issuer is left alone this long.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
-/// Shortest and longest time until [`ServiceTokens::keep`] looks again whether it is time.
-const KEEP_INTERVAL: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// A token so near its end is not sent any more: it must arrive in time.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -106,40 +104,6 @@ impl ServiceTokens {
         {
             slot.held.store(None);
         }
-    }
-
-    /// Keeps the token for `target` fresh until `shutdown`, so that no call waits for it.
-    ///
-    /// # Errors
-    /// None; the type is the supervisor's.
-    pub async fn keep(
-        self,
-        target: &'static str,
-        shutdown: CancellationToken,
-    ) -> Result<(), IssueError> {
-        loop {
-            let pause = match self.token(target).await {
-                Ok(_) => self.until_renewal(target),
-                Err(_) => FAILURE_PAUSE,
-            };
-            tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// The token at hand, when there is a valid one; asks nobody.
-    pub fn current(&self, target: &str) -> Option<Secret<String>> {
-        let held = self.slot(target).ok()?.held.load_full()?;
-        held.is_valid(self.0.clock.now()).then(|| held.token.value.clone())
-    }
-
-    fn until_renewal(&self, target: &str) -> Duration {
-        let (shortest, longest) = KEEP_INTERVAL;
-        let held = self.slot(target).ok().and_then(|slot| slot.held.load_full());
-        let left = held.and_then(|held| (held.renew_at - self.0.clock.now()).to_std().ok());
-        left.unwrap_or(shortest).clamp(shortest, longest)
     }
 
     /// A new token, or the one at hand when somebody is at it already or it cannot be had.

@@ -13,11 +13,12 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 use tracing::{Instrument, field};
+use tusk_config::Secret;
 
 use crate::guard::{self, Guarded};
 use crate::request::{Body, Journey, Request};
 use crate::send::Sender;
-use crate::{Call, CallError, ClientSettings, Kind, call, metrics};
+use crate::{Call, CallError, ClientSettings, Kind, metrics};
 
 /// Calls one service. Cheap to clone; clones share connections, breaker and retry budget.
 #[derive(Clone)]
@@ -136,13 +137,13 @@ impl ServiceClient {
             peer.service = service,
             operation = call.operation,
         );
-        let answer = self.guarded(method, path, body, call).instrument(span.clone()).await;
+        let answer = self.answer(method, path, body, call).instrument(span.clone()).await;
         metrics::ended(service, answer.as_ref().err().map(|error| &error.kind));
         span.record("otel.status_code", if answer.is_ok() { "OK" } else { "ERROR" });
         answer
     }
 
-    async fn guarded<T: DeserializeOwned>(
+    async fn answer<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -151,9 +152,8 @@ impl ServiceClient {
     ) -> Result<T, CallError> {
         let (began, journey) = (Instant::now(), Journey::default());
         let answer = async {
-            let request =
-                self.request(method, path, body.transpose()?, &call, journey.clone()).await?;
-            let answer = self.guarded.clone().oneshot(request).await?;
+            let request = self.request(method, path, body.transpose()?, &call, journey.clone())?;
+            let answer = self.authenticated(request).await?;
             let answer = if answer.is_empty() { Bytes::from_static(b"null") } else { answer };
             serde_json::from_slice(&answer).map_err(|_| Kind::Unexpected("it has another shape"))
         };
@@ -164,7 +164,7 @@ impl ServiceClient {
         })
     }
 
-    async fn request(
+    fn request(
         &self,
         method: Method,
         path: &str,
@@ -175,9 +175,6 @@ impl ServiceClient {
         let mut headers = call.headers()?;
         if let Some(body) = &body {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));
-        }
-        if let Some(tokens) = &self.tokens {
-            headers.insert(header::AUTHORIZATION, self.bearer(tokens, call).await?);
         }
         Ok(Request {
             may_repeat: is_idempotent(&method) || call.may_repeat,
@@ -191,13 +188,38 @@ impl ServiceClient {
         })
     }
 
-    /// The token for the service. One that cannot be had ends the call: without it the call would
-    /// be somebody else's.
-    async fn bearer(&self, tokens: &ServiceTokens, call: &Call) -> Result<HeaderValue, Kind> {
-        let token = timeout_at(call.deadline.instant(), tokens.token(&self.service)).await;
-        let token = token.map_err(|_| Kind::DeadlineExceeded)?.map_err(Kind::NoToken)?;
-        call::sensitive(&format!("Bearer {}", token.expose()))
-            .ok_or(Kind::Unexpected("the token is no header"))
+    /// Sends with a token, where there are tokens. One that the target refuses is replaced, once: its
+    /// key may be gone before its time. A 401 comes before any work, so every request may be sent
+    /// again.
+    async fn authenticated(&self, mut request: Request) -> Result<Bytes, Kind> {
+        let Some(tokens) = &self.tokens else { return self.sent(request).await };
+        let token = self.token(tokens, &request).await?;
+        request.authorize(&token)?;
+        let answer = self.sent(request.clone()).await;
+        if !matches!(answer, Err(Kind::Client { status: 401, .. })) {
+            return answer;
+        }
+        tokens.refused(&self.service, &token);
+        let renewed = self.token(tokens, &request).await?;
+        if renewed.expose() == token.expose() {
+            return answer;
+        }
+        request.authorize(&renewed)?;
+        self.sent(request).await
+    }
+
+    /// A token that cannot be had ends the call: without it the call would be somebody else's.
+    async fn token(
+        &self,
+        tokens: &ServiceTokens,
+        request: &Request,
+    ) -> Result<Secret<String>, Kind> {
+        let token = timeout_at(request.deadline.instant(), tokens.token(&self.service)).await;
+        token.map_err(|_| Kind::DeadlineExceeded)?.map_err(Kind::NoToken)
+    }
+
+    async fn sent(&self, request: Request) -> Result<Bytes, Kind> {
+        Ok(self.guarded.clone().oneshot(request).await?)
     }
 
     /// Calls, and on a fault that may pass answers with what `fallback` gives, as the seed's

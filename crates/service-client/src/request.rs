@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use discovery::Instance;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use resilience::deadline::{Deadline, HasDeadline};
 use resilience::retry::Repeatable;
 use serde::Serialize;
+use tusk_config::Secret;
 
-use crate::Kind;
+use crate::{Kind, call};
 
 /// What is sent. Cheap to clone: each attempt gets one.
 #[derive(Debug, Clone)]
@@ -23,6 +24,15 @@ pub(crate) struct Request {
     pub(crate) client_address: Option<IpAddr>,
     pub(crate) may_repeat: bool,
     pub(crate) journey: Journey,
+}
+
+impl Request {
+    pub(crate) fn authorize(&mut self, token: &Secret<String>) -> Result<(), Kind> {
+        let bearer = call::sensitive(&format!("Bearer {}", token.expose()));
+        let bearer = bearer.ok_or(Kind::Unexpected("the token is no header"))?;
+        self.headers.insert(header::AUTHORIZATION, bearer);
+        Ok(())
+    }
 }
 
 /// A body that is written.

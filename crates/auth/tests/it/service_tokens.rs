@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth::{Caller, IssueError, ServiceTokens, Token, TokenIssuer};
-use chassis::{CancellationToken, Clock};
+use chassis::Clock;
 use futures_util::future::{BoxFuture, join_all};
 
 use crate::given::{clock, tokens};
@@ -49,14 +49,12 @@ async fn value(tokens: &ServiceTokens) -> String {
 async fn a_token_is_kept_for_its_target_and_renewed_before_it_ends() {
     let clock = clock();
     let tokens = ServiceTokens::new(issuer(&clock), clock.clone());
-    assert_eq!(tokens.current("user-service").map(|_| ()), None);
     assert_eq!(value(&tokens).await, "user-service-1");
     clock.advance(LIFE.mul_f64(0.74));
     assert_eq!(value(&tokens).await, "user-service-1");
     assert_eq!(tokens.token("x").await.unwrap().expose(), "x-2");
     clock.advance(LIFE.mul_f64(0.12));
     assert_eq!(value(&tokens).await, "user-service-3");
-    assert_eq!(tokens.current("user-service").unwrap().expose(), "user-service-3");
 }
 
 #[tokio::test(start_paused = true)]
@@ -88,7 +86,6 @@ async fn the_last_token_is_used_to_its_end_when_none_can_be_had() {
     clock.advance(LIFE.mul_f64(0.1));
     let error = tokens.token("user-service").await.unwrap_err();
     assert_eq!(error.to_string(), "there is no token for user-service: away");
-    assert_eq!(tokens.current("user-service").map(|_| ()), None);
 
     issuer.is_away.store(false, Ordering::SeqCst);
     clock.advance(Duration::from_secs(1));
@@ -136,21 +133,6 @@ async fn an_issuer_that_hangs_is_given_up_and_a_caller_that_leaves_hands_on() {
     let (left, waited) = tokio::join!(leaving, tokens.token("user-service"));
     assert!(left.is_err());
     assert!(waited.unwrap_err().reason.contains("in time"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_keeper_renews_before_anybody_asks() {
-    let clock = clock();
-    let tokens = ServiceTokens::new(issuer(&clock), clock.clone());
-    let shutdown = CancellationToken::new();
-    let keeper = tokio::spawn(tokens.clone().keep("user-service", shutdown.clone()));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(tokens.current("user-service").unwrap().expose(), "user-service-1");
-    clock.advance(LIFE.mul_f64(0.9));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(tokens.current("user-service").unwrap().expose(), "user-service-2");
-    shutdown.cancel();
-    keeper.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use chassis::Clock;
 use futures_util::future::{BoxFuture, ready};
 use service_client::{Call, Kind};
 
-use crate::{Server, client, get, settings};
+use crate::{Answer, Server, client, get, settings};
 
 /// Numbers its tokens; has none when told so.
 #[derive(Clone)]
@@ -76,6 +76,26 @@ async fn a_token_serves_many_calls_and_is_renewed_before_it_expires() {
     let sent: Vec<_> = seen.iter().map(|headers| headers["authorization"].clone()).collect();
     let [first, second] = ["Bearer token-1-for-user-service", "Bearer token-2-for-user-service"];
     assert_eq!(sent, [first, first, second]);
+}
+
+#[tokio::test]
+async fn a_token_that_the_target_refuses_is_replaced_and_the_call_made_again_once() {
+    let refusal = || Answer::Status(401);
+    let (server, instance) = Server::start([refusal()]).await;
+    let (clock, tokens) = tokens(false);
+    let client = client(&settings(), &[&instance]).with_tokens(tokens.clone());
+    let first = tokens.token("user-service").await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    client.post::<_, serde_json::Value>("/", &1, Call::new("make")).await.unwrap();
+    let second = server.seen.lock().unwrap().pop().unwrap();
+    assert_eq!(first.expose(), "token-1-for-user-service");
+    assert_eq!(second["authorization"], "Bearer token-2-for-user-service");
+    // One that is refused although it is new is the caller's to hear of.
+    server.answers.lock().unwrap().extend([refusal(), refusal(), refusal()]);
+    clock.advance(Duration::from_secs(1));
+    let error = get(&client).await.unwrap_err();
+    assert!(matches!(error.kind, Kind::Client { status: 401, .. }), "{error}");
+    assert_eq!(server.calls(), 4);
 }
 
 #[tokio::test]

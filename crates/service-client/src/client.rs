@@ -152,7 +152,7 @@ impl ServiceClient {
     ) -> Result<T, CallError> {
         let (began, journey) = (Instant::now(), Journey::default());
         let answer = async {
-            let request = self.request(method, path, body.transpose()?, &call, journey.clone())?;
+            let request = request(method, path, body.transpose()?, &call, journey.clone())?;
             let answer = self.authenticated(request).await?;
             let answer = if answer.is_empty() { Bytes::from_static(b"null") } else { answer };
             serde_json::from_slice(&answer).map_err(|_| Kind::Unexpected("it has another shape"))
@@ -161,30 +161,6 @@ impl ServiceClient {
             let (attempts, instance) = journey.so_far();
             let (service, elapsed) = (self.service.to_string(), began.elapsed());
             CallError { service, operation: call.operation, instance, attempts, elapsed, kind }
-        })
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Body>,
-        call: &Call,
-        journey: Journey,
-    ) -> Result<Request, Kind> {
-        let mut headers = call.headers()?;
-        if let Some(body) = &body {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));
-        }
-        Ok(Request {
-            may_repeat: is_idempotent(&method) || call.may_repeat,
-            method,
-            path: path.into(),
-            headers,
-            body: body.map(|body| body.bytes),
-            deadline: call.deadline,
-            client_address: call.client_address,
-            journey,
         })
     }
 
@@ -236,6 +212,29 @@ impl ServiceClient {
             other => other,
         }
     }
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    body: Option<Body>,
+    call: &Call,
+    journey: Journey,
+) -> Result<Request, Kind> {
+    let mut headers = call.headers()?;
+    if let Some(body) = &body {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));
+    }
+    Ok(Request {
+        may_repeat: is_idempotent(&method) || call.may_repeat,
+        method,
+        path: path.into(),
+        headers,
+        body: body.map(|body| body.bytes),
+        deadline: call.deadline,
+        client_address: call.client_address,
+        journey,
+    })
 }
 
 /// Methods that HTTP defines as idempotent (RFC 9110 §9.2.2).

@@ -21,9 +21,9 @@
 
 mod call;
 mod events;
-mod layer;
 #[cfg(all(test, loom_resilience))]
-mod loom;
+mod interleavings;
+mod layer;
 mod permit;
 mod phase;
 mod ring;

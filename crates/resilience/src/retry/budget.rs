@@ -17,7 +17,7 @@
 //! come evenly.
 
 #[cfg(all(test, loom_resilience))]
-mod loom;
+mod interleavings;
 #[cfg(all(test, not(loom_resilience)))]
 mod tests;
 

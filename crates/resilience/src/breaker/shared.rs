@@ -188,10 +188,10 @@ impl Shared {
     #[inline]
     fn succeeded(&self, word: Word) {
         self.end_run(word.stamp());
-        if let Some(window) = &self.window {
-            if !window.try_success(word.bucket()) {
-                self.succeeded_now(word.stamp(), window);
-            }
+        if let Some(window) = &self.window
+            && !window.try_success(word.bucket())
+        {
+            self.succeeded_now(word.stamp(), window);
         }
     }
 
@@ -352,7 +352,7 @@ impl Shared {
         }
         let factor = 2_u32.saturating_pow(relapses);
         let ceiling = self.timeout.saturating_mul(factor).min(self.timeout_max);
-        self.timeout + (ceiling - self.timeout).mul_f64(rand::random::<f64>())
+        self.timeout + ceiling.saturating_sub(self.timeout).mul_f64(rand::random::<f64>())
     }
 
     fn tell(&self, from: State, to: State, at: Instant, cause: Cause) {

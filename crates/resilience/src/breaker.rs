@@ -21,7 +21,8 @@
 
 mod call;
 mod events;
-#[cfg(all(test, loom_resilience))]
+#[cfg(test)]
+#[cfg(loom_resilience)]
 mod interleavings;
 mod layer;
 mod permit;
@@ -30,7 +31,8 @@ mod ring;
 mod service;
 mod settings;
 mod shared;
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests;
 mod window;
 

@@ -55,7 +55,8 @@ pub(crate) fn thread_number() -> usize {
 }
 
 /// Gives the calling thread of a model a number, which chooses its stripe.
-#[cfg(all(test, loom_resilience))]
+#[cfg(test)]
+#[cfg(loom_resilience)]
 pub(crate) fn number_thread(number: usize) {
     NUMBER.with(|cell| cell.set(number));
 }

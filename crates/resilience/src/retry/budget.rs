@@ -16,9 +16,11 @@
 //! withdrawal takes no lock either. Deposits since the last withdrawal count as though they had
 //! come evenly.
 
-#[cfg(all(test, loom_resilience))]
+#[cfg(test)]
+#[cfg(loom_resilience)]
 mod interleavings;
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests;
 
 use std::time::Duration;

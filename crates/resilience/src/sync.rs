@@ -1,6 +1,7 @@
 //! The atomics and locks of the lock-free parts: the standard ones, or loom's while it checks them.
 //!
-//! Loom tries every interleaving and every reordering that the memory model allows:
+//! Loom tries interleavings and the old values that the memory model lets a load see. It misses
+//! orders in which a store comes before another thread's load and after loads of its own:
 //! `RUSTFLAGS="--cfg loom_resilience" cargo test -p resilience --lib --release interleavings`.
 
 #[cfg(not(loom_resilience))]

@@ -1,4 +1,4 @@
-//! The breaker's lock-free parts under every interleaving of two threads.
+//! The breaker's lock-free parts with two threads, as loom interleaves them.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 

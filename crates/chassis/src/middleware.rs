@@ -13,6 +13,7 @@ mod shed;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use resilience::bulkhead::Bulkhead;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{Problem, ServerSettings, ServiceInfo};
@@ -28,7 +29,7 @@ pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings
         .layer(DefaultBodyLimit::max(settings.body_limit))
         .layer(from_fn_with_state(settings.body_limit, shed::oversized))
         .layer(from_fn_with_state(settings.request_timeout, deadline::limit))
-        .layer(from_fn_with_state(shed::Limiter::new(settings.concurrency_limit), shed::overload))
+        .layer(from_fn_with_state(Bulkhead::new(settings.concurrency_limit), shed::overload))
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(from_fn_with_state(info.name, observe::observe))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))

@@ -21,16 +21,18 @@
 
 mod call;
 mod events;
+#[cfg(test)]
+#[cfg(loom_resilience)]
+mod interleavings;
 mod layer;
-#[cfg(all(test, loom_resilience))]
-mod loom;
 mod permit;
 mod phase;
 mod ring;
 mod service;
 mod settings;
 mod shared;
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests;
 mod window;
 

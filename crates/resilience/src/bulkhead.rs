@@ -5,7 +5,8 @@
 
 mod layer;
 mod service;
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests;
 
 use std::sync::Arc;

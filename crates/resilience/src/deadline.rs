@@ -68,7 +68,8 @@ pub trait HasDeadline {
     }
 }
 
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests {
     use super::*;
 

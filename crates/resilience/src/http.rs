@@ -46,7 +46,8 @@ impl<B: Clone> MarkStale for Response<B> {
     }
 }
 
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests {
     use std::time::Duration;
 

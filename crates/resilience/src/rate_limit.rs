@@ -71,7 +71,8 @@ impl std::fmt::Debug for RateLimit {
     }
 }
 
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests {
     use super::*;
 

@@ -14,7 +14,8 @@
 //!
 //! Each part is optional; the order of the builder's calls does not matter.
 
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests;
 
 use std::time::Duration;

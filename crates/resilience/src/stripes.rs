@@ -1,9 +1,9 @@
 //! One counter per thread instead of one for all, so that threads do not wait for each other's
 //! cache lines. Writers touch their own stripe; readers, which are rare, visit all.
 
-use std::cell::Cell;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sync::thread_number;
 
 /// Stripes in all, at most.
 const STRIPES_MAX: usize = 32;
@@ -23,32 +23,6 @@ static COUNT: LazyLock<usize> = LazyLock::new(|| {
     if cfg!(loom_resilience) { 2 } else { (2 * processors).next_power_of_two().min(STRIPES_MAX) }
 });
 
-/// Numbers threads as they come.
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// The thread's number; a constant at first, which costs less to look up than a lazy value.
-    static MINE: Cell<usize> = const { Cell::new(UNNUMBERED) };
-}
-
-const UNNUMBERED: usize = usize::MAX;
-
-/// Under loom all threads of a model are one thread of the system, so they say who they are.
-#[cfg(loom_resilience)]
-pub(crate) fn mine() -> usize {
-    crate::sync::thread_number()
-}
-
-#[cfg(not(loom_resilience))]
-fn mine() -> usize {
-    MINE.with(|mine| {
-        if mine.get() == UNNUMBERED {
-            mine.set(NEXT.fetch_add(1, Ordering::Relaxed));
-        }
-        mine.get()
-    })
-}
-
 impl<T> Stripes<T> {
     /// A stripe for each number below [`count`].
     pub(crate) fn new(make: impl FnMut() -> T) -> Self {
@@ -59,7 +33,7 @@ impl<T> Stripes<T> {
     /// The calling thread's.
     pub(crate) fn mine(&self) -> &T {
         // The number of stripes is a power of two.
-        &self.0[mine() & (self.0.len() - 1)].0
+        &self.0[thread_number() & (self.0.len() - 1)].0
     }
 
     /// All of them.

@@ -1,13 +1,12 @@
 //! Load shedding: past its bounds a service refuses at once, instead of answering everybody late.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use tokio::sync::Semaphore;
+use resilience::bulkhead::Bulkhead;
 
 use crate::Problem;
 use crate::extract::too_large;
@@ -15,25 +14,15 @@ use crate::extract::too_large;
 /// What a refused caller is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Places for requests in flight.
-#[derive(Debug, Clone)]
-pub(super) struct Limiter(Arc<Semaphore>);
-
-impl Limiter {
-    pub(super) fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))))
-    }
-}
-
 /// Refuses with 503 while all places are taken.
 pub(super) async fn overload(
-    State(limiter): State<Limiter>,
+    State(places): State<Bulkhead>,
     request: Request,
     next: Next,
 ) -> Response {
-    match limiter.0.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => Problem::unavailable("too many requests in flight; try again", RETRY_AFTER)
+    match places.try_acquire() {
+        Some(_place) => next.run(request).await,
+        None => Problem::unavailable("too many requests in flight; try again", RETRY_AFTER)
             .into_response(),
     }
 }

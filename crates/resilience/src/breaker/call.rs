@@ -20,7 +20,7 @@ pin_project! {
     #[must_use = "futures do nothing unless they are polled"]
     pub struct Call<'a, F, C> {
         #[pin]
-        call: F,
+        inner: F,
         classify: C,
         shared: &'a Shared,
         begun: Option<Instant>,
@@ -41,7 +41,7 @@ pin_project! {
 impl<'a, F, C> Call<'a, F, C> {
     #[inline]
     pub(super) fn new(shared: &'a Shared, classify: C, call: F) -> Self {
-        Self { call, classify, shared, begun: None, stamp: Stamp(0), permitted: false }
+        Self { inner: call, classify, shared, begun: None, stamp: Stamp(0), permitted: false }
     }
 }
 
@@ -60,7 +60,7 @@ where
             *this.begun = this.shared.begin();
             *this.permitted = true;
         }
-        let result = ready!(this.call.poll(cx)).map_err(Error::Inner);
+        let result = ready!(this.inner.poll(cx)).map_err(Error::Inner);
         *this.permitted = false;
         this.shared.settle(*this.stamp, *this.begun, this.classify.classify(&result));
         Poll::Ready(result)

@@ -38,9 +38,13 @@ impl Stamp {
         }
     }
 
+    pub(super) fn number(self) -> u32 {
+        self.0 >> KIND_BITS
+    }
+
     /// The phase after this one.
     pub(super) fn next(self, kind: Kind) -> Self {
-        let number = (self.0 >> KIND_BITS).wrapping_add(1);
+        let number = self.number().wrapping_add(1);
         Self((number << KIND_BITS) | kind as u32)
     }
 }

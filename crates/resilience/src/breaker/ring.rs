@@ -10,7 +10,7 @@ const SLOTS: usize = if cfg!(loom_resilience) { 1 } else { 16 };
 /// A slot whose number is ahead by up to this was reused while a thread slept.
 const AHEAD_MAX: u32 = 1 << 16;
 
-/// How far bucket numbers jump when all that was counted is to be forgotten.
+/// How far bucket numbers of one phase are from those of the next: out of its window.
 pub(super) const JUMP: u32 = 16;
 
 /// Counts of the last ten buckets; older ones are overwritten when their slot is needed.

@@ -51,7 +51,7 @@ impl Shared {
     ) -> Self {
         let created = Instant::now();
         let window = Window::new(settings, created);
-        let bucket = window.as_ref().map_or(0, |window| window.bucket_at(created));
+        let bucket = window.as_ref().map_or(0, |window| window.bucket_at(Stamp(0), created));
         Self {
             word: AtomicU64::new(Word::new(Stamp(0), bucket).0),
             run: AtomicU64::new(0),
@@ -83,7 +83,8 @@ impl Shared {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let counts = |window: &Window| window.counts(window.bucket_at(Instant::now()));
+        let stamp = self.word().stamp();
+        let counts = |window: &Window| window.counts(window.bucket_at(stamp, Instant::now()));
         self.window.as_ref().map_or_else(Counts::default, counts)
     }
 
@@ -187,10 +188,10 @@ impl Shared {
     #[inline]
     fn succeeded(&self, word: Word) {
         self.end_run(word.stamp());
-        if let Some(window) = &self.window {
-            if !window.try_success(word.bucket()) {
-                self.succeeded_now(word.stamp(), window);
-            }
+        if let Some(window) = &self.window
+            && !window.try_success(word.bucket())
+        {
+            self.succeeded_now(word.stamp(), window);
         }
     }
 
@@ -285,7 +286,7 @@ impl Shared {
 
     /// Moves the current bucket on to this moment; none when the phase is over.
     fn advance(&self, stamp: Stamp, window: &Window, now: Instant) -> Option<u32> {
-        let bucket = window.bucket_at(now);
+        let bucket = window.bucket_at(stamp, now);
         let mut word = self.word();
         loop {
             if word.stamp() != stamp {
@@ -338,7 +339,7 @@ impl Shared {
         // All of it before the word, which lets calls see it.
         self.trials.store(pack(stamp.0, 0), Ordering::Release);
         self.run.store(pack(stamp.0, 0), Ordering::Release);
-        let bucket = self.window.as_ref().map_or(0, |window| window.forget(now));
+        let bucket = self.window.as_ref().map_or(0, |window| window.bucket_at(stamp, now));
         self.word.store(Word::new(stamp, bucket).0, Ordering::Release);
         self.tell(state_of(from.kind()), state_of(to), now, cause);
     }
@@ -351,7 +352,7 @@ impl Shared {
         }
         let factor = 2_u32.saturating_pow(relapses);
         let ceiling = self.timeout.saturating_mul(factor).min(self.timeout_max);
-        self.timeout + (ceiling - self.timeout).mul_f64(rand::random::<f64>())
+        self.timeout + ceiling.saturating_sub(self.timeout).mul_f64(rand::random::<f64>())
     }
 
     fn tell(&self, from: State, to: State, at: Instant, cause: Cause) {

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use super::CircuitBreakerSettings;
 use super::events::Cause;
+use super::phase::Stamp;
 use super::ring::{BUCKETS, JUMP, Ring};
 use crate::stripes::Stripes;
-use crate::sync::{AtomicU32, Ordering};
 
 /// The shortest bucket.
 const WIDTH_MIN: Duration = Duration::from_millis(1);
@@ -36,8 +36,6 @@ pub struct Counts {
 pub(super) struct Window {
     created: Instant,
     width_nanos: u64,
-    /// Bucket numbers jumped over so far, so that a new phase sees nothing of the one before.
-    skipped: AtomicU32,
     minimum_calls: u64,
     failure_ratio: f64,
     slow_ratio: f64,
@@ -57,7 +55,6 @@ impl Window {
         Some(Self {
             created,
             width_nanos: nanos(width),
-            skipped: AtomicU32::new(JUMP),
             minimum_calls: u64::from(settings.minimum_calls.max(1)),
             failure_ratio: settings.failure_ratio,
             slow_ratio: settings.slow_call_ratio,
@@ -77,17 +74,12 @@ impl Window {
         taken >= self.slow_duration
     }
 
-    /// The bucket of this moment.
+    /// The bucket of this moment in this phase. Phases number their buckets so far apart that none
+    /// sees what another counted, whatever a thread that was overtaken still does.
     #[allow(clippy::cast_possible_truncation, reason = "bucket numbers may wrap")]
-    pub(super) fn bucket_at(&self, now: Instant) -> u32 {
+    pub(super) fn bucket_at(&self, stamp: Stamp, now: Instant) -> u32 {
         let buckets = nanos(now.saturating_duration_since(self.created)) / self.width_nanos;
-        self.skipped.load(Ordering::Acquire).wrapping_add(buckets as u32)
-    }
-
-    /// Numbers the buckets anew, so that what was counted is out of sight.
-    pub(super) fn forget(&self, now: Instant) -> u32 {
-        self.skipped.fetch_add(JUMP, Ordering::AcqRel);
-        self.bucket_at(now)
+        stamp.number().wrapping_mul(JUMP).wrapping_add(buckets as u32)
     }
 
     /// Counts a success in this bucket, unless the clock has to be read first to know the bucket.

@@ -53,7 +53,8 @@ impl Backoff {
     }
 }
 
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests {
     use proptest::prelude::*;
 

@@ -17,9 +17,11 @@
 //! withdrawal takes no lock either. Deposits since the last withdrawal count as though they had
 //! come evenly.
 
-#[cfg(all(test, loom_resilience))]
-mod loom;
-#[cfg(all(test, not(loom_resilience)))]
+#[cfg(test)]
+#[cfg(loom_resilience)]
+mod interleavings;
+#[cfg(test)]
+#[cfg(not(loom_resilience))]
 mod tests;
 
 use std::time::Duration;
@@ -114,7 +116,7 @@ impl RetryBudget {
     fn grown(&self, balance: Balance, now_ms: u32, earned: f64) -> Balance {
         let passed = now_ms.wrapping_sub(balance.at_ms);
         // Another thread's clock may be ahead by a little.
-        if passed < TICK_MS || passed > u32::MAX / 2 {
+        if !(TICK_MS..=u32::MAX / 2).contains(&passed) {
             return Balance { amount: balance.amount.saturating_add(units(earned)), ..balance };
         }
         let age = f64::from(passed) / FADE.as_secs_f64() / 1e3;

@@ -23,6 +23,7 @@ fn get() -> Request<()> {
     Request::get("/users/1").body(()).unwrap()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the answer of a target")]
 fn ok() -> Answer {
     Ok(Response::new("ok"))
 }
@@ -177,6 +178,7 @@ async fn a_fallback_answers_for_what_went_wrong() {
     assert_eq!(*answer.unwrap().body(), "instead");
 }
 
+#[allow(clippy::type_complexity, reason = "closures have no shorter names")]
 fn stale() -> StaleLayer<
     String,
     Response<&'static str>,

@@ -1,5 +1,7 @@
 //! The breaker against a plain model, over random interleavings of calls, ends, times and hands.
 
+#![allow(clippy::cast_precision_loss, reason = "small counts")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! The budget's promises one by one, then between two plain models over random interleavings.
 
+#![allow(clippy::cast_precision_loss, reason = "small counts")]
+
 use proptest::prelude::*;
 use tokio::time::advance;
 

@@ -1,4 +1,4 @@
-//! The budget under every interleaving of two threads.
+//! The budget with two threads, as loom interleaves them.
 
 use std::sync::Arc;
 

@@ -74,9 +74,15 @@ impl Table {
             }
             choice = mix(choice.wrapping_add(1));
         }
+        // One key with very many calls, or many that are ejected: anyone with room, or anyone.
         let home = usize::from(self.buckets[key as usize % BUCKETS]);
-        let mut others = (0..slots.len()).map(|step| (home + step) % slots.len());
-        others.find(|index| fits(&slots[*index])).unwrap_or(home)
+        let others = (0..slots.len()).map(|step| (home + step) % slots.len());
+        let mut fitting = others.filter(|index| fits(&slots[*index]));
+        let first = fitting.next().unwrap_or(home);
+        if self.has_room(slots, first) {
+            return first;
+        }
+        fitting.find(|index| self.has_room(slots, *index)).unwrap_or(first)
     }
 
     fn has_room(&self, slots: &[Arc<Member>], index: usize) -> bool {

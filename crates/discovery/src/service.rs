@@ -97,13 +97,14 @@ impl Service {
         self.turn.0.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// An ejected instance, if the one whose turn it is may be tried. Not for a repeated call: it
+    /// An ejected instance, if the one that is looked at may be tried. Not for a repeated call: it
     /// had its bad luck already.
     fn trial(&self, set: &Set, choice: &Choice<'_>) -> Option<Picked> {
         if !choice.avoid.is_empty() {
             return None;
         }
-        let member = &set.ejected[self.turn() % set.ejected.len()];
+        // Not by turns: those of the others would be taken from them.
+        let member = &set.ejected[below(next(), set.ejected.len())];
         let permit = member.breaker.try_acquire().ok()?;
         let began = (self.settings.algorithm == Algorithm::P2c).then(Instant::now);
         let endpoint = member.hold();

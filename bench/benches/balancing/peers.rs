@@ -54,18 +54,18 @@ impl Service<()> for AtOnce {
 
 /// tower's p2c, owned by one thread: it is neither shared nor cloned, and would need a `Buffer`,
 /// which costs a task switch more.
-pub(crate) struct TowerBalance<S>(RefCell<Balance<ServiceList<std::vec::IntoIter<S>>, ()>>)
+pub(crate) struct TowerBalance<S>(RefCell<Balance<ServiceList<Vec<S>>, ()>>)
 where
     S: Service<()>;
 
-impl TowerBalance<PendingRequests<AtOnceService>> {
+impl TowerBalance<PendingRequests<AtOnce>> {
     pub(crate) fn pending(count: u16) -> Self {
         let one = || PendingRequests::new(AtOnce, CompleteOnResponse::default());
         Self::of((0..count).map(|_| one()).collect())
     }
 }
 
-impl TowerBalance<PeakEwma<AtOnceService>> {
+impl TowerBalance<PeakEwma<AtOnce>> {
     pub(crate) fn peak_ewma(count: u16) -> Self {
         let (first, decay) = (Duration::from_millis(30), Duration::from_secs(10));
         let decay = decay.as_nanos() as f64;
@@ -73,8 +73,6 @@ impl TowerBalance<PeakEwma<AtOnceService>> {
         Self::of((0..count).map(|_| one()).collect())
     }
 }
-
-type AtOnceService = AtOnce;
 
 impl<S> TowerBalance<S>
 where

@@ -5,6 +5,13 @@
 //! avoided from its first slow answer on, and one that nobody asks looks better with time, until it
 //! is asked again.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "estimates; times are not negative"
+)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, Member};
-use crate::random::{below, next};
+use crate::random::{below, next, unit};
 use crate::rendezvous;
 use crate::set::Set;
 use crate::{Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, balance, metrics};
@@ -117,7 +117,7 @@ impl Service {
         let window = self.settings.slow_start;
         let is_cold = |index: &usize| {
             let share = set.slots[*index].share(window);
-            share < 1.0 && next() as f64 / u64::MAX as f64 > share
+            share < 1.0 && unit(next()) > share
         };
         let following = (0..WARM_UP_PASSES).map(|step| (index + step) % set.slots.len());
         let warm = following.clone().find(|index| !is_cold(index));

@@ -100,8 +100,8 @@ async fn conditions_say_who_takes_calls() {
     running.until_known(&[1, 2, 3, 4]).await;
     let statuses = running.registry.statuses(SERVICE);
     let standings: Vec<_> = statuses.iter().map(|(instance, _)| instance.standing).collect();
-    use Standing::{Draining, NotReady, Ready};
-    assert_eq!(standings, [Ready, Ready, Draining, NotReady]);
+    let ready = Standing::Ready;
+    assert_eq!(standings, [ready, ready, Standing::Draining, Standing::NotReady]);
     assert!(statuses.iter().all(|(instance, _)| instance.port == PORT));
     assert!(statuses.iter().all(|(instance, _)| instance.zone.as_deref() == Some("a")));
 }

@@ -72,7 +72,7 @@ impl Running {
     }
 
     pub(crate) async fn until_known(&self, wanted: &[u8]) {
-        let wanted = BTreeSet::from_iter(wanted.iter().copied());
+        let wanted = wanted.iter().copied().collect::<BTreeSet<_>>();
         until(&format!("{wanted:?} are known"), || self.known() == wanted).await;
     }
 }

@@ -1,5 +1,7 @@
 //! The part of a Kubernetes API server that lists and watches `EndpointSlices`.
 
+#![allow(clippy::needless_pass_by_value, reason = "JSON that a test makes in place")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,6 +26,7 @@ const CUT: u64 = u64::MAX;
 pub(crate) struct Api(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fault to turn on")]
 struct Shared {
     slices: BTreeMap<String, Value>,
     version: u64,

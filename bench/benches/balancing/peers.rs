@@ -36,7 +36,7 @@ impl ArcSwapRoundRobin {
 
 /// An instance that answers at once.
 #[derive(Clone)]
-struct AtOnce;
+pub(crate) struct AtOnce;
 
 impl Service<()> for AtOnce {
     type Response = ();

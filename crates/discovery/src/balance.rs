@@ -4,6 +4,8 @@
 //! looking at all, at the same cost for ten and for a thousand, and without the rush of all callers
 //! to the one that is best at the moment. `slots` has at least one instance.
 
+#![allow(clippy::cast_precision_loss, reason = "estimates and shares")]
+
 use std::sync::Arc;
 
 use tokio::time::Instant;

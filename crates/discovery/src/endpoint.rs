@@ -112,7 +112,7 @@ impl Endpoint {
         match self.breaker.state() {
             State::Open => !self.is_ejected(),
             State::Closed => self.is_ejected(),
-            _ => false,
+            State::HalfOpen => false,
         }
     }
 

@@ -5,6 +5,13 @@
 //! avoided from its first slow answer on, and one that nobody asks looks better with time, until it
 //! is asked again.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "estimates; times are not negative"
+)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,6 +21,8 @@ use crate::clock;
 
 /// After this time a measurement has half of its say.
 const HALF_LIFE: Duration = Duration::from_secs(5);
+/// After so many, next to nothing is left.
+const HALF_LIVES_MAX: u32 = 40;
 /// What a failed call counts as at least, so that failing fast does not attract calls.
 const PENALTY: Duration = Duration::from_secs(1);
 
@@ -45,12 +54,14 @@ impl Latency {
         (average > 0).then(|| average as f64 * self.say(now))
     }
 
-    /// The part of the average that still counts: 1 at once, a half after the half-life. Without
-    /// exponentials: every pick asks.
+    /// The part of the average that still counts: a half of it after each half-life, a straight
+    /// line between, since every pick asks and an exponential is slow.
     fn say(&self, now: Instant) -> f64 {
         let age = clock::nanos(now).saturating_sub(self.at.load(Ordering::Relaxed)) as f64;
-        let half_life = HALF_LIFE.as_nanos() as f64;
-        half_life / (half_life + age)
+        let half_lives = age / HALF_LIFE.as_nanos() as f64;
+        let whole = (half_lives as u32).min(HALF_LIVES_MAX);
+        let rest = (half_lives - f64::from(whole)).min(1.0);
+        (1.0 - rest / 2.0) / (1_u64 << whole) as f64
     }
 }
 

@@ -76,10 +76,11 @@ impl Picked {
         let permit = trial.or_else(|| (!late).then(|| endpoint.breaker.try_acquire().ok())?);
         let Some(permit) = permit else { return };
         permit.settle(outcome);
-        if matters && endpoint.is_due_for_review() {
-            if let Some(service) = endpoint.service.upgrade() {
-                service.review(&endpoint);
-            }
+        if matters
+            && endpoint.is_due_for_review()
+            && let Some(service) = endpoint.service.upgrade()
+        {
+            service.review(&endpoint);
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::endpoint::Member;
-use crate::random::{below, mix, next};
+use crate::random::{below, mix, next, unit};
 
 /// Buckets; a power of two. With 100 instances the busiest has about a quarter more than the mean.
 const BUCKETS: usize = 8192;
@@ -38,7 +38,7 @@ impl Table {
             .iter()
             .map(|slot| (hash(&slot.instance.authority()), f64::from(slot.instance.weight.max(1))))
             .collect();
-        let is_even = seeds.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        let is_even = seeds.windows(2).all(|pair| pair[0].1.total_cmp(&pair[1].1).is_eq());
         let owner = |bucket: u64| {
             let score = |seed: u64| mix(mix(bucket) ^ seed);
             let indices = 0..=u16::MAX;
@@ -68,15 +68,21 @@ impl Table {
     ) -> usize {
         let mut choice = key;
         for _ in 0..CHOICES {
-            let index = usize::from(self.buckets[choice as usize % BUCKETS]);
+            let index = usize::from(self.buckets[bucket(choice)]);
             if fits(&slots[index]) && self.has_room(slots, index) {
                 return index;
             }
             choice = mix(choice.wrapping_add(1));
         }
-        let home = usize::from(self.buckets[key as usize % BUCKETS]);
-        let mut others = (0..slots.len()).map(|step| (home + step) % slots.len());
-        others.find(|index| fits(&slots[*index])).unwrap_or(home)
+        // One key with very many calls, or many that are ejected: anyone with room, or anyone.
+        let home = usize::from(self.buckets[bucket(key)]);
+        let others = (0..slots.len()).map(|step| (home + step) % slots.len());
+        let mut fitting = others.filter(|index| fits(&slots[*index]));
+        let first = fitting.next().unwrap_or(home);
+        if self.has_room(slots, first) {
+            return first;
+        }
+        fitting.find(|index| self.has_room(slots, *index)).unwrap_or(first)
     }
 
     fn has_room(&self, slots: &[Arc<Member>], index: usize) -> bool {
@@ -94,15 +100,14 @@ impl Table {
     }
 }
 
+fn bucket(key: u64) -> usize {
+    below(key, BUCKETS)
+}
+
 /// The same number for the same text, in every process and version.
 pub(crate) fn hash(text: &str) -> u64 {
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let start = mix(text.len() as u64);
     let hash = words.iter().fold(start, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
     mix(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)) ^ hash)
-}
-
-/// A number above 0 and up to 1.
-fn unit(bits: u64) -> f64 {
-    ((bits >> 11) + 1) as f64 / (1_u64 << 53) as f64
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, Member};
-use crate::random::{below, next};
+use crate::random::{below, next, unit};
 use crate::rendezvous;
 use crate::set::Set;
 use crate::{Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, balance, metrics};
@@ -97,13 +97,14 @@ impl Service {
         self.turn.0.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// An ejected instance, if the one whose turn it is may be tried. Not for a repeated call: it
+    /// An ejected instance, if the one that is looked at may be tried. Not for a repeated call: it
     /// had its bad luck already.
     fn trial(&self, set: &Set, choice: &Choice<'_>) -> Option<Picked> {
         if !choice.avoid.is_empty() {
             return None;
         }
-        let member = &set.ejected[self.turn() % set.ejected.len()];
+        // Not by turns: those of the others would be taken from them.
+        let member = &set.ejected[below(next(), set.ejected.len())];
         let permit = member.breaker.try_acquire().ok()?;
         let began = (self.settings.algorithm == Algorithm::P2c).then(Instant::now);
         let endpoint = member.hold();
@@ -116,7 +117,7 @@ impl Service {
         let window = self.settings.slow_start;
         let is_cold = |index: &usize| {
             let share = set.slots[*index].share(window);
-            share < 1.0 && next() as f64 / u64::MAX as f64 > share
+            share < 1.0 && unit(next()) > share
         };
         let following = (0..WARM_UP_PASSES).map(|step| (index + step) % set.slots.len());
         let warm = following.clone().find(|index| !is_cold(index));

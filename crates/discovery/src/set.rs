@@ -1,6 +1,8 @@
 //! What a pick reads: the instances that may be picked, worked out once per change and not once
 //! per pick.
 
+#![allow(clippy::cast_precision_loss, reason = "estimates and shares")]
+
 use std::sync::Arc;
 
 use crate::endpoint::Member;

@@ -1,1 +1,217 @@
+//! How one of several is chosen: fairness, load, affinity, minimal movement.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry};
+
+use crate::support::{SERVICE, instance, pick};
+
+fn registry(algorithm: Algorithm, ports: std::ops::RangeInclusive<u16>) -> Registry {
+    let settings = LoadBalancingSettings { algorithm, ..LoadBalancingSettings::default() };
+    let registry = Registry::new(&settings);
+    registry.replace(SERVICE, ports.map(instance).collect());
+    registry
+}
+
+fn any(registry: &Registry) -> Picked {
+    registry.pick(SERVICE, &Choice::any()).unwrap()
+}
+
+fn port(picked: &Picked) -> u16 {
+    picked.instance().port
+}
+
+/// Which instance each of many clients gets.
+fn homes(registry: &Registry) -> BTreeMap<String, u16> {
+    let client = |number: u32| format!("10.{}.{}.7", number / 250, number % 250);
+    let home = |client: String| {
+        let picked = registry.pick(SERVICE, &Choice::any().key(&client)).unwrap();
+        (client, port(&picked))
+    };
+    (0..5_000).map(client).map(home).collect()
+}
+
+/// How often each is picked, calls ending at once.
+fn counts(registry: &Registry, picks: usize) -> BTreeMap<u16, usize> {
+    let mut counts = BTreeMap::new();
+    (0..picks).for_each(|_| *counts.entry(pick(registry)).or_default() += 1);
+    counts
+}
+
+#[test]
+fn round_robin_shares_evenly_under_concurrency() {
+    let registry = registry(Algorithm::RoundRobin, 1..=4);
+    let counts: [AtomicUsize; 4] = Default::default();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..1_000 {
+                    counts[usize::from(pick(&registry)) - 1].fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1_000), "{counts:?}");
+}
+
+#[test]
+fn round_robin_keeps_to_weights_and_spreads_them() {
+    let registry = registry(Algorithm::RoundRobin, 1..=2);
+    registry.register(instance(2).weight(3));
+    let first: Vec<u16> = (0..4).map(|_| pick(&registry)).collect();
+    assert_eq!(counts(&registry, 400), BTreeMap::from([(1, 100), (2, 300)]));
+    assert!(first != [1, 2, 2, 2] || first != [2, 2, 2, 1], "{first:?}");
+}
+
+#[test]
+fn weights_too_large_for_their_slots_keep_about_their_shares() {
+    let registry = registry(Algorithm::RoundRobin, 1..=1);
+    registry.register(instance(1).weight(1_000_003));
+    registry.register(instance(2).weight(3_000_017));
+    let counts = counts(&registry, 40_960);
+    let share = f64::from(u32::try_from(counts[&1]).unwrap()) / 40_960.0;
+    assert!((share - 0.25).abs() < 0.01, "{counts:?}");
+}
+
+#[test]
+fn least_connections_goes_to_the_idle_one_and_takes_turns_when_all_are() {
+    let registry = registry(Algorithm::LeastConnections, 1..=2);
+    assert_eq!((0..4).map(|_| pick(&registry)).collect::<Vec<_>>(), [1, 2, 1, 2]);
+    let busy = any(&registry);
+    for _ in 0..10 {
+        assert_ne!(pick(&registry), port(&busy));
+    }
+    let held: Vec<_> = (0..9).map(|_| any(&registry)).collect();
+    let statuses = registry.statuses(SERVICE);
+    assert!(statuses.iter().all(|(_, status)| status.in_flight == 5), "{statuses:?}");
+    drop((busy, held));
+    assert!(registry.statuses(SERVICE).iter().all(|(_, status)| status.in_flight == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn p2c_avoids_a_slow_instance_and_tries_it_again_later() {
+    let registry = registry(Algorithm::P2c, 1..=2);
+    for _ in 0..20 {
+        let picked = any(&registry);
+        let slow = if port(&picked) == 1 { 100 } else { 1 };
+        tokio::time::advance(Duration::from_millis(slow)).await;
+        picked.success();
+    }
+    assert_eq!(counts(&registry, 100), BTreeMap::from([(2, 100)]));
+    // What was measured long ago counts less than what was measured just now.
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    while registry.statuses(SERVICE)[1].1.in_flight == 0 {
+        let picked = any(&registry);
+        if port(&picked) == 1 {
+            return;
+        }
+        tokio::time::advance(Duration::from_millis(1)).await;
+        picked.success();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p2c_is_not_attracted_by_failing_fast() {
+    let registry = registry(Algorithm::P2c, 1..=2);
+    let mut failures = 0;
+    for _ in 0..20 {
+        let picked = any(&registry);
+        if port(&picked) == 1 {
+            failures += 1;
+            picked.failure();
+        } else {
+            tokio::time::advance(Duration::from_millis(50)).await;
+            picked.success();
+        }
+    }
+    assert!(failures <= 2, "{failures}");
+}
+
+#[test]
+fn a_key_keeps_its_instance() {
+    let registry = registry(Algorithm::IpHash, 1..=10);
+    assert_eq!(homes(&registry), homes(&registry));
+    let homes = homes(&registry);
+    for port in 1..=10 {
+        let count = homes.values().filter(|home| **home == port).count();
+        assert!((350..=650).contains(&count), "{port} has {count} of 5000");
+    }
+}
+
+#[test]
+fn an_instance_that_goes_moves_only_its_own_keys_and_gets_them_back() {
+    let registry = registry(Algorithm::IpHash, 1..=10);
+    let before = homes(&registry);
+    registry.deregister(&instance(4));
+    let without = homes(&registry);
+    for (client, home) in &before {
+        assert_eq!(*home == 4, without[client] != *home, "{client}");
+    }
+    registry.register(instance(4));
+    assert_eq!(homes(&registry), before);
+}
+
+#[test]
+fn heavier_instances_have_more_keys() {
+    let registry = registry(Algorithm::IpHash, 1..=2);
+    registry.register(instance(2).weight(3));
+    let heavy = homes(&registry).values().filter(|home| **home == 2).count();
+    assert!((3_500..=4_000).contains(&heavy), "{heavy} of 5000");
+}
+
+#[test]
+fn an_instance_with_far_more_than_the_mean_is_passed_over() {
+    let registry = registry(Algorithm::IpHash, 1..=10);
+    let choice = Choice::any().key("10.0.0.1");
+    let held: Vec<_> = (0..200).filter_map(|_| registry.pick(SERVICE, &choice)).collect();
+    let max = registry.statuses(SERVICE).iter().map(|(_, status)| status.in_flight).max();
+    // The mean is 20, and the bound 25; it is worked out now and then only.
+    assert!(max.unwrap() <= 60, "{max:?}");
+    drop(held);
+    let home = port(&registry.pick(SERVICE, &choice).unwrap());
+    assert!((0..50).all(|_| port(&registry.pick(SERVICE, &choice).unwrap()) == home));
+}
+
+#[test]
+fn without_a_key_ip_hash_spreads() {
+    let registry = registry(Algorithm::IpHash, 1..=4);
+    assert!(counts(&registry, 1_000).values().all(|count| *count > 150));
+}
+
+#[test]
+fn a_repeated_call_goes_elsewhere_while_there_is_an_elsewhere() {
+    for algorithm in
+        [Algorithm::RoundRobin, Algorithm::LeastConnections, Algorithm::IpHash, Algorithm::P2c]
+    {
+        let registry = registry(algorithm, 1..=3);
+        for _ in 0..50 {
+            let key = Choice::any().key("10.0.0.1");
+            let first = registry.pick(SERVICE, &key).unwrap();
+            let tried = [first.instance().clone()];
+            let second = registry.pick(SERVICE, &key.avoid(&tried)).unwrap();
+            assert_ne!(port(&first), port(&second), "{algorithm:?}");
+            let tried = [tried[0].clone(), second.instance().clone()];
+            let third = registry.pick(SERVICE, &key.avoid(&tried)).unwrap();
+            assert!(![port(&first), port(&second)].contains(&port(&third)), "{algorithm:?}");
+        }
+        registry.replace(SERVICE, vec![instance(1)]);
+        let only = any(&registry);
+        let tried = [only.instance().clone()];
+        assert!(registry.pick(SERVICE, &Choice::any().avoid(&tried)).is_some());
+    }
+}
+
+#[test]
+fn the_own_zone_is_preferred_while_it_has_its_part() {
+    let settings =
+        LoadBalancingSettings { zone: "a".to_owned(), ..LoadBalancingSettings::default() };
+    let registry = Registry::new(&settings);
+    let zoned = |port, zone: &str| instance(port).zone(zone);
+    registry.replace(SERVICE, vec![zoned(1, "a"), zoned(2, "b"), zoned(3, "a"), zoned(4, "b")]);
+    assert!((0..20).all(|_| pick(&registry) % 2 == 1));
+    registry.deregister(&instance(1));
+    registry.register(zoned(6, "b"));
+    assert_eq!(counts(&registry, 400).len(), 4, "one of four is less than a half");
+}

@@ -1,1 +1,170 @@
+//! Outliers: instances whose calls fail are left alone for a while, but never too many of them.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry};
+use tokio::time::advance;
+
+use crate::support::{SERVICE, instance};
+
+const EJECTION_TIME: Duration = Duration::from_secs(30);
+
+fn settings() -> LoadBalancingSettings {
+    LoadBalancingSettings {
+        ejection_threshold: 3,
+        ejection_time: EJECTION_TIME,
+        ..LoadBalancingSettings::default()
+    }
+}
+
+fn registry(settings: &LoadBalancingSettings, count: u16) -> Registry {
+    let registry = Registry::new(settings);
+    registry.replace(SERVICE, (1..=count).map(instance).collect());
+    registry
+}
+
+fn any(registry: &Registry) -> Picked {
+    registry.pick(SERVICE, &Choice::any()).unwrap()
+}
+
+fn port(picked: &Picked) -> u16 {
+    picked.instance().port
+}
+
+/// Calls to these fail, to others succeed.
+fn call_many(registry: &Registry, failing: &[u16], calls: usize) {
+    for _ in 0..calls {
+        let picked = any(registry);
+        if failing.contains(&port(&picked)) { picked.failure() } else { picked.success() }
+    }
+}
+
+fn picked(registry: &Registry) -> BTreeSet<u16> {
+    (0..100).map(|_| port(&any(registry))).collect()
+}
+
+fn ejected(registry: &Registry) -> BTreeSet<u16> {
+    let statuses = registry.statuses(SERVICE);
+    let ejected = statuses.iter().filter(|(_, status)| status.ejected);
+    ejected.map(|(instance, _)| instance.port).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_whose_calls_fail_is_left_alone_and_comes_back_by_a_trial() {
+    for algorithm in
+        [Algorithm::RoundRobin, Algorithm::LeastConnections, Algorithm::IpHash, Algorithm::P2c]
+    {
+        let registry = registry(&LoadBalancingSettings { algorithm, ..settings() }, 2);
+        // p2c would hardly go there again after the first failure.
+        for _ in 0..10 {
+            call_many(&registry, &[1], 10);
+            if !ejected(&registry).is_empty() {
+                break;
+            }
+            advance(Duration::from_secs(600)).await;
+        }
+        assert_eq!(ejected(&registry), BTreeSet::from([1]), "{algorithm:?}");
+        assert_eq!(picked(&registry), BTreeSet::from([2]), "{algorithm:?}");
+        advance(EJECTION_TIME).await;
+        call_many(&registry, &[], 10);
+        assert_eq!(ejected(&registry), BTreeSet::new(), "{algorithm:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_call_at_a_time_tries_and_one_that_is_given_up_lets_another_try() {
+    let registry = registry(&settings(), 2);
+    call_many(&registry, &[1], 6);
+    advance(EJECTION_TIME).await;
+    let trial = any(&registry);
+    assert_eq!(port(&trial), 1);
+    assert_eq!(picked(&registry), BTreeSet::from([2]));
+    drop(trial);
+    let trial = any(&registry);
+    assert_eq!(port(&trial), 1);
+    trial.failure();
+    assert_eq!(picked(&registry), BTreeSet::from([2]), "left alone again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_call_is_no_trial() {
+    let registry = registry(&settings(), 3);
+    call_many(&registry, &[1], 9);
+    advance(EJECTION_TIME).await;
+    let tried = [std::sync::Arc::new(instance(2))];
+    for _ in 0..10 {
+        let again = registry.pick(SERVICE, &Choice::any().avoid(&tried)).unwrap();
+        assert_eq!(port(&again), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_begun_before_an_ejection_do_not_end_it() {
+    let registry = registry(&settings(), 2);
+    let early: Vec<_> = (0..20).map(|_| any(&registry)).collect();
+    call_many(&registry, &[1], 6);
+    assert_eq!(ejected(&registry), BTreeSet::from([1]));
+    advance(EJECTION_TIME).await;
+    early.into_iter().for_each(Picked::success);
+    assert_eq!(ejected(&registry), BTreeSet::from([1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_the_largest_share_is_left_alone() {
+    let registry = registry(&settings(), 4);
+    call_many(&registry, &[1, 2, 3], 100);
+    assert_eq!(ejected(&registry).len(), 2);
+    assert_eq!(picked(&registry).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_instance_is_never_left_alone() {
+    let registry = registry(&settings(), 1);
+    call_many(&registry, &[1], 100);
+    assert_eq!(ejected(&registry), BTreeSet::new());
+    assert_eq!(picked(&registry), BTreeSet::from([1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_too_few_are_left_all_are_called() {
+    let lax = LoadBalancingSettings { ejection_percent_max: 100, ..settings() };
+    let registry = registry(&lax, 4);
+    call_many(&registry, &[1, 2, 3], 100);
+    assert_eq!(ejected(&registry).len(), 3);
+    assert_eq!(picked(&registry).len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_in_between_keep_an_instance() {
+    let registry = registry(&settings(), 2);
+    for _ in 0..10 {
+        call_many(&registry, &[1], 4);
+        call_many(&registry, &[], 2);
+    }
+    assert_eq!(ejected(&registry), BTreeSet::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_new_or_comes_back_gets_a_growing_share() {
+    let slow = LoadBalancingSettings { slow_start: Duration::from_secs(10), ..settings() };
+    let registry = registry(&slow, 3);
+    let share = |of: u16| (0..3_000).filter(|_| port(&any(&registry)) == of).count();
+    assert_eq!(share(1), 1_000, "the first ones come together");
+
+    registry.register(instance(4));
+    let begin = share(4);
+    assert!((1..200).contains(&begin), "{begin} of 3000");
+    advance(Duration::from_secs(5)).await;
+    let middle = share(4);
+    assert!((begin + 1..650).contains(&middle), "{middle} of 3000");
+    advance(Duration::from_secs(5)).await;
+    assert_eq!(share(4), 750);
+
+    call_many(&registry, &[1], 12);
+    advance(EJECTION_TIME).await;
+    call_many(&registry, &[], 4);
+    assert_eq!(ejected(&registry), BTreeSet::new());
+    let back = share(1);
+    assert!((1..200).contains(&back), "{back} of 3000");
+}

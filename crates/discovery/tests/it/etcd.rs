@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
 use crate::support::{
-    PORT, Running, SERVICE, host, number, provider_errors, settings, until_broken,
+    PORT, Running, SERVICE, client, host, number, provider_errors, settings, until_broken,
 };
 
 const FOLDER: &str = "/services/user-service/";
@@ -28,7 +28,7 @@ impl Server3 {
     }
 
     fn of(etcd: Etcd) -> Self {
-        Self { etcd, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { etcd, http: client() }
     }
 
     fn settings(&self) -> DiscoverySettings {

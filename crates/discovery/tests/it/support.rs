@@ -72,7 +72,7 @@ impl Running {
     }
 
     pub(crate) async fn until_known(&self, wanted: &[u8]) {
-        let wanted = BTreeSet::from_iter(wanted.iter().copied());
+        let wanted = wanted.iter().copied().collect::<BTreeSet<_>>();
         until(&format!("{wanted:?} are known"), || self.known() == wanted).await;
     }
 }
@@ -116,4 +116,60 @@ pub(crate) fn provider_errors() -> u64 {
 /// Waits until the watch breaks once more than `before`.
 pub(crate) async fn until_broken(before: u64) {
     until("the watch breaks", || provider_errors() > before).await;
+}
+
+/// What a test asks a server with: on a new connection each time, since servers come and go.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap()
+}
+
+/// A server inside the test's process that can really go away, with all of its connections.
+pub(crate) struct Hosted {
+    pub(crate) port: u16,
+    router: axum::Router,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Hosted {
+    pub(crate) fn start(router: axum::Router) -> Self {
+        let mut hosted = Self { port: 0, router, runtime: None };
+        hosted.come_back();
+        hosted
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn go_down(&mut self) {
+        // Not in a thread of a runtime, which may not wait.
+        let runtime = self.runtime.take().unwrap();
+        let end = move || runtime.shutdown_timeout(Duration::from_secs(5));
+        std::thread::spawn(end).join().unwrap();
+    }
+
+    pub(crate) fn come_back(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        self.port = listener.local_addr().unwrap().port();
+        let router = self.router.clone();
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await
+        });
+        self.runtime = Some(runtime);
+    }
+}
+
+impl Drop for Hosted {
+    fn drop(&mut self) {
+        if self.runtime.is_some() {
+            self.go_down();
+        }
+    }
 }

@@ -1,0 +1,95 @@
+//! What the picks are compared with.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use discovery::Instance;
+use tower::Service;
+use tower::balance::p2c::Balance;
+use tower::discover::ServiceList;
+use tower::load::{CompleteOnResponse, Load, PeakEwma, PendingRequests};
+
+/// The least that a shared round robin does.
+pub(crate) struct ArcSwapRoundRobin {
+    instances: ArcSwap<Vec<Arc<Instance>>>,
+    turn: AtomicUsize,
+}
+
+impl ArcSwapRoundRobin {
+    pub(crate) fn new(instances: Vec<Instance>) -> Self {
+        let instances = instances.into_iter().map(Arc::new).collect();
+        Self { instances: ArcSwap::from_pointee(instances), turn: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn pick(&self) -> Arc<Instance> {
+        let instances = self.instances.load();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        instances[turn % instances.len()].clone()
+    }
+}
+
+/// An instance that answers at once.
+#[derive(Clone)]
+pub(crate) struct AtOnce;
+
+impl Service<()> for AtOnce {
+    type Response = ();
+    type Error = Infallible;
+    type Future = Ready<Result<(), Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        ready(Ok(()))
+    }
+}
+
+/// tower's p2c, owned by one thread: it is neither shared nor cloned, and would need a `Buffer`,
+/// which costs a task switch more.
+pub(crate) struct TowerBalance<S>(RefCell<Balance<ServiceList<Vec<S>>, ()>>)
+where
+    S: Service<()>;
+
+impl TowerBalance<PendingRequests<AtOnce>> {
+    pub(crate) fn pending(count: u16) -> Self {
+        let one = || PendingRequests::new(AtOnce, CompleteOnResponse::default());
+        Self::of((0..count).map(|_| one()).collect())
+    }
+}
+
+impl TowerBalance<PeakEwma<AtOnce>> {
+    pub(crate) fn peak_ewma(count: u16) -> Self {
+        let (first, decay) = (Duration::from_millis(30), Duration::from_secs(10));
+        let decay = decay.as_nanos() as f64;
+        let one = || PeakEwma::new(AtOnce, first, decay, CompleteOnResponse::default());
+        Self::of((0..count).map(|_| one()).collect())
+    }
+}
+
+impl<S> TowerBalance<S>
+where
+    S: Service<()> + Load,
+    S::Error: Into<tower::BoxError>,
+    S::Metric: std::fmt::Debug,
+{
+    fn of(services: Vec<S>) -> Self {
+        Self(RefCell::new(Balance::new(ServiceList::new(services))))
+    }
+
+    /// A whole call: there is no pick without one.
+    pub(crate) fn call(&self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut balance = self.0.borrow_mut();
+        assert!(balance.poll_ready(&mut context).is_ready());
+        let mut call = Box::pin(balance.call(()));
+        assert!(call.as_mut().poll(&mut context).is_ready());
+    }
+}

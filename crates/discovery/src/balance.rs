@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::endpoint::Member;
 use crate::random::{below, next};
 
@@ -36,6 +37,7 @@ pub(crate) fn p2c(slots: &[Arc<Member>], now: Instant) -> usize {
     }
     let (a, b) = (&slots[one], &slots[other]);
     let load = |member: &Member| (member.in_flight() + 1) as f64 / weight(member);
+    let now = clock::nanos(now);
     let (mut cost_a, mut cost_b) = (load(a), load(b));
     if let (Some(latency_a), Some(latency_b)) = (a.latency.estimate(now), b.latency.estimate(now)) {
         cost_a *= latency_a;

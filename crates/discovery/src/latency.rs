@@ -42,26 +42,29 @@ impl Latency {
         let taken = now.saturating_duration_since(began);
         let taken = if failed { taken.max(PENALTY) } else { taken }.as_nanos() as f64;
         let old = self.average.load(Ordering::Relaxed) as f64;
-        let say = self.say(now);
+        let at = clock::nanos(now);
+        let say = self.say(at);
         let new = if taken >= old { taken } else { old * say + taken * (1.0 - say) };
         self.average.store((new as u64).max(1), Ordering::Relaxed);
-        self.at.store(clock::nanos(now), Ordering::Relaxed);
+        self.at.store(at, Ordering::Relaxed);
     }
 
-    /// Nanoseconds, fewer the longer ago they were measured; none while nothing was.
-    pub(crate) fn estimate(&self, now: Instant) -> Option<f64> {
+    /// Nanoseconds, fewer the longer before `now` ([`clock::nanos`]) they were measured; none while
+    /// nothing was.
+    pub(crate) fn estimate(&self, now: u64) -> Option<f64> {
         let average = self.average.load(Ordering::Relaxed);
         (average > 0).then(|| average as f64 * self.say(now))
     }
 
     /// The part of the average that still counts: a half of it after each half-life, a straight
     /// line between, since every pick asks and an exponential is slow.
-    fn say(&self, now: Instant) -> f64 {
-        let age = clock::nanos(now).saturating_sub(self.at.load(Ordering::Relaxed)) as f64;
-        let half_lives = age / HALF_LIFE.as_nanos() as f64;
+    fn say(&self, now: u64) -> f64 {
+        let age = now.saturating_sub(self.at.load(Ordering::Relaxed)) as f64;
+        let half_lives = age * (1.0 / HALF_LIFE.as_nanos() as f64);
         let whole = (half_lives as u32).min(HALF_LIVES_MAX);
+        // 2 to the power of -whole, by its exponent alone.
         let rest = (half_lives - f64::from(whole)).min(1.0);
-        (1.0 - rest / 2.0) / (1_u64 << whole) as f64
+        (1.0 - rest / 2.0) * f64::from_bits((1023 - u64::from(whole)) << 52)
     }
 }
 

@@ -55,20 +55,52 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     println!("servers and binaries are there after {:.1} s", begin.elapsed().as_secs_f64());
 
     // The servers and the slot are dropped, and so stopped, on every way out of here.
-    let tests = run::status(&mut tests(project, &servers, &args.args), interrupt)?;
+    let mut status = run::status(&mut tests(project, &servers, &args.args), interrupt)?;
     if !args.args.is_empty() {
-        println!("documentation tests: skipped, because the run was narrowed");
-        return Ok(exit_code(tests));
+        println!("skipped, because the run was narrowed: Consul, documentation, interleavings");
+        return Ok(exit_code(status));
     }
-    let documentation = run::status(
-        with_addresses(
-            project.cargo().args(["test", "--workspace", "--exclude", "bench", "--doc"]),
-            project,
-            &servers,
-        ),
-        interrupt,
-    )?;
-    Ok(exit_code(if tests.success() { documentation } else { tests }))
+    for mut more in [
+        consul(project, &servers),
+        Some(documentation(project, &servers)),
+        Some(interleavings(project)),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        let next = run::status(&mut more, interrupt)?;
+        status = if status.success() { next } else { status };
+    }
+    Ok(exit_code(status))
+}
+
+/// The tests that need a Consul agent, which no distribution has; by name when there is none.
+fn consul(project: &Project, servers: &Servers) -> Option<Command> {
+    if env::var_os("CONSUL_BIN").is_none_or(|path| path.is_empty()) {
+        println!("skipped: discovery against a real Consul agent (CONSUL_BIN is not set)");
+        return None;
+    }
+    let mut command = project.cargo();
+    command.args(["test", "--package", "discovery", "--test", "it", "--", "--ignored"]);
+    with_addresses(&mut command, project, servers);
+    Some(command)
+}
+
+fn documentation(project: &Project, servers: &Servers) -> Command {
+    let mut command = project.cargo();
+    command.args(["test", "--workspace", "--exclude", "bench", "--doc"]);
+    with_addresses(&mut command, project, servers);
+    command
+}
+
+/// The lock-free parts under every order of their threads' steps (loom), in a build of its own.
+fn interleavings(project: &Project) -> Command {
+    let mut command = project.cargo();
+    command
+        .args(["test", "--package", "resilience", "--lib", "--release", "interleavings"])
+        .env("RUSTFLAGS", "--cfg loom_resilience")
+        .env("CARGO_TARGET_DIR", project.path("target/loom"));
+    command
 }
 
 /// nextest, or cargo's own runner where nextest is absent.

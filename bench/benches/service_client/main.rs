@@ -72,7 +72,7 @@ async fn serve() -> u16 {
 fn client(port: u16) -> ServiceClient {
     let registry = Registry::empty();
     registry.register(Instance::new("user-service", "127.0.0.1", port));
-    ServiceClient::new("user-service", registry, &ClientSettings::default()).unwrap()
+    ServiceClient::new("user-service", &registry, &ClientSettings::default()).unwrap()
 }
 
 fn contestant<'a>(

@@ -1,7 +1,7 @@
 //! Providers: what tells which instances of a service there are.
 //!
 //! A provider gives whole sets, never single changes: what a set replaces is found out once, in the
-//! registry. It ends with an error and is begun anew by [`supervise`], so that a provider has no
+//! registry. It ends with an error and is begun anew by `supervise`, so that a provider has no
 //! loop of its own for trouble; and an error never changes the set.
 
 mod consul;

@@ -35,7 +35,7 @@ impl ServiceClient {
     /// The HTTP client cannot be built.
     pub fn new(
         service: &str,
-        registry: Registry,
+        registry: &Registry,
         settings: &ClientSettings,
     ) -> Result<Self, reqwest::Error> {
         let sender = Sender::new(service, registry, &settings.client)?;

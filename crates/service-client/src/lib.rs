@@ -32,7 +32,7 @@
 //! #[derive(serde::Deserialize)]
 //! struct Profile { status: String }
 //!
-//! let users = ServiceClient::new("user-service", registry, &settings)?;
+//! let users = ServiceClient::new("user-service", &registry, &settings)?;
 //! let call = Call::new("get_user").within(Duration::from_secs(2));
 //! let profile: Profile = users.get("/api/users/7", call).await?;
 //! # Ok(())

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::{Choice, Instance, Registry};
+use discovery::{Balancer, Choice, Instance, Registry};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
 use resilience::Outcome;
@@ -29,7 +29,7 @@ pub(crate) struct Sender(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     service: String,
-    registry: Registry,
+    instances: Balancer,
     http: reqwest::Client,
     bounds: Bounds,
 }
@@ -37,7 +37,7 @@ struct Shared {
 impl Sender {
     pub(crate) fn new(
         service: &str,
-        registry: Registry,
+        registry: &Registry,
         bounds: &Bounds,
     ) -> Result<Self, reqwest::Error> {
         let http = reqwest::Client::builder()
@@ -47,8 +47,8 @@ impl Sender {
             .pool_idle_timeout(bounds.idle_timeout)
             .pool_max_idle_per_host(bounds.idle_connections_max)
             .build()?;
-        let (service, bounds) = (service.to_owned(), bounds.clone());
-        Ok(Self(Arc::new(Shared { service, registry, http, bounds })))
+        let (instances, bounds) = (registry.balancer(service), bounds.clone());
+        Ok(Self(Arc::new(Shared { service: service.to_owned(), instances, http, bounds })))
     }
 }
 
@@ -77,16 +77,11 @@ impl Shared {
         let address = request.client_address.map(|address| address.to_string());
         let choice =
             address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
-        let picked = self.registry.pick(&self.service, &choice.avoid(&tried));
-        let picked = picked.ok_or(Kind::NoInstance)?;
+        let picked = self.instances.pick(&choice.avoid(&tried)).ok_or(Kind::NoInstance)?;
         request.journey.goes_to(picked.instance());
         let instance = picked.instance().clone();
         let outcome = self.send(request, &instance, number, left).await;
-        match outcome.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success) {
-            Outcome::Success => picked.success(),
-            Outcome::Failure | Outcome::Throttled => picked.failure(),
-            Outcome::Neutral => drop(picked),
-        }
+        picked.settle(outcome.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success));
         outcome
     }
 

@@ -54,7 +54,7 @@ impl Service for NotificationService {
             &settings.load_balancing,
             called(&settings),
         )?;
-        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
+        let users = ServiceClient::new(USER_SERVICE, &discovery.registry(), &settings.calls)?;
         let keys = key_ring(&settings.keys, &users, clock.clone())?;
         let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;

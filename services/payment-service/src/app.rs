@@ -49,7 +49,7 @@ impl Service for PaymentService {
             &settings.load_balancing,
             &[USER_SERVICE],
         )?;
-        let users = ServiceClient::new(USER_SERVICE, discovery.registry(), &settings.calls)?;
+        let users = ServiceClient::new(USER_SERVICE, &discovery.registry(), &settings.calls)?;
         let keys = key_ring(&settings.keys, &users, clock.clone())?;
         let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
         let secret = settings.service_secret.payment_service_token.clone();

@@ -176,7 +176,7 @@ async fn an_instance_that_is_registered_later_is_called_and_one_that_is_gone_is_
     let (second, other) = Server::start([]).await;
     let registry = Registry::empty();
     registry.register(one.clone());
-    let client = ServiceClient::new("user-service", registry.clone(), &settings()).unwrap();
+    let client = ServiceClient::new("user-service", &registry, &settings()).unwrap();
     get(&client).await.unwrap();
     registry.register(other);
     registry.deregister(&one);
@@ -193,7 +193,7 @@ async fn calls_for_one_client_go_to_one_instance_by_ip_hash() {
     for (_, instance) in &servers {
         registry.register(instance.clone());
     }
-    let client = ServiceClient::new("user-service", registry, &settings()).unwrap();
+    let client = ServiceClient::new("user-service", &registry, &settings()).unwrap();
     for _ in 0..30 {
         let call = Call::new("get_user").client_address("198.51.100.7".parse().unwrap());
         client.get::<serde_json::Value>("/", call).await.unwrap();

@@ -104,7 +104,7 @@ fn client(settings: &ClientSettings, instances: &[&Instance]) -> ServiceClient {
     for instance in instances {
         registry.register((*instance).clone());
     }
-    ServiceClient::new("user-service", registry, settings).unwrap()
+    ServiceClient::new("user-service", &registry, settings).unwrap()
 }
 
 async fn get(client: &ServiceClient) -> Result<serde_json::Value, CallError> {

@@ -6,6 +6,8 @@ use testkit::{Proxy, TestBroker, addresses, broker, environment, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::a_test;
+
 /// A queue and a message in it, by the management interface, as an operator would.
 async fn publish(vhost: &str, queue: &str) {
     let api = &addresses().rabbitmq_api;
@@ -41,13 +43,17 @@ async fn vhost_exists(vhost: &str) -> bool {
 
 #[tokio::test]
 async fn queues_of_two_tests_do_not_meet_and_are_gone_with_the_test() {
-    let (one, other) = tokio::join!(broker(), broker());
-    assert_ne!(one.vhost, other.vhost);
-    publish(&one.vhost, "user-service.events").await;
-    assert!(one.queue_exists("user-service.events").await);
+    let other = broker().await;
+    let unlike = other.vhost.clone();
+    let vhost = a_test(async move {
+        let one = broker().await;
+        assert_ne!(one.vhost, unlike);
+        publish(&one.vhost, "user-service.events").await;
+        assert!(one.queue_exists("user-service.events").await);
+        one.vhost.clone()
+    });
+    let vhost = vhost.await;
     assert!(!other.queue_exists("user-service.events").await);
-    let vhost = one.vhost.clone();
-    drop(one);
     assert!(!vhost_exists(&vhost).await);
     assert!(vhost_exists(&other.vhost).await);
 }

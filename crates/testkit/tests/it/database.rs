@@ -3,6 +3,8 @@
 use sqlx::{Connection, PgConnection, PgPool};
 use testkit::{Proxy, addresses, database};
 
+use crate::a_test;
+
 async fn exists(name: &str) -> (bool, bool) {
     let pool = PgPool::connect(&addresses().postgres).await.unwrap();
     sqlx::query_as(
@@ -39,14 +41,19 @@ async fn two_tests_never_share_a_database() {
 }
 
 #[tokio::test]
-async fn dropping_it_removes_database_and_role_although_somebody_is_connected() {
-    let database = database("drop").await;
-    let name = database.name().to_owned();
-    let mut connection = PgConnection::connect(database.url()).await.unwrap();
-    assert_eq!(exists(&name).await, (true, true));
-    drop(database);
+async fn the_end_of_a_test_removes_database_and_role_although_somebody_is_connected() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let name = a_test(async move {
+        let database = database("drop").await;
+        tell.send(database.url().to_owned()).unwrap();
+        // A connection that outlives its runtime: nobody reads it, and nobody closes it.
+        std::mem::forget(PgConnection::connect(database.url()).await.unwrap());
+        assert_eq!(exists(database.name()).await, (true, true));
+        database.name().to_owned()
+    });
+    let name = name.await;
     assert_eq!(exists(&name).await, (false, false));
-    assert!(connection.ping().await.is_err());
+    assert!(PgConnection::connect(&told.await.unwrap()).await.is_err());
 }
 
 #[tokio::test]

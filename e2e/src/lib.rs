@@ -4,4 +4,5 @@
 //! |---|---|
 //! | `story` | the whole story, as one trace |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
+//! | `faults` | the faults of messaging, each by its name, and the tools that repair |
 //! | `startup` | settings with faults: all reported, no port opened |

@@ -67,6 +67,11 @@ impl Broker {
         Attachment::occasional(&self.0.publish)
     }
 
+    /// The consuming connection, for a task that needs it now and then.
+    pub(crate) fn consuming_at_times(&self) -> Attachment {
+        Attachment::occasional(&self.0.consume)
+    }
+
     /// The consuming connection, for a task that keeps it open.
     pub(crate) fn consuming(&self) -> Attachment {
         Attachment::working(&self.0.consume)

@@ -15,8 +15,8 @@
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
 //! that is how one poison message becomes thousands of redeliveries a second.
 
-mod delivery;
-mod settle;
+pub(crate) mod delivery;
+pub(crate) mod settle;
 mod work;
 
 use std::future::Future;

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make ids of their own")]
 
 mod crashes;
+mod faults;
 mod startup;
 mod story;
 mod system;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use auth::Tokens;
+use axum::middleware::from_fn_with_state;
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
-use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -31,7 +32,7 @@ impl Service for NotificationService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+        routes::router().merge(messaging::admin::router()).into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {
@@ -58,6 +59,7 @@ impl Service for NotificationService {
         let events = Events { store: store.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let sender = Sender {
             store: store.clone(),
@@ -67,7 +69,9 @@ impl Service for NotificationService {
         };
 
         let tokens = Tokens::new(&settings.auth, Self::NAME, clock.clone());
-        let state = AppState { store, tokens, clock };
+        let state = AppState { store, tokens, clock, parking };
+        let admins = from_fn_with_state(state.clone(), routes::administrators);
+        let parking_lot = messaging::admin::router().route_layer(admins);
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {
@@ -79,7 +83,7 @@ impl Service for NotificationService {
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes::router().merge(parking_lot).with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))

@@ -2,10 +2,13 @@
 
 mod notifications;
 
-use auth::Tokens;
-use axum::extract::FromRef;
-use chassis::Clock;
+use auth::{Tokens, User};
+use axum::extract::{FromRef, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use chassis::docs::Bearer;
+use chassis::{Clock, Problem};
+use messaging::ParkingLot;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +21,7 @@ pub(crate) struct AppState {
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
     pub(crate) clock: Clock,
+    pub(crate) parking: ParkingLot,
 }
 
 #[derive(OpenApi)]
@@ -32,4 +36,14 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(notifications::list, notifications::create))
         .routes(routes!(notifications::show))
+}
+
+/// Lets administrators through: around the routes that others mount here.
+pub(crate) async fn administrators(
+    caller: User,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    caller.require_admin()?;
+    Ok(next.run(request).await)
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use auth::Tokens;
+use axum::middleware::from_fn_with_state;
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use discovery::{ProviderType, Registry};
-use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use service_client::{ClientSettings, ServiceClient};
 use utoipa::openapi::OpenApi;
 
@@ -33,7 +34,7 @@ impl Service for PaymentService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+        routes::router().merge(messaging::admin::router()).into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {
@@ -54,6 +55,7 @@ impl Service for PaymentService {
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let charger = Charger {
             store: store.clone(),
@@ -66,7 +68,9 @@ impl Service for PaymentService {
         let registry = registry(&settings);
         let users = users(&settings, &registry, &tokens)?;
         let idempotency = settings.idempotency.clone();
-        let state = AppState { store: store.clone(), tokens, users, idempotency, clock };
+        let state = AppState { store: store.clone(), tokens, users, idempotency, clock, parking };
+        let admins = from_fn_with_state(state.clone(), routes::administrators);
+        let parking_lot = messaging::admin::router().route_layer(admins);
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {
@@ -79,7 +83,7 @@ impl Service for PaymentService {
             });
         let sweep = settings.idempotency.sweep_interval;
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes::router().merge(parking_lot).with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))

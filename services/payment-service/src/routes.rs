@@ -3,10 +3,13 @@
 mod idempotency;
 mod payments;
 
-use auth::Tokens;
-use axum::extract::FromRef;
-use chassis::Clock;
+use auth::{Tokens, User};
+use axum::extract::{FromRef, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use chassis::docs::Bearer;
+use chassis::{Clock, Problem};
+use messaging::ParkingLot;
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,6 +26,7 @@ pub(crate) struct AppState {
     pub(crate) users: ServiceClient,
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) clock: Clock,
+    pub(crate) parking: ParkingLot,
 }
 
 #[derive(OpenApi)]
@@ -38,4 +42,14 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::pay, payments::list))
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
+}
+
+/// Lets administrators through: around the routes that others mount here.
+pub(crate) async fn administrators(
+    caller: User,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    caller.require_admin()?;
+    Ok(next.run(request).await)
 }

@@ -2,11 +2,12 @@
 
 use auth::Tokens;
 use auth::password::Passwords;
+use axum::middleware::from_fn_with_state;
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use messaging::consumer::Consumer;
-use messaging::{Broker, Outbox, Relay, inbox};
+use messaging::{Broker, Outbox, ParkingLot, Relay, inbox};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -30,7 +31,7 @@ impl Service for UserService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+        routes::router().merge(messaging::admin::router()).into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {
@@ -51,6 +52,7 @@ impl Service for UserService {
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
 
         let state = AppState {
             store: store.clone(),
@@ -59,7 +61,10 @@ impl Service for UserService {
             cache: cache.clone(),
             sessions: settings.sessions.clone(),
             clock,
+            parking,
         };
+        let admins = from_fn_with_state(state.clone(), routes::administrators);
+        let parking_lot = messaging::admin::router().route_layer(admins);
         let health = Health::builder()
             .database(pool.clone())
             .check("redis", Importance::Degrading, move || {
@@ -73,7 +78,7 @@ impl Service for UserService {
         let cleaner = inbox::Cleaner::new(pool, &messaging.consumer);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)
-            .routes(routes::router().with_state(state))
+            .routes(routes::router().merge(parking_lot).with_state(state))
             .health(health)
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))

@@ -3,12 +3,15 @@
 mod sessions;
 mod users;
 
-use auth::Tokens;
 use auth::password::Passwords;
-use axum::extract::FromRef;
+use auth::{Tokens, User};
+use axum::extract::{FromRef, Request};
+use axum::middleware::Next;
+use axum::response::Response;
 use cache::ServiceCache;
-use chassis::Clock;
 use chassis::docs::Bearer;
+use chassis::{Clock, Problem};
+use messaging::ParkingLot;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -25,6 +28,7 @@ pub(crate) struct AppState {
     pub(crate) cache: ServiceCache,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
+    pub(crate) parking: ParkingLot,
 }
 
 #[derive(OpenApi)]
@@ -43,4 +47,14 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(sessions::sign_in))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::sign_out))
+}
+
+/// Lets administrators through: around the routes that others mount here.
+pub(crate) async fn administrators(
+    caller: User,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    caller.require_admin()?;
+    Ok(next.run(request).await)
 }

@@ -1,0 +1,3 @@
+//! What can happen to messages, each fault by its name, against the services' own processes.
+
+mod parking;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests make ids of their own")]
 
+mod campaign;
 mod crashes;
 mod faults;
 mod startup;

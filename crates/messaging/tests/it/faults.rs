@@ -74,14 +74,7 @@ async fn relay_killed_between_confirm_and_delete() {
 
 #[tokio::test]
 async fn broker_restarted_under_consumers() {
-    let start = || RabbitMq::start(&Place::temporary().unwrap()).unwrap();
-    let mut rabbit = tokio::task::spawn_blocking(start).await.unwrap();
-    let mut world = World::new("restarted").await;
-    let address = &mut world.settings.rabbitmq;
-    address.port = rabbit.port();
-    address.username = rabbit.username().to_owned();
-    address.password = rabbit.password().to_owned().into();
-    address.vhost = "/".to_owned();
+    let (world, mut rabbit) = with_its_own_broker("restarted").await;
     let broker = world.connect();
     let (handler, seen) = Notes::new(async |_| Verdict::Ack);
     let outbox = world.outbox();
@@ -91,19 +84,21 @@ async fn broker_restarted_under_consumers() {
     world.emit(&outbox, &created(1)).await;
     seen.wait_for(1).await;
 
-    let killed = Instant::now();
+    // RabbitMQ 3.10 cannot bring a quorum queue back whose node was killed as the queue was made.
+    tokio::time::sleep(Duration::from_secs(2)).await;
     rabbit.kill().unwrap();
+    let killed = Instant::now();
     testkit::eventually("the loss shows", async || (!broker.is_connected()).then_some(())).await;
-    assert!(killed.elapsed() < Duration::from_secs(6), "the kill itself takes its time");
+    assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
     let rabbit = tokio::task::spawn_blocking(move || {
         rabbit.start_again().unwrap();
         rabbit
     });
     let rabbit = rabbit.await.unwrap();
+    testkit::eventually("it is connected", async || broker.is_connected().then_some(())).await;
     world.emit(&outbox, &created(2)).await;
     seen.wait_for(2).await;
 
-    assert!(broker.is_connected());
     let url = format!("{}/api/consumers", rabbit.management_url());
     let consumers = testkit::eventually("the subscription is listed", async || {
         let consumers = crate::raw::get(url.clone()).await?;
@@ -111,6 +106,53 @@ async fn broker_restarted_under_consumers() {
     })
     .await;
     assert_eq!(consumers[0]["prefetch_count"], 20, "the same bound as before");
+}
+
+#[tokio::test]
+async fn disk_alarm() {
+    let (world, rabbit) = with_its_own_broker("disk alarm").await;
+    let broker = world.connect();
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let outbox = world.outbox();
+    let _relay = world.relay_over(broker.clone(), &outbox);
+    let consumer = Consumer::new(broker.clone(), &world.settings, "user_events", handler).unwrap();
+    let _consumer = Running::start(|shutdown| consumer.run(shutdown));
+    world.emit(&outbox, &created(1)).await;
+    seen.wait_for(1).await;
+
+    let rabbit = limit_disk(rabbit, "1000000GB").await;
+    // The broker blocks a connection when it publishes.
+    testkit::eventually("it shows", async || {
+        world.emit(&outbox, &created(2)).await;
+        (!broker.is_connected()).then_some(())
+    })
+    .await;
+    assert!(world.outbox_depth().await > 0, "what is committed waits in the outbox");
+    let _rabbit = limit_disk(rabbit, "1MB").await;
+
+    world.outbox_is_empty().await;
+    testkit::eventually("it is over", async || broker.is_connected().then_some(())).await;
+}
+
+async fn limit_disk(rabbit: RabbitMq, limit: &'static str) -> RabbitMq {
+    let tell = move || {
+        rabbit.control(&["set_disk_free_limit", limit]).unwrap();
+        rabbit
+    };
+    tokio::task::spawn_blocking(tell).await.unwrap()
+}
+
+/// A world over a broker that is this test's alone.
+async fn with_its_own_broker(hint: &str) -> (World, RabbitMq) {
+    let start = || RabbitMq::start(&Place::temporary().unwrap()).unwrap();
+    let rabbit = tokio::task::spawn_blocking(start).await.unwrap();
+    let mut world = World::new(hint).await;
+    let address = &mut world.settings.rabbitmq;
+    address.port = rabbit.port();
+    rabbit.username().clone_into(&mut address.username);
+    address.password = rabbit.password().to_owned().into();
+    "/".clone_into(&mut address.vhost);
+    (world, rabbit)
 }
 
 #[tokio::test]

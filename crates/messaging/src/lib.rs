@@ -78,6 +78,8 @@ pub mod relay;
 
 mod publisher;
 
+pub mod direct;
+
 pub mod broker;
 
 pub mod topology;
@@ -97,6 +99,7 @@ mod metrics;
 
 pub use broker::Broker;
 pub use consumer::{Consumer, Delivery, Handler, Verdict};
+pub use direct::EventPublisher;
 pub use message::MessageId;
 pub use outbox::{EnqueueError, Outbox};
 pub use parking::ParkingLot;

@@ -6,6 +6,7 @@ mod admin;
 mod broker;
 mod config;
 mod consumer;
+mod direct;
 mod faults;
 mod inbox;
 mod lessons;

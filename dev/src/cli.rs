@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, down, interrupt::Interrupt, logs, prepare, project::Project, smoke, status, test,
-    token, up,
+    bench, check, down, interrupt::Interrupt, logs, prepare, project::Project, queues, smoke,
+    status, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -36,6 +36,8 @@ enum Command {
     Check(check::Args),
     /// Refreshes what is generated and checked in
     Prepare(prepare::Args),
+    /// Shows what messages were given up on, puts them back, throws them away
+    Queues(queues::Args),
     /// Issues a token for trying things
     Token(token::Args),
     /// Runs the benchmarks, each figure beside its peers and its limit
@@ -57,6 +59,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Test(args) => test::run(&project, &args, &interrupt),
         Command::Check(args) => check::run(&project, &args, &interrupt),
         Command::Prepare(args) => prepare::run(&project, &args, &interrupt),
+        Command::Queues(args) => queues::run(&project, &args),
         Command::Token(args) => token::run(&project, &args),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),
     }

@@ -32,6 +32,7 @@ mod interrupt;
 mod logs;
 mod prepare;
 mod project;
+mod queues;
 mod run;
 mod secrets;
 mod servers;

@@ -7,11 +7,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     project::Project,
+    run,
     secrets::Secrets,
     services::{self, SERVICES},
     state::State,
     up::state_file,
 };
+
+/// The id of an administrator who is in no table.
+const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -44,12 +48,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let Some(state) = State::load(&state_file(project))? else {
         bail!("nothing is up, so there are no keys; start it with: cargo dev up --detach");
     };
-    let secrets = Secrets::load(project)?;
-    let ports = services::choose_ports(Some(&state));
-    let issuer = &SERVICES[0];
-    let variables = services::environment(project, &secrets, &state.addresses, &ports, issuer)?;
-    let mut command = Command::new(project.binaries().join(issuer.name));
-    command.current_dir(project.root()).envs(variables).arg("token");
+    let mut command = issuer(project, &state)?;
     match &args.kind {
         TokenKind::User { id, role } => {
             let role = role.iter().flat_map(|role| ["--role", role.as_str()]);
@@ -57,6 +56,24 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         }
         TokenKind::Service { name, target } => command.args(["service", name, "--for", target]),
     };
-    let status = command.status().with_context(|| format!("run {}", issuer.name))?;
+    let status = command.status().with_context(|| format!("run {}", SERVICES[0].name))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A token with which an administrator who is nobody in particular calls the running system.
+pub(crate) fn administrator(project: &Project, state: &State) -> Result<String> {
+    let mut command = issuer(project, state)?;
+    let token = run::output(command.args(["user", "--id", NOBODY, "--role", "admin"]))?;
+    Ok(token.trim().to_owned())
+}
+
+/// `user-service token`, in the environment of the running one.
+fn issuer(project: &Project, state: &State) -> Result<Command> {
+    let secrets = Secrets::load(project)?;
+    let ports = services::choose_ports(Some(state));
+    let issuer = &SERVICES[0];
+    let variables = services::environment(project, &secrets, &state.addresses, &ports, issuer)?;
+    let mut command = Command::new(project.binaries().join(issuer.name));
+    command.current_dir(project.root()).envs(variables).arg("token");
+    Ok(command)
 }

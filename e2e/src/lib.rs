@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `story` | the whole story, as one trace |
 //! | `calls` | an instance killed under load, slow answers: no caller sees an error, no storm of retries |
+//! | `campaign` | thousands of events through processes and servers that are killed, frozen and cut off |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
+//! | `faults` | the faults of messaging, each by its name, and the tools that repair |
 //! | `registration` | instances that register in etcd come and drain under load |
 //! | `startup` | settings with faults: all reported, no port opened |

@@ -7,9 +7,10 @@ use resilience::retry::RetrySettings;
 
 pub(crate) use resilience::retry::Backoff;
 
-/// Before another try to connect, or to open a channel.
+/// Before another try to connect, or to open a channel. Its longest pause is what a broker that is
+/// back waits for us at most.
 pub(crate) fn reconnect() -> Backoff {
-    growing(Duration::from_millis(200), Duration::from_secs(10))
+    growing(Duration::from_millis(200), Duration::from_secs(3))
 }
 
 /// Before another pass of the relay, or another try to hand a message on, after a failure.

@@ -40,10 +40,11 @@ impl Broker {
     }
 
     /// Whether the connections that the running relay and consumer work on are open at this moment,
-    /// and the consumer is subscribed: from then on its queue is bound, and no event passes it by.
-    /// False while neither runs.
+    /// the broker takes messages, and the consumer is subscribed: from then on its queue is bound,
+    /// and no event passes it by. False while neither runs, and while the broker, short of memory or
+    /// disk, blocks publishers.
     pub fn is_connected(&self) -> bool {
-        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+        if self.0.waiting.load(Ordering::SeqCst) > 0 || self.0.publish.is_blocked() {
             return false;
         }
         let links = [&self.0.publish, &self.0.consume];
@@ -65,6 +66,11 @@ impl Broker {
     /// The publishing connection, for a task that needs it now and then.
     pub(crate) fn publishing_at_times(&self) -> Attachment {
         Attachment::occasional(&self.0.publish)
+    }
+
+    /// The consuming connection, for a task that needs it now and then.
+    pub(crate) fn consuming_at_times(&self) -> Attachment {
+        Attachment::occasional(&self.0.consume)
     }
 
     /// The consuming connection, for a task that keeps it open.

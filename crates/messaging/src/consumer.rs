@@ -15,8 +15,9 @@
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
 //! that is how one poison message becomes thousands of redeliveries a second.
 
-mod delivery;
-mod settle;
+pub(crate) mod delivery;
+pub(crate) mod settle;
+mod waiting;
 mod work;
 
 use std::future::Future;
@@ -33,7 +34,7 @@ use crate::broker::{Attachment, Broker};
 use crate::consumer::settle::Outlet;
 use crate::consumer::work::Work;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
-use crate::topology::{Topology, TopologyError};
+use crate::topology::{self, Topology, TopologyError};
 
 pub use delivery::{Delivery, Verdict};
 
@@ -46,6 +47,18 @@ pub trait Handler: Send + Sync + 'static {
     /// queue is bound to exactly these; any other type is parked.
     fn handles(&self) -> &'static [(&'static str, &'static str)];
 
+    /// Whether messages of one [`Handler::key`] are handled one after the other, in the order in
+    /// which they came. It holds within one consumer, and until one of them is tried again: those
+    /// behind it do not wait for it.
+    const ORDERED: bool = false;
+
+    /// What a message is about, where order matters; none: in no order. Asked only if
+    /// [`Handler::ORDERED`].
+    fn key(&self, delivery: &Delivery) -> Option<String> {
+        let _ = delivery;
+        None
+    }
+
     /// Has the message's effect, once. Called for several messages at the same time; dropped when
     /// it takes longer than `[consumer] handler_timeout`, so its effect belongs in a transaction.
     fn handle(&self, delivery: Delivery) -> impl Future<Output = Verdict> + Send;
@@ -57,15 +70,6 @@ pub enum ConsumerError {
     /// An exchange or queue is there with other arguments.
     #[error(transparent)]
     Drift(TopologyError),
-}
-
-/// What keeps a subscription from starting.
-#[derive(Debug, thiserror::Error)]
-enum SubscribeError {
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    #[error("the broker gave no subscription: {0}")]
-    Broker(#[from] lapin::Error),
 }
 
 /// Takes messages off one queue. Several consumers of one queue, in many processes, share it.
@@ -89,13 +93,15 @@ impl<H> Clone for Consumer<H> {
 }
 
 impl<H: Handler> Consumer<H> {
-    /// A consumer of the queue that `queue_key` names in `[queues]`.
+    /// A consumer of the queue that `queue_key` names in `[queues]`. Refused when it could hold a
+    /// message for longer than the broker waits.
     pub fn new(
         broker: Broker,
         settings: &MessagingSettings,
         queue_key: &str,
         handler: H,
     ) -> Result<Self, SettingsError> {
+        settings.consumer.check()?;
         let bindings = handler
             .handles()
             .iter()
@@ -148,7 +154,7 @@ impl<H: Handler> Consumer<H> {
                     tracing::info!(messaging.queue = %self.queue(), "consumer subscribed");
                     self.serve(&channel, subscription, outlet, shutdown).await;
                 }
-                Err(SubscribeError::Topology(drift @ TopologyError::Drift { .. })) => {
+                Err(drift @ TopologyError::Drift { .. }) => {
                     return Err(ConsumerError::Drift(drift));
                 }
                 Err(error) => {
@@ -165,19 +171,15 @@ impl<H: Handler> Consumer<H> {
         Ok(())
     }
 
-    async fn subscribe(&self, channel: &Channel) -> Result<lapin::Consumer, SubscribeError> {
+    async fn subscribe(&self, channel: &Channel) -> Result<lapin::Consumer, TopologyError> {
         self.topology.declare(channel).await?;
+        let queue = self.queue();
         // Before consuming: lapin's own buffer has no bound, the prefetch is the only one.
-        channel.basic_qos(self.settings.prefetch.get(), BasicQosOptions::default()).await?;
-        let subscription = channel
-            .basic_consume(
-                self.queue().into(),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        Ok(subscription)
+        let bound = channel.basic_qos(self.settings.prefetch.get(), BasicQosOptions::default());
+        topology::answered(queue, bound).await?;
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let subscribing = channel.basic_consume(queue.into(), "".into(), options, arguments);
+        topology::answered(queue, subscribing).await
     }
 
     /// Handles deliveries until the subscription ends, by shutdown or by a fault.

@@ -21,6 +21,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
 use crate::message::MessageId;
+use crate::metrics;
 use crate::settings::ConsumerSettings;
 
 /// Rows deleted by one statement, so that clean-up never holds many locks for long.
@@ -43,7 +44,11 @@ pub async fn claim(
     )
     .execute(tx)
     .await?;
-    Ok(claimed.rows_affected() == 1)
+    let is_new = claimed.rows_affected() == 1;
+    if !is_new {
+        metrics::duplicate(consumer);
+    }
+    Ok(is_new)
 }
 
 /// Forgets messages that were received longer ago than `older_than`; says how many.

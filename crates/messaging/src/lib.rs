@@ -15,7 +15,8 @@
 //!   deleted once the broker has confirmed it: at least once, in order per aggregate.
 //! - The message's effect is written with its id ([`inbox`]): at most once.
 //! - What fails comes back after a pause, without blocking the others; what keeps failing is parked
-//!   with its cause, for people ([`consumer`]).
+//!   with its cause, for people ([`consumer`]), who look into the [`parking`] lot and put it back
+//!   or throw it away, over HTTP ([`admin`]).
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
 //!
 //! Nothing here spawns a task: [`relay::Relay::run`], [`consumer::Consumer::run`] and
@@ -77,11 +78,17 @@ pub mod relay;
 
 mod publisher;
 
+pub mod direct;
+
 pub mod broker;
 
 pub mod topology;
 
 pub mod consumer;
+
+pub mod parking;
+
+pub mod admin;
 
 mod message;
 
@@ -92,8 +99,10 @@ mod metrics;
 
 pub use broker::Broker;
 pub use consumer::{Consumer, Delivery, Handler, Verdict};
+pub use direct::EventPublisher;
 pub use message::MessageId;
 pub use outbox::{EnqueueError, Outbox};
+pub use parking::ParkingLot;
 pub use relay::Relay;
 pub use settings::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 

@@ -62,8 +62,13 @@ impl From<EventId> for MessageId {
 fn hash(routing_key: &str, body: &[u8]) -> String {
     // The zero byte keeps key and body apart: a routing key cannot hold one that matters here.
     let digest = Sha256::new().chain_update(routing_key).chain_update([0]).chain_update(body);
-    let mut text = "sha256:".to_owned();
-    for byte in digest.finalize() {
+    format!("sha256:{}", hex(&digest.finalize()))
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
         let _ = write!(text, "{byte:02x}");
     }
     text

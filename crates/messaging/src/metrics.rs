@@ -75,6 +75,28 @@ pub(crate) fn outbox(service: &str, depth: i64, age_seconds: i64) {
         .set(age_seconds);
 }
 
+/// Says whether the broker can be worked with.
+pub(crate) fn connected(service: &str, is_connected: bool) {
+    let help = "1 while the broker is connected, takes messages, and the consumer is subscribed.";
+    gauge("messaging_connected", help, &["service"])
+        .with_label_values(&[service])
+        .set(i64::from(is_connected));
+}
+
+/// Counts a message whose effect is there already.
+pub(crate) fn duplicate(consumer: &str) {
+    let help = "Messages that had had their effect before, by consumer: dropped.";
+    counter("messaging_duplicates_total", help, &["consumer"]).with_label_values(&[consumer]).inc();
+}
+
+/// Records how long the broker took to confirm a batch.
+pub(crate) fn sent(service: &str, took: Duration) {
+    let help = "Time from publishing a batch of the outbox to its last confirm, in seconds.";
+    histogram("messaging_publish_duration_seconds", help, &["service"])
+        .with_label_values(&[service])
+        .observe(took.as_secs_f64());
+}
+
 /// Counts a delivery.
 pub(crate) fn consumed(queue: &str, consumed: Consumed) {
     let outcome = match consumed {

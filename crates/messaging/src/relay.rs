@@ -80,7 +80,7 @@ impl Relay {
         let link = self.broker.publishing();
         let ended = tokio::select! {
             ended = self.relay(&link, &shutdown) => ended,
-            never = gauges::keep(&self.pool, self.outbox.service()) => match never {},
+            never = gauges::keep(&self.pool, self.outbox.service(), &self.broker) => match never {},
         };
         link.detach().await;
         ended

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU16, NonZeroU32};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tusk_config::Secret;
+
+/// RabbitMQ closes the channel of a consumer that has not acknowledged for 30 minutes
+/// (`consumer_timeout`); what follows a handler takes its time too.
+const HELD_MAX: Duration = Duration::from_mins(25);
 
 /// All sections of `message_queue.tsk`.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +42,14 @@ pub struct RabbitSettings {
     pub password: Secret<String>,
     /// The virtual host.
     pub vhost: String,
+    /// Whether to speak AMQP over TLS (`amqps`, usually port 5671). The broker's certificate must
+    /// be of a public authority, or of `tls_ca`.
+    #[serde(default)]
+    pub tls: bool,
+    /// A file with the certificates (PEM) of the authorities to trust besides the public ones; none
+    /// when empty.
+    #[serde(default)]
+    pub tls_ca: PathBuf,
     /// How often both sides show that they live, in whole seconds; two missed beats end a
     /// connection. Bounds how long a cut network goes unnoticed.
     #[serde(default = "heartbeat")]
@@ -105,6 +118,20 @@ impl Default for ConsumerSettings {
     }
 }
 
+impl ConsumerSettings {
+    /// The longest that a message is in hand: in the last of the rounds in which what is prefetched
+    /// is handled, when every handler takes all of its time.
+    pub fn held_max(&self) -> Duration {
+        let rounds = self.prefetch.get().div_ceil(self.concurrency.get());
+        self.handler_timeout.saturating_mul(rounds.into())
+    }
+
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
+        let held = self.held_max();
+        if held < HELD_MAX { Ok(()) } else { Err(SettingsError::HeldTooLong { held }) }
+    }
+}
+
 /// The pauses before a message's further attempts: at least one, each a millisecond or more, so
 /// that a failing message never comes back at once, for ever.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -148,6 +175,15 @@ pub enum SettingsError {
     /// An exchange's key.
     #[error("[exchanges] has no `{0}`; add it to message_queue.tsk")]
     UnknownExchange(String),
+    /// A message may be in hand for longer than the broker waits for its acknowledgement.
+    #[error(
+        "[consumer] holds a message for up to {held:?}: prefetch / concurrency × handler_timeout \
+         must stay below {HELD_MAX:?}, after which the broker closes the channel"
+    )]
+    HeldTooLong {
+        /// How long.
+        held: Duration,
+    },
 }
 
 impl MessagingSettings {

@@ -13,18 +13,22 @@
 //! because silently using the other queue would lose its promises. All queues are quorum queues,
 //! whose messages survive a node; arguments are those that RabbitMQ 3.10 and 4 both know.
 
+use std::future::Future;
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
+use tokio::time::timeout;
 
 use crate::settings::RetryDelays;
 
 /// Deliveries of one message that ended without an answer before the broker parks it: a net under
 /// a handler that takes the process down. Attempts are counted by the consumer itself.
 const DELIVERY_LIMIT: i64 = 50;
+/// The longest wait for one answer of the broker. The channel is of no use after that.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A parked message is looked at and put back by people; that must never use it up.
 const PARKED_DELIVERY_LIMIT: i64 = 1_000_000;
 
@@ -40,6 +44,13 @@ pub enum TopologyError {
         name: String,
         /// What the broker says.
         text: String,
+    },
+    /// The broker did not answer: a quorum queue without a leader leaves a declaration waiting, for
+    /// ever when its node was killed as the queue was made.
+    #[error("{name}: the broker gave no answer")]
+    Silent {
+        /// The exchange or queue.
+        name: String,
     },
     /// The broker did not do it.
     #[error("{name} could not be declared")]
@@ -79,16 +90,14 @@ impl Topology {
         declare_queue(channel, &self.queue, with(dead_letters_to(&parked), limits)).await?;
         for (exchange, key) in &self.bindings {
             declare_exchange(channel, exchange).await?;
-            channel
-                .queue_bind(
-                    self.queue.as_str().into(),
-                    exchange.as_str().into(),
-                    (*key).into(),
-                    QueueBindOptions::default(),
-                    FieldTable::default(),
-                )
-                .await
-                .map_err(|source| refused(&self.queue, source))?;
+            let binding = channel.queue_bind(
+                self.queue.as_str().into(),
+                exchange.as_str().into(),
+                (*key).into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            );
+            answered(&self.queue, binding).await?;
         }
         Ok(())
     }
@@ -110,10 +119,20 @@ impl Topology {
 /// Declares a topic exchange that survives a restart.
 pub(crate) async fn declare_exchange(channel: &Channel, name: &str) -> Result<(), TopologyError> {
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    channel
-        .exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default())
-        .await
-        .map_err(|source| refused(name, source))
+    let declaring =
+        channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default());
+    answered(name, declaring).await
+}
+
+/// Waits for the broker's answer to something that is about `name`, but not for ever.
+pub(crate) async fn answered<T>(
+    name: &str,
+    asking: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, TopologyError> {
+    match timeout(ANSWER_TIMEOUT, asking).await {
+        Ok(answer) => answer.map_err(|source| refused(name, source)),
+        Err(_) => Err(TopologyError::Silent { name: name.to_owned() }),
+    }
 }
 
 async fn declare_queue(
@@ -121,11 +140,8 @@ async fn declare_queue(
     name: &str,
     arguments: FieldTable,
 ) -> Result<(), TopologyError> {
-    channel
-        .queue_declare(name.into(), QueueDeclareOptions::durable(), arguments)
-        .await
-        .map(drop)
-        .map_err(|source| refused(name, source))
+    let declaring = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments);
+    answered(name, declaring).await.map(drop)
 }
 
 fn quorum() -> FieldTable {

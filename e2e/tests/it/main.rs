@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests make ids of their own")]
 
 mod calls;
+mod campaign;
 mod crashes;
+mod faults;
 mod policy;
 mod registration;
 mod rotation;

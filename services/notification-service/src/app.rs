@@ -7,7 +7,7 @@ use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use discovery::Discovery;
-use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use service_client::{ServiceClient, key_ring};
 use utoipa::openapi::OpenApi;
 
@@ -33,7 +33,7 @@ impl Service for NotificationService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+        routes::router().merge(messaging::admin::router()).into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {
@@ -71,6 +71,7 @@ impl Service for NotificationService {
         let events = Events { store: store.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let sender = Sender {
             store: store.clone(),
@@ -79,7 +80,7 @@ impl Service for NotificationService {
             clock: clock.clone(),
         };
 
-        let state = AppState { store, clock };
+        let state = AppState { store, clock, parking };
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {

@@ -5,6 +5,7 @@ mod notifications;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
+use messaging::ParkingLot;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,6 +17,7 @@ use crate::store::Store;
 pub(crate) struct AppState {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
+    pub(crate) parking: ParkingLot,
 }
 
 #[derive(OpenApi)]
@@ -30,4 +32,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(notifications::list, notifications::create))
         .routes(routes!(notifications::show))
+        .merge(messaging::admin::router())
 }

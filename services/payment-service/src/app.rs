@@ -7,7 +7,7 @@ use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use discovery::Discovery;
-use messaging::{Broker, Consumer, Outbox, Relay, inbox};
+use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use service_client::{ClientCredentials, ServiceClient, key_ring};
 use utoipa::openapi::OpenApi;
 
@@ -33,7 +33,7 @@ impl Service for PaymentService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+        routes::router().merge(messaging::admin::router()).into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {
@@ -69,6 +69,7 @@ impl Service for PaymentService {
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let charger = Charger {
             store: store.clone(),
@@ -78,7 +79,7 @@ impl Service for PaymentService {
         };
 
         let idempotency = settings.idempotency.clone();
-        let state = AppState { store: store.clone(), users, idempotency, clock };
+        let state = AppState { store: store.clone(), users, idempotency, clock, parking };
         let health = Health::builder()
             .database(pool)
             .check("redis", Importance::Degrading, move || {

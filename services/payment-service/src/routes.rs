@@ -6,6 +6,7 @@ mod payments;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
+use messaging::ParkingLot;
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +22,7 @@ pub(crate) struct AppState {
     pub(crate) users: ServiceClient,
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) clock: Clock,
+    pub(crate) parking: ParkingLot,
 }
 
 #[derive(OpenApi)]
@@ -36,4 +38,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::pay, payments::list))
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
+        .merge(messaging::admin::router())
 }

@@ -7,7 +7,7 @@ use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
 use discovery::Discovery;
 use messaging::consumer::Consumer;
-use messaging::{Broker, Outbox, Relay, inbox};
+use messaging::{Broker, Outbox, ParkingLot, Relay, inbox};
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
@@ -31,7 +31,7 @@ impl Service for UserService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+        routes::router().merge(messaging::admin::router()).into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {
@@ -64,6 +64,7 @@ impl Service for UserService {
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
 
         let state = AppState {
             store: store.clone(),
@@ -73,6 +74,7 @@ impl Service for UserService {
             cache: cache.clone(),
             sessions: settings.sessions.clone(),
             clock,
+            parking,
         };
         let health = Health::builder()
             .database(pool.clone())

@@ -10,6 +10,7 @@ use axum::extract::FromRef;
 use cache::ServiceCache;
 use chassis::Clock;
 use chassis::docs::Bearer;
+use messaging::ParkingLot;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,6 +28,7 @@ pub(crate) struct AppState {
     pub(crate) cache: ServiceCache,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
+    pub(crate) parking: ParkingLot,
 }
 
 #[derive(OpenApi)]
@@ -47,4 +49,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(sessions::sign_out))
         .routes(routes!(tokens::grant))
         .routes(routes!(tokens::keys))
+        .merge(messaging::admin::router())
 }

@@ -1,11 +1,13 @@
 //! One connection to the broker, shared by the tasks attached to it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, DefaultConnectionBuilder};
 
 use tokio::time::{sleep, timeout};
 
@@ -22,6 +24,8 @@ pub(crate) struct Link {
     /// Shown in the broker's list: `user-service.publish`.
     name: String,
     uri: AMQPUri,
+    /// A file with the authorities to trust besides the public ones; none when empty.
+    tls_ca: PathBuf,
     /// The longest that opening a connection or a channel may take.
     open_timeout: Duration,
     backoff: Backoff,
@@ -41,6 +45,8 @@ pub(crate) struct Link {
 enum OpenError {
     #[error("{0}")]
     Broker(#[from] lapin::Error),
+    #[error("the file of [rabbitmq] tls_ca cannot be read: {0}")]
+    Ca(std::io::Error),
     #[error("no answer in time")]
     TimedOut,
 }
@@ -50,6 +56,7 @@ impl Link {
         Self {
             name: format!("{service}.{purpose}"),
             uri: uri(settings),
+            tls_ca: settings.tls_ca.clone(),
             open_timeout: settings.connect_timeout,
             backoff: backoff::reconnect(),
             current: Mutex::new(None),
@@ -69,7 +76,7 @@ impl Link {
     }
 
     /// Whether the broker, short of memory or disk, takes nothing on this connection for now.
-    fn is_blocked(&self) -> bool {
+    pub(super) fn is_blocked(&self) -> bool {
         let blocked = self.open().is_some_and(|connection| connection.status().blocked());
         if blocked != self.blocked.swap(blocked, Ordering::SeqCst) {
             let broker_connection = self.name.as_str();
@@ -112,8 +119,21 @@ impl Link {
     async fn connect(&self) -> Result<Connection, OpenError> {
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connecting = Connection::connect_uri(self.uri.clone(), properties);
+        let builder = DefaultConnectionBuilder::new()?
+            .with_uri(self.uri.clone())
+            .with_properties(properties)
+            .with_tls_config(self.tls().await?);
+        let connecting = builder.connect();
         Ok(timeout(self.open_timeout, connecting).await.map_err(|_| OpenError::TimedOut)??)
+    }
+
+    /// Read anew for each connection: certificates are renewed in place.
+    async fn tls(&self) -> Result<OwnedTLSConfig, OpenError> {
+        if self.tls_ca.as_os_str().is_empty() {
+            return Ok(OwnedTLSConfig::default());
+        }
+        let cert_chain = tokio::fs::read_to_string(&self.tls_ca).await.map_err(OpenError::Ca)?;
+        Ok(OwnedTLSConfig { cert_chain: Some(cert_chain), ..OwnedTLSConfig::default() })
     }
 
     fn keep(&self, connection: Connection) -> Arc<Connection> {
@@ -229,7 +249,7 @@ impl Drop for Attachment {
 fn uri(settings: &RabbitSettings) -> AMQPUri {
     let millis = u64::try_from(settings.connect_timeout.as_millis()).unwrap_or(u64::MAX);
     AMQPUri {
-        scheme: AMQPScheme::AMQP,
+        scheme: if settings.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
         authority: AMQPAuthority {
             userinfo: AMQPUserInfo {
                 username: settings.username.clone(),

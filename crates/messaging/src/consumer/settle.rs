@@ -32,12 +32,12 @@ use crate::publisher::{Message, Outcome, Publisher};
 use crate::topology::{Topology, TopologyError};
 
 /// Header: how often in a row something that the message needs was away.
-pub(super) const UNAVAILABLE: &str = "x-unavailable";
-const CAUSE: &str = "x-cause";
-const FIRST_FAILED_AT: &str = "x-first-failed-at";
-const LAST_FAILED_AT: &str = "x-last-failed-at";
+pub(crate) const UNAVAILABLE: &str = "x-unavailable";
+pub(crate) const CAUSE: &str = "x-cause";
+pub(crate) const FIRST_FAILED_AT: &str = "x-first-failed-at";
+pub(crate) const LAST_FAILED_AT: &str = "x-last-failed-at";
 /// Headers that the broker routes or counts by: they say nothing true of the message any more.
-const BROKERS_OWN: [&str; 7] = [
+pub(crate) const BROKERS_OWN: [&str; 7] = [
     "CC",
     "BCC",
     "x-death",
@@ -183,7 +183,7 @@ fn moved(raw: &Raw) -> FieldTable {
     without(&headers, &BROKERS_OWN)
 }
 
-fn without(headers: &FieldTable, names: &[&str]) -> FieldTable {
+pub(crate) fn without(headers: &FieldTable, names: &[&str]) -> FieldTable {
     let mut kept = headers.inner().clone();
     for name in names {
         kept.remove(*name);
@@ -193,7 +193,7 @@ fn without(headers: &FieldTable, names: &[&str]) -> FieldTable {
 
 /// The properties that are the message's own. Not kept: `expiration`, which would cut a pause
 /// short, and `user_id`, for which the broker would refuse us.
-fn kept(properties: &BasicProperties) -> BasicProperties {
+pub(crate) fn kept(properties: &BasicProperties) -> BasicProperties {
     let mut kept = BasicProperties::default().with_delivery_mode(PERSISTENT);
     if let Some(value) = properties.content_type().clone() {
         kept = kept.with_content_type(value);

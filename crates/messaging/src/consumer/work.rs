@@ -1,6 +1,5 @@
 //! The work of one subscription: a bounded number of handlers at a time, each message settled once.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -18,6 +17,7 @@ use crate::backoff;
 use crate::consumer::Handler;
 use crate::consumer::delivery::{Delivery, Verdict, attempt, headers};
 use crate::consumer::settle::{self, Outlet, UNAVAILABLE};
+use crate::consumer::waiting::Waiting;
 use crate::message::{self, TRACEPARENT};
 use crate::metrics::{self, Consumed};
 use crate::settings::ConsumerSettings;
@@ -47,14 +47,17 @@ impl<H: Handler> Work<'_, H> {
         let concurrency = usize::from(self.settings.concurrency.get());
         let mut in_flight = FuturesUnordered::new();
         // Never more than the prefetch: the broker sends no more before it is acknowledged.
-        let mut waiting: VecDeque<Raw> = VecDeque::new();
+        let mut waiting = Waiting::default();
         let mut drain = pin!(drain);
         let (mut drained, mut ended) = (false, false);
         loop {
             while in_flight.len() < concurrency
-                && let Some(raw) = waiting.pop_front()
+                && let Some((raw, key)) = waiting.next()
             {
-                in_flight.push(self.one(raw));
+                in_flight.push(async {
+                    self.one(raw).await;
+                    key
+                });
             }
             if ended && in_flight.is_empty() {
                 return;
@@ -62,9 +65,9 @@ impl<H: Handler> Work<'_, H> {
             tokio::select! {
                 biased;
                 () = &mut drain, if !drained => drained = true,
-                Some(()) = in_flight.next(), if !in_flight.is_empty() => {}
+                Some(key) = in_flight.next(), if !in_flight.is_empty() => waiting.done(key),
                 next = subscription.next(), if !ended => match next {
-                    Some(Ok(raw)) => waiting.push_back(raw),
+                    Some(Ok(raw)) => waiting.add(self.key(&raw), raw),
                     Some(Err(error)) => tracing::warn!(error = %error, "subscription failed"),
                     None => {
                         ended = true;
@@ -73,6 +76,13 @@ impl<H: Handler> Work<'_, H> {
                 },
             }
         }
+    }
+
+    fn key(&self, raw: &Raw) -> Option<String> {
+        if !H::ORDERED {
+            return None;
+        }
+        self.handler.key(&Delivery::read(raw).ok()?)
     }
 
     /// Handles and settles one message.

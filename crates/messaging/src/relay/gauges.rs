@@ -6,14 +6,16 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::time::sleep;
 
+use crate::broker::Broker;
 use crate::metrics;
 
 /// How often the outbox is measured. Counting costs a scan of its index.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keeps the gauges of `service`'s outbox, also while the broker is away.
-pub(super) async fn keep(pool: &PgPool, service: &str) -> Infallible {
+pub(super) async fn keep(pool: &PgPool, service: &str, broker: &Broker) -> Infallible {
     loop {
+        metrics::connected(service, broker.is_connected());
         match measure(pool).await {
             Ok((depth, age_seconds)) => metrics::outbox(service, depth, age_seconds),
             Err(error) => tracing::debug!(error = %error, "outbox was not measured"),

@@ -84,7 +84,9 @@ impl Sender {
             messaging.operation.type = "send",
             messaging.batch.message_count = rows.len(),
         );
+        let begin = Instant::now();
         self.send_waves(&mut publisher, rows, &mut fates).instrument(span).await;
+        metrics::sent(self.outbox.service(), begin.elapsed());
         self.publisher = Some(publisher);
         report(rows, &fates);
         fates

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use messaging::MessagingSettings;
+use messaging::settings::SettingsError;
 use tusk_config::{Loader, Vars};
 
 #[test]
@@ -27,6 +28,20 @@ fn a_bound_of_nothing_is_refused_where_it_stands() {
     let refused = load(vars).unwrap_err().to_string();
 
     assert!(refused.contains("prefetch"), "{refused}");
+}
+
+#[test]
+fn a_message_that_could_be_in_hand_for_longer_than_the_broker_waits_is_refused_at_start() {
+    let vars = Vars::of([("CONSUMER_HANDLER_TIMEOUT".to_owned(), "10m".to_owned())]);
+    let settings = load(vars).unwrap();
+    let held = settings.consumer.held_max();
+    assert_eq!(held, Duration::from_mins(50), "50 messages by 10 handlers: five rounds");
+
+    let broker = messaging::Broker::new("user-service", &settings.rabbitmq);
+    let (handler, _) = crate::world::Notes::new(async |_| messaging::Verdict::Ack);
+    let refused = messaging::Consumer::new(broker, &settings, "user_events", handler).err();
+
+    assert_eq!(refused, Some(SettingsError::HeldTooLong { held }));
 }
 
 fn load(vars: Vars) -> Result<MessagingSettings, tusk_config::Errors> {

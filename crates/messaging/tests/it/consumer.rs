@@ -273,3 +273,53 @@ async fn a_database_that_goes_away_and_comes_back_loses_nothing() {
     })
     .await;
 }
+
+/// Handles messages of one user in order, slowly, and notes those it has handled.
+struct InOrder(Arc<std::sync::Mutex<Vec<(String, String)>>>);
+
+impl messaging::Handler for InOrder {
+    const ORDERED: bool = true;
+
+    fn handles(&self) -> &'static [(&'static str, &'static str)] {
+        &[("user_exchange", "user.created"), ("user_exchange", "user.updated")]
+    }
+
+    fn key(&self, delivery: &messaging::Delivery) -> Option<String> {
+        Some(delivery.data["user_id"].to_string())
+    }
+
+    async fn handle(&self, delivery: messaging::Delivery) -> Verdict {
+        // The later ones are quicker: side by side they would overtake.
+        let place: u64 = delivery.data["name"].as_str().unwrap().parse().unwrap();
+        tokio::time::sleep(Duration::from_millis(20 - 2 * place)).await;
+        let done = (delivery.data["user_id"].to_string(), place.to_string());
+        self.0.lock().unwrap().push(done);
+        Verdict::Ack
+    }
+}
+
+#[tokio::test]
+async fn messages_of_one_key_are_handled_in_order_where_that_is_asked_for() {
+    let world = World::new("ordered").await;
+    let done = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let outbox = world.outbox();
+    for place in 0..10 {
+        for number in 0..3 {
+            world.emit(&outbox, &updated(number, place)).await;
+        }
+    }
+    let _relay = world.relay(&outbox);
+    let _consumer = world.consumer(InOrder(Arc::clone(&done)));
+
+    testkit::eventually("all are handled", async || {
+        (done.lock().unwrap().len() == 30).then_some(())
+    })
+    .await;
+
+    for number in 0..3 {
+        let of = format!("\"{}\"", user(number));
+        let done = done.lock().unwrap();
+        let places: Vec<_> = done.iter().filter(|(id, _)| *id == of).map(|(_, p)| p).collect();
+        assert!(places.is_sorted() && places.len() == 10, "{places:?}");
+    }
+}

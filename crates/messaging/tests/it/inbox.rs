@@ -155,16 +155,16 @@ fn message_id() -> MessageId {
     MessageId::from(EventId::from_uuid(Uuid::now_v7()))
 }
 
-async fn effects(pool: &PgPool) {
+pub(crate) async fn effects(pool: &PgPool) {
     sqlx::query("create table effects (message_id text)").execute(pool).await.unwrap();
 }
 
-async fn count(pool: &PgPool) -> i64 {
+pub(crate) async fn count(pool: &PgPool) -> i64 {
     sqlx::query_scalar("select count(*) from effects").fetch_one(pool).await.unwrap()
 }
 
 /// The effect, slow enough for two of them to meet.
-async fn effect(pool: PgPool, delivery: Delivery) -> Verdict {
+pub(crate) async fn effect(pool: PgPool, delivery: Delivery) -> Verdict {
     let work = async {
         let mut tx = pool.begin().await?;
         if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {

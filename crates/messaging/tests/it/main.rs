@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods, reason = "tests spawn tasks and make ids")]
 
+mod admin;
 mod broker;
 mod config;
 mod consumer;
+mod direct;
+mod faults;
 mod inbox;
+mod lessons;
+mod lot;
 mod outbox;
 mod parking;
 mod raw;

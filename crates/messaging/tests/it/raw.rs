@@ -141,7 +141,11 @@ pub(crate) fn header(delivery: &Delivery, name: &str) -> Option<String> {
 
 /// One call of the broker's management interface: `vhosts/…`. None when there is no such thing.
 pub(crate) async fn api_get(path: String) -> Option<Value> {
-    let url = format!("{}/api/{path}", testkit::addresses().rabbitmq_api);
+    get(format!("{}/api/{path}", testkit::addresses().rabbitmq_api)).await
+}
+
+/// One call of another broker's management interface.
+pub(crate) async fn get(url: String) -> Option<Value> {
     tokio::task::spawn_blocking(move || ureq::get(url).call().ok()?.body_mut().read_json().ok())
         .await
         .unwrap()

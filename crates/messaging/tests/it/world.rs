@@ -118,6 +118,8 @@ pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {
             username: broker.username.clone(),
             password: broker.password.clone().into(),
             vhost: broker.vhost.clone(),
+            tls: false,
+            tls_ca: std::path::PathBuf::new(),
             heartbeat: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
         },

@@ -4,13 +4,14 @@
 //! Erlang nodes of a machine meet through `epmd`, which the first of them would leave running for
 //! ever. Ours is started here, on a port of its own, and ended with the server.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use super::{
     Launch, Member, NativeError, Place, ProcessId, Signal,
     account::fnv1a,
     error::Doing,
     find, place, port,
+    process::remove_env,
     ready::{ask, until_ready},
 };
 
@@ -154,6 +155,26 @@ impl RabbitMq {
         self.epmd.kill()
     }
 
+    /// Tells it something by `rabbitmqctl`, which takes about two seconds:
+    /// `["set_disk_free_limit", "50MB"]`.
+    pub fn control(&self, words: &[&str]) -> Result<(), NativeError> {
+        let program = find::rabbitmq()?.with_file_name("rabbitmqctl");
+        let mut command = Command::new(&program);
+        remove_env(&mut command, &["ERL_", "RABBITMQ_"]);
+        let output = command
+            .env("HOME", &self.place.folder) // the cookie lives there
+            .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
+            .args(["--node", &node(&self.place.folder)])
+            .args(words)
+            .output()
+            .doing(|| format!("run {}", program.display()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(NativeError::Failed { program: "rabbitmqctl".to_owned(), output })
+    }
+
     /// Its processes, in the order of stopping: what a later run needs to stop it.
     pub fn members(&self) -> Vec<Member> {
         vec![
@@ -215,8 +236,6 @@ fn spawn_epmd(place: &Place, port: u16) -> Result<ProcessId, NativeError> {
 fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeError> {
     let folder = &place.folder;
     let path = |name: &str| folder.join(name).into_os_string();
-    // The same name on every start: the data belongs to it. Another folder is another node.
-    let node = format!("tusk-{:08x}@localhost", fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32);
     Launch::new(&find::rabbitmq()?, &place.log)
         .append(append)
         .without_env(&["ERL_", "RABBITMQ_"])
@@ -224,7 +243,7 @@ fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeE
         .env("HOME", folder.as_os_str()) // the cookie lives there
         .env("ERL_EPMD_PORT", ports.epmd.to_string())
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-        .env("RABBITMQ_NODENAME", node)
+        .env("RABBITMQ_NODENAME", node(folder))
         .env("RABBITMQ_DIST_PORT", ports.distribution.to_string())
         .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))
         .env("RABBITMQ_CONFIG_FILES", path("conf.d"))
@@ -240,6 +259,11 @@ fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeE
         // directly.
         .env("RUNNING_UNDER_SYSTEMD", "true")
         .spawn()
+}
+
+/// The same name on every start: the data belongs to it. Another folder is another node.
+fn node(folder: &Path) -> String {
+    format!("tusk-{:08x}@localhost", fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32)
 }
 
 /// One scheduler and no busy waiting, so that it leaves a small machine to others; peers on the

@@ -1,0 +1,90 @@
+//! Refusals as problem details (RFC 9457), in the shape that the chassis gives all others.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::parking::ParkingError;
+
+/// When to ask again while the broker is away, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+}
+
+impl Refusal {
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        let title = "The request could not be read";
+        Self { status: StatusCode::BAD_REQUEST, kind: "bad-request", title, detail: detail.into() }
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Self {
+        let title = "There is no such resource";
+        Self { status: StatusCode::NOT_FOUND, kind: "not-found", title, detail: detail.into() }
+    }
+}
+
+impl From<ParkingError> for Refusal {
+    fn from(error: ParkingError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ParkingError::NotFound => Self::not_found(detail),
+            ParkingError::Limit => Self::bad_request(detail),
+            ParkingError::Changed => Self {
+                status: StatusCode::CONFLICT,
+                kind: "changed",
+                title: "What matches is not what was confirmed",
+                detail,
+            },
+            ParkingError::Unavailable | ParkingError::Broker(_) | ParkingError::Topology(_) => {
+                tracing::warn!(error = detail, "parking lot could not be worked on");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    kind: "unavailable",
+                    title: "The service cannot do this now",
+                    detail: "the broker does not answer as it should".to_owned(),
+                }
+            }
+        }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(_: QueryRejection) -> Self {
+        Self::bad_request("the query string is not valid: times are RFC 3339, limit is a number")
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        let mut refusal = Self::bad_request("the body is no filter in JSON: times are RFC 3339");
+        refusal.status = rejection.status();
+        refusal
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self { status, kind, title, detail } = self;
+        let body = json!({
+            "type": format!("/problems/{kind}"),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        let mut response = (status, Json(body)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}

@@ -1,0 +1,218 @@
+//! Publishing without a transaction: for what no change of the database goes with.
+//!
+//! Whoever changes a row and then publishes may do one without the other: that is what the
+//! [outbox](crate::outbox) is for. Here the caller waits for the broker's confirm, is told when there
+//! is none, and decides what that means. After [`PublishError::Unknown`] the message may have
+//! arrived: publish it again under the same id, and the readers' inboxes make that one effect.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use contracts::{Envelope, Event, EventId};
+use lapin::BasicProperties;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::broker::{Attachment, Broker};
+use crate::message::{self, CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::publisher::{Message, Outcome, Publisher};
+use crate::settings::{MessagingSettings, SettingsError};
+use crate::topology::{self, TopologyError};
+
+/// Why an event was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// `[exchanges]` has no such key.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Larger than `[relay] message_bytes_max`.
+    #[error("the event takes {bytes} bytes, the limit is {bytes_max}; send a reference")]
+    TooLarge {
+        /// What its envelope takes.
+        bytes: usize,
+        /// What it may take.
+        bytes_max: usize,
+    },
+    /// The event is no JSON.
+    #[error("the event cannot be written as JSON")]
+    Encode(#[from] serde_json::Error),
+    /// The broker is away, or short of memory or disk: nothing was sent.
+    #[error("the broker takes no messages now")]
+    Unavailable,
+    /// No queue is bound for it: nobody has it.
+    #[error("no queue is bound for the event")]
+    Unroutable,
+    /// The broker could not take it.
+    #[error("the broker refused the event")]
+    Refused,
+    /// No answer: it may have arrived or not.
+    #[error("the broker did not answer; the event may have arrived")]
+    Unknown,
+    /// The exchange is not as it must be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+/// Publishes events with the broker's confirm. Cheap to clone; one message at a time is under way.
+#[derive(Clone)]
+pub struct EventPublisher(Arc<Shared>);
+
+struct Shared {
+    service: String,
+    settings: MessagingSettings,
+    link: Attachment,
+    publisher: Mutex<Option<Publisher>>,
+}
+
+impl EventPublisher {
+    /// A publisher of `service`, named as in `services.tsk`. It uses the publishing connection of
+    /// `broker`, and opens it when nobody else has.
+    pub fn new(service: &str, broker: &Broker, settings: &MessagingSettings) -> Self {
+        Self(Arc::new(Shared {
+            service: service.to_owned(),
+            settings: settings.clone(),
+            link: broker.publishing_at_times(),
+            publisher: Mutex::new(None),
+        }))
+    }
+
+    /// Publishes an event and waits for the confirm, at most `[relay] confirm_timeout`.
+    pub async fn publish<E: Event>(
+        &self,
+        event_id: Uuid,
+        occurred_at: DateTime<Utc>,
+        event: &E,
+    ) -> Result<(), PublishError> {
+        let envelope = Envelope {
+            event_type: E::TYPE.to_owned(),
+            data: event,
+            timestamp: occurred_at,
+            service: self.0.service.clone(),
+            event_id: Some(EventId::from_uuid(event_id)),
+            version: E::VERSION,
+        };
+        self.send(E::EXCHANGE, E::TYPE, event_id, &serde_json::to_vec(&envelope)?).await
+    }
+
+    /// The seed's face: an event of any type, on `user_exchange`.
+    pub async fn publish_user_event(
+        &self,
+        event_id: Uuid,
+        occurred_at: DateTime<Utc>,
+        event_type: &str,
+        data: Value,
+    ) -> Result<(), PublishError> {
+        self.publish_raw("user_exchange", event_id, occurred_at, event_type, data).await
+    }
+
+    /// The seed's face: an event of any type, on `payment_exchange`.
+    pub async fn publish_payment_event(
+        &self,
+        event_id: Uuid,
+        occurred_at: DateTime<Utc>,
+        event_type: &str,
+        data: Value,
+    ) -> Result<(), PublishError> {
+        self.publish_raw("payment_exchange", event_id, occurred_at, event_type, data).await
+    }
+
+    /// The seed's face: an event of any type, on `notification_exchange`.
+    pub async fn publish_notification_event(
+        &self,
+        event_id: Uuid,
+        occurred_at: DateTime<Utc>,
+        event_type: &str,
+        data: Value,
+    ) -> Result<(), PublishError> {
+        self.publish_raw("notification_exchange", event_id, occurred_at, event_type, data).await
+    }
+
+    async fn publish_raw(
+        &self,
+        exchange: &str,
+        event_id: Uuid,
+        occurred_at: DateTime<Utc>,
+        event_type: &str,
+        data: Value,
+    ) -> Result<(), PublishError> {
+        let envelope = Envelope {
+            event_type: event_type.to_owned(),
+            data,
+            timestamp: occurred_at,
+            service: self.0.service.clone(),
+            event_id: Some(EventId::from_uuid(event_id)),
+            version: 1,
+        };
+        self.send(exchange, event_type, event_id, &serde_json::to_vec(&envelope)?).await
+    }
+
+    async fn send(
+        &self,
+        exchange: &str,
+        event_type: &str,
+        event_id: Uuid,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
+        let exchange = self.0.settings.exchange(exchange)?;
+        let bytes_max = self.0.settings.relay.message_bytes_max;
+        if body.len() > bytes_max {
+            return Err(PublishError::TooLarge { bytes: body.len(), bytes_max });
+        }
+        let mut slot = self.0.publisher.lock().await;
+        if self.0.link.is_blocked() {
+            return Err(PublishError::Unavailable);
+        }
+        // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
+        // next one could take for its own.
+        let mut publisher = match slot.take().filter(Publisher::is_usable) {
+            Some(publisher) => publisher,
+            None => self.open().await?,
+        };
+        topology::declare_exchange(publisher.channel(), exchange).await?;
+        let message = Message {
+            exchange: exchange.into(),
+            routing_key: event_type.into(),
+            body,
+            properties: self.properties(event_type, event_id),
+        };
+        let outcome = publisher.publish(message).await;
+        *slot = Some(publisher);
+        match outcome {
+            Outcome::Confirmed => Ok(()),
+            Outcome::Unroutable => Err(PublishError::Unroutable),
+            Outcome::Refused => Err(PublishError::Refused),
+            Outcome::Unknown(_) => Err(PublishError::Unknown),
+        }
+    }
+
+    async fn open(&self) -> Result<Publisher, PublishError> {
+        let MessagingSettings { rabbitmq, relay, .. } = &self.0.settings;
+        let channel = timeout(rabbitmq.connect_timeout, self.0.link.channel()).await;
+        let channel = channel.map_err(|_| PublishError::Unavailable)?;
+        let opening = Publisher::new(channel, relay.confirm_timeout);
+        opening.await.map_err(|_| PublishError::Unavailable)
+    }
+
+    fn properties(&self, event_type: &str, event_id: Uuid) -> BasicProperties {
+        let mut headers = lapin::types::FieldTable::default();
+        if let Some(traceparent) = telemetry::propagation::current_traceparent() {
+            message::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
+        }
+        BasicProperties::default()
+            .with_content_type(CONTENT_TYPE.into())
+            .with_delivery_mode(PERSISTENT)
+            .with_message_id(event_id.to_string().into())
+            .with_type(event_type.into())
+            .with_app_id(self.0.service.as_str().into())
+            .with_headers(headers)
+    }
+}
+
+impl Debug for EventPublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventPublisher").field("service", &self.0.service).finish_non_exhaustive()
+    }
+}

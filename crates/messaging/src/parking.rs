@@ -1,0 +1,294 @@
+//! The parking lot: what a queue's consumer gave up on, for people to look at, put back or throw
+//! away.
+//!
+//! AMQP cannot look into a queue. So a look takes messages without acknowledging them, on a channel
+//! of its own, and closing that channel gives them all back, which may change their order. Two looks
+//! at the same moment would each see a part: within a process they take turns.
+//!
+//! Nothing is lost on the way: a replayed message leaves the lot after the broker has confirmed it
+//! in its queue, and a discarded one after the caller has confirmed exactly what goes.
+
+mod look;
+mod parked;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapin::options::BasicAckOptions;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use crate::broker::Broker;
+use crate::message::hex;
+use crate::parking::look::Look;
+use crate::publisher::{Message, Outcome, Publisher};
+use crate::settings::{MessagingSettings, SettingsError};
+use crate::topology::{Topology, TopologyError, parked_queue};
+
+pub use parked::{Filter, Parked, Peeked};
+
+/// The longest wait for the broker's confirm of a message that is put back.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the parking lot could not be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum ParkingError {
+    /// No parked message has this id, or somebody else holds it at this moment.
+    #[error("no parked message has this id")]
+    NotFound,
+    /// The filter's limit is out of its bounds.
+    #[error("limit must be 1 to 1000")]
+    Limit,
+    /// What matches is not what the caller has confirmed.
+    #[error("the parking lot has changed since it was looked at; look again")]
+    Changed,
+    /// The broker gave no channel in time.
+    #[error("the broker is not reachable")]
+    Unavailable,
+    /// The broker broke off.
+    #[error("the broker broke off: {0}")]
+    Broker(#[from] lapin::Error),
+    /// The queues are not as they must be.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+}
+
+/// How much is in a queue and in its parking lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Depth {
+    /// The queue's name.
+    pub queue: String,
+    /// Messages that wait for the consumer, without those it holds already.
+    pub waiting: u32,
+    /// Messages that the consumer gave up on.
+    pub parked: u32,
+}
+
+/// What a look into a parking lot found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Listing {
+    /// What matches, oldest first.
+    pub items: Vec<Parked>,
+    /// Messages that were looked at, at most 2,000.
+    pub seen: u32,
+    /// Messages in the parking lot; more than `seen` when the look ended early.
+    pub parked: u32,
+}
+
+/// What became of a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Replayed {
+    /// Messages that are in their queue again.
+    pub replayed: u32,
+    /// Why it ended before everything that matched was put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+/// What became of a discard, or would become of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Discarded {
+    /// Messages that match.
+    pub matched: u32,
+    /// Messages that are gone: none as long as the confirmation is missing.
+    pub discarded: u32,
+    /// Stands for exactly the messages that match: to be sent with the request that discards them.
+    pub confirmation: String,
+}
+
+/// The parking lot of one queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ParkingLot(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    broker: Broker,
+    topology: Topology,
+    /// Held by the one look that is under way.
+    turn: Mutex<()>,
+}
+
+impl ParkingLot {
+    /// The parking lot of the queue that `queue_key` names in `[queues]`.
+    pub fn new(
+        broker: Broker,
+        settings: &MessagingSettings,
+        queue_key: &str,
+    ) -> Result<Self, SettingsError> {
+        let topology = Topology {
+            queue: settings.queue(queue_key)?.to_owned(),
+            bindings: Vec::new(),
+            retry_delays: settings.consumer.retry_delays.clone(),
+        };
+        Ok(Self(Arc::new(Shared { broker, topology, turn: Mutex::new(()) })))
+    }
+
+    /// The name of the queue whose messages are parked here.
+    pub fn queue(&self) -> &str {
+        &self.0.topology.queue
+    }
+
+    /// How much is in the queue and in its parking lot.
+    pub async fn depth(&self) -> Result<Depth, ParkingError> {
+        let look = Look::open(&self.0.broker, &self.0.topology).await?;
+        let waiting = look.waiting(self.queue()).await;
+        let parked = look.parked();
+        look.close().await;
+        Ok(Depth { queue: self.queue().to_owned(), waiting: waiting?, parked })
+    }
+
+    /// What matches, without what the messages say.
+    pub async fn list(&self, filter: &Filter) -> Result<Listing, ParkingError> {
+        let limit = filter.limit()?;
+        let _turn = self.0.turn.lock().await;
+        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
+        let items = async {
+            let mut items = Vec::new();
+            while let Some((parked, _)) = look.next(filter).await? {
+                items.push(parked);
+            }
+            items.sort_by(Parked::by_age);
+            items.truncate(limit);
+            Ok(items)
+        };
+        let items = items.await;
+        let (seen, parked) = (look.seen(), look.parked());
+        look.close().await;
+        items.map(|items| Listing { items, seen, parked })
+    }
+
+    /// One message with what it says.
+    pub async fn peek(&self, id: &str) -> Result<Peeked, ParkingError> {
+        let _turn = self.0.turn.lock().await;
+        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
+        let found = look.next(&Filter::of_id(id)).await;
+        look.close().await;
+        let (parked, raw) = found?.ok_or(ParkingError::NotFound)?;
+        Ok(Peeked::new(parked, &raw))
+    }
+
+    /// Puts what matches back into its queue, with all attempts before it. Each
+    /// leaves the lot once the broker has confirmed it there; in between it is in both, and the
+    /// [inbox](crate::inbox) makes that one effect.
+    pub async fn replay(&self, filter: &Filter) -> Result<Replayed, ParkingError> {
+        let limit = filter.limit()?;
+        let _turn = self.0.turn.lock().await;
+        let link = self.0.broker.publishing_at_times();
+        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
+        let opened = async {
+            let channel = look::channel(&link).await?;
+            Ok::<_, ParkingError>(Publisher::new(channel, CONFIRM_TIMEOUT).await?)
+        };
+        let replayed = match opened.await {
+            Ok(mut publisher) => {
+                Ok(self.replay_all(&mut look, &mut publisher, filter, limit).await)
+            }
+            Err(error) => Err(error),
+        };
+        look.close().await;
+        link.detach().await;
+        if let Ok(Replayed { replayed, .. }) = replayed {
+            let queue = self.queue();
+            tracing::warn!(messaging.queue = queue, replayed, "parked messages were replayed");
+        }
+        replayed
+    }
+
+    async fn replay_all(
+        &self,
+        look: &mut Look,
+        publisher: &mut Publisher,
+        filter: &Filter,
+        limit: usize,
+    ) -> Replayed {
+        let mut replayed = 0;
+        let mut stopped = None;
+        while stopped.is_none() && (replayed as usize) < limit {
+            let raw = match look.next(filter).await {
+                Ok(Some((_, raw))) => raw,
+                Ok(None) => break,
+                Err(error) => {
+                    stopped = Some(error.to_string());
+                    break;
+                }
+            };
+            let properties = parked::fresh(&raw);
+            let routing_key = self.queue().into();
+            let body = &raw.data;
+            let message = Message { exchange: "".into(), routing_key, body, properties };
+            match publisher.publish(message).await {
+                Outcome::Confirmed => {
+                    replayed += 1;
+                    // An acknowledgement that is not sent leaves it in both queues.
+                    stopped =
+                        (!acknowledged(&raw).await).then(|| "the broker broke off".to_owned());
+                }
+                Outcome::Unroutable => stopped = Some("the queue is not there".to_owned()),
+                Outcome::Refused => stopped = Some("the queue takes no message".to_owned()),
+                Outcome::Unknown(_) => stopped = Some("the broker did not confirm".to_owned()),
+            }
+        }
+        Replayed { replayed, stopped }
+    }
+
+    /// Throws away what matches if `confirmation` stands for exactly that. Without
+    /// one nothing is thrown away: the answer says how much would be, and its confirmation.
+    pub async fn discard(
+        &self,
+        filter: &Filter,
+        confirmation: Option<&str>,
+    ) -> Result<Discarded, ParkingError> {
+        let limit = filter.limit()?;
+        let _turn = self.0.turn.lock().await;
+        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
+        let discarded = discard_all(&mut look, filter, limit, confirmation).await;
+        look.close().await;
+        if let Ok(Discarded { discarded: discarded @ 1.., .. }) = discarded {
+            let queue = self.queue();
+            tracing::warn!(messaging.queue = queue, discarded, "parked messages were discarded");
+        }
+        discarded
+    }
+
+    /// The name of the parking lot's own queue.
+    pub fn name(&self) -> String {
+        parked_queue(self.queue())
+    }
+}
+
+async fn discard_all(
+    look: &mut Look,
+    filter: &Filter,
+    limit: usize,
+    confirmation: Option<&str>,
+) -> Result<Discarded, ParkingError> {
+    let mut matching = Vec::new();
+    while let Some((parked, mut raw)) = look.next(filter).await? {
+        // What it says is not needed any more, and many messages may be large.
+        raw.data = Vec::new();
+        matching.push((parked, raw));
+    }
+    matching.sort_by(|(one, _), (other, _)| one.by_age(other));
+    matching.truncate(limit);
+    let ids = matching.iter().map(|(parked, _)| parked.id.as_bytes());
+    let digest = ids.fold(Sha256::new(), |digest, id| digest.chain_update(id).chain_update([0]));
+    let expected = hex(&digest.finalize()[..8]);
+    let matched = u32::try_from(matching.len()).unwrap_or(u32::MAX);
+    let mut discarded = 0;
+    match confirmation {
+        None => {}
+        Some(given) if given != expected => return Err(ParkingError::Changed),
+        Some(_) => {
+            for (_, raw) in &matching {
+                discarded += u32::from(acknowledged(raw).await);
+            }
+        }
+    }
+    Ok(Discarded { matched, discarded, confirmation: expected })
+}
+
+async fn acknowledged(raw: &lapin::message::Delivery) -> bool {
+    matches!(raw.acker.ack(BasicAckOptions::default()).await, Ok(true))
+}

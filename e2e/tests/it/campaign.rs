@@ -1,0 +1,104 @@
+//! The fault campaign: events flow from publishers to consumers, in processes of their own over
+//! servers of their own, while a seeded schedule kills, freezes and cuts off one after the other.
+//!
+//! ```text
+//!   publisher 1, 2 ─▶ outbox ─ relay ─▶ broker ─▶ consumer 1, 2 ─▶ inbox + effect
+//!        └── intents    (one database, one broker, each behind a wire)     │
+//!              └──────────────────── oracle ─────────────────────────────┘
+//! ```
+//!
+//! Afterwards every committed intent has exactly one effect, none was invented, the outbox is empty
+//! and the parking lot holds the poison alone. The seed and the table are printed.
+//!
+//! | variable | means |
+//! |---|---|
+//! | `CAMPAIGN_INTENTS` | goes on with the faults until so many are committed: 20000 for the long form |
+//! | `CAMPAIGN_SEED` | the order of the faults, to see a campaign again |
+
+mod ground;
+mod oracle;
+pub(crate) mod schedule;
+mod worker;
+
+use std::time::Duration;
+
+use tusk_config::Vars;
+
+use crate::campaign::ground::Ground;
+use crate::campaign::oracle::Findings;
+use crate::campaign::schedule::{Fault, Schedule};
+
+/// Something that is wrong with the workers, to see whether the oracle notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// The consumers do not claim messages in the inbox.
+    Inbox,
+    /// The relays delete rows before the broker has confirmed them.
+    Relay,
+}
+
+/// What a campaign does.
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    /// Ends once so many intents are committed and every fault was there.
+    pub(crate) intents: u64,
+    pub(crate) faults: &'static [Fault],
+    /// How often each fault is there at least.
+    pub(crate) rounds: usize,
+    pub(crate) wrong: Option<Wrong>,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_doubled_or_invented_while_everything_fails() {
+    let vars = Vars::process();
+    let number = |name: &str| vars.get(name).map(|text| text.parse().expect("a number"));
+    let seed = number("CAMPAIGN_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let intents = number("CAMPAIGN_INTENTS").unwrap_or(2_000);
+    let plan = Plan { seed, intents, faults: &Fault::ALL, rounds: 1, wrong: None };
+
+    let findings = run(plan).await;
+
+    findings.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_without_an_inbox_are_found_out() {
+    let faults = &[Fault::ConsumerKilled];
+    let wrong = Some(Wrong::Inbox);
+
+    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 8, wrong }).await;
+
+    assert!(findings.duplicated() > 0, "{findings}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_that_delete_before_the_confirm_are_found_out() {
+    let faults = &[Fault::PublisherKilled];
+    let wrong = Some(Wrong::Relay);
+
+    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 8, wrong }).await;
+
+    assert!(findings.lost() > 0, "{findings}");
+}
+
+/// Runs a campaign to its end and prints what it found.
+#[allow(clippy::print_stdout, reason = "the seed and the table are for people")]
+pub(crate) async fn run(plan: Plan) -> Findings {
+    let Plan { seed, intents, faults, rounds, wrong } = plan;
+    println!("campaign with seed {seed}");
+    let mut ground = Ground::lay(faults, wrong).await;
+    ground.until_flowing().await;
+    let mut schedule = Schedule::new(seed, faults);
+    let mut told = 0;
+    while told < rounds * faults.len() || ground.committed().await < intents {
+        let step = schedule.next();
+        tokio::time::sleep(step.pause).await;
+        ground.suffer(&step).await;
+        told += 1;
+    }
+    ground.stop_publishing().await;
+    ground.until_quiet(Duration::from_secs(60)).await;
+    let findings = ground.findings().await;
+    println!("{}{findings}", schedule.table());
+    findings
+}

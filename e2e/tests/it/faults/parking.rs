@@ -1,0 +1,110 @@
+//! The parking lots of the three services, over their admin routes.
+
+use std::process::Command;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use testkit::{Environment, eventually};
+use uuid::Uuid;
+
+use crate::system::{Ground, System};
+
+#[tokio::test]
+async fn every_service_shows_its_parking_lot_to_administrators_alone() {
+    let ground = Ground::lay().await;
+    let users = ground.environment(0);
+    let admin = administrator(&users);
+    let system = ground.start(users).await;
+    let somebody = system.somebody().await;
+    for service in [&system.users, &system.payments, &system.notifications] {
+        let queue = format!("{}.events", service.name());
+        let url = |rest: &str| service.url(&format!("/admin/queues{rest}"));
+        let status = async |method: Method, rest: String, token: Option<&str>| {
+            let request = system.request(method, &url(&rest)).json(&json!({"filter": {}}));
+            let request = match token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            };
+            request.send().await.unwrap().status()
+        };
+        for (method, rest) in [
+            (Method::GET, String::new()),
+            (Method::GET, format!("/{queue}/parked")),
+            (Method::GET, format!("/{queue}/parked/1")),
+            (Method::POST, format!("/{queue}/replay")),
+            (Method::POST, format!("/{queue}/discard")),
+        ] {
+            let name = format!("{} {method} {rest}", service.name());
+            let nobody = status(method.clone(), rest.clone(), None).await;
+            assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{name}");
+            let user = status(method, rest, Some(&somebody.token)).await;
+            assert_eq!(user, StatusCode::FORBIDDEN, "{name}");
+        }
+        let queues = system.get(&url(""), &admin).await;
+        assert_eq!(queues[0]["queue"], queue, "{queues}");
+        assert_eq!(queues[0]["parked"], 0, "{queues}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_of_an_unknown_type_is_parked_shown_and_discarded() {
+    let ground = Ground::lay().await;
+    let users = ground.environment(0);
+    let admin = administrator(&users);
+    let vhost = ground.broker.vhost.clone();
+    let system = ground.start(users).await;
+    let body = json!({"event_type": "user.promoted", "data": {"to": "queen"},
+        "timestamp": "2026-01-15T09:30:00Z", "service": "somebody"});
+
+    publish(&vhost, "payment-service.events", &body).await;
+    let lot = "/admin/queues/payment-service.events";
+    let parked = eventually("it is parked", async || {
+        let url = system.payments.url(&format!("{lot}/parked?type=user.promoted"));
+        let listed = system.get(&url, &admin).await;
+        listed["items"].as_array()?.first().cloned()
+    })
+    .await;
+
+    assert_eq!(parked["cause"], "no handler for its event type");
+    assert!(!parked.to_string().contains("queen"), "{parked}");
+    let id = parked["id"].as_str().unwrap();
+    let url = system.payments.url(&format!("{lot}/parked/{id}"));
+    assert_eq!(system.get(&url, &admin).await["payload"], body);
+    let filter = json!({"id": id});
+    let asked = discard(&system, &admin, json!({"filter": filter})).await;
+    assert_eq!((&asked["matched"], &asked["discarded"]), (&json!(1), &json!(0)));
+    let confirmed = json!({"filter": filter, "confirmation": asked["confirmation"]});
+    assert_eq!(discard(&system, &admin, confirmed).await["discarded"], 1);
+}
+
+async fn discard(system: &System, token: &str, body: Value) -> Value {
+    let url = system.payments.url("/admin/queues/payment-service.events/discard");
+    let request = system.request(Method::POST, &url).bearer_auth(token).json(&body);
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+/// A token of an administrator, as `cargo dev token` gets it.
+pub(crate) fn administrator(users: &Environment) -> String {
+    let mut command = Command::new(testkit::binary("user-service"));
+    command.env_clear().envs(users).args([
+        "token",
+        "user",
+        "--id",
+        &Uuid::now_v7().to_string(),
+        "--role",
+        "admin",
+    ]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Publishes as an operator would, by the management interface.
+async fn publish(vhost: &str, queue: &str, body: &Value) {
+    let api = &testkit::addresses().rabbitmq_api;
+    let url = format!("{api}/api/exchanges/{vhost}/amq.default/publish");
+    let message = json!({"properties": {}, "routing_key": queue, "payload": body.to_string(),
+        "payload_encoding": "string"});
+    let answer = reqwest::Client::new().post(url).json(&message).send().await.unwrap();
+    assert_eq!(answer.json::<Value>().await.unwrap()["routed"], true);
+}

@@ -44,7 +44,7 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
 
 fn line(route: &str, cells: &[&str]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:21}")).collect();
-    format!("{}\n", format!("{route:54}{}", cells.concat()).trim_end())
+    format!("{}\n", format!("{route:60}{}", cells.concat()).trim_end())
 }
 
 /// The policy's own answers. Whatever a handler says comes from behind it, so the caller passed:

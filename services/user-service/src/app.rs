@@ -31,7 +31,7 @@ impl Service for UserService {
     }
 
     fn openapi() -> OpenApi {
-        routes::router().merge(messaging::admin::router()).into_openapi()
+        routes::router().into_openapi()
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {

@@ -8,9 +8,6 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use crate::clock;
 use crate::endpoint::Member;
 use crate::random::{below, next};
 
@@ -27,8 +24,8 @@ pub(crate) fn least_connections(slots: &[Arc<Member>], turn: usize) -> usize {
 }
 
 /// Of two, the one with fewer calls in flight for its latency and weight. One whose latency nobody
-/// has measured is taken to be as fast as the other.
-pub(crate) fn p2c(slots: &[Arc<Member>], now: Instant) -> usize {
+/// has measured is taken to be as fast as the other. `now` is [`crate::clock::nanos`].
+pub(crate) fn p2c(slots: &[Arc<Member>], now: u64) -> usize {
     let random = next();
     let one = below(random, slots.len());
     let other = another(slots, one, random << 32);
@@ -37,7 +34,6 @@ pub(crate) fn p2c(slots: &[Arc<Member>], now: Instant) -> usize {
     }
     let (a, b) = (&slots[one], &slots[other]);
     let load = |member: &Member| (member.in_flight() + 1) as f64 / weight(member);
-    let now = clock::nanos(now);
     let (mut cost_a, mut cost_b) = (load(a), load(b));
     if let (Some(latency_a), Some(latency_b)) = (a.latency.estimate(now), b.latency.estimate(now)) {
         cost_a *= latency_a;

@@ -49,6 +49,16 @@ impl Latency {
         self.at.store(at, Ordering::Relaxed);
     }
 
+    /// Takes a failure of a call that nobody measured into the average.
+    pub(crate) fn note_failure(&self) {
+        self.note(Instant::now(), true);
+    }
+
+    /// Whether anything was measured.
+    pub(crate) fn is_known(&self) -> bool {
+        self.average.load(Ordering::Relaxed) > 0
+    }
+
     /// Nanoseconds, fewer the longer before `now` ([`clock::nanos`]) they were measured; none while
     /// nothing was.
     pub(crate) fn estimate(&self, now: u64) -> Option<f64> {

@@ -49,11 +49,12 @@ impl<'a> Choice<'a> {
 pub struct Picked {
     pub(crate) endpoint: Arc<Endpoint>,
     /// Permission to try an instance that is ejected. A call to any other asks the breaker when its
-    /// outcome is there: a closed one lets everything pass.
-    pub(crate) trial: Option<Permit>,
+    /// outcome is there: a closed one lets everything pass. Boxed, since it is rare: so a pick is
+    /// small.
+    pub(crate) trial: Option<Box<Permit>>,
     /// The endpoint's count of ejections at the time of the pick.
     pub(crate) turns: u32,
-    /// When the call began, where the balancer looks at latencies.
+    /// When the call began, where its latency is measured.
     pub(crate) began: Option<Instant>,
 }
 
@@ -67,13 +68,17 @@ impl Picked {
     pub fn settle(self, outcome: Outcome) {
         let Self { endpoint, trial, turns, began } = self;
         let failed = matches!(outcome, Outcome::Failure | Outcome::Throttled);
-        if let Some(began) = began.filter(|_| outcome != Outcome::Neutral) {
-            endpoint.latency.note(began, failed);
+        match began.filter(|_| outcome != Outcome::Neutral) {
+            Some(began) => endpoint.latency.note(began, failed),
+            None if failed => endpoint.latency.note_failure(),
+            None => {}
         }
         let matters = failed || trial.is_some() || turns % 2 == 1;
         // A call that began before an ejection or a return says nothing about the time after it.
         let late = endpoint.turns() != turns;
-        let permit = trial.or_else(|| (!late).then(|| endpoint.breaker.try_acquire().ok())?);
+        let permit = trial
+            .map(|permit| *permit)
+            .or_else(|| (!late).then(|| endpoint.breaker.try_acquire().ok())?);
         let Some(permit) = permit else { return };
         permit.settle(outcome);
         if matters

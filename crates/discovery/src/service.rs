@@ -1,6 +1,6 @@
 //! One service in the registry: its set, and everything that changes it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -12,8 +12,13 @@ use crate::endpoint::{Endpoint, Member};
 use crate::random::{below, next, unit};
 use crate::rendezvous;
 use crate::set::Set;
-use crate::{Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, balance, metrics};
+use crate::{
+    Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, balance, clock, metrics,
+};
 
+/// One pick in so many reads the clock and measures its call: a reading costs as much as the rest of
+/// a pick, and a fourth of the calls tells as much.
+const MEASURED_ONE_IN: u64 = 4;
 /// How often a pick goes on to the next because an instance is warming up.
 const WARM_UP_PASSES: usize = 4;
 
@@ -29,6 +34,8 @@ pub(crate) struct Service {
     unchecked: Arc<Notify>,
     /// Counts picks.
     turn: OwnLine<AtomicUsize>,
+    /// When a pick last read the clock, as [`clock::nanos`]: near enough to forget latencies by.
+    seen: OwnLine<AtomicU64>,
     own: Weak<Service>,
 }
 
@@ -50,6 +57,7 @@ impl Service {
             writing: Mutex::new(()),
             unchecked: unchecked.clone(),
             turn: OwnLine::default(),
+            seen: OwnLine::default(),
             own: own.clone(),
         })
     }
@@ -78,9 +86,9 @@ impl Service {
                 let key = choice.key.map_or_else(next, rendezvous::hash);
                 table.pick(slots, key, fits)
             }
-            (Algorithm::P2c, _) => balance::p2c(slots, *began.insert(Instant::now())),
+            (Algorithm::P2c, _) => balance::p2c(slots, self.time(&mut began)),
             (Algorithm::LeastConnections, _) => balance::least_connections(slots, self.turn()),
-            (Algorithm::RoundRobin | Algorithm::IpHash, _) => self.turn() % slots.len(),
+            (Algorithm::RoundRobin | Algorithm::IpHash, _) => of_turn(self.turn(), slots.len()),
         };
         if set.is_warming && set.table.is_none() {
             index = self.past_the_cold(&set, index);
@@ -89,8 +97,21 @@ impl Service {
             index = elsewhere(slots, choice, fits).unwrap_or(index);
         }
         let endpoint = slots[index].hold();
+        if self.settings.algorithm == Algorithm::P2c && !endpoint.latency.is_known() {
+            began.get_or_insert_with(Instant::now);
+        }
         let turns = endpoint.turns();
         Some(Picked { endpoint, trial: None, turns, began })
+    }
+
+    /// The time, as near as it is known; `began` is set when it was read for this pick.
+    fn time(&self, began: &mut Option<Instant>) -> u64 {
+        if !next().is_multiple_of(MEASURED_ONE_IN) {
+            return self.seen.0.load(Ordering::Relaxed);
+        }
+        let now = clock::nanos(*began.insert(Instant::now()));
+        self.seen.0.store(now, Ordering::Relaxed);
+        now
     }
 
     fn turn(&self) -> usize {
@@ -109,7 +130,7 @@ impl Service {
         let began = (self.settings.algorithm == Algorithm::P2c).then(Instant::now);
         let endpoint = member.hold();
         let turns = endpoint.turns();
-        Some(Picked { endpoint, trial: Some(permit), turns, began })
+        Some(Picked { endpoint, trial: Some(Box::new(permit)), turns, began })
     }
 
     /// This one or one after it, by the share that each has in its slow start.
@@ -225,6 +246,13 @@ impl Service {
         metrics::instances(&self.name, &set);
         self.set.store(Arc::new(set));
     }
+}
+
+/// Whose turn it is. In 32 bits, whose division takes a fraction of the time; turns begin again with
+/// the count.
+#[allow(clippy::cast_possible_truncation, reason = "a set has far fewer than 2^32 slots")]
+fn of_turn(turn: usize, slots: usize) -> usize {
+    (turn as u32 % slots as u32) as usize
 }
 
 /// One that the choice does not avoid, looked for from anywhere, so that the calls of one that is

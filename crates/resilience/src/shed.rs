@@ -72,3 +72,48 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// A service that is ready when told so, and counts its calls.
+    #[derive(Clone, Default)]
+    struct Gate {
+        is_open: Arc<AtomicBool>,
+        calls: Arc<AtomicUsize>,
+    }
+
+    impl Service<()> for Gate {
+        type Response = usize;
+        type Error = Error<Infallible>;
+        type Future = Ready<Result<usize, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            if self.is_open.load(Ordering::SeqCst) { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn call(&mut self, (): ()) -> Self::Future {
+            ready(Ok(self.calls.fetch_add(1, Ordering::SeqCst) + 1))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_that_is_not_ready_refuses_at_once_and_is_not_called() {
+        let gate = Gate::default();
+        let shedding = ShedLayer.layer(gate.clone());
+        assert_eq!(shedding.clone().oneshot(()).await, Err(Error::Full));
+        gate.is_open.store(true, Ordering::SeqCst);
+        assert_eq!(shedding.clone().oneshot(()).await, Ok(1));
+        gate.is_open.store(false, Ordering::SeqCst);
+        assert_eq!(shedding.oneshot(()).await, Err(Error::Full));
+        assert_eq!(gate.calls.load(Ordering::SeqCst), 1);
+    }
+}

@@ -5,6 +5,7 @@
 //! | `GET /api/notifications` | a user; an administrator | lists the own notifications, or all, newest first |
 //! | `GET /api/notifications/{id}` | the user, an administrator | one notification |
 //! | `POST /api/notifications` | user-service, payment-service | writes to a user (Idempotency-Key) |
+//! | `/admin/queues…` | an administrator | the service's parking lot ([`messaging::admin`]) |
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
 //! `user.deleted` (forgets the address), `payment.completed` (receipt), `payment.failed`.

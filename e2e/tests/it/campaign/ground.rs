@@ -20,7 +20,11 @@ use crate::campaign::schedule::{Fault, Step};
 use crate::campaign::worker::{intent_of, settings};
 
 /// After which nothing more is taken to come.
-const QUIET: Duration = Duration::from_secs(12);
+const QUIET: Duration = Duration::from_secs(20);
+/// Effects before the first fault: some seconds' worth. Before that a fault hits nobody; and RabbitMQ
+/// 3.10 writes down a new quorum queue within some hundred milliseconds, so that a node which is
+/// killed earlier comes back with a queue that never answers.
+const FLOWING: i64 = 500;
 /// How long a worker may take to drain.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -74,11 +78,11 @@ impl Ground {
         Self { servers, database_wire, broker_wire, pool, lot, publishers, consumers, _logs: logs }
     }
 
-    /// Waits until events flow from end to end: before that a fault hits nobody.
+    /// Waits until events flow from end to end, for some seconds.
     pub(crate) async fn until_flowing(&self) {
         testkit::eventually("events flow", async || {
             let count = sqlx::query_scalar::<_, i64>("select count(*) from effects");
-            (count.fetch_one(&self.pool).await.ok()? >= 20).then_some(())
+            (count.fetch_one(&self.pool).await.ok()? >= FLOWING).then_some(())
         })
         .await;
     }

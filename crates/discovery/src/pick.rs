@@ -79,8 +79,9 @@ impl Picked {
         let permit = trial
             .map(|permit| *permit)
             .or_else(|| (!late).then(|| endpoint.breaker.try_acquire().ok())?);
-        let Some(permit) = permit else { return };
-        permit.settle(outcome);
+        if let Some(permit) = permit {
+            permit.settle(outcome);
+        }
         if matters
             && endpoint.is_due_for_review()
             && let Some(service) = endpoint.service.upgrade()

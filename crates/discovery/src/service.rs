@@ -206,8 +206,15 @@ impl Service {
     }
 
     /// Ejects an instance whose breaker has opened, or takes it back when it has closed.
-    pub(crate) fn review(&self, endpoint: &Endpoint) {
-        self.change(|members| match (endpoint.breaker.state(), endpoint.is_ejected()) {
+    pub(crate) fn review(&self, reviewed: &Endpoint) {
+        self.change(|members| self.review_among(members, reviewed));
+    }
+
+    fn review_among(&self, members: &[Arc<Member>], reviewed: &Endpoint) {
+        // The one that is there now: what a provider tells anew makes another, of the same breaker.
+        let is_it = |member: &&Arc<Member>| member.instance.is_same(&reviewed.instance);
+        let Some(endpoint) = members.iter().find(is_it) else { return };
+        match (endpoint.breaker.state(), endpoint.is_ejected()) {
             (State::Open, false) => {
                 let ejected = members.iter().filter(|member| member.is_ejected()).count() + 1;
                 let max = members.len() * self.settings.ejection_percent_max as usize / 100;
@@ -223,7 +230,7 @@ impl Service {
                 log_ejection(endpoint, "instance is back");
             }
             _ => {}
-        });
+        }
     }
 
     fn warm_up(&self, endpoint: &Endpoint) {

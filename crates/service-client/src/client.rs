@@ -25,6 +25,8 @@ use crate::{Call, CallError, ClientSettings, Kind, metrics};
 pub struct ServiceClient {
     service: Arc<str>,
     guarded: Guarded,
+    /// Without the service's breaker.
+    persistent: Guarded,
     tokens: Option<ServiceTokens>,
 }
 
@@ -39,8 +41,15 @@ impl ServiceClient {
         settings: &ClientSettings,
     ) -> Result<Self, reqwest::Error> {
         let sender = Sender::new(service, registry, &settings.client)?;
-        let guarded = guard::guarded(service, sender, settings);
-        Ok(Self { service: service.into(), guarded, tokens: None })
+        let (guarded, persistent) = guard::guarded(service, &sender, settings);
+        Ok(Self { service: service.into(), guarded, persistent, tokens: None })
+    }
+
+    /// The same client without the service's breaker: for what asks seldom, by itself, and without
+    /// which nothing goes on. Keys and tokens must be there as soon as their issuer is.
+    #[must_use]
+    pub(crate) fn persistent(&self) -> Self {
+        Self { guarded: self.persistent.clone(), ..self.clone() }
     }
 
     /// The same client, with a service token in each call.
@@ -221,6 +230,10 @@ fn request(
     call: &Call,
     journey: Journey,
 ) -> Result<Request, Kind> {
+    if !path.starts_with('/') {
+        // Behind host and port, anything else could name another host.
+        return Err(Kind::Unexpected("a path begins with a slash"));
+    }
     let mut headers = call.headers()?;
     if let Some(body) = &body {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(body.content_type));

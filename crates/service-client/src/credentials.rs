@@ -41,7 +41,7 @@ impl ClientCredentials {
         issuer: &ServiceClient,
         clock: Clock,
     ) -> Self {
-        Self { service, secret, issuer: issuer.clone(), clock }
+        Self { service, secret, issuer: issuer.persistent(), clock }
     }
 
     /// The tokens of this service: signed by itself when it holds the key, else got with the

@@ -30,15 +30,23 @@ pub(crate) type Guarded = BoxCloneSyncService<Request, Bytes, Error<Kind>>;
 
 type Answer = Result<Bytes, Error<Kind>>;
 
-pub(crate) fn guarded(service: &str, sender: Sender, settings: &ClientSettings) -> Guarded {
+/// All guards around a sender; and all but the service's breaker, with a budget of their own.
+pub(crate) fn guarded(
+    service: &str,
+    sender: &Sender,
+    settings: &ClientSettings,
+) -> (Guarded, Guarded) {
+    let attempts = || {
+        Stack::new()
+            .retry(RetryPolicy::new(&settings.retry, hint))
+            .bulkhead(Bulkhead::new(settings.client.concurrency_limit))
+            .service(sender.clone())
+    };
     let breaker =
         CircuitBreaker::with_observer(service, &settings.circuit_breaker, metrics::transition);
     metrics::closed(service);
-    let attempts = Stack::new()
-        .retry(RetryPolicy::new(&settings.retry, hint))
-        .bulkhead(Bulkhead::new(settings.client.concurrency_limit))
-        .service(sender);
-    BoxCloneSyncService::new(BreakerLayer::new(breaker, outcome).layer(attempts))
+    let all = BreakerLayer::new(breaker, outcome).layer(attempts());
+    (BoxCloneSyncService::new(all), BoxCloneSyncService::new(attempts()))
 }
 
 /// What the end of a call says of the service.

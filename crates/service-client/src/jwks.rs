@@ -11,8 +11,8 @@ use crate::{Call, ServiceClient};
 
 /// Where the set is (RFC 8615 well-known).
 const PATH: &str = "/.well-known/jwks.json";
-/// Longest time to get it; a request may be waiting.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest time to get it, a second instance included; a request may be waiting.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A [`KeySource`]: the JWKS of the service that a client, without tokens, calls.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub struct Jwks {
 
 impl Jwks {
     /// The keys for `algorithm` of the service that `issuer` calls.
-    pub fn new(issuer: ServiceClient, algorithm: Algorithm) -> Self {
-        Self { issuer, algorithm }
+    pub fn new(issuer: &ServiceClient, algorithm: Algorithm) -> Self {
+        Self { issuer: issuer.persistent(), algorithm }
     }
 }
 
@@ -53,5 +53,5 @@ pub fn key_ring(
     if algorithm.is_shared() {
         return KeyRing::open(settings, clock);
     }
-    Ok(KeyRing::remote(settings, Jwks::new(issuer.clone(), algorithm), clock))
+    Ok(KeyRing::remote(settings, Jwks::new(issuer, algorithm), clock))
 }

@@ -33,14 +33,8 @@ pub(crate) fn closed(service: &str) {
     metrics::circuit_breaker_state().with_label_values(&[service]).set(0);
 }
 
-/// Shows and logs a change of the breaker's state.
+/// Shows a change of the breaker's state, which the breaker itself logs.
 pub(crate) fn transition(change: &Transition) {
     let gauge = metrics::circuit_breaker_state().with_label_values(&[&change.name]);
     gauge.set(change.to as i64);
-    tracing::warn!(
-        breaker.target = %change.name,
-        breaker.from = ?change.from,
-        breaker.to = ?change.to,
-        "circuit breaker changed state"
-    );
 }

@@ -81,7 +81,14 @@ impl Shared {
         request.journey.goes_to(picked.instance());
         let instance = picked.instance().clone();
         let outcome = self.send(request, &instance, number, left).await;
-        picked.settle(outcome.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success));
+        picked.settle(match &outcome {
+            Ok(_) => Outcome::Success,
+            // A caller in a hurry proves nothing, but half of an attempt's time is no hurry.
+            Err(Kind::DeadlineExceeded) if left >= self.bounds.attempt_timeout / 2 => {
+                Outcome::Failure
+            }
+            Err(kind) => kind.outcome(),
+        });
         outcome
     }
 

@@ -52,6 +52,7 @@ fn line(route: &str, cells: &[&str]) -> String {
 fn outcome(answer: &Response) -> &'static str {
     let scheme = answer.headers().get("www-authenticate");
     match answer.status().as_u16() {
+        500.. => panic!("a fault is no answer of the policy: {answer:?}"),
         401 if scheme.is_some_and(|scheme| scheme == "Bearer") => "401",
         403 => "403",
         _ => "pass",

@@ -106,7 +106,8 @@ impl Service for UserService {
             .await
     }
 
-    /// `token user --id UUID [--admin]` and `token service NAME`: for trying things out by hand.
+    /// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`: for trying things
+    /// out by hand.
     fn command(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let clock = Clock::system();

@@ -45,6 +45,9 @@ impl Folder {
             self.path.iter().map(|path| files(path)).collect::<Result<Vec<_>, _>>()?.concat()
         {
             let Some(kid) = self.kid(&file) else { continue };
+            if self.secret.is_some() && kid == SECRET_KID {
+                return Err(fault(&file, "this name is jwt_secret's; take another".to_owned()));
+            }
             let key = read(&file).and_then(|(text, since)| self.key(&text, since));
             keys.insert(kid, key.map_err(|reason| fault(&file, reason))?)?;
         }

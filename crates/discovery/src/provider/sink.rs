@@ -79,7 +79,9 @@ impl Sink {
         let mut told = self.told();
         told.count += 1;
         if std::mem::take(&mut told.is_suspect) {
-            told.removals_at = Some(Instant::now() + self.removal_grace);
+            // From the first of several faults on: a watch that keeps breaking must not keep who left.
+            let grace = Instant::now() + self.removal_grace;
+            told.removals_at.get_or_insert(grace);
             self.waiting.notify_one();
         }
         let mut all = instances.clone();

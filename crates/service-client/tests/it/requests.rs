@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use auth::{IssueError, ServiceTokens, Token, TokenIssuer};
+use auth::keys::Algorithm;
+use auth::{IssueError, KeySource, ServiceTokens, Token, TokenIssuer};
 use chassis::Clock;
 use futures_util::future::{BoxFuture, ready};
-use service_client::{Call, Kind};
+use service_client::{Call, Jwks, Kind};
 
 use crate::{Answer, Server, client, get, settings};
 
@@ -111,4 +112,29 @@ async fn a_form_and_a_name_with_its_secret_go_as_oauth_has_them() {
     assert_eq!(seen["authorization"], "Basic cGF5bWVudC1zZXJ2aWNlOnMzY3JldA==");
     let written = "grant_type=client_credentials&scope=a+b%26c";
     assert_eq!(seen["content-length"], written.len().to_string());
+}
+
+#[tokio::test]
+async fn a_path_that_would_name_another_host_is_refused_unsent() {
+    let (server, instance) = Server::start([]).await;
+    let client = client(&settings(), &[&instance]).with_tokens(tokens(false).1);
+    for path in ["@example.com/x", "api/users/7", ""] {
+        let answer = client.get::<serde_json::Value>(path, Call::new("get")).await;
+        assert!(matches!(answer.unwrap_err().kind, Kind::Unexpected(_)), "{path}");
+    }
+    assert_eq!(server.calls(), 0);
+}
+
+#[tokio::test]
+async fn keys_are_got_as_soon_as_their_issuer_is_there_though_the_breaker_is_open() {
+    let (server, instance) = Server::start(vec![Answer::Status(500); 15]).await;
+    let mut settings = settings();
+    settings.circuit_breaker.timeout = Duration::from_secs(3600);
+    let client = client(&settings, &[&instance]);
+    let keys = Jwks::new(&client, Algorithm::EdDsa);
+    while !matches!(get(&client).await.map_err(|error| error.kind), Err(Kind::Open { .. })) {}
+    server.answers.lock().unwrap().clear();
+    server.answers.lock().unwrap().push_back(Answer::Json("{\"keys\":[]}"));
+    assert!(keys.load().await.is_ok());
+    assert!(matches!(get(&client).await.unwrap_err().kind, Kind::Open { .. }));
 }

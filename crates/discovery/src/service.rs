@@ -17,14 +17,16 @@ use crate::{
 };
 
 /// One pick in so many reads the clock and measures its call: a reading costs as much as the rest of
-/// a pick, and a fourth of the calls tells as much.
-const MEASURED_ONE_IN: u64 = 4;
+/// a pick, and an eighth of the calls tells as much.
+const MEASURED_ONE_IN: u64 = 8;
 /// How often a pick goes on to the next because an instance is warming up.
 const WARM_UP_PASSES: usize = 4;
 
 #[derive(Debug)]
 pub(crate) struct Service {
     name: String,
+    /// That of the settings, nearer to the picks.
+    algorithm: Algorithm,
     settings: Arc<LoadBalancingSettings>,
     /// Reads take no lock.
     set: ArcSwap<Set>,
@@ -52,6 +54,7 @@ impl Service {
     ) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
             name: name.to_owned(),
+            algorithm: settings.algorithm,
             settings: settings.clone(),
             set: ArcSwap::default(),
             writing: Mutex::new(()),
@@ -67,6 +70,7 @@ impl Service {
         self.set.load().members.to_vec()
     }
 
+    #[inline]
     pub(crate) fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
         let set = self.set.load();
         if !set.ejected.is_empty()
@@ -81,7 +85,7 @@ impl Service {
         // Only `ip_hash` has ejected ones among its slots.
         let fits = |member: &Member| set.is_panicking || !member.is_ejected();
         let mut began = None;
-        let mut index = match (self.settings.algorithm, &set.table) {
+        let mut index = match (self.algorithm, &set.table) {
             (Algorithm::IpHash, Some(table)) => {
                 let key = choice.key.map_or_else(next, rendezvous::hash);
                 table.pick(slots, key, fits)
@@ -97,7 +101,7 @@ impl Service {
             index = elsewhere(slots, choice, fits).unwrap_or(index);
         }
         let endpoint = slots[index].hold();
-        if self.settings.algorithm == Algorithm::P2c && !endpoint.latency.is_known() {
+        if self.algorithm == Algorithm::P2c && !endpoint.latency.is_known() {
             began.get_or_insert_with(Instant::now);
         }
         let turns = endpoint.turns();
@@ -127,7 +131,7 @@ impl Service {
         // Not by turns: those of the others would be taken from them.
         let member = &set.ejected[below(next(), set.ejected.len())];
         let permit = member.breaker.try_acquire().ok()?;
-        let began = (self.settings.algorithm == Algorithm::P2c).then(Instant::now);
+        let began = (self.algorithm == Algorithm::P2c).then(Instant::now);
         let endpoint = member.hold();
         let turns = endpoint.turns();
         Some(Picked { endpoint, trial: Some(Box::new(permit)), turns, began })

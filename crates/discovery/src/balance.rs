@@ -11,6 +11,10 @@ use std::sync::Arc;
 use crate::endpoint::Member;
 use crate::random::{below, next};
 
+/// The slowest that an instance is taken to be before anybody measured it, in nanoseconds: half of
+/// what a failed call counts as, so that the next call does not go where one just failed.
+const SLOWEST_ASSUMED: f64 = 500_000_000.0;
+
 /// The instance whose turn it is, or another one with fewer calls in flight for its weight. While
 /// there is no load, all take turns.
 pub(crate) fn least_connections(slots: &[Arc<Member>], turn: usize) -> usize {
@@ -24,7 +28,8 @@ pub(crate) fn least_connections(slots: &[Arc<Member>], turn: usize) -> usize {
 }
 
 /// Of two, the one with fewer calls in flight for its latency and weight. One whose latency nobody
-/// has measured is taken to be as fast as the other. `now` is [`crate::clock::nanos`].
+/// has measured is taken to be as fast as the other, unless the other is as slow as one that fails.
+/// `now` is [`crate::clock::nanos`].
 pub(crate) fn p2c(slots: &[Arc<Member>], now: u64) -> usize {
     let random = next();
     let one = below(random, slots.len());
@@ -35,11 +40,21 @@ pub(crate) fn p2c(slots: &[Arc<Member>], now: u64) -> usize {
     let (a, b) = (&slots[one], &slots[other]);
     let load = |member: &Member| (member.in_flight() + 1) as f64 / weight(member);
     let (mut cost_a, mut cost_b) = (load(a), load(b));
-    if let (Some(latency_a), Some(latency_b)) = (a.latency.estimate(now), b.latency.estimate(now)) {
-        cost_a *= latency_a;
-        cost_b *= latency_b;
+    match (a.latency.estimate(now), b.latency.estimate(now)) {
+        (Some(latency_a), Some(latency_b)) => {
+            cost_a *= latency_a;
+            cost_b *= latency_b;
+        }
+        (Some(latency), None) => cost_a *= beside_unknown(latency),
+        (None, Some(latency)) => cost_b *= beside_unknown(latency),
+        (None, None) => {}
     }
     if cost_b < cost_a { other } else { one }
+}
+
+/// What a latency in nanoseconds counts beside one that nobody measured, as a factor.
+fn beside_unknown(latency: f64) -> f64 {
+    (latency / SLOWEST_ASSUMED).max(1.0)
 }
 
 /// Any but this one; this one if it is alone.

@@ -5,9 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// Somewhat before the first asking: threads of which each has a clock of its own, as tests do,
+/// are not in order.
+static START: LazyLock<Instant> = LazyLock::new(|| {
+    let now = Instant::now();
+    now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
+});
 
-/// Nanoseconds since the process first asked for any; never 0, which stands for "not yet".
+/// Nanoseconds since a point before the process first asked for any; never 0, which stands for
+/// "not yet".
 pub(crate) fn nanos(at: Instant) -> u64 {
     let since = at.saturating_duration_since(*START);
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1)

@@ -31,6 +31,9 @@
 //!         let (tracing, sampling) = (settings.tracing.clone(), settings.sampling.clone());
 //!         telemetry::TelemetrySettings { tracing, sampling, log: Default::default() }
 //!     }
+//!     fn server(settings: &Settings) -> &ServerSettings {
+//!         &settings.server
+//!     }
 //!     fn openapi() -> utoipa::openapi::OpenApi {
 //!         OpenApiRouter::<()>::new().into_openapi()
 //!     }
@@ -52,6 +55,7 @@ pub mod database;
 pub mod docs;
 pub mod extract;
 pub mod health;
+mod healthcheck;
 mod middleware;
 pub mod page;
 pub mod problem;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tusk_config::{Errors, Loader, Vars};
 use utoipa::openapi::OpenApi;
 
-use crate::App;
+use crate::{App, ServerSettings, healthcheck};
 
 /// Why a service could not start or go on; its text is for the operator.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
@@ -27,6 +27,9 @@ pub trait Service {
     /// The settings of logs and traces.
     fn telemetry(settings: &Self::Settings) -> telemetry::TelemetrySettings;
 
+    /// Where it listens.
+    fn server(settings: &Self::Settings) -> &ServerSettings;
+
     /// The document of its routes.
     fn openapi() -> OpenApi;
 
@@ -38,7 +41,10 @@ pub trait Service {
     /// # Errors
     /// The words are none of its commands, or the command fails.
     fn command(_: &Self::Settings, words: &[String]) -> Result<String, BuildError> {
-        Err(format!("unknown command {words:?}; known: --check-config, --print-openapi").into())
+        Err(format!(
+            "unknown command {words:?}; known: healthcheck, --check-config, --print-openapi"
+        )
+        .into())
     }
 }
 
@@ -52,8 +58,9 @@ pub fn load<S: Service>(vars: Vars) -> Result<S::Settings, Errors> {
     S::FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file)).vars(vars).load()
 }
 
-/// Runs the service until SIGTERM or Ctrl-C. `--check-config` only checks the settings,
-/// `--print-openapi` prints the API's document; other words go to [`Service::command`].
+/// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
+/// settings whether it is ready, `--check-config` only checks the settings, `--print-openapi`
+/// prints the API's document; other words go to [`Service::command`].
 pub async fn run<S: Service>() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["--print-openapi"] {
@@ -67,6 +74,9 @@ pub async fn run<S: Service>() -> ExitCode {
     };
     if words == ["--check-config"] {
         return print(Ok(format!("{}: the settings are valid", S::NAME)));
+    }
+    if words == ["healthcheck"] {
+        return print(healthcheck::ask(S::server(&settings)).await.map_err(Into::into));
     }
     if !words.is_empty() {
         return print(S::command(&settings, &words));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use auth::{Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
-use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
 use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use service_client::{ClientCredentials, ServiceClient, key_ring};
@@ -30,6 +30,10 @@ impl Service for PaymentService {
 
     fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
         settings.telemetry.clone()
+    }
+
+    fn server(settings: &Settings) -> &ServerSettings {
+        &settings.server
     }
 
     fn openapi() -> OpenApi {

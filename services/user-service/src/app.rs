@@ -4,7 +4,7 @@ use auth::password::Passwords;
 use auth::{Credentials, KeyRing, Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
-use chassis::{App, BuildError, Clock, Service, ServiceInfo, database};
+use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
 use messaging::consumer::Consumer;
 use messaging::{Broker, Outbox, ParkingLot, Relay, inbox};
@@ -28,6 +28,10 @@ impl Service for UserService {
 
     fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
         settings.telemetry.clone()
+    }
+
+    fn server(settings: &Settings) -> &ServerSettings {
+        &settings.server
     }
 
     fn openapi() -> OpenApi {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Without arguments the variables `HOST` and `PORT` say where it listens, as they do for a
-//! service. It writes one line per call to its standard output: method, path, status, idempotency
+//! service. `payment-simulator healthcheck` asks one that runs with the same variables whether it
+//! listens. It writes one line per call to its standard output: method, path, status, idempotency
 //! key, request id. It ends on SIGINT and SIGTERM.
 
 use std::io::Write;
@@ -17,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, bail};
 use testkit::simulator::{RecordedRequest, Simulator};
+use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tusk_config::Vars;
 
@@ -24,7 +26,13 @@ const PORT: u16 = 3010;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let address = address(std::env::args().skip(1), &Vars::process())?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words == ["healthcheck"] {
+        let port = address(std::iter::empty(), &Vars::process())?.port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.context("it does not listen")?;
+        return Ok(());
+    }
+    let address = address(words.into_iter(), &Vars::process())?;
     // Before the port opens, so that no signal falls between.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -53,7 +61,9 @@ fn address(mut arguments: impl Iterator<Item = String>, vars: &Vars) -> anyhow::
         match argument.as_str() {
             "--port" => address.set_port(port(&value)?),
             "--host" => address.set_ip(ip(&value)?),
-            _ => bail!("unknown argument {argument}; known are --host ADDRESS and --port NUMBER"),
+            _ => bail!(
+                "unknown argument {argument}; known are healthcheck, --host ADDRESS and --port NUMBER"
+            ),
         }
     }
     Ok(address)

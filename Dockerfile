@@ -1,0 +1,45 @@
+# One recipe for every service, and for the payment provider's simulator:
+#
+#   docker build --build-arg SERVICE=user-service -t user-service .
+#
+# The first stage builds all of them at once, so that four images cost one build; what it compiled
+# stays in the builder's cache. No `syntax` line: any BuildKit understands this.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# The time that files bear: the same source gives the same image.
+ARG SOURCE_DATE_EPOCH=0
+RUN --mount=type=cache,id=cargo-registry,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,id=cargo-target,target=/src/target,sharing=locked \
+    set -eu; \
+    packages=$(for folder in services/*/; do printf -- '-p %s ' "$(basename "$folder")"; done); \
+    cargo build --locked --release --bins $packages; \
+    cargo build --locked --release -p testkit --features simulator --bin payment-simulator; \
+    for service in $(ls services) payment-simulator; do \
+        bin=/out/$service/usr/local/bin; \
+        install -D -m 0755 "target/release/$service" "$bin/$service"; \
+        ln -s "$service" "$bin/service"; \
+        mkdir -p "/out/$service/etc/tusk"; \
+        cp -r config "/out/$service/etc/tusk/config"; \
+    done; \
+    chmod -R a=rX,u+w /out; \
+    find /out -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+
+# libc, libgcc and certificates; no shell, no package manager; the user is 65532.
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG SERVICE
+ARG VERSION=1.0.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="$SERVICE" \
+      org.opencontainers.image.description="A service of Tusk Microservices" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /out/$SERVICE/ /
+# Settings that are good anywhere; what differs comes from variables, or from a folder laid over it.
+ENV CONFIG_DIR=/etc/tusk/config
+USER 65532:65532
+# `service` is the binary's second name, the same in every image.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["service", "healthcheck"]
+ENTRYPOINT ["service"]

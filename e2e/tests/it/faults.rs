@@ -1,8 +1,5 @@
 //! What can happen to messages, each fault by its name: small [campaigns](crate::campaign) of one
 //! fault each. Those that need no process to be killed are tests of `messaging` itself.
-//!
-//! Run by hand for now (`cargo dev test -- -p e2e --run-ignored all -E 'test(/^faults/)'`): on a busy
-//! machine they still find a broker or a consumer that stands still after a fault.
 
 mod parking;
 
@@ -12,44 +9,37 @@ use crate::campaign::schedule::Fault;
 use crate::campaign::{Plan, run};
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn broker_killed_mid_publish() {
     suffer(&[Fault::BrokerKilled], 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn broker_behind_a_black_hole() {
     suffer(&[Fault::BrokerBehindABlackHole, Fault::BrokerCutOff], 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn disk_alarm_lets_the_outbox_grow_and_loses_nothing() {
     suffer(&[Fault::BrokerShortOfDisk], 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn database_killed_mid_transaction() {
     suffer(&[Fault::DatabaseKilled], 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn consumer_process_killed() {
     suffer(&[Fault::ConsumerKilled], 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn two_relays_one_killed() {
     suffer(&[Fault::PublisherKilled], 10).await;
 }
 
 /// Fifty rounds in the long form.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "by hand: --run-ignored all"]
 async fn sigterm_under_load() {
     let is_long = Vars::process().get("CAMPAIGN_INTENTS").is_some();
     let rounds = if is_long { 25 } else { 3 };

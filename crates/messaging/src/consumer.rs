@@ -101,22 +101,11 @@ impl<H: Handler> Consumer<H> {
         queue_key: &str,
         handler: H,
     ) -> Result<Self, SettingsError> {
-        settings.consumer.check()?;
-        let bindings = handler
-            .handles()
-            .iter()
-            .map(|(exchange, key)| Ok((settings.exchange(exchange)?.to_owned(), *key)))
-            .collect::<Result<_, _>>()?;
-        let topology = Topology {
-            queue: settings.queue(queue_key)?.to_owned(),
-            bindings,
-            retry_delays: settings.consumer.retry_delays.clone(),
-        };
         Ok(Self {
             broker,
+            topology: Arc::new(Topology::of(settings, queue_key, handler.handles())?),
+            settings: settings.consumer_of(queue_key)?,
             handler: Arc::new(handler),
-            topology: Arc::new(topology),
-            settings: settings.consumer.clone(),
         })
     }
 

@@ -117,11 +117,7 @@ impl ParkingLot {
         settings: &MessagingSettings,
         queue_key: &str,
     ) -> Result<Self, SettingsError> {
-        let topology = Topology {
-            queue: settings.queue(queue_key)?.to_owned(),
-            bindings: Vec::new(),
-            retry_delays: settings.consumer.retry_delays.clone(),
-        };
+        let topology = Topology::of(settings, queue_key, &[])?;
         Ok(Self(Arc::new(Shared { broker, topology, turn: Mutex::new(()) })))
     }
 

@@ -1,16 +1,20 @@
 //! The settings of messaging: `message_queue.tsk`.
 
 use std::collections::BTreeMap;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use tusk_config::Secret;
 
-/// RabbitMQ closes the channel of a consumer that has not acknowledged for 30 minutes
-/// (`consumer_timeout`); what follows a handler takes its time too.
-const HELD_MAX: Duration = Duration::from_mins(25);
+mod consumer;
+mod queue;
+
+pub use consumer::{ConsumerOverrides, ConsumerSettings, RetryDelays};
+pub use queue::{QueueOverrides, QueueSettings, QueueType};
+
+use consumer::HELD_MAX;
 
 /// All sections of `message_queue.tsk`.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +31,15 @@ pub struct MessagingSettings {
     /// How messages are received.
     #[serde(default)]
     pub consumer: ConsumerSettings,
+    /// What the consumer of one queue does otherwise, by the queue's key.
+    #[serde(default, rename = "consumer:*")]
+    pub consumers: BTreeMap<String, ConsumerOverrides>,
+    /// What queues are like.
+    #[serde(default)]
+    pub queue: QueueSettings,
+    /// What one queue is like otherwise, by its key.
+    #[serde(default, rename = "queue:*")]
+    pub queue_overrides: BTreeMap<String, QueueOverrides>,
 }
 
 /// Section `[rabbitmq]`.
@@ -75,25 +88,6 @@ pub struct RelaySettings {
     pub message_bytes_max: usize,
 }
 
-/// Section `[consumer]`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default)]
-pub struct ConsumerSettings {
-    /// Messages that the broker sends ahead of their acknowledgement, 1 to 65,535.
-    pub prefetch: NonZeroU16,
-    /// Messages that are handled at the same time; the rest of the prefetched ones wait.
-    pub concurrency: NonZeroU16,
-    /// Attempts before a message is parked; the first delivery is attempt 1.
-    pub max_attempts: NonZeroU32,
-    /// The longest that one attempt may take; longer is a failed attempt.
-    pub handler_timeout: Duration,
-    /// The pause before each further attempt; the last one is used again when attempts outnumber
-    /// pauses.
-    pub retry_delays: RetryDelays,
-    /// How long the inbox remembers a message. Longer than any redelivery can take.
-    pub inbox_retention: Duration,
-}
-
 impl Default for RelaySettings {
     fn default() -> Self {
         Self {
@@ -102,67 +96,6 @@ impl Default for RelaySettings {
             confirm_timeout: Duration::from_secs(10),
             message_bytes_max: 1024 * 1024,
         }
-    }
-}
-
-impl Default for ConsumerSettings {
-    fn default() -> Self {
-        Self {
-            prefetch: nonzero(50),
-            concurrency: nonzero(10),
-            max_attempts: nonzero(6).into(),
-            handler_timeout: Duration::from_secs(30),
-            retry_delays: RetryDelays([1, 5, 30, 120, 600].map(Duration::from_secs).to_vec()),
-            inbox_retention: Duration::from_hours(7 * 24),
-        }
-    }
-}
-
-impl ConsumerSettings {
-    /// The longest that a message is in hand: in the last of the rounds in which what is prefetched
-    /// is handled, when every handler takes all of its time.
-    pub fn held_max(&self) -> Duration {
-        let rounds = self.prefetch.get().div_ceil(self.concurrency.get());
-        self.handler_timeout.saturating_mul(rounds.into())
-    }
-
-    pub(crate) fn check(&self) -> Result<(), SettingsError> {
-        let held = self.held_max();
-        if held < HELD_MAX { Ok(()) } else { Err(SettingsError::HeldTooLong { held }) }
-    }
-}
-
-/// The pauses before a message's further attempts: at least one, each a millisecond or more, so
-/// that a failing message never comes back at once, for ever.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Vec<Duration>")]
-pub struct RetryDelays(Vec<Duration>);
-
-impl TryFrom<Vec<Duration>> for RetryDelays {
-    type Error = &'static str;
-
-    fn try_from(delays: Vec<Duration>) -> Result<Self, Self::Error> {
-        if delays.is_empty() || delays.iter().any(|delay| delay.as_millis() == 0) {
-            return Err("retry_delays needs at least one pause, each a millisecond or more");
-        }
-        Ok(Self(delays))
-    }
-}
-
-impl RetryDelays {
-    /// The pause after failed attempt number `attempt`, the first of which is 1.
-    pub fn after(&self, attempt: u32) -> Duration {
-        let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
-        self.0[index.min(self.0.len() - 1)]
-    }
-
-    /// The shortest pause.
-    pub fn shortest(&self) -> Duration {
-        self.0.iter().min().copied().unwrap_or_default()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Duration> {
-        self.0.iter().copied()
     }
 }
 
@@ -175,18 +108,64 @@ pub enum SettingsError {
     /// An exchange's key.
     #[error("[exchanges] has no `{0}`; add it to message_queue.tsk")]
     UnknownExchange(String),
+    /// A section about one queue.
+    #[error("[{section}:{key}] is about no queue: [queues] has no `{key}`")]
+    SectionOfNoQueue {
+        /// `consumer` or `queue`.
+        section: &'static str,
+        /// The key.
+        key: String,
+    },
     /// A message may be in hand for longer than the broker waits for its acknowledgement.
     #[error(
-        "[consumer] holds a message for up to {held:?}: prefetch / concurrency × handler_timeout \
-         must stay below {HELD_MAX:?}, after which the broker closes the channel"
+        "the consumer of `{key}` holds a message for up to {held:?}: prefetch / concurrency × \
+         handler_timeout must stay below {HELD_MAX:?}, after which the broker closes the channel"
     )]
     HeldTooLong {
+        /// The queue's key.
+        key: String,
         /// How long.
         held: Duration,
     },
 }
 
 impl MessagingSettings {
+    /// What holds for the consumer of the queue of this key: `[consumer]`, and over it
+    /// `[consumer:<key>]`.
+    pub fn consumer_of(&self, key: &str) -> Result<ConsumerSettings, SettingsError> {
+        self.knows("consumer", self.consumers.keys())?;
+        let settings = match self.consumers.get(key) {
+            Some(overrides) => self.consumer.with(overrides),
+            None => self.consumer.clone(),
+        };
+        let held = settings.held_max();
+        if held < HELD_MAX {
+            Ok(settings)
+        } else {
+            Err(SettingsError::HeldTooLong { key: key.to_owned(), held })
+        }
+    }
+
+    /// What the queue of this key is like: `[queue]`, and over it `[queue:<key>]`.
+    pub fn queue_settings_of(&self, key: &str) -> Result<QueueSettings, SettingsError> {
+        self.knows("queue", self.queue_overrides.keys())?;
+        Ok(match self.queue_overrides.get(key) {
+            Some(overrides) => self.queue.with(overrides),
+            None => self.queue.clone(),
+        })
+    }
+
+    fn knows<'a>(
+        &self,
+        section: &'static str,
+        mut keys: impl Iterator<Item = &'a String>,
+    ) -> Result<(), SettingsError> {
+        match keys.find(|key| !self.queues.contains_key(*key)) {
+            Some(key) => Err(SettingsError::SectionOfNoQueue { section, key: key.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// The queue's name of a key in `[queues]`.
     pub fn queue(&self, key: &str) -> Result<&str, SettingsError> {
         self.queues

@@ -10,8 +10,10 @@
 //! ```
 //!
 //! Every declaration is idempotent; another set of arguments under the same name is a fatal error,
-//! because silently using the other queue would lose its promises. All queues are quorum queues,
-//! whose messages survive a node; arguments are those that RabbitMQ 3.10 and 4 both know.
+//! because silently using the other queue would lose its promises. Queues are quorum queues, whose
+//! messages survive a node, unless `[queue]` says otherwise; arguments are those that RabbitMQ 3.10
+//! and 4 both know. Bindings come from the handlers, never from a file: a queue that is bound to
+//! what nobody handles would park it, and a handler of what is not bound would wait for ever.
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,11 +24,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 use tokio::time::timeout;
 
-use crate::settings::RetryDelays;
+use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, SettingsError};
 
-/// Deliveries of one message that ended without an answer before the broker parks it: a net under
-/// a handler that takes the process down. Attempts are counted by the consumer itself.
-const DELIVERY_LIMIT: i64 = 50;
 /// The longest wait for one answer of the broker. The channel is of no use after that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A parked message is looked at and put back by people; that must never use it up.
@@ -79,15 +78,44 @@ pub(crate) struct Topology {
     /// Exchange and routing key of each event type that is handled.
     pub(crate) bindings: Vec<(String, &'static str)>,
     pub(crate) retry_delays: RetryDelays,
+    pub(crate) like: QueueSettings,
 }
 
 impl Topology {
+    /// That of the queue of this key, bound to `events`: each an exchange's key and an event type.
+    pub(crate) fn of(
+        settings: &MessagingSettings,
+        queue_key: &str,
+        events: &[(&str, &'static str)],
+    ) -> Result<Self, SettingsError> {
+        let bind = |(exchange, key): &(&str, &'static str)| {
+            Ok((settings.exchange(exchange)?.to_owned(), *key))
+        };
+        Ok(Self {
+            queue: settings.queue(queue_key)?.to_owned(),
+            bindings: events.iter().map(bind).collect::<Result<_, _>>()?,
+            retry_delays: settings.consumer_of(queue_key)?.retry_delays,
+            like: settings.queue_settings_of(queue_key)?,
+        })
+    }
+
     /// Declares exchanges, queues and bindings, in the order in which they refer to each other.
     pub(crate) async fn declare(&self, channel: &Channel) -> Result<(), TopologyError> {
         self.declare_outlets(channel).await?;
-        let parked = parked_queue(&self.queue);
-        let limits = [("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT))];
-        declare_queue(channel, &self.queue, with(dead_letters_to(&parked), limits)).await?;
+        let limit = self.like.delivery_limit.get().into();
+        let mut arguments = self.dead_letters_to(&parked_queue(&self.queue));
+        self.limit_deliveries(&mut arguments, limit);
+        let (length, bytes) = (self.like.max_length.into(), self.like.max_length_bytes);
+        for (name, max) in [("x-max-length", length), ("x-max-length-bytes", bytes)] {
+            if max > 0 {
+                set(
+                    &mut arguments,
+                    name,
+                    AMQPValue::LongLongInt(max.try_into().unwrap_or(i64::MAX)),
+                );
+            }
+        }
+        declare_queue(channel, &self.queue, arguments).await?;
         for (exchange, key) in &self.bindings {
             declare_exchange(channel, exchange).await?;
             let binding = channel.queue_bind(
@@ -104,15 +132,49 @@ impl Topology {
 
     /// Declares where messages go that are not done with: the retry queues and the parking lot.
     pub(crate) async fn declare_outlets(&self, channel: &Channel) -> Result<(), TopologyError> {
-        let limit = [("x-delivery-limit", AMQPValue::LongLongInt(PARKED_DELIVERY_LIMIT))];
-        declare_queue(channel, &parked_queue(&self.queue), with(quorum(), limit)).await?;
+        let mut arguments = self.kind();
+        self.limit_deliveries(&mut arguments, PARKED_DELIVERY_LIMIT);
+        declare_queue(channel, &parked_queue(&self.queue), arguments).await?;
         for delay in self.retry_delays.iter() {
             let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-            let ttl = [("x-message-ttl", AMQPValue::LongLongInt(millis))];
-            let arguments = with(dead_letters_to(&self.queue), ttl);
+            let mut arguments = self.dead_letters_to(&self.queue);
+            set(&mut arguments, "x-message-ttl", AMQPValue::LongLongInt(millis));
             declare_queue(channel, &retry_queue(&self.queue, delay), arguments).await?;
         }
         Ok(())
+    }
+
+    fn kind(&self) -> FieldTable {
+        let kind = match self.like.queue_type {
+            QueueType::Quorum => "quorum",
+            QueueType::Classic => "classic",
+        };
+        let mut arguments = FieldTable::default();
+        set(&mut arguments, "x-queue-type", AMQPValue::LongString(kind.into()));
+        arguments
+    }
+
+    /// Of a queue whose messages leave it for another one, through the default exchange; from a
+    /// quorum queue only once that one has confirmed them. The broker asks for `reject-publish` with
+    /// it.
+    fn dead_letters_to(&self, queue: &str) -> FieldTable {
+        let mut arguments = self.kind();
+        let mut text =
+            |name, value: &str| set(&mut arguments, name, AMQPValue::LongString(value.into()));
+        text("x-dead-letter-exchange", "");
+        text("x-dead-letter-routing-key", queue);
+        text("x-overflow", "reject-publish");
+        if self.like.queue_type == QueueType::Quorum {
+            text("x-dead-letter-strategy", "at-least-once");
+        }
+        arguments
+    }
+
+    /// A classic queue knows no such limit, and refuses the argument.
+    fn limit_deliveries(&self, arguments: &mut FieldTable, limit: i64) {
+        if self.like.queue_type == QueueType::Quorum {
+            set(arguments, "x-delivery-limit", AMQPValue::LongLongInt(limit));
+        }
     }
 }
 
@@ -144,29 +206,8 @@ async fn declare_queue(
     answered(name, declaring).await.map(drop)
 }
 
-fn quorum() -> FieldTable {
-    with(FieldTable::default(), [("x-queue-type", AMQPValue::LongString("quorum".into()))])
-}
-
-/// A queue whose messages leave it for another one, through the default exchange, and only once
-/// that one has confirmed them. The broker asks for `reject-publish` with it.
-fn dead_letters_to(queue: &str) -> FieldTable {
-    with(
-        quorum(),
-        [
-            ("x-dead-letter-exchange", AMQPValue::LongString("".into())),
-            ("x-dead-letter-routing-key", AMQPValue::LongString(queue.into())),
-            ("x-dead-letter-strategy", AMQPValue::LongString("at-least-once".into())),
-            ("x-overflow", AMQPValue::LongString("reject-publish".into())),
-        ],
-    )
-}
-
-fn with<const N: usize>(mut table: FieldTable, more: [(&str, AMQPValue); N]) -> FieldTable {
-    for (name, value) in more {
-        table.insert(name.into(), value);
-    }
-    table
+fn set(arguments: &mut FieldTable, name: &str, value: AMQPValue) {
+    arguments.insert(name.into(), value);
 }
 
 fn refused(name: &str, source: lapin::Error) -> TopologyError {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use messaging::MessagingSettings;
-use messaging::settings::SettingsError;
+use messaging::settings::{QueueType, SettingsError};
 use tusk_config::{Loader, Vars};
 
 #[test]
@@ -16,6 +16,7 @@ fn the_shipped_file_is_read_whole_and_says_what_the_defaults_say() {
     let defaults = (messaging::RelaySettings::default(), messaging::ConsumerSettings::default());
     assert_eq!(format!("{:?}", settings.relay), format!("{:?}", defaults.0));
     assert_eq!(format!("{:?}", settings.consumer), format!("{:?}", defaults.1));
+    assert_eq!(settings.queue, messaging::settings::QueueSettings::default());
     let delays = &settings.consumer.retry_delays;
     assert_eq!(delays.after(1), Duration::from_secs(1));
     assert_eq!(delays.after(100), delays.after(5), "the last pause serves all further attempts");
@@ -41,7 +42,46 @@ fn a_message_that_could_be_in_hand_for_longer_than_the_broker_waits_is_refused_a
     let (handler, _) = crate::world::Notes::new(async |_| messaging::Verdict::Ack);
     let refused = messaging::Consumer::new(broker, &settings, "user_events", handler).err();
 
-    assert_eq!(refused, Some(SettingsError::HeldTooLong { held }));
+    assert_eq!(refused, Some(SettingsError::HeldTooLong { key: "user_events".to_owned(), held }));
+}
+
+#[test]
+fn a_section_of_its_own_says_what_one_queue_does_otherwise() {
+    let settings = load_with(
+        "[consumer:payment_events]\nprefetch: 5\nconcurrency: 1\nretry_delays: [\"2s\"]\n\
+         [queue:payment_events]\nmax_length: 1000\ntype: classic\n",
+    );
+
+    let (own, others) = ("payment_events", "user_events");
+    let consumer = settings.consumer_of(own).unwrap();
+    assert_eq!((consumer.prefetch.get(), consumer.concurrency.get()), (5, 1));
+    assert_eq!(consumer.retry_delays.after(3), Duration::from_secs(2));
+    assert_eq!(consumer.max_attempts, settings.consumer.max_attempts);
+    let queue = settings.queue_settings_of(own).unwrap();
+    assert_eq!((queue.queue_type, queue.max_length), (QueueType::Classic, 1000));
+    assert_eq!(queue.delivery_limit, settings.queue.delivery_limit);
+    let consumer = settings.consumer_of(others).unwrap();
+    assert_eq!(format!("{consumer:?}"), format!("{:?}", settings.consumer));
+    assert_eq!(settings.queue_settings_of(others).unwrap(), settings.queue);
+}
+
+#[test]
+fn a_section_of_its_own_about_no_queue_is_refused() {
+    let consumer = load_with("[consumer:user_event]\nprefetch: 5\n");
+    let queue = load_with("[queue:user_event]\nmax_length: 5\n");
+
+    let refused = consumer.consumer_of("user_events").unwrap_err().to_string();
+    assert!(refused.contains("[consumer:user_event]"), "{refused}");
+    let refused = queue.queue_settings_of("user_events").unwrap_err().to_string();
+    assert!(refused.contains("[queue:user_event]"), "{refused}");
+}
+
+/// The shipped file, with more at its end.
+fn load_with(more: &str) -> MessagingSettings {
+    let shipped = std::fs::read_to_string(testkit::config_dir().join("message_queue.tsk")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("message_queue.tsk"), format!("{shipped}\n{more}")).unwrap();
+    Loader::new(folder.path()).file("message_queue").vars(Vars::empty()).load().unwrap()
 }
 
 fn load(vars: Vars) -> Result<MessagingSettings, tusk_config::Errors> {

@@ -15,5 +15,7 @@ mod outbox;
 mod parking;
 mod raw;
 mod relay;
+mod tls;
+mod topology;
 mod trace;
 mod world;

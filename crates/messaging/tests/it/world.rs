@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::Utc;
 use contracts::user::{UserCreated, UserUpdated};
 use contracts::{Event, UserId};
-use messaging::settings::RetryDelays;
+use messaging::settings::{QueueSettings, RetryDelays};
 use messaging::{
     Broker, Consumer, ConsumerSettings, Delivery, Handler, MessagingSettings, Outbox,
     RabbitSettings, Relay, RelaySettings, Verdict,
@@ -107,17 +107,26 @@ impl World {
 }
 
 pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {
+    let mut settings = settings_at(&broker.host, broker.port);
+    settings.rabbitmq.username.clone_from(&broker.username);
+    settings.rabbitmq.password = broker.password.clone().into();
+    settings.rabbitmq.vhost.clone_from(&broker.vhost);
+    settings
+}
+
+/// Settings of tests for the broker at an address, without its login.
+pub(crate) fn settings_at(host: &str, port: u16) -> MessagingSettings {
     let names = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned())).collect()
     };
     let number = |number| NonZeroU16::new(number).unwrap();
     MessagingSettings {
         rabbitmq: RabbitSettings {
-            host: broker.host.clone(),
-            port: broker.port,
-            username: broker.username.clone(),
-            password: broker.password.clone().into(),
-            vhost: broker.vhost.clone(),
+            host: host.to_owned(),
+            port,
+            username: String::new(),
+            password: String::new().into(),
+            vhost: "/".to_owned(),
             tls: false,
             tls_ca: std::path::PathBuf::new(),
             heartbeat: Duration::from_secs(2),
@@ -142,6 +151,9 @@ pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {
             retry_delays: delays([50, 150]),
             ..ConsumerSettings::default()
         },
+        consumers: BTreeMap::new(),
+        queue: QueueSettings::default(),
+        queue_overrides: BTreeMap::new(),
     }
 }
 

@@ -1,0 +1,72 @@
+//! `[queue]` and `[queue:<key>]`: what queues are like. The broker keeps a queue as it was made: a
+//! change is told at start as a drift, and takes effect once the old queue is deleted.
+
+use std::num::NonZeroU32;
+
+use serde::Deserialize;
+
+/// Section `[queue]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct QueueSettings {
+    /// How the broker keeps its messages.
+    #[serde(rename = "type")]
+    pub queue_type: QueueType,
+    /// Deliveries of one message that ended without an answer before the broker parks it: a net
+    /// under a handler that takes the process down. Attempts are counted by the consumer itself.
+    /// Quorum queues only.
+    pub delivery_limit: NonZeroU32,
+    /// Messages in the queue at most; further ones are refused and stay in their outboxes. 0: no
+    /// limit.
+    pub max_length: u32,
+    /// Bytes of bodies in the queue at most; further messages are refused. 0: no limit.
+    pub max_length_bytes: u64,
+}
+
+/// How a queue's messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueType {
+    /// On a majority of the nodes; what moves between queues moves at least once.
+    Quorum,
+    /// On one node. A message that expires or is refused moves to the next queue without a confirm,
+    /// and may be lost when the node dies at that moment: for trying things out.
+    Classic,
+}
+
+/// Section `[queue:<key>]`: what is left out is as in `[queue]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct QueueOverrides {
+    /// Instead of [`QueueSettings::queue_type`].
+    #[serde(rename = "type")]
+    pub queue_type: Option<QueueType>,
+    /// Instead of [`QueueSettings::delivery_limit`].
+    pub delivery_limit: Option<NonZeroU32>,
+    /// Instead of [`QueueSettings::max_length`].
+    pub max_length: Option<u32>,
+    /// Instead of [`QueueSettings::max_length_bytes`].
+    pub max_length_bytes: Option<u64>,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            queue_type: QueueType::Quorum,
+            delivery_limit: super::nonzero(50).into(),
+            max_length: 0,
+            max_length_bytes: 0,
+        }
+    }
+}
+
+impl QueueSettings {
+    pub(super) fn with(&self, overrides: &QueueOverrides) -> Self {
+        Self {
+            queue_type: overrides.queue_type.unwrap_or(self.queue_type),
+            delivery_limit: overrides.delivery_limit.unwrap_or(self.delivery_limit),
+            max_length: overrides.max_length.unwrap_or(self.max_length),
+            max_length_bytes: overrides.max_length_bytes.unwrap_or(self.max_length_bytes),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! AMQP over TLS, with certificates of an authority of the test's own.
+
+use std::path::Path;
+
+use chrono::Utc;
+use messaging::direct::PublishError;
+use messaging::{Broker, Consumer, EventPublisher, MessagingSettings, Verdict};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use testkit::native::{Place, RabbitMq};
+use uuid::Uuid;
+
+use crate::world::{Notes, Running, created, settings_at};
+
+/// A name that a URL would have to escape.
+const VHOST: &str = "orders/eu";
+
+/// A broker that also speaks TLS, and the authority that vouches for it.
+struct Secured {
+    rabbitmq: RabbitMq,
+    port: u16,
+    files: TempDir,
+}
+
+impl Secured {
+    fn start() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let authority = authority();
+        std::fs::write(files.path().join("ca.pem"), authority.pem()).unwrap();
+        std::fs::write(files.path().join("stranger.pem"), self::authority().pem()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = certificate.signed_by(&key, &authority).unwrap();
+        std::fs::write(files.path().join("server.pem"), certificate.pem()).unwrap();
+        std::fs::write(files.path().join("server.key"), key.serialize_pem()).unwrap();
+
+        let place = Place::temporary().unwrap();
+        let port = testkit::native::port::free(None);
+        let more = place.folder.join("conf.d");
+        std::fs::create_dir_all(&more).unwrap();
+        std::fs::write(more.join("tls.conf"), tls_settings(files.path(), port)).unwrap();
+        Self { rabbitmq: RabbitMq::start(&place).unwrap(), port, files }
+    }
+
+    fn settings(&self, ca: &str) -> MessagingSettings {
+        let mut settings = settings_at("localhost", self.port);
+        settings.rabbitmq.username = self.rabbitmq.username().to_owned();
+        settings.rabbitmq.password = self.rabbitmq.password().to_owned().into();
+        settings.rabbitmq.vhost = VHOST.to_owned();
+        settings.rabbitmq.tls = true;
+        settings.rabbitmq.tls_ca = self.files.path().join(ca);
+        settings
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn tls_settings(files: &Path, port: u16) -> String {
+    let file = |name: &str| files.join(name).display().to_string();
+    format!(
+        "listeners.ssl.1 = 127.0.0.1:{port}\n\
+         ssl_options.cacertfile = {}\n\
+         ssl_options.certfile = {}\n\
+         ssl_options.keyfile = {}\n\
+         default_vhost = {VHOST}\n",
+        file("ca.pem"),
+        file("server.pem"),
+        file("server.key"),
+    )
+}
+
+#[tokio::test]
+async fn events_go_over_tls_and_through_a_virtual_host_of_any_name() {
+    let secured = tokio::task::spawn_blocking(Secured::start).await.unwrap();
+    let settings = secured.settings("ca.pem");
+    let broker = Broker::new("user-service", &settings.rabbitmq);
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let consumer = Consumer::new(broker.clone(), &settings, "user_events", handler).unwrap();
+    let _consumer = Running::start(|shutdown| consumer.run(shutdown));
+    testkit::eventually("the consumer is subscribed", async || broker.is_connected().then_some(()))
+        .await;
+    let publish = async |settings: &MessagingSettings| {
+        let broker = Broker::new("user-service", &settings.rabbitmq);
+        let publisher = EventPublisher::new("user-service", &broker, settings);
+        publisher.publish(Uuid::now_v7(), Utc::now(), &created(1)).await
+    };
+
+    // The broker's certificate is vouched for by somebody else; by nobody that is known.
+    for ca in ["stranger.pem", ""] {
+        let mut strange = secured.settings(ca);
+        if ca.is_empty() {
+            strange.rabbitmq.tls_ca = std::path::PathBuf::new();
+        }
+        let refused = publish(&strange).await;
+        assert!(matches!(refused, Err(PublishError::Unavailable)), "{ca}: {refused:?}");
+    }
+    publish(&settings).await.unwrap();
+
+    assert_eq!(seen.wait_for(1).await.len(), 1);
+}

@@ -1,0 +1,108 @@
+//! What queues are like, by the settings.
+
+use std::num::NonZeroU32;
+
+use messaging::Verdict;
+use messaging::settings::{QueueOverrides, QueueType};
+use serde_json::json;
+
+use crate::raw::api_get;
+use crate::world::{Notes, QUEUE, World, created};
+
+/// A world whose queue is like this.
+async fn world(hint: &str, queue: QueueOverrides) -> World {
+    let mut world = World::new(hint).await;
+    world.settings.queue_overrides.insert("user_events".to_owned(), queue);
+    world
+}
+
+/// What the broker says of a queue.
+async fn asked(world: &World, queue: &str) -> serde_json::Value {
+    api_get(format!("queues/{}/{queue}", world.broker.vhost)).await.expect("the queue is there")
+}
+
+#[tokio::test]
+async fn limits_stand_in_the_settings_and_what_they_refuse_waits_in_the_outbox() {
+    let limits = QueueOverrides {
+        max_length: Some(5),
+        max_length_bytes: Some(1_000_000),
+        delivery_limit: NonZeroU32::new(7),
+        ..QueueOverrides::default()
+    };
+    let world = world("limits", limits).await;
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let consumer = world.consumer(handler);
+    world.bound().await;
+    consumer.stop().await;
+    let arguments = asked(&world, QUEUE).await["arguments"].clone();
+    assert_eq!(arguments["x-max-length"], 5);
+    assert_eq!(arguments["x-max-length-bytes"], 1_000_000);
+    assert_eq!(arguments["x-delivery-limit"], 7);
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    for number in 0..50 {
+        world.emit(&outbox, &created(number)).await;
+    }
+    testkit::eventually("the broker refuses", async || {
+        let refused = sqlx::query_scalar::<_, i64>(
+            "select count(*) from messaging_outbox where last_error = 'the broker refused it'",
+        );
+        (refused.fetch_one(&world.pool).await.unwrap() > 0).then_some(())
+    })
+    .await;
+
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let _consumer = world.consumer(handler);
+
+    testkit::eventually("every event has arrived", async || {
+        let mut ids: Vec<_> = seen.all().into_iter().map(|d| d.message_id.to_string()).collect();
+        ids.sort();
+        ids.dedup();
+        (ids.len() == 50).then_some(())
+    })
+    .await;
+    world.outbox_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_classic_queue_has_its_retries_and_its_parking_lot_too() {
+    let classic =
+        QueueOverrides { queue_type: Some(QueueType::Classic), ..QueueOverrides::default() };
+    let world = world("classic", classic).await;
+    let (handler, seen) = Notes::new(async |_| Verdict::retry("not today"));
+    let _consumer = world.consumer(handler);
+    world.bound().await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+
+    world.emit(&outbox, &created(1)).await;
+
+    let deliveries = seen.wait_for(3).await;
+    assert_eq!(deliveries.iter().map(|d| d.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    let parked = format!("{QUEUE}.parked");
+    testkit::eventually("it is parked", async || {
+        (asked(&world, &parked).await["messages"] == 1).then_some(())
+    })
+    .await;
+    for queue in [QUEUE, &parked, &format!("{QUEUE}.retry.50")] {
+        assert_eq!(asked(&world, queue).await["type"], "classic", "{queue}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_was_changed_is_a_drift_that_names_queue_and_argument() {
+    let mut world = World::new("limit drift").await;
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let consumer = world.consumer(handler);
+    world.bound().await;
+    consumer.stop().await;
+    let limits = QueueOverrides { max_length: Some(5), ..QueueOverrides::default() };
+    world.settings.queue_overrides.insert("user_events".to_owned(), limits);
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+
+    let error = world.consumer(handler).ended().await.unwrap_err();
+
+    assert!(error.starts_with("user-service.events exists with other arguments"), "{error}");
+    assert!(error.contains("x-max-length") && error.contains("delete it"), "{error}");
+    assert_eq!(asked(&world, QUEUE).await["arguments"]["x-max-length"], json!(null));
+}

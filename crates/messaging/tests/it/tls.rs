@@ -44,9 +44,9 @@ impl Secured {
 
     fn settings(&self, ca: &str) -> MessagingSettings {
         let mut settings = settings_at("localhost", self.port);
-        settings.rabbitmq.username = self.rabbitmq.username().to_owned();
+        self.rabbitmq.username().clone_into(&mut settings.rabbitmq.username);
         settings.rabbitmq.password = self.rabbitmq.password().to_owned().into();
-        settings.rabbitmq.vhost = VHOST.to_owned();
+        VHOST.clone_into(&mut settings.rabbitmq.vhost);
         settings.rabbitmq.tls = true;
         settings.rabbitmq.tls_ca = self.files.path().join(ca);
         settings

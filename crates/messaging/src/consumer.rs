@@ -2,12 +2,12 @@
 //! by the handler's verdict.
 //!
 //! ```text
-//!   delivery ─▶ decode ─▶ known type? ─▶ handler, within its time ─▶ verdict
-//!                 │no         │no                                      Ack          acknowledged
-//!                 ▼           ▼                                        Retry        comes back after a pause, an attempt later;
-//!               parked      parked                                                  parked when attempts are used up
-//!                                                                      DeadLetter   parked
-//!                                                                      Unavailable  comes back after a pause, no attempt lost
+//!   delivery ─▶ a handler of its type and version? ─▶ decode ─▶ handler, within its time ─▶ verdict
+//!                 │no                                  │no        Ack          acknowledged
+//!                 ▼                                    ▼          Retry        comes back after a pause, an attempt later;
+//!               parked                               parked                    parked when attempts are used up
+//!                                                                 DeadLetter   parked
+//!                                                                 Unavailable  comes back after a pause, no attempt lost
 //! ```
 //!
 //! "Comes back" and "parked" are confirmed publishes to another queue, and only then the
@@ -15,12 +15,13 @@
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
 //! that is how one poison message becomes thousands of redeliveries a second.
 
+mod answer;
 pub(crate) mod delivery;
+mod handlers;
 pub(crate) mod settle;
 mod waiting;
 mod work;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use lapin::Channel;
@@ -31,38 +32,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
 use crate::broker::{Attachment, Broker};
+use crate::consumer::answer::Answers;
+use crate::consumer::handlers::Routes;
 use crate::consumer::settle::Outlet;
 use crate::consumer::work::Work;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
 use crate::topology::{self, Topology, TopologyError};
 
 pub use delivery::{Delivery, Verdict};
+pub use handlers::Handlers;
 
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
-
-/// What a service does with the messages it takes.
-pub trait Handler: Send + Sync + 'static {
-    /// What this handler understands: the exchange's key in `[exchanges]`, and the event type. The
-    /// queue is bound to exactly these; any other type is parked.
-    fn handles(&self) -> &'static [(&'static str, &'static str)];
-
-    /// Whether messages of one [`Handler::key`] are handled one after the other, in the order in
-    /// which they came. It holds within one consumer, and until one of them is tried again: those
-    /// behind it do not wait for it.
-    const ORDERED: bool = false;
-
-    /// What a message is about, where order matters; none: in no order. Asked only if
-    /// [`Handler::ORDERED`].
-    fn key(&self, delivery: &Delivery) -> Option<String> {
-        let _ = delivery;
-        None
-    }
-
-    /// Has the message's effect, once. Called for several messages at the same time; dropped when
-    /// it takes longer than `[consumer] handler_timeout`, so its effect belongs in a transaction.
-    fn handle(&self, delivery: Delivery) -> impl Future<Output = Verdict> + Send;
-}
 
 /// Why a consumer ended. Everything that may pass is waited for instead.
 #[derive(Debug, thiserror::Error)]
@@ -73,39 +54,30 @@ pub enum ConsumerError {
 }
 
 /// Takes messages off one queue. Several consumers of one queue, in many processes, share it.
-#[derive(Debug)]
-pub struct Consumer<H> {
+#[derive(Debug, Clone)]
+pub struct Consumer {
     broker: Broker,
-    handler: Arc<H>,
+    routes: Arc<Routes>,
     topology: Arc<Topology>,
     settings: ConsumerSettings,
 }
 
-impl<H> Clone for Consumer<H> {
-    fn clone(&self) -> Self {
-        Self {
-            broker: self.broker.clone(),
-            handler: Arc::clone(&self.handler),
-            topology: Arc::clone(&self.topology),
-            settings: self.settings.clone(),
-        }
-    }
-}
-
-impl<H: Handler> Consumer<H> {
-    /// A consumer of the queue that `queue_key` names in `[queues]`. Refused when it could hold a
-    /// message for longer than the broker waits.
-    pub fn new(
+impl Consumer {
+    /// A consumer of the queue that `queue_key` names in `[queues]`, bound to what `handlers` are
+    /// for. Refused when it could hold a message for longer than the broker waits.
+    pub fn new<S>(
         broker: Broker,
         settings: &MessagingSettings,
         queue_key: &str,
-        handler: H,
+        handlers: Handlers<S>,
     ) -> Result<Self, SettingsError> {
+        let routes = handlers.routes;
+        let topology = Topology::of(settings, queue_key, routes.bindings())?;
         Ok(Self {
             broker,
-            topology: Arc::new(Topology::of(settings, queue_key, handler.handles())?),
+            routes: Arc::new(routes),
+            topology: Arc::new(topology),
             settings: settings.consumer_of(queue_key)?,
-            handler: Arc::new(handler),
         })
     }
 
@@ -181,13 +153,9 @@ impl<H: Handler> Consumer<H> {
     ) {
         let tag = subscription.tag();
         let ending = shutdown.child_token();
-        let work = Work {
-            handler: &*self.handler,
-            topology: &self.topology,
-            settings: &self.settings,
-            outlet,
-            ending: &ending,
-        };
+        let answers =
+            Answers { topology: &self.topology, settings: &self.settings, outlet, ending: &ending };
+        let work = Work { routes: &self.routes, answers };
         let draining = async {
             shutdown.cancelled().await;
             let cancelled = channel.basic_cancel(tag, BasicCancelOptions::default()).await;

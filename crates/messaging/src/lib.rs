@@ -24,43 +24,33 @@
 //! the supervisor can start them again.
 //!
 //! ```no_run
-//! use messaging::consumer::{Consumer, Delivery, Handler, Verdict};
-//! use messaging::{Broker, MessagingSettings, Outbox, Relay, inbox};
 //! use contracts::user::UserDeleted;
+//! use messaging::{Broker, Consumer, Delivery, Handlers, MessagingSettings, Outbox, Relay, Verdict};
+//! use messaging::inbox;
+//! use sqlx::PgPool;
 //! use tokio_util::sync::CancellationToken;
 //!
-//! struct Erase(sqlx::PgPool);
-//!
-//! impl Handler for Erase {
-//!     fn handles(&self) -> &'static [(&'static str, &'static str)] {
-//!         &[("user_exchange", "user.deleted")]
-//!     }
-//!
-//!     async fn handle(&self, delivery: Delivery) -> Verdict {
-//!         let event: UserDeleted = match delivery.decode() {
-//!             Ok(event) => event,
-//!             Err(parked) => return parked,
-//!         };
-//!         let erased = async {
-//!             let mut tx = self.0.begin().await?;
-//!             if inbox::claim(&mut tx, "payment-service.events", &delivery.message_id).await? {
-//!                 sqlx::query("delete from customers where user_id = $1")
-//!                     .bind(event.user_id.as_uuid())
-//!                     .execute(&mut *tx)
-//!                     .await?;
-//!             }
-//!             tx.commit().await
-//!         };
-//!         erased.await.map_or_else(Verdict::unavailable, |()| Verdict::Ack)
-//!     }
+//! async fn erase(customers: PgPool, delivery: Delivery<UserDeleted>) -> Verdict {
+//!     let erased = async {
+//!         let mut tx = customers.begin().await?;
+//!         if inbox::claim(&mut tx, "payment-service.events", &delivery.message_id).await? {
+//!             sqlx::query("delete from customers where user_id = $1")
+//!                 .bind(delivery.data.user_id.as_uuid())
+//!                 .execute(&mut *tx)
+//!                 .await?;
+//!         }
+//!         tx.commit().await
+//!     };
+//!     erased.await.map_or_else(|error: sqlx::Error| Verdict::unavailable(error), |()| Verdict::Ack)
 //! }
 //!
-//! # async fn start(pool: sqlx::PgPool, settings: MessagingSettings) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn start(pool: PgPool, settings: MessagingSettings) -> Result<(), Box<dyn std::error::Error>> {
 //! messaging::migrate(&pool).await?;
 //! let broker = Broker::new("payment-service", &settings.rabbitmq);
 //! let outbox = Outbox::new("payment-service", &settings);
 //! let relay = Relay::new(pool.clone(), broker.clone(), outbox.clone(), &settings);
-//! let consumer = Consumer::new(broker, &settings, "payment_events", Erase(pool))?;
+//! let handlers = Handlers::new(pool).on(erase);
+//! let consumer = Consumer::new(broker, &settings, "payment_events", handlers)?;
 //! let shutdown = CancellationToken::new();
 //! tokio::try_join!(
 //!     async { relay.run(shutdown.clone()).await.map_err(Box::<dyn std::error::Error>::from) },
@@ -98,7 +88,7 @@ mod backoff;
 mod metrics;
 
 pub use broker::Broker;
-pub use consumer::{Consumer, Delivery, Handler, Verdict};
+pub use consumer::{Consumer, Delivery, Handlers, Verdict};
 pub use direct::EventPublisher;
 pub use message::MessageId;
 pub use outbox::{EnqueueError, Outbox};

@@ -48,6 +48,8 @@ pub(crate) enum Consumed {
     Undecodable,
     /// No handler for its type.
     UnknownType,
+    /// No handler for its type's version.
+    UnknownVersion,
     /// The answer did not reach the broker, which delivers the message again.
     Unsettled,
 }
@@ -106,6 +108,7 @@ pub(crate) fn consumed(queue: &str, consumed: Consumed) {
         Consumed::Parked => "parked",
         Consumed::Undecodable => "undecodable",
         Consumed::UnknownType => "unknown_type",
+        Consumed::UnknownVersion => "unknown_version",
         Consumed::Unsettled => "unsettled",
     };
     CONSUMED.with_label_values(&[queue, outcome]).inc();

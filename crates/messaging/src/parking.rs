@@ -117,7 +117,7 @@ impl ParkingLot {
         settings: &MessagingSettings,
         queue_key: &str,
     ) -> Result<Self, SettingsError> {
-        let topology = Topology::of(settings, queue_key, &[])?;
+        let topology = Topology::of(settings, queue_key, [])?;
         Ok(Self(Arc::new(Shared { broker, topology, turn: Mutex::new(()) })))
     }
 

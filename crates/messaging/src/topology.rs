@@ -86,14 +86,12 @@ impl Topology {
     pub(crate) fn of(
         settings: &MessagingSettings,
         queue_key: &str,
-        events: &[(&str, &'static str)],
+        events: impl IntoIterator<Item = (&'static str, &'static str)>,
     ) -> Result<Self, SettingsError> {
-        let bind = |(exchange, key): &(&str, &'static str)| {
-            Ok((settings.exchange(exchange)?.to_owned(), *key))
-        };
+        let bind = |(exchange, key)| Ok((settings.exchange(exchange)?.to_owned(), key));
         Ok(Self {
             queue: settings.queue(queue_key)?.to_owned(),
-            bindings: events.iter().map(bind).collect::<Result<_, _>>()?,
+            bindings: events.into_iter().map(bind).collect::<Result<_, _>>()?,
             retry_delays: settings.consumer_of(queue_key)?.retry_delays,
             like: settings.queue_settings_of(queue_key)?,
         })

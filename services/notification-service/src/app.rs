@@ -74,7 +74,7 @@ impl Service for NotificationService {
         let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
         let events = Events { store: store.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
-        let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let sender = Sender {

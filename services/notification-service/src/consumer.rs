@@ -1,9 +1,9 @@
 //! What the service does with other services' events.
 
+use contracts::UserId;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::user::{UserCreated, UserDeleted, UserUpdated};
-use contracts::{Event, UserId};
-use messaging::{Delivery, Handler, Verdict};
+use messaging::{Delivery, Handlers, MessageId};
 
 use crate::domain::{Contact, DomainError, Draft, Message};
 use crate::error::Error;
@@ -20,52 +20,33 @@ pub(crate) struct Events {
     pub(crate) store: Store,
 }
 
-impl Handler for Events {
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            (UserCreated::EXCHANGE, UserCreated::TYPE),
-            (UserUpdated::EXCHANGE, UserUpdated::TYPE),
-            (UserDeleted::EXCHANGE, UserDeleted::TYPE),
-            (PaymentCompleted::EXCHANGE, PaymentCompleted::TYPE),
-            (PaymentFailed::EXCHANGE, PaymentFailed::TYPE),
-        ]
-    }
-
-    async fn handle(&self, delivery: Delivery) -> Verdict {
-        self.dispatch(&delivery).await.unwrap_or_else(|verdict| verdict)
-    }
-}
-
 impl Events {
-    async fn dispatch(&self, delivery: &Delivery) -> Result<Verdict, Verdict> {
-        let outcome = match delivery.event_type.as_str() {
-            UserCreated::TYPE => self.user_created(delivery, delivery.decode()?).await,
-            UserUpdated::TYPE => self.user_updated(delivery, delivery.decode()?).await,
-            UserDeleted::TYPE => self.user_deleted(delivery, &delivery.decode()?).await,
-            PaymentCompleted::TYPE => self.payment_completed(delivery, delivery.decode()?).await,
-            PaymentFailed::TYPE => self.payment_failed(delivery, delivery.decode()?).await,
-            other => return Err(Verdict::dead_letter(format!("no handler for {other}"))),
-        };
-        Ok(outcome.map_or_else(Verdict::from, |()| Verdict::Ack))
+    /// All that comes to the service's queue.
+    pub(crate) fn handlers(self) -> Handlers<Self> {
+        Handlers::new(self)
+            .on(Self::user_created)
+            .on(Self::user_updated)
+            .on(Self::user_deleted)
+            .on(Self::payment_completed)
+            .on(Self::payment_failed)
     }
 
     /// The contact, and a welcome.
-    async fn user_created(&self, delivery: &Delivery, event: UserCreated) -> Result<(), Error> {
-        let at = delivery.timestamp;
+    async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
+        let (at, UserCreated { user_id, email, name }) = (created.timestamp, created.data);
         let decide = |before: Option<Contact>| {
-            let UserCreated { user_id, email, name } = event;
             let contact = Contact::told(before, user_id, email, name, at);
             let drafts = write_to(&contact, Message::Welcome);
             Ok((contact, drafts))
         };
-        self.store.change_once(&delivery.message_id, event.user_id, decide).await
+        self.store.change_once(&created.message_id, user_id, decide).await
     }
 
     /// The contact; when the address changed, a notice to the address before.
-    async fn user_updated(&self, delivery: &Delivery, event: UserUpdated) -> Result<(), Error> {
-        let at = delivery.timestamp;
+    async fn user_updated(self, updated: Delivery<UserUpdated>) -> Result<(), Error> {
+        let at = updated.timestamp;
+        let UserUpdated { user_id, email, name, previous_email, .. } = updated.data;
         let decide = |before: Option<Contact>| {
-            let UserUpdated { user_id, email, name, previous_email, .. } = event;
             let notice = previous_email.map(|previous| Draft {
                 email: previous,
                 name: name.clone(),
@@ -75,40 +56,40 @@ impl Events {
             let drafts = notice.into_iter().filter(|_| contact.reach.is_some()).collect();
             Ok((contact, drafts))
         };
-        self.store.change_once(&delivery.message_id, event.user_id, decide).await
+        self.store.change_once(&updated.message_id, user_id, decide).await
     }
 
     /// Forgets how to reach the user.
-    async fn user_deleted(&self, delivery: &Delivery, event: &UserDeleted) -> Result<(), Error> {
-        let gone = Contact::gone(event.user_id, delivery.timestamp);
-        self.store.change_once(&delivery.message_id, event.user_id, |_| Ok((gone, vec![]))).await
+    async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
+        let user = deleted.data.user_id;
+        let gone = Contact::gone(user, deleted.timestamp);
+        self.store.change_once(&deleted.message_id, user, |_| Ok((gone, vec![]))).await
     }
 
-    async fn payment_completed(
-        &self,
-        delivery: &Delivery,
-        event: PaymentCompleted,
-    ) -> Result<(), Error> {
-        let PaymentCompleted { payment_id, user_id, amount, currency } = event;
+    /// A receipt.
+    async fn payment_completed(self, completed: Delivery<PaymentCompleted>) -> Result<(), Error> {
+        let PaymentCompleted { payment_id, user_id, amount, currency } = completed.data;
         let payment = payment_id.to_string();
-        self.tell(delivery, user_id, Message::PaymentReceipt { payment, amount, currency }).await
+        let receipt = Message::PaymentReceipt { payment, amount, currency };
+        self.tell(&completed.message_id, user_id, receipt).await
     }
 
-    async fn payment_failed(&self, delivery: &Delivery, event: PaymentFailed) -> Result<(), Error> {
-        let PaymentFailed { payment_id, user_id, amount, currency, reason, .. } = event;
+    /// A notice of what went wrong.
+    async fn payment_failed(self, failed: Delivery<PaymentFailed>) -> Result<(), Error> {
+        let PaymentFailed { payment_id, user_id, amount, currency, reason, .. } = failed.data;
         let payment = payment_id.to_string();
-        let message = Message::PaymentFailure { payment, amount, currency, reason };
-        self.tell(delivery, user_id, message).await
+        let notice = Message::PaymentFailure { payment, amount, currency, reason };
+        self.tell(&failed.message_id, user_id, notice).await
     }
 
     /// Tells a user whose contact must be known by now, or soon.
-    async fn tell(&self, of: &Delivery, user: UserId, message: Message) -> Result<(), Error> {
+    async fn tell(&self, why: &MessageId, user: UserId, message: Message) -> Result<(), Error> {
         let decide = |before: Option<Contact>| -> Told {
             let contact = before.ok_or(DomainError::UnknownContact)?;
             let drafts = write_to(&contact, message);
             Ok((contact, drafts))
         };
-        self.store.change_once(&of.message_id, user, decide).await
+        self.store.change_once(why, user, decide).await
     }
 }
 

@@ -72,7 +72,7 @@ impl Service for PaymentService {
         let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
-        let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events)?;
+        let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
         let charger = Charger {

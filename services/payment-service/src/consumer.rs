@@ -1,9 +1,8 @@
 //! What the service does with other services' events.
 
 use chassis::Clock;
-use contracts::Event;
 use contracts::user::{UserCreated, UserDeleted};
-use messaging::{Delivery, Handler, Verdict};
+use messaging::{Delivery, Handlers};
 
 use crate::domain::Customer;
 use crate::error::Error;
@@ -21,37 +20,23 @@ pub(crate) struct Events {
     pub(crate) clock: Clock,
 }
 
-impl Handler for Events {
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[(UserCreated::EXCHANGE, UserCreated::TYPE), (UserDeleted::EXCHANGE, UserDeleted::TYPE)]
-    }
-
-    async fn handle(&self, delivery: Delivery) -> Verdict {
-        self.dispatch(&delivery).await.unwrap_or_else(|verdict| verdict)
-    }
-}
-
 impl Events {
-    async fn dispatch(&self, delivery: &Delivery) -> Result<Verdict, Verdict> {
-        let outcome = match delivery.event_type.as_str() {
-            UserCreated::TYPE => self.user_created(delivery, &delivery.decode()?).await,
-            UserDeleted::TYPE => self.user_deleted(delivery, &delivery.decode()?).await,
-            other => return Err(Verdict::dead_letter(format!("no handler for {other}"))),
-        };
-        Ok(outcome.map_or_else(Verdict::from, |()| Verdict::Ack))
+    /// All that comes to the service's queue.
+    pub(crate) fn handlers(self) -> Handlers<Self> {
+        Handlers::new(self).on(Self::user_created).on(Self::user_deleted)
     }
 
     /// Opens the customer.
-    async fn user_created(&self, delivery: &Delivery, event: &UserCreated) -> Result<(), Error> {
-        let (id, user, at) = (self.clock.new_id(), event.user_id, delivery.timestamp);
+    async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
+        let (id, user, at) = (self.clock.new_id(), created.data.user_id, created.timestamp);
         let open = |before| Customer::opened(before, id, user, at);
-        self.store.change_once(&delivery.message_id, user, open).await
+        self.store.change_once(&created.message_id, user, open).await
     }
 
     /// Closes the customer.
-    async fn user_deleted(&self, delivery: &Delivery, event: &UserDeleted) -> Result<(), Error> {
-        let (id, user, at) = (self.clock.new_id(), event.user_id, delivery.timestamp);
+    async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
+        let (id, user, at) = (self.clock.new_id(), deleted.data.user_id, deleted.timestamp);
         let close = |before| Customer::closed(before, id, user, at);
-        self.store.change_once(&delivery.message_id, user, close).await
+        self.store.change_once(&deleted.message_id, user, close).await
     }
 }

@@ -1,11 +1,10 @@
 //! What the service does with other services' events.
 
-use contracts::Event;
-use contracts::notification::NotificationFailed;
-use messaging::{Delivery, Handler, Verdict};
-
 use chassis::Clock;
+use contracts::notification::NotificationFailed;
+use messaging::{Delivery, Handlers};
 
+use crate::domain::User;
 use crate::error::Error;
 use crate::store::Store;
 
@@ -21,35 +20,20 @@ pub(crate) struct Events {
     pub(crate) clock: Clock,
 }
 
-impl Handler for Events {
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[(NotificationFailed::EXCHANGE, NotificationFailed::TYPE)]
-    }
-
-    async fn handle(&self, delivery: Delivery) -> Verdict {
-        let outcome = match delivery.event_type.as_str() {
-            NotificationFailed::TYPE => match delivery.decode() {
-                Ok(event) => self.notification_failed(&delivery, &event).await,
-                Err(verdict) => return verdict,
-            },
-            other => return Verdict::dead_letter(format!("no handler for {other}")),
-        };
-        outcome.map_or_else(Verdict::from, |()| Verdict::Ack)
-    }
-}
-
 impl Events {
+    /// All that comes to the service's queue.
+    pub(crate) fn handlers(self) -> Handlers<Self> {
+        Handlers::new(self).on(Self::notification_failed)
+    }
+
     /// A permanent failure marks the address undeliverable.
-    async fn notification_failed(
-        &self,
-        delivery: &Delivery,
-        event: &NotificationFailed,
-    ) -> Result<(), Error> {
+    async fn notification_failed(self, failed: Delivery<NotificationFailed>) -> Result<(), Error> {
+        let event = &failed.data;
         if !event.permanent || event.channel != "email" {
             return Ok(());
         }
         let now = self.clock.now();
-        let mark = |user: crate::domain::User| user.mark_undeliverable(now);
-        self.store.change_once(&delivery.message_id, event.user_id, mark).await
+        let mark = |user: User| user.mark_undeliverable(now);
+        self.store.change_once(&failed.message_id, event.user_id, mark).await
     }
 }

@@ -18,9 +18,11 @@ pub(crate) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
 /// Header: the routing key that a message came with at first.
 pub(crate) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
 
-/// One delivery of an event.
+/// One delivery of an event, as a handler gets it.
+///
+/// `D` is [`Value`] as long as nobody has looked at [`Delivery::event_type`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Delivery {
+pub struct Delivery<D = Value> {
     /// The same in every delivery of this message: for [`inbox::claim`](crate::inbox::claim).
     pub message_id: MessageId,
     /// What happened: `user.created`.
@@ -31,8 +33,8 @@ pub struct Delivery {
     pub routing_key: String,
     /// The exchange it was published to; kept over retries.
     pub exchange: String,
-    /// The event itself; [`Delivery::decode`] makes it a type.
-    pub data: Value,
+    /// The event itself.
+    pub data: D,
     /// When it happened.
     pub timestamp: DateTime<Utc>,
     /// Who published it.
@@ -85,23 +87,39 @@ impl Verdict {
     }
 }
 
+/// What a handler that may fail says: done, or what its error means to the broker.
+impl<E: Into<Verdict>> From<Result<(), E>> for Verdict {
+    fn from(done: Result<(), E>) -> Self {
+        done.map_or_else(Into::into, |()| Self::Ack)
+    }
+}
+
+impl<D> Delivery<D> {
+    /// The same delivery with another event: for a handler of an older version, which makes the
+    /// newer one of it.
+    pub fn map<T>(self, event: impl FnOnce(D) -> T) -> Delivery<T> {
+        Delivery {
+            message_id: self.message_id,
+            event_type: self.event_type,
+            version: self.version,
+            routing_key: self.routing_key,
+            exchange: self.exchange,
+            data: event(self.data),
+            timestamp: self.timestamp,
+            service: self.service,
+            attempt: self.attempt,
+            redelivered: self.redelivered,
+        }
+    }
+}
+
 impl Delivery {
-    /// The event as a type; the error is the verdict that parks a message of a version this
-    /// service does not know, or without what the event must have.
-    pub fn decode<E: Event>(&self) -> Result<E, Verdict> {
-        let Self { event_type, version, .. } = self;
-        if event_type != E::TYPE {
-            return Err(Verdict::dead_letter(format!("expected {}, got another event", E::TYPE)));
+    /// The event as a type; the error says, without its values, what is wrong with it.
+    pub(crate) fn decode<E: Event>(self) -> Result<Delivery<E>, String> {
+        match E::deserialize(&self.data) {
+            Ok(event) => Ok(self.map(|_| event)),
+            Err(error) => Err(format!("data of {}: {}", E::TYPE, without_values(&error))),
         }
-        if *version > E::VERSION {
-            let known = E::VERSION;
-            return Err(Verdict::dead_letter(format!(
-                "version {version} of {event_type} is not known, only up to {known}"
-            )));
-        }
-        E::deserialize(&self.data).map_err(|error| {
-            Verdict::dead_letter(format!("data of {event_type}: {}", without_values(&error)))
-        })
     }
 
     /// Reads a message off the wire; the error says, without its values, what is wrong with it.
@@ -159,10 +177,8 @@ fn without_values(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Delivery, Verdict, without_values};
-    use crate::message::MessageId;
-    use contracts::user::{UserCreated, UserDeleted};
-    use serde_json::json;
+    use super::without_values;
+    use contracts::user::UserCreated;
 
     #[test]
     fn a_fault_is_told_without_the_values() {
@@ -172,33 +188,5 @@ mod tests {
 
         let missing = serde_json::from_str::<UserCreated>("{}").unwrap_err();
         assert!(without_values(&missing).contains("user_id"));
-    }
-
-    #[test]
-    fn an_event_that_cannot_be_read_is_parked() {
-        let mut delivery = delivery();
-        assert!(matches!(delivery.decode::<UserCreated>(), Err(Verdict::DeadLetter { .. })));
-        assert!(delivery.decode::<UserDeleted>().is_ok());
-
-        delivery.version = 2;
-        let Err(Verdict::DeadLetter { reason }) = delivery.decode::<UserDeleted>() else {
-            panic!("a newer version is not guessed at");
-        };
-        assert!(reason.contains("version 2"), "{reason}");
-    }
-
-    fn delivery() -> Delivery {
-        Delivery {
-            message_id: MessageId::of(None, Some("1"), "user.deleted", b""),
-            event_type: "user.deleted".to_owned(),
-            version: 1,
-            routing_key: "user.deleted".to_owned(),
-            exchange: "user.events".to_owned(),
-            data: json!({"user_id": "0197c1f0-5c00-7000-8000-000000000001"}),
-            timestamp: chrono::DateTime::UNIX_EPOCH,
-            service: "user-service".to_owned(),
-            attempt: 1,
-            redelivered: false,
-        }
     }
 }

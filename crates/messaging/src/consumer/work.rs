@@ -7,36 +7,30 @@ use std::pin::pin;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::message::Delivery as Raw;
-use lapin::options::BasicAckOptions;
-use lapin::types::FieldTable;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
+use uuid::Uuid;
 
-use crate::backoff;
-use crate::consumer::Handler;
-use crate::consumer::delivery::{Delivery, Verdict, attempt, headers};
-use crate::consumer::settle::{self, Outlet, UNAVAILABLE};
+use crate::consumer::answer::Answers;
+use crate::consumer::delivery::{Delivery, Verdict, headers};
+use crate::consumer::handlers::{Call, Refusal, Routes};
 use crate::consumer::waiting::Waiting;
 use crate::message::{self, TRACEPARENT};
 use crate::metrics::{self, Consumed};
-use crate::settings::ConsumerSettings;
-use crate::topology::{Topology, parked_queue, retry_queue};
 
 /// How much of an unknown event type is logged.
 const TYPE_CHARS_MAX: usize = 100;
 
 /// What handling a delivery needs.
-pub(super) struct Work<'a, H> {
-    pub(super) handler: &'a H,
-    pub(super) topology: &'a Topology,
-    pub(super) settings: &'a ConsumerSettings,
-    pub(super) outlet: &'a Outlet,
-    /// Cancelled when the subscription is drained or dead: pauses are cut short.
-    pub(super) ending: &'a CancellationToken,
+pub(super) struct Work<'a> {
+    pub(super) routes: &'a Routes,
+    pub(super) answers: Answers<'a>,
 }
 
-impl<H: Handler> Work<'_, H> {
+/// A message in hand, and its handler if it has one.
+type Taken<'a> = (Raw, Result<Call<'a>, Refusal>);
+
+impl<'a> Work<'a> {
     /// Handles deliveries until the subscription has ended and everything it gave is settled.
     /// `drain` ends the subscription in its time.
     pub(super) async fn all(
@@ -44,7 +38,7 @@ impl<H: Handler> Work<'_, H> {
         mut subscription: lapin::Consumer,
         drain: impl Future<Output = ()>,
     ) {
-        let concurrency = usize::from(self.settings.concurrency.get());
+        let concurrency = usize::from(self.answers.settings.concurrency.get());
         let mut in_flight = FuturesUnordered::new();
         // Never more than the prefetch: the broker sends no more before it is acknowledged.
         let mut waiting = Waiting::default();
@@ -52,10 +46,10 @@ impl<H: Handler> Work<'_, H> {
         let (mut drained, mut ended) = (false, false);
         loop {
             while in_flight.len() < concurrency
-                && let Some((raw, key)) = waiting.next()
+                && let Some((taken, key)) = waiting.next()
             {
-                in_flight.push(async {
-                    self.one(raw).await;
+                in_flight.push(async move {
+                    self.one(taken).await;
                     key
                 });
             }
@@ -67,61 +61,67 @@ impl<H: Handler> Work<'_, H> {
                 () = &mut drain, if !drained => drained = true,
                 Some(key) = in_flight.next(), if !in_flight.is_empty() => waiting.done(key),
                 next = subscription.next(), if !ended => match next {
-                    Some(Ok(raw)) => waiting.add(self.key(&raw), raw),
+                    Some(Ok(raw)) => {
+                        let call = self.read(&raw);
+                        waiting.add(self.key(&call), (raw, call));
+                    }
                     Some(Err(error)) => tracing::warn!(error = %error, "subscription failed"),
                     None => {
                         ended = true;
-                        self.ending.cancel();
+                        self.answers.ending.cancel();
                     }
                 },
             }
         }
     }
 
-    fn key(&self, raw: &Raw) -> Option<String> {
-        if !H::ORDERED {
-            return None;
-        }
-        self.handler.key(&Delivery::read(raw).ok()?)
+    fn read(&self, raw: &Raw) -> Result<Call<'a>, Refusal> {
+        self.routes.call(Delivery::read(raw).map_err(Refusal::Undecodable)?)
+    }
+
+    /// What the message waits for others about, if order matters.
+    fn key(&self, call: &Result<Call<'_>, Refusal>) -> Option<Uuid> {
+        call.as_ref().ok().filter(|_| self.routes.are_ordered).map(|call| call.delivery.data.about)
     }
 
     /// Handles and settles one message.
-    async fn one(&self, raw: Raw) {
+    async fn one(&self, (raw, call): Taken<'_>) {
         // The channel is gone: the broker delivers the message again, and only that one counts.
         if !raw.acker.usable() {
             return;
         }
-        let delivery = match Delivery::read(&raw) {
-            Ok(delivery) => delivery,
-            Err(cause) => {
-                self.count(Consumed::Undecodable);
-                return self.park(&raw, &format!("undecodable: {cause}")).await;
-            }
+        let call = match call {
+            Ok(call) => call,
+            Err(refusal) => return self.refuse(&raw, &refusal).await,
         };
-        if !self.is_known(&delivery.event_type) {
-            self.count(Consumed::UnknownType);
-            let event_type: String = delivery.event_type.chars().take(TYPE_CHARS_MAX).collect();
-            tracing::warn!(event.type = %event_type, "event type is not known");
-            return self.park(&raw, "no handler for its event type").await;
-        }
-        let span = self.span(&delivery, &raw);
+        let span = self.span(&call.delivery, &raw);
         if let Some(traceparent) = message::text(&headers(&raw), TRACEPARENT) {
             telemetry::propagation::set_parent_from(&span, &traceparent);
         }
         async {
-            let verdict = self.handle(delivery).await;
-            self.settle(&raw, verdict).await;
+            let verdict = self.handle(call).await;
+            self.answers.settle(&raw, verdict).await;
         }
         .instrument(span)
         .await;
     }
 
-    fn is_known(&self, event_type: &str) -> bool {
-        self.topology.bindings.iter().any(|(_, known)| *known == event_type)
+    /// Counts and parks what no handler is for.
+    async fn refuse(&self, raw: &Raw, refusal: &Refusal) {
+        self.answers.count(match refusal {
+            Refusal::Undecodable(_) => Consumed::Undecodable,
+            Refusal::UnknownType(_) => Consumed::UnknownType,
+            Refusal::UnknownVersion { .. } => Consumed::UnknownVersion,
+        });
+        if let Refusal::UnknownType(event_type) = refusal {
+            let event_type: String = event_type.chars().take(TYPE_CHARS_MAX).collect();
+            tracing::warn!(event.type = %event_type, "event type is not known");
+        }
+        self.answers.park(raw, &refusal.to_string()).await;
     }
 
-    fn span(&self, delivery: &Delivery, raw: &Raw) -> Span {
-        let queue = &self.topology.queue;
+    fn span(&self, delivery: &Delivery<impl Sized>, raw: &Raw) -> Span {
+        let queue = &self.answers.topology.queue;
         let Delivery { exchange, routing_key, .. } = delivery;
         tracing::info_span!(
             "process",
@@ -141,103 +141,18 @@ impl<H: Handler> Work<'_, H> {
     }
 
     /// Calls the handler. What takes too long or panics is a failed attempt.
-    async fn handle(&self, delivery: Delivery) -> Verdict {
+    async fn handle(&self, call: Call<'_>) -> Verdict {
         let started = Instant::now();
-        let time = self.settings.handler_timeout;
+        let time = self.answers.settings.handler_timeout;
         // Unwind safe: the handler's own state is behind its locks and transactions, and ours is
         // not touched by it.
-        let call = AssertUnwindSafe(async { self.handler.handle(delivery).await }).catch_unwind();
+        let call = AssertUnwindSafe(call.handle()).catch_unwind();
         let verdict = match timeout(time, call).await {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(_)) => Verdict::retry("the handler panicked"),
             Err(_) => Verdict::retry(format_args!("the handler took longer than {time:?}")),
         };
-        metrics::handled(&self.topology.queue, started.elapsed());
+        metrics::handled(&self.answers.topology.queue, started.elapsed());
         verdict
-    }
-
-    async fn settle(&self, raw: &Raw, verdict: Verdict) {
-        let span = Span::current();
-        match verdict {
-            Verdict::Ack => {
-                span.record("messaging.verdict", "ack");
-                self.ack(raw, Consumed::Acked).await;
-            }
-            Verdict::Retry { reason } => {
-                span.record("otel.status_code", "ERROR");
-                self.retry(raw, &reason).await;
-            }
-            Verdict::DeadLetter { reason } => {
-                span.record("otel.status_code", "ERROR");
-                self.park(raw, &reason).await;
-            }
-            Verdict::Unavailable { reason } => {
-                span.record("otel.status_code", "ERROR");
-                self.wait(raw, &reason).await;
-            }
-        }
-    }
-
-    /// Back after a pause, as the next attempt; parked when there is none.
-    async fn retry(&self, raw: &Raw, reason: &str) {
-        let attempt = attempt(&headers(raw));
-        if attempt >= self.settings.max_attempts.get() {
-            return self.park(raw, reason).await;
-        }
-        Span::current().record("messaging.verdict", "retry");
-        tracing::warn!(cause = reason, attempt, "message is tried again");
-        let queue = retry_queue(&self.topology.queue, self.settings.retry_delays.after(attempt));
-        let headers = settle::failed(raw, attempt + 1, reason);
-        self.move_on(raw, &queue, headers, Consumed::Retried).await;
-    }
-
-    /// Into the parking lot.
-    async fn park(&self, raw: &Raw, reason: &str) {
-        let attempt = attempt(&headers(raw));
-        Span::current().record("messaging.verdict", "park");
-        tracing::error!(
-            cause = reason,
-            attempt,
-            messaging.queue = %self.topology.queue,
-            "message is parked"
-        );
-        let queue = parked_queue(&self.topology.queue);
-        let headers = settle::failed(raw, attempt, reason);
-        self.move_on(raw, &queue, headers, Consumed::Parked).await;
-    }
-
-    /// Back after a pause, as the same attempt. The pause is spent here, holding the handler's
-    /// place: while the database is away the whole consumer slows down, instead of sending its
-    /// queue round in circles.
-    async fn wait(&self, raw: &Raw, reason: &str) {
-        Span::current().record("messaging.verdict", "unavailable");
-        let times = message::number(&headers(raw), UNAVAILABLE).unwrap_or(0).saturating_add(1);
-        tracing::warn!(cause = reason, times, "message waits for what it needs");
-        let pause = sleep(backoff::unavailable().delay(times));
-        self.ending.run_until_cancelled(pause).await;
-        let queue = retry_queue(&self.topology.queue, self.settings.retry_delays.shortest());
-        let headers = settle::unavailable(raw, times, reason);
-        self.move_on(raw, &queue, headers, Consumed::Unavailable).await;
-    }
-
-    /// Publishes to another queue first and acknowledges then: at no time is it in no queue.
-    async fn move_on(&self, raw: &Raw, queue: &str, headers: FieldTable, moved: Consumed) {
-        if raw.acker.usable() && self.outlet.move_to(queue, raw, headers, self.ending).await {
-            self.ack(raw, moved).await;
-        } else {
-            self.count(Consumed::Unsettled);
-        }
-    }
-
-    async fn ack(&self, raw: &Raw, settled: Consumed) {
-        match raw.acker.ack(BasicAckOptions::default()).await {
-            Ok(true) => self.count(settled),
-            // Not sent: the channel went first. The message comes again; the inbox knows it.
-            Ok(false) | Err(_) => self.count(Consumed::Unsettled),
-        }
-    }
-
-    fn count(&self, consumed: Consumed) {
-        metrics::consumed(&self.topology.queue, consumed);
     }
 }

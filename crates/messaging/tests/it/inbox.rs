@@ -7,7 +7,7 @@ use messaging::{Delivery, MessageId, Verdict, inbox};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::world::{EXCHANGE, Notes, QUEUE, World, created};
+use crate::world::{self, EXCHANGE, Notes, QUEUE, World, created};
 
 #[tokio::test]
 async fn the_same_message_at_the_same_moment_to_two_consumers_has_one_effect() {
@@ -85,10 +85,12 @@ async fn a_seed_message_without_an_id_is_known_by_its_content() {
     let consumer = world.consumer(handler);
     let client = world.client().await;
     world.bound().await;
-    let body = |user: u32| {
+    let body = |user| {
         format!(
-            r#"{{"event_type":"user.created","data":{{"user_id":"{user}"}},
-                "timestamp":"2024-01-15T11:30:00+02:00","service":"user_service"}}"#
+            r#"{{"event_type":"user.created","service":"user_service",
+                "data":{{"user_id":"{}","email":"a@example.com"}},
+                "timestamp":"2024-01-15T11:30:00+02:00"}}"#,
+            world::user(user)
         )
     };
 

@@ -135,8 +135,8 @@ async fn a_broker_that_is_away_is_told_in_time() {
 pub(crate) type Pair = (Running, Running);
 
 /// Starts them, with the parking lot of their queue.
-async fn start(world: &World, handler: impl messaging::Handler) -> (ParkingLot, Pair) {
-    let running = (world.relay(&world.outbox()), world.consumer(handler));
+async fn start<S>(world: &World, handlers: messaging::Handlers<S>) -> (ParkingLot, Pair) {
+    let running = (world.relay(&world.outbox()), world.consumer(handlers));
     world.bound().await;
     let lot = ParkingLot::new(world.connect(), &world.settings, "user_events").unwrap();
     (lot, running)

@@ -12,7 +12,7 @@ use contracts::user::{UserCreated, UserUpdated};
 use contracts::{Event, UserId};
 use messaging::settings::{QueueSettings, RetryDelays};
 use messaging::{
-    Broker, Consumer, ConsumerSettings, Delivery, Handler, MessagingSettings, Outbox,
+    Broker, Consumer, ConsumerSettings, Delivery, Handlers, MessagingSettings, Outbox,
     RabbitSettings, Relay, RelaySettings, Verdict,
 };
 use sqlx::PgPool;
@@ -62,9 +62,9 @@ impl World {
         Running::start(|shutdown| relay.run(shutdown))
     }
 
-    pub(crate) fn consumer(&self, handler: impl Handler) -> Running {
+    pub(crate) fn consumer<S>(&self, handlers: Handlers<S>) -> Running {
         let consumer =
-            Consumer::new(self.connect(), &self.settings, "user_events", handler).unwrap();
+            Consumer::new(self.connect(), &self.settings, "user_events", handlers).unwrap();
         Running::start(|shutdown| consumer.run(shutdown))
     }
 
@@ -226,36 +226,36 @@ impl Drop for Running {
     }
 }
 
-/// A handler of `user.created` and `user.updated` that notes what it is given and answers by a
+/// Handlers of `user.created` and `user.updated` that note what they are given and answer by a
 /// function of it.
 pub(crate) struct Notes<F> {
-    pub(crate) seen: Arc<Mutex<Vec<Delivery>>>,
-    answer: F,
+    seen: Arc<Mutex<Vec<Delivery>>>,
+    answer: Arc<F>,
 }
 
 impl<F, A> Notes<F>
 where
     F: Fn(Delivery) -> A + Send + Sync + 'static,
-    A: Future<Output = Verdict> + Send,
+    A: Future<Output = Verdict> + Send + 'static,
 {
-    pub(crate) fn new(answer: F) -> (Self, Seen) {
+    pub(crate) fn new(answer: F) -> (Handlers<Self>, Seen) {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        (Self { seen: Arc::clone(&seen), answer }, Seen(seen))
+        let notes = Self { seen: Arc::clone(&seen), answer: Arc::new(answer) };
+        let handlers =
+            Handlers::new(notes).on(Self::note::<UserCreated>).on(Self::note::<UserUpdated>);
+        (handlers, Seen(seen))
+    }
+
+    async fn note<E: Event>(self, delivery: Delivery<E>) -> Verdict {
+        let delivery = delivery.map(|event| serde_json::to_value(event).unwrap());
+        self.seen.lock().unwrap().push(delivery.clone());
+        (self.answer)(delivery).await
     }
 }
 
-impl<F, A> Handler for Notes<F>
-where
-    F: Fn(Delivery) -> A + Send + Sync + 'static,
-    A: Future<Output = Verdict> + Send,
-{
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[("user_exchange", "user.created"), ("user_exchange", "user.updated")]
-    }
-
-    async fn handle(&self, delivery: Delivery) -> Verdict {
-        self.seen.lock().unwrap().push(delivery.clone());
-        (self.answer)(delivery).await
+impl<F> Clone for Notes<F> {
+    fn clone(&self) -> Self {
+        Self { seen: Arc::clone(&self.seen), answer: Arc::clone(&self.answer) }
     }
 }
 

@@ -1,15 +1,14 @@
 //! A process of the campaign: it commits intents and relays them, or has their effects.
 
-use std::future::Future;
 use std::time::Duration;
 
 use chrono::Utc;
+use contracts::UserId;
 use contracts::user::UserUpdated;
-use contracts::{Event, UserId};
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use messaging::{
-    Broker, Consumer, Delivery, Handler, MessagingSettings, Outbox, Relay, Verdict, inbox,
+    Broker, Consumer, Delivery, Handlers, MessagingSettings, Outbox, Relay, Verdict, inbox,
 };
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -159,7 +158,8 @@ async fn consume(
 ) {
     let broker = Broker::new("user-service", &settings.rabbitmq);
     let effects = Effects { pool: pool.clone(), has_inbox: wrong != "Inbox" };
-    let consumer = Consumer::new(broker.clone(), settings, QUEUE, effects).unwrap();
+    let handlers = Handlers::new(effects).on(Effects::have);
+    let consumer = Consumer::new(broker.clone(), settings, QUEUE, handlers).unwrap();
     let running = async { consumer.run(end.clone()).await.unwrap() };
     tokio::join!(running, say_that_it_hears(pool, &broker, end));
 }
@@ -178,28 +178,15 @@ async fn say_that_it_hears(pool: &PgPool, broker: &Broker, end: &CancellationTok
 }
 
 /// One row per effect. Poison always fails.
+#[derive(Clone)]
 struct Effects {
     pool: PgPool,
     has_inbox: bool,
 }
 
-impl Handler for Effects {
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[(UserUpdated::EXCHANGE, UserUpdated::TYPE)]
-    }
-
-    fn handle(&self, delivery: Delivery) -> impl Future<Output = Verdict> + Send {
-        self.have(delivery)
-    }
-}
-
 impl Effects {
-    async fn have(&self, delivery: Delivery) -> Verdict {
-        let event: UserUpdated = match delivery.decode() {
-            Ok(event) => event,
-            Err(parked) => return parked,
-        };
-        let intent: i64 = event.name.parse().unwrap();
+    async fn have(self, delivery: Delivery<UserUpdated>) -> Verdict {
+        let intent: i64 = delivery.data.name.parse().unwrap();
         if super::oracle::is_poison(intent) {
             return Verdict::retry("it is poison");
         }
@@ -212,7 +199,11 @@ impl Effects {
         }
     }
 
-    async fn commit(&self, delivery: &Delivery, intent: i64) -> Result<(), sqlx::Error> {
+    async fn commit(
+        &self,
+        delivery: &Delivery<UserUpdated>,
+        intent: i64,
+    ) -> Result<(), sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         let queue = "user-service.events";
         if !self.has_inbox || inbox::claim(&mut tx, queue, &delivery.message_id).await? {

@@ -1,0 +1,203 @@
+//! What a service does with the events it takes: a handler for each type and version of them.
+
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use contracts::Event;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::consumer::delivery::{Delivery, Verdict};
+
+/// The handlers of one consumer, over a state that each call gets a clone of.
+///
+/// One registration says everything: the event type of its argument tells the exchange and the key
+/// that the queue is bound to, which messages come to it, and what they are decoded as.
+///
+/// ```
+/// use contracts::user::{UserCreated, UserDeleted};
+/// use messaging::{Delivery, Handlers, Verdict};
+///
+/// #[derive(Clone)]
+/// struct Greeter;
+///
+/// impl Greeter {
+///     async fn user_created(self, delivery: Delivery<UserCreated>) -> Verdict {
+///         tracing::info!(user.id = %delivery.data.user_id, "hello");
+///         Verdict::Ack
+///     }
+///
+///     async fn user_deleted(self, delivery: Delivery<UserDeleted>) -> Verdict {
+///         tracing::info!(user.id = %delivery.data.user_id, "good-bye");
+///         Verdict::Ack
+///     }
+/// }
+///
+/// let handlers = Handlers::new(Greeter).on(Greeter::user_created).on(Greeter::user_deleted);
+/// ```
+///
+/// # Versions
+///
+/// A handler gets the messages of its type and of exactly its version ([`Event::VERSION`]). Fields
+/// with a default come and go within a version; a version changes only when old bytes cannot be
+/// read as the new type, so that no version can stand in for another. While messages of both are
+/// under way, register both: the older handler makes the newer event of it and calls the newer one.
+/// A message of a version without a handler is parked, and can be replayed once there is one.
+pub struct Handlers<S> {
+    state: S,
+    pub(super) routes: Routes,
+}
+
+impl<S: Clone + Send + Sync + 'static> Handlers<S> {
+    /// No handlers yet: a consumer of these would park whatever it gets.
+    pub fn new(state: S) -> Self {
+        Self { state, routes: Routes::default() }
+    }
+
+    /// Has `handler` called for events of type `E`, several at the same time; what it returns says
+    /// what becomes of the message. A `Result<(), Error>` will do where the service's error is a
+    /// [`Verdict`] too.
+    ///
+    /// It is dropped when it takes longer than `[consumer] handler_timeout`, so its effect belongs
+    /// in a transaction, together with the message's [claim](crate::inbox::claim).
+    ///
+    /// # Panics
+    ///
+    /// When this version of the type has a handler already.
+    #[must_use]
+    pub fn on<E, F, A>(mut self, handler: F) -> Self
+    where
+        E: Event,
+        F: Fn(S, Delivery<E>) -> A + Send + Sync + 'static,
+        A: Future<Output: Into<Verdict>> + Send,
+    {
+        let shared = Arc::new((self.state.clone(), handler));
+        self.routes.add(Route {
+            exchange: E::EXCHANGE,
+            event_type: E::TYPE,
+            version: E::VERSION,
+            decode: Decoded::from::<E>,
+            call: Box::new(move |delivery| {
+                let shared = Arc::clone(&shared);
+                Box::pin(async move {
+                    let (state, handler) = &*shared;
+                    handler(state.clone(), delivery.map(Decoded::into)).await.into()
+                })
+            }),
+        });
+        self
+    }
+
+    /// Handles the events of one aggregate ([`Event::aggregate_id`]) one after the other, in the
+    /// order in which they came, which is the order in which they happened; those of others side by
+    /// side. It holds within one consumer, and until one of them is tried again: those behind it do
+    /// not wait for it.
+    #[must_use]
+    pub fn ordered(mut self) -> Self {
+        self.routes.are_ordered = true;
+        self
+    }
+}
+
+impl<S> fmt::Debug for Handlers<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.routes.fmt(f)
+    }
+}
+
+/// One event with its handler.
+pub(super) struct Call<'a> {
+    route: &'a Route,
+    pub(super) delivery: Delivery<Decoded>,
+}
+
+impl Call<'_> {
+    /// The handler's work; nothing happens before it is polled.
+    pub(super) fn handle(self) -> BoxFuture<'static, Verdict> {
+        (self.route.call)(self.delivery)
+    }
+}
+
+/// An event as its type, which its [`Route`] knows.
+pub(super) struct Decoded {
+    /// The aggregate that it happened to.
+    pub(super) about: Uuid,
+    event: Box<dyn Any + Send>,
+}
+
+impl Decoded {
+    fn from<E: Event>(delivery: Delivery) -> Result<Delivery<Self>, String> {
+        let as_decoded = |event: E| Self { about: event.aggregate_id(), event: Box::new(event) };
+        Ok(delivery.decode()?.map(as_decoded))
+    }
+
+    fn into<E: Event>(self) -> E {
+        *self.event.downcast().expect("a route is called with what it has decoded itself")
+    }
+}
+
+/// Why a message comes to no handler.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It is no event, or not what its type must be.
+    #[error("undecodable: {0}")]
+    Undecodable(String),
+    #[error("no handler for its event type")]
+    UnknownType(String),
+    #[error("no handler for version {version} of {event_type}")]
+    UnknownVersion { event_type: &'static str, version: u16 },
+}
+
+/// The registrations, whatever the state and the types.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    all: Vec<Route>,
+    pub(super) are_ordered: bool,
+}
+
+struct Route {
+    exchange: &'static str,
+    event_type: &'static str,
+    version: u16,
+    decode: fn(Delivery) -> Result<Delivery<Decoded>, String>,
+    call: Box<dyn Fn(Delivery<Decoded>) -> BoxFuture<'static, Verdict> + Send + Sync>,
+}
+
+impl Routes {
+    fn add(&mut self, route: Route) {
+        let Route { event_type, version, .. } = route;
+        let is_free = self.route(event_type, version).is_err();
+        assert!(is_free, "version {version} of {event_type} has a handler already");
+        self.all.push(route);
+    }
+
+    /// The key of the exchange, and the event type, of all that is handled.
+    pub(super) fn bindings(&self) -> BTreeSet<(&'static str, &'static str)> {
+        self.all.iter().map(|route| (route.exchange, route.event_type)).collect()
+    }
+
+    /// Decodes a delivery for its handler.
+    pub(super) fn call(&self, delivery: Delivery) -> Result<Call<'_>, Refusal> {
+        let route = self.route(&delivery.event_type, delivery.version)?;
+        let delivery = (route.decode)(delivery).map_err(Refusal::Undecodable)?;
+        Ok(Call { route, delivery })
+    }
+
+    fn route(&self, event_type: &str, version: u16) -> Result<&Route, Refusal> {
+        let mut of_type = self.all.iter().filter(|route| route.event_type == event_type);
+        let exact = of_type.clone().find(|route| route.version == version);
+        exact.ok_or_else(|| match of_type.next() {
+            Some(Route { event_type, .. }) => Refusal::UnknownVersion { event_type, version },
+            None => Refusal::UnknownType(event_type.to_owned()),
+        })
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} v{} of {}", self.event_type, self.version, self.exchange)
+    }
+}

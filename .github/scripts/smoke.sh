@@ -1,22 +1,19 @@
 #!/usr/bin/env bash
 # Whether what is deployed in a namespace works, asked through the Services as a client would.
 #
-#   smoke.sh NAMESPACE [SERVICE...]     default: every folder of services/
+#   smoke.sh NAMESPACE
 #
 # With STORY=true the whole story is walked too: it makes users and payments, so not in production.
 set -euo pipefail
 
 namespace=$1
-shift
-services=("$@")
-[ ${#services[@]} -gt 0 ] || mapfile -t services < <(basename --multiple services/*/)
-
 forwards=()
 trap '[ ${#forwards[@]} -eq 0 ] || kill "${forwards[@]}" 2> /dev/null || true' EXIT
 
 urls=()
 port=13001
-for service in "${services[@]}"; do
+for folder in services/*/; do
+  service=$(basename "$folder")
   kubectl --namespace "$namespace" port-forward "service/$service" "$port:80" > /dev/null &
   forwards+=($!)
   urls+=("--$service" "http://127.0.0.1:$port")

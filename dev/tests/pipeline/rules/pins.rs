@@ -13,10 +13,12 @@ pub(super) fn each_action_is_pinned_by_commit(repository: &Repository) -> Vec<St
         for uses in document.uses().into_iter().filter(|uses| !uses.starts_with("./")) {
             let commit = uses.split_once('@').map_or("", |(_, commit)| commit);
             let is_commit = commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit());
-            let line = document.text.lines().find(|line| line.contains(uses)).unwrap_or_default();
-            let comment = line.split_once(" # ").map_or("", |(_, comment)| comment.trim());
-            let is_version = comment.starts_with('v') && comment[1..].starts_with(char::is_numeric);
-            if !is_commit || !is_version {
+            let has_version = |line: &str| {
+                let comment = line.split_once(" # v").map_or("", |(_, version)| version);
+                comment.starts_with(|c: char| c.is_ascii_digit())
+            };
+            let mut lines = document.text.lines().filter(|line| line.contains(uses));
+            if !is_commit || !lines.all(has_version) {
                 let name = document.name;
                 complaints.push(format!("{name}: {uses} has no commit with `# v<version>`"));
             }

@@ -24,14 +24,14 @@ revision() {
 
 wait_for() {
   local service
-  for service in "${services[@]}"; do
-    kube rollout status "deployment/$service" --timeout="$limit"
+  for service in "$@"; do
+    kube rollout status "deployment/$service" --timeout="$limit" || return
   done
 }
 
-# Takes back what was begun. Goes through all of them, whatever one of them says.
+# Takes back what was begun, all of it, whatever becomes of one.
 undo() {
-  local status=$? service now
+  local status=$? service now back=()
   trap - EXIT
   echo "the new version does not serve; going back" >&2
   for service in "${services[@]}"; do
@@ -41,10 +41,10 @@ undo() {
     fi
     now=$(revision "$service") || now=unknown
     if [ "$now" != "${before[$service]}" ]; then
-      kube rollout undo "deployment/$service" --to-revision="${before[$service]}" || status=1
+      kube rollout undo "deployment/$service" --to-revision="${before[$service]}" && back+=("$service")
     fi
   done
-  wait_for || echo "the old version does not serve either" >&2
+  wait_for "${back[@]}" || echo "the old version does not serve either" >&2
   exit "$status"
 }
 
@@ -66,10 +66,14 @@ trap 'rm -rf "$layer"' EXIT
 } > "$layer/kustomization.yaml"
 manifests=$(kubectl kustomize "$layer")
 rm -rf "$layer"
+# An image that the overlay calls otherwise would be deployed as the overlay has it.
+while read -r service image; do
+  grep -qF "$image" <<< "$manifests" || { echo "$overlay has no image \"$service\"" >&2; exit 1; }
+done < "$images"
 
 trap undo EXIT
 kube apply --filename - <<< "$manifests"
-wait_for
+wait_for "${services[@]}"
 "${@:-true}"
 trap - EXIT
 echo "deployed:"

@@ -21,6 +21,7 @@ impl Cluster {
         for (name, revision) in revisions {
             cluster.write(&format!("revisions/{name}"), &format!("{revision}\n"));
         }
+        cluster.write("overlay", "user-service\npayment-service\n");
         cluster.write("changes", "payment-service\n");
         cluster.write("broken", broken);
         cluster.write(
@@ -76,11 +77,13 @@ fn digests_are_laid_over_the_overlay_and_each_rollout_is_awaited() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         cluster.read("applied"),
-        "namespace: shop\n\
-         resources: [../production]\n\
-         images:\n  \
-           - { name: user-service, newName: ghcr.io/o/r/user-service, digest: sha256:aa }\n  \
-           - { name: payment-service, newName: ghcr.io/o/r/payment-service, digest: sha256:bb }\n"
+        "# namespace: shop\n\
+         # resources: [../production]\n\
+         # images:\n\
+         #   - { name: user-service, newName: ghcr.io/o/r/user-service, digest: sha256:aa }\n\
+         #   - { name: payment-service, newName: ghcr.io/o/r/payment-service, digest: sha256:bb }\n\
+         image: ghcr.io/o/r/user-service@sha256:aa\n\
+         image: ghcr.io/o/r/payment-service@sha256:bb\n"
     );
     assert_eq!(cluster.asked("rollout status").len(), 2);
     assert!(cluster.asked("rollout undo").is_empty());
@@ -113,4 +116,15 @@ fn a_first_deployment_that_fails_stays_for_a_look() {
     assert!(!output.status.success(), "{output:?}");
     assert!(cluster.asked("rollout undo").is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("was not there before"));
+}
+
+#[test]
+fn an_overlay_that_calls_an_image_otherwise_is_refused_before_anything_changes() {
+    let cluster = Cluster::new(&BOTH, "");
+    cluster.write("overlay", "user-service\n");
+    let output = cluster.deploy(&["true"]);
+    assert!(!output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no image \"payment-service\""));
+    assert!(cluster.asked("apply").is_empty());
+    assert!(cluster.asked("rollout").is_empty());
 }

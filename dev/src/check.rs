@@ -21,7 +21,7 @@ enum Passed {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 7] = [
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 8] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -34,6 +34,9 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("settings", &|| {
             cargo(project, interrupt, &["tusk", "check", "--strict", "config"])?;
             cargo(project, interrupt, &["tusk", "fmt", "--check", "config"])
+        }),
+        ("workflows", &|| {
+            cargo(project, interrupt, &["test", "--package", "dev", "--test", "pipeline"])
         }),
     ];
     let mut failed = Vec::new();

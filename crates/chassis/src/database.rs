@@ -61,11 +61,13 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
 }
 
 /// Applies the migrations that are missing, under an advisory lock: replicas may start together.
+/// Those that it does not know are a newer version's: where that does not serve, a deployment goes
+/// back to this one, which then has to start.
 ///
 /// # Errors
 /// A migration that fails, or one that was changed after it was applied.
-pub async fn migrate(pool: &PgPool, migrations: &Migrator) -> Result<(), MigrateError> {
-    migrations.run(pool).await
+pub async fn migrate(pool: &PgPool, mut migrations: Migrator) -> Result<(), MigrateError> {
+    migrations.set_ignore_missing(true).run(pool).await
 }
 
 /// Whether the fault says that the database is away, not that the request is wrong: then the work

@@ -100,7 +100,8 @@ use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 
 /// Makes the tables `messaging_outbox` and `messaging_inbox`, or brings them up to date, in a
-/// service's database. Counted in `_messaging_migrations`, apart from the service's own.
+/// service's database. Counted in `_messaging_migrations`, apart from the service's own; those of a
+/// newer version are left alone, so that a deployment can go back to this one.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    sqlx::migrate!().run(pool).await
+    sqlx::migrate!().set_ignore_missing(true).run(pool).await
 }

@@ -18,8 +18,6 @@ use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers::{self, Charger};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-
 /// The payment service, for [`chassis::process::run`].
 pub struct PaymentService;
 
@@ -63,7 +61,7 @@ impl Service for PaymentService {
 
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
-        database::migrate(&pool, &MIGRATIONS).await?;
+        database::migrate(&pool, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;

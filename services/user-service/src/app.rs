@@ -16,8 +16,6 @@ use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers;
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
-
 /// The user service, for [`chassis::process::run`].
 pub struct UserService;
 
@@ -58,7 +56,7 @@ impl Service for UserService {
 
         let pool = database::connect(&settings.database).await?;
         messaging::migrate(&pool).await?;
-        database::migrate(&pool, &MIGRATIONS).await?;
+        database::migrate(&pool, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;

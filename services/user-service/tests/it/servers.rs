@@ -72,3 +72,19 @@ async fn replicas_that_start_at_the_same_moment_on_an_empty_database_all_come_up
         until(&address, 200, "healthy", 200).await;
     }
 }
+
+#[tokio::test]
+async fn it_starts_on_a_database_that_a_newer_version_has_migrated() {
+    let (database, broker) = tokio::join!(testkit::database("newer"), testkit::broker());
+    let vars = || testkit::vars(&database, &broker);
+    until(&start(vars()).await, 200, "healthy", 200).await;
+    let pool = database.pool().await;
+    for table in ["_sqlx_migrations", "_messaging_migrations"] {
+        let later = format!(
+            "insert into {table} (version, description, success, checksum, execution_time) \
+             values (99990101000000, 'of a newer version', true, '', 0)"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(later)).execute(&pool).await.unwrap();
+    }
+    until(&start(vars()).await, 200, "healthy", 200).await;
+}

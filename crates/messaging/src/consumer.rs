@@ -16,6 +16,7 @@
 //! that is how one poison message becomes thousands of redeliveries a second.
 
 pub(crate) mod delivery;
+mod gauges;
 pub(crate) mod settle;
 mod waiting;
 mod work;
@@ -129,7 +130,10 @@ impl<H: Handler> Consumer<H> {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
         let link = self.broker.consuming();
         let outlet = Outlet::new(self.broker.publishing_at_times(), Arc::clone(&self.topology));
-        let ended = self.consume(&link, &outlet, &shutdown).await;
+        let ended = tokio::select! {
+            ended = self.consume(&link, &outlet, &shutdown) => ended,
+            never = gauges::keep(&self.broker, self.queue()) => match never {},
+        };
         outlet.detach().await;
         link.detach().await;
         ended

@@ -67,7 +67,10 @@ impl<H: Handler> Work<'_, H> {
                 () = &mut drain, if !drained => drained = true,
                 Some(key) = in_flight.next(), if !in_flight.is_empty() => waiting.done(key),
                 next = subscription.next(), if !ended => match next {
-                    Some(Ok(raw)) => waiting.add(self.key(&raw), raw),
+                    Some(Ok(raw)) => {
+                        metrics::delivered(&self.topology.queue);
+                        waiting.add(self.key(&raw), raw);
+                    }
                     Some(Err(error)) => tracing::warn!(error = %error, "subscription failed"),
                     None => {
                         ended = true;
@@ -152,7 +155,7 @@ impl<H: Handler> Work<'_, H> {
             Ok(Err(_)) => Verdict::retry("the handler panicked"),
             Err(_) => Verdict::retry(format_args!("the handler took longer than {time:?}")),
         };
-        metrics::handled(&self.topology.queue, started.elapsed());
+        metrics::handled(&self.topology.queue, &verdict, started.elapsed());
         verdict
     }
 

@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, down, interrupt::Interrupt, logs, prepare, project::Project, queues, smoke,
-    status, test, token, up,
+    bench, check, down, interrupt::Interrupt, logs, prepare, project::Project, queues, rehearse,
+    smoke, status, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -30,6 +30,8 @@ enum Command {
     Logs(logs::Args),
     /// Walks the whole story on the running system over HTTP
     Smoke(smoke::Args),
+    /// Runs the composed system in Docker, kills each container in turn, and tells the story again
+    Rehearse(rehearse::Args),
     /// Runs every test on servers started for the run
     Test(test::Args),
     /// Holds the code to what continuous integration holds it to
@@ -56,6 +58,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
+        Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),
         Command::Test(args) => test::run(&project, &args, &interrupt),
         Command::Check(args) => check::run(&project, &args, &interrupt),
         Command::Prepare(args) => prepare::run(&project, &args, &interrupt),

@@ -33,6 +33,7 @@ mod logs;
 mod prepare;
 mod project;
 mod queues;
+mod rehearse;
 mod run;
 mod secrets;
 mod servers;

@@ -46,6 +46,15 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     story.conclude(outcome)
 }
 
+/// The story, where each service listens on its usual port.
+pub(crate) fn at_usual_ports(interrupt: &Interrupt) -> Result<()> {
+    let url = |index: usize| format!("http://127.0.0.1:{}", SERVICES[index].port);
+    let urls = Urls { user: url(0), payment: url(1), notification: url(2) };
+    let mut story = Story::new(urls, false, interrupt.clone())?;
+    let outcome = story.tell();
+    story.conclude(outcome).map(drop)
+}
+
 fn urls(project: &Project, args: &Args) -> Result<Urls> {
     let state = State::load(&state_file(project))?;
     let url = |given: &Option<String>, index: usize| {

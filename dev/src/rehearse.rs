@@ -1,0 +1,196 @@
+//! `cargo dev rehearse`: the composed system, and what becomes of it when its containers die.
+//!
+//! ```text
+//! up --build ─▶ all healthy ─▶ story ─▶ for each container: killed ─▶ back, all healthy ─▶ story ─▶ down
+//! ```
+//!
+//! It is a composition of its own name, with volumes of its own: one that runs already is not
+//! touched, but has to make room on the ports.
+
+use std::{process::Command, process::ExitCode, time::Duration, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{interrupt::Interrupt, project::Project, run, smoke};
+
+const NAME: &str = "tusk-rehearsal";
+/// How long everything may take to be healthy, from nothing or after a kill.
+const HEALTHY_LIMIT: Duration = Duration::from_mins(3);
+/// An image of the composition that has a shell.
+const TOOLS: &str = "postgres:17-bookworm";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Leaves the system running at the end
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let stage = Stage { project, compose: compose()?, interrupt };
+    let outcome = stage.rehearse();
+    if outcome.is_err() {
+        let _shown_or_not = stage.compose(&["logs", "--no-color", "--tail", "50"]);
+    }
+    if !args.keep {
+        // Also when we were interrupted: nothing is left behind.
+        let mut down = stage.command(&["down", "--volumes", "--timeout", "30"]);
+        let status = down.status().context("start docker compose")?;
+        ensure!(status.success() || outcome.is_err(), "the system did not go down");
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Compose as a plugin of Docker, or the older program of its own.
+fn compose() -> Result<&'static [&'static str]> {
+    let works = |words: &[&str]| {
+        let version = Command::new(words[0]).args(&words[1..]).output();
+        version.is_ok_and(|output| output.status.success())
+    };
+    ensure!(works(&["docker", "info"]), "there is no Docker engine: `docker info` fails");
+    if works(&["docker", "compose", "version"]) {
+        return Ok(&["docker", "compose"]);
+    }
+    ensure!(works(&["docker-compose", "version"]), "there is no `docker compose`");
+    Ok(&["docker-compose"])
+}
+
+/// A container of the composition, as Docker shows it.
+struct Container {
+    id: String,
+    service: String,
+    /// `Up 3 seconds (healthy)`, `Exited (0) 5 seconds ago`.
+    status: String,
+}
+
+impl Container {
+    fn has_done_its_work(&self) -> bool {
+        self.status.starts_with("Exited (0)")
+    }
+
+    fn is_well(&self) -> bool {
+        self.has_done_its_work() || self.status.ends_with("(healthy)")
+    }
+}
+
+struct Stage<'a> {
+    project: &'a Project,
+    compose: &'static [&'static str],
+    interrupt: &'a Interrupt,
+}
+
+impl Stage<'_> {
+    fn rehearse(&self) -> Result<()> {
+        let begin = Instant::now();
+        self.compose(&["up", "--build", "--detach"])?;
+        self.until("everything is healthy", || self.are_well())?;
+        println!("== up and healthy after {} s", begin.elapsed().as_secs());
+        smoke::at_usual_ports(self.interrupt)?;
+        for container in self.containers()? {
+            if !container.has_done_its_work() {
+                self.kill(&container)?;
+                smoke::at_usual_ports(self.interrupt)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the container's process as a crash would, and waits until all are well again.
+    fn kill(&self, container: &Container) -> Result<()> {
+        let Container { id, service, .. } = container;
+        let ask = |what: &str| inspect(id, what);
+        let (pid, before) = (ask("{{.State.Pid}}")?, ask("{{.RestartCount}}")?);
+        println!("== {service} is killed");
+        let begin = Instant::now();
+        // `docker kill` counts as a wish, after which Docker lets it lie.
+        let words = ["run", "--rm", "--privileged", "--pid=host", "--entrypoint", "kill", TOOLS];
+        run::output(Command::new("docker").args(words).args(["-9", &pid]))?;
+        self.until(&format!("{service} is back"), || {
+            Ok(ask("{{.RestartCount}}")? != before && self.are_well()?)
+        })?;
+        println!(
+            "== {service} is back, and all are healthy, after {} s",
+            begin.elapsed().as_secs()
+        );
+        Ok(())
+    }
+
+    fn are_well(&self) -> Result<bool> {
+        let containers = self.containers()?;
+        if let Some(failed) = containers.iter().find(|container| {
+            container.status.starts_with("Exited") && !container.has_done_its_work()
+        }) {
+            // One that restarts is shown as `Restarting`.
+            bail!("{} ended: {}", failed.service, failed.status);
+        }
+        Ok(containers.iter().all(Container::is_well))
+    }
+
+    fn containers(&self) -> Result<Vec<Container>> {
+        let of_ours = format!("label=com.docker.compose.project={NAME}");
+        let line = r#"{{.ID}};{{.Label "com.docker.compose.service"}};{{.Status}}"#;
+        let list = ["ps", "--all", "--filter", &of_ours, "--format", line];
+        let listed = run::output(Command::new("docker").args(list))?;
+        let container = |line: &str| {
+            let mut parts = line.splitn(3, ';').map(str::to_owned);
+            let (id, service, status) = (parts.next()?, parts.next()?, parts.next()?);
+            Some(Container { id, service, status })
+        };
+        let containers: Vec<_> = listed.lines().filter_map(container).collect();
+        ensure!(!containers.is_empty(), "`docker ps` shows no container of {NAME}");
+        Ok(containers)
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
+        let found = self.interrupt.poll(HEALTHY_LIMIT, || Ok(is_so()?.then_some(())))?;
+        let state = || -> Result<String> {
+            let lines =
+                self.containers()?.into_iter().map(|c| format!("{}: {}", c.service, c.status));
+            Ok(lines.collect::<Vec<_>>().join("\n"))
+        };
+        match found {
+            Some(()) => Ok(()),
+            None => bail!("{what}: not within {} s\n{}", HEALTHY_LIMIT.as_secs(), state()?),
+        }
+    }
+
+    fn compose(&self, words: &[&str]) -> Result<()> {
+        run::succeed(&mut self.command(words), self.interrupt)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.compose[0]);
+        command.args(&self.compose[1..]).args(["--project-name", NAME]).args(words);
+        // The older program builds by itself otherwise, without what the Dockerfile asks for.
+        command.env("DOCKER_BUILDKIT", "1").env("COMPOSE_DOCKER_CLI_BUILD", "1");
+        command.current_dir(self.project.root());
+        command
+    }
+}
+
+fn inspect(id: &str, what: &str) -> Result<String> {
+    let asked = run::output(Command::new("docker").args(["inspect", "--format", what, id]))?;
+    Ok(asked.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Container;
+
+    #[test]
+    fn a_container_is_well_when_it_is_healthy_or_has_done_its_work() {
+        let is_well = |status: &str| {
+            let (id, service) = (String::new(), String::new());
+            Container { id, service, status: status.to_owned() }.is_well()
+        };
+        assert!(is_well("Up 3 seconds (healthy)") && is_well("Exited (0) 5 seconds ago"));
+        let unwell =
+            ["Up 3 seconds (health: starting)", "Up 3 seconds (unhealthy)", "Exited (1) now"];
+        assert!(
+            !unwell
+                .into_iter()
+                .chain(["Restarting (137) now", "Up 3 seconds", "Created"])
+                .any(is_well)
+        );
+    }
+}

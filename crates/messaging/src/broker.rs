@@ -52,6 +52,12 @@ impl Broker {
         worked.peek().is_some() && worked.all(|link| link.is_open())
     }
 
+    /// Each connection: its name, whether it is open, and whether the broker blocks it.
+    pub(crate) fn connections(&self) -> [(&str, bool, bool); 2] {
+        [&self.0.publish, &self.0.consume]
+            .map(|link| (link.name(), link.is_open(), link.is_blocked()))
+    }
+
     /// Counts a consumer as not subscribed, until it is dropped.
     pub(crate) fn waiting(&self) -> Waiting {
         self.0.waiting.fetch_add(1, Ordering::SeqCst);

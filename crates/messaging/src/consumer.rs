@@ -17,6 +17,7 @@
 
 mod answer;
 pub(crate) mod delivery;
+mod gauges;
 mod handlers;
 pub(crate) mod settle;
 mod waiting;
@@ -90,7 +91,10 @@ impl Consumer {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
         let link = self.broker.consuming();
         let outlet = Outlet::new(self.broker.publishing_at_times(), Arc::clone(&self.topology));
-        let ended = self.consume(&link, &outlet, &shutdown).await;
+        let ended = tokio::select! {
+            ended = self.consume(&link, &outlet, &shutdown) => ended,
+            never = gauges::keep(&self.broker, self.queue()) => match never {},
+        };
         outlet.detach().await;
         link.detach().await;
         ended

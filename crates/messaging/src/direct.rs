@@ -13,11 +13,13 @@ use contracts::{Envelope, Event, EventId};
 use lapin::BasicProperties;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::broker::{Attachment, Broker};
 use crate::message::{self, CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::metrics::{self, Published};
 use crate::publisher::{Message, Outcome, Publisher};
 use crate::settings::{MessagingSettings, SettingsError};
 use crate::topology::{self, TopologyError};
@@ -54,6 +56,20 @@ pub enum PublishError {
     /// The exchange is not as it must be.
     #[error(transparent)]
     Topology(#[from] TopologyError),
+}
+
+impl PublishError {
+    /// OpenTelemetry's `error.type`: of a small closed set.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Settings(_) | Self::TooLarge { .. } | Self::Encode(_) => "invalid",
+            Self::Unavailable => "unavailable",
+            Self::Unroutable => Published::Unroutable.error(),
+            Self::Refused => Published::Refused.error(),
+            Self::Unknown => Published::NoAnswer.error(),
+            Self::Topology(_) => "topology",
+        }
+    }
 }
 
 /// Publishes events with the broker's confirm. Cheap to clone; one message at a time is under way.
@@ -161,6 +177,35 @@ impl EventPublisher {
         if body.len() > bytes_max {
             return Err(PublishError::TooLarge { bytes: body.len(), bytes_max });
         }
+        let span = tracing::info_span!(
+            "send",
+            otel.name = format!("send {exchange}:{event_type}"),
+            otel.kind = "producer",
+            otel.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
+            messaging.system = "rabbitmq",
+            messaging.operation.name = "send",
+            messaging.operation.type = "send",
+            messaging.destination.name = %format_args!("{exchange}:{event_type}"),
+            messaging.rabbitmq.destination.routing_key = event_type,
+            messaging.message.id = %event_id,
+            messaging.message.body.size = body.len(),
+        );
+        let sent =
+            self.send_to(exchange, event_type, event_id, body).instrument(span.clone()).await;
+        if let Err(error) = &sent {
+            span.record("error.type", error.kind()).record("otel.status_code", "ERROR");
+        }
+        sent
+    }
+
+    async fn send_to(
+        &self,
+        exchange: &str,
+        event_type: &str,
+        event_id: Uuid,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
         let mut slot = self.0.publisher.lock().await;
         if self.0.link.is_blocked() {
             return Err(PublishError::Unavailable);
@@ -178,14 +223,18 @@ impl EventPublisher {
             body,
             properties: self.properties(event_type, event_id),
         };
+        let begin = Instant::now();
         let outcome = publisher.publish(message).await;
         *slot = Some(publisher);
-        match outcome {
-            Outcome::Confirmed => Ok(()),
-            Outcome::Unroutable => Err(PublishError::Unroutable),
-            Outcome::Refused => Err(PublishError::Refused),
-            Outcome::Unknown(_) => Err(PublishError::Unknown),
-        }
+        let (published, sent) = match outcome {
+            Outcome::Confirmed => (Published::Sent, Ok(())),
+            Outcome::Unroutable => (Published::Unroutable, Err(PublishError::Unroutable)),
+            Outcome::Refused => (Published::Refused, Err(PublishError::Refused)),
+            Outcome::Unknown(_) => (Published::NoAnswer, Err(PublishError::Unknown)),
+        };
+        metrics::sent(exchange, published);
+        metrics::send_took(exchange, published, begin.elapsed());
+        sent
     }
 
     async fn open(&self) -> Result<Publisher, PublishError> {

@@ -17,6 +17,7 @@
 //! - What fails comes back after a pause, without blocking the others; what keeps failing is parked
 //!   with its cause, for people ([`consumer`]), who look into the [`parking`] lot and put it back
 //!   or throw it away, over HTTP ([`admin`]).
+//! - What is counted has OpenTelemetry's names ([`metrics`]), spans its attributes; payloads are on none.
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
 //!
 //! Nothing here spawns a task: [`relay::Relay::run`], [`consumer::Consumer::run`] and
@@ -85,7 +86,7 @@ mod message;
 pub mod inbox;
 
 mod backoff;
-mod metrics;
+pub mod metrics;
 
 pub use broker::Broker;
 pub use consumer::{Consumer, Delivery, Handlers, Verdict};

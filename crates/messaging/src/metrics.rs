@@ -1,36 +1,77 @@
-//! What messaging counts. Label values are names of ours and closed sets, never text of a message.
+//! What messaging counts, on the process's Prometheus registry.
+//!
+//! The first four are OpenTelemetry's metrics of messaging clients, in Prometheus' spelling
+//! (<https://opentelemetry.io/docs/specs/semconv/messaging/messaging-metrics/>): labels
+//! `messaging_destination_name`, `messaging_operation_name`, `messaging_system` and `error_type`,
+//! which is empty when nothing failed. The destination is the exchange where a message is sent and the
+//! queue where it is consumed, without the routing key, which other teams choose.
+//!
+//! | family | counts |
+//! |---|---|
+//! | `messaging_client_sent_messages_total` | messages sent, from the outbox and directly; `error_type`: `unroutable`, `refused`, `no_answer` |
+//! | `messaging_client_operation_duration_seconds` | from sending, of the relay's batch or of one message, to the last confirm |
+//! | `messaging_client_consumed_messages_total` | deliveries taken from a queue |
+//! | `messaging_process_duration_seconds` | time of a handler; `error_type`: `retry`, `dead_letter`, `unavailable` |
+//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `parked`, `unsettled`; of the parked ones also `undecodable`, `unknown_type`, `unknown_version` |
+//! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
+//! | `messaging_outbox_depth{service}` | committed events that wait to be sent |
+//! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
+//! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
+//! | `messaging_parked_depth{queue}` | messages in its parking lot |
+//! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
+//! | `messaging_connection_open{connection}` | 1 while it is open; its name is that of the broker's list |
+//! | `messaging_connection_blocked{connection}` | 1 while the broker, short of memory or disk, takes nothing on it |
+//!
+//! Gauges are set every five seconds. What the broker tells is as old as its last answer.
+//!
+//! Label values are names of the settings and closed sets, never text of a message: each new value is
+//! a new time series.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use telemetry::metrics::{counter, gauge, histogram};
 
+use crate::broker::Broker;
+use crate::consumer::Verdict;
+
+/// How often gauges are set. Measuring costs the database a scan and the broker a question.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(5);
+
+/// The labels that OpenTelemetry asks for.
+const LABELS: [&str; 4] =
+    ["messaging_destination_name", "messaging_operation_name", "messaging_system", "error_type"];
+const SYSTEM: &str = "rabbitmq";
+
 /// A counter family made once.
 type Counter = LazyLock<prometheus::IntCounterVec>;
 
-static PUBLISHED: Counter = LazyLock::new(|| {
-    let help = "Outbox rows published, by service and what became of them.";
-    counter("messaging_published_total", help, &["service", "outcome"])
+static SENT: Counter = LazyLock::new(|| {
+    let help = "Messages sent to the broker, by exchange and error.";
+    counter("messaging_client_sent_messages_total", help, &LABELS)
 });
 
 static CONSUMED: Counter = LazyLock::new(|| {
-    let help = "Deliveries handled, by queue and what became of them.";
-    counter("messaging_consumed_total", help, &["queue", "outcome"])
+    let help = "Messages delivered by the broker, by queue.";
+    counter("messaging_client_consumed_messages_total", help, &LABELS)
 });
 
-/// What became of a published row.
-#[derive(Debug, Clone, Copy)]
+static SETTLED: Counter = LazyLock::new(|| {
+    let help = "Deliveries settled, by queue and what became of them.";
+    counter("messaging_settled_total", help, &["queue", "outcome"])
+});
+
+/// What became of a message that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Published {
-    /// The broker has it.
-    Confirmed,
-    /// No queue is bound for it: it waits.
+    /// The broker has it; or no queue is bound for it and nobody minds.
+    Sent,
+    /// No queue is bound for it.
     Unroutable,
-    /// No queue is bound for it, and it was not mandatory: gone.
-    Unheard,
     /// The broker did not take it.
     Refused,
     /// No answer.
-    Unknown,
+    NoAnswer,
 }
 
 /// What became of a delivery.
@@ -54,52 +95,51 @@ pub(crate) enum Consumed {
     Unsettled,
 }
 
-/// Counts a row.
-pub(crate) fn published(service: &str, published: Published) {
-    let outcome = match published {
-        Published::Confirmed => "confirmed",
-        Published::Unroutable => "unroutable",
-        Published::Unheard => "unheard",
-        Published::Refused => "refused",
-        Published::Unknown => "unknown",
-    };
-    PUBLISHED.with_label_values(&[service, outcome]).inc();
+impl Published {
+    /// OpenTelemetry's `error.type`; empty when nothing failed.
+    pub(crate) const fn error(self) -> &'static str {
+        match self {
+            Self::Sent => "",
+            Self::Unroutable => "unroutable",
+            Self::Refused => "refused",
+            Self::NoAnswer => "no_answer",
+        }
+    }
 }
 
-/// Sets the outbox's gauges.
-pub(crate) fn outbox(service: &str, depth: i64, age_seconds: i64) {
-    gauge("messaging_outbox_depth", "Committed events that wait to be sent.", &["service"])
-        .with_label_values(&[service])
-        .set(depth);
-    let help = "Age of the oldest event that waits to be sent, in seconds.";
-    gauge("messaging_outbox_age_seconds", help, &["service"])
-        .with_label_values(&[service])
-        .set(age_seconds);
+/// Counts a message sent to `exchange`.
+pub(crate) fn sent(exchange: &str, published: Published) {
+    SENT.with_label_values(&[exchange, "send", SYSTEM, published.error()]).inc();
 }
 
-/// Says whether the broker can be worked with.
-pub(crate) fn connected(service: &str, is_connected: bool) {
-    let help = "1 while the broker is connected, takes messages, and the consumer is subscribed.";
-    gauge("messaging_connected", help, &["service"])
-        .with_label_values(&[service])
-        .set(i64::from(is_connected));
-}
-
-/// Counts a message whose effect is there already.
-pub(crate) fn duplicate(consumer: &str) {
-    let help = "Messages that had had their effect before, by consumer: dropped.";
-    counter("messaging_duplicates_total", help, &["consumer"]).with_label_values(&[consumer]).inc();
-}
-
-/// Records how long the broker took to confirm a batch.
-pub(crate) fn sent(service: &str, took: Duration) {
-    let help = "Time from publishing a batch of the outbox to its last confirm, in seconds.";
-    histogram("messaging_publish_duration_seconds", help, &["service"])
-        .with_label_values(&[service])
+/// Records how long the broker took to confirm what was sent to `exchange`.
+pub(crate) fn send_took(exchange: &str, published: Published, took: Duration) {
+    let help = "Time from sending to the last confirm, by exchange and error, in seconds.";
+    histogram("messaging_client_operation_duration_seconds", help, &LABELS)
+        .with_label_values(&[exchange, "send", SYSTEM, published.error()])
         .observe(took.as_secs_f64());
 }
 
-/// Counts a delivery.
+/// Counts a delivery of `queue`.
+pub(crate) fn delivered(queue: &str) {
+    CONSUMED.with_label_values(&[queue, "process", SYSTEM, ""]).inc();
+}
+
+/// Records how long a handler took.
+pub(crate) fn handled(queue: &str, verdict: &Verdict, took: Duration) {
+    let error = match verdict {
+        Verdict::Ack => "",
+        Verdict::Retry { .. } => "retry",
+        Verdict::DeadLetter { .. } => "dead_letter",
+        Verdict::Unavailable { .. } => "unavailable",
+    };
+    let help = "Time a handler took for one delivery, by queue and error, in seconds.";
+    histogram("messaging_process_duration_seconds", help, &LABELS)
+        .with_label_values(&[queue, "process", SYSTEM, error])
+        .observe(took.as_secs_f64());
+}
+
+/// Counts what became of a delivery.
 pub(crate) fn consumed(queue: &str, consumed: Consumed) {
     let outcome = match consumed {
         Consumed::Acked => "acked",
@@ -111,13 +151,51 @@ pub(crate) fn consumed(queue: &str, consumed: Consumed) {
         Consumed::UnknownVersion => "unknown_version",
         Consumed::Unsettled => "unsettled",
     };
-    CONSUMED.with_label_values(&[queue, outcome]).inc();
+    SETTLED.with_label_values(&[queue, outcome]).inc();
 }
 
-/// Records how long a handler took.
-pub(crate) fn handled(queue: &str, took: Duration) {
-    let help = "Time a handler took for one delivery, in seconds.";
-    histogram("messaging_handler_duration_seconds", help, &["queue"])
+/// Counts a message whose effect is there already.
+pub(crate) fn duplicate(consumer: &str) {
+    let help = "Messages that had had their effect before, by consumer: dropped.";
+    counter("messaging_duplicates_total", help, &["consumer"]).with_label_values(&[consumer]).inc();
+}
+
+/// Sets the outbox's gauges.
+pub(crate) fn outbox(service: &str, depth: i64, age_seconds: i64) {
+    let help = "Committed events that wait to be sent.";
+    gauge("messaging_outbox_depth", help, &["service"]).with_label_values(&[service]).set(depth);
+    let help = "Age of the oldest event that waits to be sent, in seconds.";
+    gauge("messaging_outbox_age_seconds", help, &["service"])
+        .with_label_values(&[service])
+        .set(age_seconds);
+}
+
+/// Sets the gauges of a queue and its parking lot.
+pub(crate) fn depth(queue: &str, waiting: u32, parked: u32) {
+    let help = "Messages that wait in a consumer's queue, without those it holds.";
+    gauge("messaging_queue_depth", help, &["queue"])
         .with_label_values(&[queue])
-        .observe(took.as_secs_f64());
+        .set(i64::from(waiting));
+    let help = "Messages that the queue's consumer gave up on.";
+    gauge("messaging_parked_depth", help, &["queue"])
+        .with_label_values(&[queue])
+        .set(i64::from(parked));
+}
+
+/// Sets the gauges of the connections.
+pub(crate) fn connections(service: &str, broker: &Broker) {
+    let help = "1 while the broker is connected, takes messages, and the consumer is subscribed.";
+    gauge("messaging_connected", help, &["service"])
+        .with_label_values(&[service])
+        .set(i64::from(broker.is_connected()));
+    for (name, is_open, is_blocked) in broker.connections() {
+        let help = "1 while the connection is open.";
+        gauge("messaging_connection_open", help, &["connection"])
+            .with_label_values(&[name])
+            .set(i64::from(is_open));
+        let help = "1 while the broker takes nothing on the connection.";
+        gauge("messaging_connection_blocked", help, &["connection"])
+            .with_label_values(&[name])
+            .set(i64::from(is_blocked));
+    }
 }

@@ -195,6 +195,14 @@ pub(crate) async fn answered<T>(
     }
 }
 
+/// Messages that wait in a queue; an error, over which the broker closes the channel, when it is not
+/// there.
+pub(crate) async fn message_count(channel: &Channel, queue: &str) -> Result<u32, TopologyError> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let asking = channel.queue_declare(queue.into(), passive, FieldTable::default());
+    answered(queue, asking).await.map(|found| found.message_count())
+}
+
 async fn declare_queue(
     channel: &Channel,
     name: &str,

@@ -4,6 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
+use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
@@ -35,6 +36,21 @@ pub fn current_traceparent() -> Option<String> {
     let mut headers = HeaderMap::new();
     inject(&mut headers);
     headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Links `span` to the creator of a row or message, from its `traceparent` value: for a span that is
+/// about many of them, which cannot all be its parent.
+pub fn add_link_from(span: &Span, traceparent: &str) {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(traceparent) {
+        headers.insert(TRACEPARENT, value);
+    }
+    let context =
+        global::get_text_map_propagator(|propagator| propagator.extract(&Headers(&headers)));
+    let creator = context.span().span_context().clone();
+    if creator.is_valid() {
+        span.add_link(creator);
+    }
 }
 
 /// Makes the creator of a row or message the parent of `span`, from its `traceparent` value.

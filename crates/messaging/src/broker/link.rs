@@ -67,6 +67,10 @@ impl Link {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn is_worked(&self) -> bool {
         self.working.load(Ordering::SeqCst) > 0
     }

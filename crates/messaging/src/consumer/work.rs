@@ -62,6 +62,7 @@ impl<'a> Work<'a> {
                 Some(key) = in_flight.next(), if !in_flight.is_empty() => waiting.done(key),
                 next = subscription.next(), if !ended => match next {
                     Some(Ok(raw)) => {
+                        metrics::delivered(&self.answers.topology.queue);
                         let call = self.read(&raw);
                         waiting.add(self.key(&call), (raw, call));
                     }
@@ -152,7 +153,7 @@ impl<'a> Work<'a> {
             Ok(Err(_)) => Verdict::retry("the handler panicked"),
             Err(_) => Verdict::retry(format_args!("the handler took longer than {time:?}")),
         };
-        metrics::handled(&self.answers.topology.queue, started.elapsed());
+        metrics::handled(&self.answers.topology.queue, &verdict, started.elapsed());
         verdict
     }
 }

@@ -1,21 +1,17 @@
 //! How much waits in the outbox, and for how long: the two numbers that say whether events flow.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::time::sleep;
 
 use crate::broker::Broker;
-use crate::metrics;
-
-/// How often the outbox is measured. Counting costs a scan of its index.
-const INTERVAL: Duration = Duration::from_secs(5);
+use crate::metrics::{self, INTERVAL};
 
 /// Keeps the gauges of `service`'s outbox, also while the broker is away.
 pub(super) async fn keep(pool: &PgPool, service: &str, broker: &Broker) -> Infallible {
     loop {
-        metrics::connected(service, broker.is_connected());
+        metrics::connections(service, broker);
         match measure(pool).await {
             Ok((depth, age_seconds)) => metrics::outbox(service, depth, age_seconds),
             Err(error) => tracing::debug!(error = %error, "outbox was not measured"),

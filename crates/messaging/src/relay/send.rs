@@ -6,7 +6,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::time::Instant;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::broker::Attachment;
@@ -18,6 +18,9 @@ use crate::relay::PassError;
 use crate::relay::batch::{Fate, Row};
 use crate::settings::RelaySettings;
 use crate::topology;
+
+/// Links of one span: OpenTelemetry's own limit, beyond which they are dropped.
+const LINKS_MAX: usize = 128;
 
 /// The relay's publisher, and what it must remember between batches.
 pub(super) struct Sender {
@@ -75,18 +78,27 @@ impl Sender {
         let Some(mut publisher) = self.publisher.take() else {
             return fates;
         };
+        let exchange = exchange_of(rows);
         let span = tracing::info_span!(
             "send",
-            otel.name = "send outbox batch",
+            otel.name = format!("send {exchange}"),
             otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
+            error.type = tracing::field::Empty,
             messaging.system = "rabbitmq",
+            messaging.destination.name = exchange,
             messaging.operation.name = "send",
             messaging.operation.type = "send",
             messaging.batch.message_count = rows.len(),
         );
+        link_to_creators(&span, rows);
         let begin = Instant::now();
-        self.send_waves(&mut publisher, rows, &mut fates).instrument(span).await;
-        metrics::sent(self.outbox.service(), begin.elapsed());
+        self.send_waves(&mut publisher, rows, &mut fates).instrument(span.clone()).await;
+        let ended = if publisher.is_usable() { Published::Sent } else { Published::NoAnswer };
+        metrics::send_took(exchange, ended, begin.elapsed());
+        if ended != Published::Sent {
+            span.record("error.type", ended.error()).record("otel.status_code", "ERROR");
+        }
         self.publisher = Some(publisher);
         report(rows, &fates);
         fates
@@ -169,8 +181,8 @@ impl Sender {
     /// the channel is this message's.
     fn fate(&mut self, row: &Row, outcome: &Outcome, alone: bool) -> Fate {
         let (fate, published) = match outcome {
-            Outcome::Confirmed => (Fate::Sent, Published::Confirmed),
-            Outcome::Unroutable if !row.mandatory => (Fate::Sent, Published::Unheard),
+            Outcome::Confirmed => (Fate::Sent, Published::Sent),
+            Outcome::Unroutable if !row.mandatory => (Fate::Sent, Published::Sent),
             Outcome::Unroutable => {
                 (Fate::PutOff("no queue is bound for it"), Published::Unroutable)
             }
@@ -178,11 +190,26 @@ impl Sender {
             Outcome::Unknown(_) if outcome.is_channel_error() && alone => {
                 (Fate::PutOff("the broker closed the channel over it"), Published::Refused)
             }
-            Outcome::Unknown(_) => (Fate::Left, Published::Unknown),
+            Outcome::Unknown(_) => (Fate::Left, Published::NoAnswer),
         };
         self.cautious |= outcome.is_channel_error();
-        metrics::published(self.outbox.service(), published);
+        metrics::sent(&row.exchange, published);
         fate
+    }
+}
+
+/// The exchange of all rows; empty when they are for several.
+fn exchange_of(rows: &[Row]) -> &str {
+    let Some(first) = rows.first() else { return "" };
+    let is_one = rows.iter().all(|row| row.exchange == first.exchange);
+    if is_one { &first.exchange } else { "" }
+}
+
+/// A batch has many creators, so none of them is its parent.
+fn link_to_creators(span: &Span, rows: &[Row]) {
+    let creators = rows.iter().filter_map(|row| row.traceparent.as_deref());
+    for traceparent in creators.take(LINKS_MAX) {
+        telemetry::propagation::add_link_from(span, traceparent);
     }
 }
 

@@ -11,6 +11,7 @@ mod faults;
 mod inbox;
 mod lessons;
 mod lot;
+mod metrics;
 mod outbox;
 mod parking;
 mod raw;

@@ -18,7 +18,8 @@ use crate::{
 #[command(after_help = "\
 A message is parked when its consumer has given up on it. `list` shows no message's content; `peek` does, and
 that may be personal data. `replay` and `discard` need a filter, or --all; `discard` shows what would go, and
-throws it away with --yes.")]
+throws it away with --yes. One look sees the first 50,000 parked messages of a queue; what it acts on leaves
+the queue, so that repeating it comes to the next.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,

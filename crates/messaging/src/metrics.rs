@@ -12,7 +12,7 @@
 //! | `messaging_client_operation_duration_seconds` | from sending, of the relay's batch or of one message, to the last confirm |
 //! | `messaging_client_consumed_messages_total` | deliveries taken from a queue |
 //! | `messaging_process_duration_seconds` | time of a handler; `error_type`: `retry`, `dead_letter`, `unavailable` |
-//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `parked`, `unsettled`; of the parked ones also `undecodable`, `unknown_type` |
+//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `parked`, `unsettled`; of the parked ones also `undecodable`, `unknown_type`, `unknown_version` |
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |

@@ -3,7 +3,8 @@
 //!
 //! AMQP cannot look into a queue. So a look takes messages without acknowledging them, on a channel
 //! of its own, and closing that channel gives them all back, which may change their order. Two looks
-//! at the same moment would each see a part: within a process they take turns.
+//! at the same moment would each see a part: they take turns, in all processes. One look sees the
+//! first 50,000 messages; answers say how many it saw, and how many there were.
 //!
 //! Nothing is lost on the way: a replayed message leaves the lot after the broker has confirmed it
 //! in its queue, and a discarded one after the caller has confirmed exactly what goes.
@@ -20,12 +21,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-use crate::broker::Broker;
+use crate::broker::{Attachment, Broker};
 use crate::message::hex;
 use crate::parking::look::Look;
 use crate::publisher::{Message, Outcome, Publisher};
 use crate::settings::{MessagingSettings, SettingsError};
-use crate::topology::{Topology, TopologyError, parked_queue};
+use crate::topology::{Topology, TopologyError, message_count, parked_queue};
 
 pub use parked::{Filter, Parked, Peeked};
 
@@ -47,9 +48,15 @@ pub enum ParkingError {
     /// The broker gave no channel in time.
     #[error("the broker is not reachable")]
     Unavailable,
+    /// Somebody else looks into it at this moment.
+    #[error("somebody else looks into the parking lot; try again")]
+    Busy,
     /// The broker broke off.
     #[error("the broker broke off: {0}")]
     Broker(#[from] lapin::Error),
+    /// The broker ended the look.
+    #[error("the broker ended the look")]
+    Ended,
     /// The queues are not as they must be.
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -71,7 +78,7 @@ pub struct Depth {
 pub struct Listing {
     /// What matches, oldest first.
     pub items: Vec<Parked>,
-    /// Messages that were looked at, at most 2,000.
+    /// Messages that were looked at, at most 50,000.
     pub seen: u32,
     /// Messages in the parking lot; more than `seen` when the look ended early.
     pub parked: u32,
@@ -82,6 +89,10 @@ pub struct Listing {
 pub struct Replayed {
     /// Messages that are in their queue again.
     pub replayed: u32,
+    /// Messages that were looked at, at most 50,000.
+    pub seen: u32,
+    /// Messages that were in the parking lot; those not seen are not replayed.
+    pub parked: u32,
     /// Why it ended before everything that matched was put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -94,6 +105,10 @@ pub struct Discarded {
     pub matched: u32,
     /// Messages that are gone: none as long as the confirmation is missing.
     pub discarded: u32,
+    /// Messages that were looked at, at most 50,000.
+    pub seen: u32,
+    /// Messages that were in the parking lot; those not seen are not discarded.
+    pub parked: u32,
     /// Stands for exactly the messages that match: to be sent with the request that discards them.
     pub confirmation: String,
 }
@@ -128,11 +143,22 @@ impl ParkingLot {
 
     /// How much is in the queue and in its parking lot.
     pub async fn depth(&self) -> Result<Depth, ParkingError> {
-        let look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let waiting = look.waiting(self.queue()).await;
-        let parked = look.parked();
-        look.close().await;
-        Ok(Depth { queue: self.queue().to_owned(), waiting: waiting?, parked })
+        let link = self.0.broker.consuming_at_times();
+        let depth = self.depth_over(&link).await;
+        link.detach().await;
+        depth
+    }
+
+    async fn depth_over(&self, link: &Attachment) -> Result<Depth, ParkingError> {
+        let channel = look::channel(link).await?;
+        self.0.topology.declare_outlets(&channel).await?;
+        let parked = message_count(&channel, &self.name()).await?;
+        let waiting = match message_count(&channel, self.queue()).await {
+            // The queue is not there yet, over which the channel is closed.
+            Err(TopologyError::Broker { source, .. }) if source.is_amqp_soft_error() => 0,
+            other => other?,
+        };
+        Ok(Depth { queue: self.queue().to_owned(), waiting, parked })
     }
 
     /// What matches, without what the messages say.
@@ -226,7 +252,7 @@ impl ParkingLot {
                 Outcome::Unknown(_) => stopped = Some("the broker did not confirm".to_owned()),
             }
         }
-        Replayed { replayed, stopped }
+        Replayed { replayed, seen: look.seen(), parked: look.parked(), stopped }
     }
 
     /// Throws away what matches if `confirmation` stands for exactly that. Without
@@ -282,7 +308,8 @@ async fn discard_all(
             }
         }
     }
-    Ok(Discarded { matched, discarded, confirmation: expected })
+    let (seen, parked) = (look.seen(), look.parked());
+    Ok(Discarded { matched, discarded, seen, parked, confirmation: expected })
 }
 
 async fn acknowledged(raw: &lapin::message::Delivery) -> bool {

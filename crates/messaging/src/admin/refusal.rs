@@ -43,7 +43,16 @@ impl From<ParkingError> for Refusal {
                 title: "What matches is not what was confirmed",
                 detail,
             },
-            ParkingError::Unavailable | ParkingError::Broker(_) | ParkingError::Topology(_) => {
+            ParkingError::Busy => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                kind: "unavailable",
+                title: "The service cannot do this now",
+                detail,
+            },
+            ParkingError::Unavailable
+            | ParkingError::Broker(_)
+            | ParkingError::Ended
+            | ParkingError::Topology(_) => {
                 tracing::warn!(error = detail, "parking lot could not be worked on");
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,

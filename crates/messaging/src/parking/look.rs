@@ -2,28 +2,35 @@
 
 use std::time::Duration;
 
-use lapin::Channel;
+use futures_util::StreamExt;
 use lapin::message::Delivery as Raw;
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::FieldTable;
-use tokio::time::timeout;
+use lapin::{Channel, ErrorKind};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::broker::{Attachment, Broker};
 use crate::parking::ParkingError;
 use crate::parking::parked::{Filter, Parked};
-use crate::topology::{Topology, parked_queue};
+use crate::topology::{Topology, TopologyError, answered, message_count, parked_queue};
 
-/// Messages that one look takes in its hands at most.
-const SEEN_MAX: u32 = 2_000;
-/// The longest wait for a channel: somebody waits for the answer.
-const CHANNEL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages that one look takes in its hands at most: about what a request's time is enough for,
+/// and less than AMQP's largest prefetch.
+const SEEN_MAX: u16 = 50_000;
+/// The longest wait for a channel, and for one's turn: somebody waits for the answer.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two tries to get one's turn.
+const TURN_INTERVAL: Duration = Duration::from_millis(100);
+/// The longest wait for the next message; then somebody took what was counted.
+const NEXT_TIMEOUT: Duration = Duration::from_secs(2);
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
 
 pub(super) struct Look {
     link: Attachment,
     channel: Channel,
-    parked_queue: String,
+    messages: lapin::Consumer,
     /// Messages in the lot when the look began. It ends there: what is parked meanwhile, a replayed
     /// message among them, is not seen.
     parked: u32,
@@ -33,9 +40,10 @@ pub(super) struct Look {
 impl Look {
     pub(super) async fn open(broker: &Broker, topology: &Topology) -> Result<Self, ParkingError> {
         let link = broker.consuming_at_times();
-        let parked_queue = parked_queue(&topology.queue);
-        match begin(&link, topology, &parked_queue).await {
-            Ok((channel, parked)) => Ok(Self { link, channel, parked_queue, parked, seen: 0 }),
+        match begin(&link, topology).await {
+            Ok((channel, messages, parked)) => {
+                Ok(Self { link, channel, messages, parked, seen: 0 })
+            }
             Err(error) => {
                 link.detach().await;
                 Err(error)
@@ -48,14 +56,15 @@ impl Look {
         &mut self,
         filter: &Filter,
     ) -> Result<Option<(Parked, Raw)>, ParkingError> {
-        while self.seen < self.parked.min(SEEN_MAX) {
-            let options = BasicGetOptions::default();
-            let got = self.channel.basic_get(self.parked_queue.as_str().into(), options).await?;
-            let Some(got) = got else { return Ok(None) };
+        while self.seen < self.parked.min(SEEN_MAX.into()) {
+            let Ok(next) = timeout(NEXT_TIMEOUT, self.messages.next()).await else {
+                return Ok(None);
+            };
+            let raw = next.ok_or(ParkingError::Ended)??;
             self.seen += 1;
-            let parked = Parked::read(&got.delivery);
+            let parked = Parked::read(&raw);
             if filter.matches(&parked) {
-                return Ok(Some((parked, got.delivery)));
+                return Ok(Some((parked, raw)));
             }
         }
         Ok(None)
@@ -69,14 +78,6 @@ impl Look {
         self.seen
     }
 
-    /// Messages that wait in `queue`; 0 when it is not there, over which the channel is closed.
-    pub(super) async fn waiting(&self, queue: &str) -> Result<u32, ParkingError> {
-        match count(&self.channel, queue).await {
-            Err(ParkingError::Broker(error)) if error.is_amqp_soft_error() => Ok(0),
-            other => other,
-        }
-    }
-
     /// Gives back everything that was not acknowledged.
     pub(super) async fn close(self) {
         if let Err(error) = self.channel.close(REPLY_SUCCESS, "OK".into()).await {
@@ -88,22 +89,57 @@ impl Look {
 
 /// A channel, if the broker gives one in time.
 pub(super) async fn channel(link: &Attachment) -> Result<Channel, ParkingError> {
-    timeout(CHANNEL_TIMEOUT, link.channel()).await.map_err(|_| ParkingError::Unavailable)
+    timeout(OPEN_TIMEOUT, link.channel()).await.map_err(|_| ParkingError::Unavailable)
 }
 
 async fn begin(
     link: &Attachment,
     topology: &Topology,
-    parked_queue: &str,
-) -> Result<(Channel, u32), ParkingError> {
-    let channel = channel(link).await?;
+) -> Result<(Channel, lapin::Consumer, u32), ParkingError> {
+    let lot = parked_queue(&topology.queue);
+    let channel = in_turn(link, &lot).await?;
     topology.declare_outlets(&channel).await?;
-    let parked = count(&channel, parked_queue).await?;
-    Ok((channel, parked))
+    let parked = message_count(&channel, &lot).await?;
+    let bound = channel.basic_qos(SEEN_MAX, BasicQosOptions::default());
+    answered(&lot, bound).await?;
+    let messages = consume(&channel, &lot).await?;
+    Ok((channel, messages, parked))
 }
 
-async fn count(channel: &Channel, queue: &str) -> Result<u32, ParkingError> {
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
-    Ok(found.message_count())
+/// A channel that nobody else has at the same time, in any process: it holds a queue that only one
+/// connection can have, and that goes with the channel, however it ends.
+async fn in_turn(link: &Attachment, lot: &str) -> Result<Channel, ParkingError> {
+    let deadline = Instant::now() + OPEN_TIMEOUT;
+    let turn = format!("{lot}.turn");
+    loop {
+        let channel = channel(link).await?;
+        match take(&channel, &turn).await {
+            Ok(()) => return Ok(channel),
+            Err(error) if !is_taken(&error) => return Err(error.into()),
+            Err(_) if Instant::now() >= deadline => return Err(ParkingError::Busy),
+            Err(_) => sleep(TURN_INTERVAL).await,
+        }
+    }
+}
+
+async fn take(channel: &Channel, turn: &str) -> Result<(), TopologyError> {
+    let options = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
+    answered(turn, channel.queue_declare(turn.into(), options, FieldTable::default())).await?;
+    // A queue that is deleted with its last consumer must have had one.
+    consume(channel, turn).await.map(drop)
+}
+
+async fn consume(channel: &Channel, queue: &str) -> Result<lapin::Consumer, TopologyError> {
+    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+    answered(queue, channel.basic_consume(queue.into(), "".into(), options, arguments)).await
+}
+
+fn is_taken(error: &TopologyError) -> bool {
+    let taken = AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED);
+    let TopologyError::Broker { source, .. } = error else { return false };
+    matches!(source.kind(), ErrorKind::ProtocolError(error) if *error.kind() == taken)
 }

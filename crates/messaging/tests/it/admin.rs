@@ -34,7 +34,7 @@ async fn the_routes_show_replay_and_discard() {
     let (status, problem) = post(&lot, &path("discard"), confirmed).await;
     assert_eq!((status, &problem["type"]), (StatusCode::CONFLICT, &json!("/problems/changed")));
     let (_, replayed) = post(&lot, &path("replay"), json!({})).await;
-    assert_eq!(replayed, json!({"replayed": 2}));
+    assert_eq!(replayed, json!({"replayed": 2, "seen": 2, "parked": 2}));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use messaging::parking::{Filter, ParkingError};
 use messaging::{ParkingLot, Verdict};
@@ -116,6 +117,53 @@ async fn two_looks_at_the_same_moment_both_see_everything() {
     );
 
     assert_eq!([looks.0.len(), looks.1.len(), looks.2.len()], [3, 3, 3]);
+}
+
+#[tokio::test]
+async fn replicas_of_a_service_take_turns_too() {
+    let (world, lot, _parked) = parked("replicas").await;
+    let replica = || ParkingLot::new(world.connect(), &world.settings, "user_events").unwrap();
+    let replicas = [replica(), replica(), replica()];
+
+    let looks = replicas.iter().map(|lot| list(lot, json!({})));
+    let seen: Vec<_> = futures_util::future::join_all(looks).await;
+
+    assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 3]);
+    assert_eq!(list(&lot, json!({})).await.len(), 3, "the last turn is over");
+}
+
+#[tokio::test]
+async fn a_look_that_its_caller_gives_up_gives_everything_back() {
+    let (world, lot, _parked) = parked("given up").await;
+
+    for millis in [1, 2, 4, 8, 16, 32] {
+        let _ = tokio::time::timeout(Duration::from_millis(millis), list(&lot, json!({}))).await;
+    }
+
+    let replica = ParkingLot::new(world.connect(), &world.settings, "user_events").unwrap();
+    assert_eq!(list(&replica, json!({})).await.len(), 3);
+    assert_eq!(list(&lot, json!({})).await.len(), 3);
+}
+
+#[tokio::test]
+async fn one_look_finds_the_last_of_many_thousands() {
+    let (world, lot, _parked) = parked("many").await;
+    let client = world.client().await;
+    let event = json!({"event_type": "user.promoted", "data": {}, "service": "other",
+        "timestamp": "2026-01-15T09:30:00Z"});
+    client.publish_many("", &lot.name(), event.to_string().as_bytes(), 5_000).await;
+    let last = world.emit(&world.outbox(), &created(7)).await;
+    until_parked(&lot, 5_004).await;
+
+    let about = filter(json!({"id": last}));
+    let asked = lot.discard(&about, None).await.unwrap();
+    assert_eq!((asked.matched, asked.seen, asked.parked), (1, 5_004, 5_004));
+    let replayed = lot.replay(&about).await.unwrap();
+
+    assert_eq!((replayed.replayed, replayed.parked), (1, 5_004));
+    // It fails again, and is parked again behind all others.
+    until_parked(&lot, 5_004).await;
+    assert_eq!(lot.list(&about).await.unwrap().items[0].replays, 1);
 }
 
 #[tokio::test]

@@ -83,6 +83,21 @@ impl Client {
         assert!(confirmation.take_message().is_none(), "no queue is bound for {key}");
     }
 
+    /// Publishes the same message many times over, and waits for the confirms at the end.
+    pub(crate) async fn publish_many(&self, exchange: &str, key: &str, body: &[u8], count: usize) {
+        let mut confirms = Vec::new();
+        for _ in 0..count {
+            let (options, properties) =
+                (BasicPublishOptions::default(), BasicProperties::default());
+            let published =
+                self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+            confirms.push(published.await.unwrap());
+        }
+        for confirm in confirms {
+            assert!(confirm.await.unwrap().is_ack());
+        }
+    }
+
     /// The next message of a queue, acknowledged.
     pub(crate) async fn next(&self, queue: &str) -> Delivery {
         testkit::eventually("a message is in the queue", async || self.try_next(queue).await).await

@@ -4,6 +4,7 @@
 //! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
 
 mod queries;
+mod schemas;
 mod settings;
 
 use std::{
@@ -70,6 +71,7 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     let servers = slot.start(&plan)?;
     let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
     differing.extend(settings::generate(project, write)?);
+    differing.extend(schemas::generate(project, write)?);
 
     services::build(project, interrupt)?;
     for service in &SERVICES {

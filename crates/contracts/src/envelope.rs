@@ -12,6 +12,7 @@ use crate::EventId;
 ///
 /// `D` is [`Value`] for a reader that looks at [`Envelope::event_type`] first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope<D = Value> {
     /// `noun.verb` in the past tense; also the routing key, such as `user.created`.
     pub event_type: String,

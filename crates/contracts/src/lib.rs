@@ -4,13 +4,15 @@
 //!   {"event_type":"user.created",            Envelope   the seed's four fields, then ours
 //!    "data":{"user_id":"…","email":"…", …},  Event      one struct per type, one module per publisher
 //!    "timestamp":"2026-01-15T09:30:00.123456Z",
-//!    "service":"user-service",
-//!    "event_id":"…","version":1}             golden/    the bytes of every version, for ever
+//!    "service":"user-service",              golden/    the bytes of every version, for ever
+//!    "event_id":"…","version":1}             schemas/   their JSON Schemas, for clients without these types
 //! ```
 //!
 //! Rules of change: a published event only gains fields, each with a default, so that old bytes
 //! decode and old readers skip what they do not know. What cannot be said that way is a new
-//! version: a new golden file beside the old one, and a reader that knows both.
+//! version: a new golden file and a new schema beside the old ones, and a reader that knows both.
+//! `cargo dev prepare` makes the schema of each current version from its type, and refuses a change
+//! of a published one that is not additive.
 //!
 //! A client written to the seed sends no `event_id` and no `version`; its messages decode all the
 //! same. A field is optional where the reader's work can be done without it; the module of each

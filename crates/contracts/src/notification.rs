@@ -10,6 +10,7 @@ use crate::{Event, NotificationId, UserId};
 
 /// `notification.sent`: a channel took the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotificationSent {
     /// Which notification.
     pub notification_id: NotificationId,
@@ -25,6 +26,7 @@ pub struct NotificationSent {
 
 /// `notification.failed`: it was not delivered and is not tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotificationFailed {
     /// Which notification.
     pub notification_id: NotificationId,

@@ -10,6 +10,7 @@ use crate::{Event, PaymentId, UserId};
 
 /// `payment.completed`: the money was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PaymentCompleted {
     /// Which payment.
     pub payment_id: PaymentId,
@@ -23,6 +24,7 @@ pub struct PaymentCompleted {
 
 /// `payment.failed`: the money could not be taken; the payment may be tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PaymentFailed {
     /// Which payment.
     pub payment_id: PaymentId,

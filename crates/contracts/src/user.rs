@@ -10,6 +10,7 @@ use crate::{Event, UserId};
 
 /// `user.created`: somebody signed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserCreated {
     /// Who.
     pub user_id: UserId,
@@ -22,6 +23,7 @@ pub struct UserCreated {
 
 /// `user.updated`: a profile changed. Carries the whole new state, so that readers need no history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserUpdated {
     /// Who.
     pub user_id: UserId,
@@ -40,6 +42,7 @@ pub struct UserUpdated {
 
 /// `user.deleted`: the user is gone; readers erase what they hold about them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserDeleted {
     /// Who.
     pub user_id: UserId,

@@ -204,7 +204,7 @@ async fn headers_by_which_the_broker_routes_or_refuses_are_left_behind() {
 
 /// Whether a delivery of the consumer's queue had this outcome.
 fn is_counted(outcome: &str) -> bool {
-    let sample = format!(r#"messaging_consumed_total{{outcome="{outcome}",queue="{QUEUE}"}} "#);
+    let sample = format!(r#"messaging_settled_total{{outcome="{outcome}",queue="{QUEUE}"}} "#);
     telemetry::metrics::render().contains(&sample)
 }
 

@@ -83,10 +83,10 @@ impl Stage<'_> {
     fn rehearse(&self) -> Result<()> {
         let begin = Instant::now();
         self.compose(&["up", "--build", "--detach"])?;
-        self.until("everything is healthy", || self.are_well())?;
+        self.until("everything is healthy", are_well)?;
         println!("== up and healthy after {} s", begin.elapsed().as_secs());
         smoke::at_usual_ports(self.interrupt)?;
-        for container in self.containers()? {
+        for container in containers()? {
             if !container.has_done_its_work() {
                 self.kill(&container)?;
                 smoke::at_usual_ports(self.interrupt)?;
@@ -106,7 +106,7 @@ impl Stage<'_> {
         let words = ["run", "--rm", "--privileged", "--pid=host", "--entrypoint", "kill", TOOLS];
         run::output(Command::new("docker").args(words).args(["-9", &pid]))?;
         self.until(&format!("{service} is back"), || {
-            Ok(ask("{{.RestartCount}}")? != before && self.are_well()?)
+            Ok(ask("{{.RestartCount}}")? != before && are_well()?)
         })?;
         println!(
             "== {service} is back, and all are healthy, after {} s",
@@ -115,37 +115,10 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn are_well(&self) -> Result<bool> {
-        let containers = self.containers()?;
-        if let Some(failed) = containers.iter().find(|container| {
-            container.status.starts_with("Exited") && !container.has_done_its_work()
-        }) {
-            // One that restarts is shown as `Restarting`.
-            bail!("{} ended: {}", failed.service, failed.status);
-        }
-        Ok(containers.iter().all(Container::is_well))
-    }
-
-    fn containers(&self) -> Result<Vec<Container>> {
-        let of_ours = format!("label=com.docker.compose.project={NAME}");
-        let line = r#"{{.ID}};{{.Label "com.docker.compose.service"}};{{.Status}}"#;
-        let list = ["ps", "--all", "--filter", &of_ours, "--format", line];
-        let listed = run::output(Command::new("docker").args(list))?;
-        let container = |line: &str| {
-            let mut parts = line.splitn(3, ';').map(str::to_owned);
-            let (id, service, status) = (parts.next()?, parts.next()?, parts.next()?);
-            Some(Container { id, service, status })
-        };
-        let containers: Vec<_> = listed.lines().filter_map(container).collect();
-        ensure!(!containers.is_empty(), "`docker ps` shows no container of {NAME}");
-        Ok(containers)
-    }
-
     fn until(&self, what: &str, is_so: impl Fn() -> Result<bool>) -> Result<()> {
         let found = self.interrupt.poll(HEALTHY_LIMIT, || Ok(is_so()?.then_some(())))?;
         let state = || -> Result<String> {
-            let lines =
-                self.containers()?.into_iter().map(|c| format!("{}: {}", c.service, c.status));
+            let lines = containers()?.into_iter().map(|c| format!("{}: {}", c.service, c.status));
             Ok(lines.collect::<Vec<_>>().join("\n"))
         };
         match found {
@@ -166,6 +139,34 @@ impl Stage<'_> {
         command.current_dir(self.project.root());
         command
     }
+}
+
+fn are_well() -> Result<bool> {
+    let containers = containers()?;
+    if let Some(failed) = containers
+        .iter()
+        .find(|container| container.status.starts_with("Exited") && !container.has_done_its_work())
+    {
+        // One that restarts is shown as `Restarting`.
+        bail!("{} ended: {}", failed.service, failed.status);
+    }
+    Ok(containers.iter().all(Container::is_well))
+}
+
+/// All containers of the composition.
+fn containers() -> Result<Vec<Container>> {
+    let of_ours = format!("label=com.docker.compose.project={NAME}");
+    let line = r#"{{.ID}};{{.Label "com.docker.compose.service"}};{{.Status}}"#;
+    let list = ["ps", "--all", "--filter", &of_ours, "--format", line];
+    let listed = run::output(Command::new("docker").args(list))?;
+    let container = |line: &str| {
+        let mut parts = line.splitn(3, ';').map(str::to_owned);
+        let (id, service, status) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Container { id, service, status })
+    };
+    let containers: Vec<_> = listed.lines().filter_map(container).collect();
+    ensure!(!containers.is_empty(), "`docker ps` shows no container of {NAME}");
+    Ok(containers)
 }
 
 fn inspect(id: &str, what: &str) -> Result<String> {

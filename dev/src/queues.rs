@@ -206,7 +206,13 @@ fn print(answers: &[(&Lot, Value)], as_json: bool, sentence: impl Fn(&Value) -> 
         return;
     }
     for (lot, answer) in answers {
-        println!("{}: {}", lot.queue, sentence(answer));
+        let (seen, parked) = (answer["seen"].as_u64(), answer["parked"].as_u64());
+        let seen = if seen < parked {
+            format!(" ({} of {} looked at)", text(&answer["seen"]), text(&answer["parked"]))
+        } else {
+            String::new()
+        };
+        println!("{}: {}{seen}", lot.queue, sentence(answer));
     }
 }
 

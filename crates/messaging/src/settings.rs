@@ -116,6 +116,15 @@ pub enum SettingsError {
         /// The key.
         key: String,
     },
+    /// A message that comes back from its pause to a full queue would be gone.
+    #[error(
+        "the queue of `{key}` is classic and has a limit: the broker drops what returns to it for \
+         another attempt while it is full; make it a quorum queue, or take the limit away"
+    )]
+    ClassicWithLimit {
+        /// The queue's key.
+        key: String,
+    },
     /// A message may be in hand for longer than the broker waits for its acknowledgement.
     #[error(
         "the consumer of `{key}` holds a message for up to {held:?}: prefetch / concurrency × \
@@ -149,10 +158,14 @@ impl MessagingSettings {
     /// What the queue of this key is like: `[queue]`, and over it `[queue:<key>]`.
     pub fn queue_settings_of(&self, key: &str) -> Result<QueueSettings, SettingsError> {
         self.knows("queue", self.queue_overrides.keys())?;
-        Ok(match self.queue_overrides.get(key) {
+        let settings = match self.queue_overrides.get(key) {
             Some(overrides) => self.queue.with(overrides),
             None => self.queue.clone(),
-        })
+        };
+        if settings.may_drop() {
+            return Err(SettingsError::ClassicWithLimit { key: key.to_owned() });
+        }
+        Ok(settings)
     }
 
     fn knows<'a>(

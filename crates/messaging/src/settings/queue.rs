@@ -17,7 +17,7 @@ pub struct QueueSettings {
     /// Quorum queues only.
     pub delivery_limit: NonZeroU32,
     /// Messages in the queue at most; further ones are refused and stay in their outboxes. 0: no
-    /// limit.
+    /// limit. Quorum queues only, and so is the next.
     pub max_length: u32,
     /// Bytes of bodies in the queue at most; further messages are refused. 0: no limit.
     pub max_length_bytes: u64,
@@ -61,6 +61,13 @@ impl Default for QueueSettings {
 }
 
 impl QueueSettings {
+    /// Whether what moves to the queue by itself is dropped when the queue is full: only quorum
+    /// queues wait for the confirm of the queue that they move a message to.
+    pub(super) fn may_drop(&self) -> bool {
+        let is_limited = self.max_length > 0 || self.max_length_bytes > 0;
+        is_limited && self.queue_type == QueueType::Classic
+    }
+
     pub(super) fn with(&self, overrides: &QueueOverrides) -> Self {
         Self {
             queue_type: overrides.queue_type.unwrap_or(self.queue_type),

@@ -1,13 +1,16 @@
 //! The broker away, at start and later; what the broker sees of us.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use messaging::{Consumer, Relay, Verdict};
 use testkit::Proxy;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::raw::api_get;
-use crate::world::{Notes, Running, World, created};
+use crate::faults::{limit_disk, with_its_own_broker};
+use crate::raw::{Client, api_get};
+use crate::world::{Notes, QUEUE, Running, World, created};
 
 #[tokio::test]
 async fn a_broker_that_is_absent_at_start_is_found_when_it_comes() {
@@ -97,6 +100,50 @@ async fn its_connections_have_names_and_are_closed_at_the_end() {
         connection_names(&world).await.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn consumers_go_on_while_the_broker_blocks_publishers() {
+    let (world, rabbit) = with_its_own_broker("blocked").await;
+    let broker = world.connect();
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let (handlers, seen) = Notes::new(move |_| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Verdict::Ack
+        }
+    });
+    let outbox = world.outbox();
+    let _relay = world.relay_over(broker.clone(), &outbox);
+    let consumer = Consumer::new(broker.clone(), &world.settings, "user_events", handlers).unwrap();
+    let consumer = Running::start(|shutdown| consumer.run(shutdown));
+    for number in 0..20 {
+        world.emit(&outbox, &created(number)).await;
+    }
+    world.outbox_is_empty().await;
+    assert!(broker.is_connected());
+
+    let rabbit = limit_disk(rabbit, "1000000GB").await;
+    testkit::eventually("publishers are blocked", async || {
+        world.emit(&outbox, &created(100)).await;
+        (!broker.is_connected()).then_some(())
+    })
+    .await;
+    gate.add_permits(1_000);
+    seen.wait_for(20).await;
+    consumer.stop().await;
+    assert!(!broker.is_connected(), "still blocked");
+
+    let _rabbit = limit_disk(rabbit, "1MB").await;
+    world.outbox_is_empty().await;
+    let uri = world.settings.rabbitmq.clone();
+    let password = uri.password.expose();
+    let uri = format!("amqp://{}:{password}@{}:{}", uri.username, uri.host, uri.port);
+    let client = Client::connect(&uri).await;
+    let left = client.rest(QUEUE).await;
+    assert!(left.iter().all(|message| !message.redelivered), "every answer reached the broker");
 }
 
 async fn through_a_proxy(world: &mut World) -> Proxy {

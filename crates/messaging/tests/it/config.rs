@@ -49,7 +49,7 @@ fn a_message_that_could_be_in_hand_for_longer_than_the_broker_waits_is_refused_a
 fn a_section_of_its_own_says_what_one_queue_does_otherwise() {
     let settings = load_with(
         "[consumer:payment_events]\nprefetch: 5\nconcurrency: 1\nretry_delays: [\"2s\"]\n\
-         [queue:payment_events]\nmax_length: 1000\ntype: classic\n",
+         [queue:payment_events]\ntype: classic\n[queue:notification_events]\nmax_length: 1000\n",
     );
 
     let (own, others) = ("payment_events", "user_events");
@@ -58,7 +58,9 @@ fn a_section_of_its_own_says_what_one_queue_does_otherwise() {
     assert_eq!(consumer.retry_delays.after(3), Duration::from_secs(2));
     assert_eq!(consumer.max_attempts, settings.consumer.max_attempts);
     let queue = settings.queue_settings_of(own).unwrap();
-    assert_eq!((queue.queue_type, queue.max_length), (QueueType::Classic, 1000));
+    assert_eq!((queue.queue_type, queue.max_length), (QueueType::Classic, 0));
+    let queue = settings.queue_settings_of("notification_events").unwrap();
+    assert_eq!((queue.queue_type, queue.max_length), (QueueType::Quorum, 1000));
     assert_eq!(queue.delivery_limit, settings.queue.delivery_limit);
     let consumer = settings.consumer_of(others).unwrap();
     assert_eq!(format!("{consumer:?}"), format!("{:?}", settings.consumer));
@@ -74,6 +76,15 @@ fn a_section_of_its_own_about_no_queue_is_refused() {
     assert!(refused.contains("[consumer:user_event]"), "{refused}");
     let refused = queue.queue_settings_of("user_events").unwrap_err().to_string();
     assert!(refused.contains("[queue:user_event]"), "{refused}");
+}
+
+#[test]
+fn a_limit_of_a_queue_that_would_drop_what_is_over_it_is_refused() {
+    let settings = load_with("[queue:user_events]\ntype: classic\nmax_length_bytes: 5\n");
+
+    let refused = settings.queue_settings_of("user_events").unwrap_err();
+
+    assert_eq!(refused, SettingsError::ClassicWithLimit { key: "user_events".to_owned() });
 }
 
 /// The shipped file, with more at its end.

@@ -134,7 +134,7 @@ async fn disk_alarm() {
     testkit::eventually("it is over", async || broker.is_connected().then_some(())).await;
 }
 
-async fn limit_disk(rabbit: RabbitMq, limit: &'static str) -> RabbitMq {
+pub(crate) async fn limit_disk(rabbit: RabbitMq, limit: &'static str) -> RabbitMq {
     let tell = move || {
         rabbit.control(&["set_disk_free_limit", limit]).unwrap();
         rabbit
@@ -143,7 +143,7 @@ async fn limit_disk(rabbit: RabbitMq, limit: &'static str) -> RabbitMq {
 }
 
 /// A world over a broker that is this test's alone.
-async fn with_its_own_broker(hint: &str) -> (World, RabbitMq) {
+pub(crate) async fn with_its_own_broker(hint: &str) -> (World, RabbitMq) {
     let start = || RabbitMq::start(&Place::temporary().unwrap()).unwrap();
     let rabbit = tokio::task::spawn_blocking(start).await.unwrap();
     let mut world = World::new(hint).await;

@@ -90,19 +90,35 @@ async fn a_classic_queue_has_its_retries_and_its_parking_lot_too() {
 }
 
 #[tokio::test]
-async fn a_limit_that_was_changed_is_a_drift_that_names_queue_and_argument() {
-    let mut world = World::new("limit drift").await;
+async fn whatever_was_changed_is_a_drift_that_names_queue_and_argument() {
+    let mut world = World::new("drift").await;
     let (handler, _) = Notes::new(async |_| Verdict::Ack);
     let consumer = world.consumer(handler);
     world.bound().await;
     consumer.stop().await;
-    let limits = QueueOverrides { max_length: Some(5), ..QueueOverrides::default() };
-    world.settings.queue_overrides.insert("user_events".to_owned(), limits);
-    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let none = QueueOverrides::default;
 
-    let error = world.consumer(handler).ended().await.unwrap_err();
+    for (changed, queue, argument) in [
+        (QueueOverrides { max_length: Some(5), ..none() }, QUEUE, "'x-max-length'"),
+        (QueueOverrides { max_length_bytes: Some(5), ..none() }, QUEUE, "'x-max-length-bytes'"),
+        (
+            QueueOverrides { delivery_limit: NonZeroU32::new(5), ..none() },
+            QUEUE,
+            "'x-delivery-limit'",
+        ),
+        (
+            QueueOverrides { queue_type: Some(QueueType::Classic), ..none() },
+            "user-service.events.parked",
+            "'x-queue-type'",
+        ),
+    ] {
+        world.settings.queue_overrides.insert("user_events".to_owned(), changed);
+        let (handler, _) = Notes::new(async |_| Verdict::Ack);
 
-    assert!(error.starts_with("user-service.events exists with other arguments"), "{error}");
-    assert!(error.contains("x-max-length") && error.contains("delete it"), "{error}");
+        let error = world.consumer(handler).ended().await.unwrap_err();
+
+        let start = format!("{queue} exists with other arguments; delete it once it is empty");
+        assert!(error.starts_with(&start) && error.contains(argument), "{error}");
+    }
     assert_eq!(asked(&world, QUEUE).await["arguments"]["x-max-length"], json!(null));
 }

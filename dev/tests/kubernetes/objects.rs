@@ -1,6 +1,6 @@
 //! What an overlay renders to.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -15,9 +15,14 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(crate) fn render(overlay: &str) -> Self {
+        Self::render_at(&root(), overlay)
+    }
+
+    /// From a workspace's root.
+    pub(crate) fn render_at(root: &Path, overlay: &str) -> Self {
         let folder = format!("k8s/overlays/{overlay}");
         let mut command = Command::new("kubectl");
-        let output = command.args(["kustomize", &folder]).current_dir(root()).output().unwrap();
+        let output = command.args(["kustomize", &folder]).current_dir(root).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "kubectl kustomize {folder}: {errors}");
         let text = String::from_utf8(output.stdout).unwrap();

@@ -131,6 +131,9 @@ pub(super) fn each_service_is_scraped_once(objects: &Objects, system: &System) -
         let endpoint = &monitor["spec"]["endpoints"][0];
         let is_right = endpoint["port"] == "http" && endpoint["path"] == "/metrics";
         complaints.extend(unless(is_right, || format!("nothing answers at {endpoint}")));
+        complaints.extend(unless(endpoint["honorLabels"] == true, || {
+            "the label `service` of our metrics is overwritten".to_owned()
+        }));
     }
     let is_missing = objects.overlay == "production" && objects.of("ServiceMonitor").count() == 0;
     complaints.extend(unless(!is_missing, || "nothing is scraped".to_owned()));

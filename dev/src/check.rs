@@ -1,5 +1,7 @@
 //! `cargo dev check`: what the code is held to. Every check runs; what failed is listed at the end.
 
+mod kubernetes;
+
 use std::{env, process::Command, process::ExitCode};
 
 use anyhow::{Result, bail};
@@ -8,7 +10,7 @@ use crate::{graph, interrupt::Interrupt, prepare, project::Project, run};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Installs cargo-deny when it is missing, as is done when CI=true
+    /// Installs cargo-deny and the schemas of Kubernetes when they are missing, as is done when CI=true
     #[arg(long)]
     install_tools: bool,
 }
@@ -21,14 +23,16 @@ enum Passed {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 8] = [
+    let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
+    let install = args.install_tools || is_ci;
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 10] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
             cargo(project, interrupt, &lint)
         }),
         ("documentation", &|| documentation(project, interrupt)),
-        ("deny", &|| deny(project, args.install_tools, interrupt)),
+        ("deny", &|| deny(project, install, interrupt)),
         ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
         ("drift", &|| prepare::check(project, interrupt).map(|()| Passed::Fully)),
         ("settings", &|| {
@@ -38,6 +42,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("workflows", &|| {
             cargo(project, interrupt, &["test", "--package", "dev", "--test", "pipeline"])
         }),
+        ("kubernetes", &|| kubernetes::rules(project, interrupt)),
+        ("kubernetes schemas", &|| kubernetes::schemas(project, install, interrupt)),
     ];
     let mut failed = Vec::new();
     let mut skipped = Vec::new();
@@ -77,11 +83,10 @@ fn documentation(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
 
 /// Licences, sources and banned crates. Advisories need a database from the network; the workflow
 /// checks them.
-fn deny(project: &Project, install_tools: bool, interrupt: &Interrupt) -> Result<Passed> {
+fn deny(project: &Project, may_install: bool, interrupt: &Interrupt) -> Result<Passed> {
     let install = ["install", "cargo-deny", "--locked"];
     if !is_there(project.cargo().args(["deny", "--version"])) {
-        let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-        if !install_tools && !is_ci {
+        if !may_install {
             let line = install.join(" ");
             return Ok(Passed::Skipped(format!("cargo-deny is missing; run: cargo {line}")));
         }

@@ -1,0 +1,115 @@
+//! The manifests of `k8s/`: rendered, held to their rules and to the schemas of Kubernetes, without a
+//! cluster.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::{Passed, cargo, is_there};
+use crate::{interrupt::Interrupt, project::Project, run};
+
+/// The schemas, from Python's package index.
+const SCHEMAS: &str = "kubernetes-validate==1.37.0";
+/// The oldest Kubernetes that has all that is used, and the newest that the schemas know.
+const VERSIONS: [&str; 2] = ["1.30", "1.37"];
+/// The oldest kustomize that renders them.
+const KUSTOMIZE: u32 = 5;
+
+/// The rules, and that each of them can fail: `dev/tests/kubernetes`.
+pub(super) fn rules(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
+    if let Some(why) = cannot_render() {
+        return Ok(Passed::Skipped(why));
+    }
+    let test = ["test", "--package", "dev", "--test", "kubernetes", "--", "--include-ignored"];
+    cargo(project, interrupt, &test)
+}
+
+/// Every name and type in every object, of every overlay.
+pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -> Result<Passed> {
+    if let Some(why) = cannot_render() {
+        return Ok(Passed::Skipped(why));
+    }
+    let folder = project.path("target/kubernetes-validate");
+    let tool = folder.join("bin/kubernetes-validate");
+    if !is_there(Command::new(&tool).arg("--version")) {
+        if !install {
+            let why = format!("{SCHEMAS} is missing; run: cargo dev check --install-tools");
+            return Ok(Passed::Skipped(why));
+        }
+        if !make_environment(&folder, interrupt)? {
+            return Ok(Passed::Skipped("needs python3 with venv and pip".to_owned()));
+        }
+    }
+    for overlay in overlays(project)? {
+        let rendered = run::output(Command::new("kubectl").arg("kustomize").arg(&overlay))?;
+        let file = folder.join("rendered.yaml");
+        fs::write(&file, rendered).context("write what was rendered")?;
+        for version in VERSIONS {
+            let mut validate = Command::new(&tool);
+            // Kinds of operators have no schema there; the rules look at them.
+            validate.args(["--strict", "--quiet", "--no-warn", "--kubernetes-version"]);
+            run::succeed(validate.arg(format!("{version}.0")).arg(&file), interrupt)
+                .with_context(|| format!("{}, Kubernetes {version}", overlay.display()))?;
+        }
+    }
+    Ok(Passed::Fully)
+}
+
+/// Puts the schemas into an environment of their own; false where there is no Python for that.
+fn make_environment(folder: &Path, interrupt: &Interrupt) -> Result<bool> {
+    let mut make = Command::new("python3");
+    if !is_there(make.args(["-m", "venv", "--clear"]).arg(folder)) {
+        return Ok(false);
+    }
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", SCHEMAS]);
+    run::succeed(&mut pip, interrupt).map(|()| true)
+}
+
+fn overlays(project: &Project) -> Result<Vec<PathBuf>> {
+    let folder = project.path("k8s/overlays");
+    let entries = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
+    let mut overlays = Vec::new();
+    for entry in entries {
+        overlays.push(entry?.path());
+    }
+    overlays.sort();
+    Ok(overlays)
+}
+
+/// Why the manifests cannot be rendered here; none when they can.
+fn cannot_render() -> Option<String> {
+    let output = Command::new("kubectl").args(["version", "--client"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let major = kustomize_major(&text.unwrap_or_default());
+    match major {
+        Some(major) if major >= KUSTOMIZE => None,
+        _ => Some(format!("needs kubectl with kustomize {KUSTOMIZE} or newer")),
+    }
+}
+
+/// From the line `Kustomize Version: v5.5.0`; kubectl before 1.24 has none.
+fn kustomize_major(text: &str) -> Option<u32> {
+    let version = text.lines().find_map(|line| line.strip_prefix("Kustomize Version: v"))?;
+    version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_kustomize_is_read_from_what_kubectl_prints() {
+        let printed = "Client Version: v1.32.4\nKustomize Version: v5.5.0\n";
+        assert_eq!(kustomize_major(printed), Some(5));
+        assert_eq!(
+            kustomize_major("Client Version: version.Info{Major:\"1\", Minor:\"20\"}"),
+            None
+        );
+        assert_eq!(kustomize_major(""), None);
+    }
+}

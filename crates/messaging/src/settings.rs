@@ -138,12 +138,8 @@ impl MessagingSettings {
             Some(overrides) => self.consumer.with(overrides),
             None => self.consumer.clone(),
         };
-        let held = settings.held_max();
-        if held < HELD_MAX {
-            Ok(settings)
-        } else {
-            Err(SettingsError::HeldTooLong { key: key.to_owned(), held })
-        }
+        settings.check_held(key, 1)?;
+        Ok(settings)
     }
 
     /// What the queue of this key is like: `[queue]`, and over it `[queue:<key>]`.

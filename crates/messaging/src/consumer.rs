@@ -14,6 +14,9 @@
 //! acknowledgement: a message is at no time in no queue. A crash in between makes it two, and the
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
 //! that is how one poison message becomes thousands of redeliveries a second.
+//!
+//! Where effects are cheaper together, a handler takes a batch of messages
+//! ([`Handlers::on_batch`]); what fails together is tried one by one.
 
 mod answer;
 pub(crate) mod delivery;
@@ -74,12 +77,12 @@ impl Consumer {
     ) -> Result<Self, SettingsError> {
         let routes = handlers.routes;
         let topology = Topology::of(settings, queue_key, routes.bindings())?;
-        Ok(Self {
-            broker,
-            routes: Arc::new(routes),
-            topology: Arc::new(topology),
-            settings: settings.consumer_of(queue_key)?,
-        })
+        let settings = settings.consumer_of(queue_key)?;
+        if routes.have_batches() {
+            // What fails in a batch is handled twice.
+            settings.check_held(queue_key, 2)?;
+        }
+        Ok(Self { broker, routes: Arc::new(routes), topology: Arc::new(topology), settings })
     }
 
     /// The queue's name: what the [inbox](crate::inbox) calls this consumer.
@@ -157,8 +160,7 @@ impl Consumer {
     ) {
         let tag = subscription.tag();
         let ending = shutdown.child_token();
-        let answers =
-            Answers { topology: &self.topology, settings: &self.settings, outlet, ending: &ending };
+        let answers = Answers::new(&self.topology, &self.settings, outlet, &ending);
         let work = Work { routes: &self.routes, answers };
         let draining = async {
             shutdown.cancelled().await;

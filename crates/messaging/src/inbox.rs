@@ -12,14 +12,19 @@
 //!
 //! Two deliveries at the same moment meet in the primary key: the second claim waits for the first
 //! transaction, and is false when that commits, true when it rolls back.
+//!
+//! A [batch](crate::Handlers::on_batch) does the same with [`claim_all`]: one transaction, and one
+//! statement that claims.
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use crate::consumer::Delivery;
 use crate::message::MessageId;
 use crate::metrics;
 use crate::settings::ConsumerSettings;
@@ -46,9 +51,34 @@ pub async fn claim(
     .await?;
     let is_new = claimed.rows_affected() == 1;
     if !is_new {
-        metrics::duplicate(consumer);
+        metrics::duplicates(consumer, 1);
     }
     Ok(is_new)
+}
+
+/// Claims the messages of a batch in the transaction of their effects; gives the deliveries that are
+/// new, in their order, and of one message the first.
+///
+/// Batches that meet claim in one order, so that they wait for each other, but no two for ever.
+pub async fn claim_all<D>(
+    tx: &mut PgConnection,
+    consumer: &str,
+    mut deliveries: Vec<Delivery<D>>,
+) -> Result<Vec<Delivery<D>>, sqlx::Error> {
+    let message_ids: Vec<String> =
+        deliveries.iter().map(|delivery| delivery.message_id.to_string()).collect();
+    let claimed = sqlx::query_scalar!(
+        "insert into messaging_inbox (consumer, message_id)
+         select $1, message_id from unnest($2::text[]) as message_id order by message_id
+         on conflict do nothing
+         returning message_id",
+        consumer,
+        &message_ids,
+    );
+    let mut new: HashSet<String> = claimed.fetch_all(tx).await?.into_iter().collect();
+    deliveries.retain(|delivery| new.remove(delivery.message_id.as_str()));
+    metrics::duplicates(consumer, message_ids.len() - deliveries.len());
+    Ok(deliveries)
 }
 
 /// Forgets messages that were received longer ago than `older_than`; says how many.

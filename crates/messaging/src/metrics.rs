@@ -11,7 +11,7 @@
 //! | `messaging_client_sent_messages_total` | messages sent, from the outbox and directly; `error_type`: `unroutable`, `refused`, `no_answer` |
 //! | `messaging_client_operation_duration_seconds` | from sending, of the relay's batch or of one message, to the last confirm |
 //! | `messaging_client_consumed_messages_total` | deliveries taken from a queue |
-//! | `messaging_process_duration_seconds` | time of a handler; `error_type`: `retry`, `dead_letter`, `unavailable` |
+//! | `messaging_process_duration_seconds` | time of a handler, for one delivery or for a batch; `error_type`: `retry`, `dead_letter`, `unavailable` |
 //! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `parked`, `unsettled`; of the parked ones also `undecodable`, `unknown_type`, `unknown_version` |
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent |
@@ -133,7 +133,7 @@ pub(crate) fn handled(queue: &str, verdict: &Verdict, took: Duration) {
         Verdict::DeadLetter { .. } => "dead_letter",
         Verdict::Unavailable { .. } => "unavailable",
     };
-    let help = "Time a handler took for one delivery, by queue and error, in seconds.";
+    let help = "Time a handler took for one delivery or batch, by queue and error, in seconds.";
     histogram("messaging_process_duration_seconds", help, &LABELS)
         .with_label_values(&[queue, "process", SYSTEM, error])
         .observe(took.as_secs_f64());
@@ -154,10 +154,11 @@ pub(crate) fn consumed(queue: &str, consumed: Consumed) {
     SETTLED.with_label_values(&[queue, outcome]).inc();
 }
 
-/// Counts a message whose effect is there already.
-pub(crate) fn duplicate(consumer: &str) {
+/// Counts messages whose effect is there already.
+pub(crate) fn duplicates(consumer: &str, messages: usize) {
     let help = "Messages that had had their effect before, by consumer: dropped.";
-    counter("messaging_duplicates_total", help, &["consumer"]).with_label_values(&[consumer]).inc();
+    let duplicates = counter("messaging_duplicates_total", help, &["consumer"]);
+    duplicates.with_label_values(&[consumer]).inc_by(messages as u64);
 }
 
 /// Sets the outbox's gauges.

@@ -128,7 +128,8 @@ pub enum SettingsError {
     /// A message may be in hand for longer than the broker waits for its acknowledgement.
     #[error(
         "the consumer of `{key}` holds a message for up to {held:?}: prefetch / concurrency × \
-         handler_timeout must stay below {HELD_MAX:?}, after which the broker closes the channel"
+         handler_timeout, twice that with batches, must stay below {HELD_MAX:?}, after which the \
+         broker closes the channel"
     )]
     HeldTooLong {
         /// The queue's key.
@@ -147,12 +148,8 @@ impl MessagingSettings {
             Some(overrides) => self.consumer.with(overrides),
             None => self.consumer.clone(),
         };
-        let held = settings.held_max();
-        if held < HELD_MAX {
-            Ok(settings)
-        } else {
-            Err(SettingsError::HeldTooLong { key: key.to_owned(), held })
-        }
+        settings.check_held(key, 1)?;
+        Ok(settings)
     }
 
     /// What the queue of this key is like: `[queue]`, and over it `[queue:<key>]`.

@@ -1,5 +1,10 @@
 //! What becomes of a message by its handler's verdict.
 
+use std::collections::BTreeSet;
+use std::slice;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
 use lapin::message::Delivery as Raw;
 use lapin::options::BasicAckOptions;
 use lapin::types::FieldTable;
@@ -15,36 +20,60 @@ use crate::metrics::{self, Consumed};
 use crate::settings::ConsumerSettings;
 use crate::topology::{Topology, parked_queue, retry_queue};
 
-/// Answers the broker.
+/// Answers the broker about the messages of one subscription.
 pub(super) struct Answers<'a> {
     pub(super) topology: &'a Topology,
     pub(super) settings: &'a ConsumerSettings,
     pub(super) outlet: &'a Outlet,
     /// Cancelled when the subscription is drained or dead: pauses are cut short.
     pub(super) ending: &'a CancellationToken,
+    /// The delivery tags that nothing was said of yet.
+    open: Mutex<BTreeSet<u64>>,
 }
 
-impl Answers<'_> {
-    pub(super) async fn settle(&self, raw: &Raw, verdict: Verdict) {
+impl<'a> Answers<'a> {
+    pub(super) fn new(
+        topology: &'a Topology,
+        settings: &'a ConsumerSettings,
+        outlet: &'a Outlet,
+        ending: &'a CancellationToken,
+    ) -> Self {
+        Self { topology, settings, outlet, ending, open: Mutex::default() }
+    }
+
+    /// Notes that there will be something to say of a message.
+    pub(super) fn owe(&self, raw: &Raw) {
+        self.open().insert(raw.delivery_tag);
+    }
+
+    /// Settles messages that were handled together; those that are to be handled alone are given
+    /// back.
+    pub(super) async fn settle(&self, raws: Vec<Raw>, verdict: Verdict) -> Vec<Raw> {
         let span = Span::current();
+        if verdict != Verdict::Ack {
+            span.record("otel.status_code", "ERROR");
+        }
         match verdict {
             Verdict::Ack => {
                 span.record("messaging.verdict", "ack");
-                self.ack(raw, Consumed::Acked).await;
+                self.ack(&raws, Consumed::Acked).await;
+            }
+            Verdict::Retry { reason } | Verdict::DeadLetter { reason } if raws.len() > 1 => {
+                span.record("messaging.verdict", "one by one");
+                tracing::warn!(cause = reason, messages = raws.len(), "a batch failed");
+                return raws;
             }
             Verdict::Retry { reason } => {
-                span.record("otel.status_code", "ERROR");
-                self.retry(raw, &reason).await;
+                join_all(raws.iter().map(|raw| self.retry(raw, &reason))).await;
             }
             Verdict::DeadLetter { reason } => {
-                span.record("otel.status_code", "ERROR");
-                self.park(raw, &reason).await;
+                join_all(raws.iter().map(|raw| self.park(raw, &reason))).await;
             }
             Verdict::Unavailable { reason } => {
-                span.record("otel.status_code", "ERROR");
-                self.wait(raw, &reason).await;
+                join_all(raws.iter().map(|raw| self.wait(raw, &reason))).await;
             }
         }
+        Vec::new()
     }
 
     /// Back after a pause, as the next attempt; parked when there is none.
@@ -92,18 +121,41 @@ impl Answers<'_> {
     /// Publishes to another queue first and acknowledges then: at no time is it in no queue.
     async fn move_on(&self, raw: &Raw, queue: &str, headers: FieldTable, moved: Consumed) {
         if raw.acker.usable() && self.outlet.move_to(queue, raw, headers, self.ending).await {
-            self.ack(raw, moved).await;
+            self.ack(slice::from_ref(raw), moved).await;
         } else {
             self.count(Consumed::Unsettled);
         }
     }
 
-    async fn ack(&self, raw: &Raw, settled: Consumed) {
-        match raw.acker.ack(BasicAckOptions::default()).await {
-            Ok(true) => self.count(settled),
-            // Not sent: the channel went first. The message comes again; the inbox knows it.
-            Ok(false) | Err(_) => self.count(Consumed::Unsettled),
+    /// Acknowledges messages: with one frame those that no open one came before, and each of the
+    /// others with its own.
+    async fn ack(&self, raws: &[Raw], settled: Consumed) {
+        let tags: BTreeSet<u64> = raws.iter().map(|raw| raw.delivery_tag).collect();
+        let last = self.open().iter().take_while(|tag| tags.contains(tag)).last().copied();
+        let (first, others): (Vec<&Raw>, Vec<&Raw>) =
+            raws.iter().partition(|raw| Some(raw.delivery_tag) <= last);
+        if let Some(raw) = first.iter().max_by_key(|raw| raw.delivery_tag) {
+            let acked = raw.acker.ack(BasicAckOptions { multiple: true }).await;
+            self.close(&first, &acked, settled);
         }
+        let each = others.into_iter().map(|raw| async move {
+            let acked = raw.acker.ack(BasicAckOptions::default()).await;
+            self.close(&[raw], &acked, settled);
+        });
+        join_all(each).await;
+    }
+
+    fn close(&self, raws: &[&Raw], acked: &lapin::Result<bool>, settled: Consumed) {
+        // Not sent: the channel went first. The message comes again; the inbox knows it.
+        let settled = if matches!(acked, Ok(true)) { settled } else { Consumed::Unsettled };
+        for raw in raws {
+            self.open().remove(&raw.delivery_tag);
+            self.count(settled);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count(&self, consumed: Consumed) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use contracts::Event;
 use futures_util::future::BoxFuture;
@@ -68,10 +69,52 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     ///
     /// When this version of the type has a handler already.
     #[must_use]
-    pub fn on<E, F, A>(mut self, handler: F) -> Self
+    pub fn on<E, F, A>(self, handler: F) -> Self
     where
         E: Event,
         F: Fn(S, Delivery<E>) -> A + Send + Sync + 'static,
+        A: Future<Output: Into<Verdict>> + Send,
+    {
+        let handler = Arc::new(handler);
+        self.add(Batch::ONE, move |state, mut deliveries: Vec<Delivery<E>>| {
+            let handler = Arc::clone(&handler);
+            async move {
+                let delivery = deliveries.pop().expect("a call has a delivery");
+                handler(state, delivery).await
+            }
+        })
+    }
+
+    /// Has `handler` called for up to `max` events of type `E` at once, in the order in which they
+    /// came; `linger` is how long the first of them waits for more. For effects that are cheaper
+    /// together: it has all of them in one transaction, in which
+    /// [`inbox::claim_all`](crate::inbox::claim_all) says which of the deliveries are new.
+    ///
+    /// [`Verdict::Ack`] and [`Verdict::Unavailable`] go for all of them. After any other verdict,
+    /// a panic, or a batch that took too long, each is handled alone: the handler is called once
+    /// more with every single one, whose verdict is then its own. So one poison message hurts no
+    /// other. A message that is tried again comes alone from the start.
+    ///
+    /// `max` is at least 1; more than the prefetch never come together. A batch takes the place of
+    /// one handler in `[consumer] concurrency`, and has its time, `handler_timeout`.
+    ///
+    /// # Panics
+    ///
+    /// When this version of the type has a handler already.
+    #[must_use]
+    pub fn on_batch<E, F, A>(self, max: usize, linger: Duration, handler: F) -> Self
+    where
+        E: Event,
+        F: Fn(S, Vec<Delivery<E>>) -> A + Send + Sync + 'static,
+        A: Future<Output: Into<Verdict>> + Send,
+    {
+        self.add(Batch { max: max.max(1), linger }, handler)
+    }
+
+    fn add<E, F, A>(mut self, batch: Batch, handler: F) -> Self
+    where
+        E: Event,
+        F: Fn(S, Vec<Delivery<E>>) -> A + Send + Sync + 'static,
         A: Future<Output: Into<Verdict>> + Send,
     {
         let shared = Arc::new((self.state.clone(), handler));
@@ -79,12 +122,14 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
             exchange: E::EXCHANGE,
             event_type: E::TYPE,
             version: E::VERSION,
+            batch,
             decode: Decoded::from::<E>,
-            call: Box::new(move |delivery| {
+            call: Box::new(move |deliveries| {
                 let shared = Arc::clone(&shared);
                 Box::pin(async move {
                     let (state, handler) = &*shared;
-                    handler(state.clone(), delivery.map(Decoded::into)).await.into()
+                    let deliveries = deliveries.into_iter().map(|each| each.map(Decoded::into));
+                    handler(state.clone(), deliveries.collect()).await.into()
                 })
             }),
         });
@@ -108,16 +153,47 @@ impl<S> fmt::Debug for Handlers<S> {
     }
 }
 
-/// One event with its handler.
+/// How many messages a handler takes at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Batch {
+    pub(super) max: usize,
+    /// How long the first of them waits for more.
+    pub(super) linger: Duration,
+}
+
+impl Batch {
+    const ONE: Self = Self { max: 1, linger: Duration::ZERO };
+}
+
+/// Events with the handler of all of them; one at least.
 pub(super) struct Call<'a> {
     route: &'a Route,
-    pub(super) delivery: Delivery<Decoded>,
+    pub(super) deliveries: Vec<Delivery<Decoded>>,
 }
 
 impl Call<'_> {
+    /// Whose calls can be joined, and how many.
+    pub(super) fn route(&self) -> (RouteId, Batch) {
+        let Route { event_type, version, batch, .. } = *self.route;
+        ((event_type, version), batch)
+    }
+
+    /// The aggregate that the first event is about.
+    pub(super) fn about(&self) -> Option<Uuid> {
+        self.deliveries.first().map(|delivery| delivery.data.about)
+    }
+
+    /// Makes one call of those of one route; none of none.
+    pub(super) fn join(calls: impl IntoIterator<Item = Self>) -> Option<Self> {
+        calls.into_iter().reduce(|mut all, next| {
+            all.deliveries.extend(next.deliveries);
+            all
+        })
+    }
+
     /// The handler's work; nothing happens before it is polled.
     pub(super) fn handle(self) -> BoxFuture<'static, Verdict> {
-        (self.route.call)(self.delivery)
+        (self.route.call)(self.deliveries)
     }
 }
 
@@ -158,12 +234,16 @@ pub(super) struct Routes {
     pub(super) are_ordered: bool,
 }
 
+/// A route's event type and version.
+pub(super) type RouteId = (&'static str, u16);
+
 struct Route {
     exchange: &'static str,
     event_type: &'static str,
     version: u16,
+    batch: Batch,
     decode: fn(Delivery) -> Result<Delivery<Decoded>, String>,
-    call: Box<dyn Fn(Delivery<Decoded>) -> BoxFuture<'static, Verdict> + Send + Sync>,
+    call: Box<dyn Fn(Vec<Delivery<Decoded>>) -> BoxFuture<'static, Verdict> + Send + Sync>,
 }
 
 impl Routes {
@@ -179,11 +259,16 @@ impl Routes {
         self.all.iter().map(|route| (route.exchange, route.event_type)).collect()
     }
 
+    /// Whether a message may be handled twice, in a batch and then alone.
+    pub(super) fn have_batches(&self) -> bool {
+        self.all.iter().any(|route| route.batch.max > 1)
+    }
+
     /// Decodes a delivery for its handler.
     pub(super) fn call(&self, delivery: Delivery) -> Result<Call<'_>, Refusal> {
         let route = self.route(&delivery.event_type, delivery.version)?;
         let delivery = (route.decode)(delivery).map_err(Refusal::Undecodable)?;
-        Ok(Call { route, delivery })
+        Ok(Call { route, deliveries: vec![delivery] })
     }
 
     fn route(&self, event_type: &str, version: u16) -> Result<&Route, Refusal> {

@@ -7,14 +7,16 @@ use std::pin::pin;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::message::Delivery as Raw;
-use tokio::time::{Instant, timeout};
+use telemetry::propagation;
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::consumer::answer::Answers;
 use crate::consumer::delivery::{Delivery, Verdict, headers};
-use crate::consumer::handlers::{Call, Refusal, Routes};
-use crate::consumer::waiting::Waiting;
+use crate::consumer::handlers::{Batch, Call, Refusal, Routes};
+use crate::consumer::waiting::{Entry, Group, Waiting};
 use crate::message::{self, TRACEPARENT};
 use crate::metrics::{self, Consumed};
 
@@ -45,26 +47,34 @@ impl<'a> Work<'a> {
         let mut drain = pin!(drain);
         let (mut drained, mut ended) = (false, false);
         loop {
-            while in_flight.len() < concurrency
-                && let Some((taken, key)) = waiting.next()
-            {
-                in_flight.push(async move {
-                    self.one(taken).await;
-                    key
-                });
+            let mut due = None;
+            while in_flight.len() < concurrency {
+                match waiting.next(Instant::now()) {
+                    Ok(messages) => in_flight.push(self.some(messages)),
+                    Err(later) => {
+                        due = later;
+                        break;
+                    }
+                }
             }
-            if ended && in_flight.is_empty() {
+            if ended && due.is_none() && in_flight.is_empty() {
                 return;
             }
             tokio::select! {
                 biased;
                 () = &mut drain, if !drained => drained = true,
-                Some(key) = in_flight.next(), if !in_flight.is_empty() => waiting.done(key),
+                Some(done) = in_flight.next(), if !in_flight.is_empty() => {
+                    let Done { keys, again } = done;
+                    waiting.done(&keys);
+                    waiting.put_back(again.into_iter().map(|raw| self.take(raw)).collect());
+                }
                 next = subscription.next(), if !ended => match next {
                     Some(Ok(raw)) => {
                         metrics::delivered(&self.answers.topology.queue);
-                        let call = self.read(&raw);
-                        waiting.add(self.key(&call), (raw, call));
+                        self.answers.owe(&raw);
+                        let (message, key) = self.take(raw);
+                        let group = group(&message);
+                        waiting.add(Entry { message, key, group });
                     }
                     Some(Err(error)) => tracing::warn!(error = %error, "subscription failed"),
                     None => {
@@ -72,39 +82,43 @@ impl<'a> Work<'a> {
                         self.answers.ending.cancel();
                     }
                 },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
     }
 
-    fn read(&self, raw: &Raw) -> Result<Call<'a>, Refusal> {
-        self.routes.call(Delivery::read(raw).map_err(Refusal::Undecodable)?)
+    /// Finds a message's handler, and what it waits for others about if order matters.
+    fn take(&self, raw: Raw) -> (Taken<'a>, Option<Uuid>) {
+        let delivery = Delivery::read(&raw).map_err(Refusal::Undecodable);
+        let call = delivery.and_then(|delivery| self.routes.call(delivery));
+        let about = call.as_ref().ok().filter(|_| self.routes.are_ordered);
+        let key = about.and_then(Call::about);
+        ((raw, call), key)
     }
 
-    /// What the message waits for others about, if order matters.
-    fn key(&self, call: &Result<Call<'_>, Refusal>) -> Option<Uuid> {
-        call.as_ref().ok().filter(|_| self.routes.are_ordered).map(|call| call.delivery.data.about)
-    }
-
-    /// Handles and settles one message.
-    async fn one(&self, (raw, call): Taken<'_>) {
-        // The channel is gone: the broker delivers the message again, and only that one counts.
-        if !raw.acker.usable() {
-            return;
+    /// Handles and settles messages of one handler.
+    async fn some(&self, messages: Vec<(Taken<'a>, Option<Uuid>)>) -> Done {
+        let (mut raws, mut calls, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for ((raw, call), key) in messages {
+            keys.push(key);
+            match call {
+                // The channel is gone: the broker delivers the message again, and only that one
+                // counts.
+                _ if !raw.acker.usable() => {}
+                Ok(call) => {
+                    raws.push(raw);
+                    calls.push(call);
+                }
+                Err(refusal) => self.refuse(&raw, &refusal).await,
+            }
         }
-        let call = match call {
-            Ok(call) => call,
-            Err(refusal) => return self.refuse(&raw, &refusal).await,
-        };
-        let span = self.span(&call.delivery, &raw);
-        if let Some(traceparent) = message::text(&headers(&raw), TRACEPARENT) {
-            telemetry::propagation::set_parent_from(&span, &traceparent);
-        }
-        async {
+        let Some(call) = Call::join(calls) else { return Done { keys, again: Vec::new() } };
+        let span = self.span(&call, &raws);
+        let again = async {
             let verdict = self.handle(call).await;
-            self.answers.settle(&raw, verdict).await;
-        }
-        .instrument(span)
-        .await;
+            self.answers.settle(raws, verdict).await
+        };
+        Done { keys, again: again.instrument(span).await }
     }
 
     /// Counts and parks what no handler is for.
@@ -121,24 +135,44 @@ impl<'a> Work<'a> {
         self.answers.park(raw, &refusal.to_string()).await;
     }
 
-    fn span(&self, delivery: &Delivery<impl Sized>, raw: &Raw) -> Span {
+    /// A child of what made the message; of several messages, a trace of its own with a link to
+    /// each of theirs.
+    fn span(&self, call: &Call<'_>, raws: &[Raw]) -> Span {
         let queue = &self.answers.topology.queue;
-        let Delivery { exchange, routing_key, .. } = delivery;
-        tracing::info_span!(
+        let span = tracing::info_span!(
             "process",
             otel.name = format!("process {queue}"),
             otel.kind = "consumer",
-            otel.status_code = tracing::field::Empty,
+            otel.status_code = Empty,
             messaging.system = "rabbitmq",
             messaging.operation.name = "process",
             messaging.operation.type = "process",
-            messaging.destination.name = %format_args!("{exchange}:{routing_key}:{queue}"),
-            messaging.rabbitmq.destination.routing_key = %routing_key,
-            messaging.message.id = %delivery.message_id,
-            messaging.message.body.size = raw.data.len(),
-            messaging.verdict = tracing::field::Empty,
-            attempt = delivery.attempt,
-        )
+            messaging.destination.name = Empty,
+            messaging.rabbitmq.destination.routing_key = Empty,
+            messaging.message.id = Empty,
+            messaging.message.body.size = Empty,
+            messaging.batch.message_count = Empty,
+            messaging.verdict = Empty,
+            attempt = Empty,
+        );
+        let Delivery { exchange, routing_key, message_id, attempt, .. } = &call.deliveries[0];
+        let destination = format!("{exchange}:{routing_key}:{queue}");
+        span.record("messaging.destination.name", destination);
+        span.record("messaging.rabbitmq.destination.routing_key", routing_key);
+        if let [raw] = raws {
+            span.record("messaging.message.id", message_id.as_str());
+            span.record("messaging.message.body.size", raw.data.len());
+            span.record("attempt", attempt);
+            if let Some(traceparent) = traceparent(raw) {
+                propagation::set_parent_from(&span, &traceparent);
+            }
+        } else {
+            span.record("messaging.batch.message_count", raws.len());
+            for traceparent in raws.iter().filter_map(traceparent) {
+                propagation::add_link_from(&span, &traceparent);
+            }
+        }
+        span
     }
 
     /// Calls the handler. What takes too long or panics is a failed attempt.
@@ -156,4 +190,23 @@ impl<'a> Work<'a> {
         metrics::handled(&self.answers.topology.queue, &verdict, started.elapsed());
         verdict
     }
+}
+
+/// What is left of messages that were handled.
+struct Done {
+    keys: Vec<Option<Uuid>>,
+    /// To be handled once more, each alone.
+    again: Vec<Raw>,
+}
+
+/// With which others a message is handled; alone when it was tried before, or nobody knows it.
+fn group((_, call): &Taken<'_>) -> Option<Group> {
+    let call = call.as_ref().ok()?;
+    let (of, Batch { max, linger }) = call.route();
+    let is_first = call.deliveries.iter().all(|delivery| delivery.attempt == 1);
+    (max > 1 && is_first).then(|| Group { of, max, until: Instant::now() + linger })
+}
+
+fn traceparent(raw: &Raw) -> Option<String> {
+    message::text(&headers(raw), TRACEPARENT)
 }

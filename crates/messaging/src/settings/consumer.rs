@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::nonzero;
+use super::{SettingsError, nonzero};
 
 /// RabbitMQ closes the channel of a consumer that has not acknowledged for 30 minutes
 /// (`consumer_timeout`); what follows a handler takes its time too.
@@ -66,6 +66,17 @@ impl ConsumerSettings {
     pub fn held_max(&self) -> Duration {
         let rounds = self.prefetch.get().div_ceil(self.concurrency.get());
         self.handler_timeout.saturating_mul(rounds.into())
+    }
+
+    /// Refuses what could hold a message of the queue of this key for too long, when each is handled
+    /// up to `times` times.
+    pub(crate) fn check_held(&self, key: &str, times: u32) -> Result<(), SettingsError> {
+        let held = self.held_max().saturating_mul(times);
+        if held < HELD_MAX {
+            Ok(())
+        } else {
+            Err(SettingsError::HeldTooLong { key: key.to_owned(), held })
+        }
     }
 
     pub(super) fn with(&self, overrides: &ConsumerOverrides) -> Self {

@@ -140,9 +140,19 @@ impl Ground {
             if now != last {
                 (last, since) = (now, Instant::now());
             } else if since.elapsed() > QUIET {
-                return;
+                break;
             }
             sleep(Duration::from_millis(300)).await;
+        }
+        self.print_logs();
+    }
+
+    /// What the workers said last, for whoever has to find out what is wrong.
+    #[allow(clippy::print_stdout, reason = "it is for people")]
+    fn print_logs(&self) {
+        for worker in self.publishers.iter().chain(&self.consumers) {
+            let log = testkit::native::log_tail(&worker.log, 15);
+            println!("{} {}:\n{log}", worker.role, worker.number);
         }
     }
 

@@ -18,8 +18,8 @@
 //! | `CAMPAIGN_INTENTS` | goes on with the faults until so many are committed: 20000 for the long form |
 //! | `CAMPAIGN_SEED` | the order of the faults, to see a campaign again |
 
-mod ground;
-mod oracle;
+pub(crate) mod ground;
+pub(crate) mod oracle;
 pub(crate) mod schedule;
 mod worker;
 

@@ -1,12 +1,20 @@
 //! What can happen to messages, each fault by its name: small [campaigns](crate::campaign) of one
 //! fault each. Those that need no process to be killed are tests of `messaging` itself.
 
+mod between;
+mod disk;
+mod drift;
+mod frozen;
 mod parking;
+
+use std::time::Duration;
 
 use tusk_config::Vars;
 
-use crate::campaign::schedule::Fault;
-use crate::campaign::{Plan, run};
+use crate::campaign::ground::Ground;
+use crate::campaign::oracle::Findings;
+use crate::campaign::schedule::{Fault, Step};
+use crate::campaign::{Plan, Wrong, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broker_killed_mid_publish() {
@@ -49,4 +57,23 @@ async fn sigterm_under_load() {
 async fn suffer(faults: &'static [Fault], rounds: usize) {
     let plan = Plan { seed: 1, intents: 200, faults, rounds, wrong: None };
     run(plan).await.assert_sound();
+}
+
+/// A campaign whose faults are a test's own, once events flow.
+async fn flowing(fault: Fault, wrong: Option<Wrong>) -> Ground {
+    let ground = Ground::lay(&[fault], wrong).await;
+    ground.until_flowing().await;
+    ground
+}
+
+/// A fault that comes at once and is over at once.
+fn once(fault: Fault, which: usize) -> Step {
+    Step { fault, which, pause: Duration::ZERO, lasts: Duration::ZERO }
+}
+
+/// Ends the flow of new intents, and says what has become of all.
+async fn at_rest(ground: &Ground) -> Findings {
+    ground.stop_publishing().await;
+    ground.until_quiet(Duration::from_secs(60)).await;
+    ground.findings().await
 }

@@ -39,7 +39,7 @@ enum Servers {
 pub(crate) struct Ground {
     servers: Servers,
     database_wire: Proxy,
-    broker_wire: Proxy,
+    pub(crate) broker_wire: Proxy,
     pub(crate) pool: PgPool,
     lot: ParkingLot,
     publishers: [Worker; 2],
@@ -78,13 +78,17 @@ impl Ground {
         Self { servers, database_wire, broker_wire, pool, lot, publishers, consumers, _logs: logs }
     }
 
-    /// Waits until events flow from end to end, for some seconds.
+    /// Waits until events flow from end to end, for some seconds: on a busy machine for longer, as
+    /// long as another one comes now and then.
     pub(crate) async fn until_flowing(&self) {
-        testkit::eventually("events flow", async || {
-            let count = sqlx::query_scalar::<_, i64>("select count(*) from effects");
-            (count.fetch_one(&self.pool).await.ok()? >= FLOWING).then_some(())
-        })
-        .await;
+        let mut flown = 0;
+        while flown < FLOWING {
+            flown = testkit::eventually(&format!("events flow, after {flown}"), async || {
+                let count = sqlx::query_scalar::<_, i64>("select count(*) from effects");
+                count.fetch_one(&self.pool).await.ok().filter(|count| *count > flown)
+            })
+            .await;
+        }
     }
 
     /// Lets a fault happen, and end.
@@ -136,9 +140,19 @@ impl Ground {
             if now != last {
                 (last, since) = (now, Instant::now());
             } else if since.elapsed() > QUIET {
-                return;
+                break;
             }
             sleep(Duration::from_millis(300)).await;
+        }
+        self.print_logs();
+    }
+
+    /// What the workers said last, for whoever has to find out what is wrong.
+    #[allow(clippy::print_stdout, reason = "it is for people")]
+    fn print_logs(&self) {
+        for worker in self.publishers.iter().chain(&self.consumers) {
+            let log = testkit::native::log_tail(&worker.log, 15);
+            println!("{} {}:\n{log}", worker.role, worker.number);
         }
     }
 

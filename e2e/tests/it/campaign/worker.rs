@@ -185,6 +185,7 @@ struct Effects {
 }
 
 impl Effects {
+    #[allow(clippy::print_stdout, reason = "the output is the worker's log")]
     async fn have(self, delivery: Delivery<UserUpdated>) -> Verdict {
         let intent: i64 = delivery.data.name.parse().unwrap();
         if super::oracle::is_poison(intent) {
@@ -195,7 +196,10 @@ impl Effects {
                 sleep(if self.has_inbox { LINGER } else { LINGER_LONG }).await;
                 Verdict::Ack
             }
-            Err(error) => Verdict::unavailable(error),
+            Err(error) => {
+                println!("no effect: {error}");
+                Verdict::unavailable(error)
+            }
         }
     }
 

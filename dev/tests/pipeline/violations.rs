@@ -44,7 +44,7 @@ const VIOLATIONS: [Violation; 29] = [
     (CI, "timeout-minutes: 45", "timeout-minutes: 300", "check may run for hours"),
     (CI, "group: ci-", "# group: ci-", "has no concurrency group"),
     // Drift
-    (CI, "cargo dev smoke\n", "cargo dev smoke --quiet\n", "unexpected argument '--quiet'"),
+    (CI, "cargo dev rehearse\n", "cargo dev rehearse --quiet\n", "unexpected argument '--quiet'"),
     (CI, "- run: cargo dev test", "- run: cargo dev tests", "lacks `cargo dev test`"),
     (IMAGES, "service: [notification-service, ", "service: [", "publish has the services"),
 ];

@@ -100,7 +100,7 @@ pub(crate) async fn run(plan: Plan) -> Findings {
         told += 1;
     }
     ground.stop_publishing().await;
-    ground.until_quiet(Duration::from_secs(60)).await;
+    ground.until_quiet(Duration::from_secs(120)).await;
     let findings = ground.findings().await;
     println!("{}{findings}", schedule.table());
     findings

@@ -21,6 +21,7 @@ async fn the_same_message_at_the_same_moment_to_two_consumers_has_one_effect() {
     let running = [world.consumer(one.0), world.consumer(two.0)];
     let client = world.client().await;
     world.bound().await;
+    client.subscribed(QUEUE, 2).await;
     let event_id = EventId::from_uuid(Uuid::now_v7());
     let at = "2026-01-15T09:30:00Z".parse().unwrap();
     let envelope = contracts::Envelope::new(event_id, at, "user-service", created(1));

@@ -136,9 +136,21 @@ impl Client {
 
     /// How many messages a queue holds ready, as the queue itself says.
     pub(crate) async fn ready(&self, queue: &str) -> u32 {
+        self.look(queue).await.message_count()
+    }
+
+    /// Waits until so many consumers are subscribed to a queue.
+    pub(crate) async fn subscribed(&self, queue: &str, consumers: u32) {
+        testkit::eventually("consumers are subscribed", async || {
+            (self.look(queue).await.consumer_count() == consumers).then_some(())
+        })
+        .await;
+    }
+
+    async fn look(&self, queue: &str) -> lapin::Queue {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let found = self.channel.queue_declare(queue.into(), options, FieldTable::default());
-        found.await.unwrap().message_count()
+        found.await.unwrap()
     }
 }
 

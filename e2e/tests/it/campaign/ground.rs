@@ -19,8 +19,9 @@ use crate::campaign::oracle::Findings;
 use crate::campaign::schedule::{Fault, Step};
 use crate::campaign::worker::{intent_of, settings};
 
-/// After which nothing more is taken to come.
-const QUIET: Duration = Duration::from_secs(20);
+/// After which nothing more is taken to come: longer than the longest pause of a message whose
+/// database was away, half a minute.
+const QUIET: Duration = Duration::from_secs(40);
 /// Effects before the first fault: some seconds' worth. Before that a fault hits nobody; and RabbitMQ
 /// 3.10 writes down a new quorum queue within some hundred milliseconds, so that a node which is
 /// killed earlier comes back with a queue that never answers.

@@ -51,7 +51,8 @@ async fn work(role: &str, vars: &Vars) {
     let settings = settings(vars.clone());
     let pool = PgPoolOptions::new()
         .max_connections(12)
-        .acquire_timeout(Duration::from_secs(1))
+        // As the services have it: less, and a busy machine looks like a database that is away.
+        .acquire_timeout(Duration::from_secs(5))
         .connect_lazy(vars.get("DATABASE_URL").unwrap())
         .unwrap();
     let wrong = vars.get("CAMPAIGN_WRONG").unwrap_or_default();

@@ -8,7 +8,11 @@
 //! Nothing fails on a slow machine: a missed limit is printed as missed.
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+mod rounds;
+
 use std::time::{Duration, Instant};
+
+pub use rounds::{Rates, Turn, rounds};
 
 /// Turns before anything is measured.
 const WARM_UP: usize = 3;

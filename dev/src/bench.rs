@@ -4,9 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::{interrupt::Interrupt, project::Project, run};
+use crate::{install, interrupt::Interrupt, project::Project, run, slot::Slot, test};
+
+/// The one that needs servers.
+const WITH_SERVERS: &str = "messaging";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+`messaging` takes its servers from TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API
+when they are set; what is not set is started for this run and stopped after it.")]
 pub(crate) struct Args {
     /// One benchmark, for example `tusk_config`; all of them when not given
     name: Option<String>,
@@ -20,6 +26,15 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         Some(name) => command.args(["--bench", name]),
         None => command.arg("--benches"),
     };
-    run::succeed(&mut command, interrupt)?;
+    if args.name.as_deref().is_some_and(|name| name != WITH_SERVERS) {
+        run::succeed(&mut command, interrupt)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let slot = Slot::take(project)?;
+    let plan = test::plan(&slot);
+    install::ensure(&plan.packages(), true, interrupt)?;
+    let servers = slot.start(&plan)?;
+    servers.wait_broker(interrupt)?;
+    run::succeed(test::with_addresses(&mut command, project, &servers), interrupt)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -29,16 +29,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let given = Given::from_environment("TEST");
     let slot = Slot::take(project)?;
-    // A broker without its management API is of no use to tests: both are given, or neither.
-    let given_broker = given.amqp.filter(|_| given.rabbitmq_api.is_some());
-    let plan = Plan {
-        postgres: Source::given(given.postgres, slot.source("postgres")),
-        redis: Source::given(given.redis, slot.source("redis")),
-        rabbitmq: Source::given(given_broker, slot.source("rabbitmq")),
-        rabbitmq_api: given.rabbitmq_api,
-    };
+    let plan = plan(&slot);
     // Tests of discovery start an etcd of their own.
     let packages = [plan.packages(), vec!["etcd-server"]].concat();
     install::ensure(&packages, !args.no_install, interrupt)?;
@@ -72,6 +64,19 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         status = if status.success() { next } else { status };
     }
     Ok(exit_code(status))
+}
+
+/// The servers of the environment; in the slot, what is not given there.
+pub(crate) fn plan(slot: &Slot) -> Plan {
+    let given = Given::from_environment("TEST");
+    // A broker without its management API is of no use to tests: both are given, or neither.
+    let given_broker = given.amqp.filter(|_| given.rabbitmq_api.is_some());
+    Plan {
+        postgres: Source::given(given.postgres, slot.source("postgres")),
+        redis: Source::given(given.redis, slot.source("redis")),
+        rabbitmq: Source::given(given_broker, slot.source("rabbitmq")),
+        rabbitmq_api: given.rabbitmq_api,
+    }
 }
 
 /// The tests that need a Consul agent, which no distribution has; by name when there is none.
@@ -124,7 +129,8 @@ fn tests(project: &Project, servers: &Servers, args: &[String]) -> Command {
     command
 }
 
-fn with_addresses<'a>(
+/// Tells a command where the servers and the built binaries are.
+pub(crate) fn with_addresses<'a>(
     command: &'a mut Command,
     project: &Project,
     servers: &Servers,

@@ -10,6 +10,8 @@
 //!                     commit
 //! ```
 //!
+//! While one partition's batch is under way to the broker, the next one's is claimed.
+//!
 //! **At least once.** A crash between confirm and commit sends rows again, under the same message
 //! ids; the inbox of each consumer makes that one effect.
 //!
@@ -69,7 +71,8 @@ enum PassError {
 
 impl Relay {
     /// A relay of the rows that `outbox` writes, in the database of `pool`. It holds one connection
-    /// of the pool while it sends a batch, and one now and then to measure the outbox.
+    /// of the pool while it sends a batch, a second one where that is idle, and one now and then to
+    /// measure the outbox.
     pub fn new(pool: PgPool, broker: Broker, outbox: Outbox, settings: &MessagingSettings) -> Self {
         Self { pool, broker, outbox, settings: settings.relay.clone() }
     }
@@ -138,14 +141,22 @@ impl Relay {
         let mut more = true;
         while more {
             more = false;
-            for partition in batch::due_partitions(&self.pool).await? {
+            let mut ahead = None;
+            let mut due = batch::due_partitions(&self.pool).await?.into_iter().peekable();
+            while let Some(partition) = due.next() {
                 // A blocked connection takes nothing; the rows are safe where they are.
                 if shutdown.is_cancelled() || link.is_blocked() {
                     return Ok(());
                 }
-                if let Some(batch) = Batch::claim(&self.pool, partition, batch_size).await? {
+                let batch = match ahead.take() {
+                    Some(batch) => Some(batch),
+                    None => Batch::claim(self.pool.begin().await?, partition, batch_size).await?,
+                };
+                if let Some(batch) = batch {
                     more |= batch.is_full(batch_size);
-                    let fates = sender.send(batch.rows()).await;
+                    let next = self.claim_ahead(due.peek().copied());
+                    let (fates, next) = tokio::join!(sender.send(batch.rows()), next);
+                    ahead = next;
                     batch.settle(&fates).await?;
                 }
                 if !sender.is_open() {
@@ -155,5 +166,13 @@ impl Relay {
         }
         sender.calm_down();
         Ok(())
+    }
+
+    /// Claims a partition's batch while another one's is being sent, if a connection is idle. None of
+    /// it is needed: what goes wrong here shows when the partition's turn has come.
+    async fn claim_ahead(&self, partition: Option<i16>) -> Option<Batch> {
+        let partition = partition?;
+        let tx = self.pool.try_begin().await.ok()??;
+        Batch::claim(tx, partition, self.settings.batch_size).await.ok()?
     }
 }

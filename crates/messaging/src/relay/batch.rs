@@ -64,11 +64,10 @@ pub(super) async fn due_partitions(pool: &PgPool) -> Result<Vec<i16>, sqlx::Erro
 impl Batch {
     /// Leases a partition and claims its first rows; none when another relay has the lease.
     pub(super) async fn claim(
-        pool: &PgPool,
+        mut tx: Transaction<'static, Postgres>,
         partition: i16,
         batch_size: NonZeroU16,
     ) -> Result<Option<Self>, sqlx::Error> {
-        let mut tx = pool.begin().await?;
         // The lease and the claim are two statements: the second must see what the last holder of
         // the lease did, so its snapshot is taken after the lock.
         let leased = sqlx::query_scalar!(

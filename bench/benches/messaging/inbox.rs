@@ -1,0 +1,123 @@
+//! The inbox: sqlx and lapin by hand, and a consumer whose handler does the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bench::{print_table, rounds};
+use contracts::user::UserUpdated;
+use messaging::{Consumer, Delivery, Handler, Verdict, inbox};
+use sqlx::PgPool;
+use tokio::runtime::Runtime;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::raw::Raw;
+use crate::world::{CONCURRENCY, PREFETCH, QUEUE, Running, World, body, event};
+use crate::{head, row};
+
+/// Messages of one turn.
+const MESSAGES: usize = 4_000;
+/// Messages before its clock starts: connecting and subscribing are not what is compared.
+const WARM_UP: usize = 400;
+const ROUNDS: usize = 7;
+
+pub(crate) fn compared(runtime: &Runtime) {
+    let world = runtime.block_on(World::new("bench inbox"));
+    let raw = runtime.block_on(async {
+        let effects = "create table effects (user_id uuid not null, name text not null)";
+        sqlx::query(effects).execute(&world.pool).await.unwrap();
+        let raw = Raw::connect(&world).await;
+        consumer_declares(&world).await;
+        raw
+    });
+    let turn = |work: &dyn Fn() -> f64| {
+        let event = event();
+        let id = |_| Uuid::now_v7();
+        let messages: Vec<_> = (0..MESSAGES).map(id).map(|id| (id, body(id, &event))).collect();
+        runtime.block_on(raw.publish(&messages));
+        (MESSAGES - WARM_UP) as f64 / work()
+    };
+    let by_hand = || runtime.block_on(raw.consume(&world.pool, MESSAGES, WARM_UP));
+    let single = || runtime.block_on(consume(&world));
+    let [hand, ours] = rounds(ROUNDS, [Box::new(|| turn(&by_hand)), Box::new(|| turn(&single))]);
+    let rows = [
+        head("a claim and an effect in a transaction", "of sqlx"),
+        row("lapin and sqlx by hand", &hand, None),
+        row("a handler", &ours, Some((&hand, 0.9))),
+    ];
+    let title =
+        format!("{MESSAGES} messages, {CONCURRENCY} at once, prefetch {PREFETCH}, {ROUNDS} rounds");
+    print_table(&title, &rows);
+}
+
+/// Handles all messages; gives the seconds from when the first ones were done.
+async fn consume(world: &World) -> f64 {
+    let done = Arc::new(AtomicUsize::new(0));
+    let handler = Effects { pool: world.pool.clone(), done: Arc::clone(&done) };
+    let consumer =
+        Consumer::new(world.connect(), &world.settings, "bench_events", handler).unwrap();
+    let running = Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() });
+    reached(&done, WARM_UP).await;
+    let (from, began) = (done.load(Ordering::Relaxed), Instant::now());
+    reached(&done, MESSAGES).await;
+    let (taken, handled) = (began.elapsed().as_secs_f64(), MESSAGES - from);
+    running.stop().await;
+    taken * (MESSAGES - WARM_UP) as f64 / handled as f64
+}
+
+async fn reached(done: &AtomicUsize, count: usize) {
+    while done.load(Ordering::Relaxed) < count {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Has our consumer declare its queue.
+async fn consumer_declares(world: &World) {
+    let handler = Effects { pool: world.pool.clone(), done: Arc::default() };
+    let broker = world.connect();
+    let consumer = Consumer::new(broker, &world.settings, "bench_events", handler).unwrap();
+    let running = Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() });
+    testkit::eventually("the queue is consumed", async || {
+        let queue = world.broker.queue(QUEUE).await?;
+        (queue["consumers"].as_u64()? > 0).then_some(())
+    })
+    .await;
+    running.stop().await;
+}
+
+struct Effects {
+    pool: PgPool,
+    done: Arc<AtomicUsize>,
+}
+
+impl Handler for Effects {
+    fn handles(&self) -> &'static [(&'static str, &'static str)] {
+        &[("user_exchange", "user.updated")]
+    }
+
+    async fn handle(&self, delivery: Delivery) -> Verdict {
+        let event: UserUpdated = match delivery.decode() {
+            Ok(event) => event,
+            Err(parked) => return parked,
+        };
+        let effect = async {
+            let mut tx = self.pool.begin().await?;
+            if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
+                sqlx::query("insert into effects (user_id, name) values ($1, $2)")
+                    .bind(event.user_id.as_uuid())
+                    .bind(&event.name)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await
+        };
+        match effect.await {
+            Ok(()) => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                Verdict::Ack
+            }
+            Err(error) => Verdict::unavailable(error),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Contestants whose turns take long and whose machine is shared: a few rounds, compared within each.
+
+/// One contestant's turn; gives its rate, in whatever it does per second.
+pub type Turn<'a> = Box<dyn Fn() -> f64 + 'a>;
+
+/// The rates of one contestant, a round each.
+#[derive(Debug, Clone)]
+pub struct Rates(Vec<f64>);
+
+/// Lets contestants take turns in so many rounds, after one that is not measured; every other round
+/// goes backwards, so that nobody always comes after the same one.
+pub fn rounds<const N: usize>(count: usize, turns: [Turn<'_>; N]) -> [Rates; N] {
+    let mut rates = turns.each_ref().map(|_| Rates(Vec::new()));
+    for round in 0..=count {
+        let mut order: Vec<usize> = (0..N).collect();
+        if round % 2 == 1 {
+            order.reverse();
+        }
+        for index in order {
+            let rate = turns[index]();
+            if round > 0 {
+                rates[index].0.push(rate);
+            }
+        }
+    }
+    rates
+}
+
+impl Rates {
+    /// The median rate.
+    pub fn median(&self) -> f64 {
+        median(self.0.clone())
+    }
+
+    /// The median of the ratios to another contestant in the same round.
+    pub fn ratio_to(&self, other: &Self) -> f64 {
+        median(self.0.iter().zip(&other.0).map(|(ours, theirs)| ours / theirs).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}

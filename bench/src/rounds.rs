@@ -9,7 +9,7 @@ pub struct Rates(Vec<f64>);
 
 /// Lets contestants take turns in so many rounds, after one that is not measured; every other round
 /// goes backwards, so that nobody always comes after the same one.
-pub fn rounds<const N: usize>(count: usize, turns: [Turn<'_>; N]) -> [Rates; N] {
+pub fn rounds<const N: usize>(count: usize, turns: &[Turn<'_>; N]) -> [Rates; N] {
     let mut rates = turns.each_ref().map(|_| Rates(Vec::new()));
     for round in 0..=count {
         let mut order: Vec<usize> = (0..N).collect();

@@ -21,7 +21,7 @@ pub(crate) fn compared(runtime: &Runtime) {
     runtime.block_on(many.world.fill_outbox(MANY));
     let [small, large] = rounds(
         ROUNDS,
-        [
+        &[
             Box::new(|| {
                 runtime.block_on(few.world.fill_outbox(FEW));
                 runtime.block_on(few.drain())

@@ -40,7 +40,7 @@ pub(crate) fn compared(runtime: &Runtime) {
     };
     let by_hand = || runtime.block_on(raw.consume(&world.pool, MESSAGES, WARM_UP));
     let single = || runtime.block_on(consume(&world));
-    let [hand, ours] = rounds(ROUNDS, [Box::new(|| turn(&by_hand)), Box::new(|| turn(&single))]);
+    let [hand, ours] = rounds(ROUNDS, &[Box::new(|| turn(&by_hand)), Box::new(|| turn(&single))]);
     let rows = [
         head("a claim and an effect in a transaction", "of sqlx"),
         row("lapin and sqlx by hand", &hand, None),

@@ -55,7 +55,7 @@ pub(crate) fn compared(runtime: &Runtime) {
     };
     let [lapin, ours, relays] = rounds(
         ROUNDS,
-        [Box::new(|| turn(&by_hand)), Box::new(|| turn(&published)), Box::new(|| turn(&relayed))],
+        &[Box::new(|| turn(&by_hand)), Box::new(|| turn(&published)), Box::new(|| turn(&relayed))],
     );
     runtime.block_on(relay.stop());
     let rows = [

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bench::{print_table, rounds};
 use contracts::user::UserUpdated;
-use messaging::{Consumer, Delivery, Handler, Verdict, inbox};
+use messaging::{Consumer, Delivery, Handlers, Verdict, inbox};
 use sqlx::PgPool;
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
@@ -54,16 +54,21 @@ pub(crate) fn compared(runtime: &Runtime) {
 /// Handles all messages; gives the seconds from when the first ones were done.
 async fn consume(world: &World) -> f64 {
     let done = Arc::new(AtomicUsize::new(0));
-    let handler = Effects { pool: world.pool.clone(), done: Arc::clone(&done) };
-    let consumer =
-        Consumer::new(world.connect(), &world.settings, "bench_events", handler).unwrap();
-    let running = Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() });
+    let running = consumer(world, &done);
     reached(&done, WARM_UP).await;
     let (from, began) = (done.load(Ordering::Relaxed), Instant::now());
     reached(&done, MESSAGES).await;
     let (taken, handled) = (began.elapsed().as_secs_f64(), MESSAGES - from);
     running.stop().await;
     taken * (MESSAGES - WARM_UP) as f64 / handled as f64
+}
+
+fn consumer(world: &World, done: &Arc<AtomicUsize>) -> Running {
+    let effects = Effects { pool: world.pool.clone(), done: Arc::clone(done) };
+    let handlers = Handlers::new(effects).on(Effects::user_updated);
+    let consumer = Consumer::new(world.connect(), &world.settings, "bench_events", handlers);
+    let consumer = consumer.unwrap();
+    Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() })
 }
 
 async fn reached(done: &AtomicUsize, count: usize) {
@@ -74,10 +79,7 @@ async fn reached(done: &AtomicUsize, count: usize) {
 
 /// Has our consumer declare its queue.
 async fn consumer_declares(world: &World) {
-    let handler = Effects { pool: world.pool.clone(), done: Arc::default() };
-    let broker = world.connect();
-    let consumer = Consumer::new(broker, &world.settings, "bench_events", handler).unwrap();
-    let running = Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() });
+    let running = consumer(world, &Arc::default());
     testkit::eventually("the queue is consumed", async || {
         let queue = world.broker.queue(QUEUE).await?;
         (queue["consumers"].as_u64()? > 0).then_some(())
@@ -86,27 +88,20 @@ async fn consumer_declares(world: &World) {
     running.stop().await;
 }
 
+#[derive(Clone)]
 struct Effects {
     pool: PgPool,
     done: Arc<AtomicUsize>,
 }
 
-impl Handler for Effects {
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[("user_exchange", "user.updated")]
-    }
-
-    async fn handle(&self, delivery: Delivery) -> Verdict {
-        let event: UserUpdated = match delivery.decode() {
-            Ok(event) => event,
-            Err(parked) => return parked,
-        };
+impl Effects {
+    async fn user_updated(self, delivery: Delivery<UserUpdated>) -> Verdict {
         let effect = async {
             let mut tx = self.pool.begin().await?;
             if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
                 sqlx::query("insert into effects (user_id, name) values ($1, $2)")
-                    .bind(event.user_id.as_uuid())
-                    .bind(&event.name)
+                    .bind(delivery.data.user_id.as_uuid())
+                    .bind(&delivery.data.name)
                     .execute(&mut *tx)
                     .await?;
             }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bench::{print_table, verdict};
-use contracts::Event;
-use messaging::{Consumer, Delivery, Handler, Verdict};
+use contracts::user::UserUpdated;
+use messaging::{Consumer, Delivery, Handlers, Verdict};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -34,7 +34,8 @@ fn ms(value: f64) -> String {
 async fn measure() -> Vec<Duration> {
     let world = World::new("bench latency").await;
     let (sender, mut handled) = mpsc::unbounded_channel();
-    let consumer = Consumer::new(world.connect(), &world.settings, "bench_events", Note(sender));
+    let handlers = Handlers::new(sender).on(note);
+    let consumer = Consumer::new(world.connect(), &world.settings, "bench_events", handlers);
     let consumer = consumer.unwrap();
     let consumer = Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() });
     let outbox = world.outbox();
@@ -60,15 +61,7 @@ async fn measure() -> Vec<Duration> {
 }
 
 /// Notes when it was called.
-struct Note(mpsc::UnboundedSender<Instant>);
-
-impl Handler for Note {
-    fn handles(&self) -> &'static [(&'static str, &'static str)] {
-        &[("user_exchange", contracts::user::UserUpdated::TYPE)]
-    }
-
-    async fn handle(&self, _: Delivery) -> Verdict {
-        let _ = self.0.send(Instant::now());
-        Verdict::Ack
-    }
+async fn note(times: mpsc::UnboundedSender<Instant>, _: Delivery<UserUpdated>) -> Verdict {
+    let _ = times.send(Instant::now());
+    Verdict::Ack
 }

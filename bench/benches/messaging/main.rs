@@ -34,9 +34,12 @@ mod world;
 use bench::{Rates, verdict};
 use tokio::runtime::Runtime;
 
+/// Measures one thing and prints its table.
+type Part = fn(&Runtime);
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let parts: [(&str, fn(&Runtime)); 4] = [
+    let parts: [(&str, Part); 4] = [
         ("publish", publish::compared),
         ("inbox", inbox::compared),
         ("latency", latency::idle),

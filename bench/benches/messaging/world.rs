@@ -81,9 +81,14 @@ impl World {
 
 /// Outbox rows that the broker has confirmed, in this process so far.
 pub(crate) fn confirmed() -> u64 {
-    let counter =
-        telemetry::metrics::counter("messaging_published_total", "", &["service", "outcome"]);
-    counter.with_label_values(&[SERVICE, "confirmed"]).get()
+    let labels = [
+        "messaging_destination_name",
+        "messaging_operation_name",
+        "messaging_system",
+        "error_type",
+    ];
+    let sent = telemetry::metrics::counter("messaging_client_sent_messages_total", "", &labels);
+    sent.with_label_values(&[EXCHANGE, "send", "rabbitmq", ""]).get()
 }
 
 /// An event whose envelope is of the agreed size.

@@ -21,6 +21,9 @@ const MESSAGES: usize = 4_000;
 /// Messages before its clock starts: connecting and subscribing are not what is compared.
 const WARM_UP: usize = 400;
 const ROUNDS: usize = 7;
+/// Messages of one batch at most, and how long the first of them waits for more.
+const BATCH: usize = 50;
+const LINGER: Duration = Duration::from_millis(5);
 
 pub(crate) fn compared(runtime: &Runtime) {
     let world = runtime.block_on(World::new("bench inbox"));
@@ -39,22 +42,39 @@ pub(crate) fn compared(runtime: &Runtime) {
         (MESSAGES - WARM_UP) as f64 / work()
     };
     let by_hand = || runtime.block_on(raw.consume(&world.pool, MESSAGES, WARM_UP));
-    let single = || runtime.block_on(consume(&world));
-    let [hand, ours] = rounds(ROUNDS, &[Box::new(|| turn(&by_hand)), Box::new(|| turn(&single))]);
+    let single = || runtime.block_on(consume(&world, Mode::Single));
+    let batched = || runtime.block_on(consume(&world, Mode::Batched));
+    let [hand, ours, batches] = rounds(
+        ROUNDS,
+        &[Box::new(|| turn(&by_hand)), Box::new(|| turn(&single)), Box::new(|| turn(&batched))],
+    );
     let rows = [
         head("a claim and an effect in a transaction", "of sqlx"),
         row("lapin and sqlx by hand", &hand, None),
         row("a handler", &ours, Some((&hand, 0.9))),
     ];
+    let batched_rows = [
+        head("the same in batches", "of single"),
+        row("a handler", &ours, None),
+        row(&format!("a handler of up to {BATCH}"), &batches, Some((&ours, 2.0))),
+    ];
     let title =
         format!("{MESSAGES} messages, {CONCURRENCY} at once, prefetch {PREFETCH}, {ROUNDS} rounds");
     print_table(&title, &rows);
+    print_table(&title, &batched_rows);
+}
+
+/// How messages come to the handler.
+#[derive(Clone, Copy)]
+enum Mode {
+    Single,
+    Batched,
 }
 
 /// Handles all messages; gives the seconds from when the first ones were done.
-async fn consume(world: &World) -> f64 {
+async fn consume(world: &World, mode: Mode) -> f64 {
     let done = Arc::new(AtomicUsize::new(0));
-    let running = consumer(world, &done);
+    let running = consumer(world, &done, mode);
     reached(&done, WARM_UP).await;
     let (from, began) = (done.load(Ordering::Relaxed), Instant::now());
     reached(&done, MESSAGES).await;
@@ -63,9 +83,12 @@ async fn consume(world: &World) -> f64 {
     taken * (MESSAGES - WARM_UP) as f64 / handled as f64
 }
 
-fn consumer(world: &World, done: &Arc<AtomicUsize>) -> Running {
+fn consumer(world: &World, done: &Arc<AtomicUsize>, mode: Mode) -> Running {
     let effects = Effects { pool: world.pool.clone(), done: Arc::clone(done) };
-    let handlers = Handlers::new(effects).on(Effects::user_updated);
+    let handlers = match mode {
+        Mode::Single => Handlers::new(effects).on(Effects::user_updated),
+        Mode::Batched => Handlers::new(effects).on_batch(BATCH, LINGER, Effects::many_updated),
+    };
     let consumer = Consumer::new(world.connect(), &world.settings, "bench_events", handlers);
     let consumer = consumer.unwrap();
     Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() })
@@ -79,7 +102,7 @@ async fn reached(done: &AtomicUsize, count: usize) {
 
 /// Has our consumer declare its queue.
 async fn consumer_declares(world: &World) {
-    let running = consumer(world, &Arc::default());
+    let running = consumer(world, &Arc::default(), Mode::Single);
     testkit::eventually("the queue is consumed", async || {
         let queue = world.broker.queue(QUEUE).await?;
         (queue["consumers"].as_u64()? > 0).then_some(())
@@ -110,6 +133,30 @@ impl Effects {
         match effect.await {
             Ok(()) => {
                 self.done.fetch_add(1, Ordering::Relaxed);
+                Verdict::Ack
+            }
+            Err(error) => Verdict::unavailable(error),
+        }
+    }
+
+    /// The same for many, in statements for all of them.
+    async fn many_updated(self, deliveries: Vec<Delivery<UserUpdated>>) -> Verdict {
+        let count = deliveries.len();
+        let effects = async {
+            let mut tx = self.pool.begin().await?;
+            let new = inbox::claim_all(&mut tx, QUEUE, deliveries).await?;
+            let users: Vec<Uuid> = new.iter().map(|one| one.data.user_id.as_uuid()).collect();
+            let names: Vec<String> = new.into_iter().map(|one| one.data.name).collect();
+            sqlx::query("insert into effects (user_id, name) select * from unnest($1, $2)")
+                .bind(users)
+                .bind(names)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await
+        };
+        match effects.await {
+            Ok(()) => {
+                self.done.fetch_add(count, Ordering::Relaxed);
                 Verdict::Ack
             }
             Err(error) => Verdict::unavailable(error),

@@ -82,12 +82,7 @@ impl Consumer {
             // What fails in a batch is handled twice.
             settings.check_held(queue_key, 2)?;
         }
-        Ok(Self {
-            broker,
-            routes: Arc::new(routes),
-            topology: Arc::new(topology),
-            settings,
-        })
+        Ok(Self { broker, routes: Arc::new(routes), topology: Arc::new(topology), settings })
     }
 
     /// The queue's name: what the [inbox](crate::inbox) calls this consumer.

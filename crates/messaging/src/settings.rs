@@ -119,7 +119,8 @@ pub enum SettingsError {
     /// A message may be in hand for longer than the broker waits for its acknowledgement.
     #[error(
         "the consumer of `{key}` holds a message for up to {held:?}: prefetch / concurrency × \
-         handler_timeout must stay below {HELD_MAX:?}, after which the broker closes the channel"
+         handler_timeout, twice that with batches, must stay below {HELD_MAX:?}, after which the \
+         broker closes the channel"
     )]
     HeldTooLong {
         /// The queue's key.

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests spawn tasks and make ids")]
 
 mod admin;
+mod batch;
 mod broker;
 mod config;
 mod consumer;

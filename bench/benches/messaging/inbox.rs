@@ -1,5 +1,6 @@
 //! The inbox: sqlx and lapin by hand, and a consumer whose handler does the same.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ const ROUNDS: usize = 7;
 /// Messages of one batch at most, and how long the first of them waits for more.
 const BATCH: usize = 50;
 const LINGER: Duration = Duration::from_millis(5);
+/// Batches at the same time, and messages that are prefetched: two full batches for each.
+const BATCHES: NonZeroU16 = NonZeroU16::new(4).unwrap();
+const BATCHES_PREFETCH: NonZeroU16 = NonZeroU16::new(400).unwrap();
 
 pub(crate) fn compared(runtime: &Runtime) {
     let world = runtime.block_on(World::new("bench inbox"));
@@ -85,11 +89,17 @@ async fn consume(world: &World, mode: Mode) -> f64 {
 
 fn consumer(world: &World, done: &Arc<AtomicUsize>, mode: Mode) -> Running {
     let effects = Effects { pool: world.pool.clone(), done: Arc::clone(done) };
+    let mut settings = world.settings.clone();
     let handlers = match mode {
         Mode::Single => Handlers::new(effects).on(Effects::user_updated),
-        Mode::Batched => Handlers::new(effects).on_batch(BATCH, LINGER, Effects::many_updated),
+        Mode::Batched => {
+            // Enough is there for the next batches while these are handled.
+            settings.consumer.concurrency = BATCHES;
+            settings.consumer.prefetch = BATCHES_PREFETCH;
+            Handlers::new(effects).on_batch(BATCH, LINGER, Effects::many_updated)
+        }
     };
-    let consumer = Consumer::new(world.connect(), &world.settings, "bench_events", handlers);
+    let consumer = Consumer::new(world.connect(), &settings, "bench_events", handlers);
     let consumer = consumer.unwrap();
     Running::start(|shutdown| async { consumer.run(shutdown).await.unwrap() })
 }

@@ -9,6 +9,7 @@
 //! | publish with confirms | 0.95 of lapin's pipelined publishes |
 //! | relay: committed rows, confirmed and deleted | 0.8 of the same |
 //! | inbox: a claim and one effect, a transaction each | 0.9 of the same statements by hand |
+//! | batched inbox | 2 of the single one |
 //! | latency from the commit to the handler, idle | a median of 15 ms |
 //! | an outbox of a million rows | 0.9 of the rate of one of ten thousand |
 //!

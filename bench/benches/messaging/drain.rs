@@ -80,7 +80,9 @@ async fn scans(outboxed: &Outboxed) -> String {
                  where relname = 'messaging_outbox'";
     let (all, index): (i64, i64) =
         sqlx::query_as(query).fetch_one(&outboxed.world.pool).await.unwrap();
-    format!("the million was read {all} times as a whole (to count it), {index} times by an index")
+    format!(
+        "the million was read {all} times in a row (to count its first 100,000), {index} times by an index"
+    )
 }
 
 /// The most that this process held at a time.

@@ -96,6 +96,8 @@ fn consumer(world: &World, done: &Arc<AtomicUsize>, mode: Mode) -> Running {
             // Enough is there for the next batches while these are handled.
             settings.consumer.concurrency = BATCHES;
             settings.consumer.prefetch = BATCHES_PREFETCH;
+            // So much in hand must be done before the broker asks for it.
+            settings.consumer.handler_timeout = Duration::from_secs(5);
             Handlers::new(effects).on_batch(BATCH, LINGER, Effects::many_updated)
         }
     };

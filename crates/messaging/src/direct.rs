@@ -5,6 +5,7 @@
 //! is none, and decides what that means. After [`PublishError::Unknown`] the message may have
 //! arrived: publish it again under the same id, and the readers' inboxes make that one effect.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -81,7 +82,13 @@ struct Shared {
     service: String,
     settings: MessagingSettings,
     link: Attachment,
-    publisher: Mutex<Option<Publisher>>,
+    open: Mutex<Option<Open>>,
+}
+
+/// A channel, and the exchanges that were declared on it.
+struct Open {
+    publisher: Publisher,
+    declared: HashSet<String>,
 }
 
 impl EventPublisher {
@@ -92,7 +99,7 @@ impl EventPublisher {
             service: service.to_owned(),
             settings: settings.clone(),
             link: broker.publishing_at_times(),
-            publisher: Mutex::new(None),
+            open: Mutex::new(None),
         }))
     }
 
@@ -232,66 +239,71 @@ impl EventPublisher {
         event_type: &str,
         bodies: &[(Uuid, Vec<u8>)],
     ) -> Result<(), PublishError> {
-        let mut slot = self.0.publisher.lock().await;
+        let mut slot = self.0.open.lock().await;
         if self.0.link.is_blocked() {
             return Err(PublishError::Unavailable);
         }
         // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
         // next one could take for its own.
-        let mut publisher = match slot.take().filter(Publisher::is_usable) {
-            Some(publisher) => publisher,
+        let mut open = match slot.take().filter(|open| open.publisher.is_usable()) {
+            Some(open) => open,
             None => self.open().await?,
         };
-        topology::declare_exchange(publisher.channel(), exchange).await?;
+        if !open.declared.contains(exchange) {
+            topology::declare_exchange(open.publisher.channel(), exchange).await?;
+            open.declared.insert(exchange.to_owned());
+        }
+        let properties = self.properties(event_type);
         let messages = bodies.iter().map(|(event_id, body)| Message {
             exchange: exchange.into(),
             routing_key: event_type.into(),
             body,
-            properties: self.properties(event_type, *event_id),
+            properties: properties.clone().with_message_id(event_id.to_string().into()),
         });
         let begin = Instant::now();
-        let outcomes = publisher.publish_all(messages.collect()).await;
-        *slot = Some(publisher);
+        let outcomes = open.publisher.publish_all(messages.collect()).await;
         let took = begin.elapsed();
-        // The first that did not arrive is what the caller is told.
-        let mut first = (Published::Sent, Ok(()));
+        *slot = Some(open);
+        let (mut ended, mut all) = (Published::Sent, Ok(()));
         for outcome in outcomes {
-            let fate = match outcome {
+            let (published, sent) = match outcome {
                 Outcome::Confirmed => (Published::Sent, Ok(())),
                 Outcome::Unroutable => (Published::Unroutable, Err(PublishError::Unroutable)),
                 Outcome::Refused => (Published::Refused, Err(PublishError::Refused)),
                 Outcome::Unknown(_) => (Published::NoAnswer, Err(PublishError::Unknown)),
             };
-            metrics::sent(exchange, fate.0);
-            if first.1.is_ok() {
-                first = fate;
+            metrics::sent(exchange, published);
+            // The first that did not arrive is what the caller is told.
+            if all.is_ok() {
+                (ended, all) = (published, sent);
             }
         }
-        let (published, sent) = first;
-        metrics::send_took(exchange, published, took);
-        sent
+        metrics::send_took(exchange, ended, took);
+        all
     }
 
-    async fn open(&self) -> Result<Publisher, PublishError> {
+    async fn open(&self) -> Result<Open, PublishError> {
         let MessagingSettings { rabbitmq, relay, .. } = &self.0.settings;
         let channel = timeout(rabbitmq.connect_timeout, self.0.link.channel()).await;
         let channel = channel.map_err(|_| PublishError::Unavailable)?;
         let opening = Publisher::new(channel, relay.confirm_timeout);
-        opening.await.map_err(|_| PublishError::Unavailable)
+        let publisher = opening.await.map_err(|_| PublishError::Unavailable)?;
+        Ok(Open { publisher, declared: HashSet::new() })
     }
 
-    fn properties(&self, event_type: &str, event_id: Uuid) -> BasicProperties {
-        let mut headers = lapin::types::FieldTable::default();
-        if let Some(traceparent) = telemetry::propagation::current_traceparent() {
-            message::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
-        }
-        BasicProperties::default()
+    /// What the messages of one call have in common.
+    fn properties(&self, event_type: &str) -> BasicProperties {
+        let properties = BasicProperties::default()
             .with_content_type(CONTENT_TYPE.into())
             .with_delivery_mode(PERSISTENT)
-            .with_message_id(event_id.to_string().into())
             .with_type(event_type.into())
-            .with_app_id(self.0.service.as_str().into())
-            .with_headers(headers)
+            .with_app_id(self.0.service.as_str().into());
+        let Some(traceparent) = telemetry::propagation::current_traceparent() else {
+            return properties;
+        };
+        let mut headers = lapin::types::FieldTable::default();
+        message::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
+        properties.with_headers(headers)
     }
 }
 

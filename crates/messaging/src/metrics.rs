@@ -14,7 +14,7 @@
 //! | `messaging_process_duration_seconds` | time of a handler, for one delivery or for a batch; `error_type`: `retry`, `dead_letter`, `unavailable` |
 //! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `parked`, `unsettled`; of the parked ones also `undecodable`, `unknown_type`, `unknown_version` |
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
-//! | `messaging_outbox_depth{service}` | committed events that wait to be sent |
+//! | `messaging_outbox_depth{service}` | committed events that wait to be sent, counted up to 100,000 |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_parked_depth{queue}` | messages in its parking lot |

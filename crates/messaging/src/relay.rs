@@ -10,7 +10,8 @@
 //!                     commit
 //! ```
 //!
-//! While one partition's batch is under way to the broker, the next one's is claimed.
+//! While one partition's batch is under way to the broker, the one before is settled and the next
+//! one claimed.
 //!
 //! **At least once.** A crash between confirm and commit sends rows again, under the same message
 //! ids; the inbox of each consumer makes that one effect.
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff;
 use crate::broker::{Attachment, Broker};
 use crate::outbox::Outbox;
-use crate::relay::batch::Batch;
+use crate::relay::batch::{Batch, Fate};
 use crate::relay::send::Sender;
 use crate::settings::{MessagingSettings, RelaySettings};
 use crate::topology::TopologyError;
@@ -138,30 +139,34 @@ impl Relay {
         shutdown: &CancellationToken,
     ) -> Result<(), PassError> {
         let batch_size = self.settings.batch_size;
+        // A blocked connection takes nothing; the rows are safe where they are.
+        let is_stopped = || shutdown.is_cancelled() || link.is_blocked();
         let mut more = true;
-        while more {
+        while more && !is_stopped() {
             more = false;
-            let mut ahead = None;
             let mut due = batch::due_partitions(&self.pool).await?.into_iter().peekable();
-            while let Some(partition) = due.next() {
-                // A blocked connection takes nothing; the rows are safe where they are.
-                if shutdown.is_cancelled() || link.is_blocked() {
-                    return Ok(());
+            // While one batch is under way, the one before it is settled and the next one claimed.
+            let (mut sent, mut ahead) = (None, None);
+            while let Some(partition) = due.next_if(|_| sender.is_open() && !is_stopped()) {
+                if ahead.is_none() {
+                    // First, because it may hold the last connection there is.
+                    settle(sent.take()).await?;
+                    let tx = self.pool.begin().await?;
+                    ahead = Batch::claim(tx, partition, batch_size).await?;
                 }
-                let batch = match ahead.take() {
-                    Some(batch) => Some(batch),
-                    None => Batch::claim(self.pool.begin().await?, partition, batch_size).await?,
+                let Some(batch) = ahead.take() else { continue };
+                more |= batch.is_full(batch_size);
+                let meanwhile = async {
+                    settle(sent.take()).await?;
+                    Ok::<_, sqlx::Error>(self.claim_ahead(due.peek().copied()).await)
                 };
-                if let Some(batch) = batch {
-                    more |= batch.is_full(batch_size);
-                    let next = self.claim_ahead(due.peek().copied());
-                    let (fates, next) = tokio::join!(sender.send(batch.rows()), next);
-                    ahead = next;
-                    batch.settle(&fates).await?;
-                }
-                if !sender.is_open() {
-                    return Err(PassError::NoAnswer);
-                }
+                let (fates, next) = tokio::join!(sender.send(batch.rows()), meanwhile);
+                sent = Some((batch, fates));
+                ahead = next?;
+            }
+            settle(sent).await?;
+            if !sender.is_open() {
+                return Err(PassError::NoAnswer);
             }
         }
         sender.calm_down();
@@ -174,5 +179,12 @@ impl Relay {
         let partition = partition?;
         let tx = self.pool.try_begin().await.ok()??;
         Batch::claim(tx, partition, self.settings.batch_size).await.ok()?
+    }
+}
+
+async fn settle(sent: Option<(Batch, Vec<Fate>)>) -> Result<(), sqlx::Error> {
+    match sent {
+        Some((batch, fates)) => batch.settle(&fates).await,
+        None => Ok(()),
     }
 }

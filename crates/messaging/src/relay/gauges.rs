@@ -7,6 +7,11 @@ use tokio::time::sleep;
 
 use crate::broker::Broker;
 use crate::metrics::{self, INTERVAL};
+use crate::outbox::PARTITIONS;
+
+/// How far the outbox is counted: it is measured often, and all the more must the relay be quick when
+/// it is full.
+const DEPTH_MAX: i64 = 100_000;
 
 /// Keeps the gauges of `service`'s outbox, also while the broker is away.
 pub(super) async fn keep(pool: &PgPool, service: &str, broker: &Broker) -> Infallible {
@@ -20,11 +25,18 @@ pub(super) async fn keep(pool: &PgPool, service: &str, broker: &Broker) -> Infal
     }
 }
 
+/// Depth and age in seconds. The first row of a partition is its oldest, but for the length of a
+/// transaction: so the age takes eight looks at an index.
 async fn measure(pool: &PgPool) -> Result<(i64, i64), sqlx::Error> {
     let row = sqlx::query!(
-        r#"select count(*) as "depth!",
-                  coalesce(extract(epoch from now() - min(created_at)), 0)::bigint as "age!"
-           from messaging_outbox"#
+        r#"select (select count(*) from (select from messaging_outbox limit $1) as counted) as "depth!",
+                  coalesce(extract(epoch from now() - min(oldest.created_at)), 0)::bigint as "age!"
+           from generate_series(0, $2::int - 1) as p
+           cross join lateral (
+               select created_at from messaging_outbox where partition = p order by id limit 1
+           ) as oldest"#,
+        DEPTH_MAX,
+        i32::from(PARTITIONS),
     )
     .fetch_one(pool)
     .await?;

@@ -41,7 +41,8 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
             return Ok(Passed::Skipped(why));
         }
         if !make_environment(&folder, interrupt)? {
-            return Ok(Passed::Skipped("needs python3 with venv and pip".to_owned()));
+            let why = format!("needs python3 with venv and pip, and {SCHEMAS} from PyPI");
+            return Ok(Passed::Skipped(why));
         }
     }
     for overlay in overlays(project)? {
@@ -59,7 +60,8 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
     Ok(Passed::Fully)
 }
 
-/// Puts the schemas into an environment of their own; false where there is no Python for that.
+/// Puts the schemas into an environment of their own; false where there is no Python for that, or
+/// nothing can be fetched.
 fn make_environment(folder: &Path, interrupt: &Interrupt) -> Result<bool> {
     let mut make = Command::new("python3");
     if !is_there(make.args(["-m", "venv", "--clear"]).arg(folder)) {
@@ -67,7 +69,7 @@ fn make_environment(folder: &Path, interrupt: &Interrupt) -> Result<bool> {
     }
     let mut pip = Command::new(folder.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", SCHEMAS]);
-    run::succeed(&mut pip, interrupt).map(|()| true)
+    run::status(&mut pip, interrupt).map(|status| status.success())
 }
 
 fn overlays(project: &Project) -> Result<Vec<PathBuf>> {

@@ -103,8 +103,8 @@ impl Stage<'_> {
         println!("== {service} is killed");
         let begin = Instant::now();
         // `docker kill` counts as a wish, after which Docker lets it lie.
-        let words = ["run", "--rm", "--privileged", "--pid=host", "--entrypoint", "kill", TOOLS];
-        run::output(Command::new("docker").args(words).args(["-9", &pid]))?;
+        let words = ["run", "--rm", "--user=0", "--pid=host", "--entrypoint", "sh", TOOLS];
+        run::output(Command::new("docker").args(words).args(["-c", &format!("kill -9 {pid}")]))?;
         self.until(&format!("{service} is back"), || {
             Ok(ask("{{.RestartCount}}")? != before && are_well()?)
         })?;

@@ -169,7 +169,9 @@ impl Relay {
                 return Err(PassError::NoAnswer);
             }
         }
-        sender.calm_down();
+        if !is_stopped() {
+            sender.calm_down();
+        }
         Ok(())
     }
 

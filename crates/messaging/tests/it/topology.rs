@@ -22,7 +22,7 @@ async fn asked(world: &World, queue: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn limits_stand_in_the_settings_and_what_they_refuse_waits_in_the_outbox() {
+async fn limits_of_the_settings_are_those_of_the_queue() {
     let limits = QueueOverrides {
         max_length: Some(5),
         max_length_bytes: Some(1_000_000),
@@ -38,30 +38,6 @@ async fn limits_stand_in_the_settings_and_what_they_refuse_waits_in_the_outbox()
     assert_eq!(arguments["x-max-length"], 5);
     assert_eq!(arguments["x-max-length-bytes"], 1_000_000);
     assert_eq!(arguments["x-delivery-limit"], 7);
-    let outbox = world.outbox();
-    let _relay = world.relay(&outbox);
-    for number in 0..50 {
-        world.emit(&outbox, &created(number)).await;
-    }
-    testkit::eventually("the broker refuses", async || {
-        let refused = sqlx::query_scalar::<_, i64>(
-            "select count(*) from messaging_outbox where last_error = 'the broker refused it'",
-        );
-        (refused.fetch_one(&world.pool).await.unwrap() > 0).then_some(())
-    })
-    .await;
-
-    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
-    let _consumer = world.consumer(handler);
-
-    testkit::eventually("every event has arrived", async || {
-        let mut ids: Vec<_> = seen.all().into_iter().map(|d| d.message_id.to_string()).collect();
-        ids.sort();
-        ids.dedup();
-        (ids.len() == 50).then_some(())
-    })
-    .await;
-    world.outbox_is_empty().await;
 }
 
 #[tokio::test]

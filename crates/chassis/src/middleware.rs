@@ -5,6 +5,7 @@
 
 mod client_address;
 mod deadline;
+mod leave;
 mod observe;
 mod panic;
 mod request_id;
@@ -19,6 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{Problem, ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
+pub(crate) use leave::leave;
 pub use request_id::RequestId;
 
 /// Wraps a service's routes; the health and metrics routes stay outside the limits.

@@ -8,6 +8,7 @@ mod crashes;
 mod faults;
 mod policy;
 mod registration;
+mod rolling;
 mod rotation;
 mod startup;
 mod story;

@@ -1,8 +1,16 @@
-# The services' images of one platform, pushed by digest: `docker buildx bake --file docker-bake.hcl`.
+# The services' images of one platform, pushed by digest:
+#
+#   SERVICES=$(ls services | paste -sd,) docker buildx bake --file docker-bake.hcl
+#
 # They share the stage that compiles. The workflow `images` joins the platforms and gives the names.
 
 variable "REGISTRY" {
   default = "localhost:5000"
+}
+
+# Their names with commas between them: the folders of `services/`.
+variable "SERVICES" {
+  default = ""
 }
 
 variable "REVISION" {
@@ -20,7 +28,7 @@ group "default" {
 
 target "image" {
   name   = service
-  matrix = { service = ["notification-service", "payment-service", "user-service"] }
+  matrix = { service = split(",", SERVICES) }
   args = {
     SERVICE           = service
     REVISION          = REVISION

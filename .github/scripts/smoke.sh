@@ -16,7 +16,7 @@ for folder in services/*/; do
   service=$(basename "$folder")
   kubectl --namespace "$namespace" port-forward "service/$service" "$port:80" > /dev/null &
   forwards+=($!)
-  urls+=("--$service" "http://127.0.0.1:$port")
+  urls+=(--at "$service=http://127.0.0.1:$port")
   # Connections are refused until the forward stands. Degraded is 200, unhealthy is 503.
   curl --silent --show-error --fail --retry 20 --retry-all-errors --retry-delay 1 --max-time 10 \
     "http://127.0.0.1:$port/health"

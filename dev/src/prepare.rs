@@ -22,7 +22,7 @@ use crate::{
     project::Project,
     run,
     servers::{Given, Plan, Source},
-    services::{self, SERVICES},
+    services,
     slot::Slot,
 };
 
@@ -74,10 +74,10 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     differing.extend(schemas::generate(project, write)?);
 
     services::build(project, interrupt)?;
-    for service in &SERVICES {
-        let mut command = Command::new(project.binaries().join(service.name));
+    for service in project.services() {
+        let mut command = Command::new(project.binaries().join(&service.name));
         let document = run::output(command.arg("--print-openapi").current_dir(project.root()))?;
-        let folder = project.path("services").join(service.name);
+        let folder = project.path("services").join(&service.name);
         let fresh = BTreeMap::from([("openapi.json".to_owned(), document)]);
         let is_document = |name: &str| name == "openapi.json";
         differing.extend(synchronise(&folder, &fresh, is_document, write)?);

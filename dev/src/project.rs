@@ -9,10 +9,13 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::services::{self, Service};
+
 /// The workspace this tool belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
     root: PathBuf,
+    services: Vec<Service>,
 }
 
 impl Project {
@@ -22,14 +25,26 @@ impl Project {
         let is_root = |folder: &&Path| {
             folder.join("dev/Cargo.toml").exists() && folder.join("config").is_dir()
         };
-        here.ancestors().find(is_root).map(|root| Self { root: root.to_owned() }).with_context(
-            || format!("no workspace above {}: run this inside the project", here.display()),
-        )
+        let root = here.ancestors().find(is_root).with_context(|| {
+            format!("no workspace above {}: run this inside the project", here.display())
+        })?;
+        Ok(Self { root: root.to_owned(), services: services::read(&root.join("config"))? })
     }
 
     /// The top of the workspace.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The services of services.tsk, in the order of their ports.
+    pub(crate) fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The service of this name.
+    pub(crate) fn service(&self, name: &str) -> Result<&Service> {
+        let known = self.services.iter().find(|service| service.name == name);
+        known.with_context(|| format!("services.tsk has no [service:{name}]"))
     }
 
     /// A path inside the workspace.

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use crate::{
     project::Project,
     queues::lots::{Lot, Lots},
-    services::SERVICES,
     table,
 };
 
@@ -24,7 +23,7 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
     /// This service's queue only
-    #[arg(long, global = true, value_parser = SERVICES.each_ref().map(|service| service.name))]
+    #[arg(long, global = true, value_name = "NAME")]
     service: Option<String>,
     /// Prints JSON
     #[arg(long, global = true)]

@@ -85,11 +85,11 @@ impl Stage<'_> {
         self.compose(&["up", "--build", "--detach"])?;
         self.until("everything is healthy", are_well)?;
         println!("== up and healthy after {} s", begin.elapsed().as_secs());
-        smoke::at_usual_ports(self.interrupt)?;
+        smoke::at_usual_ports(self.project, self.interrupt)?;
         for container in containers()? {
             if !container.has_done_its_work() {
                 self.kill(&container)?;
-                smoke::at_usual_ports(self.interrupt)?;
+                smoke::at_usual_ports(self.project, self.interrupt)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use testkit::native::random_hex;
 
-use crate::{project::Project, services::SERVICES, state::write_private};
+use crate::{project::Project, services::Service, state::write_private};
 
 /// Every secret by the name of the variable that a service reads, and `<role>` → its password.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Secrets {
             .with_context(|| format!("{} is not readable; delete it", file.display()))?
             .unwrap_or_default();
         let before = secrets.len();
-        for name in Self::names() {
+        for name in Self::names(project.services()) {
             if let Entry::Vacant(missing) = secrets.entry(name) {
                 missing.insert(random_hex(32)?);
             }
@@ -37,9 +37,9 @@ impl Secrets {
         Ok(Self(secrets))
     }
 
-    fn names() -> impl Iterator<Item = String> {
-        let tokens = SERVICES.iter().map(|service| service.variable("TOKEN"));
-        let roles = SERVICES.iter().map(|service| service.role.to_owned());
+    fn names(services: &[Service]) -> impl Iterator<Item = String> {
+        let tokens = services.iter().map(|service| service.variable("TOKEN"));
+        let roles = services.iter().map(Service::role);
         ["JWT_SECRET".to_owned(), "STRIPE_WEBHOOK_SECRET".to_owned()]
             .into_iter()
             .chain(tokens)

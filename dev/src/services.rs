@@ -1,11 +1,13 @@
-//! The three services and the payment provider's simulator: built, given their environment,
+//! The services of services.tsk and the payment provider's simulator: built, given their environment,
 //! started, and waited for.
 
-use std::{collections::BTreeMap, env, fs, time::Duration};
+use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
+use serde::Deserialize;
 use testkit::native::{Launch, log_tail, port, psql};
+use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
     http::Client,
@@ -23,50 +25,66 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 const TAIL_LINES: usize = 20;
 
 /// A service and what is its own.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Service {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// The port it listens on when that is free.
     pub(crate) port: u16,
-    pub(crate) database: &'static str,
-    pub(crate) role: &'static str,
 }
-
-/// The services, in the order of their ports.
-pub(crate) const SERVICES: [Service; 3] = [
-    Service { name: "user-service", port: 3001, database: "user_db", role: "user_service" },
-    Service {
-        name: "payment-service",
-        port: 3002,
-        database: "payment_db",
-        role: "payment_service",
-    },
-    Service {
-        name: "notification-service",
-        port: 3003,
-        database: "notification_db",
-        role: "notification_service",
-    },
-];
 
 /// The simulator's binary.
 pub(crate) const SIMULATOR: &str = "payment-simulator";
-const SIMULATOR_PORT: u16 = 3010;
+pub(crate) const SIMULATOR_PORT: u16 = 3010;
+/// Who gives out tokens and registers users.
+pub(crate) const USERS: &str = "user-service";
+
+/// The services of services.tsk, in the order of their ports; what variables say is left aside.
+pub(crate) fn read(config: &Path) -> Result<Vec<Service>> {
+    #[derive(Deserialize)]
+    struct Settings {
+        #[serde(rename = "service:*")]
+        services: BTreeMap<String, Found>,
+    }
+    #[derive(Deserialize)]
+    struct Found {
+        port: u16,
+        #[serde(flatten)]
+        #[expect(clippy::zero_sized_map_values, reason = "the values are what is not read")]
+        _more: BTreeMap<String, Unread>,
+    }
+    let settings: Settings = Loader::new(config).file("services").vars(Vars::empty()).load()?;
+    let found = settings.services.into_iter();
+    let mut services: Vec<Service> =
+        found.map(|(name, Found { port, .. })| Service { name, port }).collect();
+    services.sort_by_key(|service| service.port);
+    Ok(services)
+}
 
 impl Service {
     /// `USER_SERVICE_<SUFFIX>`.
     pub(crate) fn variable(&self, suffix: &str) -> String {
-        format!("{}_{suffix}", self.name.replace('-', "_").to_uppercase())
+        format!("{}_{suffix}", self.role().to_uppercase())
+    }
+
+    /// The name as an identifier, which is that of its role in the database too: `user_service`.
+    pub(crate) fn role(&self) -> String {
+        self.name.replace('-', "_")
+    }
+
+    /// `user_db`.
+    pub(crate) fn database(&self) -> String {
+        let role = self.role();
+        format!("{}_db", role.strip_suffix("_service").unwrap_or(&role))
     }
 }
 
 /// The ports of the services and the simulator, by name.
-pub(crate) type Ports = BTreeMap<&'static str, u16>;
+pub(crate) type Ports = BTreeMap<String, u16>;
 
 /// Chooses ports: that of the last time while the process runs or nobody else took it, else the
 /// usual one, else any.
-pub(crate) fn choose_ports(before: Option<&State>) -> Ports {
-    let usual = SERVICES.iter().map(|service| (service.name, service.port));
+pub(crate) fn choose_ports(project: &Project, before: Option<&State>) -> Ports {
+    let usual = project.services().iter().map(|service| (service.name.as_str(), service.port));
     usual
         .chain([(SIMULATOR, SIMULATOR_PORT)])
         .map(|(name, usual)| {
@@ -74,7 +92,7 @@ pub(crate) fn choose_ports(before: Option<&State>) -> Ports {
             let last = recorded.and_then(|process| {
                 process.port.filter(|port| process.is_running() || port::is_free(*port))
             });
-            (name, last.unwrap_or_else(|| port::free(Some(usual))))
+            (name.to_owned(), last.unwrap_or_else(|| port::free(Some(usual))))
         })
         .collect()
 }
@@ -83,17 +101,22 @@ pub(crate) fn choose_ports(before: Option<&State>) -> Ports {
 pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     let mut command = project.cargo();
     command.arg("build");
-    for service in &SERVICES {
-        command.args(["-p", service.name]);
+    for service in project.services() {
+        command.args(["-p", &service.name]);
     }
     command.args(["-p", "testkit", "--features", "testkit/simulator", "--bins"]);
     run::succeed(&mut command, interrupt)
 }
 
 /// Makes each service's role and database, and sets the role's password to the current one.
-pub(crate) fn create_databases(superuser: &str, secrets: &Secrets) -> Result<()> {
-    for Service { database, role, .. } in &SERVICES {
-        let password = secrets.get(role);
+pub(crate) fn create_databases(
+    project: &Project,
+    superuser: &str,
+    secrets: &Secrets,
+) -> Result<()> {
+    for service in project.services() {
+        let (database, role) = (service.database(), service.role());
+        let password = secrets.get(&role);
         let doing = || format!("make the database {database}");
         psql::run(
             superuser,
@@ -127,13 +150,13 @@ pub(crate) fn environment(
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
-    let login = psql::with_user(&addresses.postgres, service.role, secrets.get(service.role));
+    let login = psql::with_user(&addresses.postgres, &service.role(), secrets.get(&service.role()));
     let broker = Broker::parse(&addresses.amqp)?;
     let mut variables = owned(&[
         ("CONFIG_DIR", &path("config")),
         ("HOST", "127.0.0.1"),
-        ("PORT", &port(service.name)),
-        ("DATABASE_URL", &psql::with_database(&login, service.database)),
+        ("PORT", &port(&service.name)),
+        ("DATABASE_URL", &psql::with_database(&login, &service.database())),
         ("REDIS_URL", &addresses.redis),
         ("RABBITMQ_HOST", broker.host),
         ("RABBITMQ_PORT", broker.port),
@@ -145,9 +168,9 @@ pub(crate) fn environment(
         ("MAIL_DIR", &path(".dev/mail")),
     ]);
     variables.extend(secrets.variables());
-    for other in &SERVICES {
+    for other in project.services() {
         variables.push((other.variable("HOST"), "127.0.0.1".to_owned()));
-        variables.push((other.variable("PORT"), port(other.name)));
+        variables.push((other.variable("PORT"), port(&other.name)));
     }
     // What the user has set for these stays.
     let defaults =
@@ -172,8 +195,8 @@ pub(crate) fn start_service(
     ports: &Ports,
     variables: &[(String, String)],
 ) -> Result<Process> {
-    let port = ports.get(service.name).copied().unwrap_or_default();
-    start(project, service.name, Kind::Service, port, variables)
+    let port = ports.get(&service.name).copied().unwrap_or_default();
+    start(project, &service.name, Kind::Service, port, variables)
 }
 
 fn start(

@@ -4,15 +4,16 @@
 //! to another address. Every request carries one sampled `traceparent`, so that the story is one
 //! trace. Each wait has a limit, and says what was missing when it is over.
 
+mod documented;
 mod story;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use self::story::Story;
 use crate::{
-    interrupt::Interrupt, project::Project, services::SERVICES, state::State, up::state_file,
+    interrupt::Interrupt, project::Project, services::Service, state::State, up::state_file,
 };
 
 #[derive(Debug, clap::Args)]
@@ -20,15 +21,17 @@ pub(crate) struct Args {
     /// Prints one JSON object at the end instead of a line for each step
     #[arg(long)]
     json: bool,
-    /// Where user-service answers [default: as `up` started it]
-    #[arg(long, value_name = "URL")]
-    user_service: Option<String>,
-    /// Where payment-service answers
-    #[arg(long, value_name = "URL")]
-    payment_service: Option<String>,
-    /// Where notification-service answers
-    #[arg(long, value_name = "URL")]
-    notification_service: Option<String>,
+    /// Where a service answers, as often as needed [default: as `up` started it]
+    #[arg(long, value_name = "SERVICE=URL", value_parser = place)]
+    at: Vec<(String, String)>,
+    /// Where every service answers that `--at` does not name: on this machine, on its usual port
+    #[arg(long)]
+    usual_ports: bool,
+}
+
+fn place(text: &str) -> Result<(String, String), String> {
+    let (name, url) = text.split_once('=').ok_or("write SERVICE=URL")?;
+    Ok((name.to_owned(), url.trim_end_matches('/').to_owned()))
 }
 
 /// Where the services answer.
@@ -37,38 +40,56 @@ struct Urls {
     user: String,
     payment: String,
     notification: String,
+    /// Those that the story is not about, by their names.
+    further: Vec<(String, String)>,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let urls = urls(project, args)?;
+    if let Some((name, _)) = args.at.iter().find(|(name, _)| project.service(name).is_err()) {
+        bail!("--at {name}: services.tsk has no such service");
+    }
+    let state = State::load(&state_file(project))?;
+    let urls = Urls::find(project, |service| {
+        let given = args.at.iter().find(|(name, _)| *name == service.name);
+        let running = || state.as_ref()?.running(&service.name)?.url();
+        let usual = || args.usual_ports.then(|| usual(service));
+        given.map(|(_, url)| url.clone()).or_else(usual).or_else(running)
+    })?;
     let mut story = Story::new(urls, args.json, interrupt.clone())?;
     let outcome = story.tell();
     story.conclude(outcome)
 }
 
 /// The story, where each service listens on its usual port.
-pub(crate) fn at_usual_ports(interrupt: &Interrupt) -> Result<()> {
-    let url = |index: usize| format!("http://127.0.0.1:{}", SERVICES[index].port);
-    let urls = Urls { user: url(0), payment: url(1), notification: url(2) };
+pub(crate) fn at_usual_ports(project: &Project, interrupt: &Interrupt) -> Result<()> {
+    let urls = Urls::find(project, |service| Some(usual(service)))?;
     let mut story = Story::new(urls, false, interrupt.clone())?;
     let outcome = story.tell();
     story.conclude(outcome).map(drop)
 }
 
-fn urls(project: &Project, args: &Args) -> Result<Urls> {
-    let state = State::load(&state_file(project))?;
-    let url = |given: &Option<String>, index: usize| {
-        let name = SERVICES[index].name;
-        let running = || state.as_ref()?.running(name)?.url();
-        given
-            .as_ref()
-            .map(|url| url.trim_end_matches('/').to_owned())
-            .or_else(running)
-            .with_context(|| format!("{name} does not run; start it with: cargo dev up --detach"))
-    };
-    Ok(Urls {
-        user: url(&args.user_service, 0)?,
-        payment: url(&args.payment_service, 1)?,
-        notification: url(&args.notification_service, 2)?,
-    })
+fn usual(service: &Service) -> String {
+    format!("http://127.0.0.1:{}", service.port)
+}
+
+impl Urls {
+    fn find(project: &Project, url: impl Fn(&Service) -> Option<String>) -> Result<Self> {
+        let mut urls = Vec::new();
+        for service in project.services() {
+            let name = service.name.clone();
+            let url = url(service).with_context(|| {
+                format!("{name} does not run; start it with: cargo dev up --detach")
+            })?;
+            urls.push((name, url));
+        }
+        let mut take = |name: &str| {
+            let place = urls.iter().position(|(found, _)| found == name);
+            let place = place.with_context(|| format!("services.tsk has no [service:{name}]"))?;
+            Ok::<_, anyhow::Error>(urls.remove(place).1)
+        };
+        let user = take("user-service")?;
+        let payment = take("payment-service")?;
+        let notification = take("notification-service")?;
+        Ok(Self { user, payment, notification, further: urls })
+    }
 }

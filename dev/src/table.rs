@@ -4,7 +4,7 @@ use crate::{
     http::Client,
     project::Project,
     servers::shown,
-    services::{SERVICES, SIMULATOR},
+    services::{SIMULATOR, Service, USERS},
     state::{Kind, Process, State},
     up::{DEMO_EMAIL, DEMO_PASSWORD},
 };
@@ -12,8 +12,8 @@ use crate::{
 /// Prints where everything is and a line to try it with.
 pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     let url = |name: &str| state.running(name).and_then(Process::url).unwrap_or_default();
-    let services = SERVICES.iter().map(|service| {
-        let url = url(service.name);
+    let services = project.services().iter().map(|service| {
+        let url = url(&service.name);
         let health = client.get(&format!("{url}/health")).map(|answer| answer.json());
         let status = health.map_or_else(
             |_| "no answer".to_owned(),
@@ -22,7 +22,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
         let row =
             [&url, &status, &format!("{url}/docs"), &format!("{url}/metrics")].map(Clone::clone);
         let [url, status, docs, metrics] = row;
-        [service.name.to_owned(), url, status, docs, metrics]
+        [service.name.clone(), url, status, docs, metrics]
     });
     println!();
     columns(["service", "url", "health", "docs", "metrics"], services);
@@ -32,7 +32,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     let api = shown(&addresses.rabbitmq_api);
     let management =
         if api.is_empty() { String::new() } else { format!("management http://{api}") };
-    let databases: Vec<&str> = SERVICES.iter().map(|service| service.database).collect();
+    let databases: Vec<String> = project.services().iter().map(Service::database).collect();
     let servers = [
         ["postgres", &shown(&addresses.postgres), &databases.join(", ")],
         ["redis", &shown(&addresses.redis), ""],
@@ -42,7 +42,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     let servers = servers.map(|row| row.map(str::to_owned));
     columns(["server", "address", ""], servers);
 
-    let user = url("user-service");
+    let user = url(USERS);
     println!();
     println!("logs    {}", project.dev("logs").display());
     println!("mails   {}", project.dev("mail").display());

@@ -9,7 +9,7 @@ use crate::{
     project::Project,
     run,
     secrets::Secrets,
-    services::{self, SERVICES},
+    services::{self, USERS},
     state::State,
     up::state_file,
 };
@@ -56,7 +56,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         }
         TokenKind::Service { name, target } => command.args(["service", name, "--for", target]),
     };
-    let status = command.status().with_context(|| format!("run {}", SERVICES[0].name))?;
+    let status = command.status().with_context(|| format!("run {USERS}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -70,10 +70,10 @@ pub(crate) fn administrator(project: &Project, state: &State) -> Result<String> 
 /// `user-service token`, in the environment of the running one.
 fn issuer(project: &Project, state: &State) -> Result<Command> {
     let secrets = Secrets::load(project)?;
-    let ports = services::choose_ports(Some(state));
-    let issuer = &SERVICES[0];
+    let ports = services::choose_ports(project, Some(state));
+    let issuer = project.service(USERS)?;
     let variables = services::environment(project, &secrets, &state.addresses, &ports, issuer)?;
-    let mut command = Command::new(project.binaries().join(issuer.name));
+    let mut command = Command::new(project.binaries().join(USERS));
     command.current_dir(project.root()).envs(variables).arg("token");
     Ok(command)
 }

@@ -22,7 +22,7 @@ use crate::{
     project::Project,
     secrets::Secrets,
     servers::{Addresses, Given, Plan, Servers, Source},
-    services::{self, Ports, SERVICES, SIMULATOR},
+    services::{self, Ports, SIMULATOR, USERS},
     state::{Kind, Process, State, stop_all},
     table,
 };
@@ -57,7 +57,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let file = state_file(project);
     let before = State::load(&file)?;
     let client = Client::new();
-    if let Some(state) = before.as_ref().filter(|state| is_complete(state)) {
+    if let Some(state) = before.as_ref().filter(|state| is_complete(project, state)) {
         println!("everything is up already");
         table::print(project, state, &client);
         return Ok(ExitCode::SUCCESS);
@@ -80,9 +80,9 @@ pub(crate) fn state_file(project: &Project) -> PathBuf {
 }
 
 /// Whether every process of a whole system runs.
-fn is_complete(state: &State) -> bool {
-    let names = SERVICES.iter().map(|service| service.name).chain([SIMULATOR]);
-    names.into_iter().all(|name| state.running(name).is_some())
+fn is_complete(project: &Project, state: &State) -> bool {
+    let services = project.services().iter().map(|service| service.name.as_str());
+    services.chain([SIMULATOR]).all(|name| state.running(name).is_some())
         && state.processes.iter().all(Process::is_running)
 }
 
@@ -111,14 +111,14 @@ fn bring_up(
     built?;
 
     let mut ascent = Ascent::new(project, before, servers)?;
-    services::create_databases(&ascent.state.addresses.postgres, &secrets)?;
+    services::create_databases(project, &ascent.state.addresses.postgres, &secrets)?;
     // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
     // them a little later is sooner.
     ascent.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
     ascent.start_services(project, &secrets)?;
     services::wait_ready(&ascent.fresh, client, interrupt)?;
     println!("services are ready after {:.1} s", begin.elapsed().as_secs_f64());
-    wait_connected(&ascent.state, client, interrupt)?;
+    wait_connected(project, &ascent.state, client, interrupt)?;
     create_demo_user(&ascent.state, client)?;
     ascent.arrive()
 }
@@ -167,7 +167,7 @@ struct Ascent {
 
 impl Ascent {
     fn new(project: &Project, before: Option<State>, servers: Servers) -> Result<Self> {
-        let ports = services::choose_ports(before.as_ref());
+        let ports = services::choose_ports(project, before.as_ref());
         let addresses = servers.addresses.clone();
         let fresh_servers = servers.processes();
         let mut processes = Vec::new();
@@ -195,8 +195,8 @@ impl Ascent {
         if self.state.running(SIMULATOR).is_none() {
             self.add(services::start_simulator(project, &self.ports)?)?;
         }
-        for service in &SERVICES {
-            if self.state.running(service.name).is_none() {
+        for service in project.services() {
+            if self.state.running(&service.name).is_none() {
                 let (addresses, ports) = (&self.state.addresses, &self.ports);
                 let variables = services::environment(project, secrets, addresses, ports, service)?;
                 self.add(services::start_service(project, service, ports, &variables)?)?;
@@ -256,8 +256,14 @@ fn ports_differ(before: &State, ports: &Ports) -> bool {
 }
 
 /// Waits until the services have found RabbitMQ. They work without it, so that this only tells.
-fn wait_connected(state: &State, client: &Client, interrupt: &Interrupt) -> Result<()> {
-    for url in SERVICES.iter().filter_map(|service| state.running(service.name)?.url()) {
+fn wait_connected(
+    project: &Project,
+    state: &State,
+    client: &Client,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let services = project.services().iter();
+    for url in services.filter_map(|service| state.running(&service.name)?.url()) {
         let connected = interrupt.poll(CONNECT_LIMIT, || {
             let health = client.get(&format!("{url}/health")).map(|answer| answer.json());
             Ok(health.is_ok_and(|health| health["checks"]["rabbitmq"] == true).then_some(()))
@@ -271,7 +277,7 @@ fn wait_connected(state: &State, client: &Client, interrupt: &Interrupt) -> Resu
 
 /// Registers the demo user; that it is there already is fine.
 fn create_demo_user(state: &State, client: &Client) -> Result<()> {
-    let url = state.running("user-service").and_then(Process::url).unwrap_or_default();
+    let url = state.running(USERS).and_then(Process::url).unwrap_or_default();
     let body = json!({"email": DEMO_EMAIL, "name": "Demo", "password": DEMO_PASSWORD});
     let answer = client.send("POST", &format!("{url}/api/users"), &[], Some(&body))?;
     if !matches!(answer.status, 201 | 409) {

@@ -39,15 +39,24 @@ pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment 
         ("RABBITMQ_PASSWORD", broker.password.clone()),
         ("RABBITMQ_VHOST", broker.vhost.clone()),
         ("JWT_SECRET", text(JWT_SECRET)),
-        ("USER_SERVICE_TOKEN", text("test-only-user-service-token")),
-        ("PAYMENT_SERVICE_TOKEN", text("test-only-payment-service-token")),
-        ("NOTIFICATION_SERVICE_TOKEN", text("test-only-notification-service-token")),
         ("STRIPE_API_KEY", text("sk_test_of_the_testkit")),
         ("TRACING_ENABLED", text("false")),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
+    .chain(service_tokens())
     .collect()
+}
+
+/// What each service proves itself with, by the variables that auth.tsk names.
+fn service_tokens() -> impl Iterator<Item = (String, String)> {
+    let file = config_dir().join("auth.tsk");
+    let found = tusk_config::variables([&file]).unwrap_or_else(|error| panic!("{error}"));
+    let names = found.into_iter().map(|variable| variable.name);
+    names.filter(|name| name.ends_with("_SERVICE_TOKEN")).map(|name| {
+        let value = format!("test-only-{}", name.replace('_', "-").to_lowercase());
+        (name, value)
+    })
 }
 
 /// [`environment`] as the settings loader takes it, for a service run inside the test process.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::{
     http::{Answer, Client},
     project::Project,
-    services::SERVICES,
+    services::Service,
     state::State,
     token,
     up::state_file,
@@ -17,7 +17,7 @@ use crate::{
 /// One service's queue.
 #[derive(Debug)]
 pub(super) struct Lot {
-    pub(super) service: &'static str,
+    pub(super) service: String,
     pub(super) queue: String,
     /// Messages that wait for the consumer.
     pub(super) waiting: u64,
@@ -41,8 +41,10 @@ impl Lots {
         };
         let authorization = format!("Bearer {}", token::administrator(project, &state)?);
         let mut lots = Self { client: Client::new(), authorization, all: Vec::new() };
-        for known in SERVICES.iter().filter(|known| service.is_none_or(|name| name == known.name)) {
-            let process = state.running(known.name);
+        service.map(|name| project.service(name)).transpose()?;
+        let is_asked = |known: &&Service| service.is_none_or(|name| name == known.name);
+        for known in project.services().iter().filter(is_asked) {
+            let process = state.running(&known.name);
             let url = process.and_then(crate::state::Process::url);
             let url = url.with_context(|| format!("{} does not run", known.name))?;
             let queues = lots.call("GET", &format!("{url}/admin/queues"), None)?;
@@ -50,7 +52,7 @@ impl Lots {
                 let name = queue["queue"].as_str().unwrap_or_default().to_owned();
                 let waiting = queue["waiting"].as_u64().unwrap_or(0);
                 let url = format!("{url}/admin/queues/{name}");
-                lots.all.push(Lot { service: known.name, queue: name, waiting, url });
+                lots.all.push(Lot { service: known.name.clone(), queue: name, waiting, url });
             }
         }
         Ok(lots)

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use testkit::native::random_hex;
 
-use super::Urls;
+use super::{Urls, documented};
 use crate::{
     http::{Answer, Client},
     interrupt::Interrupt,
@@ -64,6 +64,11 @@ impl Story {
         self.step("a notice of the change is sent", |s| s.mail(&user, "email_changed"))?;
         self.step("the same payment again is answered, not repeated", |s| {
             s.replay(&user, &key, &paid)
+        })?;
+
+        let further = self.urls.further.clone();
+        further.iter().try_for_each(|(name, url)| {
+            self.step(&format!("{name} does what its document shows"), |s| s.documented(&user, url))
         })
     }
 
@@ -205,6 +210,26 @@ impl Story {
             bail!("the user has {count} payments instead of 2");
         }
         Ok(((), json!({"payments": count})))
+    }
+
+    /// Of a service that the story knows nothing about: what its document has an example of is made,
+    /// and found where the answer says that it is.
+    fn documented(&self, user: &User, url: &str) -> Result<((), Value)> {
+        expect(&self.send("GET", &format!("{url}/ready"), &[], None)?, 200)?;
+        let document = expect(&self.send("GET", &format!("{url}/openapi.json"), &[], None)?, 200)?;
+        let mut made = Vec::new();
+        for (path, body) in documented::examples(&document) {
+            let key = random_hex(16)?;
+            let bearer = ("authorization", user.bearer.as_str());
+            let headers = [bearer, ("idempotency-key", key.as_str())];
+            let answer =
+                self.send("POST", &format!("{url}{path}"), &headers, Some(&Value::from(body)))?;
+            expect(&answer, 201)?;
+            let location = answer.header("location").to_owned();
+            expect(&self.send("GET", &format!("{url}{location}"), &[bearer], None)?, 200)?;
+            made.push(location);
+        }
+        Ok(((), json!({"made": made})))
     }
 
     fn post_payment(&self, user: &User, key: &str, card: &str) -> Result<Answer> {

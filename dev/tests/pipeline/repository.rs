@@ -12,8 +12,6 @@ use serde_json::Value;
 #[derive(Clone)]
 pub(crate) struct Repository {
     files: BTreeMap<String, String>,
-    /// The folders of `services/`.
-    pub(crate) services: Vec<String>,
 }
 
 /// A workflow or a composite action.
@@ -38,11 +36,7 @@ impl Repository {
         for name in [".ci/run", "docker-bake.hcl"] {
             files.insert(name.to_owned(), fs::read_to_string(root.join(name)).unwrap());
         }
-        let folders = fs::read_dir(root.join("services")).unwrap();
-        let mut services: Vec<String> =
-            folders.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        services.sort();
-        Self { files, services }
+        Self { files }
     }
 
     /// A copy in which one piece of one file, which has to be there, is another.

@@ -23,7 +23,7 @@ pub(crate) const RULES: [Rule; 14] = [
     access::runs_of_one_kind_do_not_overlap,
     drift::each_command_of_ours_exists,
     drift::the_workflow_runs_what_ci_runs,
-    drift::each_service_is_built_and_scanned,
+    drift::what_is_built_and_scanned_is_what_there_is,
 ];
 
 /// All that is wrong.

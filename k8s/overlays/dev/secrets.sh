@@ -18,17 +18,17 @@ secret() {
   done
 }
 
-user=$(random) payment=$(random) notification=$(random)
-url() { printf 'postgres://%s_service:%s@postgres:5432/%s_db' "$1" "$2" "$1"; }
-
-secret postgres-secret postgres "$(random)" \
-  user_service "$user" payment_service "$payment" notification_service "$notification"
-secret user-service-database-secret url "$(url user "$user")"
-secret payment-service-database-secret url "$(url payment "$payment")"
-secret notification-service-database-secret url "$(url notification "$notification")"
-secret user-service-token-secret token "$(random)"
-secret payment-service-token-secret token "$(random)"
-secret notification-service-token-secret token "$(random)"
+# Of each service, the role in the database and its password.
+set -- postgres "$(random)"
+for folder in "$(dirname "$0")"/../../../services/*/; do
+  service=$(basename "$folder") password=$(random)
+  role=$(echo "$service" | tr - _)
+  set -- "$@" "$role" "$password"
+  secret "$service-database-secret" url \
+    "postgres://$role:$password@postgres:5432/${role%_service}_db"
+  secret "$service-token-secret" token "$(random)"
+done
+secret postgres-secret "$@"
 secret jwt-secret secret "$(random)"
 secret redis-secret url redis://redis:6379
 secret rabbitmq-secret username tusk password "$(random)"

@@ -28,7 +28,7 @@ pub(super) fn secrets_are_files_from_secrets(objects: &Objects, system: &System)
                 .extend(unless(is_there, || format!("{}: nothing is at {file}", service.name)));
         }
     }
-    complaints.extend(undocumented(objects));
+    complaints.extend(undocumented(objects, system));
     complaints
 }
 
@@ -60,7 +60,7 @@ fn sources(volume: &Value) -> Vec<(&str, &Value)> {
 }
 
 /// Every Secret is one that k8s/README.md tells about, and secrets.sh makes those for development.
-fn undocumented(objects: &Objects) -> Vec<String> {
+fn undocumented(objects: &Objects, system: &System) -> Vec<String> {
     let manual = system::text("k8s/README.md");
     let made = made();
     let mut complaints = BTreeSet::new();
@@ -68,7 +68,11 @@ fn undocumented(objects: &Objects) -> Vec<String> {
     for (secret, source) in volumes.flat_map(sources) {
         let keys = items(&source["items"]).iter().filter_map(|item| item["key"].as_str());
         for key in keys {
-            let line = format!("| `{secret}` | `{key}` |");
+            // What each service has of its own is told once.
+            let mut names = system.services.iter().map(|service| format!("{}-", service.name));
+            let general = names.find_map(|name| secret.strip_prefix(&name));
+            let told = general.map_or(secret.to_owned(), |rest| format!("<service>-{rest}"));
+            let line = format!("| `{told}` | `{key}` |");
             complaints
                 .extend(unless(manual.contains(&line), || format!("k8s/README.md lacks {line}")));
             let is_made = objects.overlay != "dev" || made.contains(&format!("{secret} {key}"));

@@ -30,7 +30,8 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
     let ground = Ground::lay().await;
     let users = ground.environment(0);
     let mut doomed = ServiceProcess::start("user-service", &users).await;
-    let system = ground.start_with(users, |first| instances(&[first.port(), doomed.port()])).await;
+    let system =
+        ground.start_with(users, async |first| instances(&[first.port(), doomed.port()])).await;
     let user = system.somebody().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let paying = pay(&system, &user.token, &answered, None);
@@ -56,7 +57,7 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
 async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm_of_retries() {
     let ground = Ground::lay().await;
     let users = ground.environment(0);
-    let slow = |first: &ServiceProcess| {
+    let slow = async |first: &ServiceProcess| {
         let mut variables = instances(&[Slow::start(first.port())]);
         let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
         set("CLIENT_ATTEMPT_TIMEOUT", "250ms");

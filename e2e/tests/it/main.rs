@@ -6,6 +6,7 @@ mod calls;
 mod campaign;
 mod crashes;
 mod faults;
+mod metrics;
 mod policy;
 mod registration;
 mod rolling;

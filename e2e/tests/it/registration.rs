@@ -26,7 +26,7 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
     users.extend(through_etcd.clone());
     let mut leaving = ServiceProcess::start("user-service", &users).await;
     let mut system = ground
-        .start_with(users.clone(), |_| {
+        .start_with(users.clone(), async |_| {
             let nowhere = ("USER_SERVICE_PORT".to_owned(), "1".to_owned());
             through_etcd.into_iter().chain([nowhere]).collect()
         })

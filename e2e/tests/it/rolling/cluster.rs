@@ -127,7 +127,7 @@ impl Pairs {
         let (second_users, second_payments, system) = tokio::join!(
             users.another(),
             payments.another(),
-            ground.start_with(users.environment.clone(), |_| through_etcd),
+            ground.start_with(users.environment.clone(), async |_| through_etcd),
         );
         for port in [system.users.port(), second_users.port()] {
             users.add(port).await;

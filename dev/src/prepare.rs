@@ -26,6 +26,9 @@ use crate::{
     slot::Slot,
 };
 
+/// The package of `dev/template/service`.
+const TEMPLATE: &str = "sample-service";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Writes nothing; fails when something that is checked in is out of date
@@ -78,11 +81,20 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
         let mut command = Command::new(project.binaries().join(&service.name));
         let document = run::output(command.arg("--print-openapi").current_dir(project.root()))?;
         let folder = project.path("services").join(&service.name);
-        let fresh = BTreeMap::from([("openapi.json".to_owned(), document)]);
-        let is_document = |name: &str| name == "openapi.json";
-        differing.extend(synchronise(&folder, &fresh, is_document, write)?);
+        differing.extend(document_of(&folder, document, write)?);
     }
+    // The template is a service, but no part of the system.
+    let mut command = project.cargo();
+    command.args(["run", "--quiet", "--package", TEMPLATE, "--", "--print-openapi"]);
+    let document = run::output(&mut command)?;
+    differing.extend(document_of(&project.path("dev/template/service"), document, write)?);
     Ok(differing)
+}
+
+/// Keeps a service's API document in its folder.
+fn document_of(folder: &Path, document: String, write: bool) -> Result<Vec<PathBuf>> {
+    let fresh = BTreeMap::from([("openapi.json".to_owned(), document)]);
+    synchronise(folder, &fresh, |name| name == "openapi.json", write)
 }
 
 /// Makes the files of `folder` whose names are `ours` the ones in `fresh`, and gives those that

@@ -4,8 +4,8 @@
 //! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
 
 mod queries;
+pub(crate) mod readme;
 mod schemas;
-mod settings;
 
 use std::{
     collections::BTreeMap,
@@ -73,7 +73,6 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     install::ensure(&plan.packages(), true, interrupt)?;
     let servers = slot.start(&plan)?;
     let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
-    differing.extend(settings::generate(project, write)?);
     differing.extend(schemas::generate(project, write)?);
 
     services::build(project, interrupt)?;
@@ -88,7 +87,15 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     command.args(["run", "--quiet", "--package", TEMPLATE, "--", "--print-openapi"]);
     let document = run::output(&mut command)?;
     differing.extend(document_of(&project.path("dev/template/service"), document, write)?);
+    differing.extend(readme::generate(project, write)?);
     Ok(differing)
+}
+
+/// The schemas of the events, written; gives the files that changed, from the root.
+pub(crate) fn schemas(project: &Project) -> Result<Vec<String>> {
+    let files = schemas::generate(project, true)?;
+    let files = files.iter().filter_map(|file| file.strip_prefix(project.root()).ok());
+    Ok(files.map(|file| file.to_string_lossy().into_owned()).collect())
 }
 
 /// Keeps a service's API document in its folder.

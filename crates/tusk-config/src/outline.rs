@@ -62,12 +62,15 @@ fn sections(text: &str, marks: &[Mark]) -> Vec<Part> {
                 if sections.is_empty() {
                     sections.push(Part { name: String::new(), ..part("") });
                 }
-                let section = sections.last_mut();
-                section.into_iter().for_each(|section| section.parts.push(part(stands_there)));
+                if let Some(section) = sections.last_mut() {
+                    section.parts.push(part(stands_there));
+                }
             }
             What::Value if depth == 1 => {
                 let entry = sections.last_mut().and_then(|section| section.parts.last_mut());
-                entry.into_iter().for_each(|entry| entry.parts.push(part(stands_there)));
+                if let Some(entry) = entry {
+                    entry.parts.push(part(stands_there));
+                }
             }
             What::Open(_) => depth += 1,
             What::Close => depth = depth.saturating_sub(1),

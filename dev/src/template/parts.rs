@@ -106,7 +106,7 @@ impl Language {
         let (place, added) = match anchor {
             Some(anchor) if anchor.is_inline => (anchor.span.end, format!(", {}", piece.text)),
             Some(anchor) => {
-                let apart = text[..anchor.span.start].ends_with("\n\n");
+                let apart = !self.is_sorted() && text[..anchor.span.start].ends_with("\n\n");
                 let unended = if text[..anchor.span.end].ends_with('\n') { "" } else { "\n" };
                 let blank = if apart { "\n" } else { "" };
                 (anchor.span.end, format!("{unended}{blank}{}", piece.text))
@@ -133,7 +133,7 @@ impl Language {
                 Some(before) => span.start = beside[before].span.end,
                 None => span.end = beside.get(1).map_or(span.end, |next| next.span.start),
             }
-        } else if text[..span.start].ends_with("\n\n") {
+        } else if !self.is_sorted() && text[..span.start].ends_with("\n\n") {
             span.start -= 1;
         }
         let new = format!("{}{}", &text[..span.start], &text[span.end..]);
@@ -220,12 +220,7 @@ fn is_kin(one: &str, other: &str) -> bool {
 }
 
 /// Tells the path and the text of each part that has no parts.
-fn say(
-    text: &str,
-    parts: &[Part],
-    path: &mut Vec<String>,
-    tell: &mut dyn FnMut(&[String], &str),
-) {
+fn say(text: &str, parts: &[Part], path: &mut Vec<String>, tell: &mut dyn FnMut(&[String], &str)) {
     for part in parts {
         path.push(part.name.clone());
         if part.parts.is_empty() {

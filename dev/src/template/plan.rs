@@ -180,7 +180,10 @@ mod tests {
         let (folder, plan) = folder();
         assert_eq!(plan.counts(), [1, 1, 1]);
         let diff = plan.diff();
-        assert!(diff.contains("--- a/kept\n+++ b/kept\n@@ -1,2 +1,2 @@\n one\n-two\n+three"), "{diff}");
+        assert!(
+            diff.contains("--- a/kept\n+++ b/kept\n@@ -1,2 +1,2 @@\n one\n-two\n+three"),
+            "{diff}"
+        );
         assert!(diff.contains("--- /dev/null\n+++ b/deep/new"), "{diff}");
         assert_eq!(files(folder.path()), ["gone", "kept"]);
 

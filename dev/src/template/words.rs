@@ -77,8 +77,8 @@ fn stands_at(form: &str, before: &str, rest: &str) -> bool {
     };
     let (before, after) = (before.chars().next_back(), after.chars().next());
     let is = |neighbour: Option<char>, what: fn(&char) -> bool| neighbour.is_some_and(|c| what(&c));
-    let is_camel = form.chars().next().is_some_and(char::is_uppercase)
-        && form.chars().any(char::is_lowercase);
+    let is_camel =
+        form.chars().next().is_some_and(char::is_uppercase) && form.chars().any(char::is_lowercase);
     if is_camel {
         return !is(before, char::is_ascii_uppercase) && !is(after, char::is_ascii_lowercase);
     }
@@ -141,7 +141,10 @@ mod tests {
     fn several_words_are_joined_as_the_place_wants() {
         let words = Words::new("order-items-service", "order-item", "order-items", 3004);
         assert_eq!(words.rename("/api/samples"), "/api/order-items");
-        assert_eq!(words.rename("sample.created of sample_id"), "order_item.created of order_item_id");
+        assert_eq!(
+            words.rename("sample.created of sample_id"),
+            "order_item.created of order_item_id"
+        );
         assert_eq!(words.rename("a-sample, SampleView"), "a-order-item, OrderItemView");
     }
 }

@@ -147,7 +147,10 @@ spec:
 
 #[test]
 fn lines_and_modules_are_sorted_in() {
-    assert_eq!(laid(Language::Lines, "a -> b\nz -> b\n", "sample -> b\n"), "a -> b\norder -> b\nz -> b\n");
+    assert_eq!(
+        laid(Language::Lines, "a -> b\nz -> b\n", "sample -> b\n"),
+        "a -> b\norder -> b\nz -> b\n"
+    );
     let text = "//! mod none;\n\npub mod notification;\n#[cfg(test)]\nmod payment; // why\n\nfn main() {}\n";
     let expected = text.replace("#[cfg", "pub mod order;\n#[cfg");
     assert_eq!(laid(Language::Modules, text, "pub mod sample;\n"), expected);

@@ -7,10 +7,16 @@ use super::{Part, whole_lines};
 
 pub(super) fn parts(text: &str) -> Result<Vec<Part>> {
     let sections = outline("this file", text)?.into_iter();
-    Ok(sections.map(|section| in_lines(text, section, |entry| in_lines(text, entry, item))).collect())
+    Ok(sections
+        .map(|section| in_lines(text, section, |entry| in_lines(text, entry, item)))
+        .collect())
 }
 
-fn in_lines(text: &str, part: tusk_config::Part, inner: impl Fn(tusk_config::Part) -> Part) -> Part {
+fn in_lines(
+    text: &str,
+    part: tusk_config::Part,
+    inner: impl Fn(tusk_config::Part) -> Part,
+) -> Part {
     let span = whole_lines(text, &part.span);
     let parts = part.parts.into_iter().map(inner).collect();
     Part { name: part.name, span, is_inline: false, parts }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
-use granit_parser::{Event, Parser, Span, StructureStyle};
+use granit_parser::{Event, Options, Parser, Span, StructureStyle};
 
 use super::{Part, whole_lines};
 
@@ -15,21 +15,17 @@ struct Node {
 
 enum Content {
     Text(String),
-    /// `None` for a key that is no text.
     Table(Vec<(Node, Node)>, StructureStyle),
     List(Vec<Node>, StructureStyle),
 }
 
 pub(super) fn parts(text: &str) -> Result<Vec<Part>> {
-    let mut reader = Reader { text, events: Vec::new().into_iter() };
-    let mut events = Vec::new();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.context("it is no YAML that can be read")?;
-        if !matches!(event, Event::Comment(..)) {
-            events.push((event, span));
-        }
-    }
-    reader.events = events.into_iter();
+    // A fragment names what is defined in the file that it belongs to.
+    let mut options = Options::default();
+    options.emit_unresolved_aliases = true;
+    let events = Parser::new_from_str_with_options(text, options).collect::<Result<Vec<_>, _>>();
+    let events = events.context("it is no YAML that can be read")?;
+    let mut reader = Reader { text, events: events.into_iter() };
     let mut documents = Vec::new();
     while let Some((event, span)) = reader.events.next() {
         if !matches!(event, Event::StreamStart | Event::StreamEnd | Event::DocumentEnd)
@@ -53,15 +49,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn next(&mut self) -> Result<(Event<'_>, Span)> {
-        self.events.next().context("it ends in the middle")
-    }
-
     fn node(&mut self, event: Event<'_>, span: Span) -> Result<Node> {
         let mut range = span.byte_range().context("a place is unknown")?;
         let content = match event {
             Event::Scalar(value, ..) => Content::Text(value.into_owned()),
-            Event::Alias(_) => Content::Text(self.text[range.clone()].to_owned()),
+            Event::Alias(_) | Event::UnresolvedAlias(_) => {
+                Content::Text(self.text[range.clone()].to_owned())
+            }
             Event::MappingStart(style, ..) => {
                 let mut entries = Vec::new();
                 while let Some((event, end)) = self.events.next() {

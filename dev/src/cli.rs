@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     bench, check, documents, down, interrupt::Interrupt, logs, prepare, project::Project, queues,
-    rehearse, smoke, status, test, token, up,
+    rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -44,6 +44,10 @@ enum Command {
     Queues(queues::Args),
     /// Issues a token for trying things
     Token(token::Args),
+    /// Makes a new service of the template, at work everywhere
+    NewService(template::NewArgs),
+    /// Takes away what `new-service` made
+    RemoveService(template::RemoveArgs),
     /// Runs the benchmarks, each figure beside its peers and its limit
     Bench(bench::Args),
 }
@@ -67,6 +71,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Prepare(args) => prepare::run(&project, &args, &interrupt),
         Command::Queues(args) => queues::run(&project, &args),
         Command::Token(args) => token::run(&project, &args),
+        Command::NewService(args) => template::new_service(&project, &args, &interrupt),
+        Command::RemoveService(args) => template::remove_service(&project, &args, &interrupt),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),
     }
 }

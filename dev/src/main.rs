@@ -44,6 +44,7 @@ mod smoke;
 mod state;
 mod status;
 mod table;
+mod template;
 mod test;
 mod token;
 mod up;

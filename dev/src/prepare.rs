@@ -5,8 +5,8 @@
 
 mod alerts;
 mod queries;
+pub(crate) mod readme;
 mod schemas;
-mod settings;
 
 use std::{
     collections::BTreeMap,
@@ -26,6 +26,9 @@ use crate::{
     services,
     slot::Slot,
 };
+
+/// The package of `dev/template/service`.
+const TEMPLATE: &str = "sample-service";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -71,7 +74,6 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     install::ensure(&plan.packages(), true, interrupt)?;
     let servers = slot.start(&plan)?;
     let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
-    differing.extend(settings::generate(project, write)?);
     differing.extend(schemas::generate(project, write)?);
     differing.extend(alerts::generate(project, write)?);
 
@@ -80,11 +82,28 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
         let mut command = Command::new(project.binaries().join(&service.name));
         let document = run::output(command.arg("--print-openapi").current_dir(project.root()))?;
         let folder = project.path("services").join(&service.name);
-        let fresh = BTreeMap::from([("openapi.json".to_owned(), document)]);
-        let is_document = |name: &str| name == "openapi.json";
-        differing.extend(synchronise(&folder, &fresh, is_document, write)?);
+        differing.extend(document_of(&folder, document, write)?);
     }
+    // The template is a service, but no part of the system.
+    let mut command = project.cargo();
+    command.args(["run", "--quiet", "--package", TEMPLATE, "--", "--print-openapi"]);
+    let document = run::output(&mut command)?;
+    differing.extend(document_of(&project.path("dev/template/service"), document, write)?);
+    differing.extend(readme::generate(project, write)?);
     Ok(differing)
+}
+
+/// The schemas of the events, written; gives the files that changed, from the root.
+pub(crate) fn schemas(project: &Project) -> Result<Vec<String>> {
+    let files = schemas::generate(project, true)?;
+    let files = files.iter().filter_map(|file| file.strip_prefix(project.root()).ok());
+    Ok(files.map(|file| file.to_string_lossy().into_owned()).collect())
+}
+
+/// Keeps a service's API document in its folder.
+fn document_of(folder: &Path, document: String, write: bool) -> Result<Vec<PathBuf>> {
+    let fresh = BTreeMap::from([("openapi.json".to_owned(), document)]);
+    synchronise(folder, &fresh, |name| name == "openapi.json", write)
 }
 
 /// Makes the files of `folder` whose names are `ours` the ones in `fresh`, and gives those that

@@ -16,6 +16,7 @@ use crate::services::{self, Service};
 pub(crate) struct Project {
     root: PathBuf,
     services: Vec<Service>,
+    is_offline: bool,
 }
 
 impl Project {
@@ -28,7 +29,13 @@ impl Project {
         let root = here.ancestors().find(is_root).with_context(|| {
             format!("no workspace above {}: run this inside the project", here.display())
         })?;
-        Ok(Self { root: root.to_owned(), services: services::read(&root.join("config"))? })
+        let services = services::read(&root.join("config"))?;
+        Ok(Self { root: root.to_owned(), services, is_offline: false })
+    }
+
+    /// The same, whose cargo asks for nothing from the network.
+    pub(crate) fn offline(self, is_offline: bool) -> Self {
+        Self { is_offline, ..self }
     }
 
     /// The top of the workspace.
@@ -72,6 +79,9 @@ impl Project {
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
+        if self.is_offline {
+            command.env("CARGO_NET_OFFLINE", "true");
+        }
         // Of the package that `cargo dev` itself is; build scripts of others must not see them.
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();

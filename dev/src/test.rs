@@ -66,6 +66,18 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     Ok(exit_code(status))
 }
 
+/// Whether the tests of these packages pass, on servers started for them.
+pub(crate) fn of(project: &Project, packages: &[&str], interrupt: &Interrupt) -> Result<bool> {
+    let slot = Slot::take(project)?;
+    let plan = plan(&slot);
+    install::ensure(&plan.packages(), true, interrupt)?;
+    let servers = slot.start(&plan)?;
+    servers.wait_broker(interrupt)?;
+    let args: Vec<String> =
+        packages.iter().flat_map(|package| ["-p".to_owned(), (*package).to_owned()]).collect();
+    Ok(run::status(&mut tests(project, &servers, &args), interrupt)?.success())
+}
+
 /// The servers of the environment; in the slot, what is not given there.
 pub(crate) fn plan(slot: &Slot) -> Plan {
     let given = Given::from_environment("TEST");

@@ -1,11 +1,15 @@
 //! Extractors whose rejections are problem documents that say what and where, without echoing values.
 
 mod etag;
+mod idempotency;
 mod json;
+mod onward;
 
 pub use etag::{ETag, IfMatch};
+pub use idempotency::IdempotencyKey;
 pub use json::Json;
 pub(crate) use json::too_large;
+pub use onward::Onward;
 
 use axum::extract::{FromRequestParts, rejection};
 use http::request::Parts;

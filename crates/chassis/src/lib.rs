@@ -4,7 +4,7 @@
 //! process   settings ─▶ telemetry ─▶ build ─▶ serve ─▶ drain        one call from `main`
 //!   app       listener + router + supervised tasks; ends in order within the grace period
 //!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
-//!   extract     Json, Path, Query, IfMatch: a bad request is a problem document, never a 500
+//!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
 //!   database    the pool, migrations, which faults mean "away"

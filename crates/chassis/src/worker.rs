@@ -72,6 +72,19 @@ async fn lane<W: Worker>(worker: &W, settings: &WorkerSettings, shutdown: &Cance
     }
 }
 
+/// Does `work` at once and then every `interval`, until `shutdown`; what is under way is finished
+/// first. For work that no row drives, such as removing what is too old.
+pub async fn every<Done: Future<Output = ()>>(
+    interval: Interval,
+    shutdown: &CancellationToken,
+    work: impl Fn() -> Done,
+) {
+    let mut rounds = tokio::time::interval(interval.get());
+    while shutdown.run_until_cancelled(rounds.tick()).await.is_some() {
+        work().await;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,5 +142,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_fault_pauses_the_worker_and_does_not_end_it() {
         assert_eq!(seconds(0, 4, true).await, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_at_an_interval_is_done_at_once_and_then_each_time_until_the_end() {
+        let (rounds, shutdown) = (AtomicUsize::new(0), CancellationToken::new());
+        let began = tokio::time::Instant::now();
+        every(Duration::from_secs(60).try_into().unwrap(), &shutdown, async || {
+            if rounds.fetch_add(1, Ordering::SeqCst) == 2 {
+                shutdown.cancel();
+            }
+        })
+        .await;
+        assert_eq!((rounds.into_inner(), began.elapsed().as_secs()), (3, 120));
     }
 }

@@ -33,10 +33,15 @@
 //! ```
 
 mod envelope;
+#[cfg(test)]
+mod golden;
 mod ids;
 pub mod notification;
 pub mod payment;
 pub mod user;
 
 pub use envelope::{Envelope, Event};
-pub use ids::{EventId, NotificationId, PaymentId, UserId};
+pub use ids::EventId;
+pub use notification::NotificationId;
+pub use payment::PaymentId;
+pub use user::UserId;

@@ -6,7 +6,12 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Event, NotificationId, UserId};
+use crate::{Event, UserId, id};
+
+id! {
+    /// A notification of notification-service.
+    NotificationId
+}
 
 /// `notification.sent`: a channel took the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,5 +69,37 @@ impl Event for NotificationFailed {
 
     fn aggregate_id(&self) -> Uuid {
         self.notification_id.as_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{USER, holds, id};
+
+    const NOTIFICATION: NotificationId = NotificationId::from_uuid(id(3));
+
+    #[test]
+    fn notification_sent() {
+        let (kind, channel) = ("welcome".to_owned(), "email".to_owned());
+        holds(
+            "notification-service",
+            NotificationSent { notification_id: NOTIFICATION, user_id: USER, kind, channel },
+        );
+    }
+
+    #[test]
+    fn notification_failed() {
+        holds(
+            "notification-service",
+            NotificationFailed {
+                notification_id: NOTIFICATION,
+                user_id: USER,
+                kind: "welcome".to_owned(),
+                channel: "email".to_owned(),
+                reason: "mailbox does not exist".to_owned(),
+                permanent: true,
+            },
+        );
     }
 }

@@ -6,7 +6,12 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Event, PaymentId, UserId};
+use crate::{Event, UserId, id};
+
+id! {
+    /// A payment of payment-service.
+    PaymentId
+}
 
 /// `payment.completed`: the money was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,5 +62,35 @@ impl Event for PaymentFailed {
 
     fn aggregate_id(&self) -> Uuid {
         self.payment_id.as_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{USER, holds, id};
+
+    const PAYMENT: PaymentId = PaymentId::from_uuid(id(2));
+
+    #[test]
+    fn payment_completed() {
+        let (amount, currency) = (1999, "EUR".to_owned());
+        let event = PaymentCompleted { payment_id: PAYMENT, user_id: USER, amount, currency };
+        holds("payment-service", event);
+    }
+
+    #[test]
+    fn payment_failed() {
+        holds(
+            "payment-service",
+            PaymentFailed {
+                payment_id: PAYMENT,
+                user_id: USER,
+                amount: 1999,
+                currency: "EUR".to_owned(),
+                reason: "the card has insufficient funds".to_owned(),
+                decline_code: Some("insufficient_funds".to_owned()),
+            },
+        );
     }
 }

@@ -6,7 +6,12 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Event, UserId};
+use crate::{Event, id};
+
+id! {
+    /// A user of user-service.
+    UserId
+}
 
 /// `user.created`: somebody signed up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,5 +77,36 @@ impl Event for UserDeleted {
 
     fn aggregate_id(&self) -> Uuid {
         self.user_id.as_uuid()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::golden::{USER, holds};
+
+    #[test]
+    fn user_created() {
+        let (email, name) = ("ada@example.com".to_owned(), "Ada Lovelace".to_owned());
+        holds("user-service", UserCreated { user_id: USER, email, name });
+    }
+
+    #[test]
+    fn user_updated() {
+        holds(
+            "user-service",
+            UserUpdated {
+                user_id: USER,
+                email: "ada@example.org".to_owned(),
+                name: "Ada King".to_owned(),
+                changed: vec!["email".to_owned(), "name".to_owned()],
+                previous_email: Some("ada@example.com".to_owned()),
+            },
+        );
+    }
+
+    #[test]
+    fn user_deleted() {
+        holds("user-service", UserDeleted { user_id: USER });
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chassis::extract::Onward;
 use http::{HeaderMap, HeaderValue, header};
 use resilience::deadline::Deadline;
 use tusk_config::Secret;
@@ -59,6 +60,15 @@ impl Call {
     pub fn request_id(mut self, id: &str) -> Self {
         self.request_id = Some(id.to_owned());
         self
+    }
+
+    /// Passes on what there is to know of the request at hand: its deadline, its id, and where it
+    /// comes from.
+    #[must_use]
+    pub fn passing_on(self, request: &Onward) -> Self {
+        let Onward { deadline, request_id, client_address } = request;
+        let call = self.by(*deadline).request_id(request_id.as_str());
+        call.client_address(client_address.0)
     }
 
     /// Makes a `POST` or `PATCH` safe to repeat.

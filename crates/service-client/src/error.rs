@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use auth::IssueError;
+use chassis::Problem;
 use resilience::{Error, Outcome};
 use serde::Deserialize;
+
+/// What a caller is told to wait when nobody says how long.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A call that gave no answer to work with.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,20 @@ pub struct CallError {
     pub elapsed: Duration,
     /// What went wrong last.
     pub kind: Kind,
+}
+
+impl CallError {
+    /// What a request whose handler cannot do without the call is answered: 503 with `detail` and a
+    /// `Retry-After`; 500 where it is we who are wrong, so that trying again is of no use.
+    pub fn problem(&self, detail: &'static str) -> Problem {
+        tracing::warn!(error = %self, call.attempts = self.attempts, "a call gave no answer");
+        if self.kind.is_transient() {
+            let retry_after = self.kind.retry_after().unwrap_or(RETRY_AFTER);
+            Problem::unavailable(detail, retry_after)
+        } else {
+            Problem::internal()
+        }
+    }
 }
 
 /// The kinds of fault.

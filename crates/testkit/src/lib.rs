@@ -10,6 +10,8 @@
 //!      role, dropped      host per test                       │
 //!             └──────────────┴── environment / vars ── ServiceProcess     a service's own binary
 //!
+//!          Instance    a service inside the test's process (feature `service`), and Users, whom it asks
+//!          Plain       an AMQP client that knows nothing of ours
 //!          Simulator   the payment provider (feature `simulator`)
 //!          native      private servers from the machine's binaries (no feature), for `cargo dev`
 //! ```
@@ -58,12 +60,20 @@ mod broker;
 mod containers;
 #[cfg(feature = "servers")]
 mod database;
+#[cfg(feature = "service")]
+mod domain;
 #[cfg(feature = "servers")]
 mod environment;
+#[cfg(feature = "service")]
+mod instance;
+#[cfg(feature = "servers")]
+mod plain;
 #[cfg(feature = "servers")]
 mod process;
 #[cfg(feature = "servers")]
 mod proxy;
+#[cfg(feature = "service")]
+mod users;
 #[cfg(feature = "servers")]
 mod wait;
 
@@ -73,12 +83,20 @@ pub use addresses::{Addresses, addresses, redis_url};
 pub use broker::{TestBroker, broker};
 #[cfg(feature = "servers")]
 pub use database::{TestDatabase, database};
+#[cfg(feature = "service")]
+pub use domain::assert_domain_is_pure;
 #[cfg(feature = "servers")]
 pub use environment::{Environment, config_dir, environment, vars};
+#[cfg(feature = "service")]
+pub use instance::{Instance, problem};
+#[cfg(feature = "servers")]
+pub use plain::Plain;
 #[cfg(feature = "servers")]
 pub use process::{ServiceProcess, binary};
 #[cfg(feature = "servers")]
 pub use proxy::Proxy;
+#[cfg(feature = "service")]
+pub use users::Users;
 #[cfg(feature = "servers")]
 pub use wait::eventually;
 

@@ -78,6 +78,7 @@
 //! | `evaluate` | variables, references, interpolation, expressions |
 //! | `typed` | serde, in rounds, until every fault is known |
 //! | `secret`, `bytes`, `http`, `operator`, `unread` | the types with a meaning of their own |
+//! | `outline` | where everything stands, for tools that edit |
 //! | `check`, `format`, `explain`, `render`, `variables`, `paths` | what the `tusk` command does |
 
 mod bytes;
@@ -94,6 +95,7 @@ mod loader;
 #[cfg(test)]
 mod notation;
 mod operator;
+mod outline;
 mod outside;
 mod paths;
 mod render;
@@ -117,6 +119,7 @@ pub use format::format;
 pub use http::HttpRequest;
 pub use loader::{Loader, SIZE_MAX};
 pub use operator::{OperatorArgument, OperatorCall};
+pub use outline::{Part, outline};
 pub use paths::tsk_files;
 pub use render::Rendered;
 pub use secret::Secret;

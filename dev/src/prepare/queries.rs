@@ -60,15 +60,19 @@ pub(super) fn generate(
 /// The crates with a `sqlx.toml`, the shared one first.
 fn find(project: &Project) -> Result<Vec<Crate>> {
     let mut found = Vec::new();
-    for base in ["crates", "services"] {
+    for base in ["crates", "services", "dev/template"] {
         let base = project.path(base);
         for name in names(&base) {
             let folder = base.join(&name);
             let Ok(settings) = fs::read_to_string(folder.join("sqlx.toml")) else {
                 continue;
             };
-            let variable = variable(&settings)
-                .with_context(|| format!("{name}/sqlx.toml has no database-url-var"))?;
+            let manifest = fs::read_to_string(folder.join("Cargo.toml"))
+                .with_context(|| format!("read {name}/Cargo.toml"))?;
+            let value =
+                |text, key| value(text, key).with_context(|| format!("{name} has no {key}"));
+            let (variable, name) =
+                (value(&settings, "database-url-var")?, value(&manifest, "name")?);
             found.push(Crate { name, folder, variable });
         }
     }
@@ -76,11 +80,11 @@ fn find(project: &Project) -> Result<Vec<Crate>> {
     Ok(found)
 }
 
-/// The value of `database-url-var`.
-fn variable(settings: &str) -> Option<String> {
-    settings.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "database-url-var").then(|| value.trim().trim_matches('"').to_owned())
+/// The first text that a key has in a TOML file.
+fn value(toml: &str, key: &str) -> Option<String> {
+    toml.lines().find_map(|line| {
+        let (found, value) = line.split_once('=')?;
+        (found.trim() == key).then(|| value.trim().trim_matches('"').to_owned())
     })
 }
 
@@ -137,7 +141,7 @@ mod tests {
     #[test]
     fn the_variable_is_read_from_the_settings() {
         let settings = "[common]\ndatabase-url-var = \"ORDERS_DATABASE_URL\"\n";
-        assert_eq!(variable(settings).as_deref(), Some("ORDERS_DATABASE_URL"));
-        assert_eq!(variable("[common]\n"), None);
+        assert_eq!(value(settings, "database-url-var").as_deref(), Some("ORDERS_DATABASE_URL"));
+        assert_eq!(value("[common]\n", "database-url-var"), None);
     }
 }

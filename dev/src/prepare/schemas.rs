@@ -1,7 +1,7 @@
 //! The JSON Schemas of the events, in `crates/contracts/schemas`, for whoever reads or writes our
 //! messages without our types.
 //!
-//! Made of the types by an example of `contracts`, which alone builds what that takes. The file of an
+//! Made of the types by the tests of `contracts`, each of which knows one event. The file of an
 //! old version stays where it is: its messages may still come. A change that is not additive is
 //! refused.
 
@@ -13,30 +13,45 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::synchronise;
+use super::{names, synchronise};
 use crate::{project::Project, run};
 
 /// Where they are kept.
 const FOLDER: &str = "crates/contracts/schemas";
+/// The package of the template's events, and where their schemas are kept.
+const TEMPLATE: &str = "sample-contracts";
+const TEMPLATE_FOLDER: &str = "dev/template/contracts/schemas";
 
 /// Generates the schemas; gives the files that differ.
 pub(super) fn generate(project: &Project, write: bool) -> Result<Vec<PathBuf>> {
     println!("schemas of the events");
+    let mut differing = of_package(project, "contracts", FOLDER, write)?;
+    differing.extend(of_package(project, TEMPLATE, TEMPLATE_FOLDER, write)?);
+    Ok(differing)
+}
+
+fn of_package(project: &Project, name: &str, folder: &str, write: bool) -> Result<Vec<PathBuf>> {
+    let made = tempfile::tempdir().context("make a temporary folder")?;
     let mut command = project.cargo();
-    command.args(["run", "--quiet", "-p", "contracts", "--features", "schema"]);
-    command.args(["--example", "schemas"]);
-    let printed = run::output(&mut command)?;
-    let schemas: BTreeMap<String, Value> =
-        serde_json::from_str(&printed).context("read the schemas of contracts")?;
-    let folder = project.path(FOLDER);
-    refuse_breaks(&folder, &schemas)?;
-    let mut fresh = BTreeMap::new();
-    for (name, schema) in schemas {
-        fresh.insert(name, serde_json::to_string_pretty(&schema)? + "\n");
+    command.args(["test", "--quiet", "-p", name, "--features", "schema", "--lib"]);
+    run::output(command.env("SCHEMAS", made.path()))?;
+    let (mut fresh, mut schemas) = (BTreeMap::new(), BTreeMap::new());
+    for file in names(made.path()) {
+        let text = fs::read_to_string(made.path().join(&file)).context("read a schema")?;
+        let schema: Value = serde_json::from_str(&text).with_context(|| format!("read {file}"))?;
+        schemas.insert(file.clone(), schema);
+        fresh.insert(file, text);
     }
+    ensure!(!fresh.is_empty(), "the tests of {name} made no schema");
+    if name == TEMPLATE {
+        // Its tests know the one of `contracts`, too.
+        fresh.retain(|file, _| file != "envelope.json");
+    }
+    let folder = project.path(folder);
+    refuse_breaks(&folder, &schemas)?;
     synchronise(&folder, &fresh, |_| false, write)
 }
 

@@ -1,0 +1,115 @@
+//! Every event against its golden bytes, both ways; with the feature `schema`, its JSON Schema too.
+//!
+//! The module of each event calls [`holds`] with one of them, and so is known to `cargo dev prepare`,
+//! which runs these tests to get the schemas.
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::{Envelope, Event, EventId, UserId};
+
+#[cfg(feature = "schema")]
+use schemars::JsonSchema as Described;
+
+/// What has a schema: without the feature, everything that is asked for none.
+#[cfg(not(feature = "schema"))]
+pub(crate) trait Described {}
+
+#[cfg(not(feature = "schema"))]
+impl<T> Described for T {}
+
+/// The user in golden messages.
+pub(crate) const USER: UserId = UserId::from_uuid(id(1));
+
+/// The event encodes to its golden bytes, the golden bytes decode to it, and what a later
+/// publisher adds is skipped.
+pub(crate) fn holds<E: Event + Described + PartialEq + Debug + Clone>(service: &str, event: E) {
+    #[cfg(feature = "schema")]
+    schema::keep::<E>();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let file = folder.join(format!("{}.v{}.json", E::TYPE, E::VERSION));
+    let golden = fs::read_to_string(&file).unwrap();
+    let golden = golden.strip_suffix('\n').expect("a golden file ends with one newline");
+    let at = "2026-01-15T09:30:00.123456Z".parse().unwrap();
+    let envelope = Envelope::new(EventId::from_uuid(id(0xe1)), at, service, event);
+
+    assert_eq!(serde_json::to_string(&envelope).unwrap(), golden);
+    assert_eq!(serde_json::from_str::<Envelope<E>>(golden).unwrap(), envelope);
+
+    let newer = golden
+        .replacen("\"data\":{", "\"data\":{\"added_later\":{\"deep\":[1]},", 1)
+        .replacen('{', "{\"tenant\":\"added later\",", 1);
+    assert_eq!(serde_json::from_str::<Envelope<E>>(&newer).unwrap(), envelope);
+}
+
+/// An id that tells itself from others by its last digits.
+pub(crate) const fn id(last: u128) -> Uuid {
+    Uuid::from_u128(0x0197_c1f0_5c00_7000_8000_0000_0000_0000 + last)
+}
+
+/// The JSON Schemas of messages. A schema says what a message must have to be read; what it has
+/// besides is skipped.
+#[cfg(feature = "schema")]
+mod schema {
+    use std::path::PathBuf;
+    use std::{env, fs};
+
+    use schemars::generate::SchemaSettings;
+    use schemars::{JsonSchema, Schema};
+    use serde_json::{Value, json};
+
+    use crate::{Envelope, Event};
+
+    /// Writes the schema of the event's message into the folder that `SCHEMAS` names, if it does.
+    pub(super) fn keep<E: Event + JsonSchema>() {
+        let (file, schema) = message::<E>();
+        write(&file, &schema);
+    }
+
+    /// Of the envelope alone, for readers that look at the type first.
+    #[test]
+    fn the_envelope_has_a_schema_too() {
+        let schema = schema::<Envelope>();
+        assert!(schema.pointer("/properties/event_type").is_some());
+        write("envelope.json", &named("Envelope", schema.clone(), &schema));
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "where to write is no setting of a service")]
+    fn write(file: &str, schema: &Value) {
+        if let Some(folder) = env::var_os("SCHEMAS") {
+            let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+            fs::write(PathBuf::from(folder).join(file), text).unwrap();
+        }
+    }
+
+    /// The schema of a message that carries `E`, and the name of its file.
+    fn message<E: Event + JsonSchema>() -> (String, Value) {
+        let mut message = schema::<Envelope<E>>();
+        for (field, value) in [("event_type", json!(E::TYPE)), ("version", json!(E::VERSION))] {
+            let pointer = format!("/properties/{field}");
+            let property = message.pointer_mut(&pointer).and_then(Value::as_object_mut);
+            property.expect("the envelope has it").insert("const".to_owned(), value);
+        }
+        let file = format!("{}.v{}.json", E::TYPE, E::VERSION);
+        (file, named(E::TYPE, message, &schema::<E>()))
+    }
+
+    /// The schema of what is read as `T`, in one piece.
+    fn schema<T: JsonSchema>() -> Schema {
+        let settings =
+            SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<T>()
+    }
+
+    /// With a title, and the first paragraph of what `about` says: the next ones are for Rust.
+    fn named(title: &str, mut schema: Schema, about: &Schema) -> Value {
+        let words = about.get("description").and_then(Value::as_str).unwrap_or_default();
+        let words = words.split("\n\n").next().unwrap_or_default();
+        schema.insert("title".to_owned(), json!(title));
+        schema.insert("description".to_owned(), json!(words));
+        schema.into()
+    }
+}

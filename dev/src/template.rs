@@ -1,0 +1,27 @@
+//! `cargo dev new-service`, `remove-service`: a copy of the template, at work everywhere.
+//!
+//! ```text
+//! dev/template ─▶ files (new names) ─▶ plan (all texts, before anything is written) ─▶ diff, or written
+//!                    └ pieces of files that are there ─▶ parts (where they go)     └ undone on a fault
+//! ```
+//!
+//! What a service has in files of all, such as docker-compose.yml, stands in `dev/template/wiring` as
+//! a fragment of each; the code here knows none of them.
+
+mod files;
+mod finish;
+mod names;
+mod new_service;
+mod optional;
+mod parts;
+mod plan;
+mod record;
+mod remove_service;
+mod service;
+mod words;
+
+pub(crate) use new_service::{Args as NewArgs, run as new_service};
+pub(crate) use remove_service::{Args as RemoveArgs, run as remove_service};
+
+/// Where the template is.
+const FOLDER: &str = "dev/template";

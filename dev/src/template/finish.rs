@@ -1,0 +1,86 @@
+//! After the files are written: what other tools add to them, and whether all of it works.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use tusk_config::Check;
+
+use super::{plan::Written, service::Service};
+use crate::{interrupt::Interrupt, prepare, project::Project, run, test};
+
+const LOCK: &str = "Cargo.lock";
+
+/// How it is finished.
+pub(super) struct Finishing<'a> {
+    /// Nothing is asked for from the network.
+    pub(super) offline: bool,
+    /// Only what takes no compiler.
+    pub(super) quick: bool,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+impl Finishing<'_> {
+    /// A service was added.
+    pub(super) fn added(&self, service: &Service<'_>, written: &mut Written) -> Result<()> {
+        // As it is now, with one more service.
+        let project = Project::find()?.offline(self.offline);
+        lock(&project, written)?;
+        settings(&project)?;
+        if !self.quick {
+            self.compiled(&project, service, written)?;
+        }
+        let record = service.record.clone();
+        record.seal(project.root(), &service.folder(), &service.others())
+    }
+
+    /// A service was taken away.
+    pub(super) fn taken(&self, written: &mut Written) -> Result<()> {
+        let project = Project::find()?.offline(self.offline);
+        lock(&project, written)?;
+        settings(&project)
+    }
+
+    fn compiled(
+        &self,
+        project: &Project,
+        service: &Service<'_>,
+        written: &mut Written,
+    ) -> Result<()> {
+        let name = service.names.service.as_str();
+        println!("== documents");
+        for file in prepare::schemas(project)? {
+            written.note(&file)?;
+        }
+        run::succeed(project.cargo().args(["build", "-p", name, "--bins"]), self.interrupt)?;
+        let mut print = Command::new(project.binaries().join(name));
+        let document = run::output(print.arg("--print-openapi").current_dir(project.root()))?;
+        std::fs::write(project.path(&service.folder()).join("openapi.json"), document)
+            .context("write openapi.json")?;
+        println!("== lints");
+        let lint =
+            ["clippy", "-p", name, "-p", "contracts", "--all-targets", "--", "-D", "warnings"];
+        run::succeed(project.cargo().args(lint), self.interrupt)?;
+        println!("== tests");
+        let passed = test::of(project, &[name, "contracts"], self.interrupt)?;
+        ensure!(passed, "tests of {name} fail");
+        Ok(())
+    }
+}
+
+/// Cargo notes the packages of the workspace.
+fn lock(project: &Project, written: &mut Written) -> Result<()> {
+    written.note(LOCK)?;
+    let mut command = project.cargo();
+    command.args(["metadata", "--format-version", "1", "--quiet"]);
+    run::output(&mut command).map(drop)
+}
+
+/// What `cargo tusk check --strict config` says.
+fn settings(project: &Project) -> Result<()> {
+    let report = Check::new().strict(true).run([project.path("config")]);
+    if report.faults.is_empty() {
+        return Ok(());
+    }
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    bail!("the settings have faults:\n{}", faults.join("\n"))
+}

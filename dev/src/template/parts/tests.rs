@@ -1,0 +1,171 @@
+//! Pieces go in and come out again, and the rest of the file stays as it is.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn words() -> Words {
+    Words::new("orders-service", "order", "orders", 3004)
+}
+
+/// Adds what the fragment has, and gives the new text once it is proven that taking it away again
+/// gives the old one.
+fn laid(language: Language, text: &str, fragment: &str) -> String {
+    let pieces = language.pieces(fragment, &words()).unwrap();
+    let mut new = text.to_owned();
+    for piece in &pieces {
+        assert!(!language.has(&new, piece).unwrap());
+        new = language.add(&new, piece).unwrap();
+        assert!(language.has_unchanged(&new, piece).unwrap());
+    }
+    let mut old = new.clone();
+    for piece in &pieces {
+        old = language.take(&old, piece).unwrap();
+    }
+    assert_eq!(old, text);
+    new
+}
+
+#[test]
+fn settings_get_sections_entries_and_items() {
+    let text = "\
+# who
+[services]
+user_service_token: a # one
+
+# policies
+[policy.user-service]
+\"GET /api/users/{id}\": [user, payment-service] # some
+
+[policy.payment-service]
+\"POST /api/payments\": user
+";
+    let fragment = "\
+[services]
+sample_service_token: b # what sample-service proves itself with
+
+[policy.user-service]
+\"GET /api/users/{id}\": [user, payment-service, sample-service]
+
+# ours
+[policy.sample-service]
+\"POST /api/samples\": user
+";
+    let expected = "\
+# who
+[services]
+user_service_token: a # one
+orders_service_token: b # what orders-service proves itself with
+
+# policies
+[policy.user-service]
+\"GET /api/users/{id}\": [user, payment-service, orders-service] # some
+
+[policy.payment-service]
+\"POST /api/payments\": user
+
+# ours
+[policy.orders-service]
+\"POST /api/orders\": user
+";
+    assert_eq!(laid(Language::Tsk, text, fragment), expected);
+}
+
+#[test]
+fn yaml_gets_entries_beside_their_kin_and_items_of_named_objects() {
+    let text = "\
+x-environment: &environment # shared
+  USER_SERVICE_HOST: user-service
+  # off
+  TRACING: false
+
+services:
+  user-service:
+    ports: [\"127.0.0.1:3001:3001\"]
+
+  # a server
+  redis:
+    image: redis
+---
+kind: Deployment
+metadata: { name: user-service }
+spec:
+  containers:
+    - name: service
+      env:
+        # its own
+        - { name: USER_SERVICE_TOKEN, value: a }
+      ports: []
+";
+    let fragment = "\
+x-environment:
+  SAMPLE_SERVICE_HOST: sample-service
+services:
+  # Made of the template.
+  sample-service:
+    ports: [\"127.0.0.1:3999:3999\"]
+---
+kind: Deployment
+metadata: { name: user-service }
+spec:
+  containers:
+    - name: service
+      env:
+        - { name: SAMPLE_SERVICE_TOKEN, value: b }
+";
+    let expected = "\
+x-environment: &environment # shared
+  USER_SERVICE_HOST: user-service
+  ORDERS_SERVICE_HOST: orders-service
+  # off
+  TRACING: false
+
+services:
+  user-service:
+    ports: [\"127.0.0.1:3001:3001\"]
+  # Made of the template.
+  orders-service:
+    ports: [\"127.0.0.1:3004:3004\"]
+
+  # a server
+  redis:
+    image: redis
+---
+kind: Deployment
+metadata: { name: user-service }
+spec:
+  containers:
+    - name: service
+      env:
+        # its own
+        - { name: USER_SERVICE_TOKEN, value: a }
+        - { name: ORDERS_SERVICE_TOKEN, value: b }
+      ports: []
+";
+    assert_eq!(laid(Language::Yaml, text, fragment), expected);
+}
+
+#[test]
+fn lines_and_modules_are_sorted_in() {
+    assert_eq!(
+        laid(Language::Lines, "a -> b\nz -> b\n", "sample -> b\n"),
+        "a -> b\norder -> b\nz -> b\n"
+    );
+    let text = "//! mod none;\n\npub mod notification;\n#[cfg(test)]\nmod payment; // why\n\nfn main() {}\n";
+    let expected = text.replace("#[cfg", "pub mod order;\n#[cfg");
+    assert_eq!(laid(Language::Modules, text, "pub mod sample;\n"), expected);
+}
+
+#[test]
+fn a_file_that_lacks_the_place_says_what_to_add() {
+    let piece = &Language::Yaml.pieces("services:\n  sample-service: {}\n", &words()).unwrap()[0];
+    let error = Language::Yaml.add("volumes: {}\n", piece).unwrap_err().to_string();
+    assert!(error.contains("services") && error.contains("orders-service: {}"), "{error}");
+}
+
+#[test]
+fn an_entry_that_somebody_changed_is_told_apart() {
+    let piece = &Language::Tsk.pieces("[a]\nsample: 1\n", &words()).unwrap()[0];
+    assert!(!Language::Tsk.has_unchanged("[a]\norder: 2\n", piece).unwrap());
+    assert_eq!(Language::Tsk.take("[a]\nx: 1\norder: 2\n", piece).unwrap(), "[a]\nx: 1\n");
+}

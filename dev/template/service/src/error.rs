@@ -1,0 +1,80 @@
+//! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
+
+use chassis::{Problem, database};
+use http::StatusCode;
+use messaging::{EnqueueError, Verdict};
+use service_client::CallError;
+
+use crate::domain::DomainError;
+
+/// Whatever keeps a request or a message from being done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Domain(#[from] DomainError),
+    #[error("the user is unknown or not active")]
+    UserNotActive,
+    #[error("user-service gave no answer")]
+    UserUnknown(#[source] CallError),
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    #[error(transparent)]
+    Enqueue(#[from] EnqueueError),
+    #[error("database fault")]
+    Database(#[from] sqlx::Error),
+}
+
+/// To an HTTP caller.
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Domain(DomainError::Invalid { pointer, reason }) => {
+                Self::validation().field(pointer, reason)
+            }
+            Error::Domain(DomainError::NotFound) => Self::not_found("there is no such sample"),
+            Error::UserNotActive => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, "user-not-active", "The user's account is not active")
+            }
+            Error::UserUnknown(error) => {
+                error.problem("the user cannot be checked now; nothing was made")
+            }
+            Error::KeyReused => {
+                let title = "The Idempotency-Key was used for another request";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
+            }
+            Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
+                database::problem(&error)
+            }
+            Error::Enqueue(_) => {
+                tracing::error!(error = %error, "request failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl axum::response::IntoResponse for Error {
+    fn into_response(self) -> axum::response::Response {
+        Problem::from(self).into_response()
+    }
+}
+
+/// To the broker.
+impl From<Error> for Verdict {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
+                if database::is_unavailable(&error) {
+                    Self::unavailable(database::kind(&error))
+                } else {
+                    Self::retry(database::kind(&error))
+                }
+            }
+            Error::UserUnknown(_) => Self::retry(error),
+            Error::Domain(_) | Error::UserNotActive | Error::KeyReused | Error::Enqueue(_) => {
+                Self::dead_letter(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What happened here, as the contract that the other services read.
+
+use chassis::Clock;
+use contracts::sample::SampleCreated;
+use messaging::{EnqueueError, Outbox};
+use sqlx::PgConnection;
+
+use crate::domain::{Event, Sample};
+
+/// Writes the events to the outbox, in the transaction that saves the sample.
+pub(crate) async fn enqueue(
+    outbox: &Outbox,
+    clock: &Clock,
+    tx: &mut PgConnection,
+    sample: &Sample,
+    events: Vec<Event>,
+) -> Result<(), EnqueueError> {
+    let (sample_id, user_id, at) = (sample.id, sample.user_id, sample.updated_at);
+    for event in events {
+        let id = clock.new_id();
+        match event {
+            Event::Created => {
+                outbox.enqueue(tx, id, at, &SampleCreated { sample_id, user_id }).await?;
+            }
+        }
+    }
+    Ok(())
+}

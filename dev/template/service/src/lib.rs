@@ -1,0 +1,32 @@
+//! The sample service: keeps what users make.
+//!
+//! | route | who | does |
+//! |---|---|---|
+//! | `POST /api/samples` | a user | makes one (Idempotency-Key) |
+//! | `GET /api/samples/{id}` | the user, an administrator | shows one |
+//! | `/admin/queues…` | an administrator | the service's parking lot ([`messaging::admin`]) |
+//!
+//! Asks user-service whether the user is active. Publishes `sample.created` to `sample.events`.
+// template: if events=user
+//! Consumes `user.deleted`: closes what the user made, and erases it.
+// template: end
+// template: if events=payment
+//! Consumes `payment.completed`: closes what the user made.
+// template: end
+//! Tables: `samples`, and messaging's outbox and inbox.
+
+mod app;
+mod config;
+mod routes;
+
+mod consumer;
+mod workers;
+
+mod error;
+mod events;
+mod store;
+
+pub mod domain;
+
+pub use app::SampleService;
+pub use config::Settings;

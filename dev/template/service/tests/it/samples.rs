@@ -1,0 +1,92 @@
+//! Making: what comes of it, and who sees it.
+
+use contracts::sample::SampleCreated;
+use contracts::{Envelope, Event};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use testkit::eventually;
+
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn what_is_made_is_found_under_its_location_and_heard_of() {
+    let app = TestApp::start().await;
+    app.plain.listen("sample.events", "ear").await;
+    let person = app.person();
+    let made = app.making(&person, "key-1", " First ").send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let location = made.headers()["location"].to_str().unwrap().to_owned();
+    let body: Value = made.json().await.unwrap();
+    assert_eq!((&body["title"], &body["status"]), (&json!("First"), &json!("open")));
+    let shown = app.instance.get(&location, &person.token).await;
+    assert_eq!(shown.json::<Value>().await.unwrap(), body);
+
+    let heard = app.plain.next("ear").await;
+    assert_eq!(heard.routing_key.as_str(), SampleCreated::TYPE);
+    let heard: Envelope<Value> = serde_json::from_slice(&heard.data).unwrap();
+    assert_eq!(heard.service, "sample-service");
+    assert_eq!(heard.data, json!({"sample_id": body["sample_id"], "user_id": person.id}));
+}
+
+#[tokio::test]
+async fn asked_again_with_the_same_key_also_at_once_it_makes_and_tells_nothing_more() {
+    let app = TestApp::start().await;
+    app.plain.listen("sample.events", "ear").await;
+    let person = app.person();
+    let make = async |key| {
+        let made = app.making(&person, key, "First").send().await.unwrap();
+        (made.status(), made.json::<Value>().await.unwrap()["sample_id"].clone())
+    };
+    let (first, second) = tokio::join!(make("key-1"), make("key-1"));
+    assert_eq!(first.0, StatusCode::CREATED);
+    assert_eq!((&first, &first), (&second, &make("key-1").await));
+    let other = make("key-2").await;
+    let hear = async || {
+        let heard = app.plain.next("ear").await;
+        serde_json::from_slice::<Envelope<Value>>(&heard.data).unwrap().data["sample_id"].clone()
+    };
+    // Of two there is no order.
+    let heard = [hear().await, hear().await];
+    assert!(heard.contains(&first.1) && heard.contains(&other.1), "{heard:?}");
+    assert_eq!((app.rows().await, app.plain.waiting("ear").await), (2, 0));
+}
+
+#[tokio::test]
+async fn a_key_is_the_users_own_and_good_for_one_request_only() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.person(), app.person());
+    for person in [&ada, &bob] {
+        let made = app.making(person, "key-1", "First").send().await.unwrap();
+        assert_eq!(made.status(), 201);
+    }
+    let (status, problem) = testkit::problem(app.making(&ada, "key-1", "Second")).await;
+    assert_eq!((status, &problem["type"]), (422, &json!("/problems/idempotency-key-reused")));
+    assert_eq!(app.rows().await, 2);
+}
+
+#[tokio::test]
+async fn the_own_and_for_an_administrator_all_are_shown_and_nothing_else() {
+    let app = TestApp::start().await;
+    let (ada, bob, admin) = (app.person(), app.person(), app.admin());
+    let made = app.made(&ada, "First").await;
+    let path = format!("/api/samples/{}", made["sample_id"].as_str().unwrap());
+    for (token, expected) in [(&ada.token, 200), (&bob.token, 404), (&admin.token, 200)] {
+        assert_eq!(app.instance.get(&path, token).await.status(), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_has_been_closed_for_long_is_removed() {
+    let app = TestApp::start_with(&[("SWEEP_RETENTION", "1h"), ("SWEEP_INTERVAL", "50ms")]).await;
+    let person = app.person();
+    for title in ["open", "closed", "closed for long"] {
+        app.made(&person, title).await;
+    }
+    let close = "update samples set status = 'closed',
+                     updated_at = case title when 'closed' then updated_at
+                                  else updated_at - interval '2 hours' end
+                 where title <> 'open'";
+    sqlx::query(close).execute(&app.pool).await.unwrap();
+    eventually("it is removed", async || (app.rows().await == 2).then_some(())).await;
+    assert_eq!(app.count("select count(*) from samples where title like '%long'").await, 0);
+}

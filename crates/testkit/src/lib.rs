@@ -11,6 +11,7 @@
 //!             └──────────────┴── environment / vars ── ServiceProcess     a service's own binary
 //!
 //!          Simulator   the payment provider (feature `simulator`)
+//!          Collector   a receiver of spans (feature `collector`)
 //!          native      private servers from the machine's binaries (no feature), for `cargo dev`
 //! ```
 //!
@@ -45,6 +46,8 @@
     reason = "everything here panics with what to do when the test cannot go on"
 )]
 
+#[cfg(feature = "collector")]
+pub mod collector;
 pub mod native;
 pub mod ports;
 

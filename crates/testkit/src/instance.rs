@@ -113,7 +113,10 @@ pub async fn problem(request: RequestBuilder) -> (u16, Value) {
     let answer = sent.unwrap_or_else(|error| panic!("no answer: {error}"));
     let status = answer.status().as_u16();
     let kind = answer.headers().get("content-type").cloned();
-    assert_eq!(kind.as_ref().map(|kind| kind.as_bytes()), Some(&b"application/problem+json"[..]));
+    assert_eq!(
+        kind.as_ref().map(axum::http::HeaderValue::as_bytes),
+        Some(&b"application/problem+json"[..])
+    );
     let body = answer.json::<Value>().await;
     let body = body.unwrap_or_else(|error| panic!("{status} has no JSON: {error}"));
     assert_eq!(body["status"], status);

@@ -89,8 +89,8 @@ fn elsewhere() -> Vec<Violation> {
         ("Service", user, "/metadata/labels", json!({}), "scraped are [\"notification-service\""),
         ("Service", "user-service-instances", "/spec/clusterIP", Value::Null, "lead from 3001"),
         ("Service", "user-service-instances", "/spec/ports/0/port", json!(80), "lead from 3001"),
-        ("ServiceMonitor", "tusk", "/spec/endpoints/0/path", json!("/"), "nothing answers at"),
-        ("ServiceMonitor", "tusk", "/spec/endpoints/0/honorLabels", Value::Null, "is overwritten"),
+        ("ServiceMonitor", "", "/spec/endpoints/0/path", json!("/"), "nothing answers at"),
+        ("ServiceMonitor", "", "/spec/endpoints/0/honorLabels", Value::Null, "is overwritten"),
         ("ServiceAccount", user, "/automountServiceAccountToken", json!(true), "is not false"),
         (
             "ConfigMap",

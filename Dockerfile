@@ -17,11 +17,11 @@ RUN --mount=type=cache,id=cargo-registry,target=/usr/local/cargo/registry,sharin
     --mount=type=cache,id=cargo-target,target=/src/target,sharing=locked \
     set -eu; \
     packages=$(for folder in services/*/; do printf -- '-p %s ' "$(basename "$folder")"; done); \
-    cargo build --locked --release --bins $packages; \
-    cargo build --locked --release -p testkit --features simulator --bin payment-simulator; \
+    cargo build --locked --profile dist --bins $packages; \
+    cargo build --locked --profile dist -p testkit --features simulator --bin payment-simulator; \
     for service in $(ls services) payment-simulator; do \
         bin=/out/$service/usr/local/bin; \
-        install -D -m 0755 "target/release/$service" "$bin/$service"; \
+        install -D -m 0755 "target/dist/$service" "$bin/$service"; \
         ln -s "$service" "$bin/service"; \
         mkdir -p "/out/$service/etc/tusk"; \
         cp -r config "/out/$service/etc/tusk/config"; \

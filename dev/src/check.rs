@@ -1,5 +1,6 @@
 //! `cargo dev check`: what the code is held to. Every check runs; what failed is listed at the end.
 
+mod alerts;
 mod kubernetes;
 
 use std::{env, process::Command, process::ExitCode};
@@ -10,7 +11,8 @@ use crate::{graph, interrupt::Interrupt, prepare, project::Project, run};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Installs cargo-deny and the schemas of Kubernetes when they are missing, as is done when CI=true
+    /// Installs cargo-deny, promtool and the schemas of Kubernetes when they are missing, as is done
+    /// when CI=true
     #[arg(long)]
     install_tools: bool,
 }
@@ -25,7 +27,7 @@ enum Passed {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let install = args.install_tools || is_ci;
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 11] = [
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 12] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -42,6 +44,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("workflows", &|| {
             cargo(project, interrupt, &["test", "--package", "dev", "--test", "pipeline"])
         }),
+        ("alert rules", &|| alerts::rules(project, install, interrupt)),
         ("kubernetes", &|| kubernetes::rules(project, interrupt)),
         ("kubernetes, with new services", &|| kubernetes::new_services(project, interrupt)),
         ("kubernetes schemas", &|| kubernetes::schemas(project, install, interrupt)),

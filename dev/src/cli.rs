@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, down, interrupt::Interrupt, logs, prepare, project::Project, queues, rehearse,
-    smoke, status, template, test, token, up,
+    bench, check, documents, down, interrupt::Interrupt, logs, prepare, project::Project, queues,
+    rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -36,6 +36,8 @@ enum Command {
     Test(test::Args),
     /// Holds the code to what continuous integration holds it to
     Check(check::Args),
+    /// Runs the commands that README.md and CONTRIBUTING.md show, as a reader would
+    Documents(documents::Args),
     /// Refreshes what is generated and checked in
     Prepare(prepare::Args),
     /// Shows what messages were given up on, puts them back, throws them away
@@ -67,6 +69,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),
         Command::Test(args) => test::run(&project, &args, &interrupt),
         Command::Check(args) => check::run(&project, &args, &interrupt),
+        Command::Documents(args) => documents::run(&project, &args, &interrupt),
         Command::Prepare(args) => prepare::run(&project, &args, &interrupt),
         Command::Queues(args) => queues::run(&project, &args),
         Command::Token(args) => token::run(&project, &args),
@@ -75,6 +78,13 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Rename(args) => template::rename(&project, &args),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),
     }
+}
+
+/// The names of all commands.
+#[cfg(test)]
+pub(crate) fn commands() -> Vec<String> {
+    use clap::CommandFactory;
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 #[cfg(test)]

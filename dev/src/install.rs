@@ -79,23 +79,31 @@ fn is_like(release: &str, names: &[&str]) -> bool {
 /// What to run on this system.
 fn install_line(release: &str, missing: &[&str]) -> String {
     let debian = missing.join(" ");
-    let other = |names: [&str; 4]| {
-        let all = ["postgresql", "redis-server", "rabbitmq-server", "etcd-server"];
+    let other = |names: [&str; 5]| {
+        let all = ["postgresql", "redis-server", "rabbitmq-server", "etcd-server", "prometheus"];
         let wanted = all.iter().zip(names).filter(|(package, _)| missing.contains(package));
         wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
     };
     if is_like(release, &["debian", "ubuntu"]) {
         format!("run: sudo apt-get install -y --no-install-recommends {debian}")
     } else if is_like(release, &["fedora", "rhel"]) {
-        let packages = other(["postgresql-server", "valkey", "rabbitmq-server", "etcd"]);
+        let packages = other([
+            "postgresql-server",
+            "valkey",
+            "rabbitmq-server",
+            "etcd",
+            "golang-github-prometheus",
+        ]);
         format!("run: sudo dnf install -y {packages}")
     } else if is_like(release, &["arch"]) {
-        let packages = other(["postgresql", "valkey", "rabbitmq", "etcd"]);
+        let packages = other(["postgresql", "valkey", "rabbitmq", "etcd", "prometheus"]);
         format!("run: sudo pacman -S --noconfirm {packages}")
     } else if cfg!(target_os = "macos") {
-        format!("run: brew install {}", other(["postgresql@17", "redis", "rabbitmq", "etcd"]))
+        let packages = other(["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus"]);
+        format!("run: brew install {packages}")
     } else {
-        "install PostgreSQL, Redis, RabbitMQ and etcd with the system's package manager".to_owned()
+        "install PostgreSQL, Redis, RabbitMQ, etcd and Prometheus with the system's package manager"
+            .to_owned()
     }
 }
 

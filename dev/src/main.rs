@@ -24,6 +24,7 @@
 mod bench;
 mod check;
 mod cli;
+mod documents;
 mod down;
 mod graph;
 mod http;

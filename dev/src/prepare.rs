@@ -3,6 +3,7 @@
 //! Everything is generated into a temporary folder first. Only then is the tree written, and only
 //! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
 
+mod alerts;
 mod queries;
 pub(crate) mod readme;
 mod schemas;
@@ -74,6 +75,7 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     let servers = slot.start(&plan)?;
     let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
     differing.extend(schemas::generate(project, write)?);
+    differing.extend(alerts::generate(project, write)?);
 
     services::build(project, interrupt)?;
     for service in project.services() {
@@ -135,7 +137,7 @@ fn synchronise(
 }
 
 /// The names in a folder, sorted; none when it is not there.
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let items = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> =
         items.filter_map(|item| item.file_name().into_string().ok()).collect();

@@ -7,5 +7,6 @@
 //! | `campaign` | thousands of events through processes and servers that are killed, frozen and cut off |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
 //! | `faults` | the faults of messaging, each by its name, and the tools that repair |
+//! | `metrics` | scraped by a real Prometheus: each metric, each alert rule, each panel of the dashboards |
 //! | `registration` | instances that register in etcd come and drain under load |
 //! | `startup` | settings with faults: all reported, no port opened |

@@ -12,15 +12,23 @@
 //! once the tokens that it signed are past their time. While every key is young (a fresh
 //! installation, or a mounted secret written anew) the first one signs: that is the one which
 //! others most likely have.
+//!
+//! Keys have no end of their own, so an operator is told how old they are:
+//!
+//! | gauge | tells |
+//! |---|---|
+//! | `auth_signing_key_timestamp_seconds` | when the key that signs was made, in Unix time; not there where that is unknown: of `jwt_secret`, and in who only verifies |
+//! | `auth_keys_read_timestamp_seconds` | when all keys were last read, in Unix time; with old ones the next rotation goes wrong |
 
 mod folder;
 mod jwks;
+mod metrics;
 mod ring;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
@@ -125,12 +133,24 @@ impl Keys {
     }
 
     /// The last key that is old enough; the first of all when none is.
-    fn signer(&self, now: DateTime<Utc>, delay: TimeDelta) -> Option<(&str, &EncodingKey)> {
+    fn signer(&self, now: DateTime<Utc>, delay: TimeDelta) -> Option<(&str, &Key, &EncodingKey)> {
         let mut signing =
             self.by_kid.iter().filter_map(|(kid, key)| Some((kid, key, key.sign.as_ref()?)));
         let ready = signing.clone().rev().find(|(_, key, _)| now - key.since >= delay);
-        ready.or_else(|| signing.next()).map(|(kid, _, sign)| (kid.as_str(), sign))
+        ready.or_else(|| signing.next()).map(|(kid, key, sign)| (kid.as_str(), key, sign))
     }
+}
+
+/// When a key was made: what its name says, where that begins with a date such as `2026-12` or
+/// `2026-12-24`, or its file when that is older. None for `jwt_secret`. (The file of a mounted secret
+/// is as young as the mount.)
+fn made(kid: &str, key: &Key) -> Option<DateTime<Utc>> {
+    let day = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let named = kid.get(..10).and_then(day);
+    let named = named.or_else(|| day(&format!("{}-01", kid.get(..7)?)));
+    let named = named.map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let made = named.map_or(key.since, |named| named.min(key.since));
+    (made != DateTime::<Utc>::MIN_UTC).then_some(made)
 }
 
 /// Whether a name can be a `kid`, and so a file's name: letters, digits, `-`, `_` and `.`, at most
@@ -146,5 +166,28 @@ impl fmt::Debug for Keys {
             .field("algorithm", &self.algorithm)
             .field("kids", &self.by_kid.keys().collect::<Vec<_>>())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_as_old_as_its_name_says_or_as_its_file_where_that_is_older() {
+        let day = |text: &str| format!("{text}T00:00:00Z").parse::<DateTime<Utc>>().unwrap();
+        let written = day("2026-03-09");
+        let key = |since| Key { verify: DecodingKey::from_secret(b"secret"), sign: None, since };
+        for (kid, expected) in [
+            ("2026-01", "2026-01-01"),
+            ("2026-02-28-b", "2026-02-28"),
+            ("2026-12", "2026-03-09"),
+            ("2026-13", "2026-03-09"),
+            ("blue", "2026-03-09"),
+            ("0", "2026-03-09"),
+        ] {
+            assert_eq!(made(kid, &key(written)), Some(day(expected)), "{kid}");
+        }
+        assert_eq!(made("0", &key(DateTime::<Utc>::MIN_UTC)), None, "jwt_secret has no file");
     }
 }

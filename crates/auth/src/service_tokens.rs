@@ -4,6 +4,9 @@
 //! replicas do not all do it at once. One caller renews, the others go on with the token they have;
 //! when renewing fails it is used until its end, or until a target refuses it. Only while there is no valid token do callers wait,
 //! for one renewal together.
+//!
+//! `auth_service_tokens_issued_total{service, outcome}` counts them by target: `ok` or `failed`. A token
+//! that cannot be renewed ends its calls when its life is over.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -136,7 +139,9 @@ impl ServiceTokens {
         }
         let late = || IssueError::new(target, "the issuer did not answer in time");
         let issued = tokio::time::timeout(ISSUE_TIMEOUT, self.0.issuer.issue(target)).await;
-        match issued.unwrap_or_else(|_| Err(late())) {
+        let issued = issued.unwrap_or_else(|_| Err(late()));
+        count(target, if issued.is_ok() { "ok" } else { "failed" }, 1);
+        match issued {
             Ok(token) => {
                 *failure = None;
                 let (value, held) = (token.value.clone(), Held::new(token, self.0.clock.now()));
@@ -160,8 +165,18 @@ impl ServiceTokens {
         if slots.len() >= TARGETS_MAX {
             return Err(IssueError::new(target, "too many targets"));
         }
+        // Series that are there from the beginning: the first failure is an increase too.
+        count(target, "ok", 0);
+        count(target, "failed", 0);
         Ok(slots.entry(target.to_owned()).or_default().clone())
     }
+}
+
+fn count(target: &str, outcome: &str, times: u64) {
+    let help = "Service tokens made or got, by target and outcome.";
+    let labels = ["service", "outcome"];
+    let issued = telemetry::metrics::counter("auth_service_tokens_issued_total", help, &labels);
+    issued.with_label_values(&[target, outcome]).inc_by(times);
 }
 
 impl IssueError {

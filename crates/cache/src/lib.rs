@@ -7,6 +7,11 @@
 //! | `delete(key)` | [`ServiceCache::delete`] |
 //! | `clear_pattern(pattern)` | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
 //!
+//! | metric | tells |
+//! |---|---|
+//! | `service_cache_lookups_total{service, outcome}` | look-ups: `hit`, `miss`, `error` |
+//! | `db_client_operation_duration_seconds{db_system_name, db_operation_name, error_type}` | time of a command, OpenTelemetry's; the kind of fault, or empty |
+//!
 //! A cache may be away at any time: every call fails within half a second, and the caller goes to
 //! the source instead. Nothing waits for Redis at start-up.
 //!
@@ -19,17 +24,19 @@
 //! # }
 //! ```
 
+mod metrics;
 mod settings;
 
 pub use settings::CacheSettings;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use prometheus::IntCounterVec;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::metrics::Lookups;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -76,8 +83,7 @@ pub struct ServiceCache {
     /// `service_cache:<service>:`
     prefix: String,
     ttl: Duration,
-    lookups: IntCounterVec,
-    service: String,
+    lookups: Lookups,
 }
 
 impl ServiceCache {
@@ -94,17 +100,11 @@ impl ServiceCache {
             .set_max_delay(RECONNECT_PAUSE_MAX);
         let redis =
             ConnectionManager::new_lazy_with_config(client, config).map_err(CacheError::Redis)?;
-        let help = "Cache look-ups, by outcome: hit, miss or error.";
         Ok(Self {
             redis,
             prefix: format!("service_cache:{service}:"),
             ttl: settings.ttl,
-            lookups: telemetry::metrics::counter(
-                "service_cache_lookups_total",
-                help,
-                &["service", "outcome"],
-            ),
-            service: service.to_owned(),
+            lookups: Lookups::new(service),
         })
     }
 
@@ -115,12 +115,7 @@ impl ServiceCache {
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CacheError> {
         let kept: Result<Option<Vec<u8>>, _> = self.ask(redis::cmd("GET").arg(self.key(key))).await;
         let value = kept.map(|kept| kept.and_then(|json| serde_json::from_slice(&json).ok()));
-        let outcome = match &value {
-            Ok(Some(_)) => "hit",
-            Ok(None) => "miss",
-            Err(_) => "error",
-        };
-        self.lookups.with_label_values(&[self.service.as_str(), outcome]).inc();
+        self.lookups.ended(&value);
         value
     }
 
@@ -191,7 +186,11 @@ impl ServiceCache {
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &mut redis::Cmd) -> Result<T, CacheError> {
-        command.query_async(&mut self.redis.clone()).await.map_err(CacheError::Redis)
+        let began = Instant::now();
+        let answer = command.query_async(&mut self.redis.clone()).await;
+        let answer = answer.map_err(CacheError::Redis);
+        metrics::took(command, answer.as_ref().err(), began.elapsed());
+        answer
     }
 
     fn key(&self, key: &str) -> String {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use futures_util::TryFutureExt;
 use http::header;
@@ -65,7 +66,8 @@ impl App {
 
     /// Serves until `shutdown`, or until a task cannot go on; then drains in order:
     /// not ready, announcements withdrawn → `drain_delay` → port closed, requests in flight finish →
-    /// tasks end.
+    /// tasks end. From the first step on, answers say `Connection: close`; kept connections that are
+    /// idle are closed with the port.
     ///
     /// # Errors
     /// The error of the task that could not go on, or of the listener.
@@ -176,7 +178,8 @@ impl AppBuilder {
             .merge(health.router())
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
-            .merge(middleware::wrap(routes, &info, &settings));
+            .merge(middleware::wrap(routes, &info, &settings))
+            .layer(from_fn_with_state(health.clone(), middleware::leave));
         Ok(App { info, settings, listener, address, router, health, tasks, announcements })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};
+use telemetry::metrics::{at_scrape, gauge, whole};
 use tracing::log::LevelFilter;
 
 use crate::{DatabaseSettings, Problem};
@@ -43,9 +44,12 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
         .max_connections(settings.pool_size)
         .acquire_timeout(settings.checkout_timeout)
         .idle_timeout(settings.reaping_frequency)
+        // Telemetry makes a metric of it.
+        .acquire_time_level(LevelFilter::Debug)
         // A ping before each use costs a tenth of the throughput; a dead connection shows itself.
         .test_before_acquire(false)
         .connect_lazy_with(options);
+    show(&pool, settings.pool_size);
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
     loop {
         let opened = tokio::time::timeout(settings.pool_timeout, pool.acquire()).await;
@@ -58,6 +62,22 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
         }
         tokio::time::sleep(START_PAUSE).await;
     }
+}
+
+/// `db_client_connection_count{db_client_connection_state}` and `db_client_connection_max`.
+fn show(pool: &PgPool, size: u32) {
+    let help = "Connections to the database, by state: idle or used.";
+    let count = gauge("db_client_connection_count", help, &["db_client_connection_state"]);
+    let none: &[&str] = &[];
+    let max = gauge("db_client_connection_max", "Connections that there may be at most.", &[]);
+    max.with_label_values(none).set(size.into());
+    let pool = pool.clone();
+    at_scrape(move || {
+        let (all, idle) = (i64::from(pool.size()), whole(pool.num_idle()));
+        count.with_label_values(&["idle"]).set(idle);
+        // The two are read one after the other.
+        count.with_label_values(&["used"]).set((all - idle).max(0));
+    });
 }
 
 /// Applies the migrations that are missing, under an advisory lock: replicas may start together.

@@ -141,6 +141,11 @@ impl Health {
         self.0.serving.store(serving, Ordering::Release);
     }
 
+    /// Whether start-up is done and the drain has not begun.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.0.serving.load(Ordering::Acquire)
+    }
+
     pub(crate) fn router(&self) -> Router {
         Router::new()
             .route("/health", get(health))
@@ -203,8 +208,7 @@ async fn health(State(health): State<Health>) -> Response {
 }
 
 async fn ready(State(health): State<Health>) -> Response {
-    let serving = health.0.serving.load(Ordering::Acquire);
-    let ready = serving && health.report().await.status != Status::Unhealthy;
+    let ready = health.is_serving() && health.report().await.status != Status::Unhealthy;
     let (status, word) = if ready {
         (StatusCode::OK, "ready")
     } else {

@@ -5,6 +5,8 @@
 
 mod client_address;
 mod deadline;
+mod leave;
+mod metrics;
 mod observe;
 mod panic;
 mod request_id;
@@ -19,17 +21,20 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{Problem, ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
+pub(crate) use leave::leave;
 pub use request_id::RequestId;
 
 /// Wraps a service's routes; the health and metrics routes stay outside the limits.
 pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings) -> Router {
+    let places = Bulkhead::new(settings.concurrency_limit);
+    metrics::show(info.name, places.clone());
     routes
         .fallback(async || Problem::not_found("no route has this path"))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(settings.body_limit))
         .layer(from_fn_with_state(settings.body_limit, shed::oversized))
-        .layer(from_fn_with_state(settings.request_timeout, deadline::limit))
-        .layer(from_fn_with_state(Bulkhead::new(settings.concurrency_limit), shed::overload))
+        .layer(from_fn_with_state((info.name, settings.request_timeout), deadline::limit))
+        .layer(from_fn_with_state((info.name, places), shed::overload))
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(from_fn_with_state(info.name, observe::observe))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))

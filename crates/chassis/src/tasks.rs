@@ -82,6 +82,8 @@ where
     let help = "Background tasks started again after a panic.";
     let labels = &["service", "task"];
     let restarts = telemetry::metrics::counter("service_task_restarts_total", help, labels);
+    // A series that is there from the beginning: the first restart is an increase too.
+    let restarts = restarts.with_label_values(&[service, name]);
     let mut pause = PAUSE_MIN;
     loop {
         match AssertUnwindSafe(make(shutdown.child_token())).catch_unwind().await {
@@ -92,7 +94,7 @@ where
             }
             Err(_) => tracing::error!(task.name = name, "task panicked; it starts again"),
         }
-        restarts.with_label_values(&[service, name]).inc();
+        restarts.inc();
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),

@@ -25,20 +25,23 @@ pub(crate) fn instances(service: &str, set: &Set) {
     for (health, count) in counts {
         family.with_label_values(&[service, health]).set(count);
     }
+    // A series that is there from the beginning: the first ejection is an increase too.
+    ejections(service, 0);
 }
 
 /// `discovery_ejections_total{service}`: instances left alone because calls to them failed.
-pub(crate) fn ejected(service: &str) {
+pub(crate) fn ejections(service: &str, times: u64) {
     let help = "Instances left alone because calls to them failed.";
-    counter("discovery_ejections_total", help, &["service"]).with_label_values(&[service]).inc();
+    let ejections = counter("discovery_ejections_total", help, &["service"]);
+    ejections.with_label_values(&[service]).inc_by(times);
 }
 
 /// `discovery_provider_errors_total{service, provider}`: watches that ended and were begun anew.
-pub(crate) fn provider_failed(service: &str, provider: &str) {
+pub(crate) fn provider_errors(service: &str, provider: &str, times: u64) {
     let help = "Watches of a provider that ended and were begun anew.";
     counter("discovery_provider_errors_total", help, &["service", "provider"])
         .with_label_values(&[service, provider])
-        .inc();
+        .inc_by(times);
 }
 
 /// `discovery_last_sync_timestamp_seconds{service, provider}`: when the provider was last heard of;

@@ -224,7 +224,7 @@ impl Service {
                 let max = members.len() * self.settings.ejection_percent_max as usize / 100;
                 if ejected <= max {
                     endpoint.turn();
-                    metrics::ejected(&self.name);
+                    metrics::ejections(&self.name, 1);
                     log_ejection(endpoint, "instance is ejected");
                 }
             }

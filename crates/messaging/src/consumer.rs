@@ -40,6 +40,7 @@ use crate::consumer::answer::Answers;
 use crate::consumer::handlers::Routes;
 use crate::consumer::settle::Outlet;
 use crate::consumer::work::Work;
+use crate::metrics;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
 use crate::topology::{self, Topology, TopologyError};
 
@@ -92,6 +93,8 @@ impl Consumer {
 
     /// Consumes until `shutdown`; then takes nothing new, finishes what was prefetched, and closes.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+        // A series that is there from the beginning: the first duplicate is an increase too.
+        metrics::duplicates(self.queue(), 0);
         let link = self.broker.consuming();
         let outlet = Outlet::new(self.broker.publishing_at_times(), Arc::clone(&self.topology));
         let ended = tokio::select! {

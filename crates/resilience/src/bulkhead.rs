@@ -24,6 +24,8 @@ pub struct Bulkhead(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     places: Arc<Semaphore>,
+    /// How many places there are.
+    capacity: usize,
     /// How many may wait.
     queue: usize,
     waiting: AtomicUsize,
@@ -49,8 +51,9 @@ impl Bulkhead {
 
     /// So many calls at a time, and so many that wait for a place, in their order.
     pub fn with_queue(places: usize, queue: usize) -> Self {
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Shared { places, queue, waiting: AtomicUsize::new(0) }))
+        let capacity = places.min(Semaphore::MAX_PERMITS);
+        let (places, waiting) = (Arc::new(Semaphore::new(capacity)), AtomicUsize::new(0));
+        Self(Arc::new(Shared { places, capacity, queue, waiting }))
     }
 
     /// A place, if one is free and nobody waits for it.
@@ -75,6 +78,16 @@ impl Bulkhead {
     /// Places that are free now.
     pub fn free(&self) -> usize {
         self.0.places.available_permits()
+    }
+
+    /// Places in all.
+    pub fn capacity(&self) -> usize {
+        self.0.capacity
+    }
+
+    /// Calls in flight now.
+    pub fn in_use(&self) -> usize {
+        self.capacity() - self.free()
     }
 
     /// Callers that wait now.

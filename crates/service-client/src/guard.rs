@@ -36,17 +36,18 @@ pub(crate) fn guarded(
     sender: &Sender,
     settings: &ClientSettings,
 ) -> (Guarded, Guarded) {
-    let attempts = || {
-        Stack::new()
-            .retry(RetryPolicy::new(&settings.retry, hint))
-            .bulkhead(Bulkhead::new(settings.client.concurrency_limit))
-            .service(sender.clone())
+    let bounds = || {
+        let retry = RetryPolicy::new(&settings.retry, hint);
+        (retry, Bulkhead::new(settings.client.concurrency_limit))
     };
+    let attempts =
+        |(retry, places)| Stack::new().retry(retry).bulkhead(places).service(sender.clone());
     let breaker =
         CircuitBreaker::with_observer(service, &settings.circuit_breaker, metrics::transition);
-    metrics::closed(service);
-    let all = BreakerLayer::new(breaker, outcome).layer(attempts());
-    (BoxCloneSyncService::new(all), BoxCloneSyncService::new(attempts()))
+    let (retry, places) = bounds();
+    metrics::show(service, retry.budget().clone(), places.clone());
+    let all = BreakerLayer::new(breaker, outcome).layer(attempts((retry, places)));
+    (BoxCloneSyncService::new(all), BoxCloneSyncService::new(attempts(bounds())))
 }
 
 /// What the end of a call says of the service.

@@ -1,23 +1,42 @@
 //! What is counted of calls, by target.
+//!
+//! | family | tells |
+//! |---|---|
+//! | `service_calls_total{service, outcome}` | calls ended, all attempts of one counted once; `ok`, or the kind of fault |
+//! | `service_call_retries_total{service}` | attempts beyond the first |
+//! | `service_call_retries_refused_total{service}` | retries that the budget had nothing left for |
+//! | `service_call_retry_budget{service}` | whole retries that could be spent now |
+//! | `service_calls_in_flight{service}` | attempts in flight |
+//! | `service_calls_in_flight_max{service}` | how many there may be |
+//! | `circuit_breaker_state{service}` | 0 closed, 1 half-open, 2 open |
+//! | `circuit_breaker_transitions_total{service, to}` | changes of that, by the state after |
+//!
+//! The few calls that get keys and tokens pass by the breaker, with a budget and a limit of their own:
+//! the first two count them, the others do not.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use prometheus::IntCounterVec;
-use resilience::breaker::Transition;
-use telemetry::metrics;
+use resilience::breaker::{State, Transition};
+use resilience::bulkhead::Bulkhead;
+use resilience::retry::budget::RetryBudget;
+use telemetry::metrics::{at_scrape, circuit_breaker_state, counter, gauge, whole};
 
 use crate::Kind;
 
-/// `service_calls_total{service, outcome}`: calls ended, all attempts of one counted once.
 static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Calls to a service, by outcome: ok, or the kind of fault.";
-    metrics::counter("service_calls_total", help, &["service", "outcome"])
+    counter("service_calls_total", help, &["service", "outcome"])
 });
 
-/// `service_call_retries_total{service}`: attempts beyond the first.
 static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Attempts of calls to a service beyond the first one.";
-    metrics::counter("service_call_retries_total", help, &["service"])
+    counter("service_call_retries_total", help, &["service"])
+});
+
+static TRANSITIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Changes of the circuit breaker to a service, by the state after.";
+    counter("circuit_breaker_transitions_total", help, &["service", "to"])
 });
 
 pub(crate) fn ended(service: &str, fault: Option<&Kind>) {
@@ -28,13 +47,52 @@ pub(crate) fn repeated(service: &str) {
     RETRIES.with_label_values(&[service]).inc();
 }
 
-/// Shows a breaker that was made just now.
-pub(crate) fn closed(service: &str) {
-    metrics::circuit_breaker_state().with_label_values(&[service]).set(0);
-}
-
 /// Shows a change of the breaker's state, which the breaker itself logs.
 pub(crate) fn transition(change: &Transition) {
-    let gauge = metrics::circuit_breaker_state().with_label_values(&[&change.name]);
-    gauge.set(change.to as i64);
+    circuit_breaker_state().with_label_values(&[&change.name]).set(change.to as i64);
+    if change.to != change.from {
+        TRANSITIONS.with_label_values(&[&change.name, word(change.to)]).inc();
+    }
+}
+
+/// Shows the guards around a service that were made just now: a breaker that is closed, and these.
+pub(crate) fn show(service: &str, budget: Arc<RetryBudget>, places: Bulkhead) {
+    // A series that is there from the beginning: the first event is an increase too.
+    CALLS.with_label_values(&[service, "ok"]);
+    RETRIES.with_label_values(&[service]);
+    for state in [State::Closed, State::HalfOpen, State::Open] {
+        TRANSITIONS.with_label_values(&[service, word(state)]);
+    }
+    circuit_breaker_state().with_label_values(&[service]).set(0);
+
+    let of = |name, help| gauge(name, help, &["service"]).with_label_values(&[service]);
+    let help = "Attempts of calls to a service that may be in flight.";
+    of("service_calls_in_flight_max", help).set(whole(places.capacity()));
+    let help = "Attempts of calls to a service in flight.";
+    let in_flight = of("service_calls_in_flight", help);
+    let help = "Retries of calls to a service that could be spent now.";
+    let left = of("service_call_retry_budget", help);
+    let help = "Retries of calls to a service that the budget had nothing left for.";
+    let refused = counter("service_call_retries_refused_total", help, &["service"]);
+    let (refused, mut counted) = (refused.with_label_values(&[service]), 0);
+    at_scrape(move || {
+        in_flight.set(whole(places.in_use()));
+        left.set(whole_retries(budget.balance()));
+        let now = budget.refused();
+        refused.inc_by(now - counted);
+        counted = now;
+    });
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "rounded down; a balance has an upper bound")]
+fn whole_retries(balance: f64) -> i64 {
+    balance as i64
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Closed => "closed",
+        State::HalfOpen => "half_open",
+        State::Open => "open",
+    }
 }

@@ -19,6 +19,7 @@
 
 mod logs;
 pub mod metrics;
+mod pool;
 pub mod propagation;
 mod settings;
 mod traces;
@@ -53,7 +54,8 @@ pub struct Telemetry {
 
 /// Installs logs, traces and the W3C propagator for the whole process.
 ///
-/// Must be called within a tokio runtime: the gRPC exporter connects lazily on it.
+/// Must be called within a tokio runtime: the gRPC exporter connects lazily on it, and its metrics
+/// are shown.
 ///
 /// # Errors
 /// A bad filter, a bad endpoint, or a second call.
@@ -63,9 +65,10 @@ pub fn init(settings: &TelemetrySettings, version: &str) -> Result<Telemetry, Te
     let service = &settings.tracing.service_name;
     let spans = traces::layer(&provider);
     let logs = logs::layer(settings.log.format, service).with_filter(filter);
-    Registry::default().with(spans).with(logs).try_init()?;
+    Registry::default().with(spans).with(logs).with(pool::layer()).try_init()?;
     propagation::install();
     metrics::build_info(service, version);
+    metrics::runtime();
     Ok(Telemetry { provider })
 }
 

@@ -1,5 +1,10 @@
 //! Metrics: one process-wide Prometheus registry, the seed's three families, and a way to add more.
 //!
+//! Names are the seed's where it has one, else OpenTelemetry's in Prometheus' spelling, else our own.
+//! What is known elsewhere already, such as the size of a pool, is asked for at each scrape
+//! ([`at_scrape`]) instead of being counted twice. Besides, there are `process_*` (CPU, memory,
+//! file descriptors; on Linux), and `tokio_*` of the runtime.
+//!
 //! Label values come from small closed sets (service names, methods, status codes, outcomes), never
 //! from user input: each new value is a new time series.
 
@@ -18,6 +23,10 @@ const DURATION_BUCKETS_SECONDS: [f64; 12] =
 static COUNTERS: Cache<IntCounterVec> = Cache::new();
 static GAUGES: Cache<IntGaugeVec> = Cache::new();
 static HISTOGRAMS: Cache<HistogramVec> = Cache::new();
+
+/// What sets gauges before they are read.
+type Setter = Box<dyn FnMut() + Send>;
+static SETTERS: Mutex<Vec<Setter>> = Mutex::new(Vec::new());
 
 /// `service_requests_total{service, method, status}`: requests answered by this process.
 pub fn service_requests_total() -> &'static IntCounterVec {
@@ -62,8 +71,17 @@ pub fn histogram(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
     HISTOGRAMS.get(name, || HistogramVec::new(options(), labels))
 }
 
+/// Has `set` called before each scrape, to bring gauges up to date. It must not block: whoever
+/// scrapes waits for it.
+pub fn at_scrape(set: impl FnMut() + Send + 'static) {
+    SETTERS.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(set));
+}
+
 /// All metrics of the process in Prometheus' text format, version 0.0.4.
 pub fn render() -> String {
+    for set in SETTERS.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
+        set();
+    }
     let mut text = Vec::new();
     let families = prometheus::default_registry().gather();
     match TextEncoder::new().encode(&families, &mut text) {
@@ -79,6 +97,25 @@ pub(crate) fn build_info(service: &str, version: &str) {
     gauge("service_build_info", "The running version; always 1.", &["service", "version"])
         .with_label_values(&[service, version])
         .set(1);
+}
+
+/// Shows the runtime that this is called in.
+pub(crate) fn runtime() {
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let workers = gauge("tokio_workers", "Threads that run tasks.", &[]);
+    let tasks = gauge("tokio_alive_tasks", "Tasks that have not ended.", &[]);
+    let queued = gauge("tokio_global_queue_depth", "Tasks that wait for any thread.", &[]);
+    at_scrape(move || {
+        let none: &[&str] = &[];
+        workers.with_label_values(none).set(whole(runtime.num_workers()));
+        tasks.with_label_values(none).set(whole(runtime.num_alive_tasks()));
+        queued.with_label_values(none).set(whole(runtime.global_queue_depth()));
+    });
+}
+
+/// A count as a gauge's value.
+pub fn whole(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Families by name, so that asking twice is no error.

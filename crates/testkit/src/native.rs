@@ -1,4 +1,4 @@
-//! PostgreSQL, Redis, RabbitMQ, etcd and Consul as private processes of this machine.
+//! PostgreSQL, Redis, RabbitMQ, etcd, Consul and Prometheus as private processes of this machine.
 //!
 //! A server is started from the binaries that a distribution's package installs, on a free port of
 //! 127.0.0.1, with its data, settings and log in a folder of its own, in a session of its own. It
@@ -29,6 +29,7 @@ mod place;
 pub mod port;
 mod postgres;
 mod process;
+mod prometheus;
 pub mod psql;
 mod rabbitmq;
 mod ready;
@@ -42,6 +43,7 @@ pub use find::{Found, find};
 pub use place::{Place, random_hex};
 pub use postgres::Postgres;
 pub use process::{Launch, ProcessId, Signal};
+pub use prometheus::Prometheus;
 pub use rabbitmq::RabbitMq;
 pub use ready::{log_tail, until_ready};
 pub use redis::Redis;

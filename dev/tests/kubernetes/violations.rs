@@ -91,6 +91,7 @@ fn elsewhere() -> Vec<Violation> {
         ("Service", "user-service-instances", "/spec/ports/0/port", json!(80), "lead from 3001"),
         ("ServiceMonitor", "", "/spec/endpoints/0/path", json!("/"), "nothing answers at"),
         ("ServiceMonitor", "", "/spec/endpoints/0/honorLabels", Value::Null, "is overwritten"),
+        ("ServiceMonitor", "", "/spec/endpoints/0/relabelings/0", Value::Null, "no rule looks at"),
         ("ServiceAccount", user, "/automountServiceAccountToken", json!(true), "is not false"),
         (
             "ConfigMap",

@@ -30,7 +30,8 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
     let ground = Ground::lay().await;
     let users = ground.environment(0);
     let mut doomed = ServiceProcess::start("user-service", &users).await;
-    let system = ground.start_with(users, |first| instances(&[first.port(), doomed.port()])).await;
+    let system =
+        ground.start_with(users, async |first| instances(&[first.port(), doomed.port()])).await;
     let user = system.somebody().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let paying = pay(&system, &user.token, &answered, None);
@@ -45,7 +46,8 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
 
     let refused: Vec<_> = answers.iter().filter(|(status, _)| *status != 201).collect();
     assert!(refused.is_empty(), "{refused:?}\n{}", system.payments.log_tail());
-    let retries = metric(&system, "service_call_retries_total{service=\"user-service\"}").await;
+    let retries =
+        metric(&system.payments, "service_call_retries_total{service=\"user-service\"}").await;
     assert!((1..=CALLERS + FAILURES_MAX).contains(&retries), "{retries} calls were repeated");
 }
 
@@ -55,7 +57,7 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
 async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm_of_retries() {
     let ground = Ground::lay().await;
     let users = ground.environment(0);
-    let slow = |first: &ServiceProcess| {
+    let slow = async |first: &ServiceProcess| {
         let mut variables = instances(&[Slow::start(first.port())]);
         let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
         set("CLIENT_ATTEMPT_TIMEOUT", "250ms");
@@ -75,7 +77,8 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
     let paid = answers.iter().filter(|(status, _)| *status == 201).count();
     assert!(paid * 10 >= answers.len() * 6, "{paid} of {} were paid", answers.len());
     let calls = answers.len();
-    let retries = metric(&system, "service_call_retries_total{service=\"user-service\"}").await;
+    let retries =
+        metric(&system.payments, "service_call_retries_total{service=\"user-service\"}").await;
     assert!(retries > 0 && retries * 5 <= calls, "{retries} of {calls} calls were repeated");
 }
 
@@ -127,9 +130,9 @@ fn instances(ports: &[u16]) -> Environment {
     Environment::from([("USER_SERVICE_INSTANCES".to_owned(), addresses)])
 }
 
-/// A counter of payment-service; 0 while it has not been counted.
-pub(crate) async fn metric(system: &System, name: &str) -> usize {
-    let text = reqwest::get(system.payments.url("/metrics")).await.unwrap().text().await.unwrap();
+/// A counter of a service; 0 while it has not been counted.
+pub(crate) async fn metric(service: &ServiceProcess, name: &str) -> usize {
+    let text = reqwest::get(service.url("/metrics")).await.unwrap().text().await.unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value.map_or(0, |value| value.trim().parse().unwrap())
 }

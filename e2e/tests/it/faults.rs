@@ -5,7 +5,7 @@ mod between;
 mod disk;
 mod drift;
 mod frozen;
-mod parking;
+pub(crate) mod parking;
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
     users.extend(through_etcd.clone());
     let mut leaving = ServiceProcess::start("user-service", &users).await;
     let mut system = ground
-        .start_with(users.clone(), |_| {
+        .start_with(users.clone(), async |_| {
             let nowhere = ("USER_SERVICE_PORT".to_owned(), "1".to_owned());
             through_etcd.into_iter().chain([nowhere]).collect()
         })
@@ -34,7 +34,7 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
     let user = system.somebody().await;
     eventually("payment-service knows both", async || {
         let known = "discovery_instances{health=\"healthy\",service=\"user-service\"}";
-        (metric(&system, known).await == 2).then_some(())
+        (metric(&system.payments, known).await == 2).then_some(())
     })
     .await;
 
@@ -55,7 +55,8 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
         let paid = system.pay(&user.token, &format!("order-late-{number}"), "pm_card_visa").await;
         assert_eq!(paid.status(), 201);
     }
-    let retries = metric(&system, "service_call_retries_total{service=\"user-service\"}").await;
+    let retries =
+        metric(&system.payments, "service_call_retries_total{service=\"user-service\"}").await;
     assert_eq!(retries, 0, "a drained instance was called");
 
     // One that comes takes the place of one that goes.

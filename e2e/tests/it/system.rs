@@ -69,7 +69,7 @@ impl Ground {
 
     /// Starts the three services; `users` are the variables of user-service.
     pub(crate) async fn start(self, users: Environment) -> System {
-        self.start_with(users, |_| Environment::new()).await
+        self.start_with(users, async |_| Environment::new()).await
     }
 
     /// [`start`](Self::start), with more variables of payment-service once the port of user-service
@@ -77,7 +77,7 @@ impl Ground {
     pub(crate) async fn start_with(
         self,
         users: Environment,
-        more: impl FnOnce(&ServiceProcess) -> Environment,
+        more: impl AsyncFnOnce(&ServiceProcess) -> Environment,
     ) -> System {
         let mut users = ServiceProcess::spawn("user-service", &users);
         let port = users.port().to_string();
@@ -93,7 +93,7 @@ impl Ground {
         // A killed process leaves its payments leased: for two seconds here, not for thirty.
         payments.insert("STRIPE_TIMEOUT".to_owned(), "1s".to_owned());
         payments.insert("WORKER_LEASE".to_owned(), "2s".to_owned());
-        payments.extend(more(&users));
+        payments.extend(more(&users).await);
         let payments = ServiceProcess::start("payment-service", &payments).await;
         for service in [&users, &payments, &notifications] {
             until_subscribed(service).await;

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use chassis::{CancellationToken, Clock};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::folder::Folder;
-use super::{Algorithm, JwkSet, KeyError, KeySource, Keys};
+use super::{Algorithm, JwkSet, KeyError, KeySource, Keys, made, metrics};
 use crate::settings::{KeySettings, Rotation};
 
 /// Tokens that name unknown keys have the keys read again at most this often.
@@ -62,7 +62,8 @@ impl KeyRing {
 
     fn new(source: Box<dyn KeySource>, keys: Keys, rotation: &Rotation, clock: Clock) -> Self {
         let delay = TimeDelta::from_std(rotation.activation_delay).unwrap_or(TimeDelta::MAX);
-        Self(Arc::new(Shared {
+        let has_keys = !keys.is_empty();
+        let ring = Self(Arc::new(Shared {
             source,
             keys: ArcSwap::from_pointee(keys),
             refresh_interval: rotation.refresh_interval.get(),
@@ -70,7 +71,12 @@ impl KeyRing {
             clock,
             reading: Mutex::new(None),
             rounds: AtomicU64::new(0),
-        }))
+        }));
+        if has_keys {
+            metrics::read(ring.0.clock.now());
+        }
+        metrics::show(ring.clone());
+        ring
     }
 
     /// The algorithm of every key.
@@ -143,7 +149,10 @@ impl KeyRing {
             Ok(keys) if keys.is_empty() && !self.0.keys.load().is_empty() => {
                 tracing::warn!("the key set has become empty; the last one stays");
             }
-            Ok(keys) => self.0.keys.store(Arc::new(keys)),
+            Ok(keys) => {
+                self.0.keys.store(Arc::new(keys));
+                metrics::read(self.0.clock.now());
+            }
             Err(error) => tracing::warn!(error = %error, "keys could not be read again"),
         }
     }
@@ -154,8 +163,15 @@ impl KeyRing {
 
     pub(crate) fn signer(&self) -> Option<(String, EncodingKey)> {
         let keys = self.0.keys.load();
-        let (kid, key) = keys.signer(self.0.clock.now(), self.0.activation_delay)?;
+        let (kid, _, key) = keys.signer(self.0.clock.now(), self.0.activation_delay)?;
         Some((kid.to_owned(), key.clone()))
+    }
+
+    /// When the key that signs now was made, where that is known.
+    pub(super) fn signer_made(&self) -> Option<DateTime<Utc>> {
+        let keys = self.0.keys.load();
+        let (kid, key, _) = keys.signer(self.0.clock.now(), self.0.activation_delay)?;
+        made(kid, key)
     }
 }
 

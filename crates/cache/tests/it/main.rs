@@ -70,6 +70,32 @@ async fn clearing_a_pattern_takes_the_services_own_keys_only() {
 }
 
 #[tokio::test]
+async fn look_ups_are_counted_by_outcome_from_zero_on_and_commands_are_timed() {
+    let cache = cache("counted");
+    let count = |outcome: &str| {
+        let service = format!("counted-{}", std::process::id());
+        let line =
+            format!("service_cache_lookups_total{{outcome=\"{outcome}\",service=\"{service}\"}} ");
+        let text = telemetry::metrics::render();
+        let value = text.lines().find_map(|found| found.strip_prefix(&line));
+        value.unwrap_or_else(|| panic!("no {line} in {text}")).parse::<u64>().unwrap()
+    };
+    assert_eq!((count("hit"), count("miss"), count("error")), (0, 0, 0));
+    cache.get::<i32>("secret-key").await.unwrap();
+    cache.set("secret-key", &1).await.unwrap();
+    cache.get::<i32>("secret-key").await.unwrap();
+    assert_eq!((count("hit"), count("miss"), count("error")), (1, 1, 0));
+    let text = telemetry::metrics::render();
+    for command in ["GET", "SET"] {
+        let labels =
+            format!("db_operation_name=\"{command}\",db_system_name=\"redis\",error_type=\"\"");
+        let line = format!("db_client_operation_duration_seconds_count{{{labels}}}");
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(!text.contains("secret-key"), "{text}");
+}
+
+#[tokio::test]
 async fn without_redis_it_is_built_at_once_and_fails_with_a_kind() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = format!("redis://{}", taken.local_addr().unwrap());

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use resilience::deadline::Deadline;
 
+use super::metrics;
 use crate::Problem;
 
 /// What a caller that ran out of time is told to wait.
@@ -14,17 +15,16 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Ends the handler when time is up; it reads what is left from the request's extensions.
 pub(super) async fn limit(
-    State(limit): State<Duration>,
+    State((service, limit)): State<(&'static str, Duration)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let asked = Deadline::from_headers(request.headers()).map(|deadline| deadline.remaining());
     let limit = asked.map_or(limit, |left| left.unwrap_or_default().min(limit));
     request.extensions_mut().insert(Deadline::within(limit));
-    match tokio::time::timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            Problem::unavailable("the request's time is up; try again", RETRY_AFTER).into_response()
-        }
+    if let Ok(response) = tokio::time::timeout(limit, next.run(request)).await {
+        return response;
     }
+    metrics::timed_out(service);
+    Problem::unavailable("the request's time is up; try again", RETRY_AFTER).into_response()
 }

@@ -4,11 +4,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::Method;
-use telemetry::{metrics, propagation};
+use telemetry::propagation;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field};
 
-use super::RequestId;
+use super::{RequestId, metrics};
 
 pub(super) async fn observe(
     State(service): State<&'static str>,
@@ -30,10 +30,7 @@ pub(super) async fn observe(
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR");
     }
-    metrics::service_requests_total().with_label_values(&[service, method, status.as_str()]).inc();
-    metrics::service_request_duration_seconds()
-        .with_label_values(&[service, method])
-        .observe(took.as_secs_f64());
+    metrics::answered(service, method, &route, status, took);
     log_span.in_scope(|| {
         tracing::info!(
             http.method = method,

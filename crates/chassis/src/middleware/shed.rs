@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use resilience::bulkhead::Bulkhead;
 
+use super::metrics;
 use crate::Problem;
 use crate::extract::too_large;
 
@@ -16,15 +17,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Refuses with 503 while all places are taken.
 pub(super) async fn overload(
-    State(places): State<Bulkhead>,
+    State((service, places)): State<(&'static str, Bulkhead)>,
     request: Request,
     next: Next,
 ) -> Response {
-    match places.try_acquire() {
-        Some(_place) => next.run(request).await,
-        None => Problem::unavailable("too many requests in flight; try again", RETRY_AFTER)
-            .into_response(),
+    if let Some(_place) = places.try_acquire() {
+        return next.run(request).await;
     }
+    metrics::shed(service);
+    Problem::unavailable("too many requests in flight; try again", RETRY_AFTER).into_response()
 }
 
 /// Refuses with 413 a body that announces more than the limit; one that does not announce its

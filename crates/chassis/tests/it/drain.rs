@@ -6,6 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use chassis::{App, CancellationToken, ServiceInfo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::{TestApp, settings};
@@ -42,6 +44,58 @@ async fn while_the_drain_delay_lasts_the_service_answers_but_is_not_ready() {
     assert_eq!(app.get("/work").await.text().await.unwrap(), "done");
     assert!(!app.ended.is_finished());
     app.ended.abort();
+}
+
+const GET_WORK: &[u8] = b"GET /work HTTP/1.1\r\nhost: test\r\n\r\n";
+
+/// A kept connection that is in use is told to end with its next answer, before it is ended.
+#[tokio::test]
+async fn while_it_drains_answers_say_that_the_connection_closes() {
+    let mut slow = settings();
+    slow.drain_delay = Duration::from_secs(5);
+    let app = TestApp::start(slow, Router::new().route("/work", get(async || "done"))).await;
+    let mut kept = TcpStream::connect(app.address).await.unwrap();
+    kept.write_all(GET_WORK).await.unwrap();
+    assert!(!answer(&mut kept).await.contains("connection: close"));
+    app.shutdown.cancel();
+    while app.get("/ready").await.status() == 200 {}
+    kept.write_all(GET_WORK).await.unwrap();
+    let mut last = String::new();
+    kept.read_to_string(&mut last).await.unwrap();
+    assert!(last.starts_with("HTTP/1.1 200 OK\r\n"), "{last}");
+    assert!(last.contains("connection: close\r\n") && last.ends_with("done"), "{last}");
+    app.ended.abort();
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_hold_nothing_up() {
+    let mut long = settings();
+    long.grace_period = Duration::from_secs(3600);
+    let app = TestApp::start(long, Router::new().route("/work", get(async || "done"))).await;
+    let mut kept = TcpStream::connect(app.address).await.unwrap();
+    kept.write_all(GET_WORK).await.unwrap();
+    answer(&mut kept).await;
+    // Taken on, as the one before it was, but never used.
+    let mut unused = TcpStream::connect(app.address).await.unwrap();
+    app.get("/work").await;
+    app.shutdown.cancel();
+    for connection in [&mut kept, &mut unused] {
+        assert_eq!(connection.read(&mut [0]).await.unwrap(), 0, "closed, not broken off");
+    }
+    app.ended.await.unwrap().unwrap();
+    assert!(TcpStream::connect(app.address).await.is_err(), "the port is closed");
+}
+
+/// The head of an answer and what came with it; the connection stays open.
+async fn answer(connection: &mut TcpStream) -> String {
+    let mut text = String::new();
+    while !text.ends_with("done") {
+        let mut piece = [0; 1024];
+        let length = connection.read(&mut piece).await.unwrap();
+        assert!(length > 0, "it ended early: {text}");
+        text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    text
 }
 
 #[tokio::test]

@@ -52,6 +52,17 @@ impl TestApp {
         self.http.get(self.url(path)).send().await.unwrap()
     }
 
+    async fn metrics(&self) -> String {
+        self.get("/metrics").await.text().await.unwrap()
+    }
+
+    /// A metric that has the label `service` alone.
+    async fn metric(&self, name: &str) -> u64 {
+        let (text, name) = (self.metrics().await, format!("{name}{{service=\"test-service\"}} "));
+        let value = text.lines().find_map(|line| line.strip_prefix(&name));
+        value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
+    }
+
     async fn post(&self, path: &str, content_type: &str, body: &[u8]) -> reqwest::Response {
         let request = self.http.post(self.url(path)).header("content-type", content_type);
         request.body(body.to_vec()).send().await.unwrap()

@@ -92,6 +92,7 @@ async fn a_handler_is_ended_at_the_callers_deadline() {
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["retry-after"], "1");
     assert_eq!(problem(response).await, (503, "/problems/unavailable".to_owned()));
+    assert_eq!(app.metric("service_requests_timed_out_total").await, 1);
 }
 
 #[tokio::test]
@@ -110,10 +111,15 @@ async fn past_the_concurrency_limit_requests_are_refused_and_probes_are_not() {
     let app = TestApp::start(limited, Router::new().route("/hold", get(hold))).await;
     let first = tokio::spawn(app.http.get(app.url("/hold")).send());
     entered.notified().await;
+    assert_eq!(app.metric("service_requests_shed_total").await, 0);
     assert_eq!(problem(app.get("/hold").await).await.0, 503);
     assert_eq!(app.get("/ready").await.status(), 200);
+    assert_eq!(app.metric("service_requests_shed_total").await, 1);
+    assert_eq!(app.metric("service_requests_in_flight").await, 1);
+    assert_eq!(app.metric("service_requests_in_flight_max").await, 1);
     leave.notify_one();
     assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(app.metric("service_requests_in_flight").await, 0);
 }
 
 #[tokio::test]
@@ -131,10 +137,27 @@ async fn a_sane_request_id_comes_back_and_another_is_replaced() {
 async fn metrics_count_requests_by_service_method_and_status() {
     let app = TestApp::start(settings(), routes()).await;
     app.get("/nowhere").await;
-    let text = app.get("/metrics").await.text().await.unwrap();
+    let text = app.metrics().await;
     let line = "service_requests_total{method=\"GET\",service=\"test-service\",status=\"404\"}";
     assert!(text.contains(line), "{text}");
     assert!(text.contains("service_request_duration_seconds_bucket"), "{text}");
+}
+
+#[tokio::test]
+async fn by_route_metrics_show_templates_and_one_word_for_all_other_paths() {
+    let app = TestApp::start(settings(), routes()).await;
+    let id = uuid::Uuid::from_u128(7);
+    app.get(&format!("/orders/{id}")).await;
+    app.get("/no/such/path").await;
+    let text = app.metrics().await;
+    let count = |route: &str, status: u16| {
+        let labels = format!(
+            "{{http_request_method=\"GET\",http_response_status_code=\"{status}\",http_route=\"{route}\"}}"
+        );
+        text.contains(&format!("http_server_request_duration_seconds_count{labels} "))
+    };
+    assert!(count("/orders/{id}", 200) && count("unmatched", 404), "{text}");
+    assert!(!text.contains(&id.to_string()) && !text.contains("/no/such/path"), "{text}");
 }
 
 #[tokio::test]

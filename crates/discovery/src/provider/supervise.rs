@@ -22,6 +22,7 @@ pub(crate) async fn supervise(provider: &dyn Provider, sink: &Sink) {
 
 async fn watch(provider: &dyn Provider, sink: &Sink) {
     let mut failures = 0;
+    metrics::provider_errors(sink.service(), provider.name(), 0);
     loop {
         let count = sink.count();
         let error = match provider.watch(sink).await {
@@ -30,7 +31,7 @@ async fn watch(provider: &dyn Provider, sink: &Sink) {
         };
         sink.suspect();
         failures = if sink.count() > count { 1 } else { failures + 1 };
-        metrics::provider_failed(sink.service(), provider.name());
+        metrics::provider_errors(sink.service(), provider.name(), 1);
         tracing::warn!(
             error = %error,
             discovery.provider = provider.name(),

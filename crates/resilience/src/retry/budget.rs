@@ -65,6 +65,8 @@ pub struct RetryBudget {
     /// Calls since the last withdrawal.
     deposits: Stripes<AtomicU64>,
     balance: AtomicU64,
+    /// Withdrawals that there was nothing left for.
+    refused: AtomicU64,
 }
 
 /// The balance at a moment: thousandths of a retry, and milliseconds since the budget was made.
@@ -86,6 +88,7 @@ impl RetryBudget {
             created: Instant::now(),
             deposits: Stripes::new(|| AtomicU64::new(0)),
             balance: AtomicU64::new(first.pack()),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -94,6 +97,11 @@ impl RetryBudget {
         let calls = self.deposits.iter().map(|calls| calls.load(Ordering::Relaxed)).sum();
         let balance = Balance::unpack(self.balance.load(Ordering::Acquire));
         f64::from(self.grown(balance, self.now_ms(), self.earned(calls)).amount) / RETRY
+    }
+
+    /// The retries that there was nothing left for, since the beginning; for a counter.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "milliseconds may wrap, after 49 days")]
@@ -145,7 +153,12 @@ impl Budget for RetryBudget {
             balance.amount = left.unwrap_or(balance.amount);
             let new = balance.pack();
             match self.balance.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return left.is_some(),
+                Ok(_) => {
+                    if left.is_none() {
+                        self.refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return left.is_some();
+                }
                 Err(now) => old = now,
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use discovery::{Algorithm, LoadBalancingSettings, Registry};
 use service_client::{Call, Kind, ServiceClient};
 
-use crate::{Answer, Server, client, get, nobody, settings};
+use crate::{Answer, Server, client, counted, get, nobody, settings};
 
 #[tokio::test]
 async fn a_get_that_fails_is_repeated_on_the_next_instance() {
@@ -45,12 +45,21 @@ async fn failures_in_a_row_open_the_breaker_and_it_closes_again_by_itself() {
     let rejected = get(&client).await.unwrap_err();
     assert!(matches!(rejected.kind, Kind::Open { .. }), "{rejected}");
     assert_eq!((rejected.attempts, server.calls()), (0, 5));
+    assert_eq!(counted("circuit_breaker_state", ""), 2);
     let closed = async {
         while get(&client).await.is_err() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), closed).await.unwrap();
+    assert_eq!(counted("circuit_breaker_state", ""), 0);
+    for (name, label, count) in [
+        ("circuit_breaker_transitions_total", "to=\"open\"", 1),
+        ("circuit_breaker_transitions_total", "to=\"half_open\"", 1),
+        ("circuit_breaker_transitions_total", "to=\"closed\"", 1),
+    ] {
+        assert_eq!(counted(name, label), count, "{name} {label}");
+    }
 }
 
 #[tokio::test]
@@ -121,15 +130,12 @@ async fn an_instance_that_is_gone_costs_no_call_and_is_soon_left_alone() {
         get(&client).await.unwrap();
     }
     assert_eq!(good.calls(), 50);
-    let metrics = telemetry::metrics::render();
-    let counted = |name: &str| {
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        value.trim().parse::<usize>().unwrap()
-    };
     // As many as the failures in a row that eject an instance.
-    assert_eq!(counted("service_call_retries_total{service=\"user-service\"}"), 5);
-    assert_eq!(counted("service_calls_total{outcome=\"ok\",service=\"user-service\"}"), 50);
-    assert_eq!(counted("circuit_breaker_state{service=\"user-service\"}"), 0);
+    assert_eq!(counted("service_call_retries_total", ""), 5);
+    assert_eq!(counted("service_calls_total", "outcome=\"ok\""), 50);
+    assert_eq!(counted("circuit_breaker_state", ""), 0);
+    assert_eq!(counted("service_call_retries_refused_total", ""), 0);
+    assert!(counted("service_call_retry_budget", "") > 0);
 }
 
 #[tokio::test]
@@ -145,6 +151,8 @@ async fn when_all_fail_the_budget_keeps_retries_to_a_part_of_the_calls() {
         assert!(get(&client).await.is_err());
     }
     assert!((200..=220).contains(&server.calls()), "{}", server.calls());
+    assert!(counted("service_call_retries_refused_total", "") >= 180);
+    assert_eq!(counted("service_call_retry_budget", ""), 0);
 }
 
 #[tokio::test]
@@ -164,6 +172,8 @@ async fn past_the_concurrency_limit_calls_fail_at_once_and_open_nothing() {
         let error = get(&client).await.unwrap_err();
         assert!(matches!(error.kind, Kind::Overloaded) && error.attempts == 0, "{error}");
     }
+    assert_eq!(counted("service_calls_in_flight", ""), 1);
+    assert_eq!(counted("service_calls_in_flight_max", ""), 1);
     // Given up, the call leaves its place.
     hanging.abort();
     let _ = hanging.await;

@@ -107,6 +107,14 @@ fn client(settings: &ClientSettings, instances: &[&Instance]) -> ServiceClient {
     ServiceClient::new("user-service", &registry, settings).unwrap()
 }
 
+/// A metric of the calls to user-service, with a further label where it has one.
+fn counted(name: &str, label: &str) -> usize {
+    let text = telemetry::metrics::render();
+    let is_it = |line: &&str| line.starts_with(&format!("{name}{{")) && line.contains(label);
+    let line = text.lines().find(is_it).unwrap_or_else(|| panic!("no {name} {label} in {text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 async fn get(client: &ServiceClient) -> Result<serde_json::Value, CallError> {
     client.get("/api/users/7", Call::new("get_user")).await
 }

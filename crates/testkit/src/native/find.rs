@@ -19,6 +19,8 @@ pub struct Found {
     pub rabbitmq: Option<PathBuf>,
     /// `etcd`.
     pub etcd: Option<PathBuf>,
+    /// `prometheus`.
+    pub prometheus: Option<PathBuf>,
 }
 
 impl Found {
@@ -29,6 +31,7 @@ impl Found {
             ("redis-server", self.redis.is_some()),
             ("rabbitmq-server", self.rabbitmq.is_some()),
             ("etcd-server", self.etcd.is_some()),
+            ("prometheus", self.prometheus.is_some()),
         ]
         .into_iter()
         .filter_map(|(package, is_there)| (!is_there).then_some(package))
@@ -43,6 +46,7 @@ pub fn find() -> Found {
         redis: redis().ok(),
         rabbitmq: rabbitmq().ok(),
         etcd: etcd().ok(),
+        prometheus: prometheus().ok(),
     }
 }
 
@@ -100,6 +104,14 @@ pub fn etcd() -> Result<PathBuf, NativeError> {
     on_path("etcd").ok_or_else(|| NativeError::NotFound {
         what: "the etcd server",
         help: "looked in PATH for etcd; Debian's package is etcd-server".to_owned(),
+    })
+}
+
+/// The Prometheus server.
+pub fn prometheus() -> Result<PathBuf, NativeError> {
+    on_path("prometheus").ok_or_else(|| NativeError::NotFound {
+        what: "Prometheus",
+        help: "looked in PATH for prometheus; Debian's package has that name".to_owned(),
     })
 }
 
@@ -176,6 +188,6 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_package() {
         let found = Found { redis: Some("redis-server".into()), ..Found::default() };
-        assert_eq!(found.missing(), ["postgresql", "rabbitmq-server", "etcd-server"]);
+        assert_eq!(found.missing(), ["postgresql", "rabbitmq-server", "etcd-server", "prometheus"]);
     }
 }

@@ -57,19 +57,21 @@ pub(in crate::template) fn texts(text: &str) -> Result<Vec<(String, Range<usize>
     Ok(texts)
 }
 
-/// The file with other texts where `other` has one. Read again, it says just that.
+/// The file with other texts where `other`, which sees the text before it too, has one. Read again, it says just that.
 pub(in crate::template) fn replace_texts(
     text: &str,
-    other: impl Fn(&str) -> Option<String>,
+    other: impl Fn(&str, &str) -> Option<String>,
 ) -> Result<String> {
     let (mut new, mut expected) = (text.to_owned(), Vec::new());
-    for (value, span) in texts(text)?.into_iter().rev() {
-        let fresh = other(&value);
+    let texts_now = texts(text)?;
+    for (place, (value, span)) in texts_now.iter().enumerate().rev() {
+        let before = place.checked_sub(1).map_or("", |before| texts_now[before].0.as_str());
+        let fresh = other(before, value);
         if let Some(fresh) = &fresh {
-            ensure!(text[span.clone()] == value, "`{value}` is written in quotes");
-            new.replace_range(span, fresh);
+            ensure!(text[span.clone()] == *value, "`{value}` is written in quotes");
+            new.replace_range(span.clone(), fresh);
         }
-        expected.insert(0, fresh.unwrap_or(value));
+        expected.insert(0, fresh.unwrap_or_else(|| value.clone()));
     }
     let said: Vec<String> = texts(&new)?.into_iter().map(|(value, _)| value).collect();
     ensure!(said == expected, "it would say something else");

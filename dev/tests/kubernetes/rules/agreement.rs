@@ -134,6 +134,10 @@ pub(super) fn each_service_is_scraped_once(objects: &Objects, system: &System) -
         complaints.extend(unless(endpoint["honorLabels"] == true, || {
             "the label `service` of our metrics is overwritten".to_owned()
         }));
+        let ours = json!({ "targetLabel": "part_of", "replacement": "tusk" });
+        complaints.extend(unless(items(&endpoint["relabelings"]).contains(&ours), || {
+            "no rule looks at what is scraped: it needs part_of=\"tusk\"".to_owned()
+        }));
     }
     let is_missing = objects.overlay == "production" && objects.of("ServiceMonitor").count() == 0;
     complaints.extend(unless(!is_missing, || "nothing is scraped".to_owned()));

@@ -100,7 +100,7 @@ pub(crate) fn administrator(users: &Environment) -> String {
 }
 
 /// Publishes as an operator would, by the management interface.
-async fn publish(vhost: &str, queue: &str, body: &Value) {
+pub(crate) async fn publish(vhost: &str, queue: &str, body: &Value) {
     let api = &testkit::addresses().rabbitmq_api;
     let url = format!("{api}/api/exchanges/{vhost}/amq.default/publish");
     let message = json!({"properties": {}, "routing_key": queue, "payload": body.to_string(),

@@ -58,6 +58,7 @@ async fn a_refusal_takes_nothing() {
     for _ in 0..100 {
         assert!(!budget.withdraw());
     }
+    assert_eq!(budget.refused(), 100);
     deposit(&budget, 1);
     assert!(budget.withdraw());
 }

@@ -1,0 +1,63 @@
+//! A private Prometheus, which scrapes and evaluates what its settings say.
+
+use std::{fs, path::Path, time::Duration};
+
+use super::{
+    Launch, NativeError, Place, ProcessId, find, port,
+    ready::{ask, until_ready},
+};
+
+const NAME: &str = "prometheus";
+/// How long it may take to answer.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running Prometheus, killed when dropped.
+#[derive(Debug)]
+pub struct Prometheus {
+    place: Place,
+    port: u16,
+    process: ProcessId,
+}
+
+impl Prometheus {
+    /// Starts one with the settings of this file, beside which it finds its rules, and waits until
+    /// it answers.
+    pub fn start(place: &Place, settings: &Path) -> Result<Self, NativeError> {
+        port::retry_when_busy(place, |place| {
+            place.prepare()?;
+            let port = port::free(place.port);
+            let process = spawn(place, settings, port)?;
+            let server = Self { place: place.clone(), port, process };
+            let question = b"GET /-/ready HTTP/1.0\r\n\r\n";
+            until_ready(NAME, process, &place.log, READY_LIMIT, || {
+                ask(port, question).is_some_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
+            })?;
+            Ok(server)
+        })
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _nobody_to_tell = self.process.kill();
+        if !self.place.keep {
+            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
+        }
+    }
+}
+
+fn spawn(place: &Place, settings: &Path, port: u16) -> Result<ProcessId, NativeError> {
+    Launch::new(&find::prometheus()?, &place.log)
+        .append(true)
+        .current_dir(&place.folder)
+        .args(["--config.file"])
+        .args([settings])
+        .args(["--storage.tsdb.path", "data"])
+        .args(["--web.listen-address", &format!("127.0.0.1:{port}")])
+        .spawn()
+}

@@ -2,11 +2,13 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | `story` | the whole story, as one trace |
+//! | `story` | the whole story |
+//! | `traces` | the story as one trace, as a collector gets it |
 //! | `calls` | an instance killed under load, slow answers: no caller sees an error, no storm of retries |
 //! | `campaign` | thousands of events through processes and servers that are killed, frozen and cut off |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |
 //! | `faults` | the faults of messaging, each by its name, and the tools that repair |
 //! | `metrics` | scraped by a real Prometheus: each metric, each alert rule, each panel of the dashboards |
 //! | `registration` | instances that register in etcd come and drain under load |
+//! | `privacy` | canaries through everything, seen in no log, span, metric or error |
 //! | `startup` | settings with faults: all reported, no port opened |

@@ -26,6 +26,7 @@
 
 mod metrics;
 mod settings;
+mod trace;
 
 pub use settings::CacheSettings;
 
@@ -35,6 +36,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, FromRedisValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument;
 
 use crate::metrics::Lookups;
 
@@ -84,6 +86,7 @@ pub struct ServiceCache {
     prefix: String,
     ttl: Duration,
     lookups: Lookups,
+    server: trace::Server,
 }
 
 impl ServiceCache {
@@ -93,6 +96,7 @@ impl ServiceCache {
     /// The address is none.
     pub fn connect(service: &str, settings: &CacheSettings) -> Result<Self, CacheError> {
         let client = Client::open(settings.url.expose().as_str()).map_err(|_| CacheError::Url)?;
+        let server = trace::Server::of(client.get_connection_info());
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
@@ -105,6 +109,7 @@ impl ServiceCache {
             prefix: format!("service_cache:{service}:"),
             ttl: settings.ttl,
             lookups: Lookups::new(service),
+            server,
         })
     }
 
@@ -186,15 +191,26 @@ impl ServiceCache {
     }
 
     async fn ask<T: FromRedisValue>(&self, command: &mut redis::Cmd) -> Result<T, CacheError> {
-        let began = Instant::now();
-        let answer = command.query_async(&mut self.redis.clone()).await;
+        let (span, began) = (self.server.span(command), Instant::now());
+        let answer = command.query_async(&mut self.redis.clone()).instrument(span.clone()).await;
         let answer = answer.map_err(CacheError::Redis);
         metrics::took(command, answer.as_ref().err(), began.elapsed());
+        if let Err(error) = &answer {
+            trace::record(&span, error);
+        }
         answer
     }
 
     fn key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
+    }
+}
+
+/// The name of a command, which is all that metrics and spans show of it.
+fn name(command: &redis::Cmd) -> &str {
+    match command.args_iter().next() {
+        Some(redis::Arg::Simple(name)) => str::from_utf8(name).unwrap_or_default(),
+        _ => "",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use redis::{Arg, Cmd};
+use redis::Cmd;
 use telemetry::metrics::{counter, histogram};
 
 use crate::CacheError;
@@ -35,13 +35,9 @@ impl Lookups {
 
 /// Records how long Redis took for a command, of which only the name is shown.
 pub(crate) fn took(command: &Cmd, error: Option<&CacheError>, took: Duration) {
-    let name = match command.args_iter().next() {
-        Some(Arg::Simple(name)) => str::from_utf8(name).unwrap_or_default(),
-        _ => "",
-    };
     let help = "Time of a command, by its name and the kind of fault, in seconds.";
     let labels = ["db_system_name", "db_operation_name", "error_type"];
     histogram("db_client_operation_duration_seconds", help, &labels)
-        .with_label_values(&["redis", name, error.map_or("", CacheError::kind)])
+        .with_label_values(&["redis", crate::name(command), error.map_or("", CacheError::kind)])
         .observe(took.as_secs_f64());
 }

@@ -40,6 +40,8 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
         .map_err(|_| DatabaseError::Url)?
         .log_statements(LevelFilter::Trace)
         .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
+    let database = options.get_database().unwrap_or(options.get_username());
+    telemetry::statements::go_to(options.get_host(), options.get_port(), database);
     let pool = PgPoolOptions::new()
         .max_connections(settings.pool_size)
         .acquire_timeout(settings.checkout_timeout)

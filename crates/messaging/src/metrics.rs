@@ -127,16 +127,21 @@ pub(crate) fn delivered(queue: &str) {
 
 /// Records how long a handler took.
 pub(crate) fn handled(queue: &str, verdict: &Verdict, took: Duration) {
-    let error = match verdict {
-        Verdict::Ack => "",
-        Verdict::Retry { .. } => "retry",
-        Verdict::DeadLetter { .. } => "dead_letter",
-        Verdict::Unavailable { .. } => "unavailable",
-    };
+    let error = error_of(verdict);
     let help = "Time a handler took for one delivery or batch, by queue and error, in seconds.";
     histogram("messaging_process_duration_seconds", help, &LABELS)
         .with_label_values(&[queue, "process", SYSTEM, error])
         .observe(took.as_secs_f64());
+}
+
+/// What a handler's failure is called; empty for none.
+pub(crate) fn error_of(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ack => "",
+        Verdict::Retry { .. } => "retry",
+        Verdict::DeadLetter { .. } => "dead_letter",
+        Verdict::Unavailable { .. } => "unavailable",
+    }
 }
 
 /// Counts what became of a delivery.

@@ -143,12 +143,15 @@ impl ServiceClient {
             "service_call",
             otel.name = format!("service_call.{service}.{}", call.operation),
             otel.status_code = field::Empty,
+            error.type = field::Empty,
             peer.service = service,
             operation = call.operation,
         );
         let answer = self.answer(method, path, body, call).instrument(span.clone()).await;
         metrics::ended(service, answer.as_ref().err().map(|error| &error.kind));
-        span.record("otel.status_code", if answer.is_ok() { "OK" } else { "ERROR" });
+        if let Err(error) = &answer {
+            span.record("otel.status_code", "ERROR").record("error.type", error.kind.label());
+        }
         answer
     }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode, header};
 use resilience::Outcome;
 use telemetry::propagation;
 use tower::Service;
-use tracing::{Instrument, field};
+use tracing::{Instrument, Span, field};
 
 use crate::request::Request;
 use crate::settings::Bounds;
@@ -99,18 +99,21 @@ impl Shared {
         number: u32,
         left: Duration,
     ) -> Result<Bytes, Kind> {
-        // A client span by OpenTelemetry's HTTP conventions; the path may hold ids, the name may not.
+        // A client span by https://opentelemetry.io/docs/specs/semconv/http/http-spans/. No query,
+        // which may hold anything; the path may hold ids, the name may not.
+        let path = request.path.split('?').next().unwrap_or_default();
         let span = tracing::info_span!(
             "http.attempt",
             otel.name = request.method.as_str(),
             otel.kind = "client",
             otel.status_code = field::Empty,
             http.request.method = request.method.as_str(),
-            http.request.resend_count = number - 1,
+            http.request.resend_count = (number > 1).then_some(number - 1),
             http.response.status_code = field::Empty,
+            url.full = format!("{}{path}", instance.base_url()),
             server.address = instance.host,
             server.port = instance.port,
-            error.r#type = field::Empty,
+            error.type = field::Empty,
         );
         let exchange = self.exchange(request, instance).instrument(span.clone());
         let (limit, late) = if left < self.bounds.attempt_timeout {
@@ -121,7 +124,10 @@ impl Shared {
         let outcome = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(late));
         if let Err(kind) = &outcome {
             span.record("otel.status_code", "ERROR");
-            span.record("error.type", kind.label());
+            // The status of an answer is the type of its error.
+            if !matches!(kind, Kind::NotFound | Kind::Client { .. } | Kind::Server { .. }) {
+                span.record("error.type", kind.label());
+            }
         }
         outcome
     }
@@ -137,9 +143,12 @@ impl Shared {
         }
         let answer = sent.headers(headers).send().await.map_err(|error| fault(&error))?;
         let status = answer.status();
-        tracing::Span::current().record("http.response.status_code", status.as_u16());
+        Span::current().record("http.response.status_code", status.as_u16());
         if status.is_success() {
             return read(answer, self.bounds.answer_bytes_max).await;
+        }
+        if status.is_client_error() || status.is_server_error() {
+            Span::current().record("error.type", status.as_str());
         }
         Err(refusal(answer).await)
     }

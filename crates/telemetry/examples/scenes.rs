@@ -12,28 +12,44 @@ use telemetry::{
 
 #[tokio::main]
 async fn main() {
-    match std::env::args().nth(1).as_deref() {
-        Some("a_line_with_fields") => a_line_with_fields(),
-        Some("a_continued_trace") => a_continued_trace(),
-        Some("a_chatty_library") => a_chatty_library(),
-        Some("an_absent_collector") => an_absent_collector().await,
-        Some("an_export") => an_export(&std::env::args().nth(2).unwrap()).await,
-        other => panic!("no scene is called {other:?}"),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["a_line_with_fields"] => a_line_with_fields(),
+        ["a_continued_trace"] => a_continued_trace(),
+        ["a_chatty_library"] => a_chatty_library(),
+        ["more_spans_than_wait", endpoint] => more_spans_than_wait(endpoint).await,
+        ["an_export", endpoint] => an_export(endpoint).await,
+        ["sampling", endpoint, probability] => {
+            sampling(endpoint, probability.parse().unwrap()).await;
+        }
+        ["statements", endpoint] => statements(endpoint).await,
+        ref other => panic!("no scene is called {other:?}"),
     }
 }
 
 fn start(enabled: bool, endpoint: &str) -> Telemetry {
+    start_with(enabled, endpoint, 1.0)
+}
+
+fn start_with(enabled: bool, endpoint: &str, probability: f64) -> Telemetry {
     let settings = TelemetrySettings {
         tracing: TracingSettings {
             enabled,
             endpoint: endpoint.to_owned(),
             service_name: "user-service".to_owned(),
             environment: "test".to_owned(),
+            host_name: "a-pod".to_owned(),
         },
-        sampling: SamplingSettings { probability: 1.0 },
+        sampling: SamplingSettings { probability },
         log: LogSettings { filter: "trace".to_owned(), format: LogFormat::Json },
     };
     telemetry::init(&settings, "1.0.0").unwrap()
+}
+
+/// Sends what waits, and tells what became of all spans.
+async fn end(telemetry: Telemetry) {
+    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    tracing::info!(metrics = telemetry::metrics::render(), "the end");
 }
 
 fn a_line_with_fields() {
@@ -61,12 +77,9 @@ fn a_chatty_library() {
     tracing::info!("after");
 }
 
-/// Ten times as many spans as the exporter's queue holds, towards a port where nobody listens.
-async fn an_absent_collector() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", nobody.local_addr().unwrap());
-    drop(nobody);
-    let telemetry = start(true, &endpoint);
+/// Ten times as many spans as may wait for the collector.
+async fn more_spans_than_wait(endpoint: &str) {
+    let telemetry = start(true, endpoint);
     let spans = async {
         for number in 0..20_000 {
             tracing::info_span!("work", number).in_scope(|| {});
@@ -74,11 +87,57 @@ async fn an_absent_collector() {
         tracing::info!("all spans made");
     };
     tokio::time::timeout(Duration::from_secs(20), spans).await.unwrap();
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    end(telemetry).await;
 }
 
 async fn an_export(endpoint: &str) {
     let telemetry = start(true, endpoint);
-    tracing::info_span!("http.request", otel.name = "GET /api/users/{id}").in_scope(|| {});
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    tracing::info_span!("http.request", otel.name = "GET /api/users/{id}").in_scope(|| {
+        tracing::error!(email = "ada@example.com", "an event");
+        tracing::debug_span!("a library's", email = "ada@example.com").in_scope(|| {});
+    });
+    end(telemetry).await;
+}
+
+/// A thousand traces of our own, and one span in a trace of each kind of caller.
+async fn sampling(endpoint: &str, probability: f64) {
+    let telemetry = start_with(true, endpoint, probability);
+    for _ in 0..1_000 {
+        tracing::info_span!("new").in_scope(|| {});
+    }
+    for (name, flags) in [("of a sampled caller", "01"), ("of an unsampled caller", "00")] {
+        let span = tracing::info_span!("called", otel.name = name);
+        let caller = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        propagation::set_parent_from(&span, &caller);
+        span.in_scope(|| tracing::info_span!("below", otel.name = name).in_scope(|| {}));
+    }
+    end(telemetry).await;
+}
+
+/// A statement within a trace that is recorded, one within a trace that is not, one without any.
+async fn statements(endpoint: &str) {
+    let telemetry = start_with(true, endpoint, 0.0);
+    telemetry::statements::go_to("db.example", 5432, "users");
+    for flags in ["01", "00"] {
+        let span = tracing::info_span!("request");
+        let caller = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+        propagation::set_parent_from(&span, &caller);
+        span.in_scope(a_statement);
+    }
+    a_statement();
+    end(telemetry).await;
+}
+
+/// What sqlx says when a statement took two seconds.
+fn a_statement() {
+    tracing::event!(
+        target: "sqlx::query",
+        tracing::Level::TRACE,
+        summary = "select id from users …",
+        db.statement = "\n\nselect id from users where email = $1\n",
+        rows_affected = 1,
+        rows_returned = 1,
+        elapsed = ?Duration::from_secs(2),
+        elapsed_secs = 2.0,
+    );
 }

@@ -3,13 +3,29 @@
 //! ```text
 //!   tracing events ─▶ logs         one line each, human or JSON, with trace_id and span_id
 //!   tracing spans  ─▶ traces       OTLP over gRPC to `[tracing] endpoint`, sampled by `[sampling]`
+//!   sqlx's events  ─▶ statements   a span for each statement of a trace that is recorded
 //!   counters       ─▶ metrics      the Prometheus text format, served by the chassis at /metrics
 //!   headers, rows  ◀▶ propagation  W3C trace context over HTTP, outbox rows and AMQP headers
 //! ```
 //!
+//! Who makes which span, all by OpenTelemetry's conventions:
+//!
+//! | span | kind | made by |
+//! |---|---|---|
+//! | `GET /api/users/{id}` | server | chassis |
+//! | `service_call.user-service.get_user`, below it an attempt each: `GET` | internal, client | service-client |
+//! | `select users` | client | [`statements`], from what sqlx tells |
+//! | `GET 0` (command, number of the database) | client | cache |
+//! | `create user.events`, `send user.events`, `process payment-service.events` | producer, client, consumer | messaging |
+//! | `charge`, `payment_gateway.charge`, `notify`, `send mail` | internal, client | the services' workers |
+//!
+//! A span holds names, templates of routes, ids and outcomes; never what people wrote. Events are
+//! logged and not exported.
+//!
 //! With `[tracing] enabled: false` nothing is exported and unsampled work records nothing; the
-//! context still flows, so that logs of one story share one trace id. An absent collector costs a
-//! bounded queue and never an answer: spans are dropped when it is full.
+//! context still flows, so that logs of one story share one trace id. A collector that is away costs
+//! a bounded queue and never an answer: `telemetry_spans_total{outcome}` counts the spans that were
+//! `exported`, those of exports that `failed`, and those `dropped` because the queue was full.
 //!
 //! ```
 //! let requests = telemetry::metrics::counter("doc_requests_total", "Requests seen.", &["service"]);
@@ -17,11 +33,14 @@
 //! assert!(telemetry::metrics::render().contains("doc_requests_total"));
 //! ```
 
+mod export;
 mod logs;
 pub mod metrics;
 mod pool;
 pub mod propagation;
 mod settings;
+mod sql;
+pub mod statements;
 mod traces;
 
 pub use settings::{LogFormat, LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
@@ -63,9 +82,10 @@ pub fn init(settings: &TelemetrySettings, version: &str) -> Result<Telemetry, Te
     let filter = logs::filter(&settings.log.filter)?;
     let provider = traces::provider(settings, version)?;
     let service = &settings.tracing.service_name;
-    let spans = traces::layer(&provider);
+    let tracer = traces::tracer(&provider);
+    let (spans, statements) = (traces::layer(tracer.clone()), statements::layer(tracer));
     let logs = logs::layer(settings.log.format, service).with_filter(filter);
-    Registry::default().with(spans).with(logs).with(pool::layer()).try_init()?;
+    Registry::default().with(spans).with(statements).with(logs).with(pool::layer()).try_init()?;
     propagation::install();
     metrics::build_info(service, version);
     metrics::runtime();

@@ -38,6 +38,12 @@ pub fn current_traceparent() -> Option<String> {
     headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
+/// Whether the current span is recorded: outside of such a trace there is no need to describe
+/// anything.
+pub fn is_sampled() -> bool {
+    Context::map_current(|context| context.span().span_context().is_sampled())
+}
+
 /// Links `span` to the creator of a row or message, from its `traceparent` value: for a span that is
 /// about many of them, which cannot all be its parent.
 pub fn add_link_from(span: &Span, traceparent: &str) {

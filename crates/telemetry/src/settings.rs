@@ -25,6 +25,9 @@ pub struct TracingSettings {
     pub service_name: String,
     /// The deployment environment, such as `production`.
     pub environment: String,
+    /// The machine, container or pod, such as `user-service-7d4b9`; empty when it is not known.
+    #[serde(default)]
+    pub host_name: String,
 }
 
 /// Section `[sampling]`.

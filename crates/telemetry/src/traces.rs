@@ -1,4 +1,4 @@
-//! Traces: the tracer provider, its sampler and its bounded exporter.
+//! Traces: the tracer provider, its sampler, its resource, and which `tracing` spans it gets.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
+    IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider,
 };
-use tracing::Subscriber;
-use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::export::Queue;
 use crate::{TelemetryError, TelemetrySettings};
 
-/// Spans that wait for the collector at most; more are dropped.
-const QUEUE_SPANS_MAX: usize = 2_048;
-/// Spans in one export.
-const BATCH_SPANS_MAX: usize = 512;
 /// The longest that one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What the services are called together.
+const NAMESPACE: &str = "tusk";
 
 /// The provider: with an exporter when tracing is enabled, without one when not.
 pub(crate) fn provider(
@@ -40,33 +40,44 @@ pub(crate) fn provider(
         .with_endpoint(&settings.tracing.endpoint)
         .with_timeout(EXPORT_TIMEOUT)
         .build()?;
-    let batches = BatchConfigBuilder::default()
-        .with_max_queue_size(QUEUE_SPANS_MAX)
-        .with_max_export_batch_size(BATCH_SPANS_MAX)
-        .build();
-    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-    Ok(builder.with_sampler(sampler).with_span_processor(processor).build())
+    Ok(builder.with_sampler(sampler).with_span_processor(Queue::new(exporter)).build())
 }
 
-/// The layer that turns `tracing` spans into OpenTelemetry spans.
-pub(crate) fn layer<S>(provider: &SdkTracerProvider) -> OpenTelemetryLayer<S, SdkTracer>
+pub(crate) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
+    provider.tracer("tusk-microservices")
+}
+
+/// The layer that turns `tracing` spans into OpenTelemetry spans. It gets no events: what is logged
+/// has the ids of its span, and once is enough. Finer spans are those of libraries, which nobody
+/// has looked through for what they hold.
+pub(crate) fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("tusk-microservices"))
+        .with_tracer(tracer)
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
 }
 
+/// Who exports: <https://opentelemetry.io/docs/specs/semconv/resource/service/>.
 fn resource(settings: &TelemetrySettings, version: &str) -> Resource {
+    let tracing = &settings.tracing;
+    let random = RandomIdGenerator::default().new_trace_id().to_bytes();
+    let instance = uuid::Builder::from_random_bytes(random).into_uuid();
+    let mut attributes = vec![
+        KeyValue::new("service.namespace", NAMESPACE),
+        KeyValue::new("service.version", version.to_owned()),
+        KeyValue::new("service.instance.id", instance.to_string()),
+        KeyValue::new("deployment.environment.name", tracing.environment.clone()),
+    ];
+    if !tracing.host_name.is_empty() {
+        attributes.push(KeyValue::new("host.name", tracing.host_name.clone()));
+    }
     Resource::builder()
-        .with_service_name(settings.tracing.service_name.clone())
-        .with_attribute(KeyValue::new("service.version", version.to_owned()))
-        .with_attribute(KeyValue::new(
-            "deployment.environment.name",
-            settings.tracing.environment.clone(),
-        ))
+        .with_service_name(tracing.service_name.clone())
+        .with_attributes(attributes)
         .build()
 }

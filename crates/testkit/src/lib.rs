@@ -13,6 +13,7 @@
 //!          Instance    a service inside the test's process (feature `service`), and Users, whom it asks
 //!          Plain       an AMQP client that knows nothing of ours
 //!          Simulator   the payment provider (feature `simulator`)
+//!          Collector   a receiver of spans (feature `collector`)
 //!          native      private servers from the machine's binaries (no feature), for `cargo dev`
 //! ```
 //!
@@ -47,6 +48,8 @@
     reason = "everything here panics with what to do when the test cannot go on"
 )]
 
+#[cfg(feature = "collector")]
+pub mod collector;
 pub mod native;
 pub mod ports;
 

@@ -17,10 +17,11 @@ const PACKAGE: &str = "prometheus";
 /// Each alert, firing and not firing: `config/observability/tests`.
 pub(super) fn rules(project: &Project, may_install: bool, interrupt: &Interrupt) -> Result<Passed> {
     let is_missing = || native::find::on_path("promtool").is_none();
-    if is_missing() && may_install {
-        if let Err(error) = install::ensure(&[PACKAGE], true, interrupt) {
-            return Ok(Passed::Skipped(format!("needs promtool; {error:#}")));
-        }
+    if is_missing()
+        && may_install
+        && let Err(error) = install::ensure(&[PACKAGE], true, interrupt)
+    {
+        return Ok(Passed::Skipped(format!("needs promtool; {error:#}")));
     }
     if is_missing() {
         return Ok(Passed::Skipped(format!("needs promtool, of Debian's package {PACKAGE}")));

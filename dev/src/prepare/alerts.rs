@@ -1,5 +1,5 @@
 //! The alert rules as an operator of Kubernetes takes them: those of `config/observability/rules`, word
-//! for word, in one PrometheusRule. (Kustomize can put files into a ConfigMap, but not into this.)
+//! for word, in one `PrometheusRule`. (Kustomize can put files into a `ConfigMap`, but not into this.)
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 

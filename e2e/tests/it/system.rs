@@ -1,6 +1,7 @@
 //! Three service processes, a database each, one virtual host, the payment provider's simulator.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -121,6 +122,20 @@ async fn until_subscribed(service: &ServiceProcess) {
         (health["checks"]["rabbitmq"] == true).then_some(())
     })
     .await;
+}
+
+/// A token as `cargo dev token` gets it, with the variables of user-service.
+pub(crate) fn token(users: &Environment, words: &[&str]) -> String {
+    let mut command = Command::new(testkit::binary("user-service"));
+    command.env_clear().envs(users).arg("token").args(words);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A token of an administrator.
+pub(crate) fn administrator(users: &Environment) -> String {
+    token(users, &["user", "--id", &Uuid::now_v7().to_string(), "--role", "admin"])
 }
 
 impl System {

@@ -12,6 +12,7 @@ use chassis::{CancellationToken, Clock};
 
 use telemetry::propagation;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::domain::{DomainError, Failure, Notification};
 use crate::error::Error;
@@ -84,6 +85,16 @@ impl Sender {
         let gone = || Failure::Permanent("there is no address".to_owned());
         let to = notification.recipient.ok_or_else(gone)?;
         let (id, content) = (notification.id, notification.content);
-        self.mailer.send(Mail { id, to, content }).await
+        let span = tracing::info_span!(
+            "send mail",
+            otel.kind = "client",
+            otel.status_code = Empty,
+            error.type = Empty,
+        );
+        let sent = self.mailer.send(Mail { id, to, content }).instrument(span.clone()).await;
+        if let Err(failure) = &sent {
+            span.record("otel.status_code", "ERROR").record("error.type", failure.kind());
+        }
+        sent
     }
 }

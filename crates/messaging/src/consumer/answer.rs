@@ -52,6 +52,7 @@ impl<'a> Answers<'a> {
         let span = Span::current();
         if verdict != Verdict::Ack {
             span.record("otel.status_code", "ERROR");
+            span.record("error.type", metrics::error_of(&verdict));
         }
         match verdict {
             Verdict::Ack => {

@@ -21,7 +21,7 @@ use crate::message::{self, TRACEPARENT};
 use crate::metrics::{self, Consumed};
 
 /// How much of an unknown event type is logged.
-const TYPE_CHARS_MAX: usize = 100;
+const TYPE_BYTES_MAX: usize = 100;
 
 /// What handling a delivery needs.
 pub(super) struct Work<'a> {
@@ -129,8 +129,11 @@ impl<'a> Work<'a> {
             Refusal::UnknownVersion { .. } => Consumed::UnknownVersion,
         });
         if let Refusal::UnknownType(event_type) = refusal {
-            let event_type: String = event_type.chars().take(TYPE_CHARS_MAX).collect();
-            tracing::warn!(event.type = %event_type, "event type is not known");
+            // Only what looks like one: a stranger's field may hold anything.
+            let is_type = |sign: char| sign.is_ascii_lowercase() || "._".contains(sign);
+            let looks_right = event_type.len() <= TYPE_BYTES_MAX && event_type.chars().all(is_type);
+            let event_type = looks_right.then_some(event_type.as_str());
+            tracing::warn!(event.type = event_type, "event type is not known");
         }
         self.answers.park(raw, &refusal.to_string()).await;
     }
@@ -144,6 +147,7 @@ impl<'a> Work<'a> {
             otel.name = format!("process {queue}"),
             otel.kind = "consumer",
             otel.status_code = Empty,
+            error.type = Empty,
             messaging.system = "rabbitmq",
             messaging.operation.name = "process",
             messaging.operation.type = "process",

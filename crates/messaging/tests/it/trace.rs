@@ -1,27 +1,30 @@
 //! One trace from the request to the effect.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, mpsc};
+use std::time::Duration;
 
-use messaging::Verdict;
+use contracts::user::UserCreated;
+use messaging::{Delivery, Handlers, Verdict};
 use telemetry::propagation;
 use telemetry::{LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
+use testkit::collector::Collector;
 use tracing::Instrument;
 
 use crate::raw::header;
-use crate::world::{EXCHANGE, Notes, World, created};
+use crate::world::{EXCHANGE, Notes, QUEUE, World, created};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test]
 async fn the_handler_continues_the_trace_of_the_request() {
-    let _telemetry = telemetry::init(&settings(), "1.0.0").unwrap();
+    telemetry();
     let world = World::new("trace").await;
     let client = world.client().await;
     let copies = client.listen(EXCHANGE, "#").await;
     let traces = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&traces);
     // Once more for a second attempt: a retry stays in the trace.
-    let (handler, seen) = Notes::new(move |delivery: messaging::Delivery| {
+    let (handler, seen) = Notes::new(move |delivery: Delivery| {
         noted.lock().unwrap().push(propagation::current_traceparent());
         async move { if delivery.attempt == 1 { Verdict::retry("once more") } else { Verdict::Ack } }
     });
@@ -43,13 +46,75 @@ async fn the_handler_continues_the_trace_of_the_request() {
     }
 }
 
-fn settings() -> TelemetrySettings {
+/// A batch belongs to no one of its messages: its span is of none of their traces, and linked to
+/// each.
+#[tokio::test]
+async fn a_batch_is_linked_to_the_trace_of_each_of_its_messages() {
+    let collector = telemetry();
+    let world = World::new("links").await;
+    let outbox = world.outbox();
+    let handlers = Handlers::new(()).on_batch(
+        3,
+        Duration::from_secs(10),
+        async |(), _: Vec<Delivery<UserCreated>>| Verdict::Ack,
+    );
+    let _consumer = world.consumer(handlers);
+    world.bound_to(1).await;
+    let traces: Vec<String> =
+        (1..=3).map(|number| format!("{number}af7651916cd43dd8448eb211c80319c")).collect();
+    for trace in &traces {
+        let request = tracing::info_span!("request");
+        propagation::set_parent_from(&request, &format!("00-{trace}-b7ad6b7169203331-01"));
+        world.emit(&outbox, &created(1)).instrument(request).await;
+    }
+    let _relay = world.relay(&outbox);
+
+    let batch = testkit::eventually("the batch is exported", async || {
+        let mut spans = collector.spans().into_iter();
+        spans.find(|span| {
+            span.attribute("messaging.batch.message_count") == "3" && span.kind == "consumer"
+        })
+    })
+    .await;
+    assert_eq!(batch.name, format!("process {QUEUE}"));
+    assert_eq!(batch.parent_id, "");
+    let mut linked: Vec<String> = batch.links.iter().map(|(trace, _)| trace.clone()).collect();
+    linked.sort();
+    assert_eq!(linked, traces);
+    let spans = collector.spans();
+    for (trace, span) in &batch.links {
+        let creator = spans.iter().find(|it| it.trace_id == *trace && it.span_id == *span);
+        assert_eq!(creator.unwrap().name, format!("create {EXCHANGE}"));
+    }
+}
+
+/// Telemetry is set up once a process, for all tests in it: it exports to a collector that lives as
+/// long.
+fn telemetry() -> &'static Collector {
+    static COLLECTOR: LazyLock<Collector> = LazyLock::new(|| {
+        let (ready, collector) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let collector = Collector::start();
+                let _telemetry = telemetry::init(&settings(collector.endpoint()), "1.0.0").unwrap();
+                ready.send(collector).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        collector.recv().unwrap()
+    });
+    &COLLECTOR
+}
+
+fn settings(endpoint: String) -> TelemetrySettings {
     TelemetrySettings {
         tracing: TracingSettings {
-            enabled: false,
-            endpoint: "http://localhost:4317".to_owned(),
+            enabled: true,
+            endpoint,
             service_name: "user-service".to_owned(),
             environment: "test".to_owned(),
+            host_name: String::new(),
         },
         sampling: SamplingSettings { probability: 1.0 },
         log: LogSettings::default(),

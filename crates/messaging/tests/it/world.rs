@@ -87,13 +87,18 @@ impl World {
         count.fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Waits until a consumer has declared and bound its queue: what is published from now on
-    /// reaches it.
+    /// Waits until a consumer of two types has declared and bound its queue: what is published from
+    /// now on reaches it.
     pub(crate) async fn bound(&self) {
+        self.bound_to(2).await;
+    }
+
+    /// [`bound`](Self::bound), for a consumer of as many types.
+    pub(crate) async fn bound_to(&self, types: usize) {
         let path = format!("bindings/{}/e/{EXCHANGE}/q/{QUEUE}", self.broker.vhost);
         testkit::eventually("the consumer's queue is bound", async || {
             let bindings = api_get(path.clone()).await?;
-            (bindings.as_array()?.len() == 2).then_some(())
+            (bindings.as_array()?.len() == types).then_some(())
         })
         .await;
     }

@@ -1,7 +1,8 @@
 //! Logs, traces and metrics of a whole process: each test watches a scene of `examples/scenes.rs`, since
 //! telemetry is set up once a process and writes to its standard output.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
-#![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
+
+mod export;
 
 use std::process::{Command, Output};
 
@@ -22,7 +23,11 @@ fn run_with(scene: &str, arguments: &[&str]) -> Output {
 
 /// The JSON lines that a scene wrote.
 fn lines(scene: &str) -> Vec<Value> {
-    let output = String::from_utf8(run(scene).stdout).unwrap();
+    lines_of(run(scene))
+}
+
+fn lines_of(output: Output) -> Vec<Value> {
+    let output = String::from_utf8(output.stdout).unwrap();
     output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -52,44 +57,4 @@ fn message_bodies_that_the_broker_library_would_log_are_never_written() {
     let output = String::from_utf8(run("a_chatty_library").stdout).unwrap();
     assert!(!output.contains("ada@example.com"), "{output}");
     assert!(output.contains("after"), "{output}");
-}
-
-#[test]
-fn an_absent_collector_neither_blocks_nor_fails_the_process() {
-    let lines = lines("an_absent_collector");
-    assert!(lines.iter().any(|line| line["message"] == "all spans made"));
-}
-
-/// A collector that speaks just enough gRPC over HTTP/2 to take one export.
-#[tokio::test]
-async fn a_collector_gets_the_spans_with_service_version_and_environment() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let scene = tokio::task::spawn_blocking(move || run_with("an_export", &[&endpoint]));
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut connection = h2::server::handshake(stream).await.unwrap();
-    let (request, mut respond) = connection.accept().await.unwrap().unwrap();
-    let (head, mut body) = request.into_parts();
-    let connection = tokio::spawn(async move { while connection.accept().await.is_some() {} });
-    assert_eq!(head.uri.path(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-    let mut export = Vec::new();
-    while let Some(chunk) = body.data().await {
-        export.extend(chunk.unwrap());
-    }
-    let answer = http::Response::builder().header("content-type", "application/grpc");
-    let mut stream = respond.send_response(answer.body(()).unwrap(), false).unwrap();
-    // A message of no bytes: everything was accepted.
-    stream.send_data(vec![0; 5].into(), false).unwrap();
-    let trailers = http::HeaderMap::from_iter([(
-        http::HeaderName::from_static("grpc-status"),
-        http::HeaderValue::from_static("0"),
-    )]);
-    stream.send_trailers(trailers).unwrap();
-    // Protobuf keeps strings as they are.
-    let export = String::from_utf8_lossy(&export);
-    for text in ["GET /api/users/{id}", "user-service", "service.version", "1.0.0", "test"] {
-        assert!(export.contains(text), "{text} is not in {export}");
-    }
-    scene.await.unwrap();
-    connection.abort();
 }

@@ -1,13 +1,10 @@
 //! The parking lots of the three services, over their admin routes.
 
-use std::process::Command;
-
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use testkit::{Environment, eventually};
-use uuid::Uuid;
+use testkit::eventually;
 
-use crate::system::{Ground, System};
+use crate::system::{Ground, System, administrator};
 
 #[tokio::test]
 async fn every_service_shows_its_parking_lot_to_administrators_alone() {
@@ -81,22 +78,6 @@ async fn discard(system: &System, token: &str, body: Value) -> Value {
     let url = system.payments.url("/admin/queues/payment-service.events/discard");
     let request = system.request(Method::POST, &url).bearer_auth(token).json(&body);
     request.send().await.unwrap().json().await.unwrap()
-}
-
-/// A token of an administrator, as `cargo dev token` gets it.
-pub(crate) fn administrator(users: &Environment) -> String {
-    let mut command = Command::new(testkit::binary("user-service"));
-    command.env_clear().envs(users).args([
-        "token",
-        "user",
-        "--id",
-        &Uuid::now_v7().to_string(),
-        "--role",
-        "admin",
-    ]);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Publishes as an operator would, by the management interface.

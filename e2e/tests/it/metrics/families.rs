@@ -77,11 +77,11 @@ fn read(text: &str, families: &mut Families) {
         if let Some((family, help)) = line.strip_prefix("# HELP ").and_then(|it| it.split_once(' '))
         {
             name = family;
-            families.entry(name.to_owned()).or_default().help = help.to_owned();
+            help.clone_into(&mut families.entry(name.to_owned()).or_default().help);
         } else if let Some((_, kind)) =
             line.strip_prefix("# TYPE ").and_then(|it| it.split_once(' '))
         {
-            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
+            kind.clone_into(&mut families.entry(name.to_owned()).or_default().kind);
         } else if let Some((_, labels)) = line.split_once('{') {
             let (labels, _) = labels.rsplit_once("\"}").unwrap();
             let family = families.entry(name.to_owned()).or_default();
@@ -107,12 +107,13 @@ async fn scraped(watched: &Watched, shown: &Families) -> BTreeSet<String> {
 }
 
 fn table(families: &Families) -> String {
-    let mut table = "| family | type | tells |\n|---|---|---|\n".to_owned();
-    for (name, Family { kind, help, labels }) in families {
+    let head = ["| family | type | tells |", "|---|---|---|"].map(str::to_owned);
+    let row = |(name, Family { kind, help, labels }): (&String, &Family)| {
         let labels = labels.keys().filter(|label| *label != "le").map(String::as_str);
         let labels = labels.collect::<Vec<_>>().join(", ");
         let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
-        table += &format!("| `{name}{labels}` | {kind} | {help} |\n");
-    }
-    table
+        format!("| `{name}{labels}` | {kind} | {help} |")
+    };
+    let rows: Vec<String> = head.into_iter().chain(families.iter().map(row)).collect();
+    rows.join("\n") + "\n"
 }

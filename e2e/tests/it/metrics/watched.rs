@@ -140,7 +140,7 @@ fn settings(services: &[&ServiceProcess]) -> TempDir {
     let runs = |line: &&str| {
         !line.contains("targets:") || services.iter().any(|it| line.contains(it.name()))
     };
-    text = text.lines().filter(runs).map(|line| format!("{line}\n")).collect();
+    text = text.lines().filter(runs).collect::<Vec<_>>().join("\n");
     for service in services {
         let (_, rest) = text.split_once(&format!("\"{}:", service.name())).unwrap();
         let (port, _) = rest.split_once('"').unwrap();

@@ -104,6 +104,17 @@ pub enum Failure {
     Transient(String),
 }
 
+impl Failure {
+    /// The kind, as telemetry has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Permanent(_) => "permanent",
+            Self::Refused(_) => "refused",
+            Self::Transient(_) => "transient",
+        }
+    }
+}
+
 /// A message to an address, before it is a notification.
 #[derive(Clone)]
 pub struct Draft {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Response, Url};
+use reqwest::{Client, Request, RequestBuilder, Response, Url};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tracing::{Instrument, field, info_span};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
 use uuid::Uuid;
 
 use super::wire::{self, Reply};
@@ -112,27 +113,64 @@ impl StripeGateway {
         if left.is_zero() {
             return Err(busy);
         }
-        let response = call.timeout(left).send().await.map_err(|error| unknown(&error))?;
-        let reply = Reply {
-            status: response.status().as_u16(),
-            is_replayed: response
-                .headers()
-                .get("idempotent-replayed")
-                .is_some_and(|value| value == "true"),
-            retry_after: seconds(response.headers().get(RETRY_AFTER)),
-            body: body(response).await?,
-        };
-        Ok(reply)
+        let request = call.timeout(left).build().map_err(|error| unknown(&error))?;
+        let span = span(&request);
+        let reply = exchange(&self.client, request).instrument(span.clone()).await;
+        let failed = reply.as_ref().map_or(true, |reply| reply.status >= 400);
+        if failed {
+            span.record("otel.status_code", "ERROR");
+        }
+        reply
     }
+}
+
+/// A client span by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, without the
+/// query.
+fn span(request: &Request) -> Span {
+    let mut url = request.url().clone();
+    url.set_query(None);
+    info_span!(
+        "http.attempt",
+        otel.name = request.method().as_str(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = request.method().as_str(),
+        http.response.status_code = Empty,
+        url.full = url.as_str(),
+        server.address = url.host_str(),
+        server.port = url.port_or_known_default(),
+        error.type = Empty,
+    )
+}
+
+async fn exchange(client: &Client, request: Request) -> Result<Reply, GatewayError> {
+    let span = Span::current();
+    let response = client.execute(request).await.map_err(|error| {
+        span.record("error.type", reason(&error));
+        unknown(&error)
+    })?;
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_client_error() || status.is_server_error() {
+        span.record("error.type", status.as_str());
+    }
+    Ok(Reply {
+        status: status.as_u16(),
+        is_replayed: response
+            .headers()
+            .get("idempotent-replayed")
+            .is_some_and(|value| value == "true"),
+        retry_after: seconds(response.headers().get(RETRY_AFTER)),
+        body: body(response).await?,
+    })
 }
 
 impl PaymentGateway for StripeGateway {
     fn charge(&self, request: ChargeRequest) -> Answer<'_, ChargeOutcome> {
         let span = info_span!(
             "payment_gateway.charge",
-            otel.kind = "client",
             payment.id = %request.payment_id,
-            payment.outcome = field::Empty,
+            payment.outcome = Empty,
         );
         Box::pin(
             async move {
@@ -145,8 +183,7 @@ impl PaymentGateway for StripeGateway {
     }
 
     fn find(&self, payment_id: Uuid) -> Answer<'_, Option<ChargeOutcome>> {
-        let span =
-            info_span!("payment_gateway.find", otel.kind = "client", payment.id = %payment_id);
+        let span = info_span!("payment_gateway.find", payment.id = %payment_id);
         Box::pin(self.look_up(payment_id).instrument(span))
     }
 }
@@ -166,7 +203,7 @@ fn record(result: &Result<ChargeOutcome, GatewayError>) {
             "rejected"
         }
     };
-    tracing::Span::current().record("payment.outcome", outcome);
+    Span::current().record("payment.outcome", outcome);
 }
 
 /// The provider's key for a payment: the same in every attempt, on every replica, after every
@@ -208,14 +245,17 @@ async fn body(mut response: Response) -> Result<Vec<u8>, GatewayError> {
 
 /// Every fault of the wire: even a call that seems not to have been sent may have been.
 fn unknown(error: &reqwest::Error) -> GatewayError {
-    let reason = if error.is_timeout() {
+    GatewayError::Unknown { reason: reason(error) }
+}
+
+fn reason(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
         "timed out"
     } else if error.is_connect() {
         "not reached"
     } else {
         "connection lost"
-    };
-    GatewayError::Unknown { reason }
+    }
 }
 
 /// `Retry-After` in seconds; its other form, a date, is not what the provider uses.

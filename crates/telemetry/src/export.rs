@@ -1,0 +1,126 @@
+//! The way out of the process: a bounded queue of finished spans that counts what becomes of each.
+//!
+//! The SDK's batch processor drops without a count when its queue is full. Here a span is let in
+//! only while there is room, which leaves the processor behind nothing to drop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor,
+};
+use prometheus::IntCounter;
+
+use crate::metrics;
+
+/// Spans that wait for the collector at most, those of the export under way included.
+const QUEUE_SPANS_MAX: usize = 2_048;
+/// Spans in one export.
+const BATCH_SPANS_MAX: usize = 512;
+
+/// Hands finished spans to `exporter` in batches, on a thread of its own. Never blocks.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    batches: BatchSpanProcessor,
+    spans: Arc<Spans>,
+}
+
+impl Queue {
+    pub(crate) fn new(exporter: impl SpanExporter + 'static) -> Self {
+        let spans = Arc::new(Spans::new());
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(QUEUE_SPANS_MAX)
+            .with_max_export_batch_size(BATCH_SPANS_MAX)
+            .build();
+        let exporter = Counted { exporter, spans: Arc::clone(&spans) };
+        let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
+        Self { batches, spans }
+    }
+}
+
+impl SpanProcessor for Queue {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if self.spans.let_in() {
+            self.batches.on_end(span);
+        } else {
+            self.spans.dropped.inc();
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// Spans between their end and the collector, and what became of those before.
+#[derive(Debug)]
+struct Spans {
+    waiting: AtomicUsize,
+    exported: IntCounter,
+    failed: IntCounter,
+    dropped: IntCounter,
+}
+
+impl Spans {
+    fn new() -> Self {
+        let help = "Finished spans, by outcome: exported, failed (the collector did not take \
+                    them) or dropped (too many were waiting for it).";
+        let outcomes = metrics::counter("telemetry_spans_total", help, &["outcome"]);
+        Self {
+            waiting: AtomicUsize::new(0),
+            exported: outcomes.with_label_values(&["exported"]),
+            failed: outcomes.with_label_values(&["failed"]),
+            dropped: outcomes.with_label_values(&["dropped"]),
+        }
+    }
+
+    /// Takes a place in the queue, if there is one.
+    fn let_in(&self) -> bool {
+        let one_more = |waiting| (waiting < QUEUE_SPANS_MAX).then_some(waiting + 1);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+}
+
+/// An exporter that counts, and gives the places of a batch back once its fate is known.
+#[derive(Debug)]
+struct Counted<E> {
+    exporter: E,
+    spans: Arc<Spans>,
+}
+
+impl<E: SpanExporter> SpanExporter for Counted<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let count = batch.len();
+        let sent = self.exporter.export(batch).await;
+        self.spans.waiting.fetch_sub(count, Ordering::Relaxed);
+        let outcome = if sent.is_ok() { &self.spans.exported } else { &self.spans.failed };
+        outcome.inc_by(count.try_into().unwrap_or(u64::MAX));
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}

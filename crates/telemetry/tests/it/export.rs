@@ -1,0 +1,127 @@
+//! What reaches a collector, and what becomes of the rest.
+
+use std::net::TcpListener;
+
+use serde_json::Value;
+use testkit::collector::{Collector, Span};
+
+use crate::{lines_of, run_with};
+
+/// What a scene exports to a collector, and the lines that it writes.
+async fn watch(scene: &'static str, more: &[&str]) -> (Vec<Span>, Vec<Value>) {
+    let collector = Collector::start();
+    let mut words = vec![collector.endpoint()];
+    words.extend(more.iter().map(ToString::to_string));
+    let run = move || {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        lines_of(run_with(scene, &words))
+    };
+    let lines = tokio::task::spawn_blocking(run).await.unwrap();
+    (collector.spans(), lines)
+}
+
+/// How many spans came to this end, by the metrics that a scene tells when it is over.
+fn count(lines: &[Value], outcome: &str) -> u64 {
+    let metrics = lines.iter().find_map(|line| line["metrics"].as_str()).unwrap();
+    let name = format!("telemetry_spans_total{{outcome=\"{outcome}\"}} ");
+    let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+    count.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_waits_at_the_end_is_sent_and_says_who_made_it() {
+    let (spans, lines) = watch("an_export", &[]).await;
+    let [span] = &spans[..] else { panic!("one span: {spans:?}") };
+    assert_eq!((span.name.as_str(), span.kind), ("GET /api/users/{id}", "internal"));
+    for (name, value) in [
+        ("service.name", "user-service"),
+        ("service.namespace", "tusk"),
+        ("service.version", "1.0.0"),
+        ("deployment.environment.name", "test"),
+        ("host.name", "a-pod"),
+        ("telemetry.sdk.language", "rust"),
+    ] {
+        assert_eq!(span.resource[name], value, "{span:?}");
+    }
+    assert_eq!((count(&lines, "exported"), count(&lines, "dropped")), (1, 0));
+}
+
+#[tokio::test]
+async fn each_process_is_an_instance_of_its_own() {
+    let mut instances = Vec::new();
+    for _ in 0..2 {
+        let (spans, _) = watch("an_export", &[]).await;
+        instances.push(spans[0].resource["service.instance.id"].clone());
+    }
+    assert_ne!(instances[0], instances[1]);
+    assert!(instances.iter().all(|id| id.len() == 36), "{instances:?}");
+}
+
+#[tokio::test]
+async fn events_and_the_spans_of_libraries_are_not_exported() {
+    let (spans, lines) = watch("an_export", &[]).await;
+    assert!(lines.iter().any(|line| line["email"] == "ada@example.com"), "it is logged: {lines:?}");
+    assert!(!format!("{spans:?}").contains("ada@example.com"), "{spans:?}");
+}
+
+#[tokio::test]
+async fn a_callers_decision_comes_before_our_own() {
+    for probability in ["0", "1"] {
+        let (spans, _) = watch("sampling", &[probability]).await;
+        let called = spans.iter().filter(|span| span.name.contains("caller"));
+        let names: Vec<&str> = called.map(|span| span.name.as_str()).collect();
+        assert_eq!(names, ["of a sampled caller"; 2], "at {probability}");
+    }
+}
+
+#[tokio::test]
+async fn new_traces_are_recorded_as_often_as_the_settings_say() {
+    for (probability, expected) in [("0", 0..=0), ("0.5", 350..=650), ("1", 1_000..=1_000)] {
+        let (spans, _) = watch("sampling", &[probability]).await;
+        let new = spans.iter().filter(|span| span.name == "new").count();
+        assert!(expected.contains(&new), "{new} at {probability}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_is_a_client_span_below_the_span_that_it_ran_in() {
+    let (spans, _) = watch("statements", &[]).await;
+    let [statement, request] = &spans[..] else { panic!("two spans: {spans:?}") };
+    assert_eq!((statement.name.as_str(), statement.kind), ("select users", "client"));
+    assert_eq!(statement.parent_id, request.span_id);
+    let took = statement.ended - statement.began;
+    assert_eq!(took, 2_000_000_000, "it began when sqlx began");
+    for (name, value) in [
+        ("db.system.name", "postgresql"),
+        ("db.namespace", "users"),
+        ("db.query.summary", "select users"),
+        ("db.query.text", "select id from users where email = $1"),
+        ("server.address", "db.example"),
+        ("server.port", "5432"),
+    ] {
+        assert_eq!(statement.attribute(name), value, "{statement:?}");
+    }
+}
+
+/// Every span is accounted for, and nothing waits for ever: the scene comes to its end.
+#[tokio::test]
+async fn a_collector_that_is_away_costs_spans_that_are_counted_and_nothing_else() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let lines = lines_of(run_with("more_spans_than_wait", &[&endpoint]));
+    assert!(lines.iter().any(|line| line["message"] == "all spans made"));
+    assert_eq!(count(&lines, "exported"), 0);
+    assert_eq!(count(&lines, "failed") + count(&lines, "dropped"), 20_000);
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_costs_spans_that_are_counted_and_nothing_else() {
+    // Connections are taken into the backlog, and nobody ever reads from them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let lines = lines_of(run_with("more_spans_than_wait", &[&endpoint]));
+    assert!(lines.iter().any(|line| line["message"] == "all spans made"));
+    assert_eq!(count(&lines, "exported"), 0);
+    assert!(count(&lines, "dropped") > 10_000);
+}

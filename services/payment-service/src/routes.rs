@@ -1,7 +1,7 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
-mod idempotency;
 mod payments;
+mod wait;
 
 use axum::extract::FromRef;
 use chassis::Clock;

@@ -6,6 +6,7 @@ mod calls;
 mod campaign;
 mod crashes;
 mod faults;
+mod health;
 mod metrics;
 mod policy;
 mod privacy;

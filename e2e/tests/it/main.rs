@@ -8,6 +8,7 @@ mod crashes;
 mod faults;
 mod health;
 mod metrics;
+mod operator;
 mod policy;
 mod privacy;
 mod registration;

@@ -39,4 +39,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
         .merge(messaging::admin::router())
+        .merge(chassis::operator::router())
 }

@@ -27,7 +27,7 @@ enum Passed {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let install = args.install_tools || is_ci;
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 11] = [
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 12] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -46,6 +46,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         }),
         ("alert rules", &|| alerts::rules(project, install, interrupt)),
         ("kubernetes", &|| kubernetes::rules(project, interrupt)),
+        ("kubernetes, with new services", &|| kubernetes::new_services(project, interrupt)),
         ("kubernetes schemas", &|| kubernetes::schemas(project, install, interrupt)),
     ];
     let mut failed = Vec::new();

@@ -48,6 +48,8 @@ enum Command {
     NewService(template::NewArgs),
     /// Takes away what `new-service` made
     RemoveService(template::RemoveArgs),
+    /// Gives the project another name
+    Rename(template::RenameArgs),
     /// Runs the benchmarks, each figure beside its peers and its limit
     Bench(bench::Args),
 }
@@ -73,6 +75,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
         Command::RemoveService(args) => template::remove_service(&project, &args, &interrupt),
+        Command::Rename(args) => template::rename(&project, &args),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),
     }
 }

@@ -1,4 +1,5 @@
-//! `cargo dev new-service`, `remove-service`: a copy of the template, at work everywhere.
+//! `cargo dev new-service`, `remove-service`, `rename`: a copy of the template, at work everywhere,
+//! and a workspace of one's own name.
 //!
 //! ```text
 //! dev/template ─▶ files (new names) ─▶ plan (all texts, before anything is written) ─▶ diff, or written
@@ -17,11 +18,13 @@ mod parts;
 mod plan;
 mod record;
 mod remove_service;
+mod rename;
 mod service;
 mod words;
 
 pub(crate) use new_service::{Args as NewArgs, run as new_service};
 pub(crate) use remove_service::{Args as RemoveArgs, run as remove_service};
+pub(crate) use rename::{Args as RenameArgs, run as rename};
 
 /// Where the template is.
 const FOLDER: &str = "dev/template";

@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use axum::{Extension, Router};
 use futures_util::TryFutureExt;
 use http::header;
 use telemetry::metrics;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::{Health, HealthBuilder};
+use crate::operator::{self, Debug};
 use crate::tasks::Supervisor;
 use crate::{BuildError, Clock, ServerSettings, ServiceInfo, docs, middleware};
 
@@ -30,6 +32,7 @@ pub struct App {
     address: SocketAddr,
     router: Router,
     health: Health,
+    pub(crate) debug: Arc<Debug>,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -74,6 +77,7 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BuildError> {
         let Self { info, settings, listener, address, router, health, .. } = self;
         let mut tasks = Supervisor::started(info.name, self.tasks, address);
+        tasks.spawn("log", operator::go_back);
         let close_port = CancellationToken::new();
         let closing = close_port.clone();
         // With the peer's address, which the client's address is found from.
@@ -174,13 +178,15 @@ impl AppBuilder {
         let address = listener.local_addr()?;
         let health = health.build(info.clone(), clock);
         let (routes, api) = routes.split_for_parts();
+        let debug = Debug::new(settings.debug, info.clone());
+        let routes = routes.layer(Extension(debug.clone()));
         let router = Router::new()
             .merge(health.router())
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
             .merge(middleware::wrap(routes, &info, &settings))
             .layer(from_fn_with_state(health.clone(), middleware::leave));
-        Ok(App { info, settings, listener, address, router, health, tasks, announcements })
+        Ok(App { info, settings, listener, address, router, health, debug, tasks, announcements })
     }
 }
 

@@ -15,8 +15,6 @@ use crate::{DatabaseSettings, Problem};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two attempts at start-up.
 const START_PAUSE: Duration = Duration::from_millis(500);
-/// A statement slower than this is logged, without its values.
-const SLOW_STATEMENT: Duration = Duration::from_millis(500);
 /// What a caller is told to wait when the database is away.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -39,7 +37,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
     let options = PgConnectOptions::from_str(settings.url.expose())
         .map_err(|_| DatabaseError::Url)?
         .log_statements(LevelFilter::Trace)
-        .log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
+        .log_slow_statements(LevelFilter::Warn, settings.slow_query);
     let database = options.get_database().unwrap_or(options.get_username());
     telemetry::statements::go_to(options.get_host(), options.get_port(), database);
     let pool = PgPoolOptions::new()

@@ -80,6 +80,7 @@ mod tests {
             grace_period: Duration::from_secs(1),
             drain_delay: Duration::ZERO,
             trusted_proxies: crate::TrustedProxies::default(),
+            debug: false,
         }
     }
 

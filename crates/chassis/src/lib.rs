@@ -7,6 +7,7 @@
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
+//!   operator    /admin/log, /debug: for administrators, under the service's policy
 //!   database    the pool, migrations, which faults mean "away"
 //!   tasks       supervised background work  worker  claims committed rows
 //!   clock       time and ids                page    keyset lists
@@ -57,6 +58,7 @@ pub mod extract;
 pub mod health;
 mod healthcheck;
 mod middleware;
+pub mod operator;
 pub mod page;
 pub mod problem;
 pub mod process;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tusk_config::{Errors, Loader, Vars};
+use tusk_config::{Config, Errors, Loader, Shown, Vars};
 use utoipa::openapi::OpenApi;
 
 use crate::{App, ServerSettings, healthcheck};
@@ -53,9 +53,15 @@ pub trait Service {
 /// # Errors
 /// Every fault of every file at once, with its place.
 pub fn load<S: Service>(vars: Vars) -> Result<S::Settings, Errors> {
+    read::<S>(vars).map(|(settings, _)| settings)
+}
+
+/// The settings, and the files that they are of.
+fn read<S: Service>(vars: Vars) -> Result<(S::Settings, Config), Errors> {
     let folder = vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
     let vars = vars.with_default("SERVICE_NAME", S::NAME);
-    S::FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file)).vars(vars).load()
+    let files = S::FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file));
+    files.vars(vars).load_with_config()
 }
 
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
@@ -66,8 +72,8 @@ pub async fn run<S: Service>() -> ExitCode {
     if words == ["--print-openapi"] {
         return print(S::openapi().to_pretty_json().map_err(Into::into));
     }
-    let settings = match load::<S>(Vars::process()) {
-        Ok(settings) => settings,
+    let (settings, config) = match read::<S>(Vars::process()) {
+        Ok(read) => read,
         Err(faults) => {
             return fail(&format!("{}: the settings have faults\n\n{faults}", S::NAME));
         }
@@ -81,10 +87,12 @@ pub async fn run<S: Service>() -> ExitCode {
     if !words.is_empty() {
         return print(S::command(&settings, &words));
     }
-    serve::<S>(settings).await
+    let shown = S::server(&settings).debug.then(|| config.shown());
+    drop(config);
+    serve::<S>(settings, shown).await
 }
 
-async fn serve<S: Service>(settings: S::Settings) -> ExitCode {
+async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> ExitCode {
     // One crypto provider for the whole process: with none named, rustls panics at first use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let telemetry = match telemetry::init(&S::telemetry(&settings), env!("CARGO_PKG_VERSION")) {
@@ -93,7 +101,10 @@ async fn serve<S: Service>(settings: S::Settings) -> ExitCode {
     };
     std::panic::set_hook(Box::new(log_panic));
     let outcome = match (S::build(settings).await, terminated()) {
-        (Ok(app), Ok(shutdown)) => app.run(shutdown).await,
+        (Ok(app), Ok(shutdown)) => {
+            app.debug.set_settings(shown.unwrap_or_default());
+            app.run(shutdown).await
+        }
         (Err(error), _) => Err(error),
         (_, Err(error)) => Err(error.into()),
     };

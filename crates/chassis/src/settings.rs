@@ -59,6 +59,9 @@ pub struct ServerSettings {
     /// Proxies whose `X-Forwarded-For` is believed; none when left out.
     #[serde(default)]
     pub trusted_proxies: TrustedProxies,
+    /// Whether `GET /debug` answers; off when left out.
+    #[serde(default)]
+    pub debug: bool,
 }
 
 /// Addresses and networks, such as `192.0.2.7` and `10.0.0.0/8`.
@@ -99,4 +102,11 @@ pub struct DatabaseSettings {
     pub checkout_timeout: Duration,
     /// Idle time after which a connection is closed.
     pub reaping_frequency: Duration,
+    /// A statement that takes as long is logged, without its values; half a second when left out.
+    #[serde(default = "slow_query")]
+    pub slow_query: Duration,
+}
+
+const fn slow_query() -> Duration {
+    Duration::from_millis(500)
 }

@@ -16,6 +16,7 @@ async fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["a_line_with_fields"] => a_line_with_fields(),
         ["a_continued_trace"] => a_continued_trace(),
+        ["another_filter"] => another_filter(),
         ["a_chatty_library"] => a_chatty_library(),
         ["more_spans_than_wait", endpoint] => more_spans_than_wait(endpoint).await,
         ["an_export", endpoint] => an_export(endpoint).await,
@@ -71,8 +72,20 @@ fn a_continued_trace() {
     });
 }
 
+/// Each line tells the filter that it was written under.
+fn another_filter() {
+    let _telemetry = start(false, "http://localhost:4317");
+    let filter = telemetry::log_filter().unwrap();
+    for directives in ["warn", "warn,scenes=debug", "debgu", filter.configured()] {
+        let outcome = filter.set(directives);
+        tracing::debug!(filter = filter.current(), "debug");
+        tracing::warn!(filter = filter.current(), refused = outcome.is_err(), "warn");
+    }
+}
+
 fn a_chatty_library() {
     let _telemetry = start(false, "http://localhost:4317");
+    telemetry::log_filter().unwrap().set("trace,lapin::channel=trace").unwrap();
     tracing::warn!(target: "lapin::channel", body = "ada@example.com", "returned");
     tracing::info!("after");
 }

@@ -43,19 +43,20 @@ mod sql;
 pub mod statements;
 mod traces;
 
+pub use logs::{FilterError, LogFilter, log_filter};
 pub use settings::{LogFormat, LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry};
 
 /// Why telemetry could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `[log] filter` is no filter of the `tracing` kind, such as `info,sqlx=warn`.
     #[error("[log] filter is not valid: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter(#[from] FilterError),
     /// `[tracing] endpoint` cannot be used.
     #[error("[tracing] endpoint is not valid: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -79,12 +80,11 @@ pub struct Telemetry {
 /// # Errors
 /// A bad filter, a bad endpoint, or a second call.
 pub fn init(settings: &TelemetrySettings, version: &str) -> Result<Telemetry, TelemetryError> {
-    let filter = logs::filter(&settings.log.filter)?;
-    let provider = traces::provider(settings, version)?;
     let service = &settings.tracing.service_name;
+    let logs = logs::layer(&settings.log, service)?;
+    let provider = traces::provider(settings, version)?;
     let tracer = traces::tracer(&provider);
     let (spans, statements) = (traces::layer(tracer.clone()), statements::layer(tracer));
-    let logs = logs::layer(settings.log.format, service).with_filter(filter);
     Registry::default().with(spans).with(statements).with(logs).with(pool::layer()).try_init()?;
     propagation::install();
     metrics::build_info(service, version);

@@ -1,38 +1,38 @@
 //! Log lines: a fixed message, dotted fields, and the ids of the trace they belong to.
 
+mod filter;
+
 use std::fmt;
 
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::LogFormat;
+use crate::{LogFormat, LogSettings};
 
-/// Targets whose events hold message bodies, which must not reach a log whatever the filter says:
-/// lapin prints a returned message whole.
-const NEVER: [&str; 1] = ["lapin=off"];
-
-/// The filter of the settings, less what is never logged.
-pub(crate) fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
-    let filter = EnvFilter::builder().parse(directives)?;
-    NEVER.iter().try_fold(filter, |filter, never| Ok(filter.add_directive(never.parse()?)))
-}
+pub use filter::{FilterError, LogFilter, log_filter};
 
 /// The layer that writes each event as one line on standard output.
-pub(crate) fn layer<S>(format: LogFormat, service: &str) -> impl Layer<S> + use<S>
+///
+/// # Errors
+/// The filter of the settings is none.
+pub(crate) fn layer<S>(
+    settings: &LogSettings,
+    service: &str,
+) -> Result<impl Layer<S> + use<S>, FilterError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    tracing_subscriber::fmt::layer()
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .event_format(Line { format, service: service.to_owned() })
+        .event_format(Line { format: settings.format, service: service.to_owned() });
+    Ok(lines.with_filter(filter::install(&settings.filter)?))
 }
 
 /// One event as one line. Fields of enclosing spans are left to the trace, which has them once.

@@ -8,7 +8,7 @@
 //! Label values come from small closed sets (service names, methods, status codes, outcomes), never
 //! from user input: each new value is a new time series.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use prometheus::core::Collector;
@@ -91,6 +91,24 @@ pub fn render() -> String {
             String::new()
         }
     }
+}
+
+/// All counters and gauges of the process, by series: `name{label="value"}`.
+pub fn values() -> BTreeMap<String, f64> {
+    let mut values = BTreeMap::new();
+    let mut is_plain = false;
+    for line in render().lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            is_plain = !family.ends_with(" histogram");
+        } else if !line.starts_with('#')
+            && is_plain
+            && let Some((series, value)) = line.rsplit_once(' ')
+            && let Ok(value) = value.parse()
+        {
+            values.insert(series.to_owned(), value);
+        }
+    }
+    values
 }
 
 pub(crate) fn build_info(service: &str, version: &str) {

@@ -113,7 +113,7 @@ pub async fn problem(request: RequestBuilder) -> (u16, Value) {
     let answer = sent.unwrap_or_else(|error| panic!("no answer: {error}"));
     let status = answer.status().as_u16();
     let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-    assert_eq!(kind, Some("application/problem+json"));
+    assert_eq!(kind, Some("application/problem+json"), "{status}");
     let body = answer.json::<Value>().await;
     let body = body.unwrap_or_else(|error| panic!("{status} has no JSON: {error}"));
     assert_eq!(body["status"], status);

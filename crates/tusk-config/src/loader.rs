@@ -181,6 +181,12 @@ impl Loader {
         self.config().read()
     }
 
+    /// [`load`](Self::load), and the files that the value is of.
+    pub fn load_with_config<T: DeserializeOwned>(self) -> Result<(T, Config), Errors> {
+        let config = self.config();
+        Ok((config.read()?, config))
+    }
+
     /// Reads everything without typing it; fails when a file is missing or cannot be read.
     pub fn tree(self) -> Result<Config, Errors> {
         let config = self.config();

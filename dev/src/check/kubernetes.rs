@@ -28,6 +28,16 @@ pub(super) fn rules(project: &Project, interrupt: &Interrupt) -> Result<Passed> 
     cargo(project, interrupt, &test)
 }
 
+/// The same rules once services were made of the template: `dev/tests/template`.
+pub(super) fn new_services(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
+    if let Some(why) = cannot_render() {
+        return Ok(Passed::Skipped(why));
+    }
+    let name = "three_more_services_keep_every_rule";
+    let test = ["test", "--package", "dev", "--test", "template", "--", "--ignored", name];
+    cargo(project, interrupt, &test)
+}
+
 /// Every name and type in every object, of every overlay.
 pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -> Result<Passed> {
     if let Some(why) = cannot_render() {

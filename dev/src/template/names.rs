@@ -98,7 +98,8 @@ impl Names {
     }
 }
 
-fn check_form(what: &str, name: &str) -> Result<()> {
+/// Fails for what is no name in kebab-case, with one that is.
+pub(super) fn check_form(what: &str, name: &str) -> Result<()> {
     let is_word = |word: &str| {
         !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
     };

@@ -77,11 +77,14 @@ impl Objects {
     }
 }
 
-/// A `ConfigMap` goes by the name that it has without the hash behind it.
+/// A `ConfigMap` goes by the name that it has without the hash behind it; without a name, the first
+/// of its kind is meant.
 fn is(object: &Value, kind: &str, expected: &str) -> bool {
     let generated = || name(object).rsplit_once('-').map(|(name, _)| name);
     object["kind"] == kind
-        && (name(object) == expected || kind == "ConfigMap" && generated() == Some(expected))
+        && (expected.is_empty()
+            || name(object) == expected
+            || kind == "ConfigMap" && generated() == Some(expected))
 }
 
 pub(crate) fn name(object: &Value) -> &str {

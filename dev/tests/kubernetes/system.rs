@@ -9,8 +9,12 @@ use std::{
 
 use tusk_config::{Config, Loader, Variable, Vars};
 
-/// The workspace's root.
+/// The workspace's root, or that of the copy that `WORKSPACE` names.
+#[allow(clippy::disallowed_methods, reason = "what is tested is no setting of a service")]
 pub(crate) fn root() -> PathBuf {
+    if let Some(copy) = std::env::var_os("WORKSPACE") {
+        return copy.into();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 

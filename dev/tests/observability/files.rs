@@ -66,7 +66,7 @@ impl Files {
 
     pub(crate) fn yaml(&self, file: &str) -> Value {
         let text = self.text(file);
-        if file.starts_with("grafana/dashboards/") {
+        if Path::new(file).extension().is_some_and(|end| end == "json") {
             return serde_json::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
         }
         serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))

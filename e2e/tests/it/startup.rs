@@ -2,7 +2,7 @@
 
 use testkit::{ServiceProcess, eventually};
 
-use crate::system::Ground;
+use crate::system::{Ground, config_with};
 
 #[tokio::test]
 async fn a_missing_secret_and_a_mistyped_number_are_both_reported_and_nothing_listens() {
@@ -24,16 +24,7 @@ async fn a_missing_secret_and_a_mistyped_number_are_both_reported_and_nothing_li
 #[tokio::test]
 async fn a_route_without_a_rule_a_rule_without_a_route_and_a_lack_of_keys_end_the_start() {
     let ground = Ground::lay().await;
-    let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(testkit::config_dir()).unwrap() {
-        let (from, name) = file.map(|file| (file.path(), file.file_name())).unwrap();
-        if from.is_file() {
-            std::fs::copy(from, folder.path().join(name)).unwrap();
-        }
-    }
-    let auth = folder.path().join("auth.tsk");
-    let text = std::fs::read_to_string(&auth).unwrap();
-    std::fs::write(&auth, text.replace("/api/users/me", "/api/users/you")).unwrap();
+    let folder = config_with("auth.tsk", "/api/users/me", "/api/users/you");
     let missing = "[policy.user-service] of auth.tsk does not fit the routes:";
     let config = folder.path().display().to_string();
     for (name, value, expected) in [

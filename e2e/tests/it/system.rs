@@ -29,6 +29,8 @@ pub(crate) struct System {
 /// What the system stands on, before its processes start.
 pub(crate) struct Ground {
     pub(crate) databases: Vec<TestDatabase>,
+    /// Of user-service, payment-service, notification-service.
+    pub(crate) database_urls: Vec<String>,
     pub(crate) broker: TestBroker,
     pub(crate) simulator: Simulator,
     mails: TempDir,
@@ -52,14 +54,16 @@ impl Ground {
             testkit::broker(),
         );
         let databases = vec![users, payments, notifications];
+        let database_urls = databases.iter().map(|database| database.url().to_owned()).collect();
         let (simulator, mails) = (Simulator::start().await, tempfile::tempdir().unwrap());
-        Self { databases, broker, simulator, mails, settings: Vec::new() }
+        Self { databases, database_urls, broker, simulator, mails, settings: Vec::new() }
     }
 
     /// The variables of the service with this database.
     pub(crate) fn environment(&self, database: usize) -> Environment {
         let mut variables = testkit::environment(&self.databases[database], &self.broker);
         let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
+        set("DATABASE_URL", self.database_urls[database].clone());
         set("STRIPE_API_BASE", self.simulator.url());
         set("MAIL_DIR", self.mails.path().display().to_string());
         for (name, value) in &self.settings {
@@ -111,6 +115,22 @@ impl Ground {
             _servers: (self.databases, self.broker),
         }
     }
+}
+
+/// A copy of `config/` in which one text of one file is another.
+pub(crate) fn config_with(file: &str, text: &str, other: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(testkit::config_dir()).unwrap() {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if from.is_file() {
+            std::fs::copy(from, folder.path().join(name)).unwrap();
+        }
+    }
+    let path = folder.path().join(file);
+    let settings = std::fs::read_to_string(&path).unwrap();
+    assert!(settings.contains(text), "{file} has no {text}");
+    std::fs::write(&path, settings.replace(text, other)).unwrap();
+    folder
 }
 
 /// Waits until the service's queue is bound: an event published before that would pass it by, as

@@ -33,4 +33,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(notifications::list, notifications::create))
         .routes(routes!(notifications::show))
         .merge(messaging::admin::router())
+        .merge(chassis::operator::router())
 }

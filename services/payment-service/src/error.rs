@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::{Problem, database};
 use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
-use service_client::{CallError, Kind};
+use service_client::CallError;
 
 use crate::domain::DomainError;
 
@@ -45,7 +45,9 @@ impl From<Error> for Problem {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 Self::new(status, "payer-not-active", "The payer's account is not active")
             }
-            Error::PayerUnknown(error) => payer_unknown(&error),
+            Error::PayerUnknown(error) => {
+                error.problem("the payer cannot be checked now; nothing was charged")
+            }
             Error::KeyInFlight => {
                 let title = "A request with this Idempotency-Key is in flight";
                 Self::new(StatusCode::CONFLICT, "idempotency-in-flight", title)
@@ -64,16 +66,6 @@ impl From<Error> for Problem {
             }
         }
     }
-}
-
-/// Whether the user may pay is not known, so nothing was charged: the caller may try again.
-fn payer_unknown(error: &CallError) -> Problem {
-    tracing::warn!(error = %error, call.attempts = error.attempts, "payer could not be checked");
-    if let Kind::Client { .. } | Kind::Unexpected(_) = error.kind {
-        return Problem::internal();
-    }
-    let retry_after = error.kind.retry_after().unwrap_or(RETRY_AFTER);
-    Problem::unavailable("the payer cannot be checked now; nothing was charged", retry_after)
 }
 
 impl axum::response::IntoResponse for Error {

@@ -1,7 +1,7 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
-mod idempotency;
 mod payments;
+mod wait;
 
 use axum::extract::FromRef;
 use chassis::Clock;
@@ -39,4 +39,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
         .merge(messaging::admin::router())
+        .merge(chassis::operator::router())
 }

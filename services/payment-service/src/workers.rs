@@ -151,18 +151,13 @@ pub(crate) async fn sweep_keys(
     interval: Interval,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let mut rounds = tokio::time::interval(interval.get());
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            _ = rounds.tick() => {}
-        }
-        match store.sweep_keys().await {
-            Ok(0) => {}
-            Ok(swept) => tracing::info!(keys.swept = swept, "expired idempotency keys removed"),
-            Err(error) => tracing::warn!(error = %error, "idempotency keys could not be swept"),
-        }
-    }
+    worker::every(interval, &shutdown, async || match store.sweep_keys().await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(keys.swept = swept, "expired idempotency keys removed"),
+        Err(error) => tracing::warn!(error = %error, "idempotency keys could not be swept"),
+    })
+    .await;
+    Ok(())
 }
 
 /// The same request each time: all of it comes from the row.

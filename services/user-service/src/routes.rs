@@ -50,4 +50,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(tokens::grant))
         .routes(routes!(tokens::keys))
         .merge(messaging::admin::router())
+        .merge(chassis::operator::router())
 }

@@ -1,6 +1,8 @@
 //! Background work of the service's own: removing sessions whose time is up.
 
-use chassis::{BuildError, CancellationToken, Interval};
+use std::convert::Infallible;
+
+use chassis::{CancellationToken, Interval, worker};
 
 use crate::store::Store;
 
@@ -12,17 +14,12 @@ pub(crate) async fn sweep_sessions(
     store: Store,
     interval: Interval,
     shutdown: CancellationToken,
-) -> Result<(), BuildError> {
-    let mut rounds = tokio::time::interval(interval.get());
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            _ = rounds.tick() => {}
-        }
-        match store.sweep_sessions(SWEEP_BATCH).await {
-            Ok(0) => {}
-            Ok(swept) => tracing::info!(sessions.swept = swept, "expired sessions removed"),
-            Err(error) => tracing::warn!(error = %error, "sessions could not be swept"),
-        }
-    }
+) -> Result<(), Infallible> {
+    worker::every(interval, &shutdown, async || match store.sweep_sessions(SWEEP_BATCH).await {
+        Ok(0) => {}
+        Ok(swept) => tracing::info!(sessions.swept = swept, "expired sessions removed"),
+        Err(error) => tracing::warn!(error = %error, "sessions could not be swept"),
+    })
+    .await;
+    Ok(())
 }

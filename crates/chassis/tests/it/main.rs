@@ -30,6 +30,7 @@ fn settings() -> ServerSettings {
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
         trusted_proxies: TrustedProxies::default(),
+        debug: false,
     }
 }
 

@@ -58,3 +58,25 @@ fn message_bodies_that_the_broker_library_would_log_are_never_written() {
     assert!(!output.contains("ada@example.com"), "{output}");
     assert!(output.contains("after"), "{output}");
 }
+
+#[test]
+fn another_filter_holds_at_once_and_one_that_is_none_changes_nothing() {
+    let said = |line: &Value| {
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        (text("filter"), text("message"), line["refused"] == true)
+    };
+    let expected = [
+        ("warn", "warn", false),
+        ("warn,scenes=debug", "debug", false),
+        ("warn,scenes=debug", "warn", false),
+        ("warn,scenes=debug", "debug", false),
+        ("warn,scenes=debug", "warn", true),
+        ("trace", "debug", false),
+        ("trace", "warn", false),
+    ];
+    let expected =
+        expected.map(|(filter, level, refused)| (filter.to_owned(), level.to_owned(), refused));
+    let lines = lines("another_filter");
+    let lines = lines.iter().filter(|line| line["target"] == "scenes").map(said);
+    assert_eq!(lines.collect::<Vec<_>>(), expected);
+}

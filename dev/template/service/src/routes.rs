@@ -35,4 +35,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(samples::create))
         .routes(routes!(samples::show))
         .merge(messaging::admin::router())
+        .merge(chassis::operator::router())
 }

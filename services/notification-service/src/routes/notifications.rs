@@ -3,11 +3,11 @@
 use auth::{Caller, CallerService, User};
 use axum::extract::State;
 use chassis::Problem;
-use chassis::extract::{Json, Path, Query};
+use chassis::extract::{IdempotencyKey, Json, Path, Query};
 use chassis::page::{Page, PageQuery};
 use chrono::{DateTime, Utc};
 use contracts::{NotificationId, UserId};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,9 +16,6 @@ use crate::domain::{DomainError, Draft, Message, Notification, Status};
 use crate::error::Error;
 use crate::events;
 use crate::store::Store;
-
-/// Longest Idempotency-Key.
-const KEY_BYTES_MAX: usize = 255;
 
 /// What a service has to say to a user.
 #[derive(Deserialize, ToSchema)]
@@ -122,11 +119,11 @@ pub(crate) async fn create(
     caller: CallerService,
     State(store): State<Store>,
     State(clock): State<chassis::Clock>,
-    headers: HeaderMap,
+    key: Option<IdempotencyKey>,
     Json(new): Json<NewNotification>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<NotificationView>), Problem> {
     let message = Message::custom(&new.subject, &new.text).map_err(Error::from)?;
-    let key = idempotency_key(&headers)?.unwrap_or_else(|| clock.new_id().to_string());
+    let key = key.map_or_else(|| clock.new_id().to_string(), |key| key.0);
     let source = format!("{}:{key}", caller.name);
     let draft = |contact: crate::domain::Contact| {
         let reach = contact.reach.ok_or(DomainError::UnknownContact)?;
@@ -135,11 +132,4 @@ pub(crate) async fn create(
     let made = store.create(UserId::from_uuid(new.user_id), &source, draft).await?;
     let location = [(header::LOCATION, format!("/api/notifications/{}", made.id))];
     Ok((StatusCode::CREATED, location, Json(made.into())))
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
-    let bad = || Problem::bad_request("the Idempotency-Key needs 1 to 255 visible characters");
-    key.map(|key| Some(key.to_owned())).ok_or_else(bad)
 }

@@ -23,10 +23,10 @@ async fn everybody_sees_the_own_notifications_an_admin_all_no_service_any_and_no
     let (ada, bob) = (app.welcomed().await, app.welcomed().await);
     let id = app.list(&ada).await[0]["notification_id"].as_str().unwrap().to_owned();
     let path = format!("/api/notifications/{id}");
-    let admin = app.token(Uuid::now_v7(), Role::Admin);
+    let admin = app.user_token(Uuid::now_v7(), Role::Admin);
     let status = async |token: &str| app.get(&path, token).await.status().as_u16();
     assert_eq!(status(&bob.token).await, 404);
-    assert_eq!(status(&app.service_token()).await, 403);
+    assert_eq!(status(&app.payment_service()).await, 403);
     for token in [ada.token.as_str(), &admin] {
         assert_eq!(status(token).await, 200);
         let shown = app.get(&path, token).await.text().await.unwrap();
@@ -46,7 +46,7 @@ async fn everybody_sees_the_own_notifications_an_admin_all_no_service_any_and_no
 #[tokio::test]
 async fn a_service_writes_to_a_user_once_per_key() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.service_token());
+    let (person, service) = (app.welcomed().await, app.payment_service());
     let first = write(&app, &service, person.id, Some("invoice-7")).await;
     assert_eq!(first.status(), 201);
     let location = first.headers()["location"].to_str().unwrap().to_owned();
@@ -65,7 +65,7 @@ async fn a_service_writes_to_a_user_once_per_key() {
 #[tokio::test]
 async fn one_key_at_the_same_moment_makes_one_notification() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.service_token());
+    let (person, service) = (app.welcomed().await, app.payment_service());
     let write = || write(&app, &service, person.id, Some("invoice-7"));
     let answers = tokio::join!(write(), write(), write(), write());
     for answer in [&answers.1, &answers.2, &answers.3] {
@@ -78,7 +78,7 @@ async fn one_key_at_the_same_moment_makes_one_notification() {
 #[tokio::test]
 async fn pages_hold_every_notification_once_and_end() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.service_token());
+    let (person, service) = (app.welcomed().await, app.payment_service());
     for _ in 0..4 {
         write(&app, &service, person.id, None).await;
     }
@@ -100,11 +100,11 @@ async fn pages_hold_every_notification_once_and_end() {
 async fn only_a_service_writes_and_only_to_who_is_known() {
     let app = TestApp::start().await;
     let person: Person = app.welcomed().await;
-    let admin = app.token(Uuid::now_v7(), Role::Admin);
+    let admin = app.user_token(Uuid::now_v7(), Role::Admin);
     for token in [&person.token, &admin] {
         assert_eq!(write(&app, token, person.id, None).await.status(), 403);
     }
-    let unknown = write(&app, &app.service_token(), Uuid::now_v7(), None).await;
+    let unknown = write(&app, &app.payment_service(), Uuid::now_v7(), None).await;
     assert_eq!(unknown.status(), 422);
     let problem: Value = unknown.json().await.unwrap();
     assert_eq!(problem["errors"][0]["pointer"], "/user_id");

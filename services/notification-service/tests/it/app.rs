@@ -1,17 +1,14 @@
 //! A notification service in this process, on servers of its own.
 
-use auth::{KeyRing, Role, Tokens};
-use chassis::{CancellationToken, Clock, Service, process};
-use notification_service::{NotificationService, Settings};
-use reqwest::{Method, RequestBuilder, Response};
-use serde_json::Value;
+use std::ops::Deref;
+
+use auth::Role;
+use notification_service::NotificationService;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use tempfile::TempDir;
-use testkit::{TestBroker, TestDatabase, eventually};
-use tokio::task::JoinHandle;
+use testkit::{Instance, Plain, TestBroker, TestDatabase, eventually};
 use uuid::Uuid;
-
-use crate::plain::Plain;
 
 /// The servers and the folder of mails of one test.
 pub(crate) struct Ground {
@@ -25,16 +22,7 @@ pub(crate) struct TestApp {
     pub(crate) ground: Ground,
     pub(crate) plain: Plain,
     pub(crate) pool: PgPool,
-    running: Running,
-    http: reqwest::Client,
-}
-
-/// One instance; ends when it is dropped.
-pub(crate) struct Running {
-    settings: Settings,
-    address: String,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
+    instance: Instance,
 }
 
 /// A user with an address and a token.
@@ -53,34 +41,14 @@ impl Ground {
         Self { database, broker, mails, variables: variables.collect() }
     }
 
-    pub(crate) async fn start(&self) -> Running {
+    pub(crate) async fn start(&self) -> Instance {
         let mut vars = testkit::vars(&self.database, &self.broker)
             .with("MAIL_DIR", self.mails.path().display().to_string())
             .with("WORKER_POLL_INTERVAL", "50ms");
         for (name, value) in &self.variables {
             vars = vars.with(*name, value.clone());
         }
-        let settings = process::load::<NotificationService>(vars).unwrap();
-        let app = NotificationService::build(settings.clone()).await.unwrap();
-        let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
-        let stop = shutdown.clone();
-        let task = tokio::spawn(async move { app.run(stop).await.unwrap() });
-        Running { settings, address, shutdown, task }
-    }
-}
-
-impl Running {
-    /// Ends in order: messages and mails in hand are finished, so that what is not there by then
-    /// never comes.
-    pub(crate) async fn stop(&mut self) {
-        self.shutdown.cancel();
-        (&mut self.task).await.unwrap();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
+        Instance::start::<NotificationService>(vars).await
     }
 }
 
@@ -91,39 +59,25 @@ impl TestApp {
 
     pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
         let ground = Ground::lay(variables).await;
-        let running = ground.start().await;
-        let (pool, http) = (ground.database.pool().await, reqwest::Client::new());
-        let plain = Plain::connect(&ground.broker).await;
-        let app = Self { ground, plain, pool, running, http };
-        eventually("the service is subscribed", async || {
-            let health = app.request(Method::GET, "/health").send().await.ok()?;
-            let health: Value = health.json().await.ok()?;
-            (health["checks"]["rabbitmq"] == true).then_some(())
-        })
-        .await;
-        app
+        let instance = ground.start().await;
+        instance.subscribed().await;
+        let (pool, plain) = (ground.database.pool().await, Plain::connect(&ground.broker).await);
+        Self { ground, plain, pool, instance }
     }
 
     /// The instance ends in order.
     pub(crate) async fn stop(&mut self) {
-        self.running.stop().await;
+        self.instance.stop().await;
     }
 
     /// The instance ends as a crash does: nothing that was under way is finished.
     pub(crate) async fn crash(&mut self) {
-        self.running.task.abort();
-        let _ = (&mut self.running.task).await;
+        self.instance.crash().await;
     }
 
     /// Another instance takes the place of the one that ended.
     pub(crate) async fn restart(&mut self) {
-        self.running = self.ground.start().await;
-    }
-
-    pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        let settings = &self.running.settings;
-        let keys = KeyRing::open(&settings.keys, clock.clone()).unwrap();
-        Tokens::new(&settings.auth, keys, service, clock)
+        self.instance = self.ground.start().await;
     }
 
     pub(crate) fn person(&self) -> Person {
@@ -131,26 +85,31 @@ impl TestApp {
         Person {
             id,
             email: format!("{}@example.com", id.simple()),
-            token: self.token(id, Role::User),
+            token: self.user_token(id, Role::User),
         }
     }
 
-    pub(crate) fn token(&self, id: Uuid, role: Role) -> String {
-        let token = self.tokens("user-service", Clock::system());
-        token.for_user(id, role, Uuid::now_v7()).unwrap().value.expose().clone()
+    /// A token with which payment-service comes here.
+    pub(crate) fn payment_service(&self) -> String {
+        self.service_token("payment-service", "notification-service")
     }
 
-    pub(crate) fn service_token(&self) -> String {
-        let token = self.tokens("payment-service", Clock::system());
-        token.for_service("notification-service").unwrap().value.expose().clone()
+    /// Publishes what happened; `second` orders events in time.
+    pub(crate) async fn happened(&self, event_type: &str, data: &Value, second: u32) {
+        let timestamp = format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60);
+        self.plain.publish_at(event_type, data, &timestamp).await;
     }
 
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.running.address))
+    pub(crate) async fn user_created(&self, user: Uuid, email: &str, name: &str) {
+        let data = json!({"user_id": user, "email": email, "name": name});
+        self.happened("user.created", &data, 1).await;
     }
 
-    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
-        self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+    pub(crate) async fn paid(&self, user: Uuid, payment: Uuid) {
+        let data = json!({
+            "payment_id": payment, "user_id": user, "amount": 1999, "currency": "EUR",
+        });
+        self.happened("payment.completed", &data, 2).await;
     }
 
     /// The person's notifications, newest first.
@@ -210,7 +169,7 @@ impl TestApp {
     /// A registered person who was welcomed.
     pub(crate) async fn welcomed(&self) -> Person {
         let person = self.person();
-        self.plain.user_created(person.id, &person.email, "Ada").await;
+        self.user_created(person.id, &person.email, "Ada").await;
         self.until(&person, "welcome", "sent").await;
         person
     }
@@ -226,6 +185,14 @@ impl TestApp {
     pub(crate) fn mails_to(&self, email: &str) -> Vec<String> {
         let to = format!("To: {email}\r\n");
         self.mails().into_iter().filter(|mail| mail.contains(&to)).collect()
+    }
+}
+
+impl Deref for TestApp {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
     }
 }
 

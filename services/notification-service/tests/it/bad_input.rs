@@ -5,22 +5,14 @@ use std::time::Duration;
 use chassis::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::problem;
 
 use crate::app::TestApp;
-
-async fn problem(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let answer = request.send().await.unwrap();
-    let status = answer.status().as_u16();
-    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{status}");
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(body["status"], status);
-    (status, body)
-}
 
 #[tokio::test]
 async fn every_bad_notification_has_its_status_and_writes_nothing() {
     let app = TestApp::start().await;
-    let token = app.service_token();
+    let token = app.payment_service();
     let good = json!({"user_id": app.welcomed().await.id, "subject": "Hello", "text": "Text"});
     let with = |field: &str, value: Value| {
         let mut body = good.clone();

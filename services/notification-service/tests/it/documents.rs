@@ -12,14 +12,5 @@ fn the_api_document_is_the_committed_one() {
 
 #[test]
 fn the_domain_knows_neither_web_nor_database_nor_broker_nor_runtime() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/domain");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    for file in files.chain([format!("{folder}.rs").into()]) {
-        let source = std::fs::read_to_string(&file).unwrap();
-        for outside in ["axum", "sqlx", "lapin", "tokio", "reqwest", "http", "lettre"] {
-            let used = source.contains(&format!("use {outside}"))
-                || source.contains(&format!("{outside}::"));
-            assert!(!used, "{} uses {outside}", file.display());
-        }
-    }
+    testkit::assert_domain_is_pure(env!("CARGO_MANIFEST_DIR"));
 }

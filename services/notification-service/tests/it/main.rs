@@ -8,7 +8,6 @@ mod bad_input;
 mod documents;
 mod mail_server;
 mod messages;
-mod plain;
 mod sending;
 mod smtp;
 mod users;

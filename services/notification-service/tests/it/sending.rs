@@ -37,7 +37,7 @@ async fn a_folder_that_goes_away_puts_mails_off_until_it_is_back() {
     let app = TestApp::start().await;
     let (folder, person) = (app.ground.mails.path(), app.person());
     std::fs::remove_dir(folder).unwrap();
-    app.plain.user_created(person.id, &person.email, "Ada").await;
+    app.user_created(person.id, &person.email, "Ada").await;
     app.until_put_off(&person).await;
     std::fs::create_dir(folder).unwrap();
     app.make_due().await;

@@ -50,7 +50,7 @@ async fn only_a_refusal_of_the_recipient_is_a_permanent_failure_of_the_address()
     for (says, permanent) in cases {
         server.say(says);
         let person = app.person();
-        app.plain.user_created(person.id, &person.email, "Ada").await;
+        app.user_created(person.id, &person.email, "Ada").await;
         let failed = app.until(&person, "welcome", "failed").await;
         let reason = failed["failure_reason"].as_str().unwrap();
         assert!(reason.starts_with("the mail server answered 55"), "{reason}");
@@ -71,7 +71,7 @@ async fn a_notice_that_the_address_before_refuses_says_nothing_of_the_new_one() 
     let data = json!({
         "user_id": person.id, "email": "new@example.com", "previous_email": person.email,
     });
-    app.plain.publish("user.updated", &data, 10).await;
+    app.happened("user.updated", &data, 10).await;
     app.until(&person, "email_changed", "failed").await;
     let heard = heard_failure(&app, &person).await;
     assert_eq!(
@@ -99,7 +99,7 @@ async fn a_server_that_says_not_now_or_nothing_is_asked_again_later_under_the_sa
     for (says, mails) in cases {
         server.say(says);
         let person = app.person();
-        app.plain.user_created(person.id, &person.email, "Ada").await;
+        app.user_created(person.id, &person.email, "Ada").await;
         app.until_put_off(&person).await;
         server.say(Says::Yes);
         app.make_due().await;
@@ -124,7 +124,7 @@ async fn a_crash_before_the_servers_answer_sends_the_same_mail_again_when_the_le
         [("SMTP_URL", url.as_str()), ("MAIL_SEND_TIMEOUT", "2s"), ("WORKER_LEASE", "3s")];
     let mut app = TestApp::start_with(&variables).await;
     let person = app.person();
-    app.plain.user_created(person.id, &person.email, "Ada").await;
+    app.user_created(person.id, &person.email, "Ada").await;
     testkit::eventually("the mail is read", async || server.mails().pop()).await;
     app.crash().await;
     server.say(Says::Yes);

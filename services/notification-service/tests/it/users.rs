@@ -11,7 +11,7 @@ async fn updated(app: &TestApp, person: &Person, email: &str, previous: Option<&
     let data = json!({
         "user_id": person.id, "email": email, "name": "Ada", "previous_email": previous,
     });
-    app.plain.publish("user.updated", &data, second).await;
+    app.happened("user.updated", &data, second).await;
 }
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_new_address_is_told_to_the_address_before_and_used_from_then_on() {
     updated(&app, &person, &new, Some(&person.email), 10).await;
     app.until(&person, "email_changed", "sent").await;
     assert_eq!((app.mails_to(&person.email).len(), app.mails_to(&new).len()), (2, 0));
-    app.plain.paid(person.id, Uuid::now_v7()).await;
+    app.paid(person.id, Uuid::now_v7()).await;
     app.until(&person, "payment_receipt", "sent").await;
     assert_eq!(app.mails_to(&new).len(), 1);
 }
@@ -36,7 +36,7 @@ async fn a_change_that_comes_late_does_not_bring_an_old_address_back() {
     updated(&app, &person, "old@example.com", None, 10).await;
     // Messages are handled side by side: the payment is told once both changes are in.
     app.until_handled(3).await;
-    app.plain.paid(person.id, Uuid::now_v7()).await;
+    app.paid(person.id, Uuid::now_v7()).await;
     app.until(&person, "payment_receipt", "sent").await;
     assert_eq!((app.mails_to(&new).len(), app.mails_to("old@example.com").len()), (1, 0));
 }
@@ -48,7 +48,7 @@ async fn of_a_registration_and_a_change_that_come_at_the_same_moment_the_change_
     for person in &people {
         let new = format!("new-{}", person.email);
         tokio::join!(
-            app.plain.user_created(person.id, &person.email, "Ada"),
+            app.user_created(person.id, &person.email, "Ada"),
             updated(&app, person, &new, None, 10),
         );
     }
@@ -57,7 +57,7 @@ async fn of_a_registration_and_a_change_that_come_at_the_same_moment_the_change_
 }
 
 async fn deleted(app: &TestApp, person: &Person) {
-    app.plain.publish("user.deleted", &json!({"user_id": person.id}), 30).await;
+    app.happened("user.deleted", &json!({"user_id": person.id}), 30).await;
     eventually("the contact is erased", async || {
         let query = "select count(*) from contacts where email is null and name is null";
         (app.count(query).await == 1).then_some(())
@@ -70,8 +70,8 @@ async fn a_deleted_user_is_told_nothing_more_whatever_comes_late() {
     let mut app = TestApp::start().await;
     let person = app.welcomed().await;
     deleted(&app, &person).await;
-    app.plain.paid(person.id, Uuid::now_v7()).await;
-    app.plain.user_created(person.id, "back@example.com", "Ada").await;
+    app.paid(person.id, Uuid::now_v7()).await;
+    app.user_created(person.id, "back@example.com", "Ada").await;
     updated(&app, &person, "back@example.com", Some(&person.email), 40).await;
     app.until_handled(5).await;
     app.stop().await;
@@ -84,7 +84,7 @@ async fn a_deleted_user_is_told_nothing_more_whatever_comes_late() {
 async fn of_a_deleted_user_neither_address_nor_name_is_left() {
     let app = TestApp::start().await;
     let person = app.person();
-    app.plain.user_created(person.id, &person.email, "Lovelace").await;
+    app.user_created(person.id, &person.email, "Lovelace").await;
     app.until(&person, "welcome", "sent").await;
     deleted(&app, &person).await;
     let query = "select string_agg(row, '') from
@@ -103,7 +103,7 @@ async fn what_waits_for_a_user_or_is_on_its_way_ends_with_the_user() {
         let variables = [("SMTP_URL", server.url()), ("MAIL_SEND_TIMEOUT", "1s".to_owned())];
         let mut app = TestApp::start_with(&variables.each_ref().map(|(k, v)| (*k, &**v))).await;
         let person = app.person();
-        app.plain.user_created(person.id, &person.email, "Ada").await;
+        app.user_created(person.id, &person.email, "Ada").await;
         eventually("an attempt is under way", async || {
             let query = "select count(*) from notifications where attempts = 1";
             (app.count(query).await == 1).then_some(())
@@ -127,7 +127,7 @@ async fn names_can_neither_add_a_header_nor_markup() {
     let app = TestApp::start().await;
     let person = app.person();
     let name = "<b>Zoë</b>\r\nBcc: eve@example.com";
-    app.plain.user_created(person.id, &person.email, name).await;
+    app.user_created(person.id, &person.email, name).await;
     app.until(&person, "welcome", "sent").await;
     let mail = app.mails_to(&person.email).remove(0);
     let (headers, body) = mail.split_once("\r\n\r\n").unwrap();
@@ -144,14 +144,14 @@ async fn neither_a_subject_nor_an_address_can_add_a_header() {
         "payment_id": Uuid::now_v7(), "user_id": person.id, "amount": 1999,
         "currency": "EUR\r\nBcc: eve@example.com",
     });
-    app.plain.publish("payment.completed", &data, 2).await;
+    app.happened("payment.completed", &data, 2).await;
     app.until(&person, "payment_receipt", "sent").await;
     for mail in app.mails_to(&person.email) {
         let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
         assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
     }
     let two_lines = format!("{}\r\nBcc: {}", eve.email, person.email);
-    app.plain.user_created(eve.id, &two_lines, "Eve").await;
+    app.user_created(eve.id, &two_lines, "Eve").await;
     let failed = app.until(&eve, "welcome", "failed").await;
     assert_eq!(failed["failure_reason"], "the address is not valid");
     assert_eq!(app.mails().len(), 2);
@@ -163,7 +163,7 @@ async fn fifty_users_and_two_instances_make_fifty_welcomes() {
     let mut other = app.ground.start().await;
     let people: Vec<Person> = (0..50).map(|_| app.person()).collect();
     for person in &people {
-        app.plain.user_created(person.id, &person.email, "Ada").await;
+        app.user_created(person.id, &person.email, "Ada").await;
     }
     for person in &people {
         app.until(person, "welcome", "sent").await;

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use auth::{Caller, User};
-use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::extract::{Json, Path, Query};
+use chassis::extract::{IdempotencyKey, Json, Onward, Path, Query};
 use chassis::page::{Page, PageQuery};
-use chassis::{ClientAddress, Clock, Problem, RequestId};
+use chassis::{Clock, Problem};
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use http::{HeaderValue, StatusCode, header};
-use resilience::deadline::Deadline;
 use serde::{Deserialize, Serialize};
 use service_client::{Call, Kind, ServiceClient};
 use sha2::{Digest, Sha256};
@@ -20,7 +18,7 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::idempotency::{IdempotencyKey, Wait};
+use super::wait::Wait;
 use crate::config::IdempotencySettings;
 use crate::domain::{Currency, Description, DomainError, Money, Payment, PaymentMethod, Status};
 use crate::error::Error;
@@ -134,9 +132,7 @@ pub(crate) async fn pay(
     State(users): State<ServiceClient>,
     State(settings): State<IdempotencySettings>,
     State(clock): State<Clock>,
-    Extension(deadline): Extension<Deadline>,
-    Extension(request_id): Extension<RequestId>,
-    Extension(client): Extension<ClientAddress>,
+    onward: Onward,
     Json(new): Json<NewPayment>,
 ) -> Result<Response, Error> {
     let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
@@ -146,12 +142,11 @@ pub(crate) async fn pay(
     let kept = if let Some(kept) = store.kept(&claim).await? {
         kept
     } else {
-        let call = Call::new("get_user").within(PAYER_TIMEOUT).by(deadline);
-        let call = call.request_id(request_id.as_str()).client_address(client.0);
+        let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&onward);
         check_payer(&users, user_id, call).await?;
         store.create(&claim, payment).await?
     };
-    let left = deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
+    let left = onward.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
     answer(&store, &claim, kept, wait.min(left)).await
 }
 

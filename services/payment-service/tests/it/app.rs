@@ -1,21 +1,18 @@
 //! A payment service in this process, on servers of its own.
 
-use auth::{KeyRing, Role, Tokens};
-use chassis::{CancellationToken, Clock, Service, process};
-use payment_service::{PaymentService, Settings};
+use std::ops::Deref;
+
+use auth::Role;
+use payment_service::PaymentService;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use testkit::simulator::Simulator;
-use testkit::{TestBroker, TestDatabase, eventually};
-use tokio::task::JoinHandle;
+use testkit::{Instance, Plain, TestBroker, TestDatabase, Users, eventually};
 use uuid::Uuid;
-
-use crate::users::Users;
 
 pub(crate) struct TestApp {
     pub(crate) ground: Ground,
-    running: Running,
-    http: reqwest::Client,
+    instance: Instance,
 }
 
 /// What the service stands on.
@@ -25,14 +22,6 @@ pub(crate) struct Ground {
     pub(crate) simulator: Simulator,
     pub(crate) users: Users,
     variables: Vec<(&'static str, String)>,
-}
-
-/// One instance of the service.
-pub(crate) struct Running {
-    pub(crate) settings: Settings,
-    pub(crate) address: String,
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
 }
 
 /// A user with a token.
@@ -54,7 +43,7 @@ impl Ground {
     }
 
     /// Starts an instance.
-    pub(crate) async fn start(&self) -> Running {
+    pub(crate) async fn start(&self) -> Instance {
         let mut vars = testkit::vars(&self.database, &self.broker)
             .with("STRIPE_API_BASE", self.simulator.url())
             .with("USER_SERVICE_HOST", "127.0.0.1")
@@ -63,22 +52,7 @@ impl Ground {
         for (name, value) in &self.variables {
             vars = vars.with(*name, value.clone());
         }
-        let settings = process::load::<PaymentService>(vars).unwrap();
-        let app = PaymentService::build(settings.clone()).await.unwrap();
-        let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
-        let stop = shutdown.clone();
-        let task = tokio::spawn(async move {
-            app.run(stop).await.unwrap();
-        });
-        Running { settings, address, shutdown, task }
-    }
-}
-
-impl Running {
-    /// Ends as a crash does: nothing that was under way is finished.
-    pub(crate) async fn crash(&mut self) {
-        self.task.abort();
-        let _ = (&mut self.task).await;
+        Instance::start::<PaymentService>(vars).await
     }
 }
 
@@ -89,8 +63,8 @@ impl TestApp {
 
     pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
         let ground = Ground::lay(variables).await;
-        let running = ground.start().await;
-        Self { ground, running, http: reqwest::Client::new() }
+        let instance = ground.start().await;
+        Self { ground, instance }
     }
 
     /// The instance crashes and another takes its place.
@@ -101,17 +75,17 @@ impl TestApp {
     }
 
     pub(crate) async fn crash(&mut self) {
-        self.running.crash().await;
+        self.instance.crash().await;
     }
 
     pub(crate) async fn restart(&mut self) {
-        self.running = self.ground.start().await;
+        self.instance = self.ground.start().await;
     }
 
-    pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        let settings = &self.running.settings;
-        let keys = KeyRing::open(&settings.keys, clock.clone()).unwrap();
-        Tokens::new(&settings.auth, keys, service, clock)
+    /// A plain client, once the service is subscribed.
+    pub(crate) async fn plain(&self) -> Plain {
+        self.subscribed().await;
+        Plain::connect(&self.ground.broker).await
     }
 
     pub(crate) fn payer(&self) -> Payer {
@@ -123,36 +97,24 @@ impl TestApp {
     }
 
     fn somebody(&self, role: Role) -> Payer {
-        let clock = Clock::system();
-        let id = clock.new_id();
-        let token = self.tokens("user-service", clock.clone());
-        let token = token.for_user(id, role, clock.new_id()).unwrap();
-        Payer { id, token: token.value.expose().clone() }
-    }
-
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.running.address))
-    }
-
-    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
-        self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+        let id = Uuid::now_v7();
+        Payer { id, token: self.user_token(id, role) }
     }
 
     /// A payment of 19.99 EUR.
     pub(crate) fn paying(&self, payer: &Payer, key: &str, method: &str) -> RequestBuilder {
-        self.paying_at(&self.running, payer, key, method)
+        Self::paying_at(&self.instance, payer, key, method)
     }
 
     /// [`paying`](Self::paying) at another instance.
     pub(crate) fn paying_at(
-        &self,
-        instance: &Running,
+        instance: &Instance,
         payer: &Payer,
         key: &str,
         method: &str,
     ) -> RequestBuilder {
         let body = json!({"amount": 1999, "currency": "EUR", "payment_method": method});
-        let request = self.http.post(format!("{}/api/payments", instance.address));
+        let request = instance.request(Method::POST, "/api/payments");
         request.bearer_auth(&payer.token).header("idempotency-key", key).json(&body)
     }
 
@@ -224,8 +186,10 @@ impl TestApp {
     }
 }
 
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        self.running.shutdown.cancel();
+impl Deref for TestApp {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
     }
 }

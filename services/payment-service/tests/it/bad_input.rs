@@ -5,19 +5,11 @@ use std::time::Duration;
 use chassis::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::problem;
 
 use crate::app::TestApp;
 
 const CARD: &str = "4242424242424242";
-
-async fn problem(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let answer = request.send().await.unwrap();
-    let status = answer.status().as_u16();
-    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{status}");
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(body["status"], status);
-    (status, body)
-}
 
 #[tokio::test]
 async fn every_bad_payment_has_its_status_echoes_no_card_number_and_writes_nothing() {

@@ -145,7 +145,8 @@ async fn the_same_key_at_two_instances_at_the_same_moment_makes_one_payment() {
     let mut other = app.ground.start().await;
     let payer = app.payer();
     let here = (0..8).map(|_| app.paying(&payer, "order-1", "pm_card_visa").send());
-    let there = (0..8).map(|_| app.paying_at(&other, &payer, "order-1", "pm_card_visa").send());
+    let there =
+        (0..8).map(|_| TestApp::paying_at(&other, &payer, "order-1", "pm_card_visa").send());
     let (here, there) = tokio::join!(join_all(here), join_all(there));
     let mut bodies = Vec::new();
     for answer in here.into_iter().chain(there).map(Result::unwrap) {

@@ -11,6 +11,4 @@ mod gateway;
 mod idempotency;
 mod payer;
 mod payments;
-mod plain;
 mod provider;
-mod users;

@@ -5,7 +5,6 @@ use contracts::{Envelope, Event};
 use serde_json::{Value, json};
 
 use crate::app::{Payer, TestApp};
-use crate::plain::Plain;
 
 #[tokio::test]
 async fn a_payment_succeeds_and_is_found_under_its_location() {
@@ -72,12 +71,12 @@ async fn a_payer_sees_the_own_payments_page_by_page_and_an_admin_all() {
 #[tokio::test]
 async fn a_plain_client_hears_what_became_of_each_payment() {
     let app = TestApp::start().await;
-    let plain = Plain::connect(&app).await;
-    plain.listen().await;
+    let plain = app.plain().await;
+    plain.listen("payment.events", "ear").await;
     let payer = app.payer();
     let paid = app.pay(&payer, "order-1", "pm_card_visa").await;
     let paid: Value = paid.json().await.unwrap();
-    let heard = plain.next().await;
+    let heard = plain.next("ear").await;
     assert_eq!(heard.routing_key.as_str(), PaymentCompleted::TYPE);
     let envelope: Value = serde_json::from_slice(&heard.data).unwrap();
     assert_eq!(envelope["event_type"], "payment.completed");
@@ -92,7 +91,7 @@ async fn a_plain_client_hears_what_became_of_each_payment() {
     assert!(completed.event_id.is_some());
 
     app.pay(&payer, "order-2", "pm_card_visa_chargeDeclined").await;
-    let failed = plain.next().await;
+    let failed = plain.next("ear").await;
     assert_eq!(failed.routing_key.as_str(), PaymentFailed::TYPE);
     let failed: Envelope<PaymentFailed> = serde_json::from_slice(&failed.data).unwrap();
     assert!(failed.data.decline_code.is_some() && !failed.data.reason.is_empty());
@@ -118,8 +117,7 @@ async fn a_list_has_bounds_and_a_cursor_of_another_shape_is_refused() {
 #[tokio::test]
 async fn no_service_makes_a_payment_or_looks_at_one() {
     let app = TestApp::start().await;
-    let service = app.tokens("notification-service", chassis::Clock::system());
-    let token = service.for_service("payment-service").unwrap().value.expose().clone();
+    let token = app.service_token("notification-service", "payment-service");
     let service = Payer { id: uuid::Uuid::nil(), token };
     assert_eq!(app.pay(&service, "order-1", "pm_card_visa").await.status(), 403);
     assert_eq!(app.get("/api/payments", &service.token).await.status(), 403);

@@ -1,20 +1,18 @@
 //! A user service in this process, on servers of its own.
 
-use auth::{KeyRing, Role, Tokens};
-use chassis::{App, CancellationToken, Clock, Service, process};
-use reqwest::{Method, RequestBuilder, Response};
+use std::ops::Deref;
+
+use auth::Role;
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{TestBroker, TestDatabase};
-use user_service::{Settings, UserService};
+use testkit::{Instance, TestBroker, TestDatabase};
+use user_service::UserService;
 use uuid::Uuid;
 
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) broker: TestBroker,
-    pub(crate) settings: Settings,
-    address: String,
-    http: reqwest::Client,
-    shutdown: CancellationToken,
+    instance: Instance,
 }
 
 /// A registered user who is signed in.
@@ -38,20 +36,8 @@ impl TestApp {
         for (name, value) in variables {
             vars = vars.with(*name, (*value).to_owned());
         }
-        let settings = process::load::<UserService>(vars).unwrap();
-        let app: App = UserService::build(settings.clone()).await.unwrap();
-        let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
-        tokio::spawn(app.run(shutdown.clone()));
-        let http = reqwest::Client::new();
-        Self { database, broker, settings, address, http, shutdown }
-    }
-
-    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.address))
-    }
-
-    pub(crate) async fn get(&self, path: &str, token: &str) -> Response {
-        self.request(Method::GET, path).bearer_auth(token).send().await.unwrap()
+        let instance = Instance::start::<UserService>(vars).await;
+        Self { database, broker, instance }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
@@ -92,22 +78,15 @@ impl TestApp {
         }
     }
 
-    /// Tokens as another service would make them.
-    pub(crate) fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        let keys = KeyRing::open(&self.settings.keys, clock.clone()).unwrap();
-        Tokens::new(&self.settings.auth, keys, service, clock)
-    }
-
     pub(crate) fn admin_token(&self) -> String {
-        let clock = Clock::system();
-        let token = self.tokens("user-service", clock.clone());
-        let token = token.for_user(clock.new_id(), Role::Admin, clock.new_id()).unwrap();
-        token.value.expose().clone()
+        self.user_token(Uuid::now_v7(), Role::Admin)
     }
 }
 
-impl Drop for TestApp {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
+impl Deref for TestApp {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
     }
 }

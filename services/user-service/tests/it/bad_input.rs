@@ -5,17 +5,9 @@ use std::time::Duration;
 use chassis::Clock;
 use reqwest::Method;
 use serde_json::{Value, json};
+use testkit::problem;
 
 use crate::app::{PASSWORD, TestApp};
-
-async fn problem(request: reqwest::RequestBuilder) -> (u16, Value) {
-    let answer = request.send().await.unwrap();
-    let status = answer.status().as_u16();
-    assert_eq!(answer.headers()["content-type"], "application/problem+json", "{status}");
-    let body: Value = answer.json().await.unwrap();
-    assert_eq!(body["status"], status);
-    (status, body)
-}
 
 #[tokio::test]
 async fn every_bad_registration_has_its_status_and_writes_nothing() {

@@ -1,25 +1,21 @@
 //! The servers that a service stands on, taken away and given back; and replicas that start at once.
 
-use chassis::{CancellationToken, Service, process};
+use reqwest::Method;
 use serde_json::Value;
-use testkit::{Proxy, eventually};
+use testkit::{Instance, Proxy, eventually};
 use user_service::UserService;
 
-/// Starts a service; gives its address. It ends with the test.
-async fn start(vars: tusk_config::Vars) -> String {
-    let settings = process::load::<UserService>(vars).unwrap();
-    let app = UserService::build(settings).await.unwrap();
-    let address = format!("http://{}", app.address());
-    tokio::spawn(app.run(CancellationToken::new()));
-    address
+async fn start(vars: tusk_config::Vars) -> Instance {
+    Instance::start::<UserService>(vars).await
 }
 
 /// Waits until `/health` has this status and word, and `/ready` this status.
-async fn until(address: &str, health: u16, word: &str, ready: u16) {
+async fn until(service: &Instance, health: u16, word: &str, ready: u16) {
     eventually(&format!("the service is {word}"), async || {
-        let answer = reqwest::get(format!("{address}/health")).await.unwrap();
+        let answer = service.request(Method::GET, "/health").send().await.unwrap();
         let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
-        let readiness = reqwest::get(format!("{address}/ready")).await.unwrap().status().as_u16();
+        let answer = service.request(Method::GET, "/ready").send().await.unwrap();
+        let readiness = answer.status().as_u16();
         let reached = (status, body["status"].as_str().unwrap(), readiness);
         (reached == (health, word, ready)).then_some(())
     })
@@ -42,34 +38,34 @@ async fn broker_or_redis_away_degrades_database_away_is_unhealthy_and_each_comes
         .with("RABBITMQ_HOST", "127.0.0.1")
         .with("RABBITMQ_PORT", rabbit.port().to_string())
         .with("DB_CHECKOUT_TIMEOUT", "1");
-    let address = start(vars).await;
-    until(&address, 200, "healthy", 200).await;
+    let service = start(vars).await;
+    until(&service, 200, "healthy", 200).await;
     for server in [&rabbit, &redis] {
         server.cut().await;
-        until(&address, 200, "degraded", 200).await;
+        until(&service, 200, "degraded", 200).await;
         server.restore().await;
-        until(&address, 200, "healthy", 200).await;
+        until(&service, 200, "healthy", 200).await;
     }
     postgres.cut().await;
-    until(&address, 503, "unhealthy", 503).await;
+    until(&service, 503, "unhealthy", 503).await;
     let register = serde_json::json!({
         "email": "ada@example.com", "name": "Ada", "password": crate::app::PASSWORD,
     });
-    let request = reqwest::Client::new().post(format!("{address}/api/users")).json(&register);
+    let request = service.request(Method::POST, "/api/users").json(&register);
     let refused = request.send().await.unwrap();
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     postgres.restore().await;
-    until(&address, 200, "healthy", 200).await;
+    until(&service, 200, "healthy", 200).await;
 }
 
 #[tokio::test]
 async fn replicas_that_start_at_the_same_moment_on_an_empty_database_all_come_up() {
     let (database, broker) = tokio::join!(testkit::database("replicas"), testkit::broker());
     let vars = || testkit::vars(&database, &broker);
-    let addresses = tokio::join!(start(vars()), start(vars()), start(vars()));
-    for address in [addresses.0, addresses.1, addresses.2] {
-        until(&address, 200, "healthy", 200).await;
+    let replicas = tokio::join!(start(vars()), start(vars()), start(vars()));
+    for service in [replicas.0, replicas.1, replicas.2] {
+        until(&service, 200, "healthy", 200).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! A sample service in this process, on servers of its own.
 
+use std::ops::Deref;
+
 use auth::Role;
 use reqwest::{Method, RequestBuilder};
 use sample_service::SampleService;
@@ -9,7 +11,7 @@ use testkit::{Instance, Plain, TestBroker, TestDatabase, Users};
 use uuid::Uuid;
 
 pub(crate) struct TestApp {
-    pub(crate) instance: Instance,
+    instance: Instance,
     pub(crate) plain: Plain,
     pub(crate) users: Users,
     pub(crate) pool: PgPool,
@@ -57,12 +59,12 @@ impl TestApp {
 
     fn somebody(&self, role: Role) -> Person {
         let id = Uuid::now_v7();
-        Person { id, token: self.instance.user_token(id, role) }
+        Person { id, token: self.user_token(id, role) }
     }
 
     /// The request that makes one.
     pub(crate) fn making(&self, person: &Person, key: &str, title: &str) -> RequestBuilder {
-        let request = self.instance.request(Method::POST, "/api/samples");
+        let request = self.request(Method::POST, "/api/samples");
         let request = request.bearer_auth(&person.token).header("idempotency-key", key);
         request.json(&json!({"title": title}))
     }
@@ -78,7 +80,7 @@ impl TestApp {
     /// What was made, as it is now.
     pub(crate) async fn shown(&self, made: &Value) -> Value {
         let path = format!("/api/samples/{}", made["sample_id"].as_str().unwrap());
-        self.instance.get(&path, &self.admin().token).await.json().await.unwrap()
+        self.get(&path, &self.admin().token).await.json().await.unwrap()
     }
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
@@ -96,5 +98,13 @@ impl TestApp {
             (handled >= messages).then_some(())
         })
         .await;
+    }
+}
+
+impl Deref for TestApp {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
     }
 }

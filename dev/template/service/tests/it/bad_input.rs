@@ -32,13 +32,13 @@ async fn every_bad_request_has_its_status_and_writes_nothing() {
         ("oversized", json, with("x".repeat(70_000).into()), 413),
     ];
     for (case, content_type, body, expected) in cases {
-        let request = app.instance.request(Method::POST, "/api/samples");
+        let request = app.request(Method::POST, "/api/samples");
         let request = request.bearer_auth(&person.token).header("idempotency-key", case);
         let request = request.header("content-type", content_type).body(body);
         let (status, document) = problem(request).await;
         assert_eq!(status, expected, "{case}: {document}");
     }
-    let keyless = app.instance.request(Method::POST, "/api/samples").bearer_auth(&person.token);
+    let keyless = app.request(Method::POST, "/api/samples").bearer_auth(&person.token);
     assert_eq!(problem(keyless.header("content-type", json).body(good)).await.0, 400);
     assert_eq!(app.rows().await, 0);
 }
@@ -53,11 +53,11 @@ async fn a_refused_field_is_named_by_its_pointer() {
 #[tokio::test]
 async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
     let app = TestApp::start().await;
-    let (person, instance) = (app.person(), &app.instance);
+    let person = app.person();
     let past = Clock::manual(Clock::system().now() - Duration::from_secs(7_200));
-    let expired = instance.tokens("user-service", past.clone());
+    let expired = app.tokens("user-service", past.clone());
     let expired = expired.for_user(person.id, Role::User, past.new_id()).unwrap();
-    let elsewhere = instance.service_token("payment-service", "notification-service");
+    let elsewhere = app.service_token("payment-service", "notification-service");
     let unknown = "/api/samples/00000000-0000-7000-8000-000000000000";
     let cases = [
         ("missing", unknown, None, 401),
@@ -70,7 +70,7 @@ async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
         ("unknown method", "/api/samples", Some(person.token.as_str()), 405),
     ];
     for (case, path, token, expected) in cases {
-        let mut request = instance.request(Method::GET, path);
+        let mut request = app.request(Method::GET, path);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -81,7 +81,7 @@ async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
 #[tokio::test]
 async fn no_service_comes_in() {
     let app = TestApp::start().await;
-    let token = app.instance.service_token("payment-service", "sample-service");
+    let token = app.service_token("payment-service", "sample-service");
     let service = crate::app::Person { id: uuid::Uuid::nil(), token };
     assert_eq!(problem(app.making(&service, "key-1", "First")).await.0, 403);
     assert_eq!(app.rows().await, 0);

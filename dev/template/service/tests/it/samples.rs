@@ -18,7 +18,7 @@ async fn what_is_made_is_found_under_its_location_and_heard_of() {
     let location = made.headers()["location"].to_str().unwrap().to_owned();
     let body: Value = made.json().await.unwrap();
     assert_eq!((&body["title"], &body["status"]), (&json!("First"), &json!("open")));
-    let shown = app.instance.get(&location, &person.token).await;
+    let shown = app.get(&location, &person.token).await;
     assert_eq!(shown.json::<Value>().await.unwrap(), body);
 
     let heard = app.plain.next("ear").await;
@@ -71,7 +71,7 @@ async fn the_own_and_for_an_administrator_all_are_shown_and_nothing_else() {
     let made = app.made(&ada, "First").await;
     let path = format!("/api/samples/{}", made["sample_id"].as_str().unwrap());
     for (token, expected) in [(&ada.token, 200), (&bob.token, 404), (&admin.token, 200)] {
-        assert_eq!(app.instance.get(&path, token).await.status(), expected);
+        assert_eq!(app.get(&path, token).await.status(), expected);
     }
 }
 

@@ -23,7 +23,7 @@ async fn the_question_carries_a_service_token_and_the_request_id() {
     request.send().await.unwrap();
     let seen = app.users.seen().remove(0);
     let token = seen["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
-    let user_service = app.instance.tokens("user-service", chassis::Clock::system());
+    let user_service = app.tokens("user-service", chassis::Clock::system());
     let auth::Caller::Service(caller) = user_service.verify(token).unwrap() else {
         panic!("not a service")
     };

@@ -34,11 +34,18 @@ pub(super) struct Names {
     pub(super) plural: String,
 }
 
+/// `orders-service`, of `orders` or of itself.
+pub(super) fn service_of(name: &str) -> Result<String> {
+    let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+    check_form("the service", stem)?;
+    Ok(format!("{stem}{SUFFIX}"))
+}
+
 impl Names {
     /// `orders`, or `orders-service`: a service of orders, each an `order`.
     pub(super) fn new(name: &str, aggregate: Option<&str>) -> Result<Self> {
-        let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
-        check_form("the service", stem)?;
+        let service = service_of(name)?;
+        let stem = service.strip_suffix(SUFFIX).unwrap_or(&service);
         let aggregate = match aggregate {
             Some(aggregate) => {
                 check_form("--aggregate", aggregate)?;
@@ -47,7 +54,6 @@ impl Names {
             None => singular(stem),
         };
         let plural = if aggregate == stem { plural(stem) } else { stem.to_owned() };
-        let service = format!("{stem}{SUFFIX}");
         let longest = service.len() + ENDING.len();
         ensure!(
             longest <= LENGTH_MAX,

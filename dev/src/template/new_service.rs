@@ -4,7 +4,12 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::{finish, names::Names, record::Record, service::Service};
+use super::{
+    finish,
+    names::{Names, service_of},
+    record::Record,
+    service::Service,
+};
 use crate::{
     interrupt::Interrupt,
     project::Project,
@@ -38,11 +43,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let begin = Instant::now();
-    let names = Names::new(&args.name, args.aggregate.as_deref())?;
-    let folder = project.path("services").join(&names.service);
-    if folder.exists() {
-        return is_there(project, &names);
+    let name = service_of(&args.name)?;
+    if project.path("services").join(&name).exists() {
+        return is_there(project, &name);
     }
+    let names = Names::new(&name, args.aggregate.as_deref())?;
     names.check_free(project.root())?;
     let mut events: Vec<String> =
         args.events.iter().filter(|publisher| *publisher != "none").cloned().collect();
@@ -79,13 +84,12 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 /// It was made before: all of it, or somebody has to look.
-fn is_there(project: &Project, names: &Names) -> Result<ExitCode> {
-    let name = names.service.clone();
-    let Some(record) = Record::read(&project.path("services").join(&name)) else {
+fn is_there(project: &Project, name: &str) -> Result<ExitCode> {
+    let Some(record) = Record::read(&project.path("services").join(name)) else {
         bail!("services/{name} is there, and was not made of the template: choose another name");
     };
-    let names = Names::new(&name, Some(&record.aggregate))?;
-    let port = project.service(&name).map_or(0, |known| known.port);
+    let names = Names::new(name, Some(&record.aggregate))?;
+    let port = project.service(name).map_or(0, |known| known.port);
     let missing = Service::new(project, names, record, port)?.pieces(false)?;
     if missing.is_empty() {
         println!("{name} is already there");

@@ -4,7 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::{finish, names::Names, record::Record, service::Service};
+use super::{
+    finish,
+    names::{Names, service_of},
+    record::Record,
+    service::Service,
+};
 use crate::{interrupt::Interrupt, project::Project};
 
 #[derive(Debug, clap::Args)]
@@ -23,12 +28,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let names = Names::new(&args.name, None)?;
-    let folder = project.path("services").join(&names.service);
+    let name = service_of(&args.name)?;
+    let folder = project.path("services").join(&name);
     let Some(record) = Record::read(&folder) else {
-        bail!("{} is no service that `cargo dev new-service` made", names.service);
+        bail!("{name} is no service that `cargo dev new-service` made");
     };
-    let names = Names::new(&args.name, Some(&record.aggregate))?;
+    let names = Names::new(&name, Some(&record.aggregate))?;
     let port = project.service(&names.service).map_or(0, |known| known.port);
     let service = Service::new(project, names, record, port)?;
     if !args.force {

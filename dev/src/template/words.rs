@@ -55,7 +55,11 @@ impl Words {
                 let is_dashed = before.ends_with('-') || before.ends_with("/api/");
                 let is_dashed = is_dashed || rest.starts_with('-');
                 let word = if is_dashed { &form.dashed } else { &form.to };
-                renamed.push_str(word);
+                if form.to != form.dashed && is_prose(before, rest) {
+                    renamed.push_str(&form.dashed.replace('-', " "));
+                } else {
+                    renamed.push_str(word);
+                }
             } else {
                 renamed.push(next);
                 rest = &rest[next.len_utf8()..];
@@ -88,6 +92,15 @@ fn stands_at(form: &str, before: &str, rest: &str) -> bool {
         _ => char::is_ascii_lowercase,
     };
     !is(before, char::is_ascii_alphanumeric) && !is(after, continues)
+}
+
+/// Whether a word of its own stands here, in a comment and not between backticks.
+fn is_prose(before: &str, after: &str) -> bool {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let is_comment = line.trim_start().starts_with("//");
+    let is_code = line.matches('`').count() % 2 == 1;
+    let next = after.trim_start_matches(['.', ',', ';', '?']).chars().next();
+    is_comment && !is_code && line.ends_with(' ') && next.is_none_or(char::is_whitespace)
 }
 
 /// `order-items` as `order_items`.
@@ -140,6 +153,9 @@ mod tests {
     #[test]
     fn several_words_are_joined_as_the_place_wants() {
         let words = Words::new("order-items-service", "order-item", "order-items", 3004);
+        assert_eq!(words.rename("// Which sample."), "// Which order item.");
+        assert_eq!(words.rename("// of `sample.created`"), "// of `order_item.created`");
+        assert_eq!(words.rename("// Which sample.\nsample"), "// Which order item.\norder_item");
         assert_eq!(words.rename("/api/samples"), "/api/order-items");
         assert_eq!(
             words.rename("sample.created of sample_id"),

@@ -76,6 +76,12 @@ fn a_fault_after_everything_is_written_leaves_nothing_of_it() {
 #[test]
 fn what_somebody_wrote_goes_only_by_force() {
     let workspace = Workspace::copy();
+    // Of a name that says nothing of its thing.
+    let made = ["new-service", "boxes", "--aggregate", "parcel", "--quick", "--offline"];
+    workspace.succeeds("", &made);
+    workspace.succeeds("", &["new-service", "boxes"]);
+    workspace.succeeds("", &["remove-service", "boxes", "--offline"]);
+    assert_eq!(workspace.status(), "");
     workspace.succeeds("", &["new-service", "orders", "--quick", "--offline"]);
     let file = workspace.path("services/orders-service/src/domain/order.rs");
     fs::write(&file, fs::read_to_string(&file).unwrap() + "// mine\n").unwrap();

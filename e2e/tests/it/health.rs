@@ -17,8 +17,7 @@ use testkit::{ServiceProcess, eventually};
 use tokio::task::{JoinSet, block_in_place};
 use uuid::Uuid;
 
-use crate::faults::parking::administrator;
-use crate::system::{Ground, PASSWORD, System, config_with};
+use crate::system::{Ground, PASSWORD, System, administrator, config_with};
 
 /// Probes at the same moment.
 const PROBES: usize = 50;

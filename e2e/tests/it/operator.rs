@@ -6,8 +6,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Environment, ServiceProcess, eventually};
 
-use crate::faults::parking::administrator;
-use crate::system::Ground;
+use crate::system::{Ground, administrator};
 
 /// A running user-service, and the administrator who looks after it.
 struct Operated {

@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, documents, down, interrupt::Interrupt, logs, prepare, project::Project, queues,
-    rehearse, smoke, status, template, test, token, up,
+    bench, check, documents, down, interrupt::Interrupt, logs, measure, prepare, project::Project,
+    queues, rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -52,6 +52,8 @@ enum Command {
     Rename(template::RenameArgs),
     /// Runs the benchmarks, each figure beside its peers and its limit
     Bench(bench::Args),
+    /// Measures the released services: memory, processor time at idle, time to ready
+    Measure(measure::Args),
 }
 
 /// Does what the command line says.
@@ -77,6 +79,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::RemoveService(args) => template::remove_service(&project, &args, &interrupt),
         Command::Rename(args) => template::rename(&project, &args),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),
+        Command::Measure(args) => measure::run(&project, &args, &interrupt),
     }
 }
 

@@ -31,6 +31,7 @@ mod http;
 mod install;
 mod interrupt;
 mod logs;
+mod measure;
 mod prepare;
 mod project;
 mod queues;

@@ -1,0 +1,325 @@
+//! `cargo dev measure`: how small and how quick the services are, as they are released.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use testkit::native::{Launch, ProcessId, Signal, log_tail};
+
+use crate::{
+    http::Client,
+    install,
+    interrupt::Interrupt,
+    project::Project,
+    run,
+    secrets::Secrets,
+    servers::Addresses,
+    services::{self, Ports, SIMULATOR, Service},
+    slot::Slot,
+    table, test,
+};
+
+/// Starts of which the median counts.
+const STARTS: usize = 5;
+/// Between two looks whether a service is ready.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long a start or an end may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Callers at the same time, and how long they go on.
+const CALLERS: usize = 8;
+const LOAD: Duration = Duration::from_secs(20);
+/// Between two looks at the memory under load.
+const SAMPLE: Duration = Duration::from_millis(100);
+/// What is aimed at.
+const MEGABYTES_MAX: f64 = 25.0;
+const READY_MAX: Duration = Duration::from_millis(300);
+/// Linux counts processor time for programs in hundredths of a second.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Servers come from TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API when they are
+set; what is not set is started for this run and stopped after it.")]
+pub(crate) struct Args {
+    /// Measures the binaries of this folder instead of building them
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
+    /// How long the idle services are watched, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    idle: u64,
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let binaries = match &args.binaries {
+        Some(folder) => folder.clone(),
+        None => build(project, interrupt)?,
+    };
+    let slot = Slot::take(project)?;
+    let plan = test::plan(&slot);
+    install::ensure(&plan.packages(), true, interrupt)?;
+    let servers = slot.start(&plan)?;
+    servers.wait_broker(interrupt)?;
+    let secrets = Secrets::load(project)?;
+    services::create_databases(project, &servers.addresses.postgres, &secrets)?;
+    fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
+
+    let ground = Ground {
+        project,
+        secrets,
+        addresses: servers.addresses.clone(),
+        ports: services::choose_ports(project, None),
+        binaries,
+        client: Client::new(),
+    };
+    let port = ("PORT".to_owned(), ground.ports[SIMULATOR].to_string());
+    let _simulator = ground.launch(SIMULATOR, &[port])?;
+    let mut figures = Vec::new();
+    for service in project.services() {
+        figures.push(ground.start(service, interrupt)?);
+    }
+    watch_idle(&mut figures, Duration::from_secs(args.idle), interrupt)?;
+    let calls = ground.load(&mut figures, interrupt)?;
+    print(&figures, calls);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build(project: &Project, interrupt: &Interrupt) -> Result<PathBuf> {
+    let mut command = project.cargo();
+    command.args(["build", "--release", "--bins"]);
+    for service in project.services() {
+        command.args(["--package", &service.name]);
+    }
+    run::succeed(&mut command, interrupt)?;
+    let mut command = project.cargo();
+    command.args(["build", "--release", "--package", "testkit", "--features", "simulator"]);
+    run::succeed(command.args(["--bin", SIMULATOR]), interrupt)?;
+    Ok(project.binaries().with_file_name("release"))
+}
+
+/// What is known of one service.
+struct Figures<'a> {
+    service: &'a Service,
+    running: Running,
+    /// From its exec to the first 200 of `/ready`.
+    ready: Duration,
+    idle_bytes: u64,
+    /// Of one processor.
+    idle_share: f64,
+    loaded_bytes: u64,
+}
+
+/// A process that is killed when this value goes.
+struct Running(ProcessId);
+
+impl Running {
+    /// What of it is in memory.
+    fn bytes(&self) -> Result<u64> {
+        let path = format!("/proc/{}/status", self.0.pid);
+        let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kibibytes.map(|kibibytes| kibibytes * 1024).with_context(|| format!("{path} has no VmRSS"))
+    }
+
+    /// The processor time that it took since it began.
+    fn processor(&self) -> Result<f64> {
+        let path = format!("/proc/{}/stat", self.0.pid);
+        let stat = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        // The name in parentheses may hold anything; after it, the 12th and 13th are what is meant.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
+        let times = fields.into_iter().flatten().skip(11).take(2);
+        let ticks: u64 = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+        Ok(ticks as f64 / TICKS_PER_SECOND)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _nobody_to_tell = self.0.kill();
+    }
+}
+
+/// What the services stand on.
+struct Ground<'a> {
+    project: &'a Project,
+    secrets: Secrets,
+    addresses: Addresses,
+    ports: Ports,
+    binaries: PathBuf,
+    client: Client,
+}
+
+impl<'a> Ground<'a> {
+    fn url(&self, name: &str, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.ports[name])
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.project.log(&format!("measure-{name}"))
+    }
+
+    fn launch(&self, name: &str, variables: &[(String, String)]) -> Result<Running> {
+        let binary: &Path = &self.binaries.join(name);
+        let launch = Launch::new(binary, &self.log(name)).current_dir(self.project.root());
+        let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        Ok(Running(launch.spawn()?))
+    }
+
+    /// Starts a service so often that there is a median; the last one stays. The first start, which
+    /// migrates the database, does not count.
+    fn start(&self, service: &'a Service, interrupt: &Interrupt) -> Result<Figures<'a>> {
+        let (project, secrets, ports) = (self.project, &self.secrets, &self.ports);
+        let variables = services::environment(project, secrets, &self.addresses, ports, service)?;
+        let mut times = Vec::new();
+        for number in 0..=STARTS {
+            let begin = Instant::now();
+            let running = self.launch(&service.name, &variables)?;
+            self.until_ready(service, &running, begin, interrupt)?;
+            times.push(begin.elapsed());
+            if number < STARTS {
+                let in_order = running.0.stop(Signal::TERM, LIMIT)?;
+                ensure!(in_order, "{} did not end when it was told to", service.name);
+                continue;
+            }
+            times.remove(0);
+            times.sort_unstable();
+            let ready = times[STARTS / 2];
+            let (idle_bytes, idle_share, loaded_bytes) = (0, 0.0, 0);
+            return Ok(Figures { service, running, ready, idle_bytes, idle_share, loaded_bytes });
+        }
+        unreachable!("the last round returns")
+    }
+
+    fn until_ready(
+        &self,
+        service: &Service,
+        running: &Running,
+        begin: Instant,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let url = self.url(&service.name, "/ready");
+        while !self.client.is_ok(&url) {
+            interrupt.check()?;
+            if !running.0.is_running() || begin.elapsed() > LIMIT {
+                let tail = log_tail(&self.log(&service.name), 20);
+                bail!("{} did not become ready:\n{tail}", service.name);
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Payments, and looks at them and at the payer, by several callers; gives how many requests
+    /// were answered as they should.
+    fn load(&self, figures: &mut [Figures<'_>], interrupt: &Interrupt) -> Result<u64> {
+        let token = self.sign_in()?;
+        let (answered, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            for caller in 0..CALLERS {
+                let (token, answered, is_over) = (&token, &answered, &is_over);
+                scope.spawn(move || {
+                    let mut number = 0;
+                    while !is_over.load(Ordering::Relaxed) {
+                        number += 1;
+                        let key = format!("measure-{}-{caller}-{number}", std::process::id());
+                        let good = self.call(token, &key).unwrap_or_default();
+                        answered.fetch_add(good, Ordering::Relaxed);
+                    }
+                });
+            }
+            let begin = Instant::now();
+            let mut sample = || {
+                while begin.elapsed() < LOAD {
+                    interrupt.check()?;
+                    for one in figures.iter_mut() {
+                        one.loaded_bytes = one.loaded_bytes.max(one.running.bytes()?);
+                    }
+                    thread::sleep(SAMPLE);
+                }
+                Ok(answered.load(Ordering::Relaxed))
+            };
+            let outcome = sample();
+            is_over.store(true, Ordering::Relaxed);
+            outcome
+        })
+    }
+
+    /// One payment and two looks; gives how many were answered as they should.
+    fn call(&self, token: &str, key: &str) -> Result<u64> {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", &*authorization), ("idempotency-key", key)];
+        let body = json!({"amount": 100, "currency": "EUR", "payment_method": "pm_card_visa"});
+        let mut good = 0;
+        for (method, url, body, status) in [
+            ("POST", self.url("payment-service", "/api/payments"), Some(&body), 201),
+            ("GET", self.url("user-service", "/api/users/me"), None, 200),
+            ("GET", self.url("notification-service", "/api/notifications"), None, 200),
+        ] {
+            let answer = self.client.send(method, &url, &headers, body)?;
+            good += u64::from(answer.status == status);
+        }
+        Ok(good)
+    }
+
+    /// Registers somebody; gives their token.
+    fn sign_in(&self) -> Result<String> {
+        let email = format!("measure-{}@example.com", testkit::native::random_hex(8)?);
+        let body = json!({"email": email, "name": "Ada", "password": "a-password-for-measuring"});
+        let users = self.url("user-service", "/api/users");
+        let registered = self.client.send("POST", &users, &[], Some(&body))?;
+        ensure!(registered.status == 201, "registering: {}", registered.text);
+        let body = json!({"email": email, "password": "a-password-for-measuring"});
+        let sessions = self.url("user-service", "/api/sessions");
+        let session = self.client.send("POST", &sessions, &[], Some(&body))?.json();
+        Ok(session["access_token"].as_str().context("signing in gave no token")?.to_owned())
+    }
+}
+
+/// Leaves all alone for a while, and looks at memory and processor time after it.
+fn watch_idle(figures: &mut [Figures<'_>], time: Duration, interrupt: &Interrupt) -> Result<()> {
+    println!("watching the idle services for {} s", time.as_secs());
+    let before: Vec<f64> =
+        figures.iter().map(|one| one.running.processor()).collect::<Result<_>>()?;
+    interrupt.poll(time, || Ok(None::<()>))?;
+    for (one, before) in figures.iter_mut().zip(before) {
+        one.idle_share = (one.running.processor()? - before) / time.as_secs_f64();
+        one.idle_bytes = one.running.bytes()?;
+    }
+    Ok(())
+}
+
+fn print(figures: &[Figures<'_>], calls: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let row = |one: &Figures<'_>| {
+        [
+            one.service.name.clone(),
+            format!("{} ms", one.ready.as_millis()),
+            format!("{:.1} MB", megabytes(one.idle_bytes)),
+            format!("{:.2} %", one.idle_share * 100.0),
+            format!("{:.1} MB", megabytes(one.loaded_bytes)),
+        ]
+    };
+    println!();
+    let heads = ["service", "ready", "idle", "processor, idle", "under load"];
+    table::columns(heads, figures.iter().map(row));
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = calls as f64 / LOAD.as_secs_f64();
+    println!("\nunder load: {CALLERS} callers for {} s, {rate:.0} requests/s", LOAD.as_secs());
+    for one in figures {
+        if one.ready > READY_MAX {
+            println!("missed: {} should be ready in {READY_MAX:?}", one.service.name);
+        }
+        if megabytes(one.idle_bytes) > MEGABYTES_MAX {
+            println!("missed: {} should take {MEGABYTES_MAX} MB when idle", one.service.name);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! A sample service in this process, on servers of its own.
+//! The sample service in this process, on servers of its own.
 
 use std::ops::Deref;
 

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     aggregate: Option<String>,
     /// Whose events it hears of
-    #[arg(long, value_delimiter = ',', default_value = "user", value_parser = ["user", "payment", "none"])]
+    #[arg(long, value_delimiter = ',', default_value = "user", value_parser = ["user", "payment"])]
     events: Vec<String>,
     /// Shows what would change, and changes nothing
     #[arg(long)]
@@ -49,8 +49,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     }
     let names = Names::new(&name, args.aggregate.as_deref())?;
     names.check_free(project.root())?;
-    let mut events: Vec<String> =
-        args.events.iter().filter(|publisher| *publisher != "none").cloned().collect();
+    let mut events = args.events.clone();
     events.sort();
     events.dedup();
     let record = Record::new(&names.aggregate, &events);

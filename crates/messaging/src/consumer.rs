@@ -118,7 +118,9 @@ impl Consumer {
         let mut waiting = Some(self.broker.waiting());
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
-            match self.subscribe(&channel).await {
+            let subscribing = shutdown.run_until_cancelled(self.subscribe(&channel));
+            let Some(subscribed) = subscribing.await else { break };
+            match subscribed {
                 Ok(subscription) => {
                     failures = 0;
                     drop(waiting.take());
@@ -165,17 +167,23 @@ impl Consumer {
         let ending = shutdown.child_token();
         let answers = Answers::new(&self.topology, &self.settings, outlet, &ending);
         let work = Work { routes: &self.routes, answers };
+        // A broker that hangs answers neither of these: what it gave goes to somebody else once the
+        // connection is gone.
         let draining = async {
             shutdown.cancelled().await;
-            let cancelled = channel.basic_cancel(tag, BasicCancelOptions::default()).await;
-            if let Err(error) = cancelled {
-                tracing::debug!(error = %error, "subscription was not cancelled in order");
-            }
+            let cancelling = channel.basic_cancel(tag, BasicCancelOptions::default());
+            let cancelled = topology::answered(self.queue(), cancelling).await;
+            cancelled.inspect_err(|error| {
+                tracing::warn!(error = %error, "subscription was not cancelled in order");
+            })
         };
-        work.all(subscription, draining).await;
+        let in_order = work.all(subscription, draining).await;
         if shutdown.is_cancelled() {
-            if let Err(error) = channel.close(REPLY_SUCCESS, "OK".into()).await {
-                tracing::debug!(error = %error, "channel was not closed in order");
+            if in_order {
+                let closing = channel.close(REPLY_SUCCESS, "OK".into());
+                if let Err(error) = topology::answered(self.queue(), closing).await {
+                    tracing::debug!(error = %error, "channel was not closed in order");
+                }
             }
             tracing::info!(messaging.queue = %self.queue(), "consumer drained");
         } else {

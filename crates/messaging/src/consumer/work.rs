@@ -34,18 +34,19 @@ type Taken<'a> = (Raw, Result<Call<'a>, Refusal>);
 
 impl<'a> Work<'a> {
     /// Handles deliveries until the subscription has ended and everything it gave is settled.
-    /// `drain` ends the subscription in its time.
-    pub(super) async fn all(
+    /// `drain` ends the subscription in its time; where that fails, nothing more is taken from it
+    /// all the same, and the answer is false.
+    pub(super) async fn all<E>(
         &self,
         mut subscription: lapin::Consumer,
-        drain: impl Future<Output = ()>,
-    ) {
+        drain: impl Future<Output = Result<(), E>>,
+    ) -> bool {
         let concurrency = usize::from(self.answers.settings.concurrency.get());
         let mut in_flight = FuturesUnordered::new();
         // Never more than the prefetch: the broker sends no more before it is acknowledged.
         let mut waiting = Waiting::default();
         let mut drain = pin!(drain);
-        let (mut drained, mut ended) = (false, false);
+        let (mut drained, mut ended, mut in_order) = (false, false, true);
         loop {
             let mut due = None;
             while in_flight.len() < concurrency {
@@ -58,11 +59,17 @@ impl<'a> Work<'a> {
                 }
             }
             if ended && due.is_none() && in_flight.is_empty() {
-                return;
+                return in_order;
             }
             tokio::select! {
                 biased;
-                () = &mut drain, if !drained => drained = true,
+                outcome = &mut drain, if !drained => {
+                    drained = true;
+                    if outcome.is_err() {
+                        (ended, in_order) = (true, false);
+                        self.answers.ending.cancel();
+                    }
+                }
                 Some(done) = in_flight.next(), if !in_flight.is_empty() => {
                     let Done { keys, again } = done;
                     waiting.done(&keys);

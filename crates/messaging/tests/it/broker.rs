@@ -53,6 +53,29 @@ async fn it_ends_in_time_while_the_broker_is_absent() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
+/// Without a heartbeat that would end the connection: nothing but the wish to end is there to end on.
+#[tokio::test]
+async fn it_ends_while_the_broker_hangs_and_answers_nothing() {
+    let mut world = World::new("hangs at end").await;
+    world.settings.rabbitmq.heartbeat = Duration::from_secs(3600);
+    let proxy = through_a_proxy(&mut world).await;
+    let outbox = world.outbox();
+    let (handler, seen) = Notes::new(async |_| Verdict::retry("it moves on, over the publisher"));
+    let relay = world.relay(&outbox);
+    let consumer = world.consumer(handler);
+    world.emit(&outbox, &created(1)).await;
+    seen.wait_for(2).await;
+    proxy.freeze().await;
+    world.emit(&outbox, &created(2)).await;
+
+    relay.drain();
+    consumer.drain();
+
+    relay.ended().await.unwrap();
+    consumer.ended().await.unwrap();
+    assert_eq!(world.outbox_depth().await, 1, "it waits for a broker that answers");
+}
+
 #[tokio::test]
 async fn a_lost_connection_is_told_within_a_second_and_made_again() {
     let mut world = World::new("lost").await;

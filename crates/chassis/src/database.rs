@@ -3,6 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};
@@ -29,7 +30,8 @@ pub enum DatabaseError {
     Away(sqlx::Error),
 }
 
-/// Opens the pool, waiting up to a minute for a database that is still starting.
+/// Opens the pool with all its connections, waiting up to a minute for a database that is still
+/// starting.
 ///
 /// # Errors
 /// A bad address at once; an absent database after the wait.
@@ -54,7 +56,10 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
     loop {
         let opened = tokio::time::timeout(settings.pool_timeout, pool.acquire()).await;
         match opened.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-            Ok(_) => return Ok(pool),
+            Ok(_) => {
+                warm_up(&pool, settings.pool_size).await;
+                return Ok(pool);
+            }
             Err(error) if tokio::time::Instant::now() >= deadline || !is_unavailable(&error) => {
                 return Err(DatabaseError::Away(error));
             }
@@ -78,6 +83,17 @@ fn show(pool: &PgPool, size: u32) {
         // The two are read one after the other.
         count.with_label_values(&["used"]).set((all - idle).max(0));
     });
+}
+
+/// Opens all connections at once, before there is load. Under load it takes seconds: proving the
+/// password (SCRAM) gives way to other tasks some eight hundred times, and meanwhile the request
+/// that wanted one more connection waits for just that.
+async fn warm_up(pool: &PgPool, size: u32) {
+    let opened = join_all((0..size).map(|_| pool.acquire())).await;
+    if let Some(error) = opened.into_iter().find_map(Result::err) {
+        // Those that are there serve; the others are tried again when they are wanted.
+        tracing::warn!(error.kind = kind(&error), "not all connections could be opened");
+    }
 }
 
 /// Applies the migrations that are missing, under an advisory lock: replicas may start together.

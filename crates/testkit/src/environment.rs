@@ -41,6 +41,8 @@ pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment 
         ("JWT_SECRET", text(JWT_SECRET)),
         ("STRIPE_API_KEY", text("sk_test_of_the_testkit")),
         ("TRACING_ENABLED", text("false")),
+        // Connections stay: to open one while the machine is busy with other tests takes seconds.
+        ("DB_REAPING_FREQUENCY", text("600")),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use lapin::message::Delivery as Raw;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -22,6 +22,8 @@ const SEEN_MAX: u16 = 50_000;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two tries to get one's turn.
 const TURN_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the queue of the turn stays, in milliseconds, if nobody takes it.
+const TURN_EXPIRES_MS: i32 = 60_000;
 /// The longest wait for the next message; then somebody took what was counted.
 const NEXT_TIMEOUT: Duration = Duration::from_secs(2);
 /// AMQP's code of a close that nothing is wrong with.
@@ -102,17 +104,19 @@ async fn begin(
     let parked = message_count(&channel, &lot).await?;
     let bound = channel.basic_qos(SEEN_MAX, BasicQosOptions::default());
     answered(&lot, bound).await?;
-    let messages = consume(&channel, &lot).await?;
+    let messages = consume(&channel, &lot, BasicConsumeOptions::default()).await?;
     Ok((channel, messages, parked))
 }
 
-/// A channel that nobody else has at the same time, in any process: it holds a queue that only one
-/// connection can have, and that goes with the channel, however it ends.
+/// A channel that nobody else has at the same time, in any process: it is the one consumer of a
+/// queue that stands for the turn. The broker takes that from it when the channel ends, however it
+/// ends.
 async fn in_turn(link: &Attachment, lot: &str) -> Result<Channel, ParkingError> {
     let deadline = Instant::now() + OPEN_TIMEOUT;
     let turn = format!("{lot}.turn");
     loop {
         let channel = channel(link).await?;
+        declare_turn(&channel, &turn).await?;
         match take(&channel, &turn).await {
             Ok(()) => return Ok(channel),
             Err(error) if !is_taken(&error) => return Err(error.into()),
@@ -122,24 +126,35 @@ async fn in_turn(link: &Attachment, lot: &str) -> Result<Channel, ParkingError> 
     }
 }
 
+/// The queue lives while somebody has the turn, and a little longer where a caller gave up before.
+/// It belongs to no connection: a service's channels share one, which outlives a look.
+async fn declare_turn(channel: &Channel, turn: &str) -> Result<(), TopologyError> {
+    let options =
+        QueueDeclareOptions { durable: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(TURN_EXPIRES_MS));
+    answered(turn, channel.queue_declare(turn.into(), options, arguments)).await.map(drop)
+}
+
 async fn take(channel: &Channel, turn: &str) -> Result<(), TopologyError> {
-    let options = QueueDeclareOptions {
-        exclusive: true,
-        auto_delete: true,
-        ..QueueDeclareOptions::default()
-    };
-    answered(turn, channel.queue_declare(turn.into(), options, FieldTable::default())).await?;
-    // A queue that is deleted with its last consumer must have had one.
-    consume(channel, turn).await.map(drop)
+    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+    consume(channel, turn, options).await.map(drop)
 }
 
-async fn consume(channel: &Channel, queue: &str) -> Result<lapin::Consumer, TopologyError> {
-    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-    answered(queue, channel.basic_consume(queue.into(), "".into(), options, arguments)).await
+async fn consume(
+    channel: &Channel,
+    queue: &str,
+    options: BasicConsumeOptions,
+) -> Result<lapin::Consumer, TopologyError> {
+    let consuming = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default());
+    answered(queue, consuming).await
 }
 
+/// Somebody has the turn, or gave it back, and the queue with it, just now.
 fn is_taken(error: &TopologyError) -> bool {
-    let taken = AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED);
     let TopologyError::Broker { source, .. } = error else { return false };
-    matches!(source.kind(), ErrorKind::ProtocolError(error) if *error.kind() == taken)
+    let ErrorKind::ProtocolError(error) = source.kind() else { return false };
+    let expected = [AMQPSoftError::ACCESSREFUSED, AMQPSoftError::NOTFOUND];
+    expected.map(AMQPErrorKind::Soft).contains(error.kind())
 }

@@ -1,8 +1,10 @@
 //! The parking lot: listed, looked into, put back, thrown away; nothing lost on the way.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::task::Poll;
 
 use messaging::parking::{Filter, ParkingError};
 use messaging::{ParkingLot, Verdict};
@@ -135,14 +137,32 @@ async fn replicas_of_a_service_take_turns_too() {
 #[tokio::test]
 async fn a_look_that_its_caller_gives_up_gives_everything_back() {
     let (world, lot, _parked) = parked("given up").await;
+    let replica = ParkingLot::new(world.connect(), &world.settings, "user_events").unwrap();
 
-    for millis in [1, 2, 4, 8, 16, 32] {
-        let _ = tokio::time::timeout(Duration::from_millis(millis), list(&lot, json!({}))).await;
+    for waits in 1.. {
+        let ended = given_up_at(waits, list(&lot, json!({}))).await;
+        assert_eq!(list(&replica, json!({})).await.len(), 3, "given up at its wait {waits}");
+        if ended {
+            assert!(waits > 5, "it was never given up in the middle");
+            break;
+        }
     }
 
-    let replica = ParkingLot::new(world.connect(), &world.settings, "user_events").unwrap();
-    assert_eq!(list(&replica, json!({})).await.len(), 3);
     assert_eq!(list(&lot, json!({})).await.len(), 3);
+}
+
+/// Drops `future` the moment that it waits for the `waits`th time; true if it ended before.
+async fn given_up_at<T>(waits: usize, future: impl Future<Output = T>) -> bool {
+    let mut future = pin!(future);
+    let mut waited = 0;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending => {
+            waited += 1;
+            if waited == waits { Poll::Ready(false) } else { Poll::Pending }
+        }
+    })
+    .await
 }
 
 #[tokio::test]

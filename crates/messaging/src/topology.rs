@@ -72,7 +72,7 @@ pub fn parked_queue(queue: &str) -> String {
 }
 
 /// What one consumer stands on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Topology {
     pub(crate) queue: String,
     /// Exchange and routing key of each event type that is handled.

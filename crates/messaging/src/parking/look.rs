@@ -9,6 +9,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 use crate::broker::{Attachment, Broker};
 use crate::parking::ParkingError;
@@ -40,17 +41,23 @@ pub(super) struct Look {
 }
 
 impl Look {
+    /// Begins in a task of its own, which ends what it began when the caller gives up: a subscription
+    /// that nobody waits for any more would hold the turn, and the messages, for good.
     pub(super) async fn open(broker: &Broker, topology: &Topology) -> Result<Self, ParkingError> {
-        let link = broker.consuming_at_times();
-        match begin(&link, topology).await {
-            Ok((channel, messages, parked)) => {
-                Ok(Self { link, channel, messages, parked, seen: 0 })
+        let (link, topology) = (broker.consuming_at_times(), topology.clone());
+        let opening = async move {
+            match begin(&link, &topology).await {
+                Ok((channel, messages, parked)) => {
+                    Ok(Self { link, channel, messages, parked, seen: 0 })
+                }
+                Err(error) => {
+                    link.detach().await;
+                    Err(error)
+                }
             }
-            Err(error) => {
-                link.detach().await;
-                Err(error)
-            }
-        }
+        };
+        // It fails only when it panics or the process ends.
+        tokio::spawn(opening.in_current_span()).await.map_err(|_| ParkingError::Ended)?
     }
 
     /// The next message that matches; none at the end of the lot or of the look.

@@ -143,7 +143,7 @@ async fn a_look_that_its_caller_gives_up_gives_everything_back() {
         let ended = given_up_at(waits, list(&lot, json!({}))).await;
         assert_eq!(list(&replica, json!({})).await.len(), 3, "given up at its wait {waits}");
         if ended {
-            assert!(waits > 5, "it was never given up in the middle");
+            assert!(waits > 2, "it was never given up in the middle");
             break;
         }
     }

@@ -16,6 +16,11 @@ use crate::settings::RabbitSettings;
 
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
+/// The largest frame, in bytes: RabbitMQ's own, said at once. lapin keeps room for 32 frames each
+/// way. Room that it asks for when it connects takes memory as messages pass through it; what it
+/// would add after the broker's answer takes 16 MiB of two connections from then on. A smaller frame
+/// would take less, and make messages with long headers undeliverable: these have to fit into one.
+const FRAME_MAX: u32 = 128 * 1024;
 /// How often a blocked connection is looked at.
 const BLOCKED_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -266,6 +271,7 @@ fn uri(settings: &RabbitSettings) -> AMQPUri {
         query: AMQPQueryString {
             heartbeat: Some(u16::try_from(settings.heartbeat.as_secs().max(1)).unwrap_or(u16::MAX)),
             connection_timeout: Some(millis),
+            frame_max: Some(FRAME_MAX),
             ..AMQPQueryString::default()
         },
     }

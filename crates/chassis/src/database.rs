@@ -43,7 +43,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
     let database = options.get_database().unwrap_or(options.get_username());
     telemetry::statements::go_to(options.get_host(), options.get_port(), database);
     let pool = PgPoolOptions::new()
-        .max_connections(settings.pool_size)
+        .max_connections(settings.pool_size.get())
         .acquire_timeout(settings.checkout_timeout)
         .idle_timeout(settings.reaping_frequency)
         // Telemetry makes a metric of it.
@@ -51,22 +51,21 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
         // A ping before each use costs a tenth of the throughput; a dead connection shows itself.
         .test_before_acquire(false)
         .connect_lazy_with(options);
-    show(&pool, settings.pool_size);
+    show(&pool, settings.pool_size.get());
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
-    loop {
+    let _first = loop {
         let opened = tokio::time::timeout(settings.pool_timeout, pool.acquire()).await;
         match opened.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-            Ok(_) => {
-                warm_up(&pool, settings.pool_size).await;
-                return Ok(pool);
-            }
+            Ok(first) => break first,
             Err(error) if tokio::time::Instant::now() >= deadline || !is_unavailable(&error) => {
                 return Err(DatabaseError::Away(error));
             }
             Err(error) => tracing::warn!(error.kind = kind(&error), "waiting for the database"),
         }
         tokio::time::sleep(START_PAUSE).await;
-    }
+    };
+    open(&pool, settings.pool_size.get() - 1).await;
+    Ok(pool)
 }
 
 /// `db_client_connection_count{db_client_connection_state}` and `db_client_connection_max`.
@@ -85,11 +84,11 @@ fn show(pool: &PgPool, size: u32) {
     });
 }
 
-/// Opens all connections at once, before there is load. Under load it takes seconds: proving the
-/// password (SCRAM) gives way to other tasks some eight hundred times, and meanwhile the request
-/// that wanted one more connection waits for just that.
-async fn warm_up(pool: &PgPool, size: u32) {
-    let opened = join_all((0..size).map(|_| pool.acquire())).await;
+/// Opens `others` connections more at once, before there is load. Under load it takes seconds:
+/// proving the password (SCRAM) gives way to other tasks some eight hundred times, and meanwhile the
+/// request that wanted one more connection waits for just that.
+async fn open(pool: &PgPool, others: u32) {
+    let opened = join_all((0..others).map(|_| pool.acquire())).await;
     if let Some(error) = opened.into_iter().find_map(Result::err) {
         // Those that are there serve; the others are tried again when they are wanted.
         tracing::warn!(error.kind = kind(&error), "not all connections could be opened");

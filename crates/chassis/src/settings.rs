@@ -1,6 +1,7 @@
 //! Settings of the chassis: `[server]` of a service's own file, `[database]` of `database.tsk`.
 
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +95,8 @@ impl TryFrom<Vec<String>> for TrustedProxies {
 pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/database`.
     pub url: Secret<String>,
-    /// Connections at most.
-    pub pool_size: u32,
+    /// Connections, opened at start.
+    pub pool_size: NonZero<u32>,
     /// Longest time to open a connection at start-up.
     pub pool_timeout: Duration,
     /// Longest wait for a free connection.

@@ -1,4 +1,4 @@
-//! The only file with SQL. Samples change through the store's doors only: `create` for requests,
+//! The only file with SQL. All samples change through the store's doors: `create` for requests,
 //! `change_once` for messages; what happened is saved and sent together or not at all.
 
 use std::time::Duration;

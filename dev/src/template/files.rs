@@ -32,6 +32,9 @@ const CONTRACTS: [&str; 2] = [
     "contracts.workspace = true",
 ];
 
+/// Folders of others.
+const NOT_OURS: [&str; 3] = ["target", ".dev", ".git"];
+
 /// What the template makes of one service.
 #[derive(Debug, Default)]
 pub(super) struct Files {
@@ -130,7 +133,7 @@ pub(super) fn ends_in(path: &str, ending: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == ending)
 }
 
-/// All files below a folder, sorted, but for what is built.
+/// All files below a folder, sorted, but for what is built, left behind, or git's.
 pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -138,10 +141,12 @@ pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
         let entries =
             fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
         for entry in entries {
-            let path = entry?.path();
-            if !path.is_dir() {
+            let entry = entry?;
+            // A link leads to a file that is found elsewhere, or is none of ours.
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_file() {
                 files.push(path);
-            } else if !path.ends_with("target") {
+            } else if kind.is_dir() && !NOT_OURS.iter().any(|name| path.ends_with(name)) {
                 folders.push(path);
             }
         }

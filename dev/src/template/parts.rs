@@ -16,8 +16,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::words::Words;
 
-pub(super) use yaml::{replace_texts, texts};
-
 /// A table, an entry, an item, a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {

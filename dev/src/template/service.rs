@@ -162,7 +162,7 @@ impl<'a> Service<'a> {
 }
 
 /// As `cargo fmt` writes it: other names are longer or shorter, and sort otherwise.
-fn formatted(root: &Path, text: &str) -> Result<String> {
+pub(super) fn formatted(root: &Path, text: &str) -> Result<String> {
     let mut rustfmt = Command::new("rustfmt");
     rustfmt.args(["--quiet", "--edition", "2024", "--config-path"]).arg(root);
     let mut process = rustfmt

@@ -10,10 +10,9 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    files::{below, ends_in},
+    files::{below, ends_in, formatted},
     names::check_form,
     plan::Plan,
-    service::formatted,
     words::pascal,
 };
 use crate::project::Project;

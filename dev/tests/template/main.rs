@@ -1,4 +1,5 @@
-//! `cargo dev new-service`, `remove-service` and `rename`, on a copy of this workspace.
+//! `cargo dev new-service`, `remove-service`, `new-event`, `new-route` and `rename`, on a copy of this
+//! workspace.
 //!
 //! Nothing of what is made is compiled here. That it compiles, passes its lints and its tests is for
 //! `full`, which takes minutes and is run by name: `cargo test -p dev --test template -- --ignored full`.
@@ -6,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![allow(clippy::disallowed_methods, reason = "the tool is told where to build")]
 
+mod additions;
 mod full;
 mod manifests;
 mod names;

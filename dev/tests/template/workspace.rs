@@ -84,6 +84,13 @@ impl Workspace {
         self.git(&["status", "--porcelain"])
     }
 
+    /// Nothing differs from the first commit.
+    pub(crate) fn is_as_at_first(&self) {
+        self.commit();
+        let first = self.git(&["rev-list", "--max-parents=0", "HEAD"]);
+        assert_eq!(self.git(&["diff", "--stat", first.trim(), "HEAD"]), "");
+    }
+
     /// What the project is called.
     pub(crate) fn project(&self) -> String {
         let named = self.text(NAMED);

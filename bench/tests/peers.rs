@@ -57,7 +57,7 @@ fn config(files: &[&str]) -> config::ConfigBuilder<config::builder::DefaultState
     })
 }
 
-fn tusk(text: &str, vars: &[(&str, &str)]) -> Loader {
+fn settings(text: &str, vars: &[(&str, &str)]) -> Loader {
     Loader::new("config")
         .text("a.tsk", text)
         .vars(Vars::of(vars.iter().copied()))
@@ -92,7 +92,7 @@ fn only_tusk_config_reports_all_faults_at_once_with_line_and_column() {
         assert!(config.contains("bad.toml") && !config.contains('2'), "{config}");
         assert!(confique.contains("bad.toml"), "{confique}");
     });
-    let faults = tusk(BAD, &[]).load::<Settings>().unwrap_err().to_string();
+    let faults = settings(BAD, &[]).load::<Settings>().unwrap_err().to_string();
     assert!(faults.contains("a.tsk:2:8: ") && faults.contains("a.tsk:3:11: "), "{faults}");
 }
 
@@ -120,7 +120,7 @@ fn with_flatten_figment_and_config_lose_the_place() {
             assert!(!text.contains("bad.toml") && !text.contains("port"), "{text}");
         }
     });
-    let faults = tusk(BAD, &[]).load::<Flattened>().unwrap_err().to_string();
+    let faults = settings(BAD, &[]).load::<Flattened>().unwrap_err().to_string();
     assert!(faults.contains("a.tsk:2:8: ") && faults.contains("a.tsk:3:11: "), "{faults}");
 }
 
@@ -143,7 +143,7 @@ fn a_value_of_a_variable_is_told_by_its_name_in_tusk_config_and_confique() {
         let confique = Confique::builder().env().file("good.toml").load().unwrap_err();
         assert!(confique.to_string().contains("APP_PORT"), "{confique}");
     });
-    let faults = tusk(GOOD, &[("APP__SERVER__PORT", "x")]).load::<Settings>().unwrap_err();
+    let faults = settings(GOOD, &[("APP__SERVER__PORT", "x")]).load::<Settings>().unwrap_err();
     assert!(faults.to_string().contains("APP__SERVER__PORT is \"x\""), "{faults}");
 }
 
@@ -154,7 +154,7 @@ fn only_tusk_config_reports_unknown_keys_unasked() {
         assert!(config(&["good.toml"]).build().unwrap().try_deserialize::<Settings>().is_ok());
         assert!(Confique::builder().file("good.toml").load().is_ok());
     });
-    let faults = tusk(GOOD, &[]).load::<Settings>().unwrap_err().to_string();
+    let faults = settings(GOOD, &[]).load::<Settings>().unwrap_err().to_string();
     assert!(faults.contains("unknown key `prot`, did you mean `port`?"), "{faults}");
 }
 
@@ -179,7 +179,7 @@ fn figment_tells_the_file_of_a_value_and_tusk_config_its_history() {
         let value = config.get::<config::Value>("server.port").unwrap();
         assert_eq!(value.origin(), None, "it has the file, but loses it on the way out");
     });
-    let explained = tusk(GOOD, &[("APP__SERVER__PORT", "7")]).tree().unwrap();
+    let explained = settings(GOOD, &[("APP__SERVER__PORT", "7")]).tree().unwrap();
     let explained = explained.explain("server.port").unwrap();
     assert_eq!(explained.steps.len(), 2);
     assert_eq!(explained.steps[1].place.as_ref().unwrap().to_string(), "a.tsk:2:8");

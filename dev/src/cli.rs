@@ -46,6 +46,10 @@ enum Command {
     Token(token::Args),
     /// Makes a new service of the template, at work everywhere
     NewService(template::NewArgs),
+    /// Adds an event to a service: contract, domain, outbox, tests
+    NewEvent(template::NewEventArgs),
+    /// Adds a route to a service: handler, document, policy, test
+    NewRoute(template::NewRouteArgs),
     /// Takes away what `new-service` made
     RemoveService(template::RemoveArgs),
     /// Gives the project another name
@@ -76,6 +80,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Queues(args) => queues::run(&project, &args),
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
+        Command::NewEvent(args) => template::new_event(&project, &args, &interrupt),
+        Command::NewRoute(args) => template::new_route(&project, &args, &interrupt),
         Command::RemoveService(args) => template::remove_service(&project, &args, &interrupt),
         Command::Rename(args) => template::rename(&project, &args),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),

@@ -10,6 +10,7 @@
 //! | `needs=docker`, `needs=compose` | run where there is one, else skipped by name |
 //! | `needs=cluster` | never run here: it wants a Kubernetes cluster |
 //! | `in=.ci/run` | not run again: each command has to be a line of that file |
+//! | `job=template` | takes minutes: run by `--job template`, a step of that job, and skipped by name elsewhere |
 
 mod block;
 
@@ -28,10 +29,16 @@ pub(crate) struct Args {
     /// Shows what would be run, and runs nothing
     #[arg(long)]
     list: bool,
+    /// Runs what is left to this job of continuous integration, and nothing else
+    #[arg(long, value_parser = [block::JOB])]
+    job: Option<String>,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let blocks = read(project.root())?;
+    let mut blocks = read(project.root())?;
+    if args.job.is_some() {
+        blocks.retain(|block| block.held == Held::InJob);
+    }
     if args.list {
         for block in &blocks {
             println!("{block}");
@@ -42,7 +49,13 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         State::load(&up::state_file(project))?.is_none(),
         "the system is up, and the documents' commands would change it: `cargo dev down` first"
     );
-    let outcome = blocks.iter().try_for_each(|block| hold(project, block, interrupt));
+    let outcome = blocks.iter().try_for_each(|block| match block.held {
+        Held::InJob if args.job.is_none() => {
+            println!("skipped: {} (cargo dev documents --job {})", block.place, block::JOB);
+            Ok(())
+        }
+        _ => hold(project, block, interrupt),
+    });
     // Also after a fault or a signal: nothing that the commands started is left behind.
     down::run(project)?;
     outcome.map(|()| ExitCode::SUCCESS)
@@ -67,7 +80,7 @@ fn hold(project: &Project, block: &Block, interrupt: &Interrupt) -> Result<()> {
             println!("skipped: {place} ({})", need.why_not());
             return Ok(());
         }
-        Held::Runs | Held::Fails | Held::Needs(_) => {}
+        Held::Runs | Held::Fails | Held::Needs(_) | Held::InJob => {}
     }
     println!("== {block}");
     let mut shell = Command::new("bash");
@@ -113,6 +126,16 @@ mod tests {
         let absent = block::of("x.md", "```console in=.ci/run\n$ cargo dev tset\n```\n").unwrap();
         let fault = stands_in_ci(&root(), &absent[0]).unwrap_err().to_string();
         assert_eq!(fault, "x.md:1: `cargo dev tset` is no line of .ci/run");
+    }
+
+    #[test]
+    fn what_is_left_to_a_job_is_a_step_of_it() {
+        assert!(read(&root()).unwrap().iter().any(|block| block.held == Held::InJob));
+        let ci = fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
+        let ci: serde_json::Value = serde_saphyr::from_str(&ci).unwrap();
+        let steps = ci["jobs"][block::JOB]["steps"].as_array().unwrap();
+        let command = format!("cargo dev documents --job {}", block::JOB);
+        assert!(steps.iter().any(|step| step["run"] == *command), "{steps:?}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `cargo dev new-service`, `remove-service`, `rename`: a copy of the template, at work everywhere,
-//! and a workspace of one's own name.
+//! `cargo dev new-service`, `remove-service`: a copy of the template, at work everywhere; `new-event`,
+//! `new-route`: more of it in a service that is there; `rename`: a workspace of one's own name.
 //!
 //! ```text
 //! dev/template ─▶ files (new names) ─▶ plan (all texts, before anything is written) ─▶ diff, or written
@@ -7,11 +7,15 @@
 //! ```
 //!
 //! What a service has in files of all, such as docker-compose.yml, stands in `dev/template/wiring` as
-//! a fragment of each; the code here knows none of them.
+//! a fragment of each; the code here knows none of them. In the same way `dev/template/event` and
+//! `route` are fragments of a service.
 
+mod addition;
 mod files;
 mod finish;
 mod names;
+mod new_event;
+mod new_route;
 mod new_service;
 mod optional;
 mod parts;
@@ -22,6 +26,8 @@ mod rename;
 mod service;
 mod words;
 
+pub(crate) use new_event::{Args as NewEventArgs, run as new_event};
+pub(crate) use new_route::{Args as NewRouteArgs, run as new_route};
 pub(crate) use new_service::{Args as NewArgs, run as new_service};
 pub(crate) use remove_service::{Args as RemoveArgs, run as remove_service};
 pub(crate) use rename::{Args as RenameArgs, run as rename};

@@ -133,7 +133,7 @@ pub(crate) fn services(count: usize) -> BTreeMap<String, Service> {
 }
 
 pub(crate) struct Texts {
-    pub(crate) tusk: String,
+    pub(crate) tsk: String,
     pub(crate) json: String,
     pub(crate) toml: String,
     pub(crate) ron: String,
@@ -142,12 +142,12 @@ pub(crate) struct Texts {
 
 impl Texts {
     pub(crate) fn of(services: &BTreeMap<String, Service>) -> Self {
-        let (mut tusk, mut toml, mut hcl) = (String::new(), String::new(), String::new());
+        let (mut tsk, mut toml, mut hcl) = (String::new(), String::new(), String::new());
         for (name, service) in services {
             let Service { host, port, weight, enabled, tags, limits, version } = service;
             let Limits { cpu, memory } = limits;
             write!(
-                tusk,
+                tsk,
                 "[{name}]\nhost: \"{host}\"\nport: {port}\nweight: {weight}\nenabled: {enabled}\ntags: {tags:?}\n\
                  limits: {{cpu: {cpu}, memory: \"{memory}\"}}\n# The release that runs.\nversion: \"{version}\"\n\n"
             )
@@ -167,12 +167,12 @@ impl Texts {
         }
         let json = serde_json::to_string_pretty(services).unwrap();
         let ron = ron::ser::to_string_pretty(services, ron::ser::PrettyConfig::default()).unwrap();
-        Self { tusk, json, toml, ron, hcl }
+        Self { tsk, json, toml, ron, hcl }
     }
 
     /// Every format holds the same services: nobody is measured on something else.
     pub(crate) fn check(&self, services: &BTreeMap<String, Service>) {
-        let typed: Services = crate::read(&self.tusk);
+        let typed: Services = crate::read(&self.tsk);
         let typed: Vec<&Service> = typed.all.values().collect();
         assert_eq!(typed, services.values().collect::<Vec<_>>());
         let all = |found: BTreeMap<String, Service>| assert_eq!(&found, services);

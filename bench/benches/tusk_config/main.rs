@@ -41,7 +41,7 @@ fn parsing() {
     let texts = data::Texts::of(&services);
     texts.check(&services);
     let figures = compare(&[
-        Contestant::new("tusk-config", texts.tusk.len(), || tree(&texts.tusk)),
+        Contestant::new("tusk-config", texts.tsk.len(), || tree(&texts.tsk)),
         Contestant::new("serde_json", texts.json.len(), || {
             serde_json::from_str::<serde_json::Value>(&texts.json).unwrap()
         }),
@@ -82,7 +82,7 @@ fn parsing() {
         ]);
         rows.push(row);
     }
-    print_table(&format!("Parsing {SERVICES} sections, {} bytes of .tsk", texts.tusk.len()), &rows);
+    print_table(&format!("Parsing {SERVICES} sections, {} bytes of .tsk", texts.tsk.len()), &rows);
 }
 
 /// The same, read into structs.
@@ -90,7 +90,7 @@ fn typing() {
     let services = data::services(SERVICES);
     let texts = data::Texts::of(&services);
     let figures = compare(&[
-        Contestant::new("tusk-config", texts.tusk.len(), || read::<Services>(&texts.tusk)),
+        Contestant::new("tusk-config", texts.tsk.len(), || read::<Services>(&texts.tsk)),
         Contestant::new("serde_json", texts.json.len(), || {
             serde_json::from_str::<BTreeMap<String, Service>>(&texts.json).unwrap()
         }),
@@ -125,7 +125,7 @@ fn evaluating() {
 /// Ten times the size takes ten times as long.
 fn growing() {
     let sizes = [48, 480, 4_800, 48_000];
-    let texts = sizes.map(|count| data::Texts::of(&data::services(count)).tusk);
+    let texts = sizes.map(|count| data::Texts::of(&data::services(count)).tsk);
     let names = texts.iter().map(|text| format!("{} KB", text.len() / 1000)).collect::<Vec<_>>();
     // One after the other: a large file would drive a small one out of the processor's cache.
     let alone = |(text, name): (&String, &String)| {

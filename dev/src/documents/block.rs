@@ -5,6 +5,9 @@ use std::{fmt, process::Command};
 use anyhow::{Context, Result, bail};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
+/// The job of continuous integration that runs what takes minutes.
+pub(super) const JOB: &str = "template";
+
 /// How a block is held to what it shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Held {
@@ -12,6 +15,7 @@ pub(super) enum Held {
     Fails,
     Needs(Need),
     InCi,
+    InJob,
 }
 
 /// What not every machine has.
@@ -110,6 +114,7 @@ fn parse(words: &str) -> Result<Held> {
         "needs=compose" => Held::Needs(Need::Compose),
         "needs=cluster" => Held::Needs(Need::Cluster),
         "in=.ci/run" => Held::InCi,
+        _ if words.strip_prefix("job=") == Some(JOB) => Held::InJob,
         other => bail!("`{other}` says of no block how it is held"),
     })
 }

@@ -14,7 +14,7 @@ use crate::{project::Project, services};
 /// The file that has the lists.
 const README: &str = "README.md";
 /// What stands before and after each of them there.
-const VARIABLES: &str = "<!-- made by `cargo dev prepare` from `tusk env config` -->\n";
+const VARIABLES: &str = "<!-- made by `cargo dev prepare` from `cargo tusk env config` -->\n";
 const SERVICES: &str = "<!-- made by `cargo dev prepare` from services.tsk and the documents -->\n";
 const END: &str = "<!-- end of what is made -->";
 

@@ -215,7 +215,10 @@ impl Story {
     /// Of a service that the story knows nothing about: what its document has an example of is made,
     /// and found where the answer says that it is.
     fn documented(&self, user: &User, url: &str) -> Result<((), Value)> {
-        expect(&self.send("GET", &format!("{url}/ready"), &[], None)?, 200)?;
+        self.wait("it is not healthy", || {
+            let health = self.send("GET", &format!("{url}/health"), &[], None)?.json();
+            Ok((health["status"] == "healthy").then_some(()))
+        })?;
         let document = expect(&self.send("GET", &format!("{url}/openapi.json"), &[], None)?, 200)?;
         let mut made = Vec::new();
         for (path, body) in documented::examples(&document) {

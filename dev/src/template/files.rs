@@ -6,16 +6,20 @@
 //! | `contracts/` | `crates/contracts/`: what bears the template's name |
 //! | `config/` | `config/` |
 //! | `wiring/` | the same path from the root |
+//! | `event/`, `route/*/` | the same, once such a thing is added to a service |
 //!
 //! A file that bears the template's name, or is the service's, is a new one; any other is a fragment
 //! of the file that is there.
 
 use std::{
+    collections::BTreeSet,
     fs,
+    io::Write,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -23,6 +27,7 @@ use super::{
     FOLDER,
     optional::choose,
     parts::{Language, Piece},
+    plan::Plan,
     words::Words,
 };
 
@@ -31,6 +36,9 @@ const CONTRACTS: [&str; 2] = [
     "contracts = { package = \"sample-contracts\", path = \"../contracts\" }",
     "contracts.workspace = true",
 ];
+
+/// Folders of others.
+const NOT_OURS: [&str; 3] = ["target", ".dev", ".git"];
 
 /// What the template makes of one service.
 #[derive(Debug, Default)]
@@ -59,21 +67,114 @@ impl Files {
             let place = || format!("{FOLDER}/{inner}");
             let text = fs::read_to_string(&file).with_context(place)?;
             let text = choose(&text, chosen).with_context(place)?;
-            if text.trim().is_empty() {
-                continue;
-            }
-            if is_own || words.are_in(&path) {
-                let (path, text) = rendered(&path, &text, words).with_context(place)?;
-                files.new.push((words.rename(&path), text));
-            } else if !path.starts_with("crates/contracts/") || inner.starts_with("wiring/") {
-                let language = Language::of(&path).with_context(place)?;
-                let pieces = language.pieces(&text, words).with_context(place)?;
-                let pieces = pieces.into_iter().map(|piece| (path.clone(), language, piece));
-                files.pieces.extend(pieces);
+            let is_fragment =
+                !path.starts_with("crates/contracts/") || inner.starts_with("wiring/");
+            if is_own || words.are_in(&path) || is_fragment {
+                files.lay(&path, &text, is_own, words).with_context(place)?;
             }
         }
         Ok(files)
     }
+
+    /// Renders what is added to a service that is there: folders of the template whose files stand
+    /// at their paths from the root.
+    pub(super) fn addition(
+        root: &Path,
+        folders: &[&str],
+        words: &Words,
+        chosen: &[String],
+    ) -> Result<Self> {
+        let mut files = Self::default();
+        for folder in folders {
+            let folder = root.join(FOLDER).join(folder);
+            for file in below(&folder)? {
+                let path = file.strip_prefix(&folder)?.to_string_lossy().into_owned();
+                let place = || file.strip_prefix(root).unwrap_or(&file).display().to_string();
+                let text = fs::read_to_string(&file).with_context(place)?;
+                let text = choose(&text, chosen).with_context(place)?;
+                files.lay(&path, &text, false, words).with_context(place)?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Takes up a file: a new one, or pieces of one that is there.
+    fn lay(&mut self, path: &str, text: &str, is_own: bool, words: &Words) -> Result<()> {
+        if text.trim().is_empty() {
+            return Ok(());
+        }
+        if is_own || words.are_in(path) {
+            let (path, text) = rendered(path, text, words)?;
+            self.new.push((words.rename(&path), text));
+        } else {
+            let language = Language::of(path).context("it is in no language that is known")?;
+            let path = words.rename(path);
+            let pieces = language.pieces(text, words)?.into_iter();
+            self.pieces.extend(pieces.map(|piece| (path.clone(), language, piece)));
+        }
+        Ok(())
+    }
+
+    /// The pieces that are as asked, with the files that they belong to: `docker-compose.yml:
+    /// services / …`.
+    pub(super) fn pieces_that(
+        &self,
+        root: &Path,
+        is_so: impl Fn(Language, &str, &Piece) -> Result<bool>,
+    ) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (path, language, piece) in &self.pieces {
+            let text = existing(root, &Plan::default(), path)?;
+            if is_so(*language, &text, piece).with_context(|| path.clone())? {
+                found.push(format!("{path}: {}", piece.shown()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// All of it written, the Rust of it as `cargo fmt` has it.
+    pub(super) fn added(&self, root: &Path) -> Result<Plan> {
+        let mut plan = Plan::default();
+        for (path, text) in &self.new {
+            ensure!(!root.join(path).exists(), "{path} is there: move it away first");
+            plan.set(root, path, Some(text.clone()))?;
+        }
+        for (path, language, piece) in &self.pieces {
+            let text = existing(root, &plan, path)?;
+            let text = language.add(&text, piece).with_context(|| path.clone())?;
+            plan.set(root, path, Some(text))?;
+        }
+        let paths = self.new.iter().map(|(path, _)| path);
+        let paths = paths.chain(self.pieces.iter().map(|(path, ..)| path));
+        for path in paths.filter(|path| ends_in(path, "rs")).collect::<BTreeSet<_>>() {
+            let text = existing(root, &plan, path)?;
+            let text = formatted(root, &text).with_context(|| format!("format {path}"))?;
+            plan.set(root, path, Some(text))?;
+        }
+        Ok(plan)
+    }
+}
+
+/// The text of a file that has to be there.
+pub(super) fn existing(root: &Path, plan: &Plan, path: &str) -> Result<String> {
+    plan.text(root, path)?.with_context(|| format!("{path} is not there"))
+}
+
+/// As `cargo fmt` writes it: other names are longer or shorter, and sort otherwise.
+pub(super) fn formatted(root: &Path, text: &str) -> Result<String> {
+    let mut rustfmt = Command::new("rustfmt");
+    rustfmt.args(["--quiet", "--edition", "2024", "--config-path"]).arg(root);
+    let mut process = rustfmt
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("start rustfmt; get it by: rustup component add rustfmt")?;
+    if let Some(mut input) = process.stdin.take() {
+        input.write_all(text.as_bytes()).context("hand it to rustfmt")?;
+    }
+    let output = process.wait_with_output().context("wait for rustfmt")?;
+    ensure!(output.status.success(), "rustfmt failed ({})", output.status);
+    String::from_utf8(output.stdout).context("read what rustfmt gave")
 }
 
 /// Where a file of the template belongs, and whether it is of the service's own folder.
@@ -130,7 +231,7 @@ pub(super) fn ends_in(path: &str, ending: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == ending)
 }
 
-/// All files below a folder, sorted, but for what is built.
+/// All files below a folder, sorted, but for what is built, left behind, or git's.
 pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -138,10 +239,12 @@ pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
         let entries =
             fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
         for entry in entries {
-            let path = entry?.path();
-            if !path.is_dir() {
+            let entry = entry?;
+            // A link leads to a file that is found elsewhere, or is none of ours.
+            let (path, kind) = (entry.path(), entry.file_type()?);
+            if kind.is_file() {
                 files.push(path);
-            } else if !path.ends_with("target") {
+            } else if kind.is_dir() && !NOT_OURS.iter().any(|name| path.ends_with(name)) {
                 folders.push(path);
             }
         }

@@ -26,11 +26,16 @@ impl Finishing<'_> {
         let project = Project::find()?.offline(self.offline);
         lock(&project, written)?;
         settings(&project)?;
-        if !self.quick {
-            self.compiled(&project, service, written)?;
-        }
+        self.compiled(&project, &service.names.service, written)?;
         let record = service.record.clone();
         record.seal(project.root(), &service.folder(), &service.others())
+    }
+
+    /// Something was added to a service.
+    pub(super) fn grown(&self, name: &str, written: &mut Written) -> Result<()> {
+        let project = Project::find()?.offline(self.offline);
+        settings(&project)?;
+        self.compiled(&project, name, written)
     }
 
     /// A service was taken away.
@@ -40,13 +45,10 @@ impl Finishing<'_> {
         settings(&project)
     }
 
-    fn compiled(
-        &self,
-        project: &Project,
-        service: &Service<'_>,
-        written: &mut Written,
-    ) -> Result<()> {
-        let name = service.names.service.as_str();
+    fn compiled(&self, project: &Project, name: &str, written: &mut Written) -> Result<()> {
+        if self.quick {
+            return Ok(());
+        }
         println!("== documents");
         for file in prepare::schemas(project)? {
             written.note(&file)?;
@@ -54,8 +56,9 @@ impl Finishing<'_> {
         run::succeed(project.cargo().args(["build", "-p", name, "--bins"]), self.interrupt)?;
         let mut print = Command::new(project.binaries().join(name));
         let document = run::output(print.arg("--print-openapi").current_dir(project.root()))?;
-        std::fs::write(project.path(&service.folder()).join("openapi.json"), document)
-            .context("write openapi.json")?;
+        let file = format!("services/{name}/openapi.json");
+        written.note(&file)?;
+        std::fs::write(project.path(&file), document).context("write openapi.json")?;
         println!("== lints");
         let lint =
             ["clippy", "-p", name, "-p", "contracts", "--all-targets", "--", "-D", "warnings"];

@@ -5,7 +5,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 use proc_macro2::{TokenStream, TokenTree};
 
-use super::words::{pascal, snake};
+use super::{
+    record::Record,
+    words::{pascal, snake},
+};
+use crate::project::Project;
 
 const SUFFIX: &str = "-service";
 /// What a name in Kubernetes may have.
@@ -70,6 +74,23 @@ impl Names {
             );
         }
         Ok(Self { service, aggregate, plural })
+    }
+
+    /// Of a service that is there; names those that are when it is none of them.
+    pub(super) fn of_service(project: &Project, name: &str) -> Result<Self> {
+        let service = service_of(name)?;
+        if project.service(&service).is_err() {
+            let known = project.services().iter().map(|known| known.name.as_str());
+            let known = known.collect::<Vec<_>>().join(", ");
+            bail!("there is no {service}; there are: {known}");
+        }
+        let record = Record::read(&project.path("services").join(&service));
+        Self::new(&service, record.map(|record| record.aggregate).as_deref())
+    }
+
+    /// Whether each of its things is a user, who is his own.
+    pub(super) fn is_owner(&self) -> bool {
+        self.aggregate == "user"
     }
 
     /// Fails when something else in the workspace is called so.
@@ -172,11 +193,23 @@ fn identifiers(folder: &Path) -> Result<BTreeSet<String>> {
     for file in super::files::below(folder)? {
         if file.extension().is_some_and(|end| end == "rs") {
             let text = fs::read_to_string(&file).context("read the template")?;
-            let tokens: TokenStream = text.parse().ok().context("the template is no Rust")?;
-            collect(tokens, &mut found);
+            found.extend(identifiers_of(&text)?);
         }
     }
     Ok(found)
+}
+
+/// What a Rust file calls things.
+pub(super) fn identifiers_of(text: &str) -> Result<BTreeSet<String>> {
+    let tokens: TokenStream = text.parse().ok().context("it is no Rust that can be read")?;
+    let mut found = BTreeSet::new();
+    collect(tokens, &mut found);
+    Ok(found)
+}
+
+/// Whether Rust takes the word for itself.
+pub(super) fn is_reserved(word: &str) -> bool {
+    RUST.split_whitespace().any(|reserved| reserved == word)
 }
 
 fn collect(tokens: TokenStream, found: &mut BTreeSet<String>) {

@@ -18,7 +18,7 @@ use crate::{
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The new service has a table, two routes, an event that it publishes, events that it hears of, a call to
+The new service has a table, three routes, an event that it publishes, events that it hears of, a call to
 user-service, and tests of all that; and it is in settings, compose, Kubernetes and contracts like the
 others. Whatever fails, nothing is left of it. `cargo dev remove-service NAME` takes it away again.")]
 pub(crate) struct Args {

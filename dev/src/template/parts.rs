@@ -6,7 +6,7 @@
 //! compared.
 
 mod lines;
-mod modules;
+mod rust;
 mod tsk;
 mod yaml;
 
@@ -15,8 +15,6 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::words::Words;
-
-pub(super) use yaml::{replace_texts, texts};
 
 /// A table, an entry, an item, a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +35,7 @@ pub(super) enum Language {
     Yaml,
     /// A sorted list of lines.
     Lines,
-    /// Rust, of which the `mod` lines can be added to.
-    Modules,
+    Rust,
 }
 
 /// Something that a fragment adds to a file.
@@ -57,7 +54,7 @@ impl Language {
             "tsk" => Self::Tsk,
             "yaml" | "yml" => Self::Yaml,
             "txt" => Self::Lines,
-            "rs" => Self::Modules,
+            "rs" => Self::Rust,
             _ => return None,
         })
     }
@@ -67,12 +64,23 @@ impl Language {
             Self::Tsk => tsk::parts(text),
             Self::Yaml => yaml::parts(text),
             Self::Lines => Ok(lines::parts(text)),
-            Self::Modules => modules::parts(text),
+            Self::Rust => rust::parts(text),
         }
     }
 
-    fn is_sorted(self) -> bool {
-        matches!(self, Self::Lines | Self::Modules)
+    /// Whether the piece has its place by its name: a line of a list, a module.
+    fn is_sorted(self, piece: &Piece) -> bool {
+        let is_module = piece.name.split(' ').rev().nth(1) == Some("mod");
+        self == Self::Lines || self == Self::Rust && is_module
+    }
+
+    /// Whether two names are of one family, whose members stand together.
+    fn is_kin(self, one: &str, other: &str) -> bool {
+        match self {
+            Self::Lines => true,
+            Self::Rust => rust::family(one) == rust::family(other),
+            Self::Tsk | Self::Yaml => is_kin(one, other),
+        }
     }
 
     /// What a fragment adds, with the new names.
@@ -88,6 +96,12 @@ impl Language {
         Ok(find(&self.parts(text)?, &piece.path()).is_some())
     }
 
+    /// Whether there is a part of this name within those of the names before it.
+    pub(super) fn has_at(self, text: &str, path: &[&str]) -> Result<bool> {
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        Ok(find(&self.parts(text)?, &path).is_some())
+    }
+
     /// Whether the piece is there as the template has it.
     pub(super) fn has_unchanged(self, text: &str, piece: &Piece) -> Result<bool> {
         let parts = self.parts(text)?;
@@ -99,26 +113,35 @@ impl Language {
     pub(super) fn add(self, text: &str, piece: &Piece) -> Result<String> {
         let parts = self.parts(text)?;
         let beside = beside(&parts, piece)?;
-        let anchor = if self.is_sorted() {
-            beside.iter().rfind(|part| part.name < piece.name)
+        let is_sorted = self.is_sorted(piece);
+        let mut kin = beside.iter().filter(|part| self.is_kin(&part.name, &piece.name));
+        let anchor = if is_sorted {
+            kin.clone().rfind(|part| part.name < piece.name)
         } else {
-            let kin = |part: &&Part| is_kin(&part.name, &piece.name);
-            beside.iter().rfind(kin).or(beside.last())
+            kin.clone().next_back().or(beside.last())
         };
-        let (place, added) = match anchor {
-            Some(anchor) if anchor.is_inline => (anchor.span.end, format!(", {}", piece.text)),
+        let mut new = text.to_owned();
+        match anchor {
+            // One name of a `use`, alone.
+            Some(anchor) if anchor.is_inline && text[..anchor.span.start].ends_with("::") => {
+                let list = format!("{{{}, {}}}", &text[anchor.span.clone()], piece.text);
+                new.replace_range(anchor.span.clone(), &list);
+            }
+            Some(anchor) if anchor.is_inline => {
+                new.insert_str(anchor.span.end, &format!(", {}", piece.text));
+            }
             Some(anchor) => {
-                let apart = !self.is_sorted() && text[..anchor.span.start].ends_with("\n\n");
+                let apart = !is_sorted && text[..anchor.span.start].ends_with("\n\n");
                 let unended = if text[..anchor.span.end].ends_with('\n') { "" } else { "\n" };
                 let blank = if apart { "\n" } else { "" };
-                (anchor.span.end, format!("{unended}{blank}{}", piece.text))
+                new.insert_str(anchor.span.end, &format!("{unended}{blank}{}", piece.text));
             }
-            None if self.is_sorted() => {
-                (beside.first().map_or(text.len(), |part| part.span.start), piece.text.clone())
+            None if is_sorted => {
+                let place = kin.next().map_or(text.len(), |part| part.span.start);
+                new.insert_str(place, &piece.text);
             }
             None => bail!("`{}` is empty: it has no place to add to", piece.within.join(" / ")),
-        };
-        let new = format!("{}{added}{}", &text[..place], &text[place..]);
+        }
         self.prove(text, &new, piece)?;
         Ok(new)
     }
@@ -135,7 +158,7 @@ impl Language {
                 Some(before) => span.start = beside[before].span.end,
                 None => span.end = beside.get(1).map_or(span.end, |next| next.span.start),
             }
-        } else if !self.is_sorted() && text[..span.start].ends_with("\n\n") {
+        } else if !self.is_sorted(piece) && text[..span.start].ends_with("\n\n") {
             span.start -= 1;
         }
         let new = format!("{}{}", &text[..span.start], &text[span.end..]);
@@ -188,7 +211,7 @@ fn collect(
                 text: words.rename(&text[part.span.clone()]),
             });
         } else {
-            within.push(part.name.clone());
+            within.push(words.rename(&part.name));
             collect(text, &part.parts, words, within, pieces);
             within.pop();
         }
@@ -213,9 +236,12 @@ fn beside<'a>(parts: &'a [Part], piece: &Piece) -> Result<&'a [Part]> {
     Ok(&around.parts)
 }
 
-/// Whether two names are of one family: they end in the same word, as `user-service` and
-/// `orders-service` do.
+/// Whether two names end in the same word, as `user-service` and `orders-service` do; routes, whether
+/// their paths begin with it.
 fn is_kin(one: &str, other: &str) -> bool {
+    if let (Some((_, one)), Some((_, other))) = (one.split_once(" /"), other.split_once(" /")) {
+        return one.split('/').next() == other.split('/').next();
+    }
     let last = |name: &str| name.rsplit(['-', '_', '/']).next().map(str::to_owned);
     let is_compound = |name: &str| name.contains(['-', '_', '/']);
     is_compound(one) && is_compound(other) && last(one) == last(other)

@@ -1,37 +1,40 @@
 //! `cargo dev rename PROJECT`: a workspace of one's own name.
 //!
-//! What bears the project's name: the title, and in a cluster the namespaces and the label `part-of`.
-//! The language of the settings and its crate keep theirs.
+//! The name is a word of many texts: namespaces and the label `part-of`, what metrics are labelled
+//! with, who issues tokens, the broker's virtual host, the title. Wherever it stands, also before a
+//! dash, it is replaced. The language of the settings, whose word is the template's name too, keeps
+//! it; the licence tells whose work this was, and does so for good.
 
 use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    files::{below, ends_in},
+    files::{below, ends_in, formatted},
     names::check_form,
-    parts::{replace_texts, texts},
     plan::Plan,
+    words::pascal,
 };
 use crate::project::Project;
 
 /// Whose namespace is the project's name.
 const NAMED: &str = "k8s/overlays/production/kustomization.yaml";
-/// What may follow the name in that of another namespace.
-const ENDINGS: [&str; 3] = ["", "-dev", "-staging"];
-const README: &str = "README.md";
-/// Where the name stands.
-const PLACES: [&str; 7] = [
-    README,
-    "ARCHITECTURE.md",
-    "CONTRIBUTING.md",
-    "Dockerfile",
-    "k8s",
-    ".github",
-    "dev/template/wiring/k8s",
-];
+/// What the project's name ends in where it may be no longer than this.
+const LONGEST: (&str, usize) = ("-resilience", 40);
+/// The language, in its own words.
+const LANGUAGE: [&str; 5] =
+    ["tusk-config", "cargo tusk", "--bin tusk", r#"tusk = "run"#, r#"["tusk", ""#];
+/// What is the language's alone, what is a licence, and this, which speaks of both.
+const KEPT: [&str; 3] = ["crates/tusk-config/", "LICENSE", "dev/src/template/rename.rs"];
+/// Has names only as examples.
+const EXAMPLES: &str = "dev/";
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Every file that bears the project's name bears the new one: namespaces and labels of Kubernetes, what
+metrics, alerts and dashboards go by, who issues tokens and for whom, the broker's virtual host, titles.
+TuskLang, the language of config/*.tsk, its crate tusk-config and `cargo tusk` keep their names, and so
+does LICENSE. Tokens issued before are not believed after it.")]
 pub(crate) struct Args {
     /// In lower case, with dashes between words: acme-shop
     project: String,
@@ -43,120 +46,133 @@ pub(crate) struct Args {
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let new = args.project.as_str();
     check_form("the project", new)?;
-    let longest = new.len() + "-staging".len();
-    ensure!(longest <= 63, "`{new}-staging` has {longest} characters, and Kubernetes takes 63");
+    let (ending, length_max) = LONGEST;
+    let length = new.len() + ending.len();
+    ensure!(
+        length <= length_max,
+        "a dashboard's id, `{new}{ending}`, has {length} characters, and Grafana takes {length_max}"
+    );
     let root = project.root();
-    let read =
-        |path: &str| fs::read_to_string(root.join(path)).with_context(|| format!("read {path}"));
-    let old = namespace(&read(NAMED)?)?;
-    let readme = read(README)?;
-    let title = readme.lines().next().and_then(|line| line.strip_prefix("# "));
-    let title = title.with_context(|| format!("{README} has no title"))?;
-    let plan = planned(root, (&old, new), (title, &titled(new)))?;
-    let [_, changed, _] = plan.counts();
-    if changed == 0 {
+    let named = fs::read_to_string(root.join(NAMED)).with_context(|| format!("read {NAMED}"))?;
+    let old = namespace(&named).with_context(|| format!("{NAMED} has no namespace"))?;
+    if old == new {
         println!("it is called {new} already");
-    } else if args.dry_run {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plan = planned(root, old, new)?;
+    let [_, changed, _] = plan.counts();
+    if args.dry_run {
         print!("{}", plan.diff());
         println!("{changed} files would change");
     } else {
         plan.write(root)?.stay();
         println!("{old} is {new} now: {changed} files changed");
-        println!("namespaces of clusters and the folder itself keep their names");
+        println!("what runs in clusters, and the folder itself, keep their names");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn planned(root: &Path, names: (&str, &str), titles: (&str, &str)) -> Result<Plan> {
+fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
     let mut plan = Plan::default();
-    for place in PLACES {
-        let place = root.join(place);
-        for file in if place.is_dir() { below(&place)? } else { vec![place] } {
-            let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
-            let text = fs::read_to_string(&file).with_context(|| format!("read {path}"))?;
-            let text = text.replace(titles.0, titles.1);
-            let text = if ends_in(&path, "yaml") || ends_in(&path, "yml") {
-                in_yaml(&text, names).with_context(|| path.clone())?
-            } else {
-                in_words(&text, names)
-            };
-            plan.set(root, &path, Some(text))?;
+    for file in below(root)? {
+        let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
+        let bytes = fs::read(&file).with_context(|| format!("read {path}"))?;
+        let Ok(text) = String::from_utf8(bytes) else { continue };
+        if KEPT.iter().any(|kept| path.starts_with(kept)) {
+            continue;
+        }
+        // It could not be told from the name any more.
+        ensure!(
+            path.starts_with(EXAMPLES) || with_name(&text, new, "") == text,
+            "`{new}` is a word of {path} already: choose another name"
+        );
+        let renamed = renamed(&text, old, new);
+        if renamed != text {
+            // Lines are longer or shorter now.
+            let is_rust = ends_in(&path, "rs");
+            let renamed = if is_rust { formatted(root, &renamed)? } else { renamed };
+            plan.set(root, &path, Some(renamed))?;
         }
     }
     Ok(plan)
 }
 
-/// The value of `namespace`.
-fn namespace(text: &str) -> Result<String> {
-    let texts = texts(text)?;
-    let place = texts.iter().position(|(text, _)| text == "namespace");
-    let value = place.and_then(|place| texts.get(place + 1));
-    value.map(|(text, _)| text.clone()).with_context(|| format!("{NAMED} has no namespace"))
+/// The value of `namespace`, a line of its own.
+fn namespace(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("namespace: "))
 }
 
-/// Every value that is the name, with or without an ending.
-fn in_yaml(text: &str, (old, new): (&str, &str)) -> Result<String> {
-    replace_texts(text, |key, value| {
-        // What metrics are labelled with is what rules and dashboards ask for.
-        if key == "replacement" {
-            return None;
-        }
-        let mut endings = ENDINGS.iter().rev();
-        let ending = endings.find(|ending| value.strip_suffix(**ending) == Some(old));
-        ending.map(|ending| format!("{new}{ending}"))
-    })
+/// With another name, and with another title.
+fn renamed(text: &str, old: &str, new: &str) -> String {
+    let (title, new_title) = (titled(old), titled(new));
+    let text = with_name(text, old, new);
+    let text = with_name(&text, &format!("{title} Microservices"), &new_title);
+    with_name(&text, &title, &new_title)
 }
 
-/// In commands and in prose: with an ending, or said to be a namespace.
-fn in_words(text: &str, (old, new): (&str, &str)) -> String {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_' || c == '/';
+/// Every `old` that is a word, or the begin of one with dashes, and not the language's.
+fn with_name(text: &str, old: &str, new: &str) -> String {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut changed = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(place) = rest.find(old) {
-        let (before, after) = (&rest[..place], &rest[place + old.len()..]);
-        let length = after.find(|c: char| !is_part(c)).unwrap_or(after.len());
-        let ending = &after[..length];
-        changed.push_str(before);
-        let is_whole = !changed.ends_with(is_part);
-        let is_said = ending.is_empty()
-            && ["namespace ", "namespace create "].iter().any(|word| changed.ends_with(word));
-        let is_ours = is_whole && (is_said || !ending.is_empty() && ENDINGS.contains(&ending));
-        changed.push_str(if is_ours { new } else { old });
-        rest = after;
+        changed.push_str(&rest[..place]);
+        let at = text.len() - rest.len() + place;
+        rest = &rest[place + old.len()..];
+        let is_word =
+            !text[..at].ends_with(|c| is_inner(c) || c == '-') && !rest.starts_with(is_inner);
+        changed.push_str(if is_word && !is_language(text, at) { new } else { old });
     }
     changed + rest
 }
 
+/// Whether the word at this place is in one of the language's phrases.
+fn is_language(text: &str, at: usize) -> bool {
+    LANGUAGE.iter().any(|phrase| {
+        let offset = phrase.find("tusk").unwrap_or_default();
+        at.checked_sub(offset)
+            .and_then(|start| text.get(start..))
+            .is_some_and(|from| from.starts_with(phrase))
+    })
+}
+
 /// `acme-shop` as `Acme Shop`.
 fn titled(name: &str) -> String {
-    let words = name.split('-').map(super::words::pascal);
+    let words = name.split('-').map(pascal);
     words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    const NAMES: (&str, &str) = ("tusk", "acme-shop");
-
     #[test]
-    fn a_namespace_is_renamed_and_a_word_is_not() {
-        let words = |text| in_words(text, NAMES);
-        assert_eq!(words("kubectl create namespace tusk"), "kubectl create namespace acme-shop");
-        assert_eq!(words("--namespace tusk-dev x"), "--namespace acme-shop-dev x");
-        for kept in ["cargo tusk check", "/etc/tusk/config", "tusk-config", "(`tusk`)", "tusked"] {
-            assert_eq!(words(kept), kept);
+    fn a_name_is_replaced_wherever_it_is_a_word() {
+        let renamed = |text| renamed(text, "elm", "oak-tree");
+        for (from, to) in [
+            ("namespace: elm-dev # why", "namespace: oak-tree-dev # why"),
+            ("up{part_of=\"elm\"} == 0", "up{part_of=\"oak-tree\"} == 0"),
+            ("VHOST=elm, amqp://elm:secret@", "VHOST=oak-tree, amqp://oak-tree:secret@"),
+            ("/etc/elm/config", "/etc/oak-tree/config"),
+            ("# Elm Microservices", "# Oak Tree"),
+            ("Elm <no-reply@example.com>", "Oak Tree <no-reply@example.com>"),
+        ] {
+            assert_eq!(renamed(from), to);
         }
-        assert_eq!(titled("acme-shop"), "Acme Shop");
+        for kept in ["elms", "helm", "elm_x", "an-elm", "Elmer", "ELM"] {
+            assert_eq!(renamed(kept), kept);
+        }
     }
 
     #[test]
-    fn yaml_is_renamed_by_whole_values() {
-        let text = "# tusk\nnamespace: tusk-dev # why\nlabels: { part-of: tusk }\npath: /etc/tusk\nreplacement: tusk\n";
-        let expected =
-            text.replace("tusk-dev", "acme-shop-dev").replace(": tusk }", ": acme-shop }");
-        assert_eq!(in_yaml(text, NAMES).unwrap(), expected);
-        assert_eq!(namespace(&expected).unwrap(), "acme-shop-dev");
+    fn what_is_the_languages_is_not_the_projects() {
+        let text = LANGUAGE.join(" ") + " TuskLang";
+        assert_eq!(renamed(&text, "tusk", "oak-tree"), text);
+    }
+
+    #[test]
+    fn the_name_is_that_of_the_namespace() {
+        assert_eq!(namespace("kind: Kustomization\nnamespace: oak-tree\n"), Some("oak-tree"));
+        assert_eq!(namespace("# namespace: oak-tree\n"), None);
     }
 }

@@ -1,22 +1,21 @@
 //! One service as the template makes it: its files, and its pieces in files of all.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::{
-    files::{Files, below, ends_in},
+    files::{Files, below, ends_in, existing},
     names::Names,
-    parts::{Language, Piece},
+    parts::Language,
     plan::Plan,
     record::Record,
-    words::Words,
+    words::{Words, snake},
 };
-use crate::{prepare::readme, project::Project};
+use crate::{
+    prepare::{self, readme},
+    project::Project,
+};
 
 /// The file with lists that are made of the settings.
 const README: &str = "README.md";
@@ -49,58 +48,42 @@ impl<'a> Service<'a> {
         format!("services/{}", self.names.service)
     }
 
-    /// The files that are its own and stand elsewhere.
+    /// The files that are its own and stand elsewhere, what was added of its events included.
     pub(super) fn others(&self) -> Vec<String> {
         let folder = self.folder() + "/";
         let paths = self.files.new.iter().map(|(path, _)| path.clone());
-        paths.filter(|path| !path.starts_with(&folder)).collect()
+        let mut paths: Vec<String> = paths.filter(|path| !path.starts_with(&folder)).collect();
+        let of_events = snake(&self.names.aggregate) + ".";
+        for folder in ["crates/contracts/golden", "crates/contracts/schemas"] {
+            let events = prepare::names(&self.root.join(folder)).into_iter();
+            let events = events.filter(|name| name.starts_with(&of_events));
+            paths.extend(events.map(|name| format!("{folder}/{name}")));
+        }
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
     /// Its pieces in files of all that are there, or are not: `docker-compose.yml: services / …`.
     pub(super) fn pieces(&self, are_there: bool) -> Result<Vec<String>> {
-        self.pieces_that(|language, text, piece| Ok(language.has(text, piece)? == are_there))
+        self.files.pieces_that(self.root, |language, text, piece| {
+            Ok(language.has(text, piece)? == are_there)
+        })
     }
 
     /// Its pieces that are there and were changed since.
     pub(super) fn changed_pieces(&self) -> Result<Vec<String>> {
-        self.pieces_that(|language, text, piece| {
+        self.files.pieces_that(self.root, |language, text, piece| {
             Ok(language.has(text, piece)? && !language.has_unchanged(text, piece)?)
         })
     }
 
-    fn pieces_that(
-        &self,
-        is_so: impl Fn(Language, &str, &Piece) -> Result<bool>,
-    ) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for (path, language, piece) in &self.files.pieces {
-            let text = self.text(&Plan::default(), path)?;
-            if is_so(*language, &text, piece).with_context(|| path.clone())? {
-                found.push(format!("{path}: {}", piece.shown()));
-            }
-        }
-        Ok(found)
-    }
-
     /// Everything written.
     pub(super) fn added(&self) -> Result<Plan> {
-        let mut plan = Plan::default();
-        for (path, text) in &self.files.new {
-            ensure!(!self.root.join(path).exists(), "{path} is there: move it away first");
-            let text = if ends_in(path, "rs") {
-                formatted(self.root, text).with_context(|| format!("format {path}"))?
-            } else {
-                text.clone()
-            };
-            let record =
-                if path.ends_with("Cargo.toml") { self.record.lines() } else { String::new() };
-            plan.set(self.root, path, Some(text + &record))?;
-        }
-        for (path, language, piece) in &self.files.pieces {
-            let text = self.text(&plan, path)?;
-            let text = language.add(&text, piece).with_context(|| path.clone())?;
-            plan.set(self.root, path, Some(text))?;
-        }
+        let mut plan = self.files.added(self.root)?;
+        let manifest = self.folder() + "/Cargo.toml";
+        let text = existing(self.root, &plan, &manifest)? + &self.record.lines();
+        plan.set(self.root, &manifest, Some(text))?;
         self.retell(&mut plan)?;
         Ok(plan)
     }
@@ -117,14 +100,28 @@ impl<'a> Service<'a> {
             plan.set(self.root, &path, None)?;
         }
         for (path, language, piece) in self.files.pieces.iter().rev() {
-            let text = self.text(&plan, path)?;
+            let text = existing(self.root, &plan, path)?;
             if language.has(&text, piece)? {
                 let text = language.take(&text, piece).with_context(|| path.clone())?;
                 plan.set(self.root, path, Some(text))?;
             }
         }
+        self.take_lines(&mut plan)?;
         self.retell(&mut plan)?;
         Ok(plan)
+    }
+
+    /// Takes away what was added of the service to lists of lines.
+    fn take_lines(&self, plan: &mut Plan) -> Result<()> {
+        let lists =
+            self.files.pieces.iter().filter(|(_, language, _)| *language == Language::Lines);
+        for (path, ..) in lists {
+            let text = existing(self.root, plan, path)?;
+            let is_its = |line: &&str| line.split(' ').next() == Some(&self.names.service);
+            let kept = text.split_inclusive('\n').filter(|line| !is_its(line)).collect();
+            plan.set(self.root, path, Some(kept))?;
+        }
+        Ok(())
     }
 
     /// What the README lists of the settings, as they will be.
@@ -149,31 +146,10 @@ impl<'a> Service<'a> {
         let document =
             |service: &str| plan.text(self.root, &format!("services/{service}/openapi.json"));
         let text = readme::with_lists(
-            &self.text(plan, README)?,
+            &existing(self.root, plan, README)?,
             &copy.path().join("config"),
             |service| Ok(document(service)?.unwrap_or_default()),
         )?;
         plan.set(self.root, README, Some(text))
     }
-
-    fn text(&self, plan: &Plan, path: &str) -> Result<String> {
-        plan.text(self.root, path)?.with_context(|| format!("{path} is not there"))
-    }
-}
-
-/// As `cargo fmt` writes it: other names are longer or shorter, and sort otherwise.
-fn formatted(root: &Path, text: &str) -> Result<String> {
-    let mut rustfmt = Command::new("rustfmt");
-    rustfmt.args(["--quiet", "--edition", "2024", "--config-path"]).arg(root);
-    let mut process = rustfmt
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("start rustfmt; get it by: rustup component add rustfmt")?;
-    if let Some(mut input) = process.stdin.take() {
-        std::io::Write::write_all(&mut input, text.as_bytes()).context("hand it to rustfmt")?;
-    }
-    let output = process.wait_with_output().context("wait for rustfmt")?;
-    ensure!(output.status.success(), "rustfmt failed ({})", output.status);
-    String::from_utf8(output.stdout).context("read what rustfmt gave")
 }

@@ -3,9 +3,22 @@
 //! The template calls its thing `sample`. In a copy, each form of that word is the same form of the
 //! new one. A form counts as a whole part of a name only: `sample_id` and `NewSample` have one,
 //! `sampled` has none.
+//!
+//! What is added to a service that is there has a second word, in the same way: `occurred` for an
+//! event, `aspect` for a route.
+
+use super::names::Names;
 
 /// The port that the template listens on.
 const PORT: &str = "3999";
+
+/// What is written otherwise of users, each of whom is his own.
+const OWN: [(&str, &str); 4] = [
+    ("sample_id, user_id: USER", "user_id: USER"),
+    ("sample_id, user_id", "user_id"),
+    ("sample.user_id", "user.id"),
+    ("\"sample_id\":\"0197c1f0-5c00-7000-8000-000000000009\",\"user_id\"", "\"user_id\""),
+];
 
 /// A form of the template's word: what is replaced, and by what.
 #[derive(Debug)]
@@ -20,13 +33,13 @@ struct Form {
 #[derive(Debug)]
 pub(super) struct Words {
     forms: Vec<Form>,
+    /// How many of them, from the first, tell what is added from what is there.
+    telling: usize,
 }
 
 impl Words {
     /// All in kebab-case: the service with `-service`, its thing, several of them.
     pub(super) fn new(service: &str, aggregate: &str, plural: &str, port: u16) -> Self {
-        let same = |from, to: String| Form { from, dashed: to.clone(), to };
-        let dashed = |from, to: &str| Form { from, to: snake(to), dashed: to.to_owned() };
         // What begins with another form comes before it.
         let forms = vec![
             same("sample-service", service.to_owned()),
@@ -40,38 +53,87 @@ impl Words {
             same("SAMPLE", snake(aggregate).to_uppercase()),
             same(PORT, port.to_string()),
         ];
-        Self { forms }
+        Self { telling: forms.len(), forms }
+    }
+
+    /// Of a service that is there, whose own names tell nothing new.
+    pub(super) fn of_service(names: &Names) -> Self {
+        let mut words = Self::new(&names.service, &names.aggregate, &names.plural, 0);
+        words.telling = 0;
+        if names.is_owner() {
+            let theirs = OWN.iter().map(|(from, to)| same(from, (*to).to_owned()));
+            words.forms.splice(..0, theirs);
+        }
+        words
+    }
+
+    /// The same with an event, in kebab-case. `tells`: it is what is added.
+    pub(super) fn with_event(self, event: &str, tells: bool) -> Self {
+        let forms = [dashed("occurred", event), same("Occurred", pascal(event))];
+        self.with(forms.into(), tells)
+    }
+
+    /// The same with a route: the module of its handler, as Rust has it.
+    pub(super) fn with_route(self, method: &str, path: &str, module: &str) -> Self {
+        let forms = vec![
+            same("/api/samples/{id}/aspect", path.to_owned()),
+            same("aspect", module.to_owned()),
+            same("Aspect", pascal(&module.replace('_', "-"))),
+        ];
+        let of_method = vec![
+            same("GET", method.to_owned()),
+            same("path(get", format!("path({}", method.to_lowercase())),
+        ];
+        self.with(of_method, false).with(forms, true)
+    }
+
+    fn with(mut self, forms: Vec<Form>, tells: bool) -> Self {
+        self.telling += if tells { forms.len() } else { 0 };
+        self.forms.splice(..0, forms);
+        self
     }
 
     /// The text with every form replaced.
     pub(super) fn rename(&self, text: &str) -> String {
-        let mut renamed = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(next) = rest.chars().next() {
-            let before = &text[..text.len() - rest.len()];
-            let found = self.forms.iter().find(|form| stands_at(form.from, before, rest));
-            if let Some(form) = found {
-                rest = &rest[form.from.len()..];
-                let is_dashed = before.ends_with('-') || before.ends_with("/api/");
-                let is_dashed = is_dashed || rest.starts_with('-');
-                let word = if is_dashed { &form.dashed } else { &form.to };
-                if form.to != form.dashed && is_prose(before, rest) {
-                    renamed.push_str(&form.dashed.replace('-', " "));
-                } else {
-                    renamed.push_str(word);
-                }
-            } else {
-                renamed.push(next);
-                rest = &rest[next.len_utf8()..];
-            }
-        }
-        renamed
+        renamed(text, &self.forms)
     }
 
-    /// Whether the text has any form in it.
+    /// Whether the text has any form in it that tells what is added.
     pub(super) fn are_in(&self, text: &str) -> bool {
-        self.rename(text) != text
+        renamed(text, &self.forms[..self.telling]) != text
     }
+}
+
+fn renamed(text: &str, forms: &[Form]) -> String {
+    let mut renamed = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let before = &text[..text.len() - rest.len()];
+        let found = forms.iter().find(|form| stands_at(form.from, before, rest));
+        if let Some(form) = found {
+            rest = &rest[form.from.len()..];
+            let is_dashed = before.ends_with('-') || before.ends_with("/api/");
+            let is_dashed = is_dashed || rest.starts_with('-');
+            let word = if is_dashed { &form.dashed } else { &form.to };
+            if form.to != form.dashed && is_prose(before, rest) {
+                renamed.push_str(&form.dashed.replace('-', " "));
+            } else {
+                renamed.push_str(word);
+            }
+        } else {
+            renamed.push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    renamed
+}
+
+fn same(from: &'static str, to: String) -> Form {
+    Form { from, dashed: to.clone(), to }
+}
+
+fn dashed(from: &'static str, to: &str) -> Form {
+    Form { from, to: snake(to), dashed: to.to_owned() }
 }
 
 /// Whether a form stands at the begin of `rest`, as a whole part of a name.

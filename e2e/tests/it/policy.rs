@@ -1,62 +1,118 @@
-//! Who may call what: every route of every running service, called by everybody.
+//! Who may call what: every route of every service of services.tsk, called by everybody.
 //!
-//! The golden file is `[policy]` of auth.tsk as callers meet it. When a change of it is meant, run
+//! The golden file is `[policy]` of auth.tsk as callers meet it, a line for each who is let in; so a
+//! service brings lines, and changes none. When a change of it is meant, run
 //! `UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy` and look at the difference.
 
-use std::process::Command;
+use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
-use testkit::{Environment, ServiceProcess, binary};
+use testkit::{Environment, ServiceProcess, TestDatabase};
+use tusk_config::{Loader, Vars};
 use uuid::Uuid;
 
-use crate::system::{Ground, System};
+use crate::system::{self, Ground, System};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/policy.txt");
-const CALLERS: [&str; 6] =
-    ["nobody", "user", "admin", "user-service", "payment-service", "notification-service"];
+const NOBODY: &str = "nobody";
 
 #[tokio::test]
 async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
     let ground = Ground::lay().await;
     let variables = ground.environment(0);
+    let more = more_services(&ground).await;
     let system = ground.start(variables.clone()).await;
-    let mut table = line("", &CALLERS);
-    for service in [&system.users, &system.payments, &system.notifications] {
-        let tokens = CALLERS.map(|caller| token(&variables, caller, service.name()));
+    let more = start(&system, &more).await;
+    let services = [&system.users, &system.payments, &system.notifications];
+    let services: Vec<&ServiceProcess> = services.into_iter().chain(&more).collect();
+    let callers = [NOBODY, "user", "admin"].into_iter();
+    let callers: Vec<&str> = callers.chain(services.iter().map(|service| service.name())).collect();
+
+    let mut lines = BTreeSet::new();
+    for service in &services {
+        let tokens = callers.iter().map(|caller| token(&variables, caller, service.name()));
+        let tokens: Vec<Option<String>> = tokens.collect();
         for (method, path) in routes(&system, service).await {
-            let mut outcomes = Vec::new();
-            for token in &tokens {
+            let mut let_in = Vec::new();
+            for (caller, token) in callers.iter().zip(&tokens) {
                 let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
                 let request = system.request(method.clone(), &url);
                 let request = token.iter().fold(request, RequestBuilder::bearer_auth);
-                outcomes.push(outcome(&request.send().await.unwrap()));
+                if is_let_in(caller, &request.send().await.unwrap()) {
+                    let_in.push(*caller);
+                }
             }
-            table += &line(&format!("{} {method} {path}", service.name()), &outcomes);
+            let route = format!("{} {method} {path}", service.name());
+            lines.extend(said(&route, &let_in, &callers));
         }
     }
+    let found = Vec::from_iter(lines).join("\n") + "\n";
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &table).unwrap();
+        std::fs::write(GOLDEN, &found).unwrap();
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
-    assert_eq!(table, golden, "{GOLDEN} says otherwise; found:\n{table}");
+    assert_eq!(found, golden, "{GOLDEN} says otherwise; found:\n{found}");
 }
 
-fn line(route: &str, cells: &[&str]) -> String {
-    let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:21}")).collect();
-    format!("{}\n", format!("{route:60}{}", cells.concat()).trim_end())
-}
-
-/// The policy's own answers. Whatever a handler says comes from behind it, so the caller passed:
-/// `POST /oauth/token` has a 401 of its own, for Basic.
-fn outcome(answer: &Response) -> &'static str {
-    let scheme = answer.headers().get("www-authenticate");
-    match answer.status().as_u16() {
-        500.. => panic!("a fault is no answer of the policy: {answer:?}"),
-        401 if scheme.is_some_and(|scheme| scheme == "Bearer") => "401",
-        403 => "403",
-        _ => "pass",
+/// In the words of auth.tsk: `anybody`, `user` (administrators too), `admin`, a service's name.
+fn said(route: &str, let_in: &[&str], callers: &[&str]) -> Vec<String> {
+    assert!(!let_in.is_empty(), "{route} lets in nobody");
+    if let_in == callers {
+        return vec![format!("{route} <- anybody")];
     }
+    assert!(!let_in.contains(&NOBODY), "{route} lets in whoever proves nothing, and not all");
+    let is_users = let_in.contains(&"user");
+    assert!(!is_users || let_in.contains(&"admin"), "{route} keeps administrators out");
+    let told = let_in.iter().filter(|caller| !(is_users && **caller == "admin"));
+    told.map(|caller| format!("{route} <- {caller}")).collect()
+}
+
+/// The policy's own answers: 401 to whoever proves nothing, 403 to all others. Whatever a handler
+/// says comes from behind it, so the caller passed: `POST /oauth/token` has a 401 of its own, for
+/// Basic.
+fn is_let_in(caller: &str, answer: &Response) -> bool {
+    let scheme = answer.headers().get("www-authenticate");
+    let refused = match answer.status().as_u16() {
+        500.. => panic!("a fault is no answer of the policy: {answer:?}"),
+        401 if scheme.is_some_and(|scheme| scheme == "Bearer") => 401,
+        403 => 403,
+        _ => return true,
+    };
+    let expected = if caller == NOBODY { 401 } else { 403 };
+    assert_eq!(refused, expected, "{caller}: {answer:?}");
+    false
+}
+
+/// The services beside the three, each with a database and the variables of its own.
+async fn more_services(ground: &Ground) -> Vec<(String, TestDatabase, Environment)> {
+    let settings = Loader::new(testkit::config_dir()).file("services").vars(Vars::empty());
+    let settings = settings.tree().unwrap();
+    let services = settings.keys().filter_map(|key| key.strip_prefix("service:"));
+    let mut more = Vec::new();
+    for name in services.filter(|name| !system::THREE.contains(name)) {
+        let database = testkit::database(&name.replace('-', "_")).await;
+        let variables = testkit::environment(&database, &ground.broker);
+        more.push((name.to_owned(), database, variables));
+    }
+    more
+}
+
+async fn start(
+    system: &System,
+    more: &[(String, TestDatabase, Environment)],
+) -> Vec<ServiceProcess> {
+    let mut processes = Vec::new();
+    for (name, _, variables) in more {
+        let mut variables = variables.clone();
+        for service in [&system.users, &system.payments, &system.notifications] {
+            let name = service.name().replace('-', "_").to_uppercase();
+            variables.insert(format!("{name}_HOST"), "127.0.0.1".to_owned());
+            variables.insert(format!("{name}_PORT"), service.port().to_string());
+        }
+        processes.push(ServiceProcess::start(name, &variables).await);
+    }
+    processes
 }
 
 /// The routes of a service, as its document says them.
@@ -79,13 +135,10 @@ async fn routes(system: &System, service: &ServiceProcess) -> Vec<(Method, Strin
 fn token(variables: &Environment, caller: &str, target: &str) -> Option<String> {
     let id = Uuid::now_v7().to_string();
     let words = match caller {
-        "nobody" => return None,
-        "user" => vec!["token", "user", "--id", &id],
-        "admin" => vec!["token", "user", "--id", &id, "--role", "admin"],
-        service => vec!["token", "service", service, "--for", target],
+        NOBODY => return None,
+        "user" => vec!["user", "--id", &id],
+        "admin" => vec!["user", "--id", &id, "--role", "admin"],
+        service => vec!["service", service, "--for", target],
     };
-    let mut command = Command::new(binary("user-service"));
-    let output = command.args(words).env_clear().envs(variables).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    Some(system::token(variables, &words))
 }

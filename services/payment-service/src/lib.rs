@@ -10,8 +10,8 @@
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.
-//! Publishes `payment.completed` and `payment.failed` to `payment.events`. Consumes `user.created`
-//! (opens the customer) and `user.deleted` (closes it).
+//! Publishes `payment.completed` and `payment.failed` to `payment.events`.
+//! Consumes `user.created` (opens the customer) and `user.deleted` (closes it).
 //! Tables: `payments`, `payment_history`, `idempotency_keys`, `customers`, and messaging's outbox
 //! and inbox.
 

@@ -18,8 +18,8 @@
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
-//! Publishes `user.created`, `user.updated`, `user.deleted` to `user.events`. Consumes
-//! `notification.failed`: a permanent failure marks the address undeliverable.
+//! Publishes `user.created`, `user.updated` and `user.deleted` to `user.events`.
+//! Consumes `notification.failed`: a permanent failure marks the address undeliverable.
 //! Tables: `users`, `sessions`, and messaging's outbox and inbox.
 
 mod app;

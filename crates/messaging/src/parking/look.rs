@@ -43,6 +43,7 @@ pub(super) struct Look {
 impl Look {
     /// Begins in a task of its own, which ends what it began when the caller gives up: a subscription
     /// that nobody waits for any more would hold the turn, and the messages, for good.
+    #[expect(clippy::disallowed_methods, reason = "waited for here, or ends by itself soon")]
     pub(super) async fn open(broker: &Broker, topology: &Topology) -> Result<Self, ParkingError> {
         let (link, topology) = (broker.consuming_at_times(), topology.clone());
         let opening = async move {

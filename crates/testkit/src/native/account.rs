@@ -70,7 +70,7 @@ impl Account {
             return wanted.to_owned();
         }
         let base = if keep { PathBuf::from("/var/lib") } else { std::env::temp_dir() };
-        base.join(format!("tusk-postgres-{:016x}", fnv1a(wanted.as_os_str().as_encoded_bytes())))
+        base.join(format!("testkit-postgres-{:016x}", fnv1a(wanted.as_os_str().as_encoded_bytes())))
     }
 }
 

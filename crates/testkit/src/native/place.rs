@@ -38,7 +38,7 @@ impl Place {
     /// A fresh folder among the system's temporary ones, thrown away with the server.
     pub fn temporary() -> Result<Self, NativeError> {
         let folder = tempfile::Builder::new()
-            .prefix("tusk-")
+            .prefix("testkit-")
             // A server under another account has to get in.
             .permissions(fs::Permissions::from_mode(0o711))
             .tempdir()

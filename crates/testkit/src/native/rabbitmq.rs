@@ -16,7 +16,7 @@ use super::{
 };
 
 const NAME: &str = "rabbitmq";
-const USER: &str = "tusk";
+const USER: &str = "testkit";
 /// How long a start may take: 6 to 12 s on a small machine, more when it is busy.
 const READY_LIMIT: Duration = Duration::from_mins(2);
 const EPMD_LIMIT: Duration = Duration::from_secs(10);
@@ -263,7 +263,7 @@ fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeE
 
 /// The same name on every start: the data belongs to it. Another folder is another node.
 fn node(folder: &Path) -> String {
-    format!("tusk-{:08x}@localhost", fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32)
+    format!("testkit-{:08x}@localhost", fnv1a(folder.as_os_str().as_encoded_bytes()) >> 32)
 }
 
 /// One scheduler and no busy waiting, so that it leaves a small machine to others; peers on the

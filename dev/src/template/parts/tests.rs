@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::template::names::Names;
 
 fn words() -> Words {
     Words::new("orders-service", "order", "orders", 3004)
 }
 
+fn laid(language: Language, text: &str, fragment: &str) -> String {
+    laid_by(&words(), language, text, fragment)
+}
+
 /// Adds what the fragment has, and gives the new text once it is proven that taking it away again
 /// gives the old one.
-fn laid(language: Language, text: &str, fragment: &str) -> String {
-    let pieces = language.pieces(fragment, &words()).unwrap();
+fn laid_by(words: &Words, language: Language, text: &str, fragment: &str) -> String {
+    let pieces = language.pieces(fragment, words).unwrap();
     let mut new = text.to_owned();
     for piece in &pieces {
         assert!(!language.has(&new, piece).unwrap());
@@ -153,7 +158,87 @@ fn lines_and_modules_are_sorted_in() {
     );
     let text = "//! mod none;\n\npub mod notification;\n#[cfg(test)]\nmod payment; // why\n\nfn main() {}\n";
     let expected = text.replace("#[cfg", "pub mod order;\n#[cfg");
-    assert_eq!(laid(Language::Modules, text, "pub mod sample;\n"), expected);
+    assert_eq!(laid(Language::Rust, text, "pub mod sample;\n"), expected);
+}
+
+#[test]
+fn rust_gets_lines_of_its_head_items_variants_arms_and_calls_beside_their_kin() {
+    let text = "\
+//! Orders.
+//!
+//! | `GET /api/orders` | lists |
+//! | `/debug` | how it fares |
+
+use contracts::order::{OrderCreated, OrderSent};
+
+/// What happened.
+pub enum Event {
+    /// Made.
+    Created, // first
+    Sent { by: String },
+}
+
+impl Order {
+    pub const MAX: usize = { 7 };
+
+    pub fn new() -> Self {}
+
+    fn helper() {}
+}
+
+pub(crate) async fn enqueue(events: Vec<Event>) {
+    for event in events {
+        let id = new_id();
+        match event {
+            Event::Created => {}
+            Event::Sent { by } => send(id, by).await?,
+        }
+    }
+}
+
+fn router() -> Router {
+    Router::new()
+        .routes(routes!(orders::list))
+        .merge(admin())
+}
+";
+    let fragment = "\
+//! | `PUT /api/samples/occurred` | new |
+use contracts::sample::SampleOccurred;
+pub enum Event {
+    Occurred,
+}
+impl Sample {
+    pub fn mark_occurred(self) {}
+}
+pub(crate) async fn enqueue() {
+    for event in events {
+        match event {
+            Event::Occurred => tell(SampleOccurred).await?,
+        }
+    }
+}
+fn router() {
+    x
+        .routes(routes!(occurred::answer))
+}
+";
+    let expected = text
+        .replace("lists |\n", "lists |\n//! | `PUT /api/orders/lost` | new |\n")
+        .replace("OrderSent}", "OrderSent, OrderLost}")
+        .replace("String },\n", "String },\n    Lost,\n")
+        .replace("Self {}\n", "Self {}\n\n    pub fn mark_lost(self) {}\n")
+        .replace(
+            "by).await?,\n",
+            "by).await?,\n            Event::Lost => tell(OrderLost).await?,\n",
+        )
+        .replace("list))\n", "list))\n        .routes(routes!(lost::answer))\n");
+    let words = Words::of_service(&Names::new("orders", None).unwrap()).with_event("lost", true);
+    assert_eq!(laid_by(&words, Language::Rust, text, fragment), expected);
+
+    let piece = &Language::Rust.pieces("use contracts::sample::Occurred;\n", &words).unwrap()[0];
+    let alone = Language::Rust.add("use contracts::order::Created;\n", piece).unwrap();
+    assert_eq!(alone, "use contracts::order::{Created, Lost};\n");
 }
 
 #[test]

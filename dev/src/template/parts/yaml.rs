@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use granit_parser::{Event, Options, Parser, Span, StructureStyle};
 
 use super::{Part, whole_lines};
@@ -44,38 +44,6 @@ fn events(text: &str) -> Result<Vec<(Event<'_>, Span)>> {
     options.emit_unresolved_aliases = true;
     let events = Parser::new_from_str_with_options(text, options).collect::<Result<_, _>>();
     events.context("it is no YAML that can be read")
-}
-
-/// All texts of a file, keys too, in their order, with where they stand.
-pub(in crate::template) fn texts(text: &str) -> Result<Vec<(String, Range<usize>)>> {
-    let mut texts = Vec::new();
-    for (event, span) in events(text)? {
-        if let Event::Scalar(value, ..) = event {
-            texts.push((value.into_owned(), span.byte_range().context("a place is unknown")?));
-        }
-    }
-    Ok(texts)
-}
-
-/// The file with other texts where `other`, which sees the text before it too, has one. Read again, it says just that.
-pub(in crate::template) fn replace_texts(
-    text: &str,
-    other: impl Fn(&str, &str) -> Option<String>,
-) -> Result<String> {
-    let (mut new, mut expected) = (text.to_owned(), Vec::new());
-    let texts_now = texts(text)?;
-    for (place, (value, span)) in texts_now.iter().enumerate().rev() {
-        let before = place.checked_sub(1).map_or("", |before| texts_now[before].0.as_str());
-        let fresh = other(before, value);
-        if let Some(fresh) = &fresh {
-            ensure!(text[span.clone()] == *value, "`{value}` is written in quotes");
-            new.replace_range(span.clone(), fresh);
-        }
-        expected.insert(0, fresh.unwrap_or_else(|| value.clone()));
-    }
-    let said: Vec<String> = texts(&new)?.into_iter().map(|(value, _)| value).collect();
-    ensure!(said == expected, "it would say something else");
-    Ok(new)
 }
 
 struct Reader<'a> {

@@ -33,7 +33,7 @@ struct Document;
 pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(samples::create))
-        .routes(routes!(samples::show))
+        .routes(routes!(samples::show, samples::close))
         .merge(messaging::admin::router())
         .merge(chassis::operator::router())
 }

@@ -1,5 +1,5 @@
-//! The only file with SQL. Samples change through the store's doors only: `create` for requests,
-//! `change_once` for messages; what happened is saved and sent together or not at all.
+//! The only file with SQL. All samples change through the store's doors: `create` and `change` for
+//! requests, `change_once` for messages; what happened is saved and sent together or not at all.
 
 use std::time::Duration;
 
@@ -66,6 +66,28 @@ impl Store {
         Ok(sample)
     }
 
+    /// Changes one as `decide` says, for a request.
+    pub(crate) async fn change(
+        &self,
+        id: SampleId,
+        decide: impl FnOnce(Sample) -> Result<Decided, DomainError>,
+    ) -> Result<Sample, Error> {
+        let mut tx = self.pool.begin().await?;
+        let row = sqlx::query_as!(
+            Row,
+            "select id, user_id, title, status, version, created_at, updated_at
+             from samples where id = $1 for update",
+            id.as_uuid(),
+        );
+        let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
+        let seen = row.version;
+        let decided = decide(row.try_into()?)?;
+        let sample = self.write(&mut tx, seen, decided).await?;
+        tx.commit().await?;
+        self.outbox.wake();
+        Ok(sample)
+    }
+
     /// Changes all that a user has as `decide` says, for a message; a message seen before changes
     /// nothing.
     pub(crate) async fn change_once(
@@ -107,13 +129,24 @@ impl Store {
         let last = rows.last().map(|row| row.id);
         for row in rows {
             let seen = row.version;
-            let (sample, events) = decide(row.try_into()?);
-            if sample.version != seen {
-                save(tx, &sample).await?;
-            }
-            events::enqueue(&self.outbox, &self.clock, tx, &sample, events).await?;
+            let decided = decide(row.try_into()?);
+            self.write(tx, seen, decided).await?;
         }
         Ok(last)
+    }
+
+    /// Saves what was decided, where that is a new version, and sends what happened.
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        seen: i64,
+        (sample, events): Decided,
+    ) -> Result<Sample, Error> {
+        if sample.version != seen {
+            save(tx, &sample).await?;
+        }
+        events::enqueue(&self.outbox, &self.clock, tx, &sample, events).await?;
+        Ok(sample)
     }
 
     /// One sample.

@@ -20,26 +20,26 @@ async fn write(app: &TestApp, token: &str, user: Uuid, key: Option<&str>) -> req
 #[tokio::test]
 async fn everybody_sees_the_own_notifications_an_admin_all_no_service_any_and_nobody_an_address() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.welcomed().await, app.welcomed().await);
-    let id = app.list(&ada).await[0]["notification_id"].as_str().unwrap().to_owned();
+    let ((id, own), other) = (app.one().await, app.welcomed().await);
     let path = format!("/api/notifications/{id}");
     let admin = app.user_token(Uuid::now_v7(), Role::Admin);
     let status = async |token: &str| app.get(&path, token).await.status().as_u16();
-    assert_eq!(status(&bob.token).await, 404);
+    assert_eq!(status(&other.token).await, 404);
     assert_eq!(status(&app.payment_service()).await, 403);
-    for token in [ada.token.as_str(), &admin] {
+    for token in [&own, &admin] {
         assert_eq!(status(token).await, 200);
         let shown = app.get(&path, token).await.text().await.unwrap();
         assert!(!shown.contains("@example.com"), "{shown}");
     }
-    let own = app.list(&ada).await;
-    assert_eq!((own.len(), &own[0]["user_id"]), (1, &json!(ada.id)));
+    let page: Value = app.get("/api/notifications", &own).await.json().await.unwrap();
+    assert_eq!(page["items"].as_array().unwrap().len(), 1);
+    assert_eq!(page["items"][0]["notification_id"], json!(id));
     let all = app.get("/api/notifications?limit=1", &admin).await.text().await.unwrap();
     let page: Value = serde_json::from_str(&all).unwrap();
     let cursor = page["next_cursor"].as_str().unwrap();
     let next = format!("/api/notifications?limit=1&cursor={cursor}");
     let rest: Value = app.get(&next, &admin).await.json().await.unwrap();
-    assert_eq!(rest["items"][0]["user_id"], json!(ada.id));
+    assert_eq!(rest["items"][0]["notification_id"], json!(id));
     assert!(!all.contains("@example.com"), "{all}");
 }
 

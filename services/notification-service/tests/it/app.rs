@@ -174,6 +174,13 @@ impl TestApp {
         person
     }
 
+    /// One notification: its id, and the token of whose it is.
+    pub(crate) async fn one(&self) -> (String, String) {
+        let person = self.welcomed().await;
+        let welcome = self.list(&person).await.remove(0);
+        (welcome["notification_id"].as_str().unwrap().to_owned(), person.token)
+    }
+
     /// The mails in the folder.
     pub(crate) fn mails(&self) -> Vec<String> {
         let files = std::fs::read_dir(self.ground.mails.path()).unwrap();

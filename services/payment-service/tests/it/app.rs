@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 pub(crate) struct TestApp {
     pub(crate) ground: Ground,
+    pub(crate) plain: Plain,
     instance: Instance,
 }
 
@@ -64,7 +65,9 @@ impl TestApp {
     pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
         let ground = Ground::lay(variables).await;
         let instance = ground.start().await;
-        Self { ground, instance }
+        instance.subscribed().await;
+        let plain = Plain::connect(&ground.broker).await;
+        Self { ground, plain, instance }
     }
 
     /// The instance crashes and another takes its place.
@@ -80,12 +83,6 @@ impl TestApp {
 
     pub(crate) async fn restart(&mut self) {
         self.instance = self.ground.start().await;
-    }
-
-    /// A plain client, once the service is subscribed.
-    pub(crate) async fn plain(&self) -> Plain {
-        self.subscribed().await;
-        Plain::connect(&self.ground.broker).await
     }
 
     pub(crate) fn payer(&self) -> Payer {
@@ -120,6 +117,14 @@ impl TestApp {
 
     pub(crate) async fn pay(&self, payer: &Payer, key: &str, method: &str) -> Response {
         self.paying(payer, key, method).send().await.unwrap()
+    }
+
+    /// One payment: its id, and the token of whose it is.
+    pub(crate) async fn one(&self) -> (String, String) {
+        let payer = self.payer();
+        let paid = self.pay(&payer, "order-1", "pm_card_visa").await;
+        let paid: Value = paid.json().await.unwrap();
+        (paid["payment_id"].as_str().unwrap().to_owned(), payer.token)
     }
 
     /// The one payment of a payer, once it has a status.

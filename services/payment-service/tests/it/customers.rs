@@ -37,12 +37,12 @@ async fn until_handled(app: &TestApp, messages: i64) {
 #[tokio::test]
 async fn a_registration_delivered_twice_at_once_opens_one_customer() {
     let app = TestApp::start().await;
-    let (plain, payer) = (app.plain().await, app.payer());
-    tokio::join!(created(&plain, payer.id), created(&plain, payer.id));
+    let (plain, payer) = (&app.plain, app.payer());
+    tokio::join!(created(plain, payer.id), created(plain, payer.id));
     until(&app, &payer, 200).await;
     // A third message behind the two is handled when they are.
     let other = app.payer();
-    created(&plain, other.id).await;
+    created(plain, other.id).await;
     until(&app, &other, 200).await;
     assert_eq!(app.rows("customers").await, 2);
     let body = app.get("/api/payments/customer", &payer.token).await;
@@ -53,18 +53,18 @@ async fn a_registration_delivered_twice_at_once_opens_one_customer() {
 #[tokio::test]
 async fn a_deletion_closes_the_customer_and_a_late_registration_opens_nothing() {
     let app = TestApp::start().await;
-    let (plain, payer, late) = (app.plain().await, app.payer(), app.payer());
-    created(&plain, payer.id).await;
+    let (plain, payer, late) = (&app.plain, app.payer(), app.payer());
+    created(plain, payer.id).await;
     until(&app, &payer, 200).await;
-    deleted(&plain, payer.id).await;
+    deleted(plain, payer.id).await;
     until(&app, &payer, 404).await;
 
-    deleted(&plain, late.id).await;
+    deleted(plain, late.id).await;
     eventually("the deletion is noted", async || (app.rows("customers").await == 2).then_some(()))
         .await;
-    created(&plain, late.id).await;
+    created(plain, late.id).await;
     let last = app.payer();
-    created(&plain, last.id).await;
+    created(plain, last.id).await;
     until(&app, &last, 200).await;
     until_handled(&app, 5).await;
     assert_eq!(status(&app, &late).await, 404);
@@ -74,10 +74,10 @@ async fn a_deletion_closes_the_customer_and_a_late_registration_opens_nothing() 
 async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed() {
     let app = TestApp::start().await;
     let mut other = app.ground.start().await;
-    let plain = app.plain().await;
+    let plain = &app.plain;
     let users: Vec<Uuid> = (0..100).map(|_| app.payer().id).collect();
     join_all(users.iter().map(async |user| {
-        tokio::join!(created(&plain, *user), deleted(&plain, *user));
+        tokio::join!(created(plain, *user), deleted(plain, *user));
     }))
     .await;
     until_handled(&app, 200).await;
@@ -89,10 +89,10 @@ async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed()
 #[tokio::test]
 async fn a_message_that_makes_no_sense_is_parked_and_the_next_is_handled() {
     let app = TestApp::start().await;
-    let (plain, payer) = (app.plain().await, app.payer());
+    let (plain, payer) = (&app.plain, app.payer());
     plain.publish_bytes("user.created", b"{\"event_type\":").await;
     plain.publish("user.created", &json!({"user_id": "ada"})).await;
-    created(&plain, payer.id).await;
+    created(plain, payer.id).await;
     until(&app, &payer, 200).await;
     eventually("both are parked", async || {
         let parked = app.ground.broker.queue_messages("payment-service.events.parked").await;

@@ -49,14 +49,14 @@ async fn a_decline_is_a_state_with_its_reason_and_charges_nothing() {
 #[tokio::test]
 async fn a_payer_sees_the_own_payments_page_by_page_and_an_admin_all() {
     let app = TestApp::start().await;
-    let (ada, bob, admin) = (app.payer(), app.payer(), app.admin());
+    let ((id, own), ada, admin) = (app.one().await, app.payer(), app.admin());
     for number in 0..3 {
         app.pay(&ada, &format!("order-{number}"), "pm_card_visa").await;
     }
-    let paid: Value = app.pay(&bob, "order-0", "pm_card_visa").await.json().await.unwrap();
-    let path = format!("/api/payments/{}", paid["payment_id"].as_str().unwrap());
-    assert_eq!(app.get(&path, &ada.token).await.status(), 404);
-    assert_eq!(app.get(&path, &admin.token).await.status(), 200);
+    let path = format!("/api/payments/{id}");
+    for (token, expected) in [(&own, 200), (&ada.token, 404), (&admin.token, 200)] {
+        assert_eq!(app.get(&path, token).await.status(), expected);
+    }
 
     let first: Value = app.get("/api/payments?limit=2", &ada.token).await.json().await.unwrap();
     let cursor = first["next_cursor"].as_str().unwrap();
@@ -71,12 +71,11 @@ async fn a_payer_sees_the_own_payments_page_by_page_and_an_admin_all() {
 #[tokio::test]
 async fn a_plain_client_hears_what_became_of_each_payment() {
     let app = TestApp::start().await;
-    let plain = app.plain().await;
-    plain.listen("payment.events", "ear").await;
+    app.plain.listen("payment.events", "ear").await;
     let payer = app.payer();
     let paid = app.pay(&payer, "order-1", "pm_card_visa").await;
     let paid: Value = paid.json().await.unwrap();
-    let heard = plain.next("ear").await;
+    let heard = app.plain.next("ear").await;
     assert_eq!(heard.routing_key.as_str(), PaymentCompleted::TYPE);
     let envelope: Value = serde_json::from_slice(&heard.data).unwrap();
     assert_eq!(envelope["event_type"], "payment.completed");
@@ -91,7 +90,7 @@ async fn a_plain_client_hears_what_became_of_each_payment() {
     assert!(completed.event_id.is_some());
 
     app.pay(&payer, "order-2", "pm_card_visa_chargeDeclined").await;
-    let failed = plain.next("ear").await;
+    let failed = app.plain.next("ear").await;
     assert_eq!(failed.routing_key.as_str(), PaymentFailed::TYPE);
     let failed: Envelope<PaymentFailed> = serde_json::from_slice(&failed.data).unwrap();
     assert!(failed.data.decline_code.is_some() && !failed.data.reason.is_empty());

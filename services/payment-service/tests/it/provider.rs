@@ -57,8 +57,7 @@ async fn a_payment_method_that_the_provider_does_not_know_fails_the_payment() {
 #[tokio::test]
 async fn a_key_that_the_provider_refuses_fails_no_payment_and_tells_nobody() {
     let app = TestApp::start_with(&[("STRIPE_API_KEY", "wrong")]).await;
-    let plain = app.plain().await;
-    plain.listen("payment.events", "ear").await;
+    app.plain.listen("payment.events", "ear").await;
     let payer = app.payer();
     let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
     request.send().await.unwrap();
@@ -71,15 +70,14 @@ async fn a_key_that_the_provider_refuses_fails_no_payment_and_tells_nobody() {
     .await;
     app.until_status(&payer, "processing").await;
     assert_eq!((app.charges(), app.rows("messaging_outbox").await), (0, 0));
-    assert_eq!((plain.waiting("ear").await, app.history().await.len()), (0, 1));
+    assert_eq!((app.plain.waiting("ear").await, app.history().await.len()), (0, 1));
 }
 
 #[tokio::test]
 async fn two_instances_share_the_payments_and_charge_each_once() {
     let app = TestApp::start().await;
     let mut other = app.ground.start().await;
-    let plain = app.plain().await;
-    plain.listen("payment.events", "ear").await;
+    app.plain.listen("payment.events", "ear").await;
     let payer = app.payer();
     let keys: Vec<String> = (0..30).map(|number| format!("order-{number}")).collect();
     let paid = join_all(keys.iter().map(|key| app.pay(&payer, key, "pm_card_visa"))).await;
@@ -94,10 +92,10 @@ async fn two_instances_share_the_payments_and_charge_each_once() {
     .await;
     let mut told = HashSet::new();
     for _ in 0..30 {
-        let envelope: Value = serde_json::from_slice(&plain.next("ear").await.data).unwrap();
+        let envelope: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
         told.insert(envelope["data"]["payment_id"].to_string());
     }
-    assert_eq!((told.len(), plain.waiting("ear").await), (30, 0));
+    assert_eq!((told.len(), app.plain.waiting("ear").await), (30, 0));
     other.crash().await;
 }
 
@@ -115,16 +113,15 @@ async fn a_start_without_the_providers_key_is_refused_with_its_place() {
 async fn a_lease_that_ends_during_a_charge_charges_once_and_tells_once() {
     let app = TestApp::start_with(&[("WORKER_LEASE", "100ms")]).await;
     let mut other = app.ground.start().await;
-    let plain = app.plain().await;
-    plain.listen("payment.events", "ear").await;
+    app.plain.listen("payment.events", "ear").await;
     let payer = app.payer();
     app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_millis(800)));
     app.pay(&payer, "order-1", "pm_card_visa").await;
     app.until_status(&payer, "succeeded").await;
     assert!(app.ground.simulator.requests().len() > 1, "nobody took the payment over");
-    plain.next("ear").await;
+    app.plain.next("ear").await;
     assert_eq!((app.charges(), app.rows("payment_history").await), (1, 2));
-    assert_eq!((plain.waiting("ear").await, app.rows("messaging_outbox").await), (0, 0));
+    assert_eq!((app.plain.waiting("ear").await, app.rows("messaging_outbox").await), (0, 0));
     other.crash().await;
 }
 

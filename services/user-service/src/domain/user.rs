@@ -161,29 +161,28 @@ impl User {
 mod tests {
     use super::*;
 
-    fn ada() -> User {
-        let now = DateTime::from_timestamp(0, 0).unwrap();
+    fn user() -> User {
         let email = Email::parse("ada@example.com").unwrap();
         User::register(
             UserId::from_uuid(uuid::Uuid::nil()),
             email,
             Name::parse("Ada").unwrap(),
-            now,
+            at(0),
         )
         .0
     }
 
-    fn later() -> DateTime<Utc> {
-        DateTime::from_timestamp(60, 0).unwrap()
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
     #[test]
     fn a_new_address_is_one_event_that_knows_the_old_address() {
-        let mut user = ada();
+        let mut user = user();
         user.email_deliverable = false;
         let email = Email::parse("ada@new.example").unwrap();
         let change = Change { email: Some(email.clone()), name: None };
-        let (user, events) = user.change(change, later()).unwrap();
+        let (user, events) = user.change(change, at(60)).unwrap();
         let previous_email = Some(Email::parse("ada@example.com").unwrap());
         assert_eq!(events, [Event::Updated { changed: vec!["email"], previous_email }]);
         assert_eq!((user.version, user.email, user.email_deliverable), (2, email, true));
@@ -191,22 +190,22 @@ mod tests {
 
     #[test]
     fn changing_to_what_is_already_so_is_no_change() {
-        let change = Change { email: Some(ada().email), name: Some(ada().name) };
-        assert_eq!(ada().change(change, later()).unwrap(), (ada(), vec![]));
+        let change = Change { email: Some(user().email), name: Some(user().name) };
+        assert_eq!(user().change(change, at(60)).unwrap(), (user(), vec![]));
     }
 
     #[test]
     fn deletion_erases_what_is_personal_and_happens_once() {
-        let (user, events) = ada().delete(later()).unwrap();
+        let (user, events) = user().delete(at(60)).unwrap();
         assert_eq!(events, [Event::Deleted]);
         assert!(!user.email.as_str().contains("ada") && user.name.as_str() == "deleted user");
-        assert_eq!(user.clone().delete(later()), Err(DomainError::NotFound));
-        assert_eq!(user.change(Change::default(), later()), Err(DomainError::NotFound));
+        assert_eq!(user.clone().delete(at(60)), Err(DomainError::NotFound));
+        assert_eq!(user.change(Change::default(), at(60)), Err(DomainError::NotFound));
     }
 
     #[test]
     fn an_editor_who_saw_another_version_is_told_so() {
-        assert_eq!(ada().at_version(2), Err(DomainError::Stale));
-        assert!(ada().at_version(1).is_ok());
+        assert_eq!(user().at_version(2), Err(DomainError::Stale));
+        assert!(user().at_version(1).is_ok());
     }
 }

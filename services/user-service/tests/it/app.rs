@@ -5,14 +5,15 @@ use std::ops::Deref;
 use auth::Role;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use testkit::{Instance, TestBroker, TestDatabase};
+use testkit::{Instance, Plain, TestBroker, TestDatabase};
 use user_service::UserService;
 use uuid::Uuid;
 
 pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
-    pub(crate) broker: TestBroker,
+    pub(crate) plain: Plain,
     instance: Instance,
+    _broker: TestBroker,
 }
 
 /// A registered user who is signed in.
@@ -37,7 +38,8 @@ impl TestApp {
             vars = vars.with(*name, (*value).to_owned());
         }
         let instance = Instance::start::<UserService>(vars).await;
-        Self { database, broker, instance }
+        let plain = Plain::connect(&broker).await;
+        Self { database, plain, instance, _broker: broker }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
@@ -76,6 +78,12 @@ impl TestApp {
             refresh_token: text(&session["refresh_token"]),
             email,
         }
+    }
+
+    /// One user: its id, and its own token.
+    pub(crate) async fn one(&self) -> (String, String) {
+        let user = self.somebody().await;
+        (user.id, user.token)
     }
 
     pub(crate) fn admin_token(&self) -> String {

@@ -3,21 +3,19 @@
 use contracts::user::{UserCreated, UserUpdated};
 use contracts::{Envelope, Event};
 use serde_json::{Value, json};
-use testkit::Plain;
 
 use crate::app::TestApp;
 
 #[tokio::test]
 async fn a_plain_client_reads_user_created_and_user_updated_in_order() {
     let app = TestApp::start().await;
-    let plain = Plain::connect(&app.broker).await;
-    plain.listen("user.events", "ear").await;
+    app.plain.listen("user.events", "ear").await;
     let user = app.somebody().await;
     let path = format!("/api/users/{}", user.id);
     let change = json!({"email": "new@example.com"});
     assert_eq!(app.patch(&path, &user.token, "\"1\"", &change).await.status(), 200);
 
-    let created = plain.next("ear").await;
+    let created = app.plain.next("ear").await;
     assert_eq!(created.routing_key.as_str(), UserCreated::TYPE);
     let body: Value = serde_json::from_slice(&created.data).unwrap();
     assert_eq!(
@@ -25,7 +23,7 @@ async fn a_plain_client_reads_user_created_and_user_updated_in_order() {
         (&json!("user.created"), &json!("user-service"),)
     );
     assert_eq!(body["data"]["user_id"], json!(user.id));
-    let updated = plain.next("ear").await;
+    let updated = app.plain.next("ear").await;
     let updated: Envelope<UserUpdated> = serde_json::from_slice(&updated.data).unwrap();
     assert_eq!(updated.data.previous_email, Some(user.email));
     assert_eq!(
@@ -39,14 +37,13 @@ async fn a_permanent_failure_to_notify_marks_the_address_undeliverable() {
     let app = TestApp::start().await;
     let user = app.somebody().await;
     app.subscribed().await;
-    let plain = Plain::connect(&app.broker).await;
     for permanent in [false, true] {
         let failed = json!({
             "notification_id": "01890000-0000-7000-8000-000000000001",
             "user_id": user.id, "kind": "welcome", "channel": "email",
             "reason": "mailbox unknown", "permanent": permanent,
         });
-        plain.publish("notification.failed", &failed).await;
+        app.plain.publish("notification.failed", &failed).await;
     }
     testkit::eventually("the address is marked", async || {
         let me: Value = app.get("/api/users/me", &user.token).await.json().await.unwrap();

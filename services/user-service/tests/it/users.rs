@@ -30,10 +30,11 @@ async fn an_address_is_taken_in_any_case_even_when_two_ask_at_once() {
 #[tokio::test]
 async fn a_user_sees_the_own_profile_only_an_admin_and_a_service_see_all() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.somebody().await, app.somebody().await);
-    let path = format!("/api/users/{}", ada.id);
-    assert_eq!(app.get(&path, &bob.token).await.status(), 404);
-    assert_eq!(app.get(&path, &app.admin_token()).await.status(), 200);
+    let ((id, own), other) = (app.one().await, app.somebody().await);
+    let path = format!("/api/users/{id}");
+    for (token, expected) in [(&own, 200), (&other.token, 404), (&app.admin_token(), 200)] {
+        assert_eq!(app.get(&path, token).await.status(), expected);
+    }
     let service = app.tokens("payment-service", chassis::Clock::system());
     let token = service.for_service("user-service").unwrap();
     assert_eq!(app.get(&path, token.value.expose()).await.status(), 200);

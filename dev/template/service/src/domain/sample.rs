@@ -102,7 +102,7 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
-    fn new() -> Sample {
+    fn sample() -> Sample {
         let (id, user) = (SampleId::from_uuid(Uuid::nil()), UserId::from_uuid(Uuid::nil()));
         let (sample, events) = Sample::new(id, user, Title::parse("First").unwrap(), at(0));
         assert_eq!((events, sample.version), (vec![Event::Created], 1));
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_closed_stays_as_it_is() {
-        let (closed, _) = new().close(at(1));
+        let (closed, _) = sample().close(at(1));
         let expected = (Status::Closed, 2, at(1));
         assert_eq!((closed.status, closed.version, closed.updated_at), expected);
         assert_eq!(closed.clone().close(at(2)).0, closed);
@@ -120,7 +120,7 @@ mod tests {
     // template: if events=user
     #[test]
     fn what_is_erased_is_closed_and_keeps_nothing_of_the_user() {
-        let (erased, _) = new().close(at(1)).0.erase(at(2));
+        let (erased, _) = sample().close(at(1)).0.erase(at(2));
         assert_eq!((erased.status, erased.title.as_str(), erased.version), (Status::Closed, "", 3));
         assert_eq!(erased.clone().erase(at(3)).0, erased);
     }

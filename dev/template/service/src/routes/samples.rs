@@ -117,3 +117,24 @@ pub(crate) async fn show(
     }
     Ok(Json(sample.into()))
 }
+
+/// Closes one. What is closed is removed after a while.
+#[utoipa::path(delete, path = "/api/samples/{id}", tag = "samples", params(("id" = Uuid, Path)),
+    security(("bearer" = [])), responses(
+    (status = 204),
+    (status = 404, body = Problem, description = "None, or not the caller's to close"),
+))]
+pub(crate) async fn close(
+    caller: Caller,
+    State(store): State<Store>,
+    State(clock): State<Clock>,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Error> {
+    let now = clock.now();
+    let close = |sample: Sample| {
+        let may = caller.may_see(sample.user_id.as_uuid());
+        if may { Ok(sample.close(now)) } else { Err(DomainError::NotFound) }
+    };
+    store.change(SampleId::from_uuid(id), close).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -77,6 +77,13 @@ impl TestApp {
         made.json().await.unwrap()
     }
 
+    /// One sample: its id, and the token of whose it is.
+    pub(crate) async fn one(&self) -> (String, String) {
+        let person = self.person();
+        let made = self.made(&person, "First").await;
+        (made["sample_id"].as_str().unwrap().to_owned(), person.token)
+    }
+
     /// What was made, as it is now.
     pub(crate) async fn shown(&self, made: &Value) -> Value {
         let path = format!("/api/samples/{}", made["sample_id"].as_str().unwrap());

@@ -2,7 +2,7 @@
 
 use contracts::sample::SampleCreated;
 use contracts::{Envelope, Event};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::eventually;
 
@@ -67,12 +67,25 @@ async fn a_key_is_the_users_own_and_good_for_one_request_only() {
 #[tokio::test]
 async fn the_own_and_for_an_administrator_all_are_shown_and_nothing_else() {
     let app = TestApp::start().await;
-    let (ada, bob, admin) = (app.person(), app.person(), app.admin());
-    let made = app.made(&ada, "First").await;
-    let path = format!("/api/samples/{}", made["sample_id"].as_str().unwrap());
-    for (token, expected) in [(&ada.token, 200), (&bob.token, 404), (&admin.token, 200)] {
+    let ((id, owner), other, admin) = (app.one().await, app.person(), app.admin());
+    let path = format!("/api/samples/{id}");
+    for (token, expected) in [(&owner, 200), (&other.token, 404), (&admin.token, 200)] {
         assert_eq!(app.get(&path, token).await.status(), expected);
     }
+}
+
+#[tokio::test]
+async fn the_owner_closes_it_once_and_nobody_else_does() {
+    let app = TestApp::start().await;
+    let ((id, owner), other) = (app.one().await, app.person());
+    let path = format!("/api/samples/{id}");
+    for (token, expected) in [(&other.token, 404), (&owner, 204), (&owner, 204)] {
+        let closing = app.request(Method::DELETE, &path).bearer_auth(token).send().await.unwrap();
+        assert_eq!(closing.status(), expected);
+    }
+    let shown: Value = app.get(&path, &owner).await.json().await.unwrap();
+    assert_eq!(shown["status"], "closed");
+    assert_eq!(app.count("select count(*) from samples where version = 2").await, 1);
 }
 
 #[tokio::test]

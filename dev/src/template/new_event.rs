@@ -1,0 +1,110 @@
+//! `cargo dev new-event SERVICE NAME`.
+
+use std::{process::ExitCode, time::Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    addition::{Addition, Options},
+    names::{Names, check_form, identifiers_of, is_reserved},
+    words::{Words, pascal, snake},
+};
+use crate::{interrupt::Interrupt, project::Project};
+
+/// The folder of the template.
+const FOLDER: &str = "event";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Adds the contract with its golden message and its JSON Schema, the domain's event with a decision that
+tells it, its way into the outbox, and a test of each. Whatever fails, nothing is left of it.
+`cargo dev new-route SERVICE METHOD PATH --event NAME` makes a request that tells it.")]
+pub(crate) struct Args {
+    /// Whose event it is: orders
+    service: String,
+    /// What has happened, in the past tense: cancelled
+    name: String,
+    #[command(flatten)]
+    options: Options,
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    let begin = Instant::now();
+    let names = Names::of_service(project, &args.service)?;
+    let event = Event::new(&names, &args.name)?;
+    if project.path(&event.golden()).exists() {
+        println!("{} is already there", event.full);
+        return Ok(ExitCode::SUCCESS);
+    }
+    event.check_free(project)?;
+    let words = Words::of_service(&names).with_event(&event.name, true);
+    let owned = if names.is_owner() { vec![] } else { vec!["owned".to_owned()] };
+    let addition = Addition::new(project, &[FOLDER], &words, &owned)?;
+    let made = [event.schema()];
+    if !addition.make(&event.full, &names, &args.options, &made, interrupt)? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (service, plural) = (&names.service, &names.plural);
+    let (module, full) = (&event.module, &event.full);
+    println!("{full} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
+    println!("  services/{service}/src/domain/{module}.rs");
+    println!("      `{}`: when it may happen, and what changes then", event.mark());
+    println!("  crates/contracts/src/{module}.rs");
+    println!("      `{}`: what its readers need; also in {}", event.contract, event.golden());
+    println!("      until it is published: rm {}", event.schema());
+    println!("      cargo dev prepare makes that anew; from then on only optional fields come");
+    println!("  cargo dev new-route {service} POST '/{plural}/{{id}}/…' --event {}", event.name);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An event by its names.
+pub(super) struct Event {
+    /// In kebab-case: `cancelled`.
+    pub(super) name: String,
+    /// `order.cancelled`.
+    full: String,
+    /// `OrderCancelled`.
+    contract: String,
+    /// The module of its contract.
+    module: String,
+}
+
+impl Event {
+    /// `cancelled`, or `order.cancelled`.
+    pub(super) fn new(names: &Names, name: &str) -> Result<Self> {
+        let module = snake(&names.aggregate);
+        let name = name.strip_prefix(&format!("{module}.")).unwrap_or(name);
+        check_form("the event", name)?;
+        ensure!(!is_reserved(name), "`{name}` cannot name a value in Rust: choose another");
+        Ok(Self {
+            name: name.to_owned(),
+            full: format!("{module}.{}", snake(name)),
+            contract: pascal(&names.aggregate) + &pascal(name),
+            module,
+        })
+    }
+
+    /// The decision that tells it.
+    pub(super) fn mark(&self) -> String {
+        format!("mark_{}", snake(&self.name))
+    }
+
+    fn golden(&self) -> String {
+        format!("crates/contracts/golden/{}.v1.json", self.full)
+    }
+
+    fn schema(&self) -> String {
+        format!("crates/contracts/schemas/{}.v1.json", self.full)
+    }
+
+    /// Fails when its contract's name is that of something else.
+    fn check_free(&self, project: &Project) -> Result<()> {
+        let path = format!("crates/contracts/src/{}.rs", self.module);
+        let text =
+            std::fs::read_to_string(project.path(&path)).with_context(|| format!("read {path}"))?;
+        if identifiers_of(&text)?.contains(&self.contract) {
+            bail!("{path} has something that is called `{}`: choose another name", self.contract);
+        }
+        Ok(())
+    }
+}

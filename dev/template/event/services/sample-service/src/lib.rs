@@ -1,0 +1,1 @@
+//! Publishes `sample.occurred` to `sample.events`.

@@ -1,0 +1,1 @@
+//! | `GET /api/samples/{id}/aspect` | a user | answers for the caller |

@@ -1,0 +1,1 @@
+//! | `GET /api/samples/{id}/aspect` | the user, an administrator | answers for one |

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Json, Router};
-use bench::{Contestant, Figure, compare, print_table, verdict};
+use bench::{Rates, Turn, print_table, rounds, verdict};
 use discovery::{Instance, Registry};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use tokio::runtime::Runtime;
 const CALLERS: usize = 32;
 /// Calls of each caller in one turn.
 const CALLS: usize = 25;
+/// Turns of both. Their ratio is taken within each round: a noisy neighbour slows both down.
+const ROUNDS: usize = 150;
 /// The most that the guards may add.
 const OVERHEAD_MAX: f64 = 1.10;
 
@@ -38,22 +40,26 @@ fn main() {
     let bare = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(CALLERS).build();
     let (bare, guarded) = (bare.unwrap(), client(port));
     let url = format!("http://127.0.0.1:{port}/api/users/7");
-    let figures = compare(&[
-        contestant("reqwest", &runtime, async || {
-            let answer = bare.get(&url).timeout(Duration::from_secs(2)).send().await.unwrap();
-            answer.json().await.unwrap()
-        }),
-        contestant("service-client", &runtime, async || {
-            guarded.get("/api/users/7", Call::new("get_user")).await.unwrap()
-        }),
-    ]);
-    let ratio = |figure: &Figure| figure.median.as_secs_f64() / figures[0].median.as_secs_f64();
-    let limits = [String::new(), verdict("at most 1.10 x", ratio(&figures[1]) <= OVERHEAD_MAX)];
-    let header = ["call over loopback", "calls/s", "us/call", "spread", "of reqwest", "limit"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for (figure, limit) in figures.iter().zip(limits) {
-        rows.push(row(figure, ratio(figure), limit));
-    }
+    let [bare, guarded] = rounds(
+        ROUNDS,
+        &[
+            turn(&runtime, async || {
+                let answer = bare.get(&url).timeout(Duration::from_secs(2)).send().await.unwrap();
+                answer.json().await.unwrap()
+            }),
+            turn(&runtime, async || {
+                guarded.get("/api/users/7", Call::new("get_user")).await.unwrap()
+            }),
+        ],
+    );
+    let ratio = bare.ratio_to(&guarded);
+    let limit = verdict("at most 1.10 x", ratio <= OVERHEAD_MAX);
+    let header = ["call over loopback", "calls/s", "us/call", "of reqwest", "limit"];
+    let rows = [
+        header.map(str::to_owned).to_vec(),
+        row("reqwest", &bare, 1.0, ""),
+        row("service-client", &guarded, ratio, &limit),
+    ];
     print_table(&format!("{CALLERS} callers, {CALLS} calls each, a JSON answer"), &rows);
 }
 
@@ -75,33 +81,21 @@ fn client(port: u16) -> ServiceClient {
     ServiceClient::new("user-service", &registry, &ClientSettings::default()).unwrap()
 }
 
-fn contestant<'a>(
-    name: &'a str,
-    runtime: &'a Runtime,
-    call: impl AsyncFn() -> Profile + 'a,
-) -> Contestant<'a> {
-    let turn = move || {
+/// Gives the calls of a second.
+fn turn<'a>(runtime: &'a Runtime, call: impl AsyncFn() -> Profile + 'a) -> Turn<'a> {
+    Box::new(move || {
         let began = Instant::now();
         runtime.block_on(join_all((0..CALLERS).map(async |_| {
             for _ in 0..CALLS {
                 assert_eq!(call().await.status, "active");
             }
         })));
-        began.elapsed()
-    };
-    Contestant { name, bytes: 0, turn: Box::new(turn) }
+        f64::from(u32::try_from(CALLERS * CALLS).unwrap()) / began.elapsed().as_secs_f64()
+    })
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-fn row(figure: &Figure, ratio: f64, limit: String) -> Vec<String> {
-    let calls = (CALLERS * CALLS) as f64;
-    let seconds = figure.median.as_secs_f64() / calls;
-    vec![
-        figure.name.clone(),
-        format!("{:.0}", 1.0 / seconds),
-        format!("{:.1}", seconds * 1e6),
-        format!("{:.0} %", figure.spread * 100.0),
-        format!("{ratio:.2} x"),
-        limit,
-    ]
+fn row(name: &str, rates: &Rates, ratio: f64, limit: &str) -> Vec<String> {
+    let rate = rates.median();
+    let figures = [format!("{rate:.0}"), format!("{:.1}", 1e6 / rate), format!("{ratio:.2} x")];
+    [&[name.to_owned()][..], &figures, &[limit.to_owned()]].concat()
 }

@@ -20,26 +20,21 @@ const SLOWEST_ASSUMED: f64 = 500_000_000.0;
 pub(crate) fn least_connections(slots: &[Arc<Member>], turn: usize) -> usize {
     let mine = turn % slots.len();
     let other = another(slots, mine, next());
-    let cost = |index: usize| {
-        let member = &slots[index];
-        (member.in_flight() + 1) as f64 / weight(member)
-    };
-    if cost(other) < cost(mine) { other } else { mine }
+    let (cost_mine, cost_other) = costs(&slots[mine], &slots[other]);
+    if cost_other < cost_mine { other } else { mine }
 }
 
 /// Of two, the one with fewer calls in flight for its latency and weight. One whose latency nobody
 /// has measured is taken to be as fast as the other, unless the other is as slow as one that fails.
 /// `now` is [`crate::clock::nanos`].
-pub(crate) fn p2c(slots: &[Arc<Member>], now: u64) -> usize {
-    let random = next();
+pub(crate) fn p2c(slots: &[Arc<Member>], random: u64, now: u64) -> usize {
     let one = below(random, slots.len());
     let other = another(slots, one, random << 32);
     if one == other {
         return one;
     }
     let (a, b) = (&slots[one], &slots[other]);
-    let load = |member: &Member| (member.in_flight() + 1) as f64 / weight(member);
-    let (mut cost_a, mut cost_b) = (load(a), load(b));
+    let (mut cost_a, mut cost_b) = costs(a, b);
     match (a.latency.estimate(now), b.latency.estimate(now)) {
         (Some(latency_a), Some(latency_b)) => {
             cost_a *= latency_a;
@@ -67,6 +62,10 @@ fn another(slots: &[Arc<Member>], this: usize, random: u64) -> usize {
     if other < count { other } else { other - count }
 }
 
-fn weight(member: &Member) -> f64 {
-    f64::from(member.instance.weight.max(1))
+/// The calls in flight of both, this one included, each times the weight of the other: as the calls
+/// for each one's weight, without a division.
+fn costs(a: &Member, b: &Member) -> (f64, f64) {
+    let cost =
+        |one: &Member, other: &Member| (one.in_flight() + 1) as f64 * f64::from(other.weight);
+    (cost(a, b), cost(b, a))
 }

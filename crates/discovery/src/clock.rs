@@ -12,6 +12,11 @@ static START: LazyLock<Instant> = LazyLock::new(|| {
     now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
 });
 
+/// Now, as [`nanos`].
+pub(crate) fn now() -> u64 {
+    nanos(Instant::now())
+}
+
 /// Nanoseconds since a point before the process first asked for any; never 0, which stands for
 /// "not yet".
 pub(crate) fn nanos(at: Instant) -> u64 {

@@ -1,12 +1,13 @@
 //! An instance in the registry with everything that is known of it: health, ejection, latency,
 //! calls in flight.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use resilience::breaker::{CircuitBreaker, State};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::latency::Latency;
 use crate::service::Service;
@@ -20,14 +21,20 @@ const SHARE_MIN: f64 = 0.1;
 #[derive(Debug)]
 pub(crate) struct Member(Arc<Endpoint>);
 
+// In this order, because what picks look at lies beside the count of references then.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Endpoint {
-    pub(crate) instance: Arc<Instance>,
-    pub(crate) checks: Checks,
     pub(crate) latency: Latency,
-    pub(crate) breaker: CircuitBreaker,
     /// Counts ejections and returns: odd while it is ejected.
-    turns: AtomicU32,
+    turns: AtomicUsize,
+    /// That of the instance, 1 at least.
+    pub(crate) weight: u32,
+    pub(crate) instance: Arc<Instance>,
+    /// The instance's; none if its host is no host.
+    pub(crate) base_url: Option<Url>,
+    pub(crate) breaker: CircuitBreaker,
+    pub(crate) checks: Checks,
     /// Since when it is warming up, as [`clock::nanos`]; 0: it is warm.
     warming_since: AtomicU64,
     pub(crate) service: Weak<Service>,
@@ -41,11 +48,13 @@ impl Member {
     ) -> Self {
         let breaker = CircuitBreaker::new(&instance.authority(), &settings.breaker());
         Self(Arc::new(Endpoint {
-            instance: Arc::new(instance),
-            checks: Checks::default(),
             latency: Latency::default(),
+            turns: AtomicUsize::new(0),
+            weight: instance.weight.max(1),
+            base_url: Url::parse(&instance.base_url()).ok(),
+            instance: Arc::new(instance),
             breaker,
-            turns: AtomicU32::new(0),
+            checks: Checks::default(),
             warming_since: AtomicU64::new(0),
             service,
         }))
@@ -56,11 +65,13 @@ impl Member {
     pub(crate) fn told_anew(&self, instance: Instance) -> Self {
         let old = &self.0;
         Self(Arc::new(Endpoint {
-            instance: Arc::new(instance),
-            checks: old.checks.clone(),
             latency: old.latency.clone(),
+            turns: AtomicUsize::new(old.turns()),
+            weight: instance.weight.max(1),
+            base_url: old.base_url.clone(),
+            instance: Arc::new(instance),
             breaker: old.breaker.clone(),
-            turns: AtomicU32::new(old.turns()),
+            checks: old.checks.clone(),
             warming_since: AtomicU64::new(old.warming_since.load(Ordering::Relaxed)),
             service: old.service.clone(),
         }))
@@ -94,7 +105,7 @@ impl std::ops::Deref for Member {
 }
 
 impl Endpoint {
-    pub(crate) fn turns(&self) -> u32 {
+    pub(crate) fn turns(&self) -> usize {
         self.turns.load(Ordering::Relaxed)
     }
 
@@ -118,7 +129,7 @@ impl Endpoint {
 
     /// Begins a slow start.
     pub(crate) fn warm_up(&self) {
-        self.warming_since.store(clock::nanos(Instant::now()), Ordering::Relaxed);
+        self.warming_since.store(clock::now(), Ordering::Relaxed);
     }
 
     /// The share that it has now, above 0 and up to 1, in a slow start that takes `window`.
@@ -160,7 +171,7 @@ impl Checks {
     /// Notes a check's outcome; gives the health when that changed it. One check of an instance
     /// runs at a time.
     pub(crate) fn note(&self, success: bool, settings: &LoadBalancingSettings) -> Option<Health> {
-        self.last.store(clock::nanos(Instant::now()), Ordering::Relaxed);
+        self.last.store(clock::now(), Ordering::Relaxed);
         let before = self.health.load(Ordering::Relaxed);
         let (agrees, threshold, after) = if success {
             // The first success is enough: nothing speaks against it.

@@ -15,16 +15,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::clock;
 
 /// After this time a measurement has half of its say.
 const HALF_LIFE: Duration = Duration::from_secs(5);
 /// After so many, next to nothing is left.
 const HALF_LIVES_MAX: u32 = 40;
-/// What a failed call counts as at least, so that failing fast does not attract calls.
-const PENALTY: Duration = Duration::from_secs(1);
+/// What a failed call counts as at least, in nanoseconds, so that failing fast does not attract
+/// calls.
+const PENALTY: u64 = 1_000_000_000;
 
 /// Both halves are read and written for themselves: a torn pair is a slightly wrong guess.
 #[derive(Debug, Default)]
@@ -36,13 +35,12 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// Takes the time since `began` into the average.
-    pub(crate) fn note(&self, began: Instant, failed: bool) {
-        let now = Instant::now();
-        let taken = now.saturating_duration_since(began);
-        let taken = if failed { taken.max(PENALTY) } else { taken }.as_nanos() as f64;
+    /// Takes the time since `began` ([`clock::nanos`]) into the average.
+    pub(crate) fn note(&self, began: u64, failed: bool) {
+        let at = clock::now();
+        let taken = at.saturating_sub(began);
+        let taken = if failed { taken.max(PENALTY) } else { taken } as f64;
         let old = self.average.load(Ordering::Relaxed) as f64;
-        let at = clock::nanos(now);
         let say = self.say(at);
         let new = if taken >= old { taken } else { old * say + taken * (1.0 - say) };
         self.average.store((new as u64).max(1), Ordering::Relaxed);
@@ -51,7 +49,7 @@ impl Latency {
 
     /// Takes a failure of a call that nobody measured into the average.
     pub(crate) fn note_failure(&self) {
-        self.note(Instant::now(), true);
+        self.note(clock::now(), true);
     }
 
     /// Whether anything was measured.

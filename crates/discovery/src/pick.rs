@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resilience::Outcome;
 use resilience::breaker::Permit;
-use tokio::time::Instant;
+use url::Url;
 
 use crate::Instance;
 use crate::endpoint::Endpoint;
@@ -53,9 +53,10 @@ pub struct Picked {
     /// small.
     pub(crate) trial: Option<Box<Permit>>,
     /// The endpoint's count of ejections at the time of the pick.
-    pub(crate) turns: u32,
-    /// When the call began, where its latency is measured.
-    pub(crate) began: Option<Instant>,
+    pub(crate) turns: usize,
+    /// When the call began, as [`clock::nanos`](crate::clock::nanos); 0: its latency is not
+    /// measured.
+    pub(crate) began: u64,
 }
 
 impl Picked {
@@ -64,14 +65,19 @@ impl Picked {
         &self.endpoint.instance
     }
 
+    /// `http://host:port/`; none if the host is no host.
+    pub fn base_url(&self) -> Option<&Url> {
+        self.endpoint.base_url.as_ref()
+    }
+
     /// The call ended like this.
     pub fn settle(self, outcome: Outcome) {
         let Self { endpoint, trial, turns, began } = self;
         let failed = matches!(outcome, Outcome::Failure | Outcome::Throttled);
-        match began.filter(|_| outcome != Outcome::Neutral) {
-            Some(began) => endpoint.latency.note(began, failed),
-            None if failed => endpoint.latency.note_failure(),
-            None => {}
+        if began > 0 && outcome != Outcome::Neutral {
+            endpoint.latency.note(began, failed);
+        } else if failed {
+            endpoint.latency.note_failure();
         }
         let matters = failed || trial.is_some() || turns % 2 == 1;
         // A call that began before an ejection or a return says nothing about the time after it.

@@ -95,6 +95,7 @@ impl Registry {
     /// is chosen, and the crate's head for who may be.
     ///
     /// [`Algorithm`]: crate::Algorithm
+    #[inline]
     pub fn pick(&self, service: &str, choice: &Choice<'_>) -> Option<Picked> {
         self.0.services.load().get(service)?.pick(choice)
     }
@@ -127,6 +128,7 @@ impl Registry {
 
 impl Balancer {
     /// As [`Registry::pick`].
+    #[inline]
     pub fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
         self.0.pick(choice)
     }

@@ -66,16 +66,30 @@ impl Table {
         key: u64,
         fits: impl Fn(&Member) -> bool,
     ) -> usize {
+        let home = self.owner(key);
+        if fits(&slots[home]) && self.has_room(slots, home) {
+            return home;
+        }
+        self.pick_another(slots, key, fits)
+    }
+
+    #[cold]
+    fn pick_another(
+        &self,
+        slots: &[Arc<Member>],
+        key: u64,
+        fits: impl Fn(&Member) -> bool,
+    ) -> usize {
         let mut choice = key;
         for _ in 0..CHOICES {
-            let index = usize::from(self.buckets[bucket(choice)]);
+            choice = mix(choice.wrapping_add(1));
+            let index = self.owner(choice);
             if fits(&slots[index]) && self.has_room(slots, index) {
                 return index;
             }
-            choice = mix(choice.wrapping_add(1));
         }
         // One key with very many calls, or many that are ejected: anyone with room, or anyone.
-        let home = usize::from(self.buckets[bucket(key)]);
+        let home = self.owner(key);
         let others = (0..slots.len()).map(|step| (home + step) % slots.len());
         let mut fitting = others.filter(|index| fits(&slots[*index]));
         let first = fitting.next().unwrap_or(home);
@@ -85,11 +99,18 @@ impl Table {
         fitting.find(|index| self.has_room(slots, *index)).unwrap_or(first)
     }
 
+    /// The slot that a hashed key belongs to.
+    fn owner(&self, key: u64) -> usize {
+        usize::from(self.buckets[below(key, BUCKETS)])
+    }
+
     fn has_room(&self, slots: &[Arc<Member>], index: usize) -> bool {
         let in_flight = slots[index].in_flight();
-        if in_flight < FREE {
-            return true;
-        }
+        in_flight < FREE || self.is_below_limit(slots, in_flight)
+    }
+
+    #[cold]
+    fn is_below_limit(&self, slots: &[Arc<Member>], in_flight: usize) -> bool {
         // Looking at all of them at each pick would cost more the more there are.
         if below(next(), MEAN_EVERY) == 0 {
             let total: usize = slots.iter().map(|slot| slot.in_flight()).sum();
@@ -100,14 +121,27 @@ impl Table {
     }
 }
 
-fn bucket(key: u64) -> usize {
-    below(key, BUCKETS)
-}
-
 /// The same number for the same text, in every process and version.
 pub(crate) fn hash(text: &str) -> u64 {
-    let (words, rest) = text.as_bytes().as_chunks::<8>();
-    let start = mix(text.len() as u64);
-    let hash = words.iter().fold(start, |hash, word| mix(hash ^ u64::from_le_bytes(*word)));
-    mix(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)) ^ hash)
+    let bytes = text.as_bytes();
+    let (words, rest) = bytes.as_chunks::<8>();
+    // The last word overlaps the one before it, so that no text but a short one goes byte by byte.
+    let last = match bytes.last_chunk::<8>() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let start = fold(bytes.len() as u64 ^ SEED);
+    let hash = words.iter().fold(start, |hash, word| fold(hash ^ u64::from_le_bytes(*word)));
+    mix(hash ^ last)
+}
+
+/// Bits of pi, which follow no pattern.
+const SEED: u64 = 0x243f_6a88_85a3_08d3;
+const FACTOR: u64 = 0x1319_8a2e_0370_7345;
+
+/// Spreads the bits of a number less well than [`mix`], in less time: both halves of a product.
+#[allow(clippy::cast_possible_truncation, reason = "the halves of one product")]
+fn fold(bits: u64) -> u64 {
+    let product = u128::from(bits) * u128::from(FACTOR);
+    product as u64 ^ (product >> 64) as u64
 }

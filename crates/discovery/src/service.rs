@@ -1,12 +1,11 @@
 //! One service in the registry: its set, and everything that changes it.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use resilience::breaker::State;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::endpoint::{Endpoint, Member};
 use crate::random::{below, next, unit};
@@ -30,6 +29,8 @@ pub(crate) struct Service {
     settings: Arc<LoadBalancingSettings>,
     /// Reads take no lock.
     set: ArcSwap<Set>,
+    /// Whether the set has ejected ones, for the picks that need not look at it then.
+    has_ejected: AtomicBool,
     /// Held while a set is replaced; never over an await.
     writing: Mutex<()>,
     /// Woken when there are instances that were never checked.
@@ -57,6 +58,7 @@ impl Service {
             algorithm: settings.algorithm,
             settings: settings.clone(),
             set: ArcSwap::default(),
+            has_ejected: AtomicBool::new(false),
             writing: Mutex::new(()),
             unchecked: unchecked.clone(),
             turn: OwnLine::default(),
@@ -70,52 +72,62 @@ impl Service {
         self.set.load().members.to_vec()
     }
 
+    // Small enough to be inlined: one that is handed over in memory costs half as much again.
     #[inline]
     pub(crate) fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
-        let set = self.set.load();
-        if !set.ejected.is_empty()
-            && let Some(trial) = self.trial(&set, choice)
+        if self.has_ejected.load(Ordering::Relaxed)
+            && let Some(trial) = self.trial(choice)
         {
             return Some(trial);
         }
+        let (endpoint, began) = self.choose(choice)?;
+        let turns = endpoint.turns();
+        Some(Picked { endpoint, trial: None, turns, began })
+    }
+
+    /// One of those that are not left alone, and when its call began, as [`clock::nanos`]; 0: that is
+    /// not measured.
+    #[inline(never)]
+    fn choose(&self, choice: &Choice<'_>) -> Option<(Arc<Endpoint>, u64)> {
+        let set = self.set.load();
         let slots = &set.slots;
         if slots.is_empty() {
             return None;
         }
-        // Only `ip_hash` has ejected ones among its slots.
-        let fits = |member: &Member| set.is_panicking || !member.is_ejected();
-        let mut began = None;
+        let mut began = 0;
         let mut index = match (self.algorithm, &set.table) {
             (Algorithm::IpHash, Some(table)) => {
                 let key = choice.key.map_or_else(next, rendezvous::hash);
-                table.pick(slots, key, fits)
+                table.pick(slots, key, |member| set.may_have(member))
             }
-            (Algorithm::P2c, _) => balance::p2c(slots, self.time(&mut began)),
+            (Algorithm::P2c, _) => {
+                let random = next();
+                balance::p2c(slots, random, self.time(random, &mut began))
+            }
             (Algorithm::LeastConnections, _) => balance::least_connections(slots, self.turn()),
             (Algorithm::RoundRobin | Algorithm::IpHash, _) => of_turn(self.turn(), slots.len()),
         };
         if set.is_warming && set.table.is_none() {
             index = self.past_the_cold(&set, index);
         }
-        if choice.avoids(&slots[index].instance) {
-            index = elsewhere(slots, choice, fits).unwrap_or(index);
+        if !choice.avoid.is_empty() {
+            index = past_the_tried(&set, choice, index);
         }
         let endpoint = slots[index].hold();
-        if self.algorithm == Algorithm::P2c && !endpoint.latency.is_known() {
-            began.get_or_insert_with(Instant::now);
+        if self.algorithm == Algorithm::P2c && began == 0 && !endpoint.latency.is_known() {
+            began = clock::now();
         }
-        let turns = endpoint.turns();
-        Some(Picked { endpoint, trial: None, turns, began })
+        Some((endpoint, began))
     }
 
     /// The time, as near as it is known; `began` is set when it was read for this pick.
-    fn time(&self, began: &mut Option<Instant>) -> u64 {
-        if !next().is_multiple_of(MEASURED_ONE_IN) {
+    fn time(&self, random: u64, began: &mut u64) -> u64 {
+        if !random.is_multiple_of(MEASURED_ONE_IN) {
             return self.seen.0.load(Ordering::Relaxed);
         }
-        let now = clock::nanos(*began.insert(Instant::now()));
-        self.seen.0.store(now, Ordering::Relaxed);
-        now
+        *began = clock::now();
+        self.seen.0.store(*began, Ordering::Relaxed);
+        *began
     }
 
     fn turn(&self) -> usize {
@@ -124,20 +136,24 @@ impl Service {
 
     /// An ejected instance, if the one that is looked at may be tried. Not for a repeated call: it
     /// had its bad luck already.
-    fn trial(&self, set: &Set, choice: &Choice<'_>) -> Option<Picked> {
-        if !choice.avoid.is_empty() {
+    #[cold]
+    fn trial(&self, choice: &Choice<'_>) -> Option<Picked> {
+        let set = self.set.load();
+        let ejected = &set.ejected;
+        if ejected.is_empty() || !choice.avoid.is_empty() {
             return None;
         }
         // Not by turns: those of the others would be taken from them.
-        let member = &set.ejected[below(next(), set.ejected.len())];
+        let member = &ejected[below(next(), ejected.len())];
         let permit = member.breaker.try_acquire().ok()?;
-        let began = (self.algorithm == Algorithm::P2c).then(Instant::now);
+        let began = if self.algorithm == Algorithm::P2c { clock::now() } else { 0 };
         let endpoint = member.hold();
         let turns = endpoint.turns();
         Some(Picked { endpoint, trial: Some(Box::new(permit)), turns, began })
     }
 
     /// This one or one after it, by the share that each has in its slow start.
+    #[cold]
     fn past_the_cold(&self, set: &Set, index: usize) -> usize {
         let window = self.settings.slow_start;
         let is_cold = |index: &usize| {
@@ -255,6 +271,7 @@ impl Service {
         change(&mut members);
         let set = Set::build(members, &self.settings);
         metrics::instances(&self.name, &set);
+        self.has_ejected.store(!set.ejected.is_empty(), Ordering::Relaxed);
         self.set.store(Arc::new(set));
     }
 }
@@ -266,16 +283,18 @@ fn of_turn(turn: usize, slots: usize) -> usize {
     (turn as u32 % slots as u32) as usize
 }
 
-/// One that the choice does not avoid, looked for from anywhere, so that the calls of one that is
-/// down do not all go to its neighbour.
-fn elsewhere(
-    slots: &[Arc<Member>],
-    choice: &Choice<'_>,
-    fits: impl Fn(&Member) -> bool,
-) -> Option<usize> {
+/// This one, unless the choice avoids it: then one that it does not, if there is any, looked for from
+/// anywhere, so that the calls of one that is down do not all go to its neighbour.
+#[cold]
+fn past_the_tried(set: &Set, choice: &Choice<'_>, index: usize) -> usize {
+    let slots = &set.slots;
+    let is_tried = |index: usize| choice.avoids(&slots[index].instance);
+    if !is_tried(index) {
+        return index;
+    }
     let start = below(next(), slots.len());
     let mut all = (start..slots.len()).chain(0..start);
-    all.find(|index| fits(&slots[*index]) && !choice.avoids(&slots[*index].instance))
+    all.find(|index| set.may_have(&slots[*index]) && !is_tried(*index)).unwrap_or(index)
 }
 
 fn log_ejection(endpoint: &Endpoint, message: &'static str) {

@@ -62,6 +62,11 @@ impl Set {
             is_panicking,
         }
     }
+
+    /// Whether one of the slots may be picked: only `ip_hash` has ejected ones among them.
+    pub(crate) fn may_have(&self, slot: &Member) -> bool {
+        self.is_panicking || !slot.is_ejected()
+    }
 }
 
 fn best_standing(members: &[Arc<Member>]) -> Vec<Arc<Member>> {

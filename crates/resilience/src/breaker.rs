@@ -20,6 +20,7 @@
 //! and threads that share a breaker write to no common cache line while calls succeed.
 
 mod call;
+mod change;
 mod events;
 #[cfg(test)]
 #[cfg(loom_resilience)]
@@ -31,6 +32,7 @@ mod ring;
 mod service;
 mod settings;
 mod shared;
+mod tally;
 #[cfg(test)]
 #[cfg(not(loom_resilience))]
 mod tests;
@@ -67,6 +69,16 @@ pub enum State {
     HalfOpen = 1,
     /// No call passes.
     Open = 2,
+}
+
+impl State {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Closed | Kind::ForcedClosed | Kind::Disabled => Self::Closed,
+            Kind::HalfOpen => Self::HalfOpen,
+            Kind::Open | Kind::ForcedOpen => Self::Open,
+        }
+    }
 }
 
 /// The call may not be made now.

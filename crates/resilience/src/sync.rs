@@ -35,12 +35,17 @@ mod numbers {
     /// The number of the calling thread.
     #[inline]
     pub(crate) fn thread_number() -> usize {
-        MINE.with(|mine| {
-            if mine.get() == UNNUMBERED {
-                mine.set(NEXT.fetch_add(1, Ordering::Relaxed));
-            }
-            mine.get()
-        })
+        match MINE.get() {
+            UNNUMBERED => number_thread(),
+            number => number,
+        }
+    }
+
+    #[cold]
+    fn number_thread() -> usize {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        MINE.set(number);
+        number
     }
 }
 

@@ -141,7 +141,7 @@ impl ServiceClient {
         let service = &*self.service;
         let span = tracing::info_span!(
             "service_call",
-            otel.name = format!("service_call.{service}.{}", call.operation),
+            otel.name = %format_args!("service_call.{service}.{}", call.operation),
             otel.status_code = field::Empty,
             error.type = field::Empty,
             peer.service = service,

@@ -1,13 +1,15 @@
 //! One attempt: an instance is picked, asked, and told apart by its answer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::{Balancer, Choice, Instance, Registry};
+use discovery::{Balancer, Choice, Instance, Picked, Registry};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
+use reqwest::{Response, Url};
 use resilience::Outcome;
 use telemetry::propagation;
 use tower::Service;
@@ -63,12 +65,33 @@ impl Service<Request> for Sender {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let shared = self.0.clone();
-        Box::pin(async move { shared.attempt(request).await })
+        Box::pin(async move {
+            let Attempt { picked, left, span, answer } = shared.begin(request)?;
+            // Pinned here: it is large, and would be moved with every future around it.
+            let answer = pin!(answer);
+            let outcome = shared.answered(answer, left, span).await;
+            picked.settle(shared.outcome(&outcome, left));
+            outcome
+        })
     }
 }
 
+/// An attempt that goes to an instance. `answer` is its answer to come.
+struct Attempt<F> {
+    picked: Picked,
+    /// Until the call's deadline.
+    left: Duration,
+    span: Span,
+    answer: F,
+}
+
 impl Shared {
-    async fn attempt(&self, request: Request) -> Result<Bytes, Kind> {
+    /// Picks an instance and writes the request to it. No future, which would keep all of the parts
+    /// until the answer is there.
+    fn begin(
+        &self,
+        request: Request,
+    ) -> Result<Attempt<impl Future<Output = reqwest::Result<Response>> + use<>>, Kind> {
         let left = request.deadline.remaining().ok_or(Kind::DeadlineExceeded)?;
         let (number, tried) = request.journey.begin();
         if number > 1 {
@@ -79,49 +102,26 @@ impl Shared {
             address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
         let picked = self.instances.pick(&choice.avoid(&tried)).ok_or(Kind::NoInstance)?;
         request.journey.goes_to(picked.instance());
-        let instance = picked.instance().clone();
-        let outcome = self.send(request, &instance, number, left).await;
-        picked.settle(match &outcome {
-            Ok(_) => Outcome::Success,
-            // A caller in a hurry proves nothing, but half of an attempt's time is no hurry.
-            Err(Kind::DeadlineExceeded) if left >= self.bounds.attempt_timeout / 2 => {
-                Outcome::Failure
-            }
-            Err(kind) => kind.outcome(),
-        });
-        outcome
+        let base_url = picked.base_url().ok_or(Kind::Unexpected("the request cannot be built"))?;
+        let span = span(&request, picked.instance(), base_url, number);
+        let request = span.in_scope(|| written(request, base_url.clone()));
+        Ok(Attempt { answer: self.http.execute(request), picked, left, span })
     }
 
-    async fn send(
+    /// Waits for the answer as long as an attempt may take, and tells it apart.
+    async fn answered(
         &self,
-        request: Request,
-        instance: &Instance,
-        number: u32,
+        answer: impl Future<Output = reqwest::Result<Response>>,
         left: Duration,
+        span: Span,
     ) -> Result<Bytes, Kind> {
-        // A client span by https://opentelemetry.io/docs/specs/semconv/http/http-spans/. No query,
-        // which may hold anything; the path may hold ids, the name may not.
-        let path = request.path.split('?').next().unwrap_or_default();
-        let span = tracing::info_span!(
-            "http.attempt",
-            otel.name = request.method.as_str(),
-            otel.kind = "client",
-            otel.status_code = field::Empty,
-            http.request.method = request.method.as_str(),
-            http.request.resend_count = (number > 1).then_some(number - 1),
-            http.response.status_code = field::Empty,
-            url.full = format!("{}{path}", instance.base_url()),
-            server.address = instance.host,
-            server.port = instance.port,
-            error.type = field::Empty,
-        );
-        let exchange = self.exchange(request, instance).instrument(span.clone());
         let (limit, late) = if left < self.bounds.attempt_timeout {
             (left, Kind::DeadlineExceeded)
         } else {
             (self.bounds.attempt_timeout, Kind::TimedOut)
         };
-        let outcome = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(late));
+        let read = told_apart(answer, self.bounds.answer_bytes_max).instrument(span.clone());
+        let outcome = tokio::time::timeout(limit, read).await.unwrap_or(Err(late));
         if let Err(kind) = &outcome {
             span.record("otel.status_code", "ERROR");
             // The status of an answer is the type of its error.
@@ -132,26 +132,73 @@ impl Shared {
         outcome
     }
 
-    async fn exchange(&self, request: Request, instance: &Instance) -> Result<Bytes, Kind> {
-        let Request { method, path, mut headers, body, deadline, .. } = request;
-        deadline.inject(&mut headers);
-        propagation::inject(&mut headers);
-        let url = format!("{}{path}", instance.base_url());
-        let mut sent = self.http.request(method, url);
-        if let Some(body) = body {
-            sent = sent.body(body);
+    /// What the end of an attempt says of the instance.
+    fn outcome(&self, answer: &Result<Bytes, Kind>, left: Duration) -> Outcome {
+        match answer {
+            Ok(_) => Outcome::Success,
+            // A caller in a hurry proves nothing, but half of an attempt's time is no hurry.
+            Err(Kind::DeadlineExceeded) if left >= self.bounds.attempt_timeout / 2 => {
+                Outcome::Failure
+            }
+            Err(kind) => kind.outcome(),
         }
-        let answer = sent.headers(headers).send().await.map_err(|error| fault(&error))?;
-        let status = answer.status();
-        Span::current().record("http.response.status_code", status.as_u16());
-        if status.is_success() {
-            return read(answer, self.bounds.answer_bytes_max).await;
-        }
-        if status.is_client_error() || status.is_server_error() {
-            Span::current().record("error.type", status.as_str());
-        }
-        Err(refusal(answer).await)
     }
+}
+
+/// A client span by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>. No query, which
+/// may hold anything; the path may hold ids, the name may not.
+fn span(request: &Request, instance: &Instance, base_url: &Url, number: u32) -> Span {
+    let (path, _) = path_and_query(&request.path);
+    let origin = base_url.as_str().trim_end_matches('/');
+    tracing::info_span!(
+        "http.attempt",
+        otel.name = request.method.as_str(),
+        otel.kind = "client",
+        otel.status_code = field::Empty,
+        http.request.method = request.method.as_str(),
+        http.request.resend_count = (number > 1).then_some(number - 1),
+        http.response.status_code = field::Empty,
+        // Written only where spans are recorded.
+        url.full = %format_args!("{origin}{path}"),
+        server.address = instance.host,
+        server.port = instance.port,
+        error.type = field::Empty,
+    )
+}
+
+/// What is sent, with what is left of the deadline and the current span's context.
+fn written(request: Request, mut url: Url) -> reqwest::Request {
+    let (path, query) = path_and_query(&request.path);
+    url.set_path(path);
+    url.set_query(query);
+    let Request { method, mut headers, body, deadline, .. } = request;
+    deadline.inject(&mut headers);
+    propagation::inject(&mut headers);
+    let mut written = reqwest::Request::new(method, url);
+    *written.headers_mut() = headers;
+    *written.body_mut() = body.map(Into::into);
+    written
+}
+
+fn path_and_query(text: &str) -> (&str, Option<&str>) {
+    text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)))
+}
+
+/// The body of a success, or what else the answer means.
+async fn told_apart(
+    answer: impl Future<Output = reqwest::Result<Response>>,
+    bytes_max: usize,
+) -> Result<Bytes, Kind> {
+    let mut answer = answer.await.map_err(|error| fault(&error))?;
+    let status = answer.status();
+    Span::current().record("http.response.status_code", status.as_u16());
+    if status.is_success() {
+        return read(&mut answer, bytes_max).await;
+    }
+    if status.is_client_error() || status.is_server_error() {
+        Span::current().record("error.type", status.as_str());
+    }
+    Err(refusal(&mut answer).await)
 }
 
 /// What a failed exchange means.
@@ -169,7 +216,7 @@ fn fault(error: &reqwest::Error) -> Kind {
 }
 
 /// What an answer that is no success means.
-async fn refusal(answer: reqwest::Response) -> Kind {
+async fn refusal(answer: &mut Response) -> Kind {
     let status = answer.status();
     match status {
         StatusCode::NOT_FOUND | StatusCode::GONE => Kind::NotFound,
@@ -193,7 +240,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Reads the body up to a bound. Most answers come in one piece, which is then not copied.
-async fn read(mut answer: reqwest::Response, bytes_max: usize) -> Result<Bytes, Kind> {
+async fn read(answer: &mut Response, bytes_max: usize) -> Result<Bytes, Kind> {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut length = 0;
     while let Some(piece) = answer.chunk().await.map_err(|error| fault(&error))? {

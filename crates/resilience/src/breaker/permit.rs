@@ -59,7 +59,7 @@ impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
         if !self.settled {
-            self.handle.0.settle(self.stamp, self.begun, Outcome::Neutral);
+            self.handle.0.give_up(self.stamp);
         }
     }
 }

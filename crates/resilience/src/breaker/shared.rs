@@ -1,7 +1,7 @@
-//! The state machine: outcomes are counted without a lock, changes of phase are made under one.
+//! What a call asks and tells, without a lock.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -9,38 +9,38 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::events::{self, Cause, Transition};
-use super::phase::{Kind, Stamp, Word, high, low, pack};
-use super::window::{Counts, Window, nanos};
+use super::phase::{Kind, Stamp, Word};
+use super::tally::{Run, Trials};
+use super::window::{Counts, Window};
 use super::{CircuitBreakerSettings, Open, State};
 use crate::Outcome;
-use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Told of each change of state, in order, as it is made.
 pub(super) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 
 /// What all clones and permits of a breaker share. The first line is read by every call and written
 /// only when something fails.
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub(super) struct Shared {
-    word: AtomicU64,
-    /// Failures in a row: stamp and count.
-    run: AtomicU64,
-    failure_threshold: u32,
-    window: Option<Window>,
-    /// Trial calls: stamp, those in flight, those that succeeded.
-    trials: AtomicU64,
-    trials_max: u32,
+    pub(super) word: AtomicU64,
+    pub(super) run: Run,
+    /// Whether the time that calls take counts.
+    is_timed: bool,
+    pub(super) window: Option<Window>,
+    pub(super) trials: Trials,
     /// While open: when calls try again, in nanoseconds after `created`.
-    until: AtomicU64,
-    created: Instant,
-    timeout: Duration,
-    timeout_max: Duration,
-    name: Arc<str>,
+    pub(super) until: AtomicU64,
+    pub(super) created: Instant,
+    pub(super) timeout: Duration,
+    pub(super) timeout_max: Duration,
+    pub(super) name: Arc<str>,
     /// Held while the phase changes, over no await: how many times trials failed since it was
     /// closed.
-    relapses: Mutex<u32>,
-    observer: Option<Observer>,
-    events: broadcast::Sender<Transition>,
+    pub(super) relapses: Mutex<u32>,
+    pub(super) observer: Option<Observer>,
+    /// There once anybody listens: few do, and a channel has room for many changes.
+    pub(super) events: OnceLock<broadcast::Sender<Transition>>,
 }
 
 impl Shared {
@@ -54,11 +54,10 @@ impl Shared {
         let bucket = window.as_ref().map_or(0, |window| window.bucket_at(Stamp(0), created));
         Self {
             word: AtomicU64::new(Word::new(Stamp(0), bucket).0),
-            run: AtomicU64::new(0),
-            failure_threshold: settings.failure_threshold.max(1),
+            run: Run::new(settings.failure_threshold),
+            is_timed: window.as_ref().is_some_and(Window::times_calls),
             window,
-            trials: AtomicU64::new(0),
-            trials_max: settings.half_open_max_calls.clamp(1, u32::from(u16::MAX)),
+            trials: Trials::new(settings.half_open_max_calls),
             until: AtomicU64::new(0),
             created,
             timeout: settings.timeout,
@@ -66,7 +65,7 @@ impl Shared {
             name: name.into(),
             relapses: Mutex::new(0),
             observer,
-            events: broadcast::Sender::new(events::BEHIND_MAX),
+            events: OnceLock::new(),
         }
     }
 
@@ -75,11 +74,12 @@ impl Shared {
     }
 
     pub(super) fn events(&self) -> impl Stream<Item = Transition> + Send + Unpin + use<> {
-        events::stream_of(self.events.subscribe())
+        let channel = || broadcast::Sender::new(events::BEHIND_MAX);
+        events::stream_of(self.events.get_or_init(channel).subscribe())
     }
 
     pub(super) fn state(&self) -> State {
-        state_of(self.word().stamp().kind())
+        State::of(self.word().stamp().kind())
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -88,7 +88,8 @@ impl Shared {
         self.window.as_ref().map_or_else(Counts::default, counts)
     }
 
-    fn word(&self) -> Word {
+    #[inline]
+    pub(super) fn word(&self) -> Word {
         Word(self.word.load(Ordering::Acquire))
     }
 
@@ -107,8 +108,7 @@ impl Shared {
     /// When a call begins, where that has to be known.
     #[inline]
     pub(super) fn begin(&self) -> Option<Instant> {
-        let timed = self.window.as_ref().is_some_and(Window::times_calls);
-        timed.then(Instant::now)
+        self.is_timed.then(Instant::now)
     }
 
     #[cold]
@@ -119,7 +119,7 @@ impl Shared {
                 Kind::Closed | Kind::ForcedClosed | Kind::Disabled => return Ok(stamp),
                 Kind::ForcedOpen => return Err(Open { retry_after: self.timeout }),
                 Kind::HalfOpen => {
-                    if self.try_enter_trial(stamp) {
+                    if self.trials.enter(stamp) {
                         return Ok(stamp);
                     }
                     // The phase may have changed between the two loads.
@@ -145,10 +145,7 @@ impl Shared {
             Kind::Closed | Kind::ForcedClosed | Kind::Disabled => true,
             Kind::ForcedOpen => false,
             Kind::Open => self.left().is_zero(),
-            Kind::HalfOpen => {
-                let trials = self.trials.load(Ordering::Acquire);
-                high(trials) == stamp.0 && taken(trials) < self.trials_max
-            }
+            Kind::HalfOpen => self.trials.has_room(stamp),
         }
     }
 
@@ -156,14 +153,6 @@ impl Shared {
     fn left(&self) -> Duration {
         let until = Duration::from_nanos(self.until.load(Ordering::Acquire));
         until.saturating_sub(Instant::now().saturating_duration_since(self.created))
-    }
-
-    fn try_enter_trial(&self, stamp: Stamp) -> bool {
-        let enter = |trials| {
-            let free = high(trials) == stamp.0 && taken(trials) < self.trials_max;
-            free.then(|| trials + IN_FLIGHT)
-        };
-        self.trials.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_ok()
     }
 
     // Telling.
@@ -187,18 +176,32 @@ impl Shared {
 
     #[inline]
     fn succeeded(&self, word: Word) {
-        self.end_run(word.stamp());
-        if let Some(window) = &self.window
-            && !window.try_success(word.bucket())
-        {
-            self.succeeded_now(word.stamp(), window);
+        self.run.end(word.stamp());
+        if let Some(window) = &self.window {
+            self.count_success(word, window);
+        }
+    }
+
+    // Apart, so that what is inlined into every call stays small.
+    #[inline(never)]
+    fn count_success(&self, word: Word, window: &Window) {
+        if !window.try_success(word.bucket()) {
+            self.count_success_now(word.stamp(), window);
         }
     }
 
     #[cold]
-    fn succeeded_now(&self, stamp: Stamp, window: &Window) {
+    fn count_success_now(&self, stamp: Stamp, window: &Window) {
         if let Some(bucket) = self.advance(stamp, window, Instant::now()) {
             window.success(bucket);
+        }
+    }
+
+    /// Ends a call that was given up: it tells nothing.
+    #[cold]
+    pub(super) fn give_up(&self, stamp: Stamp) {
+        if stamp.kind() == Kind::HalfOpen {
+            self.trials.give_back(stamp);
         }
     }
 
@@ -207,10 +210,10 @@ impl Shared {
         let stamp = word.stamp();
         let in_a_row = match outcome {
             Outcome::Success => {
-                self.end_run(stamp);
+                self.run.end(stamp);
                 false
             }
-            Outcome::Failure => self.lengthen_run(stamp),
+            Outcome::Failure => self.run.lengthen(stamp),
             Outcome::Throttled => false,
             Outcome::Neutral => return,
         };
@@ -235,53 +238,20 @@ impl Shared {
         }
     }
 
+    #[cold]
     fn settle_trial(&self, stamp: Stamp, begun: Option<Instant>, outcome: Outcome) {
         let slow = |begun: Instant| {
             self.window.as_ref().is_some_and(|window| window.is_slow(begun.elapsed()))
         };
         match outcome {
             Outcome::Success if !begun.is_some_and(slow) => {
-                if self.leave_trial(stamp, SUCCEEDED) == Some(self.trials_max) {
+                if self.trials.succeed(stamp) {
                     self.change(stamp, Kind::Closed, Cause::TrialsSucceeded);
                 }
             }
-            Outcome::Neutral => {
-                self.leave_trial(stamp, 0);
-            }
-            _ => {
-                self.change(stamp, Kind::Open, Cause::TrialFailed);
-            }
+            Outcome::Neutral => self.trials.give_back(stamp),
+            _ => self.change(stamp, Kind::Open, Cause::TrialFailed),
         }
-    }
-
-    /// Ends a trial call; gives how many have succeeded, unless its phase is over.
-    fn leave_trial(&self, stamp: Stamp, gain: u64) -> Option<u32> {
-        let leave = |trials| (high(trials) == stamp.0).then(|| trials - IN_FLIGHT + gain);
-        let before = self.trials.fetch_update(Ordering::AcqRel, Ordering::Acquire, leave).ok()?;
-        Some(low(before - IN_FLIGHT + gain) & u32::from(u16::MAX))
-    }
-
-    #[inline]
-    fn end_run(&self, stamp: Stamp) {
-        // A load alone in the usual case, so that the line stays shared between threads.
-        let mut run = self.run.load(Ordering::Relaxed);
-        while high(run) == stamp.0 && low(run) != 0 {
-            let none = pack(stamp.0, 0);
-            match self.run.compare_exchange_weak(run, none, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => run = now,
-            }
-        }
-    }
-
-    /// Whether this failure makes the run long enough.
-    fn lengthen_run(&self, stamp: Stamp) -> bool {
-        let longer = |run| {
-            let same = high(run) == stamp.0;
-            same.then(|| pack(stamp.0, low(run).saturating_add(1)))
-        };
-        let before = self.run.fetch_update(Ordering::Relaxed, Ordering::Relaxed, longer);
-        before.is_ok_and(|run| low(run).saturating_add(1) >= self.failure_threshold)
     }
 
     /// Moves the current bucket on to this moment; none when the phase is over.
@@ -305,91 +275,6 @@ impl Shared {
                 Err(now) => word = Word(now),
             }
         }
-    }
-
-    // Changing.
-
-    /// Enters another phase, unless another thread has ended the phase `from` already.
-    fn change(&self, from: Stamp, to: Kind, cause: Cause) {
-        let mut relapses = self.lock();
-        if self.word().stamp() == from {
-            self.enter(&mut relapses, to, cause);
-        }
-    }
-
-    /// Enters a phase whatever the present one is.
-    pub(super) fn force(&self, to: Kind, cause: Cause) {
-        self.enter(&mut self.lock(), to, cause);
-    }
-
-    fn enter(&self, relapses: &mut u32, to: Kind, cause: Cause) {
-        let now = Instant::now();
-        let from = self.word().stamp();
-        let stamp = from.next(to);
-        *relapses =
-            if cause == Cause::TrialFailed { relapses.saturating_add(1) } else { *relapses };
-        match to {
-            Kind::Open => {
-                let until = now.saturating_duration_since(self.created) + self.open_time(*relapses);
-                self.until.store(nanos(until), Ordering::Release);
-            }
-            Kind::HalfOpen => {}
-            Kind::Closed | Kind::ForcedClosed | Kind::ForcedOpen | Kind::Disabled => *relapses = 0,
-        }
-        // All of it before the word, which lets calls see it.
-        self.trials.store(pack(stamp.0, 0), Ordering::Release);
-        self.run.store(pack(stamp.0, 0), Ordering::Release);
-        let bucket = self.window.as_ref().map_or(0, |window| window.bucket_at(stamp, now));
-        self.word.store(Word::new(stamp, bucket).0, Ordering::Release);
-        self.tell(state_of(from.kind()), state_of(to), now, cause);
-    }
-
-    /// The time that it stays open: the settled one at first, then random up to a ceiling that
-    /// doubles.
-    fn open_time(&self, relapses: u32) -> Duration {
-        if relapses == 0 || self.timeout_max == self.timeout {
-            return self.timeout;
-        }
-        let factor = 2_u32.saturating_pow(relapses);
-        let ceiling = self.timeout.saturating_mul(factor).min(self.timeout_max);
-        self.timeout + ceiling.saturating_sub(self.timeout).mul_f64(rand::random::<f64>())
-    }
-
-    fn tell(&self, from: State, to: State, at: Instant, cause: Cause) {
-        let transition = Transition { name: self.name.clone(), from, to, at, cause };
-        tracing::warn!(
-            breaker.name = &*self.name,
-            breaker.from = ?from,
-            breaker.to = ?to,
-            breaker.cause = ?cause,
-            "circuit breaker changed state"
-        );
-        if let Some(observer) = &self.observer {
-            observer(&transition);
-        }
-        // Nobody listening is no fault.
-        let _ = self.events.send(transition);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, u32> {
-        self.relapses.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One trial call in flight, and one that succeeded, as parts of the tally.
-const IN_FLIGHT: u64 = 1 << 16;
-const SUCCEEDED: u64 = 1;
-
-/// Permits of trial calls that are taken: in flight and succeeded.
-fn taken(trials: u64) -> u32 {
-    (low(trials) >> 16) + (low(trials) & u32::from(u16::MAX))
-}
-
-fn state_of(kind: Kind) -> State {
-    match kind {
-        Kind::Closed | Kind::ForcedClosed | Kind::Disabled => State::Closed,
-        Kind::HalfOpen => State::HalfOpen,
-        Kind::Open | Kind::ForcedOpen => State::Open,
     }
 }
 

@@ -31,17 +31,20 @@ enum Answer {
     Large,
 }
 
-/// A server that answers as told, then with `{"ok":true}`; it keeps the headers it saw.
+/// A server that answers as told, then with `{"ok":true}`; it keeps the headers and the
+/// paths with queries that it saw.
 #[derive(Clone, Default)]
 struct Server {
     answers: Arc<Mutex<VecDeque<Answer>>>,
     seen: Arc<Mutex<Vec<HeaderMap>>>,
+    asked_for: Arc<Mutex<Vec<String>>>,
     calls: Arc<AtomicUsize>,
 }
 
 async fn handle(State(server): State<Server>, request: Request) -> Response {
     server.calls.fetch_add(1, Ordering::SeqCst);
     server.seen.lock().unwrap().push(request.headers().clone());
+    server.asked_for.lock().unwrap().push(request.uri().to_string());
     let answer = server.answers.lock().unwrap().pop_front();
     match answer.unwrap_or(Answer::Json("{\"ok\":true}")) {
         Answer::Json(body) => body.into_response(),

@@ -51,6 +51,17 @@ async fn a_key_that_cannot_be_sent_and_a_token_that_is_missing_end_the_call_befo
 }
 
 #[tokio::test]
+async fn path_and_query_arrive_as_they_are_and_name_no_other_host() {
+    let (server, instance) = Server::start([]).await;
+    let client = client(&settings(), &[&instance]);
+    let paths = ["/users?page=2&of=a%20b/c", "/users/7%2F8", "//another.example/users"];
+    for path in paths {
+        client.get::<serde_json::Value>(path, Call::new("get_users")).await.unwrap();
+    }
+    assert_eq!(*server.asked_for.lock().unwrap(), paths);
+}
+
+#[tokio::test]
 async fn token_deadline_request_id_and_json_go_along() {
     let (server, instance) = Server::start([]).await;
     let client = client(&settings(), &[&instance]).with_tokens(tokens(false).1);

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{files::Files, finish::Finishing, names::Names, plan::Plan, words::Words};
+use super::{
+    files::Files, finish::Finishing, names::Names, parts::Language, plan::Plan, words::Words,
+};
 use crate::{interrupt::Interrupt, project::Project};
 
 /// How it is added.
@@ -37,7 +39,7 @@ impl<'a> Addition<'a> {
     ) -> Result<Self> {
         let root = project.root();
         let files = Files::addition(root, folders, words, chosen)?;
-        let clashes = files.pieces_that(root, |language, text, piece| language.has(text, piece))?;
+        let clashes = files.pieces_that(root, Language::has)?;
         if !clashes.is_empty() {
             bail!("a part of it is there already:\n  {}", clashes.join("\n  "));
         }

@@ -113,7 +113,7 @@ fn what_cannot_be_added_says_why_and_changes_nothing() {
 #[test]
 #[ignore = "takes minutes; the job `template` runs it"]
 fn full_services_with_an_event_and_routes_are_green() {
-    let workspace = Workspace::kept();
+    let workspace = Workspace::compiled();
     workspace.succeeds("", &["new-service", "parcels", "--quick", "--offline"]);
     workspace.adds(&["new-event", "parcels", "sent-back"], &QUICK);
     workspace.adds(&["new-route", "parcels", "GET", "/parcels/{id}/history"], &QUICK);

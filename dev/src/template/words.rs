@@ -161,7 +161,7 @@ fn is_prose(before: &str, after: &str) -> bool {
     let line = before.rsplit('\n').next().unwrap_or_default();
     let is_comment = line.trim_start().starts_with("//");
     let is_code = line.matches('`').count() % 2 == 1;
-    let next = after.trim_start_matches(['.', ',', ';', '?']).chars().next();
+    let next = after.trim_start_matches(['.', ',', ';', ':', '?']).chars().next();
     is_comment && !is_code && line.ends_with(' ') && next.is_none_or(char::is_whitespace)
 }
 
@@ -216,6 +216,8 @@ mod tests {
     fn several_words_are_joined_as_the_place_wants() {
         let words = Words::new("order-items-service", "order-item", "order-items", 3004);
         assert_eq!(words.rename("// Which sample."), "// Which order item.");
+        assert_eq!(words.rename("// One sample: its id."), "// One order item: its id.");
+        assert_eq!(words.rename("// of sample::ID"), "// of order_item::ID");
         assert_eq!(words.rename("// of `sample.created`"), "// of `order_item.created`");
         assert_eq!(words.rename("// Which sample.\nsample"), "// Which order item.\norder_item");
         assert_eq!(words.rename("/api/samples"), "/api/order-items");

@@ -51,6 +51,7 @@ fn an_event_and_a_route_go_where_an_engineer_would_put_them_and_only_once() {
         assert!(text.contains(piece), "{path} lacks {piece}:\n{text}");
     }
     workspace.commit();
+    assert_eq!(workspace.comments_with("order_item"), [""; 0], "two words are no name in prose");
     for again in [&event[..], &route] {
         let said = workspace.adds(again, &QUICK);
         assert!(said.contains("already there"), "{said}");

@@ -114,6 +114,14 @@ impl Workspace {
         lines.map(str::to_owned).collect()
     }
 
+    /// The comments of Rust that have this name in their prose.
+    pub(crate) fn comments_with(&self, name: &str) -> Vec<String> {
+        let found = self.git(&["grep", "-h", "-e", name, "-e", "^pub ", "--", "*.rs"]);
+        let prose = |line: &str| line.split('`').step_by(2).collect::<String>();
+        let is_said = |line: &&str| line.starts_with("//") && prose(line).contains(name);
+        found.lines().map(str::trim).filter(is_said).map(str::to_owned).collect()
+    }
+
     /// Every file of Rust is as `cargo fmt` writes it.
     pub(crate) fn is_formatted(&self) {
         succeeds(cargo().args(["fmt", "--all", "--check"]).current_dir(self.path("")));

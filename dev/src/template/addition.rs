@@ -9,18 +9,18 @@ use super::{
 };
 use crate::{interrupt::Interrupt, project::Project};
 
-/// How it is added.
+/// How a service is made, or something added to one.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Shows what would change, and changes nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
     /// Leaves out what takes a compiler: schemas, documents, lints, tests
     #[arg(long)]
-    quick: bool,
+    pub(super) quick: bool,
     /// Asks for nothing from the network
     #[arg(long)]
-    offline: bool,
+    pub(super) offline: bool,
 }
 
 /// New files, and pieces of those that are there.

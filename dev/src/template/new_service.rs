@@ -5,6 +5,7 @@ use std::{process::ExitCode, time::Instant};
 use anyhow::{Context, Result, bail};
 
 use super::{
+    addition::Options,
     finish,
     names::{Names, service_of},
     record::Record,
@@ -30,15 +31,8 @@ pub(crate) struct Args {
     /// Whose events it hears of
     #[arg(long, value_delimiter = ',', default_value = "user", value_parser = ["user", "payment"])]
     events: Vec<String>,
-    /// Shows what would change, and changes nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Leaves out what takes a compiler: lints, documents, tests
-    #[arg(long)]
-    quick: bool,
-    /// Asks for nothing from the network
-    #[arg(long)]
-    offline: bool,
+    #[command(flatten)]
+    options: Options,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -62,14 +56,15 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let plan = service.added()?;
     let [made, changed, _] = plan.counts();
     let name = service.names.service.clone();
-    if args.dry_run {
+    if args.options.dry_run {
         print!("{}", plan.diff());
         println!("{name} would make {made} files and change {changed}");
         return Ok(ExitCode::SUCCESS);
     }
     let mut written = plan.write(project.root())?;
     println!("{name}: {made} files made, {changed} changed");
-    let finishing = finish::Finishing { offline: args.offline, quick: args.quick, interrupt };
+    let finishing =
+        finish::Finishing { offline: args.options.offline, quick: args.options.quick, interrupt };
     finishing.added(&service, &mut written).context("nothing is left of it")?;
     written.stay();
 

@@ -344,3 +344,16 @@ fn print(figures: &[Figures<'_>], calls: u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_measured_is_what_the_image_runs() {
+        let recipe = include_str!("../../Dockerfile");
+        let (name, value) = ALLOCATOR;
+        assert!(recipe.lines().any(|line| line == format!("ENV {name}={value}")));
+        assert!(recipe.contains(&format!("--profile {PROFILE} --bins")));
+    }
+}

@@ -85,6 +85,7 @@ mod message;
 
 pub mod inbox;
 
+mod acknowledge;
 mod backoff;
 pub mod metrics;
 

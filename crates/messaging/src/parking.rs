@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
+use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
 use crate::message::hex;
 use crate::parking::look::Look;
@@ -244,8 +245,8 @@ impl ParkingLot {
                 Outcome::Confirmed => {
                     replayed += 1;
                     // An acknowledgement that is not sent leaves it in both queues.
-                    stopped =
-                        (!acknowledged(&raw).await).then(|| "the broker broke off".to_owned());
+                    let acked = acknowledge(&raw, BasicAckOptions::default()).await;
+                    stopped = (!acked).then(|| "the broker broke off".to_owned());
                 }
                 Outcome::Unroutable => stopped = Some("the queue is not there".to_owned()),
                 Outcome::Refused => stopped = Some("the queue takes no message".to_owned()),
@@ -304,14 +305,10 @@ async fn discard_all(
         Some(given) if given != expected => return Err(ParkingError::Changed),
         Some(_) => {
             for (_, raw) in &matching {
-                discarded += u32::from(acknowledged(raw).await);
+                discarded += u32::from(acknowledge(raw, BasicAckOptions::default()).await);
             }
         }
     }
     let (seen, parked) = (look.seen(), look.parked());
     Ok(Discarded { matched, discarded, seen, parked, confirmation: expected })
-}
-
-async fn acknowledged(raw: &lapin::message::Delivery) -> bool {
-    matches!(raw.acker.ack(BasicAckOptions::default()).await, Ok(true))
 }

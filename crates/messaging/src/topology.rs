@@ -52,7 +52,7 @@ pub enum TopologyError {
         name: String,
     },
     /// The broker did not do it.
-    #[error("{name} could not be declared")]
+    #[error("{name}: {source}")]
     Broker {
         /// The exchange or queue.
         name: String,

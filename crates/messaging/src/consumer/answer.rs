@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use crate::acknowledge::acknowledge;
 use crate::backoff;
 use crate::consumer::delivery::{Verdict, attempt, headers};
 use crate::consumer::settle::{self, Outlet, UNAVAILABLE};
@@ -136,19 +137,19 @@ impl<'a> Answers<'a> {
         let (first, others): (Vec<&Raw>, Vec<&Raw>) =
             raws.iter().partition(|raw| Some(raw.delivery_tag) <= last);
         if let Some(raw) = first.iter().max_by_key(|raw| raw.delivery_tag) {
-            let acked = raw.acker.ack(BasicAckOptions { multiple: true }).await;
-            self.close(&first, &acked, settled);
+            let acked = acknowledge(raw, BasicAckOptions { multiple: true }).await;
+            self.close(&first, acked, settled);
         }
         let each = others.into_iter().map(|raw| async move {
-            let acked = raw.acker.ack(BasicAckOptions::default()).await;
-            self.close(&[raw], &acked, settled);
+            let acked = acknowledge(raw, BasicAckOptions::default()).await;
+            self.close(&[raw], acked, settled);
         });
         join_all(each).await;
     }
 
-    fn close(&self, raws: &[&Raw], acked: &lapin::Result<bool>, settled: Consumed) {
+    fn close(&self, raws: &[&Raw], acked: bool, settled: Consumed) {
         // Not sent: the channel went first. The message comes again; the inbox knows it.
-        let settled = if matches!(acked, Ok(true)) { settled } else { Consumed::Unsettled };
+        let settled = if acked { settled } else { Consumed::Unsettled };
         for raw in raws {
             self.open().remove(&raw.delivery_tag);
             self.count(settled);

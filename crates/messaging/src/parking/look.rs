@@ -90,7 +90,8 @@ impl Look {
 
     /// Gives back everything that was not acknowledged.
     pub(super) async fn close(self) {
-        if let Err(error) = self.channel.close(REPLY_SUCCESS, "OK".into()).await {
+        let closing = self.channel.close(REPLY_SUCCESS, "OK".into());
+        if let Err(error) = answered(self.messages.queue().as_str(), closing).await {
             tracing::debug!(error = %error, "channel was not closed in order");
         }
         self.link.detach().await;

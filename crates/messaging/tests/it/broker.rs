@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use messaging::{Consumer, Relay, Verdict};
 use testkit::Proxy;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::faults::{limit_disk, with_its_own_broker};
 use crate::raw::{Client, api_get};
@@ -98,6 +100,38 @@ async fn a_lost_connection_is_told_within_a_second_and_made_again() {
 
     seen.wait_for(2).await;
     assert!(broker.is_connected());
+}
+
+/// lapin loses an acknowledgement that comes in the very moment; whoever waits for that one stands
+/// still for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_lost_in_the_midst_of_acknowledgements_is_made_again_each_time() {
+    let mut world = World::new("lost and lost").await;
+    let outbox = world.outbox();
+    let consumer = world.consumer(Notes::new(async |_| Verdict::Ack).0);
+    world.bound().await;
+    consumer.stop().await;
+    let relay = world.relay(&outbox);
+    let mut tx = world.pool.begin().await.unwrap();
+    for number in 0..3_000 {
+        outbox.enqueue(&mut tx, Uuid::now_v7(), Utc::now(), &created(number)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    world.outbox_is_empty().await;
+    relay.stop().await;
+    let proxy = through_a_proxy(&mut world).await;
+    let (handler, seen) = Notes::new(async |_| {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        Verdict::Ack
+    });
+    let _consumer = world.consumer(handler);
+
+    for _ in 0..20 {
+        let before = seen.all().len();
+        seen.wait_for(before + 30).await;
+        proxy.cut().await;
+        proxy.restore().await;
+    }
 }
 
 #[tokio::test]

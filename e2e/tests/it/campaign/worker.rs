@@ -27,6 +27,8 @@ const PACE: Duration = Duration::from_millis(4);
 const LINGER: Duration = Duration::from_millis(10);
 /// The same where something is wrong, which a few kills are to find for certain.
 const LINGER_LONG: Duration = Duration::from_millis(150);
+/// What the worker's log says, without the span of each message.
+const LOGGED: &str = "messaging=info,messaging::consumer::work=warn";
 /// The key of the queue that is consumed.
 const QUEUE: &str = "user_events";
 
@@ -36,6 +38,7 @@ const QUEUE: &str = "user_events";
 fn works() {
     let vars = Vars::process();
     if let Some(role) = vars.get("CAMPAIGN_ROLE") {
+        tracing_subscriber::fmt().with_ansi(false).with_env_filter(LOGGED).init();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(work(role, &vars));
     }

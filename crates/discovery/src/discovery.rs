@@ -97,9 +97,11 @@ impl Discovery {
         };
         let called: Vec<_> = called.iter().map(section).collect::<Result<_, SetupError>>()?;
         let registry = Registry::new(balancing);
-        if settings.r#type == ProviderType::Static {
-            for (name, section) in &called {
+        for (name, section) in &called {
+            if settings.r#type == ProviderType::Static {
                 registry.replace(name, section.named(name));
+            } else {
+                registry.awaits(name);
             }
         }
         Ok(Self {

@@ -105,6 +105,16 @@ impl Registry {
         Balancer(self.service(service))
     }
 
+    /// From now on, and until [`Registry::told`], a provider has yet to speak of the service.
+    pub(crate) fn awaits(&self, service: &str) {
+        self.service(service).set_awaited(true);
+    }
+
+    /// A provider has spoken of the service, or failed to.
+    pub(crate) fn told(&self, service: &str) {
+        self.service(service).set_awaited(false);
+    }
+
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {
         let services = self.0.services.load();
         services.values().flat_map(|service| service.members()).collect()
@@ -131,5 +141,18 @@ impl Balancer {
     #[inline]
     pub fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
         self.0.pick(choice)
+    }
+
+    /// Whether the provider has yet to say for the first time which instances there are. A service
+    /// whose instances nobody watches is not awaited.
+    #[inline]
+    pub fn is_awaited(&self) -> bool {
+        self.0.is_awaited()
+    }
+
+    /// Waits until the provider has said which instances there are, or has failed to once: not for
+    /// long, and at the start alone.
+    pub async fn told(&self) {
+        self.0.told().await;
     }
 }

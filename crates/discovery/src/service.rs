@@ -1,5 +1,6 @@
 //! One service in the registry: its set, and everything that changes it.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -35,6 +36,10 @@ pub(crate) struct Service {
     writing: Mutex<()>,
     /// Woken when there are instances that were never checked.
     unchecked: Arc<Notify>,
+    /// Whether a provider has yet to say for the first time which instances there are.
+    is_awaited: AtomicBool,
+    /// Woken when it has.
+    told: Notify,
     /// Counts picks.
     turn: OwnLine<AtomicUsize>,
     /// When a pick last read the clock, as [`clock::nanos`]: near enough to forget latencies by.
@@ -61,6 +66,8 @@ impl Service {
             has_ejected: AtomicBool::new(false),
             writing: Mutex::new(()),
             unchecked: unchecked.clone(),
+            is_awaited: AtomicBool::new(false),
+            told: Notify::new(),
             turn: OwnLine::default(),
             seen: OwnLine::default(),
             own: own.clone(),
@@ -70,6 +77,26 @@ impl Service {
     /// All instances, in the order of registration.
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {
         self.set.load().members.to_vec()
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_awaited(&self, is_awaited: bool) {
+        self.is_awaited.store(is_awaited, Ordering::Release);
+        if !is_awaited {
+            self.told.notify_waiters();
+        }
+    }
+
+    pub(crate) async fn told(&self) {
+        // Heard from here on: what is told between the look and the wait is not missed.
+        let mut told = pin!(self.told.notified());
+        told.as_mut().enable();
+        if self.is_awaited() {
+            told.await;
+        }
     }
 
     // Small enough to be inlined: one that is handed over in memory costs half as much again.

@@ -12,6 +12,8 @@
 //! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, and what has an Idempotency-Key or says so.
 //! - No call outlives its deadline; the target is told what is left of it.
 //! - A 4xx says that the caller is wrong: it is no failure of the target and is not repeated.
+//! - A process that has just started waits for the provider's first word, and calls then; a provider
+//!   that fails, or says nothing for as long as an attempt may take, is not waited for.
 //! - An instance that dies costs no caller an error: its calls go to another one, and it is ejected.
 //! - A target that fails for everybody gets a tenth more load by retries, not a multiple.
 //!

@@ -66,6 +66,9 @@ impl Service<Request> for Sender {
     fn call(&mut self, request: Request) -> Self::Future {
         let shared = self.0.clone();
         Box::pin(async move {
+            if shared.instances.is_awaited() {
+                shared.wait_for_instances(&request).await;
+            }
             let Attempt { picked, left, span, answer } = shared.begin(request)?;
             // Pinned here: it is large, and would be moved with every future around it.
             let answer = pin!(answer);
@@ -86,6 +89,14 @@ struct Attempt<F> {
 }
 
 impl Shared {
+    /// A process that has just started may be called before it knows whom to call. That is no fault
+    /// of a call: it waits, as long as an attempt may take.
+    async fn wait_for_instances(&self, request: &Request) {
+        let left = request.deadline.remaining().unwrap_or_default();
+        let limit = left.min(self.bounds.attempt_timeout);
+        let _nobody_knows = tokio::time::timeout(limit, self.instances.told()).await;
+    }
+
     /// Picks an instance and writes the request to it. No future, which would keep all of the parts
     /// until the answer is there.
     fn begin(
@@ -124,6 +135,7 @@ impl Shared {
         let outcome = tokio::time::timeout(limit, read).await.unwrap_or(Err(late));
         if let Err(kind) = &outcome {
             span.record("otel.status_code", "ERROR");
+            span.in_scope(|| tracing::debug!(error = kind.label(), "attempt failed"));
             // The status of an answer is the type of its error.
             if !matches!(kind, Kind::NotFound | Kind::Client { .. } | Kind::Server { .. }) {
                 span.record("error.type", kind.label());

@@ -94,6 +94,7 @@ impl Sink {
             }
         }
         self.registry.replace(&self.service, all);
+        self.registry.told(&self.service);
         metrics::synced(&self.service, self.provider);
     }
 
@@ -106,6 +107,12 @@ impl Sink {
     /// The next set may be missing instances.
     pub fn suspect(&self) {
         self.told().is_suspect = true;
+    }
+
+    /// The watch ended: nobody waits for a provider that is away.
+    pub(crate) fn failed(&self) {
+        self.suspect();
+        self.registry.told(&self.service);
     }
 
     /// How often something was told or confirmed.

@@ -29,7 +29,7 @@ async fn watch(provider: &dyn Provider, sink: &Sink) {
             Ok(never) => match never {},
             Err(error) => error,
         };
-        sink.suspect();
+        sink.failed();
         failures = if sink.count() > count { 1 } else { failures + 1 };
         metrics::provider_errors(sink.service(), provider.name(), 1);
         tracing::warn!(

@@ -5,6 +5,7 @@
 mod guards;
 mod kinds;
 mod requests;
+mod start;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -117,6 +117,8 @@ impl Pairs {
                 ("USER_SERVICE_PORT", "1".to_owned()),
                 // A machine that is busy with other tests is slow; that is no reason to call again.
                 ("CLIENT_ATTEMPT_TIMEOUT", "10s".to_owned()),
+                // Why an attempt failed, for the case that one does.
+                ("LOG_FILTER", "info,service_client=debug".to_owned()),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );

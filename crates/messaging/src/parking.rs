@@ -2,9 +2,9 @@
 //! away.
 //!
 //! AMQP cannot look into a queue. So a look takes messages without acknowledging them, on a channel
-//! of its own, and closing that channel gives them all back, which may change their order. Two looks
-//! at the same moment would each see a part: they take turns, in all processes. One look sees the
-//! first 50,000 messages; answers say how many it saw, and how many there were.
+//! of its own, and returns them at its end, which may change their order. Two looks at the same moment
+//! would each see a part: they take turns, in all processes. One look sees the first 50,000 messages;
+//! answers say how many it saw, and how many there were.
 //!
 //! Nothing is lost on the way: a replayed message leaves the lot after the broker has confirmed it
 //! in its queue, and a discarded one after the caller has confirmed exactly what goes.
@@ -15,13 +15,11 @@ mod parked;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::options::BasicAckOptions;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
 use crate::message::hex;
 use crate::parking::look::Look;
@@ -245,8 +243,8 @@ impl ParkingLot {
                 Outcome::Confirmed => {
                     replayed += 1;
                     // An acknowledgement that is not sent leaves it in both queues.
-                    let acked = acknowledge(&raw, BasicAckOptions::default()).await;
-                    stopped = (!acked).then(|| "the broker broke off".to_owned());
+                    let removed = look.remove(&raw).await;
+                    stopped = (!removed).then(|| "the broker broke off".to_owned());
                 }
                 Outcome::Unroutable => stopped = Some("the queue is not there".to_owned()),
                 Outcome::Refused => stopped = Some("the queue takes no message".to_owned()),
@@ -305,7 +303,7 @@ async fn discard_all(
         Some(given) if given != expected => return Err(ParkingError::Changed),
         Some(_) => {
             for (_, raw) in &matching {
-                discarded += u32::from(acknowledge(raw, BasicAckOptions::default()).await);
+                discarded += u32::from(look.remove(raw).await);
             }
         }
     }

@@ -1,16 +1,25 @@
 //! One look into a parking lot: its messages, one after the other, given back at the end.
+//!
+//! The turn goes to the next one only when all is back. A quorum queue writes down what is returned
+//! before it counts it: whoever came in between would see a lot without it.
 
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use lapin::message::Delivery as Raw;
-use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    QueueDeclareOptions,
+};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument;
 
+use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
 use crate::parking::ParkingError;
 use crate::parking::parked::{Filter, Parked};
@@ -27,17 +36,29 @@ const TURN_INTERVAL: Duration = Duration::from_millis(100);
 const TURN_EXPIRES_MS: i32 = 60_000;
 /// The longest wait for the next message; then somebody took what was counted.
 const NEXT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest wait until what was taken is back.
+const BACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks whether it is.
+const BACK_INTERVAL: Duration = Duration::from_millis(10);
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
 
 pub(super) struct Look {
+    /// None once it is being given back.
+    held: Option<Held>,
+    seen: u32,
+}
+
+/// What one look has of the broker.
+struct Held {
     link: Attachment,
     channel: Channel,
     messages: lapin::Consumer,
     /// Messages in the lot when the look began. It ends there: what is parked meanwhile, a replayed
     /// message among them, is not seen.
     parked: u32,
-    seen: u32,
+    /// Messages that left the lot since.
+    gone: u32,
 }
 
 impl Look {
@@ -49,7 +70,8 @@ impl Look {
         let opening = async move {
             match begin(&link, &topology).await {
                 Ok((channel, messages, parked)) => {
-                    Ok(Self { link, channel, messages, parked, seen: 0 })
+                    let held = Held { link, channel, messages, parked, gone: 0 };
+                    Ok(Self { held: Some(held), seen: 0 })
                 }
                 Err(error) => {
                     link.detach().await;
@@ -66,8 +88,9 @@ impl Look {
         &mut self,
         filter: &Filter,
     ) -> Result<Option<(Parked, Raw)>, ParkingError> {
-        while self.seen < self.parked.min(SEEN_MAX.into()) {
-            let Ok(next) = timeout(NEXT_TIMEOUT, self.messages.next()).await else {
+        while self.seen < self.parked().min(SEEN_MAX.into()) {
+            let held = self.held.as_mut().ok_or(ParkingError::Ended)?;
+            let Ok(next) = timeout(NEXT_TIMEOUT, held.messages.next()).await else {
                 return Ok(None);
             };
             let raw = next.ok_or(ParkingError::Ended)??;
@@ -80,21 +103,70 @@ impl Look {
         Ok(None)
     }
 
+    /// Takes a message out of the lot for good; false when the broker cannot be told any more.
+    pub(super) async fn remove(&mut self, raw: &Raw) -> bool {
+        let removed = acknowledge(raw, BasicAckOptions::default()).await;
+        if let Some(held) = self.held.as_mut() {
+            held.gone += u32::from(removed);
+        }
+        removed
+    }
+
     pub(super) fn parked(&self) -> u32 {
-        self.parked
+        self.held.as_ref().map_or(0, |held| held.parked)
     }
 
     pub(super) fn seen(&self) -> u32 {
         self.seen
     }
 
-    /// Gives back everything that was not acknowledged.
-    pub(super) async fn close(self) {
+    /// Gives back everything that was not removed, and then the turn.
+    pub(super) async fn close(mut self) {
+        if let Some(giving_back) = self.give_back() {
+            // It fails only when it panics or the process ends.
+            let _nobody_to_tell = giving_back.await;
+        }
+    }
+
+    /// In a task of its own, which goes on when the caller gives up.
+    fn give_back(&mut self) -> Option<JoinHandle<()>> {
+        let held = self.held.take()?;
+        let runtime = Handle::try_current().ok()?;
+        Some(runtime.spawn(held.give_back().in_current_span()))
+    }
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+impl Held {
+    async fn give_back(self) {
+        let lot = self.messages.queue();
+        let back = timeout(BACK_TIMEOUT, self.return_all(lot.as_str())).await;
+        if !matches!(back, Ok(Ok(()))) {
+            tracing::debug!(messaging.queue = lot.as_str(), "messages were not returned in order");
+        }
         let closing = self.channel.close(REPLY_SUCCESS, "OK".into());
-        if let Err(error) = answered(self.messages.queue().as_str(), closing).await {
+        if let Err(error) = answered(lot.as_str(), closing).await {
             tracing::debug!(error = %error, "channel was not closed in order");
         }
         self.link.detach().await;
+    }
+
+    /// Returns the messages, and waits until the queue has them.
+    async fn return_all(&self, lot: &str) -> Result<(), TopologyError> {
+        let (tag, options) = (self.messages.tag(), BasicCancelOptions::default());
+        answered(lot, self.channel.basic_cancel(tag, options)).await?;
+        // All that are open on this channel.
+        let options = BasicNackOptions { multiple: true, requeue: true };
+        answered(lot, self.channel.basic_nack(0, options)).await?;
+        while message_count(&self.channel, lot).await? < self.parked.saturating_sub(self.gone) {
+            sleep(BACK_INTERVAL).await;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `cargo dev measure`: how small and how quick the services are, as they go into images.
 
+mod running;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,8 +13,9 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
-use testkit::native::{Launch, ProcessId, Signal, log_tail};
+use testkit::native::{Launch, Signal, log_tail};
 
+use self::running::Running;
 use crate::{
     http::Client,
     install,
@@ -43,8 +46,6 @@ const READY_MAX: Duration = Duration::from_millis(300);
 /// The profile of images, and the allocator's setting there (Dockerfile).
 const PROFILE: &str = "dist";
 const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576");
-/// Linux counts processor time for programs in hundredths of a second.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -116,38 +117,6 @@ struct Figures<'a> {
     /// Of one processor.
     idle_share: f64,
     loaded_bytes: u64,
-}
-
-/// A process that is killed when this value goes.
-struct Running(ProcessId);
-
-impl Running {
-    /// What of it is in memory.
-    fn bytes(&self) -> Result<u64> {
-        let path = format!("/proc/{}/status", self.0.pid);
-        let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kibibytes.map(|kibibytes| kibibytes * 1024).with_context(|| format!("{path} has no VmRSS"))
-    }
-
-    /// The processor time that it took since it began.
-    fn processor(&self) -> Result<f64> {
-        let path = format!("/proc/{}/stat", self.0.pid);
-        let stat = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-        // The name in parentheses may hold anything; after it, the 12th and 13th are what is meant.
-        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
-        let times = fields.into_iter().flatten().skip(11).take(2);
-        let ticks: u64 = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-        Ok(ticks as f64 / TICKS_PER_SECOND)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _nobody_to_tell = self.0.kill();
-    }
 }
 
 /// What the services stand on.

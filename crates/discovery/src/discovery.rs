@@ -101,7 +101,7 @@ impl Discovery {
             if settings.r#type == ProviderType::Static {
                 registry.replace(name, section.named(name));
             } else {
-                registry.awaits(name);
+                registry.set_awaited(name, true);
             }
         }
         Ok(Self {

@@ -105,14 +105,9 @@ impl Registry {
         Balancer(self.service(service))
     }
 
-    /// From now on, and until [`Registry::told`], a provider has yet to speak of the service.
-    pub(crate) fn awaits(&self, service: &str) {
-        self.service(service).set_awaited(true);
-    }
-
-    /// A provider has spoken of the service, or failed to.
-    pub(crate) fn told(&self, service: &str) {
-        self.service(service).set_awaited(false);
+    /// Whether a provider has yet to say for the first time which instances of a service there are.
+    pub(crate) fn set_awaited(&self, service: &str, is_awaited: bool) {
+        self.service(service).set_awaited(is_awaited);
     }
 
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {

@@ -94,7 +94,7 @@ impl Sink {
             }
         }
         self.registry.replace(&self.service, all);
-        self.registry.told(&self.service);
+        self.registry.set_awaited(&self.service, false);
         metrics::synced(&self.service, self.provider);
     }
 
@@ -112,7 +112,7 @@ impl Sink {
     /// The watch ended: nobody waits for a provider that is away.
     pub(crate) fn failed(&self) {
         self.suspect();
-        self.registry.told(&self.service);
+        self.registry.set_awaited(&self.service, false);
     }
 
     /// How often something was told or confirmed.

@@ -46,6 +46,9 @@ const REPLY_SUCCESS: u16 = 200;
 pub(super) struct Look {
     /// None once it is being given back.
     held: Option<Held>,
+    /// Messages in the lot when the look began. It ends there: what is parked meanwhile, a replayed
+    /// message among them, is not seen.
+    parked: u32,
     seen: u32,
 }
 
@@ -54,11 +57,8 @@ struct Held {
     link: Attachment,
     channel: Channel,
     messages: lapin::Consumer,
-    /// Messages in the lot when the look began. It ends there: what is parked meanwhile, a replayed
-    /// message among them, is not seen.
-    parked: u32,
-    /// Messages that left the lot since.
-    gone: u32,
+    /// Messages that are to be in the lot when the next one has the turn.
+    left: u32,
 }
 
 impl Look {
@@ -70,8 +70,8 @@ impl Look {
         let opening = async move {
             match begin(&link, &topology).await {
                 Ok((channel, messages, parked)) => {
-                    let held = Held { link, channel, messages, parked, gone: 0 };
-                    Ok(Self { held: Some(held), seen: 0 })
+                    let held = Held { link, channel, messages, left: parked };
+                    Ok(Self { held: Some(held), parked, seen: 0 })
                 }
                 Err(error) => {
                     link.detach().await;
@@ -88,7 +88,7 @@ impl Look {
         &mut self,
         filter: &Filter,
     ) -> Result<Option<(Parked, Raw)>, ParkingError> {
-        while self.seen < self.parked().min(SEEN_MAX.into()) {
+        while self.seen < self.parked.min(SEEN_MAX.into()) {
             let held = self.held.as_mut().ok_or(ParkingError::Ended)?;
             let Ok(next) = timeout(NEXT_TIMEOUT, held.messages.next()).await else {
                 return Ok(None);
@@ -107,13 +107,13 @@ impl Look {
     pub(super) async fn remove(&mut self, raw: &Raw) -> bool {
         let removed = acknowledge(raw, BasicAckOptions::default()).await;
         if let Some(held) = self.held.as_mut() {
-            held.gone += u32::from(removed);
+            held.left = held.left.saturating_sub(removed.into());
         }
         removed
     }
 
     pub(super) fn parked(&self) -> u32 {
-        self.held.as_ref().map_or(0, |held| held.parked)
+        self.parked
     }
 
     pub(super) fn seen(&self) -> u32 {
@@ -163,7 +163,7 @@ impl Held {
         // All that are open on this channel.
         let options = BasicNackOptions { multiple: true, requeue: true };
         answered(lot, self.channel.basic_nack(0, options)).await?;
-        while message_count(&self.channel, lot).await? < self.parked.saturating_sub(self.gone) {
+        while message_count(&self.channel, lot).await? < self.left {
             sleep(BACK_INTERVAL).await;
         }
         Ok(())

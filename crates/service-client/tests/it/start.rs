@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use discovery::provider::{Provider, Sink};
 use discovery::{
@@ -12,6 +13,7 @@ use discovery::{
 use futures_util::future::BoxFuture;
 use service_client::{ClientSettings, Kind, ServiceClient};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tusk_config::HttpRequest;
 
@@ -34,16 +36,27 @@ async fn a_call_before_the_provider_has_told_the_instances_waits_for_them() {
 }
 
 #[tokio::test]
-async fn a_call_waits_for_no_provider_that_is_away_and_for_a_silent_one_as_long_as_an_attempt() {
+async fn a_call_does_not_wait_for_a_provider_that_is_away() {
+    let mut patient = settings();
+    patient.retry.max_attempts = 1;
+    patient.client.attempt_timeout = Duration::from_secs(3600);
+    let provider = Arc::<Told>::default();
+    provider.word.send_replace(Some(Err("no route")));
+    let (client, _running) = provider.client(&patient);
+
+    // Waiting, it would end at its deadline.
+    assert!(matches!(get(&client).await.unwrap_err().kind, Kind::NoInstance));
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_silent_provider_as_long_as_an_attempt_may_take() {
     let mut once = settings();
     once.retry.max_attempts = 1;
-    let (away, silent) = (Arc::<Told>::default(), Arc::<Told>::default());
-    away.word.send_replace(Some(Err("no route")));
+    let (client, _running) = Arc::<Told>::default().client(&once);
+    let began = Instant::now();
 
-    for provider in [away, silent] {
-        let (client, _running) = provider.client(&once);
-        assert!(matches!(get(&client).await.unwrap_err().kind, Kind::NoInstance));
-    }
+    assert!(matches!(get(&client).await.unwrap_err().kind, Kind::NoInstance));
+    assert!(began.elapsed() >= once.client.attempt_timeout);
 }
 
 /// A provider that says what the test says, and nothing before.
@@ -86,7 +99,7 @@ impl Told {
             instances: Vec::new(),
         };
         let unchecked = LoadBalancingSettings {
-            health_check_interval: std::time::Duration::ZERO,
+            health_check_interval: Duration::ZERO,
             ..LoadBalancingSettings::default()
         };
         let by_name =

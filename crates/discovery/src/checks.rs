@@ -1,5 +1,6 @@
 //! Active health checks: each instance is asked as soon as it is known and then every interval,
-//! with jitter so that many callers do not ask in step.
+//! with jitter so that many callers do not ask in step. One that may be down is asked again after
+//! a shorter while, so that it gets calls soon after it is well.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::{Health, Registry};
 
 /// Checks of one process that run at a time.
 const CONCURRENCY_MAX: usize = 32;
+/// The shortest time between two checks of an instance that may be down.
+const RECHECK_MIN: Duration = Duration::from_millis(10);
 
 impl Registry {
     /// Checks all instances until `shutdown`.
@@ -33,20 +36,30 @@ impl Registry {
         if interval.is_zero() {
             return std::future::pending().await;
         }
+        let recheck_interval = self.0.settings.recheck_interval.max(RECHECK_MIN).min(interval);
         loop {
             check_all(http, self.members()).await;
             let next_round = Instant::now() + jittered(interval);
+            let mut next_recheck = Instant::now() + jittered(recheck_interval);
             while Instant::now() < next_round {
                 tokio::select! {
                     () = sleep_until(next_round) => {}
+                    () = sleep_until(next_recheck) => {
+                        self.check(http, |member| member.is_in_doubt()).await;
+                        next_recheck = Instant::now() + jittered(recheck_interval);
+                    }
                     () = self.0.unchecked.notified() => {
-                        let mut new = self.members();
-                        new.retain(|member| member.checks.last().is_none());
-                        check_all(http, new).await;
+                        self.check(http, |member| member.checks.last().is_none()).await;
                     }
                 }
             }
         }
+    }
+
+    async fn check(&self, http: &Client, which: impl Fn(&Member) -> bool) {
+        let mut members = self.members();
+        members.retain(|member| which(member));
+        check_all(http, members).await;
     }
 }
 

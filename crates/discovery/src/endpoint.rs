@@ -1,7 +1,7 @@
 //! An instance in the registry with everything that is known of it: health, ejection, latency,
 //! calls in flight.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -127,6 +127,13 @@ impl Endpoint {
         }
     }
 
+    /// Whether it may be down: calls of it fail, the last check did, or too few succeeded since.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.checks.has_failed()
+            || self.checks.health() == Health::Unhealthy
+            || self.breaker.state() != State::Closed
+    }
+
     /// Begins a slow start.
     pub(crate) fn warm_up(&self) {
         self.warming_since.store(clock::now(), Ordering::Relaxed);
@@ -149,6 +156,8 @@ pub(crate) struct Checks {
     last: AtomicU64,
     /// Answers in a row that say otherwise than `health`.
     streak: AtomicU32,
+    /// Whether the last one failed.
+    failed: AtomicBool,
 }
 
 const UNKNOWN: u8 = 0;
@@ -168,10 +177,16 @@ impl Checks {
         clock::instant(self.last.load(Ordering::Relaxed))
     }
 
+    /// Whether the last check failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
     /// Notes a check's outcome; gives the health when that changed it. One check of an instance
     /// runs at a time.
     pub(crate) fn note(&self, success: bool, settings: &LoadBalancingSettings) -> Option<Health> {
         self.last.store(clock::now(), Ordering::Relaxed);
+        self.failed.store(!success, Ordering::Relaxed);
         let before = self.health.load(Ordering::Relaxed);
         let (agrees, threshold, after) = if success {
             // The first success is enough: nothing speaks against it.
@@ -201,6 +216,7 @@ impl Clone for Checks {
             health: AtomicU8::new(self.health.load(Ordering::Relaxed)),
             last: copy(&self.last),
             streak: AtomicU32::new(self.streak.load(Ordering::Relaxed)),
+            failed: AtomicBool::new(self.has_failed()),
         }
     }
 }

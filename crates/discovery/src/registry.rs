@@ -145,6 +145,14 @@ impl Balancer {
         self.0.is_awaited()
     }
 
+    /// Changes whenever a check or the provider says that calls may go well again: an instance that
+    /// failed its last check passes one, a new one is there, or one is told anew. Whoever left the
+    /// whole service alone then tries it.
+    #[inline]
+    pub fn recoveries(&self) -> u64 {
+        self.0.recoveries()
+    }
+
     /// Waits until the provider has said which instances there are, or has failed to once: not for
     /// long, and at the start alone.
     pub async fn told(&self) {

@@ -40,6 +40,9 @@ pub(crate) struct Service {
     is_awaited: AtomicBool,
     /// Woken when it has.
     told: Notify,
+    /// Counts what says that calls may go well again: a check that succeeds after one that failed, a
+    /// new instance, one of which the provider says something else.
+    recoveries: AtomicU64,
     /// Counts picks.
     turn: OwnLine<AtomicUsize>,
     /// When a pick last read the clock, as [`clock::nanos`]: near enough to forget latencies by.
@@ -68,6 +71,7 @@ impl Service {
             unchecked: unchecked.clone(),
             is_awaited: AtomicBool::new(false),
             told: Notify::new(),
+            recoveries: AtomicU64::new(0),
             turn: OwnLine::default(),
             seen: OwnLine::default(),
             own: own.clone(),
@@ -97,6 +101,10 @@ impl Service {
         if self.is_awaited() {
             told.await;
         }
+    }
+
+    pub(crate) fn recoveries(&self) -> u64 {
+        self.recoveries.load(Ordering::Acquire)
     }
 
     // Small enough to be inlined: one that is handed over in memory costs half as much again.
@@ -228,8 +236,12 @@ impl Service {
     fn member(&self, before: &[Arc<Member>], instance: Instance) -> Arc<Member> {
         match before.iter().find(|known| known.instance.is_same(&instance)) {
             Some(known) if *known.instance == instance => known.clone(),
-            Some(known) => Arc::new(known.told_anew(instance)),
+            Some(known) => {
+                self.recoveries.fetch_add(1, Ordering::Release);
+                Arc::new(known.told_anew(instance))
+            }
             None => {
+                self.recoveries.fetch_add(1, Ordering::Release);
                 let member = Member::new(instance, &self.settings, self.own.clone());
                 // The first ones come together: nobody would take over their part.
                 if !before.is_empty() && !self.settings.slow_start.is_zero() {
@@ -243,8 +255,14 @@ impl Service {
 
     /// Notes the outcome of a check; gives the health when that changed it.
     pub(crate) fn checked(&self, endpoint: &Endpoint, success: bool) -> Option<Health> {
-        let before = endpoint.checks.health();
-        let health = endpoint.checks.note(success, &self.settings)?;
+        let (before, had_failed) = (endpoint.checks.health(), endpoint.checks.has_failed());
+        let health = endpoint.checks.note(success, &self.settings);
+        if success && had_failed {
+            // Nobody waits for the time that it was to be left alone.
+            endpoint.breaker.half_open();
+            self.recoveries.fetch_add(1, Ordering::Release);
+        }
+        let health = health?;
         if before == Health::Unhealthy {
             self.warm_up(endpoint);
         }

@@ -149,6 +149,10 @@ pub struct LoadBalancingSettings {
     pub algorithm: Algorithm,
     /// How often each instance is asked for its health; 0: never.
     pub health_check_interval: Duration,
+    /// How often an instance that may be down (its calls or its last check failed) is asked; a
+    /// longer time than `health_check_interval` counts as that, and a time below 10 milliseconds as
+    /// 10 milliseconds.
+    pub recheck_interval: Duration,
     /// How long it may take to answer.
     pub health_check_timeout: Duration,
     /// Checks in a row that make an unhealthy instance healthy; 0 counts as 1.
@@ -176,6 +180,7 @@ impl Default for LoadBalancingSettings {
         Self {
             algorithm: Algorithm::RoundRobin,
             health_check_interval: Duration::from_secs(30),
+            recheck_interval: Duration::from_secs(1),
             health_check_timeout: Duration::from_secs(2),
             healthy_threshold: 2,
             unhealthy_threshold: 3,
@@ -194,8 +199,8 @@ impl LoadBalancingSettings {
     pub(crate) fn breaker(&self) -> CircuitBreakerSettings {
         CircuitBreakerSettings {
             failure_threshold: self.ejection_threshold,
-            timeout: self.ejection_time,
-            timeout_max: self.ejection_time * EJECTION_GROWTH_MAX,
+            timeout: self.ejection_time * EJECTION_GROWTH_MAX,
+            initial_timeout: self.ejection_time,
             half_open_max_calls: 1,
             ..CircuitBreakerSettings::default()
         }

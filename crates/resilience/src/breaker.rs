@@ -4,11 +4,15 @@
 //! ```text
 //!            failures in a row, failure ratio, slow calls
 //!   closed ───────────────────────────────────▶ open ◀───────────────┐
-//!     ▲                                          │ timeout            │ any failure
+//!     ▲                                          │ time is up, or     │ any failure
+//!     │                                          │ found well         │
 //!     │   half_open_max_calls successes          ▼                    │
 //!     └───────────────────────────────────── half-open ───────────────┘
 //! ```
 //!
+//! - The first open time is short, and grows up to `timeout` while the calls that try fail. Whoever
+//!   learns from elsewhere that the target is well, such as from a health check, ends it with
+//!   [`half_open`](CircuitBreaker::half_open).
 //! - A rejection touches no timer: under steady traffic the breaker closes again all the same.
 //! - A call counts in the phase that admitted it and nowhere else: one begun before the breaker
 //!   tripped neither closes it nor opens it again.
@@ -169,6 +173,12 @@ impl CircuitBreaker {
     /// Changes of state from now on. A reader that is behind by more than 64 misses the oldest.
     pub fn events(&self) -> impl Stream<Item = Transition> + Send + Unpin + use<> {
         self.shared.events()
+    }
+
+    /// Lets calls try an open target now: a health check, or a registry, says that it is well. In
+    /// any other state it does nothing.
+    pub fn half_open(&self) {
+        self.shared.half_open();
     }
 
     /// Lets no call pass until [`reset`](Self::reset).

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 use tracing::{Instrument, field};
 use tusk_config::Secret;
 
-use crate::guard::{self, Guarded};
+use crate::guard::Guards;
 use crate::request::{Body, Journey, Request};
 use crate::send::Sender;
 use crate::{Call, CallError, ClientSettings, Kind, metrics};
@@ -24,9 +24,9 @@ use crate::{Call, CallError, ClientSettings, Kind, metrics};
 #[derive(Clone)]
 pub struct ServiceClient {
     service: Arc<str>,
-    guarded: Guarded,
-    /// Without the service's breaker.
-    persistent: Guarded,
+    guards: Guards,
+    /// Whether the service's breaker is left out.
+    is_persistent: bool,
     tokens: Option<ServiceTokens>,
 }
 
@@ -41,15 +41,15 @@ impl ServiceClient {
         settings: &ClientSettings,
     ) -> Result<Self, reqwest::Error> {
         let sender = Sender::new(service, registry, &settings.client)?;
-        let (guarded, persistent) = guard::guarded(service, &sender, settings);
-        Ok(Self { service: service.into(), guarded, persistent, tokens: None })
+        let guards = Guards::new(service, &sender, registry.balancer(service), settings);
+        Ok(Self { service: service.into(), guards, is_persistent: false, tokens: None })
     }
 
     /// The same client without the service's breaker: for what asks seldom, by itself, and without
     /// which nothing goes on. Keys and tokens must be there as soon as their issuer is.
     #[must_use]
     pub(crate) fn persistent(&self) -> Self {
-        Self { guarded: self.persistent.clone(), ..self.clone() }
+        Self { is_persistent: true, ..self.clone() }
     }
 
     /// The same client, with a service token in each call.
@@ -207,7 +207,11 @@ impl ServiceClient {
     }
 
     async fn sent(&self, request: Request) -> Result<Bytes, Kind> {
-        Ok(self.guarded.clone().oneshot(request).await?)
+        if self.is_persistent {
+            return Ok(self.guards.persistent.clone().oneshot(request).await?);
+        }
+        self.guards.recovery.heed();
+        Ok(self.guards.all.clone().oneshot(request).await?)
     }
 
     /// Calls, and on a fault that may pass answers with what `fallback` gives, as the seed's

@@ -10,10 +10,15 @@
 //!
 //! The breaker that ends attempts is the instance's, and lives in the registry, which then picks
 //! others. The service's own stands outside of the retries: it opens when no instance is left that
-//! answers, and spares callers the wait.
+//! answers, and spares callers the wait. As soon as a health check or the registry says that an
+//! instance is well again, it lets calls try, whatever is left of its time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use resilience::breaker::{BreakerLayer, CircuitBreaker};
+use discovery::Balancer;
+use resilience::breaker::{BreakerLayer, CircuitBreaker, CircuitBreakerSettings, State};
 use resilience::bulkhead::Bulkhead;
 use resilience::retry::{RetryHint, RetryPolicy};
 use resilience::stack::Stack;
@@ -30,24 +35,76 @@ pub(crate) type Guarded = BoxCloneSyncService<Request, Bytes, Error<Kind>>;
 
 type Answer = Result<Bytes, Error<Kind>>;
 
-/// All guards around a sender; and all but the service's breaker, with a budget of their own.
-pub(crate) fn guarded(
-    service: &str,
-    sender: &Sender,
-    settings: &ClientSettings,
-) -> (Guarded, Guarded) {
-    let bounds = || {
-        let retry = RetryPolicy::new(&settings.retry, hint);
-        (retry, Bulkhead::new(settings.client.concurrency_limit))
-    };
-    let attempts =
-        |(retry, places)| Stack::new().retry(retry).bulkhead(places).service(sender.clone());
-    let breaker =
-        CircuitBreaker::with_observer(service, &settings.circuit_breaker, metrics::transition);
-    let (retry, places) = bounds();
-    metrics::show(service, retry.budget().clone(), places.clone());
-    let all = BreakerLayer::new(breaker, outcome).layer(attempts((retry, places)));
-    (BoxCloneSyncService::new(all), BoxCloneSyncService::new(attempts(bounds())))
+/// The guards of one service.
+#[derive(Clone)]
+pub(crate) struct Guards {
+    /// All of them.
+    pub(crate) all: Guarded,
+    /// All but the service's breaker, with a budget of their own.
+    pub(crate) persistent: Guarded,
+    /// What ends the open time of the service's breaker.
+    pub(crate) recovery: Recovery,
+}
+
+impl Guards {
+    /// The guards around a sender to `instances`.
+    pub(crate) fn new(
+        service: &str,
+        sender: &Sender,
+        instances: Balancer,
+        settings: &ClientSettings,
+    ) -> Self {
+        let bounds = || {
+            let retry = RetryPolicy::new(&settings.retry, hint);
+            (retry, Bulkhead::new(settings.client.concurrency_limit))
+        };
+        let attempts =
+            |(retry, places)| Stack::new().retry(retry).bulkhead(places).service(sender.clone());
+        let recovery = Recovery::new(service, instances, &settings.circuit_breaker);
+        let (retry, places) = bounds();
+        metrics::show(service, retry.budget().clone(), places.clone());
+        let all =
+            BreakerLayer::new(recovery.breaker.clone(), outcome).layer(attempts((retry, places)));
+        Self {
+            all: BoxCloneSyncService::new(all),
+            persistent: BoxCloneSyncService::new(attempts(bounds())),
+            recovery,
+        }
+    }
+}
+
+/// The service's breaker, and what it has heard of the instances.
+#[derive(Clone)]
+pub(crate) struct Recovery {
+    breaker: CircuitBreaker,
+    instances: Balancer,
+    /// [`Balancer::recoveries`] when the breaker opened last.
+    seen: Arc<AtomicU64>,
+}
+
+impl Recovery {
+    fn new(service: &str, instances: Balancer, settings: &CircuitBreakerSettings) -> Self {
+        let seen = Arc::new(AtomicU64::new(0));
+        let (at_opening, of) = (seen.clone(), instances.clone());
+        let breaker = CircuitBreaker::with_observer(service, settings, move |transition| {
+            if transition.to == State::Open {
+                at_opening.store(of.recoveries(), Ordering::Relaxed);
+            }
+            metrics::transition(transition);
+        });
+        Self { breaker, instances, seen }
+    }
+
+    /// Lets calls try an open target of which something good was heard since it opened.
+    pub(crate) fn heed(&self) {
+        if self.breaker.state() != State::Open {
+            return;
+        }
+        let heard = self.instances.recoveries();
+        if self.seen.swap(heard, Ordering::Relaxed) != heard {
+            self.breaker.half_open();
+        }
+    }
 }
 
 /// What the end of a call says of the service.

@@ -21,6 +21,14 @@ impl Shared {
         }
     }
 
+    /// Lets calls try an open target before its time.
+    pub(super) fn half_open(&self) {
+        let stamp = self.word().stamp();
+        if stamp.kind() == Kind::Open {
+            self.change(stamp, Kind::HalfOpen, Cause::Recovered);
+        }
+    }
+
     /// Enters a phase whatever the present one is.
     pub(super) fn force(&self, to: Kind, cause: Cause) {
         self.enter(&mut self.lock(), to, cause);
@@ -48,15 +56,16 @@ impl Shared {
         self.tell(State::of(from.kind()), State::of(to), now, cause);
     }
 
-    /// The time that it stays open: the settled one at first, then random up to a ceiling that
-    /// doubles.
+    /// The time that it stays open: the initial one at first, then random in the upper half below a
+    /// ceiling that doubles.
     fn open_time(&self, relapses: u32) -> Duration {
-        if relapses == 0 || self.timeout_max == self.timeout {
-            return self.timeout;
+        if relapses == 0 || self.initial_timeout == self.timeout {
+            return self.initial_timeout;
         }
         let factor = 2_u32.saturating_pow(relapses);
-        let ceiling = self.timeout.saturating_mul(factor).min(self.timeout_max);
-        self.timeout + ceiling.saturating_sub(self.timeout).mul_f64(rand::random::<f64>())
+        let ceiling = self.initial_timeout.saturating_mul(factor).min(self.timeout);
+        let least = (ceiling / 2).max(self.initial_timeout);
+        least + ceiling.saturating_sub(least).mul_f64(rand::random::<f64>())
     }
 
     fn tell(&self, from: State, to: State, at: Instant, cause: Cause) {

@@ -38,6 +38,9 @@ pub enum Cause {
     SlowCalls,
     /// It was open long enough: calls try.
     TimeUp,
+    /// The target was found to be well again: calls try.
+    /// See [`half_open`](super::CircuitBreaker::half_open).
+    Recovered,
     /// A call that tried failed, or was slow or throttled.
     TrialFailed,
     /// All calls that tried succeeded.

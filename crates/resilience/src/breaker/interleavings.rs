@@ -15,7 +15,13 @@ fn settings(
     timeout: Duration,
     half_open_max_calls: u32,
 ) -> CircuitBreakerSettings {
-    CircuitBreakerSettings { failure_threshold, timeout, half_open_max_calls, ..Default::default() }
+    CircuitBreakerSettings {
+        failure_threshold,
+        timeout,
+        initial_timeout: timeout,
+        half_open_max_calls,
+        ..Default::default()
+    }
 }
 
 /// Runs both at the same time, in every order.

@@ -6,20 +6,20 @@ use serde::Deserialize;
 
 /// Section `[circuit_breaker]` of `microservices.tsk`.
 ///
-/// The first three are enough. Every other one is off unless it is set.
+/// The first three are enough. A ratio is off unless it is set.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CircuitBreakerSettings {
     /// Failures in a row that open it; 0 counts as 1.
     pub failure_threshold: u32,
-    /// How long it stays open before calls try again.
+    /// The longest that it stays open before calls try again.
     pub timeout: Duration,
     /// Calls that try, and must all succeed to close it; 0 counts as 1, more than 65,535 as that.
     pub half_open_max_calls: u32,
-    /// The longest that it stays open: each trial that fails doubles the ceiling, from `timeout` up
-    /// to this, and the time is random between `timeout` and the ceiling. The first time is
-    /// `timeout` exactly. Below `timeout` it counts as that: no growth.
-    #[serde(default)]
-    pub timeout_max: Duration,
+    /// How long it stays open the first time: most outages are short. Each trial that fails doubles
+    /// the ceiling, up to `timeout`, and the time is random in the upper half below the ceiling.
+    /// Above `timeout` it counts as that: no growth.
+    #[serde(default = "initial_timeout")]
+    pub initial_timeout: Duration,
     /// The part of the calls of `window` whose failure opens it, above 0 up to 1; 0 is off.
     #[serde(default)]
     pub failure_ratio: f64,
@@ -38,6 +38,10 @@ pub struct CircuitBreakerSettings {
     pub slow_call_ratio: f64,
 }
 
+const fn initial_timeout() -> Duration {
+    Duration::from_secs(1)
+}
+
 const fn window() -> Duration {
     Duration::from_secs(10)
 }
@@ -47,13 +51,13 @@ const fn minimum_calls() -> u32 {
 }
 
 impl Default for CircuitBreakerSettings {
-    /// Five failures in a row, a minute, three trial calls; no ratios.
+    /// Five failures in a row, from a second up to a minute, three trial calls; no ratios.
     fn default() -> Self {
         Self {
             failure_threshold: 5,
             timeout: Duration::from_secs(60),
             half_open_max_calls: 3,
-            timeout_max: Duration::ZERO,
+            initial_timeout: initial_timeout(),
             failure_ratio: 0.0,
             window: window(),
             minimum_calls: minimum_calls(),

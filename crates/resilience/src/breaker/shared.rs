@@ -33,7 +33,7 @@ pub(super) struct Shared {
     pub(super) until: AtomicU64,
     pub(super) created: Instant,
     pub(super) timeout: Duration,
-    pub(super) timeout_max: Duration,
+    pub(super) initial_timeout: Duration,
     pub(super) name: Arc<str>,
     /// Held while the phase changes, over no await: how many times trials failed since it was
     /// closed.
@@ -61,7 +61,7 @@ impl Shared {
             until: AtomicU64::new(0),
             created,
             timeout: settings.timeout,
-            timeout_max: settings.timeout_max.max(settings.timeout),
+            initial_timeout: settings.initial_timeout.min(settings.timeout),
             name: name.into(),
             relapses: Mutex::new(0),
             observer,
@@ -124,7 +124,8 @@ impl Shared {
                     }
                     // The phase may have changed between the two loads.
                     if self.word().stamp() == stamp {
-                        return Err(Open { retry_after: self.timeout });
+                        // Calls are trying it at this moment: soon it is known.
+                        return Err(Open { retry_after: self.initial_timeout });
                     }
                 }
                 Kind::Open => {

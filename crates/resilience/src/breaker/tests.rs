@@ -16,6 +16,7 @@ fn breaker(failure_threshold: u32, half_open_max_calls: u32) -> CircuitBreaker {
     let settings = CircuitBreakerSettings {
         failure_threshold,
         timeout: TIMEOUT,
+        initial_timeout: TIMEOUT,
         half_open_max_calls,
         ..Default::default()
     };
@@ -275,30 +276,46 @@ async fn slow_calls_open_it_and_a_slow_trial_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn the_open_time_grows_with_jitter_up_to_its_maximum_and_starts_again() {
-    let timeout_max = TIMEOUT * 3;
+    let initial_timeout = Duration::from_secs(1);
     let settings = CircuitBreakerSettings {
         failure_threshold: 1,
         half_open_max_calls: 1,
         timeout: TIMEOUT,
-        timeout_max,
+        initial_timeout,
         ..Default::default()
     };
     let breaker = CircuitBreaker::new("target", &settings);
     fail(&breaker, 1);
-    assert_eq!(open_for(&breaker), TIMEOUT, "the first time is exact");
-    let mut times = Vec::new();
-    for _ in 0..50 {
-        advance(timeout_max).await;
+    assert_eq!(open_for(&breaker), initial_timeout, "the first time is exact");
+    for relapse in 1..12 {
+        advance(TIMEOUT).await;
         fail(&breaker, 1);
-        times.push(open_for(&breaker));
+        let ceiling = (initial_timeout * 2_u32.pow(relapse)).min(TIMEOUT);
+        let time = open_for(&breaker);
+        assert!((ceiling / 2..=ceiling).contains(&time), "{time:?} after {relapse} relapses");
     }
-    assert!(times.iter().all(|time| (TIMEOUT..=timeout_max).contains(time)), "{times:?}");
-    assert!(times[0] <= TIMEOUT * 2, "{times:?}");
-    assert!(times.iter().any(|time| *time > TIMEOUT * 2), "{times:?}");
-    advance(timeout_max).await;
+    advance(TIMEOUT).await;
     breaker.try_acquire().unwrap().success();
     fail(&breaker, 1);
-    assert_eq!(open_for(&breaker), TIMEOUT);
+    assert_eq!(open_for(&breaker), initial_timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_found_well_is_tried_before_its_time() {
+    let breaker = breaker(1, 1);
+    breaker.half_open();
+    assert_eq!(breaker.state(), State::Closed, "it was not open");
+    fail(&breaker, 1);
+    breaker.try_acquire().unwrap_err();
+    breaker.half_open();
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), State::Open, "the call that tried it failed");
+    breaker.half_open();
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.state(), State::Closed);
+    breaker.force_open();
+    breaker.half_open();
+    breaker.try_acquire().unwrap_err();
 }
 
 #[tokio::test(start_paused = true)]
@@ -335,6 +352,7 @@ async fn the_observer_and_the_stream_are_told_of_each_change() {
     let settings = CircuitBreakerSettings {
         failure_threshold: 1,
         timeout: TIMEOUT,
+        initial_timeout: TIMEOUT,
         half_open_max_calls: 1,
         ..Default::default()
     };

@@ -4,6 +4,7 @@
 
 mod guards;
 mod kinds;
+mod recovery;
 mod requests;
 mod start;
 
@@ -89,6 +90,7 @@ fn settings() -> ClientSettings {
         circuit_breaker: CircuitBreakerSettings {
             failure_threshold: 5,
             timeout: Duration::from_millis(50),
+            initial_timeout: Duration::from_millis(50),
             half_open_max_calls: 1,
             ..Default::default()
         },

@@ -141,6 +141,7 @@ async fn keys_are_got_as_soon_as_their_issuer_is_there_though_the_breaker_is_ope
     let (server, instance) = Server::start(vec![Answer::Status(500); 15]).await;
     let mut settings = settings();
     settings.circuit_breaker.timeout = Duration::from_secs(3600);
+    settings.circuit_breaker.initial_timeout = Duration::from_secs(3600);
     let client = client(&settings, &[&instance]);
     let keys = Jwks::new(&client, Algorithm::EdDsa);
     while !matches!(get(&client).await.map_err(|error| error.kind), Err(Kind::Open { .. })) {}

@@ -68,13 +68,13 @@ fn settings() -> impl Strategy<Value = CircuitBreakerSettings> {
             CircuitBreakerSettings {
                 failure_threshold,
                 timeout: Duration::from_millis(TIMEOUT),
+                initial_timeout: Duration::from_millis(TIMEOUT),
                 half_open_max_calls,
                 failure_ratio,
                 window: Duration::from_millis(WINDOW),
                 minimum_calls,
                 slow_call_duration: Duration::from_millis(SLOW),
                 slow_call_ratio,
-                ..Default::default()
             }
         },
     )

@@ -1,0 +1,78 @@
+//! After an outage: how soon calls go through again.
+
+use std::time::Duration;
+
+use axum::Router;
+use discovery::{Instance, LoadBalancingSettings, Registry};
+use resilience::breaker::CircuitBreakerSettings;
+use service_client::{ClientSettings, Kind, ServiceClient};
+use tokio_util::sync::CancellationToken;
+use tusk_config::HttpRequest;
+
+use crate::{Answer, Server, client, get, nobody, settings};
+
+/// Far below the minute that a breaker stays open at most, far above what a busy machine needs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// One attempt a call, so that five failed calls open the breaker.
+fn without_retries(circuit_breaker: CircuitBreakerSettings) -> ClientSettings {
+    let mut settings = ClientSettings { circuit_breaker, ..settings() };
+    settings.retry.max_attempts = 1;
+    settings
+}
+
+async fn open(client: &ServiceClient) {
+    for _ in 0..5 {
+        get(client).await.unwrap_err();
+    }
+    assert!(matches!(get(client).await.unwrap_err().kind, Kind::Open { .. }));
+}
+
+async fn answers_soon(client: &ServiceClient) {
+    let answers = async {
+        while get(client).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, answers).await.expect("calls go through again");
+}
+
+/// An instance whose health is asked at its own address.
+fn checked(instance: &Instance) -> Instance {
+    let url = format!("http://{}:{}/health", instance.host, instance.port);
+    instance.clone().health_check(HttpRequest { method: "GET".to_owned(), url })
+}
+
+#[tokio::test]
+async fn a_breaker_that_opened_for_a_moment_lets_calls_through_after_a_moment() {
+    let (_server, instance) = Server::start(vec![Answer::Status(500); 5]).await;
+    let client = client(&without_retries(CircuitBreakerSettings::default()), &[&instance]);
+    open(&client).await;
+    answers_soon(&client).await;
+}
+
+#[tokio::test]
+async fn a_breaker_lets_calls_through_as_soon_as_a_check_finds_the_instance_well_again() {
+    let hour = Duration::from_secs(3600);
+    let breaker =
+        CircuitBreakerSettings { timeout: hour, initial_timeout: hour, ..Default::default() };
+    let instance = checked(&nobody());
+    let registry = Registry::new(&LoadBalancingSettings::default());
+    registry.register(instance.clone());
+    let client = ServiceClient::new("user-service", &registry, &without_retries(breaker)).unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(registry.clone().run(shutdown.clone()));
+    open(&client).await;
+    let is_checked = async {
+        while registry.statuses("user-service")[0].1.last_check.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, is_checked).await.expect("a check of the instance fails");
+    let listener = tokio::net::TcpListener::bind((instance.host.as_str(), instance.port)).await;
+    let router = Router::new().fallback(async || "{\"ok\":true}");
+    let listener = listener.expect("the port is free again");
+    tokio::spawn(async { axum::serve(listener, router).await });
+    answers_soon(&client).await;
+    shutdown.cancel();
+}

@@ -68,7 +68,7 @@ pub mod worker;
 
 pub use app::App;
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId};
+pub use middleware::{ClientAddress, RequestId, within_callers_deadline};
 pub use problem::Problem;
 pub use process::{BuildError, Service};
 pub use settings::{DatabaseSettings, Interval, ServerSettings, ServiceInfo, TrustedProxies};

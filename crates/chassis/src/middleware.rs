@@ -21,6 +21,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{Problem, ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
+pub use deadline::within_callers_deadline;
 pub(crate) use leave::leave;
 pub use request_id::RequestId;
 

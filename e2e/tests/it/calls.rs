@@ -34,7 +34,7 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
         ground.start_with(users, async |first| instances(&[first.port(), doomed.port()])).await;
     let user = system.somebody().await;
     let answered = Arc::new(AtomicUsize::new(0));
-    let paying = pay(&system, &user.token, &answered, None);
+    let paying = pay(&system, &user.token, &answered);
     let killing = async {
         testkit::eventually("the load is under way", async || {
             (answered.load(Ordering::SeqCst) > CALLERS * CALLS / 4).then_some(())
@@ -63,13 +63,14 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
         set("CLIENT_ATTEMPT_TIMEOUT", "250ms");
         // What is shown here is the budget; an open breaker would end the calls before it.
         set("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000");
+        set("REQUEST_TIMEOUT", "2s");
         variables
     };
     let system = ground.start_with(users, slow).await;
     let user = system.somebody().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let deadline = Duration::from_secs(2);
-    let answers = pay(&system, &user.token, &answered, Some(deadline)).await;
+    let answers = pay(&system, &user.token, &answered).await;
 
     let mut times: Vec<Duration> = answers.iter().map(|(_, took)| *took).collect();
     times.sort_unstable();
@@ -87,19 +88,12 @@ pub(crate) async fn pay(
     system: &System,
     token: &str,
     answered: &Arc<AtomicUsize>,
-    deadline: Option<Duration>,
 ) -> Vec<(u16, Duration)> {
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
         let requests: Vec<_> = (0..CALLS)
             .map(|call| {
                 let request = system.request(Method::POST, &system.payments.url("/api/payments"));
-                let request = match deadline {
-                    Some(deadline) => {
-                        request.header("x-deadline-ms", deadline.as_millis().to_string())
-                    }
-                    None => request,
-                };
                 let body = serde_json::json!({
                     "amount": 100, "currency": "EUR", "payment_method": "pm_card_visa",
                 });

@@ -1,8 +1,10 @@
 //! Processes killed between two steps.
 
+use std::time::Duration;
+
 use testkit::{Proxy, eventually};
 
-use crate::system::Ground;
+use crate::system::{Ground, System};
 
 /// The broker is out of user-service's reach when the user registers, so the event is committed
 /// and not published; then the process is killed.
@@ -56,6 +58,36 @@ async fn payment_service_killed_while_the_provider_charges_charges_once() {
     system.until_sent(&user.token, "payment_receipt").await;
     let payments = system.get(&system.payments.url("/api/payments"), &user.token).await;
     assert_eq!(payments["items"][0]["status"], "succeeded", "{payments}");
+    assert_eq!(system.simulator.charges().len(), 1);
+}
+
+/// The breaker of user-service opens within the moment, and by default stays open for a minute at
+/// most.
+#[tokio::test]
+async fn payments_go_on_soon_after_user_service_was_away_for_a_moment() {
+    let mut system = System::start().await;
+    let user = system.somebody().await;
+    let refused = |number: usize| format!("refused-{number}");
+    system.users.kill();
+    eventually("the circuit breaker is open", async || {
+        for number in 0..8 {
+            let answer = system.pay(&user.token, &refused(number), "pm_card_visa").await;
+            assert_eq!(answer.status(), 503);
+        }
+        system.payments.log().contains("circuit breaker changed state").then_some(())
+    })
+    .await;
+    system.users.restart().await;
+    let paid = async {
+        let mut number = 0;
+        while system.pay(&user.token, &format!("order-{number}"), "pm_card_visa").await.status()
+            != 201
+        {
+            number += 1;
+        }
+    };
+    // The minute is not waited for, however busy the machine is.
+    tokio::time::timeout(Duration::from_secs(20), paid).await.expect("payments go on");
     assert_eq!(system.simulator.charges().len(), 1);
 }
 

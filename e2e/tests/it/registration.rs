@@ -46,7 +46,7 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
         .await;
         leaving.terminate().await
     };
-    let (answers, ended) = tokio::join!(pay(&system, &user.token, &answered, None), draining);
+    let (answers, ended) = tokio::join!(pay(&system, &user.token, &answered), draining);
     assert!(ended.success(), "{}", leaving.log_tail());
     let refused: Vec<_> = answers.iter().filter(|(status, _)| *status != 201).collect();
     assert!(refused.is_empty(), "{refused:?}\n{}", system.payments.log_tail());

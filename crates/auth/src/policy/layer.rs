@@ -1,11 +1,12 @@
-//! The layer: who calls, once per request, and whether the rule of the route lets it in.
+//! The layer: who calls, once per request, and whether the rule of the route lets it in. A service
+//! that calls also says how long it waits; nobody else's deadline counts.
 
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chassis::Problem;
+use chassis::{Problem, within_callers_deadline};
 use http::{Extensions, HeaderMap, StatusCode, header};
 
 use super::Policy;
@@ -49,7 +50,11 @@ pub(super) async fn guard(
     if !rule.is_open() && !rule.admits(&caller.clone().map_err(refused)?) {
         return Err(Problem::forbidden());
     }
+    let is_service = matches!(caller, Ok(Caller::Service(_)));
     request.extensions_mut().insert(Identity(caller));
+    if is_service {
+        return Ok(within_callers_deadline(request, next).await);
+    }
     Ok(next.run(request).await)
 }
 

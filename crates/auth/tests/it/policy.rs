@@ -150,6 +150,23 @@ async fn every_caller_gets_through_to_what_the_rules_name_and_to_nothing_else() 
 }
 
 #[tokio::test]
+async fn a_deadline_counts_when_a_service_states_it_and_from_nobody_else() {
+    let server = Server::new();
+    let of = |deadline: &'static str, token: String| {
+        let request = Request::get("/open").header("x-deadline-ms", deadline);
+        let request = request.header("authorization", token).body(Body::empty()).unwrap();
+        let router = server.router.clone();
+        async move { router.oneshot(request).await.unwrap().status().as_u16() }
+    };
+    for stranger in [String::new(), "Bearer nonsense".to_owned(), server.user(Role::Admin)] {
+        assert_eq!(of("0", stranger).await, 200);
+    }
+    let service = || server.service("payment-service");
+    assert_eq!(of("0", service()).await, 503);
+    assert_eq!(of("60000", service()).await, 200);
+}
+
+#[tokio::test]
 async fn a_refusal_for_want_of_a_caller_says_how_to_come() {
     let server = Server::new();
     let (user, other) = (server.user(Role::User), server.user(Role::Admin));

@@ -1,4 +1,8 @@
-//! The deadline: the service's own time limit, or the caller's where that is shorter.
+//! The deadline: the service's own time limit, or that of the service which calls where it is shorter.
+//!
+//! What a stranger says of time is not believed: it would choose the point at which a handler ends,
+//! and would be counted as a fault of ours. So the header counts once it is known that a service
+//! calls, see [`within_callers_deadline`].
 
 use std::time::Duration;
 
@@ -6,6 +10,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use resilience::deadline::Deadline;
+use tokio::time::timeout_at;
 
 use super::metrics;
 use crate::Problem;
@@ -13,18 +18,43 @@ use crate::Problem;
 /// What a caller that ran out of time is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Ends the handler when time is up; it reads what is left from the request's extensions.
+/// Whose requests are counted; in the request's extensions.
+#[derive(Debug, Clone, Copy)]
+struct Counted(&'static str);
+
+/// Ends the handler when the service's own time is up; it reads what is left from the request's
+/// extensions.
 pub(super) async fn limit(
     State((service, limit)): State<(&'static str, Duration)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asked = Deadline::from_headers(request.headers()).map(|deadline| deadline.remaining());
-    let limit = asked.map_or(limit, |left| left.unwrap_or_default().min(limit));
-    request.extensions_mut().insert(Deadline::within(limit));
-    if let Ok(response) = tokio::time::timeout(limit, next.run(request)).await {
+    request.extensions_mut().insert(Counted(service));
+    within(Deadline::within(limit), request, next).await
+}
+
+/// Goes on within the deadline that the request's header states, where that is shorter than the
+/// service's own. For whoever has made sure that another service calls; a request whose time is
+/// over already is not begun.
+pub async fn within_callers_deadline(request: Request, next: Next) -> Response {
+    let Some(asked) = Deadline::from_headers(request.headers()) else {
+        return next.run(request).await;
+    };
+    let own = request.extensions().get::<Deadline>();
+    let deadline = own.map_or(asked, |own| asked.earlier(*own));
+    within(deadline, request, next).await
+}
+
+async fn within(deadline: Deadline, mut request: Request, next: Next) -> Response {
+    let counted = request.extensions().get::<Counted>().copied();
+    request.extensions_mut().insert(deadline);
+    if deadline.remaining().is_some()
+        && let Ok(response) = timeout_at(deadline.instant(), next.run(request)).await
+    {
         return response;
     }
-    metrics::timed_out(service);
+    if let Some(Counted(service)) = counted {
+        metrics::timed_out(service);
+    }
     Problem::unavailable("the request's time is up; try again", RETRY_AFTER).into_response()
 }

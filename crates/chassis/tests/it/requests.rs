@@ -86,13 +86,29 @@ async fn a_panic_is_a_500_that_says_nothing_of_its_cause_and_the_service_goes_on
 }
 
 #[tokio::test]
-async fn a_handler_is_ended_at_the_callers_deadline() {
-    let app = TestApp::start(settings(), routes()).await;
-    let request = app.http.get(app.url("/slow")).header("x-deadline-ms", "50");
-    let response = request.send().await.unwrap();
+async fn a_handler_is_ended_at_the_services_own_limit() {
+    let mut hurried = settings();
+    hurried.request_timeout = Duration::from_millis(50);
+    let app = TestApp::start(hurried, routes()).await;
+    let response = app.get("/slow").await;
     assert_eq!(response.headers()["retry-after"], "1");
     assert_eq!(problem(response).await, (503, "/problems/unavailable".to_owned()));
     assert_eq!(app.metric("service_requests_timed_out_total").await, 1);
+}
+
+#[tokio::test]
+async fn a_strangers_deadline_ends_no_handler() {
+    let worked = || async {
+        tokio::task::yield_now().await;
+        "worked"
+    };
+    let app = TestApp::start(settings(), Router::new().route("/work", get(worked))).await;
+    for deadline in ["0", "1"] {
+        let request = app.http.get(app.url("/work")).header("x-deadline-ms", deadline);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.text().await.unwrap(), "worked");
+    }
+    assert_eq!(app.metric("service_requests_timed_out_total").await, 0);
 }
 
 #[tokio::test]

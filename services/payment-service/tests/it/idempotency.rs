@@ -195,12 +195,12 @@ async fn a_key_whose_time_is_up_while_its_payment_is_waited_for_keeps_the_answer
 }
 
 #[tokio::test]
-async fn a_wait_ends_before_the_callers_deadline_with_what_is_known() {
-    let app = TestApp::start().await;
+async fn a_wait_ends_before_the_requests_time_is_up_with_what_is_known() {
+    let app = TestApp::start_with(&[("REQUEST_TIMEOUT", "1500ms")]).await;
     let payer = app.payer();
     app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(5)));
     let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30");
-    let answer = request.header("x-deadline-ms", "1500").send().await.unwrap();
+    let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 201);
     let body: Value = answer.json().await.unwrap();
     assert_eq!(body["status"], "processing");

@@ -84,11 +84,12 @@ async fn an_unreachable_user_service_is_a_503_the_breaker_opens_and_closes_by_it
 }
 
 #[tokio::test]
-async fn the_callers_deadline_bounds_the_question() {
-    let mut app = TestApp::start_with(&[("RETRY_INITIAL_BACKOFF", "1s")]).await;
+async fn the_requests_time_bounds_the_question() {
+    let settings = [("RETRY_INITIAL_BACKOFF", "1s"), ("REQUEST_TIMEOUT", "400ms")];
+    let mut app = TestApp::start_with(&settings).await;
     app.ground.users.go_away().await;
     let payer = app.payer();
-    let request = app.paying(&payer, "order-1", "pm_card_visa").header("x-deadline-ms", "400");
+    let request = app.paying(&payer, "order-1", "pm_card_visa");
     let answer = tokio::time::timeout(Duration::from_secs(10), request.send()).await.unwrap();
     assert_eq!(answer.unwrap().status(), 503);
     assert_eq!(app.rows("payments").await, 0);
@@ -99,12 +100,13 @@ async fn a_user_service_that_is_broken_or_silent_is_a_503_and_one_that_refuses_u
     let app = TestApp::start_with(&[
         ("RETRY_INITIAL_BACKOFF", "1ms"),
         ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "100"),
+        ("REQUEST_TIMEOUT", "2s"),
     ])
     .await;
     for (word, expected) in [("broken", 503), ("silent", 503), ("forbidden", 500)] {
         let payer = app.payer();
         app.ground.users.say(&payer.id.to_string(), word);
-        let request = app.paying(&payer, "order-1", "pm_card_visa").header("x-deadline-ms", "2000");
+        let request = app.paying(&payer, "order-1", "pm_card_visa");
         let answer = tokio::time::timeout(Duration::from_secs(10), request.send()).await.unwrap();
         let answer = answer.unwrap();
         assert_eq!(answer.status(), expected, "{word}");

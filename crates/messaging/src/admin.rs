@@ -18,6 +18,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRef, Path, Query, State};
 use http::{HeaderName, header};
 use serde::Deserialize;
+use strict_json::Strict;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -108,10 +109,11 @@ async fn peek(
 async fn replay(
     State(lot): State<ParkingLot>,
     Path(queue): Path<String>,
-    filter: Result<Json<Filter>, JsonRejection>,
+    filter: Result<Json<Strict<Filter>>, JsonRejection>,
 ) -> Result<Json<Replayed>, Refusal> {
     let lot = of_queue(lot, &queue)?;
-    Ok(Json(lot.replay(&filter?.0).await?))
+    let Json(Strict(filter)) = filter?;
+    Ok(Json(lot.replay(&filter).await?))
 }
 
 /// Says how many parked messages match; with the confirmation of that answer, throws exactly those
@@ -129,10 +131,10 @@ async fn replay(
 async fn discard(
     State(lot): State<ParkingLot>,
     Path(queue): Path<String>,
-    discard: Result<Json<Discard>, JsonRejection>,
+    discard: Result<Json<Strict<Discard>>, JsonRejection>,
 ) -> Result<Json<Discarded>, Refusal> {
     let lot = of_queue(lot, &queue)?;
-    let Json(Discard { filter, confirmation }) = discard?;
+    let Json(Strict(Discard { filter, confirmation })) = discard?;
     Ok(Json(lot.discard(&filter, confirmation.as_deref()).await?))
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests make ids of their own")]
 
+mod bodies;
 mod calls;
 mod campaign;
 mod crashes;

@@ -3,16 +3,17 @@
 //! Source: the IETF draft "The Idempotency-Key HTTP Header Field".
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
-use http::HeaderValue;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 use crate::Problem;
 
 /// Longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
-/// The caller's key: 1 to 255 visible characters. Missing, empty or too long: 400. A route that can
-/// do without takes an `Option` of it, which a key of another shape refuses all the same.
+/// The caller's key: 1 to 255 visible characters. Missing, empty, too long, or more than one, since
+/// nobody can say which of them counts: 400. A route that can do without takes an `Option` of it,
+/// which a key of another shape refuses all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(pub String);
 
@@ -20,7 +21,7 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.headers.get("idempotency-key").and_then(parse).ok_or_else(bad)
+        key(&parts.headers)?.ok_or_else(bad)
     }
 }
 
@@ -28,9 +29,17 @@ impl<S: Sync> OptionalFromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
-        let value = parts.headers.get("idempotency-key");
-        value.map(|value| parse(value).ok_or_else(bad)).transpose()
+        key(&parts.headers)
     }
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let key = values.next().map(|value| parse(value).ok_or_else(bad)).transpose()?;
+    if values.next().is_some() {
+        return Err(Problem::bad_request("send one Idempotency-Key, not several"));
+    }
+    Ok(key)
 }
 
 fn parse(value: &HeaderValue) -> Option<IdempotencyKey> {
@@ -51,10 +60,10 @@ mod tests {
 
     use super::*;
 
-    async fn of(key: Option<&[u8]>) -> [Result<Option<IdempotencyKey>, StatusCode>; 2] {
+    async fn of(keys: &[&[u8]]) -> [Result<Option<IdempotencyKey>, StatusCode>; 2] {
         let mut request = Request::builder();
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
+        for key in keys {
+            request = request.header("idempotency-key", *key);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let required =
@@ -69,10 +78,18 @@ mod tests {
     async fn a_key_may_be_missing_where_it_is_optional_and_is_of_the_right_shape_everywhere() {
         let (bad, longest) = (StatusCode::BAD_REQUEST, "x".repeat(255));
         let key = Ok(Some(IdempotencyKey(longest.clone())));
-        assert_eq!(of(None).await, [Err(bad), Ok(None)]);
-        assert_eq!(of(Some(longest.as_bytes())).await, [key.clone(), key]);
+        assert_eq!(of(&[]).await, [Err(bad), Ok(None)]);
+        assert_eq!(of(&[longest.as_bytes()]).await, [key.clone(), key]);
         for wrong in [&b" "[..], "\u{e9}".as_bytes(), "x".repeat(256).as_bytes()] {
-            assert_eq!(of(Some(wrong)).await, [Err(bad), Err(bad)]);
+            assert_eq!(of(&[wrong]).await, [Err(bad), Err(bad)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn several_keys_are_refused_whether_they_are_the_same_or_not() {
+        let bad = StatusCode::BAD_REQUEST;
+        for keys in [&[b"a", b"a"], &[b"a", b"b"]] {
+            assert_eq!(of(&[keys[0], keys[1]]).await, [Err(bad), Err(bad)]);
         }
     }
 }

@@ -8,11 +8,13 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use strict_json::Strict;
 
 use crate::Problem;
 
 /// A JSON body. As an argument: 415 for another media type, 413 for one that is too large, 400 for
-/// one that is cut short or no JSON, 422 with a pointer for a field that is wrong or unknown.
+/// one that is cut short or no JSON, 422 with a pointer for a field that is wrong or unknown. A
+/// struct is read from an object only, see [`Strict`].
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -62,7 +64,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         return Err(Problem::bad_request("the body is not UTF-8"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Strict(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
         refused(&pointer, error.inner())
     })?;
@@ -115,7 +117,10 @@ pub(crate) fn without_values(message: &str) -> String {
         if let Some(rest) = message.find(found).map(|at| &message[at..])
             && let Some(expected) = rest.rfind("expected ")
         {
-            return rest[expected..].to_owned();
+            let expected = &rest[expected..];
+            // The name of the type in the code tells a caller nothing.
+            let is_struct = expected.starts_with("expected struct ");
+            return if is_struct { "expected an object" } else { expected }.to_owned();
         }
     }
     message.to_owned()
@@ -152,6 +157,16 @@ mod tests {
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(text.contains(r#""pointer":"/amount","detail":"expected i64""#), "{text}");
         assert!(!text.contains("4242"), "{text}");
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_refused_and_told_that_one_is_expected() {
+        for json in ["[1]", "[]", "[null]", "null", "7", "\"amount\"", "true"] {
+            let (status, text) = body(json);
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{json}");
+            let field = r#""pointer":"","detail":"expected an object""#;
+            assert!(text.contains(field), "{json}: {text}");
+        }
     }
 
     #[test]

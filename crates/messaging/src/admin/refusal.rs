@@ -73,7 +73,9 @@ impl From<QueryRejection> for Refusal {
 
 impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {
-        let mut refusal = Self::bad_request("the body is no filter in JSON: times are RFC 3339");
+        let mut refusal = Self::bad_request(
+            "the body is no object with a filter in JSON: times are RFC 3339, numbers are whole",
+        );
         refusal.status = rejection.status();
         refusal
     }

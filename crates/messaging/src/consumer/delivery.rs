@@ -7,6 +7,7 @@ use contracts::{Envelope, Event};
 use lapin::types::FieldTable;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use strict_json::Strict;
 
 use crate::message::{self, MessageId};
 
@@ -159,7 +160,8 @@ pub(crate) fn original(headers: &FieldTable, name: &str, now: &str) -> String {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(body).map_err(|error| without_values(&error))
+    let parsed = serde_json::from_slice::<Strict<T>>(body);
+    parsed.map(|Strict(value)| value).map_err(|error| without_values(&error))
 }
 
 /// What a decoder says, without the values it read: they may be personal data, and this is logged.
@@ -177,7 +179,7 @@ fn without_values(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::without_values;
+    use super::{parse, without_values};
     use contracts::user::UserCreated;
 
     #[test]
@@ -188,5 +190,12 @@ mod tests {
 
         let missing = serde_json::from_str::<UserCreated>("{}").unwrap_err();
         assert!(without_values(&missing).contains("user_id"));
+    }
+
+    #[test]
+    fn an_array_is_no_event_in_the_order_of_its_fields() {
+        let array = r#"["0197c1f0-5c00-7000-8000-000000000001","ada@example.com","Ada"]"#;
+        let fault = parse::<UserCreated>(array.as_bytes()).unwrap_err();
+        assert!(fault.contains("sequence") && !fault.contains("ada"), "{fault}");
     }
 }

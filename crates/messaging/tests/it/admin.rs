@@ -53,6 +53,17 @@ async fn what_is_not_understood_is_a_problem_and_changes_nothing() {
     }
     let (status, _) = post(&lot, &path("replay"), json!({"typ": "user.created"})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "a mistyped filter does not mean all");
+    for (rest, body) in [
+        ("replay", json!([])),
+        ("replay", json!([null, null])),
+        ("replay", json!(null)),
+        ("discard", json!([{}])),
+        ("discard", json!({"filter": [null, null]})),
+    ] {
+        let (status, problem) = post(&lot, &path(rest), body.clone()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{rest} {body}");
+        assert_eq!(problem["status"], 422, "{rest} {body}");
+    }
     let (status, _) = post(&lot, "/admin/queues/other.events/replay", json!({})).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(lot.depth().await.unwrap().parked, 3);

@@ -28,6 +28,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::database::Database;
 use crate::{Clock, ServiceInfo};
 
 /// Longest time for one check.
@@ -84,11 +85,11 @@ impl HealthBuilder {
 
     /// Adds the check of the database: critical.
     #[must_use]
-    pub fn database(self, pool: sqlx::PgPool) -> Self {
+    pub fn database(self, database: Database) -> Self {
         self.check("database", Importance::Critical, move || {
-            let pool = pool.clone();
+            let database = database.clone();
             async move {
-                let answer = sqlx::query("select 1").execute(&pool).await;
+                let answer = sqlx::query("select 1").execute(&database).await;
                 answer.map(drop).map_err(|error| crate::database::kind(&error))
             }
         })

@@ -8,7 +8,7 @@
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
 //!   operator    /admin/log, /debug: for administrators, under the service's policy
-//!   database    the pool, migrations, which faults mean "away"
+//!   database    the crate `database`, and what its faults mean to a caller
 //!   tasks       supervised background work  worker  claims committed rows
 //!   clock       time and ids                page    keyset lists
 //! ```
@@ -66,10 +66,11 @@ mod settings;
 pub mod tasks;
 pub mod worker;
 
+pub use ::database::DatabaseSettings;
 pub use app::App;
 pub use clock::Clock;
 pub use middleware::{ClientAddress, RequestId, within_callers_deadline};
 pub use problem::Problem;
 pub use process::{BuildError, Service};
-pub use settings::{DatabaseSettings, Interval, ServerSettings, ServiceInfo, TrustedProxies};
+pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};
 pub use tokio_util::sync::CancellationToken;

@@ -15,6 +15,9 @@ use crate::{App, ServerSettings, healthcheck};
 /// Why a service could not start or go on; its text is for the operator.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The status of a process that SIGINT ended, as shells have it.
+const INTERRUPTED: i32 = 130;
+
 /// What a service tells the chassis of itself.
 pub trait Service {
     /// Its name in `services.tsk`.
@@ -93,6 +96,12 @@ pub async fn run<S: Service>() -> ExitCode {
 }
 
 async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> ExitCode {
+    // First: as process 1, whom the kernel spares signals that nobody handles, it could else not be
+    // ended while it waits for its database.
+    let shutdown = match terminated() {
+        Ok(shutdown) => shutdown,
+        Err(error) => return fail(&format!("{}: no signals can be had: {error}", S::NAME)),
+    };
     // One crypto provider for the whole process: with none named, rustls panics at first use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let telemetry = match telemetry::init(&S::telemetry(&settings), env!("CARGO_PKG_VERSION")) {
@@ -100,13 +109,18 @@ async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> 
         Err(error) => return fail(&format!("{}: {error}", S::NAME)),
     };
     std::panic::set_hook(Box::new(log_panic));
-    let outcome = match (S::build(settings).await, terminated()) {
-        (Ok(app), Ok(shutdown)) => {
+    let Some(built) = shutdown.run_until_cancelled(S::build(settings)).await else {
+        tracing::info!("stopped before it was started");
+        // Nothing is under way that would have to end, and a look-up of a name, which blocks its
+        // thread, must not hold up the end.
+        std::process::exit(0);
+    };
+    let outcome = match built {
+        Ok(app) => {
             app.debug.set_settings(shown.unwrap_or_default());
             app.run(shutdown).await
         }
-        (Err(error), _) => Err(error),
-        (_, Err(error)) => Err(error.into()),
+        Err(error) => Err(error),
     };
     if let Err(error) = &outcome {
         tracing::error!(error = %error, "service stopped");
@@ -121,7 +135,8 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     tracing::error!(panic.place = place, "panicked");
 }
 
-/// A token that SIGTERM or SIGINT cancels.
+/// A token that SIGTERM or SIGINT cancels. A second SIGINT ends the process at once: somebody at a
+/// terminal does not want to wait any longer.
 fn terminated() -> std::io::Result<CancellationToken> {
     let (mut term, mut interrupt) =
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -134,6 +149,8 @@ fn terminated() -> std::io::Result<CancellationToken> {
             _ = interrupt.recv() => {}
         }
         cancelled.cancel();
+        interrupt.recv().await;
+        std::process::exit(INTERRUPTED);
     });
     Ok(token)
 }

@@ -21,7 +21,8 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use database::Database;
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::Delivery;
@@ -82,7 +83,7 @@ pub async fn claim_all<D>(
 }
 
 /// Forgets messages that were received longer ago than `older_than`; says how many.
-pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Error> {
+pub async fn purge(database: &Database, older_than: Duration) -> Result<u64, sqlx::Error> {
     let mut purged = 0;
     loop {
         let rows = sqlx::query!(
@@ -95,7 +96,7 @@ pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Err
             older_than.as_secs_f64(),
             PURGE_ROWS_MAX,
         )
-        .execute(pool)
+        .execute(database)
         .await?
         .rows_affected();
         purged += rows;
@@ -108,14 +109,14 @@ pub async fn purge(pool: &PgPool, older_than: Duration) -> Result<u64, sqlx::Err
 /// Keeps the inbox from growing for ever.
 #[derive(Debug, Clone)]
 pub struct Cleaner {
-    pool: PgPool,
+    database: Database,
     retention: Duration,
 }
 
 impl Cleaner {
-    /// A cleaner of the inbox in `pool`'s database, with `[consumer] inbox_retention`.
-    pub fn new(pool: PgPool, settings: &ConsumerSettings) -> Self {
-        Self { pool, retention: settings.inbox_retention }
+    /// A cleaner of the inbox in this database, with `[consumer] inbox_retention`.
+    pub fn new(database: impl Into<Database>, settings: &ConsumerSettings) -> Self {
+        Self { database: database.into(), retention: settings.inbox_retention }
     }
 
     /// Purges every ten minutes until `shutdown`. A round that fails is logged, not returned: the
@@ -123,7 +124,7 @@ impl Cleaner {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         loop {
             let Some(purged) =
-                shutdown.run_until_cancelled(purge(&self.pool, self.retention)).await
+                shutdown.run_until_cancelled(purge(&self.database, self.retention)).await
             else {
                 return Ok(());
             };

@@ -28,7 +28,7 @@ mod batch;
 mod gauges;
 mod send;
 
-use sqlx::PgPool;
+use database::Database;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +51,7 @@ pub enum RelayError {
 /// Publishes the rows of an outbox. Several relays, in one process or in many, share the work.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    pool: PgPool,
+    database: Database,
     broker: Broker,
     outbox: Outbox,
     settings: RelaySettings,
@@ -71,11 +71,16 @@ enum PassError {
 }
 
 impl Relay {
-    /// A relay of the rows that `outbox` writes, in the database of `pool`. It holds one connection
-    /// of the pool while it sends a batch, a second one where that is idle, and one now and then to
+    /// A relay of the rows that `outbox` writes, in this database. It holds one connection of its
+    /// pool while it sends a batch, a second one where that is idle, and one now and then to
     /// measure the outbox.
-    pub fn new(pool: PgPool, broker: Broker, outbox: Outbox, settings: &MessagingSettings) -> Self {
-        Self { pool, broker, outbox, settings: settings.relay.clone() }
+    pub fn new(
+        database: impl Into<Database>,
+        broker: Broker,
+        outbox: Outbox,
+        settings: &MessagingSettings,
+    ) -> Self {
+        Self { database: database.into(), broker, outbox, settings: settings.relay.clone() }
     }
 
     /// Relays until `shutdown`; then finishes the batch that is under way, which takes twice
@@ -84,7 +89,7 @@ impl Relay {
         let link = self.broker.publishing();
         let ended = tokio::select! {
             ended = self.relay(&link, &shutdown) => ended,
-            never = gauges::keep(&self.pool, self.outbox.service(), &self.broker) => match never {},
+            never = gauges::keep(&self.database, self.outbox.service(), &self.broker) => match never {},
         };
         link.detach().await;
         ended
@@ -144,14 +149,14 @@ impl Relay {
         let mut more = true;
         while more && !is_stopped() {
             more = false;
-            let mut due = batch::due_partitions(&self.pool).await?.into_iter().peekable();
+            let mut due = batch::due_partitions(&self.database).await?.into_iter().peekable();
             // While one batch is under way, the one before it is settled and the next one claimed.
             let (mut sent, mut ahead) = (None, None);
             while let Some(partition) = due.next_if(|_| sender.is_open() && !is_stopped()) {
                 if ahead.is_none() {
                     // First, because it may hold the last connection there is.
                     settle(sent.take()).await?;
-                    let tx = self.pool.begin().await?;
+                    let tx = self.database.begin().await?;
                     ahead = Batch::claim(tx, partition, batch_size).await?;
                 }
                 let Some(batch) = ahead.take() else { continue };
@@ -179,7 +184,7 @@ impl Relay {
     /// it is needed: what goes wrong here shows when the partition's turn has come.
     async fn claim_ahead(&self, partition: Option<i16>) -> Option<Batch> {
         let partition = partition?;
-        let tx = self.pool.try_begin().await.ok()??;
+        let tx = self.database.try_begin().await.ok()??;
         Batch::claim(tx, partition, self.settings.batch_size).await.ok()?
     }
 }

@@ -9,6 +9,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod compose;
 mod golden;
 mod objects;
 mod rules;

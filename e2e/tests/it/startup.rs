@@ -1,6 +1,9 @@
 //! A start with faults: every one is reported with its place, and no port is opened.
 
-use testkit::{ServiceProcess, eventually};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use testkit::{ServiceProcess, binary, eventually};
 
 use crate::system::{Ground, config_with};
 
@@ -45,5 +48,32 @@ async fn a_route_without_a_rule_a_rule_without_a_route_and_a_lack_of_keys_end_th
         for named in ["GET /api/users/me has no rule", "GET /api/users/you is no route"] {
             assert!(expected != missing || log.contains(named), "{log}");
         }
+    }
+}
+
+/// The kernel spares process 1 of a container the signals that it does not handle, as it spares any
+/// process those that it was started to ignore.
+#[tokio::test]
+async fn sigterm_ends_a_service_that_waits_for_its_database_even_where_unhandled_signals_are_ignored()
+ {
+    let ground = Ground::lay().await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["user-service", "payment-service", "notification-service"] {
+        let script = folder.path().join(name);
+        let text = format!("#!/bin/sh\ntrap '' TERM\nexec '{}'\n", binary(name).display());
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut variables = ground.environment(0);
+        let nowhere = "postgres://nobody:nothing@127.0.0.1:1/nothing";
+        variables.insert("DATABASE_URL".to_owned(), nowhere.to_owned());
+        let mut service = ServiceProcess::spawn_at(&script, &variables);
+        eventually("it waits for its database", async || {
+            service.log().contains("waiting for the database").then_some(())
+        })
+        .await;
+        // It waits for a minute, and the end is not waited for as long.
+        let ended = service.terminate().await;
+        assert!(ended.success(), "{ended}\n{}", service.log_tail());
+        assert!(service.log().contains("stopped before it was started"), "{}", service.log_tail());
     }
 }

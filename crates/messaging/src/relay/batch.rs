@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU16;
 
-use sqlx::{PgPool, Postgres, Transaction};
+use database::Database;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::outbox::PARTITIONS;
@@ -48,7 +49,7 @@ pub(super) struct Batch {
 }
 
 /// The partitions that have rows whose time has come.
-pub(super) async fn due_partitions(pool: &PgPool) -> Result<Vec<i16>, sqlx::Error> {
+pub(super) async fn due_partitions(database: &Database) -> Result<Vec<i16>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"select p::smallint as "partition!"
            from generate_series(0, $1::int - 1) as p
@@ -57,7 +58,7 @@ pub(super) async fn due_partitions(pool: &PgPool) -> Result<Vec<i16>, sqlx::Erro
            )"#,
         i32::from(PARTITIONS),
     )
-    .fetch_all(pool)
+    .fetch_all(database)
     .await
 }
 
@@ -68,6 +69,19 @@ impl Batch {
         partition: i16,
         batch_size: NonZeroU16,
     ) -> Result<Option<Self>, sqlx::Error> {
+        let claimed = Self::lease(&mut tx, partition, batch_size).await;
+        if let Err(error) = &claimed {
+            Database::recover(&mut tx, error).await;
+        }
+        Ok(claimed?.map(|rows| Self { tx, rows }))
+    }
+
+    /// The first rows of a partition; none when another relay has the lease.
+    async fn lease(
+        tx: &mut Transaction<'static, Postgres>,
+        partition: i16,
+        batch_size: NonZeroU16,
+    ) -> Result<Option<Vec<Row>>, sqlx::Error> {
         // The lease and the claim are two statements: the second must see what the last holder of
         // the lease did, so its snapshot is taken after the lock.
         let leased = sqlx::query_scalar!(
@@ -75,13 +89,12 @@ impl Batch {
             LEASE_CLASS,
             i32::from(partition),
         )
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut **tx)
         .await?;
         if !leased {
             return Ok(None);
         }
-        let rows = rows(&mut tx, partition, batch_size).await?;
-        Ok(Some(Self { tx, rows }))
+        rows(tx, partition, batch_size).await.map(Some)
     }
 
     pub(super) fn rows(&self) -> &[Row] {

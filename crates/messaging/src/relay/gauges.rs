@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use sqlx::PgPool;
+use database::Database;
 use tokio::time::sleep;
 
 use crate::broker::Broker;
@@ -14,10 +14,10 @@ use crate::outbox::PARTITIONS;
 const DEPTH_MAX: i64 = 100_000;
 
 /// Keeps the gauges of `service`'s outbox, also while the broker is away.
-pub(super) async fn keep(pool: &PgPool, service: &str, broker: &Broker) -> Infallible {
+pub(super) async fn keep(database: &Database, service: &str, broker: &Broker) -> Infallible {
     loop {
         metrics::connections(service, broker);
-        match measure(pool).await {
+        match measure(database).await {
             Ok((depth, age_seconds)) => metrics::outbox(service, depth, age_seconds),
             Err(error) => tracing::debug!(error = %error, "outbox was not measured"),
         }
@@ -27,7 +27,7 @@ pub(super) async fn keep(pool: &PgPool, service: &str, broker: &Broker) -> Infal
 
 /// Depth and age in seconds. The first row of a partition is its oldest, but for the length of a
 /// transaction: so the age takes eight looks at an index.
-async fn measure(pool: &PgPool) -> Result<(i64, i64), sqlx::Error> {
+async fn measure(database: &Database) -> Result<(i64, i64), sqlx::Error> {
     let row = sqlx::query!(
         r#"select (select count(*) from (select from messaging_outbox limit $1) as counted) as "depth!",
                   coalesce(extract(epoch from now() - min(oldest.created_at)), 0)::bigint as "age!"
@@ -38,7 +38,7 @@ async fn measure(pool: &PgPool) -> Result<(i64, i64), sqlx::Error> {
         DEPTH_MAX,
         i32::from(PARTITIONS),
     )
-    .fetch_one(pool)
+    .fetch_one(database)
     .await?;
     Ok((row.depth, row.age))
 }

@@ -147,7 +147,8 @@ async fn old_messages_are_forgotten_and_young_ones_kept() {
     .await
     .unwrap();
 
-    let purged = inbox::purge(&world.pool, Duration::from_hours(7 * 24)).await.unwrap();
+    let purged =
+        inbox::purge(&world.pool.clone().into(), Duration::from_hours(7 * 24)).await.unwrap();
 
     assert_eq!(purged, 1);
     assert!(!inbox::claim(&mut connection, QUEUE, &young).await.unwrap());

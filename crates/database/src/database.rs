@@ -1,0 +1,165 @@
+//! The pool as stores use it.
+
+use either::Either;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use scoped_futures::ScopedBoxFuture;
+use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr, Transaction};
+
+use crate::Fault;
+use crate::fault::is_outdated;
+
+/// How often work is done in all: one more time for each of a few changes of the schema.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// A pool of connections whose prepared statements follow the schema. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database(PgPool);
+
+type Step = Either<PgQueryResult, PgRow>;
+
+impl From<PgPool> for Database {
+    fn from(pool: PgPool) -> Self {
+        Self(pool)
+    }
+}
+
+impl Database {
+    /// The pool itself, whose statements nobody looks after.
+    pub fn pool(&self) -> &PgPool {
+        &self.0
+    }
+
+    /// Does `work` in a transaction, which is committed when it succeeds and rolled back when it
+    /// fails. When a statement of it was prepared before the schema changed, the work is done again
+    /// from the beginning: it must do nothing but what its transaction undoes.
+    ///
+    /// # Errors
+    /// That of the work, or the transaction cannot be begun or committed.
+    pub async fn transaction<'a, T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        E: Fault,
+        F: for<'c> Fn(&'c mut PgConnection) -> ScopedBoxFuture<'a, 'c, Result<T, E>>,
+    {
+        let mut connection = self.0.acquire().await?;
+        let mut attempt = 1;
+        loop {
+            let mut tx = connection.begin().await?;
+            let error = match work(&mut tx).await {
+                Ok(done) => {
+                    tx.commit().await?;
+                    return Ok(done);
+                }
+                Err(error) => error,
+            };
+            let is_outdated = error.database().is_some_and(is_outdated);
+            if attempt == ATTEMPTS_MAX || !is_outdated {
+                return Err(error);
+            }
+            tx.rollback().await?;
+            prepare_anew(&mut connection).await?;
+            attempt += 1;
+        }
+    }
+
+    /// A transaction for work that cannot be done again. When it ends with an error,
+    /// [`Database::recover`] lets the next one on its connection go well.
+    ///
+    /// # Errors
+    /// There is no connection.
+    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.0.begin().await
+    }
+
+    /// [`begin`](Self::begin), if a connection is idle.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn try_begin(&self) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
+        self.0.try_begin().await
+    }
+
+    /// Has the statements of a connection prepared anew, if that is what its error is about.
+    pub async fn recover(connection: &mut PgConnection, error: &sqlx::Error) {
+        if is_outdated(error) {
+            // A connection that breaks meanwhile is replaced anyway.
+            let _ = prepare_anew(connection).await;
+        }
+    }
+
+    /// All that a statement gives.
+    async fn all<'q>(&self, query: impl Execute<'q, Postgres>) -> Result<Vec<Step>, sqlx::Error> {
+        let (sql, arguments) = parts(query)?;
+        let mut connection = self.0.acquire().await?;
+        let mut attempt = 1;
+        loop {
+            let query = (sql.clone(), arguments.clone());
+            let steps = connection.fetch_many(query).try_collect().await;
+            match steps {
+                Err(error) if attempt < ATTEMPTS_MAX && is_outdated(&error) => {
+                    prepare_anew(&mut connection).await?;
+                    attempt += 1;
+                }
+                steps => return steps,
+            }
+        }
+    }
+}
+
+fn parts<'q>(
+    mut query: impl Execute<'q, Postgres>,
+) -> Result<(SqlStr, Option<PgArguments>), sqlx::Error> {
+    let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+    Ok((query.sql(), arguments))
+}
+
+async fn prepare_anew(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    tracing::warn!("the schema has changed; statements are prepared anew");
+    connection.clear_cached_statements().await
+}
+
+/// Statements outside of a transaction. What they return is collected before the first row is seen.
+impl<'c> Executor<'c> for &'c Database {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let steps = self.all(query).map_ok(|steps| stream::iter(steps).map(Ok));
+        stream::once(steps).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let row = |steps: Vec<Step>| steps.into_iter().find_map(Either::right);
+        self.all(query).map_ok(row).boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        (&self.0).prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        (&self.0).describe(sql)
+    }
+}

@@ -1,0 +1,147 @@
+//! Statements over a real PostgreSQL whose schema changes under them.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![allow(clippy::disallowed_methods, reason = "tests start what they measure")]
+
+use database::{Database, FutureExt};
+use sqlx::PgConnection;
+use sqlx::postgres::PgPoolOptions;
+use testkit::TestDatabase;
+
+/// Connections of the pool, each with prepared statements of its own.
+const CONNECTIONS: u32 = 3;
+
+struct World {
+    database: Database,
+    server: TestDatabase,
+}
+
+impl World {
+    async fn new(hint: &str) -> Self {
+        let server = testkit::database(hint).await;
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .min_connections(CONNECTIONS)
+            .test_before_acquire(false)
+            .connect(server.url())
+            .await
+            .unwrap();
+        let world = Self { database: pool.into(), server };
+        world.execute("create table things (id bigint primary key, name text not null)").await;
+        world.execute("insert into things values (1, 'one')").await;
+        world
+    }
+
+    /// By somebody else, on a connection of its own.
+    async fn execute(&self, sql: &'static str) {
+        sqlx::raw_sql(sql).execute(&self.server.pool().await).await.unwrap();
+    }
+
+    /// Something on every connection of the pool at once.
+    async fn on_each<T, E: std::fmt::Debug>(
+        &self,
+        work: impl AsyncFn(Database) -> Result<T, E>,
+    ) -> Vec<T> {
+        let all = (0..CONNECTIONS).map(|_| work(self.database.clone()));
+        let all = futures_util::future::join_all(all).await;
+        all.into_iter().map(Result::unwrap).collect()
+    }
+}
+
+async fn name(database: Database) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("select name from things where id = $1 and pg_sleep(0.05) is not null")
+        .bind(1_i64)
+        .fetch_one(&database)
+        .await
+}
+
+async fn rename(tx: &mut PgConnection, name: &str) -> Result<String, sqlx::Error> {
+    let before = sqlx::query_scalar("select name from things where id = $1 for update");
+    let before = before.bind(1_i64).fetch_one(&mut *tx).await?;
+    sqlx::query("update things set name = $1").bind(name).execute(&mut *tx).await?;
+    sqlx::query("select pg_sleep(0.05)").execute(tx).await?;
+    Ok(before)
+}
+
+async fn renamed(database: Database) -> Result<String, sqlx::Error> {
+    let name = "two".to_owned();
+    let name = &name;
+    database.transaction(|tx| async move { rename(tx, name).await }.scope_boxed()).await
+}
+
+#[tokio::test]
+async fn statements_and_transactions_go_on_after_a_column_has_another_type() {
+    let world = World::new("altered").await;
+    for alteration in [
+        "alter table things alter column name type varchar(500)",
+        "alter table things alter column name type varchar(600)",
+        "alter table things alter column name type text",
+    ] {
+        world.on_each(name).await;
+        world.on_each(renamed).await;
+        world.execute(alteration).await;
+        world.on_each(name).await;
+        world.on_each(renamed).await;
+    }
+    assert_eq!(world.on_each(name).await, ["two", "two", "two"]);
+}
+
+#[tokio::test]
+async fn what_a_transaction_did_before_it_was_refused_is_done_once() {
+    let world = World::new("once").await;
+    world.execute("create table log (entry bigint generated always as identity)").await;
+    let logged = async |database: Database| {
+        database
+            .transaction(|tx| {
+                async move {
+                    sqlx::query("insert into log default values").execute(&mut *tx).await?;
+                    rename(tx, "two").await
+                }
+                .scope_boxed()
+            })
+            .await
+    };
+    world.on_each(logged).await;
+    world.execute("alter table things alter column name type varchar(500)").await;
+    world.on_each(logged).await;
+    let entries = sqlx::query_scalar::<_, i64>("select count(*) from log");
+    let entries = entries.fetch_one(&world.database).await.unwrap();
+    assert_eq!(entries, i64::from(CONNECTIONS) * 2);
+}
+
+#[tokio::test]
+async fn a_transaction_of_its_owners_making_is_refused_once_and_its_connection_recovers() {
+    let world = World::new("recovers").await;
+    let in_a_transaction = async |database: Database| {
+        let mut tx = database.begin().await?;
+        let renamed = rename(&mut tx, "two").await;
+        match renamed {
+            Ok(_) => tx.commit().await,
+            Err(error) => {
+                Database::recover(&mut tx, &error).await;
+                Err(error)
+            }
+        }
+    };
+    world.on_each(in_a_transaction).await;
+    world.execute("alter table things alter column name type varchar(500)").await;
+    world.on_each(async |database| in_a_transaction(database).await.map_or_else(Ok, Err)).await;
+    world.on_each(in_a_transaction).await;
+}
+
+#[tokio::test]
+async fn other_faults_are_not_tried_again_and_roll_back() {
+    let world = World::new("faults").await;
+    let attempts = std::sync::atomic::AtomicU32::new(0);
+    let attempts = &attempts;
+    let failed = world.database.transaction(|tx| {
+        async move {
+            attempts.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            rename(tx, "two").await?;
+            sqlx::query("insert into things values (1, 'again')").execute(tx).await
+        }
+        .scope_boxed()
+    });
+    assert_eq!(database::kind(&failed.await.unwrap_err()), "database");
+    assert_eq!(attempts.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(name(world.database.clone()).await.unwrap(), "one");
+}

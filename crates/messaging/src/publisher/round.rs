@@ -85,6 +85,7 @@ pub(super) fn outcomes(ids: &[Id], answers: Vec<Answer>) -> Vec<Outcome> {
 mod tests {
     use super::{Answer, Id, Message, Outcome, length, outcomes};
     use lapin::BasicProperties;
+    use lapin::types::ShortString;
 
     #[test]
     fn a_return_is_the_messages_whose_id_it_has_whichever_confirm_brings_it() {
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_return_that_comes_with_a_refusal_is_another_messages() {
-        let answers = vec![Answer::Nacked(Some(id("b"))), acked(None), acked(None)];
+        let answers = vec![Answer::Nacked(Some(Some(id("b")))), acked(None), acked(None)];
 
         assert_eq!(told(&["a", "b", "c"], answers), ["refused", "unroutable", "confirmed"]);
     }
@@ -135,15 +136,15 @@ mod tests {
     }
 
     fn acked(with: Option<&str>) -> Answer {
-        Answer::Acked(with.map(id))
+        Answer::Acked(with.map(|with| Some(id(with))))
     }
 
-    fn id(id: &str) -> Id {
-        Some(id.into())
+    fn id(id: &str) -> ShortString {
+        id.into()
     }
 
     fn told(ids: &[&str], answers: Vec<Answer>) -> Vec<&'static str> {
-        let ids: Vec<Id> = ids.iter().map(|text| id(text)).collect();
+        let ids: Vec<Id> = ids.iter().map(|text| Some(id(text))).collect();
         let name = |outcome| match outcome {
             Outcome::Confirmed => "confirmed",
             Outcome::Unroutable => "unroutable",
@@ -154,10 +155,10 @@ mod tests {
     }
 
     fn messages(ids: &[Option<&str>]) -> Vec<Message<'static>> {
-        let message = |id: &Option<&str>| {
+        let message = |id: &Option<_>| {
             let properties = BasicProperties::default();
-            let properties = match id {
-                Some(id) => properties.with_message_id((*id).into()),
+            let properties = match *id {
+                Some(id) => properties.with_message_id(ShortString::from(id)),
                 None => properties,
             };
             Message { exchange: "".into(), routing_key: "".into(), body: b"", properties }

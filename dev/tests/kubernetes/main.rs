@@ -11,6 +11,7 @@
 
 mod golden;
 mod objects;
+mod overlays;
 mod rules;
 mod system;
 mod violations;
@@ -21,7 +22,7 @@ use objects::Objects;
 use system::System;
 
 /// The folders of `k8s/overlays`.
-const OVERLAYS: [&str; 2] = ["dev", "production"];
+const OVERLAYS: [&str; 3] = ["dev", "production", "staging"];
 
 fn complaints_of(overlay: &str) -> Vec<String> {
     rules::complaints(&Objects::render(overlay), &System::load())
@@ -38,6 +39,13 @@ fn what_is_rendered_for_development_keeps_every_rule() {
 #[ignore = "needs kubectl; `cargo dev check` runs it"]
 fn what_is_rendered_for_production_keeps_every_rule() {
     let complaints = complaints_of("production");
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+#[ignore = "needs kubectl; `cargo dev check` runs it"]
+fn what_is_rendered_for_staging_keeps_every_rule() {
+    let complaints = complaints_of("staging");
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 

@@ -22,11 +22,12 @@
 mod layer;
 mod rule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
 use http::Method;
+use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -50,10 +51,10 @@ pub struct Policy(Arc<Rules>);
 
 /// Rules and routes do not fit. Every one that does not is named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("[policy.{service}] of auth.tsk does not fit the routes:{faults}")]
+#[error("[policy.{service}] of auth.tsk does not fit the routes:\n  {}", faults.join("\n  "))]
 pub struct PolicyError {
     service: String,
-    faults: String,
+    faults: Vec<String>,
 }
 
 impl Policy {
@@ -67,19 +68,11 @@ impl Policy {
         api: &OpenApi,
     ) -> Result<Self, PolicyError> {
         let rules = settings.get(service).cloned().unwrap_or_default();
-        let routes = routes(api);
-        let missing = routes.iter().filter(|route| !rules.contains_key(route));
-        let missing = missing.map(|route| format!("\n  {route} has no rule"));
-        let extra = rules.keys().filter(|route| !routes.contains(route));
-        let extra = extra.map(|route| format!("\n  {route} is no route"));
-        let unknown = rules.iter().flat_map(|(route, rule)| {
-            let strangers = rule.services().filter(|name| !settings.contains_key(*name));
-            strangers.map(move |name| format!("\n  {route} names {name}, which is no service"))
-        });
-        let faults: String = missing.chain(extra).chain(unknown).collect();
+        let faults = faults(&rules, settings, api);
         if faults.is_empty() {
             return Ok(Self(Arc::new(rules)));
         }
+        let faults = faults.into_iter().map(|(_, text)| text).collect();
         Err(PolicyError { service: service.to_owned(), faults })
     }
 
@@ -111,6 +104,49 @@ pub fn protect<S: Clone + Send + Sync + 'static>(
     let guard = layer::Guard { policy, tokens: tokens.clone() };
     // After routing: what is no route stays a 404, what is no method of a route a 405.
     Ok(routes.route_layer(from_fn_with_state(guard, layer::guard)))
+}
+
+/// What does not fit in `auth.tsk`: the rules of `service`, whose routes are those of `api`, and
+/// sections about what is none of `services`.
+pub fn check<'a>(
+    service: &str,
+    settings: &PolicySettings,
+    api: &OpenApi,
+    services: impl IntoIterator<Item = &'a String>,
+) -> Vec<Misfit> {
+    let services: BTreeSet<&String> = services.into_iter().collect();
+    let strangers = settings.keys().filter(|name| !services.contains(name)).map(|name| {
+        let text = format!("[policy.{name}] is about no service: there is no [service:{name}]");
+        Misfit::at(format!("policy.{name}"), text)
+    });
+    let section = format!("policy.{service}");
+    let own = match settings.get(service) {
+        None => vec![Misfit::missing("policy", service, format!("there is no [{section}]"))],
+        Some(rules) => faults(rules, settings, api)
+            .into_iter()
+            .map(|(route, text)| match route {
+                Some(route) => Misfit::at(format!("{section}.{route}"), text),
+                None => Misfit::at(&section, text),
+            })
+            .collect(),
+    };
+    strangers.chain(own).collect()
+}
+
+/// What is wrong with the rules of one service, and the rule that it is about, if there is one.
+fn faults(rules: &Rules, settings: &PolicySettings, api: &OpenApi) -> Vec<(Option<Route>, String)> {
+    let routes = routes(api);
+    let missing = routes.iter().filter(|route| !rules.contains_key(route));
+    let missing = missing.map(|route| (None, format!("{route} has no rule")));
+    let extra = rules.keys().filter(|route| !routes.contains(route));
+    let extra = extra.map(|route| (Some(route.clone()), format!("{route} is no route")));
+    let unknown = rules.iter().flat_map(|(route, rule)| {
+        let strangers = rule.services().filter(|name| !settings.contains_key(*name));
+        strangers.map(move |name| {
+            (Some(route.clone()), format!("{route} names {name}, which is no service"))
+        })
+    });
+    missing.chain(extra).chain(unknown).collect()
 }
 
 fn routes(api: &OpenApi) -> Vec<Route> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 pub use ::database::{
-    Database, DatabaseError, Fault, FutureExt, connect, is_unavailable, kind, migrate,
+    Database, DatabaseError, Fault, FutureExt, connect, is_unavailable, kind, migrate, unopened,
 };
 
 use crate::Problem;

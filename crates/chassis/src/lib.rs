@@ -38,6 +38,9 @@
 //!     fn openapi() -> utoipa::openapi::OpenApi {
 //!         OpenApiRouter::<()>::new().into_openapi()
 //!     }
+//!     fn check(_: &Settings) -> Vec<tusk_config::Misfit> {
+//!         Vec::new()
+//!     }
 //!     async fn build(settings: Settings) -> Result<App, BuildError> {
 //!         let info = ServiceInfo { name: Self::NAME, version: "1.0.0".to_owned() };
 //!         Ok(App::builder(info, settings.server).bind().await?)

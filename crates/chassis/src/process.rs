@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tusk_config::{Config, Errors, Loader, Shown, Vars};
+use tusk_config::{Config, Errors, Loader, Misfit, Shown, Vars};
 use utoipa::openapi::OpenApi;
 
 use crate::{App, ServerSettings, healthcheck};
@@ -36,6 +36,10 @@ pub trait Service {
     /// The document of its routes.
     fn openapi() -> OpenApi;
 
+    /// What its settings say and does not fit what it has: names of exchanges, queues, services and
+    /// routes, and values that cannot work together. Opens nothing.
+    fn check(settings: &Self::Settings) -> Vec<Misfit>;
+
     /// Connects what it needs and opens its port.
     fn build(settings: Self::Settings) -> impl Future<Output = Result<App, BuildError>> + Send;
 
@@ -59,17 +63,25 @@ pub fn load<S: Service>(vars: Vars) -> Result<S::Settings, Errors> {
     read::<S>(vars).map(|(settings, _)| settings)
 }
 
-/// The settings, and the files that they are of.
+/// The settings, which fit what the service has, and the files that they are of.
 fn read<S: Service>(vars: Vars) -> Result<(S::Settings, Config), Errors> {
     let folder = vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
     let vars = vars.with_default("SERVICE_NAME", S::NAME);
     let files = S::FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file));
-    files.vars(vars).load_with_config()
+    let (settings, config) = files.vars(vars).load_with_config()?;
+    config.check(misfits::<S>(&settings))?;
+    Ok((settings, config))
+}
+
+fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
+    let telemetry = S::telemetry(settings).check().into_iter();
+    let telemetry = telemetry.map(|(path, text)| Misfit::at(path, text));
+    telemetry.chain(S::check(settings)).collect()
 }
 
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
-/// settings whether it is ready, `--check-config` only checks the settings, `--print-openapi`
-/// prints the API's document; other words go to [`Service::command`].
+/// settings whether it is ready, `--check-config` only checks the settings as a start does before
+/// it opens anything, `--print-openapi` prints the API's document; other words go to [`Service::command`].
 pub async fn run<S: Service>() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["--print-openapi"] {

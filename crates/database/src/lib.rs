@@ -39,6 +39,6 @@ mod settings;
 
 pub use database::Database;
 pub use fault::{Fault, is_unavailable, kind, safe};
-pub use pool::{DatabaseError, connect, migrate};
+pub use pool::{DatabaseError, connect, migrate, unopened};
 pub use scoped_futures::ScopedFutureExt as FutureExt;
 pub use settings::DatabaseSettings;

@@ -28,16 +28,21 @@ pub enum DatabaseError {
     Away(sqlx::Error),
 }
 
+/// A pool that opens nothing before it is used: for whoever has to have one to look at.
+///
+/// # Errors
+/// A bad address.
+pub fn unopened(settings: &DatabaseSettings) -> Result<Database, DatabaseError> {
+    Ok(PgPool::connect_lazy_with(options(settings)?).into())
+}
+
 /// Opens the pool with all its connections, waiting up to a minute for a database that is still
 /// starting.
 ///
 /// # Errors
 /// A bad address at once; an absent database after the wait.
 pub async fn connect(settings: &DatabaseSettings) -> Result<Database, DatabaseError> {
-    let options = PgConnectOptions::from_str(settings.url.expose())
-        .map_err(|_| DatabaseError::Url)?
-        .log_statements(LevelFilter::Trace)
-        .log_slow_statements(LevelFilter::Warn, settings.slow_query);
+    let options = options(settings)?;
     let database = options.get_database().unwrap_or(options.get_username());
     telemetry::statements::go_to(options.get_host(), options.get_port(), database);
     let pool = PgPoolOptions::new()
@@ -64,6 +69,12 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Database, DatabaseEr
     };
     open(&pool, settings.pool_size.get() - 1).await;
     Ok(pool.into())
+}
+
+fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, DatabaseError> {
+    let options = PgConnectOptions::from_str(settings.url.expose());
+    let options = options.map_err(|_| DatabaseError::Url)?.log_statements(LevelFilter::Trace);
+    Ok(options.log_slow_statements(LevelFilter::Warn, settings.slow_query))
 }
 
 /// `db_client_connection_count{db_client_connection_state}` and `db_client_connection_max`.

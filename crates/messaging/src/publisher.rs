@@ -1,8 +1,11 @@
 //! A channel that publishes and knows what became of it.
 //!
-//! Confirms are matched to publishes by their number on the channel, which holds only while one
-//! task uses it: a publisher belongs to one task at a time (`&mut self`). After a time-out or a
-//! broken channel it is thrown away, so that a late confirm is never taken for another message's.
+//! Confirms are matched to publishes by their number on the channel, returned messages by their id.
+//! Both hold only while one task uses the channel: a publisher belongs to one task at a time
+//! (`&mut self`). After a time-out or a broken channel it is thrown away, so that a late confirm or
+//! return is never taken for another message's.
+
+mod round;
 
 use std::time::Duration;
 
@@ -10,8 +13,10 @@ use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
+use lapin::{BasicProperties, Channel, PublisherConfirm};
 use tokio::time::{Instant, timeout_at};
+
+use round::{Answer, Id};
 
 /// A message to publish.
 pub(crate) struct Message<'a> {
@@ -65,27 +70,51 @@ impl Publisher {
     }
 
     /// Publishes all messages without waiting in between, then waits for what becomes of each;
-    /// the answer is in their order.
-    pub(crate) async fn publish_all(&mut self, messages: Vec<Message<'_>>) -> Vec<Outcome> {
+    /// the answer is in their order. Only messages with an id that was there before, or one more
+    /// without an id, wait for those before them: nothing else tells two returned messages apart.
+    pub(crate) async fn publish_all(&mut self, mut messages: Vec<Message<'_>>) -> Vec<Outcome> {
         let deadline = Instant::now() + self.confirm_timeout;
-        let mut outcomes: Vec<Outcome> =
-            messages.iter().map(|_| Outcome::Unknown(Ok(()))).collect();
-        let sends = messages.into_iter().map(|message| send(&self.channel, message));
-        let Ok(sent) = timeout_at(deadline, join_all(sends)).await else {
-            self.usable = false;
-            return outcomes;
-        };
-        let mut confirms: FuturesUnordered<_> = sent
-            .into_iter()
-            .enumerate()
-            .map(async |(index, sent)| (index, outcome_of(sent).await))
-            .collect();
-        while let Ok(Some((index, outcome))) = timeout_at(deadline, confirms.next()).await {
-            outcomes[index] = outcome;
+        let mut outcomes = Vec::with_capacity(messages.len());
+        while !messages.is_empty() && self.usable {
+            let later = messages.split_off(round::length(&messages));
+            outcomes.extend(self.publish_round(messages, deadline).await);
+            messages = later;
         }
-        drop(confirms);
+        // Never sent.
+        outcomes.extend(messages.iter().map(|_| Outcome::Unknown(Ok(()))));
+        outcomes
+    }
+
+    /// Publishes messages of different ids.
+    async fn publish_round(
+        &mut self,
+        messages: Vec<Message<'_>>,
+        deadline: Instant,
+    ) -> Vec<Outcome> {
+        let ids: Vec<Id> = messages.iter().map(Message::id).collect();
+        let mut answers: Vec<Answer> = ids.iter().map(|_| Answer::Missing(Ok(()))).collect();
+        let sends = messages.into_iter().map(|message| send(&self.channel, message));
+        if let Ok(sent) = timeout_at(deadline, join_all(sends)).await {
+            let mut confirms: FuturesUnordered<_> = sent
+                .into_iter()
+                .enumerate()
+                .map(async |(index, sent)| (index, answer_to(sent).await))
+                .collect();
+            // What is there is taken before the time is looked at: also at the deadline, no confirm
+            // that came before another one is left out.
+            while let Ok(Some((index, answer))) = timeout_at(deadline, confirms.next()).await {
+                answers[index] = answer;
+            }
+        }
+        let outcomes = round::outcomes(&ids, answers);
         self.usable &= !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown(_)));
         outcomes
+    }
+}
+
+impl Message<'_> {
+    fn id(&self) -> Id {
+        self.properties.message_id().clone()
     }
 }
 
@@ -104,18 +133,9 @@ async fn send(channel: &Channel, message: Message<'_>) -> lapin::Result<Publishe
     channel.basic_publish(exchange, routing_key, options, body, properties).await
 }
 
-async fn outcome_of(sent: lapin::Result<PublisherConfirm>) -> Outcome {
-    let confirmed = match sent {
-        Ok(confirm) => confirm.await,
-        Err(error) => Err(error),
-    };
-    match confirmed {
-        Ok(Confirmation::Ack(None)) => Outcome::Confirmed,
-        // Returned, then acknowledged: the broker did all it could, and nobody has the message.
-        Ok(Confirmation::Ack(Some(_))) => Outcome::Unroutable,
-        Ok(Confirmation::Nack(_)) => Outcome::Refused,
-        // Cannot be on a channel in confirm mode; then nothing is known of the message.
-        Ok(Confirmation::NotRequested) => Outcome::Unknown(Ok(())),
-        Err(error) => Outcome::Unknown(Err(error)),
+async fn answer_to(sent: lapin::Result<PublisherConfirm>) -> Answer {
+    match sent {
+        Ok(confirm) => confirm.await.into(),
+        Err(error) => Answer::Missing(Err(error)),
     }
 }

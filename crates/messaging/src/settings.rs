@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tusk_config::Secret;
 
+mod check;
 mod consumer;
 mod queue;
 

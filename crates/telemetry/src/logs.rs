@@ -16,6 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::{LogFormat, LogSettings};
 
+pub(crate) use filter::parse;
 pub use filter::{FilterError, LogFilter, log_filter};
 
 /// The layer that writes each event as one line on standard output.

@@ -1,6 +1,9 @@
 //! The settings of telemetry: `tracing.tsk`.
 
+use http::Uri;
 use serde::Deserialize;
+
+use crate::logs;
 
 /// Sections `[tracing]`, `[sampling]` and `[log]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -12,6 +15,41 @@ pub struct TelemetrySettings {
     /// How log lines look and which are written.
     #[serde(default)]
     pub log: LogSettings,
+}
+
+impl TelemetrySettings {
+    /// What cannot work: the path of each setting, keys joined with dots, and what is wrong with it.
+    pub fn check(&self) -> Vec<(&'static str, String)> {
+        let endpoint = self.tracing.enabled.then(|| endpoint_fault(&self.tracing.endpoint));
+        let is_share = (0.0..=1.0).contains(&self.sampling.probability);
+        let share = (!is_share).then(|| "a share is 0.0 to 1.0; 0.1 is a tenth".to_owned());
+        let filter = logs::parse(&self.log.filter).err().map(|error| error.to_string());
+        [
+            ("tracing.endpoint", endpoint.flatten()),
+            ("sampling.probability", share),
+            ("log.filter", filter),
+        ]
+        .into_iter()
+        .filter_map(|(path, fault)| Some((path, fault?)))
+        .collect()
+    }
+}
+
+/// Why a text is no receiver of OTLP over gRPC; none when it is one. The text is not repeated where
+/// it may hold a password.
+fn endpoint_fault(endpoint: &str) -> Option<String> {
+    const FORM: &str = "the endpoint of traces is written http://host:port";
+    let uri = endpoint.parse::<Uri>().ok();
+    let authority = uri.as_ref().and_then(Uri::authority).filter(|it| !it.host().is_empty());
+    let is_plain = !endpoint.contains('@');
+    match (uri.as_ref().and_then(Uri::scheme_str), authority) {
+        (None, Some(_)) if is_plain => Some(format!("{FORM}: write http://{endpoint}")),
+        (Some("https"), Some(_)) => Some(format!("{FORM}: there is no TLS to the collector")),
+        (Some("http"), Some(_)) => uri
+            .is_some_and(|uri| !matches!(uri.path(), "" | "/") || uri.query().is_some())
+            .then(|| format!("{FORM}: OTLP over gRPC has no path, and usually port 4317")),
+        _ => Some(FORM.to_owned()),
+    }
 }
 
 /// Section `[tracing]`.

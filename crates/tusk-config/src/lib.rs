@@ -73,7 +73,7 @@
 //! |---|---|
 //! | `loader`, `layers`, `imports`, `config` | which files, what is laid over them; the whole before it is typed |
 //! | `vars`, `outside` | the only doors to the environment of the process, the clock and other files |
-//! | `source`, `fault` | places, and what is wrong there |
+//! | `source`, `fault`, `misfit` | places, and what is wrong there |
 //! | `syntax`, `tree` | the grammar; what a file says |
 //! | `evaluate` | variables, references, interpolation, expressions |
 //! | `typed` | serde, in rounds, until every fault is known |
@@ -92,6 +92,7 @@ mod http;
 mod imports;
 mod layers;
 mod loader;
+mod misfit;
 #[cfg(test)]
 mod notation;
 mod operator;
@@ -119,6 +120,7 @@ pub use fault::{Errors, Fault, Severity};
 pub use format::format;
 pub use http::HttpRequest;
 pub use loader::{Loader, SIZE_MAX};
+pub use misfit::Misfit;
 pub use operator::{OperatorArgument, OperatorCall};
 pub use outline::{Part, outline};
 pub use paths::tsk_files;

@@ -3,6 +3,15 @@
 /// Names longer than this are not compared, in characters.
 const NAME_MAX: usize = 64;
 
+/// Letters that are wrong in a slip, where what is near may be a name of its own.
+const SLIP_MAX: usize = 2;
+
+/// The name that may have been meant as `name`.
+pub(crate) fn slip<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let near = nearest(name, known)?;
+    (distance(name, near) <= SLIP_MAX).then_some(near)
+}
+
 /// The name nearest to `name`, when it is near enough to be a slip: at most a third of its letters
 /// are wrong, missing or swapped.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
@@ -50,5 +59,7 @@ mod tests {
         assert_eq!(nearest("healthcheck", known), Some("health_check"));
         assert_eq!(nearest("HOST", known), Some("host"));
         assert_eq!(nearest("version", known), None);
+        assert_eq!(slip("prot", known), Some("port"));
+        assert_eq!(slip("service:user-service", ["service:payment-service"]), None);
     }
 }

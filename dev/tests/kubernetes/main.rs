@@ -12,6 +12,7 @@
 mod compose;
 mod golden;
 mod objects;
+mod overlays;
 mod rules;
 mod system;
 mod violations;
@@ -22,7 +23,7 @@ use objects::Objects;
 use system::System;
 
 /// The folders of `k8s/overlays`.
-const OVERLAYS: [&str; 2] = ["dev", "production"];
+const OVERLAYS: [&str; 3] = ["dev", "production", "staging"];
 
 fn complaints_of(overlay: &str) -> Vec<String> {
     rules::complaints(&Objects::render(overlay), &System::load())
@@ -39,6 +40,13 @@ fn what_is_rendered_for_development_keeps_every_rule() {
 #[ignore = "needs kubectl; `cargo dev check` runs it"]
 fn what_is_rendered_for_production_keeps_every_rule() {
     let complaints = complaints_of("production");
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+#[ignore = "needs kubectl; `cargo dev check` runs it"]
+fn what_is_rendered_for_staging_keeps_every_rule() {
+    let complaints = complaints_of("staging");
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 

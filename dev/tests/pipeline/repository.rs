@@ -33,6 +33,7 @@ impl Repository {
         let root = root();
         let mut files = BTreeMap::new();
         read(&root, &root.join(".github"), &mut files);
+        read(&root, &root.join("k8s/overlays"), &mut files);
         for name in [".ci/run", "docker-bake.hcl"] {
             files.insert(name.to_owned(), fs::read_to_string(root.join(name)).unwrap());
         }

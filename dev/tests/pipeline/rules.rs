@@ -9,7 +9,7 @@ use crate::repository::Repository;
 /// Gives a line for each place that breaks it.
 pub(crate) type Rule = fn(&Repository) -> Vec<String>;
 
-pub(crate) const RULES: [Rule; 14] = [
+pub(crate) const RULES: [Rule; 15] = [
     pins::each_action_is_pinned_by_commit,
     pins::an_action_has_one_commit_everywhere,
     pins::dependabot_keeps_every_kind_and_waits,
@@ -24,6 +24,7 @@ pub(crate) const RULES: [Rule; 14] = [
     drift::each_command_of_ours_exists,
     drift::the_workflow_runs_what_ci_runs,
     drift::what_is_built_and_scanned_is_what_there_is,
+    drift::an_environment_gets_the_overlay_of_its_name,
 ];
 
 /// All that is wrong.

@@ -14,7 +14,7 @@ const IMAGES: &str = ".github/workflows/images.yml";
 const DEPENDABOT: &str = ".github/dependabot.yml";
 const DEPLOY: &str = ".github/actions/deploy/action.yml";
 
-const VIOLATIONS: [Violation; 31] = [
+const VIOLATIONS: [Violation; 34] = [
     // Pins
     (CI, "@3d3c42e5aac5ba805825da76410c181273ba90b1 #", "@v7 #", "has no commit"),
     (CI, " # v7.0.1", "", "has no commit with `# v<version>`"),
@@ -48,6 +48,9 @@ const VIOLATIONS: [Violation; 31] = [
     (CI, "- run: cargo dev test", "- run: cargo dev tests", "lacks `cargo dev test`"),
     (IMAGES, "${{ fromJSON(needs.services.outputs.names) }}", "[a]", "publish has services of"),
     (IMAGES, "find services ", "find others ", "are not the folders of services/"),
+    (DELIVER, "overlay: staging", "overlay: production", "staging deploys \"production\""),
+    (DELIVER, "namespace: tusk-staging", "namespace: default", "staging/kustomization.yaml is"),
+    (DEPLOY, "overlays/$OVERLAY", "overlays/production", "deploys an overlay of its own"),
     ("docker-bake.hcl", "split(\",\", SERVICES)", "[\"a\"]", "has services of its own"),
 ];
 

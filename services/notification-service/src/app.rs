@@ -1,5 +1,6 @@
 //! The composition root: pool, store, clients, router, tasks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use auth::{Tokens, policy};
@@ -9,10 +10,12 @@ use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, data
 use discovery::Discovery;
 use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use service_client::{ServiceClient, key_ring};
+use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
 use crate::consumer::{Events, QUEUE};
+use crate::events;
 use crate::mailer;
 use crate::routes::{self, AppState};
 use crate::store::Store;
@@ -38,6 +41,30 @@ impl Service for NotificationService {
         routes::router().into_openapi()
     }
 
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        let Settings { services, policy, messaging, .. } = settings;
+        let named = [&[Self::NAME], called(settings)].concat();
+        let mut misfits = settings.service_discovery.check(services, &named);
+        misfits.extend(policy::check(Self::NAME, policy, &Self::openapi(), services.keys()));
+        // The handlers know their exchanges, and stand over a store.
+        let mut exchanges = BTreeSet::from([events::EXCHANGE]);
+        match database::unopened(&settings.database) {
+            Ok(pool) => {
+                let clock = Clock::system();
+                let store = Store::new(pool, Outbox::new(Self::NAME, messaging), clock.clone());
+                exchanges.extend(Events { store }.handlers().exchanges());
+            }
+            Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
+        }
+        misfits.extend(messaging.check(QUEUE, exchanges));
+        // A lease that ends while the mail is on its way lets another worker send it too.
+        if settings.worker.lease <= settings.mail.send_timeout {
+            let text = "[worker] lease must be longer than [mail] send_timeout";
+            misfits.push(Misfit::at("worker.lease", text));
+        }
+        misfits
+    }
+
     async fn build(settings: Settings) -> Result<App, BuildError> {
         let clock = Clock::system();
         let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
@@ -45,11 +72,7 @@ impl Service for NotificationService {
             version.ok_or("services.tsk has no section [service:notification-service]")?;
         let info = ServiceInfo { name: Self::NAME, version: version.clone() };
 
-        // Before anything is opened: settings that cannot work end the start. A lease that ends
-        // while the mail is on its way lets another worker send it too.
-        if settings.worker.lease <= settings.mail.send_timeout {
-            return Err("[worker] lease must be longer than [mail] send_timeout".into());
-        }
+        // Before anything is opened: settings that cannot work end the start.
         let discovery = Discovery::new(
             &settings.service_discovery,
             &settings.services,

@@ -10,6 +10,9 @@ use crate::domain::{Event, Notification};
 /// The channel's name in events and in the table.
 pub(crate) const EMAIL: &str = "email";
 
+/// The key in `[exchanges]` of what they are published through.
+pub(crate) const EXCHANGE: &str = <NotificationSent as contracts::Event>::EXCHANGE;
+
 /// Writes the events to the outbox, in the transaction that saves the notification.
 pub(crate) async fn enqueue(
     outbox: &Outbox,

@@ -7,6 +7,9 @@ use sqlx::PgConnection;
 
 use crate::domain::{Event, Payment};
 
+/// The key in `[exchanges]` of what they are published through.
+pub(crate) const EXCHANGE: &str = <PaymentCompleted as contracts::Event>::EXCHANGE;
+
 /// Writes the events to the outbox, in the transaction that saves the payment.
 pub(crate) async fn enqueue(
     outbox: &Outbox,

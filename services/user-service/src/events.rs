@@ -8,6 +8,9 @@ use chassis::Clock;
 
 use crate::domain::{Event, User};
 
+/// The key in `[exchanges]` of what they are published through.
+pub(crate) const EXCHANGE: &str = <UserCreated as contracts::Event>::EXCHANGE;
+
 /// Writes the events to the outbox, in the transaction that saves the user.
 pub(crate) async fn enqueue(
     outbox: &Outbox,

@@ -111,6 +111,11 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
         self.add(Batch { max: max.max(1), linger }, handler)
     }
 
+    /// The keys in `[exchanges]` of what is handled.
+    pub fn exchanges(&self) -> BTreeSet<&'static str> {
+        self.routes.bindings().into_iter().map(|(exchange, _)| exchange).collect()
+    }
+
     fn add<E, F, A>(mut self, batch: Batch, handler: F) -> Self
     where
         E: Event,

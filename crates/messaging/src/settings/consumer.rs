@@ -68,6 +68,20 @@ impl ConsumerSettings {
         self.handler_timeout.saturating_mul(rounds.into())
     }
 
+    /// The longest time from a message's first delivery to the end of its last attempt, when each
+    /// fails as late as it can.
+    pub fn attempts_take_max(&self) -> Duration {
+        let attempts = self.max_attempts.get();
+        let index = |attempt| usize::try_from(attempt).unwrap_or(usize::MAX);
+        let delays = &self.retry_delays;
+        let first: Duration = delays.iter().take(index(attempts - 1)).sum();
+        // The last pause is that of all further attempts.
+        let further = index(attempts - 1).saturating_sub(delays.iter().count());
+        let further =
+            delays.after(attempts).saturating_mul(u32::try_from(further).unwrap_or(u32::MAX));
+        first.saturating_add(further).saturating_add(self.held_max().saturating_mul(attempts))
+    }
+
     /// Refuses what could hold a message of the queue of this key for too long, when each is handled
     /// up to `times` times.
     pub(crate) fn check_held(&self, key: &str, times: u32) -> Result<(), SettingsError> {

@@ -17,6 +17,7 @@ mod outbox;
 mod parking;
 mod raw;
 mod relay;
+mod returned;
 mod tls;
 mod topology;
 mod trace;

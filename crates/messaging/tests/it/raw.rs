@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
+    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use messaging::settings::QueueType;
 use serde_json::Value;
 
 pub(crate) struct Client {
@@ -41,6 +44,19 @@ impl Client {
         };
         let queue = self.channel.queue_declare(name.into(), options, FieldTable::default());
         queue.await.unwrap().name().as_str().to_owned()
+    }
+
+    /// Declares a queue of a kind that lasts.
+    pub(crate) async fn queue_of(&self, name: &str, kind: QueueType) {
+        let kind = match kind {
+            QueueType::Quorum => "quorum",
+            QueueType::Classic => "classic",
+        };
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
+        let declared =
+            self.channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments);
+        declared.await.unwrap();
     }
 
     pub(crate) async fn bind(&self, queue: &str, exchange: &str, key: &str) {
@@ -132,6 +148,22 @@ impl Client {
                 None => return rest,
             }
         }
+    }
+
+    /// Everything that is in a queue, taken as fast as the broker sends it.
+    pub(crate) async fn drain(&self, queue: &str) -> Vec<Delivery> {
+        let tag = "drain";
+        let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let consuming =
+            self.channel.basic_consume(queue.into(), tag.into(), options, FieldTable::default());
+        let mut messages = consuming.await.unwrap();
+        let mut drained = Vec::new();
+        let moment = Duration::from_secs(1);
+        while let Ok(next) = tokio::time::timeout(moment, messages.next()).await {
+            drained.push(next.unwrap().unwrap());
+        }
+        self.channel.basic_cancel(tag.into(), BasicCancelOptions::default()).await.unwrap();
+        drained
     }
 
     /// How many messages a queue holds ready, as the queue itself says.

@@ -87,7 +87,7 @@ pub(super) fn install<S: Subscriber>(
     Ok(filter.and(filter_fn(is_fit_for_logs).with_max_level_hint(LevelFilter::TRACE)))
 }
 
-fn parse(directives: &str) -> Result<EnvFilter, FilterError> {
+pub(crate) fn parse(directives: &str) -> Result<EnvFilter, FilterError> {
     if directives.len() > FILTER_BYTES_MAX {
         return Err(FilterError::TooLong);
     }

@@ -1,5 +1,7 @@
 //! The composition root: pool, store, clients, router, tasks.
 
+use std::collections::BTreeSet;
+
 use auth::{Tokens, policy};
 use cache::ServiceCache;
 use chassis::health::{Health, Importance};
@@ -7,10 +9,12 @@ use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, data
 use discovery::Discovery;
 use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
 use service_client::{ClientCredentials, ServiceClient, key_ring};
+use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
 use crate::consumer::{Events, QUEUE};
+use crate::events;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers;
@@ -33,6 +37,24 @@ impl Service for SampleService {
 
     fn openapi() -> OpenApi {
         routes::router().into_openapi()
+    }
+
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        let Settings { services, policy, messaging, .. } = settings;
+        let mut misfits = settings.service_discovery.check(services, &[Self::NAME, USER_SERVICE]);
+        misfits.extend(policy::check(Self::NAME, policy, &Self::openapi(), services.keys()));
+        // The handlers know their exchanges, and stand over a store.
+        let mut exchanges = BTreeSet::from([events::EXCHANGE]);
+        match database::unopened(&settings.database) {
+            Ok(pool) => {
+                let clock = Clock::system();
+                let store = Store::new(pool, Outbox::new(Self::NAME, messaging), clock.clone());
+                exchanges.extend(Events { store, clock }.handlers().exchanges());
+            }
+            Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
+        }
+        misfits.extend(messaging.check(QUEUE, exchanges));
+        misfits
     }
 
     async fn build(settings: Settings) -> Result<App, BuildError> {

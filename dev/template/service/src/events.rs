@@ -7,6 +7,9 @@ use sqlx::PgConnection;
 
 use crate::domain::{Event, Sample};
 
+/// The key in `[exchanges]` of what they are published through.
+pub(crate) const EXCHANGE: &str = <SampleCreated as contracts::Event>::EXCHANGE;
+
 /// Writes the events to the outbox, in the transaction that saves the sample.
 pub(crate) async fn enqueue(
     outbox: &Outbox,

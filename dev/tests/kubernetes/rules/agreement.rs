@@ -139,7 +139,7 @@ pub(super) fn each_service_is_scraped_once(objects: &Objects, system: &System) -
             "no rule looks at what is scraped: it needs part_of=\"tusk\"".to_owned()
         }));
     }
-    let is_missing = objects.overlay == "production" && objects.of("ServiceMonitor").count() == 0;
+    let is_missing = objects.overlay != "dev" && objects.of("ServiceMonitor").count() == 0;
     complaints.extend(unless(!is_missing, || "nothing is scraped".to_owned()));
     complaints
 }

@@ -55,6 +55,34 @@ pub(super) fn what_is_built_and_scanned_is_what_there_is(repository: &Repository
     complaints
 }
 
+/// With the overlay of another environment it would work on that one's queues, under its host.
+pub(super) fn an_environment_gets_the_overlay_of_its_name(repository: &Repository) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for workflow in repository.workflows() {
+        for (job, body) in workflow.jobs() {
+            let steps = body["steps"].as_array().into_iter().flatten();
+            for step in steps.filter(|step| step["uses"] == "./.github/actions/deploy") {
+                let overlay = step["with"]["overlay"].as_str().unwrap_or_default();
+                if body["environment"] != overlay {
+                    complaints.push(format!("{}: {job} deploys {overlay:?}", workflow.name));
+                    continue;
+                }
+                let overlay = format!("k8s/overlays/{overlay}/kustomization.yaml");
+                let namespace = &repository.yaml(&overlay)["namespace"];
+                if step["with"]["namespace"] != *namespace {
+                    let place = format!("{}: {job}", workflow.name);
+                    complaints.push(format!("{place}: the namespace of {overlay} is {namespace}"));
+                }
+            }
+        }
+    }
+    let action = ".github/actions/deploy/action.yml";
+    if !repository.text(action).contains(r#"deploy.sh "k8s/overlays/$OVERLAY""#) {
+        complaints.push(format!("{action}: deploys an overlay of its own"));
+    }
+    complaints
+}
+
 /// What stands after `cargo dev` in scripts and steps, and where.
 fn commands(repository: &Repository) -> Vec<(String, String)> {
     let mut commands = Vec::new();

@@ -12,3 +12,4 @@ mod idempotency;
 mod payer;
 mod payments;
 mod provider;
+mod settings;

@@ -1,0 +1,86 @@
+//! What in `message_queue.tsk` does not fit: names that the service needs and that are not there,
+//! sections about no queue, and values that cannot work together.
+
+use std::collections::BTreeMap;
+
+use tusk_config::Misfit;
+
+use super::{MessagingSettings, SettingsError};
+
+impl MessagingSettings {
+    /// What does not fit a service that consumes the queue of `queue_key`, and publishes through or
+    /// is bound to `exchanges`, both keys. Opens nothing.
+    pub fn check<'a>(
+        &self,
+        queue_key: &str,
+        exchanges: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<Misfit> {
+        let missing = exchanges.into_iter().filter_map(|key| {
+            let error = self.exchange(key).err()?;
+            Some(Misfit::missing("exchanges", key, error.to_string()))
+        });
+        let queue = self.queue(queue_key).err();
+        let queue = queue.map(|error| Misfit::missing("queues", queue_key, error.to_string()));
+        let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
+        misfits.extend(self.shared_names());
+        misfits.extend(self.sections_of_no_queue());
+        misfits.extend(self.limits(queue_key));
+        misfits
+    }
+
+    /// Two services would take each other's messages.
+    fn shared_names(&self) -> Vec<Misfit> {
+        let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut misfits = Vec::new();
+        for (key, name) in &self.queues {
+            if let Some(other) = first.insert(name, key) {
+                let text = format!("`{other}` and `{key}` are one queue, {name}");
+                misfits.push(Misfit::at(format!("queues.{key}"), text));
+            }
+        }
+        misfits
+    }
+
+    fn sections_of_no_queue(&self) -> Vec<Misfit> {
+        let consumers = self.consumers.keys().map(|key| ("consumer", key));
+        let queues = self.queue_overrides.keys().map(|key| ("queue", key));
+        let strangers = consumers.chain(queues).filter(|(_, key)| !self.queues.contains_key(*key));
+        strangers
+            .map(|(section, key)| {
+                let error = SettingsError::SectionOfNoQueue { section, key: key.clone() };
+                Misfit::at(format!("{section}:{key}"), error.to_string())
+            })
+            .collect()
+    }
+
+    /// What goes for the queue of this key and its consumer. Told at the section of its own, else
+    /// at that of all.
+    fn limits(&self, key: &str) -> Vec<Misfit> {
+        let of = |section: &str, has_own: bool| {
+            if has_own { format!("{section}:{key}") } else { section.to_owned() }
+        };
+        let at_queue = of("queue", self.queue_overrides.contains_key(key));
+        let at_consumer = of("consumer", self.consumers.contains_key(key));
+        let own = self.queue_overrides.get(key);
+        let queue = own.map_or_else(|| self.queue.clone(), |own| self.queue.with(own));
+        let own = self.consumers.get(key);
+        let consumer = own.map_or_else(|| self.consumer.clone(), |own| self.consumer.with(own));
+        let mut misfits = Vec::new();
+        if queue.may_drop() {
+            let error = SettingsError::ClassicWithLimit { key: key.to_owned() };
+            misfits.push(Misfit::at(at_queue, error.to_string()));
+        }
+        if let Err(error) = consumer.check_held(key, 1) {
+            misfits.push(Misfit::at(at_consumer, error.to_string()));
+        }
+        let (kept, takes) = (consumer.inbox_retention, consumer.attempts_take_max());
+        if kept < takes {
+            let text = format!(
+                "the inbox forgets a message after {kept:?}, while all attempts of one of `{key}` \
+                 may take {takes:?}: it would have its effect twice"
+            );
+            misfits.push(Misfit::at("consumer.inbox_retention", text));
+        }
+        misfits
+    }
+}

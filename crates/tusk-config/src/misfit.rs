@@ -1,0 +1,136 @@
+//! What was read well and does not fit what the program has: the name of a queue that nobody
+//! declares, a rule for a route that is not there. Whoever knows the other side finds it; here it
+//! gets its place.
+
+use crate::config::Config;
+use crate::fault::{Errors, Fault};
+use crate::source::Span;
+use crate::suggest::slip;
+use crate::tree::Entry;
+
+/// Something that the settings say and that does not fit.
+///
+/// ```
+/// use tusk_config::{Loader, Misfit, Vars};
+///
+/// let text = "[queues]\npayment_event: payments\n";
+/// let loader = Loader::new("config").text("queue.tsk", text).vars(Vars::empty());
+/// let config = loader.tree()?;
+/// let misfit = Misfit::missing("queues", "payment_events", "[queues] has no `payment_events`");
+///
+/// let errors = config.check([misfit]).unwrap_err().to_string();
+/// assert!(errors.starts_with("queue.tsk:2:1: [queues] has no `payment_events`"), "{errors}");
+/// assert!(errors.ends_with("help: did you mean `payment_events`?"), "{errors}");
+/// # Ok::<(), tusk_config::Errors>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Misfit {
+    path: String,
+    /// What is missing under the path.
+    missing: Option<String>,
+    text: String,
+    is_secret: bool,
+}
+
+impl Misfit {
+    /// The section or key at `path`, keys joined with dots, does not fit. `text` says what is wrong;
+    /// it never repeats a value that may be a secret.
+    pub fn at(path: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), missing: None, text: text.into(), is_secret: false }
+    }
+
+    /// `section` (empty: the root) has no `key`. It stands at the key that may be a slip of it, else
+    /// at the section.
+    pub fn missing(
+        section: impl Into<String>,
+        key: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        let (path, missing) = (section.into(), Some(key.into()));
+        Self { path, missing, text: text.into(), is_secret: false }
+    }
+
+    /// Does not show the source line: a secret may stand in it.
+    #[must_use]
+    pub fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
+    }
+}
+
+impl Config {
+    /// Gives what does not fit its place.
+    ///
+    /// # Errors
+    /// Each of `misfits`, as a fault.
+    pub fn check(&self, misfits: impl IntoIterator<Item = Misfit>) -> Result<(), Errors> {
+        let faults: Vec<Fault> = misfits.into_iter().map(|misfit| self.fault(misfit)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
+    }
+
+    fn fault(&self, misfit: Misfit) -> Fault {
+        let Misfit { path, missing, text, is_secret } = misfit;
+        let entry = self.find(&path).ok().map(|(entry, _)| entry);
+        let slip = missing.as_deref().and_then(|key| {
+            let table = if path.is_empty() { Some(&self.root) } else { entry?.value.as_table() };
+            table?.entry(slip(key, table?.keys())?)
+        });
+        let span = slip.map(|slip| slip.key_span).or_else(|| entry.map(shown));
+        let fault = Fault::error(span.and_then(|span| self.sources.place(span)), text);
+        let fault = if is_secret { fault.hide() } else { fault };
+        match missing.filter(|_| slip.is_some()) {
+            Some(key) => fault.help(format!("did you mean `{key}`?")),
+            None => fault,
+        }
+    }
+}
+
+/// Of a section its name, of a key whatever it says.
+fn shown(entry: &Entry) -> Span {
+    match entry.value.as_table() {
+        Some(_) => entry.key_span,
+        None => Span { end: entry.value.span.end, ..entry.key_span },
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use crate::{Loader, Misfit, Vars};
+
+    #[test]
+    fn what_does_not_fit_is_told_where_it_stands_and_all_of_it_at_once() {
+        let text = "[policy.orders]\n\"GET /a.json\": user\n[queue:a]\ntype: \"b\"\n[queue:b]\n";
+        let loader = Loader::new("config").text("a.tsk", text).vars(Vars::empty());
+        let config = loader.tree().unwrap();
+
+        let errors = config.check([
+            Misfit::at("queue:a.type", "no such type"),
+            Misfit::at("policy.orders.GET /a.json", "no such route"),
+            Misfit::at("queue:b", "no such queue"),
+            Misfit::missing("", "queue:bb", "there is no [queue:bb]"),
+            Misfit::missing("policy", "payments", "there is no [policy.payments]"),
+            Misfit::at("elsewhere", "nowhere"),
+        ]);
+
+        let errors = errors.unwrap_err();
+        let said: Vec<String> = errors
+            .iter()
+            .map(|fault| {
+                let place = fault.place().map(|place| (place.line(), place.column()));
+                format!("{place:?} {} {}", fault.text(), fault.help_text().unwrap_or("-"))
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "None nowhere -",
+                "Some((1, 1)) there is no [policy.payments] -",
+                "Some((2, 1)) no such route -",
+                "Some((4, 1)) no such type -",
+                "Some((5, 1)) no such queue -",
+                "Some((5, 1)) there is no [queue:bb] did you mean `queue:bb`?",
+            ]
+        );
+        assert!(config.check([]).is_ok());
+    }
+}

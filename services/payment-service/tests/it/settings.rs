@@ -1,0 +1,252 @@
+//! `--check-config`: a name that nobody has is a fault, with its place, before anything is opened.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use testkit::Environment;
+
+/// What is wrong in a file or a variable, and what is said of it.
+struct Slip {
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+    said: &'static [&'static str],
+}
+
+const fn slip(
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+    said: &'static [&'static str],
+) -> Slip {
+    Slip { file, right, wrong, said }
+}
+
+/// In a file of `config/`.
+const SLIPS: [Slip; 21] = [
+    slip(
+        "message_queue.tsk",
+        "payment_exchange:",
+        "payments_exchange:",
+        &["message_queue.tsk:20:1: [exchanges] has no `payment_exchange`", "payments_exchange"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "user_exchange:",
+        "usr_exchange:",
+        &["message_queue.tsk:19:1: [exchanges] has no `user_exchange`", "usr_exchange"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "payment_exchange: payment.events",
+        "",
+        &["message_queue.tsk:18:1: [exchanges] has no `payment_exchange`"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "payment_events:",
+        "payment_event:",
+        &["message_queue.tsk:15:1: [queues] has no `payment_events`", "payment_event:"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "payment_events: payment-service.events",
+        "payment_events: user-service.events",
+        &["message_queue.tsk:14:", "`payment_events` and `user_events` are one queue"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[consumer:payments_events]\nprefetch: 5\n[queues]",
+        &["message_queue.tsk:13:1: [consumer:payments_events] is about no queue"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[queue:payments_events]\nmax_length: 5\n[queues]",
+        &["message_queue.tsk:13:1: [queue:payments_events] is about no queue"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[consumer:payment_events]\nprefech: 5\n[queues]",
+        &["message_queue.tsk:14:1:", "prefech"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[queue:payment_events]\nmax_lenght: 5\n[queues]",
+        &["message_queue.tsk:14:1:", "max_lenght"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[consumer:payment_events]\nhandler_timeout: \"10m\"\n[queues]",
+        &["message_queue.tsk:13:1: the consumer of `payment_events` holds a message for up to"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[queue:payment_events]\ntype: classic\nmax_length: 5\n[queues]",
+        &["message_queue.tsk:13:1: the queue of `payment_events` is classic and has a limit"],
+    ),
+    slip(
+        "message_queue.tsk",
+        "\"168h\"",
+        "\"20m\"",
+        &["message_queue.tsk:62:", "the inbox forgets a message after 1200s"],
+    ),
+    slip(
+        "auth.tsk",
+        "[policy.payment-service]",
+        "[policy.payments-service]",
+        &["[policy.payments-service] is about no service", "there is no [policy.payment-service]"],
+    ),
+    slip(
+        "auth.tsk",
+        "\"GET /api/payments/customer\": user",
+        "\"GET /api/payments/costumer\": user",
+        &[
+            "GET /api/payments/customer has no rule",
+            "auth.tsk:53:1: GET /api/payments/costumer is no route",
+        ],
+    ),
+    slip(
+        "auth.tsk",
+        "\"GET /api/payments/customer\": user",
+        "\"GET /api/payments/customer\": [user, ordr-service]",
+        &["auth.tsk:53:1: GET /api/payments/customer names ordr-service, which is no service"],
+    ),
+    slip(
+        "auth.tsk",
+        "\"GET /api/payments/customer\": user",
+        "\"GET /api/payments/customer\": usr",
+        &["auth.tsk:53:", "usr"],
+    ),
+    slip(
+        "services.tsk",
+        "[service:user-service]",
+        "[service:users-service]",
+        &["services.tsk:2:1: there is no section [service:user-service]"],
+    ),
+    slip(
+        "services.tsk",
+        "[service:payment-service]",
+        "[service:payment-servce]",
+        &["services.tsk:9:1: there is no section [service:payment-service]"],
+    ),
+    slip("tracing.tsk", "\"0.1\"", "\"10\"", &["tracing.tsk:10:", "a share is 0.0 to 1.0"]),
+    slip("tracing.tsk", "\"info\"", "\"inof\"", &["tracing.tsk:14:", "`inof` is neither a level"]),
+    slip(
+        "database.tsk",
+        "@env.secure(\"DATABASE_URL\")",
+        "\"mysql//host\"",
+        &["database.tsk:", "[database] url is not a PostgreSQL address"],
+    ),
+];
+
+/// In a variable.
+const VALUES: [(&str, &str, &[&str]); 10] = [
+    ("TRACING_ENDPOINT", "localhost:4317", &["tracing.tsk:4:", "write http://localhost:4317"]),
+    ("TRACING_ENDPOINT", "ftp://collector", &["tracing.tsk:4:", "is written http://host:port"]),
+    ("TRACING_ENDPOINT", "http://", &["tracing.tsk:4:", "is written http://host:port"]),
+    ("TRACING_ENDPOINT", "", &["tracing.tsk:4:", "is written http://host:port"]),
+    ("TRACING_ENDPOINT", "https://collector:4317", &["tracing.tsk:4:", "no TLS"]),
+    ("TRACING_ENDPOINT", "http://collector:4318/v1/traces", &["tracing.tsk:4:", "no path"]),
+    ("CONSUMER_INBOX_RETENTION", "0", &["message_queue.tsk:62:", "the inbox forgets"]),
+    ("CONSUMER_INBOX_RETENTION", "12m", &["message_queue.tsk:62:", "the inbox forgets"]),
+    ("CONSUL_URL", "consul:8500", &["microservices.tsk:10:", "no http or https URL"]),
+    ("ETCD_ENDPOINTS", "http://a:2379,b:2379", &["microservices.tsk:12:", "no http or https URL"]),
+];
+
+#[test]
+fn the_settings_as_they_are_shipped_are_valid() {
+    let output = check(&[], &environment());
+
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_name_in_a_file_that_nobody_has_is_told_with_its_place() {
+    let mut missed = Vec::new();
+    for Slip { file, right, wrong, said } in SLIPS {
+        missed.extend(unsaid(&check(&[(file, right, wrong)], &environment()), wrong, said));
+    }
+    assert!(missed.is_empty(), "\n{}", missed.join("\n\n"));
+}
+
+#[test]
+fn a_variable_that_cannot_work_is_told_with_its_place() {
+    let mut missed = Vec::new();
+    for (name, value, said) in VALUES {
+        let mut environment = environment();
+        environment.insert("TRACING_ENABLED".to_owned(), "true".to_owned());
+        let provider = if name == "ETCD_ENDPOINTS" { "etcd" } else { "consul" };
+        environment.insert("SERVICE_DISCOVERY_TYPE".to_owned(), provider.to_owned());
+        environment.insert(name.to_owned(), value.to_owned());
+        missed.extend(unsaid(&check(&[], &environment), &format!("{name}={value}"), said));
+    }
+    assert!(missed.is_empty(), "\n{}", missed.join("\n\n"));
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let both = [
+        ("message_queue.tsk", "payment_exchange:", "payments_exchange:"),
+        ("message_queue.tsk", "payment_events:", "payment_event:"),
+        ("auth.tsk", "\"GET /api/payments/customer\"", "\"GET /api/payments/costumer\""),
+        ("services.tsk", "[service:user-service]", "[service:users-service]"),
+    ];
+
+    let output = check(&both, &environment());
+
+    let said =
+        ["payments_exchange:", "payment_event:", "costumer is no route", "[service:user-service]"];
+    let missed = unsaid(&output, "all of them", &said);
+    assert!(missed.is_none(), "{missed:?}");
+}
+
+/// What is missing in what was said; nothing when it is all there and the check failed.
+fn unsaid(output: &Output, wrong: &str, said: &[&str]) -> Option<String> {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let missing: Vec<_> = said.iter().filter(|said| !text.contains(**said)).collect();
+    let is_right = !output.status.success() && missing.is_empty();
+    (!is_right).then(|| format!("{wrong:?}: {missing:?} is not said:\n{text}"))
+}
+
+/// The answer of `--check-config` on the shipped files, with these changes.
+fn check(changes: &[(&str, &str, &str)], environment: &Environment) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(testkit::config_dir()).unwrap() {
+        let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if from.is_file() {
+            fs::copy(from, folder.path().join(name)).unwrap();
+        }
+    }
+    for (file, right, wrong) in changes {
+        let path = folder.path().join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(right), "{file} has no {right}");
+        fs::write(path, text.replacen(right, wrong, 1)).unwrap();
+    }
+    Command::new(env!("CARGO_BIN_EXE_payment-service"))
+        .arg("--check-config")
+        .env_clear()
+        .envs(environment)
+        .env("CONFIG_DIR", folder.path())
+        .output()
+        .unwrap()
+}
+
+/// What has to be set.
+fn environment() -> Environment {
+    let secret = "test-only-secret-of-at-least-32-bytes";
+    let values = [
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing"),
+        ("REDIS_URL", "redis://127.0.0.1:1"),
+        ("JWT_SECRET", secret),
+        ("STRIPE_API_KEY", secret),
+        ("PAYMENT_SERVICE_TOKEN", secret),
+    ];
+    values.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}

@@ -12,6 +12,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::{FILES, Settings};
 use crate::consumer::{Events, QUEUE};
+use crate::metrics;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers;
@@ -88,6 +89,7 @@ impl Service for UserService {
                 let connected = broker.is_connected();
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
+        metrics::register();
         let cleaner = inbox::Cleaner::new(pool, &messaging.consumer);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)

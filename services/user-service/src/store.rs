@@ -11,7 +11,7 @@ use messaging::{MessageId, Outbox, inbox};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::domain::{DomainError, Email, Event, Name, Status, User};
+use crate::domain::{DomainError, Email, Event, Name, Presented, Refresh, Session, Status, User};
 use crate::error::Error;
 use crate::events;
 
@@ -21,6 +21,25 @@ pub(crate) struct Store {
     pool: PgPool,
     outbox: Outbox,
     clock: Clock,
+}
+
+/// Tokens that a session remembers at most: enough for one every five minutes over thirty days. One
+/// that has so many ends, because a thief could make room by using tokens if the oldest went.
+const TOKENS_MAX: i64 = 10_000;
+
+/// What became of a refresh token that was presented.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refreshed {
+    /// It was exchanged, or exchanged again.
+    Exchanged { session: Uuid, user: UserId, admin: bool, repeated: bool },
+    /// It is of no session, or its time is up.
+    Unknown,
+    /// It came again too late; the session goes on.
+    Late,
+    /// It came again after its successor was used; the session has ended.
+    Reused { session: Uuid },
+    /// The session remembered as many tokens as it may and has ended.
+    Full { session: Uuid },
 }
 
 /// What a decision gives: the user as it is then, and what happened.
@@ -184,27 +203,45 @@ impl Store {
         Ok(())
     }
 
-    /// Exchanges a refresh token for the next one: of two users of the same token one gets it.
-    /// Gives the session, the user and whether the user is an administrator.
-    pub(crate) async fn rotate_session(
+    /// Exchanges a refresh token for the next one, as the session decides; a session that ends
+    /// takes all its tokens with it.
+    pub(crate) async fn refresh_session(
         &self,
-        used: OpaqueHash,
+        presented: OpaqueHash,
         next: OpaqueHash,
         expires_at: DateTime<Utc>,
-    ) -> Result<Option<(Uuid, UserId, bool)>, Error> {
-        let row = sqlx::query!(
-            "update sessions set refresh_hash = $2, expires_at = $3
-             from users
-             where sessions.refresh_hash = $1 and sessions.expires_at > $4
-               and users.id = sessions.user_id and users.status = 'active'
-             returning sessions.id, users.id as user_id, users.admin",
-            used.as_slice(),
-            next.as_slice(),
-            expires_at,
-            self.clock.now(),
-        );
-        let row = row.fetch_optional(&self.pool).await?;
-        Ok(row.map(|row| (row.id, UserId::from_uuid(row.user_id), row.admin)))
+    ) -> Result<Refreshed, Error> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let Some(line) = lock_session(&mut tx, presented, now).await? else {
+            return Ok(Refreshed::Unknown);
+        };
+        let refreshed = match line.session.present(line.presented, now) {
+            Refresh::Late => return Ok(Refreshed::Late),
+            Refresh::Reused => Refreshed::Reused { session: line.id },
+            Refresh::Rotated | Refresh::Repeated if line.is_full => {
+                Refreshed::Full { session: line.id }
+            }
+            decided => Refreshed::Exchanged {
+                session: line.id,
+                user: line.user,
+                admin: line.admin,
+                repeated: decided == Refresh::Repeated,
+            },
+        };
+        match refreshed {
+            Refreshed::Exchanged { repeated, .. } => {
+                let begins = (!repeated).then_some((presented, now));
+                save_token(&mut tx, line.id, next, expires_at, begins).await?;
+            }
+            _ => {
+                sqlx::query!("delete from sessions where id = $1", line.id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(refreshed)
     }
 
     /// Ends a session; one that has ended already is as good.
@@ -225,6 +262,118 @@ impl Store {
         );
         Ok(swept.execute(&self.pool).await?.rows_affected())
     }
+
+    /// Removes up to `limit` former tokens whose own time is up; tells how many.
+    pub(crate) async fn sweep_tokens(&self, limit: i64) -> Result<u64, Error> {
+        let swept = sqlx::query!(
+            "delete from former_refresh_tokens where refresh_hash in
+               (select refresh_hash from former_refresh_tokens where expires_at <= $1
+                order by expires_at limit $2)",
+            self.clock.now(),
+            limit,
+        );
+        Ok(swept.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// The session of a token that is presented.
+struct Line {
+    id: Uuid,
+    user: UserId,
+    admin: bool,
+    session: Session,
+    presented: Presented,
+    /// Whether it remembers as many tokens as it may.
+    is_full: bool,
+}
+
+/// Finds the session of a token and locks its row, so that tokens of one session are decided on one
+/// after the other. None when the token is unknown or past its time, or the user is gone.
+async fn lock_session(
+    tx: &mut PgConnection,
+    presented: OpaqueHash,
+    now: DateTime<Utc>,
+) -> Result<Option<Line>, Error> {
+    let id = sqlx::query_scalar!(
+        r#"select id as "id!" from sessions where refresh_hash = $1
+           union all
+           select session_id from former_refresh_tokens
+           where refresh_hash = $1 and expires_at > $2"#,
+        presented.as_slice(),
+        now,
+    );
+    let Some(id) = id.fetch_optional(&mut *tx).await? else { return Ok(None) };
+    // The tokens are read by a statement of their own: the one that waits for the lock would see
+    // those that there were before the lock.
+    let row = sqlx::query!(
+        "select sessions.user_id, users.admin
+         from sessions join users on users.id = sessions.user_id
+         where sessions.id = $1 and sessions.expires_at > $2 and users.status = 'active'
+         for update of sessions",
+        id,
+        now,
+    );
+    let Some(row) = row.fetch_optional(&mut *tx).await? else { return Ok(None) };
+    let tokens = sqlx::query!(
+        r#"select sessions.generation, sessions.rotated_at,
+                  coalesce(sessions.parent_hash = $2, false) as "is_parent!",
+                  case when sessions.refresh_hash = $2 then sessions.generation
+                       else former.generation end as presented,
+                  exists (select from former_refresh_tokens where session_id = $1
+                          offset $3) as "is_full!"
+           from sessions
+           left join former_refresh_tokens former
+             on former.refresh_hash = $2 and former.session_id = sessions.id
+           where sessions.id = $1"#,
+        id,
+        presented.as_slice(),
+        TOKENS_MAX - 1,
+    );
+    let tokens = tokens.fetch_one(tx).await?;
+    // A replica of the version before has exchanged the token meanwhile, and remembers none.
+    let Some(generation) = tokens.presented else { return Ok(None) };
+    Ok(Some(Line {
+        id,
+        user: UserId::from_uuid(row.user_id),
+        admin: row.admin,
+        session: Session { generation: tokens.generation, rotated_at: tokens.rotated_at },
+        presented: Presented { generation, is_parent: tokens.is_parent },
+        is_full: tokens.is_full,
+    }))
+}
+
+/// Makes `next` the newest token of a session and remembers the one before; `begins` is the token
+/// that is exchanged when that begins a generation, and when it does.
+async fn save_token(
+    tx: &mut PgConnection,
+    session: Uuid,
+    next: OpaqueHash,
+    expires_at: DateTime<Utc>,
+    begins: Option<(OpaqueHash, DateTime<Utc>)>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into former_refresh_tokens (refresh_hash, session_id, generation, expires_at)
+         select refresh_hash, id, generation, expires_at from sessions where id = $1",
+        session,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let (parent, at) = begins.unzip();
+    sqlx::query!(
+        "update sessions
+         set refresh_hash = $2, expires_at = $3,
+             generation = generation + case when $4::bytea is null then 0 else 1 end,
+             parent_hash = coalesce($4, parent_hash), rotated_at = coalesce($5, rotated_at)
+         where id = $1",
+        session,
+        next.as_slice(),
+        expires_at,
+        parent.as_ref().map(<[u8; 32]>::as_slice),
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Saves a changed user. A deleted one loses password and sessions.

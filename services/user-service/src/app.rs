@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 use crate::config::{FILES, Settings};
 use crate::consumer::{Events, QUEUE};
 use crate::metrics;
+use crate::profiles::Profiles;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers;
@@ -63,7 +64,8 @@ impl Service for UserService {
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
+        let profiles = Profiles::new(cache.clone());
+        let store = Store::new(pool.clone(), outbox.clone(), clock.clone(), profiles.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
@@ -74,7 +76,7 @@ impl Service for UserService {
             tokens,
             credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password).await?,
-            cache: cache.clone(),
+            profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,
             parking,
@@ -98,6 +100,7 @@ impl Service for UserService {
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(store.clone(), sweep, shutdown)

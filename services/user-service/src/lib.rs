@@ -32,6 +32,7 @@ mod workers;
 mod error;
 mod events;
 mod metrics;
+mod profiles;
 mod store;
 
 pub mod domain;

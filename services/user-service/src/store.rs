@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::domain::{DomainError, Email, Event, Name, Presented, Refresh, Session, Status, User};
 use crate::error::Error;
 use crate::events;
+use crate::profiles::Profiles;
 
 /// Users and sessions. Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +22,7 @@ pub(crate) struct Store {
     pool: PgPool,
     outbox: Outbox,
     clock: Clock,
+    profiles: Profiles,
 }
 
 /// Tokens that a session remembers at most: enough for one every five minutes over thirty days. One
@@ -46,8 +48,8 @@ pub(crate) enum Refreshed {
 type Decided = Result<(User, Vec<Event>), DomainError>;
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
-        Self { pool, outbox, clock }
+    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock, profiles: Profiles) -> Self {
+        Self { pool, outbox, clock, profiles }
     }
 
     /// Saves a new user.
@@ -110,7 +112,8 @@ impl Store {
         Ok(())
     }
 
-    /// The one way into the table: locks the row, decides, saves, sends.
+    /// The one way into the table: locks the row, decides, sends, saves, keeps the profile before
+    /// out of the cache. The caller commits at once.
     async fn write(
         &self,
         tx: &mut PgConnection,
@@ -129,10 +132,12 @@ impl Store {
         .ok_or(DomainError::NotFound)?;
         let seen = before.version;
         let (user, events) = decide(before.into())?;
+        events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
         if user.version != seen {
             save(tx, &user).await?;
+            // Last, so that little more than the commit comes after it.
+            self.profiles.withhold(id).await;
         }
-        events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
         Ok(user)
     }
 

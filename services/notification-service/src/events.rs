@@ -36,6 +36,7 @@ pub(crate) async fn enqueue(
                     channel,
                     reason,
                     permanent,
+                    user_version: notification.recipient_version,
                 };
                 outbox.enqueue(tx, id, at, &failed).await?;
             }

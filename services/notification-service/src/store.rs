@@ -79,7 +79,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications where source = $1 and user_id = $2 and channel = $3",
             claim.source,
             user.as_uuid(),
@@ -129,7 +129,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications where id = $1 for update",
             id.as_uuid(),
         );
@@ -169,7 +169,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications where id = $1",
             id.as_uuid(),
         );
@@ -186,7 +186,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications
              where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
              order by id desc limit $3",
@@ -216,8 +216,9 @@ impl Store {
             "insert into notifications (id, user_id, kind, channel, source, recipient, subject,
                                         text_body, html_body, status, attempts, next_attempt_at,
                                         version, created_at, updated_at, traceparent,
-                                        fingerprint)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10, $11, $12)
+                                        fingerprint, recipient_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10, $11, $12,
+                     $13)
              on conflict (source, user_id, channel) do nothing",
             new.id.as_uuid(),
             new.user_id.as_uuid(),
@@ -231,6 +232,7 @@ impl Store {
             new.created_at,
             telemetry::propagation::current_traceparent(),
             fingerprint.map(<[u8; 32]>::as_slice),
+            new.recipient_version,
         );
         Ok(inserted.execute(tx).await?.rows_affected() > 0)
     }
@@ -264,7 +266,7 @@ async fn is_claimed(tx: &mut PgConnection, user: UserId, claim: &Claim) -> Resul
 /// A user's contact, its row locked.
 async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>, Error> {
     let row = sqlx::query!(
-        "select email, name, as_of from contacts where user_id = $1 for update",
+        "select email, name, as_of, version from contacts where user_id = $1 for update",
         user.as_uuid(),
     );
     let row = row.fetch_optional(tx).await?;
@@ -272,6 +274,7 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
         user_id: user,
         reach: row.email.zip(row.name).map(|(email, name)| crate::domain::Reach { email, name }),
         as_of: row.as_of,
+        version: row.version,
     }))
 }
 
@@ -280,14 +283,16 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
 async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
     let reach = contact.reach.as_ref();
     sqlx::query!(
-        "insert into contacts (user_id, email, name, as_of, deleted) values ($1, $2, $3, $4, $5)
+        "insert into contacts (user_id, email, name, as_of, version, deleted)
+         values ($1, $2, $3, $4, $5, $6)
          on conflict (user_id) do update
          set email = excluded.email, name = excluded.name, as_of = excluded.as_of,
-             deleted = excluded.deleted",
+             version = excluded.version, deleted = excluded.deleted",
         contact.user_id.as_uuid(),
         reach.map(|reach| reach.email.as_str()),
         reach.map(|reach| reach.name.as_str()),
         contact.as_of,
+        contact.version,
         reach.is_none(),
     )
     .execute(&mut *tx)
@@ -357,6 +362,7 @@ struct Row {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     sent_at: Option<DateTime<Utc>>,
+    recipient_version: Option<i64>,
 }
 
 impl TryFrom<Row> for Notification {
@@ -377,6 +383,7 @@ impl TryFrom<Row> for Notification {
             kind: Kind::parse(&row.kind).ok_or_else(|| unknown("kind"))?,
             source: row.source,
             recipient: row.recipient,
+            recipient_version: row.recipient_version,
             content: Content { subject: row.subject, text: row.text_body, html: row.html_body },
             status,
             attempts: u32::try_from(row.attempts).unwrap_or_default(),

@@ -19,7 +19,7 @@
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated` and `user.deleted` to `user.events`.
-//! Consumes `notification.failed`: a permanent failure marks the address undeliverable.
+//! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, and messaging's outbox and inbox.
 
 mod app;

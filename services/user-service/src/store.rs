@@ -61,8 +61,9 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
             "insert into users (id, email, name, password_hash, admin, status,
-                                email_deliverable, version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                email_deliverable, version, email_version, created_at,
+                                updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             user.id.as_uuid(),
             user.email.as_str(),
             user.name.as_str(),
@@ -71,6 +72,7 @@ impl Store {
             status_text(user.status),
             user.email_deliverable,
             user.version,
+            user.email_version,
             user.created_at,
             user.updated_at,
         )
@@ -123,7 +125,7 @@ impl Store {
         let before = sqlx::query_as!(
             Row,
             "select id, email, name, admin, status, email_deliverable, version,
-                    created_at, updated_at
+                    email_version, created_at, updated_at
              from users where id = $1 for update",
             id.as_uuid(),
         )
@@ -146,7 +148,7 @@ impl Store {
         let row = sqlx::query_as!(
             Row,
             "select id, email, name, admin, status, email_deliverable, version,
-                    created_at, updated_at
+                    email_version, created_at, updated_at
              from users where id = $1",
             id.as_uuid(),
         );
@@ -159,7 +161,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Row,
             "select id, email, name, admin, status, email_deliverable, version,
-                    created_at, updated_at
+                    email_version, created_at, updated_at
              from users where $1::uuid is null or id < $1 order by id desc limit $2",
             page.before,
             page.rows(),
@@ -386,8 +388,8 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     let deleted = user.status == Status::Deleted;
     sqlx::query!(
         "update users set email = $2, name = $3, admin = $4, status = $5, email_deliverable = $6,
-                version = $7, updated_at = $8,
-                password_hash = case when $9 then null else password_hash end
+                version = $7, email_version = $8, updated_at = $9,
+                password_hash = case when $10 then null else password_hash end
          where id = $1",
         user.id.as_uuid(),
         user.email.as_str(),
@@ -396,6 +398,7 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
         status_text(user.status),
         user.email_deliverable,
         user.version,
+        user.email_version,
         user.updated_at,
         deleted,
     )
@@ -426,6 +429,7 @@ struct Row {
     status: String,
     email_deliverable: bool,
     version: i64,
+    email_version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -441,6 +445,7 @@ impl From<Row> for User {
             status: if row.status == "active" { Status::Active } else { Status::Deleted },
             email_deliverable: row.email_deliverable,
             version: row.version,
+            email_version: row.email_version,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

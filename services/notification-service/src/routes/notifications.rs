@@ -132,8 +132,9 @@ pub(crate) async fn create(
     let source = format!("{}:{key}", caller.name);
     let claim = Claim { source, fingerprint: new.fingerprint() };
     let draft = |contact: crate::domain::Contact| {
+        let version = contact.version;
         let reach = contact.reach.ok_or(DomainError::UnknownContact)?;
-        Ok(Draft { email: reach.email, name: reach.name, message })
+        Ok(Draft { email: reach.email, version, name: reach.name, message })
     };
     let (made, replayed) = store.create(UserId::from_uuid(new.user_id), &claim, draft).await?;
     let location = [(header::LOCATION, format!("/api/notifications/{}", made.id))];

@@ -99,6 +99,7 @@ pub(crate) fn event() -> UserUpdated {
         name: String::new(),
         changed: vec!["name".to_owned()],
         previous_email: None,
+        version: None,
     };
     let bytes = body(Uuid::now_v7(), &event).len();
     event.name = "x".repeat(BODY_BYTES - bytes);

@@ -7,6 +7,9 @@
 //! | `delete(key)` | [`ServiceCache::delete`] |
 //! | `clear_pattern(pattern)` | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
 //!
+//! Where a value must not outlive a change at its source: [`ServiceCache::withhold`] before the change
+//! is committed, and [`ServiceCache::add_for`] by those who read.
+//!
 //! | metric | tells |
 //! |---|---|
 //! | `service_cache_lookups_total{service, outcome}` | look-ups: `hit`, `miss`, `error` |
@@ -50,6 +53,8 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
 const SCAN_COUNT: usize = 500;
 /// Largest value, in bytes of JSON.
 const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// What stands under a key that is withheld: no JSON, so that every reader takes it for a miss.
+const WITHHELD: &[u8] = b"";
 
 /// Why the cache did not do it. The caller can go on without it.
 #[derive(Debug, thiserror::Error)]
@@ -142,15 +147,37 @@ impl ServiceCache {
         value: &T,
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        let json = serde_json::to_vec(value).map_err(|_| CacheError::Value("it is no JSON"))?;
-        if json.len() > VALUE_BYTES_MAX {
-            return Err(CacheError::Value("it is larger than a mebibyte"));
-        }
-        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.ask(redis::cmd("SET").arg(self.key(key)).arg(json).arg("PX").arg(millis)).await
+        self.ask(&mut self.keeping(key, json(value)?, ttl)).await
     }
 
-    /// Forgets a key; tells whether there was one.
+    /// Keeps a value for `ttl`, at least a millisecond, unless there is one or the key is withheld;
+    /// tells whether it is kept now.
+    ///
+    /// # Errors
+    /// Redis is away, or the value cannot be kept.
+    pub async fn add_for<T: Serialize>(
+        &self,
+        key: &str,
+        value: &T,
+        ttl: Duration,
+    ) -> Result<bool, CacheError> {
+        let mut add = self.keeping(key, json(value)?, ttl);
+        let kept: Option<String> = self.ask(add.arg("NX")).await?;
+        Ok(kept.is_some())
+    }
+
+    /// Forgets the value under a key and lets [`add_for`](Self::add_for) keep none until `ttl`, at
+    /// least a millisecond, is over. Done *before* a change at the source is committed, it keeps
+    /// out both the value before and what a reader has read meanwhile, and it needs nothing to
+    /// happen after the commit.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn withhold(&self, key: &str, ttl: Duration) -> Result<(), CacheError> {
+        self.ask(&mut self.keeping(key, WITHHELD.to_vec(), ttl)).await
+    }
+
+    /// Forgets a key, also one that is withheld; tells whether there was one.
     ///
     /// # Errors
     /// Redis is away.
@@ -201,9 +228,25 @@ impl ServiceCache {
         answer
     }
 
+    fn keeping(&self, key: &str, value: Vec<u8>, ttl: Duration) -> redis::Cmd {
+        let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut set = redis::cmd("SET");
+        set.arg(self.key(key)).arg(value).arg("PX").arg(millis);
+        set
+    }
+
     fn key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
+}
+
+/// A value as it is kept.
+fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, CacheError> {
+    let json = serde_json::to_vec(value).map_err(|_| CacheError::Value("it is no JSON"))?;
+    if json.len() > VALUE_BYTES_MAX {
+        return Err(CacheError::Value("it is larger than a mebibyte"));
+    }
+    Ok(json)
 }
 
 /// The name of a command, which is all that metrics and spans show of it.

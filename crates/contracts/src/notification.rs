@@ -50,6 +50,10 @@ pub struct NotificationFailed {
     /// not said: no address is given up by accident.
     #[serde(default)]
     pub permanent: bool,
+    /// The version of the user whose address it was, as `user.created` or `user.updated` told it:
+    /// the user may have another address by now. Left out when none was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_version: Option<i64>,
 }
 
 impl Event for NotificationSent {
@@ -99,6 +103,7 @@ mod tests {
                 channel: "email".to_owned(),
                 reason: "mailbox does not exist".to_owned(),
                 permanent: true,
+                user_version: Some(2),
             },
         );
     }

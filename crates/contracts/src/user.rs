@@ -24,6 +24,10 @@ pub struct UserCreated {
     /// What to call them; empty when it was not said.
     #[serde(default)]
     pub name: String,
+    /// Counts the user's changes: the event of a higher version is the later one. Left out by a
+    /// client that counts none; then the times of events are all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// `user.updated`: a profile changed. Carries the whole new state, so that readers need no history.
@@ -43,6 +47,10 @@ pub struct UserUpdated {
     /// The address before this change, when it is the address that changed: both are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_email: Option<String>,
+    /// Counts the user's changes: the event of a higher version is the later one. Left out by a
+    /// client that counts none; then the times of events are all there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
 }
 
 /// `user.deleted`: the user is gone; readers erase what they hold about them.
@@ -88,7 +96,7 @@ mod tests {
     #[test]
     fn user_created() {
         let (email, name) = ("ada@example.com".to_owned(), "Ada Lovelace".to_owned());
-        holds("user-service", UserCreated { user_id: USER, email, name });
+        holds("user-service", UserCreated { user_id: USER, email, name, version: Some(1) });
     }
 
     #[test]
@@ -101,6 +109,7 @@ mod tests {
                 name: "Ada King".to_owned(),
                 changed: vec!["email".to_owned(), "name".to_owned()],
                 previous_email: Some("ada@example.com".to_owned()),
+                version: Some(2),
             },
         );
     }

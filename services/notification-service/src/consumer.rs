@@ -5,7 +5,7 @@ use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::user::{UserCreated, UserDeleted, UserUpdated};
 use messaging::{Delivery, Handlers, MessageId};
 
-use crate::domain::{Contact, DomainError, Draft, Message};
+use crate::domain::{Before, Contact, DomainError, Draft, Message, News, Reach};
 use crate::error::Error;
 use crate::store::{Store, Told};
 
@@ -33,9 +33,11 @@ impl Events {
 
     /// The contact, and a welcome.
     async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
-        let (at, UserCreated { user_id, email, name }) = (created.timestamp, created.data);
-        let decide = |before: Option<Contact>| {
-            let contact = Contact::told(before, user_id, email, name, at);
+        let UserCreated { user_id, email, name, version } = created.data;
+        let (at, before) = (created.timestamp, Before::Nothing);
+        let news = News { reach: Reach { email, name }, version, at, before };
+        let decide = |known: Option<Contact>| {
+            let contact = Contact::told(known, user_id, news);
             let drafts = write_to(&contact, Message::Welcome);
             Ok((contact, drafts))
         };
@@ -44,15 +46,18 @@ impl Events {
 
     /// The contact; when the address changed, a notice to the address before.
     async fn user_updated(self, updated: Delivery<UserUpdated>) -> Result<(), Error> {
-        let at = updated.timestamp;
-        let UserUpdated { user_id, email, name, previous_email, .. } = updated.data;
-        let decide = |before: Option<Contact>| {
-            let notice = previous_email.map(|previous| Draft {
-                email: previous,
-                name: name.clone(),
-                message: Message::EmailChanged,
-            });
-            let contact = Contact::told(before, user_id, email, name, at);
+        let UserUpdated { user_id, email, name, previous_email, version, .. } = updated.data;
+        let notice = previous_email.clone().map(|previous| Draft {
+            email: previous,
+            // Not the user's own any more.
+            version: None,
+            name: name.clone(),
+            message: Message::EmailChanged,
+        });
+        let (at, before) = (updated.timestamp, previous_email.into());
+        let news = News { reach: Reach { email, name }, version, at, before };
+        let decide = |known: Option<Contact>| {
+            let contact = Contact::told(known, user_id, news);
             let drafts = notice.into_iter().filter(|_| contact.reach.is_some()).collect();
             Ok((contact, drafts))
         };
@@ -96,5 +101,7 @@ impl Events {
 /// The message to the contact; nothing when the user is gone.
 fn write_to(contact: &Contact, message: Message) -> Vec<Draft> {
     let reach = contact.reach.clone();
-    reach.map(|reach| Draft { email: reach.email, name: reach.name, message }).into_iter().collect()
+    let version = contact.version;
+    let draft = |Reach { email, name }| Draft { email, version, name, message };
+    reach.map(draft).into_iter().collect()
 }

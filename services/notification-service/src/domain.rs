@@ -5,7 +5,7 @@ mod message;
 mod notification;
 mod text;
 
-pub use contact::{Contact, Reach};
+pub use contact::{Before, Contact, News, Reach};
 pub use message::{Content, Kind, Message};
 pub use notification::{Draft, Event, Failure, Notification, Status};
 

@@ -1,6 +1,7 @@
 //! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
 
 use chassis::{Problem, database};
+use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
 
 use crate::domain::DomainError;
@@ -10,6 +11,8 @@ use crate::domain::DomainError;
 pub(crate) enum Error {
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
     #[error("database fault")]
@@ -28,6 +31,10 @@ impl From<Error> for Problem {
             }
             Error::Domain(DomainError::NotFound) => {
                 Self::not_found("there is no such notification")
+            }
+            Error::KeyReused => {
+                let title = "The Idempotency-Key was used for another request";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
             }
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
@@ -61,7 +68,7 @@ impl From<Error> for Verdict {
                     Self::retry(database::kind(&error))
                 }
             }
-            Error::Domain(_) | Error::Enqueue(_) => Self::dead_letter(error),
+            Error::Domain(_) | Error::KeyReused | Error::Enqueue(_) => Self::dead_letter(error),
         }
     }
 }

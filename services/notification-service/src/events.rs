@@ -39,6 +39,7 @@ pub(crate) async fn enqueue(
                     channel,
                     reason,
                     permanent,
+                    user_version: notification.recipient_version,
                 };
                 outbox.enqueue(tx, id, at, &failed).await?;
             }

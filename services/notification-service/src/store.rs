@@ -30,6 +30,15 @@ pub(crate) struct Store {
     due: Arc<Notify>,
 }
 
+/// A caller's claim on a key of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim {
+    /// The calling service and its key.
+    pub(crate) source: String,
+    /// SHA-256 of what is asked.
+    pub(crate) fingerprint: [u8; 32],
+}
+
 /// What a message means: the contact as it is then, and what to tell.
 pub(crate) type Told = Result<(Contact, Vec<Draft>), DomainError>;
 
@@ -48,30 +57,38 @@ impl Store {
         self.due.notify_one();
     }
 
-    /// Makes a notification for a caller; the same source again gives the first one.
+    /// Makes a notification for a caller. The same claim again gives the first one, and true;
+    /// [`Error::KeyReused`] when the key was claimed for another request.
     pub(crate) async fn create(
         &self,
         user: UserId,
-        source: &str,
+        claim: &Claim,
         draft: impl FnOnce(Contact) -> Result<Draft, DomainError>,
-    ) -> Result<Notification, Error> {
+    ) -> Result<(Notification, bool), Error> {
         let mut tx = self.pool.begin().await?;
-        let contact = contact(&mut tx, user).await?.ok_or(DomainError::UnknownContact)?;
-        self.insert(&mut tx, user, source, draft(contact)?).await?;
+        // Two requests of one key come one after the other, also those for different users.
+        lock(&mut tx, &format!("source:{}", claim.source)).await?;
+        let mut replayed = is_claimed(&mut tx, user, claim).await?;
+        if !replayed {
+            let contact = contact(&mut tx, user).await?.ok_or(DomainError::UnknownContact)?;
+            let (source, print) = (&claim.source, Some(&claim.fingerprint));
+            // A replica of the version before takes no lock, and may have been faster.
+            replayed = !self.insert(&mut tx, user, source, print, draft(contact)?).await?;
+        }
         let row = sqlx::query_as!(
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications where source = $1 and user_id = $2 and channel = $3",
-            source,
+            claim.source,
             user.as_uuid(),
             events::EMAIL,
         );
         let row = row.fetch_one(&mut *tx).await?;
         tx.commit().await?;
         self.due.notify_one();
-        row.try_into()
+        Ok((row.try_into()?, replayed))
     }
 
     /// Applies a message: the contact changes and what there is to tell is made, once.
@@ -85,14 +102,16 @@ impl Store {
         if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
             return Ok(());
         }
-        lock_contact(&mut tx, user).await?;
+        // One message at a time decides about a contact, also about one that has no row yet: of two
+        // that both found none, the second would overwrite the first unseen.
+        lock(&mut tx, &format!("contact:{user}")).await?;
         let before = contact(&mut tx, user).await?;
         let (after, drafts) = decide(before.clone())?;
         if before.as_ref() != Some(&after) {
             save_contact(&mut tx, &after).await?;
         }
         for draft in drafts {
-            self.insert(&mut tx, user, message.as_str(), draft).await?;
+            self.insert(&mut tx, user, message.as_str(), None, draft).await?;
         }
         tx.commit().await?;
         self.due.notify_one();
@@ -110,7 +129,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications where id = $1 for update",
             id.as_uuid(),
         );
@@ -150,7 +169,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications where id = $1",
             id.as_uuid(),
         );
@@ -167,7 +186,7 @@ impl Store {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at
+                    sent_at, recipient_version
              from notifications
              where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
              order by id desc limit $3",
@@ -181,21 +200,25 @@ impl Store {
         Ok(Page::new(all?, page, |notification| notification.id.as_uuid()))
     }
 
-    /// Writes a new notification; one of the same source, user and channel stays as it is.
+    /// Writes a new notification; one of the same source, user and channel stays as it is. Tells
+    /// whether it is new.
     async fn insert(
         &self,
         tx: &mut PgConnection,
         user: UserId,
         source: &str,
+        fingerprint: Option<&[u8; 32]>,
         draft: Draft,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let id = NotificationId::from_uuid(self.clock.new_id());
         let new = Notification::new(id, user, source.to_owned(), draft, self.clock.now());
-        sqlx::query!(
+        let inserted = sqlx::query!(
             "insert into notifications (id, user_id, kind, channel, source, recipient, subject,
                                         text_body, html_body, status, attempts, next_attempt_at,
-                                        version, created_at, updated_at, traceparent)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10, $11)
+                                        version, created_at, updated_at, traceparent,
+                                        fingerprint, recipient_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10, $11, $12,
+                     $13)
              on conflict (source, user_id, channel) do nothing",
             new.id.as_uuid(),
             new.user_id.as_uuid(),
@@ -208,25 +231,42 @@ impl Store {
             new.content.html,
             new.created_at,
             telemetry::propagation::current_traceparent(),
-        )
-        .execute(tx)
-        .await?;
-        Ok(())
+            fingerprint.map(<[u8; 32]>::as_slice),
+            new.recipient_version,
+        );
+        Ok(inserted.execute(tx).await?.rows_affected() > 0)
     }
 }
 
-/// Lets one message at a time decide about a contact, also about one that has no row yet: of two
-/// that both found none, the second would overwrite the first unseen.
-async fn lock_contact(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
-    let name = format!("contact:{user}");
+/// Whoever takes the lock of the same name waits until the transaction ends.
+async fn lock(tx: &mut PgConnection, name: &str) -> Result<(), Error> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(tx).await?;
     Ok(())
+}
+
+/// Whether the same request has claimed the key before; [`Error::KeyReused`] when another one has.
+/// One whose words are not known is the same when it is for the same user.
+async fn is_claimed(tx: &mut PgConnection, user: UserId, claim: &Claim) -> Result<bool, Error> {
+    let first = sqlx::query!(
+        "select user_id, fingerprint from notifications where source = $1 and channel = $2
+         order by user_id <> $3 limit 1",
+        claim.source,
+        events::EMAIL,
+        user.as_uuid(),
+    );
+    let Some(first) = first.fetch_optional(tx).await? else { return Ok(false) };
+    let is_same_user = first.user_id == user.as_uuid();
+    if is_same_user && first.fingerprint.is_none_or(|print| print == claim.fingerprint) {
+        Ok(true)
+    } else {
+        Err(Error::KeyReused)
+    }
 }
 
 /// A user's contact, its row locked.
 async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>, Error> {
     let row = sqlx::query!(
-        "select email, name, as_of from contacts where user_id = $1 for update",
+        "select email, name, as_of, version from contacts where user_id = $1 for update",
         user.as_uuid(),
     );
     let row = row.fetch_optional(tx).await?;
@@ -234,6 +274,7 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
         user_id: user,
         reach: row.email.zip(row.name).map(|(email, name)| crate::domain::Reach { email, name }),
         as_of: row.as_of,
+        version: row.version,
     }))
 }
 
@@ -242,14 +283,16 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
 async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
     let reach = contact.reach.as_ref();
     sqlx::query!(
-        "insert into contacts (user_id, email, name, as_of, deleted) values ($1, $2, $3, $4, $5)
+        "insert into contacts (user_id, email, name, as_of, version, deleted)
+         values ($1, $2, $3, $4, $5, $6)
          on conflict (user_id) do update
          set email = excluded.email, name = excluded.name, as_of = excluded.as_of,
-             deleted = excluded.deleted",
+             version = excluded.version, deleted = excluded.deleted",
         contact.user_id.as_uuid(),
         reach.map(|reach| reach.email.as_str()),
         reach.map(|reach| reach.name.as_str()),
         contact.as_of,
+        contact.version,
         reach.is_none(),
     )
     .execute(&mut *tx)
@@ -266,7 +309,8 @@ async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Er
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
-            "update notifications set subject = '', text_body = '', html_body = ''
+            "update notifications
+             set subject = '', text_body = '', html_body = '', fingerprint = null
              where user_id = $1",
             contact.user_id.as_uuid(),
         )
@@ -318,6 +362,7 @@ struct Row {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     sent_at: Option<DateTime<Utc>>,
+    recipient_version: Option<i64>,
 }
 
 impl TryFrom<Row> for Notification {
@@ -338,6 +383,7 @@ impl TryFrom<Row> for Notification {
             kind: Kind::parse(&row.kind).ok_or_else(|| unknown("kind"))?,
             source: row.source,
             recipient: row.recipient,
+            recipient_version: row.recipient_version,
             content: Content { subject: row.subject, text: row.text_body, html: row.html_body },
             status,
             attempts: u32::try_from(row.attempts).unwrap_or_default(),

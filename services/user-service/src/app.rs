@@ -16,6 +16,8 @@ use utoipa::openapi::OpenApi;
 use crate::config::{FILES, Settings};
 use crate::consumer::{Events, QUEUE};
 use crate::events;
+use crate::metrics;
+use crate::profiles::Profiles;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers;
@@ -46,13 +48,19 @@ impl Service for UserService {
         misfits.extend(policy::check(Self::NAME, policy, &Self::openapi(), services.keys()));
         // The handlers know their exchanges, and stand over a store.
         let mut exchanges = BTreeSet::from([events::EXCHANGE]);
-        match database::unopened(&settings.database) {
-            Ok(pool) => {
-                let clock = Clock::system();
-                let store = Store::new(pool, Outbox::new(Self::NAME, messaging), clock.clone());
+        let cache = ServiceCache::connect(Self::NAME, &settings.cache);
+        let cache = cache.map_err(|error| Misfit::at("cache.url", error.to_string()).secret());
+        let database = database::unopened(&settings.database);
+        let database =
+            database.map_err(|error| Misfit::at("database.url", error.to_string()).secret());
+        match database.and_then(|database| Ok((database, cache?))) {
+            Ok((database, cache)) => {
+                let (clock, profiles) = (Clock::system(), Profiles::new(cache));
+                let outbox = Outbox::new(Self::NAME, messaging);
+                let store = Store::new(database, outbox, clock.clone(), profiles);
                 exchanges.extend(Events { store, clock }.handlers().exchanges());
             }
-            Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
+            Err(misfit) => misfits.push(misfit),
         }
         misfits.extend(messaging.check(QUEUE, exchanges));
         misfits
@@ -76,17 +84,18 @@ impl Service for UserService {
         let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
-        let pool = database::connect(&settings.database).await?;
-        messaging::migrate(&pool).await?;
-        database::migrate(&pool, sqlx::migrate!()).await?;
+        let database = database::connect(&settings.database).await?;
+        messaging::migrate(database.pool()).await?;
+        database::migrate(&database, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
+        let profiles = Profiles::new(cache.clone());
+        let store = Store::new(database.clone(), outbox.clone(), clock.clone(), profiles.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
-        let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
+        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
 
@@ -95,13 +104,13 @@ impl Service for UserService {
             tokens,
             credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password).await?,
-            cache: cache.clone(),
+            profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,
             parking,
         };
         let health = Health::builder()
-            .database(pool.clone())
+            .database(database.clone())
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }
@@ -110,7 +119,8 @@ impl Service for UserService {
                 let connected = broker.is_connected();
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
-        let cleaner = inbox::Cleaner::new(pool, &messaging.consumer);
+        metrics::register();
+        let cleaner = inbox::Cleaner::new(database, &messaging.consumer);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)
             .routes(routes.with_state(state))
@@ -118,6 +128,7 @@ impl Service for UserService {
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(store.clone(), sweep, shutdown)

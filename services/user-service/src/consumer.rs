@@ -26,14 +26,14 @@ impl Events {
         Handlers::new(self).on(Self::notification_failed)
     }
 
-    /// A permanent failure marks the address undeliverable.
+    /// A permanent failure marks the address that failed undeliverable.
     async fn notification_failed(self, failed: Delivery<NotificationFailed>) -> Result<(), Error> {
         let event = &failed.data;
         if !event.permanent || event.channel != "email" {
             return Ok(());
         }
         let now = self.clock.now();
-        let mark = |user: User| user.mark_undeliverable(now);
+        let mark = |user: User| user.mark_undeliverable(event.user_version, now);
         self.store.change_once(&failed.message_id, event.user_id, mark).await
     }
 }

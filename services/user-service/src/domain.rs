@@ -3,11 +3,13 @@
 mod email;
 mod name;
 mod password;
+mod session;
 mod user;
 
 pub use email::Email;
 pub use name::Name;
 pub use password::{PASSWORD_CHARS, check_length as check_password};
+pub use session::{Presented, Refresh, Session};
 pub use user::{Change, Event, Status, User};
 
 /// Why something cannot happen.

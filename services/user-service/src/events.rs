@@ -22,18 +22,20 @@ pub(crate) async fn enqueue(
     let (user_id, at) = (user.id, user.updated_at);
     let email = || user.email.as_str().to_owned();
     let name = || user.name.as_str().to_owned();
+    let version = Some(user.version);
     for event in events {
         let id = clock.new_id();
         match event {
             Event::Created => {
-                let created = UserCreated { user_id, email: email(), name: name() };
+                let created = UserCreated { user_id, email: email(), name: name(), version };
                 outbox.enqueue(tx, id, at, &created).await?;
             }
             Event::Updated { changed, previous_email } => {
                 let changed = changed.into_iter().map(str::to_owned).collect();
                 let previous_email = previous_email.map(|email| email.as_str().to_owned());
                 let (email, name) = (email(), name());
-                let updated = UserUpdated { user_id, email, name, changed, previous_email };
+                let updated =
+                    UserUpdated { user_id, email, name, changed, previous_email, version };
                 outbox.enqueue(tx, id, at, &updated).await?;
             }
             Event::Deleted => outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?,

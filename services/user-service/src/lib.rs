@@ -9,7 +9,7 @@
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
 //! | `POST /api/sessions` | anybody | signs in |
-//! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it |
+//! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
 //! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
@@ -19,8 +19,8 @@
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated` and `user.deleted` to `user.events`.
-//! Consumes `notification.failed`: a permanent failure marks the address undeliverable.
-//! Tables: `users`, `sessions`, and messaging's outbox and inbox.
+//! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
+//! Tables: `users`, `sessions`, `former_refresh_tokens`, and messaging's outbox and inbox.
 
 mod app;
 mod config;
@@ -31,6 +31,8 @@ mod workers;
 
 mod error;
 mod events;
+mod metrics;
+mod profiles;
 mod store;
 
 pub mod domain;

@@ -7,7 +7,6 @@ mod users;
 use auth::password::Passwords;
 use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
-use cache::ServiceCache;
 use chassis::Clock;
 use chassis::docs::Bearer;
 use messaging::ParkingLot;
@@ -16,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::SessionSettings;
+use crate::profiles::Profiles;
 use crate::store::Store;
 
 /// What handlers use. Each names in its signature the parts that it touches.
@@ -25,7 +25,7 @@ pub(crate) struct AppState {
     pub(crate) tokens: Tokens,
     pub(crate) credentials: Credentials,
     pub(crate) passwords: Passwords,
-    pub(crate) cache: ServiceCache,
+    pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
     pub(crate) parking: ParkingLot,

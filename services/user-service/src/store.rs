@@ -11,9 +11,10 @@ use messaging::{MessageId, Outbox, inbox};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::domain::{DomainError, Email, Event, Name, Status, User};
+use crate::domain::{DomainError, Email, Event, Name, Presented, Refresh, Session, Status, User};
 use crate::error::Error;
 use crate::events;
+use crate::profiles::Profiles;
 
 /// Users and sessions. Cheap to clone.
 #[derive(Clone)]
@@ -21,14 +22,34 @@ pub(crate) struct Store {
     pool: PgPool,
     outbox: Outbox,
     clock: Clock,
+    profiles: Profiles,
+}
+
+/// Tokens that a session remembers at most: enough for one every five minutes over thirty days. One
+/// that has so many ends, because a thief could make room by using tokens if the oldest went.
+const TOKENS_MAX: i64 = 10_000;
+
+/// What became of a refresh token that was presented.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Refreshed {
+    /// It was exchanged, or exchanged again.
+    Exchanged { session: Uuid, user: UserId, admin: bool, repeated: bool },
+    /// It is of no session, or its time is up.
+    Unknown,
+    /// It came again too late; the session goes on.
+    Late,
+    /// It came again after its successor was used; the session has ended.
+    Reused { session: Uuid },
+    /// The session remembered as many tokens as it may and has ended.
+    Full { session: Uuid },
 }
 
 /// What a decision gives: the user as it is then, and what happened.
 type Decided = Result<(User, Vec<Event>), DomainError>;
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
-        Self { pool, outbox, clock }
+    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock, profiles: Profiles) -> Self {
+        Self { pool, outbox, clock, profiles }
     }
 
     /// Saves a new user.
@@ -40,8 +61,9 @@ impl Store {
         let mut tx = self.pool.begin().await?;
         sqlx::query!(
             "insert into users (id, email, name, password_hash, admin, status,
-                                email_deliverable, version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                                email_deliverable, version, email_version, created_at,
+                                updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             user.id.as_uuid(),
             user.email.as_str(),
             user.name.as_str(),
@@ -50,6 +72,7 @@ impl Store {
             status_text(user.status),
             user.email_deliverable,
             user.version,
+            user.email_version,
             user.created_at,
             user.updated_at,
         )
@@ -91,7 +114,8 @@ impl Store {
         Ok(())
     }
 
-    /// The one way into the table: locks the row, decides, saves, sends.
+    /// The one way into the table: locks the row, decides, sends, saves, keeps the profile before
+    /// out of the cache. The caller commits at once.
     async fn write(
         &self,
         tx: &mut PgConnection,
@@ -101,7 +125,7 @@ impl Store {
         let before = sqlx::query_as!(
             Row,
             "select id, email, name, admin, status, email_deliverable, version,
-                    created_at, updated_at
+                    email_version, created_at, updated_at
              from users where id = $1 for update",
             id.as_uuid(),
         )
@@ -110,10 +134,12 @@ impl Store {
         .ok_or(DomainError::NotFound)?;
         let seen = before.version;
         let (user, events) = decide(before.into())?;
+        events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
         if user.version != seen {
             save(tx, &user).await?;
+            // Last, so that little more than the commit comes after it.
+            self.profiles.withhold(id).await;
         }
-        events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
         Ok(user)
     }
 
@@ -122,7 +148,7 @@ impl Store {
         let row = sqlx::query_as!(
             Row,
             "select id, email, name, admin, status, email_deliverable, version,
-                    created_at, updated_at
+                    email_version, created_at, updated_at
              from users where id = $1",
             id.as_uuid(),
         );
@@ -135,7 +161,7 @@ impl Store {
         let rows = sqlx::query_as!(
             Row,
             "select id, email, name, admin, status, email_deliverable, version,
-                    created_at, updated_at
+                    email_version, created_at, updated_at
              from users where $1::uuid is null or id < $1 order by id desc limit $2",
             page.before,
             page.rows(),
@@ -184,27 +210,45 @@ impl Store {
         Ok(())
     }
 
-    /// Exchanges a refresh token for the next one: of two users of the same token one gets it.
-    /// Gives the session, the user and whether the user is an administrator.
-    pub(crate) async fn rotate_session(
+    /// Exchanges a refresh token for the next one, as the session decides; a session that ends
+    /// takes all its tokens with it.
+    pub(crate) async fn refresh_session(
         &self,
-        used: OpaqueHash,
+        presented: OpaqueHash,
         next: OpaqueHash,
         expires_at: DateTime<Utc>,
-    ) -> Result<Option<(Uuid, UserId, bool)>, Error> {
-        let row = sqlx::query!(
-            "update sessions set refresh_hash = $2, expires_at = $3
-             from users
-             where sessions.refresh_hash = $1 and sessions.expires_at > $4
-               and users.id = sessions.user_id and users.status = 'active'
-             returning sessions.id, users.id as user_id, users.admin",
-            used.as_slice(),
-            next.as_slice(),
-            expires_at,
-            self.clock.now(),
-        );
-        let row = row.fetch_optional(&self.pool).await?;
-        Ok(row.map(|row| (row.id, UserId::from_uuid(row.user_id), row.admin)))
+    ) -> Result<Refreshed, Error> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        let Some(line) = lock_session(&mut tx, presented, now).await? else {
+            return Ok(Refreshed::Unknown);
+        };
+        let refreshed = match line.session.present(line.presented, now) {
+            Refresh::Late => return Ok(Refreshed::Late),
+            Refresh::Reused => Refreshed::Reused { session: line.id },
+            Refresh::Rotated | Refresh::Repeated if line.is_full => {
+                Refreshed::Full { session: line.id }
+            }
+            decided => Refreshed::Exchanged {
+                session: line.id,
+                user: line.user,
+                admin: line.admin,
+                repeated: decided == Refresh::Repeated,
+            },
+        };
+        match refreshed {
+            Refreshed::Exchanged { repeated, .. } => {
+                let begins = (!repeated).then_some((presented, now));
+                save_token(&mut tx, line.id, next, expires_at, begins).await?;
+            }
+            _ => {
+                sqlx::query!("delete from sessions where id = $1", line.id)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
+        tx.commit().await?;
+        Ok(refreshed)
     }
 
     /// Ends a session; one that has ended already is as good.
@@ -225,6 +269,118 @@ impl Store {
         );
         Ok(swept.execute(&self.pool).await?.rows_affected())
     }
+
+    /// Removes up to `limit` former tokens whose own time is up; tells how many.
+    pub(crate) async fn sweep_tokens(&self, limit: i64) -> Result<u64, Error> {
+        let swept = sqlx::query!(
+            "delete from former_refresh_tokens where refresh_hash in
+               (select refresh_hash from former_refresh_tokens where expires_at <= $1
+                order by expires_at limit $2)",
+            self.clock.now(),
+            limit,
+        );
+        Ok(swept.execute(&self.pool).await?.rows_affected())
+    }
+}
+
+/// The session of a token that is presented.
+struct Line {
+    id: Uuid,
+    user: UserId,
+    admin: bool,
+    session: Session,
+    presented: Presented,
+    /// Whether it remembers as many tokens as it may.
+    is_full: bool,
+}
+
+/// Finds the session of a token and locks its row, so that tokens of one session are decided on one
+/// after the other. None when the token is unknown or past its time, or the user is gone.
+async fn lock_session(
+    tx: &mut PgConnection,
+    presented: OpaqueHash,
+    now: DateTime<Utc>,
+) -> Result<Option<Line>, Error> {
+    let id = sqlx::query_scalar!(
+        r#"select id as "id!" from sessions where refresh_hash = $1
+           union all
+           select session_id from former_refresh_tokens
+           where refresh_hash = $1 and expires_at > $2"#,
+        presented.as_slice(),
+        now,
+    );
+    let Some(id) = id.fetch_optional(&mut *tx).await? else { return Ok(None) };
+    // The tokens are read by a statement of their own: the one that waits for the lock would see
+    // those that there were before the lock.
+    let row = sqlx::query!(
+        "select sessions.user_id, users.admin
+         from sessions join users on users.id = sessions.user_id
+         where sessions.id = $1 and sessions.expires_at > $2 and users.status = 'active'
+         for update of sessions",
+        id,
+        now,
+    );
+    let Some(row) = row.fetch_optional(&mut *tx).await? else { return Ok(None) };
+    let tokens = sqlx::query!(
+        r#"select sessions.generation, sessions.rotated_at,
+                  coalesce(sessions.parent_hash = $2, false) as "is_parent!",
+                  case when sessions.refresh_hash = $2 then sessions.generation
+                       else former.generation end as presented,
+                  exists (select from former_refresh_tokens where session_id = $1
+                          offset $3) as "is_full!"
+           from sessions
+           left join former_refresh_tokens former
+             on former.refresh_hash = $2 and former.session_id = sessions.id
+           where sessions.id = $1"#,
+        id,
+        presented.as_slice(),
+        TOKENS_MAX - 1,
+    );
+    let tokens = tokens.fetch_one(tx).await?;
+    // A replica of the version before has exchanged the token meanwhile, and remembers none.
+    let Some(generation) = tokens.presented else { return Ok(None) };
+    Ok(Some(Line {
+        id,
+        user: UserId::from_uuid(row.user_id),
+        admin: row.admin,
+        session: Session { generation: tokens.generation, rotated_at: tokens.rotated_at },
+        presented: Presented { generation, is_parent: tokens.is_parent },
+        is_full: tokens.is_full,
+    }))
+}
+
+/// Makes `next` the newest token of a session and remembers the one before; `begins` is the token
+/// that is exchanged when that begins a generation, and when it does.
+async fn save_token(
+    tx: &mut PgConnection,
+    session: Uuid,
+    next: OpaqueHash,
+    expires_at: DateTime<Utc>,
+    begins: Option<(OpaqueHash, DateTime<Utc>)>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "insert into former_refresh_tokens (refresh_hash, session_id, generation, expires_at)
+         select refresh_hash, id, generation, expires_at from sessions where id = $1",
+        session,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let (parent, at) = begins.unzip();
+    sqlx::query!(
+        "update sessions
+         set refresh_hash = $2, expires_at = $3,
+             generation = generation + case when $4::bytea is null then 0 else 1 end,
+             parent_hash = coalesce($4, parent_hash), rotated_at = coalesce($5, rotated_at)
+         where id = $1",
+        session,
+        next.as_slice(),
+        expires_at,
+        parent.as_ref().map(<[u8; 32]>::as_slice),
+        at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Saves a changed user. A deleted one loses password and sessions.
@@ -232,8 +388,8 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     let deleted = user.status == Status::Deleted;
     sqlx::query!(
         "update users set email = $2, name = $3, admin = $4, status = $5, email_deliverable = $6,
-                version = $7, updated_at = $8,
-                password_hash = case when $9 then null else password_hash end
+                version = $7, email_version = $8, updated_at = $9,
+                password_hash = case when $10 then null else password_hash end
          where id = $1",
         user.id.as_uuid(),
         user.email.as_str(),
@@ -242,6 +398,7 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
         status_text(user.status),
         user.email_deliverable,
         user.version,
+        user.email_version,
         user.updated_at,
         deleted,
     )
@@ -272,6 +429,7 @@ struct Row {
     status: String,
     email_deliverable: bool,
     version: i64,
+    email_version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -287,6 +445,7 @@ impl From<Row> for User {
             status: if row.status == "active" { Status::Active } else { Status::Deleted },
             email_deliverable: row.email_deliverable,
             version: row.version,
+            email_version: row.email_version,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }

@@ -48,6 +48,31 @@ async fn a_value_goes_when_its_time_is_up() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_withheld_has_no_value_and_takes_none_until_its_time_is_up() {
+    let cache = cache("withheld");
+    let minute = Duration::from_secs(60);
+    assert!(cache.add_for("user:1", &"old", minute).await.unwrap());
+    assert!(!cache.add_for("user:1", &"other", minute).await.unwrap());
+    assert_eq!(cache.get::<String>("user:1").await.unwrap().as_deref(), Some("old"));
+
+    cache.withhold("user:1", minute).await.unwrap();
+
+    assert_eq!(cache.get::<Option<String>>("user:1").await.unwrap(), None);
+    assert!(!cache.add_for("user:1", &"old", minute).await.unwrap());
+    assert_eq!(cache.get::<String>("user:1").await.unwrap(), None);
+    let key = format!("service_cache:withheld-{}:user:1", std::process::id());
+    let left: u64 = raw(&["TTL", &key]).await;
+    assert!((1..=60).contains(&left), "{left}");
+
+    cache.withhold("user:1", Duration::from_millis(1)).await.unwrap();
+    testkit::eventually("a value is taken again", async || {
+        cache.add_for("user:1", &"new", minute).await.unwrap().then_some(())
+    })
+    .await;
+    assert_eq!(cache.get::<String>("user:1").await.unwrap().as_deref(), Some("new"));
+}
+
+#[tokio::test]
 async fn what_is_no_json_of_the_shape_is_a_miss() {
     let cache = cache("shape");
     let key = format!("service_cache:shape-{}:odd", std::process::id());

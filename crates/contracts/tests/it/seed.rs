@@ -1,6 +1,7 @@
 //! What a client written to the seed sends is understood.
 
 use chrono::{DateTime, Utc};
+use contracts::notification::NotificationFailed;
 use contracts::payment::PaymentCompleted;
 use contracts::user::{UserCreated, UserUpdated};
 use contracts::{Envelope, UserId};
@@ -47,7 +48,21 @@ fn an_update_needs_no_history() {
     let event: UserUpdated = serde_json::from_value(data).unwrap();
 
     assert!(event.changed.is_empty());
-    assert_eq!(event.previous_email, None);
+    assert_eq!((event.previous_email, event.version), (None, None));
+}
+
+#[test]
+fn what_was_published_before_there_were_versions_is_read_without_one() {
+    let created = json!({"user_id": USER, "email": "ada@example.com", "name": "Ada"});
+    let failed = json!({
+        "notification_id": "0197c1f0-5c00-7000-8000-000000000003", "user_id": USER,
+        "kind": "welcome", "channel": "email", "reason": "no such mailbox", "permanent": true,
+    });
+
+    let created: UserCreated = serde_json::from_value(created).unwrap();
+    let failed: NotificationFailed = serde_json::from_value(failed).unwrap();
+
+    assert_eq!((created.version, failed.user_version), (None, None));
 }
 
 #[test]

@@ -171,7 +171,8 @@ pub(crate) fn user(number: u128) -> UserId {
 }
 
 pub(crate) fn created(number: u128) -> UserCreated {
-    UserCreated { user_id: user(number), email: "a@example.com".to_owned(), name: "A".to_owned() }
+    let (email, name) = ("a@example.com".to_owned(), "A".to_owned());
+    UserCreated { user_id: user(number), email, name, version: None }
 }
 
 /// An update whose name is its place in the order of one user's updates.
@@ -182,6 +183,7 @@ pub(crate) fn updated(number: u128, place: usize) -> UserUpdated {
         name: place.to_string(),
         changed: vec!["name".to_owned()],
         previous_email: None,
+        version: None,
     }
 }
 

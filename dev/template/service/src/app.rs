@@ -46,9 +46,9 @@ impl Service for SampleService {
         // The handlers know their exchanges, and stand over a store.
         let mut exchanges = BTreeSet::from([events::EXCHANGE]);
         match database::unopened(&settings.database) {
-            Ok(pool) => {
+            Ok(database) => {
                 let clock = Clock::system();
-                let store = Store::new(pool, Outbox::new(Self::NAME, messaging), clock.clone());
+                let store = Store::new(database, Outbox::new(Self::NAME, messaging), clock.clone());
                 exchanges.extend(Events { store, clock }.handlers().exchanges());
             }
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
@@ -78,20 +78,20 @@ impl Service for SampleService {
         let users = users.with_tokens(credentials.service_tokens(&tokens));
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
-        let pool = database::connect(&settings.database).await?;
-        messaging::migrate(&pool).await?;
-        database::migrate(&pool, sqlx::migrate!()).await?;
+        let database = database::connect(&settings.database).await?;
+        messaging::migrate(database.pool()).await?;
+        database::migrate(&database, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(pool.clone(), outbox.clone(), clock.clone());
+        let store = Store::new(database.clone(), outbox.clone(), clock.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
-        let relay = Relay::new(pool.clone(), broker.clone(), outbox, messaging);
+        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(pool.clone(), &messaging.consumer);
+        let cleaner = inbox::Cleaner::new(database.clone(), &messaging.consumer);
 
         let state = AppState { store: store.clone(), users, clock, parking };
         let health = Health::builder()

@@ -147,6 +147,7 @@ async fn commit_intent(
         name: intent.to_string(),
         changed: vec!["name".to_owned()],
         previous_email: None,
+        version: None,
     };
     let enqueued = outbox.enqueue(&mut tx, event_id, Utc::now(), &event).await;
     enqueued.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;

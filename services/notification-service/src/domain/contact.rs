@@ -1,5 +1,7 @@
 //! Whom we can write to: what `user.*` events have told.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 
@@ -12,6 +14,8 @@ pub struct Contact {
     pub reach: Option<Reach>,
     /// When the newest event that was applied happened.
     pub as_of: DateTime<Utc>,
+    /// The user's version that it told; none when it told none.
+    pub version: Option<i64>,
 }
 
 /// How to reach a user and what to call the user.
@@ -23,25 +27,65 @@ pub struct Reach {
     pub name: String,
 }
 
+/// What an event tells of a user.
+#[derive(Clone)]
+pub struct News {
+    /// How to reach the user from then on.
+    pub reach: Reach,
+    /// The user's version, if it was told: the higher one is the later one.
+    pub version: Option<i64>,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// What it says of the time before.
+    pub before: Before,
+}
+
+/// What an event says of the time before it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Before {
+    /// There was nothing: the user registered.
+    Nothing,
+    /// The user had this address.
+    Email(String),
+    /// It does not say.
+    Unsaid,
+}
+
+impl From<Option<String>> for Before {
+    fn from(previous_email: Option<String>) -> Self {
+        previous_email.map_or(Self::Unsaid, Self::Email)
+    }
+}
+
 impl Contact {
-    /// The contact after an event of `at` told an address and a name. An event older than what is
-    /// known changes nothing, and neither does one about a deleted user: a retry may come late.
-    pub fn told(
-        before: Option<Self>,
-        user_id: UserId,
-        email: String,
-        name: String,
-        at: DateTime<Utc>,
-    ) -> Self {
-        match before {
-            Some(known) if known.as_of >= at || known.reach.is_none() => known,
-            _ => Self { user_id, reach: Some(Reach { email, name }), as_of: at },
+    /// The contact after an event. One that is not later than what is known changes nothing, and
+    /// neither does one about a deleted user: a retry may come late.
+    pub fn told(known: Option<Self>, user_id: UserId, news: News) -> Self {
+        match known {
+            Some(known) if !known.is_before(&news) => known,
+            _ => Self { user_id, reach: Some(news.reach), as_of: news.at, version: news.version },
         }
     }
 
     /// The contact of a user who is gone.
     pub fn gone(user_id: UserId, at: DateTime<Utc>) -> Self {
-        Self { user_id, reach: None, as_of: at }
+        Self { user_id, reach: None, as_of: at, version: None }
+    }
+
+    /// Whether an event is later than what is known. Versions know, whatever the clocks of the
+    /// publisher's replicas say. Without them the times decide, and of two that happened at one
+    /// time the one that follows the other: nothing comes before a registration, and a change of
+    /// the address says what it changed. Where neither says so, the one that came last counts.
+    fn is_before(&self, news: &News) -> bool {
+        let Some(reach) = &self.reach else { return false };
+        if let (Some(known), Some(told)) = (self.version, news.version) {
+            return known < told;
+        }
+        match (self.as_of.cmp(&news.at), &news.before) {
+            (Ordering::Less, _) | (Ordering::Equal, Before::Unsaid) => true,
+            (Ordering::Greater, _) | (Ordering::Equal, Before::Nothing) => false,
+            (Ordering::Equal, Before::Email(previous)) => *previous == reach.email,
+        }
     }
 }
 
@@ -53,6 +97,8 @@ impl std::fmt::Debug for Contact {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn user() -> UserId {
@@ -63,22 +109,83 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
-    fn told(before: Option<Contact>, email: &str, seconds: i64) -> Contact {
-        Contact::told(before, user(), email.to_owned(), String::new(), at(seconds))
+    fn news(email: &str, seconds: i64, before: Before) -> News {
+        let reach = Reach { email: email.to_owned(), name: String::new() };
+        News { reach, version: None, at: at(seconds), before }
+    }
+
+    fn changed(email: &str, seconds: i64, previous: &str) -> News {
+        news(email, seconds, Before::Email(previous.to_owned()))
+    }
+
+    /// The address after events that came in this order.
+    fn address(events: impl IntoIterator<Item = News>) -> String {
+        let tell = |known, news| Some(Contact::told(known, user(), news));
+        events.into_iter().fold(None, tell).unwrap().reach.unwrap().email
     }
 
     #[test]
-    fn the_newest_event_counts_in_whatever_order_they_come() {
-        let newest = told(None, "new@example.com", 2);
-        let late = told(Some(newest.clone()), "old@example.com", 1);
-        assert!(late == newest);
-        let newer = told(Some(newest), "newer@example.com", 3);
-        assert_eq!(newer.reach.unwrap().email, "newer@example.com");
+    fn the_later_event_counts_in_whatever_order_they_come() {
+        let (old, new) = ("old@example.com", "new@example.com");
+        let registered = news(old, 1, Before::Nothing);
+        for (one, other) in [
+            (news(old, 1, Before::Unsaid), news(new, 2, Before::Unsaid)),
+            (registered.clone(), changed(new, 2, old)),
+            // At one time, the one that follows the other.
+            (registered.clone(), changed(new, 1, old)),
+            (registered, news(new, 1, Before::Unsaid)),
+            (changed(old, 1, "first@example.com"), changed(new, 1, old)),
+        ] {
+            assert_eq!(address([one.clone(), other.clone()]), new);
+            assert_eq!(address([other, one]), new);
+        }
+    }
+
+    #[test]
+    fn of_two_events_of_one_time_that_say_nothing_of_each_other_the_last_to_come_counts() {
+        let (one, other) = ("one@example.com", "other@example.com");
+        let of = |email| news(email, 1, Before::Unsaid);
+        assert_eq!(address([of(one), of(other)]), other);
+        assert_eq!(address([of(other), of(one)]), one);
+    }
+
+    #[test]
+    fn a_publisher_that_tells_versions_and_one_that_does_not_are_ordered_by_time() {
+        let versioned = News { version: Some(7), ..news("seven@example.com", 5, Before::Unsaid) };
+        for (seconds, expected) in [(4, "seven@example.com"), (6, "plain@example.com")] {
+            let plain = news("plain@example.com", seconds, Before::Unsaid);
+            assert_eq!(address([versioned.clone(), plain.clone()]), expected);
+            assert_eq!(address([plain, versioned.clone()]), expected);
+        }
     }
 
     #[test]
     fn a_deleted_user_stays_deleted() {
         let gone = Contact::gone(user(), at(2));
-        assert!(told(Some(gone.clone()), "back@example.com", 3) == gone);
+        let late = News { version: Some(9), ..news("back@example.com", 3, Before::Unsaid) };
+        assert!(Contact::told(Some(gone.clone()), user(), late) == gone);
+    }
+
+    proptest! {
+        #[test]
+        fn with_versions_the_newest_address_counts_whatever_the_times_and_the_order(
+            seconds in prop::collection::vec(0_i64..3, 1..8),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
+        ) {
+            let told = |place: usize| {
+                let before = match place {
+                    0 => Before::Nothing,
+                    place => Before::Email(format!("{}@example.com", place - 1)),
+                };
+                let version = i64::try_from(place).ok();
+                News { version, ..news(&format!("{place}@example.com"), seconds[place], before) }
+            };
+            // Some come twice, some late; the newest one comes at some time.
+            let mut order: Vec<usize> =
+                order.iter().map(|index| index.index(seconds.len())).collect();
+            let newest = seconds.len() - 1;
+            order.insert(order.len() / 2, newest);
+            prop_assert_eq!(address(order.into_iter().map(told)), format!("{newest}@example.com"));
+        }
     }
 }

@@ -34,6 +34,9 @@ pub struct Notification {
     pub source: String,
     /// The address; none once it is settled.
     pub recipient: Option<String>,
+    /// The version of the user whose address that is; none when it is not known, or the address is
+    /// not the user's own.
+    pub recipient_version: Option<i64>,
     /// The rendered message.
     pub content: Content,
     /// Where it stands.
@@ -120,6 +123,8 @@ impl Failure {
 pub struct Draft {
     /// The address.
     pub email: String,
+    /// The version of the user whose address that is, if it is known and the user's own.
+    pub version: Option<i64>,
     /// What to call the recipient.
     pub name: String,
     /// What to say.
@@ -142,6 +147,7 @@ impl Notification {
             source,
             content: draft.message.render(&draft.name),
             recipient: Some(draft.email),
+            recipient_version: draft.version,
             status: Status::Pending { next_attempt_at: now },
             attempts: 0,
             version: 1,
@@ -233,6 +239,7 @@ mod tests {
         let nil = uuid::Uuid::nil();
         let draft = Draft {
             email: "ada@example.com".to_owned(),
+            version: Some(1),
             name: "Ada".to_owned(),
             message: Message::Welcome,
         };

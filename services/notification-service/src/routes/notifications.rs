@@ -2,20 +2,22 @@
 
 use auth::{Caller, CallerService, User};
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use chassis::Problem;
 use chassis::extract::{IdempotencyKey, Json, Path, Query};
 use chassis::page::{Page, PageQuery};
 use chrono::{DateTime, Utc};
 use contracts::{NotificationId, UserId};
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{DomainError, Draft, Message, Notification, Status};
 use crate::error::Error;
 use crate::events;
-use crate::store::Store;
+use crate::store::{Claim, Store};
 
 /// What a service has to say to a user.
 #[derive(Deserialize, ToSchema)]
@@ -106,14 +108,17 @@ pub(crate) async fn show(
     Ok(Json(notification.into()))
 }
 
-/// Writes to a user in another service's words. With an Idempotency-Key, a repeated request gives
-/// the first one's notification.
+/// Writes to a user in another service's words. With an Idempotency-Key, which is the calling
+/// service's own, a repeated request gives the first one's notification.
 #[utoipa::path(post, path = "/api/notifications", tag = "notifications",
     request_body = NewNotification, params(("idempotency-key" = Option<String>, Header)),
     security(("bearer" = [])), responses(
-    (status = 201, body = NotificationView, headers(("location" = String))),
+    (status = 201, body = NotificationView, headers(
+        ("location" = String),
+        ("idempotent-replayed" = String, description = "`true` when the key was used before"),
+    )),
     (status = 401, body = Problem, description = "Not a service"),
-    (status = 422, body = Problem, description = "A field is refused, or the user is unknown"),
+    (status = 422, body = Problem, description = "A field, the user, or the key's reuse is refused"),
 ))]
 pub(crate) async fn create(
     caller: CallerService,
@@ -121,15 +126,33 @@ pub(crate) async fn create(
     State(clock): State<chassis::Clock>,
     key: Option<IdempotencyKey>,
     Json(new): Json<NewNotification>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], Json<NotificationView>), Problem> {
-    let message = Message::custom(&new.subject, &new.text).map_err(Error::from)?;
+) -> Result<Response, Error> {
+    let message = Message::custom(&new.subject, &new.text)?;
     let key = key.map_or_else(|| clock.new_id().to_string(), |key| key.0);
     let source = format!("{}:{key}", caller.name);
+    let claim = Claim { source, fingerprint: new.fingerprint() };
     let draft = |contact: crate::domain::Contact| {
+        let version = contact.version;
         let reach = contact.reach.ok_or(DomainError::UnknownContact)?;
-        Ok(Draft { email: reach.email, name: reach.name, message })
+        Ok(Draft { email: reach.email, version, name: reach.name, message })
     };
-    let made = store.create(UserId::from_uuid(new.user_id), &source, draft).await?;
+    let (made, replayed) = store.create(UserId::from_uuid(new.user_id), &claim, draft).await?;
     let location = [(header::LOCATION, format!("/api/notifications/{}", made.id))];
-    Ok((StatusCode::CREATED, location, Json(made.into())))
+    let view = Json(NotificationView::from(made));
+    let mut response = (StatusCode::CREATED, location, view).into_response();
+    if replayed {
+        let replayed = HeaderValue::from_static("true");
+        response.headers_mut().insert("idempotent-replayed", replayed);
+    }
+    Ok(response)
+}
+
+impl NewNotification {
+    /// Of what is written to whom; spaces around it are not sent and make no other request. A
+    /// subject is one line, so that it ends where the text begins.
+    fn fingerprint(&self) -> [u8; 32] {
+        let hash = Sha256::new().chain_update(self.user_id);
+        let hash = hash.chain_update(self.subject.trim()).chain_update("\n");
+        hash.chain_update(self.text.trim()).finalize().into()
+    }
 }

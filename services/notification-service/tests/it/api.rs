@@ -9,12 +9,28 @@ use uuid::Uuid;
 use crate::app::{Person, TestApp};
 
 async fn write(app: &TestApp, token: &str, user: Uuid, key: Option<&str>) -> reqwest::Response {
-    let body = json!({"user_id": user, "subject": "Hello", "text": "Something happened."});
+    say(app, token, ["Hello", "Something happened."], user, key).await
+}
+
+async fn say(
+    app: &TestApp,
+    token: &str,
+    [subject, text]: [&str; 2],
+    user: Uuid,
+    key: Option<&str>,
+) -> reqwest::Response {
+    let body = json!({"user_id": user, "subject": subject, "text": text});
     let mut request = app.request(Method::POST, "/api/notifications").bearer_auth(token);
     if let Some(key) = key {
         request = request.header("idempotency-key", key);
     }
     request.json(&body).send().await.unwrap()
+}
+
+fn assert_replayed(answer: &reqwest::Response) {
+    assert_eq!(answer.status(), 201);
+    let replayed = answer.headers().get("idempotent-replayed");
+    assert_eq!(replayed.map(|value| value.to_str().unwrap()), Some("true"));
 }
 
 #[tokio::test]
@@ -49,9 +65,11 @@ async fn a_service_writes_to_a_user_once_per_key() {
     let (person, service) = (app.welcomed().await, app.payment_service());
     let first = write(&app, &service, person.id, Some("invoice-7")).await;
     assert_eq!(first.status(), 201);
+    assert!(!first.headers().contains_key("idempotent-replayed"));
     let location = first.headers()["location"].to_str().unwrap().to_owned();
     app.until(&person, "message", "sent").await;
     let again = write(&app, &service, person.id, Some("invoice-7")).await;
+    assert_replayed(&again);
     assert_eq!(again.headers()["location"], location);
     assert_eq!(app.list(&person).await.len(), 2);
     let other = write(&app, &service, person.id, Some("invoice-8")).await;
@@ -60,6 +78,64 @@ async fn a_service_writes_to_a_user_once_per_key() {
     let users = users.for_service("notification-service").unwrap().value.expose().clone();
     let theirs = write(&app, &users, person.id, Some("invoice-7")).await;
     assert_ne!(theirs.headers()["location"], location);
+}
+
+#[tokio::test]
+async fn a_key_with_another_text_or_for_another_user_is_refused_and_nothing_is_written() {
+    let app = TestApp::start().await;
+    let (person, other) = (app.welcomed().await, app.welcomed().await);
+    let (service, key) = (app.payment_service(), Some("invoice-7"));
+    let first = say(&app, &service, ["First", "one"], person.id, key).await;
+    assert_eq!(first.status(), 201);
+    for (words, user) in [
+        (["Second", "one"], person.id),
+        (["First", "two"], person.id),
+        (["First", "one"], other.id),
+        (["First", "one"], Uuid::now_v7()),
+    ] {
+        let refused = say(&app, &service, words, user, key).await;
+        assert_eq!(refused.status(), 422);
+        let problem: Value = refused.json().await.unwrap();
+        assert_eq!(problem["type"], "/problems/idempotency-key-reused");
+    }
+    // What is trimmed away before it is sent makes no other request.
+    let again = say(&app, &service, [" First ", "one\n"], person.id, key).await;
+    assert_replayed(&again);
+    assert_eq!((app.list(&person).await.len(), app.list(&other).await.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn one_key_for_two_users_at_the_same_moment_writes_to_one_of_them() {
+    let app = TestApp::start().await;
+    let (one, other) = (app.welcomed().await, app.welcomed().await);
+    let service = app.payment_service();
+    for key in ["a", "b", "c", "d"] {
+        let write = |user| write(&app, &service, user, Some(key));
+        let answers = tokio::join!(write(one.id), write(other.id));
+        let mut statuses = [answers.0.status().as_u16(), answers.1.status().as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 422]);
+    }
+    assert_eq!(app.list(&one).await.len() + app.list(&other).await.len(), 2 + 4);
+}
+
+#[tokio::test]
+async fn a_repeat_after_the_user_is_deleted_is_answered_and_the_words_leave_no_trace() {
+    let app = TestApp::start().await;
+    let (person, service) = (app.welcomed().await, app.payment_service());
+    let (words, key) = (["First", "one"], Some("invoice-7"));
+    assert_eq!(say(&app, &service, words, person.id, key).await.status(), 201);
+    app.until(&person, "message", "sent").await;
+    app.happened("user.deleted", &json!({"user_id": person.id}), 9).await;
+    testkit::eventually("the words are erased", async || {
+        let kept = "select count(*) from notifications where subject <> ''";
+        (app.count(kept).await == 0).then_some(())
+    })
+    .await;
+    let again = say(&app, &service, words, person.id, key).await;
+    assert_replayed(&again);
+    let kept = "select count(*) from notifications where fingerprint is not null";
+    assert_eq!(app.count(kept).await, 0);
 }
 
 #[tokio::test]

@@ -81,6 +81,36 @@ async fn a_notice_that_the_address_before_refuses_says_nothing_of_the_new_one() 
 }
 
 #[tokio::test]
+async fn a_failure_tells_the_version_of_the_user_whose_address_it_was() {
+    let server = MailServer::start(Says::No("RCPT", "451 4.3.0 try again later")).await;
+    let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
+    app.plain.listen("notification.events", "ear").await;
+    let (person, plain) = (app.person(), app.person());
+    let created = json!({"user_id": person.id, "email": person.email, "version": 4});
+    app.happened("user.created", &created, 1).await;
+    app.until_put_off(&person).await;
+    let changed = json!({
+        "user_id": person.id, "email": "new@example.com", "name": "Ada", "version": 5,
+    });
+    app.happened("user.updated", &changed, 2).await;
+    app.until_handled(2).await;
+    // What is on its way goes to the address that it was made for.
+    server.say(Says::No("RCPT", "550 5.1.1 no such mailbox"));
+    app.make_due().await;
+    let heard = heard_failure(&app, &person).await;
+    let data = &heard["data"];
+    assert_eq!((&data["permanent"], &data["user_version"]), (&json!(true), &json!(4)));
+    assert!(!heard.to_string().contains("@example.com"), "{heard}");
+    // A publisher that tells no version hears of none.
+    app.user_created(plain.id, &plain.email, "Ada").await;
+    let heard = heard_failure(&app, &plain).await;
+    assert_eq!(
+        (&heard["data"]["permanent"], heard["data"].get("user_version")),
+        (&json!(true), None)
+    );
+}
+
+#[tokio::test]
 async fn a_server_that_says_not_now_or_nothing_is_asked_again_later_under_the_same_message_id() {
     let server = MailServer::start(Says::Yes).await;
     let url = server.url_with_password();

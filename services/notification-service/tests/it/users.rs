@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::eventually;
 use uuid::Uuid;
 
-use crate::app::{Person, TestApp};
+use crate::app::{Person, TestApp, header};
 use crate::mail_server::{MailServer, Says};
 
 async fn updated(app: &TestApp, person: &Person, email: &str, previous: Option<&str>, second: u32) {
@@ -54,6 +54,75 @@ async fn of_a_registration_and_a_change_that_come_at_the_same_moment_the_change_
     }
     app.until_handled(40).await;
     assert_eq!(app.count("select count(*) from contacts where email like 'new-%'").await, 20);
+}
+
+/// The address that a receipt goes to once so many messages are handled.
+async fn written_to(app: &TestApp, person: &Person, handled: i64) -> String {
+    app.until_handled(handled).await;
+    app.paid(person.id, Uuid::now_v7()).await;
+    app.until(person, "payment_receipt", "sent").await;
+    let mails = app.mails();
+    let receipt = mails.iter().find(|mail| mail.contains("Subject: Receipt")).unwrap();
+    header(receipt, "To").to_owned()
+}
+
+#[tokio::test]
+async fn of_a_registration_and_a_change_with_one_timestamp_the_change_counts() {
+    for change_first in [false, true] {
+        let app = TestApp::start().await;
+        let person = app.person();
+        let new = format!("new-{}", person.email);
+        if change_first {
+            updated(&app, &person, &new, Some(&person.email), 1).await;
+            app.until_handled(1).await;
+        }
+        app.user_created(person.id, &person.email, "Ada").await;
+        if !change_first {
+            app.until_handled(1).await;
+            updated(&app, &person, &new, Some(&person.email), 1).await;
+        }
+        assert_eq!(written_to(&app, &person, 2).await, new, "{change_first}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_changes_with_one_timestamp_the_one_that_follows_the_other_counts() {
+    for in_order in [true, false] {
+        let app = TestApp::start().await;
+        let person = app.welcomed().await;
+        let (second, third) = ("second@example.com", "third@example.com");
+        let mut changes = [(second, person.email.as_str()), (third, second)];
+        if !in_order {
+            changes.reverse();
+        }
+        for (handled, (email, previous)) in (2..).zip(changes) {
+            updated(&app, &person, email, Some(previous), 10).await;
+            app.until_handled(handled).await;
+        }
+        assert_eq!(written_to(&app, &person, 3).await, third, "{in_order}");
+    }
+}
+
+#[tokio::test]
+async fn of_two_changes_with_versions_the_newer_one_counts_whatever_their_timestamps_say() {
+    for seconds in [[10, 10], [10, 9], [10, 11]] {
+        for in_order in [true, false] {
+            let app = TestApp::start().await;
+            let person = app.welcomed().await;
+            let mut changes =
+                [("second@example.com", 2, seconds[0]), ("third@example.com", 3, seconds[1])];
+            if !in_order {
+                changes.reverse();
+            }
+            for (handled, (email, version, second)) in (2..).zip(changes) {
+                let data = json!({"user_id": person.id, "email": email, "version": version});
+                app.happened("user.updated", &data, second).await;
+                app.until_handled(handled).await;
+            }
+            let written_to = written_to(&app, &person, 3).await;
+            assert_eq!(written_to, "third@example.com", "{seconds:?} {in_order}");
+        }
+    }
 }
 
 async fn deleted(app: &TestApp, person: &Person) {

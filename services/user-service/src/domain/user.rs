@@ -25,6 +25,8 @@ pub struct User {
     pub email_deliverable: bool,
     /// Counts changes, from 1.
     pub version: i64,
+    /// The version at which the address last changed.
+    pub email_version: i64,
     /// When the user registered.
     pub created_at: DateTime<Utc>,
     /// When the user last changed.
@@ -81,6 +83,7 @@ impl User {
             status: Status::Active,
             email_deliverable: true,
             version: 1,
+            email_version: 1,
             created_at: now,
             updated_at: now,
         };
@@ -109,6 +112,8 @@ impl User {
         if let Some(email) = change.email.filter(|email| *email != user.email) {
             previous_email = Some(std::mem::replace(&mut user.email, email));
             user.email_deliverable = true;
+            // The one that this change makes.
+            user.email_version = user.version + 1;
             changed.push("email");
         }
         if let Some(name) = change.name.filter(|name| *name != user.name) {
@@ -129,17 +134,28 @@ impl User {
         let mut user = self.active()?;
         user.status = Status::Deleted;
         user.email = Email::from_stored(format!("{}@deleted.invalid", user.id));
+        user.email_version = user.version + 1;
         user.name = Name::from_stored("deleted user".to_owned());
         Ok((user.changed_at(now), vec![Event::Deleted]))
     }
 
-    /// Notes that mail to the address is refused for good. No event: nobody else acts on it.
+    /// Notes that mail to the address that the user had at a version is refused for good, if it is
+    /// the address still. Without a version only the first address can be told from others, as long
+    /// as there was no second one. No event: nobody else acts on it.
     ///
     /// # Errors
     /// [`DomainError::NotFound`] once deleted.
-    pub fn mark_undeliverable(self, now: DateTime<Utc>) -> Result<(Self, Vec<Event>), DomainError> {
+    pub fn mark_undeliverable(
+        self,
+        failed: Option<i64>,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
         let mut user = self.active()?;
-        if !user.email_deliverable {
+        let is_current = match failed {
+            Some(version) => (user.email_version..=user.version).contains(&version),
+            None => user.email_version == 1,
+        };
+        if !is_current || !user.email_deliverable {
             return Ok((user, Vec::new()));
         }
         user.email_deliverable = false;
@@ -201,6 +217,36 @@ mod tests {
         assert!(!user.email.as_str().contains("ada") && user.name.as_str() == "deleted user");
         assert_eq!(user.clone().delete(at(60)), Err(DomainError::NotFound));
         assert_eq!(user.change(Change::default(), at(60)), Err(DomainError::NotFound));
+    }
+
+    #[test]
+    fn only_a_failure_of_the_current_address_marks_it() {
+        let named = Change { email: None, name: Some(Name::parse("Ada L.").unwrap()) };
+        let moved = Change { email: Some(Email::parse("ada@new.example").unwrap()), name: None };
+        let (named, _) = user().change(named, at(60)).unwrap();
+        let (moved, _) = named.clone().change(moved, at(61)).unwrap();
+        let (back, _) =
+            moved.clone().change(Change { email: Some(user().email), name: None }, at(62)).unwrap();
+        for (user, failed, marks) in [
+            (user(), Some(1), true),
+            (user(), None, true),
+            (named.clone(), Some(1), true),
+            (named.clone(), Some(2), true),
+            (named.clone(), Some(3), false),
+            (named, None, true),
+            (moved.clone(), Some(2), false),
+            (moved.clone(), Some(3), true),
+            (moved, None, false),
+            (back.clone(), Some(1), false),
+            (back, Some(4), true),
+        ] {
+            let version = user.version;
+            let (marked, events) = user.mark_undeliverable(failed, at(70)).unwrap();
+            assert_eq!((!marked.email_deliverable, events), (marks, vec![]), "{failed:?}");
+            assert_eq!(marked.version, version + i64::from(marks));
+            // Once more changes nothing.
+            assert_eq!(marked.clone().mark_undeliverable(failed, at(80)).unwrap().0, marked);
+        }
     }
 
     #[test]

@@ -16,7 +16,8 @@ use uuid::Uuid;
 use crate::config::SessionSettings;
 use crate::domain::Email;
 use crate::error::Error;
-use crate::store::Store;
+use crate::metrics;
+use crate::store::{Refreshed, Store};
 
 /// What a user signs in with.
 #[derive(Deserialize, ToSchema)]
@@ -45,7 +46,7 @@ pub(crate) struct Session {
     token_type: &'static str,
     /// Seconds that the access token is valid.
     expires_in: u64,
-    /// Valid once: its use gives the next.
+    /// Valid once: its use gives the next. Used again later, it ends the session.
     refresh_token: String,
 }
 
@@ -75,11 +76,13 @@ pub(crate) async fn sign_in(
     Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
 }
 
-/// Exchanges a refresh token for a new access token and the next refresh token.
+/// Exchanges a refresh token for a new access token and the next refresh token. Asked again within
+/// 30 seconds, because the answer was lost, it gives another one as long as none of them was used; a
+/// token that is used again after that ends the session.
 #[utoipa::path(post, path = "/api/sessions/refresh", tag = "sessions", request_body = Refresh,
     responses(
     (status = 200, body = Session),
-    (status = 401, body = Problem, description = "The token is unknown, used or past its time"),
+    (status = 401, body = Problem, description = "The token is not, or no longer, valid"),
 ))]
 pub(crate) async fn refresh(
     State(store): State<Store>,
@@ -87,9 +90,24 @@ pub(crate) async fn refresh(
     Json(request): Json<Refresh>,
 ) -> Result<Json<Session>, Error> {
     let (used, next) = (opaque::hash(request.refresh_token.expose()), OpaqueToken::generate());
-    let rotated = store.rotate_session(used, next.hash(), issuer.refresh_end()).await?;
-    let (session, user, admin) = rotated.ok_or(Error::WrongRefreshToken)?;
-    Ok(Json(issuer.session(session, user, admin, &next)?))
+    let refreshed = store.refresh_session(used, next.hash(), issuer.refresh_end()).await?;
+    metrics::refreshed(refreshed);
+    match refreshed {
+        Refreshed::Exchanged { session, user, admin, .. } => {
+            return Ok(Json(issuer.session(session, user, admin, &next)?));
+        }
+        Refreshed::Reused { session } => tracing::warn!(
+            session.id = %session,
+            "a used refresh token came again: the session has ended"
+        ),
+        Refreshed::Full { session } => tracing::warn!(
+            session.id = %session,
+            "the session was refreshed as often as it may be: it has ended"
+        ),
+        Refreshed::Unknown | Refreshed::Late => {}
+    }
+    // One text for all of them: which it was is nothing that a thief needs to know.
+    Err(Error::WrongRefreshToken)
 }
 
 /// Signs out: the session's refresh token is worth nothing from now on.

@@ -1,11 +1,8 @@
 //! `/api/users`: registration and profiles.
 
-use std::time::Duration;
-
 use auth::password::Passwords;
 use auth::{Caller, User as SignedIn};
 use axum::extract::State;
-use cache::ServiceCache;
 use chassis::extract::{ETag, IfMatch, Json, Path, Query};
 use chassis::page::{Page, PageQuery};
 use chassis::{Clock, Problem};
@@ -19,11 +16,8 @@ use uuid::Uuid;
 
 use crate::domain::{self, Change, Email, Name, Status, User};
 use crate::error::Error;
+use crate::profiles::Profiles;
 use crate::store::Store;
-
-/// How long a profile may be served from the cache. Changes remove it at once; this bounds how
-/// long a reader that raced a change can keep the state before it.
-const CACHED_FOR: Duration = Duration::from_secs(30);
 
 /// A registration.
 #[derive(Deserialize, ToSchema)]
@@ -149,16 +143,12 @@ pub(crate) async fn me(
 pub(crate) async fn show(
     caller: Caller,
     State(store): State<Store>,
-    State(cache): State<ServiceCache>,
+    State(profiles): State<Profiles>,
     Path(id): Path<Uuid>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
     visible(&caller, id)?;
-    // A cache that is away or empty is no reason not to answer.
-    if let Ok(Some(profile)) = cache.get::<Profile>(&cache_key(id)).await {
-        return Ok((ETag(profile.version), Json(profile)));
-    }
-    let profile = Profile::from(store.user(UserId::from_uuid(id)).await?);
-    let _ = cache.set_for(&cache_key(id), &profile, CACHED_FOR).await;
+    let id = UserId::from_uuid(id);
+    let profile = profiles.get(id, async { store.user(id).await.map(Profile::from) }).await?;
     Ok((ETag(profile.version), Json(profile)))
 }
 
@@ -174,7 +164,6 @@ pub(crate) async fn show(
 pub(crate) async fn change(
     caller: SignedIn,
     State(store): State<Store>,
-    State(cache): State<ServiceCache>,
     State(clock): State<Clock>,
     Path(id): Path<Uuid>,
     IfMatch(seen): IfMatch,
@@ -186,7 +175,6 @@ pub(crate) async fn change(
     let (change, now) = (Change { email, name }, clock.now());
     let decide = |user: User| user.at_version(seen)?.change(change, now);
     let user = store.change(UserId::from_uuid(id), decide).await?;
-    let _ = cache.delete(&cache_key(id)).await;
     Ok((ETag(user.version), Json(user.into())))
 }
 
@@ -199,22 +187,16 @@ pub(crate) async fn change(
 pub(crate) async fn delete(
     caller: SignedIn,
     State(store): State<Store>,
-    State(cache): State<ServiceCache>,
     State(clock): State<Clock>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
     visible(&Caller::User(caller), id)?;
     let now = clock.now();
     store.change(UserId::from_uuid(id), |user| user.delete(now)).await?;
-    let _ = cache.delete(&cache_key(id)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Whose it is not cannot tell it from one that does not exist.
 fn visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
     if caller.may_see(id) { Ok(()) } else { Err(Error::from(domain::DomainError::NotFound).into()) }
-}
-
-fn cache_key(id: Uuid) -> String {
-    format!("profile:{id}")
 }

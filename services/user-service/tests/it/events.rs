@@ -23,7 +23,10 @@ async fn a_plain_client_reads_user_created_and_user_updated_in_order() {
         (&json!("user.created"), &json!("user-service"),)
     );
     assert_eq!(body["data"]["user_id"], json!(user.id));
+    assert_eq!(body["data"]["version"], 1);
     let updated = app.plain.next("ear").await;
+    let body: Value = serde_json::from_slice(&updated.data).unwrap();
+    assert_eq!(body["data"]["version"], 2);
     let updated: Envelope<UserUpdated> = serde_json::from_slice(&updated.data).unwrap();
     assert_eq!(updated.data.previous_email, Some(user.email));
     assert_eq!(
@@ -53,4 +56,59 @@ async fn a_permanent_failure_to_notify_marks_the_address_undeliverable() {
     // The first, passing failure changed nothing: one change, so version 2.
     let me: Value = app.get("/api/users/me", &user.token).await.json().await.unwrap();
     assert_eq!(me["version"], 2);
+}
+
+#[tokio::test]
+async fn only_the_address_that_failed_is_marked_undeliverable() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    app.subscribed().await;
+    let path = format!("/api/users/{}", user.id);
+    for (etag, change) in [
+        ("\"1\"", json!({"email": "typo@example.com"})),
+        ("\"2\"", json!({"email": "good@example.com"})),
+        ("\"3\"", json!({"name": "Ada L."})),
+    ] {
+        assert_eq!(app.patch(&path, &user.token, etag, &change).await.status(), 200);
+    }
+    let pool = app.database.pool().await;
+    let mut published = 0;
+    let mut deliverable_after = async |version: Option<i64>| {
+        let mut failed = json!({
+            "notification_id": "01890000-0000-7000-8000-000000000001",
+            "user_id": user.id, "kind": "payment_receipt", "channel": "email",
+            "reason": "mailbox unknown", "permanent": true,
+        });
+        if let Some(version) = version {
+            failed["user_version"] = version.into();
+        }
+        app.plain.publish("notification.failed", &failed).await;
+        published += 1;
+        testkit::eventually("the failure is handled", async || {
+            let count = sqlx::query_scalar("select count(*) from messaging_inbox");
+            let handled: i64 = count.fetch_one(&pool).await.unwrap();
+            (handled == published).then_some(())
+        })
+        .await;
+        let me: Value = app.get("/api/users/me", &user.token).await.json().await.unwrap();
+        me["email_deliverable"].as_bool().unwrap()
+    };
+    // The addresses before; one that is not known; versions that there have not been.
+    for version in [Some(1), Some(2), None, Some(0), Some(-1), Some(5), Some(i64::MAX)] {
+        assert!(deliverable_after(version).await, "{version:?}");
+    }
+    // The name changed after the address: the address of version 4 is the one of version 3.
+    assert!(!deliverable_after(Some(4)).await);
+}
+
+#[tokio::test]
+async fn an_address_that_the_version_before_has_changed_is_not_taken_for_the_one_that_failed() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let pool = app.database.pool().await;
+    // As a replica of the version before does it: it knows no email_version.
+    let change = "update users set email = 'new@example.com', version = version + 1
+                  where id = $1::uuid returning email_version = version";
+    let kept: bool = sqlx::query_scalar(change).bind(&user.id).fetch_one(&pool).await.unwrap();
+    assert!(kept);
 }

@@ -4,6 +4,7 @@
 
 mod app;
 mod bad_input;
+mod cached;
 mod documents;
 mod events;
 mod servers;

@@ -21,22 +21,176 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_answer() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_good_for_one_use_even_when_two_use_it_at_once() {
+async fn a_token_that_is_used_again_after_its_successor_ends_the_session() {
     let app = TestApp::start().await;
     let user = app.somebody().await;
-    let body = json!({"refresh_token": user.refresh_token});
-    let refresh = || app.post("/api/sessions/refresh", &body);
-    let both = tokio::join!(refresh(), refresh());
-    let mut answers = [both.0, both.1];
-    answers.sort_by_key(reqwest::Response::status);
-    let statuses: Vec<_> = answers.iter().map(|answer| answer.status().as_u16()).collect();
-    assert_eq!(statuses, [200, 401]);
-    let [next, _] = answers;
-    let next: Value = next.json().await.unwrap();
-    let token = next["access_token"].as_str().unwrap();
-    assert_eq!(app.get("/api/users/me", token).await.status(), 200);
-    let body = json!({"refresh_token": next["refresh_token"]});
-    assert_eq!(app.post("/api/sessions/refresh", &body).await.status(), 200);
+    let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
+    let second = next(&app, &user.refresh_token).await;
+    let third = next(&app, &second).await;
+
+    let before = reused(&app).await;
+
+    assert_eq!(refresh(&app, &user.refresh_token).await.status(), 401);
+
+    assert_eq!(refresh(&app, &third).await.status(), 401);
+    assert_eq!(reused(&app).await - before, 1);
+    assert_eq!(refresh(&app, text(&other["refresh_token"])).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_ended_session_refuses_all_its_tokens_alike() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let second = next(&app, &user.refresh_token).await;
+    let third = next(&app, &second).await;
+    let mut bodies = Vec::new();
+    for token in [&user.refresh_token, &second, &third, &user.refresh_token, "none"] {
+        let answer = refresh(&app, token).await;
+        assert_eq!(answer.status(), 401);
+        bodies.push(answer.text().await.unwrap());
+    }
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_refresh_whose_answer_was_lost_goes_on_with_the_session() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let lost = next(&app, &user.refresh_token).await;
+
+    let kept = next(&app, &user.refresh_token).await;
+
+    assert_ne!(lost, kept);
+    let third = next(&app, &kept).await;
+    assert_eq!(refresh(&app, &third).await.status(), 200);
+}
+
+#[tokio::test]
+async fn of_two_successors_of_one_token_the_second_that_is_used_ends_the_session() {
+    let app = TestApp::start().await;
+    for first_counts in [true, false] {
+        let user = app.somebody().await;
+        let first = next(&app, &user.refresh_token).await;
+        let second = next(&app, &user.refresh_token).await;
+        let (counts, other) = if first_counts { (first, second) } else { (second, first) };
+        let third = next(&app, &counts).await;
+        assert_eq!(refresh(&app, &other).await.status(), 401);
+        assert_eq!(refresh(&app, &third).await.status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_refresh_that_comes_late_is_refused_and_the_session_goes_on() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let second = next(&app, &user.refresh_token).await;
+    let pool = app.database.pool().await;
+    let earlier = "update sessions set rotated_at = rotated_at - interval '31 seconds'";
+    assert_eq!(sqlx::query(earlier).execute(&pool).await.unwrap().rows_affected(), 1);
+
+    assert_eq!(refresh(&app, &user.refresh_token).await.status(), 401);
+
+    assert_eq!(refresh(&app, &second).await.status(), 200);
+}
+
+#[tokio::test]
+async fn refreshes_at_once_with_one_token_give_tokens_of_which_one_goes_on() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let again = || refresh(&app, &user.refresh_token);
+    let answers = tokio::join!(again(), again(), again(), again());
+    let mut tokens = Vec::new();
+    for answer in [answers.0, answers.1, answers.2, answers.3] {
+        assert_eq!(answer.status(), 200);
+        let session: Value = answer.json().await.unwrap();
+        let access = text(&session["access_token"]);
+        assert_eq!(app.get("/api/users/me", access).await.status(), 200);
+        tokens.push(text(&session["refresh_token"]).to_owned());
+    }
+    let third = next(&app, &tokens[0]).await;
+    assert_eq!(refresh(&app, &third).await.status(), 200);
+    assert_eq!(refresh(&app, &tokens[1]).await.status(), 401);
+}
+
+#[tokio::test]
+async fn reuse_and_use_at_once_never_leave_a_token_of_the_session_that_is_good() {
+    let app = TestApp::start().await;
+    for _ in 0..4 {
+        let user = app.somebody().await;
+        let second = next(&app, &user.refresh_token).await;
+        let third = next(&app, &second).await;
+        let (reused, used) =
+            tokio::join!(refresh(&app, &user.refresh_token), refresh(&app, &third));
+        assert_eq!(reused.status(), 401);
+        let used: Value = used.json().await.unwrap();
+        let left = used["refresh_token"].as_str().unwrap_or(&third);
+        assert_eq!(refresh(&app, left).await.status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn used_tokens_go_when_their_own_time_is_up_and_with_their_session() {
+    let app = TestApp::start_with(&[("SESSION_SWEEP_INTERVAL", "100ms")]).await;
+    let (one, other) = (app.somebody().await, app.somebody().await);
+    for user in [&one, &other] {
+        let second = next(&app, &user.refresh_token).await;
+        next(&app, &second).await;
+    }
+    let pool = app.database.pool().await;
+    let count = async |query: &'static str| -> i64 {
+        sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
+    };
+    let tokens = "select count(*) from former_refresh_tokens";
+    assert_eq!(count(tokens).await, 4);
+    let expired = "update former_refresh_tokens set expires_at = now() where generation = 1";
+    sqlx::query(expired).execute(&pool).await.unwrap();
+    let swept = async || (count(tokens).await == 2).then_some(());
+    testkit::eventually("the tokens whose time is up are swept", swept).await;
+    assert_eq!(count("select count(*) from sessions").await, 2);
+    let delete = app.request(Method::DELETE, &format!("/api/users/{}", one.id));
+    assert_eq!(delete.bearer_auth(&one.token).send().await.unwrap().status(), 204);
+    assert_eq!(count(tokens).await, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_remembers_as_many_tokens_as_it_may_ends_at_the_next_refresh() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let second = next(&app, &user.refresh_token).await;
+    let pool = app.database.pool().await;
+    let fill =
+        "insert into former_refresh_tokens (refresh_hash, session_id, generation, expires_at)
+                select sha256(n::text::bytea), id, 1, now() + interval '1 day'
+                from sessions, generate_series(1, 9998) as n";
+    sqlx::query(fill).execute(&pool).await.unwrap();
+    let third = next(&app, &second).await;
+    assert_eq!(refresh(&app, &third).await.status(), 401);
+    let left = "select count(*) from sessions";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&pool).await.unwrap(), 0);
+}
+
+async fn refresh(app: &TestApp, token: &str) -> reqwest::Response {
+    app.post("/api/sessions/refresh", &json!({"refresh_token": token})).await
+}
+
+/// The token that a token is exchanged for.
+async fn next(app: &TestApp, token: &str) -> String {
+    let answer = refresh(app, token).await;
+    assert_eq!(answer.status(), 200);
+    let session: Value = answer.json().await.unwrap();
+    text(&session["refresh_token"]).to_owned()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// How many refreshes were counted as reuse.
+async fn reused(app: &TestApp) -> u64 {
+    let metrics = app.get("/metrics", "").await.text().await.unwrap();
+    let line = "user_session_refreshes_total{outcome=\"reused\"} ";
+    let value = metrics.lines().find_map(|found| found.strip_prefix(line));
+    value.unwrap_or_else(|| panic!("no {line} in {metrics}")).parse().unwrap()
 }
 
 #[tokio::test]
@@ -46,27 +200,25 @@ async fn signing_out_ends_the_session_and_no_other() {
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     let sign_out = app.request(Method::DELETE, "/api/sessions/current").bearer_auth(&user.token);
     assert_eq!(sign_out.send().await.unwrap().status(), 204);
-    let refresh = |token: &str| {
-        let body = json!({"refresh_token": token});
-        let app = &app;
-        async move { app.post("/api/sessions/refresh", &body).await.status().as_u16() }
-    };
-    assert_eq!(refresh(&user.refresh_token).await, 401);
-    assert_eq!(refresh(other["refresh_token"].as_str().unwrap()).await, 200);
+    assert_eq!(refresh(&app, &user.refresh_token).await.status(), 401);
+    assert_eq!(refresh(&app, text(&other["refresh_token"])).await.status(), 200);
 }
 
 #[tokio::test]
 async fn neither_password_nor_refresh_token_is_stored() {
     let app = TestApp::start().await;
     let user = app.somebody().await;
+    let second = next(&app, &user.refresh_token).await;
     let pool = app.database.pool().await;
     let dump: String = sqlx::query_scalar(
         "select (select string_agg(users::text, '') from users)
-             || (select string_agg(sessions::text, '') from sessions)",
+             || (select string_agg(sessions::text, '') from sessions)
+             || (select string_agg(tokens::text, '') from former_refresh_tokens tokens)",
     )
     .fetch_one(&pool)
     .await
     .unwrap();
     assert!(dump.contains("$argon2id$"), "{dump}");
     assert!(!dump.contains(PASSWORD) && !dump.contains(&user.refresh_token), "{dump}");
+    assert!(!dump.contains(&second), "{dump}");
 }

@@ -1,0 +1,129 @@
+//! A session: one line of refresh tokens, and what it means that one of them is presented.
+//!
+//! ```text
+//! generation     1          2              3
+//!               R1 ──────▶ R2  ─────────▶ R4       R1 again, R2 not used yet: R3, as R2 may be lost
+//!                 └──────▶ R3                      R1, R2 or R3 once R4 is there: the session ends
+//! ```
+//!
+//! Each exchange begins a generation. A used token that comes back once its successor was used is
+//! in two hands, one of them perhaps a thief's: the session ends for both (RFC 9700, section
+//! 4.14.2). A client whose answer was lost, or that asked twice at once, presents a token whose
+//! successor nobody has used: shortly after the exchange it gets another successor. Both
+//! successors are good until one is used, and then the other one counts as used too, so that a
+//! thief who was as quick as that is noticed at the next exchange.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// How long after an exchange the same token may be exchanged again; longer than a client waits
+/// for an answer.
+const REPEAT_WINDOW: Duration = Duration::from_secs(30);
+
+/// Where a session's line of tokens stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// Counts the exchanges, from 1. The tokens of this generation are not used yet.
+    pub generation: i64,
+    /// When the generation began; none before the first exchange.
+    pub rotated_at: Option<DateTime<Utc>>,
+}
+
+/// A token that is presented, as its session knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presented {
+    /// The generation that it belongs to.
+    pub generation: i64,
+    /// Whether its exchange began the session's current generation.
+    pub is_parent: bool,
+}
+
+/// What it means that a token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// It is exchanged for the first token of the next generation.
+    Rotated,
+    /// It is exchanged again, for another token of the current generation.
+    Repeated,
+    /// It is refused and the session goes on: its successor is not used, but its time for
+    /// repeating is over.
+    Late,
+    /// It is refused and the session ends: its successor was used.
+    Reused,
+}
+
+impl Session {
+    /// Decides what a token that is presented is good for.
+    pub fn present(self, token: Presented, now: DateTime<Utc>) -> Refresh {
+        let is_recent = self.rotated_at.is_some_and(|rotated_at| now <= rotated_at + REPEAT_WINDOW);
+        if token.generation == self.generation {
+            Refresh::Rotated
+        } else if !token.is_parent {
+            Refresh::Reused
+        } else if is_recent {
+            Refresh::Repeated
+        } else {
+            Refresh::Late
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn the_parent_of_unused_tokens_may_be_repeated_for_thirty_seconds() {
+        let session = Session { generation: 5, rotated_at: Some(at(100)) };
+        let token = |generation, is_parent| Presented { generation, is_parent };
+        for (token, second, expected) in [
+            (token(5, false), 100, Refresh::Rotated),
+            (token(5, false), 9_999, Refresh::Rotated),
+            (token(4, true), 100, Refresh::Repeated),
+            (token(4, true), 130, Refresh::Repeated),
+            (token(4, true), 131, Refresh::Late),
+            (token(4, false), 100, Refresh::Reused),
+            (token(3, false), 100, Refresh::Reused),
+        ] {
+            assert_eq!(session.present(token, at(second)), expected, "{token:?} at {second}");
+        }
+    }
+
+    proptest! {
+        /// Two hold the first token, and each goes on with what it was given last.
+        #[test]
+        fn of_two_holders_of_one_token_only_one_is_served_twice(
+            steps in prop::collection::vec((0_usize..2, 0_i64..60), 1..60),
+        ) {
+            let mut session = Session { generation: 1, rotated_at: None };
+            // The generations of all tokens, the token that was exchanged last, and each one's own.
+            let (mut tokens, mut parent, mut last) = (vec![1], None, [0, 0]);
+            let (mut served, mut now) = ([0, 0], 0);
+            for (who, pause) in steps {
+                now += pause;
+                let is_parent = parent == Some(last[who]);
+                let token = Presented { generation: tokens[last[who]], is_parent };
+                match session.present(token, at(now)) {
+                    Refresh::Rotated => {
+                        parent = Some(last[who]);
+                        let generation = session.generation + 1;
+                        session = Session { generation, rotated_at: Some(at(now)) };
+                    }
+                    Refresh::Repeated => {}
+                    Refresh::Late | Refresh::Reused => break,
+                }
+                last[who] = tokens.len();
+                tokens.push(session.generation);
+                served[who] += 1;
+                prop_assert!(served[0] < 2 || served[1] < 2, "{served:?}");
+            }
+        }
+    }
+}

@@ -107,7 +107,7 @@ impl Service for NotificationService {
 
         let state = AppState { store, clock, parking };
         let health = Health::builder()
-            .database(pool)
+            .database(database)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }

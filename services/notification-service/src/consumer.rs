@@ -37,7 +37,7 @@ impl Events {
         let (at, before) = (created.timestamp, Before::Nothing);
         let news = News { reach: Reach { email, name }, version, at, before };
         let decide = |known: Option<Contact>| {
-            let contact = Contact::told(known, user_id, news);
+            let contact = Contact::told(known, user_id, news.clone());
             let drafts = write_to(&contact, Message::Welcome);
             Ok((contact, drafts))
         };
@@ -57,8 +57,8 @@ impl Events {
         let (at, before) = (updated.timestamp, previous_email.into());
         let news = News { reach: Reach { email, name }, version, at, before };
         let decide = |known: Option<Contact>| {
-            let contact = Contact::told(known, user_id, news);
-            let drafts = notice.into_iter().filter(|_| contact.reach.is_some()).collect();
+            let contact = Contact::told(known, user_id, news.clone());
+            let drafts = notice.iter().filter(|_| contact.reach.is_some()).cloned().collect();
             Ok((contact, drafts))
         };
         self.store.change_once(&updated.message_id, user_id, decide).await
@@ -68,7 +68,7 @@ impl Events {
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let user = deleted.data.user_id;
         let gone = Contact::gone(user, deleted.timestamp);
-        self.store.change_once(&deleted.message_id, user, |_| Ok((gone, vec![]))).await
+        self.store.change_once(&deleted.message_id, user, |_| Ok((gone.clone(), vec![]))).await
     }
 
     /// A receipt.
@@ -91,7 +91,7 @@ impl Events {
     async fn tell(&self, why: &MessageId, user: UserId, message: Message) -> Result<(), Error> {
         let decide = |before: Option<Contact>| -> Told {
             let contact = before.ok_or(DomainError::UnknownContact)?;
-            let drafts = write_to(&contact, message);
+            let drafts = write_to(&contact, message.clone());
             Ok((contact, drafts))
         };
         self.store.change_once(why, user, decide).await

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Clock;
+use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
 use contracts::{NotificationId, UserId};
 use messaging::{MessageId, Outbox, inbox};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ const USER_GONE: &str = "the user is gone";
 /// Contacts and notifications. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    database: Database,
     outbox: Outbox,
     clock: Clock,
     due: Arc<Notify>,
@@ -39,12 +40,15 @@ pub(crate) struct Claim {
     pub(crate) fingerprint: [u8; 32],
 }
 
+/// What a decision gives: the notification as it is then, and what happened.
+type Decided = Result<(Notification, Vec<Event>), DomainError>;
+
 /// What a message means: the contact as it is then, and what to tell.
 pub(crate) type Told = Result<(Contact, Vec<Draft>), DomainError>;
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
-        Self { pool, outbox, clock, due: Arc::default() }
+    pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
+        Self { database, outbox, clock, due: Arc::default() }
     }
 
     /// Waits until this process has made a notification.
@@ -63,17 +67,31 @@ impl Store {
         &self,
         user: UserId,
         claim: &Claim,
-        draft: impl FnOnce(Contact) -> Result<Draft, DomainError>,
+        draft: impl Fn(Contact) -> Result<Draft, DomainError> + Send + Sync,
     ) -> Result<(Notification, bool), Error> {
-        let mut tx = self.pool.begin().await?;
+        let made = self
+            .database
+            .transaction(|tx| self.make(tx, user, claim, &draft).scope_boxed())
+            .await?;
+        self.due.notify_one();
+        Ok(made)
+    }
+
+    async fn make(
+        &self,
+        tx: &mut PgConnection,
+        user: UserId,
+        claim: &Claim,
+        draft: &(impl Fn(Contact) -> Result<Draft, DomainError> + Sync),
+    ) -> Result<(Notification, bool), Error> {
         // Two requests of one key come one after the other, also those for different users.
-        lock(&mut tx, &format!("source:{}", claim.source)).await?;
-        let mut replayed = is_claimed(&mut tx, user, claim).await?;
+        lock(tx, &format!("source:{}", claim.source)).await?;
+        let mut replayed = is_claimed(tx, user, claim).await?;
         if !replayed {
-            let contact = contact(&mut tx, user).await?.ok_or(DomainError::UnknownContact)?;
+            let contact = contact(tx, user).await?.ok_or(DomainError::UnknownContact)?;
             let (source, print) = (&claim.source, Some(&claim.fingerprint));
             // A replica of the version before takes no lock, and may have been faster.
-            replayed = !self.insert(&mut tx, user, source, print, draft(contact)?).await?;
+            replayed = !self.insert(tx, user, source, print, draft(contact)?).await?;
         }
         let row = sqlx::query_as!(
             Row,
@@ -85,10 +103,7 @@ impl Store {
             user.as_uuid(),
             events::EMAIL,
         );
-        let row = row.fetch_one(&mut *tx).await?;
-        tx.commit().await?;
-        self.due.notify_one();
-        Ok((row.try_into()?, replayed))
+        Ok((row.fetch_one(tx).await?.try_into()?, replayed))
     }
 
     /// Applies a message: the contact changes and what there is to tell is made, once.
@@ -96,25 +111,36 @@ impl Store {
         &self,
         message: &MessageId,
         user: UserId,
-        decide: impl FnOnce(Option<Contact>) -> Told,
+        decide: impl Fn(Option<Contact>) -> Told + Send + Sync,
     ) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
+        self.database
+            .transaction(|tx| self.apply(tx, message, user, &decide).scope_boxed())
+            .await?;
+        self.due.notify_one();
+        Ok(())
+    }
+
+    async fn apply(
+        &self,
+        tx: &mut PgConnection,
+        message: &MessageId,
+        user: UserId,
+        decide: &(impl Fn(Option<Contact>) -> Told + Sync),
+    ) -> Result<(), Error> {
+        if !inbox::claim(tx, crate::consumer::NAME, message).await? {
             return Ok(());
         }
         // One message at a time decides about a contact, also about one that has no row yet: of two
         // that both found none, the second would overwrite the first unseen.
-        lock(&mut tx, &format!("contact:{user}")).await?;
-        let before = contact(&mut tx, user).await?;
+        lock(tx, &format!("contact:{user}")).await?;
+        let before = contact(tx, user).await?;
         let (after, drafts) = decide(before.clone())?;
         if before.as_ref() != Some(&after) {
-            save_contact(&mut tx, &after).await?;
+            save_contact(tx, &after).await?;
         }
         for draft in drafts {
-            self.insert(&mut tx, user, message.as_str(), None, draft).await?;
+            self.insert(tx, user, message.as_str(), None, draft).await?;
         }
-        tx.commit().await?;
-        self.due.notify_one();
         Ok(())
     }
 
@@ -122,9 +148,20 @@ impl Store {
     pub(crate) async fn change(
         &self,
         id: NotificationId,
-        decide: impl FnOnce(Notification) -> Result<(Notification, Vec<Event>), DomainError>,
+        decide: impl Fn(Notification) -> Decided + Send + Sync,
     ) -> Result<Notification, Error> {
-        let mut tx = self.pool.begin().await?;
+        let notification =
+            self.database.transaction(|tx| self.write(tx, id, &decide).scope_boxed()).await?;
+        self.outbox.wake();
+        Ok(notification)
+    }
+
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        id: NotificationId,
+        decide: &(impl Fn(Notification) -> Decided + Sync),
+    ) -> Result<Notification, Error> {
         let row = sqlx::query_as!(
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
@@ -135,10 +172,8 @@ impl Store {
         );
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
         let (notification, happened) = decide(row.try_into()?)?;
-        save(&mut tx, &notification).await?;
-        events::enqueue(&self.outbox, &self.clock, &mut tx, &notification, happened).await?;
-        tx.commit().await?;
-        self.outbox.wake();
+        save(tx, &notification).await?;
+        events::enqueue(&self.outbox, &self.clock, tx, &notification, happened).await?;
         Ok(notification)
     }
 
@@ -158,7 +193,7 @@ impl Store {
             now,
             now + lease,
         );
-        let Some(claimed) = claimed.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let Some(claimed) = claimed.fetch_optional(&self.database).await? else { return Ok(None) };
         let notification = self.notification(NotificationId::from_uuid(claimed.id)).await?;
         Ok(Some((notification, claimed.traceparent)))
     }
@@ -173,7 +208,7 @@ impl Store {
              from notifications where id = $1",
             id.as_uuid(),
         );
-        row.fetch_optional(&self.pool).await?.ok_or(DomainError::NotFound)?.try_into()
+        row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
     }
 
     /// A page of a user's notifications, or of all, newest first.
@@ -194,7 +229,7 @@ impl Store {
             page.before,
             page.rows(),
         );
-        let rows = rows.fetch_all(&self.pool).await?;
+        let rows = rows.fetch_all(&self.database).await?;
         let all: Result<Vec<Notification>, Error> =
             rows.into_iter().map(TryInto::try_into).collect();
         Ok(Page::new(all?, page, |notification| notification.id.as_uuid()))

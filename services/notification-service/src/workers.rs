@@ -62,9 +62,9 @@ impl Sender {
         let id = notification.id;
         let outcome = self.send(notification).await;
         let (now, luck) = (self.clock.now(), rand::random::<f64>());
-        let saved = self.store.change(id, |notification| match outcome {
+        let saved = self.store.change(id, |notification| match &outcome {
             Ok(()) => notification.sent(now),
-            Err(failure) => notification.attempt_failed(failure, luck, now),
+            Err(failure) => notification.attempt_failed(failure.clone(), luck, now),
         });
         match saved.await {
             Ok(notification) => tracing::info!(

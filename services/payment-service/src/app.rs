@@ -104,7 +104,7 @@ impl Service for PaymentService {
         let idempotency = settings.idempotency.clone();
         let state = AppState { store: store.clone(), users, idempotency, clock, parking };
         let health = Health::builder()
-            .database(pool)
+            .database(database)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use chassis::{Problem, database};
+use chassis::Problem;
+use chassis::database::{self, Fault};
 use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
 use service_client::CallError;
@@ -31,6 +32,16 @@ pub(crate) enum Error {
     Encode(#[from] serde_json::Error),
     #[error("database fault")]
     Database(#[from] sqlx::Error),
+}
+
+/// To a transaction, which does its work again where that helps.
+impl Fault for Error {
+    fn database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Enqueue(EnqueueError::Database(error)) | Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// To an HTTP caller.

@@ -2,7 +2,8 @@
 
 use auth::TokenError;
 use auth::password::PasswordError;
-use chassis::{Problem, database};
+use chassis::Problem;
+use chassis::database::{self, Fault};
 use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
 
@@ -25,6 +26,16 @@ pub(crate) enum Error {
     Enqueue(#[from] EnqueueError),
     #[error("database fault")]
     Database(#[from] sqlx::Error),
+}
+
+/// To a transaction, which does its work again where that helps.
+impl Fault for Error {
+    fn database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Enqueue(EnqueueError::Database(error)) | Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// To an HTTP caller.

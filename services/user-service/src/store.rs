@@ -4,11 +4,12 @@
 use auth::opaque::OpaqueHash;
 use auth::password::HashedPassword;
 use chassis::Clock;
+use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use messaging::{MessageId, Outbox, inbox};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{DomainError, Email, Event, Name, Presented, Refresh, Session, Status, User};
@@ -19,7 +20,7 @@ use crate::profiles::Profiles;
 /// Users and sessions. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    database: Database,
     outbox: Outbox,
     clock: Clock,
     profiles: Profiles,
@@ -48,8 +49,13 @@ pub(crate) enum Refreshed {
 type Decided = Result<(User, Vec<Event>), DomainError>;
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock, profiles: Profiles) -> Self {
-        Self { pool, outbox, clock, profiles }
+    pub(crate) fn new(
+        database: Database,
+        outbox: Outbox,
+        clock: Clock,
+        profiles: Profiles,
+    ) -> Self {
+        Self { database, outbox, clock, profiles }
     }
 
     /// Saves a new user.
@@ -58,7 +64,21 @@ impl Store {
         (user, events): (User, Vec<Event>),
         password: &HashedPassword,
     ) -> Result<User, Error> {
-        let mut tx = self.pool.begin().await?;
+        let (user, events) = (&user, &events);
+        self.database
+            .transaction(|tx| self.insert(tx, user, events, password).scope_boxed())
+            .await?;
+        self.outbox.wake();
+        Ok(user.clone())
+    }
+
+    async fn insert(
+        &self,
+        tx: &mut PgConnection,
+        user: &User,
+        events: &[Event],
+        password: &HashedPassword,
+    ) -> Result<(), Error> {
         sqlx::query!(
             "insert into users (id, email, name, password_hash, admin, status,
                                 email_deliverable, version, email_version, created_at,
@@ -79,21 +99,18 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(taken)?;
-        events::enqueue(&self.outbox, &self.clock, &mut tx, &user, events).await?;
-        tx.commit().await?;
-        self.outbox.wake();
-        Ok(user)
+        events::enqueue(&self.outbox, &self.clock, tx, user, events.to_vec()).await?;
+        Ok(())
     }
 
     /// Changes a user as `decide` says, for a request.
     pub(crate) async fn change(
         &self,
         id: UserId,
-        decide: impl FnOnce(User) -> Decided,
+        decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
-        let mut tx = self.pool.begin().await?;
-        let user = self.write(&mut tx, id, decide).await?;
-        tx.commit().await?;
+        let user =
+            self.database.transaction(|tx| self.write(tx, id, &decide).scope_boxed()).await?;
         self.outbox.wake();
         Ok(user)
     }
@@ -103,13 +120,24 @@ impl Store {
         &self,
         message: &MessageId,
         id: UserId,
-        decide: impl FnOnce(User) -> Decided,
+        decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        if inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
-            self.write(&mut tx, id, decide).await?;
-            tx.commit().await?;
-            self.outbox.wake();
+        self.database
+            .transaction(|tx| self.write_once(tx, message, id, &decide).scope_boxed())
+            .await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn write_once(
+        &self,
+        tx: &mut PgConnection,
+        message: &MessageId,
+        id: UserId,
+        decide: &(impl Fn(User) -> Decided + Sync),
+    ) -> Result<(), Error> {
+        if inbox::claim(tx, crate::consumer::NAME, message).await? {
+            self.write(tx, id, decide).await?;
         }
         Ok(())
     }
@@ -120,7 +148,7 @@ impl Store {
         &self,
         tx: &mut PgConnection,
         id: UserId,
-        decide: impl FnOnce(User) -> Decided,
+        decide: &(impl Fn(User) -> Decided + Sync),
     ) -> Result<User, Error> {
         let before = sqlx::query_as!(
             Row,
@@ -152,7 +180,7 @@ impl Store {
              from users where id = $1",
             id.as_uuid(),
         );
-        let row = row.fetch_optional(&self.pool).await?;
+        let row = row.fetch_optional(&self.database).await?;
         Ok(row.ok_or(DomainError::NotFound)?.into())
     }
 
@@ -166,7 +194,7 @@ impl Store {
             page.before,
             page.rows(),
         );
-        let users = rows.fetch_all(&self.pool).await?.into_iter().map(User::from).collect();
+        let users = rows.fetch_all(&self.database).await?.into_iter().map(User::from).collect();
         Ok(Page::new(users, page, |user: &User| user.id.as_uuid()))
     }
 
@@ -180,7 +208,7 @@ impl Store {
                where lower(email) = lower($1) and status = 'active' and password_hash is not null"#,
             email.as_str(),
         );
-        let row = row.fetch_optional(&self.pool).await?;
+        let row = row.fetch_optional(&self.database).await?;
         Ok(row.map(|row| {
             let hash = HashedPassword::from_stored(row.password_hash);
             (UserId::from_uuid(row.id), row.admin, hash)
@@ -205,7 +233,7 @@ impl Store {
             now,
             expires_at,
         )
-        .execute(&self.pool)
+        .execute(&self.database)
         .await?;
         Ok(())
     }
@@ -218,9 +246,20 @@ impl Store {
         next: OpaqueHash,
         expires_at: DateTime<Utc>,
     ) -> Result<Refreshed, Error> {
+        self.database
+            .transaction(|tx| self.exchange(tx, presented, next, expires_at).scope_boxed())
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        tx: &mut PgConnection,
+        presented: OpaqueHash,
+        next: OpaqueHash,
+        expires_at: DateTime<Utc>,
+    ) -> Result<Refreshed, Error> {
         let now = self.clock.now();
-        let mut tx = self.pool.begin().await?;
-        let Some(line) = lock_session(&mut tx, presented, now).await? else {
+        let Some(line) = lock_session(tx, presented, now).await? else {
             return Ok(Refreshed::Unknown);
         };
         let refreshed = match line.session.present(line.presented, now) {
@@ -239,22 +278,19 @@ impl Store {
         match refreshed {
             Refreshed::Exchanged { repeated, .. } => {
                 let begins = (!repeated).then_some((presented, now));
-                save_token(&mut tx, line.id, next, expires_at, begins).await?;
+                save_token(tx, line.id, next, expires_at, begins).await?;
             }
             _ => {
-                sqlx::query!("delete from sessions where id = $1", line.id)
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query!("delete from sessions where id = $1", line.id).execute(tx).await?;
             }
         }
-        tx.commit().await?;
         Ok(refreshed)
     }
 
     /// Ends a session; one that has ended already is as good.
     pub(crate) async fn close_session(&self, session: Uuid, user: Uuid) -> Result<(), Error> {
         sqlx::query!("delete from sessions where id = $1 and user_id = $2", session, user)
-            .execute(&self.pool)
+            .execute(&self.database)
             .await?;
         Ok(())
     }
@@ -267,7 +303,7 @@ impl Store {
             self.clock.now(),
             limit,
         );
-        Ok(swept.execute(&self.pool).await?.rows_affected())
+        Ok(swept.execute(&self.database).await?.rows_affected())
     }
 
     /// Removes up to `limit` former tokens whose own time is up; tells how many.
@@ -279,7 +315,7 @@ impl Store {
             self.clock.now(),
             limit,
         );
-        Ok(swept.execute(&self.pool).await?.rows_affected())
+        Ok(swept.execute(&self.database).await?.rows_affected())
     }
 }
 

@@ -95,7 +95,7 @@ impl Service for SampleService {
 
         let state = AppState { store: store.clone(), users, clock, parking };
         let health = Health::builder()
-            .database(pool)
+            .database(database)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }

@@ -1,6 +1,7 @@
 //! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
 
-use chassis::{Problem, database};
+use chassis::Problem;
+use chassis::database::{self, Fault};
 use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
 use service_client::CallError;
@@ -22,6 +23,16 @@ pub(crate) enum Error {
     Enqueue(#[from] EnqueueError),
     #[error("database fault")]
     Database(#[from] sqlx::Error),
+}
+
+/// To a transaction, which does its work again where that helps.
+impl Fault for Error {
+    fn database(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Enqueue(EnqueueError::Database(error)) | Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// To an HTTP caller.

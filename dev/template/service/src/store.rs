@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use chassis::Clock;
+use chassis::database::{Database, FutureExt};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use contracts::sample::SampleId;
 use messaging::{MessageId, Outbox, inbox};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::{DomainError, Event, Sample, Status, Title};
@@ -21,7 +22,7 @@ const BATCH: i64 = 100;
 /// All samples. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    database: Database,
     outbox: Outbox,
     clock: Clock,
 }
@@ -30,8 +31,8 @@ pub(crate) struct Store {
 type Decided = (Sample, Vec<Event>);
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
-        Self { pool, outbox, clock }
+    pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
+        Self { database, outbox, clock }
     }
 
     /// Saves a new sample. Gives the first one when the user has used the key before;
@@ -41,7 +42,22 @@ impl Store {
         key: &str,
         (sample, events): Decided,
     ) -> Result<Sample, Error> {
-        let mut tx = self.pool.begin().await?;
+        let (sample, events) = (&sample, &events);
+        let sample = self
+            .database
+            .transaction(|tx| self.insert(tx, key, sample, events).scope_boxed())
+            .await?;
+        self.outbox.wake();
+        Ok(sample)
+    }
+
+    async fn insert(
+        &self,
+        tx: &mut PgConnection,
+        key: &str,
+        sample: &Sample,
+        events: &[Event],
+    ) -> Result<Sample, Error> {
         let inserted = sqlx::query!(
             "insert into samples (id, user_id, idempotency_key, title, status, version,
                                   created_at, updated_at)
@@ -57,22 +73,31 @@ impl Store {
             sample.updated_at,
         );
         if inserted.execute(&mut *tx).await?.rows_affected() == 0 {
-            let first = by_key(&mut tx, sample.user_id, key).await?;
+            let first = by_key(tx, sample.user_id, key).await?;
             return if first.title == sample.title { Ok(first) } else { Err(Error::KeyReused) };
         }
-        events::enqueue(&self.outbox, &self.clock, &mut tx, &sample, events).await?;
-        tx.commit().await?;
-        self.outbox.wake();
-        Ok(sample)
+        events::enqueue(&self.outbox, &self.clock, tx, sample, events.to_vec()).await?;
+        Ok(sample.clone())
     }
 
     /// Changes one as `decide` says, for a request.
     pub(crate) async fn change(
         &self,
         id: SampleId,
-        decide: impl FnOnce(Sample) -> Result<Decided, DomainError>,
+        decide: impl Fn(Sample) -> Result<Decided, DomainError> + Send + Sync,
     ) -> Result<Sample, Error> {
-        let mut tx = self.pool.begin().await?;
+        let sample =
+            self.database.transaction(|tx| self.change_one(tx, id, &decide).scope_boxed()).await?;
+        self.outbox.wake();
+        Ok(sample)
+    }
+
+    async fn change_one(
+        &self,
+        tx: &mut PgConnection,
+        id: SampleId,
+        decide: &(impl Fn(Sample) -> Result<Decided, DomainError> + Sync),
+    ) -> Result<Sample, Error> {
         let row = sqlx::query_as!(
             Row,
             "select id, user_id, title, status, version, created_at, updated_at
@@ -82,10 +107,7 @@ impl Store {
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
         let seen = row.version;
         let decided = decide(row.try_into()?)?;
-        let sample = self.write(&mut tx, seen, decided).await?;
-        tx.commit().await?;
-        self.outbox.wake();
-        Ok(sample)
+        self.write(tx, seen, decided).await
     }
 
     /// Changes all that a user has as `decide` says, for a message; a message seen before changes
@@ -94,18 +116,29 @@ impl Store {
         &self,
         message: &MessageId,
         user: UserId,
-        decide: impl Fn(Sample) -> Decided,
+        decide: impl Fn(Sample) -> Decided + Send + Sync,
     ) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
+        self.database
+            .transaction(|tx| self.change_all(tx, message, user, &decide).scope_boxed())
+            .await?;
+        self.outbox.wake();
+        Ok(())
+    }
+
+    async fn change_all(
+        &self,
+        tx: &mut PgConnection,
+        message: &MessageId,
+        user: UserId,
+        decide: &(impl Fn(Sample) -> Decided + Sync),
+    ) -> Result<(), Error> {
+        if !inbox::claim(tx, crate::consumer::NAME, message).await? {
             return Ok(());
         }
         let mut after = Uuid::nil();
-        while let Some(last) = self.change_batch(&mut tx, user, after, &decide).await? {
+        while let Some(last) = self.change_batch(tx, user, after, decide).await? {
             after = last;
         }
-        tx.commit().await?;
-        self.outbox.wake();
         Ok(())
     }
 
@@ -115,7 +148,7 @@ impl Store {
         tx: &mut PgConnection,
         user: UserId,
         after: Uuid,
-        decide: impl Fn(Sample) -> Decided,
+        decide: &(impl Fn(Sample) -> Decided + Sync),
     ) -> Result<Option<Uuid>, Error> {
         let rows = sqlx::query_as!(
             Row,
@@ -157,7 +190,7 @@ impl Store {
              from samples where id = $1",
             id.as_uuid(),
         );
-        row.fetch_optional(&self.pool).await?.ok_or(DomainError::NotFound)?.try_into()
+        row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
     }
 
     /// Removes up to `limit` samples that were closed so long ago; tells how many.
@@ -169,7 +202,7 @@ impl Store {
             self.clock.now() - retention,
             limit,
         );
-        Ok(swept.execute(&self.pool).await?.rows_affected())
+        Ok(swept.execute(&self.database).await?.rows_affected())
     }
 }
 

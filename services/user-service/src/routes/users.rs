@@ -173,7 +173,7 @@ pub(crate) async fn change(
     let email = change.email.as_deref().map(Email::parse).transpose().map_err(Error::from)?;
     let name = change.name.as_deref().map(Name::parse).transpose().map_err(Error::from)?;
     let (change, now) = (Change { email, name }, clock.now());
-    let decide = |user: User| user.at_version(seen)?.change(change, now);
+    let decide = |user: User| user.at_version(seen)?.change(change.clone(), now);
     let user = store.change(UserId::from_uuid(id), decide).await?;
     Ok((ETag(user.version), Json(user.into())))
 }

@@ -106,7 +106,7 @@ impl Source {
         address.map_or(otherwise, Self::At)
     }
 
-    fn place(&self) -> Option<&Place> {
+    pub(crate) fn place(&self) -> Option<&Place> {
         match self {
             Self::Start(place) => Some(place),
             Self::At(_) | Self::Unused => None,
@@ -221,7 +221,10 @@ impl Servers {
     /// The processes that we started.
     pub(crate) fn processes(&self) -> Vec<Process> {
         let of = |members: Vec<testkit::native::Member>, port: u16, log: &Path| {
-            members.iter().map(|member| Process::server(member, port, log)).collect::<Vec<_>>()
+            members
+                .iter()
+                .map(|member| Process::server(member, Some(port), log))
+                .collect::<Vec<_>>()
         };
         let postgres = self.postgres.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
         let redis = self.redis.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));

@@ -2,10 +2,15 @@
 //! leaving anything.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
 mod postgres;
 mod rabbitmq;
 mod redis;
+#[cfg(target_os = "linux")]
+mod system;
+#[cfg(target_os = "linux")]
+mod up;
 
 use std::{
     io::{Read, Write},

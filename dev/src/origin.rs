@@ -3,9 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env,
-    fmt::Write as _,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -105,10 +103,7 @@ fn hash(files: &[PathBuf], variables: &BTreeMap<String, String>) -> Result<Strin
         add(name.as_bytes());
         add(value.as_bytes());
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _never_fails = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Line {
     fn word(&self) -> String {
         let word = match (self.running, self.recorded, self.ready) {
             (false, _, _) => "ended",
-            (true, false, _) => "left by an `up` that was killed",
+            (true, false, _) => "of an `up` that is at work, or was killed",
             (true, true, false) => "not ready",
             (true, true, true) => "ready",
         };
@@ -93,7 +93,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         table::columns(["process", "state", "pid", "address"], rows);
     }
     if lines.iter().any(|line| !line.older_than.is_empty() || !line.recorded) && !args.json {
-        println!("`cargo dev up --detach` replaces what is old or left");
+        println!("`cargo dev up --detach` replaces what is old or was left");
     }
     let is_up = !lines.is_empty() && lines.iter().all(|line| line.ready);
     Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -279,3 +279,31 @@ fn make_private(folder: &Path, account: Option<&Account>) -> Result<(), NativeEr
     }
     account.map_or(Ok(()), |account| account.own(folder))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_else_has_made_first_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let target = base.path().join("target");
+        fs::create_dir(&target).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+        let link = base.path().join("link");
+        symlink(&target, &link).unwrap();
+        make_private(&link, None).unwrap_err();
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o755, "it was not touched");
+
+        make_private(&target, None).unwrap();
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o700);
+        if geteuid().is_root() {
+            chown(&target, Some(4_000_000), None).unwrap();
+            let error = make_private(&target, None).unwrap_err().to_string();
+            assert!(error.contains("belongs to somebody else"), "{error}");
+        }
+    }
+}

@@ -141,7 +141,11 @@ fn end_left_servers(project: &Project, plan: &Plan) -> Result<()> {
     let started = sources.into_iter().filter(|(_, source)| source.place().is_some());
     let left: Vec<Process> =
         started.flat_map(|(server, _)| unrecorded::servers(project, server)).collect();
-    stop_all(&left, |process, _| println!("stopped {}, which was left over", process.name))
+    stop_all(&left, left_over)
+}
+
+fn left_over(process: &Process, _in_order: bool) {
+    println!("stopped {}, which was left over", process.name);
 }
 
 /// Where the servers come from: the environment, the last `up` when they still run, else here.
@@ -197,6 +201,9 @@ impl Ascent {
         servers: Servers,
     ) -> Result<Self> {
         let addresses = servers.addresses.clone();
+        let mut known = before.clone().unwrap_or_default();
+        known.processes.extend(servers.processes());
+        stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
         let ports = services::choose_ports(project, before.as_ref());
         // Addresses and ports are among the variables: who would go on talking to a place where
         // nobody is has changed, too.
@@ -208,7 +215,7 @@ impl Ascent {
             let start = starts.iter().find(|start| start.name == process.name);
             match outdated(&process, start) {
                 Some(why) => {
-                    println!("restarting {}: {why}", process.name);
+                    println!("stopping {}: {why}", process.name);
                     stopped.push(process);
                 }
                 None => processes.push(process),
@@ -217,10 +224,6 @@ impl Ascent {
         starts.retain(|start| processes.iter().all(|process| process.name != start.name));
         processes.extend(servers.processes());
         let state = State { addresses, processes };
-        let left = unrecorded::find(project, Some(&state));
-        let left = left.into_iter().filter(|one| stopped.iter().all(|old| old.id() != one.id()));
-        stopped.extend(left.collect::<Vec<_>>());
-
         let has_changed =
             !(starts.is_empty() && stopped.is_empty() && servers.processes().is_empty());
         let (file, fresh, servers) = (state_file(project), Vec::new(), Some(servers));
@@ -287,7 +290,7 @@ impl Drop for Ascent {
 fn outdated(process: &Process, start: Option<&Start>) -> Option<String> {
     match (process.kind, start) {
         (Kind::Server, _) => None,
-        (Kind::Service | Kind::Simulator, None) => Some("services.tsk no longer names it".into()),
+        (Kind::Service | Kind::Simulator, None) => Some("services.tsk does not name it".into()),
         (Kind::Service | Kind::Simulator, Some(start)) => {
             let changed = start.changed_since(process);
             (!changed.is_empty()).then(|| format!("older than its {}", changed.join(" and its ")))

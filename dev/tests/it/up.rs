@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use testkit::native::{ProcessId, Signal};
+use testkit::native::{Place, Postgres, ProcessId, Signal};
 
 use crate::system::{Running, Servers, System};
 
@@ -42,6 +42,11 @@ fn up_replaces_exactly_what_changed() {
     assert_eq!(after[3], simulator);
     assert!([user, payment, notification].iter().all(|old| !after.contains(old)), "{after:?}");
     assert_eq!(outdated(&system), []);
+
+    // What no service could start with stops none.
+    fs::write(&settings, format!("{text}\n[[[\n")).unwrap();
+    assert!(!system.output(&["up", "--detach"]).status.success());
+    assert_eq!(system.pids(), after);
 
     system.succeeds(&["down"]);
     system.is_down();
@@ -94,6 +99,20 @@ fn whatever_a_killed_up_has_started_is_found_again() {
         assert_eq!(system.count(program), 1, "{program}");
     }
     system.succeeds(&["down"]);
+    system.is_down();
+}
+
+#[test]
+fn data_of_another_version_of_postgresql_is_left_alone_and_it_is_said_what_to_do() {
+    let system = System::new();
+    let folder = system.path(".dev/postgres");
+    let data = Postgres::start(&Place::kept(&folder)).unwrap().folder().join("data");
+    fs::write(data.join("PG_VERSION"), "14\n").unwrap();
+    let output = system.output(&["up", "--detach"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(error.contains(&format!("delete {}", folder.display())), "{error}");
+    assert!(data.join("global").exists());
     system.is_down();
 }
 

@@ -18,7 +18,7 @@ use std::{fs, path::Path, process::Command, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{down, interrupt::Interrupt, project::Project, run, state::State, up};
+use crate::{down, interrupt::Interrupt, project::Project, run, unrecorded};
 use block::{Block, Held};
 
 /// The documents whose commands are held to what they show.
@@ -46,7 +46,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(
-        State::load(&up::state_file(project))?.is_none(),
+        unrecorded::with_state(project)?.is_none(),
         "the system is up, and the documents' commands would change it: `cargo dev down` first"
     );
     let outcome = blocks.iter().try_for_each(|block| match block.held {

@@ -1,25 +1,32 @@
-//! `cargo dev down`: stops what `up` wrote down, and nothing else.
+//! `cargo dev down`: stops what `up` started, and nothing else.
 
 use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{
-    project::Project,
-    state::{State, stop_all},
-    table,
-    up::state_file,
-};
+use crate::{project::Project, state::stop_all, table, unrecorded, up::state_file};
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let _lock = project.lock()?;
-    let file = state_file(project);
-    let Some(state) = State::load(&file)? else {
+    if stop(project)? {
+        println!("down; data and secrets stay under .dev for the next `up`");
+    } else {
         println!("nothing is up");
-        return Ok(ExitCode::SUCCESS);
-    };
-    stop_all(&state.processes, table::stopped)?;
-    fs::remove_file(&file).context("remove the state")?;
-    println!("down; data and secrets stay under .dev for the next `up`");
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Stops everything, under the lock of the caller; says whether there was anything.
+pub(crate) fn stop(project: &Project) -> Result<bool> {
+    let Some(state) = unrecorded::with_state(project)? else {
+        return Ok(false);
+    };
+    // First, so that an `up` that watches does not take for a fault what ends on purpose. Should we
+    // be killed on the way, the rest is found by its locks.
+    let file = state_file(project);
+    if file.exists() {
+        fs::remove_file(&file).context("remove the state")?;
+    }
+    stop_all(&state.processes, table::stopped)?;
+    Ok(true)
 }

@@ -32,6 +32,7 @@ mod install;
 mod interrupt;
 mod logs;
 mod measure;
+mod origin;
 mod prepare;
 mod project;
 mod queues;
@@ -48,6 +49,7 @@ mod table;
 mod template;
 mod test;
 mod token;
+mod unrecorded;
 mod up;
 
 use std::process::ExitCode;

@@ -5,11 +5,16 @@ use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 
 use crate::services::{self, Service};
+
+/// How often it is looked whether the other run is done.
+const POLL: Duration = Duration::from_millis(50);
 
 /// The workspace this tool belongs to.
 #[derive(Debug, Clone)]
@@ -29,6 +34,11 @@ impl Project {
         let root = here.ancestors().find(is_root).with_context(|| {
             format!("no workspace above {}: run this inside the project", here.display())
         })?;
+        Self::at(root)
+    }
+
+    /// The workspace of this folder.
+    pub(crate) fn at(root: &Path) -> Result<Self> {
         let services = services::read(&root.join("config"))?;
         Ok(Self { root: root.to_owned(), services, is_offline: false })
     }
@@ -94,15 +104,24 @@ impl Project {
 
     /// Keeps a second run of a command that starts or stops the system out, until dropped.
     pub(crate) fn lock(&self) -> Result<File> {
+        self.lock_within(Duration::ZERO)
+    }
+
+    /// The same, once another run that is at work is done; an error when that takes longer.
+    pub(crate) fn lock_within(&self, limit: Duration) -> Result<File> {
         let path = self.dev("lock");
         fs::create_dir_all(self.dev("")).context("make .dev")?;
         let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                bail!("another `cargo dev up` or `down` is at work; try again when it is done")
+        let start = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if start.elapsed() < limit => thread::sleep(POLL),
+                Err(TryLockError::WouldBlock) => {
+                    bail!("another `cargo dev up` or `down` is at work; try again when it is done")
+                }
+                Err(TryLockError::Error(error)) => return Err(error).context("lock .dev/lock"),
             }
-            Err(TryLockError::Error(error)) => Err(error).context("lock .dev/lock"),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
-use testkit::native::{Place, Postgres, RabbitMq, Redis};
+use testkit::native::{NativeError, Place, Postgres, RabbitMq, Redis};
 
 use crate::{interrupt::Interrupt, state::Process};
 
@@ -106,7 +106,7 @@ impl Source {
         address.map_or(otherwise, Self::At)
     }
 
-    fn place(&self) -> Option<&Place> {
+    pub(crate) fn place(&self) -> Option<&Place> {
         match self {
             Self::Start(place) => Some(place),
             Self::At(_) | Self::Unused => None,
@@ -171,7 +171,11 @@ impl Servers {
         });
         let broken = |_| anyhow!("starting a server broke off");
         let rabbitmq = rabbitmq.map_err(broken)?.context("start RabbitMQ");
-        let postgres = postgres.map_err(broken)?.context("start PostgreSQL");
+        let postgres = postgres.map_err(broken)?.map_err(|error| {
+            let hint = plan.postgres.place().and_then(|place| other_version(&error, place));
+            let what = format!("start PostgreSQL{}", hint.unwrap_or_default());
+            anyhow::Error::new(error).context(what)
+        });
         let redis = redis.map_err(broken)?.context("start Redis");
         // All are joined before the first error goes out, so that the others are dropped and end.
         let (rabbitmq, postgres, redis) = (rabbitmq?, postgres?, redis?);
@@ -221,7 +225,10 @@ impl Servers {
     /// The processes that we started.
     pub(crate) fn processes(&self) -> Vec<Process> {
         let of = |members: Vec<testkit::native::Member>, port: u16, log: &Path| {
-            members.iter().map(|member| Process::server(member, port, log)).collect::<Vec<_>>()
+            members
+                .iter()
+                .map(|member| Process::server(member, Some(port), log))
+                .collect::<Vec<_>>()
         };
         let postgres = self.postgres.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
         let redis = self.redis.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
@@ -235,6 +242,16 @@ impl Servers {
         self.redis.into_iter().for_each(|(server, _)| server.detach());
         self.rabbitmq.into_iter().for_each(|(server, _)| server.detach());
     }
+}
+
+/// What to do when the data is of another version of PostgreSQL than the server.
+fn other_version(error: &NativeError, place: &Place) -> Option<String> {
+    error.to_string().contains("not compatible with this version").then(|| {
+        format!(
+            "; to keep its data, start the old version on it and dump it; to begin anew, delete {}",
+            place.folder.display()
+        )
+    })
 }
 
 #[cfg(test)]

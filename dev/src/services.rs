@@ -1,26 +1,35 @@
 //! The services of services.tsk and the payment provider's simulator: built, given their environment,
 //! started, and waited for.
 
-use std::{collections::BTreeMap, env, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use testkit::native::{Launch, log_tail, port, psql};
+use testkit::native::{Launch, Owner, log_tail, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
     http::Client,
     interrupt::Interrupt,
+    origin::{self, Origin},
     project::Project,
     run,
     secrets::Secrets,
     servers::{Addresses, Broker},
     state::{Kind, Process, State},
+    unrecorded,
 };
 
 /// How long a service may take from its start to its first `ready`; it migrates its database.
 const READY_LIMIT: Duration = Duration::from_mins(1);
+/// How long a server may take that is found on its way up, of which RabbitMQ needs most.
+const SERVER_LIMIT: Duration = Duration::from_mins(2);
 /// How many lines of its log are shown when a service does not come up.
 const TAIL_LINES: usize = 20;
 
@@ -180,47 +189,79 @@ pub(crate) fn environment(
     Ok(variables)
 }
 
-/// Starts the simulator.
-pub(crate) fn start_simulator(project: &Project, ports: &Ports) -> Result<Process> {
-    let port = ports.get(SIMULATOR).copied().unwrap_or_default();
-    let variables = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value));
-    start(project, SIMULATOR, Kind::Simulator, port, &variables)
-}
-
-/// Starts a service.
-pub(crate) fn start_service(
-    project: &Project,
-    service: &Service,
-    ports: &Ports,
-    variables: &[(String, String)],
-) -> Result<Process> {
-    let port = ports.get(&service.name).copied().unwrap_or_default();
-    start(project, &service.name, Kind::Service, port, variables)
-}
-
-fn start(
-    project: &Project,
-    name: &str,
+/// A service, or the simulator, as it would be started now.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) name: String,
     kind: Kind,
     port: u16,
-    variables: &[(String, String)],
-) -> Result<Process> {
-    let binary = project.binaries().join(name);
-    let log = project.log(name);
-    fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
-    let launch = Launch::new(&binary, &log).current_dir(project.root());
-    let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
-    let process = launch.spawn()?;
-    Ok(Process {
-        name: name.to_owned(),
-        kind,
-        pid: process.pid,
-        started: process.started,
-        stop_signal: Signal::TERM.as_raw(),
-        port: Some(port),
-        log,
-    })
+    binary: PathBuf,
+    variables: Vec<(String, String)>,
+    pub(crate) origin: Origin,
+}
+
+impl Start {
+    /// The simulator and the services of services.tsk, in the order of starting.
+    pub(crate) fn all(
+        project: &Project,
+        secrets: &Secrets,
+        addresses: &Addresses,
+        ports: &Ports,
+    ) -> Result<Vec<Self>> {
+        let port = ports.get(SIMULATOR).copied().unwrap_or_default();
+        let variables = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let simulator = Self::of(project, SIMULATOR, Kind::Simulator, port, variables, &[]);
+        let services = project.services().iter().map(|service| {
+            let name = &service.name;
+            let variables = environment(project, secrets, addresses, ports, service)?;
+            let files = origin::settings_files(project, name)?;
+            let port = ports.get(name).copied().unwrap_or_default();
+            Self::of(project, name, Kind::Service, port, variables, &files)
+        });
+        std::iter::once(simulator).chain(services).collect()
+    }
+
+    fn of(
+        project: &Project,
+        name: &str,
+        kind: Kind,
+        port: u16,
+        variables: Vec<(String, String)>,
+        files: &[PathBuf],
+    ) -> Result<Self> {
+        let binary = project.binaries().join(name);
+        let origin = Origin::now(&binary, files, &variables)?;
+        Ok(Self { name: name.to_owned(), kind, port, binary, variables, origin })
+    }
+
+    /// What has changed since this process was started.
+    pub(crate) fn changed_since(&self, process: &Process) -> Vec<&'static str> {
+        // Of one that an earlier version of this tool has started, nothing is known.
+        let origin = process.origin.as_ref();
+        origin.map_or_else(|| vec!["binary"], |origin| origin.older_than(&self.origin))
+    }
+
+    /// Starts it.
+    pub(crate) fn spawn(&self, project: &Project) -> Result<Process> {
+        let log = project.log(&self.name);
+        fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
+        let owner = Owner::take(&unrecorded::locks(project), &self.name)?;
+        let launch = Launch::new(&self.binary, &log).current_dir(project.root()).owner(&owner)?;
+        let variables = self.variables.iter();
+        let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
+        let process = launch.spawn()?;
+        Ok(Process {
+            name: self.name.clone(),
+            kind: self.kind,
+            pid: process.pid,
+            started: process.started,
+            stop_signal: Signal::TERM.as_raw(),
+            port: Some(self.port),
+            log,
+            origin: Some(self.origin.clone()),
+        })
+    }
 }
 
 /// Waits until every process is ready; one that ends meanwhile is an error with the end of its log.
@@ -230,14 +271,15 @@ pub(crate) fn wait_ready(
     interrupt: &Interrupt,
 ) -> Result<()> {
     for process in processes {
-        let answered = interrupt.poll(READY_LIMIT, || {
+        let limit = if process.kind == Kind::Server { SERVER_LIMIT } else { READY_LIMIT };
+        let answered = interrupt.poll(limit, || {
             if !process.is_running() {
                 bail!("{} ended before it was ready; {}", process.name, end_of_log(process));
             }
             Ok(is_ready(process, client).then_some(()))
         })?;
         if answered.is_none() {
-            let limit = READY_LIMIT.as_secs();
+            let limit = limit.as_secs();
             bail!("{} is not ready after {limit} s; {}", process.name, end_of_log(process));
         }
     }

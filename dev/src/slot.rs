@@ -9,12 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::native::Place;
+use testkit::native::{Place, servers_in};
 
 use crate::{
     project::Project,
-    servers::{Addresses, Plan, Servers, Source},
-    state::{State, stop_all},
+    servers::{Plan, Servers, Source},
+    state::{Process, stop_all},
 };
 
 /// How many runs can be at work at once.
@@ -44,14 +44,14 @@ impl Slot {
     }
 
     fn clean(&self) -> Result<()> {
-        if let Some(state) = State::load(&self.state_file())? {
-            stop_all(&state.processes, |process, _| {
-                println!("stopped {} of an earlier run that was killed", process.name);
-            })?;
-            fs::remove_file(self.state_file()).context("remove an old state")?;
-        }
         for server in ["postgres", "redis", "rabbitmq"] {
             let folder = self.folder.join(server);
+            let left = servers_in(&folder);
+            let left: Vec<Process> =
+                left.iter().map(|member| Process::server(member, None, &folder)).collect();
+            stop_all(&left, |process, _| {
+                println!("stopped {} of an earlier run that was killed", process.name);
+            })?;
             if folder.exists() {
                 fs::remove_dir_all(&folder)
                     .with_context(|| format!("remove {}", folder.display()))?;
@@ -68,20 +68,8 @@ impl Slot {
 
     /// Starts servers. They end when the value is dropped; if that never happens, the next run that
     /// takes the slot ends them.
+    #[expect(clippy::unused_self, reason = "who has no slot has no folders to start servers in")]
     pub(crate) fn start(&self, plan: &Plan) -> Result<Servers> {
-        let servers = Servers::start(plan)?;
-        let state = State { addresses: Addresses::default(), processes: servers.processes() };
-        state.save(&self.state_file())?;
-        Ok(servers)
-    }
-
-    fn state_file(&self) -> PathBuf {
-        self.folder.join("state.json")
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let _cleaned_by_the_next_run = fs::remove_file(self.state_file());
+        Servers::start(plan)
     }
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use testkit::native::{Member, ProcessId};
 
-use crate::servers::Addresses;
+use crate::{origin::Origin, servers::Addresses};
 
 /// How long a process may take to end in order before it is killed. Services drain for up to 30 s.
 const STOP_GRACE: Duration = Duration::from_secs(35);
@@ -34,11 +34,14 @@ pub(crate) struct Process {
     /// The port it listens on.
     pub(crate) port: Option<u16>,
     pub(crate) log: PathBuf,
+    /// What it was started from; none of a server.
+    #[serde(default)]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl Process {
     /// A server's process.
-    pub(crate) fn server(member: &Member, port: u16, log: &Path) -> Self {
+    pub(crate) fn server(member: &Member, port: Option<u16>, log: &Path) -> Self {
         let is_helper = member.name == "epmd";
         Self {
             name: member.name.to_owned(),
@@ -46,8 +49,9 @@ impl Process {
             pid: member.process.pid,
             started: member.process.started,
             stop_signal: member.stop_signal.as_raw(),
-            port: (!is_helper).then_some(port),
+            port: port.filter(|_| !is_helper),
             log: if is_helper { log.with_extension("epmd.log") } else { log.to_owned() },
+            origin: None,
         }
     }
 
@@ -73,7 +77,7 @@ impl Process {
 }
 
 /// Everything that `up` started.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) addresses: Addresses,
     pub(crate) processes: Vec<Process>,
@@ -94,6 +98,11 @@ impl State {
     /// Writes it in one step, readable by its owner alone: the addresses hold passwords.
     pub(crate) fn save(&self, file: &Path) -> Result<()> {
         write_private(file, &serde_json::to_string_pretty(self)?)
+    }
+
+    /// Whether this very process is in it.
+    pub(crate) fn has(&self, process: &Process) -> bool {
+        self.processes.iter().any(|other| other.id() == process.id())
     }
 
     /// The process of this name, when it runs.
@@ -166,6 +175,7 @@ mod tests {
             stop_signal: Signal::TERM.as_raw(),
             port: Some(3001),
             log: "log".into(),
+            origin: None,
         };
         State { addresses: Addresses::default(), processes: vec![process] }.save(&file).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

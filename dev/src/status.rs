@@ -8,9 +8,10 @@ use serde::Serialize;
 use crate::{
     http::Client,
     project::Project,
-    services,
+    secrets::Secrets,
+    services::{self, Start},
     state::{Kind, Process, State},
-    table,
+    table, unrecorded,
     up::state_file,
 };
 
@@ -28,46 +29,78 @@ struct Line {
     kind: Kind,
     running: bool,
     ready: bool,
+    /// Whether the `up` that started it lived to write it down.
+    recorded: bool,
+    /// What has changed since it was started: `binary`, `settings`.
+    older_than: Vec<&'static str>,
     pid: u32,
     /// `http://…` of a service, `host:port` of a server.
     url: String,
 }
 
 impl Line {
-    fn of(process: &Process, client: &Client) -> Self {
+    fn of(process: &Process, recorded: bool, starts: &[Start], client: &Client) -> Self {
         let running = process.is_running();
+        let start = starts.iter().find(|start| running && recorded && start.name == process.name);
         let port = process.port.map(|port| format!("127.0.0.1:{port}"));
         Self {
             name: process.name.clone(),
             kind: process.kind,
             running,
-            ready: running && services::is_ready(process, client),
+            ready: running && recorded && services::is_ready(process, client),
+            recorded,
+            older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
             pid: process.pid,
             url: process.url().or(port).unwrap_or_default(),
         }
+    }
+
+    fn word(&self) -> String {
+        let word = match (self.running, self.recorded, self.ready) {
+            (false, _, _) => "ended",
+            (true, false, _) => "of an `up` that is at work, or was killed",
+            (true, true, false) => "not ready",
+            (true, true, true) => "ready",
+        };
+        if self.older_than.is_empty() {
+            return word.to_owned();
+        }
+        format!("{word}, older than its {}", self.older_than.join(" and its "))
     }
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let client = Client::new();
     let state = State::load(&state_file(project))?;
-    let processes = state.map(|state| state.processes).unwrap_or_default();
-    let lines: Vec<Line> = processes.iter().map(|process| Line::of(process, &client)).collect();
+    let starts = state.as_ref().map_or_else(|| Ok(Vec::new()), |state| starts(project, state));
+    let starts = starts.unwrap_or_else(|error| {
+        eprintln!("whether a service is older than its settings cannot be told: {error:#}");
+        Vec::new()
+    });
+    let unrecorded = unrecorded::find(project, state.as_ref());
+    let recorded = state.map(|state| state.processes).unwrap_or_default();
+    let lines = recorded.iter().map(|process| Line::of(process, true, &starts, &client));
+    let left = unrecorded.iter().map(|process| Line::of(process, false, &starts, &client));
+    let lines: Vec<Line> = lines.chain(left).collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else if lines.is_empty() {
         println!("nothing is up; start it with: cargo dev up");
     } else {
-        let rows = lines.iter().map(|line| {
-            let word = match (line.running, line.ready) {
-                (false, _) => "ended",
-                (true, false) => "not ready",
-                (true, true) => "ready",
-            };
-            [line.name.clone(), word.to_owned(), line.pid.to_string(), line.url.clone()]
-        });
+        let rows = lines
+            .iter()
+            .map(|line| [line.name.clone(), line.word(), line.pid.to_string(), line.url.clone()]);
         table::columns(["process", "state", "pid", "address"], rows);
+    }
+    if lines.iter().any(|line| !line.older_than.is_empty() || !line.recorded) && !args.json {
+        println!("`cargo dev up --detach` replaces what is old or was left");
     }
     let is_up = !lines.is_empty() && lines.iter().all(|line| line.ready);
     Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What the services would be started from now.
+fn starts(project: &Project, state: &State) -> Result<Vec<Start>> {
+    let ports = services::choose_ports(project, Some(state));
+    Start::all(project, &Secrets::load(project)?, &state.addresses, &ports)
 }

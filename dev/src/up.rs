@@ -2,6 +2,9 @@
 //!
 //! Servers start side by side while cargo builds, services when the servers answer. Whatever fails
 //! on the way, what was started is stopped again.
+//!
+//! Of a system that is up, exactly the services are replaced whose binary or settings have changed.
+//! What an `up` has left that was killed is found by its locks (see [`unrecorded`]) and ended.
 
 use std::{
     fs,
@@ -16,21 +19,24 @@ use serde_json::json;
 use testkit::native::Place;
 
 use crate::{
+    down,
     http::Client,
     install,
     interrupt::Interrupt,
     project::Project,
     secrets::Secrets,
     servers::{Addresses, Given, Plan, Servers, Source},
-    services::{self, Ports, SIMULATOR, USERS},
+    services::{self, Start, USERS},
     state::{Kind, Process, State, stop_all},
-    table,
+    table, unrecorded,
 };
 
 /// How long the services may take to find RabbitMQ once it answers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// How often it is looked whether everything still runs.
 const WATCH: Duration = Duration::from_millis(200);
+/// How long Ctrl-C waits for another `up` or `down` that is at work.
+const LOCK_LIMIT: Duration = Duration::from_mins(1);
 
 /// The user to try things with.
 pub(crate) const DEMO_EMAIL: &str = "demo@example.com";
@@ -41,7 +47,8 @@ pub(crate) const DEMO_PASSWORD: &str = "a-password-for-trying-things";
 #[command(after_help = "\
 Servers are started from this machine's binaries, with their data under .dev/. Addresses of running
 ones in DEV_POSTGRES_URL (a superuser's), DEV_REDIS_URL and DEV_AMQP_URL are used instead, each alone
-or together.")]
+or together. On a system that is up, it builds and replaces the services whose binary or settings
+have changed; all others, and the servers, run on.")]
 pub(crate) struct Args {
     /// Returns when everything is ready; `cargo dev down` stops it
     #[arg(long, short)]
@@ -54,16 +61,15 @@ pub(crate) struct Args {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let begin = Instant::now();
     let lock = project.lock()?;
-    let file = state_file(project);
-    let before = State::load(&file)?;
+    let before = State::load(&state_file(project))?;
     let client = Client::new();
-    if let Some(state) = before.as_ref().filter(|state| is_complete(project, state)) {
+    let (state, has_changed) = bring_up(project, args, before, &client, interrupt)?;
+    drop(lock);
+    if !has_changed {
         println!("everything is up already");
-        table::print(project, state, &client);
+        table::print(project, &state, &client);
         return Ok(ExitCode::SUCCESS);
     }
-    let state = bring_up(project, args, before, &client, interrupt)?;
-    drop(lock);
     table::print(project, &state, &client);
     println!("ready after {:.1} s", begin.elapsed().as_secs_f64());
     if args.detach {
@@ -71,7 +77,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     println!("Ctrl-C stops everything; `cargo dev logs --follow` shows what happens");
-    watch(&file, &state, interrupt)
+    watch(project, interrupt)
 }
 
 /// Where `up` notes what it started.
@@ -79,29 +85,27 @@ pub(crate) fn state_file(project: &Project) -> PathBuf {
     project.dev("state.json")
 }
 
-/// Whether every process of a whole system runs.
-fn is_complete(project: &Project, state: &State) -> bool {
-    let services = project.services().iter().map(|service| service.name.as_str());
-    services.chain([SIMULATOR]).all(|name| state.running(name).is_some())
-        && state.processes.iter().all(Process::is_running)
-}
-
+/// Makes the system what it is to be; gives what runs, and whether anything had to be done for it.
 fn bring_up(
     project: &Project,
     args: &Args,
     before: Option<State>,
     client: &Client,
     interrupt: &Interrupt,
-) -> Result<State> {
+) -> Result<(State, bool)> {
     let secrets = Secrets::load(project)?;
     let plan = plan(project, before.as_ref());
     install::ensure(&plan.packages(), !args.no_install, interrupt)?;
+    end_left_servers(project, &plan)?;
 
     let begin = Instant::now();
     let (servers, built) = thread::scope(|scope| {
         let servers = scope.spawn(|| {
-            Servers::start(&plan).inspect(|_| {
-                println!("postgres and redis answer after {:.1} s", begin.elapsed().as_secs_f64());
+            Servers::start(&plan).inspect(|servers| {
+                if !servers.processes().is_empty() {
+                    let seconds = begin.elapsed().as_secs_f64();
+                    println!("postgres and redis answer after {seconds:.1} s");
+                }
             })
         });
         let built = services::build(project, interrupt);
@@ -110,17 +114,38 @@ fn bring_up(
     let servers = servers.map_err(|_| anyhow!("starting the servers broke off"))??;
     built?;
 
-    let mut ascent = Ascent::new(project, before, servers)?;
-    services::create_databases(project, &ascent.state.addresses.postgres, &secrets)?;
+    let mut ascent = Ascent::new(project, &secrets, before, servers)?;
+    if !ascent.starts.is_empty() {
+        services::create_databases(project, &ascent.state.addresses.postgres, &secrets)?;
+    }
     // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
     // them a little later is sooner.
     ascent.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
-    ascent.start_services(project, &secrets)?;
+    // Of what an earlier `up` has started that did not live to wait for it, too.
+    services::wait_ready(&ascent.state.processes, client, interrupt)?;
+    ascent.start_services(project)?;
     services::wait_ready(&ascent.fresh, client, interrupt)?;
-    println!("services are ready after {:.1} s", begin.elapsed().as_secs_f64());
+    if ascent.has_changed {
+        println!("services are ready after {:.1} s", begin.elapsed().as_secs_f64());
+    }
     wait_connected(project, &ascent.state, client, interrupt)?;
     create_demo_user(&ascent.state, client)?;
     ascent.arrive()
+}
+
+/// Ends what works on the data of a server that is to be started: a server of an `up` that was
+/// killed, or what is left of one that has ended.
+fn end_left_servers(project: &Project, plan: &Plan) -> Result<()> {
+    let sources =
+        [("postgres", &plan.postgres), ("redis", &plan.redis), ("rabbitmq", &plan.rabbitmq)];
+    let started = sources.into_iter().filter(|(_, source)| source.place().is_some());
+    let left: Vec<Process> =
+        started.flat_map(|(server, _)| unrecorded::servers(project, server)).collect();
+    stop_all(&left, left_over)
+}
+
+fn left_over(process: &Process, _in_order: bool) {
+    println!("stopped {}, which was left over", process.name);
 }
 
 /// Where the servers come from: the environment, the last `up` when they still run, else here.
@@ -157,50 +182,62 @@ struct Ascent {
     file: PathBuf,
     /// What runs by now; written down at each step.
     state: State,
-    ports: Ports,
+    /// The services and the simulator that are to be started.
+    starts: Vec<Start>,
     /// The servers that this run started; none once they are left alone.
     servers: Option<Servers>,
     /// The services and the simulator that this run started.
     fresh: Vec<Process>,
+    /// Whether anything is started or stopped.
+    has_changed: bool,
     has_arrived: bool,
 }
 
 impl Ascent {
-    fn new(project: &Project, before: Option<State>, servers: Servers) -> Result<Self> {
-        let ports = services::choose_ports(project, before.as_ref());
+    fn new(
+        project: &Project,
+        secrets: &Secrets,
+        before: Option<State>,
+        servers: Servers,
+    ) -> Result<Self> {
         let addresses = servers.addresses.clone();
-        let fresh_servers = servers.processes();
-        let mut processes = Vec::new();
-        if let Some(before) = before {
-            // Services that would go on talking to a place where nobody is are started anew.
-            let has_moved = before.addresses != addresses || ports_differ(&before, &ports);
-            let is_stale = |old: &Process| match old.kind {
-                Kind::Server => fresh_servers.iter().any(|fresh| fresh.name == old.name),
-                Kind::Service | Kind::Simulator => has_moved,
-            };
-            let running = before.processes.into_iter().filter(Process::is_running);
-            let (stale, good): (Vec<_>, Vec<_>) = running.partition(is_stale);
-            stop_all(&stale, |process, _| println!("restarting {}", process.name))?;
-            processes = good;
+        let mut known = before.clone().unwrap_or_default();
+        known.processes.extend(servers.processes());
+        stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
+        let ports = services::choose_ports(project, before.as_ref());
+        // Addresses and ports are among the variables: who would go on talking to a place where
+        // nobody is has changed, too.
+        let mut starts = Start::all(project, secrets, &addresses, &ports)?;
+        let running = before.map(|state| state.processes).unwrap_or_default();
+        let running = running.into_iter().filter(Process::is_running);
+        let (mut stopped, mut processes) = (Vec::new(), Vec::new());
+        for process in running {
+            let start = starts.iter().find(|start| start.name == process.name);
+            match outdated(&process, start) {
+                Some(why) => {
+                    println!("stopping {}: {why}", process.name);
+                    stopped.push(process);
+                }
+                None => processes.push(process),
+            }
         }
-        processes.extend(fresh_servers);
+        starts.retain(|start| processes.iter().all(|process| process.name != start.name));
+        processes.extend(servers.processes());
         let state = State { addresses, processes };
-        let file = state_file(project);
-        state.save(&file)?;
-        let servers = Some(servers);
-        Ok(Self { file, state, ports, servers, fresh: Vec::new(), has_arrived: false })
+        let has_changed =
+            !(starts.is_empty() && stopped.is_empty() && servers.processes().is_empty());
+        let (file, fresh, servers) = (state_file(project), Vec::new(), Some(servers));
+        let ascent = Self { file, state, starts, servers, fresh, has_changed, has_arrived: false };
+        // Written down before anything is stopped, so that an `up` that watches does not take for a
+        // fault what ends on purpose. What is to be stopped is found by its lock.
+        ascent.state.save(&ascent.file)?;
+        stop_all(&stopped, |_, _| {})?;
+        Ok(ascent)
     }
 
-    fn start_services(&mut self, project: &Project, secrets: &Secrets) -> Result<()> {
-        if self.state.running(SIMULATOR).is_none() {
-            self.add(services::start_simulator(project, &self.ports)?)?;
-        }
-        for service in project.services() {
-            if self.state.running(&service.name).is_none() {
-                let (addresses, ports) = (&self.state.addresses, &self.ports);
-                let variables = services::environment(project, secrets, addresses, ports, service)?;
-                self.add(services::start_service(project, service, ports, &variables)?)?;
-            }
+    fn start_services(&mut self, project: &Project) -> Result<()> {
+        for start in std::mem::take(&mut self.starts) {
+            self.add(start.spawn(project)?)?;
         }
         Ok(())
     }
@@ -213,13 +250,13 @@ impl Ascent {
     }
 
     /// Everything is ready: from here on it runs without us.
-    fn arrive(mut self) -> Result<State> {
+    fn arrive(mut self) -> Result<(State, bool)> {
         self.state.save(&self.file)?;
         self.has_arrived = true;
         if let Some(servers) = self.servers.take() {
             servers.detach();
         }
-        Ok(self.state.clone())
+        Ok((self.state.clone(), self.has_changed))
     }
 }
 
@@ -228,9 +265,11 @@ impl Drop for Ascent {
         if self.has_arrived {
             return;
         }
-        eprintln!("stopping what was started");
         let mut started = self.fresh.clone();
         started.extend(self.servers.iter().flat_map(Servers::processes));
+        if !started.is_empty() {
+            eprintln!("stopping what was started");
+        }
         if let Err(error) = stop_all(&started, |_, _| {}) {
             eprintln!("could not stop everything, see `cargo dev status`: {error:#}");
             return;
@@ -247,12 +286,16 @@ impl Drop for Ascent {
     }
 }
 
-/// Whether a process listened elsewhere the last time.
-fn ports_differ(before: &State, ports: &Ports) -> bool {
-    let differs = |process: &Process| {
-        ports.get(process.name.as_str()).is_some_and(|port| process.port != Some(*port))
-    };
-    before.processes.iter().any(differs)
+/// Why a process that runs is to be replaced or stopped; none when it is as it would be started now.
+fn outdated(process: &Process, start: Option<&Start>) -> Option<String> {
+    match (process.kind, start) {
+        (Kind::Server, _) => None,
+        (Kind::Service | Kind::Simulator, None) => Some("services.tsk does not name it".into()),
+        (Kind::Service | Kind::Simulator, Some(start)) => {
+            let changed = start.changed_since(process);
+            (!changed.is_empty()).then(|| format!("older than its {}", changed.join(" and its ")))
+        }
+    }
 }
 
 /// Waits until the services have found RabbitMQ. They work without it, so that this only tells.
@@ -286,28 +329,37 @@ fn create_demo_user(state: &State, client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Stays until a signal comes, then drains: services, simulator, servers.
-fn watch(file: &std::path::Path, state: &State, interrupt: &Interrupt) -> Result<ExitCode> {
-    let mut alive: Vec<&Process> = state.processes.iter().collect();
-    while !interrupt.is_set() {
+/// Stays until a signal comes or nothing runs any more, then drains: services, simulator, servers.
+///
+/// What runs is read again each time: another `up` may have replaced some of it.
+fn watch(project: &Project, interrupt: &Interrupt) -> Result<ExitCode> {
+    let file = state_file(project);
+    let mut told = Vec::new();
+    loop {
         thread::sleep(WATCH);
-        if !file.exists() {
+        let Some(state) = State::load(&file)? else {
             println!("stopped from elsewhere");
             return Ok(ExitCode::SUCCESS);
-        }
-        alive.retain(|process| {
-            let runs = process.is_running();
-            if !runs && file.exists() {
+        };
+        let ended = state.processes.iter().filter(|process| !process.is_running());
+        for process in ended.filter(|process| !told.contains(&process.id())).collect::<Vec<_>>() {
+            // Who ends one on purpose has taken it out of the state before.
+            if State::load(&file)?.is_some_and(|state| state.has(process)) {
                 eprintln!("{} ended; {}", process.name, services::end_of_log(process));
+                told.push(process.id());
             }
-            runs
-        });
-        if alive.is_empty() {
-            break;
         }
+        let runs = |state: &State| state.processes.iter().any(Process::is_running);
+        if runs(&state) && !interrupt.is_set() {
+            continue;
+        }
+        let _lock = project.lock_within(LOCK_LIMIT)?;
+        // In between, another `up` may have been at work.
+        if !interrupt.is_set() && State::load(&file)?.is_some_and(|state| runs(&state)) {
+            continue;
+        }
+        println!("draining");
+        down::stop(project)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    println!("draining");
-    stop_all(&state.processes, table::stopped)?;
-    fs::remove_file(file).context("remove the state")?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,9 @@
 //! # Ok::<(), testkit::native::NativeError>(())
 //! ```
 //!
+//! No two servers work on the same data: each holds a lock beside it for as long as it lives
+//! ([`Owner`]).
+//!
 //! A server that outlives the process which started it is noted by its `members` and left alone
 //! with
 //! `detach`: a later process stops it by its [`ProcessId`]s.
@@ -25,6 +28,7 @@ mod consul;
 mod error;
 mod etcd;
 pub mod find;
+mod owner;
 mod place;
 pub mod port;
 mod postgres;
@@ -40,6 +44,7 @@ pub use consul::Consul;
 pub use error::NativeError;
 pub use etcd::Etcd;
 pub use find::{Found, find};
+pub use owner::{Owner, holders, servers_in};
 pub use place::{Place, random_hex};
 pub use postgres::Postgres;
 pub use process::{Launch, ProcessId, Signal};
@@ -51,7 +56,7 @@ pub use redis::Redis;
 /// A process that belongs to a server, as it is kept for a later run that stops it.
 #[derive(Debug, Clone)]
 pub struct Member {
-    /// What it is: `postgres`, `redis`, `rabbitmq`, `epmd`, `etcd` or `consul`.
+    /// What it is: `postgres`, `redis`, `rabbitmq`, `epmd`, `etcd`, `consul` or `prometheus`.
     pub name: &'static str,
     /// Which process it is.
     pub process: ProcessId,

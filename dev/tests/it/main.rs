@@ -2,10 +2,17 @@
 //! leaving anything.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
 mod postgres;
 mod rabbitmq;
 mod redis;
+#[cfg(target_os = "linux")]
+mod slot;
+#[cfg(target_os = "linux")]
+mod system;
+#[cfg(target_os = "linux")]
+mod up;
 
 use std::{
     io::{Read, Write},
@@ -14,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use testkit::native::{Member, port};
+use testkit::native::{Member, NativeError, port};
 
 /// How long a server that stands still is given to answer in spite of it.
 const SILENCE: Duration = Duration::from_millis(600);
@@ -30,6 +37,24 @@ fn ask(port: u16, question: &[u8]) -> Vec<u8> {
     let length = stream.read(&mut answer).unwrap_or(0);
     answer.truncate(length);
     answer
+}
+
+/// The error says who has the folder, so that the reader can do something about it.
+fn assert_in_use(error: &NativeError, pid: u32, folder: &Path) {
+    assert!(matches!(error, NativeError::InUse { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&format!("process {pid}")), "{text}");
+    assert!(text.contains(&folder.display().to_string()), "{text}");
+}
+
+/// A process that is killed when the value is dropped.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ended_already = self.0.kill();
+        self.0.wait().unwrap();
+    }
 }
 
 /// No process, no listener, no file is left.

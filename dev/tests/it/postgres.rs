@@ -1,8 +1,8 @@
 //! PostgreSQL.
 
-use testkit::native::{NativeError, Place, Postgres, psql};
+use testkit::native::{NativeError, Place, Postgres, psql, servers_in};
 
-use crate::{ask, assert_gone};
+use crate::{ask, assert_gone, assert_in_use};
 
 /// `SSLRequest`, which every server answers with one byte.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -61,4 +61,25 @@ fn an_error_of_a_statement_is_told() {
     let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
     let error = psql::run(&postgres.url(), "select 1; select nothing").unwrap_err();
     assert!(error.to_string().contains("column \"nothing\" does not exist"), "{error}");
+}
+
+#[test]
+fn a_folder_has_one_server_at_a_time_and_names_it_to_a_second() {
+    let place = Place::temporary().unwrap();
+    let first = Postgres::start(&place).unwrap();
+    assert_in_use(&Postgres::start(&place).unwrap_err(), first.process().pid, first.folder());
+    assert_eq!(servers_in(&place.folder)[0].process, first.process());
+    assert_eq!(psql::run(&first.url(), "select 1").unwrap(), "1", "the first one was left alone");
+}
+
+#[test]
+fn a_cluster_whose_making_was_broken_off_is_made_anew() {
+    let place = Place::temporary().unwrap();
+    let data = Postgres::start(&place).unwrap().folder().join("data");
+    let half = data.with_file_name("data.new");
+    std::fs::create_dir_all(&half).unwrap();
+    std::fs::write(half.join("PG_VERSION"), "15\n").unwrap();
+    let postgres = Postgres::start(&place).unwrap();
+    assert_eq!(psql::run(&postgres.url(), "select 1").unwrap(), "1");
+    assert!(!half.exists());
 }

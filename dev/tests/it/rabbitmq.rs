@@ -1,8 +1,8 @@
 //! RabbitMQ. One test, because a start takes seconds.
 
-use testkit::native::{Place, RabbitMq};
+use testkit::native::{Place, RabbitMq, servers_in};
 
-use crate::{ask, assert_gone};
+use crate::{ask, assert_gone, assert_in_use};
 
 const HANDSHAKE: &[u8] = b"AMQP\0\0\x09\x01";
 
@@ -13,6 +13,12 @@ fn it_answers_stands_still_comes_back_and_leaves_nothing() {
     assert_eq!(ask(rabbitmq.port(), HANDSHAKE)[0], 1);
     assert_eq!(overview(&rabbitmq), 200);
 
+    assert_in_use(&RabbitMq::launch(&place).unwrap_err(), rabbitmq.process().pid, &place.folder);
+    let named = |members: Vec<testkit::native::Member>| {
+        members.into_iter().map(|member| (member.name, member.process)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(servers_in(&place.folder)), named(rabbitmq.members()));
+
     rabbitmq.freeze().unwrap();
     assert!(ask(rabbitmq.port(), HANDSHAKE).is_empty());
     rabbitmq.cont().unwrap();
@@ -20,6 +26,8 @@ fn it_answers_stands_still_comes_back_and_leaves_nothing() {
 
     rabbitmq.kill().unwrap();
     assert!(ask(rabbitmq.port(), HANDSHAKE).is_empty());
+    let epmd = named(rabbitmq.members()).split_off(1);
+    assert_eq!(named(servers_in(&place.folder)), epmd, "the port mapper runs on");
     rabbitmq.start_again().unwrap();
     assert_eq!(overview(&rabbitmq), 200);
 

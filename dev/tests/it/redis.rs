@@ -1,8 +1,10 @@
 //! Redis.
 
-use testkit::native::{Place, Redis};
+use std::process::{Command, Stdio};
 
-use crate::{ask, assert_gone};
+use testkit::native::{Place, Redis, find, port, servers_in};
+
+use crate::{Killed, ask, assert_gone, assert_in_use};
 
 #[test]
 fn it_answers_stands_still_runs_on_and_leaves_nothing() {
@@ -47,4 +49,45 @@ fn a_busy_port_gives_way_to_a_free_one() {
     let first = Redis::start(&Place::temporary().unwrap()).unwrap();
     let second = Redis::start(&Place::temporary().unwrap().port(first.port())).unwrap();
     assert_ne!(first.port(), second.port());
+}
+
+#[test]
+fn a_folder_has_one_server_at_a_time_and_names_it_to_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::kept(folder.path().join("redis"));
+    let first = Redis::start(&place).unwrap();
+    assert_in_use(&Redis::start(&place).unwrap_err(), first.process().pid, &place.folder);
+    assert_eq!(ask(first.port(), b"PING\r\n"), b"+PONG\r\n", "the first one was left alone");
+    drop(first);
+    Redis::start(&place).unwrap();
+}
+
+#[test]
+fn a_server_that_outlives_its_starter_is_found_by_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::kept(folder.path().join("redis"));
+    let server = Redis::start(&place).unwrap();
+    let process = server.process();
+    server.detach();
+    let found = servers_in(&place.folder);
+    assert_eq!(found.iter().map(|member| member.process).collect::<Vec<_>>(), [process]);
+    process.kill().unwrap();
+    assert!(servers_in(&place.folder).is_empty());
+    Redis::start(&place).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_somebody_else_has_started_on_the_data_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::kept(folder.path());
+    let stranger = Command::new(find().redis.unwrap())
+        .args(["--bind", "127.0.0.1", "--port", &port::free(None).to_string(), "--save", ""])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .spawn();
+    let stranger = Killed(stranger.unwrap());
+    assert_in_use(&Redis::start(&place).unwrap_err(), stranger.0.id(), folder.path());
+    drop(stranger);
+    Redis::start(&place).unwrap();
 }

@@ -38,6 +38,11 @@ impl Account {
         Some(Self { uid: line.get(2)?.parse().ok()?, gid: line.get(3)?.parse().ok()? })
     }
 
+    /// Whether this is the account's number.
+    pub(crate) fn is(&self, uid: u32) -> bool {
+        self.uid == uid
+    }
+
     /// Runs a command under this account.
     pub(crate) fn apply(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);

@@ -4,7 +4,9 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Place, ProcessId, Signal, find, port,
+    Launch, Member, NativeError, Place, ProcessId, Signal,
+    error::Doing,
+    find, port,
     ready::{ask, until_ready},
 };
 
@@ -32,7 +34,9 @@ impl Consul {
     /// Starts the agent that `CONSUL_BIN` names and waits until it has a leader.
     pub fn start(place: &Place) -> Result<Self, NativeError> {
         port::retry_when_busy(place, |place| {
-            place.prepare()?;
+            // It keeps no data that two could destroy.
+            fs::create_dir_all(&place.folder)
+                .doing(|| format!("make {}", place.folder.display()))?;
             let ports = Ports {
                 http: port::free(place.port),
                 server: port::free(None),

@@ -55,6 +55,20 @@ pub enum NativeError {
         /// What it wrote.
         output: String,
     },
+    /// A process works in the folder already: two servers would destroy each other's data.
+    #[error(
+        "{} is in use: {name} works there as {}; end that first",
+        folder.display(),
+        said(pids)
+    )]
+    InUse {
+        /// The server.
+        name: String,
+        /// Where its data is.
+        folder: PathBuf,
+        /// The processes that have it; none when the system does not tell.
+        pids: Vec<u32>,
+    },
     /// The process is still there after SIGKILL.
     #[error("process {pid} is still there after SIGKILL")]
     Undying {
@@ -71,6 +85,16 @@ impl NativeError {
         };
         let text = std::fs::read_to_string(log).unwrap_or_default().to_lowercase();
         text.contains("address already in use") || text.contains("eaddrinuse")
+    }
+}
+
+/// Processes, in a sentence.
+fn said(pids: &[u32]) -> String {
+    let numbers: Vec<String> = pids.iter().map(u32::to_string).collect();
+    match numbers.len() {
+        0 => "a process that cannot be told".to_owned(),
+        1 => format!("process {}", numbers[0]),
+        _ => format!("processes {}", numbers.join(", ")),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Place, ProcessId, Signal, find, port,
+    Launch, Member, NativeError, Owner, Place, ProcessId, Signal, find, port,
     ready::{ask, until_ready},
 };
 
@@ -22,6 +22,7 @@ pub struct Etcd {
     /// `name=address` of each member for its peers.
     cluster: String,
     process: ProcessId,
+    owner: Owner,
 }
 
 impl Etcd {
@@ -52,16 +53,17 @@ impl Etcd {
         peer_port: u16,
         cluster: &str,
     ) -> Result<Self, NativeError> {
-        place.prepare()?;
+        let owner = place.claim(NAME)?;
         let port = port::free(place.port);
         let (place, name, cluster) = (place.clone(), name.to_owned(), cluster.to_owned());
-        let process = spawn(&place, &name, port, peer_port, &cluster)?;
-        Ok(Self { place, name, port, peer_port, cluster, process })
+        let process = spawn(&place, &owner, &name, [port, peer_port], &cluster)?;
+        Ok(Self { place, name, port, peer_port, cluster, process, owner })
     }
 
     /// Starts it again on the same ports with the same data, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        self.process = spawn(&self.place, &self.name, self.port, self.peer_port, &self.cluster)?;
+        let ports = [self.port, self.peer_port];
+        self.process = spawn(&self.place, &self.owner, &self.name, ports, &self.cluster)?;
         self.wait_ready()
     }
 
@@ -133,13 +135,14 @@ fn member(name: &str, peer_port: u16) -> String {
 
 fn spawn(
     place: &Place,
+    owner: &Owner,
     name: &str,
-    port: u16,
-    peer_port: u16,
+    ports: [u16; 2],
     cluster: &str,
 ) -> Result<ProcessId, NativeError> {
-    let (clients, peers) = (url(port), url(peer_port));
+    let [clients, peers] = ports.map(url);
     Launch::new(&find::etcd()?, &place.log)
+        .owner(owner)?
         .append(true)
         .without_env(&["ETCD_"])
         .current_dir(&place.folder)

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{NativeError, error::Doing};
+use super::{NativeError, Owner, error::Doing};
 
 /// Where and how a server is to run.
 #[derive(Debug, Clone)]
@@ -60,9 +60,9 @@ impl Place {
         self
     }
 
-    /// Makes the folder.
-    pub(crate) fn prepare(&self) -> Result<(), NativeError> {
-        fs::create_dir_all(&self.folder).doing(|| format!("make {}", self.folder.display()))
+    /// Makes the folder, and takes it for the server of this name.
+    pub(crate) fn claim(&self, name: &str) -> Result<Owner, NativeError> {
+        Owner::of_data(&self.folder, name)
     }
 }
 

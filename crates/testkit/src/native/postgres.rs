@@ -1,24 +1,32 @@
 //! A private PostgreSQL.
 
 use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
+    fs::{self, DirBuilder},
+    io::{Error, ErrorKind},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
+use rustix::process::geteuid;
+
 use super::{
-    Launch, Member, NativeError, Place, ProcessId, Signal,
+    Launch, Member, NativeError, Owner, Place, ProcessId, Signal,
     account::Account,
     error::Doing,
-    find, place, port,
+    find,
+    owner::ELSEWHERE,
+    place, port,
     process::remove_env,
     psql,
     ready::{ask, until_ready},
 };
 
 const NAME: &str = "postgres";
+/// The cluster's folder, and its name while it is made.
+const DATA: &str = "data";
+const FRESH: &str = "data.new";
 /// The superuser's name.
 const USER: &str = "postgres";
 /// How long it may take to answer; after a crash it replays its log first.
@@ -40,6 +48,7 @@ pub struct Postgres {
     port: u16,
     password: String,
     process: ProcessId,
+    owner: Owner,
     is_ours: bool,
 }
 
@@ -57,16 +66,22 @@ impl Postgres {
     fn launch(place: &Place) -> Result<Self, NativeError> {
         let binaries = find::postgres()?;
         let account = Account::for_postgres()?;
-        place.prepare()?;
+        fs::create_dir_all(&place.folder).doing(|| format!("make {}", place.folder.display()))?;
         let folder = account.as_ref().map_or_else(
             || place.folder.clone(),
             |account| account.reachable(&place.folder, place.keep),
         );
         make_private(&folder, account.as_ref())?;
         if folder != place.folder {
-            let note = place.folder.join("data-is-elsewhere");
+            let note = place.folder.join(ELSEWHERE);
             fs::write(&note, format!("{}\n", folder.display()))
                 .doing(|| format!("write {}", note.display()))?;
+        }
+        let owner = Owner::of_data(&folder, NAME)?;
+        if folder != place.folder && !place.keep {
+            // What a killed run has left out there; with the place's own folder it is gone.
+            let _none_there = fs::remove_dir_all(folder.join(DATA));
+            let _none_there = fs::remove_file(folder.join("password"));
         }
         let mut server = Self {
             password: place::password(&folder)?,
@@ -76,6 +91,7 @@ impl Postgres {
             folder,
             place: place.clone(),
             process: ProcessId { pid: 0, started: 0 },
+            owner,
             is_ours: true,
         };
         server.init_cluster()?;
@@ -97,12 +113,17 @@ impl Postgres {
         if let Some(account) = &self.account {
             account.own(&password_file)?;
         }
+        // Under another name until it is whole: nobody takes a cluster for one that was broken off.
+        let fresh = self.folder.join(FRESH);
+        let _none_there = fs::remove_dir_all(&fresh);
         let mut command = Command::new(self.binaries.join("initdb"));
+        // While it is made it is in use, also when whoever wanted it made is killed.
+        command.stdin(self.owner.input()?);
         remove_env(&mut command, &["PG"]);
         command
             .args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
             .args(["--locale", "C.UTF-8", "--pgdata"])
-            .arg(self.data())
+            .arg(&fresh)
             .arg("--pwfile")
             .arg(password_file)
             .current_dir(&self.folder);
@@ -114,10 +135,9 @@ impl Postgres {
         }
         let output = command.output().doing(|| "run initdb".to_owned())?;
         if output.status.success() {
-            return Ok(());
+            return fs::rename(&fresh, self.data()).doing(|| "keep what initdb made".to_owned());
         }
-        // A half-made cluster would be taken for a whole one by the next run.
-        let _already_failing = fs::remove_dir_all(self.data());
+        let _already_failing = fs::remove_dir_all(&fresh);
         Err(NativeError::Failed {
             program: "initdb".to_owned(),
             output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
@@ -154,6 +174,7 @@ impl Postgres {
             settings.extend(["fsync=off", "full_page_writes=off"].map(Into::into));
         }
         Launch::new(&self.binaries.join("postgres"), &self.place.log)
+            .owner(&self.owner)?
             .append(append)
             .without_env(&["PG"])
             .account(self.account.as_ref())
@@ -222,7 +243,7 @@ impl Postgres {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.folder.join(DATA)
     }
 }
 
@@ -239,10 +260,50 @@ impl Drop for Postgres {
     }
 }
 
-/// Makes a folder that only the server's account may look into.
+/// Makes a folder that only the server's account may look into. One that is there has to be ours or
+/// that account's: where its name can be guessed, somebody else may have made it first.
 fn make_private(folder: &Path, account: Option<&Account>) -> Result<(), NativeError> {
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
-        .doing(|| format!("make {}", folder.display()))?;
+    let doing = || format!("make {}", folder.display());
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let data = fs::symlink_metadata(folder).doing(doing)?;
+            let uid = data.uid();
+            let is_ours = uid == geteuid().as_raw() || account.is_some_and(|a| a.is(uid));
+            if !data.is_dir() || !is_ours {
+                let why = "it belongs to somebody else, or is no folder";
+                return Err(Error::new(ErrorKind::PermissionDenied, why)).doing(doing);
+            }
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).doing(doing)?;
+        }
+        outcome => outcome.doing(doing)?,
+    }
     account.map_or(Ok(()), |account| account.own(folder))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_somebody_else_has_made_first_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let target = base.path().join("target");
+        fs::create_dir(&target).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+        let link = base.path().join("link");
+        symlink(&target, &link).unwrap();
+        make_private(&link, None).unwrap_err();
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o755, "it was not touched");
+
+        make_private(&target, None).unwrap();
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o700);
+        if geteuid().is_root() {
+            chown(&target, Some(4_000_000), None).unwrap();
+            let error = make_private(&target, None).unwrap_err().to_string();
+            assert!(error.contains("belongs to somebody else"), "{error}");
+        }
+    }
 }

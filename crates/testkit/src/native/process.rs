@@ -14,7 +14,7 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
 
 use super::{
-    NativeError,
+    NativeError, Owner,
     account::Account,
     error::Doing,
     find::on_path,
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// How often it is looked whether a process has ended.
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 /// How long a killed process and the rest of its family may take to be gone.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -162,6 +162,8 @@ pub struct Launch {
     program: PathBuf,
     log: PathBuf,
     append: bool,
+    /// The lock that it holds.
+    lock: Option<File>,
 }
 
 impl Launch {
@@ -178,7 +180,20 @@ impl Launch {
             command
         };
         command.stdin(Stdio::null());
-        Self { command, program: program.to_owned(), log: log.to_owned(), append: false }
+        Self {
+            command,
+            program: program.to_owned(),
+            log: log.to_owned(),
+            append: false,
+            lock: None,
+        }
+    }
+
+    /// Makes it hold this lock until its end.
+    pub fn owner(mut self, owner: &Owner) -> Result<Self, NativeError> {
+        self.command.stdin(owner.input()?);
+        self.lock = Some(owner.input()?);
+        Ok(self)
     }
 
     /// Adds to the log instead of starting it anew.
@@ -234,10 +249,12 @@ impl Launch {
             .spawn()
             .doing(|| format!("start {}", self.program.display()))?;
         // Not collected yet, so that even one that has already ended still has its entry.
-        ProcessId::of(child.id()).ok_or_else(|| NativeError::Io {
+        let process = ProcessId::of(child.id()).ok_or_else(|| NativeError::Io {
             doing: format!("find process {} of {}", child.id(), self.program.display()),
             source: std::io::ErrorKind::NotFound.into(),
-        })
+        })?;
+        self.lock.map_or(Ok(()), |lock| Owner::note(&lock, process))?;
+        Ok(process)
     }
 
     fn open_log(&self) -> std::io::Result<File> {

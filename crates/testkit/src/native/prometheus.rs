@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::{
-    Launch, NativeError, Place, ProcessId, find, port,
+    Launch, NativeError, Owner, Place, ProcessId, find, port,
     ready::{ask, until_ready},
 };
 
@@ -24,9 +24,9 @@ impl Prometheus {
     /// it answers.
     pub fn start(place: &Place, settings: &Path) -> Result<Self, NativeError> {
         port::retry_when_busy(place, |place| {
-            place.prepare()?;
+            let owner = place.claim(NAME)?;
             let port = port::free(place.port);
-            let process = spawn(place, settings, port)?;
+            let process = spawn(place, &owner, settings, port)?;
             let server = Self { place: place.clone(), port, process };
             let question = b"GET /-/ready HTTP/1.0\r\n\r\n";
             until_ready(NAME, process, &place.log, READY_LIMIT, || {
@@ -51,8 +51,14 @@ impl Drop for Prometheus {
     }
 }
 
-fn spawn(place: &Place, settings: &Path, port: u16) -> Result<ProcessId, NativeError> {
+fn spawn(
+    place: &Place,
+    owner: &Owner,
+    settings: &Path,
+    port: u16,
+) -> Result<ProcessId, NativeError> {
     Launch::new(&find::prometheus()?, &place.log)
+        .owner(owner)?
         .append(true)
         .current_dir(&place.folder)
         .args(["--config.file"])

@@ -7,7 +7,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Place, ProcessId, Signal,
+    Launch, Member, NativeError, Owner, Place, ProcessId, Signal,
     account::fnv1a,
     error::Doing,
     find, place, port,
@@ -16,6 +16,7 @@ use super::{
 };
 
 const NAME: &str = "rabbitmq";
+const EPMD: &str = "epmd";
 const USER: &str = "testkit";
 /// How long a start may take: 6 to 12 s on a small machine, more when it is busy.
 const READY_LIMIT: Duration = Duration::from_mins(2);
@@ -34,6 +35,7 @@ pub struct RabbitMq {
     password: String,
     epmd: ProcessId,
     process: ProcessId,
+    owners: Owners,
     is_ours: bool,
 }
 
@@ -43,6 +45,14 @@ struct Ports {
     management: u16,
     distribution: u16,
     epmd: u16,
+}
+
+/// The locks of the two processes. Each has one of its own, since the port mapper outlives a
+/// broker that is killed.
+#[derive(Debug)]
+struct Owners {
+    broker: Owner,
+    epmd: Owner,
 }
 
 impl RabbitMq {
@@ -58,7 +68,8 @@ impl RabbitMq {
     /// Starts it without waiting: its addresses are known at once, [`Self::wait_ready`] says when
     /// they answer.
     pub fn launch(place: &Place) -> Result<Self, NativeError> {
-        place.prepare()?;
+        let broker = place.claim(NAME)?;
+        let owners = Owners { broker, epmd: Owner::take(&place.folder, EPMD)? };
         let amqp = port::free(place.port);
         let usual = place.port.filter(|wanted| *wanted == amqp);
         let ports = Ports {
@@ -69,19 +80,19 @@ impl RabbitMq {
         };
         let password = place::password(&place.folder)?;
         write_settings(&place.folder, ports, &password)?;
-        let epmd = spawn_epmd(place, ports.epmd)?;
-        let process = spawn(place, ports, false).inspect_err(|_| {
+        let epmd = spawn_epmd(place, &owners, ports.epmd)?;
+        let process = spawn(place, &owners, ports, false).inspect_err(|_| {
             let _already_failing = epmd.kill();
         })?;
-        Ok(Self { place: place.clone(), ports, password, epmd, process, is_ours: true })
+        Ok(Self { place: place.clone(), ports, password, epmd, process, owners, is_ours: true })
     }
 
     /// Starts it again on the same ports with the same data, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
         if !self.epmd.is_running() {
-            self.epmd = spawn_epmd(&self.place, self.ports.epmd)?;
+            self.epmd = spawn_epmd(&self.place, &self.owners, self.ports.epmd)?;
         }
-        self.process = spawn(&self.place, self.ports, true)?;
+        self.process = spawn(&self.place, &self.owners, self.ports, true)?;
         self.wait_ready()
     }
 
@@ -179,7 +190,7 @@ impl RabbitMq {
     pub fn members(&self) -> Vec<Member> {
         vec![
             Member { name: NAME, process: self.process, stop_signal: Signal::TERM },
-            Member { name: "epmd", process: self.epmd, stop_signal: Signal::TERM },
+            Member { name: EPMD, process: self.epmd, stop_signal: Signal::TERM },
         ]
     }
 
@@ -218,25 +229,32 @@ fn write_settings(folder: &Path, ports: Ports, password: &str) -> Result<(), Nat
     fs::write(&plugins, "[rabbitmq_management].\n").doing(|| format!("write {}", plugins.display()))
 }
 
-fn spawn_epmd(place: &Place, port: u16) -> Result<ProcessId, NativeError> {
+fn spawn_epmd(place: &Place, owners: &Owners, port: u16) -> Result<ProcessId, NativeError> {
     let log = place.log.with_extension("epmd.log");
     let process = Launch::new(&find::epmd()?, &log)
+        .owner(&owners.epmd)?
         .without_env(&["ERL_", "RABBITMQ_"])
         .current_dir(&place.folder)
         .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
         .spawn()?;
     // A request for the names of all nodes: length 1, then `n`.
-    until_ready("epmd", process, &log, EPMD_LIMIT, || ask(port, &[0, 1, b'n']).is_some())
+    until_ready(EPMD, process, &log, EPMD_LIMIT, || ask(port, &[0, 1, b'n']).is_some())
         .map(|()| process)
         .inspect_err(|_| {
             let _already_failing = process.kill();
         })
 }
 
-fn spawn(place: &Place, ports: Ports, append: bool) -> Result<ProcessId, NativeError> {
+fn spawn(
+    place: &Place,
+    owners: &Owners,
+    ports: Ports,
+    append: bool,
+) -> Result<ProcessId, NativeError> {
     let folder = &place.folder;
     let path = |name: &str| folder.join(name).into_os_string();
     Launch::new(&find::rabbitmq()?, &place.log)
+        .owner(&owners.broker)?
         .append(append)
         .without_env(&["ERL_", "RABBITMQ_"])
         .current_dir(folder)

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Place, ProcessId, Signal, find, port,
+    Launch, Member, NativeError, Owner, Place, ProcessId, Signal, find, port,
     ready::{ask, until_ready},
 };
 
@@ -18,6 +18,7 @@ pub struct Redis {
     place: Place,
     port: u16,
     process: ProcessId,
+    owner: Owner,
     is_ours: bool,
 }
 
@@ -32,15 +33,15 @@ impl Redis {
     }
 
     fn launch(place: &Place) -> Result<Self, NativeError> {
-        place.prepare()?;
+        let owner = place.claim(NAME)?;
         let port = port::free(place.port);
-        let process = spawn(place, port, false)?;
-        Ok(Self { place: place.clone(), port, process, is_ours: true })
+        let process = spawn(place, &owner, port, false)?;
+        Ok(Self { place: place.clone(), port, process, owner, is_ours: true })
     }
 
     /// Starts it again on the same port, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        self.process = spawn(&self.place, self.port, true)?;
+        self.process = spawn(&self.place, &self.owner, self.port, true)?;
         self.wait_ready()
     }
 
@@ -108,9 +109,10 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(place: &Place, port: u16, append: bool) -> Result<ProcessId, NativeError> {
+fn spawn(place: &Place, owner: &Owner, port: u16, append: bool) -> Result<ProcessId, NativeError> {
     let append_only = if place.keep { "yes" } else { "no" };
     Launch::new(&find::redis()?, &place.log)
+        .owner(owner)?
         .append(append)
         .current_dir(&place.folder)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])

@@ -1,0 +1,169 @@
+//! What a running process was started from: its binary and its settings, each as a mark that differs
+//! once the thing has changed.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::project::Project;
+
+/// The marks of a process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// When the binary was written, and its size: cargo writes only what it compiles anew.
+    binary: String,
+    /// A hash of the files it reads and the variables it is given. No variable can be told from it.
+    settings: String,
+}
+
+impl Origin {
+    /// What the process would be started from now.
+    pub(crate) fn now(
+        binary: &Path,
+        files: &[PathBuf],
+        variables: &[(String, String)],
+    ) -> Result<Self> {
+        let settings = hash(files, &read_by(files, variables)?)?;
+        Ok(Self { binary: mark(binary), settings })
+    }
+
+    /// What has changed since, in the words of `cargo dev status`.
+    pub(crate) fn older_than(&self, now: &Self) -> Vec<&'static str> {
+        let binary = (self.binary != now.binary).then_some("binary");
+        let settings = (self.settings != now.settings).then_some("settings");
+        binary.into_iter().chain(settings).collect()
+    }
+}
+
+/// The settings files that a service reads: those of all, and its own.
+pub(crate) fn settings_files(project: &Project, service: &str) -> Result<Vec<PathBuf>> {
+    let folder = project.path("config");
+    let is_of_another = |path: &Path| {
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        name != service && project.services().iter().any(|other| other.name == name)
+    };
+    let doing = || format!("read {}", folder.display());
+    let mut files = Vec::new();
+    for item in fs::read_dir(&folder).with_context(doing)? {
+        let path = item.with_context(doing)?.path();
+        if path.extension().is_some_and(|ending| ending == "tsk") && !is_of_another(&path) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The variables given, and those that the settings read from the environment which a process
+/// inherits; a secret's may name a file instead.
+fn read_by(files: &[PathBuf], given: &[(String, String)]) -> Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for variable in tusk_config::variables(files)? {
+        for name in [format!("{}_FILE", variable.name), variable.name] {
+            if let Some(value) = env::var_os(&name) {
+                all.insert(name, value.to_string_lossy().into_owned());
+            }
+        }
+    }
+    all.extend(given.iter().cloned());
+    Ok(all)
+}
+
+fn mark(binary: &Path) -> String {
+    let mark = fs::metadata(binary).and_then(|data| Ok((data.modified()?, data.len())));
+    mark.map_or_else(
+        |_| "absent".to_owned(),
+        |(time, size)| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("{}.{:09}-{size}", since.as_secs(), since.subsec_nanos())
+        },
+    )
+}
+
+fn hash(files: &[PathBuf], variables: &BTreeMap<String, String>) -> Result<String> {
+    let mut hasher = Sha256::new();
+    // With its length before it, no part runs into the next.
+    let mut add = |part: &[u8]| {
+        hasher.update(part.len().to_le_bytes());
+        hasher.update(part);
+    };
+    for file in files {
+        let text = fs::read(file).with_context(|| format!("read {}", file.display()))?;
+        add(file.as_os_str().as_encoded_bytes());
+        add(&text);
+    }
+    for (name, value) in variables {
+        add(name.as_bytes());
+        add(value.as_bytes());
+    }
+    Ok(hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn given(name: &str, value: &str) -> Vec<(String, String)> {
+        vec![(name.to_owned(), value.to_owned())]
+    }
+
+    #[test]
+    fn a_changed_binary_file_or_variable_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let [binary, file] = ["binary", "a.tsk"].map(|name| folder.path().join(name));
+        fs::write(&binary, "one").unwrap();
+        fs::write(&file, "key: 1\n").unwrap();
+        let now = |variables: &[(String, String)]| {
+            Origin::now(&binary, std::slice::from_ref(&file), variables).unwrap()
+        };
+        let before = now(&given("NAME", "a"));
+        assert!(before.older_than(&now(&given("NAME", "a"))).is_empty());
+        assert_eq!(before.older_than(&now(&given("NAME", "b"))), ["settings"]);
+        assert_eq!(before.older_than(&now(&given("NAM", "Ea"))), ["settings"]);
+
+        fs::write(&file, "key: 2\n").unwrap();
+        assert_eq!(before.older_than(&now(&given("NAME", "a"))), ["settings"]);
+        fs::write(&binary, "other").unwrap();
+        assert_eq!(before.older_than(&now(&given("NAME", "a"))), ["binary", "settings"]);
+    }
+
+    #[test]
+    fn settings_with_a_fault_are_an_error_before_anything_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.tsk");
+        fs::write(&file, "[[[\n").unwrap();
+        Origin::now(&file, std::slice::from_ref(&file), &[]).unwrap_err();
+    }
+
+    /// The list that its `ConfigMap` is made of is held to what a service reads by a test of its own.
+    #[test]
+    fn every_file_that_a_service_reads_in_a_cluster_counts_here() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let project = Project::at(root).unwrap();
+        let maps = fs::read_to_string(root.join("config/kustomization.yaml")).unwrap();
+        let maps: serde_json::Value = serde_saphyr::from_str(&maps).unwrap();
+        for service in project.services() {
+            let name = format!("{}-config", service.name);
+            let maps = maps["configMapGenerator"].as_array().unwrap();
+            let map = maps.iter().find(|map| map["name"] == *name).unwrap();
+            let files = settings_files(&project, &service.name).unwrap();
+            for file in map["files"].as_array().unwrap() {
+                let path = root.join("config").join(file.as_str().unwrap());
+                assert!(files.contains(&path), "{} is not in {files:?}", path.display());
+            }
+            let of_others = project.services().iter().filter(|other| other.name != service.name);
+            for other in of_others {
+                let path = root.join(format!("config/{}.tsk", other.name));
+                assert!(!files.contains(&path), "{} is in {files:?}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Processes of the system that no state names: the `up` that started them was killed before it
+//! could write them down.
+//!
+//! They are found by the locks that they hold: a server's lies beside its data, a service's in
+//! `.dev/run`.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Result;
+use testkit::native::{ProcessId, Signal, holders, servers_in};
+
+use crate::{
+    project::Project,
+    services::SIMULATOR,
+    state::{Kind, Process, State},
+    up::state_file,
+};
+
+/// The servers by the folders of their data, under `.dev`.
+const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];
+
+/// Where services have their locks.
+pub(crate) fn locks(project: &Project) -> PathBuf {
+    project.dev("run")
+}
+
+/// What runs of the system and is not in `state`.
+pub(crate) fn find(project: &Project, state: Option<&State>) -> Vec<Process> {
+    let mut found: Vec<Process> =
+        SERVERS.iter().flat_map(|server| servers(project, server)).collect();
+    found.extend(services(project));
+    found.retain(|process| !state.is_some_and(|state| state.has(process)));
+    found
+}
+
+/// The servers that work on the data of `.dev/<server>`, whoever started them.
+pub(crate) fn servers(project: &Project, server: &str) -> Vec<Process> {
+    let log = project.log(server);
+    let members = servers_in(&project.dev(server));
+    members.iter().map(|member| Process::server(member, None, &log)).collect()
+}
+
+/// What runs of the system: what the state says, and what it misses. None when nothing does.
+pub(crate) fn with_state(project: &Project) -> Result<Option<State>> {
+    let state = State::load(&state_file(project))?;
+    let missing = find(project, state.as_ref());
+    if state.is_none() && missing.is_empty() {
+        return Ok(None);
+    }
+    let mut state = state.unwrap_or_default();
+    state.processes.extend(missing);
+    Ok(Some(state))
+}
+
+fn services(project: &Project) -> Vec<Process> {
+    let items = fs::read_dir(locks(project)).into_iter().flatten().flatten();
+    let names = items.filter_map(|item| {
+        let name = item.file_name();
+        Some(name.to_str()?.strip_suffix(".lock")?.to_owned())
+    });
+    names.flat_map(|name| of_lock(project, &name)).collect()
+}
+
+fn of_lock(project: &Project, name: &str) -> Vec<Process> {
+    let process = |id: ProcessId| Process {
+        name: name.to_owned(),
+        kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
+        pid: id.pid,
+        started: id.started,
+        stop_signal: Signal::TERM.as_raw(),
+        port: None,
+        log: project.log(name),
+        origin: None,
+    };
+    holders(&locks(project), name).into_iter().map(process).collect()
+}

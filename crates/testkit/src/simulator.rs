@@ -95,6 +95,9 @@ pub enum Fault {
     /// Does nothing, answers 500, and saves that 500 for the idempotency key. To the client it looks
     /// as [`ErrorAfterCharging`](Self::ErrorAfterCharging) does.
     ErrorWithoutCharging,
+    /// Answers 400 `invalid_request_error` without doing anything, as for an account that may not
+    /// charge any more.
+    Rejected,
     /// Answers 400 `idempotency_error` without doing anything, as when the key's first call had
     /// other parameters.
     KeyReused,

@@ -111,6 +111,10 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
     match fault {
         Some(Fault::Status(status)) => return Err(ApiError::provider(status)).into(),
         Some(Fault::RateLimited) => return Err(ApiError::rate_limited()).into(),
+        Some(Fault::Rejected) => {
+            let message = "Your account cannot currently make live charges.";
+            return Err(ApiError::invalid(message)).into();
+        }
         Some(Fault::KeyReused) => return Err(idempotency::other_parameters(call.key())).into(),
         _ => {}
     }

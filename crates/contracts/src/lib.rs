@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod currency;
 mod envelope;
 #[cfg(test)]
 mod golden;

@@ -9,7 +9,7 @@
 //! | `POST /v1/payment_intents` | confirms at once with `confirm=true` |
 //! | `POST /v1/payment_intents/{id}/confirm` | |
 //! | `GET /v1/payment_intents/{id}` | |
-//! | `GET /v1/payment_intents/search` | `query=metadata['key']:'value'`; Stripe's lags by a minute |
+//! | `GET /v1/payment_intents/search` | `query=metadata['key']:'value'`; see [`Simulator::search_lags`] |
 //! | `POST /v1/customers`, `GET /v1/customers/{id}` | |
 //! | `GET /health`, `GET /ready` | no authentication |
 //!
@@ -92,6 +92,15 @@ pub enum Fault {
     /// Does the work, then answers 500, and saves that 500 for the idempotency key, as Stripe does
     /// when it fails in the middle: only a look at the payment itself tells what happened.
     ErrorAfterCharging,
+    /// Does nothing, answers 500, and saves that 500 for the idempotency key. To the client it looks
+    /// as [`ErrorAfterCharging`](Self::ErrorAfterCharging) does.
+    ErrorWithoutCharging,
+    /// Answers 400 `invalid_request_error` without doing anything, as for an account that may not
+    /// charge any more.
+    Rejected,
+    /// Answers 400 `idempotency_error` without doing anything, as when the key's first call had
+    /// other parameters.
+    KeyReused,
 }
 
 /// Money that was taken or reserved. A declined attempt is none.
@@ -132,6 +141,15 @@ pub struct RecordedRequest {
     pub status: Option<u16>,
     /// Whether the answer was an earlier one, given again.
     pub replayed: bool,
+}
+
+impl Charge {
+    /// The money that this charge is, in thousandths of the currency's main unit: 19.99 EUR is
+    /// 19990, 500 JPY and 500 ISK are both 500000. Two charges that are the same money give the
+    /// same number, however the wire writes them.
+    pub fn thousandths(&self) -> i64 {
+        self.amount * money::thousandths_in_a_unit(&self.currency)
+    }
 }
 
 impl Simulator {
@@ -178,6 +196,13 @@ impl Simulator {
     /// already.
     pub fn fail_next(&self, count: usize, fault: Fault) {
         self.shared.state().faults.extend(std::iter::repeat_n(fault, count));
+    }
+
+    /// From now on the search shows a payment intent only when it has not changed for so long, which
+    /// is no time at the start. Stripe's search is behind by up to a minute, and by up to an hour
+    /// during outages. Other calls are never behind.
+    pub fn search_lags(&self, lag: Duration) {
+        self.shared.state().search_lag = lag;
     }
 
     /// Forgets the faults that have not struck yet.

@@ -12,6 +12,7 @@ mod metrics;
 mod operator;
 mod policy;
 mod privacy;
+mod receipts;
 mod registration;
 mod rolling;
 mod rotation;

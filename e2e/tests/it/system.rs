@@ -196,7 +196,18 @@ impl System {
 
     /// Pays; gives the answer whatever it is.
     pub(crate) async fn pay(&self, token: &str, key: &str, method: &str) -> reqwest::Response {
-        let body = json!({"amount": 1999, "currency": "EUR", "payment_method": method});
+        self.pay_money(token, key, method, (1999, "EUR")).await
+    }
+
+    /// Pays so many minor units of a currency; gives the answer whatever it is.
+    pub(crate) async fn pay_money(
+        &self,
+        token: &str,
+        key: &str,
+        method: &str,
+        (amount, currency): (i64, &str),
+    ) -> reqwest::Response {
+        let body = json!({"amount": amount, "currency": currency, "payment_method": method});
         let request = self.request(Method::POST, &self.payments.url("/api/payments"));
         let request = request.bearer_auth(token).header("idempotency-key", key).json(&body);
         request.send().await.unwrap()

@@ -17,6 +17,7 @@ use crate::config::{FILES, Settings};
 use crate::consumer::{Events, QUEUE};
 use crate::events;
 use crate::gateway::StripeGateway;
+use crate::metrics;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers::{self, Charger};
@@ -98,6 +99,7 @@ impl Service for PaymentService {
             store: store.clone(),
             gateway: Arc::new(StripeGateway::new(&settings.gateway)?),
             settings: settings.worker.clone(),
+            settlement: settings.settlement.clone(),
             clock: clock.clone(),
         };
 
@@ -113,7 +115,7 @@ impl Service for PaymentService {
                 let connected = broker.is_connected();
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
-        let sweep = settings.idempotency.sweep_interval;
+        let (sweep, measured) = (settings.idempotency.clone(), store.clone());
         let registrar = discovery.clone();
         App::builder(info, settings.server)
             .routes(routes.with_state(state))
@@ -123,8 +125,9 @@ impl Service for PaymentService {
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("charger", move |shutdown| charger.clone().run(shutdown))
             .task("idempotency", move |shutdown| {
-                workers::sweep_keys(store.clone(), sweep, shutdown)
+                workers::sweep_keys(store.clone(), sweep.clone(), shutdown)
             })
+            .task("payments", move |shutdown| metrics::keep(measured.clone(), shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("discovery", move |shutdown| discovery.clone().run(shutdown))
             .announcement("registration", move |address, draining| {

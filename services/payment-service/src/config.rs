@@ -14,7 +14,7 @@ use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
 use tusk_config::Unread;
 
-use crate::gateway::GatewaySettings;
+use crate::gateway::{GatewaySettings, KEY_LIFETIME, SEARCH_LAG_MAX};
 
 /// The files, without `.tsk`.
 pub(crate) const FILES: &[&str] = &[
@@ -67,6 +67,8 @@ pub struct Settings {
     pub gateway: GatewaySettings,
     /// `payment-service.tsk`: how payments are taken to the provider.
     pub worker: WorkerSettings,
+    /// `payment-service.tsk`: how long a payment of unknown outcome is charged and looked up.
+    pub settlement: SettlementSettings,
     /// `payment-service.tsk`: how long answers are kept.
     pub idempotency: IdempotencySettings,
 }
@@ -74,10 +76,48 @@ pub struct Settings {
 /// Section `[idempotency]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdempotencySettings {
-    /// How long a key and its answer are kept.
+    /// How long a key and its answer are kept once the payment is settled; before, they are kept.
     pub expiration: Duration,
     /// How often keys past their time are removed.
     pub sweep_interval: Interval,
+}
+
+/// Section `[settlement]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawSettlement")]
+pub struct SettlementSettings {
+    /// How long after it was made a payment may be charged: above 0, up to [`CHARGE_WITHIN_MAX`].
+    pub charge_within: Duration,
+    /// How long a charge is looked for after that, at least [`SEARCH_LAG_MAX`].
+    pub look_up_for: Duration,
+}
+
+/// Half of the time for which the provider remembers a key. What is left is for the answer of the
+/// last call, clocks that differ, and for retiring the key while it is remembered.
+const CHARGE_WITHIN_MAX: Duration = Duration::from_secs(KEY_LIFETIME.as_secs() / 2);
+
+#[derive(Deserialize)]
+struct RawSettlement {
+    charge_within: Duration,
+    look_up_for: Duration,
+}
+
+impl TryFrom<RawSettlement> for SettlementSettings {
+    type Error = &'static str;
+
+    fn try_from(raw: RawSettlement) -> Result<Self, Self::Error> {
+        let RawSettlement { charge_within, look_up_for } = raw;
+        if charge_within.is_zero() || charge_within > CHARGE_WITHIN_MAX {
+            return Err("charge_within must be above 0 and no more than 12h, half of the time \
+                        for which the provider remembers a key");
+        }
+        if look_up_for < SEARCH_LAG_MAX {
+            return Err(
+                "look_up_for must be 1h or more: so far may the provider's search be behind",
+            );
+        }
+        Ok(Self { charge_within, look_up_for })
+    }
 }
 
 /// Section `[services]`, of which a service reads its own part only.

@@ -51,6 +51,14 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::Invalid { pointer, reason }) => {
                 Self::validation().field(pointer, reason)
             }
+            Error::Domain(DomainError::Amount { currency, least, most, step }) => {
+                let divisible = match step {
+                    1 => String::new(),
+                    step => format!(", divisible by {step}"),
+                };
+                let reason = format!("must be {least} to {most} minor units of {currency}");
+                Self::validation().field("/amount", reason + &divisible)
+            }
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such payment"),
             Error::PayerNotActive => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -71,7 +79,9 @@ impl From<Error> for Problem {
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
-            Error::Domain(DomainError::Settled) | Error::Enqueue(_) | Error::Encode(_) => {
+            Error::Domain(DomainError::Settled | DomainError::AskedAgain)
+            | Error::Enqueue(_)
+            | Error::Encode(_) => {
                 tracing::error!(error = %error, "request failed");
                 Self::internal()
             }

@@ -15,7 +15,14 @@
 //! | [`GatewayError::Unknown`] | nobody knows | asks again; never gives up on a payment by itself |
 //! | [`GatewayError::Retryable`] | not taken by this call | asks again after a pause |
 //! | [`GatewayError::Rejected`] | not taken by this call | stops: it will be refused again |
+//! | [`GatewayError::KeyReused`] | nobody knows | looks the payment up; asks no more |
+//!
+//! An error speaks of its own call. Whether an *earlier* call of the same payment took the money, no
+//! refusal of a later one can tell. When no more is to be asked,
+//! [`retire_key`](PaymentGateway::retire_key) sees to it that nothing can be charged from then on,
+//! and [`find`](PaymentGateway::find) tells what had been.
 
+mod amount;
 mod settings;
 mod stripe;
 mod wire;
@@ -25,13 +32,19 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::domain::Money;
+
 pub use self::settings::{GatewaySettings, GatewaySettingsError};
 pub use self::stripe::StripeGateway;
 
 /// How long the provider remembers a key (<https://docs.stripe.com/api/idempotent_requests>).
-/// Asking again under it later than this is a new charge: then [`PaymentGateway::find`] has to say
-/// first that there is none.
+/// Asking again under it later than this would be a new charge.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How far the provider's search may be behind, at most. "Under normal operating conditions, data is
+/// searchable in less than a minute. Occasionally, propagation of new or updated data can be up to
+/// an hour behind during outages" (<https://docs.stripe.com/api/payment_intents/search>).
+pub const SEARCH_LAG_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What a gateway call gives; boxed, so that `Arc<dyn PaymentGateway>` works.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, GatewayError>> + Send + 'a>>;
@@ -44,8 +57,24 @@ pub trait PaymentGateway: Send + Sync + 'static {
     fn charge(&self, request: ChargeRequest) -> Answer<'_, ChargeOutcome>;
 
     /// Looks a payment up at the provider, without changing anything. `None` means that the
-    /// provider shows no such charge *yet*: it may take a minute until a new one is shown.
-    fn find(&self, payment_id: Uuid) -> Answer<'_, Option<ChargeOutcome>>;
+    /// provider shows no charge that is older than [`SEARCH_LAG_MAX`]: there may be a younger one.
+    /// A charge of another amount than was asked for is [`GatewayError::Unknown`]: somebody has to
+    /// look.
+    fn find(&self, request: ChargeRequest) -> Answer<'_, Option<ChargeOutcome>>;
+
+    /// Uses up the payment's key for a call that charges nothing. A call of
+    /// [`charge`](Self::charge) that begins after this one was answered charges nothing, whoever
+    /// makes it, as long as the provider remembers the key. Safe to repeat.
+    fn retire_key(&self, request: ChargeRequest) -> Answer<'_, RetiredKey>;
+}
+
+/// What the provider knew of a key that was retired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetiredKey {
+    /// No charge has begun under it within [`KEY_LIFETIME`].
+    Unused,
+    /// One has, and may have taken the money.
+    Used,
 }
 
 /// What to charge.
@@ -53,10 +82,8 @@ pub trait PaymentGateway: Send + Sync + 'static {
 pub struct ChargeRequest {
     /// Our payment; names the charge at the provider.
     pub payment_id: Uuid,
-    /// In the currency's minor unit, above 0.
-    pub amount_minor: i64,
-    /// ISO 4217, in either case.
-    pub currency: String,
+    /// How much.
+    pub money: Money,
     /// The provider's name for the payment method, such as `pm_card_visa`; never a card number.
     pub payment_method: String,
     /// The provider's name for the customer, if the payment method belongs to one.
@@ -102,6 +129,10 @@ pub enum GatewayError {
         /// When to ask again, at least.
         retry_after: Duration,
     },
+    /// The provider knows the key from a call with other parameters, such as one of an earlier
+    /// version of this service: what came of that one is not known.
+    #[error("the payment provider knows the key from another call; look the payment up")]
+    KeyReused,
     /// The call itself is wrong: a field of the request, or the settings.
     #[error("the payment provider refused the call ({code}): {message}")]
     Rejected {

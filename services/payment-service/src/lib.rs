@@ -21,6 +21,7 @@ mod routes;
 
 mod consumer;
 pub mod gateway;
+mod metrics;
 mod workers;
 
 mod error;

@@ -4,15 +4,15 @@
 
 mod keys;
 mod rows;
+mod work;
 
 pub(crate) use keys::{Claim, Kept};
+pub(crate) use work::Due;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chassis::Clock;
 use chassis::page::{Page, PageRequest};
-use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use messaging::{MessageId, Outbox, inbox};
 use sqlx::{PgConnection, PgPool};
@@ -66,11 +66,12 @@ impl Store {
         if !keys::lock(&mut tx, claim).await? {
             return Err(Error::KeyInFlight);
         }
-        if let Some(kept) = keys::find(&mut *tx, claim, self.clock.now()).await? {
+        let now = self.clock.now();
+        if let Some(kept) = keys::find(&mut *tx, claim, now).await? {
             return Ok(kept);
         }
         insert(&mut tx, &payment).await?;
-        keys::insert(&mut tx, claim, payment.id).await?;
+        keys::insert(&mut tx, claim, payment.id, now).await?;
         tx.commit().await?;
         self.due.notify_one();
         Ok(Kept::new(payment.id))
@@ -125,38 +126,6 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(())
-    }
-
-    /// Takes up one due payment: nobody else gets it before the lease ends. With it comes the
-    /// `traceparent` of the request that made it.
-    pub(crate) async fn claim_due(
-        &self,
-        lease: Duration,
-    ) -> Result<Option<(Payment, Option<String>)>, Error> {
-        let now = self.clock.now();
-        let claimed = sqlx::query!(
-            "update payments set next_attempt_at = $2, attempts = attempts + 1
-             where id = (select id from payments
-                         where status = 'processing' and next_attempt_at <= $1
-                         order by next_attempt_at limit 1 for update skip locked)
-             returning id, traceparent",
-            now,
-            now + lease,
-        );
-        let Some(claimed) = claimed.fetch_optional(&self.pool).await? else { return Ok(None) };
-        let payment = self.payment(PaymentId::from_uuid(claimed.id)).await?;
-        Ok(Some((payment, claimed.traceparent)))
-    }
-
-    /// Lets the worker ask the provider again at a time. Changes nothing of the payment itself.
-    pub(crate) async fn postpone(&self, id: PaymentId, until: DateTime<Utc>) -> Result<(), Error> {
-        let postponed = sqlx::query!(
-            "update payments set next_attempt_at = $2 where id = $1 and status = 'processing'",
-            id.as_uuid(),
-            until,
-        );
-        postponed.execute(&self.pool).await?;
         Ok(())
     }
 

@@ -3,6 +3,35 @@
 //!
 //! The provider's key is made of the payment's id and never changes, so asking again charges
 //! nothing twice. A lost answer is *unknown*, not failed: the row stays and the same key asks again.
+//!
+//! # When a payment may be said not to have been charged
+//!
+//! Telling a payer "you have not been charged" is the one thing that cannot be taken back. It is
+//! said in these cases only:
+//!
+//! - The card was declined, by the provider's own word under the payment's key.
+//! - The provider refused the only call that was ever made.
+//! - The key was *retired* ([`retire_key`](PaymentGateway::retire_key)), and the provider knew it from
+//!   no charge.
+//! - The key was retired, and a search that began when the provider shows all that it had done by
+//!   then found nothing.
+//!
+//! A refusal of a later call says nothing of the earlier ones. So it ends the charging, as does age
+//! (`charge_within`), and what had happened is looked up:
+//!
+//! ```text
+//!   charge, again and again, for `charge_within`          each answer that says so settles
+//!     └─ too old, or refused after a call of unknown outcome
+//!          └─ look up ── found ──▶ settled as found
+//!               └─ retire the key ── unused ──▶ canceled
+//!                    └─ used: look up for `look_up_for` ── found ──▶ settled as found
+//!                                                       └─ nothing ──▶ canceled
+//! ```
+//!
+//! No charge comes after a cancellation: once the key is retired the provider takes it for no charge,
+//! whoever calls (a worker whose lease ended, a process that was stopped for hours and goes on, one
+//! of the version before). All that was charged began before, and is at the end of `look_up_for`,
+//! which is no shorter than [`SEARCH_LAG_MAX`](crate::gateway::SEARCH_LAG_MAX), in the search.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,12 +43,15 @@ use resilience::retry::{Backoff, RetrySettings};
 use telemetry::propagation;
 use tracing::Instrument;
 
+use crate::config::{IdempotencySettings, SettlementSettings};
 use crate::domain::{DomainError, Outcome, Payment};
 use crate::error::Error;
 use crate::gateway::{
-    ChargeOutcome, ChargeRequest, GatewayError, KEY_LIFETIME, PaymentGateway, UNAUTHORIZED,
+    ChargeOutcome, ChargeRequest, GatewayError, KEY_LIFETIME, PaymentGateway, RetiredKey,
+    SEARCH_LAG_MAX, UNAUTHORIZED,
 };
-use crate::store::Store;
+use crate::metrics::{self, Settled};
+use crate::store::{Due, Store};
 
 /// The first pause before an unknown outcome is asked for again has this ceiling.
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
@@ -34,13 +66,22 @@ pub(crate) struct Charger {
     pub(crate) store: Store,
     pub(crate) gateway: Arc<dyn PaymentGateway>,
     pub(crate) settings: WorkerSettings,
+    pub(crate) settlement: SettlementSettings,
     pub(crate) clock: Clock,
 }
 
 /// What the provider's answer means for the payment.
 enum Next {
+    /// The provider said how the charge ended.
     Settle(Outcome),
+    /// Nothing was charged, as far as this worker's own call goes.
+    GiveUp(Outcome, Settled),
+    /// The outcome is unknown.
     AskAgain { after: Duration },
+    /// The outcome of this call is known: it did nothing.
+    AskAsBefore { after: Duration },
+    /// Nothing can be charged any more; something may have been.
+    OnlyLookUp,
 }
 
 impl Worker for Charger {
@@ -53,14 +94,14 @@ impl Worker for Charger {
     /// Takes one due payment to the provider.
     async fn step(&self) -> Result<Step, Error> {
         let claimed = self.store.claim_due(self.settings.lease).await?;
-        let Some((payment, traceparent)) = claimed else { return Ok(Step::Idle) };
+        let Some(due) = claimed else { return Ok(Step::Idle) };
         // More may be due: the next lane looks while this one charges.
         self.store.wake();
-        let span = tracing::info_span!("charge", payment.id = %payment.id);
-        if let Some(traceparent) = traceparent {
-            propagation::set_parent_from(&span, &traceparent);
+        let span = tracing::info_span!("charge", payment.id = %due.payment.id);
+        if let Some(traceparent) = &due.traceparent {
+            propagation::set_parent_from(&span, traceparent);
         }
-        self.charge(payment).instrument(span).await?;
+        self.work_on(due).instrument(span).await?;
         Ok(Step::Worked)
     }
 }
@@ -73,88 +114,162 @@ impl Charger {
     }
 
     /// Asks the provider what becomes of a payment, and saves it.
-    async fn charge(&self, payment: Payment) -> Result<(), Error> {
-        let next = self.ask(&payment).await;
-        let (id, now) = (payment.id, self.clock.now());
-        let outcome = match next {
-            Next::AskAgain { after } => return self.store.postpone(id, now + after).await,
-            Next::Settle(outcome) => outcome,
-        };
-        match self.store.change(id, |payment| payment.settle(outcome, now)).await {
-            Ok(payment) => tracing::info!(
-                payment.id = %id,
-                payment.status = payment.status.as_str(),
-                payment.attempts = payment.attempts,
-                "payment settled"
-            ),
+    async fn work_on(&self, due: Due) -> Result<(), Error> {
+        let next = self.ask(&due).await;
+        let (id, now) = (due.payment.id, self.clock.now());
+        match next {
+            Next::AskAgain { after } => self.store.postpone(id, now + after).await,
+            Next::AskAsBefore { after } => self.store.postpone_uncounted(id, now + after).await,
+            Next::OnlyLookUp => self.store.retire_key(id, now, now + ASK_AGAIN_FIRST).await,
+            Next::Settle(outcome) => {
+                let how = match outcome {
+                    Outcome::Succeeded { .. } => Settled::Succeeded,
+                    Outcome::Declined { .. } => Settled::Declined,
+                };
+                self.settle(&due, outcome, how).await
+            }
+            Next::GiveUp(outcome, how) => self.settle(&due, outcome, how).await,
+        }
+    }
+
+    async fn settle(&self, due: &Due, outcome: Outcome, how: Settled) -> Result<(), Error> {
+        let (id, now) = (due.payment.id, self.clock.now());
+        let gives_up = matches!(how, Settled::Refused | Settled::Canceled);
+        let settled = self.store.change(id, |payment| {
+            // Another worker took it up after our lease, and may be charging it.
+            if gives_up && payment.attempts != due.payment.attempts {
+                return Err(DomainError::AskedAgain);
+            }
+            payment.settle(outcome, now)
+        });
+        match settled.await {
+            Ok(payment) => {
+                metrics::settled(how);
+                tracing::info!(
+                    payment.id = %id,
+                    payment.status = payment.status.as_str(),
+                    payment.attempts = payment.attempts,
+                    "payment settled"
+                );
+            }
             // Another worker was faster after our lease; the provider said the same to it.
-            Err(Error::Domain(DomainError::Settled)) => {}
+            Err(Error::Domain(DomainError::Settled | DomainError::AskedAgain)) => {}
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    /// Asks the provider. Once the provider may have forgotten our key, a charge is looked for
-    /// before a new one is made.
-    async fn ask(&self, payment: &Payment) -> Next {
-        let age = self.clock.now() - payment.created_at;
-        let forgotten = age.to_std().unwrap_or_default() + self.settings.lease >= KEY_LIFETIME;
-        if forgotten {
-            match self.gateway.find(payment.id.as_uuid()).await {
-                Ok(Some(outcome)) => return Next::Settle(outcome.into()),
-                Ok(None) => {}
-                Err(error) => return self.refused(payment, error).await,
-            }
-        }
-        match self.gateway.charge(request(payment)).await {
-            Ok(outcome) => Next::Settle(outcome.into()),
-            Err(error) => self.refused(payment, error).await,
+    /// Charges while there is time, then only looks.
+    async fn ask(&self, due: &Due) -> Next {
+        let in_time = self.age(&due.payment) < self.settlement.charge_within;
+        if in_time && due.key_retired_at.is_none() {
+            self.charge(due).await
+        } else {
+            self.look_up(due, Outcome::canceled(), Settled::Canceled).await
         }
     }
 
-    /// What a call that gave no outcome means.
-    async fn refused(&self, payment: &Payment, error: GatewayError) -> Next {
-        let again = Next::AskAgain { after: ask_again().delay(payment.attempts) };
-        tracing::warn!(
-            payment.id = %payment.id,
-            payment.attempts = payment.attempts,
-            error = %error,
-            "payment provider gave no outcome"
-        );
+    async fn charge(&self, due: &Due) -> Next {
+        let payment = &due.payment;
+        let error = match self.gateway.charge(request(payment)).await {
+            Ok(outcome) => return Next::Settle(outcome.into()),
+            Err(error) => error,
+        };
+        tell(payment, &error);
         match error {
-            GatewayError::Unknown { .. } => again,
+            GatewayError::Unknown { .. } => Next::AskAgain { after: pause(payment) },
             GatewayError::Retryable { retry_after } => {
-                Next::AskAgain { after: retry_after.max(ASK_AGAIN_FIRST) }
+                Next::AskAsBefore { after: retry_after.max(ASK_AGAIN_FIRST) }
             }
             GatewayError::Rejected { code, .. } if code == UNAUTHORIZED => {
-                Next::AskAgain { after: UNAUTHORIZED_PAUSE }
+                Next::AskAsBefore { after: UNAUTHORIZED_PAUSE }
             }
-            GatewayError::Rejected { code, message } => {
-                let refused = Outcome::Declined { provider_id: None, code, message };
+            GatewayError::KeyReused => {
+                self.look_up(due, Outcome::canceled(), Settled::Canceled).await
+            }
+            GatewayError::Rejected { code, .. } => {
+                let refused = Outcome::refused(code);
                 if payment.attempts <= 1 {
-                    return Next::Settle(refused);
+                    return Next::GiveUp(refused, Settled::Refused);
                 }
-                // An earlier call of unknown outcome may have charged: look before giving up.
-                match self.gateway.find(payment.id.as_uuid()).await {
-                    Ok(Some(outcome)) => Next::Settle(outcome.into()),
-                    Ok(None) => Next::Settle(refused),
-                    Err(_) => again,
-                }
+                // An earlier call of unknown outcome may have charged.
+                self.look_up(due, refused, Settled::Refused).await
             }
         }
     }
+
+    /// Looks for a charge. Where there is none, and there can be none any more, the payment ends as
+    /// `otherwise`.
+    async fn look_up(&self, due: &Due, otherwise: Outcome, how: Settled) -> Next {
+        let payment = &due.payment;
+        match self.gateway.find(request(payment)).await {
+            Ok(Some(outcome)) => Next::Settle(outcome.into()),
+            Ok(None) => match due.key_retired_at {
+                None => self.retire_key(payment, otherwise, how).await,
+                Some(at) if self.since(at) >= self.settlement.look_up_for => {
+                    Next::GiveUp(otherwise, how)
+                }
+                Some(_) => Next::AskAgain { after: pause(payment) },
+            },
+            Err(error) => later(payment, &error),
+        }
+    }
+
+    /// Sees to it that nothing is charged from now on.
+    async fn retire_key(&self, payment: &Payment, otherwise: Outcome, how: Settled) -> Next {
+        // Of an older one the provider may have forgotten that it was charged.
+        let remembered = self.age(payment) + SEARCH_LAG_MAX < KEY_LIFETIME;
+        match self.gateway.retire_key(request(payment)).await {
+            Ok(RetiredKey::Unused) if remembered => Next::GiveUp(otherwise, how),
+            Ok(_) => Next::OnlyLookUp,
+            // What is wrong with this call is wrong with every charge, too.
+            Err(GatewayError::Rejected { code, .. }) if code != UNAUTHORIZED => Next::OnlyLookUp,
+            Err(error) => later(payment, &error),
+        }
+    }
+
+    fn age(&self, payment: &Payment) -> Duration {
+        self.since(payment.created_at)
+    }
+
+    fn since(&self, at: chrono::DateTime<chrono::Utc>) -> Duration {
+        (self.clock.now() - at).to_std().unwrap_or_default()
+    }
+}
+
+/// When to go on after a look that failed.
+fn later(payment: &Payment, error: &GatewayError) -> Next {
+    tell(payment, error);
+    let after = match error {
+        GatewayError::Retryable { retry_after } => *retry_after,
+        GatewayError::Rejected { .. } => UNAUTHORIZED_PAUSE,
+        GatewayError::Unknown { .. } | GatewayError::KeyReused => Duration::ZERO,
+    };
+    Next::AskAgain { after: pause(payment).max(after) }
+}
+
+fn tell(payment: &Payment, error: &GatewayError) {
+    tracing::warn!(
+        payment.id = %payment.id,
+        payment.attempts = payment.attempts,
+        error = %error,
+        "payment provider gave no outcome"
+    );
 }
 
 /// Removes keys every `interval` until `shutdown`. A fault is logged; the next round tries again.
 pub(crate) async fn sweep_keys(
     store: Store,
-    interval: Interval,
+    settings: IdempotencySettings,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    worker::every(interval, &shutdown, async || match store.sweep_keys().await {
-        Ok(0) => {}
-        Ok(swept) => tracing::info!(keys.swept = swept, "expired idempotency keys removed"),
-        Err(error) => tracing::warn!(error = %error, "idempotency keys could not be swept"),
+    let interval: Interval = settings.sweep_interval;
+    worker::every(interval, &shutdown, async || {
+        match store.sweep_keys(settings.expiration).await {
+            Ok(0) => {}
+            Ok(swept) => tracing::info!(keys.swept = swept, "expired idempotency keys removed"),
+            Err(error) => tracing::warn!(error = %error, "idempotency keys could not be swept"),
+        }
     })
     .await;
     Ok(())
@@ -164,21 +279,22 @@ pub(crate) async fn sweep_keys(
 fn request(payment: &Payment) -> ChargeRequest {
     ChargeRequest {
         payment_id: payment.id.as_uuid(),
-        amount_minor: payment.money.minor(),
-        currency: payment.money.currency().as_str().to_owned(),
+        money: payment.money,
         payment_method: payment.method.as_str().to_owned(),
         customer: None,
     }
 }
 
-fn ask_again() -> Backoff {
-    Backoff::new(&RetrySettings {
+/// The pause before a payment of unknown outcome is asked for again.
+fn pause(payment: &Payment) -> Duration {
+    let backoff = Backoff::new(&RetrySettings {
         max_attempts: u32::MAX,
         backoff_multiplier: 2.0,
         max_backoff: ASK_AGAIN_MAX,
         initial_backoff: ASK_AGAIN_FIRST,
         ..Default::default()
-    })
+    });
+    backoff.delay(payment.attempts)
 }
 
 impl From<ChargeOutcome> for Outcome {

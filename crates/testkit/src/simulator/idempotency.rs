@@ -41,19 +41,11 @@ pub(super) fn begin(
         state.keys.insert(key, entry);
         return Ok(Begin::Run);
     };
-    let other = |what: &str| {
-        let message = format!(
-            "Keys for idempotent requests can only be used {what} they were first used {}. Try \
-             using a key other than '{key}' if you meant to execute a different request.",
-            if what.starts_with("for") { "for" } else { "with" },
-        );
-        Err(ApiError::idempotency(400, message))
-    };
     if entry.path != path {
-        return other("for the same endpoint");
+        return Err(other(key, "for the same endpoint they were first used for"));
     }
     if entry.form != *form {
-        return other("with the same parameters");
+        return Err(other_parameters(Some(key)));
     }
     if let Some(answer) = &entry.answer {
         return Ok(Begin::Replay(answer.clone()));
@@ -64,6 +56,19 @@ pub(super) fn begin(
          Please try again later."
     );
     Err(ApiError::idempotency(409, message).code("idempotency_key_in_use"))
+}
+
+/// The key's first request had other parameters.
+pub(super) fn other_parameters(key: Option<&str>) -> ApiError {
+    other(key.unwrap_or_default(), "with the same parameters they were first used with")
+}
+
+fn other(key: &str, only: &str) -> ApiError {
+    let message = format!(
+        "Keys for idempotent requests can only be used {only}. Try using a key other than '{key}' \
+         if you meant to execute a different request.",
+    );
+    ApiError::idempotency(400, message)
 }
 
 /// Saves the answer of a request that was executed. One that was refused before it began frees its

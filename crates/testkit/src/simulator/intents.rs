@@ -1,6 +1,7 @@
 //! Payment intents: <https://docs.stripe.com/api/payment_intents>.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -48,6 +49,8 @@ pub(super) struct Intent {
     last_payment_error: Option<Value>,
     latest_charge: Option<String>,
     created: u64,
+    /// When it last changed: until some time after, the search does not show it.
+    changed: Instant,
 }
 
 pub(super) fn create(state: &mut State, form: &Form) -> Result<Value, ApiError> {
@@ -85,6 +88,7 @@ pub(super) fn create(state: &mut State, form: &Form) -> Result<Value, ApiError> 
         last_payment_error: None,
         latest_charge: None,
         created: now(),
+        changed: Instant::now(),
     };
     intent.take_payment_method(form)?;
     if confirm {
@@ -129,6 +133,7 @@ pub(super) fn search(state: &State, form: &Form) -> Result<Value, ApiError> {
         .intents
         .values()
         .rev()
+        .filter(|intent| intent.changed.elapsed() >= state.search_lag)
         .filter(|intent| intent.metadata.get(key).is_some_and(|v| v == value));
     let data: Vec<Value> = found.take(SEARCH_LIMIT_MAX).map(Intent::body).collect();
     Ok(json!({
@@ -196,6 +201,7 @@ impl Intent {
             Outcome::AuthenticationRequired => Err(self.decline(AUTHENTICATION_REQUIRED)),
             Outcome::Declined(decline) => Err(self.decline(decline)),
         };
+        self.changed = Instant::now();
         let body = self.body();
         state.intents.insert(&self.id.clone(), self);
         match result {

@@ -26,6 +26,22 @@ const LEAST: [(&str, i64); 24] = [
 const MOST: i64 = 99_999_999;
 const MOST_IDR: i64 = 999_999_999_999;
 
+/// Currencies whose amounts are written without decimals. ISK and UGX have none either, but are
+/// written with two.
+const WRITTEN_WITHOUT_DECIMALS: &str =
+    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf";
+const WRITTEN_WITH_THREE: &str = "bhd jod kwd omr tnd";
+
+/// What one step of an amount on the wire is worth, in thousandths of the currency's main unit.
+pub(super) fn thousandths_in_a_unit(currency: &str) -> i64 {
+    let written = |list: &str| list.split(' ').any(|known| known == currency);
+    match currency {
+        _ if written(WRITTEN_WITHOUT_DECIMALS) => 1_000,
+        _ if written(WRITTEN_WITH_THREE) => 1,
+        _ => 10,
+    }
+}
+
 /// `amount` and `currency` of a call, the currency in lower case.
 pub(super) fn read(form: &Form) -> Result<(i64, String), ApiError> {
     let amount = form.required("amount")?;
@@ -76,7 +92,7 @@ fn integer(message: impl Into<String>) -> ApiError {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{Form, read};
+    use super::{Form, read, thousandths_in_a_unit};
 
     fn code(form: &str) -> String {
         let body = read(&Form::parse(form.as_bytes())).unwrap_err().body();
@@ -99,5 +115,17 @@ mod tests {
         assert_eq!(code("amount=100000000&currency=eur"), "amount_too_large");
         assert_eq!(code("amount=1001&currency=kwd"), "parameter_invalid_integer");
         assert_eq!(code("amount=100&currency=xyz"), "none");
+        assert_eq!(code("amount=550&currency=isk"), "parameter_invalid_integer");
+        assert_eq!(code("amount=1000000000000&currency=idr"), "amount_too_large");
+    }
+
+    #[test]
+    fn krona_and_shilling_are_written_with_two_decimals_although_they_have_none() {
+        assert!(read(&Form::parse(b"amount=50000&currency=isk")).is_ok());
+        for (currency, thousandths) in
+            [("isk", 10), ("ugx", 10), ("jpy", 1_000), ("kwd", 1), ("eur", 10)]
+        {
+            assert_eq!(thousandths_in_a_unit(currency), thousandths, "{currency}");
+        }
     }
 }

@@ -111,6 +111,11 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
     match fault {
         Some(Fault::Status(status)) => return Err(ApiError::provider(status)).into(),
         Some(Fault::RateLimited) => return Err(ApiError::rate_limited()).into(),
+        Some(Fault::Rejected) => {
+            let message = "Your account cannot currently make live charges.";
+            return Err(ApiError::invalid(message)).into();
+        }
+        Some(Fault::KeyReused) => return Err(idempotency::other_parameters(call.key())).into(),
         _ => {}
     }
     if let Some(key) = call.key() {
@@ -126,10 +131,15 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
         tokio::time::sleep(delay).await;
     }
     let mut state = shared.state();
-    let mut answer = Answer::from(call.execute(&mut state));
-    if fault == Some(Fault::ErrorAfterCharging) {
-        answer = Err(ApiError::provider(500)).into();
-    }
+    let failed = || Answer::from(Err(ApiError::provider(500)));
+    let answer = match fault {
+        Some(Fault::ErrorWithoutCharging) => failed(),
+        Some(Fault::ErrorAfterCharging) => {
+            let _ = call.execute(&mut state);
+            failed()
+        }
+        _ => call.execute(&mut state).into(),
+    };
     if let Some(key) = call.key() {
         idempotency::finish(&mut state, key, &answer);
     }

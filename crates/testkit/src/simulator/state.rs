@@ -1,7 +1,7 @@
 //! What the simulator remembers, all of it bounded.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ pub(super) struct State {
     pub(super) keys: Bounded<Entry>,
     pub(super) requests: Bounded<RecordedRequest>,
     pub(super) faults: VecDeque<Fault>,
+    /// How long the search does not know of a change.
+    pub(super) search_lag: Duration,
 }
 
 /// A map of at most [`KEPT_MAX`] entries that remembers their order and forgets the oldest.

@@ -1,20 +1,8 @@
 //! Small pieces of text: escaping for HTML, amounts of money.
 
-/// Currencies without a minor unit (ISO 4217).
-const NO_DECIMALS: [&str; 16] = [
-    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
-    "VUV", "XAF", "XOF",
-];
-/// Currencies with three decimals (ISO 4217).
-const THREE_DECIMALS: [&str; 7] = ["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"];
-
 /// Minor units as people write them: 1999 EUR is `19.99 EUR`. No floating point.
 pub(super) fn amount(minor: i64, currency: &str) -> String {
-    let decimals = match currency {
-        _ if NO_DECIMALS.contains(&currency) => 0,
-        _ if THREE_DECIMALS.contains(&currency) => 3,
-        _ => 2,
-    };
+    let decimals = usize::from(contracts::currency::decimals(currency));
     let sign = if minor < 0 { "-" } else { "" };
     let digits = format!("{:0>width$}", minor.unsigned_abs(), width = decimals + 1);
     let (whole, part) = digits.split_at(digits.len() - decimals);
@@ -49,6 +37,8 @@ mod tests {
             (5, "EUR", "0.05 EUR"),
             (-1999, "EUR", "-19.99 EUR"),
             (1999, "JPY", "1999 JPY"),
+            (500, "ISK", "500 ISK"),
+            (500, "XPF", "500 XPF"),
             (1999, "KWD", "1.999 KWD"),
             (i64::MIN, "USD", "-92233720368547758.08 USD"),
         ] {

@@ -28,7 +28,7 @@ pub struct Payment {
     pub status: Status,
     /// The provider's name for it, once known.
     pub provider_id: Option<String>,
-    /// Times the provider was asked.
+    /// Times the provider was asked, without calls of which it is known that they did nothing.
     pub attempts: u32,
     /// Counts changes, from 1.
     pub version: i64,
@@ -71,6 +71,22 @@ pub enum Outcome {
         /// Why, for the payer.
         message: String,
     },
+}
+
+impl Outcome {
+    /// The provider refused the call, and nothing was charged. Why is for the log: it speaks of
+    /// settings and requests, not to the payer.
+    pub fn refused(code: String) -> Self {
+        let message = "The payment provider refused the payment.".to_owned();
+        Self::Declined { provider_id: None, code, message }
+    }
+
+    /// The payment was not charged in time, and cannot be any more. A decline, and no state of its
+    /// own: the version before this one can read it.
+    pub fn canceled() -> Self {
+        let message = "The payment could not be processed in time.".to_owned();
+        Self::Declined { provider_id: None, code: "not_processed_in_time".to_owned(), message }
+    }
 }
 
 /// What happened to a payment.

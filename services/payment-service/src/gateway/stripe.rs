@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::wire::{self, Reply};
 use super::{
     Answer, ChargeOutcome, ChargeRequest, GatewayError, GatewaySettings, GatewaySettingsError,
-    PaymentGateway,
+    PaymentGateway, RetiredKey, amount,
 };
+use crate::domain::Money;
 
 /// The version whose objects `wire` reads. Without it an account's own default would apply.
 const STRIPE_VERSION: &str = "2025-12-15.clover";
@@ -25,7 +26,7 @@ const CALLS_MAX: usize = 16;
 const IDLE_CONNECTIONS_MAX: usize = 8;
 /// Far above any object we ask for; a search gives at most [`SEARCH_LIMIT`] of them.
 const REPLY_BYTES_MAX: usize = 512 * 1024;
-/// Payments asked for in one search: one is expected, two after a key had expired.
+/// Payments asked for in one search: one is expected.
 const SEARCH_LIMIT: &str = "10";
 /// For the connection, out of the time of a call.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -86,19 +87,45 @@ impl StripeGateway {
         // An answer that is given again will never change. Where it does not settle the payment,
         // the payment itself does.
         if reply.is_replayed && !reply.settles() {
-            let found = self.look_up(request.payment_id).await?;
+            let found = self.look_up(request).await?;
             return found
                 .ok_or(GatewayError::Unknown { reason: "the provider failed in the middle" });
         }
-        reply.into_outcome()
+        reply.into_outcome(request.money)
     }
 
-    async fn look_up(&self, payment_id: Uuid) -> Result<Option<ChargeOutcome>, GatewayError> {
+    /// Searches for the payment, and asks for each that is found by its name: what a search shows of
+    /// it may be older than what became of it.
+    async fn look_up(
+        &self,
+        request: &ChargeRequest,
+    ) -> Result<Option<ChargeOutcome>, GatewayError> {
         let mut url = self.search.clone();
         url.query_pairs_mut()
-            .append_pair("query", &format!("metadata['payment_id']:'{payment_id}'"))
+            .append_pair("query", &format!("metadata['payment_id']:'{}'", request.payment_id))
             .append_pair("limit", SEARCH_LIMIT);
-        self.send(self.client.get(url)).await?.into_search_result()
+        let mut found = Vec::new();
+        for id in self.send(self.client.get(url)).await?.into_found_ids()? {
+            found.push(self.retrieve(&id, request.money).await);
+        }
+        wire::decide(found)
+    }
+
+    async fn retrieve(&self, id: &str, money: Money) -> Result<ChargeOutcome, GatewayError> {
+        let mut url = self.payment_intents.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(id);
+        }
+        self.send(self.client.get(url)).await?.into_outcome(money)
+    }
+
+    async fn retire(&self, request: &ChargeRequest) -> Result<RetiredKey, GatewayError> {
+        let call = self
+            .client
+            .post(self.payment_intents.clone())
+            .header("idempotency-key", idempotency_key(request.payment_id))
+            .form(&retiring_parameters(request));
+        self.send(call).await?.into_retired_key()
     }
 
     /// Sends a call and reads its answer, within the time-out and a bounded number of calls.
@@ -182,9 +209,14 @@ impl PaymentGateway for StripeGateway {
         )
     }
 
-    fn find(&self, payment_id: Uuid) -> Answer<'_, Option<ChargeOutcome>> {
-        let span = info_span!("payment_gateway.find", payment.id = %payment_id);
-        Box::pin(self.look_up(payment_id).instrument(span))
+    fn find(&self, request: ChargeRequest) -> Answer<'_, Option<ChargeOutcome>> {
+        let span = info_span!("payment_gateway.find", payment.id = %request.payment_id);
+        Box::pin(async move { self.look_up(&request).await }.instrument(span))
+    }
+
+    fn retire_key(&self, request: ChargeRequest) -> Answer<'_, RetiredKey> {
+        let span = info_span!("payment_gateway.retire_key", payment.id = %request.payment_id);
+        Box::pin(async move { self.retire(&request).await }.instrument(span))
     }
 }
 
@@ -198,6 +230,10 @@ fn record(result: &Result<ChargeOutcome, GatewayError>) {
             "unknown"
         }
         Err(GatewayError::Retryable { .. }) => "retryable",
+        Err(GatewayError::KeyReused) => {
+            tracing::error!("the payment provider knows the key of a charge from another call");
+            "unknown"
+        }
         Err(GatewayError::Rejected { code, .. }) => {
             tracing::error!(gateway.code = code.as_str(), "the payment provider refused a charge");
             "rejected"
@@ -215,8 +251,8 @@ fn idempotency_key(payment_id: Uuid) -> String {
 /// Charges now, without the payer being there to confirm anything or to be sent to another page.
 fn parameters(request: &ChargeRequest) -> Vec<(&'static str, String)> {
     let mut parameters = vec![
-        ("amount", request.amount_minor.to_string()),
-        ("currency", request.currency.to_ascii_lowercase()),
+        ("amount", amount::to_wire(request.money).to_string()),
+        ("currency", request.money.currency().as_str().to_ascii_lowercase()),
         ("payment_method", request.payment_method.clone()),
         ("confirm", "true".to_owned()),
         ("capture_method", "automatic".to_owned()),
@@ -229,6 +265,18 @@ fn parameters(request: &ChargeRequest) -> Vec<(&'static str, String)> {
         parameters.push(("customer", customer.clone()));
     }
     parameters
+}
+
+/// Makes a payment intent that nobody confirms: it charges nothing and has no payment method with
+/// which it ever could. Its metadata names the payment for whoever looks, under another name than
+/// the one that is searched for.
+fn retiring_parameters(request: &ChargeRequest) -> Vec<(&'static str, String)> {
+    vec![
+        ("amount", amount::to_wire(request.money).to_string()),
+        ("currency", request.money.currency().as_str().to_ascii_lowercase()),
+        ("automatic_payment_methods[enabled]", "true".to_owned()),
+        ("metadata[retires_key_of]", request.payment_id.to_string()),
+    ]
 }
 
 /// The answer's body, as far as it is of a size that makes sense.
@@ -268,6 +316,7 @@ fn seconds(header: Option<&HeaderValue>) -> Duration {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::domain::Currency;
 
     #[test]
     fn the_key_is_nowhere_to_be_seen() {
@@ -285,8 +334,7 @@ mod tests {
     fn every_attempt_has_the_same_key_and_the_same_parameters() {
         let request = ChargeRequest {
             payment_id: Uuid::from_u128(7),
-            amount_minor: 1999,
-            currency: "EUR".to_owned(),
+            money: Money::new(1999, Currency::parse("EUR").unwrap()).unwrap(),
             payment_method: "pm_card_visa".to_owned(),
             customer: Some("cus_7".to_owned()),
         };

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ChargeOutcome, GatewayError, UNAUTHORIZED};
+use super::{ChargeOutcome, GatewayError, RetiredKey, UNAUTHORIZED, amount};
+use crate::domain::Money;
 
 /// The pause when the provider says to slow down and not for how long.
 pub(super) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
@@ -32,6 +33,8 @@ pub(super) struct Reply {
 struct Intent {
     id: String,
     status: String,
+    amount: i64,
+    currency: String,
     last_payment_error: Option<Fault>,
 }
 
@@ -57,44 +60,49 @@ struct IntentId {
 
 #[derive(Debug, Deserialize)]
 struct SearchResult {
-    data: Vec<Intent>,
+    data: Vec<IntentId>,
 }
 
 impl Reply {
     /// Whether asking again under the same key could not change what is known.
     pub(super) fn settles(&self) -> bool {
         match self.status {
-            200..300 => self.parse::<Intent>().is_ok_and(|intent| intent.outcome().is_ok()),
+            200..300 => self.parse::<Intent>().is_ok_and(|intent| intent.state().is_ok()),
             500.. => false,
             _ => true,
         }
     }
 
-    /// What an answer to a charge says about the money.
-    pub(super) fn into_outcome(self) -> Result<ChargeOutcome, GatewayError> {
+    /// What an answer to a charge, or of a payment that was asked for, says about the money.
+    pub(super) fn into_outcome(self, money: Money) -> Result<ChargeOutcome, GatewayError> {
         match self.status {
-            200..300 => self.parse::<Intent>()?.outcome(),
+            200..300 => self.parse::<Intent>()?.outcome(money),
             402 => self.parse::<Failure>()?.error.into_decline(),
             _ => Err(self.into_error()),
         }
     }
 
-    /// What an answer to a search says. Of several payments under one id, one that took money
-    /// decides.
-    pub(super) fn into_search_result(self) -> Result<Option<ChargeOutcome>, GatewayError> {
-        if !matches!(self.status, 200..300) {
-            return Err(self.into_error());
-        }
-        let mut declined = None;
-        let mut unknown = None;
-        for intent in self.parse::<SearchResult>()?.data {
-            match intent.outcome() {
-                Ok(succeeded @ ChargeOutcome::Succeeded { .. }) => return Ok(Some(succeeded)),
-                Ok(other) => declined = Some(other),
-                Err(error) => unknown = Some(error),
+    /// The names of what a search found.
+    pub(super) fn into_found_ids(self) -> Result<Vec<String>, GatewayError> {
+        match self.status {
+            200..300 => {
+                let found = self.parse::<SearchResult>()?.data;
+                Ok(found.into_iter().map(|intent| intent.id).collect())
             }
+            _ => Err(self.into_error()),
         }
-        unknown.map_or(Ok(declined), Err)
+    }
+
+    /// What an answer to the call that retires a key says of the key. An answer that is given again
+    /// is one to an earlier call of this kind, whatever it was: the key was not used otherwise.
+    pub(super) fn into_retired_key(self) -> Result<RetiredKey, GatewayError> {
+        if self.is_replayed || matches!(self.status, 200..300) {
+            return Ok(RetiredKey::Unused);
+        }
+        match self.into_error() {
+            GatewayError::KeyReused => Ok(RetiredKey::Used),
+            error => Err(error),
+        }
     }
 
     fn into_error(self) -> GatewayError {
@@ -108,15 +116,14 @@ impl Reply {
                 code: UNAUTHORIZED.to_owned(),
                 message: "the key is not taken; set gateway.api_key".to_owned(),
             },
-            status => {
-                let fault = self.parse::<Failure>().map(|failure| failure.error).ok();
-                let (kind, code, message) = fault
-                    .map_or((None, None, None), |fault| (fault.kind, fault.code, fault.message));
-                GatewayError::Rejected {
-                    code: short(code.or(kind).unwrap_or_else(|| format!("http_{status}"))),
-                    message: short(message.unwrap_or_default()),
+            status => match self.parse::<Failure>() {
+                Ok(Failure { error: Fault { kind: Some(kind), code, message, .. } }) => {
+                    refused(status, &kind, code, message)
                 }
-            }
+                // Not the provider's words, but those of something that stands before it, or that is
+                // not the provider at all.
+                _ => GatewayError::Unknown { reason: "a refusal that is not the provider's" },
+            },
         }
     }
 
@@ -127,9 +134,50 @@ impl Reply {
     }
 }
 
+/// What a refusal in the provider's own form means (<https://docs.stripe.com/api/errors>).
+fn refused(status: u16, kind: &str, code: Option<String>, message: Option<String>) -> GatewayError {
+    match kind {
+        "idempotency_error" => GatewayError::KeyReused,
+        "invalid_request_error" => GatewayError::Rejected {
+            code: short(code.unwrap_or_else(|| format!("http_{status}"))),
+            message: short(message.unwrap_or_default()),
+        },
+        _ => GatewayError::Unknown { reason: "a refusal of a kind that is not known" },
+    }
+}
+
+/// Of several payments at the provider under one id, one that took the money decides; then one of
+/// which it is not known.
+pub(super) fn decide(
+    found: impl IntoIterator<Item = Result<ChargeOutcome, GatewayError>>,
+) -> Result<Option<ChargeOutcome>, GatewayError> {
+    let mut declined = None;
+    let mut unknown = None;
+    for outcome in found {
+        match outcome {
+            Ok(succeeded @ ChargeOutcome::Succeeded { .. }) => return Ok(Some(succeeded)),
+            Ok(other) => declined = Some(other),
+            Err(error) => unknown = Some(error),
+        }
+    }
+    unknown.map_or(Ok(declined), Err)
+}
+
 impl Intent {
+    /// How the charge of this much money ended. A charge of another amount is not the one that was
+    /// asked for, and nobody may be told of it as if it were.
+    fn outcome(self, money: Money) -> Result<ChargeOutcome, GatewayError> {
+        let named = amount::from_wire(self.amount, &self.currency);
+        match self.state() {
+            Ok(ChargeOutcome::Succeeded { .. }) if named != Some(money) => {
+                Err(GatewayError::Unknown { reason: "a charge of another amount" })
+            }
+            state => state,
+        }
+    }
+
     /// <https://docs.stripe.com/payments/paymentintents/lifecycle>
-    fn outcome(self) -> Result<ChargeOutcome, GatewayError> {
+    fn state(self) -> Result<ChargeOutcome, GatewayError> {
         let declined = |id: String, fault: Option<Fault>, code: &str| {
             let fault = fault.unwrap_or_else(|| Fault::named(code));
             Ok(fault.decline(Some(id)))
@@ -163,9 +211,9 @@ impl Fault {
         if self.kind.as_deref() == Some("card_error") {
             return Ok(self.decline(None));
         }
-        Err(GatewayError::Rejected {
-            code: short(self.code.or(self.kind).unwrap_or_else(|| "http_402".to_owned())),
-            message: short(self.message.unwrap_or_default()),
+        Err(match self.kind {
+            Some(kind) => refused(402, &kind, self.code, self.message),
+            None => GatewayError::Unknown { reason: "a refusal that is not the provider's" },
         })
     }
 
@@ -189,6 +237,7 @@ fn short(mut text: String) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::domain::Currency;
     use serde_json::{Value, json};
 
     fn reply(status: u16, body: &Value) -> Reply {
@@ -201,7 +250,14 @@ mod tests {
     }
 
     fn intent(status: &str) -> Value {
-        json!({ "id": "pi_1", "status": status, "last_payment_error": null })
+        json!({
+            "id": "pi_1", "status": status, "amount": 1999, "currency": "eur",
+            "last_payment_error": null,
+        })
+    }
+
+    fn euros() -> Money {
+        Money::new(1999, Currency::parse("EUR").unwrap()).unwrap()
     }
 
     fn unknown(result: &Result<ChargeOutcome, GatewayError>) -> bool {
@@ -210,15 +266,15 @@ mod tests {
 
     #[test]
     fn only_succeeded_is_success() {
-        let paid = reply(200, &intent("succeeded")).into_outcome().unwrap();
+        let paid = reply(200, &intent("succeeded")).into_outcome(euros()).unwrap();
         assert_eq!(paid, ChargeOutcome::Succeeded { provider_id: "pi_1".to_owned() });
         for status in ["processing", "requires_capture", "requires_confirmation", "something_new"] {
             let reply = reply(200, &intent(status));
             assert!(!reply.settles(), "{status}");
-            assert!(unknown(&reply.into_outcome()), "{status}");
+            assert!(unknown(&reply.into_outcome(euros())), "{status}");
         }
         for status in ["requires_payment_method", "requires_action", "canceled"] {
-            let outcome = reply(200, &intent(status)).into_outcome().unwrap();
+            let outcome = reply(200, &intent(status)).into_outcome(euros()).unwrap();
             assert!(matches!(outcome, ChargeOutcome::Declined { .. }), "{status}");
         }
     }
@@ -236,7 +292,7 @@ mod tests {
             decline_code: Some("lost_card".to_owned()),
             message: "Your card was declined.".to_owned(),
         };
-        assert_eq!(reply(402, &body).into_outcome().unwrap(), declined);
+        assert_eq!(reply(402, &body).into_outcome(euros()).unwrap(), declined);
     }
 
     #[test]
@@ -245,7 +301,7 @@ mod tests {
             for status in [200, 402, 500, 502, 503, 504, 408, 409, 424] {
                 let mut reply = reply(status, &json!(null));
                 reply.body = body.as_bytes().to_vec();
-                assert!(unknown(&reply.into_outcome()), "{status} {body:?}");
+                assert!(unknown(&reply.into_outcome(euros())), "{status} {body:?}");
             }
         }
     }
@@ -255,31 +311,65 @@ mod tests {
         let body = json!({ "error": {
             "type": "invalid_request_error", "code": "resource_missing", "message": "No such…",
         }});
-        let error = reply(400, &body).into_outcome().unwrap_err();
+        let error = reply(400, &body).into_outcome(euros()).unwrap_err();
         assert!(matches!(error, GatewayError::Rejected { code, .. } if code == "resource_missing"));
-        let error = reply(404, &json!(null)).into_outcome().unwrap_err();
+        let body = json!({ "error": { "type": "invalid_request_error" } });
+        let error = reply(404, &body).into_outcome(euros()).unwrap_err();
         assert!(matches!(error, GatewayError::Rejected { code, .. } if code == "http_404"));
+    }
+
+    #[test]
+    fn a_refusal_in_another_form_than_the_providers_is_unknown() {
+        let other = json!({ "error": { "type": "something_new" } });
+        for body in [json!(null), json!({ "error": "not found" }), json!({ "error": {} }), other] {
+            for status in [400, 402, 404, 405, 413, 418] {
+                assert!(unknown(&reply(status, &body).into_outcome(euros())), "{status} {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_charge_of_another_amount_or_currency_is_unknown() {
+        for (amount, currency) in [(199_900, "eur"), (1999, "usd"), (1999, "isk"), (1999, "x")] {
+            let mut other = intent("succeeded");
+            other["amount"] = amount.into();
+            other["currency"] = currency.into();
+            assert!(unknown(&reply(200, &other).into_outcome(euros())), "{amount} {currency}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_unused_only_when_the_provider_took_it_for_the_call_that_retires_it() {
+        let key = |reply: Reply| reply.into_retired_key();
+        let open = intent("requires_payment_method");
+        assert_eq!(key(reply(200, &open)), Ok(RetiredKey::Unused));
+        let again = Reply { is_replayed: true, ..reply(500, &json!(null)) };
+        assert_eq!(key(again), Ok(RetiredKey::Unused));
+        let used = json!({ "error": { "type": "idempotency_error", "message": "Keys for…" } });
+        assert_eq!(key(reply(400, &used)), Ok(RetiredKey::Used));
+        for status in [400, 401, 404, 409, 429, 500] {
+            assert!(key(reply(status, &json!(null))).is_err(), "{status}");
+        }
     }
 
     #[test]
     fn a_refused_key_is_not_repeated() {
         let body = json!({ "error": { "message": "Invalid API Key provided: sk_test_****1234" } });
-        let error = reply(401, &body).into_outcome().unwrap_err();
+        let error = reply(401, &body).into_outcome(euros()).unwrap_err();
         assert!(matches!(&error, GatewayError::Rejected { code, .. } if code == UNAUTHORIZED));
         assert!(!format!("{error} {error:?}").contains("1234"));
     }
 
     #[test]
     fn too_many_calls_pause_as_long_as_the_provider_says() {
-        let error = reply(429, &json!({ "error": {} })).into_outcome().unwrap_err();
+        let error = reply(429, &json!({ "error": {} })).into_outcome(euros()).unwrap_err();
         assert_eq!(error, GatewayError::Retryable { retry_after: Duration::from_secs(2) });
     }
 
     #[test]
     fn of_several_payments_one_that_took_money_decides_then_one_that_may_have() {
         let found = |states: &[&str]| {
-            let data: Vec<Value> = states.iter().map(|status| intent(status)).collect();
-            reply(200, &json!({ "data": data })).into_search_result()
+            decide(states.iter().map(|status| reply(200, &intent(status)).into_outcome(euros())))
         };
         assert_eq!(found(&[]).unwrap(), None);
         let both = found(&["processing", "requires_payment_method", "succeeded"]).unwrap();

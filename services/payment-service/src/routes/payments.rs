@@ -16,6 +16,7 @@ use service_client::{Call, Kind, ServiceClient};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use uuid::Uuid;
 
 use super::wait::Wait;
@@ -35,11 +36,13 @@ const ANSWER_TIME: Duration = Duration::from_millis(500);
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPayment {
-    /// Minor units of the currency: 1999 is EUR 19.99.
-    #[schema(example = 1999, minimum = 1, maximum = 99_999_999)]
+    /// Minor units of the currency (ISO 4217): 1999 is EUR 19.99 and JPY 1999. Each currency has a
+    /// least and a most amount, such as 50 to 99999999 in EUR; in BHD, JOD, KWD, OMR and TND the
+    /// last digit is 0. The answer 422 names the bounds of the currency.
+    #[schema(example = 1999, minimum = 1, maximum = 999_999_999_999_i64)]
     amount: i64,
     /// ISO 4217, upper case.
-    #[schema(example = "EUR")]
+    #[schema(schema_with = currencies)]
     currency: String,
     /// The provider's token of a payment method; never a card number.
     #[schema(example = "pm_card_visa")]
@@ -47,6 +50,16 @@ pub(crate) struct NewPayment {
     /// What for; at most 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+}
+
+/// A code of ISO 4217: one of those that are taken.
+fn currencies() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("ISO 4217, upper case."))
+        .enum_values(Some(Currency::all().map(Currency::as_str)))
+        .examples(["EUR"])
+        .build()
 }
 
 /// A payment.
@@ -110,7 +123,7 @@ impl From<Payment> for PaymentView {
 /// nothing. A decline is a state of the payment, not an error.
 #[utoipa::path(post, path = "/api/payments", tag = "payments", request_body = NewPayment,
     params(
-        ("idempotency-key" = String, Header, description = "1 to 255 characters, kept for 24 hours"),
+        ("idempotency-key" = String, Header, description = "1 to 255 characters, kept until 24 hours after the payment is settled"),
         ("prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait, up to 30"),
     ),
     security(("bearer" = [])), responses(
@@ -138,7 +151,7 @@ pub(crate) async fn pay(
     let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
     let payment = new.check(PaymentId::from_uuid(clock.new_id()), user_id, now)?;
     let fingerprint = new.fingerprint()?;
-    let claim = Claim { user_id, key, fingerprint, expires_at: now + settings.expiration };
+    let claim = Claim { user_id, key, fingerprint, expiration: settings.expiration };
     let kept = if let Some(kept) = store.kept(&claim).await? {
         kept
     } else {

@@ -1,8 +1,11 @@
 //! Idempotency keys: what was asked under a key, what it made, what was answered.
 //!
 //! The key is claimed in the transaction that saves the payment, so there is never one without the
-//! other. Two requests that come at the same moment meet at an advisory lock: the second is told at
+//! other. Its time is up when the payment has been settled for as long as keys are kept, not before:
+//! as long as it is not known what became of the payment, the key must not make another. Two requests that come at the same moment meet at an advisory lock: the second is told at
 //! once, instead of waiting for the first.
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
@@ -23,8 +26,8 @@ pub(crate) struct Claim {
     pub(crate) key: String,
     /// SHA-256 of what is asked.
     pub(crate) fingerprint: [u8; 32],
-    /// When the key is free again.
-    pub(crate) expires_at: DateTime<Utc>,
+    /// How long after its payment is settled the key is free again.
+    pub(crate) expiration: Duration,
 }
 
 /// What a key keeps.
@@ -73,12 +76,16 @@ impl Store {
     }
 
     /// Removes keys whose time is up; tells how many.
-    pub(crate) async fn sweep_keys(&self) -> Result<u64, Error> {
+    pub(crate) async fn sweep_keys(&self, expiration: Duration) -> Result<u64, Error> {
+        let now = self.clock.now();
         let swept = sqlx::query!(
             "delete from idempotency_keys where (user_id, key) in
-               (select user_id, key from idempotency_keys where expires_at <= $1
-                order by expires_at limit $2)",
-            self.clock.now(),
+               (select k.user_id, k.key from idempotency_keys k
+                join payments p on p.id = k.payment_id
+                where k.expires_at <= $1 and p.status <> 'processing' and p.updated_at <= $2
+                order by k.expires_at limit $3)",
+            now,
+            now - expiration,
             SWEEP_BATCH,
         );
         Ok(swept.execute(&self.pool).await?.rows_affected())
@@ -101,11 +108,14 @@ pub(super) async fn find(
     now: DateTime<Utc>,
 ) -> Result<Option<Kept>, Error> {
     let row = sqlx::query!(
-        "select fingerprint, payment_id, response_body from idempotency_keys
-         where user_id = $1 and key = $2 and expires_at > $3",
+        "select k.fingerprint, k.payment_id, k.response_body from idempotency_keys k
+         join payments p on p.id = k.payment_id
+         where k.user_id = $1 and k.key = $2
+           and (k.expires_at > $3 or p.status = 'processing' or p.updated_at > $4)",
         claim.user_id.as_uuid(),
         claim.key,
         now,
+        now - claim.expiration,
     );
     let Some(row) = row.fetch_optional(executor).await? else { return Ok(None) };
     if row.fingerprint != claim.fingerprint {
@@ -120,6 +130,7 @@ pub(super) async fn insert(
     tx: &mut PgConnection,
     claim: &Claim,
     payment: PaymentId,
+    now: DateTime<Utc>,
 ) -> Result<(), Error> {
     sqlx::query!(
         "insert into idempotency_keys (user_id, key, fingerprint, payment_id, expires_at)
@@ -131,7 +142,7 @@ pub(super) async fn insert(
         claim.key,
         claim.fingerprint.as_slice(),
         payment.as_uuid(),
-        claim.expires_at,
+        now + claim.expiration,
     )
     .execute(tx)
     .await?;

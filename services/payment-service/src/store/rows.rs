@@ -44,7 +44,7 @@ impl TryFrom<PaymentRow> for Payment {
         Ok(Self {
             id: PaymentId::from_uuid(row.id),
             user_id: UserId::from_uuid(row.user_id),
-            money: Money::new(row.amount, currency).map_err(|_| unknown("amount"))?,
+            money: Money::from_stored(row.amount, currency),
             method: PaymentMethod::from_stored(row.payment_method),
             description: row.description.map(Description::from_stored),
             status,

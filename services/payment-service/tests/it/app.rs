@@ -98,6 +98,16 @@ impl TestApp {
         Payer { id, token: self.user_token(id, role) }
     }
 
+    /// A payment of so many minor units of a currency.
+    pub(crate) async fn pay_money(&self, payer: &Payer, amount: i64, currency: &str) -> Response {
+        let key = format!("{amount}-{currency}");
+        let body = json!({
+            "amount": amount, "currency": currency, "payment_method": "pm_card_visa",
+        });
+        let request = self.request(Method::POST, "/api/payments").bearer_auth(&payer.token);
+        request.header("idempotency-key", key).json(&body).send().await.unwrap()
+    }
+
     /// A payment of 19.99 EUR.
     pub(crate) fn paying(&self, payer: &Payer, key: &str, method: &str) -> RequestBuilder {
         Self::paying_at(&self.instance, payer, key, method)
@@ -184,6 +194,34 @@ impl TestApp {
     pub(crate) async fn execute(&self, sql: &'static str) {
         let pool = self.ground.database.pool().await;
         sqlx::query(sql).execute(&pool).await.unwrap();
+    }
+
+    /// Waits until the worker has retired the key of a payment at the provider.
+    pub(crate) async fn until_key_retired(&self) {
+        let retired = "select count(*) from payments where key_retired_at is not null";
+        eventually("the key is retired", async || (self.count(retired).await > 0).then_some(()))
+            .await;
+    }
+
+    /// Moves payments and keys a day and an hour into the past.
+    pub(crate) async fn a_day_goes_by(&self) {
+        self.execute(
+            "update payments set created_at = created_at - interval '25 hours',
+                                 updated_at = updated_at - interval '25 hours',
+                                 key_retired_at = key_retired_at - interval '25 hours',
+                                 next_attempt_at = next_attempt_at - interval '25 hours'",
+        )
+        .await;
+        self.execute("update idempotency_keys set expires_at = expires_at - interval '25 hours'")
+            .await;
+    }
+
+    /// What a gauge or counter without labels, or with these, shows.
+    pub(crate) async fn metric(&self, series: &str) -> f64 {
+        let text = self.request(Method::GET, "/metrics").send().await.unwrap().text().await;
+        let text = text.unwrap();
+        let shown = text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
+        shown.unwrap_or_else(|| panic!("no {series} in\n{text}"))
     }
 
     pub(crate) fn charges(&self) -> usize {

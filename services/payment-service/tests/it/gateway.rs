@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use payment_service::domain::{Currency, Money};
 use payment_service::gateway::{
-    ChargeOutcome, ChargeRequest, GatewayError, GatewaySettings, PaymentGateway, StripeGateway,
-    UNAUTHORIZED,
+    ChargeOutcome, ChargeRequest, GatewayError, GatewaySettings, PaymentGateway, RetiredKey,
+    StripeGateway, UNAUTHORIZED,
 };
 use testkit::eventually;
 use testkit::simulator::{Fault, Simulator};
@@ -25,11 +26,15 @@ fn gateway(provider: &Simulator) -> Arc<dyn PaymentGateway> {
 fn request(number: u128, payment_method: &str) -> ChargeRequest {
     ChargeRequest {
         payment_id: Uuid::from_u128(number),
-        amount_minor: 1999,
-        currency: "EUR".to_owned(),
+        money: euros(1999),
         payment_method: payment_method.to_owned(),
         customer: None,
     }
+}
+
+/// Also amounts that no payment can have.
+fn euros(cents: i64) -> Money {
+    Money::from_stored(cents, Currency::parse("EUR").unwrap())
 }
 
 fn succeeded(outcome: &ChargeOutcome) -> bool {
@@ -174,7 +179,7 @@ async fn a_wrong_call_is_rejected_for_good() {
     };
     assert_eq!(code(request(1, "pm_nobody")).await, "resource_missing");
     assert_eq!(
-        code(ChargeRequest { amount_minor: 1, ..request(2, "pm_card_visa") }).await,
+        code(ChargeRequest { money: euros(1), ..request(2, "pm_card_visa") }).await,
         "amount_too_small"
     );
     let stranger = Some("cus_stranger".to_owned());
@@ -182,11 +187,49 @@ async fn a_wrong_call_is_rejected_for_good() {
         code(ChargeRequest { customer: stranger, ..request(3, "pm_card_visa") }).await,
         "resource_missing"
     );
+    assert_eq!(provider.charges(), []);
+}
 
-    gateway.charge(request(4, "pm_card_visa")).await.unwrap();
-    let changed = ChargeRequest { amount_minor: 2999, ..request(4, "pm_card_visa") };
-    assert_eq!(code(changed).await, "idempotency_error");
+#[tokio::test]
+async fn a_key_that_the_provider_knows_from_another_call_says_nothing_of_the_charge() {
+    let provider = Simulator::start().await;
+    let gateway = gateway(&provider);
+    gateway.charge(request(1, "pm_card_visa")).await.unwrap();
+    let changed = ChargeRequest { money: euros(2999), ..request(1, "pm_card_visa") };
+    assert_eq!(gateway.charge(changed).await.unwrap_err(), GatewayError::KeyReused);
     assert_eq!(provider.charges().len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_charged_under_a_key_that_was_retired_unused() {
+    let provider = Simulator::start().await;
+    let gateway = gateway(&provider);
+    let request = || request(1, "pm_card_visa");
+    for _ in 0..2 {
+        assert_eq!(gateway.retire_key(request()).await, Ok(RetiredKey::Unused));
+    }
+    assert_eq!(gateway.charge(request()).await.unwrap_err(), GatewayError::KeyReused);
+    assert_eq!((gateway.find(request()).await, provider.charges().len()), (Ok(None), 0));
+}
+
+#[tokio::test]
+async fn a_key_is_used_once_a_charge_was_begun_under_it_whatever_came_of_it() {
+    let provider = Simulator::start().await;
+    let gateway = gateway(&provider);
+    let methods = ["pm_card_visa", "pm_card_chargeDeclined", "pm_card_jcb", "pm_card_amex"];
+    let faults = [Fault::DropConnectionAfterCharging, Fault::ErrorWithoutCharging];
+    gateway.charge(request(1, methods[0])).await.unwrap();
+    gateway.charge(request(2, methods[1])).await.unwrap();
+    for (number, fault) in (3..).zip(faults) {
+        provider.fail_next(1, fault);
+        let lost = gateway.charge(request(number, methods[number as usize - 1])).await;
+        assert!(unknown(&lost.unwrap_err()));
+    }
+    for (number, method) in (1..).zip(methods) {
+        let retired = gateway.retire_key(request(number, method)).await;
+        assert_eq!(retired, Ok(RetiredKey::Used), "{number}");
+    }
+    assert_eq!(provider.charges().len(), 2);
 }
 
 #[tokio::test]
@@ -202,9 +245,22 @@ async fn a_key_that_is_not_taken_is_rejected_and_not_shown() {
 async fn a_payment_is_found_at_the_provider_without_charging_it() {
     let provider = Simulator::start().await;
     let gateway = gateway(&provider);
-    assert_eq!(gateway.find(Uuid::from_u128(1)).await.unwrap(), None);
+    let find = async |number| gateway.find(request(number, "pm_card_visa")).await;
+    assert_eq!(find(1).await.unwrap(), None);
     let outcome = gateway.charge(request(1, "pm_card_visa")).await.unwrap();
-    assert_eq!(gateway.find(Uuid::from_u128(1)).await.unwrap(), Some(outcome));
-    assert_eq!(gateway.find(Uuid::from_u128(2)).await.unwrap(), None);
+    assert_eq!(find(1).await.unwrap(), Some(outcome));
+    assert_eq!(find(2).await.unwrap(), None);
     assert_eq!(provider.charges().len(), 1);
+
+    provider.search_lags(Duration::from_secs(60));
+    assert_eq!(find(1).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_payment_that_is_found_with_another_amount_is_nobodys_receipt() {
+    let provider = Simulator::start().await;
+    let gateway = gateway(&provider);
+    gateway.charge(request(1, "pm_card_visa")).await.unwrap();
+    let other = ChargeRequest { money: euros(2999), ..request(1, "pm_card_visa") };
+    assert!(unknown(&gateway.find(other).await.unwrap_err()));
 }

@@ -103,7 +103,7 @@ async fn a_key_whose_time_is_up_makes_a_new_payment() {
     let app = TestApp::start().await;
     let payer = app.payer();
     app.pay(&payer, "order-1", "pm_card_visa").await;
-    app.execute("update idempotency_keys set expires_at = now()").await;
+    app.a_day_goes_by().await;
     let paid = app.pay(&payer, "order-1", "pm_card_mastercard").await;
     assert_eq!(paid.status(), 201);
     assert_eq!(app.charges(), 2);
@@ -177,21 +177,26 @@ async fn who_asks_again_before_the_answer_is_kept_gets_the_same_answer_as_the_fi
 }
 
 #[tokio::test]
-async fn a_key_whose_time_is_up_while_its_payment_is_waited_for_keeps_the_answer_of_the_new_one() {
-    let app = TestApp::start().await;
+async fn a_key_is_kept_as_long_as_its_payment_is_not_settled_and_a_day_longer() {
+    let app = TestApp::start_with(&[("IDEMPOTENCY_SWEEP_INTERVAL", "50ms")]).await;
     let payer = app.payer();
     app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
     let first = tokio::spawn(app.paying(&payer, "order-1", "pm_card_visa").send());
     app.until_asked(1).await;
-    app.execute("update idempotency_keys set expires_at = now()").await;
-    let second = app.pay(&payer, "order-1", "pm_card_mastercard").await.text().await.unwrap();
-    let first = first.await.unwrap().unwrap();
-    let location = first.headers()["location"].to_str().unwrap().to_owned();
-    let first: Value = first.json().await.unwrap();
-    assert!(location.ends_with(first["payment_id"].as_str().unwrap()), "{location}: {first}");
-    let again = app.pay(&payer, "order-1", "pm_card_mastercard").await;
-    assert_eq!(again.text().await.unwrap(), second);
-    assert_eq!((app.charges(), app.rows("payments").await), (2, 2));
+    app.a_day_goes_by().await;
+    let other = app.pay(&payer, "order-1", "pm_card_mastercard").await;
+    assert_eq!(other.status(), 422, "the key made another payment while the first was under way");
+    let first = first.await.unwrap().unwrap().text().await.unwrap();
+    app.until_status(&payer, "succeeded").await;
+    let again = app.pay(&payer, "order-1", "pm_card_visa").await;
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!(again.text().await.unwrap(), first);
+    assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
+    app.a_day_goes_by().await;
+    testkit::eventually("the key is removed", async || {
+        (app.rows("idempotency_keys").await == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -213,6 +218,11 @@ async fn keys_are_removed_when_their_time_is_up_and_not_before() {
     for key in ["order-1", "order-2"] {
         app.pay(&payer, key, "pm_card_visa").await;
     }
+    app.execute(
+        "update payments set updated_at = updated_at - interval '25 hours'
+         where id = (select payment_id from idempotency_keys where key = 'order-1')",
+    )
+    .await;
     app.execute("update idempotency_keys set expires_at = now() where key = 'order-1'").await;
     testkit::eventually("the key is removed", async || {
         (app.rows("idempotency_keys").await == 1).then_some(())

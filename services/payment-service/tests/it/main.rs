@@ -9,6 +9,7 @@ mod customers;
 mod documents;
 mod gateway;
 mod idempotency;
+mod money;
 mod payer;
 mod payments;
 mod provider;

@@ -166,5 +166,158 @@ async fn a_charge_whose_answer_was_lost_a_day_ago_is_looked_for_and_not_repeated
     app.until_status(&payer, "succeeded").await;
     let asked = app.ground.simulator.requests();
     let charging = asked.iter().filter(|request| request.method == "POST").count();
-    assert_eq!((app.charges(), charging, asked.len()), (1, 1, 2));
+    // Searched for, then asked for by its name.
+    assert_eq!((app.charges(), charging, asked.len()), (1, 1, 3));
+}
+
+/// The answer of a charge is lost; the next call is refused for a reason that says nothing of the
+/// charge, while the provider's search does not show it yet.
+#[tokio::test]
+async fn a_refusal_after_a_lost_answer_never_says_that_nothing_was_charged() {
+    for refusal in [Fault::KeyReused, Fault::Rejected] {
+        let app = TestApp::start().await;
+        app.plain.listen("payment.events", "ear").await;
+        app.ground.simulator.search_lags(Duration::from_secs(3600));
+        app.ground.simulator.fail_next(1, Fault::DropConnectionAfterCharging);
+        app.ground.simulator.fail_next(1, refusal);
+        let payer = app.payer();
+        let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+        request.send().await.unwrap();
+        app.until_key_retired().await;
+        app.until_status(&payer, "processing").await;
+        app.ground.simulator.search_lags(Duration::ZERO);
+        app.execute("update payments set next_attempt_at = now()").await;
+        app.until_status(&payer, "succeeded").await;
+        assert_eq!((app.charges(), app.history().await.len()), (1, 2));
+        let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
+        assert_eq!(told["event_type"], "payment.completed");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_after_a_lost_one_that_is_not_the_providers_is_asked_for_again() {
+    for answer in [Fault::Status(400), Fault::Status(404)] {
+        let app = TestApp::start().await;
+        app.ground.simulator.search_lags(Duration::from_secs(3600));
+        app.ground.simulator.fail_next(1, Fault::DropConnectionAfterCharging);
+        app.ground.simulator.fail_next(1, answer);
+        let payer = app.payer();
+        app.pay(&payer, "order-1", "pm_card_visa").await;
+        app.until_status(&payer, "succeeded").await;
+        assert_eq!((app.charges(), app.history().await.len()), (1, 2));
+    }
+}
+
+/// The provider failed in the middle of the first call and answers every further one as the first.
+#[tokio::test]
+async fn a_payment_unknown_for_a_day_is_charged_no_more_and_its_key_makes_no_second_one() {
+    let app = TestApp::start_with(&[("IDEMPOTENCY_SWEEP_INTERVAL", "50ms")]).await;
+    app.plain.listen("payment.events", "ear").await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::ErrorWithoutCharging);
+    let pay = || app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    let first: Value = pay().send().await.unwrap().json().await.unwrap();
+    app.until_asked(1).await;
+    app.a_day_goes_by().await;
+    let again = pay().send().await.unwrap();
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    let again: Value = again.json().await.unwrap();
+    assert_eq!(again["payment_id"], first["payment_id"]);
+    app.until_key_retired().await;
+    app.until_status(&payer, "processing").await;
+    testkit::eventually("the age of the oldest payment is shown", async || {
+        (app.metric("payments_unsettled_age_seconds").await >= 90_000.0).then_some(())
+    })
+    .await;
+
+    app.execute("update payments set key_retired_at = now() - interval '2 hours'").await;
+    app.execute("update payments set next_attempt_at = now()").await;
+    let canceled = app.until_status(&payer, "requires_payment_method").await;
+    assert_eq!(canceled["decline_code"], "not_processed_in_time");
+    let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
+    assert_eq!(told["event_type"], "payment.failed");
+    assert_eq!(told["data"]["decline_code"], "not_processed_in_time");
+    assert!(app.metric("payments_settled_total{outcome=\"canceled\"}").await >= 1.0);
+
+    let again = pay().send().await.unwrap();
+    assert_eq!(again.headers()["idempotent-replayed"], "true");
+    assert_eq!((app.rows("payments").await, app.charges()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_payment_that_never_reached_the_provider_is_canceled_when_its_time_is_up() {
+    let app = TestApp::start().await;
+    app.plain.listen("payment.events", "ear").await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(100, Fault::Status(503));
+    let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    request.send().await.unwrap();
+    app.until_asked(1).await;
+    app.execute("update payments set created_at = created_at - interval '6 hours'").await;
+    app.ground.simulator.recover();
+    app.execute("update payments set next_attempt_at = now()").await;
+    let canceled = app.until_status(&payer, "requires_payment_method").await;
+    assert_eq!(canceled["decline_code"], "not_processed_in_time");
+    let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
+    assert_eq!(told["event_type"], "payment.failed");
+    assert_eq!(app.charges(), 0);
+}
+
+/// A charge that went through, of which nobody heard and which the search shows late.
+#[tokio::test]
+async fn a_charge_that_is_found_after_the_time_was_up_is_settled_as_found() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.search_lags(Duration::from_secs(3600));
+    app.ground.simulator.fail_next(1, Fault::ErrorAfterCharging);
+    let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    request.send().await.unwrap();
+    app.until_asked(1).await;
+    app.execute("update payments set created_at = created_at - interval '6 hours'").await;
+    app.execute("update payments set next_attempt_at = now()").await;
+    app.until_key_retired().await;
+    app.until_status(&payer, "processing").await;
+    app.ground.simulator.search_lags(Duration::ZERO);
+    app.execute("update payments set key_retired_at = now() - interval '2 hours'").await;
+    app.execute("update payments set next_attempt_at = now()").await;
+    app.until_status(&payer, "succeeded").await;
+    assert_eq!((app.charges(), app.history().await.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn a_refusal_after_calls_that_never_arrived_fails_the_payment_with_its_reason() {
+    for before in [Fault::Status(503), Fault::RateLimited] {
+        let app = TestApp::start().await;
+        let payer = app.payer();
+        app.ground.simulator.fail_next(1, before);
+        app.pay(&payer, "order-1", "pm_nobody_has_this").await;
+        let failed = app.until_status(&payer, "requires_payment_method").await;
+        assert_eq!(failed["decline_code"], "resource_missing");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_the_providers_fails_no_payment() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    app.ground.simulator.fail_next(1, Fault::Status(404));
+    app.pay(&payer, "order-1", "pm_card_visa").await;
+    app.until_status(&payer, "succeeded").await;
+    assert_eq!((app.charges(), app.history().await.len()), (1, 2));
+}
+
+#[tokio::test]
+async fn settings_with_which_a_charge_could_be_lost_are_refused() {
+    let ground = Ground::lay(&[]).await;
+    for (name, value) in [
+        ("SETTLEMENT_CHARGE_WITHIN", "13h"),
+        ("SETTLEMENT_CHARGE_WITHIN", "0s"),
+        ("SETTLEMENT_LOOK_UP_FOR", "59m"),
+    ] {
+        let mut vars = testkit::environment(&ground.database, &ground.broker);
+        vars.insert(name.to_owned(), value.to_owned());
+        let vars = tusk_config::Vars::of(vars);
+        let faults = chassis::process::load::<payment_service::PaymentService>(vars).unwrap_err();
+        assert!(faults.to_string().contains("payment-service.tsk"), "{name}={value}: {faults}");
+    }
 }

@@ -12,10 +12,11 @@ pub(crate) use work::Due;
 use std::sync::Arc;
 
 use chassis::Clock;
+use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use contracts::{PaymentId, UserId};
 use messaging::{MessageId, Outbox, inbox};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -24,10 +25,13 @@ use crate::error::Error;
 use crate::events;
 use crate::store::rows::PaymentRow;
 
+/// What a decision gives: the payment as it is then, and what happened.
+type Decided = Result<(Payment, Vec<Event>), DomainError>;
+
 /// Payments, their idempotency keys, and customers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: PgPool,
+    database: Database,
     outbox: Outbox,
     clock: Clock,
     /// Wakes this process's worker: a payment is due.
@@ -37,8 +41,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(pool: PgPool, outbox: Outbox, clock: Clock) -> Self {
-        Self { pool, outbox, clock, due: Arc::default(), settled: Arc::default() }
+    pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
+        Self { database, outbox, clock, due: Arc::default(), settled: Arc::default() }
     }
 
     /// Waits until this process has made a payment.
@@ -61,19 +65,28 @@ impl Store {
     ///
     /// Gives what the key keeps when it is taken. [`Error::KeyInFlight`] when another request is
     /// claiming it at this moment.
-    pub(crate) async fn create(&self, claim: &Claim, payment: Payment) -> Result<Kept, Error> {
-        let mut tx = self.pool.begin().await?;
-        if !keys::lock(&mut tx, claim).await? {
+    pub(crate) async fn create(&self, claim: &Claim, payment: &Payment) -> Result<Kept, Error> {
+        let kept =
+            self.database.transaction(|tx| self.claim(tx, claim, payment).scope_boxed()).await?;
+        self.due.notify_one();
+        Ok(kept)
+    }
+
+    async fn claim(
+        &self,
+        tx: &mut PgConnection,
+        claim: &Claim,
+        payment: &Payment,
+    ) -> Result<Kept, Error> {
+        if !keys::lock(tx, claim).await? {
             return Err(Error::KeyInFlight);
         }
         let now = self.clock.now();
         if let Some(kept) = keys::find(&mut *tx, claim, now).await? {
             return Ok(kept);
         }
-        insert(&mut tx, &payment).await?;
-        keys::insert(&mut tx, claim, payment.id, now).await?;
-        tx.commit().await?;
-        self.due.notify_one();
+        insert(tx, payment).await?;
+        keys::insert(tx, claim, payment.id, now).await?;
         Ok(Kept::new(payment.id))
     }
 
@@ -81,9 +94,21 @@ impl Store {
     pub(crate) async fn change(
         &self,
         id: PaymentId,
-        decide: impl FnOnce(Payment) -> Result<(Payment, Vec<Event>), DomainError>,
+        decide: impl Fn(Payment) -> Decided + Send + Sync,
     ) -> Result<Payment, Error> {
-        let mut tx = self.pool.begin().await?;
+        let payment =
+            self.database.transaction(|tx| self.write(tx, id, &decide).scope_boxed()).await?;
+        self.outbox.wake();
+        self.settled.notify_waiters();
+        Ok(payment)
+    }
+
+    async fn write(
+        &self,
+        tx: &mut PgConnection,
+        id: PaymentId,
+        decide: &(impl Fn(Payment) -> Decided + Sync),
+    ) -> Result<Payment, Error> {
         let row = sqlx::query_as!(
             PaymentRow,
             "select id, user_id, amount, currency, payment_method, description, status,
@@ -94,11 +119,8 @@ impl Store {
         );
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
         let (payment, happened) = decide(row.try_into()?)?;
-        save(&mut tx, &payment).await?;
-        events::enqueue(&self.outbox, &self.clock, &mut tx, &payment, happened).await?;
-        tx.commit().await?;
-        self.outbox.wake();
-        self.settled.notify_waiters();
+        save(tx, &payment).await?;
+        events::enqueue(&self.outbox, &self.clock, tx, &payment, happened).await?;
         Ok(payment)
     }
 
@@ -107,26 +129,9 @@ impl Store {
         &self,
         message: &MessageId,
         user: UserId,
-        decide: impl FnOnce(Option<Customer>) -> Customer,
+        decide: impl Fn(Option<Customer>) -> Customer + Send + Sync,
     ) -> Result<(), Error> {
-        let mut tx = self.pool.begin().await?;
-        if !inbox::claim(&mut tx, crate::consumer::NAME, message).await? {
-            return Ok(());
-        }
-        lock_customer(&mut tx, user).await?;
-        let customer = decide(customer(&mut *tx, user).await?);
-        sqlx::query!(
-            "insert into customers (id, user_id, opened_at, closed_at) values ($1, $2, $3, $4)
-             on conflict (user_id) do update set closed_at = excluded.closed_at",
-            customer.id,
-            customer.user_id.as_uuid(),
-            customer.opened_at,
-            customer.closed_at,
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(())
+        self.database.transaction(|tx| apply(tx, message, user, &decide).scope_boxed()).await
     }
 
     /// One payment.
@@ -139,7 +144,7 @@ impl Store {
              from payments where id = $1",
             id.as_uuid(),
         );
-        row.fetch_optional(&self.pool).await?.ok_or(DomainError::NotFound)?.try_into()
+        row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
     }
 
     /// A page of a user's payments, or of all, newest first.
@@ -160,7 +165,7 @@ impl Store {
             page.before,
             page.rows(),
         );
-        let rows = rows.fetch_all(&self.pool).await?;
+        let rows = rows.fetch_all(&self.database).await?;
         let payments: Result<Vec<Payment>, Error> =
             rows.into_iter().map(TryInto::try_into).collect();
         Ok(Page::new(payments?, page, |payment| payment.id.as_uuid()))
@@ -168,7 +173,7 @@ impl Store {
 
     /// A user's customer.
     pub(crate) async fn customer(&self, user: UserId) -> Result<Option<Customer>, Error> {
-        customer(&self.pool, user).await
+        customer(&self.database, user).await
     }
 }
 
@@ -232,6 +237,31 @@ async fn record(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
         payment.status.as_str(),
         reason,
         payment.updated_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Decides about a customer and saves it, unless the message came before.
+async fn apply(
+    tx: &mut PgConnection,
+    message: &MessageId,
+    user: UserId,
+    decide: &(impl Fn(Option<Customer>) -> Customer + Sync),
+) -> Result<(), Error> {
+    if !inbox::claim(tx, crate::consumer::NAME, message).await? {
+        return Ok(());
+    }
+    lock_customer(tx, user).await?;
+    let customer = decide(customer(&mut *tx, user).await?);
+    sqlx::query!(
+        "insert into customers (id, user_id, opened_at, closed_at) values ($1, $2, $3, $4)
+         on conflict (user_id) do update set closed_at = excluded.closed_at",
+        customer.id,
+        customer.user_id.as_uuid(),
+        customer.opened_at,
+        customer.closed_at,
     )
     .execute(tx)
     .await?;

@@ -140,7 +140,7 @@ impl Charger {
             if gives_up && payment.attempts != due.payment.attempts {
                 return Err(DomainError::AskedAgain);
             }
-            payment.settle(outcome, now)
+            payment.settle(outcome.clone(), now)
         });
         match settled.await {
             Ok(payment) => {

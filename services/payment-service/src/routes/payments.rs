@@ -157,7 +157,7 @@ pub(crate) async fn pay(
     } else {
         let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&onward);
         check_payer(&users, user_id, call).await?;
-        store.create(&claim, payment).await?
+        store.create(&claim, &payment).await?
     };
     let left = onward.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
     answer(&store, &claim, kept, wait.min(left)).await

@@ -51,7 +51,7 @@ impl Store {
     /// What the key of a claim keeps, if anything. [`Error::KeyReused`] when it was claimed for
     /// another request.
     pub(crate) async fn kept(&self, claim: &Claim) -> Result<Option<Kept>, Error> {
-        find(&self.pool, claim, self.clock.now()).await
+        find(&self.database, claim, self.clock.now()).await
     }
 
     /// Keeps the answer for the payment that a claim made, unless one is kept already; gives the
@@ -72,7 +72,7 @@ impl Store {
             payment.as_uuid(),
         );
         // Swept or taken over in the meantime: then nobody can ask for it again either.
-        Ok(kept.fetch_optional(&self.pool).await?.unwrap_or(answer))
+        Ok(kept.fetch_optional(&self.database).await?.unwrap_or(answer))
     }
 
     /// Removes keys whose time is up; tells how many.
@@ -88,7 +88,7 @@ impl Store {
             now - expiration,
             SWEEP_BATCH,
         );
-        Ok(swept.execute(&self.pool).await?.rows_affected())
+        Ok(swept.execute(&self.database).await?.rows_affected())
     }
 }
 

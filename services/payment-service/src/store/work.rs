@@ -32,7 +32,7 @@ impl Store {
             now,
             now + lease,
         );
-        let Some(claimed) = claimed.fetch_optional(&self.pool).await? else { return Ok(None) };
+        let Some(claimed) = claimed.fetch_optional(&self.database).await? else { return Ok(None) };
         let payment = self.payment(PaymentId::from_uuid(claimed.id)).await?;
         let (traceparent, key_retired_at) = (claimed.traceparent, claimed.key_retired_at);
         Ok(Some(Due { payment, traceparent, key_retired_at }))
@@ -45,7 +45,7 @@ impl Store {
             id.as_uuid(),
             until,
         );
-        postponed.execute(&self.pool).await?;
+        postponed.execute(&self.database).await?;
         Ok(())
     }
 
@@ -62,7 +62,7 @@ impl Store {
             id.as_uuid(),
             until,
         );
-        postponed.execute(&self.pool).await?;
+        postponed.execute(&self.database).await?;
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl Store {
             at,
             until,
         );
-        retired.execute(&self.pool).await?;
+        retired.execute(&self.database).await?;
         Ok(())
     }
 
@@ -90,7 +90,7 @@ impl Store {
     pub(crate) async fn unsettled_age(&self) -> Result<Duration, Error> {
         let oldest =
             sqlx::query_scalar!("select min(created_at) from payments where status = 'processing'");
-        let age = oldest.fetch_one(&self.pool).await?.map(|oldest| self.clock.now() - oldest);
+        let age = oldest.fetch_one(&self.database).await?.map(|oldest| self.clock.now() - oldest);
         Ok(age.and_then(|age| age.to_std().ok()).unwrap_or_default())
     }
 }

@@ -121,7 +121,7 @@ async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> 
         Err(error) => return fail(&format!("{}: {error}", S::NAME)),
     };
     std::panic::set_hook(Box::new(log_panic));
-    let Some(built) = shutdown.run_until_cancelled(S::build(settings)).await else {
+    let Some(built) = shutdown.run_until_cancelled(Box::pin(S::build(settings))).await else {
         tracing::info!("stopped before it was started");
         // Nothing is under way that would have to end, and a look-up of a name, which blocks its
         // thread, must not hold up the end.

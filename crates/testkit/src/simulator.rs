@@ -9,7 +9,7 @@
 //! | `POST /v1/payment_intents` | confirms at once with `confirm=true` |
 //! | `POST /v1/payment_intents/{id}/confirm` | |
 //! | `GET /v1/payment_intents/{id}` | |
-//! | `GET /v1/payment_intents/search` | `query=metadata['key']:'value'`; see [`Simulator::search_lags`] |
+//! | `GET /v1/payment_intents/search` | `query=metadata['key']:'value'`; may lag |
 //! | `POST /v1/customers`, `GET /v1/customers/{id}` | |
 //! | `GET /health`, `GET /ready` | no authentication |
 //!
@@ -92,8 +92,8 @@ pub enum Fault {
     /// Does the work, then answers 500, and saves that 500 for the idempotency key, as Stripe does
     /// when it fails in the middle: only a look at the payment itself tells what happened.
     ErrorAfterCharging,
-    /// Does nothing, answers 500, and saves that 500 for the idempotency key. To the client it looks
-    /// as [`ErrorAfterCharging`](Self::ErrorAfterCharging) does.
+    /// Does nothing, answers 500, and saves that 500 for the idempotency key. To the client it
+    /// looks as [`ErrorAfterCharging`](Self::ErrorAfterCharging) does.
     ErrorWithoutCharging,
     /// Answers 400 `invalid_request_error` without doing anything, as for an account that may not
     /// charge any more.
@@ -198,9 +198,9 @@ impl Simulator {
         self.shared.state().faults.extend(std::iter::repeat_n(fault, count));
     }
 
-    /// From now on the search shows a payment intent only when it has not changed for so long, which
-    /// is no time at the start. Stripe's search is behind by up to a minute, and by up to an hour
-    /// during outages. Other calls are never behind.
+    /// From now on the search shows a payment intent only when it has not changed for so long,
+    /// which is no time at the start. Stripe's search is behind by up to a minute, and by up to an
+    /// hour during outages. Other calls are never behind.
     pub fn search_lags(&self, lag: Duration) {
         self.shared.state().search_lag = lag;
     }

@@ -86,7 +86,7 @@ pub struct IdempotencySettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "RawSettlement")]
 pub struct SettlementSettings {
-    /// How long after it was made a payment may be charged: above 0, up to [`CHARGE_WITHIN_MAX`].
+    /// How long after it was made a payment may be charged: above 0, up to 12 h.
     pub charge_within: Duration,
     /// How long a charge is looked for after that, at least [`SEARCH_LAG_MAX`].
     pub look_up_for: Duration,

@@ -17,10 +17,10 @@
 //! | [`GatewayError::Rejected`] | not taken by this call | stops: it will be refused again |
 //! | [`GatewayError::KeyReused`] | nobody knows | looks the payment up; asks no more |
 //!
-//! An error speaks of its own call. Whether an *earlier* call of the same payment took the money, no
-//! refusal of a later one can tell. When no more is to be asked,
-//! [`retire_key`](PaymentGateway::retire_key) sees to it that nothing can be charged from then on,
-//! and [`find`](PaymentGateway::find) tells what had been.
+//! An error speaks of its own call. Whether an *earlier* call of the same payment took the money,
+//! no refusal of a later one can tell. When no more is to be charged,
+//! [`retire_key`](PaymentGateway::retire_key) sees to it that nothing can be from then on, and
+//! [`find`](PaymentGateway::find) tells what was before.
 
 mod amount;
 mod settings;
@@ -41,9 +41,9 @@ pub use self::stripe::StripeGateway;
 /// Asking again under it later than this would be a new charge.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far the provider's search may be behind, at most. "Under normal operating conditions, data is
-/// searchable in less than a minute. Occasionally, propagation of new or updated data can be up to
-/// an hour behind during outages" (<https://docs.stripe.com/api/payment_intents/search>).
+/// How far the provider's search may be behind, at most. "Under normal operating conditions, data
+/// is searchable in less than a minute. Occasionally, propagation of new or updated data can be up
+/// to an hour behind during outages" (<https://docs.stripe.com/api/payment_intents/search>).
 pub const SEARCH_LAG_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What a gateway call gives; boxed, so that `Arc<dyn PaymentGateway>` works.

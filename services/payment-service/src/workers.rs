@@ -11,8 +11,8 @@
 //!
 //! - The card was declined, by the provider's own word under the payment's key.
 //! - The provider refused the only call that was ever made.
-//! - The key was *retired* ([`retire_key`](PaymentGateway::retire_key)), and the provider knew it from
-//!   no charge.
+//! - The key was *retired* ([`retire_key`](PaymentGateway::retire_key)), and the provider knew it
+//!   from no charge.
 //! - The key was retired, and a search that began when the provider shows all that it had done by
 //!   then found nothing.
 //!
@@ -28,10 +28,11 @@
 //!                                                       └─ nothing ──▶ canceled
 //! ```
 //!
-//! No charge comes after a cancellation: once the key is retired the provider takes it for no charge,
-//! whoever calls (a worker whose lease ended, a process that was stopped for hours and goes on, one
-//! of the version before). All that was charged began before, and is at the end of `look_up_for`,
-//! which is no shorter than [`SEARCH_LAG_MAX`](crate::gateway::SEARCH_LAG_MAX), in the search.
+//! No charge comes after a cancellation: once the key is retired the provider takes it for no
+//! charge, whoever calls (a worker whose lease ended, a process that was stopped for hours and goes
+//! on, one of the version before). All that was charged began before, and is in the search at the
+//! end of `look_up_for`, which is no shorter than [`SEARCH_LAG_MAX`]. The provider refuses to retire
+//! a key, or to search? Then nothing is said, and the age of the oldest payment wakes somebody.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -222,8 +223,6 @@ impl Charger {
         match self.gateway.retire_key(request(payment)).await {
             Ok(RetiredKey::Unused) if remembered => Next::GiveUp(otherwise, how),
             Ok(_) => Next::OnlyLookUp,
-            // What is wrong with this call is wrong with every charge, too.
-            Err(GatewayError::Rejected { code, .. }) if code != UNAUTHORIZED => Next::OnlyLookUp,
             Err(error) => later(payment, &error),
         }
     }

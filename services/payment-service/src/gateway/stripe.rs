@@ -94,8 +94,8 @@ impl StripeGateway {
         reply.into_outcome(request.money)
     }
 
-    /// Searches for the payment, and asks for each that is found by its name: what a search shows of
-    /// it may be older than what became of it.
+    /// Searches for the payment, and asks for each that is found by its name: what a search shows
+    /// of it may be older than what became of it.
     async fn look_up(
         &self,
         request: &ChargeRequest,

@@ -120,8 +120,8 @@ impl Reply {
                 Ok(Failure { error: Fault { kind: Some(kind), code, message, .. } }) => {
                     refused(status, &kind, code, message)
                 }
-                // Not the provider's words, but those of something that stands before it, or that is
-                // not the provider at all.
+                // Not the provider's words, but those of something that stands before it, or that
+                // is not the provider at all.
                 _ => GatewayError::Unknown { reason: "a refusal that is not the provider's" },
             },
         }

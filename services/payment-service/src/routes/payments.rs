@@ -123,7 +123,8 @@ impl From<Payment> for PaymentView {
 /// nothing. A decline is a state of the payment, not an error.
 #[utoipa::path(post, path = "/api/payments", tag = "payments", request_body = NewPayment,
     params(
-        ("idempotency-key" = String, Header, description = "1 to 255 characters, kept until 24 hours after the payment is settled"),
+        ("idempotency-key" = String, Header,
+            description = "1 to 255 characters, kept for 24 hours once the payment is settled"),
         ("prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait, up to 30"),
     ),
     security(("bearer" = [])), responses(

@@ -1,9 +1,11 @@
 //! Idempotency keys: what was asked under a key, what it made, what was answered.
 //!
 //! The key is claimed in the transaction that saves the payment, so there is never one without the
-//! other. Its time is up when the payment has been settled for as long as keys are kept, not before:
-//! as long as it is not known what became of the payment, the key must not make another. Two requests that come at the same moment meet at an advisory lock: the second is told at
+//! other. Two requests that come at the same moment meet at an advisory lock: the second is told at
 //! once, instead of waiting for the first.
+//!
+//! A key's time is up when its payment has been settled for as long as keys are kept. While it is
+//! not known what became of the payment, the key must not make another.
 
 use std::time::Duration;
 

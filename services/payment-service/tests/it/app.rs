@@ -203,6 +203,12 @@ impl TestApp {
             .await;
     }
 
+    /// Has the worker take up at once what is not settled.
+    pub(crate) async fn is_due_now(&self) {
+        self.execute("update payments set next_attempt_at = now() where status = 'processing'")
+            .await;
+    }
+
     /// Moves payments and keys a day and an hour into the past.
     pub(crate) async fn a_day_goes_by(&self) {
         self.execute(

@@ -186,7 +186,7 @@ async fn a_refusal_after_a_lost_answer_never_says_that_nothing_was_charged() {
         app.until_key_retired().await;
         app.until_status(&payer, "processing").await;
         app.ground.simulator.search_lags(Duration::ZERO);
-        app.execute("update payments set next_attempt_at = now()").await;
+        app.is_due_now().await;
         app.until_status(&payer, "succeeded").await;
         assert_eq!((app.charges(), app.history().await.len()), (1, 2));
         let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
@@ -231,7 +231,7 @@ async fn a_payment_unknown_for_a_day_is_charged_no_more_and_its_key_makes_no_sec
     .await;
 
     app.execute("update payments set key_retired_at = now() - interval '2 hours'").await;
-    app.execute("update payments set next_attempt_at = now()").await;
+    app.is_due_now().await;
     let canceled = app.until_status(&payer, "requires_payment_method").await;
     assert_eq!(canceled["decline_code"], "not_processed_in_time");
     let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
@@ -255,7 +255,7 @@ async fn a_payment_that_never_reached_the_provider_is_canceled_when_its_time_is_
     app.until_asked(1).await;
     app.execute("update payments set created_at = created_at - interval '6 hours'").await;
     app.ground.simulator.recover();
-    app.execute("update payments set next_attempt_at = now()").await;
+    app.is_due_now().await;
     let canceled = app.until_status(&payer, "requires_payment_method").await;
     assert_eq!(canceled["decline_code"], "not_processed_in_time");
     let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
@@ -274,12 +274,12 @@ async fn a_charge_that_is_found_after_the_time_was_up_is_settled_as_found() {
     request.send().await.unwrap();
     app.until_asked(1).await;
     app.execute("update payments set created_at = created_at - interval '6 hours'").await;
-    app.execute("update payments set next_attempt_at = now()").await;
+    app.is_due_now().await;
     app.until_key_retired().await;
     app.until_status(&payer, "processing").await;
     app.ground.simulator.search_lags(Duration::ZERO);
     app.execute("update payments set key_retired_at = now() - interval '2 hours'").await;
-    app.execute("update payments set next_attempt_at = now()").await;
+    app.is_due_now().await;
     app.until_status(&payer, "succeeded").await;
     assert_eq!((app.charges(), app.history().await.len()), (1, 2));
 }

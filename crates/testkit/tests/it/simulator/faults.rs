@@ -87,3 +87,40 @@ async fn faults_wait_for_calls_with_a_key_and_can_be_called_off() {
     provider.simulator.recover();
     assert_eq!(answer(pay(&provider)).await.status, 200);
 }
+
+#[tokio::test]
+async fn an_error_without_a_charge_looks_as_one_with_a_charge_until_somebody_looks() {
+    let provider = Provider::start().await;
+    provider.simulator.fail_next(1, Fault::ErrorWithoutCharging);
+    assert_eq!(answer(pay(&provider)).await.status, 500);
+    let replayed = answer(pay(&provider)).await;
+    assert_eq!((replayed.status.as_u16(), replayed.replayed), (500, true));
+    assert_eq!(provider.simulator.charges(), []);
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_does_nothing_and_leaves_its_key_as_it_was() {
+    let provider = Provider::start().await;
+    for (fault, kind) in
+        [(Fault::Rejected, "invalid_request_error"), (Fault::KeyReused, "idempotency_error")]
+    {
+        provider.simulator.fail_next(1, fault);
+        let refused = answer(pay(&provider)).await;
+        assert_eq!((refused.status.as_u16(), &refused.body["error"]["type"]), (400, &kind.into()));
+    }
+    assert_eq!(provider.simulator.charges(), []);
+    assert!(!answer(pay(&provider)).await.replayed);
+}
+
+#[tokio::test]
+async fn a_search_that_lags_does_not_show_what_is_there_and_shows_it_later() {
+    let provider = Provider::start().await;
+    provider.simulator.search_lags(Duration::from_secs(3600));
+    let paid = answer(pay(&provider)).await;
+    let search = "/v1/payment_intents/search?query=metadata['payment_id']:'0198c0de'";
+    assert_eq!(provider.get(search).await.body["data"], serde_json::json!([]));
+    let named = format!("/v1/payment_intents/{}", paid.body["id"].as_str().unwrap());
+    assert_eq!(provider.get(&named).await.body, paid.body);
+    provider.simulator.search_lags(Duration::ZERO);
+    assert_eq!(provider.get(search).await.body["data"], serde_json::json!([paid.body]));
+}

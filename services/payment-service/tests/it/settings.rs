@@ -3,9 +3,11 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
 use testkit::Environment;
 
-/// What is wrong in a file or a variable, and what is said of it.
+/// What is wrong in a file, and what is said of it; `{text}` stands for the number of the first line
+/// with that text in the file that is named before it.
 struct Slip {
     file: &'static str,
     right: &'static str,
@@ -28,73 +30,93 @@ const SLIPS: [Slip; 21] = [
         "message_queue.tsk",
         "payment_exchange:",
         "payments_exchange:",
-        &["message_queue.tsk:20:1: [exchanges] has no `payment_exchange`", "payments_exchange"],
+        &[
+            "message_queue.tsk:{payments_exchange:}:1: [exchanges] has no `payment_exchange`",
+            "payments_exchange",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "user_exchange:",
         "usr_exchange:",
-        &["message_queue.tsk:19:1: [exchanges] has no `user_exchange`", "usr_exchange"],
+        &[
+            "message_queue.tsk:{usr_exchange:}:1: [exchanges] has no `user_exchange`",
+            "usr_exchange",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "payment_exchange: payment.events",
         "",
-        &["message_queue.tsk:18:1: [exchanges] has no `payment_exchange`"],
+        &["message_queue.tsk:{[exchanges]}:1: [exchanges] has no `payment_exchange`"],
     ),
     slip(
         "message_queue.tsk",
         "payment_events:",
         "payment_event:",
-        &["message_queue.tsk:15:1: [queues] has no `payment_events`", "payment_event:"],
+        &[
+            "message_queue.tsk:{payment_event:}:1: [queues] has no `payment_events`",
+            "payment_event:",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "payment_events: payment-service.events",
         "payment_events: user-service.events",
-        &["message_queue.tsk:14:", "`payment_events` and `user_events` are one queue"],
+        &[
+            "message_queue.tsk:{user_events:}:1:",
+            "`payment_events` and `user_events` are one queue",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "[queues]",
         "[consumer:payments_events]\nprefetch: 5\n[queues]",
-        &["message_queue.tsk:13:1: [consumer:payments_events] is about no queue"],
+        &[
+            "message_queue.tsk:{[consumer:payments_events]}:1: [consumer:payments_events] is about no queue",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "[queues]",
         "[queue:payments_events]\nmax_length: 5\n[queues]",
-        &["message_queue.tsk:13:1: [queue:payments_events] is about no queue"],
+        &[
+            "message_queue.tsk:{[queue:payments_events]}:1: [queue:payments_events] is about no queue",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "[queues]",
         "[consumer:payment_events]\nprefech: 5\n[queues]",
-        &["message_queue.tsk:14:1:", "prefech"],
+        &["message_queue.tsk:{prefech:}:1:", "prefech"],
     ),
     slip(
         "message_queue.tsk",
         "[queues]",
         "[queue:payment_events]\nmax_lenght: 5\n[queues]",
-        &["message_queue.tsk:14:1:", "max_lenght"],
+        &["message_queue.tsk:{max_lenght:}:1:", "max_lenght"],
     ),
     slip(
         "message_queue.tsk",
         "[queues]",
         "[consumer:payment_events]\nhandler_timeout: \"10m\"\n[queues]",
-        &["message_queue.tsk:13:1: the consumer of `payment_events` holds a message for up to"],
+        &[
+            "message_queue.tsk:{[consumer:payment_events]}:1: the consumer of `payment_events` holds a message for up to",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "[queues]",
         "[queue:payment_events]\ntype: classic\nmax_length: 5\n[queues]",
-        &["message_queue.tsk:13:1: the queue of `payment_events` is classic and has a limit"],
+        &[
+            "message_queue.tsk:{[queue:payment_events]}:1: the queue of `payment_events` is classic and has a limit",
+        ],
     ),
     slip(
         "message_queue.tsk",
         "\"168h\"",
         "\"20m\"",
-        &["message_queue.tsk:62:", "the inbox forgets a message after 1200s"],
+        &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets a message after 1200s"],
     ),
     slip(
         "auth.tsk",
@@ -108,60 +130,98 @@ const SLIPS: [Slip; 21] = [
         "\"GET /api/payments/costumer\": user",
         &[
             "GET /api/payments/customer has no rule",
-            "auth.tsk:53:1: GET /api/payments/costumer is no route",
+            "auth.tsk:{/api/payments/costumer}:1: GET /api/payments/costumer is no route",
         ],
     ),
     slip(
         "auth.tsk",
         "\"GET /api/payments/customer\": user",
         "\"GET /api/payments/customer\": [user, ordr-service]",
-        &["auth.tsk:53:1: GET /api/payments/customer names ordr-service, which is no service"],
+        &[
+            "auth.tsk:{/api/payments/customer}:1: GET /api/payments/customer names ordr-service, which is no service",
+        ],
     ),
     slip(
         "auth.tsk",
         "\"GET /api/payments/customer\": user",
         "\"GET /api/payments/customer\": usr",
-        &["auth.tsk:53:", "usr"],
+        &["auth.tsk:{/api/payments/customer}:", "usr"],
     ),
     slip(
         "services.tsk",
         "[service:user-service]",
         "[service:users-service]",
-        &["services.tsk:2:1: there is no section [service:user-service]"],
+        &["services.tsk:{[service:users-service]}:1: there is no section [service:user-service]"],
     ),
     slip(
         "services.tsk",
         "[service:payment-service]",
         "[service:payment-servce]",
-        &["services.tsk:9:1: there is no section [service:payment-service]"],
+        &[
+            "services.tsk:{[service:payment-servce]}:1: there is no section [service:payment-service]",
+        ],
     ),
-    slip("tracing.tsk", "\"0.1\"", "\"10\"", &["tracing.tsk:10:", "a share is 0.0 to 1.0"]),
-    slip("tracing.tsk", "\"info\"", "\"inof\"", &["tracing.tsk:14:", "`inof` is neither a level"]),
+    slip(
+        "tracing.tsk",
+        "\"0.1\"",
+        "\"10\"",
+        &["tracing.tsk:{probability:}:", "a share is 0.0 to 1.0"],
+    ),
+    slip(
+        "tracing.tsk",
+        "\"info\"",
+        "\"inof\"",
+        &["tracing.tsk:{filter:}:", "`inof` is neither a level"],
+    ),
     slip(
         "database.tsk",
         "@env.secure(\"DATABASE_URL\")",
         "\"mysql//host\"",
-        &["database.tsk:", "[database] url is not a PostgreSQL address"],
+        &["database.tsk:{url:}:", "[database] url is not a PostgreSQL address"],
     ),
 ];
 
 /// In a variable.
 const VALUES: [(&str, &str, &[&str]); 10] = [
-    ("TRACING_ENDPOINT", "localhost:4317", &["tracing.tsk:4:", "write http://localhost:4317"]),
-    ("TRACING_ENDPOINT", "ftp://collector", &["tracing.tsk:4:", "is written http://host:port"]),
-    ("TRACING_ENDPOINT", "http://", &["tracing.tsk:4:", "is written http://host:port"]),
-    ("TRACING_ENDPOINT", "", &["tracing.tsk:4:", "is written http://host:port"]),
-    ("TRACING_ENDPOINT", "https://collector:4317", &["tracing.tsk:4:", "no TLS"]),
-    ("TRACING_ENDPOINT", "http://collector:4318/v1/traces", &["tracing.tsk:4:", "no path"]),
-    ("CONSUMER_INBOX_RETENTION", "0", &["message_queue.tsk:62:", "the inbox forgets"]),
-    ("CONSUMER_INBOX_RETENTION", "12m", &["message_queue.tsk:62:", "the inbox forgets"]),
-    ("CONSUL_URL", "consul:8500", &["microservices.tsk:10:", "no http or https URL"]),
-    ("ETCD_ENDPOINTS", "http://a:2379,b:2379", &["microservices.tsk:12:", "no http or https URL"]),
+    (
+        "TRACING_ENDPOINT",
+        "localhost:4317",
+        &["tracing.tsk:{endpoint:}:", "write http://localhost:4317"],
+    ),
+    (
+        "TRACING_ENDPOINT",
+        "ftp://collector",
+        &["tracing.tsk:{endpoint:}:", "is written http://host:port"],
+    ),
+    ("TRACING_ENDPOINT", "http://", &["tracing.tsk:{endpoint:}:", "is written http://host:port"]),
+    ("TRACING_ENDPOINT", "", &["tracing.tsk:{endpoint:}:", "is written http://host:port"]),
+    ("TRACING_ENDPOINT", "https://collector:4317", &["tracing.tsk:{endpoint:}:", "no TLS"]),
+    (
+        "TRACING_ENDPOINT",
+        "http://collector:4318/v1/traces",
+        &["tracing.tsk:{endpoint:}:", "no path"],
+    ),
+    (
+        "CONSUMER_INBOX_RETENTION",
+        "0",
+        &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets"],
+    ),
+    (
+        "CONSUMER_INBOX_RETENTION",
+        "12m",
+        &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets"],
+    ),
+    ("CONSUL_URL", "consul:8500", &["microservices.tsk:{consul_url:}:", "no http or https URL"]),
+    (
+        "ETCD_ENDPOINTS",
+        "http://a:2379,b:2379",
+        &["microservices.tsk:{etcd_endpoints:}:", "no http or https URL"],
+    ),
 ];
 
 #[test]
 fn the_settings_as_they_are_shipped_are_valid() {
-    let output = check(&[], &environment());
+    let Checked { output, .. } = check(&[], &environment());
 
     assert!(output.status.success(), "{output:?}");
 }
@@ -170,7 +230,7 @@ fn the_settings_as_they_are_shipped_are_valid() {
 fn a_name_in_a_file_that_nobody_has_is_told_with_its_place() {
     let mut missed = Vec::new();
     for Slip { file, right, wrong, said } in SLIPS {
-        missed.extend(unsaid(&check(&[(file, right, wrong)], &environment()), wrong, said));
+        missed.extend(check(&[(file, right, wrong)], &environment()).unsaid(wrong, said));
     }
     assert!(missed.is_empty(), "\n{}", missed.join("\n\n"));
 }
@@ -184,38 +244,59 @@ fn a_variable_that_cannot_work_is_told_with_its_place() {
         let provider = if name == "ETCD_ENDPOINTS" { "etcd" } else { "consul" };
         environment.insert("SERVICE_DISCOVERY_TYPE".to_owned(), provider.to_owned());
         environment.insert(name.to_owned(), value.to_owned());
-        missed.extend(unsaid(&check(&[], &environment), &format!("{name}={value}"), said));
+        missed.extend(check(&[], &environment).unsaid(&format!("{name}={value}"), said));
     }
     assert!(missed.is_empty(), "\n{}", missed.join("\n\n"));
 }
 
 #[test]
 fn all_faults_are_told_at_once() {
-    let both = [
+    let all = [
         ("message_queue.tsk", "payment_exchange:", "payments_exchange:"),
         ("message_queue.tsk", "payment_events:", "payment_event:"),
         ("auth.tsk", "\"GET /api/payments/customer\"", "\"GET /api/payments/costumer\""),
         ("services.tsk", "[service:user-service]", "[service:users-service]"),
     ];
 
-    let output = check(&both, &environment());
+    let checked = check(&all, &environment());
 
     let said =
         ["payments_exchange:", "payment_event:", "costumer is no route", "[service:user-service]"];
-    let missed = unsaid(&output, "all of them", &said);
+    let missed = checked.unsaid("all of them", &said);
     assert!(missed.is_none(), "{missed:?}");
 }
 
-/// What is missing in what was said; nothing when it is all there and the check failed.
-fn unsaid(output: &Output, wrong: &str, said: &[&str]) -> Option<String> {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let missing: Vec<_> = said.iter().filter(|said| !text.contains(**said)).collect();
-    let is_right = !output.status.success() && missing.is_empty();
-    (!is_right).then(|| format!("{wrong:?}: {missing:?} is not said:\n{text}"))
+/// What `--check-config` said, and of which files.
+struct Checked {
+    output: Output,
+    folder: TempDir,
+}
+
+impl Checked {
+    /// What is missing in what was said; nothing when it is all there and the check failed.
+    fn unsaid(&self, wrong: &str, said: &[&str]) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.output.stderr);
+        let said = said.iter().map(|said| self.with_line(said));
+        let missing: Vec<String> = said.filter(|said| !text.contains(said.as_str())).collect();
+        let is_right = !self.output.status.success() && missing.is_empty();
+        (!is_right).then(|| format!("{wrong:?}: {missing:?} is not said:\n{text}"))
+    }
+
+    /// `auth.tsk:{user}:` with the number of the first line that has `user` in it.
+    fn with_line(&self, said: &str) -> String {
+        let Some((file, (sought, rest))) =
+            said.split_once(":{").and_then(|(file, rest)| Some((file, rest.split_once("}:")?)))
+        else {
+            return said.to_owned();
+        };
+        let text = fs::read_to_string(self.folder.path().join(file)).unwrap();
+        let line = text.lines().position(|line| line.contains(sought)).unwrap() + 1;
+        format!("/{file}:{line}:{rest}")
+    }
 }
 
 /// The answer of `--check-config` on the shipped files, with these changes.
-fn check(changes: &[(&str, &str, &str)], environment: &Environment) -> Output {
+fn check(changes: &[(&str, &str, &str)], environment: &Environment) -> Checked {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(testkit::config_dir()).unwrap() {
         let (from, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
@@ -229,13 +310,14 @@ fn check(changes: &[(&str, &str, &str)], environment: &Environment) -> Output {
         assert!(text.contains(right), "{file} has no {right}");
         fs::write(path, text.replacen(right, wrong, 1)).unwrap();
     }
-    Command::new(env!("CARGO_BIN_EXE_payment-service"))
+    let output = Command::new(env!("CARGO_BIN_EXE_payment-service"))
         .arg("--check-config")
         .env_clear()
         .envs(environment)
         .env("CONFIG_DIR", folder.path())
         .output()
-        .unwrap()
+        .unwrap();
+    Checked { output, folder }
 }
 
 /// What has to be set.

@@ -1,5 +1,7 @@
 //! The servers that a service stands on, taken away and given back; and replicas that start at once.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::Value;
 use testkit::{Instance, Proxy, eventually};
@@ -100,4 +102,34 @@ async fn it_serves_once_all_its_connections_to_the_database_are_open() {
     let of = |line: &str| line.starts_with("db_client_connection_count{");
     let counts = metrics.lines().filter(|line| of(line)).filter_map(|line| line.split(' ').nth(1));
     assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 7);
+}
+
+#[tokio::test]
+async fn a_request_that_ends_while_its_transaction_begins_leaves_no_transaction_behind() {
+    let database = testkit::database("begin").await;
+    let settings = chassis::DatabaseSettings {
+        url: database.url().to_owned().into(),
+        pool_size: 1.try_into().unwrap(),
+        pool_timeout: Duration::from_secs(10),
+        checkout_timeout: Duration::from_secs(10),
+        reaping_frequency: Duration::from_secs(600),
+        slow_query: Duration::from_secs(10),
+    };
+    let pool = chassis::database::connect(&settings).await.unwrap();
+    let other = database.pool().await;
+    sqlx::query("create table kept (number bigint)").execute(&pool).await.unwrap();
+    for number in 1..=10_i64 {
+        eventually("the connection is free", async || (pool.num_idle() == 1).then_some(())).await;
+        // Asked once whether it is there: that sends the statement.
+        tokio::select! {
+            biased;
+            _ = pool.begin() => {}
+            () = std::future::ready(()) => {}
+        }
+        // Of its own, so that it is kept at once, for everybody.
+        let insert = sqlx::query("insert into kept (number) values ($1)").bind(number);
+        insert.execute(&pool).await.unwrap();
+        let kept = sqlx::query_scalar("select count(*) from kept").fetch_one(&other);
+        assert_eq!(kept.await.ok(), Some(number));
+    }
 }

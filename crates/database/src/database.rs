@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use scoped_futures::ScopedBoxFuture;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr, Transaction};
 
@@ -43,10 +44,13 @@ impl Database {
         E: Fault,
         F: for<'c> Fn(&'c mut PgConnection) -> ScopedBoxFuture<'a, 'c, Result<T, E>>,
     {
-        let mut connection = self.0.acquire().await?;
+        let mut held = Held { connection: Some(self.0.acquire().await?), is_beginning: false };
         let mut attempt = 1;
         loop {
+            let connection = held.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
+            held.is_beginning = true;
             let mut tx = connection.begin().await?;
+            held.is_beginning = false;
             let error = match work(&mut tx).await {
                 Ok(done) => {
                     tx.commit().await?;
@@ -59,12 +63,13 @@ impl Database {
                 return Err(error);
             }
             tx.rollback().await?;
-            prepare_anew(&mut connection).await?;
+            prepare_anew(connection).await?;
             attempt += 1;
         }
     }
 
-    /// A transaction for work that cannot be done again. When it ends with an error,
+    /// A transaction for work that cannot be done again. The future has to be awaited to its end,
+    /// or the connection stays in a transaction that nobody knows of, see `Held`. When it ends with an error,
     /// [`Database::recover`] lets the next one on its connection go well.
     ///
     /// # Errors
@@ -118,6 +123,28 @@ fn parts<'q>(
 async fn prepare_anew(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     tracing::warn!("the schema has changed; statements are prepared anew");
     connection.clear_cached_statements().await
+}
+
+/// A connection on which a transaction begins.
+///
+/// sqlx 0.9.0 forgets a `begin` that is dropped before the server has answered, as by a caller who
+/// goes: the server has begun, nobody rolls back, and whatever runs on the connection next, reads and
+/// writes of others, is part of that transaction and lost with it
+/// (<https://github.com/transact-rs/sqlx/issues/4393>). So a connection that is given up at that
+/// moment is closed instead of given back.
+struct Held {
+    connection: Option<PoolConnection<Postgres>>,
+    is_beginning: bool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.connection.take()
+            && self.is_beginning
+        {
+            connection.close_on_drop();
+        }
+    }
 }
 
 /// Statements outside of a transaction. What they return is collected before the first row is seen.

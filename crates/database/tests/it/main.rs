@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they measure")]
 
-use database::{Database, FutureExt};
+use database::{Database, FutureExt as _};
+use futures_util::FutureExt as _;
 use sqlx::PgConnection;
 use sqlx::postgres::PgPoolOptions;
 use testkit::TestDatabase;
@@ -144,4 +145,25 @@ async fn other_faults_are_not_tried_again_and_roll_back() {
     assert_eq!(database::kind(&failed.await.unwrap_err()), "database");
     assert_eq!(attempts.load(std::sync::atomic::Ordering::SeqCst), 1);
     assert_eq!(name(world.database.clone()).await.unwrap(), "one");
+}
+
+#[tokio::test]
+async fn work_that_is_given_up_while_its_transaction_begins_leaves_no_transaction_behind() {
+    let world = World::new("begin").await;
+    let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
+    let pool = pool.connect(world.server.url()).await.unwrap();
+    let database = Database::from(pool.clone());
+    let other = world.server.pool().await;
+    for number in 2..=10_i64 {
+        let is_free = async || (pool.num_idle() == 1 || pool.size() == 0).then_some(());
+        testkit::eventually("the connection is free or closed", is_free).await;
+        // Asked once whether it is there: that sends the statement.
+        let renamed = renamed(database.clone());
+        assert!(renamed.now_or_never().is_none());
+        // Of its own, so that it is kept at once, for everybody.
+        let insert = sqlx::query("insert into things values ($1, 'another')").bind(number);
+        insert.execute(&database).await.unwrap();
+        let kept = sqlx::query_scalar("select count(*) from things").fetch_one(&other);
+        assert_eq!(kept.await.ok(), Some(number));
+    }
 }

@@ -42,8 +42,8 @@ LABEL org.opencontainers.image.title="$SERVICE" \
 COPY --from=build /out/$SERVICE/ /
 # Settings that are good anywhere; what differs comes from variables, or from a folder laid over it.
 ENV CONFIG_DIR=/etc/tusk/config
-# Large blocks go back to the system when they are freed. Otherwise the allocator soon keeps the 19 MiB
-# that hashing a password takes, for each thread that ever hashed one, until the memory limit is met.
+# Large blocks go back to the system when they are freed, instead of being kept for the thread that
+# had them.
 ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1048576
 USER 65532:65532
 # `service` is the binary's second name, the same in every image.

@@ -47,7 +47,7 @@ pub struct ServerSettings {
     pub port: u16,
     /// Largest request body, in bytes.
     pub body_limit: usize,
-    /// Longest time for one answer; a caller's deadline can only shorten it.
+    /// Longest time for one answer; the deadline of a service that calls can only shorten it.
     pub request_timeout: Duration,
     /// Requests in flight at most; more are refused with 503 at once.
     pub concurrency_limit: usize,

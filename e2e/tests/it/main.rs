@@ -16,6 +16,7 @@ mod receipts;
 mod registration;
 mod rolling;
 mod rotation;
+mod schema;
 mod startup;
 mod story;
 mod system;

@@ -31,7 +31,7 @@ const MESSAGING: &str = "alter table messaging_outbox alter column routing_key t
 #[tokio::test]
 async fn a_column_of_another_type_costs_no_request_no_payment_and_no_mail() {
     let ground = Ground::lay().await;
-    let pools = join_all(ground.databases.iter().map(|database| database.pool())).await;
+    let pools = join_all(ground.databases.iter().map(testkit::TestDatabase::pool)).await;
     let users = ground.environment(0);
     let system = ground.start(users).await;
     let user = system.somebody().await;

@@ -50,10 +50,14 @@ impl Passwords {
     /// # Errors
     /// The decoy's hash could not be made.
     pub async fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
-        let decoy = || hash(b"no user has this password", &mut Vec::new());
-        let decoy = tokio::task::spawn_blocking(decoy).await.map_err(|_| PasswordError)??;
+        let decoy = || {
+            let mut memory = Vec::new();
+            hash(b"no user has this password", &mut memory).map(|decoy| (decoy, memory))
+        };
+        let decoy = tokio::task::spawn_blocking(decoy).await.map_err(|_| PasswordError)?;
+        let (decoy, memory) = decoy?;
         let places = Arc::new(Semaphore::new(settings.concurrency.clamp(1, 64)));
-        Ok(Self(Arc::new(Shared { places, memory: Mutex::default(), decoy })))
+        Ok(Self(Arc::new(Shared { places, memory: Mutex::new(vec![memory]), decoy })))
     }
 
     /// The hash to store, with a fresh salt.

@@ -42,19 +42,26 @@ impl Origin {
     }
 }
 
-/// The settings files that a service reads: those of all, and its own.
+/// The settings files that a service reads: those of all, and its own; of each environment, too.
 pub(crate) fn settings_files(project: &Project, service: &str) -> Result<Vec<PathBuf>> {
     let folder = project.path("config");
+    let mut folders = vec![folder.clone()];
+    if let Ok(environments) = fs::read_dir(folder.join("environments")) {
+        let entries = environments.filter_map(Result::ok).map(|entry| entry.path());
+        folders.extend(entries.filter(|path| path.is_dir()));
+    }
     let is_of_another = |path: &Path| {
         let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
         name != service && project.services().iter().any(|other| other.name == name)
     };
-    let doing = || format!("read {}", folder.display());
     let mut files = Vec::new();
-    for item in fs::read_dir(&folder).with_context(doing)? {
-        let path = item.with_context(doing)?.path();
-        if path.extension().is_some_and(|ending| ending == "tsk") && !is_of_another(&path) {
-            files.push(path);
+    for folder in folders {
+        let doing = || format!("read {}", folder.display());
+        for item in fs::read_dir(&folder).with_context(doing)? {
+            let path = item.with_context(doing)?.path();
+            if path.extension().is_some_and(|ending| ending == "tsk") && !is_of_another(&path) {
+                files.push(path);
+            }
         }
     }
     files.sort();
@@ -73,6 +80,13 @@ fn read_by(files: &[PathBuf], given: &[(String, String)]) -> Result<BTreeMap<Str
         }
     }
     all.extend(given.iter().cloned());
+    // What stands in a file that a variable names is as good as the variable's own value.
+    let named = all.iter().filter(|(name, _)| name.ends_with("_FILE"));
+    let read = named.filter_map(|(name, file)| Some((name.clone(), fs::read(file).ok()?)));
+    let read: Vec<(String, Vec<u8>)> = read.collect();
+    all.extend(read.into_iter().map(|(name, text)| {
+        (format!("{name} holds"), String::from_utf8_lossy(&text).into_owned())
+    }));
     Ok(all)
 }
 
@@ -131,6 +145,14 @@ mod tests {
 
         fs::write(&file, "key: 2\n").unwrap();
         assert_eq!(before.older_than(&now(&given("NAME", "a"))), ["settings"]);
+
+        let secret = folder.path().join("secret");
+        let named = given("SECRET_FILE", secret.to_str().unwrap());
+        fs::write(&secret, "one").unwrap();
+        let with_secret = now(&named);
+        assert!(with_secret.older_than(&now(&named)).is_empty());
+        fs::write(&secret, "two").unwrap();
+        assert_eq!(with_secret.older_than(&now(&named)), ["settings"]);
         fs::write(&binary, "other").unwrap();
         assert_eq!(before.older_than(&now(&given("NAME", "a"))), ["binary", "settings"]);
     }
@@ -141,6 +163,25 @@ mod tests {
         let file = folder.path().join("a.tsk");
         fs::write(&file, "[[[\n").unwrap();
         Origin::now(&file, std::slice::from_ref(&file), &[]).unwrap_err();
+    }
+
+    #[test]
+    fn what_an_environment_lays_over_the_settings_counts_too() {
+        let root = tempfile::tempdir().unwrap();
+        let copied = |name: &str| {
+            let from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
+            fs::copy(from, root.path().join(name)).unwrap();
+        };
+        let overlay = root.path().join("config/environments/development");
+        fs::create_dir_all(&overlay).unwrap();
+        ["Cargo.toml", "config/services.tsk"].iter().for_each(|name| copied(name));
+        for file in ["payment-service.tsk", "user-service.tsk", "cache.tsk"] {
+            fs::write(overlay.join(file), "[worker]\nconcurrency: 3\n").unwrap();
+        }
+        let project = Project::at(root.path()).unwrap();
+        let files = settings_files(&project, "payment-service").unwrap();
+        let laid_over: Vec<_> = files.iter().filter(|file| file.starts_with(&overlay)).collect();
+        assert_eq!(laid_over, [&overlay.join("cache.tsk"), &overlay.join("payment-service.tsk")]);
     }
 
     /// The list that its `ConfigMap` is made of is held to what a service reads by a test of its own.

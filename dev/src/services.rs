@@ -242,6 +242,22 @@ impl Start {
         origin.map_or_else(|| vec!["binary"], |origin| origin.older_than(&self.origin))
     }
 
+    /// Has a service check its settings, as it would at its start.
+    pub(crate) fn check(&self, project: &Project) -> Result<()> {
+        if self.kind != Kind::Service {
+            return Ok(());
+        }
+        let mut command = std::process::Command::new(&self.binary);
+        command.arg("--check-config").current_dir(project.root());
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
+        let checked = command.envs(variables).output();
+        let checked = checked.with_context(|| format!("run {}", self.binary.display()))?;
+        if !checked.status.success() {
+            bail!("{}", String::from_utf8_lossy(&checked.stderr).trim_end());
+        }
+        Ok(())
+    }
+
     /// Starts it.
     pub(crate) fn spawn(&self, project: &Project) -> Result<Process> {
         let log = project.log(&self.name);

@@ -92,10 +92,16 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
             .map(|line| [line.name.clone(), line.word(), line.pid.to_string(), line.url.clone()]);
         table::columns(["process", "state", "pid", "address"], rows);
     }
+    let missing = project.services().iter().map(|service| service.name.as_str());
+    let missing: Vec<&str> =
+        missing.filter(|name| lines.iter().all(|line| line.name != *name)).collect();
+    if !missing.is_empty() && !lines.is_empty() && !args.json {
+        println!("not up: {}", missing.join(", "));
+    }
     if lines.iter().any(|line| !line.older_than.is_empty() || !line.recorded) && !args.json {
         println!("`cargo dev up --detach` replaces what is old or was left");
     }
-    let is_up = !lines.is_empty() && lines.iter().all(|line| line.ready);
+    let is_up = !lines.is_empty() && missing.is_empty() && lines.iter().all(|line| line.ready);
     Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -222,6 +222,8 @@ impl Ascent {
             }
         }
         starts.retain(|start| processes.iter().all(|process| process.name != start.name));
+        // What could not start would take the place of what works.
+        starts.iter().try_for_each(|start| start.check(project))?;
         processes.extend(servers.processes());
         let state = State { addresses, processes };
         let has_changed =

@@ -10,9 +10,9 @@ use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatemen
 use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr, Transaction};
 
 use crate::Fault;
-use crate::fault::is_outdated;
+use crate::fault::{has_lost_a_race, is_outdated};
 
-/// How often work is done in all: one more time for each of a few changes of the schema.
+/// How often work is done in all: one more time for each of a few changes of the schema or lost races.
 const ATTEMPTS_MAX: u32 = 4;
 
 /// A pool of connections whose prepared statements follow the schema. Cheap to clone.
@@ -34,8 +34,9 @@ impl Database {
     }
 
     /// Does `work` in a transaction, which is committed when it succeeds and rolled back when it
-    /// fails. When a statement of it was prepared before the schema changed, the work is done again
-    /// from the beginning: it must do nothing but what its transaction undoes.
+    /// fails. When a statement of it was prepared before the schema changed, or lost to another
+    /// transaction (a deadlock), the work is done again from the beginning: it must do nothing but
+    /// what its transaction undoes.
     ///
     /// # Errors
     /// That of the work, or the transaction cannot be begun or committed.
@@ -58,12 +59,13 @@ impl Database {
                 }
                 Err(error) => error,
             };
-            let is_outdated = error.database().is_some_and(is_outdated);
-            if attempt == ATTEMPTS_MAX || !is_outdated {
+            if attempt == ATTEMPTS_MAX || !error.database().is_some_and(is_worth_repeating) {
                 return Err(error);
             }
             tx.rollback().await?;
-            prepare_anew(connection).await?;
+            if error.database().is_some_and(is_outdated) {
+                prepare_anew(connection).await?;
+            }
             attempt += 1;
         }
     }
@@ -103,8 +105,10 @@ impl Database {
             let query = (sql.clone(), arguments.clone());
             let steps = connection.fetch_many(query).try_collect().await;
             match steps {
-                Err(error) if attempt < ATTEMPTS_MAX && is_outdated(&error) => {
-                    prepare_anew(&mut connection).await?;
+                Err(error) if attempt < ATTEMPTS_MAX && is_worth_repeating(&error) => {
+                    if is_outdated(&error) {
+                        prepare_anew(&mut connection).await?;
+                    }
                     attempt += 1;
                 }
                 steps => return steps,
@@ -118,6 +122,11 @@ fn parts<'q>(
 ) -> Result<(SqlStr, Option<PgArguments>), sqlx::Error> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
     Ok((query.sql(), arguments))
+}
+
+/// Whether nothing was done, and the same once more may go well.
+fn is_worth_repeating(error: &sqlx::Error) -> bool {
+    is_outdated(error) || has_lost_a_race(error)
 }
 
 async fn prepare_anew(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

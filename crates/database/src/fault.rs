@@ -11,6 +11,13 @@ pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
     })
 }
 
+/// Whether the transaction lost to another one (a deadlock, or a serialization failure) and would go
+/// well the next time.
+pub(crate) fn has_lost_a_race(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "40P01" || code == "40001")
+}
+
 /// An error that may be a fault of the database.
 pub trait Fault: From<sqlx::Error> {
     /// The fault, if it is one.

@@ -11,6 +11,8 @@
 //! - a transaction, which such a refusal ends, is begun anew and its work done again, which is why
 //!   [`Database::transaction`] takes the work as a closure.
 //!
+//! What PostgreSQL gives up to end a deadlock is repeated in the same way.
+//!
 //! ```no_run
 //! use database::{Database, FutureExt};
 //!

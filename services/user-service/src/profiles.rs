@@ -11,9 +11,10 @@
 //! key might be free again adds nothing.
 //!
 //! With Redis away a change is committed all the same. Then this process goes past the cache for that
-//! user and withholds the key as soon as Redis answers. What remains: a process that dies in that time,
-//! and a commit that takes longer than the key is withheld, may leave the profile before to other
-//! replicas for as long as it is cached, ten seconds at most.
+//! user and withholds the key as soon as Redis answers. What remains: until then, or where the process
+//! dies before, and where a commit takes longer than the key is withheld, other replicas that reach Redis
+//! may tell users the profile before for as long as it is cached, ten seconds at most. Services, which
+//! decide by what they are told, read the row.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

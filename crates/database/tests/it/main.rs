@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they measure")]
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use database::{Database, FutureExt as _};
 use futures_util::FutureExt as _;
 use sqlx::PgConnection;
@@ -130,20 +132,48 @@ async fn a_transaction_of_its_owners_making_is_refused_once_and_its_connection_r
 }
 
 #[tokio::test]
+async fn a_transaction_that_is_given_up_to_end_a_deadlock_is_done_again() {
+    let world = World::new("deadlock").await;
+    world.execute("insert into things values (2, 'two')").await;
+    let both_have_one = tokio::sync::Barrier::new(2);
+    let lock_both = async |first: i64, second: i64| {
+        let (attempts, barrier) = (AtomicU32::new(0), &both_have_one);
+        let attempts = &attempts;
+        world
+            .database
+            .transaction(|tx| {
+                async move {
+                    let lock = || sqlx::query("select from things where id = $1 for update");
+                    lock().bind(first).execute(&mut *tx).await?;
+                    if attempts.fetch_add(1, Ordering::SeqCst) == 0 {
+                        barrier.wait().await;
+                    }
+                    lock().bind(second).execute(tx).await
+                }
+                .scope_boxed()
+            })
+            .await
+            .map(|_| attempts.load(Ordering::SeqCst))
+    };
+    let (one, other) = tokio::join!(lock_both(1, 2), lock_both(2, 1));
+    assert_eq!(one.unwrap() + other.unwrap(), 3, "one of them was given up");
+}
+
+#[tokio::test]
 async fn other_faults_are_not_tried_again_and_roll_back() {
     let world = World::new("faults").await;
-    let attempts = std::sync::atomic::AtomicU32::new(0);
+    let attempts = AtomicU32::new(0);
     let attempts = &attempts;
     let failed = world.database.transaction(|tx| {
         async move {
-            attempts.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            attempts.fetch_add(1, Ordering::SeqCst);
             rename(tx, "two").await?;
             sqlx::query("insert into things values (1, 'again')").execute(tx).await
         }
         .scope_boxed()
     });
     assert_eq!(database::kind(&failed.await.unwrap_err()), "database");
-    assert_eq!(attempts.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(attempts.load(Ordering::SeqCst), 1);
     assert_eq!(name(world.database.clone()).await.unwrap(), "one");
 }
 

@@ -174,7 +174,8 @@ mod tests {
         };
         let overlay = root.path().join("config/environments/development");
         fs::create_dir_all(&overlay).unwrap();
-        ["Cargo.toml", "config/services.tsk"].iter().for_each(|name| copied(name));
+        copied("Cargo.toml");
+        copied("config/services.tsk");
         for file in ["payment-service.tsk", "user-service.tsk", "cache.tsk"] {
             fs::write(overlay.join(file), "[worker]\nconcurrency: 3\n").unwrap();
         }

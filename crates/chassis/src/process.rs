@@ -15,6 +15,19 @@ use crate::{App, ServerSettings, healthcheck};
 /// Why a service could not start or go on; its text is for the operator.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The files of `config/` that services share, and the kinds of their sections: a service reads some
+/// of them and cannot know a misspelt one from another's.
+const SHARED_FILES: [(&str, &[&str]); 8] = [
+    ("auth", &["auth", "keys", "policy", "services"]),
+    ("cache", &["cache"]),
+    ("database", &["database"]),
+    ("message_queue", &["consumer", "exchanges", "queue", "queues", "rabbitmq", "relay"]),
+    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery"]),
+    ("scaling", &["load_balancing", "scaling"]),
+    ("services", &["service"]),
+    ("tracing", &["log", "sampling", "tracing"]),
+];
+
 /// The status of a process that SIGINT ended, as shells have it.
 const INTERRUPTED: i32 = 130;
 
@@ -69,7 +82,8 @@ fn read<S: Service>(vars: Vars) -> Result<(S::Settings, Config), Errors> {
     let vars = vars.with_default("SERVICE_NAME", S::NAME);
     let files = S::FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file));
     let (settings, config) = files.vars(vars).load_with_config()?;
-    config.check(misfits::<S>(&settings))?;
+    let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));
+    config.check(misfits::<S>(&settings).into_iter().chain(strangers))?;
     Ok((settings, config))
 }
 

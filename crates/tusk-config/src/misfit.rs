@@ -2,6 +2,8 @@
 //! declares, a rule for a route that is not there. Whoever knows the other side finds it; here it
 //! gets its place.
 
+use std::path::Path;
+
 use crate::config::Config;
 use crate::fault::{Errors, Fault};
 use crate::source::Span;
@@ -58,6 +60,30 @@ impl Misfit {
 }
 
 impl Config {
+    /// The sections of files of this name, overlays included, that are of none of these kinds; the
+    /// kind of `[queue:payments]` is `queue`. For files that several programs share, where a section
+    /// that is not read may be another's, and a misspelt one would be missed by nobody.
+    pub fn strangers(&self, file: &str, kinds: &[&str]) -> Vec<Misfit> {
+        let is_in_it = |entry: &&Entry| {
+            let place = self.sources.place(entry.key_span);
+            let path = place.as_ref().map(|place| Path::new(place.file()));
+            path.and_then(Path::file_stem).is_some_and(|stem| stem == file)
+        };
+        let sections = self.root.entries().iter().filter(|entry| entry.value.as_table().is_some());
+        let strangers = sections.filter(is_in_it).filter_map(|entry| {
+            let kind = entry.key.split(':').next().unwrap_or_default();
+            if kinds.contains(&kind) {
+                return None;
+            }
+            let meant = slip(kind, kinds.iter().copied());
+            let meant =
+                meant.map_or_else(String::new, |meant| format!("; did you mean [{meant}]?"));
+            let text = format!("[{}] is no section of this file{meant}", entry.key);
+            Some(Misfit::at(&*entry.key, text))
+        });
+        strangers.collect()
+    }
+
     /// Gives what does not fit its place.
     ///
     /// # Errors
@@ -96,6 +122,23 @@ fn shown(entry: &Entry) -> Span {
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
     use crate::{Loader, Misfit, Vars};
+
+    #[test]
+    fn a_section_that_its_file_does_not_know_is_a_misfit_and_one_of_another_file_is_none() {
+        let text = "[queue]\na: 1\n[queue:payments]\na: 1\n[qeue:orders]\na: 1\n[mine]\na: 1\n";
+        let own = "[anything]\na: 1\n";
+        let loader = Loader::new("config").text("config/message_queue.tsk", text);
+        let config = loader.text("config/own.tsk", own).vars(Vars::empty()).tree().unwrap();
+        let errors = config.check(config.strangers("message_queue", &["queue", "queues"]));
+        let said: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
+        let said = said.join("\n");
+        assert!(
+            said.contains(":5:1: [qeue:orders] is no section of this file; did you mean [queue]?"),
+            "{said}"
+        );
+        assert!(said.contains(":7:1: [mine] is no section of this file"), "{said}");
+        assert_eq!(said.matches("is no section").count(), 2, "{said}");
+    }
 
     #[test]
     fn what_does_not_fit_is_told_where_it_stands_and_all_of_it_at_once() {

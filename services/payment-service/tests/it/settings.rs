@@ -25,7 +25,28 @@ const fn slip(
 }
 
 /// In a file of `config/`.
-const SLIPS: [Slip; 21] = [
+const SLIPS: [Slip; 24] = [
+    slip(
+        "message_queue.tsk",
+        "[queues]",
+        "[consumers:payment_events]\nprefetch: 5\n[queues]",
+        &[
+            "message_queue.tsk:{[consumers:payment_events]}:1: [consumers:payment_events] is no section",
+            "did you mean [consumer]?",
+        ],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[relay]",
+        "[rely]",
+        &["message_queue.tsk:{[rely]}:1: [rely] is no section", "did you mean [relay]?"],
+    ),
+    slip(
+        "tracing.tsk",
+        "[log]",
+        "[logs]",
+        &["tracing.tsk:{[logs]}:1: [logs] is no section", "did you mean [log]?"],
+    ),
     slip(
         "message_queue.tsk",
         "payment_exchange:",

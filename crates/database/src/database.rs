@@ -70,9 +70,9 @@ impl Database {
         }
     }
 
-    /// A transaction for work that cannot be done again. The future has to be awaited to its end,
-    /// or the connection stays in a transaction that nobody knows of, see `Held`. When it ends with an error,
-    /// [`Database::recover`] lets the next one on its connection go well.
+    /// A transaction for work that cannot be done again. The future has to be awaited to its end, or
+    /// the connection stays in a transaction that nobody knows of. When the work ends with an error,
+    /// [`Database::recover`] lets the next transaction on its connection go well.
     ///
     /// # Errors
     /// There is no connection.

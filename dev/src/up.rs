@@ -222,8 +222,9 @@ impl Ascent {
             }
         }
         starts.retain(|start| processes.iter().all(|process| process.name != start.name));
-        // What could not start would take the place of what works.
-        starts.iter().try_for_each(|start| start.check(project))?;
+        // What could not start must not take the place of what works.
+        let is_replaced = |start: &&Start| stopped.iter().any(|old| old.name == start.name);
+        starts.iter().filter(is_replaced).try_for_each(|start| start.check(project))?;
         processes.extend(servers.processes());
         let state = State { addresses, processes };
         let has_changed =

@@ -43,10 +43,14 @@ fn up_replaces_exactly_what_changed() {
     assert!([user, payment, notification].iter().all(|old| !after.contains(old)), "{after:?}");
     assert_eq!(outdated(&system), []);
 
-    // What no service could start with stops none.
-    fs::write(&settings, format!("{text}\n[[[\n")).unwrap();
-    assert!(!system.output(&["up", "--detach"]).status.success());
-    assert_eq!(system.pids(), after);
+    // What no service could start with stops none, and neither does what one could not.
+    assert!(text.contains("concurrency_limit:"));
+    let misspelt = text.replace("concurrency_limit:", "concurency_limit:");
+    for faulty in [format!("{text}\n[[[\n"), misspelt] {
+        fs::write(&settings, faulty).unwrap();
+        assert!(!system.output(&["up", "--detach"]).status.success());
+        assert_eq!(system.pids(), after);
+    }
 
     system.succeeds(&["down"]);
     system.is_down();

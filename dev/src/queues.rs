@@ -1,6 +1,6 @@
-//! `cargo dev queues`: the parking lots of the running services, over their admin routes.
+//! `cargo dev queues`: the dead-letter queues of the running services, over their admin routes.
 
-mod lots;
+mod dead_letter_queues;
 
 use std::process::ExitCode;
 
@@ -9,15 +9,15 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     project::Project,
-    queues::lots::{Lot, Lots},
+    queues::dead_letter_queues::{DeadLetterQueue, DeadLetterQueues},
     table,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A message is parked when its consumer has given up on it. `list` shows no message's content; `peek` does, and
+A message is dead-lettered when its consumer has given up on it. `list` shows no message's content; `peek` does, and
 that may be personal data. `replay` and `discard` need a filter, or --all; `discard` shows what would go, and
-throws it away with --yes. One look sees the first 50,000 parked messages of a queue; what it acts on leaves
+throws it away with --yes. One look sees the first 50,000 dead letters of a queue; what it acts on leaves
 the queue, so that repeating it comes to the next.")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -32,16 +32,16 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Lists parked messages, and how much waits in each queue
+    /// Lists dead letters, and how much waits in each queue
     List(Filter),
-    /// Shows one parked message with what it says
+    /// Shows one dead letter with what it says
     Peek {
         /// The message's id, as `list` shows it
         id: String,
     },
-    /// Puts parked messages back into their queue
+    /// Puts dead letters back into their queue
     Replay(Chosen),
-    /// Throws parked messages away
+    /// Throws dead letters away
     Discard {
         #[command(flatten)]
         chosen: Chosen,
@@ -78,7 +78,7 @@ struct Filter {
 struct Chosen {
     #[command(flatten)]
     filter: Filter,
-    /// All that is parked, up to the limit
+    /// All that is dead-lettered, up to the limit
     #[arg(long)]
     all: bool,
 }
@@ -116,22 +116,22 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         Action::Peek { .. } => Map::new(),
         Action::Replay(chosen) | Action::Discard { chosen, .. } => chosen.json()?,
     };
-    let lots = Lots::find(project, args.service.as_deref())?;
+    let dlqs = DeadLetterQueues::find(project, args.service.as_deref())?;
     match &args.action {
-        Action::List(_) => list(&lots, &chosen, args.json),
-        Action::Peek { id } => peek(&lots, id),
-        Action::Replay(_) => replay(&lots, &chosen, args.json),
-        Action::Discard { yes, .. } => discard(&lots, &chosen, *yes, args.json),
+        Action::List(_) => list(&dlqs, &chosen, args.json),
+        Action::Peek { id } => peek(&dlqs, id),
+        Action::Replay(_) => replay(&dlqs, &chosen, args.json),
+        Action::Discard { yes, .. } => discard(&dlqs, &chosen, *yes, args.json),
     }
 }
 
-fn list(lots: &Lots, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
+fn list(dlqs: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
     let mut answers = Vec::new();
-    for lot in &lots.all {
-        let mut answer = lots.list(lot, filter)?;
-        answer["service"] = json!(lot.service);
-        answer["queue"] = json!(lot.queue);
-        answer["waiting"] = json!(lot.waiting);
+    for dlq in &dlqs.all {
+        let mut answer = dlqs.list(dlq, filter)?;
+        answer["service"] = json!(dlq.service);
+        answer["queue"] = json!(dlq.queue);
+        answer["waiting"] = json!(dlq.waiting);
         answers.push(answer);
     }
     if as_json {
@@ -140,9 +140,9 @@ fn list(lots: &Lots, filter: &Map<String, Value>, as_json: bool) -> Result<ExitC
     }
     let counts = answers.iter().map(|answer| {
         let items = answer["items"].as_array().map_or(0, Vec::len).to_string();
-        [text(&answer["queue"]), text(&answer["waiting"]), text(&answer["parked"]), items]
+        [text(&answer["queue"]), text(&answer["waiting"]), text(&answer["dead_letters"]), items]
     });
-    table::columns(["queue", "waiting", "parked", "shown"], counts);
+    table::columns(["queue", "waiting", "dead_letters", "shown"], counts);
     let items = answers.iter().flat_map(|answer| answer["items"].as_array().into_iter().flatten());
     let mut rows = items.map(row).peekable();
     if rows.peek().is_some() {
@@ -157,18 +157,18 @@ fn row(item: &Value) -> [String; 5] {
     names.map(|name| text(&item[name]))
 }
 
-fn peek(lots: &Lots, id: &str) -> Result<ExitCode> {
-    for lot in &lots.all {
-        if let Some(peeked) = lots.peek(lot, id)? {
+fn peek(dlqs: &DeadLetterQueues, id: &str) -> Result<ExitCode> {
+    for dlq in &dlqs.all {
+        if let Some(peeked) = dlqs.peek(dlq, id)? {
             println!("{peeked:#}");
             return Ok(ExitCode::SUCCESS);
         }
     }
-    bail!("no parked message has this id")
+    bail!("no dead letter has this id")
 }
 
-fn replay(lots: &Lots, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
-    let answers = lots.each(|lot| lots.act(lot, "replay", &json!(filter)))?;
+fn replay(dlqs: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
+    let answers = dlqs.each(|dlq| dlqs.act(dlq, "replay", &json!(filter)))?;
     let has_stopped = answers.iter().any(|(_, answer)| answer["stopped"].is_string());
     print(&answers, as_json, |answer| {
         let stopped = answer["stopped"].as_str().map(|why| format!(", then stopped: {why}"));
@@ -177,8 +177,13 @@ fn replay(lots: &Lots, filter: &Map<String, Value>, as_json: bool) -> Result<Exi
     Ok(if has_stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn discard(lots: &Lots, filter: &Map<String, Value>, yes: bool, json: bool) -> Result<ExitCode> {
-    let asked = lots.each(|lot| lots.act(lot, "discard", &json!({ "filter": filter })))?;
+fn discard(
+    dlqs: &DeadLetterQueues,
+    filter: &Map<String, Value>,
+    yes: bool,
+    json: bool,
+) -> Result<ExitCode> {
+    let asked = dlqs.each(|dlq| dlqs.act(dlq, "discard", &json!({ "filter": filter })))?;
     if !yes {
         print(&asked, json, |answer| {
             format!("{} would be thrown away; repeat with --yes", answer["matched"])
@@ -186,32 +191,36 @@ fn discard(lots: &Lots, filter: &Map<String, Value>, yes: bool, json: bool) -> R
         return Ok(ExitCode::SUCCESS);
     }
     let mut answers = Vec::new();
-    for (lot, asked) in asked {
+    for (dlq, asked) in asked {
         let body = json!({ "filter": filter, "confirmation": asked["confirmation"] });
-        answers.push((lot, lots.act(lot, "discard", &body)?));
+        answers.push((dlq, dlqs.act(dlq, "discard", &body)?));
     }
     print(&answers, json, |answer| format!("{} thrown away", answer["discarded"]));
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(answers: &[(&Lot, Value)], as_json: bool, sentence: impl Fn(&Value) -> String) {
+fn print(
+    answers: &[(&DeadLetterQueue, Value)],
+    as_json: bool,
+    sentence: impl Fn(&Value) -> String,
+) {
     if as_json {
-        let answers = answers.iter().map(|(lot, answer)| {
+        let answers = answers.iter().map(|(dlq, answer)| {
             let mut answer = answer.clone();
-            answer["queue"] = json!(lot.queue);
+            answer["queue"] = json!(dlq.queue);
             answer
         });
         println!("{:#}", json!(answers.collect::<Vec<_>>()));
         return;
     }
-    for (lot, answer) in answers {
-        let (seen, parked) = (answer["seen"].as_u64(), answer["parked"].as_u64());
-        let seen = if seen < parked {
-            format!(" ({} of {} looked at)", text(&answer["seen"]), text(&answer["parked"]))
+    for (dlq, answer) in answers {
+        let (seen, dead_letters) = (answer["seen"].as_u64(), answer["dead_letters"].as_u64());
+        let seen = if seen < dead_letters {
+            format!(" ({} of {} looked at)", text(&answer["seen"]), text(&answer["dead_letters"]))
         } else {
             String::new()
         };
-        println!("{}: {}{seen}", lot.queue, sentence(answer));
+        println!("{}: {}{seen}", dlq.queue, sentence(answer));
     }
 }
 

@@ -16,7 +16,7 @@
 //!
 //! A client written to the seed sends no `event_id` and no `version`; its messages decode all the
 //! same. A field is optional where the reader's work can be done without it; the module of each
-//! event says which. What is required and missing makes the message undecodable: it is parked.
+//! event says which. What is required and missing makes the message undecodable: it is dead-lettered.
 //!
 //! ```
 //! use contracts::{Envelope, Event, EventId, UserId, user::UserDeleted};

@@ -1,11 +1,11 @@
-//! The parking lot over HTTP: a plain router that a service mounts under its own policy, for
+//! The dead-letter queue over HTTP: a plain router that a service mounts under its own policy, for
 //! administrators only.
 //!
 //! | route | does |
 //! |---|---|
-//! | `GET /admin/queues` | how much waits, how much is parked |
-//! | `GET /admin/queues/{queue}/parked` | lists what is parked, without what it says |
-//! | `GET /admin/queues/{queue}/parked/{id}` | one message with what it says |
+//! | `GET /admin/queues` | how much waits, how much is dead-lettered |
+//! | `GET /admin/queues/{queue}/dead-letters` | lists what is dead-lettered, without what it says |
+//! | `GET /admin/queues/{queue}/dead-letters/{id}` | one message with what it says |
 //! | `POST /admin/queues/{queue}/replay` | puts back what matches |
 //! | `POST /admin/queues/{queue}/discard` | says what matches; with its confirmation, throws it away |
 //!
@@ -24,13 +24,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::admin::refusal::Refusal;
-use crate::parking::{Depth, Discarded, Filter, Listing, ParkingLot, Peeked, Replayed};
+use crate::dead_letter_queue::{
+    DeadLetterQueue, Depth, Discarded, Filter, Listing, Peeked, Replayed,
+};
 
-/// The routes, for a service whose state holds its parking lot.
+/// The routes, for a service whose state holds its dead-letter queue.
 pub fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
-    ParkingLot: FromRef<S>,
+    DeadLetterQueue: FromRef<S>,
 {
     OpenApiRouter::new()
         .routes(routes!(queues))
@@ -44,24 +46,24 @@ where
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Discard {
-    /// Which parked messages are meant.
+    /// Which dead letters are meant.
     filter: Filter,
     /// From the answer to the same request without it: nothing is thrown away before.
     confirmation: Option<String>,
 }
 
-/// How much waits in the service's queue, and how much is parked.
+/// How much waits in the service's queue, and how much is dead-lettered.
 #[utoipa::path(get, path = "/admin/queues", operation_id = "queues",
     tag = "admin", security(("bearer" = [])), responses(
     (status = 200, body = Vec<Depth>),
     (status = 503, description = "The broker is away"),
 ))]
-async fn queues(State(lot): State<ParkingLot>) -> Result<Json<Vec<Depth>>, Refusal> {
-    Ok(Json(vec![lot.depth().await?]))
+async fn queues(State(dlq): State<DeadLetterQueue>) -> Result<Json<Vec<Depth>>, Refusal> {
+    Ok(Json(vec![dlq.depth().await?]))
 }
 
-/// Parked messages that match, oldest first, without what they say.
-#[utoipa::path(get, path = "/admin/queues/{queue}/parked", operation_id = "parked_messages",
+/// Dead letters that match, oldest first, without what they say.
+#[utoipa::path(get, path = "/admin/queues/{queue}/dead-letters", operation_id = "dead_letters",
     tag = "admin",
     params(("queue" = String, Path), Filter), security(("bearer" = [])), responses(
     (status = 200, body = Listing),
@@ -70,34 +72,34 @@ async fn queues(State(lot): State<ParkingLot>) -> Result<Json<Vec<Depth>>, Refus
     (status = 503, description = "The broker is away"),
 ))]
 async fn list(
-    State(lot): State<ParkingLot>,
+    State(dlq): State<DeadLetterQueue>,
     Path(queue): Path<String>,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Listing>, Refusal> {
-    let lot = of_queue(lot, &queue)?;
-    Ok(Json(lot.list(&filter?.0).await?))
+    let dlq = of_queue(dlq, &queue)?;
+    Ok(Json(dlq.list(&filter?.0).await?))
 }
 
-/// One parked message with what it says, which may be personal data.
-#[utoipa::path(get, path = "/admin/queues/{queue}/parked/{id}", operation_id = "parked_message",
+/// One dead letter with what it says, which may be personal data.
+#[utoipa::path(get, path = "/admin/queues/{queue}/dead-letters/{id}", operation_id = "dead_letter",
     tag = "admin",
     params(("queue" = String, Path), ("id" = String, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = Peeked),
-    (status = 404, description = "No such queue, or no such message in its parking lot"),
+    (status = 404, description = "No such queue, or no such message in its dead-letter queue"),
     (status = 503, description = "The broker is away"),
 ))]
 async fn peek(
-    State(lot): State<ParkingLot>,
+    State(dlq): State<DeadLetterQueue>,
     Path((queue, id)): Path<(String, String)>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Peeked>), Refusal> {
-    let peeked = of_queue(lot, &queue)?.peek(&id).await?;
+    let peeked = of_queue(dlq, &queue)?.peek(&id).await?;
     // Personal data stays in no cache on the way.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(peeked)))
 }
 
-/// Puts the parked messages that match back into their queue, as if they came for the first time.
-#[utoipa::path(post, path = "/admin/queues/{queue}/replay", operation_id = "replay_parked",
+/// Puts the dead letters that match back into their queue, as if they came for the first time.
+#[utoipa::path(post, path = "/admin/queues/{queue}/replay", operation_id = "replay_dead_letters",
     tag = "admin",
     params(("queue" = String, Path)), request_body = Filter,
     security(("bearer" = [])), responses(
@@ -107,18 +109,18 @@ async fn peek(
     (status = 503, description = "The broker is away"),
 ))]
 async fn replay(
-    State(lot): State<ParkingLot>,
+    State(dlq): State<DeadLetterQueue>,
     Path(queue): Path<String>,
     filter: Result<Json<Strict<Filter>>, JsonRejection>,
 ) -> Result<Json<Replayed>, Refusal> {
-    let lot = of_queue(lot, &queue)?;
+    let dlq = of_queue(dlq, &queue)?;
     let Json(Strict(filter)) = filter?;
-    Ok(Json(lot.replay(&filter).await?))
+    Ok(Json(dlq.replay(&filter).await?))
 }
 
-/// Says how many parked messages match; with the confirmation of that answer, throws exactly those
+/// Says how many dead letters match; with the confirmation of that answer, throws exactly those
 /// away.
-#[utoipa::path(post, path = "/admin/queues/{queue}/discard", operation_id = "discard_parked",
+#[utoipa::path(post, path = "/admin/queues/{queue}/discard", operation_id = "discard_dead_letters",
     tag = "admin",
     params(("queue" = String, Path)), request_body = Discard,
     security(("bearer" = [])), responses(
@@ -129,15 +131,15 @@ async fn replay(
     (status = 503, description = "The broker is away"),
 ))]
 async fn discard(
-    State(lot): State<ParkingLot>,
+    State(dlq): State<DeadLetterQueue>,
     Path(queue): Path<String>,
     discard: Result<Json<Strict<Discard>>, JsonRejection>,
 ) -> Result<Json<Discarded>, Refusal> {
-    let lot = of_queue(lot, &queue)?;
+    let dlq = of_queue(dlq, &queue)?;
     let Json(Strict(Discard { filter, confirmation })) = discard?;
-    Ok(Json(lot.discard(&filter, confirmation.as_deref()).await?))
+    Ok(Json(dlq.discard(&filter, confirmation.as_deref()).await?))
 }
 
-fn of_queue(lot: ParkingLot, queue: &str) -> Result<ParkingLot, Refusal> {
-    if lot.queue() == queue { Ok(lot) } else { Err(Refusal::not_found("there is no such queue")) }
+fn of_queue(dlq: DeadLetterQueue, queue: &str) -> Result<DeadLetterQueue, Refusal> {
+    if dlq.queue() == queue { Ok(dlq) } else { Err(Refusal::not_found("there is no such queue")) }
 }

@@ -5,12 +5,12 @@
 //!   delivery ─▶ a handler of its type and version? ─▶ decode ─▶ handler, within its time ─▶ verdict
 //!                 │no                                  │no        Ack          acknowledged
 //!                 ▼                                    ▼          Retry        comes back after a pause, an attempt later;
-//!               parked                               parked                    parked when attempts are used up
-//!                                                                 DeadLetter   parked
+//!               dead-lettered                               dead-lettered                    dead-lettered when attempts are used up
+//!                                                                 DeadLetter   dead-lettered
 //!                                                                 Unavailable  comes back after a pause, no attempt lost
 //! ```
 //!
-//! "Comes back" and "parked" are confirmed publishes to another queue, and only then the
+//! "Comes back" and "dead-lettered" are confirmed publishes to another queue, and only then the
 //! acknowledgement: a message is at no time in no queue. A crash in between makes it two, and the
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
 //! that is how one poison message becomes thousands of redeliveries a second.

@@ -8,14 +8,14 @@
 //!     enqueue          (outbox)    └────────┬─────────┘              the effect
 //!   commit ── relay ── publish ──▶          ▼            consumer  commit
 //!             delete ◀─ confirm         ┌ queue ┐ ────────────────▶ ack
-//!                                   retry ▲   │ parked
+//!                                   retry ▲   │ dead-lettered
 //! ```
 //!
 //! - The event is written with the change ([`outbox`]), sent once it is committed ([`relay`]), and
 //!   deleted once the broker has confirmed it: at least once, in order per aggregate.
 //! - The message's effect is written with its id ([`inbox`]): at most once.
-//! - What fails comes back after a pause, without blocking the others; what keeps failing is parked
-//!   with its cause, for people ([`consumer`]), who look into the [`parking`] lot and put it back
+//! - What fails comes back after a pause, without blocking the others; what keeps failing is dead-lettered
+//!   with its cause, for people ([`consumer`]), who look into the [`dead_letter_queue`] and put it back
 //!   or throw it away, over HTTP ([`admin`]).
 //! - What is counted has OpenTelemetry's names ([`metrics`]), spans its attributes; payloads are on none.
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
@@ -77,7 +77,7 @@ pub mod topology;
 
 pub mod consumer;
 
-pub mod parking;
+pub mod dead_letter_queue;
 
 pub mod admin;
 
@@ -91,10 +91,10 @@ pub mod metrics;
 
 pub use broker::Broker;
 pub use consumer::{Consumer, Delivery, Handlers, Verdict};
+pub use dead_letter_queue::DeadLetterQueue;
 pub use direct::EventPublisher;
 pub use message::MessageId;
 pub use outbox::{EnqueueError, Outbox};
-pub use parking::ParkingLot;
 pub use relay::Relay;
 pub use settings::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 

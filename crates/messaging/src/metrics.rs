@@ -12,12 +12,12 @@
 //! | `messaging_client_operation_duration_seconds` | from sending, of the relay's batch or of one message, to the last confirm |
 //! | `messaging_client_consumed_messages_total` | deliveries taken from a queue |
 //! | `messaging_process_duration_seconds` | time of a handler, for one delivery or for a batch; `error_type`: `retry`, `dead_letter`, `unavailable` |
-//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `parked`, `unsettled`; of the parked ones also `undecodable`, `unknown_type`, `unknown_version` |
+//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `dead_lettered`, `unsettled`; of the dead letters ones also `undecodable`, `unknown_type`, `unknown_version` |
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent, counted up to 100,000 |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
-//! | `messaging_parked_depth{queue}` | messages in its parking lot |
+//! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
 //! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
 //! | `messaging_connection_open{connection}` | 1 while it is open; its name is that of the broker's list |
 //! | `messaging_connection_blocked{connection}` | 1 while the broker, short of memory or disk, takes nothing on it |
@@ -84,7 +84,7 @@ pub(crate) enum Consumed {
     /// Comes back after a pause, because something it needs is away.
     Unavailable,
     /// Given up on.
-    Parked,
+    DeadLettered,
     /// Could not be read.
     Undecodable,
     /// No handler for its type.
@@ -150,7 +150,7 @@ pub(crate) fn consumed(queue: &str, consumed: Consumed) {
         Consumed::Acked => "acked",
         Consumed::Retried => "retried",
         Consumed::Unavailable => "unavailable",
-        Consumed::Parked => "parked",
+        Consumed::DeadLettered => "dead_lettered",
         Consumed::Undecodable => "undecodable",
         Consumed::UnknownType => "unknown_type",
         Consumed::UnknownVersion => "unknown_version",
@@ -176,16 +176,16 @@ pub(crate) fn outbox(service: &str, depth: i64, age_seconds: i64) {
         .set(age_seconds);
 }
 
-/// Sets the gauges of a queue and its parking lot.
-pub(crate) fn depth(queue: &str, waiting: u32, parked: u32) {
+/// Sets the gauges of a queue and its dead-letter queue.
+pub(crate) fn depth(queue: &str, waiting: u32, dead_letters: u32) {
     let help = "Messages that wait in a consumer's queue, without those it holds.";
     gauge("messaging_queue_depth", help, &["queue"])
         .with_label_values(&[queue])
         .set(i64::from(waiting));
     let help = "Messages that the queue's consumer gave up on.";
-    gauge("messaging_parked_depth", help, &["queue"])
+    gauge("messaging_dead_letters", help, &["queue"])
         .with_label_values(&[queue])
-        .set(i64::from(parked));
+        .set(i64::from(dead_letters));
 }
 
 /// Sets the gauges of the connections.

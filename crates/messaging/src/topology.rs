@@ -6,14 +6,14 @@
 //!                     after <ms>  │                         │ │ given up on
 //!                         <queue>.retry.<ms> ◀── failed ────┼─┤
 //!                                                           ▼ ▼
-//!                                                     <queue>.parked
+//!                                                     <queue>.dead-letters
 //! ```
 //!
 //! Every declaration is idempotent; another set of arguments under the same name is a fatal error,
 //! because silently using the other queue would lose its promises. Queues are quorum queues, whose
 //! messages survive a node, unless `[queue]` says otherwise; arguments are those that RabbitMQ 3.10
 //! and 4 both know. Bindings come from the handlers, never from a file: a queue that is bound to
-//! what nobody handles would park it, and a handler of what is not bound would wait for ever.
+//! what nobody handles would dead-letter it, and a handler of what is not bound would wait for ever.
 
 use std::future::Future;
 use std::time::Duration;
@@ -28,8 +28,8 @@ use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, 
 
 /// The longest wait for one answer of the broker. The channel is of no use after that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A parked message is looked at and put back by people; that must never use it up.
-const PARKED_DELIVERY_LIMIT: i64 = 1_000_000;
+/// A dead letter is looked at and put back by people; that must never use it up.
+const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// Why the topology is not as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +67,8 @@ pub fn retry_queue(queue: &str, delay: Duration) -> String {
 }
 
 /// The queue of the messages that `queue`'s consumer gave up on.
-pub fn parked_queue(queue: &str) -> String {
-    format!("{queue}.parked")
+pub fn dead_letter_queue(queue: &str) -> String {
+    format!("{queue}.dead-letters")
 }
 
 /// What one consumer stands on.
@@ -101,7 +101,7 @@ impl Topology {
     pub(crate) async fn declare(&self, channel: &Channel) -> Result<(), TopologyError> {
         self.declare_outlets(channel).await?;
         let limit = self.like.delivery_limit.get().into();
-        let mut arguments = self.dead_letters_to(&parked_queue(&self.queue));
+        let mut arguments = self.dead_letters_to(&dead_letter_queue(&self.queue));
         self.limit_deliveries(&mut arguments, limit);
         let (length, bytes) = (self.like.max_length.into(), self.like.max_length_bytes);
         for (name, max) in [("x-max-length", length), ("x-max-length-bytes", bytes)] {
@@ -128,11 +128,11 @@ impl Topology {
         Ok(())
     }
 
-    /// Declares where messages go that are not done with: the retry queues and the parking lot.
+    /// Declares where messages go that are not done with: the retry queues and the dead-letter queue.
     pub(crate) async fn declare_outlets(&self, channel: &Channel) -> Result<(), TopologyError> {
         let mut arguments = self.kind();
-        self.limit_deliveries(&mut arguments, PARKED_DELIVERY_LIMIT);
-        declare_queue(channel, &parked_queue(&self.queue), arguments).await?;
+        self.limit_deliveries(&mut arguments, DEAD_LETTER_DELIVERY_LIMIT);
+        declare_queue(channel, &dead_letter_queue(&self.queue), arguments).await?;
         for delay in self.retry_delays.iter() {
             let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
             let mut arguments = self.dead_letters_to(&self.queue);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Afterwards every committed intent has exactly one effect, none was invented, the outbox is empty
-//! and the parking lot holds the poison alone. The seed and the table are printed.
+//! and the dead-letter queue holds the poison alone. The seed and the table are printed.
 //!
 //! The short form is part of every `cargo dev test`. The long one, with its table:
 //! `CAMPAIGN_INTENTS=20000 cargo dev test -- -p e2e -E 'test(nothing_is_lost)' --no-capture`.

@@ -2,10 +2,10 @@
 //! fault each. Those that need no process to be killed are tests of `messaging` itself.
 
 mod between;
+pub(crate) mod dead_letters;
 mod disk;
 mod drift;
 mod frozen;
-pub(crate) mod parking;
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! What people trust the system with reaches no log, no span, no metric and no error: canaries go
-//! through the whole story, through every kind of refusal and through messages that are parked, with
+//! through the whole story, through every kind of refusal and through messages that are dead-lettered, with
 //! everything logged that can be and every trace recorded.
 
 use reqwest::{Method, RequestBuilder};
@@ -124,7 +124,7 @@ async fn bad_bodies(
     canaries: &Canaries,
 ) {
     let own = format!("/api/users/{}", person.id);
-    let lot = "/admin/queues/payment-service.events";
+    let dlq = "/admin/queues/payment-service.events";
     let (users, payments) = (&system.users, &system.payments);
     for (target, method, path, token) in [
         (users, Method::POST, "/api/users", ""),
@@ -134,8 +134,8 @@ async fn bad_bodies(
         (users, Method::PATCH, &own, &person.token),
         (payments, Method::POST, "/api/payments", &person.token),
         (&system.notifications, Method::POST, "/api/notifications", service),
-        (payments, Method::POST, &format!("{lot}/replay"), admin),
-        (payments, Method::POST, &format!("{lot}/discard"), admin),
+        (payments, Method::POST, &format!("{dlq}/replay"), admin),
+        (payments, Method::POST, &format!("{dlq}/discard"), admin),
     ] {
         for body in person.bad_bodies() {
             let request = system.request(method.clone(), &target.url(path)).bearer_auth(token);
@@ -160,7 +160,7 @@ async fn refusals(system: &System, person: &Person, canaries: &Canaries) {
         refused(canaries, get(payments, format!("/api/payments?cursor={value}"))).await;
         refused(canaries, get(notifications, format!("/api/notifications/{value}"))).await;
         refused(canaries, get(notifications, format!("/api/notifications?limit={value}"))).await;
-        refused(canaries, get(notifications, format!("/admin/queues/{value}/parked"))).await;
+        refused(canaries, get(notifications, format!("/admin/queues/{value}/dead-letters"))).await;
         let bearer = system.request(Method::GET, &users.url("/api/users/me"));
         refused(canaries, bearer.bearer_auth(format!("{value}.{value}.x"))).await;
         let basic = system.request(Method::POST, &users.url("/oauth/token"));
@@ -215,9 +215,9 @@ async fn poison(system: &System, vhost: &str, person: &Person) {
             let sent = reqwest::Client::new().post(&url).json(&message).send().await.unwrap();
             assert_eq!(sent.json::<Value>().await.unwrap()["routed"], true);
         }
-        eventually("all of them are parked", async || {
+        eventually("all of them are dead-lettered", async || {
             let metrics = reqwest::get(service.url("/metrics")).await.ok()?.text().await.ok()?;
-            let depth = format!("messaging_parked_depth{{queue=\"{queue}\"}} {}", bodies.len());
+            let depth = format!("messaging_dead_letters{{queue=\"{queue}\"}} {}", bodies.len());
             metrics.lines().any(|line| line == depth).then_some(())
         })
         .await;

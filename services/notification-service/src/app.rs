@@ -8,7 +8,7 @@ use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
-use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
+use messaging::{Broker, Consumer, DeadLetterQueue, Outbox, Relay, inbox};
 use service_client::{ServiceClient, key_ring};
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -96,7 +96,7 @@ impl Service for NotificationService {
         let events = Events { store: store.clone() };
         let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
-        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
+        let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(database.clone(), &messaging.consumer);
         let sender = Sender {
             store: store.clone(),
@@ -105,7 +105,7 @@ impl Service for NotificationService {
             clock: clock.clone(),
         };
 
-        let state = AppState { store, clock, parking };
+        let state = AppState { store, clock, dead_letters };
         let health = Health::builder()
             .database(database)
             .check("redis", Importance::Degrading, move || {

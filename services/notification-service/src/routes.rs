@@ -5,7 +5,7 @@ mod notifications;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::ParkingLot;
+use messaging::DeadLetterQueue;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,7 +17,7 @@ use crate::store::Store;
 pub(crate) struct AppState {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
-    pub(crate) parking: ParkingLot,
+    pub(crate) dead_letters: DeadLetterQueue,
 }
 
 #[derive(OpenApi)]

@@ -8,7 +8,7 @@ use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
-use messaging::{Broker, Consumer, Outbox, ParkingLot, Relay, inbox};
+use messaging::{Broker, Consumer, DeadLetterQueue, Outbox, Relay, inbox};
 use service_client::{ClientCredentials, ServiceClient, key_ring};
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -93,7 +93,7 @@ impl Service for PaymentService {
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
-        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
+        let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
         let cleaner = inbox::Cleaner::new(database.clone(), &messaging.consumer);
         let charger = Charger {
             store: store.clone(),
@@ -104,7 +104,7 @@ impl Service for PaymentService {
         };
 
         let idempotency = settings.idempotency.clone();
-        let state = AppState { store: store.clone(), users, idempotency, clock, parking };
+        let state = AppState { store: store.clone(), users, idempotency, clock, dead_letters };
         let health = Health::builder()
             .database(database)
             .check("redis", Importance::Degrading, move || {

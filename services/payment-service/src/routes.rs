@@ -6,7 +6,7 @@ mod wait;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::ParkingLot;
+use messaging::DeadLetterQueue;
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,7 +22,7 @@ pub(crate) struct AppState {
     pub(crate) users: ServiceClient,
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) clock: Clock,
-    pub(crate) parking: ParkingLot,
+    pub(crate) dead_letters: DeadLetterQueue,
 }
 
 #[derive(OpenApi)]

@@ -9,7 +9,7 @@ use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
 use messaging::consumer::Consumer;
-use messaging::{Broker, Outbox, ParkingLot, Relay, inbox};
+use messaging::{Broker, DeadLetterQueue, Outbox, Relay, inbox};
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
 
@@ -97,7 +97,7 @@ impl Service for UserService {
         let events = Events { store: store.clone(), clock: clock.clone() };
         let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
-        let parking = ParkingLot::new(broker.clone(), messaging, QUEUE)?;
+        let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
 
         let state = AppState {
             store: store.clone(),
@@ -107,7 +107,7 @@ impl Service for UserService {
             profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,
-            parking,
+            dead_letters,
         };
         let health = Health::builder()
             .database(database.clone())

@@ -9,7 +9,7 @@ use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::ParkingLot;
+use messaging::DeadLetterQueue;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -28,7 +28,7 @@ pub(crate) struct AppState {
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
-    pub(crate) parking: ParkingLot,
+    pub(crate) dead_letters: DeadLetterQueue,
 }
 
 #[derive(OpenApi)]

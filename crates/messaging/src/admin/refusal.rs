@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use crate::parking::ParkingError;
+use crate::dead_letter_queue::DeadLetterError;
 
 /// When to ask again while the broker is away, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -31,29 +31,29 @@ impl Refusal {
     }
 }
 
-impl From<ParkingError> for Refusal {
-    fn from(error: ParkingError) -> Self {
+impl From<DeadLetterError> for Refusal {
+    fn from(error: DeadLetterError) -> Self {
         let detail = error.to_string();
         match error {
-            ParkingError::NotFound => Self::not_found(detail),
-            ParkingError::Limit => Self::bad_request(detail),
-            ParkingError::Changed => Self {
+            DeadLetterError::NotFound => Self::not_found(detail),
+            DeadLetterError::Limit => Self::bad_request(detail),
+            DeadLetterError::Changed => Self {
                 status: StatusCode::CONFLICT,
                 kind: "changed",
                 title: "What matches is not what was confirmed",
                 detail,
             },
-            ParkingError::Busy => Self {
+            DeadLetterError::Busy => Self {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 kind: "unavailable",
                 title: "The service cannot do this now",
                 detail,
             },
-            ParkingError::Unavailable
-            | ParkingError::Broker(_)
-            | ParkingError::Ended
-            | ParkingError::Topology(_) => {
-                tracing::warn!(error = detail, "parking lot could not be worked on");
+            DeadLetterError::Unavailable
+            | DeadLetterError::Broker(_)
+            | DeadLetterError::Ended
+            | DeadLetterError::Topology(_) => {
+                tracing::warn!(error = detail, "dead-letter queue could not be worked on");
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,
                     kind: "unavailable",

@@ -19,7 +19,7 @@ use crate::consumer::settle::{self, Outlet, UNAVAILABLE};
 use crate::message;
 use crate::metrics::{self, Consumed};
 use crate::settings::ConsumerSettings;
-use crate::topology::{Topology, parked_queue, retry_queue};
+use crate::topology::{Topology, dead_letter_queue, retry_queue};
 
 /// Answers the broker about the messages of one subscription.
 pub(super) struct Answers<'a> {
@@ -69,7 +69,7 @@ impl<'a> Answers<'a> {
                 join_all(raws.iter().map(|raw| self.retry(raw, &reason))).await;
             }
             Verdict::DeadLetter { reason } => {
-                join_all(raws.iter().map(|raw| self.park(raw, &reason))).await;
+                join_all(raws.iter().map(|raw| self.dead_letter(raw, &reason))).await;
             }
             Verdict::Unavailable { reason } => {
                 join_all(raws.iter().map(|raw| self.wait(raw, &reason))).await;
@@ -78,11 +78,11 @@ impl<'a> Answers<'a> {
         Vec::new()
     }
 
-    /// Back after a pause, as the next attempt; parked when there is none.
+    /// Back after a pause, as the next attempt; dead-lettered when there is none.
     async fn retry(&self, raw: &Raw, reason: &str) {
         let attempt = attempt(&headers(raw));
         if attempt >= self.settings.max_attempts.get() {
-            return self.park(raw, reason).await;
+            return self.dead_letter(raw, reason).await;
         }
         Span::current().record("messaging.verdict", "retry");
         tracing::warn!(cause = reason, attempt, "message is tried again");
@@ -91,19 +91,19 @@ impl<'a> Answers<'a> {
         self.move_on(raw, &queue, headers, Consumed::Retried).await;
     }
 
-    /// Into the parking lot.
-    pub(super) async fn park(&self, raw: &Raw, reason: &str) {
+    /// Into the dead-letter queue.
+    pub(super) async fn dead_letter(&self, raw: &Raw, reason: &str) {
         let attempt = attempt(&headers(raw));
-        Span::current().record("messaging.verdict", "park");
+        Span::current().record("messaging.verdict", "dead_letter");
         tracing::error!(
             cause = reason,
             attempt,
             messaging.queue = %self.topology.queue,
-            "message is parked"
+            "message is dead-lettered"
         );
-        let queue = parked_queue(&self.topology.queue);
+        let queue = dead_letter_queue(&self.topology.queue);
         let headers = settle::failed(raw, attempt, reason);
-        self.move_on(raw, &queue, headers, Consumed::Parked).await;
+        self.move_on(raw, &queue, headers, Consumed::DeadLettered).await;
     }
 
     /// Back after a pause, as the same attempt. The pause is spent here, holding the handler's

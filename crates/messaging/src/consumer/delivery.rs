@@ -53,12 +53,12 @@ pub struct Delivery<D = Value> {
 pub enum Verdict {
     /// Its effect is committed, or there is none to have.
     Ack,
-    /// This attempt failed; a later one may not. Parked when the attempts are used up.
+    /// This attempt failed; a later one may not. DeadLetter when the attempts are used up.
     Retry {
         /// Why.
         reason: String,
     },
-    /// It can never be handled: parked at once, for people to look at.
+    /// It can never be handled: dead-lettered at once, for people to look at.
     DeadLetter {
         /// Why.
         reason: String,

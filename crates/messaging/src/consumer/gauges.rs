@@ -1,4 +1,4 @@
-//! How much waits in the queue and in its parking lot: whether the consumer keeps up, and whether
+//! How much waits in the queue and in its dead-letter queue: whether the consumer keeps up, and whether
 //! people have to look.
 
 use std::convert::Infallible;
@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::broker::Broker;
 use crate::metrics::{self, INTERVAL};
-use crate::topology::{TopologyError, message_count, parked_queue};
+use crate::topology::{TopologyError, dead_letter_queue, message_count};
 
 /// Keeps the gauges of `queue` while the broker answers.
 pub(super) async fn keep(broker: &Broker, queue: &str) -> Infallible {
@@ -17,8 +17,8 @@ pub(super) async fn keep(broker: &Broker, queue: &str) -> Infallible {
         // The consumer declares the queues first; asking for one that is not there costs a channel.
         sleep(INTERVAL).await;
         let channel = link.channel().await;
-        while let Ok((waiting, parked)) = measure(&channel, queue).await {
-            metrics::depth(queue, waiting, parked);
+        while let Ok((waiting, dead_letters)) = measure(&channel, queue).await {
+            metrics::depth(queue, waiting, dead_letters);
             sleep(INTERVAL).await;
         }
     }
@@ -26,5 +26,5 @@ pub(super) async fn keep(broker: &Broker, queue: &str) -> Infallible {
 
 async fn measure(channel: &Channel, queue: &str) -> Result<(u32, u32), TopologyError> {
     let waiting = message_count(channel, queue).await?;
-    Ok((waiting, message_count(channel, &parked_queue(queue)).await?))
+    Ok((waiting, message_count(channel, &dead_letter_queue(queue)).await?))
 }

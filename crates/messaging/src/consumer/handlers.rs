@@ -46,14 +46,14 @@ use crate::consumer::delivery::{Delivery, Verdict};
 /// with a default come and go within a version; a version changes only when old bytes cannot be
 /// read as the new type, so that no version can stand in for another. While messages of both are
 /// under way, register both: the older handler makes the newer event of it and calls the newer one.
-/// A message of a version without a handler is parked, and can be replayed once there is one.
+/// A message of a version without a handler is dead-lettered, and can be replayed once there is one.
 pub struct Handlers<S> {
     state: S,
     pub(super) routes: Routes,
 }
 
 impl<S: Clone + Send + Sync + 'static> Handlers<S> {
-    /// No handlers yet: a consumer of these would park whatever it gets.
+    /// No handlers yet: a consumer of these would dead-letter whatever it gets.
     pub fn new(state: S) -> Self {
         Self { state, routes: Routes::default() }
     }

@@ -1,8 +1,8 @@
-//! Moves a message on: to a retry queue or to the parking lot, and what its headers then say.
+//! Moves a message on: to a retry queue or to the dead-letter queue, and what its headers then say.
 //!
 //! | header | meaning |
 //! |---|---|
-//! | `x-attempt` | in a retry queue: the attempt to come; parked: attempts made |
+//! | `x-attempt` | in a retry queue: the attempt to come; dead-lettered: attempts made |
 //! | `x-cause` | why the last attempt failed, at most 1,000 characters |
 //! | `x-first-failed-at`, `x-last-failed-at` | RFC 3339, UTC |
 //! | `x-original-exchange`, `x-original-routing-key` | where it came in |
@@ -219,7 +219,7 @@ pub(crate) fn kept(properties: &BasicProperties) -> BasicProperties {
     kept
 }
 
-/// For people who look into a parking lot; no decision hangs on it, so it needs no injected clock.
+/// For people who look into a dead-letter queue; no decision hangs on it, so it needs no injected clock.
 #[allow(clippy::disallowed_methods)]
 fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)

@@ -128,7 +128,7 @@ impl<'a> Work<'a> {
         Done { keys, again: again.instrument(span).await }
     }
 
-    /// Counts and parks what no handler is for.
+    /// Counts and dead-letters what no handler is for.
     async fn refuse(&self, raw: &Raw, refusal: &Refusal) {
         self.answers.count(match refusal {
             Refusal::Undecodable(_) => Consumed::Undecodable,
@@ -142,7 +142,7 @@ impl<'a> Work<'a> {
             let event_type = looks_right.then_some(event_type.as_str());
             tracing::warn!(event.type = event_type, "event type is not known");
         }
-        self.answers.park(raw, &refusal.to_string()).await;
+        self.answers.dead_letter(raw, &refusal.to_string()).await;
     }
 
     /// A child of what made the message; of several messages, a trace of its own with a link to

@@ -19,7 +19,7 @@ pub struct ConsumerSettings {
     pub prefetch: NonZeroU16,
     /// Messages that are handled at the same time; the rest of the prefetched ones wait.
     pub concurrency: NonZeroU16,
-    /// Attempts before a message is parked; the first delivery is attempt 1.
+    /// Attempts before a message is dead-lettered; the first delivery is attempt 1.
     pub max_attempts: NonZeroU32,
     /// The longest that one attempt may take; longer is a failed attempt.
     pub handler_timeout: Duration,

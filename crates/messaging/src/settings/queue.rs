@@ -12,7 +12,7 @@ pub struct QueueSettings {
     /// How the broker keeps its messages.
     #[serde(rename = "type")]
     pub queue_type: QueueType,
-    /// Deliveries of one message that ended without an answer before the broker parks it: a net
+    /// Deliveries of one message that ended without an answer before the broker dead-letters it: a net
     /// under a handler that takes the process down. Attempts are counted by the consumer itself.
     /// Quorum queues only.
     pub delivery_limit: NonZeroU32,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::raw::{Client, header, json};
 use crate::world::{EXCHANGE, Notes, QUEUE, World, created, updated};
 
-const PARKED: &str = "user-service.events.parked";
+const DEAD_LETTERS: &str = "user-service.events.dead-letters";
 /// How many come together at most.
 const MAX: usize = 10;
 /// So long that whatever is published before comes together.
@@ -168,11 +168,11 @@ async fn a_poison_message_in_a_batch_hurts_no_other() {
 
     let consumer = world.consumer(effects.handlers());
     effects.until(9).await;
-    let parked = client.next(PARKED).await;
+    let dead_letter = client.next(DEAD_LETTERS).await;
     consumer.stop().await;
 
-    assert_eq!(json(&parked)["data"]["name"], "poison");
-    assert_eq!(header(&parked, "x-attempt").unwrap(), "3", "the batch cost it no attempt");
+    assert_eq!(json(&dead_letter)["data"]["name"], "poison");
+    assert_eq!(header(&dead_letter, "x-attempt").unwrap(), "3", "the batch cost it no attempt");
     let calls = effects.calls();
     assert_eq!(calls[0], (10, false));
     assert_eq!(calls[1..].iter().filter(|call| **call == (1, true)).count(), 9);
@@ -190,10 +190,10 @@ async fn what_cannot_be_decoded_joins_no_batch() {
 
     let consumer = world.consumer(effects.handlers());
     effects.until(9).await;
-    let parked = client.next(PARKED).await;
+    let dead_letter = client.next(DEAD_LETTERS).await;
     consumer.stop().await;
 
-    assert_eq!(parked.data, b"not json");
+    assert_eq!(dead_letter.data, b"not json");
     assert_eq!(effects.calls(), [(9, true)]);
 }
 
@@ -223,7 +223,7 @@ async fn a_batch_that_takes_too_long_or_panics_is_handled_one_by_one() {
         consumer.stop().await;
 
         assert_eq!(client.ready(QUEUE).await, 0, "all are acknowledged");
-        assert!(client.try_next(PARKED).await.is_none());
+        assert!(client.try_next(DEAD_LETTERS).await.is_none());
     }
 }
 
@@ -255,7 +255,7 @@ async fn what_is_away_costs_a_batch_no_attempts() {
     effects.until(10).await;
     consumer.stop().await;
 
-    assert!(client.try_next(PARKED).await.is_none());
+    assert!(client.try_next(DEAD_LETTERS).await.is_none());
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn a_failed_attempt_comes_back_after_its_pause() {
     consumer.stop().await;
     let client = world.client().await;
     assert!(client.try_next(QUEUE).await.is_none());
-    assert!(client.try_next("user-service.events.parked").await.is_none());
+    assert!(client.try_next("user-service.events.dead-letters").await.is_none());
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn what_is_away_costs_no_attempt() {
     assert!(seen.iter().all(|delivery| delivery.attempt == 1));
     consumer.stop().await;
     let client = world.client().await;
-    assert!(client.try_next("user-service.events.parked").await.is_none());
+    assert!(client.try_next("user-service.events.dead-letters").await.is_none());
 }
 
 #[tokio::test]

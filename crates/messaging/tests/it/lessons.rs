@@ -96,7 +96,7 @@ async fn produce(
 
 /// With its error queue deleted, a failing message was consumed again and again, without a pause.
 #[tokio::test]
-async fn masstransit_4867_a_missing_parking_lot_is_made_again_and_nothing_runs_hot() {
+async fn masstransit_4867_a_missing_dead_letter_queue_is_made_again_and_nothing_runs_hot() {
     let world = World::new("masstransit 4867").await;
     let (handler, seen) = Notes::new(async |_| Verdict::dead_letter("it always fails"));
     let outbox = world.outbox();
@@ -104,14 +104,14 @@ async fn masstransit_4867_a_missing_parking_lot_is_made_again_and_nothing_runs_h
     let _consumer = world.consumer(handler);
     world.bound().await;
     let client = world.client().await;
-    client.delete_queue("user-service.events.parked").await;
+    client.delete_queue("user-service.events.dead-letters").await;
 
     world.emit(&outbox, &created(1)).await;
     seen.wait_for(1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
 
     assert!(seen.all().len() <= 2, "{} deliveries", seen.all().len());
-    client.next("user-service.events.parked").await;
+    client.next("user-service.events.dead-letters").await;
 }
 
 /// The seed puts a failed message back to the head of its queue: thousands of deliveries a second.

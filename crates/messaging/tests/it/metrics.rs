@@ -79,7 +79,7 @@ async fn every_family_tells_of_a_small_story() {
     };
     until(&settled("acked"), 3.0).await;
     until(&settled("retried"), 1.0).await;
-    until(&settled("parked"), 1.0).await;
+    until(&settled("dead_lettered"), 1.0).await;
     until(&settled("undecodable"), 1.0).await;
     until("messaging_duplicates_total{consumer=\"metrics.events\"}", 1.0).await;
     let sent = "messaging_client_sent_messages_total";
@@ -95,7 +95,7 @@ async fn every_family_tells_of_a_small_story() {
     until("messaging_outbox_depth{service=\"metrics-service\"}", 0.0).await;
     until("messaging_outbox_age_seconds{service=\"metrics-service\"}", 0.0).await;
     until("messaging_queue_depth{queue=\"metrics.events\"}", 0.0).await;
-    until("messaging_parked_depth{queue=\"metrics.events\"}", 1.0).await;
+    until("messaging_dead_letters{queue=\"metrics.events\"}", 1.0).await;
     for connection in ["metrics-service.publish", "metrics-service.consume"] {
         until(&format!("messaging_connection_open{{connection=\"{connection}\"}}"), 1.0).await;
         until(&format!("messaging_connection_blocked{{connection=\"{connection}\"}}"), 0.0).await;

@@ -41,7 +41,7 @@ async fn limits_of_the_settings_are_those_of_the_queue() {
 }
 
 #[tokio::test]
-async fn a_classic_queue_has_its_retries_and_its_parking_lot_too() {
+async fn a_classic_queue_has_its_retries_and_its_dead_letter_queue_too() {
     let classic =
         QueueOverrides { queue_type: Some(QueueType::Classic), ..QueueOverrides::default() };
     let world = world("classic", classic).await;
@@ -55,12 +55,12 @@ async fn a_classic_queue_has_its_retries_and_its_parking_lot_too() {
 
     let deliveries = seen.wait_for(3).await;
     assert_eq!(deliveries.iter().map(|d| d.attempt).collect::<Vec<_>>(), [1, 2, 3]);
-    let parked = format!("{QUEUE}.parked");
-    testkit::eventually("it is parked", async || {
-        (asked(&world, &parked).await["messages"] == 1).then_some(())
+    let dead_letters = format!("{QUEUE}.dead-letters");
+    testkit::eventually("it is dead-lettered", async || {
+        (asked(&world, &dead_letters).await["messages"] == 1).then_some(())
     })
     .await;
-    for queue in [QUEUE, &parked, &format!("{QUEUE}.retry.50")] {
+    for queue in [QUEUE, &dead_letters, &format!("{QUEUE}.retry.50")] {
         assert_eq!(asked(&world, queue).await["type"], "classic", "{queue}");
     }
 }
@@ -84,7 +84,7 @@ async fn whatever_was_changed_is_a_drift_that_names_queue_and_argument() {
         ),
         (
             QueueOverrides { queue_type: Some(QueueType::Classic), ..none() },
-            "user-service.events.parked",
+            "user-service.events.dead-letters",
             "'x-queue-type'",
         ),
     ] {

@@ -5,7 +5,7 @@
 //! | `POST /api/samples` | a user | makes one (Idempotency-Key) |
 //! | `GET /api/samples/{id}` | the user, an administrator | shows one |
 //! | `DELETE /api/samples/{id}` | the user, an administrator | closes one |
-//! | `/admin/queues…` | an administrator | the service's parking lot ([`messaging::admin`]) |
+//! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Asks user-service whether the user is active.

@@ -5,7 +5,7 @@ mod samples;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::ParkingLot;
+use messaging::DeadLetterQueue;
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +19,7 @@ pub(crate) struct AppState {
     pub(crate) store: Store,
     pub(crate) users: ServiceClient,
     pub(crate) clock: Clock,
-    pub(crate) parking: ParkingLot,
+    pub(crate) dead_letters: DeadLetterQueue,
 }
 
 #[derive(OpenApi)]

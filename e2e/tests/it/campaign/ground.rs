@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messaging::{Broker, ParkingLot};
+use messaging::{Broker, DeadLetterQueue};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
@@ -42,7 +42,7 @@ pub(crate) struct Ground {
     database_wire: Proxy,
     pub(crate) broker_wire: Proxy,
     pub(crate) pool: PgPool,
-    lot: ParkingLot,
+    dlq: DeadLetterQueue,
     publishers: [Worker; 2],
     consumers: [Worker; 2],
     _logs: TempDir,
@@ -60,8 +60,11 @@ impl Ground {
         let pool = PgPoolOptions::new().max_connections(3).connect(&url).await.unwrap();
         make_tables(&pool).await;
         let settings = settings(Vars::of(variables.clone()));
-        let lot =
-            ParkingLot::new(Broker::new("campaign", &settings.rabbitmq), &settings, "user_events");
+        let dlq = DeadLetterQueue::new(
+            Broker::new("campaign", &settings.rabbitmq),
+            &settings,
+            "user_events",
+        );
         let through = url.replace(host, &database_wire.address().to_string());
         let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
         set("DATABASE_URL", through);
@@ -75,8 +78,8 @@ impl Ground {
             ["1", "2"].map(|number| Worker::start(role, number, &variables, &logs))
         };
         let (publishers, consumers) = (start("publisher"), start("consumer"));
-        let lot = lot.unwrap();
-        Self { servers, database_wire, broker_wire, pool, lot, publishers, consumers, _logs: logs }
+        let dlq = dlq.unwrap();
+        Self { servers, database_wire, broker_wire, pool, dlq, publishers, consumers, _logs: logs }
     }
 
     /// Waits until events flow from end to end, for some seconds: on a busy machine for longer, as
@@ -137,7 +140,7 @@ impl Ground {
             if findings.is_complete() {
                 return;
             }
-            let now = (findings.effects.len(), findings.parked.len(), findings.outbox);
+            let now = (findings.effects.len(), findings.dead_letters.len(), findings.outbox);
             if now != last {
                 (last, since) = (now, Instant::now());
             } else if since.elapsed() > QUIET {
@@ -168,9 +171,9 @@ impl Ground {
         let outbox = sqlx::query_scalar("select count(*) from messaging_outbox");
         let outbox = outbox.fetch_one(pool).await.unwrap();
         let all = serde_json::from_str(r#"{"limit": 1000}"#).unwrap();
-        let parked = insist(async || self.lot.list(&all).await).await.items.into_iter();
-        let parked = parked.map(|parked| intent_of(&parked.id)).collect();
-        Findings { committed, effects, parked, outbox }
+        let dead_letters = insist(async || self.dlq.list(&all).await).await.items.into_iter();
+        let dead_letters = dead_letters.map(|dead_letters| intent_of(&dead_letters.id)).collect();
+        Findings { committed, effects, dead_letters, outbox }
     }
 }
 

@@ -18,8 +18,8 @@ pub(crate) struct Findings {
     pub(crate) committed: BTreeSet<i64>,
     /// How many effects each intent has had.
     pub(crate) effects: BTreeMap<i64, u64>,
-    /// Intents whose messages are in the parking lot.
-    pub(crate) parked: BTreeSet<i64>,
+    /// Intents whose messages are in the dead-letter queue.
+    pub(crate) dead_letters: BTreeSet<i64>,
     /// Rows that are left in the outbox.
     pub(crate) outbox: i64,
 }
@@ -30,10 +30,10 @@ impl Findings {
         self.wanted().filter(|intent| self.effects.get(intent) == Some(&1)).count()
     }
 
-    /// Intents without an effect, and poison that is not in the parking lot.
+    /// Intents without an effect, and poison that is not in the dead-letter queue.
     pub(crate) fn lost(&self) -> usize {
         let missing = self.wanted().filter(|intent| !self.effects.contains_key(intent)).count();
-        missing + self.poison().filter(|intent| !self.parked.contains(intent)).count()
+        missing + self.poison().filter(|intent| !self.dead_letters.contains(intent)).count()
     }
 
     /// Intents with more than one effect.
@@ -41,12 +41,12 @@ impl Findings {
         self.effects.values().filter(|times| **times > 1).count()
     }
 
-    /// Effects and parked messages that should not be.
+    /// Effects and dead letters that should not be.
     pub(crate) fn invented(&self) -> usize {
         let wanted = |intent: &i64| self.committed.contains(intent) && !is_poison(*intent);
-        let parked = |intent: &i64| self.committed.contains(intent) && is_poison(*intent);
+        let dead_letters = |intent: &i64| self.committed.contains(intent) && is_poison(*intent);
         let effects = self.effects.keys().filter(|intent| !wanted(intent)).count();
-        effects + self.parked.iter().filter(|intent| !parked(intent)).count()
+        effects + self.dead_letters.iter().filter(|intent| !dead_letters(intent)).count()
     }
 
     /// Whether nothing is missing any more.
@@ -73,7 +73,7 @@ impl fmt::Display for Findings {
         for (name, count) in [
             ("committed", self.committed.len()),
             ("ok", self.fulfilled()),
-            ("parked", self.parked.len()),
+            ("dead_letters", self.dead_letters.len()),
             ("lost", self.lost()),
             ("duplicated", self.duplicated()),
             ("invented", self.invented()),
@@ -89,7 +89,7 @@ fn each_way_of_being_wrong_is_counted() {
     let sound = || Findings {
         committed: BTreeSet::from([1, 2, 13]),
         effects: BTreeMap::from([(1, 1), (2, 1)]),
-        parked: BTreeSet::from([13]),
+        dead_letters: BTreeSet::from([13]),
         outbox: 0,
     };
     let counts = |findings: &Findings| {
@@ -100,7 +100,7 @@ fn each_way_of_being_wrong_is_counted() {
     wrong.effects.remove(&1);
     assert_eq!(counts(&wrong), [1, 1, 0, 0]);
     let mut wrong = sound();
-    wrong.parked.clear();
+    wrong.dead_letters.clear();
     assert_eq!(counts(&wrong), [2, 1, 0, 0], "poison that is nowhere");
     let mut wrong = sound();
     wrong.effects.insert(2, 2);
@@ -109,6 +109,6 @@ fn each_way_of_being_wrong_is_counted() {
     wrong.effects.insert(3, 1);
     assert_eq!(counts(&wrong), [2, 0, 0, 1], "an effect of nothing");
     wrong.effects.insert(13, 1);
-    wrong.parked.insert(1);
-    assert_eq!(counts(&wrong), [2, 0, 0, 3], "an effect of poison, and a parked good one");
+    wrong.dead_letters.insert(1);
+    assert_eq!(counts(&wrong), [2, 0, 0, 3], "an effect of poison, and a dead_letters good one");
 }

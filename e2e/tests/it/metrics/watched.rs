@@ -9,7 +9,7 @@ use testkit::native::{Place, Prometheus};
 use testkit::{Proxy, ServiceProcess, config_dir, eventually};
 
 use crate::calls::metric;
-use crate::faults::parking::publish;
+use crate::faults::dead_letters::publish;
 use crate::system::{Ground, System};
 
 pub(super) const SERVICES: [&str; 3] = ["notification-service", "payment-service", "user-service"];
@@ -56,7 +56,7 @@ impl Watched {
         let body = json!({"event_type": "user.promoted", "data": {},
             "timestamp": "2026-01-15T09:30:00Z", "service": "somebody"});
         publish(&self.vhost, "payment-service.events", &body).await;
-        self.until("max(messaging_parked_depth) == 1").await;
+        self.until("max(messaging_dead_letters) == 1").await;
 
         let user = self.system.somebody().await;
         self.wire.cut().await;

@@ -154,9 +154,9 @@ impl TestApp {
         sqlx::query(query).execute(&self.pool).await.unwrap();
     }
 
-    /// Once the instances have ended: every message was settled, none put off or parked.
+    /// Once the instances have ended: every message was settled, none put off or dead-lettered.
     pub(crate) async fn assert_nothing_waits(&self) {
-        for end in ["", ".retry.1000", ".parked"] {
+        for end in ["", ".retry.1000", ".dead_letters"] {
             let queue = format!("notification-service.events{end}");
             assert_eq!(self.plain.waiting(&queue).await, 0, "{queue}");
         }

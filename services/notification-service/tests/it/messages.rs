@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::app::TestApp;
 
-const PARKED: &str = "notification-service.events.parked";
+const DEAD_LETTERS: &str = "notification-service.events.dead-letters";
 
 #[tokio::test]
 async fn a_plain_client_that_knows_only_the_seeds_envelope_gets_a_receipt_sent_and_hears_of_it() {
@@ -93,27 +93,27 @@ async fn a_receipt_that_comes_before_the_contact_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_payment_of_nobody_is_parked_with_its_cause() {
+async fn a_payment_of_nobody_is_dead_lettered_with_its_cause() {
     let app = TestApp::start().await;
     let data = json!({"payment_id": Uuid::now_v7(), "amount": 1, "currency": "EUR"});
     app.happened("payment.completed", &data, 1).await;
-    let parked = app.plain.next(PARKED).await;
-    let headers = parked.properties.headers().clone().unwrap();
+    let dead_letters = app.plain.next(DEAD_LETTERS).await;
+    let headers = dead_letters.properties.headers().clone().unwrap();
     let Some(AMQPValue::LongString(cause)) = headers.inner().get("x-cause") else {
         panic!("no cause: {headers:?}")
     };
     assert!(cause.to_string().contains("`user_id`"), "{cause}");
-    let body: Value = serde_json::from_slice(&parked.data).unwrap();
+    let body: Value = serde_json::from_slice(&dead_letters.data).unwrap();
     assert_eq!(body["data"], data);
 }
 
 /// PostgreSQL keeps no NUL: no repetition would change that.
 #[tokio::test]
-async fn text_that_cannot_be_stored_is_parked_at_once() {
+async fn text_that_cannot_be_stored_is_dead_lettered_at_once() {
     let app = TestApp::start().await;
     let person = app.person();
     app.user_created(person.id, &person.email, "A\0da").await;
-    let parked = app.plain.next(PARKED).await;
-    assert_eq!(parked.routing_key.as_str(), PARKED);
+    let dead_letters = app.plain.next(DEAD_LETTERS).await;
+    assert_eq!(dead_letters.routing_key.as_str(), DEAD_LETTERS);
     assert!(app.list(&person).await.is_empty());
 }

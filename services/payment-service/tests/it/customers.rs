@@ -87,16 +87,17 @@ async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed()
 }
 
 #[tokio::test]
-async fn a_message_that_makes_no_sense_is_parked_and_the_next_is_handled() {
+async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled() {
     let app = TestApp::start().await;
     let (plain, payer) = (&app.plain, app.payer());
     plain.publish_bytes("user.created", b"{\"event_type\":").await;
     plain.publish("user.created", &json!({"user_id": "ada"})).await;
     created(plain, payer.id).await;
     until(&app, &payer, 200).await;
-    eventually("both are parked", async || {
-        let parked = app.ground.broker.queue_messages("payment-service.events.parked").await;
-        (parked == 2).then_some(())
+    eventually("both are dead-lettered", async || {
+        let dead_letters =
+            app.ground.broker.queue_messages("payment-service.events.dead-letters").await;
+        (dead_letters == 2).then_some(())
     })
     .await;
     assert_eq!(app.rows("customers").await, 1);

@@ -1,4 +1,4 @@
-//! The parking lots of the running services, and the calls of their admin routes.
+//! The dead-letter queues of the running services, and the calls of their admin routes.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// One service's queue.
 #[derive(Debug)]
-pub(super) struct Lot {
+pub(super) struct DeadLetterQueue {
     pub(super) service: String,
     pub(super) queue: String,
     /// Messages that wait for the consumer.
@@ -25,62 +25,71 @@ pub(super) struct Lot {
     url: String,
 }
 
-/// The parking lots, and what is needed to call them.
+/// The dead-letter queues, and what is needed to call them.
 #[derive(Debug)]
-pub(super) struct Lots {
+pub(super) struct DeadLetterQueues {
     client: Client,
     authorization: String,
-    pub(super) all: Vec<Lot>,
+    pub(super) all: Vec<DeadLetterQueue>,
 }
 
-impl Lots {
+impl DeadLetterQueues {
     /// The queues of all running services, or of one.
     pub(super) fn find(project: &Project, service: Option<&str>) -> Result<Self> {
         let Some(state) = State::load(&state_file(project))? else {
             bail!("nothing is up; start it with: cargo dev up --detach");
         };
         let authorization = format!("Bearer {}", token::administrator(project, &state)?);
-        let mut lots = Self { client: Client::new(), authorization, all: Vec::new() };
+        let mut dlqs = Self { client: Client::new(), authorization, all: Vec::new() };
         service.map(|name| project.service(name)).transpose()?;
         let is_asked = |known: &&Service| service.is_none_or(|name| name == known.name);
         for known in project.services().iter().filter(is_asked) {
             let process = state.running(&known.name);
             let url = process.and_then(crate::state::Process::url);
             let url = url.with_context(|| format!("{} does not run", known.name))?;
-            let queues = lots.call("GET", &format!("{url}/admin/queues"), None)?;
+            let queues = dlqs.call("GET", &format!("{url}/admin/queues"), None)?;
             for queue in queues.as_array().into_iter().flatten() {
                 let name = queue["queue"].as_str().unwrap_or_default().to_owned();
                 let waiting = queue["waiting"].as_u64().unwrap_or(0);
                 let url = format!("{url}/admin/queues/{name}");
-                lots.all.push(Lot { service: known.name.clone(), queue: name, waiting, url });
+                dlqs.all.push(DeadLetterQueue {
+                    service: known.name.clone(),
+                    queue: name,
+                    waiting,
+                    url,
+                });
             }
         }
-        Ok(lots)
+        Ok(dlqs)
     }
 
-    /// The same call for each lot, one after the other.
-    pub(super) fn each(&self, call: impl Fn(&Lot) -> Result<Value>) -> Result<Vec<(&Lot, Value)>> {
-        self.all.iter().map(|lot| Ok((lot, call(lot)?))).collect()
+    /// The same call for each dead-letter queue, one after the other.
+    pub(super) fn each(
+        &self,
+        call: impl Fn(&DeadLetterQueue) -> Result<Value>,
+    ) -> Result<Vec<(&DeadLetterQueue, Value)>> {
+        self.all.iter().map(|dlq| Ok((dlq, call(dlq)?))).collect()
     }
 
-    pub(super) fn list(&self, lot: &Lot, filter: &Map<String, Value>) -> Result<Value> {
+    pub(super) fn list(&self, dlq: &DeadLetterQueue, filter: &Map<String, Value>) -> Result<Value> {
         let pairs = filter.iter().map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             format!("{name}={}", escaped(&value))
         });
         let query = pairs.collect::<Vec<_>>().join("&");
-        self.call("GET", &format!("{}/parked?{query}", lot.url), None)
+        self.call("GET", &format!("{}/dead-letters?{query}", dlq.url), None)
     }
 
-    /// None when the message is not in this lot.
-    pub(super) fn peek(&self, lot: &Lot, id: &str) -> Result<Option<Value>> {
-        let answer = self.send("GET", &format!("{}/parked/{}", lot.url, escaped(id)), None)?;
+    /// None when the message is not in this queue.
+    pub(super) fn peek(&self, dlq: &DeadLetterQueue, id: &str) -> Result<Option<Value>> {
+        let answer =
+            self.send("GET", &format!("{}/dead-letters/{}", dlq.url, escaped(id)), None)?;
         if answer.status == 404 { Ok(None) } else { checked(&answer).map(Some) }
     }
 
     /// `replay` or `discard`.
-    pub(super) fn act(&self, lot: &Lot, action: &str, body: &Value) -> Result<Value> {
-        self.call("POST", &format!("{}/{action}", lot.url), Some(body))
+    pub(super) fn act(&self, dlq: &DeadLetterQueue, action: &str, body: &Value) -> Result<Value> {
+        self.call("POST", &format!("{}/{action}", dlq.url), Some(body))
     }
 
     fn call(&self, method: &str, url: &str, body: Option<&Value>) -> Result<Value> {

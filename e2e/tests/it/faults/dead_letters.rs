@@ -1,4 +1,4 @@
-//! The parking lots of the three services, over their admin routes.
+//! The dead-letter queues of the three services, over their admin routes.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use testkit::eventually;
 use crate::system::{Ground, System, administrator};
 
 #[tokio::test]
-async fn every_service_shows_its_parking_lot_to_administrators_alone() {
+async fn every_service_shows_its_dead_letter_queue_to_administrators_alone() {
     let ground = Ground::lay().await;
     let users = ground.environment(0);
     let admin = administrator(&users);
@@ -26,8 +26,8 @@ async fn every_service_shows_its_parking_lot_to_administrators_alone() {
         };
         for (method, rest) in [
             (Method::GET, String::new()),
-            (Method::GET, format!("/{queue}/parked")),
-            (Method::GET, format!("/{queue}/parked/1")),
+            (Method::GET, format!("/{queue}/dead-letters")),
+            (Method::GET, format!("/{queue}/dead-letters/1")),
             (Method::POST, format!("/{queue}/replay")),
             (Method::POST, format!("/{queue}/discard")),
         ] {
@@ -39,12 +39,12 @@ async fn every_service_shows_its_parking_lot_to_administrators_alone() {
         }
         let queues = system.get(&url(""), &admin).await;
         assert_eq!(queues[0]["queue"], queue, "{queues}");
-        assert_eq!(queues[0]["parked"], 0, "{queues}");
+        assert_eq!(queues[0]["dead_letters"], 0, "{queues}");
     }
 }
 
 #[tokio::test]
-async fn a_message_of_an_unknown_type_is_parked_shown_and_discarded() {
+async fn a_message_of_an_unknown_type_is_dead_lettered_shown_and_discarded() {
     let ground = Ground::lay().await;
     let users = ground.environment(0);
     let admin = administrator(&users);
@@ -54,18 +54,18 @@ async fn a_message_of_an_unknown_type_is_parked_shown_and_discarded() {
         "timestamp": "2026-01-15T09:30:00Z", "service": "somebody"});
 
     publish(&vhost, "payment-service.events", &body).await;
-    let lot = "/admin/queues/payment-service.events";
-    let parked = eventually("it is parked", async || {
-        let url = system.payments.url(&format!("{lot}/parked?type=user.promoted"));
+    let dlq = "/admin/queues/payment-service.events";
+    let dead_letters = eventually("it is dead-lettered", async || {
+        let url = system.payments.url(&format!("{dlq}/dead-letters?type=user.promoted"));
         let listed = system.get(&url, &admin).await;
         listed["items"].as_array()?.first().cloned()
     })
     .await;
 
-    assert_eq!(parked["cause"], "no handler for its event type");
-    assert!(!parked.to_string().contains("queen"), "{parked}");
-    let id = parked["id"].as_str().unwrap();
-    let url = system.payments.url(&format!("{lot}/parked/{id}"));
+    assert_eq!(dead_letters["cause"], "no handler for its event type");
+    assert!(!dead_letters.to_string().contains("queen"), "{dead_letters}");
+    let id = dead_letters["id"].as_str().unwrap();
+    let url = system.payments.url(&format!("{dlq}/dead-letters/{id}"));
     assert_eq!(system.get(&url, &admin).await["payload"], body);
     let filter = json!({"id": id});
     let asked = discard(&system, &admin, json!({"filter": filter})).await;

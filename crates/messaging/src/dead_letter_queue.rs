@@ -1,4 +1,4 @@
-//! The parking lot: what a queue's consumer gave up on, for people to look at, put back or throw
+//! The dead-letter queue: what a queue's consumer gave up on, for people to look at, put back or throw
 //! away.
 //!
 //! AMQP cannot look into a queue. So a look takes messages without acknowledging them, on a channel
@@ -6,11 +6,11 @@
 //! would each see a part: they take turns, in all processes. One look sees the first 50,000 messages;
 //! answers say how many it saw, and how many there were.
 //!
-//! Nothing is lost on the way: a replayed message leaves the lot after the broker has confirmed it
+//! Nothing is lost on the way: a replayed message leaves the dead-letter queue after the broker has confirmed it
 //! in its queue, and a discarded one after the caller has confirmed exactly what goes.
 
+mod dead_letter;
 mod look;
-mod parked;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,34 +21,34 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::broker::{Attachment, Broker};
+use crate::dead_letter_queue::look::Look;
 use crate::message::hex;
-use crate::parking::look::Look;
 use crate::publisher::{Message, Outcome, Publisher};
 use crate::settings::{MessagingSettings, SettingsError};
-use crate::topology::{Topology, TopologyError, message_count, parked_queue};
+use crate::topology::{Topology, TopologyError, dead_letter_queue, message_count};
 
-pub use parked::{Filter, Parked, Peeked};
+pub use dead_letter::{DeadLetter, Filter, Peeked};
 
 /// The longest wait for the broker's confirm of a message that is put back.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the parking lot could not be worked on.
+/// Why the dead-letter queue could not be worked on.
 #[derive(Debug, thiserror::Error)]
-pub enum ParkingError {
-    /// No parked message has this id, or somebody else holds it at this moment.
-    #[error("no parked message has this id")]
+pub enum DeadLetterError {
+    /// No dead letter has this id, or somebody else holds it at this moment.
+    #[error("no dead letter has this id")]
     NotFound,
     /// The filter's limit is out of its bounds.
     #[error("limit must be 1 to 1000")]
     Limit,
     /// What matches is not what the caller has confirmed.
-    #[error("the parking lot has changed since it was looked at; look again")]
+    #[error("the dead-letter queue has changed since it was looked at; look again")]
     Changed,
     /// The broker gave no channel in time.
     #[error("the broker is not reachable")]
     Unavailable,
     /// Somebody else looks into it at this moment.
-    #[error("somebody else looks into the parking lot; try again")]
+    #[error("somebody else looks into the dead-letter queue; try again")]
     Busy,
     /// The broker broke off.
     #[error("the broker broke off: {0}")]
@@ -61,7 +61,7 @@ pub enum ParkingError {
     Topology(#[from] TopologyError),
 }
 
-/// How much is in a queue and in its parking lot.
+/// How much is in a queue and in its dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Depth {
     /// The queue's name.
@@ -69,18 +69,18 @@ pub struct Depth {
     /// Messages that wait for the consumer, without those it holds already.
     pub waiting: u32,
     /// Messages that the consumer gave up on.
-    pub parked: u32,
+    pub dead_letters: u32,
 }
 
-/// What a look into a parking lot found.
+/// What a look into a dead-letter queue found.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Listing {
     /// What matches, oldest first.
-    pub items: Vec<Parked>,
+    pub items: Vec<DeadLetter>,
     /// Messages that were looked at, at most 50,000.
     pub seen: u32,
-    /// Messages in the parking lot; more than `seen` when the look ended early.
-    pub parked: u32,
+    /// Messages in the dead-letter queue; more than `seen` when the look ended early.
+    pub dead_letters: u32,
 }
 
 /// What became of a replay.
@@ -90,8 +90,8 @@ pub struct Replayed {
     pub replayed: u32,
     /// Messages that were looked at, at most 50,000.
     pub seen: u32,
-    /// Messages that were in the parking lot; those not seen are not replayed.
-    pub parked: u32,
+    /// Messages that were in the dead-letter queue; those not seen are not replayed.
+    pub dead_letters: u32,
     /// Why it ended before everything that matched was put back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -106,15 +106,15 @@ pub struct Discarded {
     pub discarded: u32,
     /// Messages that were looked at, at most 50,000.
     pub seen: u32,
-    /// Messages that were in the parking lot; those not seen are not discarded.
-    pub parked: u32,
+    /// Messages that were in the dead-letter queue; those not seen are not discarded.
+    pub dead_letters: u32,
     /// Stands for exactly the messages that match: to be sent with the request that discards them.
     pub confirmation: String,
 }
 
-/// The parking lot of one queue. Cheap to clone.
+/// The dead-letter queue of one queue. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ParkingLot(Arc<Shared>);
+pub struct DeadLetterQueue(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -124,8 +124,8 @@ struct Shared {
     turn: Mutex<()>,
 }
 
-impl ParkingLot {
-    /// The parking lot of the queue that `queue_key` names in `[queues]`.
+impl DeadLetterQueue {
+    /// The dead-letter queue of the queue that `queue_key` names in `[queues]`.
     pub fn new(
         broker: Broker,
         settings: &MessagingSettings,
@@ -135,72 +135,72 @@ impl ParkingLot {
         Ok(Self(Arc::new(Shared { broker, topology, turn: Mutex::new(()) })))
     }
 
-    /// The name of the queue whose messages are parked here.
+    /// The name of the queue whose messages are dead-lettered here.
     pub fn queue(&self) -> &str {
         &self.0.topology.queue
     }
 
-    /// How much is in the queue and in its parking lot.
-    pub async fn depth(&self) -> Result<Depth, ParkingError> {
+    /// How much is in the queue and in its dead-letter queue.
+    pub async fn depth(&self) -> Result<Depth, DeadLetterError> {
         let link = self.0.broker.consuming_at_times();
         let depth = self.depth_over(&link).await;
         link.detach().await;
         depth
     }
 
-    async fn depth_over(&self, link: &Attachment) -> Result<Depth, ParkingError> {
+    async fn depth_over(&self, link: &Attachment) -> Result<Depth, DeadLetterError> {
         let channel = look::channel(link).await?;
         self.0.topology.declare_outlets(&channel).await?;
-        let parked = message_count(&channel, &self.name()).await?;
+        let dead_letters = message_count(&channel, &self.name()).await?;
         let waiting = match message_count(&channel, self.queue()).await {
             // The queue is not there yet, over which the channel is closed.
             Err(TopologyError::Broker { source, .. }) if source.is_amqp_soft_error() => 0,
             other => other?,
         };
-        Ok(Depth { queue: self.queue().to_owned(), waiting, parked })
+        Ok(Depth { queue: self.queue().to_owned(), waiting, dead_letters })
     }
 
     /// What matches, without what the messages say.
-    pub async fn list(&self, filter: &Filter) -> Result<Listing, ParkingError> {
+    pub async fn list(&self, filter: &Filter) -> Result<Listing, DeadLetterError> {
         let limit = filter.limit()?;
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
         let items = async {
             let mut items = Vec::new();
-            while let Some((parked, _)) = look.next(filter).await? {
-                items.push(parked);
+            while let Some((dead_letter, _)) = look.next(filter).await? {
+                items.push(dead_letter);
             }
-            items.sort_by(Parked::by_age);
+            items.sort_by(DeadLetter::by_age);
             items.truncate(limit);
             Ok(items)
         };
         let items = items.await;
-        let (seen, parked) = (look.seen(), look.parked());
+        let (seen, dead_letters) = (look.seen(), look.dead_letters());
         look.close().await;
-        items.map(|items| Listing { items, seen, parked })
+        items.map(|items| Listing { items, seen, dead_letters })
     }
 
     /// One message with what it says.
-    pub async fn peek(&self, id: &str) -> Result<Peeked, ParkingError> {
+    pub async fn peek(&self, id: &str) -> Result<Peeked, DeadLetterError> {
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
         let found = look.next(&Filter::of_id(id)).await;
         look.close().await;
-        let (parked, raw) = found?.ok_or(ParkingError::NotFound)?;
-        Ok(Peeked::new(parked, &raw))
+        let (dead_letter, raw) = found?.ok_or(DeadLetterError::NotFound)?;
+        Ok(Peeked::new(dead_letter, &raw))
     }
 
     /// Puts what matches back into its queue, with all attempts before it. Each
-    /// leaves the lot once the broker has confirmed it there; in between it is in both, and the
+    /// leaves the dead-letter queue once the broker has confirmed it there; in between it is in both, and the
     /// [inbox](crate::inbox) makes that one effect.
-    pub async fn replay(&self, filter: &Filter) -> Result<Replayed, ParkingError> {
+    pub async fn replay(&self, filter: &Filter) -> Result<Replayed, DeadLetterError> {
         let limit = filter.limit()?;
         let _turn = self.0.turn.lock().await;
         let link = self.0.broker.publishing_at_times();
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
         let opened = async {
             let channel = look::channel(&link).await?;
-            Ok::<_, ParkingError>(Publisher::new(channel, CONFIRM_TIMEOUT).await?)
+            Ok::<_, DeadLetterError>(Publisher::new(channel, CONFIRM_TIMEOUT).await?)
         };
         let replayed = match opened.await {
             Ok(mut publisher) => {
@@ -212,7 +212,7 @@ impl ParkingLot {
         link.detach().await;
         if let Ok(Replayed { replayed, .. }) = replayed {
             let queue = self.queue();
-            tracing::warn!(messaging.queue = queue, replayed, "parked messages were replayed");
+            tracing::warn!(messaging.queue = queue, replayed, "dead letters were replayed");
         }
         replayed
     }
@@ -235,7 +235,7 @@ impl ParkingLot {
                     break;
                 }
             };
-            let properties = parked::fresh(&raw);
+            let properties = dead_letter::fresh(&raw);
             let routing_key = self.queue().into();
             let body = &raw.data;
             let message = Message { exchange: "".into(), routing_key, body, properties };
@@ -251,7 +251,7 @@ impl ParkingLot {
                 Outcome::Unknown(_) => stopped = Some("the broker did not confirm".to_owned()),
             }
         }
-        Replayed { replayed, seen: look.seen(), parked: look.parked(), stopped }
+        Replayed { replayed, seen: look.seen(), dead_letters: look.dead_letters(), stopped }
     }
 
     /// Throws away what matches if `confirmation` stands for exactly that. Without
@@ -260,7 +260,7 @@ impl ParkingLot {
         &self,
         filter: &Filter,
         confirmation: Option<&str>,
-    ) -> Result<Discarded, ParkingError> {
+    ) -> Result<Discarded, DeadLetterError> {
         let limit = filter.limit()?;
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
@@ -268,14 +268,14 @@ impl ParkingLot {
         look.close().await;
         if let Ok(Discarded { discarded: discarded @ 1.., .. }) = discarded {
             let queue = self.queue();
-            tracing::warn!(messaging.queue = queue, discarded, "parked messages were discarded");
+            tracing::warn!(messaging.queue = queue, discarded, "dead letters were discarded");
         }
         discarded
     }
 
-    /// The name of the parking lot's own queue.
+    /// The name of the dead-letter queue's own queue.
     pub fn name(&self) -> String {
-        parked_queue(self.queue())
+        dead_letter_queue(self.queue())
     }
 }
 
@@ -284,29 +284,29 @@ async fn discard_all(
     filter: &Filter,
     limit: usize,
     confirmation: Option<&str>,
-) -> Result<Discarded, ParkingError> {
+) -> Result<Discarded, DeadLetterError> {
     let mut matching = Vec::new();
-    while let Some((parked, mut raw)) = look.next(filter).await? {
+    while let Some((dead_letter, mut raw)) = look.next(filter).await? {
         // What it says is not needed any more, and many messages may be large.
         raw.data = Vec::new();
-        matching.push((parked, raw));
+        matching.push((dead_letter, raw));
     }
     matching.sort_by(|(one, _), (other, _)| one.by_age(other));
     matching.truncate(limit);
-    let ids = matching.iter().map(|(parked, _)| parked.id.as_bytes());
+    let ids = matching.iter().map(|(dead_letter, _)| dead_letter.id.as_bytes());
     let digest = ids.fold(Sha256::new(), |digest, id| digest.chain_update(id).chain_update([0]));
     let expected = hex(&digest.finalize()[..8]);
     let matched = u32::try_from(matching.len()).unwrap_or(u32::MAX);
     let mut discarded = 0;
     match confirmation {
         None => {}
-        Some(given) if given != expected => return Err(ParkingError::Changed),
+        Some(given) if given != expected => return Err(DeadLetterError::Changed),
         Some(_) => {
             for (_, raw) in &matching {
                 discarded += u32::from(look.remove(raw).await);
             }
         }
     }
-    let (seen, parked) = (look.seen(), look.parked());
-    Ok(Discarded { matched, discarded, seen, parked, confirmation: expected })
+    let (seen, dead_letters) = (look.seen(), look.dead_letters());
+    Ok(Discarded { matched, discarded, seen, dead_letters, confirmation: expected })
 }

@@ -1,4 +1,4 @@
-//! What ends in the parking lot, with what in its headers, and that the others go on.
+//! What ends in the dead-letter queue, with what in its headers, and that the others go on.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde_json::json;
 use crate::raw::{Client, header, json as body};
 use crate::world::{EXCHANGE, Notes, QUEUE, World, created, user};
 
-const PARKED: &str = "user-service.events.parked";
+const DEAD_LETTERS: &str = "user-service.events.dead-letters";
 
 #[tokio::test]
-async fn a_poison_message_is_parked_with_its_cause_and_the_others_go_on() {
+async fn a_poison_message_is_dead_lettered_with_its_cause_and_the_others_go_on() {
     let world = World::new("poison").await;
     let (handler, seen) = Notes::new(async |delivery| {
         if delivery.data["user_id"] == json!(user(13)) {
@@ -29,23 +29,27 @@ async fn a_poison_message_is_parked_with_its_cause_and_the_others_go_on() {
     for number in 0..100 {
         world.emit(&outbox, &created(number)).await;
     }
-    let parked = parked(&world).await;
+    let dead_letter = dead_letter(&world).await;
     let seen = seen.wait_for(102).await;
     consumer.stop().await;
 
-    assert_eq!(body(&parked)["data"]["user_id"], json!(user(13)), "the message is as it came");
-    assert_eq!(header(&parked, "x-cause").unwrap(), "it always fails");
-    assert_eq!(header(&parked, "x-attempt").unwrap(), "3");
-    assert_eq!(header(&parked, "x-original-exchange").unwrap(), EXCHANGE);
-    assert_eq!(header(&parked, "x-original-routing-key").unwrap(), "user.created");
-    let time = |name| header(&parked, name).unwrap().parse::<chrono::DateTime<chrono::Utc>>();
+    assert_eq!(body(&dead_letter)["data"]["user_id"], json!(user(13)), "the message is as it came");
+    assert_eq!(header(&dead_letter, "x-cause").unwrap(), "it always fails");
+    assert_eq!(header(&dead_letter, "x-attempt").unwrap(), "3");
+    assert_eq!(header(&dead_letter, "x-original-exchange").unwrap(), EXCHANGE);
+    assert_eq!(header(&dead_letter, "x-original-routing-key").unwrap(), "user.created");
+    let time = |name| header(&dead_letter, name).unwrap().parse::<chrono::DateTime<chrono::Utc>>();
     assert!(time("x-first-failed-at").unwrap() <= time("x-last-failed-at").unwrap());
-    assert_eq!(header(&parked, "x-death"), None, "the broker's counters are not carried along");
+    assert_eq!(
+        header(&dead_letter, "x-death"),
+        None,
+        "the broker's counters are not carried along"
+    );
     assert_eq!(seen.len(), 102, "three attempts of one, one of each other");
 }
 
 #[tokio::test]
-async fn a_dead_letter_is_parked_at_once() {
+async fn a_dead_letter_is_dead_lettered_at_once() {
     let world = World::new("dead letter").await;
     let (handler, seen) = Notes::new(async |_| Verdict::dead_letter("no such user"));
     let outbox = world.outbox();
@@ -53,10 +57,10 @@ async fn a_dead_letter_is_parked_at_once() {
     let _consumer = world.consumer(handler);
 
     world.emit(&outbox, &created(1)).await;
-    let parked = parked(&world).await;
+    let dead_letter = dead_letter(&world).await;
 
-    assert_eq!(header(&parked, "x-cause").unwrap(), "no such user");
-    assert_eq!(header(&parked, "x-attempt").unwrap(), "1");
+    assert_eq!(header(&dead_letter, "x-cause").unwrap(), "no such user");
+    assert_eq!(header(&dead_letter, "x-attempt").unwrap(), "1");
     assert_eq!(seen.all().len(), 1);
 }
 
@@ -72,11 +76,11 @@ async fn a_panicking_handler_costs_attempts_and_not_the_consumer() {
     let consumer = world.consumer(handler);
 
     world.emit(&outbox, &created(1)).await;
-    let parked = parked(&world).await;
+    let dead_letter = dead_letter(&world).await;
     world.emit(&outbox, &created(2)).await;
     seen.wait_for(4).await;
 
-    assert_eq!(header(&parked, "x-cause").unwrap(), "the handler panicked");
+    assert_eq!(header(&dead_letter, "x-cause").unwrap(), "the handler panicked");
     assert!(consumer.is_running());
 }
 
@@ -91,12 +95,12 @@ async fn a_handler_that_takes_too_long_has_failed() {
 
     world.emit(&outbox, &created(1)).await;
 
-    let cause = header(&parked(&world).await, "x-cause").unwrap();
+    let cause = header(&dead_letter(&world).await, "x-cause").unwrap();
     assert_eq!(cause, "the handler took longer than 50ms");
 }
 
 #[tokio::test]
-async fn what_is_no_event_is_parked_at_once_without_its_values() {
+async fn what_is_no_event_is_dead_lettered_at_once_without_its_values() {
     let world = World::new("undecodable").await;
     let (handler, seen) = Notes::new(async |_| Verdict::Ack);
     let _consumer = world.consumer(handler);
@@ -110,17 +114,17 @@ async fn what_is_no_event_is_parked_at_once_without_its_values() {
             "timestamp":"2026-01-15T09:30:00Z","service":"user-service"}"#,
     ] {
         client.publish(EXCHANGE, "user.created", wrong).await;
-        let parked = client.next(PARKED).await;
-        let cause = header(&parked, "x-cause").unwrap();
+        let dead_letter = client.next(DEAD_LETTERS).await;
+        let cause = header(&dead_letter, "x-cause").unwrap();
         assert!(cause.starts_with("undecodable: "), "{cause}");
         assert!(!cause.contains("secret"), "{cause}");
-        assert_eq!(parked.data, wrong, "byte for byte");
+        assert_eq!(dead_letter.data, wrong, "byte for byte");
     }
     assert!(seen.all().is_empty());
 }
 
 #[tokio::test]
-async fn an_unknown_type_is_parked_not_dropped() {
+async fn an_unknown_type_is_dead_lettered_not_dropped() {
     let world = World::new("unknown type").await;
     let (handler, seen) = Notes::new(async |_| Verdict::Ack);
     let _consumer = world.consumer(handler);
@@ -129,15 +133,15 @@ async fn an_unknown_type_is_parked_not_dropped() {
         "timestamp": "2026-01-15T09:30:00Z"});
 
     client.publish("", QUEUE, unknown.to_string().as_bytes()).await;
-    let parked = client.next(PARKED).await;
+    let dead_letter = client.next(DEAD_LETTERS).await;
 
-    assert_eq!(header(&parked, "x-cause").unwrap(), "no handler for its event type");
+    assert_eq!(header(&dead_letter, "x-cause").unwrap(), "no handler for its event type");
     assert!(is_counted("unknown_type"));
     assert!(seen.all().is_empty());
 }
 
 #[tokio::test]
-async fn a_version_from_the_future_is_parked() {
+async fn a_version_from_the_future_is_dead_lettered() {
     let world = World::new("version").await;
     let (handler, seen) = Notes::new(async |_| Verdict::Ack);
     let _consumer = world.consumer(handler);
@@ -147,7 +151,7 @@ async fn a_version_from_the_future_is_parked() {
 
     client.publish(EXCHANGE, "user.created", newer.to_string().as_bytes()).await;
 
-    let cause = header(&client.next(PARKED).await, "x-cause").unwrap();
+    let cause = header(&client.next(DEAD_LETTERS).await, "x-cause").unwrap();
     assert_eq!(cause, "no handler for version 2 of user.created");
     assert!(is_counted("unknown_version"));
     assert!(seen.all().is_empty());
@@ -161,7 +165,7 @@ async fn deleted_outlets_are_declared_again_and_nothing_is_lost() {
     let _relay = world.relay(&outbox);
     let _consumer = world.consumer(handler);
     let client = subscribed(&world).await;
-    for queue in ["user-service.events.retry.50", "user-service.events.retry.150", PARKED] {
+    for queue in ["user-service.events.retry.50", "user-service.events.retry.150", DEAD_LETTERS] {
         client.delete_queue(queue).await;
     }
 
@@ -170,7 +174,7 @@ async fn deleted_outlets_are_declared_again_and_nothing_is_lost() {
     // By the second attempt every outlet is declared again. The management interface would not do
     // as a sign: it lists a quorum queue before the queue can be read.
     seen.wait_for(3).await;
-    assert_eq!(header(&client.next(PARKED).await, "x-attempt").unwrap(), "3");
+    assert_eq!(header(&client.next(DEAD_LETTERS).await, "x-attempt").unwrap(), "3");
 }
 
 #[tokio::test]
@@ -194,10 +198,10 @@ async fn headers_by_which_the_broker_routes_or_refuses_are_left_behind() {
 
     // Straight into the queue, so that the copy header has one effect only: this publish's own.
     client.publish_with("", QUEUE, body.to_string().as_bytes(), properties).await;
-    let parked = client.next(PARKED).await;
+    let dead_letter = client.next(DEAD_LETTERS).await;
 
-    assert_eq!(header(&parked, "tenant").unwrap(), "acme");
-    assert_eq!(header(&parked, "CC"), None);
+    assert_eq!(header(&dead_letter, "tenant").unwrap(), "acme");
+    assert_eq!(header(&dead_letter, "CC"), None);
     assert_eq!(client.rest(&copies).await.len(), 1, "moving it on copies it nowhere");
     assert!(seen.all().iter().all(|delivery| delivery.message_id.as_str() == "m-1"));
 }
@@ -208,9 +212,9 @@ fn is_counted(outcome: &str) -> bool {
     telemetry::metrics::render().contains(&sample)
 }
 
-async fn parked(world: &World) -> Delivery {
+async fn dead_letter(world: &World) -> Delivery {
     let client = subscribed(world).await;
-    client.next(PARKED).await
+    client.next(DEAD_LETTERS).await
 }
 
 /// A client, once the consumer has declared its queues.

@@ -1,4 +1,4 @@
-//! One look into a parking lot: its messages, one after the other, given back at the end.
+//! One look into a dead-letter queue: its messages, one after the other, given back at the end.
 //!
 //! The turn goes to the next one only when all is back. A quorum queue writes down what is returned
 //! before it counts it: whoever came in between would see a lot without it.
@@ -21,9 +21,9 @@ use tracing::Instrument;
 
 use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
-use crate::parking::ParkingError;
-use crate::parking::parked::{Filter, Parked};
-use crate::topology::{Topology, TopologyError, answered, message_count, parked_queue};
+use crate::dead_letter_queue::DeadLetterError;
+use crate::dead_letter_queue::dead_letter::{DeadLetter, Filter};
+use crate::topology::{Topology, TopologyError, answered, dead_letter_queue, message_count};
 
 /// Messages that one look takes in its hands at most: about what a request's time is enough for,
 /// and less than AMQP's largest prefetch.
@@ -46,9 +46,9 @@ const REPLY_SUCCESS: u16 = 200;
 pub(super) struct Look {
     /// None once it is being given back.
     held: Option<Held>,
-    /// Messages in the lot when the look began. It ends there: what is parked meanwhile, a replayed
+    /// Messages in the dead-letter queue when the look began. It ends there: what is dead-lettered meanwhile, a replayed
     /// message among them, is not seen.
-    parked: u32,
+    dead_letters: u32,
     seen: u32,
 }
 
@@ -57,7 +57,7 @@ struct Held {
     link: Attachment,
     channel: Channel,
     messages: lapin::Consumer,
-    /// Messages that are to be in the lot when the next one has the turn.
+    /// Messages that are to be in the dead-letter queue when the next one has the turn.
     left: u32,
 }
 
@@ -65,13 +65,16 @@ impl Look {
     /// Begins in a task of its own, which ends what it began when the caller gives up: a subscription
     /// that nobody waits for any more would hold the turn, and the messages, for good.
     #[expect(clippy::disallowed_methods, reason = "waited for here, or ends by itself soon")]
-    pub(super) async fn open(broker: &Broker, topology: &Topology) -> Result<Self, ParkingError> {
+    pub(super) async fn open(
+        broker: &Broker,
+        topology: &Topology,
+    ) -> Result<Self, DeadLetterError> {
         let (link, topology) = (broker.consuming_at_times(), topology.clone());
         let opening = async move {
             match begin(&link, &topology).await {
-                Ok((channel, messages, parked)) => {
-                    let held = Held { link, channel, messages, left: parked };
-                    Ok(Self { held: Some(held), parked, seen: 0 })
+                Ok((channel, messages, dead_letters)) => {
+                    let held = Held { link, channel, messages, left: dead_letters };
+                    Ok(Self { held: Some(held), dead_letters, seen: 0 })
                 }
                 Err(error) => {
                     link.detach().await;
@@ -80,30 +83,30 @@ impl Look {
             }
         };
         // It fails only when it panics or the process ends.
-        tokio::spawn(opening.in_current_span()).await.map_err(|_| ParkingError::Ended)?
+        tokio::spawn(opening.in_current_span()).await.map_err(|_| DeadLetterError::Ended)?
     }
 
-    /// The next message that matches; none at the end of the lot or of the look.
+    /// The next message that matches; none at the end of the dead-letter queue or of the look.
     pub(super) async fn next(
         &mut self,
         filter: &Filter,
-    ) -> Result<Option<(Parked, Raw)>, ParkingError> {
-        while self.seen < self.parked.min(SEEN_MAX.into()) {
-            let held = self.held.as_mut().ok_or(ParkingError::Ended)?;
+    ) -> Result<Option<(DeadLetter, Raw)>, DeadLetterError> {
+        while self.seen < self.dead_letters.min(SEEN_MAX.into()) {
+            let held = self.held.as_mut().ok_or(DeadLetterError::Ended)?;
             let Ok(next) = timeout(NEXT_TIMEOUT, held.messages.next()).await else {
                 return Ok(None);
             };
-            let raw = next.ok_or(ParkingError::Ended)??;
+            let raw = next.ok_or(DeadLetterError::Ended)??;
             self.seen += 1;
-            let parked = Parked::read(&raw);
-            if filter.matches(&parked) {
-                return Ok(Some((parked, raw)));
+            let dead_letter = DeadLetter::read(&raw);
+            if filter.matches(&dead_letter) {
+                return Ok(Some((dead_letter, raw)));
             }
         }
         Ok(None)
     }
 
-    /// Takes a message out of the lot for good; false when the broker cannot be told any more.
+    /// Takes a message out of the dead-letter queue for good; false when the broker cannot be told any more.
     pub(super) async fn remove(&mut self, raw: &Raw) -> bool {
         let removed = acknowledge(raw, BasicAckOptions::default()).await;
         if let Some(held) = self.held.as_mut() {
@@ -112,8 +115,8 @@ impl Look {
         removed
     }
 
-    pub(super) fn parked(&self) -> u32 {
-        self.parked
+    pub(super) fn dead_letters(&self) -> u32 {
+        self.dead_letters
     }
 
     pub(super) fn seen(&self) -> u32 {
@@ -144,26 +147,26 @@ impl Drop for Look {
 
 impl Held {
     async fn give_back(self) {
-        let lot = self.messages.queue();
-        let back = timeout(BACK_TIMEOUT, self.return_all(lot.as_str())).await;
+        let dlq = self.messages.queue();
+        let back = timeout(BACK_TIMEOUT, self.return_all(dlq.as_str())).await;
         if !matches!(back, Ok(Ok(()))) {
-            tracing::debug!(messaging.queue = lot.as_str(), "messages were not returned in order");
+            tracing::debug!(messaging.queue = dlq.as_str(), "messages were not returned in order");
         }
         let closing = self.channel.close(REPLY_SUCCESS, "OK".into());
-        if let Err(error) = answered(lot.as_str(), closing).await {
+        if let Err(error) = answered(dlq.as_str(), closing).await {
             tracing::debug!(error = %error, "channel was not closed in order");
         }
         self.link.detach().await;
     }
 
     /// Returns the messages, and waits until the queue has them.
-    async fn return_all(&self, lot: &str) -> Result<(), TopologyError> {
+    async fn return_all(&self, dlq: &str) -> Result<(), TopologyError> {
         let (tag, options) = (self.messages.tag(), BasicCancelOptions::default());
-        answered(lot, self.channel.basic_cancel(tag, options)).await?;
+        answered(dlq, self.channel.basic_cancel(tag, options)).await?;
         // All that are open on this channel.
         let options = BasicNackOptions { multiple: true, requeue: true };
-        answered(lot, self.channel.basic_nack(0, options)).await?;
-        while message_count(&self.channel, lot).await? < self.left {
+        answered(dlq, self.channel.basic_nack(0, options)).await?;
+        while message_count(&self.channel, dlq).await? < self.left {
             sleep(BACK_INTERVAL).await;
         }
         Ok(())
@@ -171,37 +174,37 @@ impl Held {
 }
 
 /// A channel, if the broker gives one in time.
-pub(super) async fn channel(link: &Attachment) -> Result<Channel, ParkingError> {
-    timeout(OPEN_TIMEOUT, link.channel()).await.map_err(|_| ParkingError::Unavailable)
+pub(super) async fn channel(link: &Attachment) -> Result<Channel, DeadLetterError> {
+    timeout(OPEN_TIMEOUT, link.channel()).await.map_err(|_| DeadLetterError::Unavailable)
 }
 
 async fn begin(
     link: &Attachment,
     topology: &Topology,
-) -> Result<(Channel, lapin::Consumer, u32), ParkingError> {
-    let lot = parked_queue(&topology.queue);
-    let channel = in_turn(link, &lot).await?;
+) -> Result<(Channel, lapin::Consumer, u32), DeadLetterError> {
+    let dlq = dead_letter_queue(&topology.queue);
+    let channel = in_turn(link, &dlq).await?;
     topology.declare_outlets(&channel).await?;
-    let parked = message_count(&channel, &lot).await?;
+    let dead_letters = message_count(&channel, &dlq).await?;
     let bound = channel.basic_qos(SEEN_MAX, BasicQosOptions::default());
-    answered(&lot, bound).await?;
-    let messages = consume(&channel, &lot, BasicConsumeOptions::default()).await?;
-    Ok((channel, messages, parked))
+    answered(&dlq, bound).await?;
+    let messages = consume(&channel, &dlq, BasicConsumeOptions::default()).await?;
+    Ok((channel, messages, dead_letters))
 }
 
 /// A channel that nobody else has at the same time, in any process: it is the one consumer of a
 /// queue that stands for the turn. The broker takes that from it when the channel ends, however it
 /// ends.
-async fn in_turn(link: &Attachment, lot: &str) -> Result<Channel, ParkingError> {
+async fn in_turn(link: &Attachment, dlq: &str) -> Result<Channel, DeadLetterError> {
     let deadline = Instant::now() + OPEN_TIMEOUT;
-    let turn = format!("{lot}.turn");
+    let turn = format!("{dlq}.turn");
     loop {
         let channel = channel(link).await?;
         declare_turn(&channel, &turn).await?;
         match take(&channel, &turn).await {
             Ok(()) => return Ok(channel),
             Err(error) if !is_taken(&error) => return Err(error.into()),
-            Err(_) if Instant::now() >= deadline => return Err(ParkingError::Busy),
+            Err(_) if Instant::now() >= deadline => return Err(DeadLetterError::Busy),
             Err(_) => sleep(TURN_INTERVAL).await,
         }
     }

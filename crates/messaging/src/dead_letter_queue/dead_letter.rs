@@ -1,4 +1,4 @@
-//! A parked message as people see it, and how they say which ones they mean.
+//! A dead letter as people see it, and how they say which ones they mean.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ use crate::consumer::delivery::{
 use crate::consumer::settle::{
     BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE, kept, without,
 };
+use crate::dead_letter_queue::DeadLetterError;
 use crate::message::{self, MessageId};
-use crate::parking::ParkingError;
 
 /// Header: how often people put a message back.
 const REPLAYS: &str = "x-replays";
@@ -29,12 +29,12 @@ const LIMIT_DEFAULT: u16 = 100;
 const LIMIT_MAX: u16 = 1_000;
 /// How much of a body a peek shows.
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
-/// The cause of what the broker parked by itself.
+/// The cause of what the broker dead-lettered by itself.
 const CRASHED: &str = "its consumer ended without an answer too often";
 
-/// A parked message, without what it says.
+/// A dead letter, without what it says.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Parked {
+pub struct DeadLetter {
     /// What the message is known by: the event's id, else the AMQP message id, else a hash.
     pub id: String,
     /// The event type; none when the message cannot be read.
@@ -60,12 +60,12 @@ pub struct Parked {
     pub replays: u32,
 }
 
-/// A parked message with what it says.
+/// A dead letter with what it says.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Peeked {
     /// What is known of it.
     #[serde(flatten)]
-    pub parked: Parked,
+    pub dead_letter: DeadLetter,
     /// What a reader has to know.
     pub note: &'static str,
     /// Its text headers.
@@ -76,7 +76,7 @@ pub struct Peeked {
     pub payload: Value,
 }
 
-/// Which parked messages are meant: those that match everything that is given, the oldest first.
+/// Which dead letters are meant: those that match everything that is given, the oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
 // A name that is not known must not widen what is meant.
@@ -106,24 +106,24 @@ impl Filter {
         Self { id: Some(id.to_owned()), ..Self::default() }
     }
 
-    pub(super) fn limit(&self) -> Result<usize, ParkingError> {
+    pub(super) fn limit(&self) -> Result<usize, DeadLetterError> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         let valid = (1..=LIMIT_MAX).contains(&limit);
-        valid.then_some(usize::from(limit)).ok_or(ParkingError::Limit)
+        valid.then_some(usize::from(limit)).ok_or(DeadLetterError::Limit)
     }
 
-    pub(super) fn matches(&self, parked: &Parked) -> bool {
+    pub(super) fn matches(&self, dead_letter: &DeadLetter) -> bool {
         let Self { id, event_type, cause, since, until, limit: _ } = self;
-        let at = parked.last_failed_at;
-        id.as_ref().is_none_or(|id| *id == parked.id)
-            && event_type.as_ref().is_none_or(|of| parked.event_type.as_ref() == Some(of))
-            && cause.as_ref().is_none_or(|part| parked.cause.contains(part.as_str()))
+        let at = dead_letter.last_failed_at;
+        id.as_ref().is_none_or(|id| *id == dead_letter.id)
+            && event_type.as_ref().is_none_or(|of| dead_letter.event_type.as_ref() == Some(of))
+            && cause.as_ref().is_none_or(|part| dead_letter.cause.contains(part.as_str()))
             && since.is_none_or(|since| at.is_some_and(|at| at >= since))
             && until.is_none_or(|until| at.is_some_and(|at| at < until))
     }
 }
 
-impl Parked {
+impl DeadLetter {
     pub(super) fn read(raw: &Raw) -> Self {
         let headers = headers(raw);
         let routing_key = original(&headers, ORIGINAL_ROUTING_KEY, raw.routing_key.as_str());
@@ -147,21 +147,21 @@ impl Parked {
         }
     }
 
-    /// The one that was parked first comes first.
+    /// The one that was dead-lettered first comes first.
     pub(super) fn by_age(&self, other: &Self) -> Ordering {
         (self.last_failed_at, &self.id).cmp(&(other.last_failed_at, &other.id))
     }
 }
 
 impl Peeked {
-    pub(super) fn new(parked: Parked, raw: &Raw) -> Self {
+    pub(super) fn new(dead_letter: DeadLetter, raw: &Raw) -> Self {
         let headers = headers(raw);
         let names = headers.inner().keys().map(|name| name.as_str().to_owned());
         let headers = names
             .filter_map(|name| message::text(&headers, &name).map(|text| (name, text)))
             .collect();
         let note = "the payload may hold personal data: do not copy it to where it does not belong";
-        Self { parked, note, headers, payload: payload(&raw.data) }
+        Self { dead_letter, note, headers, payload: payload(&raw.data) }
     }
 }
 
@@ -170,9 +170,9 @@ pub(super) fn fresh(raw: &Raw) -> BasicProperties {
     kept(&raw.properties).with_headers(fresh_headers(&headers(raw)))
 }
 
-fn fresh_headers(parked: &FieldTable) -> FieldTable {
-    let mut headers = without(parked, &BROKERS_OWN);
-    let replays = message::number(parked, REPLAYS).unwrap_or(0).saturating_add(1);
+fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {
+    let mut headers = without(dead_letter, &BROKERS_OWN);
+    let replays = message::number(dead_letter, REPLAYS).unwrap_or(0).saturating_add(1);
     message::set_number(&mut headers, REPLAYS, replays);
     without(&headers, &[ATTEMPT, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE])
 }
@@ -195,12 +195,12 @@ fn unread_id(raw: &Raw, routing_key: &str) -> MessageId {
 
 #[cfg(test)]
 mod tests {
-    use super::{Filter, PAYLOAD_BYTES_MAX, Parked, payload};
+    use super::{DeadLetter, Filter, PAYLOAD_BYTES_MAX, payload};
     use serde_json::{Value, json};
 
     #[test]
     fn a_filter_means_what_matches_all_of_it() {
-        let parked = Parked {
+        let dead_letter = DeadLetter {
             id: "1".to_owned(),
             event_type: Some("user.created".to_owned()),
             cause: "no such user".to_owned(),
@@ -213,7 +213,7 @@ mod tests {
             replays: 0,
         };
         let filter =
-            |json| serde_json::from_value::<Filter>(json).is_ok_and(|f| f.matches(&parked));
+            |json| serde_json::from_value::<Filter>(json).is_ok_and(|f| f.matches(&dead_letter));
 
         assert!(filter(json!({})));
         assert!(filter(json!({"type": "user.created", "cause": "such", "id": "1"})));

@@ -26,6 +26,10 @@ pub struct MessagingSettings {
     pub queues: BTreeMap<String, String>,
     /// Exchange names by key: `user_exchange` is `user.events`.
     pub exchanges: BTreeMap<String, String>,
+    /// The event types that each reader's queue is bound to, by the queue's key: what publishers know
+    /// of the readers. A consumer's handlers and its entry here must be the same.
+    #[serde(default)]
+    pub subscriptions: BTreeMap<String, Vec<String>>,
     /// How the outbox is sent.
     #[serde(default)]
     pub relay: RelaySettings,

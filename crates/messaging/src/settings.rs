@@ -26,8 +26,8 @@ pub struct MessagingSettings {
     pub queues: BTreeMap<String, String>,
     /// Exchange names by key: `user_exchange` is `user.events`.
     pub exchanges: BTreeMap<String, String>,
-    /// The event types that each reader's queue is bound to, by the queue's key: what publishers know
-    /// of the readers. A consumer's handlers and its entry here must be the same.
+    /// The keys of the queues that read each event type: what publishers know of the readers. A
+    /// consumer's handlers must be for the same types.
     #[serde(default)]
     pub subscriptions: BTreeMap<String, Vec<String>>,
     /// How the outbox is sent.

@@ -18,11 +18,9 @@ impl Readers {
     /// Those of the settings; each queue is as its reader declares it.
     pub(crate) fn of(settings: &MessagingSettings) -> Result<Self, SettingsError> {
         let mut readers: BTreeMap<String, Vec<Topology>> = BTreeMap::new();
-        for (queue_key, event_types) in &settings.subscriptions {
-            let topology = Topology::of(settings, queue_key, [])?;
-            for event_type in event_types {
-                readers.entry(event_type.clone()).or_default().push(topology.clone());
-            }
+        for (event_type, queue_keys) in &settings.subscriptions {
+            let queues = queue_keys.iter().map(|queue_key| Topology::of(settings, queue_key, []));
+            readers.insert(event_type.clone(), queues.collect::<Result<_, _>>()?);
         }
         Ok(Self(Arc::new(readers)))
     }

@@ -29,9 +29,9 @@ use lapin::Channel;
 use crate::settings::RabbitSettings;
 
 use attachment::Link;
-use connect::FRAME_MAX;
 
 pub(crate) use attachment::Attachment;
+pub(crate) use connect::FRAME_MAX;
 
 /// The broker as one service sees it. Cheap to clone; makes no connection by itself, so a service
 /// starts and serves while the broker is away.

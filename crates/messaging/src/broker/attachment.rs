@@ -95,12 +95,12 @@ impl Attachment {
         for attempt in 1.. {
             // A blocked connection answers nothing, and a new one would be blocked by its first
             // message: more connections, more copies of the message, nothing gained.
-            let Some(connection) = opened(self.state()).await else { continue };
-            match connection.channel().await {
-                Ok(channel) => return channel,
-                Err(error) => self.discard(&connection, &error),
+            if let Some(connection) = opened(self.state()).await {
+                match connection.channel().await {
+                    Ok(channel) => return channel,
+                    Err(error) => self.discard(&connection, &error),
+                }
             }
-            drop(connection);
             sleep(backoff.delay(attempt)).await;
         }
         unreachable!("attempts are endless")

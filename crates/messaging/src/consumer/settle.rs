@@ -9,7 +9,7 @@
 //! | `x-unavailable` | how often in a row something it needs was away |
 //!
 //! All other headers are kept, `traceparent` among them, but for those by which the broker would
-//! route or count.
+//! route or count, and for the longest where a frame would be too short for them all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::broker::Attachment;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, headers, original,
 };
-use crate::message::{self, PERSISTENT};
+use crate::message::{self, PERSISTENT, TRACEPARENT};
 use crate::publisher::{Message, Outcome, Publisher};
 use crate::topology::{Topology, TopologyError};
 
@@ -45,6 +45,17 @@ pub(crate) const BROKERS_OWN: [&str; 7] = [
     "x-first-death-exchange",
     "x-first-death-queue",
     "x-first-death-reason",
+];
+/// Headers that say what became of a message: they are kept before those of others.
+pub(crate) const OURS: [&str; 8] = [
+    ATTEMPT,
+    CAUSE,
+    FIRST_FAILED_AT,
+    LAST_FAILED_AT,
+    ORIGINAL_EXCHANGE,
+    ORIGINAL_ROUTING_KEY,
+    UNAVAILABLE,
+    TRACEPARENT,
 ];
 /// The longest cause that is kept: headers must fit a frame.
 const CAUSE_CHARS_MAX: usize = 1_000;
@@ -89,7 +100,7 @@ impl Outlet {
         headers: FieldTable,
         ending: &CancellationToken,
     ) -> bool {
-        let properties = kept(&raw.properties).with_headers(headers);
+        let properties = kept(&raw.properties).with_headers(message::bounded(headers, &OURS));
         let given_up = async {
             ending.cancelled().await;
             sleep(ENDING_GRACE).await;

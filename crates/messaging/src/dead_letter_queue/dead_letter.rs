@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::broker::substitute;
 use crate::consumer::Delivery;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
 };
 use crate::consumer::settle::{
-    BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE, kept, without,
+    BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, OURS, UNAVAILABLE, kept, without,
 };
 use crate::dead_letter_queue::DeadLetterError;
 use crate::message::{self, MessageId};
@@ -136,7 +137,9 @@ impl DeadLetter {
         Self {
             id: id.to_string(),
             event_type,
-            cause: message::text(&headers, CAUSE).unwrap_or_else(|| CRASHED.to_owned()),
+            cause: message::text(&headers, CAUSE)
+                .or_else(|| substitute::found_in(&raw.properties))
+                .unwrap_or_else(|| CRASHED.to_owned()),
             attempts: attempt(&headers),
             first_failed_at: time(FIRST_FAILED_AT),
             last_failed_at: time(LAST_FAILED_AT),
@@ -167,7 +170,8 @@ impl Peeked {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    kept(&raw.properties).with_headers(fresh_headers(&headers(raw)))
+    let headers = message::bounded(fresh_headers(&headers(raw)), &OURS);
+    kept(&raw.properties).with_headers(headers)
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {

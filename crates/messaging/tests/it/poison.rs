@@ -4,7 +4,7 @@ use messaging::dead_letter_queue::Filter;
 use messaging::{Consumer, DeadLetterQueue, Verdict};
 use serde_json::{Value, json};
 
-use crate::bytes::{Bytes, header, headers, long, property, short};
+use crate::bytes::{Bytes, FRAME_MAX, header, headers, long, property, short};
 use crate::dead_letter_queue::filter;
 use crate::raw::api_get;
 use crate::world::{EXCHANGE, Notes, QUEUE, Running, Seen, World, created};
@@ -16,15 +16,16 @@ const IS_LEFT_OUT: [&str; 2] = ["reply_to", "cluster_id"];
 
 #[tokio::test]
 async fn a_message_with_a_property_that_is_no_utf_8_is_dead_lettered_alone() {
+    let world = Poisoned::new().await;
+    let mut client = Bytes::connect(&world.world.broker).await;
     for (name, properties) in poisons() {
-        let world = Poisoned::new().await;
-        let mut client = Bytes::connect(&world.world.broker).await;
+        let before = world.seen.all().len();
 
         client.neighbours().await;
         client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
         client.neighbours().await;
 
-        world.neighbours_are_handled(name).await;
+        world.neighbours_are_handled(name, before).await;
         world.one_dead_letter_is_worked_on(name, "UTF-8").await;
     }
 }
@@ -43,22 +44,49 @@ async fn a_message_with_a_header_nested_too_deeply_is_dead_lettered_alone() {
     client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
     client.neighbours().await;
 
-    world.neighbours_are_handled("nest").await;
+    world.neighbours_are_handled("nest", 0).await;
     world.one_dead_letter_is_worked_on("nest", "header").await;
+}
+
+/// With the headers of a retry it would be too large for a frame, over which the broker closes the
+/// connection that publishes.
+#[tokio::test]
+async fn a_message_whose_headers_nearly_fill_a_frame_is_retried_without_the_largest() {
+    let world = World::new("headers").await;
+    let (handlers, seen) = Notes::new(async |_| Verdict::retry("not yet"));
+    let _consumer = world.consumer(handlers);
+    world.bound().await;
+    let mut client = Bytes::connect(&world.broker).await;
+    let other = [header(b"small", b'S', &long(b"kept")), header(b"large", b'S', &long(b""))];
+    let room = usize::try_from(FRAME_MAX).unwrap() - 8 - 12 - headers(&other).len();
+    let largest = header(b"large", b'S', &long(&vec![b'a'; room]));
+
+    let properties = headers(&[other[0].clone(), largest]);
+    client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
+
+    let dlq = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
+    let dead_letter = testkit::eventually("it is dead-lettered", async || {
+        dlq.list(&Filter::default()).await.unwrap().items.pop()
+    })
+    .await;
+    assert_eq!((dead_letter.cause.as_str(), dead_letter.attempts), ("not yet", 3));
+    assert_eq!(seen.all().len(), 3);
+    let peeked = dlq.peek(&dead_letter.id).await.unwrap();
+    assert_eq!(peeked.headers["small"], "kept");
+    assert!(!peeked.headers.contains_key("large"));
 }
 
 /// The broker dead-letters by itself what crashes its consumer too often: with all its bytes.
 #[tokio::test]
 async fn a_dead_letter_queue_can_be_worked_on_with_a_message_of_the_brokers_in_it_that_is_no_utf_8()
 {
+    let world = Poisoned::new().await;
+    let mut client = Bytes::connect(&world.world.broker).await;
+    world.dlq.depth().await.unwrap();
     for (name, properties) in poisons() {
-        let world = Poisoned::new().await;
-        let mut client = Bytes::connect(&world.world.broker).await;
-        world.dlq.depth().await.unwrap();
-
         client.publish("", world.dlq.name().as_bytes(), &properties, &event(7)).await;
 
-        world.one_dead_letter_is_worked_on(name, "").await;
+        world.one_dead_letter_is_worked_on(name, "UTF-8").await;
     }
 }
 
@@ -125,8 +153,8 @@ impl Poisoned {
         Self { world, connections, seen, dlq, _consumer: consumer }
     }
 
-    async fn neighbours_are_handled(&self, poison: &str) {
-        let count = usize::try_from(NEIGHBOURS).unwrap() * 2;
+    async fn neighbours_are_handled(&self, poison: &str, before: usize) {
+        let count = before + usize::try_from(NEIGHBOURS).unwrap() * 2;
         self.seen.wait_for(count).await;
         testkit::eventually("the poison is dead-lettered", async || {
             (self.dlq.depth().await.ok()?.dead_letters > 0).then_some(())

@@ -6,6 +6,7 @@
 //!    └────────────────────┴──────────── lost ─────────────┘
 //! ```
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,13 +45,9 @@ pub(super) struct Session {
 }
 
 impl State {
-    fn of(connection: &Arc<OpenConnection>) -> Self {
+    fn of(connection: &Arc<OpenConnection>, is_blocked: bool) -> Self {
         let connection = Arc::clone(connection);
-        match (connection.is_open(), connection.is_blocked()) {
-            (false, _) => Self::Away,
-            (true, false) => Self::Open(connection),
-            (true, true) => Self::Blocked(connection),
-        }
+        if is_blocked { Self::Blocked(connection) } else { Self::Open(connection) }
     }
 
     /// The connection; none when it is lost, also when nobody has told that yet.
@@ -130,16 +127,16 @@ async fn run(target: Arc<Target>, state: watch::Sender<State>, unneeded: Cancell
 
 /// Tells what the connection is, until it is lost.
 async fn follow(target: &Target, connection: &Arc<OpenConnection>, state: &watch::Sender<State>) {
-    let mut events = std::pin::pin!(connection.events());
+    // Before the first look: a change after it is an event.
+    let mut events = pin!(connection.events());
     let mut was_blocked = false;
-    // Before the first look: a change in between is an event.
-    loop {
-        let now = State::of(connection);
-        let is_blocked = matches!(now, State::Blocked(_));
-        if was_blocked != std::mem::replace(&mut was_blocked, is_blocked) {
+    while connection.is_open() {
+        let is_blocked = connection.is_blocked();
+        if was_blocked != is_blocked {
             tell_blocked(&target.name, is_blocked);
         }
-        state.send_replace(now);
+        was_blocked = is_blocked;
+        state.send_replace(State::of(connection, is_blocked));
         tokio::select! {
             biased;
             () = connection.gone() => return,

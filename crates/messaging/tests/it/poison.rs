@@ -11,8 +11,8 @@ use crate::world::{EXCHANGE, Notes, QUEUE, Running, Seen, World, created};
 
 /// Good messages before the poison, and as many behind it.
 const NEIGHBOURS: u128 = 30;
-/// Properties that a message loses when it is moved: without them it can be handled.
-const IS_LEFT_OUT: [&str; 2] = ["reply_to", "cluster_id"];
+/// What a message loses when it is moved, the last for its length: without it, it can be handled.
+const LEFT_OUT: [&str; 3] = ["reply_to", "cluster_id", "nest"];
 
 #[tokio::test]
 async fn a_message_with_a_property_that_is_no_utf_8_is_dead_lettered_alone() {
@@ -57,12 +57,8 @@ async fn a_message_whose_headers_nearly_fill_a_frame_is_retried_without_the_larg
     let _consumer = world.consumer(handlers);
     world.bound().await;
     let mut client = Bytes::connect(&world.broker).await;
-    let other = [header(b"small", b'S', &long(b"kept")), header(b"large", b'S', &long(b""))];
-    let room = usize::try_from(FRAME_MAX).unwrap() - 8 - 12 - headers(&other).len();
-    let largest = header(b"large", b'S', &long(&vec![b'a'; room]));
 
-    let properties = headers(&[other[0].clone(), largest]);
-    client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
+    client.publish(EXCHANGE, b"user.created", &full_headers(), &event(7)).await;
 
     let dlq = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
     let dead_letter = testkit::eventually("it is dead-lettered", async || {
@@ -74,6 +70,34 @@ async fn a_message_whose_headers_nearly_fill_a_frame_is_retried_without_the_larg
     let peeked = dlq.peek(&dead_letter.id).await.unwrap();
     assert_eq!(peeked.headers["small"], "kept");
     assert!(!peeked.headers.contains_key("large"));
+}
+
+/// The broker counts deliveries in a header, for which the frame has no room.
+#[tokio::test]
+async fn a_message_that_no_frame_is_large_enough_for_is_dead_lettered_alone() {
+    let world = World::new("too large").await;
+    let (handlers, seen) = Notes::new(async |_| std::future::pending().await);
+    let consumer = world.consumer(handlers);
+    world.bound().await;
+    let mut client = Bytes::connect(&world.broker).await;
+    client.publish(EXCHANGE, b"user.created", &full_headers(), &event(7)).await;
+    seen.wait_for(1).await;
+
+    // Killed: the broker delivers it again.
+    drop(consumer);
+    let (handlers, seen) = Notes::new(async |_| Verdict::Ack);
+    let _consumer = world.consumer(handlers);
+    client.neighbours().await;
+
+    seen.wait_for(usize::try_from(NEIGHBOURS).unwrap()).await;
+    let dlq = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
+    let listed = testkit::eventually("it is dead-lettered", async || {
+        Some(dlq.list(&Filter::default()).await.ok()?.items).filter(|items| !items.is_empty())
+    })
+    .await;
+    assert_eq!(listed.len(), 1);
+    assert!(listed[0].cause.contains("cannot be read"), "{}", listed[0].cause);
+    assert_eq!(listed[0].bytes, event(7).len());
 }
 
 /// The broker dead-letters by itself what crashes its consumer too often: with all its bytes.
@@ -112,7 +136,16 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// An event of the seed's envelope.
+/// Two headers, which together with the frame around them take as much as a frame may.
+fn full_headers() -> Vec<u8> {
+    let small = header(b"small", b'S', &long(b"kept"));
+    let empty = header(b"large", b'S', &long(b""));
+    let room =
+        usize::try_from(FRAME_MAX).unwrap() - 8 - 12 - headers(&[small.clone(), empty]).len();
+    headers(&[small, header(b"large", b'S', &long(&vec![b'a'; room]))])
+}
+
+/// An event whose envelope has no id.
 fn event(number: u128) -> Vec<u8> {
     let event = json!({"event_type": "user.created", "data": created(number), "service": "other",
         "timestamp": "2026-01-15T09:30:00Z"});
@@ -180,7 +213,7 @@ impl Poisoned {
         let replayed = self.dlq.replay(&Filter::default()).await.unwrap();
         assert_eq!((replayed.replayed, replayed.stopped), (1, None), "{poison}");
         let everything = filter(json!({}));
-        if IS_LEFT_OUT.contains(&poison) {
+        if LEFT_OUT.contains(&poison) {
             self.seen.wait_for(handled + 1).await;
             assert_eq!(self.dlq.depth().await.unwrap().dead_letters, 0, "{poison}");
         } else {

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::Instrument;
 
 use super::connect::{OpenConnection, Target};
 use crate::backoff;
@@ -62,16 +61,16 @@ impl State {
 }
 
 impl Session {
-    /// Starts the task.
+    /// Starts the task: outside of the caller's span, which ends long before it.
     #[expect(
         clippy::disallowed_methods,
-        reason = "it ends with its last user, who may be a request: no supervisor knows of it"
+        reason = "it ends with its last user, who may be a request that no supervisor knows of"
     )]
     pub(super) fn start(target: Arc<Target>) -> Self {
         let (sender, state) = watch::channel(State::Away);
         let unneeded = CancellationToken::new();
         let needed = unneeded.clone().drop_guard();
-        let task = tokio::spawn(run(target, sender, unneeded).in_current_span());
+        let task = tokio::spawn(run(target, sender, unneeded));
         Self { state, needed, task }
     }
 
@@ -104,6 +103,7 @@ async fn run(target: Arc<Target>, state: watch::Sender<State>, unneeded: Cancell
                 if lost.is_none() {
                     return connection.close().await;
                 }
+                tracing::warn!(broker.connection = %target.name, "broker connection is lost");
                 let is_worthwhile = begin.elapsed() >= WORTHWHILE;
                 failures = if is_worthwhile { 0 } else { LOSSES_MAX.min(failures + 1) };
             }

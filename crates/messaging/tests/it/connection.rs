@@ -136,7 +136,6 @@ async fn publish(publisher: &EventPublisher) -> Result<(), PublishError> {
 }
 
 async fn nothing_is_left(sockets_before: usize) {
-    println!("{} threads, {} sockets, {sockets_before} before", threads(), sockets());
     testkit::eventually("no thread and no socket is left", async || {
         let (threads, sockets) = (threads(), sockets());
         (threads == 0 && sockets <= sockets_before).then_some(())

@@ -130,7 +130,10 @@ impl Attachment {
     fn discard(&self, connection: &OpenConnection, error: &OpenError) {
         let name = self.link.name();
         tracing::warn!(broker.connection = name, error = %error, "broker gave no channel");
-        connection.give_up();
+        // One that was blocked meanwhile has a reason not to answer.
+        if !connection.is_blocked() {
+            connection.give_up();
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Option<Arc<Session>>> {

@@ -21,7 +21,9 @@ pub(crate) struct Bytes {
 impl Bytes {
     /// Logs in and opens the channel.
     pub(crate) async fn connect(broker: &TestBroker) -> Self {
-        let mut client = Self { stream: TcpStream::connect(broker.server()).await.unwrap() };
+        let stream = TcpStream::connect(broker.server()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut client = Self { stream };
         client.stream.write_all(b"AMQP\x00\x00\x09\x01").await.unwrap();
         client.expect(10, 10).await;
         let login = format!("\0{}\0{}", broker.username, broker.password);

@@ -21,7 +21,7 @@ pub(crate) mod substitute;
 mod wire;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use lapin::Channel;
@@ -43,14 +43,8 @@ struct Shared {
     consume: Arc<Link>,
     /// Consumers that run and have no subscription at this moment.
     waiting: AtomicUsize,
-    /// The subscriptions of the others.
-    subscriptions: Mutex<Vec<Weak<Subscription>>>,
-}
-
-/// A consumer's subscription, as long as it is held.
-pub(crate) struct Subscription {
-    channel: Channel,
-    ended: AtomicBool,
+    /// The channels that the others subscribed on, for as long as they say so.
+    subscriptions: Mutex<Vec<Weak<Channel>>>,
 }
 
 impl Broker {
@@ -85,27 +79,23 @@ impl Broker {
             .map(|link| (link.name(), link.is_open(), link.is_blocked()))
     }
 
-    /// Whether what consumers subscribed to is still there: the connection may be a new one by now.
+    /// Whether what consumers subscribed on is still there: the connection may be a new one by now.
     fn are_subscribed(&self) -> bool {
-        self.subscriptions()
-            .iter()
-            .filter_map(Weak::upgrade)
-            .all(|subscription| subscription.is_on())
+        let channels = self.subscriptions();
+        channels.iter().filter_map(Weak::upgrade).all(|channel| channel.status().connected())
     }
 
-    fn subscriptions(&self) -> MutexGuard<'_, Vec<Weak<Subscription>>> {
+    fn subscriptions(&self) -> MutexGuard<'_, Vec<Weak<Channel>>> {
         self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a consumer as subscribed for as long as `channel` is open, until it is dropped or says
-    /// that it has ended.
-    pub(crate) fn subscribed(&self, channel: &Channel) -> Arc<Subscription> {
-        let (channel, ended) = (channel.clone(), AtomicBool::new(false));
-        let subscription = Arc::new(Subscription { channel, ended });
+    /// Counts a consumer as subscribed only as long as `channel` is open, until it is dropped.
+    pub(crate) fn subscribed(&self, channel: &Channel) -> Arc<Channel> {
+        let channel = Arc::new(channel.clone());
         let mut all = self.subscriptions();
         all.retain(|one| one.strong_count() > 0);
-        all.push(Arc::downgrade(&subscription));
-        subscription
+        all.push(Arc::downgrade(&channel));
+        channel
     }
 
     /// Counts a consumer as not subscribed, until it is dropped.
@@ -132,17 +122,6 @@ impl Broker {
     /// The consuming connection, for a task that keeps it open.
     pub(crate) fn consuming(&self) -> Attachment {
         Attachment::working(&self.0.consume)
-    }
-}
-
-impl Subscription {
-    /// The broker sends nothing more, although the channel is open.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
-    }
-
-    fn is_on(&self) -> bool {
-        !self.ended.load(Ordering::SeqCst) && self.channel.status().connected()
     }
 }
 

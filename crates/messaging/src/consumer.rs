@@ -35,7 +35,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
-use crate::broker::{Attachment, Broker, Subscription};
+use crate::broker::{Attachment, Broker};
 use crate::consumer::answer::Answers;
 use crate::consumer::handlers::Routes;
 use crate::consumer::settle::Outlet;
@@ -119,7 +119,7 @@ impl Consumer {
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
             // Dropped once `waiting` is back: in between, the consumer counts as one of the two.
-            let counted = self.broker.subscribed(&channel);
+            let _counted = self.broker.subscribed(&channel);
             let subscribing = shutdown.run_until_cancelled(self.subscribe(&channel));
             let Some(subscribed) = subscribing.await else { break };
             match subscribed {
@@ -127,7 +127,7 @@ impl Consumer {
                     failures = 0;
                     drop(waiting.take());
                     tracing::info!(messaging.queue = %self.queue(), "consumer subscribed");
-                    self.serve(&channel, subscription, &counted, outlet, shutdown).await;
+                    self.serve(&channel, subscription, outlet, shutdown).await;
                 }
                 Err(drift @ TopologyError::Drift { .. }) => {
                     return Err(ConsumerError::Drift(drift));
@@ -162,14 +162,13 @@ impl Consumer {
         &self,
         channel: &Channel,
         subscription: lapin::Consumer,
-        counted: &Subscription,
         outlet: &Outlet,
         shutdown: &CancellationToken,
     ) {
         let tag = subscription.tag();
         let ending = shutdown.child_token();
         let answers = Answers::new(&self.topology, &self.settings, outlet, &ending);
-        let work = Work { routes: &self.routes, answers, counted };
+        let work = Work { routes: &self.routes, answers };
         // A broker that hangs answers neither of these: what it gave goes to somebody else once the
         // connection is gone.
         let draining = async {

@@ -1,14 +1,11 @@
 //! A message on the wire: its properties and headers, and the id it is known by.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 
 use contracts::EventId;
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable};
 use sha2::{Digest, Sha256};
-
-use crate::broker::FRAME_MAX;
 
 /// Every body is JSON.
 pub(crate) const CONTENT_TYPE: &str = "application/json";
@@ -16,9 +13,6 @@ pub(crate) const CONTENT_TYPE: &str = "application/json";
 pub(crate) const PERSISTENT: u8 = 2;
 /// Header: W3C trace context of the request that made the event happen.
 pub(crate) const TRACEPARENT: &str = "traceparent";
-/// What the headers of a message that is published once more take at most: half a frame, which
-/// leaves room for the other properties and for what the broker adds.
-const HEADER_BYTES_MAX: usize = FRAME_MAX as usize / 2;
 
 /// What makes two deliveries the same message: the key of the [inbox](crate::inbox).
 ///
@@ -115,53 +109,9 @@ pub(crate) fn set_number(headers: &mut FieldTable, name: &str, value: u32) {
     headers.insert(name.into(), AMQPValue::LongLongInt(i64::from(value)));
 }
 
-/// The headers of a message that is published once more, at most [`HEADER_BYTES_MAX`] of them: those
-/// of `ours` come first, then the shortest. The broker closes the connection over a message whose
-/// headers do not fit a frame.
-pub(crate) fn bounded(headers: FieldTable, ours: &[&str]) -> FieldTable {
-    if table_bytes(&headers) <= HEADER_BYTES_MAX {
-        return headers;
-    }
-    let mut entries: Vec<_> = headers.inner().iter().collect();
-    entries.sort_by_key(|entry| (!ours.contains(&entry.0.as_str()), entry_bytes(*entry)));
-    let mut left = HEADER_BYTES_MAX;
-    entries.retain(|entry| {
-        let bytes = entry_bytes(*entry);
-        let fits = bytes <= left;
-        left -= if fits { bytes } else { 0 };
-        fits
-    });
-    let dropped = headers.inner().len() - entries.len();
-    tracing::warn!(dropped, "headers of a message are too long for another one, and left out");
-    let kept = entries.into_iter().map(|(name, value)| (name.clone(), value.clone()));
-    kept.collect::<BTreeMap<_, _>>().into()
-}
-
-fn table_bytes(table: &FieldTable) -> usize {
-    table.inner().iter().map(entry_bytes).sum()
-}
-
-fn entry_bytes((name, value): (&ShortString, &AMQPValue)) -> usize {
-    1 + name.as_str().len() + value_bytes(value)
-}
-
-/// What a value takes in a frame, or a little more.
-fn value_bytes(value: &AMQPValue) -> usize {
-    const TAG_AND_LENGTH: usize = 5;
-    TAG_AND_LENGTH
-        + match value {
-            AMQPValue::LongString(text) => text.len(),
-            AMQPValue::ByteArray(bytes) => bytes.len(),
-            AMQPValue::FieldTable(table) => table_bytes(table),
-            AMQPValue::FieldArray(array) => array.as_slice().iter().map(value_bytes).sum(),
-            _ => 8,
-        }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{HEADER_BYTES_MAX, MessageId, bounded, set_number, set_text, table_bytes};
-    use lapin::types::FieldTable;
+    use super::MessageId;
 
     #[test]
     fn an_id_is_the_events_else_the_messages_else_the_contents() {
@@ -174,23 +124,5 @@ mod tests {
         assert_eq!(of(None, None), of(None, None));
         assert_ne!(of(None, None), MessageId::of(None, None, "user.deleted", b"{}"));
         assert_ne!(of(None, None), MessageId::of(None, None, "user.created", b"{ }"));
-    }
-
-    #[test]
-    fn headers_beyond_the_bound_are_left_out_the_longest_of_others_first() {
-        let mut headers = FieldTable::default();
-        set_text(&mut headers, "long", &"a".repeat(50_000), usize::MAX);
-        set_text(&mut headers, "longer", &"a".repeat(60_000), usize::MAX);
-        set_text(&mut headers, "x-cause", &"a".repeat(4_000), usize::MAX);
-        for number in 0..2_000 {
-            set_number(&mut headers, &format!("h{number}"), 1);
-        }
-
-        let kept = bounded(headers.clone(), &["x-cause"]);
-
-        assert!(table_bytes(&kept) <= HEADER_BYTES_MAX);
-        assert!(kept.contains_key("x-cause") && kept.contains_key("h1999"));
-        assert!(!kept.contains_key("long") && !kept.contains_key("longer"));
-        assert_eq!(bounded(kept.clone(), &[]), kept);
     }
 }

@@ -27,7 +27,8 @@ use crate::broker::Attachment;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, headers, original,
 };
-use crate::message::{self, PERSISTENT, TRACEPARENT};
+use crate::header_bound::bounded;
+use crate::message::{self, PERSISTENT};
 use crate::publisher::{Message, Outcome, Publisher};
 use crate::topology::{Topology, TopologyError};
 
@@ -45,17 +46,6 @@ pub(crate) const BROKERS_OWN: [&str; 7] = [
     "x-first-death-exchange",
     "x-first-death-queue",
     "x-first-death-reason",
-];
-/// Headers that say what became of a message: they are kept before those of others.
-pub(crate) const OURS: [&str; 8] = [
-    ATTEMPT,
-    CAUSE,
-    FIRST_FAILED_AT,
-    LAST_FAILED_AT,
-    ORIGINAL_EXCHANGE,
-    ORIGINAL_ROUTING_KEY,
-    UNAVAILABLE,
-    TRACEPARENT,
 ];
 /// The longest cause that is kept: headers must fit a frame.
 const CAUSE_CHARS_MAX: usize = 1_000;
@@ -100,7 +90,7 @@ impl Outlet {
         headers: FieldTable,
         ending: &CancellationToken,
     ) -> bool {
-        let properties = kept(&raw.properties).with_headers(message::bounded(headers, &OURS));
+        let properties = kept(&raw.properties).with_headers(bounded(headers));
         let given_up = async {
             ending.cancelled().await;
             sleep(ENDING_GRACE).await;

@@ -13,7 +13,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::broker::{Subscription, substitute};
+use crate::broker::substitute;
 use crate::consumer::answer::Answers;
 use crate::consumer::delivery::{Delivery, Verdict, headers};
 use crate::consumer::handlers::{Batch, Call, Refusal, Routes};
@@ -28,8 +28,6 @@ const TYPE_BYTES_MAX: usize = 100;
 pub(super) struct Work<'a> {
     pub(super) routes: &'a Routes,
     pub(super) answers: Answers<'a>,
-    /// The subscription, as the broker's state counts it.
-    pub(super) counted: &'a Subscription,
 }
 
 /// A message in hand, and its handler if it has one.
@@ -89,7 +87,6 @@ impl<'a> Work<'a> {
                     Some(Err(error)) => tracing::warn!(error = %error, "subscription failed"),
                     None => {
                         ended = true;
-                        self.counted.end();
                         self.answers.ending.cancel();
                     }
                 },

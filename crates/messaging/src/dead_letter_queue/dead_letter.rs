@@ -17,9 +17,10 @@ use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
 };
 use crate::consumer::settle::{
-    BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, OURS, UNAVAILABLE, kept, without,
+    BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE, kept, without,
 };
 use crate::dead_letter_queue::DeadLetterError;
+use crate::header_bound::bounded;
 use crate::message::{self, MessageId};
 
 /// Header: how often people put a message back.
@@ -170,8 +171,7 @@ impl Peeked {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    let headers = message::bounded(fresh_headers(&headers(raw)), &OURS);
-    kept(&raw.properties).with_headers(headers)
+    kept(&raw.properties).with_headers(bounded(fresh_headers(&headers(raw))))
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {

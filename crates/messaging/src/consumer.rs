@@ -108,6 +108,8 @@ impl Consumer {
         let mut waiting = Some(self.broker.waiting());
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
+            // Dropped once `waiting` is back: in between, the consumer counts as one of the two.
+            let _counted = self.broker.subscribed(&channel);
             let subscribing = shutdown.run_until_cancelled(self.subscribe(&channel));
             let Some(subscribed) = subscribing.await else { break };
             match subscribed {

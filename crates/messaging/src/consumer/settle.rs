@@ -9,7 +9,7 @@
 //! | `x-unavailable` | how often in a row something it needs was away |
 //!
 //! All other headers are kept, `traceparent` among them, but for those by which the broker would
-//! route or count.
+//! route or count, and for the longest where a frame would be too short for them all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::broker::Attachment;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, headers, original,
 };
+use crate::header_bound::bounded;
 use crate::message::{self, PERSISTENT};
 use crate::publisher::{Message, PublishOutcome, Publisher};
 use crate::topology::{Readers, Topology};
@@ -75,7 +76,7 @@ impl Outlet {
         headers: FieldTable,
         ending: &CancellationToken,
     ) -> bool {
-        let properties = kept(&raw.properties).with_headers(headers);
+        let properties = kept(&raw.properties).with_headers(bounded(headers));
         let given_up = async {
             ending.cancelled().await;
             sleep(ENDING_GRACE).await;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::broker::substitute;
 use crate::consumer::Delivery;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
@@ -19,6 +20,7 @@ use crate::consumer::settle::{
     BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE, kept, without,
 };
 use crate::dead_letter_queue::DeadLetterError;
+use crate::header_bound::bounded;
 use crate::message::{self, MessageId};
 
 /// Header: how often people put a message back.
@@ -136,7 +138,9 @@ impl DeadLetter {
         Self {
             id: id.to_string(),
             event_type,
-            cause: message::text(&headers, CAUSE).unwrap_or_else(|| CRASHED.to_owned()),
+            cause: message::text(&headers, CAUSE)
+                .or_else(|| substitute::found_in(&raw.properties))
+                .unwrap_or_else(|| CRASHED.to_owned()),
             attempts: attempt(&headers),
             first_failed_at: time(FIRST_FAILED_AT),
             last_failed_at: time(LAST_FAILED_AT),
@@ -167,7 +171,7 @@ impl Peeked {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    kept(&raw.properties).with_headers(fresh_headers(&headers(raw)))
+    kept(&raw.properties).with_headers(bounded(fresh_headers(&headers(raw))))
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {

@@ -5,7 +5,9 @@
 mod admin;
 mod batch;
 mod broker;
+mod bytes;
 mod config;
+mod connection;
 mod consumer;
 mod dead_letter_queue;
 mod dead_lettering;
@@ -15,6 +17,7 @@ mod inbox;
 mod lessons;
 mod metrics;
 mod outbox;
+mod poison;
 mod raw;
 mod relay;
 mod returned;

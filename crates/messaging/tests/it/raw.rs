@@ -194,6 +194,11 @@ impl Client {
         .await;
     }
 
+    /// How many consumers are subscribed to a queue.
+    pub(crate) async fn consumers(&self, queue: &str) -> u32 {
+        self.look(queue).await.consumer_count()
+    }
+
     async fn look(&self, queue: &str) -> lapin::Queue {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let found = self.channel.queue_declare(queue.into(), options, FieldTable::default());

@@ -16,6 +16,8 @@
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent, counted up to 100,000 |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
+//! | `messaging_scheduled_depth{service}` | events whose time has not come, counted up to 100,000 |
+//! | `messaging_scheduled_overdue_seconds{service}` | for how long the first of them has been due |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
 //! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
@@ -174,6 +176,16 @@ pub(crate) fn outbox(service: &str, depth: i64, age_seconds: i64) {
     gauge("messaging_outbox_age_seconds", help, &["service"])
         .with_label_values(&[service])
         .set(age_seconds);
+}
+
+/// Sets the gauges of what is scheduled.
+pub(crate) fn scheduled(service: &str, depth: i64, overdue_seconds: i64) {
+    let help = "Events whose time has not come.";
+    gauge("messaging_scheduled_depth", help, &["service"]).with_label_values(&[service]).set(depth);
+    let help = "For how long the first scheduled event has been due, in seconds.";
+    gauge("messaging_scheduled_overdue_seconds", help, &["service"])
+        .with_label_values(&[service])
+        .set(overdue_seconds);
 }
 
 /// Sets the gauges of a queue and its dead-letter queue.

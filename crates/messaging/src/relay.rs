@@ -37,6 +37,7 @@ use crate::broker::{Attachment, Broker};
 use crate::outbox::Outbox;
 use crate::relay::batch::{Batch, Fate};
 use crate::relay::send::Sender;
+use crate::schedule;
 use crate::settings::{MessagingSettings, RelaySettings};
 use crate::topology::TopologyError;
 
@@ -55,6 +56,8 @@ pub struct Relay {
     broker: Broker,
     outbox: Outbox,
     settings: RelaySettings,
+    /// Whether what was sent is kept.
+    archive: bool,
 }
 
 /// What ended a pass early.
@@ -80,7 +83,14 @@ impl Relay {
         outbox: Outbox,
         settings: &MessagingSettings,
     ) -> Self {
-        Self { database: database.into(), broker, outbox, settings: settings.relay.clone() }
+        let archive = settings.outbox.is_archiving();
+        Self {
+            database: database.into(),
+            broker,
+            outbox,
+            settings: settings.relay.clone(),
+            archive,
+        }
     }
 
     /// Relays until `shutdown`; then finishes the batch that is under way, which takes twice
@@ -148,28 +158,28 @@ impl Relay {
         let is_stopped = || shutdown.is_cancelled() || link.is_blocked();
         let mut more = true;
         while more && !is_stopped() {
-            more = false;
+            more = schedule::release_due(&self.database).await? == schedule::RELEASED_MAX;
             let mut due = batch::due_partitions(&self.database).await?.into_iter().peekable();
             // While one batch is under way, the one before it is settled and the next one claimed.
             let (mut sent, mut ahead) = (None, None);
             while let Some(partition) = due.next_if(|_| sender.is_open() && !is_stopped()) {
                 if ahead.is_none() {
                     // First, because it may hold the last connection there is.
-                    settle(sent.take()).await?;
+                    self.settle(sent.take()).await?;
                     let tx = self.database.begin().await?;
                     ahead = Batch::claim(tx, partition, batch_size).await?;
                 }
                 let Some(batch) = ahead.take() else { continue };
                 more |= batch.is_full(batch_size);
                 let meanwhile = async {
-                    settle(sent.take()).await?;
+                    self.settle(sent.take()).await?;
                     Ok::<_, sqlx::Error>(self.claim_ahead(due.peek().copied()).await)
                 };
                 let (fates, next) = tokio::join!(sender.send(batch.rows()), meanwhile);
                 sent = Some((batch, fates));
                 ahead = next?;
             }
-            settle(sent).await?;
+            self.settle(sent).await?;
             if !sender.is_open() {
                 return Err(PassError::NoAnswer);
             }
@@ -187,11 +197,11 @@ impl Relay {
         let tx = self.database.try_begin().await.ok()??;
         Batch::claim(tx, partition, self.settings.batch_size).await.ok()?
     }
-}
 
-async fn settle(sent: Option<(Batch, Vec<Fate>)>) -> Result<(), sqlx::Error> {
-    match sent {
-        Some((batch, fates)) => batch.settle(&fates).await,
-        None => Ok(()),
+    async fn settle(&self, sent: Option<(Batch, Vec<Fate>)>) -> Result<(), sqlx::Error> {
+        match sent {
+            Some((batch, fates)) => batch.settle(&fates, self.archive).await,
+            None => Ok(()),
+        }
     }
 }

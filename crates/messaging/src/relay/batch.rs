@@ -6,6 +6,7 @@ use database::Database;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
+use crate::archive;
 use crate::outbox::PARTITIONS;
 
 /// First key of the advisory locks of partitions; the second is the partition.
@@ -108,9 +109,9 @@ impl Batch {
             || i64::try_from(bytes).is_ok_and(|bytes| bytes >= BATCH_BYTES_MAX)
     }
 
-    /// Deletes what was sent, puts off what failed, and gives the lease back. `fates` are in the
+    /// Deletes or archives what was sent, puts off what failed, and gives the lease back. `fates` are in the
     /// order of the rows.
-    pub(super) async fn settle(mut self, fates: &[Fate]) -> Result<(), sqlx::Error> {
+    pub(super) async fn settle(mut self, fates: &[Fate], archive: bool) -> Result<(), sqlx::Error> {
         let mut sent = Vec::new();
         for (row, fate) in self.rows.iter().zip(fates) {
             match fate {
@@ -119,9 +120,7 @@ impl Batch {
                 Fate::Left => {}
             }
         }
-        sqlx::query!("delete from messaging_outbox where id = any($1)", &sent)
-            .execute(&mut *self.tx)
-            .await?;
+        archive::remove_sent(&mut self.tx, &sent, archive).await?;
         self.tx.commit().await
     }
 }

@@ -17,6 +17,8 @@
 //! - What fails comes back after a pause, without blocking the others; what keeps failing is dead-lettered
 //!   with its cause, for people ([`consumer`]), who look into the [`dead_letter_queue`] and put it back
 //!   or throw it away, over HTTP ([`admin`]).
+//! - An event may have a time of its own ([`schedule`]); what was sent may be kept and sent again ([`archive`]);
+//!   work that several services do is led by a [`process_manager`].
 //! - What is counted has OpenTelemetry's names ([`metrics`]), spans its attributes; payloads are on none.
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
 //!

@@ -192,6 +192,7 @@ pub async fn handle<P: Process>(
     mut new_id: impl FnMut() -> Uuid + Send,
     message: P::Message,
 ) -> Result<bool, ProcessError> {
+    const { assert!(P::KIND.len() <= 64, "a process's kind is of 64 bytes at most") };
     if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
         return Err(ProcessError::Key);
     }

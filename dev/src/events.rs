@@ -175,7 +175,9 @@ fn republish(
         let answers = answers.iter().map(|(service, sent)| sent.json(service));
         println!("{:#}", json!(answers.collect::<Vec<_>>()));
     } else {
-        answers.iter().for_each(|(service, sent)| println!("{service}: {}", sent.sentence(yes)));
+        for (service, sent) in &answers {
+            println!("{service}: {}", sent.sentence(yes));
+        }
     }
     Ok(if has_stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -113,6 +113,13 @@ pub(crate) async fn write(
 /// many. Rows that another transaction holds (a relay that moves them, a caller that cancels one) are
 /// left to it.
 pub async fn release_due(database: &Database) -> Result<u64, sqlx::Error> {
+    // Mostly nothing is; then nothing is locked either, not even the outbox.
+    let is_due = sqlx::query_scalar!(
+        r#"select exists (select from messaging_scheduled where due_at <= now()) as "is_due!""#,
+    );
+    if !is_due.fetch_one(database).await? {
+        return Ok(0);
+    }
     let released = sqlx::query!(
         "with picked as materialized (
              select key from messaging_scheduled

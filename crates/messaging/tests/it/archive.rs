@@ -170,7 +170,8 @@ async fn a_new_reader_is_fed_from_history_and_no_other_reader_gets_it_again() {
     let fed = seen.wait_for(30).await;
     let mut fed_ids: Vec<String> = fed.iter().map(|each| each.message_id.to_string()).collect();
     let mut all: Vec<String> = all.iter().map(Uuid::to_string).collect();
-    (fed_ids.sort(), all.sort());
+    fed_ids.sort();
+    all.sort();
     assert_eq!(fed_ids, all, "the ids are those of before");
     for delivery in fed {
         assert_eq!(

@@ -222,7 +222,8 @@ pub(crate) async fn remove_sent(
 /// as that of the deletion, are kept.
 ///
 /// Call it while holding the aggregate's row lock, as for [`Outbox::enqueue`]. What a relay archives
-/// at the very moment of the commit goes with the next [purge], within ten minutes.
+/// at the very moment of the commit goes with the next [purge], within ten minutes. What is
+/// [scheduled](crate::schedule) about the aggregate stays: its owner cancels it by its key.
 pub async fn erase(tx: &mut PgConnection, aggregate_id: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "with erased as (

@@ -23,7 +23,16 @@ const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("database", &["database"]),
     (
         "message_queue",
-        &["consumer", "exchanges", "queue", "queues", "rabbitmq", "relay", "subscriptions"],
+        &[
+            "consumer",
+            "exchanges",
+            "outbox",
+            "queue",
+            "queues",
+            "rabbitmq",
+            "relay",
+            "subscriptions",
+        ],
     ),
     ("microservices", &["circuit_breaker", "client", "retry", "service_discovery"]),
     ("scaling", &["load_balancing", "scaling"]),

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contracts::{Envelope, Event, EventId};
+use contracts::{Envelope, Event, EventId, FieldFault};
 use lapin::BasicProperties;
 use serde::Serialize;
 use serde_json::Value;
@@ -38,6 +38,9 @@ pub enum PublishError {
         /// What it may take.
         bytes_max: usize,
     },
+    /// A field is out of its bounds: no reader would take the event.
+    #[error("the event's {0}")]
+    Field(#[from] FieldFault),
     /// The event is no JSON.
     #[error("the event cannot be written as JSON")]
     Encode(#[from] serde_json::Error),
@@ -60,7 +63,9 @@ impl PublishError {
     /// OpenTelemetry's `error.type`: of a small closed set.
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Settings(_) | Self::TooLarge { .. } | Self::Encode(_) => "invalid",
+            Self::Settings(_) | Self::TooLarge { .. } | Self::Field(_) | Self::Encode(_) => {
+                "invalid"
+            }
             Self::Unavailable => "unavailable",
             Self::Returned => Published::Returned.error(),
             Self::Refused(_) => Published::Refused.error(),
@@ -102,6 +107,7 @@ impl EventPublisher {
         occurred_at: DateTime<Utc>,
         event: &E,
     ) -> Result<(), PublishError> {
+        event.check()?;
         let body = self.encode(event_id, occurred_at, E::TYPE, E::VERSION, event)?;
         self.send(E::EXCHANGE, E::TYPE, &[(event_id, body)]).await
     }
@@ -118,6 +124,7 @@ impl EventPublisher {
     ) -> Result<(), PublishError> {
         let mut bodies = Vec::with_capacity(events.len());
         for (event_id, occurred_at, event) in events {
+            event.check()?;
             let body = self.encode(*event_id, *occurred_at, E::TYPE, E::VERSION, event)?;
             bodies.push((*event_id, body));
         }
@@ -178,14 +185,16 @@ impl EventPublisher {
         version: u16,
         data: impl Serialize,
     ) -> Result<Vec<u8>, PublishError> {
-        let body = serde_json::to_vec(&Envelope {
+        let envelope = Envelope {
             event_type: event_type.to_owned(),
             data,
             timestamp,
             service: self.0.service.clone(),
             event_id: Some(EventId::from_uuid(event_id)),
             version,
-        })?;
+        };
+        envelope.check(message::now())?;
+        let body = serde_json::to_vec(&envelope)?;
         let (bytes, bytes_max) = (body.len(), self.0.settings.relay.message_bytes_max);
         if bytes > bytes_max { Err(PublishError::TooLarge { bytes, bytes_max }) } else { Ok(body) }
     }

@@ -17,6 +17,8 @@
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent, counted up to 100,000 |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
 //! | `messaging_partitions_stuck{service}` | partitions of the outbox that a relay leases and sends nothing of |
+//! | `messaging_scheduled_depth{service}` | events whose time has not come, counted up to 100,000 |
+//! | `messaging_scheduled_overdue_seconds{service}` | for how long the first of them has been due |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
 //! | `messaging_topology_drift{queue}` | 1 while a queue has other arguments than the settings say |
@@ -192,6 +194,16 @@ pub(crate) fn drift(queue: &str, is_other: bool) {
     gauge("messaging_topology_drift", help, &["queue"])
         .with_label_values(&[queue])
         .set(i64::from(is_other));
+}
+
+/// Sets the gauges of what is scheduled.
+pub(crate) fn scheduled(service: &str, depth: i64, overdue_seconds: i64) {
+    let help = "Events whose time has not come.";
+    gauge("messaging_scheduled_depth", help, &["service"]).with_label_values(&[service]).set(depth);
+    let help = "For how long the first scheduled event has been due, in seconds.";
+    gauge("messaging_scheduled_overdue_seconds", help, &["service"])
+        .with_label_values(&[service])
+        .set(overdue_seconds);
 }
 
 /// Sets the gauges of a queue and its dead-letter queue.

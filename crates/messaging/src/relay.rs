@@ -87,8 +87,7 @@ impl Relay {
     }
 
     async fn relay(&self, publisher: &Publisher, shutdown: &CancellationToken) {
-        let settings = &self.settings.relay;
-        let mut pass = Pass::new(self.database.clone(), publisher, &self.outbox, settings);
+        let mut pass = Pass::new(self.database.clone(), publisher, &self.outbox, &self.settings);
         let backoff = backoff::again();
         let mut failures = 0_u32;
         // Being ready waits for the broker, endlessly: the one wait that shutdown must cut short.
@@ -105,7 +104,7 @@ impl Relay {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = self.outbox.woken() => {}
-                () = sleep(settings.poll_interval) => {}
+                () = sleep(self.settings.relay.poll_interval) => {}
             }
         }
     }

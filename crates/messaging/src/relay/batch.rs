@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::archive;
 use crate::relay::connection::{DatabaseError, answered};
 use crate::relay::holds::{self, Cause, Due};
 use crate::relay::lease::Lease;
@@ -86,17 +87,22 @@ impl Batch {
         self.is_full
     }
 
-    /// Removes what was sent, holds what failed, and gives the lease back. `settlements` are in the
+    /// Removes what was sent, or moves it into the archive; holds what failed, and gives the lease back. `settlements` are in the
     /// order of the rows.
     pub(super) async fn settle(
         mut self,
         settlements: Vec<Settlement>,
+        archive: bool,
     ) -> Result<(), DatabaseError> {
-        answered(self.write(settlements)).await?;
+        answered(self.write(settlements, archive)).await?;
         self.lease.commit().await
     }
 
-    async fn write(&mut self, settlements: Vec<Settlement>) -> Result<(), sqlx::Error> {
+    async fn write(
+        &mut self,
+        settlements: Vec<Settlement>,
+        archive: bool,
+    ) -> Result<(), sqlx::Error> {
         let tx = self.lease.connection();
         if let Some(hold_id) = self.hold_id.filter(|_| settlements.contains(&Settlement::Sent)) {
             holds::open(tx, hold_id).await?;
@@ -115,9 +121,7 @@ impl Batch {
             held.write(tx).await?;
         }
         if !sent.is_empty() {
-            sqlx::query!("delete from messaging_outbox where id = any($1)", &sent)
-                .execute(tx)
-                .await?;
+            archive::remove_sent(tx, &sent, archive).await?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::broker::Broker;
 use crate::metrics::{self, INTERVAL};
 use crate::relay::connection::{Connection, DatabaseError, answered};
 use crate::relay::floor::Floor;
+use crate::schedule;
 
 /// How far the outbox is counted: it is measured often, and all the more must the relay be quick when
 /// it is full.
@@ -22,6 +23,10 @@ pub(super) async fn keep(database: &Database, service: &str, broker: &Broker) ->
         match measure(database, &mut floor).await {
             Ok((depth, age_seconds)) => metrics::outbox(service, depth, age_seconds),
             Err(error) => tracing::debug!(error = %error, "outbox was not measured"),
+        }
+        match schedule::measure(database).await {
+            Ok((depth, overdue)) => metrics::scheduled(service, depth, overdue),
+            Err(error) => tracing::debug!(error = %error, "scheduled events were not measured"),
         }
         sleep(INTERVAL).await;
     }

@@ -16,7 +16,8 @@ use crate::relay::floor::Floor;
 use crate::relay::holds::{self, Due};
 use crate::relay::lease::{Lease, Stuck};
 use crate::relay::waves;
-use crate::settings::RelaySettings;
+use crate::schedule;
+use crate::settings::{MessagingSettings, RelaySettings};
 
 /// Batches that are under way at the same time, each with a connection of the pool.
 const BATCHES: usize = 2;
@@ -52,10 +53,12 @@ pub(super) struct Pass<'a> {
     publisher: &'a Publisher,
     service: &'a str,
     settings: &'a RelaySettings,
+    /// Whether what was sent is kept.
+    is_archiving: bool,
     floors: [Floor; PARTITIONS as usize],
     stuck: Stuck,
-    /// When holds are looked at next.
-    holds_at: Instant,
+    /// When holds and scheduled events are looked at next.
+    due_at: Instant,
 }
 
 impl<'a> Pass<'a> {
@@ -63,17 +66,18 @@ impl<'a> Pass<'a> {
         database: Database,
         publisher: &'a Publisher,
         outbox: &'a Outbox,
-        settings: &'a RelaySettings,
+        settings: &'a MessagingSettings,
     ) -> Self {
         let now = Instant::now();
         Self {
             database,
             publisher,
             service: outbox.service(),
-            settings,
+            settings: &settings.relay,
+            is_archiving: settings.outbox.is_archiving(),
             floors: std::array::from_fn(|_| Floor::new(now)),
             stuck: Stuck::new(outbox.service()),
-            holds_at: now,
+            due_at: now,
         }
     }
 
@@ -82,8 +86,9 @@ impl<'a> Pass<'a> {
         // A blocked connection takes nothing; the rows are safe where they are.
         let is_stopped = || shutdown.is_cancelled() || self.publisher.is_blocked();
         while !is_stopped() {
+            let due = self.due().await?;
             let mut work = self.fresh().await?;
-            work.extend(self.held().await?);
+            work.extend(due);
             let failed = AtomicBool::new(false);
             let ended: Vec<_> = stream::iter(work)
                 .take_while(|_| std::future::ready(!failed.load(Ordering::SeqCst) && !is_stopped()))
@@ -131,16 +136,20 @@ impl<'a> Pass<'a> {
         Ok(work)
     }
 
-    /// The holds whose time has come; looked for no oftener than the outbox is polled.
-    async fn held(&mut self) -> Result<Vec<Work>, PassError> {
+    /// The holds whose time has come, and scheduled events into the outbox whose time has; looked for
+    /// no oftener than the outbox is polled.
+    async fn due(&mut self) -> Result<Vec<Work>, PassError> {
         let now = Instant::now();
-        if now < self.holds_at {
+        if now < self.due_at {
             return Ok(Vec::new());
         }
-        self.holds_at = now + self.settings.poll_interval;
+        self.due_at = now + self.settings.poll_interval;
         let mut connection = Connection::take(&self.database).await?;
         let due = answered(holds::due(&mut connection)).await?;
         connection.release();
+        if answered(schedule::release_due(&self.database)).await? == schedule::RELEASED_MAX {
+            self.due_at = now;
+        }
         Ok(due.into_iter().map(Work::Held).collect())
     }
 
@@ -165,7 +174,7 @@ impl<'a> Pass<'a> {
         }
         let is_answered = !settlements.contains(&Settlement::Left);
         let ended = if batch.is_full() { Ended::More } else { Ended::Done };
-        batch.settle(settlements).await?;
+        batch.settle(settlements, self.is_archiving).await?;
         if is_answered { Ok(ended) } else { Err(PassError::NoBrokerAnswer) }
     }
 
@@ -188,7 +197,7 @@ impl<'a> Pass<'a> {
                 }
                 Work::Fresh { partition, .. } => self.stuck.leased(partition),
                 // What follows a row that went through follows at once.
-                Work::Held(_) if ended == Ended::More => self.holds_at = now,
+                Work::Held(_) if ended == Ended::More => self.due_at = now,
                 Work::Held(_) => {}
             }
         }

@@ -128,7 +128,7 @@ async fn a_broker_is_not_connected_while_the_consumer_has_no_subscription() {
 
 fn publisher(settings: &MessagingSettings) -> EventPublisher {
     let broker = Broker::new("user-service", &settings.rabbitmq);
-    EventPublisher::new("user-service", &broker, settings)
+    EventPublisher::new("user-service", &broker, settings).unwrap()
 }
 
 async fn publish(publisher: &EventPublisher) -> Result<(), PublishError> {

@@ -3,7 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests spawn tasks and make ids")]
 
 mod admin;
+mod archive;
 mod batch;
+mod bounds;
 mod broker;
 mod bytes;
 mod config;
@@ -18,9 +20,11 @@ mod lessons;
 mod metrics;
 mod outbox;
 mod poison;
+mod process_manager;
 mod raw;
 mod relay;
 mod returned;
+mod schedule;
 mod tls;
 mod topology;
 mod trace;

@@ -144,6 +144,7 @@ pub(crate) fn settings_at(host: &str, port: u16) -> MessagingSettings {
             ("notification_exchange", "notification.events"),
         ]),
         subscriptions: BTreeMap::new(),
+        outbox: messaging::OutboxSettings::default(),
         relay: RelaySettings {
             poll_interval: Duration::from_millis(50),
             confirm_timeout: Duration::from_secs(2),

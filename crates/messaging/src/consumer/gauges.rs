@@ -7,6 +7,7 @@ use lapin::Channel;
 use tokio::time::sleep;
 
 use crate::broker::Broker;
+use crate::dead_letter_queue::count_at_rest;
 use crate::metrics::{self, INTERVAL};
 use crate::topology::{TopologyError, dead_letter_queue, message_count};
 
@@ -24,7 +25,9 @@ pub(super) async fn keep(broker: &Broker, queue: &str) -> Infallible {
     }
 }
 
-async fn measure(channel: &Channel, queue: &str) -> Result<(u32, u32), TopologyError> {
+/// Messages in the queue, and in its dead-letter queue: none of these while somebody looks into that
+/// and holds some of them, so that the gauge keeps what it said before.
+async fn measure(channel: &Channel, queue: &str) -> Result<(u32, Option<u32>), TopologyError> {
     let waiting = message_count(channel, queue).await?;
-    Ok((waiting, message_count(channel, &dead_letter_queue(queue)).await?))
+    Ok((waiting, count_at_rest(channel, &dead_letter_queue(queue)).await?))
 }

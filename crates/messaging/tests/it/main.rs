@@ -7,6 +7,7 @@ mod batch;
 mod broker;
 mod config;
 mod consumer;
+mod dead_letter_bounds;
 mod dead_letter_queue;
 mod dead_lettering;
 mod direct;

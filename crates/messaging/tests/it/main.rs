@@ -12,6 +12,7 @@ mod dead_letter_queue;
 mod dead_lettering;
 mod direct;
 mod faults;
+mod full_queues;
 mod inbox;
 mod lessons;
 mod metrics;

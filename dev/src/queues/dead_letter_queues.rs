@@ -9,7 +9,7 @@ use crate::{
     http::{Answer, Client},
     project::Project,
     services::Service,
-    state::State,
+    state::{Process, State},
     token,
     up::state_file,
 };
@@ -25,12 +25,28 @@ pub(super) struct DeadLetterQueue {
     url: String,
 }
 
+/// A service that gave no answer.
+#[derive(Debug, Clone)]
+pub(super) struct Missing {
+    pub(super) service: String,
+    pub(super) why: String,
+}
+
 /// The dead-letter queues, and what is needed to call them.
 #[derive(Debug)]
 pub(super) struct DeadLetterQueues {
     client: Client,
     authorization: String,
-    pub(super) all: Vec<DeadLetterQueue>,
+    all: Vec<DeadLetterQueue>,
+    /// Services whose queues are not known.
+    missing: Vec<Missing>,
+}
+
+/// The answers of those who answered, and who did not.
+#[derive(Debug)]
+pub(super) struct Answers<'a> {
+    pub(super) given: Vec<(&'a DeadLetterQueue, Value)>,
+    pub(super) missing: Vec<Missing>,
 }
 
 impl DeadLetterQueues {
@@ -40,56 +56,64 @@ impl DeadLetterQueues {
             bail!("nothing is up; start it with: cargo dev up --detach");
         };
         let authorization = format!("Bearer {}", token::administrator(project, &state)?);
-        let mut dlqs = Self { client: Client::new(), authorization, all: Vec::new() };
+        let (client, all, missing) = (Client::new(), Vec::new(), Vec::new());
+        let mut queues = Self { client, authorization, all, missing };
         service.map(|name| project.service(name)).transpose()?;
         let is_asked = |known: &&Service| service.is_none_or(|name| name == known.name);
-        for known in project.services().iter().filter(is_asked) {
-            let process = state.running(&known.name);
-            let url = process.and_then(crate::state::Process::url);
-            let url = url.with_context(|| format!("{} does not run", known.name))?;
-            let queues = dlqs.call("GET", &format!("{url}/admin/queues"), None)?;
-            for queue in queues.as_array().into_iter().flatten() {
-                let name = queue["queue"].as_str().unwrap_or_default().to_owned();
-                let waiting = queue["waiting"].as_u64().unwrap_or(0);
-                let url = format!("{url}/admin/queues/{name}");
-                dlqs.all.push(DeadLetterQueue {
-                    service: known.name.clone(),
-                    queue: name,
-                    waiting,
-                    url,
-                });
+        for Service { name, .. } in project.services().iter().filter(is_asked) {
+            match queues.of_service(name, &state) {
+                Ok(found) => queues.all.extend(found),
+                Err(error) => queues.missing.push(Missing::new(name, &error)),
             }
         }
-        Ok(dlqs)
+        Ok(queues)
+    }
+
+    fn of_service(&self, service: &str, state: &State) -> Result<Vec<DeadLetterQueue>> {
+        let url = state.running(service).and_then(Process::url).context("it does not run")?;
+        let queues = self.call("GET", &format!("{url}/admin/queues"), None)?;
+        let queues = queues.as_array().into_iter().flatten().map(|queue| {
+            let name = queue["queue"].as_str().unwrap_or_default().to_owned();
+            DeadLetterQueue {
+                service: service.to_owned(),
+                url: format!("{url}/admin/queues/{name}"),
+                queue: name,
+                waiting: queue["waiting"].as_u64().unwrap_or(0),
+            }
+        });
+        Ok(queues.collect())
     }
 
     /// The same call for each dead-letter queue, one after the other.
-    pub(super) fn each(
-        &self,
-        call: impl Fn(&DeadLetterQueue) -> Result<Value>,
-    ) -> Result<Vec<(&DeadLetterQueue, Value)>> {
-        self.all.iter().map(|dlq| Ok((dlq, call(dlq)?))).collect()
+    pub(super) fn each(&self, call: impl Fn(&DeadLetterQueue) -> Result<Value>) -> Answers<'_> {
+        let asked = self.all.iter().map(|queue| (queue, Value::Null)).collect();
+        let nobody = Answers { given: asked, missing: self.missing.clone() };
+        nobody.then(|queue, _| call(queue))
     }
 
-    pub(super) fn list(&self, dlq: &DeadLetterQueue, filter: &Map<String, Value>) -> Result<Value> {
+    pub(super) fn list(
+        &self,
+        queue: &DeadLetterQueue,
+        filter: &Map<String, Value>,
+    ) -> Result<Value> {
         let pairs = filter.iter().map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             format!("{name}={}", escaped(&value))
         });
         let query = pairs.collect::<Vec<_>>().join("&");
-        self.call("GET", &format!("{}/dead-letters?{query}", dlq.url), None)
+        self.call("GET", &format!("{}/dead-letters?{query}", queue.url), None)
     }
 
-    /// None when the message is not in this queue.
-    pub(super) fn peek(&self, dlq: &DeadLetterQueue, id: &str) -> Result<Option<Value>> {
-        let answer =
-            self.send("GET", &format!("{}/dead-letters/{}", dlq.url, escaped(id)), None)?;
-        if answer.status == 404 { Ok(None) } else { checked(&answer).map(Some) }
+    /// Null when the message is not in this queue.
+    pub(super) fn peek(&self, queue: &DeadLetterQueue, id: &str) -> Result<Value> {
+        let url = format!("{}/dead-letters/{}", queue.url, escaped(id));
+        let answer = self.send("GET", &url, None)?;
+        if answer.status == 404 { Ok(Value::Null) } else { checked(&answer) }
     }
 
-    /// `replay` or `discard`.
-    pub(super) fn act(&self, dlq: &DeadLetterQueue, action: &str, body: &Value) -> Result<Value> {
-        self.call("POST", &format!("{}/{action}", dlq.url), Some(body))
+    /// `replay` or `discard`, with its query if it has one.
+    pub(super) fn act(&self, queue: &DeadLetterQueue, action: &str, body: &Value) -> Result<Value> {
+        self.call("POST", &format!("{}/{action}", queue.url), Some(body))
     }
 
     fn call(&self, method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
@@ -101,13 +125,36 @@ impl DeadLetterQueues {
     }
 }
 
+impl<'a> Answers<'a> {
+    /// A call for each that has answered, with its answer; who does not answer this one is missing.
+    pub(super) fn then(
+        mut self,
+        call: impl Fn(&DeadLetterQueue, &Value) -> Result<Value>,
+    ) -> Answers<'a> {
+        let mut given = Vec::new();
+        for (queue, answer) in self.given {
+            match call(queue, &answer) {
+                Ok(answer) => given.push((queue, answer)),
+                Err(error) => self.missing.push(Missing::new(&queue.service, &error)),
+            }
+        }
+        Answers { given, missing: self.missing }
+    }
+}
+
+impl Missing {
+    fn new(service: &str, error: &anyhow::Error) -> Self {
+        Self { service: service.to_owned(), why: format!("{error:#}") }
+    }
+}
+
 fn checked(answer: &Answer) -> Result<Value> {
     let json = answer.json();
     if (200..300).contains(&answer.status) {
         return Ok(json);
     }
     let detail = json["detail"].as_str().or(json["title"].as_str()).unwrap_or(&answer.text);
-    bail!("the service answers {}: {detail}", answer.status)
+    bail!("it answers {}: {detail}", answer.status)
 }
 
 /// As a part of a path or of a query (RFC 3986).

@@ -157,7 +157,7 @@ fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -
         [queue.queue.clone(), waiting, dead_letters + &unseen(answer), shown]
     });
     table::columns(["queue", "waiting", "dead letters", "shown"], counts);
-    let items = answers.given.iter().flat_map(|(_, answer)| answer["items"].as_array());
+    let items = answers.given.iter().filter_map(|(_, answer)| answer["items"].as_array());
     let mut rows = items.flatten().map(row).peekable();
     if rows.peek().is_some() {
         println!();
@@ -200,15 +200,14 @@ fn replay(
 }
 
 fn replayed(answer: &Value) -> String {
-    let mut sentence = format!("{} replayed", answer["replayed"]);
-    if answer["beyond_inbox_retention"] != 0 {
-        sentence += &format!(
-            ", {} left that failed longer ago than the inbox remembers \
-             (--beyond-inbox-retention replays them, and may repeat their effect)",
-            answer["beyond_inbox_retention"]
-        );
-    }
-    sentence
+    let left = match answer["beyond_inbox_retention"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(left) => format!(
+            ", {left} left that failed longer ago than the inbox remembers \
+             (--beyond-inbox-retention replays them, and may repeat their effect)"
+        ),
+    };
+    format!("{} replayed{left}", answer["replayed"])
 }
 
 /// Says whether all answered.

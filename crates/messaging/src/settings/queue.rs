@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 /// Messages that wait for people or for another attempt at most: what a flood of poison messages may
 /// take of the broker's disk, which all publishers share.
-const OUTLET_MAX_LENGTH: u32 = 100_000;
+const FAILED_MAX_LENGTH: u32 = 100_000;
 /// Bytes of them at most: 1 GiB.
-const OUTLET_MAX_LENGTH_BYTES: u64 = 1024 * 1024 * 1024;
+const FAILED_MAX_LENGTH_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Section `[queue]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -81,10 +81,10 @@ impl Default for QueueSettings {
             delivery_limit: super::nonzero(50).into(),
             max_length: 0,
             max_length_bytes: 0,
-            dead_letter_max_length: OUTLET_MAX_LENGTH,
-            dead_letter_max_length_bytes: OUTLET_MAX_LENGTH_BYTES,
-            retry_max_length: OUTLET_MAX_LENGTH,
-            retry_max_length_bytes: OUTLET_MAX_LENGTH_BYTES,
+            dead_letter_max_length: FAILED_MAX_LENGTH,
+            dead_letter_max_length_bytes: FAILED_MAX_LENGTH_BYTES,
+            retry_max_length: FAILED_MAX_LENGTH,
+            retry_max_length_bytes: FAILED_MAX_LENGTH_BYTES,
         }
     }
 }

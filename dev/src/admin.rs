@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -14,13 +14,22 @@ use crate::{
     up::state_file,
 };
 
-/// What is needed to call the services that run.
+/// What is needed to call the services that run, and who does not.
 #[derive(Debug)]
 pub(crate) struct Admin {
     client: Client,
     authorization: String,
-    /// The services' names and `http://host:port`.
+    /// The services that run: their names and `http://host:port`.
     pub(crate) services: Vec<(String, String)>,
+    /// Those that do not.
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// A service that gave no answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Missing {
+    pub(crate) service: String,
+    pub(crate) why: String,
 }
 
 impl Admin {
@@ -32,13 +41,14 @@ impl Admin {
         let authorization = format!("Bearer {}", token::administrator(project, &state)?);
         service.map(|name| project.service(name)).transpose()?;
         let is_asked = |known: &&Service| service.is_none_or(|name| name == known.name);
-        let services = project.services().iter().filter(is_asked).map(|known| {
-            let url = state.running(&known.name).and_then(Process::url);
-            let url = url.with_context(|| format!("{} does not run", known.name))?;
-            Ok((known.name.clone(), url))
-        });
-        let services = services.collect::<Result<_>>()?;
-        Ok(Self { client: Client::new(), authorization, services })
+        let (mut services, mut missing) = (Vec::new(), Vec::new());
+        for Service { name, .. } in project.services().iter().filter(is_asked) {
+            match state.running(name).and_then(Process::url) {
+                Some(url) => services.push((name.clone(), url)),
+                None => missing.push(Missing::new(name, &anyhow!("it does not run"))),
+            }
+        }
+        Ok(Self { client: Client::new(), authorization, services, missing })
     }
 
     /// The answer's JSON; a refusal is an error.
@@ -51,6 +61,20 @@ impl Admin {
     }
 }
 
+impl Missing {
+    pub(crate) fn new(service: &str, error: &anyhow::Error) -> Self {
+        Self { service: service.to_owned(), why: format!("{error:#}") }
+    }
+}
+
+/// Names on standard error who did not answer; says whether that is nobody.
+pub(crate) fn tell_missing(missing: &[Missing]) -> bool {
+    for Missing { service, why } in missing {
+        eprintln!("{service}: {why}");
+    }
+    missing.is_empty()
+}
+
 /// The JSON of an answer that is no refusal.
 pub(crate) fn checked(answer: &Answer) -> Result<Value> {
     let json = answer.json();
@@ -58,7 +82,7 @@ pub(crate) fn checked(answer: &Answer) -> Result<Value> {
         return Ok(json);
     }
     let detail = json["detail"].as_str().or(json["title"].as_str()).unwrap_or(&answer.text);
-    bail!("the service answers {}: {detail}", answer.status)
+    bail!("it answers {}: {detail}", answer.status)
 }
 
 /// A filter as a query string.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admin::{self, Admin},
+    admin::{self, Admin, tell_missing},
     project::Project,
     table,
 };
@@ -111,19 +111,20 @@ impl Target {
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    match &args.action {
+    let admin = Admin::find(project, args.service.as_deref())?;
+    let done = match &args.action {
         Action::List { filter, after, limit } => {
             let mut filter = filter.json();
             filter.extend(after.map(|after| ("after".to_owned(), json!(after))));
             filter.extend(limit.map(|limit| ("limit".to_owned(), json!(limit))));
-            list(&Admin::find(project, args.service.as_deref())?, &filter, args.json)
+            list(&admin, &filter, args.json)?
         }
         Action::Republish { filter, all, target, yes } => {
             let filter = chosen(filter, *all)?;
-            let admin = Admin::find(project, args.service.as_deref())?;
-            republish(&admin, &filter, &target.json(), *yes, args.json)
+            republish(&admin, &filter, &target.json(), *yes, args.json)?
         }
-    }
+    };
+    Ok(if tell_missing(&admin.missing) { done } else { ExitCode::FAILURE })
 }
 
 /// Everything is meant only when it is said.

@@ -8,17 +8,25 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    admin::{Missing, tell_missing},
     project::Project,
-    queues::dead_letter_queues::{DeadLetterQueue, DeadLetterQueues},
+    queues::dead_letter_queues::{Answers, DeadLetterQueues},
     table,
 };
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A message is dead-lettered when its consumer has given up on it. `list` shows no message's content; `peek` does, and
-that may be personal data. `replay` and `discard` need a filter, or --all; `discard` shows what would go, and
-throws it away with --yes. One look sees the first 50,000 dead letters of a queue; what it acts on leaves
-the queue, so that repeating it comes to the next.")]
+that may be personal data. `replay` and `discard` need a filter, or --all; they take the oldest that match, up to the
+limit. `discard` shows what would go, and throws it away with --yes. One look sees the first 50,000 dead letters of a
+queue and reads for six seconds; what it acts on leaves the queue, so that repeating it comes to the next.
+
+`replay` leaves messages that failed longer ago than the service's [consumer] inbox_retention: if one had its effect
+before it was dead-lettered, nothing would keep it from having it again. --beyond-inbox-retention replays them too.
+
+A service that does not answer is named on standard error, and the others answer all the same. The exit code is 0 when
+everything that was asked for was done or shown, and 1 when a service did not answer, `replay` left something that
+matches or stopped early, or `peek` found nothing.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -40,7 +48,13 @@ enum Action {
         id: String,
     },
     /// Puts dead letters back into their queue
-    Replay(Chosen),
+    Replay {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Also those whose effect, if they had one, the inbox may have forgotten
+        #[arg(long)]
+        beyond_inbox_retention: bool,
+    },
     /// Throws dead letters away
     Discard {
         #[command(flatten)]
@@ -114,42 +128,43 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let chosen = match &args.action {
         Action::List(filter) => filter.json(),
         Action::Peek { .. } => Map::new(),
-        Action::Replay(chosen) | Action::Discard { chosen, .. } => chosen.json()?,
+        Action::Replay { chosen, .. } | Action::Discard { chosen, .. } => chosen.json()?,
     };
-    let dlqs = DeadLetterQueues::find(project, args.service.as_deref())?;
-    match &args.action {
-        Action::List(_) => list(&dlqs, &chosen, args.json),
-        Action::Peek { id } => peek(&dlqs, id),
-        Action::Replay(_) => replay(&dlqs, &chosen, args.json),
-        Action::Discard { yes, .. } => discard(&dlqs, &chosen, *yes, args.json),
-    }
+    let queues = DeadLetterQueues::find(project, args.service.as_deref())?;
+    let is_complete = match &args.action {
+        Action::List(_) => list(&queues, &chosen, args.json),
+        Action::Peek { id } => peek(&queues, id),
+        Action::Replay { beyond_inbox_retention: beyond, .. } => {
+            replay(&queues, &chosen, *beyond, args.json)
+        }
+        Action::Discard { yes, .. } => discard(&queues, &chosen, *yes, args.json),
+    };
+    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn list(dlqs: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
-    let mut answers = Vec::new();
-    for dlq in &dlqs.all {
-        let mut answer = dlqs.list(dlq, filter)?;
-        answer["service"] = json!(dlq.service);
-        answer["queue"] = json!(dlq.queue);
-        answer["waiting"] = json!(dlq.waiting);
-        answers.push(answer);
-    }
-    if as_json {
-        println!("{:#}", json!(answers));
-        return Ok(ExitCode::SUCCESS);
-    }
-    let counts = answers.iter().map(|answer| {
-        let items = answer["items"].as_array().map_or(0, Vec::len).to_string();
-        [text(&answer["queue"]), text(&answer["waiting"]), text(&answer["dead_letters"]), items]
+/// Says whether all answered.
+fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> bool {
+    let answers = queues.each(|queue| {
+        let mut answer = queues.list(queue, filter)?;
+        answer["waiting"] = json!(queue.waiting);
+        Ok(answer)
     });
-    table::columns(["queue", "waiting", "dead_letters", "shown"], counts);
-    let items = answers.iter().flat_map(|answer| answer["items"].as_array().into_iter().flatten());
-    let mut rows = items.map(row).peekable();
+    if as_json {
+        return print_json(&answers);
+    }
+    let counts = answers.given.iter().map(|(queue, answer)| {
+        let shown = answer["items"].as_array().map_or(0, Vec::len).to_string();
+        let [waiting, dead_letters] = ["waiting", "dead_letters"].map(|name| text(&answer[name]));
+        [queue.queue.clone(), waiting, dead_letters + &unseen(answer), shown]
+    });
+    table::columns(["queue", "waiting", "dead letters", "shown"], counts);
+    let items = answers.given.iter().filter_map(|(_, answer)| answer["items"].as_array());
+    let mut rows = items.flatten().map(row).peekable();
     if rows.peek().is_some() {
         println!();
         table::columns(["id", "type", "attempts", "last failed", "cause"], rows);
     }
-    Ok(ExitCode::SUCCESS)
+    tell_missing(&answers.missing)
 }
 
 fn row(item: &Value) -> [String; 5] {
@@ -157,71 +172,103 @@ fn row(item: &Value) -> [String; 5] {
     names.map(|name| text(&item[name]))
 }
 
-fn peek(dlqs: &DeadLetterQueues, id: &str) -> Result<ExitCode> {
-    for dlq in &dlqs.all {
-        if let Some(peeked) = dlqs.peek(dlq, id)? {
-            println!("{peeked:#}");
-            return Ok(ExitCode::SUCCESS);
-        }
+/// Says whether it was found.
+fn peek(queues: &DeadLetterQueues, id: &str) -> bool {
+    let answers = queues.each(|queue| queues.peek(queue, id));
+    if let Some((_, peeked)) = answers.given.iter().find(|(_, answer)| answer.is_object()) {
+        println!("{peeked:#}");
+        return true;
     }
-    bail!("no dead letter has this id")
+    tell_missing(&answers.missing);
+    eprintln!("error: no dead letter that was looked at has this id");
+    false
 }
 
-fn replay(dlqs: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
-    let answers = dlqs.each(|dlq| dlqs.act(dlq, "replay", &json!(filter)))?;
-    let has_stopped = answers.iter().any(|(_, answer)| answer["stopped"].is_string());
-    print(&answers, as_json, |answer| {
-        let stopped = answer["stopped"].as_str().map(|why| format!(", then stopped: {why}"));
-        format!("{} replayed{}", answer["replayed"], stopped.unwrap_or_default())
-    });
-    Ok(if has_stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+/// Says whether all answered, and everything that matches was replayed.
+fn replay(
+    queues: &DeadLetterQueues,
+    filter: &Map<String, Value>,
+    beyond: bool,
+    as_json: bool,
+) -> bool {
+    let action = format!("replay?beyond_inbox_retention={beyond}");
+    let answers = queues.each(|queue| queues.act(queue, &action, &json!(filter)));
+    let is_done = answers
+        .given
+        .iter()
+        .all(|(_, answer)| answer["stopped"].is_null() && answer["beyond_inbox_retention"] == 0);
+    print(&answers, as_json, replayed) && is_done
 }
 
+fn replayed(answer: &Value) -> String {
+    let left = match answer["beyond_inbox_retention"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(left) => format!(
+            ", {left} left that failed longer ago than the inbox remembers \
+             (--beyond-inbox-retention replays them, and may repeat their effect)"
+        ),
+    };
+    format!("{} replayed{left}", answer["replayed"])
+}
+
+/// Says whether all answered.
 fn discard(
-    dlqs: &DeadLetterQueues,
+    queues: &DeadLetterQueues,
     filter: &Map<String, Value>,
     yes: bool,
-    json: bool,
-) -> Result<ExitCode> {
-    let asked = dlqs.each(|dlq| dlqs.act(dlq, "discard", &json!({ "filter": filter })))?;
+    as_json: bool,
+) -> bool {
+    let asked = queues.each(|queue| queues.act(queue, "discard", &json!({ "filter": filter })));
     if !yes {
-        print(&asked, json, |answer| {
+        return print(&asked, as_json, |answer| {
             format!("{} would be thrown away; repeat with --yes", answer["matched"])
         });
-        return Ok(ExitCode::SUCCESS);
     }
-    let mut answers = Vec::new();
-    for (dlq, asked) in asked {
+    let answers = asked.then(|queue, asked| {
         let body = json!({ "filter": filter, "confirmation": asked["confirmation"] });
-        answers.push((dlq, dlqs.act(dlq, "discard", &body)?));
-    }
-    print(&answers, json, |answer| format!("{} thrown away", answer["discarded"]));
-    Ok(ExitCode::SUCCESS)
+        queues.act(queue, "discard", &body)
+    });
+    print(&answers, as_json, |answer| format!("{} thrown away", answer["discarded"]))
 }
 
-fn print(
-    answers: &[(&DeadLetterQueue, Value)],
-    as_json: bool,
-    sentence: impl Fn(&Value) -> String,
-) {
+/// Prints a sentence for each queue, or all as JSON; says whether all answered.
+fn print(answers: &Answers, as_json: bool, sentence: impl Fn(&Value) -> String) -> bool {
     if as_json {
-        let answers = answers.iter().map(|(dlq, answer)| {
-            let mut answer = answer.clone();
-            answer["queue"] = json!(dlq.queue);
-            answer
-        });
-        println!("{:#}", json!(answers.collect::<Vec<_>>()));
-        return;
+        return print_json(answers);
     }
-    for (dlq, answer) in answers {
-        let (seen, dead_letters) = (answer["seen"].as_u64(), answer["dead_letters"].as_u64());
-        let seen = if seen < dead_letters {
-            format!(" ({} of {} looked at)", text(&answer["seen"]), text(&answer["dead_letters"]))
-        } else {
-            String::new()
-        };
-        println!("{}: {}{seen}", dlq.queue, sentence(answer));
+    for (queue, answer) in &answers.given {
+        println!("{}: {}{}", queue.queue, sentence(answer), unseen(answer));
     }
+    tell_missing(&answers.missing)
+}
+
+/// Prints each answer with its service and queue, and an `error` for each service without one; says
+/// whether all answered.
+fn print_json(answers: &Answers) -> bool {
+    let given = answers.given.iter().map(|(queue, answer)| {
+        let mut answer = answer.clone();
+        (answer["service"], answer["queue"]) = (json!(queue.service), json!(queue.queue));
+        answer
+    });
+    let missing = answers.missing.iter();
+    let missing = missing.map(|Missing { service, why }| json!({"service": service, "error": why}));
+    println!("{:#}", json!(given.chain(missing).collect::<Vec<_>>()));
+    answers.missing.is_empty()
+}
+
+/// What was not seen, and why it ended early; empty when nothing is to be said.
+fn unseen(answer: &Value) -> String {
+    let (seen, dead_letters) = (answer["seen"].as_u64(), answer["dead_letters"].as_u64());
+    let mut remarks = Vec::new();
+    if seen < dead_letters {
+        remarks.push(format!(
+            "{} of {} looked at",
+            text(&answer["seen"]),
+            text(&answer["dead_letters"])
+        ));
+    }
+    remarks.extend(answer["stopped"].as_str().map(str::to_owned));
+    if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(": ")) }
 }
 
 /// A value as a cell of a table.
@@ -247,7 +294,7 @@ mod tests {
 
     fn chosen(line: &str) -> Result<Map<String, Value>> {
         let line = Line::try_parse_from(line.split(' ')).unwrap();
-        let Action::Replay(chosen) = line.args.action else { panic!("a replay") };
+        let Action::Replay { chosen, .. } = line.args.action else { panic!("a replay") };
         chosen.json()
     }
 
@@ -258,5 +305,17 @@ mod tests {
         assert!(chosen("queues replay --all").unwrap().is_empty());
         let filter = chosen("queues replay --type user.created --limit 5").unwrap();
         assert_eq!(json!(filter), json!({"type": "user.created", "limit": 5}));
+    }
+
+    #[test]
+    fn a_replay_says_what_it_left_and_why_it_ended() {
+        let all = json!({"replayed": 2, "beyond_inbox_retention": 0, "seen": 2, "dead_letters": 2});
+        assert_eq!(replayed(&all) + &unseen(&all), "2 replayed");
+        let some = json!({"replayed": 2, "beyond_inbox_retention": 3, "seen": 5,
+            "dead_letters": 9, "stopped": "time"});
+        let said = replayed(&some) + &unseen(&some);
+        assert!(said.starts_with("2 replayed, 3 left"), "{said}");
+        assert!(said.contains("--beyond-inbox-retention"), "{said}");
+        assert!(said.ends_with("(5 of 9 looked at: time)"), "{said}");
     }
 }

@@ -28,7 +28,7 @@ use utoipa_axum::routes;
 
 use crate::admin::refusal::Refusal;
 use crate::dead_letter_queue::{
-    DeadLetterQueue, Depth, Discarded, Filter, Listing, Peeked, Replayed,
+    BeyondInboxRetention, DeadLetterQueue, Depth, Discarded, Filter, Listing, Peeked, Replayed,
 };
 
 /// The routes, for a service whose state holds its dead-letter queue.
@@ -55,14 +55,24 @@ struct Discard {
     confirmation: Option<String>,
 }
 
+/// How a replay goes about it.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+struct ReplayOptions {
+    /// Replays also messages that failed so long ago that the inbox may have forgotten an effect that
+    /// they had: it would happen a second time. They are left when this is not given.
+    beyond_inbox_retention: bool,
+}
+
 /// How much waits in the service's queue, and how much is dead-lettered.
 #[utoipa::path(get, path = "/admin/queues", operation_id = "queues",
     tag = "admin", security(("bearer" = [])), responses(
     (status = 200, body = Vec<Depth>),
     (status = 503, description = "The broker is away"),
 ))]
-async fn queues(State(dlq): State<DeadLetterQueue>) -> Result<Json<Vec<Depth>>, Refusal> {
-    Ok(Json(vec![dlq.depth().await?]))
+async fn queues(State(dead_letters): State<DeadLetterQueue>) -> Result<Json<Vec<Depth>>, Refusal> {
+    Ok(Json(vec![dead_letters.depth().await?]))
 }
 
 /// Dead letters that match, oldest first, without what they say.
@@ -75,12 +85,12 @@ async fn queues(State(dlq): State<DeadLetterQueue>) -> Result<Json<Vec<Depth>>, 
     (status = 503, description = "The broker is away"),
 ))]
 async fn list(
-    State(dlq): State<DeadLetterQueue>,
+    State(dead_letters): State<DeadLetterQueue>,
     Path(queue): Path<String>,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Listing>, Refusal> {
-    let dlq = of_queue(dlq, &queue)?;
-    Ok(Json(dlq.list(&filter?.0).await?))
+    let dead_letters = of_queue(dead_letters, &queue)?;
+    Ok(Json(dead_letters.list(&filter?.0).await?))
 }
 
 /// One dead letter with what it says, which may be personal data.
@@ -93,18 +103,19 @@ async fn list(
     (status = 503, description = "The broker is away"),
 ))]
 async fn peek(
-    State(dlq): State<DeadLetterQueue>,
+    State(dead_letters): State<DeadLetterQueue>,
     Path((queue, id)): Path<(String, String)>,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Peeked>), Refusal> {
-    let peeked = of_queue(dlq, &queue)?.peek(&id).await?;
+    let peeked = of_queue(dead_letters, &queue)?.peek(&id).await?;
     // Personal data stays in no cache on the way.
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(peeked)))
 }
 
-/// Puts the dead letters that match back into their queue, as if they came for the first time.
+/// Puts the oldest dead letters that match back into their queue, as if they came for the first time;
+/// but for those whose effect, if they had one, the inbox may have forgotten.
 #[utoipa::path(post, path = "/admin/queues/{queue}/replay", operation_id = "replay_dead_letters",
     tag = "admin",
-    params(("queue" = String, Path)), request_body = Filter,
+    params(("queue" = String, Path), ReplayOptions), request_body = Filter,
     security(("bearer" = [])), responses(
     (status = 200, body = Replayed),
     (status = 400, description = "The filter or the limit is not valid"),
@@ -112,13 +123,19 @@ async fn peek(
     (status = 503, description = "The broker is away"),
 ))]
 async fn replay(
-    State(dlq): State<DeadLetterQueue>,
+    State(dead_letters): State<DeadLetterQueue>,
     Path(queue): Path<String>,
+    options: Result<Query<ReplayOptions>, QueryRejection>,
     filter: Result<Json<Strict<Filter>>, JsonRejection>,
 ) -> Result<Json<Replayed>, Refusal> {
-    let dlq = of_queue(dlq, &queue)?;
+    let dead_letters = of_queue(dead_letters, &queue)?;
     let Json(Strict(filter)) = filter?;
-    Ok(Json(dlq.replay(&filter).await?))
+    let beyond = if options?.0.beyond_inbox_retention {
+        BeyondInboxRetention::Replay
+    } else {
+        BeyondInboxRetention::Leave
+    };
+    Ok(Json(dead_letters.replay(&filter, beyond).await?))
 }
 
 /// Says how many dead letters match; with the confirmation of that answer, throws exactly those
@@ -134,15 +151,19 @@ async fn replay(
     (status = 503, description = "The broker is away"),
 ))]
 async fn discard(
-    State(dlq): State<DeadLetterQueue>,
+    State(dead_letters): State<DeadLetterQueue>,
     Path(queue): Path<String>,
     discard: Result<Json<Strict<Discard>>, JsonRejection>,
 ) -> Result<Json<Discarded>, Refusal> {
-    let dlq = of_queue(dlq, &queue)?;
+    let dead_letters = of_queue(dead_letters, &queue)?;
     let Json(Strict(Discard { filter, confirmation })) = discard?;
-    Ok(Json(dlq.discard(&filter, confirmation.as_deref()).await?))
+    Ok(Json(dead_letters.discard(&filter, confirmation.as_deref()).await?))
 }
 
-fn of_queue(dlq: DeadLetterQueue, queue: &str) -> Result<DeadLetterQueue, Refusal> {
-    if dlq.queue() == queue { Ok(dlq) } else { Err(Refusal::not_found("there is no such queue")) }
+fn of_queue(dead_letters: DeadLetterQueue, queue: &str) -> Result<DeadLetterQueue, Refusal> {
+    if dead_letters.queue() == queue {
+        Ok(dead_letters)
+    } else {
+        Err(Refusal::not_found("there is no such queue"))
+    }
 }

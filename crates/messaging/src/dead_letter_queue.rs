@@ -3,18 +3,23 @@
 //!
 //! AMQP cannot look into a queue. So a look takes messages without acknowledging them, on a channel
 //! of its own, and returns them at its end, which may change their order. Two looks at the same moment
-//! would each see a part: they take turns, in all processes. One look sees the first 50,000 messages;
-//! answers say how many it saw, and how many there were.
+//! would each see a part: they take turns, in all processes. One look sees the first 50,000 messages,
+//! and reads for six seconds; answers say how many it saw, how many there were, and why it ended. It
+//! keeps in memory only what it chose, so that a full queue costs as little as a short one.
 //!
-//! Nothing is lost on the way: a replayed message leaves the dead-letter queue after the broker has confirmed it
-//! in its queue, and a discarded one after the caller has confirmed exactly what goes.
+//! Nothing is lost on the way: a replayed message leaves the dead-letter queue after the broker has
+//! confirmed it in its queue, and a discarded one after the caller has confirmed exactly what goes.
 
 mod dead_letter;
 mod look;
+mod oldest;
+mod replay;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapin::BasicProperties;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
@@ -22,12 +27,16 @@ use utoipa::ToSchema;
 
 use crate::broker::{Attachment, Broker};
 use crate::dead_letter_queue::look::Look;
+use crate::dead_letter_queue::oldest::Oldest;
+use crate::dead_letter_queue::replay::Replay;
 use crate::message::hex;
-use crate::publisher::{Message, PublishOutcome, Publisher};
-use crate::settings::{MessagingSettings, SettingsError};
+use crate::publisher::Publisher;
+use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
 use crate::topology::{Readers, Topology, TopologyError, dead_letter_queue, message_count};
 
 pub use dead_letter::{DeadLetter, Filter, Peeked};
+pub use replay::BeyondInboxRetention;
+pub(crate) use turn::count_at_rest;
 
 /// The longest wait for the broker's confirm of a message that is put back.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +47,12 @@ pub enum DeadLetterError {
     /// No dead letter has this id, or somebody else holds it at this moment.
     #[error("no dead letter has this id")]
     NotFound,
+    /// The look ended before it had seen all, and none that it saw has this id.
+    #[error("none of the {seen} dead letters that were looked at has this id; there are more")]
+    NotSeen {
+        /// Messages that were looked at.
+        seen: u32,
+    },
     /// The filter's limit is out of its bounds.
     #[error("limit must be 1 to 1000")]
     Limit,
@@ -81,13 +96,19 @@ pub struct Listing {
     pub seen: u32,
     /// Messages in the dead-letter queue; more than `seen` when the look ended early.
     pub dead_letters: u32,
+    /// Why the look ended before it had seen all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// What became of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Replayed {
-    /// Messages that are in their queue again.
+    /// Messages that are in their queue again: the oldest that match, up to the limit.
     pub replayed: u32,
+    /// Messages that match and were left: their first attempt failed so long ago, or at a time so
+    /// unknown, that the inbox may have forgotten an effect that they had.
+    pub beyond_inbox_retention: u32,
     /// Messages that were looked at, at most 50,000.
     pub seen: u32,
     /// Messages that were in the dead-letter queue; those not seen are not replayed.
@@ -108,6 +129,9 @@ pub struct Discarded {
     pub seen: u32,
     /// Messages that were in the dead-letter queue; those not seen are not discarded.
     pub dead_letters: u32,
+    /// Why the look ended before it had seen all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
     /// Stands for exactly the messages that match: to be sent with the request that discards them.
     pub confirmation: String,
 }
@@ -120,6 +144,8 @@ pub struct DeadLetterQueue(Arc<Shared>);
 struct Shared {
     broker: Broker,
     topology: Topology,
+    /// How its consumer tries, and how long the inbox remembers.
+    consumer: ConsumerSettings,
     /// Held by the one look that is under way.
     turn: Mutex<()>,
 }
@@ -132,7 +158,8 @@ impl DeadLetterQueue {
         queue_key: &str,
     ) -> Result<Self, SettingsError> {
         let topology = Topology::of(settings, queue_key, [])?;
-        Ok(Self(Arc::new(Shared { broker, topology, turn: Mutex::new(()) })))
+        let consumer = settings.consumer_of(queue_key)?;
+        Ok(Self(Arc::new(Shared { broker, topology, consumer, turn: Mutex::new(()) })))
     }
 
     /// The name of the queue whose messages are dead-lettered here.
@@ -140,7 +167,13 @@ impl DeadLetterQueue {
         &self.0.topology.queue
     }
 
-    /// How much is in the queue and in its dead-letter queue.
+    /// The name of the dead-letter queue itself.
+    pub fn name(&self) -> String {
+        dead_letter_queue(self.queue())
+    }
+
+    /// How much is in the queue and in its dead-letter queue. Waits for the end of a look, which
+    /// holds messages that belong to it.
     pub async fn depth(&self) -> Result<Depth, DeadLetterError> {
         let link = self.0.broker.consuming_at_times();
         let depth = self.depth_over(&link).await;
@@ -149,9 +182,9 @@ impl DeadLetterQueue {
     }
 
     async fn depth_over(&self, link: &Attachment) -> Result<Depth, DeadLetterError> {
-        let channel = look::channel(link).await?;
+        let channel = turn::channel(link).await?;
         self.0.topology.declare_outlets(&channel).await?;
-        let dead_letters = message_count(&channel, &self.name()).await?;
+        let dead_letters = turn::count(&channel, &self.name()).await?;
         let waiting = match message_count(&channel, self.queue()).await {
             // The queue is not there yet, over which the channel is closed.
             Err(TopologyError::Broker { source, .. }) if source.is_amqp_soft_error() => 0,
@@ -165,90 +198,55 @@ impl DeadLetterQueue {
         let limit = filter.limit()?;
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let items = async {
-            let mut items = Vec::new();
-            while let Some((dead_letter, _)) = look.next(filter).await? {
-                items.push(dead_letter);
-            }
-            items.sort_by(DeadLetter::by_age);
-            items.truncate(limit);
-            Ok(items)
-        };
-        let items = items.await;
-        let (seen, dead_letters) = (look.seen(), look.dead_letters());
+        let listing = list_oldest(&mut look, filter, limit).await;
         look.close().await;
-        items.map(|items| Listing { items, seen, dead_letters })
+        listing
     }
 
     /// One message with what it says.
     pub async fn peek(&self, id: &str) -> Result<Peeked, DeadLetterError> {
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let found = look.next(&Filter::of_id(id)).await;
+        let found = look.next_match(&Filter::of_id(id)).await;
+        let (seen, stopped) = (look.seen(), look.stopped());
         look.close().await;
-        let (dead_letter, raw) = found?.ok_or(DeadLetterError::NotFound)?;
-        Ok(Peeked::new(dead_letter, &raw))
+        match found? {
+            Some((dead_letter, raw)) => Ok(Peeked::new(dead_letter, &raw)),
+            None if stopped.is_some() => Err(DeadLetterError::NotSeen { seen }),
+            None => Err(DeadLetterError::NotFound),
+        }
     }
 
-    /// Puts what matches back into its queue, with all attempts before it. Each
-    /// leaves the dead-letter queue once the broker has confirmed it there; in between it is in both, and the
+    /// Puts the oldest that match back into their queue, with all attempts before them. Each leaves
+    /// the dead-letter queue once the broker has confirmed it there; in between it is in both, and the
     /// [inbox](crate::inbox) makes that one effect.
-    pub async fn replay(&self, filter: &Filter) -> Result<Replayed, DeadLetterError> {
+    pub async fn replay(
+        &self,
+        filter: &Filter,
+        beyond: BeyondInboxRetention,
+    ) -> Result<Replayed, DeadLetterError> {
         let limit = filter.limit()?;
+        let oldest = match beyond {
+            BeyondInboxRetention::Leave => Some(replay::remembered_since(&self.0.consumer)),
+            BeyondInboxRetention::Replay => None,
+        };
+        let replay = Replay { queue: self.queue(), filter, limit, oldest };
         let _turn = self.0.turn.lock().await;
         let connection = self.0.broker.publishing_at_times();
         let publisher = Publisher::new(connection, Readers::default(), CONFIRM_TIMEOUT);
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let replayed = self.replay_all(&mut look, &publisher, filter, limit).await;
+        let replayed = replay.run(&mut look, &publisher).await;
         look.close().await;
         publisher.close().await;
-        let queue = self.queue();
-        let count = replayed.replayed;
-        tracing::warn!(messaging.queue = queue, replayed = count, "dead letters were replayed");
-        Ok(replayed)
-    }
-
-    async fn replay_all(
-        &self,
-        look: &mut Look,
-        publisher: &Publisher,
-        filter: &Filter,
-        limit: usize,
-    ) -> Replayed {
-        let mut replayed = 0;
-        let mut stopped = None;
-        while stopped.is_none() && (replayed as usize) < limit {
-            let raw = match look.next(filter).await {
-                Ok(Some((_, raw))) => raw,
-                Ok(None) => break,
-                Err(error) => {
-                    stopped = Some(error.to_string());
-                    break;
-                }
-            };
-            let properties = dead_letter::fresh(&raw);
-            let routing_key = self.queue().into();
-            let body = &raw.data;
-            let message = Message { exchange: "".into(), routing_key, body, properties };
-            match publisher.publish(message).await {
-                PublishOutcome::Confirmed => {
-                    replayed += 1;
-                    // An acknowledgement that is not sent leaves it in both queues.
-                    let removed = look.remove(&raw).await;
-                    stopped = (!removed).then(|| "the broker broke off".to_owned());
-                }
-                PublishOutcome::Returned => stopped = Some("the queue is not there".to_owned()),
-                PublishOutcome::Refused(_) => {
-                    stopped = Some("the queue takes no message".to_owned());
-                }
-                PublishOutcome::Unknown => stopped = Some("the broker did not confirm".to_owned()),
-            }
+        if let Ok(Replayed { replayed, .. }) = replayed {
+            let queue = self.queue();
+            tracing::warn!(messaging.queue = queue, replayed, "dead letters were replayed");
         }
-        Replayed { replayed, seen: look.seen(), dead_letters: look.dead_letters(), stopped }
+        replayed
     }
 
-    /// Throws away what matches if `confirmation` stands for exactly that. Without
-    /// one nothing is thrown away: the answer says how much would be, and its confirmation.
+    /// Throws away the oldest that match if `confirmation` stands for exactly those. Without one
+    /// nothing is thrown away: the answer says how much would be, and its confirmation.
     pub async fn discard(
         &self,
         filter: &Filter,
@@ -257,7 +255,7 @@ impl DeadLetterQueue {
         let limit = filter.limit()?;
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let discarded = discard_all(&mut look, filter, limit, confirmation).await;
+        let discarded = discard_oldest(&mut look, filter, limit, confirmation).await;
         look.close().await;
         if let Ok(Discarded { discarded: discarded @ 1.., .. }) = discarded {
             let queue = self.queue();
@@ -265,41 +263,49 @@ impl DeadLetterQueue {
         }
         discarded
     }
-
-    /// The name of the dead-letter queue's own queue.
-    pub fn name(&self) -> String {
-        dead_letter_queue(self.queue())
-    }
 }
 
-async fn discard_all(
+async fn list_oldest(
+    look: &mut Look,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Listing, DeadLetterError> {
+    let mut items = Oldest::new(limit, usize::MAX);
+    while let Some((dead_letter, raw)) = look.next_match(filter).await? {
+        items.offer(dead_letter.age(&raw), 0, dead_letter);
+    }
+    let items = items.into_values().collect();
+    let (seen, dead_letters, stopped) = (look.seen(), look.dead_letters(), look.stopped());
+    Ok(Listing { items, seen, dead_letters, stopped })
+}
+
+async fn discard_oldest(
     look: &mut Look,
     filter: &Filter,
     limit: usize,
     confirmation: Option<&str>,
 ) -> Result<Discarded, DeadLetterError> {
-    let mut matching = Vec::new();
-    while let Some((dead_letter, mut raw)) = look.next(filter).await? {
-        // What it says is not needed any more, and many messages may be large.
-        raw.data = Vec::new();
-        matching.push((dead_letter, raw));
+    let mut chosen = Oldest::new(limit, usize::MAX);
+    while let Some((dead_letter, mut raw)) = look.next_match(filter).await? {
+        // What it says is not needed any more: only to tell the broker that it goes.
+        (raw.data, raw.properties) = (Vec::new(), BasicProperties::default());
+        chosen.offer(dead_letter.age(&raw), 0, raw);
     }
-    matching.sort_by(|(one, _), (other, _)| one.by_age(other));
-    matching.truncate(limit);
-    let ids = matching.iter().map(|(dead_letter, _)| dead_letter.id.as_bytes());
-    let digest = ids.fold(Sha256::new(), |digest, id| digest.chain_update(id).chain_update([0]));
+    look.stop_reading().await?;
+    let digest = Sha256::new();
+    let digest = chosen.ids().fold(digest, |digest, id| digest.chain_update(id).chain_update([0]));
     let expected = hex(&digest.finalize()[..8]);
-    let matched = u32::try_from(matching.len()).unwrap_or(u32::MAX);
+    let matched = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
     let mut discarded = 0;
     match confirmation {
         None => {}
         Some(given) if given != expected => return Err(DeadLetterError::Changed),
         Some(_) => {
-            for (_, raw) in &matching {
-                discarded += u32::from(look.remove(raw).await);
+            for raw in chosen.into_values() {
+                discarded += u32::from(look.remove(&raw).await);
             }
         }
     }
-    let (seen, dead_letters) = (look.seen(), look.dead_letters());
-    Ok(Discarded { matched, discarded, seen, dead_letters, confirmation: expected })
+    let (seen, dead_letters, stopped) = (look.seen(), look.dead_letters(), look.stopped());
+    Ok(Discarded { matched, discarded, seen, dead_letters, stopped, confirmation: expected })
 }

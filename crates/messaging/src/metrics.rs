@@ -206,16 +206,19 @@ pub(crate) fn scheduled(service: &str, depth: i64, overdue_seconds: i64) {
         .set(overdue_seconds);
 }
 
-/// Sets the gauges of a queue and its dead-letter queue.
-pub(crate) fn depth(queue: &str, waiting: u32, dead_letters: u32) {
+/// Sets the gauges of a queue and its dead-letter queue; that of the latter stays as it is when it could
+/// not be counted.
+pub(crate) fn depth(queue: &str, waiting: u32, dead_letters: Option<u32>) {
     let help = "Messages that wait in a consumer's queue, without those it holds.";
     gauge("messaging_queue_depth", help, &["queue"])
         .with_label_values(&[queue])
         .set(i64::from(waiting));
     let help = "Messages that the queue's consumer gave up on.";
-    gauge("messaging_dead_letters", help, &["queue"])
-        .with_label_values(&[queue])
-        .set(i64::from(dead_letters));
+    if let Some(dead_letters) = dead_letters {
+        gauge("messaging_dead_letters", help, &["queue"])
+            .with_label_values(&[queue])
+            .set(i64::from(dead_letters));
+    }
 }
 
 /// Sets the gauges of the connections.

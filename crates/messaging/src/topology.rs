@@ -125,25 +125,31 @@ impl Topology {
         let limit = self.like.delivery_limit.get().into();
         let mut arguments = self.dead_letters_to(&dead_letter_queue(&self.queue));
         self.limit_deliveries(&mut arguments, limit);
-        let (length, bytes) = (self.like.max_length.into(), self.like.max_length_bytes);
-        for (name, max) in [("x-max-length", length), ("x-max-length-bytes", bytes)] {
-            if max > 0 {
-                let max = AMQPValue::LongLongInt(max.try_into().unwrap_or(i64::MAX));
-                set(&mut arguments, name, max);
-            }
-        }
+        limit_size(&mut arguments, self.like.max_length, self.like.max_length_bytes);
         self.declare_queue(channel, &self.queue, arguments).await
     }
 
     /// Declares where messages go that are not done with: the retry queues and the dead-letter queue.
+    ///
+    /// Both are bounded: a flood of poison messages must not fill the disk that all publishers share. A
+    /// full one refuses; the consumer, and the broker where it moves messages itself, keep what was
+    /// refused and try again. A queue and its retry queues would wait for each other, so that only one
+    /// of them has a bound.
     pub(crate) async fn declare_outlets(&self, channel: &Channel) -> Result<(), TopologyError> {
+        let like = &self.like;
         let mut arguments = self.kind();
         self.limit_deliveries(&mut arguments, DEAD_LETTER_DELIVERY_LIMIT);
+        set(&mut arguments, "x-overflow", AMQPValue::LongString("reject-publish".into()));
+        let bytes = like.dead_letter_max_length_bytes;
+        limit_size(&mut arguments, like.dead_letter_max_length, bytes);
         self.declare_queue(channel, &dead_letter_queue(&self.queue), arguments).await?;
         for delay in self.retry_delays.iter() {
             let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
             let mut arguments = self.dead_letters_to(&self.queue);
             set(&mut arguments, "x-message-ttl", AMQPValue::LongLongInt(millis));
+            if !like.is_limited() {
+                limit_size(&mut arguments, like.retry_max_length, like.retry_max_length_bytes);
+            }
             self.declare_queue(channel, &retry_queue(&self.queue, delay), arguments).await?;
         }
         Ok(())
@@ -240,6 +246,16 @@ async fn bind(
     let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
     let (exchange, key) = (exchange.into(), routing_key.into());
     answered(queue, channel.queue_bind(queue.into(), exchange, key, options, arguments)).await
+}
+
+/// Messages and bytes that a queue takes at most; 0 is no limit.
+fn limit_size(arguments: &mut FieldTable, length: u32, bytes: u64) {
+    for (name, max) in [("x-max-length", u64::from(length)), ("x-max-length-bytes", bytes)] {
+        if max > 0 {
+            let max = i64::try_from(max).unwrap_or(i64::MAX);
+            set(arguments, name, AMQPValue::LongLongInt(max));
+        }
+    }
 }
 
 fn set(arguments: &mut FieldTable, name: &str, value: AMQPValue) {

@@ -5,6 +5,8 @@
 #![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
 mod postgres;
+#[cfg(target_os = "linux")]
+mod queues;
 mod rabbitmq;
 mod redis;
 #[cfg(target_os = "linux")]

@@ -36,7 +36,7 @@ impl From<DeadLetterError> for Refusal {
     fn from(error: DeadLetterError) -> Self {
         let detail = error.to_string();
         match error {
-            DeadLetterError::NotFound => Self::not_found(detail),
+            DeadLetterError::NotFound | DeadLetterError::NotSeen { .. } => Self::not_found(detail),
             DeadLetterError::Limit => Self::bad_request(detail),
             DeadLetterError::Changed => Self {
                 status: StatusCode::CONFLICT,
@@ -87,7 +87,9 @@ impl From<ArchiveError> for Refusal {
 
 impl From<QueryRejection> for Refusal {
     fn from(_: QueryRejection) -> Self {
-        Self::bad_request("the query string is not valid: times are RFC 3339, limit is a number")
+        Self::bad_request(
+            "the query string is not valid: times are RFC 3339, limit is a number, flags are true or false",
+        )
     }
 }
 

@@ -47,9 +47,9 @@ pub(crate) const BROKERS_OWN: [&str; 7] = [
     "x-first-death-reason",
 ];
 /// The longest cause that is kept: headers must fit a frame.
-const CAUSE_CHARS_MAX: usize = 1_000;
+pub(crate) const CAUSE_CHARS_MAX: usize = 1_000;
 /// The longest exchange or key: AMQP's short string.
-const NAME_CHARS_MAX: usize = 255;
+pub(crate) const NAME_CHARS_MAX: usize = 255;
 /// The longest wait for the broker's confirm of a message that moves on.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much longer a message may still move on once the subscription is ending.

@@ -1,12 +1,11 @@
 //! A dead letter as people see it, and how they say which ones they mean.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use lapin::BasicProperties;
 use lapin::message::Delivery as Raw;
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -17,9 +16,11 @@ use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
 };
 use crate::consumer::settle::{
-    BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE, kept, without,
+    BROKERS_OWN, CAUSE, CAUSE_CHARS_MAX, FIRST_FAILED_AT, LAST_FAILED_AT, NAME_CHARS_MAX,
+    UNAVAILABLE, kept, without,
 };
 use crate::dead_letter_queue::DeadLetterError;
+use crate::dead_letter_queue::oldest::Age;
 use crate::header_bound::bounded;
 use crate::message::{self, MessageId};
 
@@ -46,10 +47,10 @@ pub struct DeadLetter {
     pub cause: String,
     /// Attempts that were made.
     pub attempts: u32,
-    /// When the first attempt failed.
+    /// When the first attempt failed; none when the broker dead-lettered it by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_failed_at: Option<DateTime<Utc>>,
-    /// When the last attempt failed.
+    /// When the last attempt failed, or the broker dead-lettered it; none when nothing says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_failed_at: Option<DateTime<Utc>>,
     /// The exchange it came through at first.
@@ -135,25 +136,33 @@ impl DeadLetter {
             None => (unread_id(raw, &routing_key), None),
         };
         let time = |name| message::text(&headers, name)?.parse().ok();
+        let cause = message::text(&headers, CAUSE)
+            .or_else(|| substitute::found_in(&raw.properties))
+            .unwrap_or_else(|| CRASHED.to_owned());
+        let exchange = original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str());
         Self {
             id: id.to_string(),
-            event_type,
-            cause: message::text(&headers, CAUSE)
-                .or_else(|| substitute::found_in(&raw.properties))
-                .unwrap_or_else(|| CRASHED.to_owned()),
+            event_type: event_type.map(|name| cut(&name, NAME_CHARS_MAX)),
+            cause: cut(&cause, CAUSE_CHARS_MAX),
             attempts: attempt(&headers),
             first_failed_at: time(FIRST_FAILED_AT),
-            last_failed_at: time(LAST_FAILED_AT),
-            exchange: original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str()),
-            routing_key,
+            last_failed_at: time(LAST_FAILED_AT).max(moved_by_the_broker_at(&headers)),
+            exchange: cut(&exchange, NAME_CHARS_MAX),
+            routing_key: cut(&routing_key, NAME_CHARS_MAX),
             bytes: raw.data.len(),
             replays: message::number(&headers, REPLAYS).unwrap_or(0),
         }
     }
 
-    /// The one that was dead-lettered first comes first.
-    pub(super) fn by_age(&self, other: &Self) -> Ordering {
-        (self.last_failed_at, &self.id).cmp(&(other.last_failed_at, &other.id))
+    /// Where it stands in time among the messages of a look.
+    pub(super) fn age(&self, raw: &Raw) -> Age {
+        let (last_failed_at, delivery_tag) = (self.last_failed_at, raw.delivery_tag);
+        Age { last_failed_at, id: self.id.clone(), delivery_tag }
+    }
+
+    /// Whether its first attempt failed at this time or later; false when nothing says when.
+    pub(super) fn has_first_failed_since(&self, time: DateTime<Utc>) -> bool {
+        self.first_failed_at.or(self.last_failed_at).is_some_and(|failed_at| failed_at >= time)
     }
 }
 
@@ -169,6 +178,16 @@ impl Peeked {
     }
 }
 
+/// What a message takes while it is held, in bytes: its body and the text in its headers.
+pub(super) fn size(raw: &Raw) -> usize {
+    let headers = headers(raw);
+    let texts = headers.inner().iter().map(|(name, value)| match value {
+        AMQPValue::LongString(text) => name.as_str().len() + text.len(),
+        _ => name.as_str().len(),
+    });
+    raw.data.len() + texts.sum::<usize>()
+}
+
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
     kept(&raw.properties).with_headers(bounded(fresh_headers(&headers(raw))))
@@ -179,6 +198,21 @@ fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {
     let replays = message::number(dead_letter, REPLAYS).unwrap_or(0).saturating_add(1);
     message::set_number(&mut headers, REPLAYS, replays);
     without(&headers, &[ATTEMPT, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE])
+}
+
+/// When the broker dead-lettered a message by itself for the last time.
+fn moved_by_the_broker_at(headers: &FieldTable) -> Option<DateTime<Utc>> {
+    let Some(AMQPValue::FieldArray(deaths)) = headers.inner().get("x-death") else { return None };
+    let times = deaths.as_slice().iter().filter_map(|death| {
+        let AMQPValue::FieldTable(death) = death else { return None };
+        let Some(AMQPValue::Timestamp(seconds)) = death.inner().get("time") else { return None };
+        DateTime::from_timestamp(i64::try_from(*seconds).ok()?, 0)
+    });
+    times.max()
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).collect()
 }
 
 fn payload(body: &[u8]) -> Value {

@@ -1,7 +1,12 @@
 //! One look into a dead-letter queue: its messages, one after the other, given back at the end.
 //!
+//! The messages stay unacknowledged until then, or the look would see them twice. They come in
+//! windows: the broker sends as much as the prefetch allows, and the client's buffer has no bound. So
+//! each window is a subscription of its own, small enough for its bytes, and cancelled when it was
+//! read; the broker remembers what it delivered, this process only what it chose.
+//!
 //! The turn goes to the next one only when all is back. A quorum queue writes down what is returned
-//! before it counts it: whoever came in between would see a lot without it.
+//! before it counts it: whoever came in between would see a queue without it.
 
 use std::time::Duration;
 
@@ -9,11 +14,7 @@ use futures_util::StreamExt;
 use lapin::message::Delivery as Raw;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    QueueDeclareOptions,
 };
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ErrorKind};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -23,22 +24,27 @@ use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
 use crate::dead_letter_queue::DeadLetterError;
 use crate::dead_letter_queue::dead_letter::{DeadLetter, Filter};
+use crate::dead_letter_queue::turn::{self, Turn};
 use crate::topology::{Topology, TopologyError, answered, dead_letter_queue, message_count};
 
-/// Messages that one look takes in its hands at most: about what a request's time is enough for,
-/// and less than AMQP's largest prefetch.
-const SEEN_MAX: u16 = 50_000;
-/// The longest wait for a channel, and for one's turn: somebody waits for the answer.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two tries to get one's turn.
-const TURN_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the queue of the turn stays, in milliseconds, if nobody takes it.
-const TURN_EXPIRES_MS: i32 = 60_000;
+/// Messages that one look sees at most.
+const SEEN_MAX: u32 = 50_000;
+/// The time from the start of a look, its wait for the turn included, to the last message that it
+/// reads. A request has ten seconds, and what is chosen is still to be acted on.
+const READ_TIMEOUT: Duration = Duration::from_secs(6);
+/// The time from the start of a look to the last message that is acted on.
+const ACT_TIMEOUT: Duration = Duration::from_secs(8);
+/// Messages in the first window: nobody knows yet how large they are.
+const WINDOW_FIRST: usize = 8;
+/// Messages in a window at most.
+const WINDOW_MAX: usize = 128;
+/// Bytes of bodies in a window, if the messages to come are no larger than the largest one seen.
+const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// The longest wait for the next message; then somebody took what was counted.
 const NEXT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest wait until what was taken is back.
 const BACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks whether it is.
+/// Between two counts whether it is.
 const BACK_INTERVAL: Duration = Duration::from_millis(10);
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
@@ -46,19 +52,37 @@ const REPLY_SUCCESS: u16 = 200;
 pub(super) struct Look {
     /// None once it is being given back.
     held: Option<Held>,
-    /// Messages in the dead-letter queue when the look began. It ends there: what is dead-lettered meanwhile, a replayed
-    /// message among them, is not seen.
+    started: Instant,
+    /// Messages in the dead-letter queue when the look began. It ends there: what is dead-lettered
+    /// meanwhile, a replayed message among them, is not seen.
     dead_letters: u32,
     seen: u32,
+    /// Bytes of the largest body seen.
+    largest: usize,
+    /// Why it ended before it had seen all.
+    stopped: Option<&'static str>,
 }
 
 /// What one look has of the broker.
 struct Held {
     link: Attachment,
-    channel: Channel,
-    messages: lapin::Consumer,
-    /// Messages that are to be in the dead-letter queue when the next one has the turn.
+    turn: Turn,
+    /// The name of the dead-letter queue.
+    queue: String,
+    window: Option<Window>,
+    /// The tag of the window's subscription, noted before it is asked for: a caller may give up while
+    /// the broker answers.
+    tag: Option<String>,
+    windows: u32,
+    /// Messages that are to be in the dead-letter queue when the next look has the turn.
     left: u32,
+}
+
+/// A subscription to a few messages.
+struct Window {
+    messages: lapin::Consumer,
+    /// Messages that are still to come.
+    open: usize,
 }
 
 impl Look {
@@ -69,12 +93,15 @@ impl Look {
         broker: &Broker,
         topology: &Topology,
     ) -> Result<Self, DeadLetterError> {
+        let started = Instant::now();
         let (link, topology) = (broker.consuming_at_times(), topology.clone());
         let opening = async move {
             match begin(&link, &topology).await {
-                Ok((channel, messages, dead_letters)) => {
-                    let held = Held { link, channel, messages, left: dead_letters };
-                    Ok(Self { held: Some(held), dead_letters, seen: 0 })
+                Ok((turn, queue, left)) => {
+                    let held = Held::new(link, turn, queue, left);
+                    let (dead_letters, seen) = (left, 0);
+                    let (largest, stopped) = (WINDOW_BYTES / WINDOW_FIRST, None);
+                    Ok(Self { held: Some(held), started, dead_letters, seen, largest, stopped })
                 }
                 Err(error) => {
                     link.detach().await;
@@ -87,17 +114,11 @@ impl Look {
     }
 
     /// The next message that matches; none at the end of the dead-letter queue or of the look.
-    pub(super) async fn next(
+    pub(super) async fn next_match(
         &mut self,
         filter: &Filter,
     ) -> Result<Option<(DeadLetter, Raw)>, DeadLetterError> {
-        while self.seen < self.dead_letters.min(SEEN_MAX.into()) {
-            let held = self.held.as_mut().ok_or(DeadLetterError::Ended)?;
-            let Ok(next) = timeout(NEXT_TIMEOUT, held.messages.next()).await else {
-                return Ok(None);
-            };
-            let raw = next.ok_or(DeadLetterError::Ended)??;
-            self.seen += 1;
+        while let Some(raw) = self.next().await? {
             let dead_letter = DeadLetter::read(&raw);
             if filter.matches(&dead_letter) {
                 return Ok(Some((dead_letter, raw)));
@@ -106,7 +127,43 @@ impl Look {
         Ok(None)
     }
 
-    /// Takes a message out of the dead-letter queue for good; false when the broker cannot be told any more.
+    async fn next(&mut self) -> Result<Option<Raw>, DeadLetterError> {
+        let size = self.window_size();
+        let held = self.held.as_mut().ok_or(DeadLetterError::Ended)?;
+        if self.seen >= self.dead_letters.min(SEEN_MAX) {
+            if self.seen < self.dead_letters {
+                self.stopped = Some("one look sees 50,000 messages at most");
+            }
+            return Ok(None);
+        }
+        if self.started.elapsed() >= READ_TIMEOUT {
+            self.stopped = Some("one look reads for 6 seconds at most");
+            return Ok(None);
+        }
+        let Some(raw) = held.next(size).await? else {
+            self.stopped = Some("the broker gave no further message");
+            return Ok(None);
+        };
+        self.seen += 1;
+        // The first size was a guess.
+        self.largest = if self.seen == 1 { 0 } else { self.largest }.max(raw.data.len());
+        Ok(Some(raw))
+    }
+
+    fn window_size(&self) -> usize {
+        let unseen = usize::try_from(self.dead_letters.saturating_sub(self.seen));
+        let fitting = WINDOW_BYTES / self.largest.max(1);
+        fitting.clamp(1, WINDOW_MAX).min(unseen.unwrap_or(WINDOW_MAX))
+    }
+
+    /// Ends the reading: nothing more is sent, also not in the place of what is removed.
+    pub(super) async fn stop_reading(&mut self) -> Result<(), DeadLetterError> {
+        let held = self.held.as_mut().ok_or(DeadLetterError::Ended)?;
+        Ok(held.cancel().await?)
+    }
+
+    /// Takes a message out of the dead-letter queue for good; false when the broker cannot be told
+    /// any more.
     pub(super) async fn remove(&mut self, raw: &Raw) -> bool {
         let removed = acknowledge(raw, BasicAckOptions::default()).await;
         if let Some(held) = self.held.as_mut() {
@@ -115,12 +172,22 @@ impl Look {
         removed
     }
 
+    /// Whether there is time to act on one more message.
+    pub(super) fn has_time(&self) -> bool {
+        self.started.elapsed() < ACT_TIMEOUT
+    }
+
     pub(super) fn dead_letters(&self) -> u32 {
         self.dead_letters
     }
 
     pub(super) fn seen(&self) -> u32 {
         self.seen
+    }
+
+    /// Why it ended before it had seen all; none when it saw all.
+    pub(super) fn stopped(&self) -> Option<String> {
+        self.stopped.map(str::to_owned)
     }
 
     /// Gives back everything that was not removed, and then the turn.
@@ -146,99 +213,81 @@ impl Drop for Look {
 }
 
 impl Held {
-    async fn give_back(self) {
-        let dlq = self.messages.queue();
-        let back = timeout(BACK_TIMEOUT, self.return_all(dlq.as_str())).await;
-        if !matches!(back, Ok(Ok(()))) {
-            tracing::debug!(messaging.queue = dlq.as_str(), "messages were not returned in order");
+    fn new(link: Attachment, turn: Turn, queue: String, left: u32) -> Self {
+        Self { link, turn, queue, window: None, tag: None, windows: 0, left }
+    }
+
+    /// The next message, of a new window of this size where the one before is over.
+    async fn next(&mut self, size: usize) -> Result<Option<Raw>, DeadLetterError> {
+        if self.window.is_none() {
+            self.subscribe(size).await?;
         }
-        let closing = self.channel.close(REPLY_SUCCESS, "OK".into());
-        if let Err(error) = answered(dlq.as_str(), closing).await {
+        let window = self.window.as_mut().ok_or(DeadLetterError::Ended)?;
+        let Ok(next) = timeout(NEXT_TIMEOUT, window.messages.next()).await else {
+            return Ok(None);
+        };
+        let raw = next.ok_or(DeadLetterError::Ended)??;
+        window.open -= 1;
+        if window.open == 0 {
+            self.cancel().await?;
+        }
+        Ok(Some(raw))
+    }
+
+    async fn subscribe(&mut self, size: usize) -> Result<(), TopologyError> {
+        let prefetch = u16::try_from(size).unwrap_or(u16::MAX);
+        let bounded = self.turn.channel.basic_qos(prefetch, BasicQosOptions::default());
+        answered(&self.queue, bounded).await?;
+        self.windows += 1;
+        let tag = self.tag.insert(format!("window-{}", self.windows));
+        let options = BasicConsumeOptions::default();
+        let messages = turn::consume(&self.turn.channel, &self.queue, tag, options).await?;
+        self.window = Some(Window { messages, open: size });
+        Ok(())
+    }
+
+    async fn cancel(&mut self) -> Result<(), TopologyError> {
+        let Some(tag) = &self.tag else { return Ok(()) };
+        let options = BasicCancelOptions::default();
+        answered(&self.queue, self.turn.channel.basic_cancel(tag.as_str().into(), options)).await?;
+        (self.tag, self.window) = (None, None);
+        Ok(())
+    }
+
+    async fn give_back(mut self) {
+        let back = timeout(BACK_TIMEOUT, self.return_all()).await;
+        let queue = self.queue.as_str();
+        if !matches!(back, Ok(Ok(()))) {
+            tracing::debug!(messaging.queue = queue, "messages were not returned in order");
+        }
+        let closing = self.turn.channel.close(REPLY_SUCCESS, "OK".into());
+        if let Err(error) = answered(queue, closing).await {
             tracing::debug!(error = %error, "channel was not closed in order");
         }
         self.link.detach().await;
     }
 
     /// Returns the messages, and waits until the queue has them.
-    async fn return_all(&self, dlq: &str) -> Result<(), TopologyError> {
-        let (tag, options) = (self.messages.tag(), BasicCancelOptions::default());
-        answered(dlq, self.channel.basic_cancel(tag, options)).await?;
+    async fn return_all(&mut self) -> Result<(), TopologyError> {
+        self.cancel().await?;
         // All that are open on this channel.
         let options = BasicNackOptions { multiple: true, requeue: true };
-        answered(dlq, self.channel.basic_nack(0, options)).await?;
-        while message_count(&self.channel, dlq).await? < self.left {
+        answered(&self.queue, self.turn.channel.basic_nack(0, options)).await?;
+        while message_count(&self.turn.channel, &self.queue).await? < self.left {
             sleep(BACK_INTERVAL).await;
         }
         Ok(())
     }
 }
 
-/// A channel, if the broker gives one in time.
-pub(super) async fn channel(link: &Attachment) -> Result<Channel, DeadLetterError> {
-    timeout(OPEN_TIMEOUT, link.channel()).await.map_err(|_| DeadLetterError::Unavailable)
-}
-
+/// The turn, the name of the dead-letter queue, and the messages in it.
 async fn begin(
     link: &Attachment,
     topology: &Topology,
-) -> Result<(Channel, lapin::Consumer, u32), DeadLetterError> {
-    let dlq = dead_letter_queue(&topology.queue);
-    let channel = in_turn(link, &dlq).await?;
-    topology.declare_outlets(&channel).await?;
-    let dead_letters = message_count(&channel, &dlq).await?;
-    let bound = channel.basic_qos(SEEN_MAX, BasicQosOptions::default());
-    answered(&dlq, bound).await?;
-    let messages = consume(&channel, &dlq, BasicConsumeOptions::default()).await?;
-    Ok((channel, messages, dead_letters))
-}
-
-/// A channel that nobody else has at the same time, in any process: it is the one consumer of a
-/// queue that stands for the turn. The broker takes that from it when the channel ends, however it
-/// ends.
-async fn in_turn(link: &Attachment, dlq: &str) -> Result<Channel, DeadLetterError> {
-    let deadline = Instant::now() + OPEN_TIMEOUT;
-    let turn = format!("{dlq}.turn");
-    loop {
-        let channel = channel(link).await?;
-        declare_turn(&channel, &turn).await?;
-        match take(&channel, &turn).await {
-            Ok(()) => return Ok(channel),
-            Err(error) if !is_taken(&error) => return Err(error.into()),
-            Err(_) if Instant::now() >= deadline => return Err(DeadLetterError::Busy),
-            Err(_) => sleep(TURN_INTERVAL).await,
-        }
-    }
-}
-
-/// The queue lives while somebody has the turn, and a little longer where a caller gave up before.
-/// It belongs to no connection: a service's channels share one, which outlives a look.
-async fn declare_turn(channel: &Channel, turn: &str) -> Result<(), TopologyError> {
-    let options =
-        QueueDeclareOptions { durable: true, auto_delete: true, ..QueueDeclareOptions::default() };
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
-    arguments.insert("x-expires".into(), AMQPValue::LongInt(TURN_EXPIRES_MS));
-    answered(turn, channel.queue_declare(turn.into(), options, arguments)).await.map(drop)
-}
-
-async fn take(channel: &Channel, turn: &str) -> Result<(), TopologyError> {
-    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-    consume(channel, turn, options).await.map(drop)
-}
-
-async fn consume(
-    channel: &Channel,
-    queue: &str,
-    options: BasicConsumeOptions,
-) -> Result<lapin::Consumer, TopologyError> {
-    let consuming = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default());
-    answered(queue, consuming).await
-}
-
-/// Somebody has the turn, or gave it back, and the queue with it, just now.
-fn is_taken(error: &TopologyError) -> bool {
-    let TopologyError::Broker { source, .. } = error else { return false };
-    let ErrorKind::ProtocolError(error) = source.kind() else { return false };
-    let expected = [AMQPSoftError::ACCESSREFUSED, AMQPSoftError::NOTFOUND];
-    expected.map(AMQPErrorKind::Soft).contains(error.kind())
+) -> Result<(Turn, String, u32), DeadLetterError> {
+    let queue = dead_letter_queue(&topology.queue);
+    let turn = turn::take(link, &queue).await?;
+    topology.declare_outlets(&turn.channel).await?;
+    let dead_letters = message_count(&turn.channel, &queue).await?;
+    Ok((turn, queue, dead_letters))
 }

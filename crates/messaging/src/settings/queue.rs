@@ -5,6 +5,12 @@ use std::num::NonZeroU32;
 
 use serde::Deserialize;
 
+/// Messages that wait for people or for another attempt at most: what a flood of poison messages may
+/// take of the broker's disk, which all publishers share.
+const FAILED_MAX_LENGTH: u32 = 100_000;
+/// Bytes of them at most: 1 GiB.
+const FAILED_MAX_LENGTH_BYTES: u64 = 1024 * 1024 * 1024;
+
 /// Section `[queue]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -21,6 +27,17 @@ pub struct QueueSettings {
     pub max_length: u32,
     /// Bytes of bodies in the queue at most; further messages are refused. 0: no limit.
     pub max_length_bytes: u64,
+    /// Messages in the dead-letter queue at most. Further ones stay where they are, and their consumer
+    /// waits for room with them. 0: no limit.
+    pub dead_letter_max_length: u32,
+    /// Bytes of bodies in the dead-letter queue at most. 0: no limit.
+    pub dead_letter_max_length_bytes: u64,
+    /// Messages in each retry queue at most. Further ones stay where they are, and their consumer
+    /// waits for room with them. 0: no limit. A queue that itself has a limit has retry queues without
+    /// one: each could wait for room in the other, for ever.
+    pub retry_max_length: u32,
+    /// Bytes of bodies in each retry queue at most. 0: no limit.
+    pub retry_max_length_bytes: u64,
 }
 
 /// How a queue's messages are kept.
@@ -47,6 +64,14 @@ pub struct QueueOverrides {
     pub max_length: Option<u32>,
     /// Instead of [`QueueSettings::max_length_bytes`].
     pub max_length_bytes: Option<u64>,
+    /// Instead of [`QueueSettings::dead_letter_max_length`].
+    pub dead_letter_max_length: Option<u32>,
+    /// Instead of [`QueueSettings::dead_letter_max_length_bytes`].
+    pub dead_letter_max_length_bytes: Option<u64>,
+    /// Instead of [`QueueSettings::retry_max_length`].
+    pub retry_max_length: Option<u32>,
+    /// Instead of [`QueueSettings::retry_max_length_bytes`].
+    pub retry_max_length_bytes: Option<u64>,
 }
 
 impl Default for QueueSettings {
@@ -56,6 +81,10 @@ impl Default for QueueSettings {
             delivery_limit: super::nonzero(50).into(),
             max_length: 0,
             max_length_bytes: 0,
+            dead_letter_max_length: FAILED_MAX_LENGTH,
+            dead_letter_max_length_bytes: FAILED_MAX_LENGTH_BYTES,
+            retry_max_length: FAILED_MAX_LENGTH,
+            retry_max_length_bytes: FAILED_MAX_LENGTH_BYTES,
         }
     }
 }
@@ -64,8 +93,12 @@ impl QueueSettings {
     /// Whether what moves to the queue by itself is dropped when the queue is full: only quorum
     /// queues wait for the confirm of the queue that they move a message to.
     pub(super) fn may_drop(&self) -> bool {
-        let is_limited = self.max_length > 0 || self.max_length_bytes > 0;
-        is_limited && self.queue_type == QueueType::Classic
+        self.is_limited() && self.queue_type == QueueType::Classic
+    }
+
+    /// Whether the queue itself, apart from its retry queues and dead-letter queue, can be full.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.max_length > 0 || self.max_length_bytes > 0
     }
 
     pub(super) fn with(&self, overrides: &QueueOverrides) -> Self {
@@ -74,6 +107,16 @@ impl QueueSettings {
             delivery_limit: overrides.delivery_limit.unwrap_or(self.delivery_limit),
             max_length: overrides.max_length.unwrap_or(self.max_length),
             max_length_bytes: overrides.max_length_bytes.unwrap_or(self.max_length_bytes),
+            dead_letter_max_length: overrides
+                .dead_letter_max_length
+                .unwrap_or(self.dead_letter_max_length),
+            dead_letter_max_length_bytes: overrides
+                .dead_letter_max_length_bytes
+                .unwrap_or(self.dead_letter_max_length_bytes),
+            retry_max_length: overrides.retry_max_length.unwrap_or(self.retry_max_length),
+            retry_max_length_bytes: overrides
+                .retry_max_length_bytes
+                .unwrap_or(self.retry_max_length_bytes),
         }
     }
 }

@@ -12,35 +12,38 @@ use crate::world::QUEUE;
 
 #[tokio::test]
 async fn the_routes_show_replay_and_discard() {
-    let (_world, dlq, _dead_lettered) = dead_letters("admin").await;
+    let (_world, queue, _running) = dead_letters("admin").await;
     let path = |rest: &str| format!("/admin/queues/{QUEUE}/{rest}");
 
-    let (_, queues) = get(&dlq, "/admin/queues").await;
+    let (_, queues) = get(&queue, "/admin/queues").await;
     assert_eq!(queues, json!([{"queue": QUEUE, "waiting": 0, "dead_letters": 3}]));
-    let (_, listed) = get(&dlq, &path("dead-letters?type=user.created&limit=10")).await;
+    let (_, listed) = get(&queue, &path("dead-letters?type=user.created&limit=10")).await;
     assert_eq!((&listed["seen"], &listed["dead_letters"]), (&json!(3), &json!(3)));
     let id = listed["items"][0]["id"].as_str().unwrap();
-    let (_, peeked) = get(&dlq, &path(&format!("dead-letters/{id}"))).await;
+    let (_, peeked) = get(&queue, &path(&format!("dead-letters/{id}"))).await;
     assert_eq!(peeked["payload"]["data"]["name"], "A");
     assert_eq!(peeked["type"], "user.created");
 
-    let (status, asked) = post(&dlq, &path("discard"), json!({"filter": {"id": id}})).await;
+    let (status, asked) = post(&queue, &path("discard"), json!({"filter": {"id": id}})).await;
     assert_eq!(
         (status, &asked["matched"], &asked["discarded"]),
         (StatusCode::OK, &json!(1), &json!(0))
     );
     let confirmed = json!({"filter": {"id": id}, "confirmation": asked["confirmation"]});
-    let (_, discarded) = post(&dlq, &path("discard"), confirmed.clone()).await;
+    let (_, discarded) = post(&queue, &path("discard"), confirmed.clone()).await;
     assert_eq!(discarded["discarded"], 1);
-    let (status, problem) = post(&dlq, &path("discard"), confirmed).await;
+    let (status, problem) = post(&queue, &path("discard"), confirmed).await;
     assert_eq!((status, &problem["type"]), (StatusCode::CONFLICT, &json!("/problems/changed")));
-    let (_, replayed) = post(&dlq, &path("replay"), json!({})).await;
-    assert_eq!(replayed, json!({"replayed": 2, "seen": 2, "dead_letters": 2}));
+    let (_, replayed) = post(&queue, &path("replay"), json!({})).await;
+    assert_eq!(
+        replayed,
+        json!({"replayed": 2, "beyond_inbox_retention": 0, "seen": 2, "dead_letters": 2})
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_understood_is_a_problem_and_changes_nothing() {
-    let (_world, dlq, _dead_lettered) = dead_letters("admin refusals").await;
+    let (_world, queue, _running) = dead_letters("admin refusals").await;
     let path = |rest: &str| format!("/admin/queues/{QUEUE}/{rest}");
 
     for (rest, status) in [
@@ -49,11 +52,15 @@ async fn what_is_not_understood_is_a_problem_and_changes_nothing() {
         ("dead-letters?typ=user.created", StatusCode::BAD_REQUEST),
         ("dead-letters/unknown", StatusCode::NOT_FOUND),
     ] {
-        let (answered, problem) = get(&dlq, &path(rest)).await;
+        let (answered, problem) = get(&queue, &path(rest)).await;
         assert_eq!((answered, &problem["status"]), (status, &json!(status.as_u16())), "{rest}");
     }
-    let (status, _) = post(&dlq, &path("replay"), json!({"typ": "user.created"})).await;
+    let (status, _) = post(&queue, &path("replay"), json!({"typ": "user.created"})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "a mistyped filter does not mean all");
+    for query in ["beyond_inbox_retention=maybe", "beyond=true"] {
+        let (status, _) = post(&queue, &path(&format!("replay?{query}")), json!({})).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+    }
     for (rest, body) in [
         ("replay", json!([])),
         ("replay", json!([null, null])),
@@ -61,13 +68,13 @@ async fn what_is_not_understood_is_a_problem_and_changes_nothing() {
         ("discard", json!([{}])),
         ("discard", json!({"filter": [null, null]})),
     ] {
-        let (status, problem) = post(&dlq, &path(rest), body.clone()).await;
+        let (status, problem) = post(&queue, &path(rest), body.clone()).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{rest} {body}");
         assert_eq!(problem["status"], 422, "{rest} {body}");
     }
-    let (status, _) = post(&dlq, "/admin/queues/other.events/replay", json!({})).await;
+    let (status, _) = post(&queue, "/admin/queues/other.events/replay", json!({})).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(dlq.depth().await.unwrap().dead_letters, 3);
+    assert_eq!(queue.depth().await.unwrap().dead_letters, 3);
 }
 
 #[tokio::test]
@@ -116,17 +123,17 @@ async fn the_routes_list_events_that_were_sent_and_send_them_again() {
     }
 }
 
-async fn get(dlq: &DeadLetterQueue, path: &str) -> (StatusCode, Value) {
-    call(dlq, Request::get(path).body(Body::empty()).unwrap()).await
+async fn get(queue: &DeadLetterQueue, path: &str) -> (StatusCode, Value) {
+    call(queue, Request::get(path).body(Body::empty()).unwrap()).await
 }
 
-async fn post(dlq: &DeadLetterQueue, path: &str, body: Value) -> (StatusCode, Value) {
+async fn post(queue: &DeadLetterQueue, path: &str, body: Value) -> (StatusCode, Value) {
     let request = Request::post(path).header("content-type", "application/json");
-    call(dlq, request.body(Body::from(body.to_string())).unwrap()).await
+    call(queue, request.body(Body::from(body.to_string())).unwrap()).await
 }
 
-async fn call(dlq: &DeadLetterQueue, request: Request<Body>) -> (StatusCode, Value) {
-    let router: axum::Router = messaging::admin::router().with_state(dlq.clone()).into();
+async fn call(queue: &DeadLetterQueue, request: Request<Body>) -> (StatusCode, Value) {
+    let router: axum::Router = messaging::admin::router().with_state(queue.clone()).into();
     answer(&router, request).await
 }
 

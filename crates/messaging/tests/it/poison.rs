@@ -1,6 +1,6 @@
 //! Messages that lapin's parser refuses, with the whole connection: here they harm nobody else.
 
-use messaging::dead_letter_queue::Filter;
+use messaging::dead_letter_queue::{BeyondInboxRetention, Filter};
 use messaging::{Consumer, DeadLetterQueue, Verdict};
 use serde_json::{Value, json};
 
@@ -210,7 +210,8 @@ impl Poisoned {
         let peeked = self.dlq.peek(&listed[0].id).await.unwrap();
         let body = serde_json::from_slice::<Value>(&event(7)).unwrap();
         assert_eq!(peeked.payload, body, "{poison}");
-        let replayed = self.dlq.replay(&Filter::default()).await.unwrap();
+        let replayed =
+            self.dlq.replay(&Filter::default(), BeyondInboxRetention::Leave).await.unwrap();
         assert_eq!((replayed.replayed, replayed.stopped), (1, None), "{poison}");
         let everything = filter(json!({}));
         if LEFT_OUT.contains(&poison) {

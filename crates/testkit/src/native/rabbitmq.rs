@@ -285,5 +285,7 @@ fn node(folder: &Path) -> String {
 }
 
 /// One scheduler and no busy waiting, so that it leaves a small machine to others; peers on the
-/// loopback only.
-const ERL_ARGS: &str = "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}";
+/// loopback only. What the broker moves from queue to queue and finds full it tries again after two
+/// seconds: its own three minutes are too long for a test.
+const ERL_ARGS: &str = "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1} \
+    -rabbit dead_letter_worker_publisher_confirm_timeout 2000";

@@ -54,18 +54,18 @@ async fn a_message_of_an_unknown_type_is_dead_lettered_shown_and_discarded() {
         "timestamp": "2026-01-15T09:30:00Z", "service": "somebody"});
 
     publish(&vhost, "payment-service.events", &body).await;
-    let dlq = "/admin/queues/payment-service.events";
-    let dead_letters = eventually("it is dead-lettered", async || {
-        let url = system.payments.url(&format!("{dlq}/dead-letters?type=user.promoted"));
+    let queue = "/admin/queues/payment-service.events";
+    let dead_letter = eventually("it is dead-lettered", async || {
+        let url = system.payments.url(&format!("{queue}/dead-letters?type=user.promoted"));
         let listed = system.get(&url, &admin).await;
         listed["items"].as_array()?.first().cloned()
     })
     .await;
 
-    assert_eq!(dead_letters["cause"], "no handler for its event type");
-    assert!(!dead_letters.to_string().contains("queen"), "{dead_letters}");
-    let id = dead_letters["id"].as_str().unwrap();
-    let url = system.payments.url(&format!("{dlq}/dead-letters/{id}"));
+    assert_eq!(dead_letter["cause"], "no handler for its event type");
+    assert!(!dead_letter.to_string().contains("queen"), "{dead_letter}");
+    let id = dead_letter["id"].as_str().unwrap();
+    let url = system.payments.url(&format!("{queue}/dead-letters/{id}"));
     assert_eq!(system.get(&url, &admin).await["payload"], body);
     let filter = json!({"id": id});
     let asked = discard(&system, &admin, json!({"filter": filter})).await;

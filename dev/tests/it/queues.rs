@@ -1,0 +1,46 @@
+//! `cargo dev queues` on a system of which one service is down.
+
+use serde_json::Value;
+use testkit::native::{ProcessId, Signal};
+
+use crate::system::{Servers, System};
+
+#[test]
+fn queues_of_running_services_are_shown_when_one_service_is_down() {
+    let servers = Servers::start();
+    let system = servers.system();
+    system.succeeds(&["up", "--detach"]);
+    let all: Vec<Value> =
+        serde_json::from_str(&system.succeeds(&["queues", "list", "--json"])).unwrap();
+    assert_eq!(all.len(), 3, "{all:?}");
+    stop(&system, "notification-service");
+
+    let listed = system.output(&["queues", "list", "--json"]);
+    let answers: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    let of = |name: &str| answers.iter().find(|answer| answer["service"] == name).unwrap();
+    for service in ["user-service", "payment-service"] {
+        assert_eq!(of(service)["dead_letters"], 0, "{answers:?}");
+    }
+    assert_eq!(of("notification-service")["error"], "it does not run");
+    assert_eq!(listed.status.code(), Some(1), "the answer is not complete");
+
+    for words in [&["list"][..], &["replay", "--all"], &["discard", "--all", "--yes"]] {
+        let output = system.output(&[&["queues"], words].concat());
+        let (printed, errors) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(printed.contains("payment-service.events"), "{words:?}: {printed}");
+        assert!(errors.contains("notification-service: it does not run"), "{words:?}: {errors}");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+    }
+    let peeked = system.output(&["queues", "peek", "no-such-id"]);
+    let errors = String::from_utf8_lossy(&peeked.stderr);
+    assert!(errors.contains("notification-service: it does not run"), "{errors}");
+    let one = system.output(&["queues", "list", "--service", "user-service"]);
+    assert!(one.status.success(), "whoever did not ask for it is not told of it");
+}
+
+fn stop(system: &System, service: &str) {
+    let pid = u32::try_from(system.pid(service)).unwrap();
+    ProcessId::of(pid).unwrap().signal(Signal::KILL).unwrap();
+    system.until("the service is gone", || ProcessId::of(pid).is_none_or(|id| !id.is_running()));
+}

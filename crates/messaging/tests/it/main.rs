@@ -3,16 +3,19 @@
 #![allow(clippy::disallowed_methods, reason = "tests spawn tasks and make ids")]
 
 mod admin;
+mod away;
 mod batch;
 mod broker;
 mod config;
 mod consumer;
+mod crash;
 mod dead_letter_queue;
 mod dead_lettering;
 mod direct;
 mod faults;
 mod inbox;
 mod lessons;
+mod lost;
 mod metrics;
 mod outbox;
 mod raw;

@@ -20,7 +20,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::broker::{Attachment, Broker};
-use crate::message::{self, CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::headers::{self, TRACEPARENT};
+use crate::message::{CONTENT_TYPE, PERSISTENT};
 use crate::metrics::{self, Published};
 use crate::publisher::{Message, Outcome, Publisher};
 use crate::settings::{MessagingSettings, SettingsError};
@@ -302,7 +303,7 @@ impl EventPublisher {
             return properties;
         };
         let mut headers = lapin::types::FieldTable::default();
-        message::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
+        headers::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
         properties.with_headers(headers)
     }
 }

@@ -18,6 +18,7 @@
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
+//! | `messaging_consumer_paused{queue}` | 1 while the kill switch has paused its consumer |
 //! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
 //! | `messaging_connection_open{connection}` | 1 while it is open; its name is that of the broker's list |
 //! | `messaging_connection_blocked{connection}` | 1 while the broker, short of memory or disk, takes nothing on it |
@@ -186,6 +187,14 @@ pub(crate) fn depth(queue: &str, waiting: u32, dead_letters: u32) {
     gauge("messaging_dead_letters", help, &["queue"])
         .with_label_values(&[queue])
         .set(i64::from(dead_letters));
+}
+
+/// Sets whether the kill switch has paused a queue's consumer.
+pub(crate) fn paused(queue: &str, is_paused: bool) {
+    let help = "1 while the consumer is paused: most messages found unavailable what they need.";
+    gauge("messaging_consumer_paused", help, &["queue"])
+        .with_label_values(&[queue])
+        .set(i64::from(is_paused));
 }
 
 /// Sets the gauges of the connections.

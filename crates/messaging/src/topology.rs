@@ -113,6 +113,9 @@ impl Topology {
                 );
             }
         }
+        if self.like.single_active_consumer {
+            set(&mut arguments, "x-single-active-consumer", AMQPValue::Boolean(true));
+        }
         declare_queue(channel, &self.queue, arguments).await?;
         for (exchange, key) in &self.bindings {
             declare_exchange(channel, exchange).await?;

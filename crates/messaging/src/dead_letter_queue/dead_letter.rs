@@ -12,14 +12,12 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::consumer::Delivery;
-use crate::consumer::delivery::{
-    ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
-};
-use crate::consumer::settle::{
-    BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE, kept, without,
-};
 use crate::dead_letter_queue::DeadLetterError;
-use crate::message::{self, MessageId};
+use crate::headers::{
+    self, ATTEMPT, BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, ORIGINAL_EXCHANGE,
+    ORIGINAL_ROUTING_KEY, UNAVAILABLE, attempt, kept, original, without,
+};
+use crate::message::MessageId;
 
 /// Header: how often people put a message back.
 const REPLAYS: &str = "x-replays";
@@ -125,25 +123,25 @@ impl Filter {
 
 impl DeadLetter {
     pub(super) fn read(raw: &Raw) -> Self {
-        let headers = headers(raw);
+        let headers = headers::table(raw);
         let routing_key = original(&headers, ORIGINAL_ROUTING_KEY, raw.routing_key.as_str());
         let delivery = Delivery::read(raw).ok();
         let (id, event_type) = match delivery {
             Some(delivery) => (delivery.message_id, Some(delivery.event_type)),
             None => (unread_id(raw, &routing_key), None),
         };
-        let time = |name| message::text(&headers, name)?.parse().ok();
+        let time = |name| headers::text(&headers, name)?.parse().ok();
         Self {
             id: id.to_string(),
             event_type,
-            cause: message::text(&headers, CAUSE).unwrap_or_else(|| CRASHED.to_owned()),
+            cause: headers::text(&headers, CAUSE).unwrap_or_else(|| CRASHED.to_owned()),
             attempts: attempt(&headers),
             first_failed_at: time(FIRST_FAILED_AT),
             last_failed_at: time(LAST_FAILED_AT),
             exchange: original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str()),
             routing_key,
             bytes: raw.data.len(),
-            replays: message::number(&headers, REPLAYS).unwrap_or(0),
+            replays: headers::number(&headers, REPLAYS).unwrap_or(0),
         }
     }
 
@@ -155,10 +153,10 @@ impl DeadLetter {
 
 impl Peeked {
     pub(super) fn new(dead_letter: DeadLetter, raw: &Raw) -> Self {
-        let headers = headers(raw);
+        let headers = headers::table(raw);
         let names = headers.inner().keys().map(|name| name.as_str().to_owned());
         let headers = names
-            .filter_map(|name| message::text(&headers, &name).map(|text| (name, text)))
+            .filter_map(|name| headers::text(&headers, &name).map(|text| (name, text)))
             .collect();
         let note = "the payload may hold personal data: do not copy it to where it does not belong";
         Self { dead_letter, note, headers, payload: payload(&raw.data) }
@@ -167,13 +165,13 @@ impl Peeked {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    kept(&raw.properties).with_headers(fresh_headers(&headers(raw)))
+    kept(&raw.properties).with_headers(fresh_headers(&headers::table(raw)))
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {
     let mut headers = without(dead_letter, &BROKERS_OWN);
-    let replays = message::number(dead_letter, REPLAYS).unwrap_or(0).saturating_add(1);
-    message::set_number(&mut headers, REPLAYS, replays);
+    let replays = headers::number(dead_letter, REPLAYS).unwrap_or(0).saturating_add(1);
+    headers::set_number(&mut headers, REPLAYS, replays);
     without(&headers, &[ATTEMPT, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE])
 }
 

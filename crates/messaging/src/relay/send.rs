@@ -10,7 +10,8 @@ use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::broker::Attachment;
-use crate::message::{CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::headers::TRACEPARENT;
+use crate::message::{CONTENT_TYPE, PERSISTENT};
 use crate::metrics::{self, Published};
 use crate::outbox::Outbox;
 use crate::publisher::{Message, Outcome, Publisher};

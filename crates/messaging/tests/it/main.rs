@@ -17,6 +17,7 @@ mod inbox;
 mod lessons;
 mod lost;
 mod metrics;
+mod order;
 mod outbox;
 mod raw;
 mod relay;

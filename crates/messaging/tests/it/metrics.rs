@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
-use messaging::{Broker, Consumer, EventPublisher, Relay, Verdict, inbox};
+use messaging::{Broker, Consumer, EventPublisher, Relay, Verdict};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -44,7 +44,7 @@ async fn every_family_tells_of_a_small_story() {
             }
             let claimed = async {
                 let mut tx = pool.begin().await?;
-                let is_new = inbox::claim(&mut tx, "metrics.events", &delivery.message_id).await?;
+                let is_new = delivery.claim(&mut tx).await?;
                 tx.commit().await?;
                 Ok::<_, sqlx::Error>(is_new)
             };

@@ -63,8 +63,17 @@ impl World {
     }
 
     pub(crate) fn consumer<S>(&self, handlers: Handlers<S>) -> Running {
-        let consumer =
-            Consumer::new(self.connect(), &self.settings, "user_events", handlers).unwrap();
+        self.consumer_with(&self.settings, handlers)
+    }
+
+    /// A consumer with settings of its own.
+    pub(crate) fn consumer_with<S>(
+        &self,
+        settings: &MessagingSettings,
+        handlers: Handlers<S>,
+    ) -> Running {
+        let broker = Broker::new("user-service", &settings.rabbitmq);
+        let consumer = Consumer::new(broker, settings, "user_events", handlers).unwrap();
         Running::start(|shutdown| consumer.run(shutdown))
     }
 

@@ -10,6 +10,9 @@
 //!                                                                 Unavailable  comes back after a pause, no attempt lost
 //! ```
 //!
+//! Three files follow one message: `subscription` takes it off the queue, `work` brings it to its
+//! handler, `settlement` settles it.
+//!
 //! "Comes back" and "dead-lettered" are confirmed publishes to another queue, and only then the
 //! acknowledgement: a message is at no time in no queue. A crash in between makes it two, and the
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
@@ -158,14 +161,14 @@ impl Consumer {
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
             let session = Arc::new(Session::new(channel.clone()));
-            let (started, waiting) = (Instant::now(), &mut waiting);
+            let started = Instant::now();
             let subscription = Subscription {
                 consumer: self,
                 session: &session,
                 work: &work,
                 kill_switch,
                 shutdown,
-                waiting: &mut *waiting,
+                waiting: &mut waiting,
             };
             let ended = subscription.run().await;
             // What it delivered and no handler has yet comes again by another one.

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::Channel;
 use lapin::message::Delivery as Raw;
 use lapin::options::BasicAckOptions;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::acknowledge::acknowledge;
+
+/// How often it is looked whether a channel without a consumer is still there.
+const CHANNEL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A channel that messages are delivered on. Delivery tags mean something only within it.
 pub(super) struct Session {
@@ -50,6 +55,13 @@ impl Session {
     pub(super) async fn settled(&self) {
         // The sender lives as long as `self`.
         let _ = self.in_hand.subscribe().wait_for(|in_hand| *in_hand == 0).await;
+    }
+
+    /// Returns once the channel is gone, while no consumer on it would say so.
+    pub(super) async fn lost(&self) {
+        while self.channel.status().connected() {
+            sleep(CHANNEL_INTERVAL).await;
+        }
     }
 
     /// Acknowledges deliveries of this session: with one frame those that no unacknowledged one came

@@ -55,14 +55,15 @@ impl Settlement<'_> {
 
     /// Back after a delay, as the next attempt; dead-lettered when there is none.
     async fn retry(&self, received: &Received, reason: &str) {
-        let Headers { attempt, unavailable, .. } = Headers::read(&received.raw);
+        let headers = Headers::read(&received.raw);
+        let (attempt, unavailable) = (headers.attempt, headers.unavailable);
         if attempt >= self.settings.max_attempts.get() {
             return self.dead_letter(received, reason).await;
         }
         Span::current().record("messaging.verdict", "retry");
         tracing::warn!(cause = reason, attempt, "message is tried again");
         let delay = self.settings.retry_delays.after(attempt);
-        let mut headers = Headers::read(&received.raw).failed(attempt + 1, reason);
+        let mut headers = headers.failed(attempt + 1, reason);
         if self.settings.has_waited_long(unavailable) {
             // What it needs has been away for so long that every further failure is an attempt.
             headers.unavailable = unavailable;

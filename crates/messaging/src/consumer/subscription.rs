@@ -101,7 +101,7 @@ impl Subscription<'_> {
         if self.consumer.topology.like.single_active_consumer {
             // Whoever is active next must find it settled.
             self.flush();
-            self.settled().await;
+            self.settled().await?;
         }
         self.cancel(&mut consumer).await
     }
@@ -131,10 +131,13 @@ impl Subscription<'_> {
         let backoff = backoff::paused(self.consumer.settings.kill_switch_pause_max);
         for probes in 1.. {
             self.flush();
-            self.settled().await;
+            self.settled().await?;
             self.kill_switch.reset();
-            let pause = sleep(backoff.delay(probes));
-            self.shutdown.run_until_cancelled(pause).await.ok_or(Ended::Drained)?;
+            tokio::select! {
+                () = sleep(backoff.delay(probes)) => {}
+                () = self.shutdown.cancelled() => return Err(Ended::Drained),
+                () = self.session.lost() => return Err(Ended::Lost(None)),
+            }
             if self.probe().await? {
                 break;
             }
@@ -149,7 +152,7 @@ impl Subscription<'_> {
         for _ in 0..self.consumer.settings.kill_switch_messages.get() {
             let raw = self.next(&mut consumer).await?;
             self.give_alone(raw);
-            self.settled().await;
+            self.settled().await?;
             if self.kill_switch.went_well() {
                 break;
             }
@@ -225,8 +228,12 @@ impl Subscription<'_> {
     }
 
     /// Returns once everything that was given over is settled, or at the shutdown.
-    async fn settled(&self) {
-        self.shutdown.run_until_cancelled(self.session.settled()).await;
+    async fn settled(&self) -> Result<(), Ended> {
+        tokio::select! {
+            () = self.session.settled() => Ok(()),
+            () = self.shutdown.cancelled() => Ok(()),
+            () = self.session.lost() => Err(Ended::Lost(None)),
+        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use contracts::user::UserUpdated;
 use contracts::{Envelope, EventId};
-use messaging::{Delivery, Handlers, Verdict};
+use messaging::{Consumer, Delivery, Handlers, Verdict};
 use sqlx::PgPool;
 use testkit::Proxy;
 use uuid::Uuid;
 
-use crate::world::{QUEUE, World, updated, user};
+use crate::world::{QUEUE, Running, World, updated, user};
 
 const AGGREGATES: u128 = 50;
 const EVENTS: usize = 40;
@@ -31,8 +31,11 @@ async fn events_stay_in_order_when_the_active_consumer_of_two_is_cut_off() {
     world.bound_to(1).await;
     let client = world.client().await;
     client.subscribed(QUEUE, 1).await;
-    let _next = world.consumer(handlers());
-    client.subscribed(QUEUE, 2).await;
+    // The broker counts only the active one.
+    let broker = world.connect();
+    let next = Consumer::new(broker.clone(), &world.settings, "user_events", handlers()).unwrap();
+    let _next = Running::start(|shutdown| next.run(shutdown));
+    testkit::eventually("it waits", async || broker.is_connected().then_some(())).await;
 
     for place in 0..EVENTS {
         for number in 0..AGGREGATES {

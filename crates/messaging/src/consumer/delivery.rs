@@ -50,7 +50,7 @@ pub struct Delivery<D = Value> {
 pub enum Verdict {
     /// Its effect is committed, or there is none to have.
     Ack,
-    /// This attempt failed; a later one may not. DeadLetter when the attempts are used up.
+    /// This attempt failed; a later one may not. Dead-lettered when the attempts are used up.
     Retry {
         /// Why.
         reason: String,

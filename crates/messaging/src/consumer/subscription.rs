@@ -224,7 +224,7 @@ impl Subscription<'_> {
     fn give(&self, raw: Raw) {
         metrics::delivered(self.consumer.queue());
         // The work goes on for as long as there are subscriptions.
-        let _ = self.work.send(Input::Message(self.session.receive(raw)));
+        let _ = self.work.send(Input::Message(Box::new(self.session.receive(raw))));
     }
 
     /// Returns once everything that was given over is settled, or at the shutdown.

@@ -28,7 +28,7 @@ const TYPE_BYTES_MAX: usize = 100;
 /// What comes from a subscription.
 pub(super) enum Input {
     /// A message.
-    Message(Received),
+    Message(Box<Received>),
     /// For now, nothing more comes: what waits for others to be handled together with is handled.
     Flush,
 }
@@ -79,7 +79,7 @@ impl<'a> Work<'a> {
                 }
                 input = inputs.recv(), if !has_ended => match input {
                     Some(Input::Message(received)) => {
-                        let (message, key) = self.route(received);
+                        let (message, key) = self.route(*received);
                         let group = group(&message);
                         queued.add(Item { message, key, group });
                     }

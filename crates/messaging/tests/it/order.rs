@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use testkit::Proxy;
 use uuid::Uuid;
 
-use crate::world::{QUEUE, World, updated, user};
+use crate::world::{QUEUE, World, consumer_with, updated, user};
 
 const AGGREGATES: u128 = 50;
 const EVENTS: usize = 40;
@@ -37,7 +37,7 @@ async fn events_stay_in_order_when_the_active_consumer_of_two_is_cut_off() {
         }
     }
 
-    let _active = world.consumer_with(&cut_off, handlers());
+    let _active = consumer_with(&cut_off, handlers());
     testkit::eventually("it is at work", async || {
         (!effects(&world.pool).await.is_empty()).then_some(())
     })

@@ -20,6 +20,7 @@ pub(crate) fn again() -> Backoff {
 
 /// Before another probe of what a paused consumer found unavailable.
 pub(crate) fn paused(longest: Duration) -> Backoff {
+    let longest = longest.max(Duration::from_millis(100));
     growing(Duration::from_millis(500).min(longest), longest)
 }
 

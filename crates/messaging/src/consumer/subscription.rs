@@ -8,7 +8,9 @@
 //!
 //! It begins with one message at a time, because a message that was delivered before may have taken
 //! its process down: whoever is prefetched with it would come back with it, and be dead-lettered
-//! with it in the end. The broker delivers such messages first.
+//! with it in the end. The broker delivers such messages first. One that comes back later, because
+//! another instance died, is handled beside the others: should it take this process down too, both
+//! begin anew.
 
 use std::convert::Infallible;
 use std::num::NonZeroU16;

@@ -94,6 +94,7 @@ async fn every_family_tells_of_a_small_story() {
     until(&otel(process, queue, "process", "retry"), 1.0).await;
     until("messaging_outbox_depth{service=\"metrics-service\"}", 0.0).await;
     until("messaging_outbox_age_seconds{service=\"metrics-service\"}", 0.0).await;
+    until("messaging_consumer_paused{queue=\"metrics.events\"}", 0.0).await;
     until("messaging_queue_depth{queue=\"metrics.events\"}", 0.0).await;
     until("messaging_dead_letters{queue=\"metrics.events\"}", 1.0).await;
     for connection in ["metrics-service.publish", "metrics-service.consume"] {

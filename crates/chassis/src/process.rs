@@ -21,7 +21,10 @@ const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("auth", &["auth", "keys", "policy", "services"]),
     ("cache", &["cache"]),
     ("database", &["database"]),
-    ("message_queue", &["consumer", "exchanges", "queue", "queues", "rabbitmq", "relay"]),
+    (
+        "message_queue",
+        &["consumer", "exchanges", "queue", "queues", "rabbitmq", "relay", "subscriptions"],
+    ),
     ("microservices", &["circuit_breaker", "client", "retry", "service_discovery"]),
     ("scaling", &["load_balancing", "scaling"]),
     ("services", &["service"]),

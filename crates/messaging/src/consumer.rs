@@ -32,6 +32,7 @@ mod settlement;
 mod subscription;
 mod work;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ use crate::consumer::subscription::{Ended, Subscription};
 use crate::consumer::work::{Input, Work};
 use crate::metrics;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
-use crate::topology::{self, Topology, TopologyError};
+use crate::topology::{self, Topology};
 
 pub use delivery::{Delivery, Verdict};
 pub use handlers::Handlers;
@@ -60,14 +61,6 @@ pub use handlers::Handlers;
 const REPLY_SUCCESS: u16 = 200;
 /// A subscription that lived as long was a good one: the next is made at once when it is lost.
 const LIVED: Duration = Duration::from_secs(5);
-
-/// Why a consumer ended. Everything that may pass is waited for instead.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsumerError {
-    /// An exchange or queue is there with other arguments.
-    #[error(transparent)]
-    Drift(TopologyError),
-}
 
 /// Takes messages off one queue. Several consumers of one queue, in many processes, share it.
 #[derive(Debug, Clone)]
@@ -101,20 +94,22 @@ impl Consumer {
     }
 
     /// Consumes until `shutdown`; then takes nothing new, finishes what was prefetched, and closes.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+    /// Everything that may go wrong on the way passes, and is waited for.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         // Series that are there from the beginning: the first duplicate is an increase too.
         metrics::duplicates(self.queue(), 0);
         metrics::paused(self.queue(), false);
         let link = self.broker.consuming();
         let publishing = self.broker.publishing_at_times();
         let republisher = Republisher::new(publishing, Arc::clone(&self.topology));
-        let ended = tokio::select! {
-            ended = self.consume(&link, &republisher, &shutdown) => ended,
+        tokio::select! {
+            () = self.consume(&link, &republisher, &shutdown) => {}
             never = gauges::keep(&self.broker, self.queue()) => match never {},
-        };
+            never = topology::watch(&self.broker, &self.topology) => match never {},
+        }
         republisher.detach().await;
         link.detach().await;
-        ended
+        Ok(())
     }
 
     /// Subscribes and works, side by side: what a lost subscription left in handlers is finished
@@ -124,7 +119,7 @@ impl Consumer {
         link: &Attachment,
         republisher: &Republisher,
         shutdown: &CancellationToken,
-    ) -> Result<(), ConsumerError> {
+    ) {
         let kill_switch = KillSwitch::new(&self.settings);
         let (topology, settings) = (&*self.topology, &self.settings);
         let work = Work {
@@ -136,14 +131,13 @@ impl Consumer {
         let (sender, inputs) = unbounded_channel();
         let subscribing = self.subscribe(link, sender, &kill_switch, shutdown);
         let (drained, ()) = tokio::join!(subscribing, work.run(inputs));
-        if let Some(channel) = drained? {
+        if let Some(channel) = drained {
             let closing = channel.close(REPLY_SUCCESS, "OK".into());
             if let Err(error) = topology::answered(self.queue(), closing).await {
                 tracing::debug!(error = %error, "channel was not closed in order");
             }
         }
         tracing::info!(messaging.queue = %self.queue(), "consumer drained");
-        Ok(())
     }
 
     /// One subscription after the other, each for as long as its channel lasts; gives the channel
@@ -154,12 +148,14 @@ impl Consumer {
         work: UnboundedSender<Input>,
         kill_switch: &KillSwitch,
         shutdown: &CancellationToken,
-    ) -> Result<Option<Channel>, ConsumerError> {
+    ) -> Option<Channel> {
         let backoff = backoff::again();
         let mut failures = 0_u32;
         let mut waiting = Some(self.broker.waiting());
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
+            // Dropped once `waiting` is back: in between, the consumer counts as one of the two.
+            let _counted = self.broker.subscribed(&channel);
             let session = Arc::new(Session::new(channel.clone()));
             let started = Instant::now();
             let subscription = Subscription {
@@ -175,10 +171,7 @@ impl Consumer {
             session.ended.cancel();
             let _ = work.send(Input::Flush);
             match ended {
-                Ended::Drained => return Ok(Some(channel)),
-                Ended::Lost(Some(drift @ TopologyError::Drift { .. })) => {
-                    return Err(ConsumerError::Drift(drift));
-                }
+                Ended::Drained => return Some(channel),
                 Ended::Lost(error) => {
                     waiting.get_or_insert_with(|| self.broker.waiting());
                     let error = error.map(tracing::field::display);
@@ -192,6 +185,6 @@ impl Consumer {
                 shutdown.run_until_cancelled(sleep(backoff.delay(failures))).await;
             }
         }
-        Ok(None)
+        None
     }
 }

@@ -23,9 +23,9 @@ use utoipa::ToSchema;
 use crate::broker::{Attachment, Broker};
 use crate::dead_letter_queue::look::Look;
 use crate::message::hex;
-use crate::publisher::{Message, Outcome, Publisher};
+use crate::publisher::{Message, PublishOutcome, Publisher};
 use crate::settings::{MessagingSettings, SettingsError};
-use crate::topology::{Topology, TopologyError, dead_letter_queue, message_count};
+use crate::topology::{Readers, Topology, TopologyError, dead_letter_queue, message_count};
 
 pub use dead_letter::{DeadLetter, Filter, Peeked};
 
@@ -196,31 +196,22 @@ impl DeadLetterQueue {
     pub async fn replay(&self, filter: &Filter) -> Result<Replayed, DeadLetterError> {
         let limit = filter.limit()?;
         let _turn = self.0.turn.lock().await;
-        let link = self.0.broker.publishing_at_times();
+        let connection = self.0.broker.publishing_at_times();
+        let publisher = Publisher::new(connection, Readers::default(), CONFIRM_TIMEOUT);
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let opened = async {
-            let channel = look::channel(&link).await?;
-            Ok::<_, DeadLetterError>(Publisher::new(channel, CONFIRM_TIMEOUT).await?)
-        };
-        let replayed = match opened.await {
-            Ok(mut publisher) => {
-                Ok(self.replay_all(&mut look, &mut publisher, filter, limit).await)
-            }
-            Err(error) => Err(error),
-        };
+        let replayed = self.replay_all(&mut look, &publisher, filter, limit).await;
         look.close().await;
-        link.detach().await;
-        if let Ok(Replayed { replayed, .. }) = replayed {
-            let queue = self.queue();
-            tracing::warn!(messaging.queue = queue, replayed, "dead letters were replayed");
-        }
-        replayed
+        publisher.close().await;
+        let queue = self.queue();
+        let count = replayed.replayed;
+        tracing::warn!(messaging.queue = queue, replayed = count, "dead letters were replayed");
+        Ok(replayed)
     }
 
     async fn replay_all(
         &self,
         look: &mut Look,
-        publisher: &mut Publisher,
+        publisher: &Publisher,
         filter: &Filter,
         limit: usize,
     ) -> Replayed {
@@ -240,15 +231,17 @@ impl DeadLetterQueue {
             let body = &raw.data;
             let message = Message { exchange: "".into(), routing_key, body, properties };
             match publisher.publish(message).await {
-                Outcome::Confirmed => {
+                PublishOutcome::Confirmed => {
                     replayed += 1;
                     // An acknowledgement that is not sent leaves it in both queues.
                     let removed = look.remove(&raw).await;
                     stopped = (!removed).then(|| "the broker broke off".to_owned());
                 }
-                Outcome::Unroutable => stopped = Some("the queue is not there".to_owned()),
-                Outcome::Refused => stopped = Some("the queue takes no message".to_owned()),
-                Outcome::Unknown(_) => stopped = Some("the broker did not confirm".to_owned()),
+                PublishOutcome::Returned => stopped = Some("the queue is not there".to_owned()),
+                PublishOutcome::Refused(_) => {
+                    stopped = Some("the queue takes no message".to_owned());
+                }
+                PublishOutcome::Unknown => stopped = Some("the broker did not confirm".to_owned()),
             }
         }
         Replayed { replayed, seen: look.seen(), dead_letters: look.dead_letters(), stopped }

@@ -95,6 +95,7 @@ pub mod inbox;
 
 mod acknowledge;
 mod backoff;
+mod header_bound;
 pub mod metrics;
 
 pub use broker::Broker;

@@ -125,11 +125,6 @@ impl Outbox {
         &self.0.service
     }
 
-    /// The names of all exchanges of the settings.
-    pub(crate) fn exchanges(&self) -> impl Iterator<Item = &str> {
-        self.0.exchanges.values().map(String::as_str)
-    }
-
     fn encode<E: Event>(
         &self,
         event_id: Uuid,

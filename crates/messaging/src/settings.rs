@@ -26,6 +26,10 @@ pub struct MessagingSettings {
     pub queues: BTreeMap<String, String>,
     /// Exchange names by key: `user_exchange` is `user.events`.
     pub exchanges: BTreeMap<String, String>,
+    /// The keys of the queues that read each event type: what publishers know of the readers. A
+    /// consumer's handlers must be for the same types.
+    #[serde(default)]
+    pub subscriptions: BTreeMap<String, Vec<String>>,
     /// How the outbox is sent.
     #[serde(default)]
     pub relay: RelaySettings,

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::broker::substitute;
 use crate::consumer::delivery::{Delivery, Verdict};
 use crate::consumer::handlers::{Batch, Call, Refusal, Routes};
 use crate::consumer::kill_switch::KillSwitch;
@@ -96,7 +97,10 @@ impl<'a> Work<'a> {
 
     /// Finds a message's handler, and the key by which it is queued if order matters.
     fn route(&self, received: Received) -> (Routed<'a>, Key) {
-        let delivery = Delivery::read(&received.raw).map_err(Refusal::Undecodable);
+        let delivery = match substitute::found_in(&received.raw.properties) {
+            Some(cause) => Err(Refusal::Undecodable(cause)),
+            None => Delivery::read(&received.raw).map_err(Refusal::Undecodable),
+        };
         let call = delivery.and_then(|mut delivery| {
             delivery.queue = Arc::clone(&self.queue);
             self.routes.call(delivery)

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::broker::substitute;
 use crate::consumer::Delivery;
 use crate::dead_letter_queue::DeadLetterError;
+use crate::header_bound::bounded;
 use crate::headers::{
     self, ATTEMPT, BROKERS_OWN, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, ORIGINAL_EXCHANGE,
     ORIGINAL_ROUTING_KEY, UNAVAILABLE, attempt, kept, original, without,
@@ -134,7 +136,9 @@ impl DeadLetter {
         Self {
             id: id.to_string(),
             event_type,
-            cause: headers::text(&headers, CAUSE).unwrap_or_else(|| CRASHED.to_owned()),
+            cause: headers::text(&headers, CAUSE)
+                .or_else(|| substitute::found_in(&raw.properties))
+                .unwrap_or_else(|| CRASHED.to_owned()),
             attempts: attempt(&headers),
             first_failed_at: time(FIRST_FAILED_AT),
             last_failed_at: time(LAST_FAILED_AT),
@@ -165,7 +169,7 @@ impl Peeked {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    kept(&raw.properties).with_headers(fresh_headers(&headers::table(raw)))
+    kept(&raw.properties).with_headers(bounded(fresh_headers(&headers::table(raw))))
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   a consumer's transaction
-//!     inbox::claim                       the same event has no second step
+//!     delivery.claim                     the same event has no second step
 //!     handle::<P>(key, message)
 //!       lock the row of (kind, key)      replicas take turns
 //!       P::step(state, message)          pure: the new state, what to publish, the deadline
@@ -179,7 +179,7 @@ impl<E: Event> AnyEvent for E {
 /// message does nothing. `key` is of 1 to [`KEY_BYTES_MAX`] bytes; `now` is the time of the events that
 /// are published, and `new_id` makes their ids.
 ///
-/// The caller has [claimed](crate::inbox::claim) the message in the same transaction, commits, and then
+/// The caller has [claimed](crate::Delivery::claim) the message in the same transaction, commits, and then
 /// [wakes](Outbox::wake) the relay.
 ///
 /// # Errors

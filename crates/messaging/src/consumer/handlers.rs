@@ -121,11 +121,40 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     /// What of the settings does not fit these handlers as those of the queue of this key, for
     /// `--check-config`.
     pub fn check(&self, settings: &MessagingSettings, queue_key: &str) -> Vec<Misfit> {
-        let Ok(consumer) = settings.consumer_of(queue_key) else { return Vec::new() };
+        let mut misfits = self.check_subscriptions(settings, queue_key);
+        let Ok(consumer) = settings.consumer_of(queue_key) else { return misfits };
         let error = self.routes.fit(queue_key, &consumer).err();
         let has_own = settings.consumers.contains_key(queue_key);
         let place = if has_own { format!("consumer:{queue_key}") } else { "consumer".to_owned() };
-        error.map(|error| Misfit::at(place, error.to_string())).into_iter().collect()
+        misfits.extend(error.map(|error| Misfit::at(place, error.to_string())));
+        misfits
+    }
+
+    /// Publishers must know of this reader for exactly what it handles.
+    fn check_subscriptions(&self, settings: &MessagingSettings, queue_key: &str) -> Vec<Misfit> {
+        let handled: BTreeSet<&str> =
+            self.routes.bindings().into_iter().map(|(_, event_type)| event_type).collect();
+        let reads = |queues: &Vec<String>| queues.iter().any(|queue| queue == queue_key);
+        let subscribed = settings.subscriptions.iter().filter(|(_, queues)| reads(queues));
+        let subscribed: BTreeSet<&str> = subscribed.map(|(name, _)| name.as_str()).collect();
+        let missing = handled.difference(&subscribed).map(|event_type| {
+            let text = format!(
+                "`{queue_key}` handles `{event_type}` and is not among its readers: add it, so that \
+                 publishers know of it"
+            );
+            match settings.subscriptions.contains_key(*event_type) {
+                true => Misfit::at(format!("subscriptions.{event_type}"), text),
+                false => Misfit::missing("subscriptions", *event_type, text),
+            }
+        });
+        let idle = subscribed.difference(&handled).map(|event_type| {
+            let text = format!(
+                "`{queue_key}` has no handler for `{event_type}`: it would get the events and \
+                 dead-letter them"
+            );
+            Misfit::at(format!("subscriptions.{event_type}"), text)
+        });
+        missing.chain(idle).collect()
     }
 
     fn add<E, F, A>(mut self, batch: Batch, handler: F) -> Self

@@ -24,10 +24,22 @@ impl MessagingSettings {
         let queue = self.queue(queue_key).err();
         let queue = queue.map(|error| Misfit::missing("queues", queue_key, error.to_string()));
         let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
+        misfits.extend(self.unknown_readers());
         misfits.extend(self.shared_names());
         misfits.extend(self.sections_of_no_queue());
         misfits.extend(self.limits(queue_key, pool_size.get()));
         misfits
+    }
+
+    fn unknown_readers(&self) -> Vec<Misfit> {
+        let readers = self.subscriptions.iter().flat_map(|(event_type, queue_keys)| {
+            queue_keys.iter().map(move |queue_key| (event_type, queue_key))
+        });
+        let unknown = readers.filter_map(|(event_type, queue_key)| {
+            let error = self.queue(queue_key).err()?;
+            Some(Misfit::at(format!("subscriptions.{event_type}"), error.to_string()))
+        });
+        unknown.collect()
     }
 
     /// Two services would take each other's messages.

@@ -130,6 +130,6 @@ async fn its_migrations_are_counted_apart_from_the_services() {
             .await
             .unwrap();
 
-    assert_eq!(counted, 6);
+    assert_eq!(counted, 7);
     assert_eq!(services, None, "the service's own table is not touched");
 }

@@ -6,13 +6,13 @@ use contracts::payment::PaymentCompleted;
 use contracts::{Event, PaymentId};
 use database::{Database, FutureExt};
 use messaging::process_manager::{self, Process, ProcessError, Step};
-use messaging::{Delivery, Handlers, Outbox, Verdict, inbox};
+use messaging::{Delivery, Handlers, Outbox, Verdict};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::raw::{Client, json as body};
-use crate::world::{EXCHANGE, QUEUE, World, user};
+use crate::world::{EXCHANGE, World, user};
 
 /// An event about an order, which is known by its payment.
 macro_rules! event {

@@ -25,7 +25,31 @@ const fn slip(
 }
 
 /// In a file of `config/`.
-const SLIPS: [Slip; 24] = [
+const SLIPS: [Slip; 27] = [
+    slip(
+        "message_queue.tsk",
+        "\"user.deleted\": [payment_events, notification_events]",
+        "\"user.deleted\": [notification_events]",
+        &[
+            "message_queue.tsk:{\"user.deleted\"}:1: `payment_events` handles `user.deleted`",
+            "is not among its readers",
+        ],
+    ),
+    slip(
+        "message_queue.tsk",
+        "\"user.created\": [payment_events",
+        "\"user.creatd\": [payment_events",
+        &[
+            "message_queue.tsk:{\"user.creatd\"}:1: `payment_events` has no handler",
+            "did you mean `user.created`?",
+        ],
+    ),
+    slip(
+        "message_queue.tsk",
+        "\"payment.failed\": [notification_events]",
+        "\"payment.failed\": [notification_event]",
+        &["message_queue.tsk:{\"payment.failed\"}:1: [queues] has no `notification_event`"],
+    ),
     slip(
         "message_queue.tsk",
         "[queues]",

@@ -119,6 +119,27 @@ async fn a_message_that_the_inbox_may_have_forgotten_is_replayed_only_on_request
 }
 
 #[tokio::test]
+async fn a_message_that_the_broker_dead_lettered_has_the_time_of_that() {
+    let mut world = World::new("broker's own").await;
+    world.settings.queue.delivery_limit = NonZeroU32::MIN;
+    let queue = idle_in(&world).await;
+    let client = world.client().await;
+    let before = ago(1);
+    client.publish("", QUEUE, b"crashes its consumer").await;
+    for _ in 0..2 {
+        client.give_back(QUEUE).await;
+    }
+    testkit::eventually("it is dead-lettered", async || {
+        (queue.depth().await.ok()?.dead_letters == 1).then_some(())
+    })
+    .await;
+
+    let listed = queue.list(&filter(json!({}))).await.unwrap().items;
+    assert!(listed[0].last_failed_at.is_some_and(|at| at >= before), "{listed:?}");
+    assert_eq!(queue.replay(&filter(json!({})), Leave).await.unwrap().replayed, 1);
+}
+
+#[tokio::test]
 async fn the_depth_counts_what_a_look_holds() {
     let (world, queue) = idle("depth").await;
     let client = world.client().await;
@@ -162,12 +183,16 @@ async fn two_replicas_that_look_at_the_same_moment_both_see_all_of_many() {
 /// A world whose queues are there and whose consumer is not.
 async fn idle(hint: &str) -> (World, DeadLetterQueue) {
     let world = World::new(hint).await;
+    let queue = idle_in(&world).await;
+    (world, queue)
+}
+
+async fn idle_in(world: &World) -> DeadLetterQueue {
     let (handler, _) = crate::world::Notes::new(async |_| messaging::Verdict::Ack);
     let consumer = world.consumer(handler);
     world.bound().await;
     consumer.stop().await;
-    let queue = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
-    (world, queue)
+    DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap()
 }
 
 fn ago(seconds: u64) -> DateTime<Utc> {

@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, documents, down, interrupt::Interrupt, logs, measure, prepare, project::Project,
-    queues, rehearse, smoke, status, template, test, token, up,
+    bench, check, documents, down, events, interrupt::Interrupt, logs, measure, prepare,
+    project::Project, queues, rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -42,6 +42,8 @@ enum Command {
     Prepare(prepare::Args),
     /// Shows what messages were given up on, puts them back, throws them away
     Queues(queues::Args),
+    /// Lists events that were sent, and sends them again
+    Events(events::Args),
     /// Issues a token for trying things
     Token(token::Args),
     /// Makes a new service of the template, at work everywhere
@@ -78,6 +80,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Documents(args) => documents::run(&project, &args, &interrupt),
         Command::Prepare(args) => prepare::run(&project, &args, &interrupt),
         Command::Queues(args) => queues::run(&project, &args),
+        Command::Events(args) => events::run(&project, &args),
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
         Command::NewEvent(args) => template::new_event(&project, &args, &interrupt),

@@ -21,11 +21,13 @@
     reason = "the tool makes the environment that services read through tusk-config"
 )]
 
+mod admin;
 mod bench;
 mod check;
 mod cli;
 mod documents;
 mod down;
+mod events;
 mod graph;
 mod http;
 mod install;

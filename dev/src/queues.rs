@@ -8,8 +8,9 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    admin::{Missing, tell_missing},
     project::Project,
-    queues::dead_letter_queues::{Answers, DeadLetterQueues, Missing},
+    queues::dead_letter_queues::{Answers, DeadLetterQueues},
     table,
 };
 
@@ -253,14 +254,6 @@ fn print_json(answers: &Answers) -> bool {
     let missing = missing.map(|Missing { service, why }| json!({"service": service, "error": why}));
     println!("{:#}", json!(given.chain(missing).collect::<Vec<_>>()));
     answers.missing.is_empty()
-}
-
-/// Names on standard error who did not answer; says whether that is nobody.
-fn tell_missing(missing: &[Missing]) -> bool {
-    for Missing { service, why } in missing {
-        eprintln!("{service}: {why}");
-    }
-    missing.is_empty()
 }
 
 /// What was not seen, and why it ended early; empty when nothing is to be said.

@@ -20,7 +20,7 @@ pub(crate) fn compared(runtime: &Runtime) {
     let world = runtime.block_on(World::new("bench publish"));
     let raw = runtime.block_on(Raw::connect(&world));
     runtime.block_on(raw.listen(QUEUE));
-    let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings);
+    let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings).unwrap();
     let outbox = world.outbox();
     let relay = runtime.block_on(async { world.relay(&outbox) });
     let turn = |work: &dyn Fn() -> Duration| {

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::EventId;
+use crate::bounds::{self, Checked, FieldFault};
 
 /// An event as it stands in a message's body, JSON in this order of fields.
 ///
@@ -26,7 +27,7 @@ pub struct Envelope<D = Value> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<EventId>,
     /// The version of `data`. A client of the seed sends none and means 1.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "or_one")]
     pub version: u16,
 }
 
@@ -44,6 +45,15 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
 
     /// What it happened to. Events of one aggregate keep their order.
     fn aggregate_id(&self) -> Uuid;
+
+    /// Whether each field is within its [bounds]: asked where the event is published
+    /// and where it is read. An event that holds ids, flags and closed sets only has nothing to check.
+    ///
+    /// # Errors
+    /// The first field that is not, without its value.
+    fn check(&self) -> Checked {
+        Ok(())
+    }
 }
 
 impl<E: Event> Envelope<E> {
@@ -60,6 +70,24 @@ impl<E: Event> Envelope<E> {
     }
 }
 
+impl<D> Envelope<D> {
+    /// Whether the fields around the event are within their [bounds]; `now` is the time of whoever
+    /// asks.
+    ///
+    /// # Errors
+    /// The first field that is not, without its value.
+    pub fn check(&self, now: DateTime<Utc>) -> Result<(), FieldFault> {
+        bounds::word("event_type", &self.event_type)?;
+        bounds::word("service", &self.service)?;
+        bounds::time("timestamp", self.timestamp, now)
+    }
+}
+
 const fn one() -> u16 {
     1
+}
+
+/// `null` is as good as left out.
+fn or_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(one))
 }

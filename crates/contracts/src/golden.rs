@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{Envelope, Event, EventId, UserId};
@@ -25,7 +26,7 @@ impl<T> Described for T {}
 pub(crate) const USER: UserId = UserId::from_uuid(id(1));
 
 /// The event encodes to its golden bytes, the golden bytes decode to it, and what a later
-/// publisher adds is skipped.
+/// publisher adds is skipped; no field is without bounds, and `null` is as good as left out.
 pub(crate) fn holds<E: Event + Described + PartialEq + Debug + Clone>(service: &str, event: E) {
     #[cfg(feature = "schema")]
     schema::keep::<E>();
@@ -39,10 +40,53 @@ pub(crate) fn holds<E: Event + Described + PartialEq + Debug + Clone>(service: &
     assert_eq!(serde_json::to_string(&envelope).unwrap(), golden);
     assert_eq!(serde_json::from_str::<Envelope<E>>(golden).unwrap(), envelope);
 
+    assert_eq!(envelope.data.check(), Ok(()));
+    for fault in [out_of_bounds::<E>(&envelope.data), null_is_not_absent::<E>(&envelope.data)] {
+        assert_eq!(fault, Vec::<String>::new());
+    }
+
     let newer = golden
         .replacen("\"data\":{", "\"data\":{\"added_later\":{\"deep\":[1]},", 1)
         .replacen('{', "{\"tenant\":\"added later\",", 1);
     assert_eq!(serde_json::from_str::<Envelope<E>>(&newer).unwrap(), envelope);
+}
+
+/// The fields that [`Event::check`] lets be anything: texts without end, lists without end, numbers
+/// below zero.
+fn out_of_bounds<E: Event>(event: &E) -> Vec<String> {
+    let fields = serde_json::to_value(event).unwrap();
+    let mut unbounded = Vec::new();
+    for (name, value) in fields.as_object().unwrap() {
+        let planted = match value {
+            Value::String(_) => vec![json!("x".repeat(100_000))],
+            Value::Number(_) => vec![json!(-1)],
+            Value::Array(_) => vec![json!(vec!["x"; 10_000]), json!(["x".repeat(100_000)])],
+            _ => vec![],
+        };
+        for planted in planted {
+            let mut fields = fields.clone();
+            fields[name] = planted;
+            // What is no id any more is not even decoded.
+            if serde_json::from_value::<E>(fields).is_ok_and(|event| event.check().is_ok()) {
+                unbounded.push(name.clone());
+            }
+        }
+    }
+    unbounded
+}
+
+/// The fields that may be left out, but may not be `null`.
+fn null_is_not_absent<E: Event + PartialEq>(event: &E) -> Vec<String> {
+    let fields = serde_json::to_value(event).unwrap();
+    let names = fields.as_object().unwrap().keys();
+    let is_refused = |name: &&String| {
+        let (mut absent, mut null) = (fields.clone(), fields.clone());
+        absent.as_object_mut().unwrap().remove(*name);
+        null[*name] = Value::Null;
+        let absent = serde_json::from_value::<E>(absent).ok();
+        absent.is_some() && absent != serde_json::from_value::<E>(null).ok()
+    };
+    names.filter(is_refused).cloned().collect()
 }
 
 /// An id that tells itself from others by its last digits.

@@ -16,7 +16,8 @@
 //!
 //! A client written to the seed sends no `event_id` and no `version`; its messages decode all the
 //! same. A field is optional where the reader's work can be done without it; the module of each
-//! event says which. What is required and missing makes the message undecodable: it is dead-lettered.
+//! event says which; `null` there is as good as left out. What is required and missing makes the
+//! message undecodable, as does a field out of its [bounds]: it is dead-lettered.
 //!
 //! ```
 //! use contracts::{Envelope, Event, EventId, UserId, user::UserDeleted};
@@ -32,6 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod bounds;
 pub mod currency;
 mod envelope;
 #[cfg(test)]
@@ -41,6 +43,7 @@ pub mod notification;
 pub mod payment;
 pub mod user;
 
+pub use bounds::FieldFault;
 pub use envelope::{Envelope, Event};
 pub use ids::EventId;
 pub use notification::NotificationId;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::bounds::{self, Checked, or_default};
 use crate::{Event, UserId, id};
 
 id! {
@@ -22,10 +23,10 @@ pub struct NotificationSent {
     /// To whom.
     pub user_id: UserId,
     /// What it was about, such as `welcome` or `payment_receipt`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub kind: String,
     /// How it went out, such as `email`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub channel: String,
 }
 
@@ -38,17 +39,17 @@ pub struct NotificationFailed {
     /// To whom.
     pub user_id: UserId,
     /// What it was about, such as `welcome` or `payment_receipt`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub kind: String,
     /// How it was to go out, such as `email`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub channel: String,
     /// Why, without the address; empty when it was not said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub reason: String,
     /// Whether the address itself is bad, so that nothing will ever reach it. False when it was
     /// not said: no address is given up by accident.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub permanent: bool,
     /// The version of the user whose address it was, as `user.created` or `user.updated` told it:
     /// the user may have another address by now. Left out when none was told.
@@ -65,6 +66,11 @@ impl Event for NotificationSent {
     fn aggregate_id(&self) -> Uuid {
         self.notification_id.as_uuid()
     }
+
+    fn check(&self) -> Checked {
+        bounds::word("kind", &self.kind)?;
+        bounds::word("channel", &self.channel)
+    }
 }
 
 impl Event for NotificationFailed {
@@ -73,6 +79,13 @@ impl Event for NotificationFailed {
 
     fn aggregate_id(&self) -> Uuid {
         self.notification_id.as_uuid()
+    }
+
+    fn check(&self) -> Checked {
+        bounds::word("kind", &self.kind)?;
+        bounds::word("channel", &self.channel)?;
+        bounds::text("reason", &self.reason)?;
+        bounds::version("user_version", self.user_version)
     }
 }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::bounds::{self, Checked, or_default};
 use crate::{Event, UserId, id};
 
 id! {
@@ -40,7 +41,7 @@ pub struct PaymentFailed {
     /// ISO 4217, upper case.
     pub currency: String,
     /// Why, in words for the payer; empty when it was not said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub reason: String,
     /// The provider's code, such as `insufficient_funds`, when it gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +55,11 @@ impl Event for PaymentCompleted {
     fn aggregate_id(&self) -> Uuid {
         self.payment_id.as_uuid()
     }
+
+    fn check(&self) -> Checked {
+        bounds::amount("amount", self.amount)?;
+        bounds::currency("currency", &self.currency)
+    }
 }
 
 impl Event for PaymentFailed {
@@ -62,6 +68,13 @@ impl Event for PaymentFailed {
 
     fn aggregate_id(&self) -> Uuid {
         self.payment_id.as_uuid()
+    }
+
+    fn check(&self) -> Checked {
+        bounds::amount("amount", self.amount)?;
+        bounds::currency("currency", &self.currency)?;
+        bounds::text("reason", &self.reason)?;
+        bounds::text("decline_code", self.decline_code.as_deref().unwrap_or_default())
     }
 }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::bounds::{self, Checked, or_default};
 use crate::{Event, id};
 
 id! {
@@ -22,7 +23,7 @@ pub struct UserCreated {
     /// Where mail reaches them, in lower case.
     pub email: String,
     /// What to call them; empty when it was not said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub name: String,
     /// Counts the user's changes: the event of a higher version is the later one. Left out by a
     /// client that counts none; then the times of events are all there is.
@@ -39,10 +40,10 @@ pub struct UserUpdated {
     /// Where mail reaches them from now on, in lower case.
     pub email: String,
     /// What to call them; empty when it was not said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub name: String,
     /// The names of the fields that changed; empty when it was not said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub changed: Vec<String>,
     /// The address before this change, when it is the address that changed: both are told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +69,12 @@ impl Event for UserCreated {
     fn aggregate_id(&self) -> Uuid {
         self.user_id.as_uuid()
     }
+
+    fn check(&self) -> Checked {
+        bounds::email("email", &self.email)?;
+        bounds::name("name", &self.name)?;
+        bounds::version("version", self.version)
+    }
 }
 
 impl Event for UserUpdated {
@@ -76,6 +83,16 @@ impl Event for UserUpdated {
 
     fn aggregate_id(&self) -> Uuid {
         self.user_id.as_uuid()
+    }
+
+    fn check(&self) -> Checked {
+        bounds::email("email", &self.email)?;
+        bounds::name("name", &self.name)?;
+        bounds::words("changed", &self.changed)?;
+        if let Some(previous_email) = &self.previous_email {
+            bounds::email("previous_email", previous_email)?;
+        }
+        bounds::version("version", self.version)
     }
 }
 

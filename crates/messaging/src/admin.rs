@@ -9,8 +9,11 @@
 //! | `POST /admin/queues/{queue}/replay` | puts back what matches |
 //! | `POST /admin/queues/{queue}/discard` | says what matches; with its confirmation, throws it away |
 //!
-//! It authenticates nobody: who may call it is decided around it.
+//! Those about events that were sent are in [events].
+//!
+//! They authenticate nobody: who may call it is decided around it.
 
+pub mod events;
 mod refusal;
 
 use axum::Json;

@@ -1,20 +1,37 @@
 //! The broker: one connection to publish and one to consume, opened when first needed and reopened
 //! for as long as somebody needs it.
 //!
+//! ```text
+//!   Broker ─▶ Link ◀─ Attachment        a task's hold, which gives channels
+//!               └▶ Session              keeps the connection; ends with the last hold
+//!                    └▶ Connection      lapin's, in a thread of its own
+//!                         └▶ Wire       its stream: ends when told, mends what lapin cannot parse
+//! ```
+//!
 //! Two, because a broker that is short of memory or disk blocks a publishing connection as a whole:
 //! acknowledgements on it would wait too. lapin's own recovery is off: it leaves publishes hanging
 //! for many seconds and gives up after sixteen tries. Here a broken connection is an error at once;
 //! the relay and the consumer ask for a new channel, and get one as soon as there is a broker.
 
-mod link;
+mod attachment;
+mod connect;
+mod frames;
+mod session;
+pub(crate) mod substitute;
+mod wire;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use lapin::Channel;
 
 use crate::settings::RabbitSettings;
 
-pub(crate) use link::{Attachment, Link};
+use attachment::Link;
+
+pub(crate) use attachment::Attachment;
+pub(crate) use connect::FRAME_MAX;
 
 /// The broker as one service sees it. Cheap to clone; makes no connection by itself, so a service
 /// starts and serves while the broker is away.
@@ -26,6 +43,8 @@ struct Shared {
     consume: Arc<Link>,
     /// Consumers that run and have no subscription at this moment.
     waiting: AtomicUsize,
+    /// The channels that the others subscribed on, for as long as they say so.
+    subscriptions: Mutex<Vec<Weak<Channel>>>,
 }
 
 impl Broker {
@@ -36,6 +55,7 @@ impl Broker {
             publish: Arc::new(Link::new(service, "publish", settings)),
             consume: Arc::new(Link::new(service, "consume", settings)),
             waiting: AtomicUsize::new(0),
+            subscriptions: Mutex::default(),
         }))
     }
 
@@ -44,7 +64,8 @@ impl Broker {
     /// and no event passes it by. False while neither runs, and while the broker, short of memory or
     /// disk, blocks publishers.
     pub fn is_connected(&self) -> bool {
-        if self.0.waiting.load(Ordering::SeqCst) > 0 || self.0.publish.is_blocked() {
+        let waiting = self.0.waiting.load(Ordering::SeqCst) > 0;
+        if waiting || !self.are_subscribed() || self.0.publish.is_blocked() {
             return false;
         }
         let links = [&self.0.publish, &self.0.consume];
@@ -56,6 +77,25 @@ impl Broker {
     pub(crate) fn connections(&self) -> [(&str, bool, bool); 2] {
         [&self.0.publish, &self.0.consume]
             .map(|link| (link.name(), link.is_open(), link.is_blocked()))
+    }
+
+    /// Whether what consumers subscribed on is still there: the connection may be a new one by now.
+    fn are_subscribed(&self) -> bool {
+        let channels = self.subscriptions();
+        channels.iter().filter_map(Weak::upgrade).all(|channel| channel.status().connected())
+    }
+
+    fn subscriptions(&self) -> MutexGuard<'_, Vec<Weak<Channel>>> {
+        self.0.subscriptions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a consumer as subscribed only as long as `channel` is open, until it is dropped.
+    pub(crate) fn subscribed(&self, channel: &Channel) -> Arc<Channel> {
+        let channel = Arc::new(channel.clone());
+        let mut all = self.subscriptions();
+        all.retain(|one| one.strong_count() > 0);
+        all.push(Arc::downgrade(&channel));
+        channel
     }
 
     /// Counts a consumer as not subscribed, until it is dropped.

@@ -26,6 +26,7 @@ pub(crate) mod settle;
 mod waiting;
 mod work;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use lapin::Channel;
@@ -49,14 +50,6 @@ pub use handlers::Handlers;
 
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
-
-/// Why a consumer ended. Everything that may pass is waited for instead.
-#[derive(Debug, thiserror::Error)]
-pub enum ConsumerError {
-    /// An exchange or queue is there with other arguments.
-    #[error(transparent)]
-    Drift(TopologyError),
-}
 
 /// Takes messages off one queue. Several consumers of one queue, in many processes, share it.
 #[derive(Debug, Clone)]
@@ -92,32 +85,31 @@ impl Consumer {
     }
 
     /// Consumes until `shutdown`; then takes nothing new, finishes what was prefetched, and closes.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ConsumerError> {
+    /// Everything that may go wrong on the way passes, and is waited for.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         // A series that is there from the beginning: the first duplicate is an increase too.
         metrics::duplicates(self.queue(), 0);
         let link = self.broker.consuming();
         let outlet = Outlet::new(self.broker.publishing_at_times(), Arc::clone(&self.topology));
-        let ended = tokio::select! {
-            ended = self.consume(&link, &outlet, &shutdown) => ended,
+        tokio::select! {
+            () = self.consume(&link, &outlet, &shutdown) => {}
             never = gauges::keep(&self.broker, self.queue()) => match never {},
-        };
+            never = topology::watch(&self.broker, &self.topology) => match never {},
+        }
         outlet.detach().await;
         link.detach().await;
-        ended
+        Ok(())
     }
 
     /// One subscription after the other, each for as long as its channel lasts.
-    async fn consume(
-        &self,
-        link: &Attachment,
-        outlet: &Outlet,
-        shutdown: &CancellationToken,
-    ) -> Result<(), ConsumerError> {
+    async fn consume(&self, link: &Attachment, outlet: &Outlet, shutdown: &CancellationToken) {
         let backoff = backoff::again();
         let mut failures = 0_u32;
         let mut waiting = Some(self.broker.waiting());
         // Getting a channel waits for the broker, endlessly; shutdown cuts it short.
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
+            // Dropped once `waiting` is back: in between, the consumer counts as one of the two.
+            let _counted = self.broker.subscribed(&channel);
             let subscribing = shutdown.run_until_cancelled(self.subscribe(&channel));
             let Some(subscribed) = subscribing.await else { break };
             match subscribed {
@@ -126,9 +118,6 @@ impl Consumer {
                     drop(waiting.take());
                     tracing::info!(messaging.queue = %self.queue(), "consumer subscribed");
                     self.serve(&channel, subscription, outlet, shutdown).await;
-                }
-                Err(drift @ TopologyError::Drift { .. }) => {
-                    return Err(ConsumerError::Drift(drift));
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
@@ -141,7 +130,6 @@ impl Consumer {
             }
             waiting.get_or_insert_with(|| self.broker.waiting());
         }
-        Ok(())
     }
 
     async fn subscribe(&self, channel: &Channel) -> Result<lapin::Consumer, TopologyError> {

@@ -32,7 +32,7 @@ use crate::dead_letter_queue::replay::Replay;
 use crate::message::hex;
 use crate::publisher::Publisher;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
-use crate::topology::{Topology, TopologyError, dead_letter_queue, message_count};
+use crate::topology::{Readers, Topology, TopologyError, dead_letter_queue, message_count};
 
 pub use dead_letter::{DeadLetter, Filter, Peeked};
 pub use replay::BeyondInboxRetention;
@@ -232,16 +232,12 @@ impl DeadLetterQueue {
         };
         let replay = Replay { queue: self.queue(), filter, limit, oldest };
         let _turn = self.0.turn.lock().await;
-        let link = self.0.broker.publishing_at_times();
+        let connection = self.0.broker.publishing_at_times();
+        let publisher = Publisher::new(connection, Readers::default(), CONFIRM_TIMEOUT);
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let replayed = async {
-            let channel = turn::channel(&link).await?;
-            let mut publisher = Publisher::new(channel, CONFIRM_TIMEOUT).await?;
-            replay.run(&mut look, &mut publisher).await
-        };
-        let replayed = replayed.await;
+        let replayed = replay.run(&mut look, &publisher).await;
         look.close().await;
-        link.detach().await;
+        publisher.close().await;
         if let Ok(Replayed { replayed, .. }) = replayed {
             let queue = self.queue();
             tracing::warn!(messaging.queue = queue, replayed, "dead letters were replayed");

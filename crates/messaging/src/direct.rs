@@ -5,26 +5,24 @@
 //! is none, and decides what that means. After [`PublishError::Unknown`] the message may have
 //! arrived: publish it again under the same id, and the readers' inboxes make that one effect.
 
-use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contracts::{Envelope, Event, EventId};
+use contracts::{Envelope, Event, EventId, FieldFault};
 use lapin::BasicProperties;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::broker::{Attachment, Broker};
+use crate::broker::Broker;
 use crate::message::{self, CONTENT_TYPE, PERSISTENT, TRACEPARENT};
 use crate::metrics::{self, Published};
-use crate::publisher::{Message, Outcome, Publisher};
+use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
 use crate::settings::{MessagingSettings, SettingsError};
-use crate::topology::{self, TopologyError};
+use crate::topology::Readers;
 
 /// Why an event was not published.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +38,9 @@ pub enum PublishError {
         /// What it may take.
         bytes_max: usize,
     },
+    /// A field is out of its bounds: no reader would take the event.
+    #[error("the event's {0}")]
+    Field(#[from] FieldFault),
     /// The event is no JSON.
     #[error("the event cannot be written as JSON")]
     Encode(#[from] serde_json::Error),
@@ -48,59 +49,55 @@ pub enum PublishError {
     Unavailable,
     /// No queue is bound for it: nobody has it.
     #[error("no queue is bound for the event")]
-    Unroutable,
-    /// The broker could not take it.
-    #[error("the broker refused the event")]
-    Refused,
+    Returned,
+    /// The broker did not take it: a queue is full, publishing it is forbidden, or its exchange is
+    /// of another kind.
+    #[error("the broker refused the event: {0}")]
+    Refused(String),
     /// No answer: it may have arrived or not.
     #[error("the broker did not answer; the event may have arrived")]
     Unknown,
-    /// The exchange is not as it must be.
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
 }
 
 impl PublishError {
     /// OpenTelemetry's `error.type`: of a small closed set.
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Settings(_) | Self::TooLarge { .. } | Self::Encode(_) => "invalid",
+            Self::Settings(_) | Self::TooLarge { .. } | Self::Field(_) | Self::Encode(_) => {
+                "invalid"
+            }
             Self::Unavailable => "unavailable",
-            Self::Unroutable => Published::Unroutable.error(),
-            Self::Refused => Published::Refused.error(),
+            Self::Returned => Published::Returned.error(),
+            Self::Refused(_) => Published::Refused.error(),
             Self::Unknown => Published::NoAnswer.error(),
-            Self::Topology(_) => "topology",
         }
     }
 }
 
-/// Publishes events with the broker's confirm. Cheap to clone; one call at a time is under way.
+/// Publishes events with the broker's confirm. Cheap to clone; one call at a time is under way, and
+/// the others wait for their turn within their own time.
 #[derive(Clone)]
 pub struct EventPublisher(Arc<Shared>);
 
 struct Shared {
     service: String,
     settings: MessagingSettings,
-    link: Attachment,
-    open: Mutex<Option<Open>>,
-}
-
-/// A channel, and the exchanges that were declared on it.
-struct Open {
     publisher: Publisher,
-    declared: HashSet<String>,
 }
 
 impl EventPublisher {
     /// A publisher of `service`, named as in `services.tsk`. It uses the publishing connection of
-    /// `broker`, and opens it when nobody else has.
-    pub fn new(service: &str, broker: &Broker, settings: &MessagingSettings) -> Self {
-        Self(Arc::new(Shared {
-            service: service.to_owned(),
-            settings: settings.clone(),
-            link: broker.publishing_at_times(),
-            open: Mutex::new(None),
-        }))
+    /// `broker`, and opens it when nobody else has. An error when `[subscriptions]` names a queue
+    /// that is not in `[queues]`.
+    pub fn new(
+        service: &str,
+        broker: &Broker,
+        settings: &MessagingSettings,
+    ) -> Result<Self, SettingsError> {
+        let (connection, readers) = (broker.publishing_at_times(), Readers::of(settings)?);
+        let publisher = Publisher::new(connection, readers, settings.relay.confirm_timeout);
+        let (service, settings) = (service.to_owned(), settings.clone());
+        Ok(Self(Arc::new(Shared { service, settings, publisher })))
     }
 
     /// Publishes an event and waits for the confirm, at most `[relay] confirm_timeout`.
@@ -110,6 +107,7 @@ impl EventPublisher {
         occurred_at: DateTime<Utc>,
         event: &E,
     ) -> Result<(), PublishError> {
+        event.check()?;
         let body = self.encode(event_id, occurred_at, E::TYPE, E::VERSION, event)?;
         self.send(E::EXCHANGE, E::TYPE, &[(event_id, body)]).await
     }
@@ -126,6 +124,7 @@ impl EventPublisher {
     ) -> Result<(), PublishError> {
         let mut bodies = Vec::with_capacity(events.len());
         for (event_id, occurred_at, event) in events {
+            event.check()?;
             let body = self.encode(*event_id, *occurred_at, E::TYPE, E::VERSION, event)?;
             bodies.push((*event_id, body));
         }
@@ -186,14 +185,16 @@ impl EventPublisher {
         version: u16,
         data: impl Serialize,
     ) -> Result<Vec<u8>, PublishError> {
-        let body = serde_json::to_vec(&Envelope {
+        let envelope = Envelope {
             event_type: event_type.to_owned(),
             data,
             timestamp,
             service: self.0.service.clone(),
             event_id: Some(EventId::from_uuid(event_id)),
             version,
-        })?;
+        };
+        envelope.check(message::now())?;
+        let body = serde_json::to_vec(&envelope)?;
         let (bytes, bytes_max) = (body.len(), self.0.settings.relay.message_bytes_max);
         if bytes > bytes_max { Err(PublishError::TooLarge { bytes, bytes_max }) } else { Ok(body) }
     }
@@ -239,20 +240,6 @@ impl EventPublisher {
         event_type: &str,
         bodies: &[(Uuid, Vec<u8>)],
     ) -> Result<(), PublishError> {
-        let mut slot = self.0.open.lock().await;
-        if self.0.link.is_blocked() {
-            return Err(PublishError::Unavailable);
-        }
-        // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
-        // next one could take for its own.
-        let mut open = match slot.take().filter(|open| open.publisher.is_usable()) {
-            Some(open) => open,
-            None => self.open().await?,
-        };
-        if !open.declared.contains(exchange) {
-            topology::declare_exchange(open.publisher.channel(), exchange).await?;
-            open.declared.insert(exchange.to_owned());
-        }
         let properties = self.properties(event_type);
         let messages = bodies.iter().map(|(event_id, body)| Message {
             exchange: exchange.into(),
@@ -260,18 +247,13 @@ impl EventPublisher {
             body,
             properties: properties.clone().with_message_id(event_id.to_string().into()),
         });
+        let messages: Vec<_> = messages.collect();
         let begin = Instant::now();
-        let outcomes = open.publisher.publish_all(messages.collect()).await;
+        let outcomes = self.0.publisher.publish_all(&messages).await;
         let took = begin.elapsed();
-        *slot = Some(open);
         let (mut ended, mut all) = (Published::Sent, Ok(()));
         for outcome in outcomes {
-            let (published, sent) = match outcome {
-                Outcome::Confirmed => (Published::Sent, Ok(())),
-                Outcome::Unroutable => (Published::Unroutable, Err(PublishError::Unroutable)),
-                Outcome::Refused => (Published::Refused, Err(PublishError::Refused)),
-                Outcome::Unknown(_) => (Published::NoAnswer, Err(PublishError::Unknown)),
-            };
+            let (published, sent) = told(outcome);
             metrics::sent(exchange, published);
             // The first that did not arrive is what the caller is told.
             if all.is_ok() {
@@ -280,15 +262,6 @@ impl EventPublisher {
         }
         metrics::send_took(exchange, ended, took);
         all
-    }
-
-    async fn open(&self) -> Result<Open, PublishError> {
-        let MessagingSettings { rabbitmq, relay, .. } = &self.0.settings;
-        let channel = timeout(rabbitmq.connect_timeout, self.0.link.channel()).await;
-        let channel = channel.map_err(|_| PublishError::Unavailable)?;
-        let opening = Publisher::new(channel, relay.confirm_timeout);
-        let publisher = opening.await.map_err(|_| PublishError::Unavailable)?;
-        Ok(Open { publisher, declared: HashSet::new() })
     }
 
     /// What the messages of one call have in common.
@@ -304,6 +277,24 @@ impl EventPublisher {
         let mut headers = lapin::types::FieldTable::default();
         message::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
         properties.with_headers(headers)
+    }
+}
+
+/// What an outcome is for metrics, and for the caller.
+fn told(outcome: PublishOutcome) -> (Published, Result<(), PublishError>) {
+    match outcome {
+        PublishOutcome::Confirmed => (Published::Sent, Ok(())),
+        PublishOutcome::Returned => (Published::Returned, Err(PublishError::Returned)),
+        PublishOutcome::Unknown => (Published::NoAnswer, Err(PublishError::Unknown)),
+        PublishOutcome::Refused(Refusal::Unavailable) => {
+            (Published::NoAnswer, Err(PublishError::Unavailable))
+        }
+        PublishOutcome::Refused(Refusal::Nacked) => {
+            (Published::Refused, Err(PublishError::Refused("a queue is full".to_owned())))
+        }
+        PublishOutcome::Refused(Refusal::Message(text) | Refusal::Exchange(text)) => {
+            (Published::Refused, Err(PublishError::Refused(text)))
+        }
     }
 }
 

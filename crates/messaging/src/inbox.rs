@@ -25,10 +25,12 @@ use database::Database;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive;
 use crate::consumer::Delivery;
 use crate::message::MessageId;
 use crate::metrics;
-use crate::settings::ConsumerSettings;
+use crate::process_manager;
+use crate::settings::{MessagingSettings, OutboxSettings};
 
 /// Rows deleted by one statement, so that clean-up never holds many locks for long.
 const PURGE_ROWS_MAX: i64 = 5_000;
@@ -106,36 +108,44 @@ pub async fn purge(database: &Database, older_than: Duration) -> Result<u64, sql
     }
 }
 
-/// Keeps the inbox from growing for ever.
+/// Keeps the inbox, the [archive] and ended [processes](crate::process_manager) from growing for
+/// ever.
 #[derive(Debug, Clone)]
 pub struct Cleaner {
     database: Database,
     retention: Duration,
+    outbox: OutboxSettings,
 }
 
 impl Cleaner {
-    /// A cleaner of the inbox in this database, with `[consumer] inbox_retention`.
-    pub fn new(database: impl Into<Database>, settings: &ConsumerSettings) -> Self {
-        Self { database: database.into(), retention: settings.inbox_retention }
+    /// A cleaner of this database, with `[consumer] inbox_retention` and `[outbox] archive`.
+    pub fn new(database: impl Into<Database>, settings: &MessagingSettings) -> Self {
+        let retention = settings.consumer.inbox_retention;
+        Self { database: database.into(), retention, outbox: settings.outbox }
     }
 
     /// Purges every ten minutes until `shutdown`. A round that fails is logged, not returned: the
     /// next one deletes what it left, and a database that is away for a while ends no service.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         loop {
-            let Some(purged) =
-                shutdown.run_until_cancelled(purge(&self.database, self.retention)).await
-            else {
+            let Some(purged) = shutdown.run_until_cancelled(self.purge()).await else {
                 return Ok(());
             };
             match purged {
-                Ok(rows) => tracing::debug!(inbox.rows = rows, "inbox was cleaned"),
-                Err(error) => tracing::warn!(error = %error, "inbox could not be cleaned"),
+                Ok(rows) => tracing::debug!(messaging.rows = rows, "old rows were deleted"),
+                Err(error) => tracing::warn!(error = %error, "old rows could not be deleted"),
             }
             let pause = tokio::time::sleep(PURGE_INTERVAL);
             if shutdown.run_until_cancelled(pause).await.is_none() {
                 return Ok(());
             }
         }
+    }
+
+    async fn purge(&self) -> Result<u64, sqlx::Error> {
+        let of_inbox = purge(&self.database, self.retention).await?;
+        let of_archive = archive::purge(&self.database, &self.outbox).await?;
+        let processes = process_manager::purge(&self.database, self.retention).await?;
+        Ok(of_inbox + of_archive + processes)
     }
 }

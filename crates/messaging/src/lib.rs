@@ -17,6 +17,8 @@
 //! - What fails comes back after a pause, without blocking the others; what keeps failing is dead-lettered
 //!   with its cause, for people ([`consumer`]), who look into the [`dead_letter_queue`] and put it back
 //!   or throw it away, over HTTP ([`admin`]).
+//! - An event may have a time of its own ([`schedule`]); what was sent may be kept and sent again ([`archive`]);
+//!   work that several services do is led by a [`process_manager`].
 //! - What is counted has OpenTelemetry's names ([`metrics`]), spans its attributes; payloads are on none.
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
 //!
@@ -65,6 +67,12 @@ pub mod settings;
 
 pub mod outbox;
 
+pub mod schedule;
+
+pub mod archive;
+
+pub mod process_manager;
+
 pub mod relay;
 
 mod publisher;
@@ -87,8 +95,10 @@ pub mod inbox;
 
 mod acknowledge;
 mod backoff;
+mod header_bound;
 pub mod metrics;
 
+pub use archive::EventArchive;
 pub use broker::Broker;
 pub use consumer::{Consumer, Delivery, Handlers, Verdict};
 pub use dead_letter_queue::DeadLetterQueue;
@@ -96,13 +106,15 @@ pub use direct::EventPublisher;
 pub use message::MessageId;
 pub use outbox::{EnqueueError, Outbox};
 pub use relay::Relay;
-pub use settings::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
+pub use settings::{
+    ConsumerSettings, MessagingSettings, OutboxSettings, RabbitSettings, RelaySettings,
+};
 
 use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 
-/// Makes the tables `messaging_outbox` and `messaging_inbox`, or brings them up to date, in a
-/// service's database. Counted in `_messaging_migrations`, apart from the service's own; those of a
+/// Makes the tables of messaging, or brings them up to date, in a service's database: those of the
+/// outbox, the inbox, [schedule], [archive] and [process managers](process_manager). Counted in `_messaging_migrations`, apart from the service's own; those of a
 /// newer version are left alone, so that a deployment can go back to this one.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     sqlx::migrate!().set_ignore_missing(true).run(pool).await

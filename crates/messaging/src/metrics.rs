@@ -8,7 +8,7 @@
 //!
 //! | family | counts |
 //! |---|---|
-//! | `messaging_client_sent_messages_total` | messages sent, from the outbox and directly; `error_type`: `unroutable`, `refused`, `no_answer` |
+//! | `messaging_client_sent_messages_total` | messages sent, from the outbox and directly; `error_type`: `returned`, `refused`, `no_answer` |
 //! | `messaging_client_operation_duration_seconds` | from sending, of the relay's batch or of one message, to the last confirm |
 //! | `messaging_client_consumed_messages_total` | deliveries taken from a queue |
 //! | `messaging_process_duration_seconds` | time of a handler, for one delivery or for a batch; `error_type`: `retry`, `dead_letter`, `unavailable` |
@@ -16,8 +16,12 @@
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent, counted up to 100,000 |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |
+//! | `messaging_partitions_stuck{service}` | partitions of the outbox that a relay leases and sends nothing of |
+//! | `messaging_scheduled_depth{service}` | events whose time has not come, counted up to 100,000 |
+//! | `messaging_scheduled_overdue_seconds{service}` | for how long the first of them has been due |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
+//! | `messaging_topology_drift{queue}` | 1 while a queue has other arguments than the settings say |
 //! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
 //! | `messaging_connection_open{connection}` | 1 while it is open; its name is that of the broker's list |
 //! | `messaging_connection_blocked{connection}` | 1 while the broker, short of memory or disk, takes nothing on it |
@@ -67,7 +71,7 @@ pub(crate) enum Published {
     /// The broker has it; or no queue is bound for it and nobody minds.
     Sent,
     /// No queue is bound for it.
-    Unroutable,
+    Returned,
     /// The broker did not take it.
     Refused,
     /// No answer.
@@ -100,7 +104,7 @@ impl Published {
     pub(crate) const fn error(self) -> &'static str {
         match self {
             Self::Sent => "",
-            Self::Unroutable => "unroutable",
+            Self::Returned => "returned",
             Self::Refused => "refused",
             Self::NoAnswer => "no_answer",
         }
@@ -174,6 +178,32 @@ pub(crate) fn outbox(service: &str, depth: i64, age_seconds: i64) {
     gauge("messaging_outbox_age_seconds", help, &["service"])
         .with_label_values(&[service])
         .set(age_seconds);
+}
+
+/// Sets how many partitions of an outbox are leased by a relay that sends nothing.
+pub(crate) fn partitions_stuck(service: &str, count: usize) {
+    let help = "Partitions of the outbox that a relay leases and sends nothing of.";
+    gauge("messaging_partitions_stuck", help, &["service"])
+        .with_label_values(&[service])
+        .set(i64::try_from(count).unwrap_or(i64::MAX));
+}
+
+/// Says whether a queue has other arguments than the settings say.
+pub(crate) fn drift(queue: &str, is_other: bool) {
+    let help = "1 while a queue has other arguments than the settings say.";
+    gauge("messaging_topology_drift", help, &["queue"])
+        .with_label_values(&[queue])
+        .set(i64::from(is_other));
+}
+
+/// Sets the gauges of what is scheduled.
+pub(crate) fn scheduled(service: &str, depth: i64, overdue_seconds: i64) {
+    let help = "Events whose time has not come.";
+    gauge("messaging_scheduled_depth", help, &["service"]).with_label_values(&[service]).set(depth);
+    let help = "For how long the first scheduled event has been due, in seconds.";
+    gauge("messaging_scheduled_overdue_seconds", help, &["service"])
+        .with_label_values(&[service])
+        .set(overdue_seconds);
 }
 
 /// Sets the gauges of a queue and its dead-letter queue; that of the latter stays as it is when it could

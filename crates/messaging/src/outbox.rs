@@ -12,12 +12,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use contracts::{Envelope, Event, EventId};
+use contracts::{Envelope, Event, EventId, FieldFault};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::message;
 use crate::settings::MessagingSettings;
 
 /// In how many parts the outbox is leased to relays, by hash of the aggregate id. More relays than
@@ -37,6 +38,14 @@ pub enum EnqueueError {
         bytes: usize,
         /// What it may take.
         bytes_max: usize,
+    },
+    /// A field is out of its bounds: no reader would take the event.
+    #[error("event {event_type}: {fault}")]
+    Field {
+        /// The event's type.
+        event_type: &'static str,
+        /// Which field, and what is wrong with it.
+        fault: FieldFault,
     },
     /// `[exchanges]` has no such key.
     #[error("[exchanges] has no `{0}`; add it to message_queue.tsk")]
@@ -92,9 +101,18 @@ impl Outbox {
         occurred_at: DateTime<Utc>,
         event: &E,
     ) -> Result<(), EnqueueError> {
-        let exchange =
-            self.0.exchanges.get(E::EXCHANGE).ok_or(EnqueueError::UnknownExchange(E::EXCHANGE))?;
-        let body = self.encode(event_id, occurred_at, event)?;
+        let row = self.row(event_id, occurred_at, event, message::now())?;
+        self.write(tx, &row).await?;
+        Ok(())
+    }
+
+    /// Writes a row, in a span of its own.
+    pub(crate) async fn write(
+        &self,
+        tx: &mut PgConnection,
+        row: &Row<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let (exchange, event_type) = (row.exchange, row.event_type);
         let span = tracing::info_span!(
             "create",
             otel.name = format!("create {exchange}"),
@@ -102,13 +120,12 @@ impl Outbox {
             messaging.system = "rabbitmq",
             messaging.operation.name = "create",
             messaging.operation.type = "create",
-            messaging.destination.name = %format_args!("{exchange}:{}", E::TYPE),
-            messaging.rabbitmq.destination.routing_key = E::TYPE,
-            messaging.message.id = %event_id,
-            messaging.message.body.size = body.len(),
+            messaging.destination.name = %format_args!("{exchange}:{event_type}"),
+            messaging.rabbitmq.destination.routing_key = event_type,
+            messaging.message.id = %row.event_id,
+            messaging.message.body.size = row.body.len(),
         );
-        insert::<E>(tx, event_id, event.aggregate_id(), exchange, &body).instrument(span).await?;
-        Ok(())
+        insert(tx, row).instrument(span).await
     }
 
     /// Tells the relay of this process that rows were committed. Without it they wait for the next
@@ -125,17 +142,17 @@ impl Outbox {
         &self.0.service
     }
 
-    /// The names of all exchanges of the settings.
-    pub(crate) fn exchanges(&self) -> impl Iterator<Item = &str> {
-        self.0.exchanges.values().map(String::as_str)
-    }
-
-    fn encode<E: Event>(
+    /// The row of an event: checked, encoded, of a size that the broker takes. `now` is what its time
+    /// is checked against.
+    pub(crate) fn row<E: Event>(
         &self,
         event_id: Uuid,
         timestamp: DateTime<Utc>,
         event: &E,
-    ) -> Result<Vec<u8>, EnqueueError> {
+        now: DateTime<Utc>,
+    ) -> Result<Row<'_>, EnqueueError> {
+        let exchange =
+            self.0.exchanges.get(E::EXCHANGE).ok_or(EnqueueError::UnknownExchange(E::EXCHANGE))?;
         let envelope = Envelope {
             event_type: E::TYPE.to_owned(),
             data: event,
@@ -144,35 +161,51 @@ impl Outbox {
             event_id: Some(EventId::from_uuid(event_id)),
             version: E::VERSION,
         };
+        let checked = event.check().and_then(|()| envelope.check(now));
+        checked.map_err(|fault| EnqueueError::Field { event_type: E::TYPE, fault })?;
         let body = serde_json::to_vec(&envelope)
             .map_err(|source| EnqueueError::Encode { event_type: E::TYPE, source })?;
         let (bytes, bytes_max) = (body.len(), self.0.bytes_max);
         if bytes > bytes_max {
             return Err(EnqueueError::TooLarge { event_type: E::TYPE, bytes, bytes_max });
         }
-        Ok(body)
+        let aggregate_id = event.aggregate_id();
+        Ok(Row {
+            event_id,
+            aggregate_id,
+            partition: partition_of(aggregate_id),
+            exchange,
+            event_type: E::TYPE,
+            body,
+            mandatory: E::MANDATORY,
+        })
     }
 }
 
-async fn insert<E: Event>(
-    tx: &mut PgConnection,
-    event_id: Uuid,
-    aggregate_id: Uuid,
-    exchange: &str,
-    body: &[u8],
-) -> Result<(), sqlx::Error> {
+/// An event as it is written.
+pub(crate) struct Row<'a> {
+    pub(crate) event_id: Uuid,
+    pub(crate) aggregate_id: Uuid,
+    pub(crate) partition: i16,
+    pub(crate) exchange: &'a str,
+    pub(crate) event_type: &'static str,
+    pub(crate) body: Vec<u8>,
+    pub(crate) mandatory: bool,
+}
+
+async fn insert(tx: &mut PgConnection, row: &Row<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into messaging_outbox
              (event_id, aggregate_id, partition, exchange, routing_key, envelope, mandatory,
               traceparent)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        event_id,
-        aggregate_id,
-        partition_of(aggregate_id),
-        exchange,
-        E::TYPE,
-        body,
-        E::MANDATORY,
+        row.event_id,
+        row.aggregate_id,
+        row.partition,
+        row.exchange,
+        row.event_type,
+        row.body,
+        row.mandatory,
         telemetry::propagation::current_traceparent(),
     )
     .execute(tx)

@@ -1,24 +1,38 @@
-//! A channel that publishes and knows what became of it.
+//! The one way to publish: for the relay, for events published directly, for the consumer's retries
+//! and dead letters, and for replays.
 //!
-//! Confirms are matched to publishes by their number on the channel, returned messages by their id.
-//! Both hold only while one task uses the channel: a publisher belongs to one task at a time
-//! (`&mut self`). After a time-out or a broken channel it is thrown away, so that a late confirm or
-//! return is never taken for another message's.
+//! A publisher opens its channel when it needs one and again when that is broken, declares each
+//! exchange once per channel, sends a round of messages without waiting in between, and says of each
+//! what became of it once all confirms of the round are there ([`round`]).
+//!
+//! **Readers.** Before the messages of a round, the publisher binds the queues of all readers that
+//! the settings name in `[subscriptions]` to the messages' routes. Binding what is bound changes
+//! nothing and takes the broker a fraction of a millisecond; it is done on the same channel, so that
+//! a message never passes by a reader whose binding, queue or exchange somebody deleted: another
+//! reader's binding alone would have confirmed it.
+//!
+//! **Bounds.** One round is under way at a time; [`QUEUE_MAX`] callers may wait for their turn. The
+//! time limit of a call covers waiting, opening, publishing and confirms.
 
+mod channel;
 mod round;
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::BasicProperties;
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, PublisherConfirm};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-use round::{Answer, Id};
+use crate::broker::Attachment;
+use crate::topology::{Readers, Topology};
+use channel::PublishChannel;
+
+/// Callers that may wait for one publisher; further ones are refused at once.
+const QUEUE_MAX: usize = 1_000;
 
 /// A message to publish.
+#[derive(Debug, Clone)]
 pub(crate) struct Message<'a> {
     pub(crate) exchange: ShortString,
     pub(crate) routing_key: ShortString,
@@ -27,115 +41,161 @@ pub(crate) struct Message<'a> {
 }
 
 /// What became of a message.
-#[derive(Debug)]
-pub(crate) enum Outcome {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PublishOutcome {
     /// The broker has it, in every queue it belongs to.
     Confirmed,
     /// No queue is bound for it: the broker gave it back.
-    Unroutable,
-    /// The broker could not take it.
-    Refused,
-    /// No answer: it may have arrived or not. The publisher is of no further use.
-    Unknown(lapin::Result<()>),
+    Returned,
+    /// It is in no queue because the broker did not take it, or was not asked; see the reason.
+    Refused(Refusal),
+    /// No answer: it may have arrived or not. Publish it again under the same id.
+    Unknown,
 }
 
-/// A channel in confirm mode, used by one task at a time.
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nothing was sent: the broker is away or blocks publishers, or too many callers wait.
+    Unavailable,
+    /// A queue that it belongs to is full, or has failed. Other queues may have it.
+    Nacked,
+    /// The broker closed the channel over this message alone: it is too large, or publishing it is
+    /// forbidden. What the broker says.
+    Message(String),
+    /// The exchange cannot be used. What the broker says.
+    Exchange(String),
+}
+
+/// Publishes on a channel of its own. Several callers may share it.
 pub(crate) struct Publisher {
-    channel: Channel,
-    confirm_timeout: Duration,
-    /// Cleared by the first message without an answer.
-    usable: bool,
+    connection: Attachment,
+    readers: Readers,
+    /// The longest that one call takes.
+    time_limit: Duration,
+    places: Semaphore,
+    channel: Mutex<Option<PublishChannel>>,
+}
+
+/// The turn of one caller.
+struct Turn<'a> {
+    slot: MutexGuard<'a, Option<PublishChannel>>,
+    _place: SemaphorePermit<'a>,
+    deadline: Instant,
 }
 
 impl Publisher {
-    /// Puts a fresh channel into confirm mode.
-    pub(crate) async fn new(channel: Channel, confirm_timeout: Duration) -> lapin::Result<Self> {
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Self { channel, confirm_timeout, usable: true })
+    /// A publisher on this connection, which is opened when it is first needed.
+    pub(crate) fn new(connection: Attachment, readers: Readers, time_limit: Duration) -> Self {
+        let (places, channel) = (Semaphore::new(QUEUE_MAX), Mutex::new(None));
+        Self { connection, readers, time_limit, places, channel }
     }
 
-    /// The channel, to declare what is published to.
-    pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
+    /// Waits, endlessly, until there is a channel and the broker takes messages. For a task that had
+    /// better not take up work before.
+    pub(crate) async fn ready(&self) {
+        let mut slot = self.channel.lock().await;
+        loop {
+            if slot.as_ref().is_some_and(PublishChannel::is_usable) && !self.is_blocked() {
+                return;
+            }
+            *slot = PublishChannel::open(&self.connection).await;
+        }
     }
 
-    pub(crate) fn is_usable(&self) -> bool {
-        self.usable && self.channel.status().connected()
+    /// Whether the broker, short of memory or disk, takes nothing for now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.connection.is_blocked()
     }
 
     /// Publishes one message and waits for what becomes of it.
-    pub(crate) async fn publish(&mut self, message: Message<'_>) -> Outcome {
-        let mut outcomes = self.publish_all(vec![message]).await;
-        outcomes.pop().unwrap_or(Outcome::Unknown(Ok(())))
+    pub(crate) async fn publish(&self, message: Message<'_>) -> PublishOutcome {
+        self.publish_all(&[message]).await.pop().unwrap_or(PublishOutcome::Unknown)
     }
 
-    /// Publishes all messages without waiting in between, then waits for what becomes of each;
-    /// the answer is in their order. Only messages with an id that was there before, or one more
-    /// without an id, wait for those before them: nothing else tells two returned messages apart.
-    pub(crate) async fn publish_all(&mut self, mut messages: Vec<Message<'_>>) -> Vec<Outcome> {
-        let deadline = Instant::now() + self.confirm_timeout;
-        let mut outcomes = Vec::with_capacity(messages.len());
-        while !messages.is_empty() && self.usable {
-            let later = messages.split_off(round::length(&messages));
-            outcomes.extend(self.publish_round(messages, deadline).await);
-            messages = later;
+    /// Publishes all messages without waiting in between, then waits for what becomes of each; the
+    /// answer is in their order. A message over which the broker closes the channel is found by
+    /// sending those without an answer once more, each alone and under its own id.
+    pub(crate) async fn publish_all(&self, messages: &[Message<'_>]) -> Vec<PublishOutcome> {
+        let unavailable = PublishOutcome::Refused(Refusal::Unavailable);
+        let Some(mut turn) = self.turn().await else {
+            return vec![unavailable; messages.len()];
+        };
+        // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
+        // next one could take for its own.
+        let Some(mut channel) = self.open(&mut turn).await else {
+            return vec![unavailable; messages.len()];
+        };
+        let mut outcomes = channel.publish_all(&self.readers, messages, turn.deadline).await;
+        if channel.error().is_some() {
+            self.publish_each_alone(&mut channel, messages, &mut outcomes, turn.deadline).await;
         }
-        // Never sent.
-        outcomes.extend(messages.iter().map(|_| Outcome::Unknown(Ok(()))));
+        *turn.slot = Some(channel).filter(PublishChannel::is_usable);
         outcomes
     }
 
-    /// Publishes messages of different ids.
-    async fn publish_round(
-        &mut self,
-        messages: Vec<Message<'_>>,
+    /// Makes the queues that a consumer's messages move to, which somebody deleted; told in the log
+    /// when it cannot be done.
+    pub(crate) async fn declare(&self, topology: &Topology) {
+        let Some(mut turn) = self.turn().await else { return };
+        let Some(channel) = self.open(&mut turn).await else { return };
+        match channel.declare_outlets(topology).await {
+            Ok(()) => *turn.slot = Some(channel),
+            Err(error) => tracing::warn!(error = %error, "queues could not be made anew"),
+        }
+    }
+
+    /// Ends the hold on the connection.
+    pub(crate) async fn close(self) {
+        drop(self.channel);
+        self.connection.detach().await;
+    }
+
+    async fn turn(&self) -> Option<Turn<'_>> {
+        let place = self.places.try_acquire().ok()?;
+        let deadline = Instant::now() + self.time_limit;
+        let slot = timeout_at(deadline, self.channel.lock()).await.ok()?;
+        (!self.is_blocked()).then_some(Turn { slot, _place: place, deadline })
+    }
+
+    async fn open(&self, turn: &mut Turn<'_>) -> Option<PublishChannel> {
+        if let Some(channel) = turn.slot.take().filter(PublishChannel::is_usable) {
+            return Some(channel);
+        }
+        timeout_at(turn.deadline, PublishChannel::open(&self.connection)).await.ok()?
+    }
+
+    /// Publishes once more what a channel error left without an answer, in rounds of one. The
+    /// routes are made anew first: a missing queue or exchange closes the channel, too.
+    async fn publish_each_alone(
+        &self,
+        channel: &mut PublishChannel,
+        messages: &[Message<'_>],
+        outcomes: &mut [PublishOutcome],
         deadline: Instant,
-    ) -> Vec<Outcome> {
-        let ids: Vec<Id> = messages.iter().map(Message::id).collect();
-        let mut answers: Vec<Answer> = ids.iter().map(|_| Answer::Missing(Ok(()))).collect();
-        let sends = messages.into_iter().map(|message| send(&self.channel, message));
-        if let Ok(sent) = timeout_at(deadline, join_all(sends)).await {
-            let mut confirms: FuturesUnordered<_> = sent
-                .into_iter()
-                .enumerate()
-                .map(async |(index, sent)| (index, answer_to(sent).await))
-                .collect();
-            // What is there is taken before the time is looked at: also at the deadline, no confirm
-            // that came before another one is left out.
-            while let Ok(Some((index, answer))) = timeout_at(deadline, confirms.next()).await {
-                answers[index] = answer;
+    ) {
+        for (message, outcome) in messages.iter().zip(outcomes) {
+            let unavailable = PublishOutcome::Refused(Refusal::Unavailable);
+            if *outcome != PublishOutcome::Unknown && *outcome != unavailable {
+                continue;
             }
+            if !channel.is_usable() {
+                let opening = timeout_at(deadline, PublishChannel::open(&self.connection));
+                let Ok(Some(opened)) = opening.await else { return };
+                *channel = opened;
+                if let Err(error) = channel.mend(&self.readers, messages).await {
+                    tracing::warn!(error = %error, "routes could not be mended");
+                    return;
+                }
+            }
+            let alone = std::slice::from_ref(message);
+            let answer = channel.publish_all(&self.readers, alone, deadline).await.pop();
+            *outcome = match (answer, channel.error()) {
+                (Some(PublishOutcome::Unknown), Some(text)) => {
+                    PublishOutcome::Refused(Refusal::Message(text.to_owned()))
+                }
+                (answer, _) => answer.unwrap_or(PublishOutcome::Unknown),
+            };
         }
-        let outcomes = round::outcomes(&ids, answers);
-        self.usable &= !outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown(_)));
-        outcomes
-    }
-}
-
-impl Message<'_> {
-    fn id(&self) -> Id {
-        self.properties.message_id().clone()
-    }
-}
-
-impl Outcome {
-    /// Whether the broker closed the channel over what was published: too large, or to an exchange
-    /// that is not there. The connection lives on.
-    pub(crate) fn is_channel_error(&self) -> bool {
-        matches!(self, Self::Unknown(Err(error)) if error.is_amqp_soft_error())
-    }
-}
-
-async fn send(channel: &Channel, message: Message<'_>) -> lapin::Result<PublisherConfirm> {
-    // Mandatory: what no queue is bound for comes back instead of being dropped.
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let Message { exchange, routing_key, body, properties } = message;
-    channel.basic_publish(exchange, routing_key, options, body, properties).await
-}
-
-async fn answer_to(sent: lapin::Result<PublisherConfirm>) -> Answer {
-    match sent {
-        Ok(confirm) => confirm.await.into(),
-        Err(error) => Answer::Missing(Err(error)),
     }
 }

@@ -1,52 +1,54 @@
-//! The relay: publishes what was committed, and deletes it when the broker has confirmed it.
+//! The relay: publishes what was committed, and removes it when the broker has confirmed it.
 //!
 //! ```text
-//!   wake or poll ─▶ each partition with due rows:
+//!   wake or poll ─▶ each partition with fresh rows, then each hold whose time has come:
 //!                     begin
 //!                       lease the partition      an advisory lock: one relay at a time
 //!                       claim a batch            in order of insertion, for update skip locked
 //!                       publish, await confirms  first rows of all aggregates, then second rows, …
-//!                       delete what is confirmed; put off what is not
+//!                       remove what is confirmed; hold what is returned or refused
 //!                     commit
 //! ```
 //!
-//! While one partition's batch is under way to the broker, the one before is settled and the next
-//! one claimed.
+//! Two batches are under way at a time: while one is published, the other one is claimed or settled.
+//! Neither waits for the other's transaction, so that a lock which somebody takes on the table in
+//! between stops neither for good.
 //!
 //! **At least once.** A crash between confirm and commit sends rows again, under the same message
 //! ids; the inbox of each consumer makes that one effect.
 //!
 //! **Order.** Rows of one aggregate are sent one after the other, each after the confirm of the one
-//! before. A row that the broker returns or refuses is put off, with growing pauses, and holds back
-//! the later rows of its aggregate; all others go on. There is no cursor, so a row whose
-//! transaction commits late is not lost.
+//! before. There is no cursor, so a row whose transaction commits late is not lost.
 //!
-//! **Unroutable.** An event that no queue is bound for stays in the outbox: its consumer may not
-//! have been up yet, ever. Depth and age of the outbox are gauges to alert on.
+//! **Holds.** What the broker returns or refuses waits in a hold of its route ([`holds`]), together
+//! with the later rows of its aggregate. Fresh rows of other routes and aggregates are found without
+//! a look at it. One row of a hold is tried again, after delays that grow to two minutes; when it
+//! goes through, the others follow.
+//!
+//! **Bounds.** The database ends a transaction of a relay whose machine is gone
+//! (`idle_in_transaction_session_timeout`), and the partition goes to another one; every statement
+//! has a time limit here and there.
 
 mod batch;
+mod connection;
+mod floor;
 mod gauges;
-mod send;
+mod holds;
+mod lease;
+mod pass;
+mod waves;
 
 use database::Database;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
-use crate::broker::{Attachment, Broker};
+use crate::broker::Broker;
 use crate::outbox::Outbox;
-use crate::relay::batch::{Batch, Fate};
-use crate::relay::send::Sender;
-use crate::settings::{MessagingSettings, RelaySettings};
-use crate::topology::TopologyError;
-
-/// Why a relay ended. Everything that may pass is waited for instead.
-#[derive(Debug, thiserror::Error)]
-pub enum RelayError {
-    /// An exchange is there with other arguments, so nothing can be published to it.
-    #[error(transparent)]
-    Drift(TopologyError),
-}
+use crate::publisher::Publisher;
+use crate::relay::pass::Pass;
+use crate::settings::{MessagingSettings, SettingsError};
+use crate::topology::Readers;
 
 /// Publishes the rows of an outbox. Several relays, in one process or in many, share the work.
 #[derive(Debug, Clone)]
@@ -54,144 +56,56 @@ pub struct Relay {
     database: Database,
     broker: Broker,
     outbox: Outbox,
-    settings: RelaySettings,
-}
-
-/// What ended a pass early.
-#[derive(Debug, thiserror::Error)]
-enum PassError {
-    #[error("the outbox could not be read or written: {0}")]
-    Database(#[from] sqlx::Error),
-    #[error("the broker gave no answer")]
-    NoAnswer,
-    #[error("the broker gave no channel: {0}")]
-    Channel(#[from] lapin::Error),
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
+    settings: MessagingSettings,
 }
 
 impl Relay {
-    /// A relay of the rows that `outbox` writes, in this database. It holds one connection of its
-    /// pool while it sends a batch, a second one where that is idle, and one now and then to
-    /// measure the outbox.
+    /// A relay of the rows that `outbox` writes, in this database. It holds two connections of its
+    /// pool while it is busy, and one now and then to measure the outbox.
     pub fn new(
         database: impl Into<Database>,
         broker: Broker,
         outbox: Outbox,
         settings: &MessagingSettings,
     ) -> Self {
-        Self { database: database.into(), broker, outbox, settings: settings.relay.clone() }
+        Self { database: database.into(), broker, outbox, settings: settings.clone() }
     }
 
-    /// Relays until `shutdown`; then finishes the batch that is under way, which takes twice
-    /// `confirm_timeout` at most. What is left is sent at the next start.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), RelayError> {
-        let link = self.broker.publishing();
-        let ended = tokio::select! {
-            ended = self.relay(&link, &shutdown) => ended,
+    /// Relays until `shutdown`; then finishes the batches that are under way, which takes twice
+    /// `confirm_timeout` at most. What is left is sent at the next start. An error at once when the
+    /// settings name no queue of a reader, and never later.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), SettingsError> {
+        let readers = Readers::of(&self.settings)?;
+        let time_limit = self.settings.relay.confirm_timeout;
+        let publisher = Publisher::new(self.broker.publishing(), readers, time_limit);
+        tokio::select! {
+            () = self.relay(&publisher, &shutdown) => {}
             never = gauges::keep(&self.database, self.outbox.service(), &self.broker) => match never {},
-        };
-        link.detach().await;
-        ended
+        }
+        publisher.close().await;
+        Ok(())
     }
 
-    async fn relay(
-        &self,
-        link: &Attachment,
-        shutdown: &CancellationToken,
-    ) -> Result<(), RelayError> {
-        let mut sender = Sender::new(&self.outbox, &self.settings);
+    async fn relay(&self, publisher: &Publisher, shutdown: &CancellationToken) {
+        let mut pass = Pass::new(self.database.clone(), publisher, &self.outbox, &self.settings);
         let backoff = backoff::again();
         let mut failures = 0_u32;
-        while !shutdown.is_cancelled() {
-            // Opening waits for the broker, endlessly: the one wait that shutdown must cut short.
-            let Some(opened) = shutdown.run_until_cancelled(sender.open(link)).await else {
-                break;
-            };
-            let passed = match opened {
-                Ok(()) => self.pass(link, &mut sender, shutdown).await,
-                Err(error) => Err(error),
-            };
-            let pause = match passed {
-                Ok(()) => {
-                    failures = 0;
-                    self.settings.poll_interval
-                }
-                Err(PassError::Topology(drift @ TopologyError::Drift { .. })) => {
-                    return Err(RelayError::Drift(drift));
-                }
+        // Being ready waits for the broker, endlessly: the one wait that shutdown must cut short.
+        while shutdown.run_until_cancelled(publisher.ready()).await.is_some() {
+            match pass.run(shutdown).await {
+                Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     tracing::warn!(error = %error, failures, "outbox was not relayed");
                     shutdown.run_until_cancelled(sleep(backoff.delay(failures))).await;
                     continue;
                 }
-            };
+            }
             tokio::select! {
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => break,
                 () = self.outbox.woken() => {}
-                () = sleep(pause) => {}
+                () = sleep(self.settings.relay.poll_interval) => {}
             }
         }
-        Ok(())
-    }
-
-    /// Sends what is due, a batch of each partition at a time, until nothing is.
-    async fn pass(
-        &self,
-        link: &Attachment,
-        sender: &mut Sender,
-        shutdown: &CancellationToken,
-    ) -> Result<(), PassError> {
-        let batch_size = self.settings.batch_size;
-        // A blocked connection takes nothing; the rows are safe where they are.
-        let is_stopped = || shutdown.is_cancelled() || link.is_blocked();
-        let mut more = true;
-        while more && !is_stopped() {
-            more = false;
-            let mut due = batch::due_partitions(&self.database).await?.into_iter().peekable();
-            // While one batch is under way, the one before it is settled and the next one claimed.
-            let (mut sent, mut ahead) = (None, None);
-            while let Some(partition) = due.next_if(|_| sender.is_open() && !is_stopped()) {
-                if ahead.is_none() {
-                    // First, because it may hold the last connection there is.
-                    settle(sent.take()).await?;
-                    let tx = self.database.begin().await?;
-                    ahead = Batch::claim(tx, partition, batch_size).await?;
-                }
-                let Some(batch) = ahead.take() else { continue };
-                more |= batch.is_full(batch_size);
-                let meanwhile = async {
-                    settle(sent.take()).await?;
-                    Ok::<_, sqlx::Error>(self.claim_ahead(due.peek().copied()).await)
-                };
-                let (fates, next) = tokio::join!(sender.send(batch.rows()), meanwhile);
-                sent = Some((batch, fates));
-                ahead = next?;
-            }
-            settle(sent).await?;
-            if !sender.is_open() {
-                return Err(PassError::NoAnswer);
-            }
-        }
-        if !is_stopped() {
-            sender.calm_down();
-        }
-        Ok(())
-    }
-
-    /// Claims a partition's batch while another one's is being sent, if a connection is idle. None of
-    /// it is needed: what goes wrong here shows when the partition's turn has come.
-    async fn claim_ahead(&self, partition: Option<i16>) -> Option<Batch> {
-        let partition = partition?;
-        let tx = self.database.try_begin().await.ok()??;
-        Batch::claim(tx, partition, self.settings.batch_size).await.ok()?
-    }
-}
-
-async fn settle(sent: Option<(Batch, Vec<Fate>)>) -> Result<(), sqlx::Error> {
-    match sent {
-        Some((batch, fates)) => batch.settle(&fates).await,
-        None => Ok(()),
     }
 }

@@ -26,6 +26,13 @@ pub struct MessagingSettings {
     pub queues: BTreeMap<String, String>,
     /// Exchange names by key: `user_exchange` is `user.events`.
     pub exchanges: BTreeMap<String, String>,
+    /// The keys of the queues that read each event type: what publishers know of the readers. A
+    /// consumer's handlers must be for the same types.
+    #[serde(default)]
+    pub subscriptions: BTreeMap<String, Vec<String>>,
+    /// What becomes of events that were sent.
+    #[serde(default)]
+    pub outbox: OutboxSettings,
     /// How the outbox is sent.
     #[serde(default)]
     pub relay: RelaySettings,
@@ -71,6 +78,22 @@ pub struct RabbitSettings {
     /// The longest that opening a connection or a channel may take.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Duration,
+}
+
+/// Section `[outbox]`.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub struct OutboxSettings {
+    /// For how long events that were sent are kept in the [archive](crate::archive); 0, the default,
+    /// for not at all, because they may hold personal data.
+    pub archive: Duration,
+}
+
+impl OutboxSettings {
+    /// Whether events that were sent are kept.
+    pub fn is_archiving(self) -> bool {
+        !self.archive.is_zero()
+    }
 }
 
 /// Section `[relay]`.

@@ -9,11 +9,16 @@
 //!                                                     <queue>.dead-letters
 //! ```
 //!
-//! Every declaration is idempotent; another set of arguments under the same name is a fatal error,
-//! because silently using the other queue would lose its promises. Queues are quorum queues, whose
-//! messages survive a node, unless `[queue]` says otherwise; arguments are those that RabbitMQ 3.10
-//! and 4 both know. Bindings come from the handlers, never from a file: a queue that is bound to
-//! what nobody handles would dead-letter it, and a handler of what is not bound would wait for ever.
+//! Every declaration is idempotent, and repeated: by the consumer when it subscribes and every ten
+//! seconds ([`watch`]), by a publisher before it publishes ([`Readers`]). What somebody deleted is
+//! made anew. A queue that is there with other arguments is used as it is, and told ([`drift`]).
+//! Queues are quorum queues, whose messages survive a node, unless `[queue]` says otherwise;
+//! arguments are those that RabbitMQ 3.10 and 4 both know. A consumer's bindings come from its
+//! handlers, and `[subscriptions]` must say the same: it is what publishers know of the readers.
+
+mod drift;
+mod readers;
+mod watch;
 
 use std::future::Future;
 use std::time::Duration;
@@ -23,6 +28,11 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 use tokio::time::timeout;
+
+pub(crate) use readers::Readers;
+pub(crate) use watch::watch;
+
+use drift::Drifts;
 
 use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, SettingsError};
 
@@ -35,9 +45,7 @@ const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
     /// It is there under this name with other arguments.
-    #[error(
-        "{name} exists with other arguments; delete it once it is empty, or rename ours: {text}"
-    )]
+    #[error("{name} exists with other arguments: {text}")]
     Drift {
         /// The exchange or queue.
         name: String,
@@ -79,6 +87,7 @@ pub(crate) struct Topology {
     pub(crate) bindings: Vec<(String, &'static str)>,
     pub(crate) retry_delays: RetryDelays,
     pub(crate) like: QueueSettings,
+    drifts: Drifts,
 }
 
 impl Topology {
@@ -94,29 +103,30 @@ impl Topology {
             bindings: events.into_iter().map(bind).collect::<Result<_, _>>()?,
             retry_delays: settings.consumer_of(queue_key)?.retry_delays,
             like: settings.queue_settings_of(queue_key)?,
+            drifts: Drifts::default(),
         })
     }
 
-    /// Declares exchanges, queues and bindings, in the order in which they refer to each other.
+    /// Declares exchanges, queues and bindings, in the order in which they refer to each other. After
+    /// an error the channel is closed; a queue that was found to have other arguments is used as it
+    /// is the next time.
     pub(crate) async fn declare(&self, channel: &Channel) -> Result<(), TopologyError> {
+        self.declare_queues(channel).await?;
+        for (exchange, key) in &self.bindings {
+            declare_exchange(channel, exchange).await?;
+            bind(channel, &self.queue, exchange, key).await?;
+        }
+        Ok(())
+    }
+
+    /// Declares the queue, and those that its messages move to.
+    async fn declare_queues(&self, channel: &Channel) -> Result<(), TopologyError> {
         self.declare_outlets(channel).await?;
         let limit = self.like.delivery_limit.get().into();
         let mut arguments = self.dead_letters_to(&dead_letter_queue(&self.queue));
         self.limit_deliveries(&mut arguments, limit);
         limit_size(&mut arguments, self.like.max_length, self.like.max_length_bytes);
-        declare_queue(channel, &self.queue, arguments).await?;
-        for (exchange, key) in &self.bindings {
-            declare_exchange(channel, exchange).await?;
-            let binding = channel.queue_bind(
-                self.queue.as_str().into(),
-                exchange.as_str().into(),
-                (*key).into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            );
-            answered(&self.queue, binding).await?;
-        }
-        Ok(())
+        self.declare_queue(channel, &self.queue, arguments).await
     }
 
     /// Declares where messages go that are not done with: the retry queues and the dead-letter queue.
@@ -132,7 +142,7 @@ impl Topology {
         set(&mut arguments, "x-overflow", AMQPValue::LongString("reject-publish".into()));
         let bytes = like.dead_letter_max_length_bytes;
         limit_size(&mut arguments, like.dead_letter_max_length, bytes);
-        declare_queue(channel, &dead_letter_queue(&self.queue), arguments).await?;
+        self.declare_queue(channel, &dead_letter_queue(&self.queue), arguments).await?;
         for delay in self.retry_delays.iter() {
             let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
             let mut arguments = self.dead_letters_to(&self.queue);
@@ -140,9 +150,29 @@ impl Topology {
             if !like.is_limited() {
                 limit_size(&mut arguments, like.retry_max_length, like.retry_max_length_bytes);
             }
-            declare_queue(channel, &retry_queue(&self.queue, delay), arguments).await?;
+            self.declare_queue(channel, &retry_queue(&self.queue, delay), arguments).await?;
         }
         Ok(())
+    }
+
+    /// Declares a queue that survives a restart; one that is known to have other arguments must only
+    /// be there.
+    async fn declare_queue(
+        &self,
+        channel: &Channel,
+        name: &str,
+        arguments: FieldTable,
+    ) -> Result<(), TopologyError> {
+        if self.drifts.contains(name) {
+            let found = message_count(channel, name).await;
+            return found.map(drop).inspect_err(|_| self.drifts.forget(name));
+        }
+        let options = QueueDeclareOptions::durable();
+        let declared = answered(name, channel.queue_declare(name.into(), options, arguments)).await;
+        if let Err(TopologyError::Drift { name, text }) = &declared {
+            self.drifts.note(name, text);
+        }
+        declared.map(drop)
     }
 
     fn kind(&self) -> FieldTable {
@@ -206,13 +236,16 @@ pub(crate) async fn message_count(channel: &Channel, queue: &str) -> Result<u32,
     answered(queue, asking).await.map(|found| found.message_count())
 }
 
-async fn declare_queue(
+/// Binds a queue to an exchange, and waits for the answer.
+async fn bind(
     channel: &Channel,
-    name: &str,
-    arguments: FieldTable,
+    queue: &str,
+    exchange: &str,
+    routing_key: &str,
 ) -> Result<(), TopologyError> {
-    let declaring = channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments);
-    answered(name, declaring).await.map(drop)
+    let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+    let (exchange, key) = (exchange.into(), routing_key.into());
+    answered(queue, channel.queue_bind(queue.into(), exchange, key, options, arguments)).await
 }
 
 /// Messages and bytes that a queue takes at most; 0 is no limit.

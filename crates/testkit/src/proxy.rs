@@ -35,8 +35,14 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Command {
-    state: State,
+    change: Change,
     done: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+enum Change {
+    State(State),
+    Strand,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +63,7 @@ impl Proxy {
             address,
             target: target.into(),
             state: watch::channel(State::Open).0,
+            stranded: Vec::new(),
             connections: JoinSet::new(),
             open_connections: Arc::clone(&open_connections),
         };
@@ -89,6 +96,12 @@ impl Proxy {
         self.set(State::Frozen).await;
     }
 
+    /// Freezes the connections that are open, for good; new ones flow, as after a machine behind an
+    /// address was replaced by another one.
+    pub async fn strand(&self) {
+        self.send(Change::Strand).await;
+    }
+
     /// Ends a freeze: what was sent meanwhile arrives.
     pub async fn thaw(&self) {
         self.set(State::Open).await;
@@ -100,8 +113,12 @@ impl Proxy {
     }
 
     async fn set(&self, state: State) {
+        self.send(Change::State(state)).await;
+    }
+
+    async fn send(&self, change: Change) {
         let (done, wait) = oneshot::channel();
-        let sent = self.commands.send(Command { state, done }).await;
+        let sent = self.commands.send(Command { change, done }).await;
         assert!(sent.is_ok() && wait.await.is_ok(), "the proxy at {} has ended", self.address);
     }
 }
@@ -117,6 +134,8 @@ struct Wire {
     address: SocketAddr,
     target: String,
     state: watch::Sender<State>,
+    /// What connections listen to that are frozen for good.
+    stranded: Vec<watch::Sender<State>>,
     connections: JoinSet<()>,
     open_connections: Arc<AtomicUsize>,
 }
@@ -128,8 +147,11 @@ impl Wire {
         loop {
             tokio::select! {
                 command = commands.recv() => {
-                    let Some(Command { state, done }) = command else { return };
-                    self.enter(state, &mut listener).await;
+                    let Some(Command { change, done }) = command else { return };
+                    match change {
+                        Change::State(state) => self.enter(state, &mut listener).await,
+                        Change::Strand => self.strand(),
+                    }
                     let _ = done.send(());
                 }
                 Some(client) = accept(listener.as_ref()) => {
@@ -143,6 +165,11 @@ impl Wire {
                 Some(_) = self.connections.join_next() => {}
             }
         }
+    }
+
+    fn strand(&mut self) {
+        self.state.send_replace(State::Frozen);
+        self.stranded.push(std::mem::replace(&mut self.state, watch::channel(State::Open).0));
     }
 
     async fn enter(&mut self, state: State, listener: &mut Option<TcpListener>) {

@@ -8,7 +8,7 @@ use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
-use messaging::{Broker, Consumer, DeadLetterQueue, Outbox, Relay, inbox};
+use messaging::{Broker, Consumer, DeadLetterQueue, EventArchive, Outbox, Relay, inbox};
 use service_client::{ServiceClient, key_ring};
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -94,10 +94,12 @@ impl Service for NotificationService {
         let outbox = Outbox::new(Self::NAME, messaging);
         let store = Store::new(database.clone(), outbox.clone(), clock.clone());
         let events = Events { store: store.clone() };
+        let archive =
+            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
         let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(database.clone(), &messaging.consumer);
+        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
         let sender = Sender {
             store: store.clone(),
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
@@ -105,7 +107,7 @@ impl Service for NotificationService {
             clock: clock.clone(),
         };
 
-        let state = AppState { store, clock, dead_letters };
+        let state = AppState { store, clock, dead_letters, archive };
         let health = Health::builder()
             .database(database)
             .check("redis", Importance::Degrading, move || {

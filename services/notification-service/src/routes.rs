@@ -5,7 +5,7 @@ mod notifications;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::DeadLetterQueue;
+use messaging::{DeadLetterQueue, EventArchive};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -18,6 +18,7 @@ pub(crate) struct AppState {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) dead_letters: DeadLetterQueue,
+    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -33,5 +34,6 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(notifications::list, notifications::create))
         .routes(routes!(notifications::show))
         .merge(messaging::admin::router())
+        .merge(messaging::admin::events::router())
         .merge(chassis::operator::router())
 }

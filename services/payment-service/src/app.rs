@@ -8,7 +8,7 @@ use cache::ServiceCache;
 use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
-use messaging::{Broker, Consumer, DeadLetterQueue, Outbox, Relay, inbox};
+use messaging::{Broker, Consumer, DeadLetterQueue, EventArchive, Outbox, Relay, inbox};
 use service_client::{ClientCredentials, ServiceClient, key_ring};
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -91,10 +91,12 @@ impl Service for PaymentService {
         let outbox = Outbox::new(Self::NAME, messaging);
         let store = Store::new(database.clone(), outbox.clone(), clock.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
+        let archive =
+            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
         let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(database.clone(), &messaging.consumer);
+        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
         let charger = Charger {
             store: store.clone(),
             gateway: Arc::new(StripeGateway::new(&settings.gateway)?),
@@ -104,7 +106,8 @@ impl Service for PaymentService {
         };
 
         let idempotency = settings.idempotency.clone();
-        let state = AppState { store: store.clone(), users, idempotency, clock, dead_letters };
+        let state =
+            AppState { store: store.clone(), users, idempotency, clock, dead_letters, archive };
         let health = Health::builder()
             .database(database)
             .check("redis", Importance::Degrading, move || {

@@ -6,7 +6,7 @@ mod wait;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::DeadLetterQueue;
+use messaging::{DeadLetterQueue, EventArchive};
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -23,6 +23,7 @@ pub(crate) struct AppState {
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) clock: Clock,
     pub(crate) dead_letters: DeadLetterQueue,
+    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -39,5 +40,6 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
         .merge(messaging::admin::router())
+        .merge(messaging::admin::events::router())
         .merge(chassis::operator::router())
 }

@@ -9,7 +9,7 @@ use chassis::health::{Health, Importance};
 use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
 use discovery::Discovery;
 use messaging::consumer::Consumer;
-use messaging::{Broker, DeadLetterQueue, Outbox, Relay, inbox};
+use messaging::{Broker, DeadLetterQueue, EventArchive, Outbox, Relay, inbox};
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
 
@@ -95,6 +95,8 @@ impl Service for UserService {
         let profiles = Profiles::new(cache.clone());
         let store = Store::new(database.clone(), outbox.clone(), clock.clone(), profiles.clone());
         let events = Events { store: store.clone(), clock: clock.clone() };
+        let archive =
+            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
         let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
@@ -108,6 +110,7 @@ impl Service for UserService {
             sessions: settings.sessions.clone(),
             clock,
             dead_letters,
+            archive,
         };
         let health = Health::builder()
             .database(database.clone())
@@ -120,7 +123,7 @@ impl Service for UserService {
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
         metrics::register();
-        let cleaner = inbox::Cleaner::new(database, &messaging.consumer);
+        let cleaner = inbox::Cleaner::new(database, messaging);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)
             .routes(routes.with_state(state))

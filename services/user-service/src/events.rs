@@ -1,7 +1,7 @@
 //! What happened to a user, as the contract that the other services read.
 
 use contracts::user::{UserCreated, UserDeleted, UserUpdated};
-use messaging::{EnqueueError, Outbox};
+use messaging::{EnqueueError, Outbox, archive};
 use sqlx::PgConnection;
 
 use chassis::Clock;
@@ -38,7 +38,11 @@ pub(crate) async fn enqueue(
                     UserUpdated { user_id, email, name, changed, previous_email, version };
                 outbox.enqueue(tx, id, at, &updated).await?;
             }
-            Event::Deleted => outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?,
+            Event::Deleted => {
+                // What was said about the user before goes; that they are gone stays.
+                archive::erase(tx, user_id.as_uuid()).await?;
+                outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?;
+            }
         }
     }
     Ok(())

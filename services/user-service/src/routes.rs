@@ -9,7 +9,7 @@ use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::DeadLetterQueue;
+use messaging::{DeadLetterQueue, EventArchive};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,6 +29,7 @@ pub(crate) struct AppState {
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
     pub(crate) dead_letters: DeadLetterQueue,
+    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -50,5 +51,6 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(tokens::grant))
         .routes(routes!(tokens::keys))
         .merge(messaging::admin::router())
+        .merge(messaging::admin::events::router())
         .merge(chassis::operator::router())
 }

@@ -73,3 +73,19 @@ fn a_payment_without_a_payer_is_not_guessed() {
 
     assert!(error.to_string().contains("user_id"), "{error}");
 }
+
+#[test]
+fn a_version_of_null_is_the_first() {
+    let body = json!({
+        "event_type": "user.deleted",
+        "data": {"user_id": USER},
+        "timestamp": "2024-01-15T11:30:00Z",
+        "service": "user_service",
+        "event_id": null,
+        "version": null,
+    });
+
+    let envelope: Envelope = serde_json::from_value(body).unwrap();
+
+    assert_eq!((envelope.event_id, envelope.version), (None, 1));
+}

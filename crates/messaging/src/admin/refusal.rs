@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use crate::archive::ArchiveError;
 use crate::dead_letter_queue::DeadLetterError;
 
 /// When to ask again while the broker is away, in seconds.
@@ -62,6 +63,25 @@ impl From<DeadLetterError> for Refusal {
                 }
             }
         }
+    }
+}
+
+impl From<ArchiveError> for Refusal {
+    fn from(error: ArchiveError) -> Self {
+        let detail = error.to_string();
+        let (status, kind, title, detail) = match error {
+            ArchiveError::Limit | ArchiveError::UnknownQueue => return Self::bad_request(detail),
+            ArchiveError::Changed => {
+                (StatusCode::CONFLICT, "changed", "What matches is not what was confirmed", detail)
+            }
+            ArchiveError::Unavailable | ArchiveError::Database(_) => {
+                tracing::warn!(error = detail, "archived events could not be worked on");
+                let detail = "the broker or the database does not answer as it should".to_owned();
+                let title = "The service cannot do this now";
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail)
+            }
+        };
+        Self { status, kind, title, detail }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use chrono::{DateTime, Utc};
-use contracts::{Envelope, Event};
+use contracts::{Envelope, Event, FieldFault, bounds};
 use lapin::types::FieldTable;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -117,10 +117,17 @@ impl<D> Delivery<D> {
 impl Delivery {
     /// The event as a type; the error says, without its values, what is wrong with it.
     pub(crate) fn decode<E: Event>(self) -> Result<Delivery<E>, String> {
-        match E::deserialize(&self.data) {
-            Ok(event) => Ok(self.map(|_| event)),
-            Err(error) => Err(format!("data of {}: {}", E::TYPE, without_values(&error))),
-        }
+        let fault = |fault: &dyn Display| format!("data of {}: {fault}", E::TYPE);
+        self.check().map_err(|of_envelope| of_envelope.to_string())?;
+        let event = E::deserialize(&self.data).map_err(|error| fault(&without_values(&error)))?;
+        event.check().map_err(|of_event| fault(&of_event))?;
+        Ok(self.map(|_| event))
+    }
+
+    /// Whether what stands around the event is within its bounds.
+    fn check(&self) -> Result<(), FieldFault> {
+        bounds::word("service", &self.service)?;
+        bounds::time("timestamp", self.timestamp, message::now())
     }
 
     /// Reads a message off the wire; the error says, without its values, what is wrong with it.

@@ -9,7 +9,7 @@
 //! | `x-unavailable` | how often in a row something it needs was away |
 //!
 //! All other headers are kept, `traceparent` among them, but for those by which the broker would
-//! route or count.
+//! route or count, and for the longest where a frame would be too short for them all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,6 @@ use chrono::{SecondsFormat, Utc};
 use lapin::BasicProperties;
 use lapin::message::Delivery as Raw;
 use lapin::types::FieldTable;
-use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -27,9 +26,10 @@ use crate::broker::Attachment;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, headers, original,
 };
+use crate::header_bound::bounded;
 use crate::message::{self, PERSISTENT};
-use crate::publisher::{Message, Outcome, Publisher};
-use crate::topology::{Topology, TopologyError};
+use crate::publisher::{Message, PublishOutcome, Publisher};
+use crate::topology::{Readers, Topology};
 
 /// Header: how often in a row something that the message needs was away.
 pub(crate) const UNAVAILABLE: &str = "x-unavailable";
@@ -55,29 +55,16 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much longer a message may still move on once the subscription is ending.
 const ENDING_GRACE: Duration = Duration::from_secs(5);
 
-/// Where messages go that are not done with. One publisher, used by one handler at a time.
+/// Where messages go that are not done with.
 pub(super) struct Outlet {
-    link: Attachment,
+    publisher: Publisher,
     topology: Arc<Topology>,
-    publisher: Mutex<Option<Publisher>>,
-}
-
-/// Why a message did not move on at the first try.
-#[derive(Debug, thiserror::Error)]
-enum OutletError {
-    #[error("the broker gave no channel: {0}")]
-    Channel(#[from] lapin::Error),
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    #[error("the broker takes no messages")]
-    Blocked,
-    #[error("the broker did not confirm it")]
-    Unconfirmed,
 }
 
 impl Outlet {
     pub(super) fn new(link: Attachment, topology: Arc<Topology>) -> Self {
-        Self { link, topology, publisher: Mutex::new(None) }
+        let publisher = Publisher::new(link, Readers::default(), CONFIRM_TIMEOUT);
+        Self { publisher, topology }
     }
 
     /// Puts `raw` with new headers into `queue` and waits for the broker's confirm. Tries until it
@@ -89,7 +76,7 @@ impl Outlet {
         headers: FieldTable,
         ending: &CancellationToken,
     ) -> bool {
-        let properties = kept(&raw.properties).with_headers(headers);
+        let properties = kept(&raw.properties).with_headers(bounded(headers));
         let given_up = async {
             ending.cancelled().await;
             sleep(ENDING_GRACE).await;
@@ -107,7 +94,7 @@ impl Outlet {
             match self.publish(queue, body, properties.clone()).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(error = %error, attempt, "message could not be moved on");
+                    tracing::warn!(outcome = ?error, attempt, "message could not be moved on");
                 }
             }
             sleep(backoff.delay(attempt)).await;
@@ -119,37 +106,24 @@ impl Outlet {
         queue: &str,
         body: &[u8],
         properties: BasicProperties,
-    ) -> Result<(), OutletError> {
-        let mut slot = self.publisher.lock().await;
-        if self.link.is_blocked() {
-            return Err(OutletError::Blocked);
-        }
-        // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
-        // next one could take for its own.
-        let mut publisher = match slot.take().filter(Publisher::is_usable) {
-            Some(publisher) => publisher,
-            None => Publisher::new(self.link.channel().await, CONFIRM_TIMEOUT).await?,
-        };
+    ) -> Result<(), PublishOutcome> {
         // The default exchange: straight into the queue of that name.
         let message = Message { exchange: "".into(), routing_key: queue.into(), body, properties };
-        match publisher.publish(message).await {
-            Outcome::Confirmed => {}
-            Outcome::Unroutable => {
-                // Somebody deleted the queue: the next try finds it again.
-                self.topology.declare_outlets(publisher.channel()).await?;
-                *slot = Some(publisher);
-                return Err(OutletError::Unconfirmed);
+        match self.publisher.publish(message).await {
+            PublishOutcome::Confirmed => Ok(()),
+            outcome => {
+                if outcome == PublishOutcome::Returned {
+                    // Somebody deleted the queue: the next try finds it again.
+                    self.publisher.declare(&self.topology).await;
+                }
+                Err(outcome)
             }
-            Outcome::Refused | Outcome::Unknown(_) => return Err(OutletError::Unconfirmed),
         }
-        *slot = Some(publisher);
-        Ok(())
     }
 
     /// Ends the hold on the connection.
     pub(super) async fn detach(self) {
-        drop(self.publisher);
-        self.link.detach().await;
+        self.publisher.close().await;
     }
 }
 

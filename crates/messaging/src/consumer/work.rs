@@ -13,6 +13,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
+use crate::broker::substitute;
 use crate::consumer::answer::Answers;
 use crate::consumer::delivery::{Delivery, Verdict, headers};
 use crate::consumer::handlers::{Batch, Call, Refusal, Routes};
@@ -96,7 +97,10 @@ impl<'a> Work<'a> {
 
     /// Finds a message's handler, and what it waits for others about if order matters.
     fn take(&self, raw: Raw) -> (Taken<'a>, Option<Uuid>) {
-        let delivery = Delivery::read(&raw).map_err(Refusal::Undecodable);
+        let delivery = match substitute::found_in(&raw.properties) {
+            Some(cause) => Err(Refusal::Undecodable(cause)),
+            None => Delivery::read(&raw).map_err(Refusal::Undecodable),
+        };
         let call = delivery.and_then(|delivery| self.routes.call(delivery));
         let about = call.as_ref().ok().filter(|_| self.routes.are_ordered);
         let key = about.and_then(Call::about);

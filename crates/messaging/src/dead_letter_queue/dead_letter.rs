@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::broker::substitute;
 use crate::consumer::Delivery;
 use crate::consumer::delivery::{
     ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
@@ -20,6 +21,7 @@ use crate::consumer::settle::{
 };
 use crate::dead_letter_queue::DeadLetterError;
 use crate::dead_letter_queue::oldest::Age;
+use crate::header_bound::bounded;
 use crate::message::{self, MessageId};
 
 /// Header: how often people put a message back.
@@ -134,7 +136,9 @@ impl DeadLetter {
             None => (unread_id(raw, &routing_key), None),
         };
         let time = |name| message::text(&headers, name)?.parse().ok();
-        let cause = message::text(&headers, CAUSE).unwrap_or_else(|| CRASHED.to_owned());
+        let cause = message::text(&headers, CAUSE)
+            .or_else(|| substitute::found_in(&raw.properties))
+            .unwrap_or_else(|| CRASHED.to_owned());
         let exchange = original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str());
         Self {
             id: id.to_string(),
@@ -186,7 +190,7 @@ pub(super) fn size(raw: &Raw) -> usize {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    kept(&raw.properties).with_headers(fresh_headers(&headers(raw)))
+    kept(&raw.properties).with_headers(bounded(fresh_headers(&headers(raw))))
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {

@@ -7,7 +7,7 @@ use crate::dead_letter_queue::dead_letter::{self, Filter};
 use crate::dead_letter_queue::look::Look;
 use crate::dead_letter_queue::oldest::Oldest;
 use crate::dead_letter_queue::{DeadLetterError, Replayed};
-use crate::publisher::{Message, Outcome, Publisher};
+use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
 use crate::settings::ConsumerSettings;
 
 /// Bytes of messages that one replay holds; one message is replayed however large it is.
@@ -45,7 +45,7 @@ impl Replay<'_> {
     pub(super) async fn run(
         &self,
         look: &mut Look,
-        publisher: &mut Publisher,
+        publisher: &Publisher,
     ) -> Result<Replayed, DeadLetterError> {
         let (chosen, beyond_inbox_retention) = self.choose(look).await?;
         look.stop_reading().await?;
@@ -83,7 +83,7 @@ impl Replay<'_> {
     async fn put_back(
         &self,
         look: &mut Look,
-        publisher: &mut Publisher,
+        publisher: &Publisher,
         raw: &Raw,
     ) -> Result<(), &'static str> {
         if !look.has_time() {
@@ -92,10 +92,13 @@ impl Replay<'_> {
         let (exchange, routing_key) = ("".into(), self.queue.into());
         let (body, properties) = (&raw.data, dead_letter::fresh(raw));
         match publisher.publish(Message { exchange, routing_key, body, properties }).await {
-            Outcome::Confirmed => {}
-            Outcome::Unroutable => return Err("the queue is not there"),
-            Outcome::Refused => return Err("the queue takes no message"),
-            Outcome::Unknown(_) => return Err("the broker did not confirm"),
+            PublishOutcome::Confirmed => {}
+            PublishOutcome::Returned => return Err("the queue is not there"),
+            PublishOutcome::Refused(Refusal::Unavailable) => {
+                return Err("the broker is not reachable");
+            }
+            PublishOutcome::Refused(_) => return Err("the queue takes no message"),
+            PublishOutcome::Unknown => return Err("the broker did not confirm"),
         }
         // An acknowledgement that is not sent leaves it in both queues, and it is replayed all the same.
         if look.remove(raw).await { Ok(()) } else { Err("the broker broke off") }

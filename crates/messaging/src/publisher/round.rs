@@ -15,7 +15,7 @@ use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
 use lapin::types::ShortString;
 
-use super::{Message, Outcome};
+use super::{Message, PublishOutcome, Refusal};
 
 /// A message's id, or that it has none.
 pub(super) type Id = Option<ShortString>;
@@ -27,8 +27,8 @@ pub(super) enum Answer {
     Acked(Option<Id>),
     /// Not taken, the same with it.
     Nacked(Option<Id>),
-    /// Nothing, or that the channel is broken.
-    Missing(lapin::Result<()>),
+    /// Nothing; or that the channel is broken, and by what.
+    Missing(Option<lapin::Error>),
 }
 
 impl From<lapin::Result<Confirmation>> for Answer {
@@ -38,8 +38,18 @@ impl From<lapin::Result<Confirmation>> for Answer {
             Ok(Confirmation::Ack(returned)) => Self::Acked(returned.map(id)),
             Ok(Confirmation::Nack(returned)) => Self::Nacked(returned.map(id)),
             // Cannot be on a channel in confirm mode; then nothing is known of the message.
-            Ok(Confirmation::NotRequested) => Self::Missing(Ok(())),
-            Err(error) => Self::Missing(Err(error)),
+            Ok(Confirmation::NotRequested) => Self::Missing(None),
+            Err(error) => Self::Missing(Some(error)),
+        }
+    }
+}
+
+impl Answer {
+    /// What the broker closed the channel over, if it did so and the connection lives on.
+    pub(super) fn channel_error(&self) -> Option<String> {
+        match self {
+            Self::Missing(Some(error)) if error.is_amqp_soft_error() => Some(error.to_string()),
+            _ => None,
         }
     }
 }
@@ -51,7 +61,7 @@ pub(super) fn length<'a>(messages: impl IntoIterator<Item = &'a Message<'a>>) ->
 }
 
 /// What became of the messages of these ids, from the answers to all of them, in the same order.
-pub(super) fn outcomes(ids: &[Id], answers: Vec<Answer>) -> Vec<Outcome> {
+pub(super) fn outcomes(ids: &[Id], answers: Vec<Answer>) -> Vec<PublishOutcome> {
     let mut returned = HashSet::new();
     let mut is_complete = true;
     for answer in &answers {
@@ -68,22 +78,22 @@ pub(super) fn outcomes(ids: &[Id], answers: Vec<Answer>) -> Vec<Outcome> {
     ids.iter()
         .zip(answers)
         .map(|(id, answer)| match answer {
-            Answer::Missing(why) => Outcome::Unknown(why),
-            Answer::Nacked(_) => Outcome::Refused,
+            Answer::Missing(_) => PublishOutcome::Unknown,
+            Answer::Nacked(_) => PublishOutcome::Refused(Refusal::Nacked),
             // Returned, then acknowledged: the broker did all it could, and nobody has the message.
-            Answer::Acked(_) if returned.contains(id) => Outcome::Unroutable,
+            Answer::Acked(_) if returned.contains(id) => PublishOutcome::Returned,
             // The return of any message may be the one that is not understood.
-            Answer::Acked(_) if is_foreign => Outcome::Unknown(Ok(())),
+            Answer::Acked(_) if is_foreign => PublishOutcome::Unknown,
             // Its confirm brought another one's return: its own may be with one that is missing.
-            Answer::Acked(Some(_)) if !is_complete => Outcome::Unknown(Ok(())),
-            Answer::Acked(_) => Outcome::Confirmed,
+            Answer::Acked(Some(_)) if !is_complete => PublishOutcome::Unknown,
+            Answer::Acked(_) => PublishOutcome::Confirmed,
         })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Id, Message, Outcome, length, outcomes};
+    use super::{Answer, Id, Message, PublishOutcome, length, outcomes};
     use lapin::BasicProperties;
     use lapin::types::ShortString;
 
@@ -93,14 +103,14 @@ mod tests {
 
         let told = told(&["a", "b", "c", "d"], answers);
 
-        assert_eq!(told, ["confirmed", "unroutable", "confirmed", "unroutable"]);
+        assert_eq!(told, ["confirmed", "returned", "confirmed", "returned"]);
     }
 
     #[test]
     fn a_return_that_comes_with_a_refusal_is_another_messages() {
         let answers = vec![Answer::Nacked(Some(Some(id("b")))), acked(None), acked(None)];
 
-        assert_eq!(told(&["a", "b", "c"], answers), ["refused", "unroutable", "confirmed"]);
+        assert_eq!(told(&["a", "b", "c"], answers), ["refused", "returned", "confirmed"]);
     }
 
     #[test]
@@ -108,14 +118,14 @@ mod tests {
         let answers = vec![
             acked(None),
             acked(Some("c")),
-            Answer::Missing(Ok(())),
+            Answer::Missing(None),
             // Its own return may wait for the confirm that is missing.
             acked(Some("b")),
         ];
 
         let told = told(&["a", "b", "c", "d"], answers);
 
-        assert_eq!(told, ["confirmed", "unroutable", "unknown", "unknown"]);
+        assert_eq!(told, ["confirmed", "returned", "unknown", "unknown"]);
     }
 
     #[test]
@@ -124,7 +134,7 @@ mod tests {
 
         let told = told(&["a", "b", "c", "d"], answers);
 
-        assert_eq!(told, ["unknown", "unroutable", "refused", "unknown"]);
+        assert_eq!(told, ["unknown", "returned", "refused", "unknown"]);
     }
 
     #[test]
@@ -146,10 +156,10 @@ mod tests {
     fn told(ids: &[&str], answers: Vec<Answer>) -> Vec<&'static str> {
         let ids: Vec<Id> = ids.iter().map(|text| Some(id(text))).collect();
         let name = |outcome| match outcome {
-            Outcome::Confirmed => "confirmed",
-            Outcome::Unroutable => "unroutable",
-            Outcome::Refused => "refused",
-            Outcome::Unknown(_) => "unknown",
+            PublishOutcome::Confirmed => "confirmed",
+            PublishOutcome::Returned => "returned",
+            PublishOutcome::Refused(_) => "refused",
+            PublishOutcome::Unknown => "unknown",
         };
         outcomes(&ids, answers).into_iter().map(name).collect()
     }

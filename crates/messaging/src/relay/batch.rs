@@ -1,21 +1,18 @@
 //! A batch of outbox rows: leased, claimed, settled, all in one transaction.
 
+use std::collections::HashMap;
 use std::num::NonZeroU16;
 
-use database::Database;
-use sqlx::{Postgres, Transaction};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::outbox::PARTITIONS;
+use crate::archive;
+use crate::relay::connection::{DatabaseError, answered};
+use crate::relay::holds::{self, Cause, Due};
+use crate::relay::lease::Lease;
 
-/// First key of the advisory locks of partitions; the second is the partition.
-const LEASE_CLASS: i32 = 0x6f75_7462;
 /// The envelopes of one batch, in bytes; the first one is taken whatever its size.
 const BATCH_BYTES_MAX: i64 = 8 * 1024 * 1024;
-/// The pause after the first failure of a row; it doubles with each further one.
-const PUT_OFF_SECONDS: f64 = 1.0;
-/// The longest pause of a row that was put off.
-const PUT_OFF_SECONDS_MAX: f64 = 60.0;
 
 /// A committed event that is to be sent.
 #[derive(Debug)]
@@ -28,73 +25,57 @@ pub(super) struct Row {
     pub(super) envelope: Vec<u8>,
     pub(super) mandatory: bool,
     pub(super) traceparent: Option<String>,
+    /// Another hold that it has to wait for: that of an earlier row of its aggregate, or of its
+    /// route.
+    pub(super) behind: Option<i64>,
 }
 
 /// What becomes of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// The broker has it: deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Settlement {
+    /// The broker has it: removed.
     Sent,
-    /// The broker gave it back or refused it, for the reason given: tried again later.
-    PutOff(&'static str),
+    /// The broker gave it back or refused it.
+    Held(Cause),
+    /// Not sent, because an earlier row of its aggregate, or its whole route, is held.
+    Behind,
     /// Not tried, or without an answer: stays as it is.
     Left,
 }
 
 /// Rows of one partition, in order of insertion, and the transaction that holds them.
-#[derive(Debug)]
 pub(super) struct Batch {
-    tx: Transaction<'static, Postgres>,
+    lease: Lease,
     rows: Vec<Row>,
-}
-
-/// The partitions that have rows whose time has come.
-pub(super) async fn due_partitions(database: &Database) -> Result<Vec<i16>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select p::smallint as "partition!"
-           from generate_series(0, $1::int - 1) as p
-           where exists (
-               select 1 from messaging_outbox where partition = p and available_at <= now()
-           )"#,
-        i32::from(PARTITIONS),
-    )
-    .fetch_all(database)
-    .await
+    /// The hold that they wait for; none of fresh rows.
+    hold_id: Option<i64>,
+    is_full: bool,
 }
 
 impl Batch {
-    /// Leases a partition and claims its first rows; none when another relay has the lease.
-    pub(super) async fn claim(
-        mut tx: Transaction<'static, Postgres>,
+    /// The first fresh rows of a partition, from `floor` on.
+    pub(super) async fn fresh(
+        mut lease: Lease,
         partition: i16,
+        floor: i64,
         batch_size: NonZeroU16,
-    ) -> Result<Option<Self>, sqlx::Error> {
-        let claimed = Self::lease(&mut tx, partition, batch_size).await;
-        if let Err(error) = &claimed {
-            Database::recover(&mut tx, error).await;
-        }
-        Ok(claimed?.map(|rows| Self { tx, rows }))
+    ) -> Result<Self, DatabaseError> {
+        let claiming = fresh_rows(lease.connection(), partition, floor, batch_size);
+        let rows = answered(claiming).await?;
+        Ok(Self { lease, is_full: is_full(&rows, batch_size), rows, hold_id: None })
     }
 
-    /// The first rows of a partition; none when another relay has the lease.
-    async fn lease(
-        tx: &mut Transaction<'static, Postgres>,
-        partition: i16,
+    /// The first rows that wait for a hold, or the very first one to try it.
+    pub(super) async fn held(
+        mut lease: Lease,
+        due: &Due,
         batch_size: NonZeroU16,
-    ) -> Result<Option<Vec<Row>>, sqlx::Error> {
-        // The lease and the claim are two statements: the second must see what the last holder of
-        // the lease did, so its snapshot is taken after the lock.
-        let leased = sqlx::query_scalar!(
-            r#"select pg_try_advisory_xact_lock($1, $2) as "leased!""#,
-            LEASE_CLASS,
-            i32::from(partition),
-        )
-        .fetch_one(&mut **tx)
-        .await?;
-        if !leased {
-            return Ok(None);
-        }
-        rows(tx, partition, batch_size).await.map(Some)
+    ) -> Result<Self, DatabaseError> {
+        let limit = if due.is_probe { NonZeroU16::MIN } else { batch_size };
+        let rows = answered(held_rows(lease.connection(), due, limit)).await?;
+        // After a row that went through, the others follow at once.
+        let is_full = due.is_probe || is_full(&rows, limit);
+        Ok(Self { lease, is_full, rows, hold_id: Some(due.hold_id) })
     }
 
     pub(super) fn rows(&self) -> &[Row] {
@@ -102,51 +83,137 @@ impl Batch {
     }
 
     /// Whether there may be more rows behind these.
-    pub(super) fn is_full(&self, batch_size: NonZeroU16) -> bool {
-        let bytes: usize = self.rows.iter().map(|row| row.envelope.len()).sum();
-        self.rows.len() >= usize::from(batch_size.get())
-            || i64::try_from(bytes).is_ok_and(|bytes| bytes >= BATCH_BYTES_MAX)
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
     }
 
-    /// Deletes what was sent, puts off what failed, and gives the lease back. `fates` are in the
+    /// Removes what was sent, or moves it into the archive; holds what failed, and gives the lease back. `settlements` are in the
     /// order of the rows.
-    pub(super) async fn settle(mut self, fates: &[Fate]) -> Result<(), sqlx::Error> {
+    pub(super) async fn settle(
+        mut self,
+        settlements: Vec<Settlement>,
+        archive: bool,
+    ) -> Result<(), DatabaseError> {
+        answered(self.write(settlements, archive)).await?;
+        self.lease.commit().await
+    }
+
+    async fn write(
+        &mut self,
+        settlements: Vec<Settlement>,
+        archive: bool,
+    ) -> Result<(), sqlx::Error> {
+        let tx = self.lease.connection();
+        if let Some(hold_id) = self.hold_id.filter(|_| settlements.contains(&Settlement::Sent)) {
+            holds::open(tx, hold_id).await?;
+        }
         let mut sent = Vec::new();
-        for (row, fate) in self.rows.iter().zip(fates) {
-            match fate {
-                Fate::Sent => sent.push(row.id),
-                Fate::PutOff(reason) => put_off(&mut self.tx, row.id, reason).await?,
-                Fate::Left => {}
+        let mut held = Held::default();
+        for (row, settlement) in self.rows.iter().zip(settlements) {
+            match settlement {
+                Settlement::Sent => sent.push(row.id),
+                Settlement::Held(cause) => held.fail(tx, row, &cause).await?,
+                Settlement::Behind => held.behind(row),
+                Settlement::Left => {}
             }
         }
-        sqlx::query!("delete from messaging_outbox where id = any($1)", &sent)
-            .execute(&mut *self.tx)
-            .await?;
-        self.tx.commit().await
+        if !held.rows.is_empty() {
+            held.write(tx).await?;
+        }
+        if !sent.is_empty() {
+            archive::remove_sent(tx, &sent, archive).await?;
+        }
+        Ok(())
     }
 }
 
-/// The first due rows of a partition, without those behind a row of their aggregate that waits for
-/// another try.
-async fn rows(
-    tx: &mut Transaction<'static, Postgres>,
+/// Rows that are to wait, each for a hold.
+#[derive(Default)]
+struct Held {
+    rows: Vec<i64>,
+    holds: Vec<i64>,
+    tried: Vec<bool>,
+    /// The holds that routes of this batch have got.
+    routes: HashMap<(String, String), i64>,
+    /// The holds that rows of these aggregates wait for.
+    aggregates: HashMap<Uuid, i64>,
+}
+
+impl Held {
+    /// Holds a row that was returned or refused.
+    async fn fail(
+        &mut self,
+        tx: &mut PgConnection,
+        row: &Row,
+        cause: &Cause,
+    ) -> Result<(), sqlx::Error> {
+        let route = (row.exchange.clone(), row.routing_key.clone());
+        let is_of_route = !matches!(cause, Cause::Row(_));
+        let known = self.routes.get(&route).copied().filter(|_| is_of_route);
+        let hold_id = match known {
+            Some(hold_id) => hold_id,
+            None => holds::failed(tx, row, cause).await?,
+        };
+        if is_of_route {
+            self.routes.insert(route, hold_id);
+        }
+        self.add(row, hold_id, true);
+        Ok(())
+    }
+
+    /// Holds a row that was not sent: because of an earlier one of its aggregate in this batch, or
+    /// of a hold that was there before.
+    fn behind(&mut self, row: &Row) {
+        let hold_id = self.aggregates.get(&row.aggregate_id).copied().or(row.behind);
+        if let Some(hold_id) = hold_id {
+            self.add(row, hold_id, false);
+        }
+    }
+
+    fn add(&mut self, row: &Row, hold_id: i64, was_tried: bool) {
+        self.aggregates.insert(row.aggregate_id, hold_id);
+        self.rows.push(row.id);
+        self.holds.push(hold_id);
+        self.tried.push(was_tried);
+    }
+
+    async fn write(&self, tx: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query!(
+            "update messaging_outbox as outbox
+             set hold_id = held.hold_id,
+                 attempts = outbox.attempts + case when held.tried then 1 else 0 end,
+                 last_error = hold.reason
+             from unnest($1::bigint[], $2::bigint[], $3::boolean[]) as held (id, hold_id, tried)
+             join messaging_holds hold on hold.id = held.hold_id
+             where outbox.id = held.id",
+            &self.rows,
+            &self.holds,
+            &self.tried,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+fn is_full(rows: &[Row], batch_size: NonZeroU16) -> bool {
+    let bytes: usize = rows.iter().map(|row| row.envelope.len()).sum();
+    rows.len() >= usize::from(batch_size.get())
+        || i64::try_from(bytes).is_ok_and(|bytes| bytes >= BATCH_BYTES_MAX)
+}
+
+async fn fresh_rows(
+    tx: &mut PgConnection,
     partition: i16,
-    batch_size: NonZeroU16,
+    floor: i64,
+    limit: NonZeroU16,
 ) -> Result<Vec<Row>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r#"with due as materialized (
                select id, octet_length(envelope) as bytes
-               from messaging_outbox due
-               where partition = $1
-                 and available_at <= now()
-                 and not exists (
-                     select 1 from messaging_outbox earlier
-                     where earlier.aggregate_id = due.aggregate_id
-                       and earlier.id < due.id
-                       and earlier.attempts > 0
-                       and earlier.available_at > now()
-                 )
+               from messaging_outbox
+               where partition = $1 and hold_id is null and id >= $4
                order by id
                limit $2
                for update skip locked
@@ -155,36 +222,72 @@ async fn rows(
            )
            select id as "id!", event_id as "event_id!", aggregate_id as "aggregate_id!",
                   exchange as "exchange!", routing_key as "routing_key!", envelope as "envelope!",
-                  mandatory as "mandatory!", traceparent
-           from sized join messaging_outbox using (id)
+                  mandatory as "mandatory!", traceparent,
+                  coalesce(
+                      (select earlier.hold_id from messaging_outbox earlier
+                       where earlier.aggregate_id = outbox.aggregate_id
+                         and earlier.id < outbox.id
+                         and earlier.hold_id is not null
+                       order by earlier.id desc limit 1),
+                      (select hold.id from messaging_holds hold
+                       where hold.exchange = outbox.exchange
+                         and hold.routing_key = outbox.routing_key
+                         and hold.row_id = 0
+                         and hold.attempts > 0)
+                  ) as behind
+           from sized join messaging_outbox outbox using (id)
            where bytes_before < $3
            order by id"#,
         partition,
-        i64::from(batch_size.get()),
+        i64::from(limit.get()),
         BATCH_BYTES_MAX,
+        floor,
     )
-    .fetch_all(&mut **tx)
+    .fetch_all(tx)
     .await
 }
 
-async fn put_off(
-    tx: &mut Transaction<'static, Postgres>,
-    id: i64,
-    reason: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update messaging_outbox
-         set attempts = attempts + 1,
-             available_at = clock_timestamp()
-                 + make_interval(secs => least($2 * power(2, least(attempts, 16)), $3)),
-             last_error = $4
-         where id = $1",
-        id,
-        PUT_OFF_SECONDS,
-        PUT_OFF_SECONDS_MAX,
-        reason,
+async fn held_rows(
+    tx: &mut PgConnection,
+    due: &Due,
+    limit: NonZeroU16,
+) -> Result<Vec<Row>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        r#"with due as materialized (
+               select id, octet_length(envelope) as bytes
+               from messaging_outbox
+               where hold_id = $1 and partition = $2
+               order by id
+               limit $3
+               for update skip locked
+           ), sized as (
+               select id, sum(bytes) over (order by id) - bytes as bytes_before from due
+           )
+           select id as "id!", event_id as "event_id!", aggregate_id as "aggregate_id!",
+                  exchange as "exchange!", routing_key as "routing_key!", envelope as "envelope!",
+                  mandatory as "mandatory!", traceparent,
+                  coalesce(
+                      (select earlier.hold_id from messaging_outbox earlier
+                       where earlier.aggregate_id = outbox.aggregate_id
+                         and earlier.id < outbox.id
+                         and earlier.hold_id <> $1
+                       order by earlier.id desc limit 1),
+                      (select hold.id from messaging_holds hold
+                       where hold.exchange = outbox.exchange
+                         and hold.routing_key = outbox.routing_key
+                         and hold.row_id = 0
+                         and hold.attempts > 0
+                         and hold.id <> $1)
+                  ) as behind
+           from sized join messaging_outbox outbox using (id)
+           where bytes_before < $4
+           order by id"#,
+        due.hold_id,
+        due.partition,
+        i64::from(limit.get()),
+        BATCH_BYTES_MAX,
     )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    .fetch_all(tx)
+    .await
 }

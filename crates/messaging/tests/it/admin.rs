@@ -1,4 +1,4 @@
-//! The dead-letter queue over HTTP.
+//! The dead-letter queue and the archive over HTTP.
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -6,6 +6,7 @@ use messaging::DeadLetterQueue;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::archive::{archive_of, archiving, fill};
 use crate::dead_letter_queue::dead_letters;
 use crate::world::QUEUE;
 
@@ -76,6 +77,52 @@ async fn what_is_not_understood_is_a_problem_and_changes_nothing() {
     assert_eq!(queue.depth().await.unwrap().dead_letters, 3);
 }
 
+#[tokio::test]
+async fn the_routes_list_events_that_were_sent_and_send_them_again() {
+    let (world, outbox) = archiving("admin events").await;
+    let ids = fill(&world, &outbox, 3).await;
+    world.client().await.queue("payment-service.events").await;
+    let archive = archive_of(&world, &outbox);
+    let router: axum::Router = messaging::admin::events::router().with_state(archive).into();
+    let get = async |path| answer(&router, Request::get(path).body(Body::empty()).unwrap()).await;
+    let post = async |body: Value| {
+        let request = Request::post("/admin/events/republish");
+        let request = request.header("content-type", "application/json");
+        answer(&router, request.body(Body::from(body.to_string())).unwrap()).await
+    };
+
+    let (_, page) = get("/admin/events?type=user.created&limit=2").await;
+    assert_eq!(
+        (&page["items"][0]["id"], &page["next"]),
+        (&json!(ids[0]), &page["items"][1]["position"])
+    );
+    assert!(!page.to_string().contains("a@example.com"), "what an event says is not listed");
+    for path in ["/admin/events?limit=0", "/admin/events?typ=user.created", "/admin/events?id=7"] {
+        assert_eq!(get(path).await.0, StatusCode::BAD_REQUEST, "{path}");
+    }
+
+    let target = json!({"queue": "payment-service.events"});
+    let body = json!({"filter": {"type": "user.created"}, "target": target});
+    let (_, asked) = post(body.clone()).await;
+    assert_eq!((&asked["matched"], &asked["republished"]), (&json!(3), &json!(0)));
+    let mut confirmed = body.clone();
+    confirmed["confirmation"] = asked["confirmation"].clone();
+    let (_, done) = post(confirmed.clone()).await;
+    assert_eq!(done["republished"], 3);
+    confirmed["target"] = json!("all");
+    assert_eq!(post(confirmed).await.0, StatusCode::CONFLICT);
+
+    let strange = json!({"filter": {}, "target": {"queue": "amq.gen-1"}});
+    assert_eq!(post(strange).await.0, StatusCode::BAD_REQUEST);
+    for unclear in
+        [json!({"filter": {}}), json!([{}, "all"]), json!({"filter": [], "target": "all"})]
+    {
+        let (status, problem) = post(unclear.clone()).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{unclear}");
+        assert_eq!(problem["status"], 422);
+    }
+}
+
 async fn get(queue: &DeadLetterQueue, path: &str) -> (StatusCode, Value) {
     call(queue, Request::get(path).body(Body::empty()).unwrap()).await
 }
@@ -87,7 +134,11 @@ async fn post(queue: &DeadLetterQueue, path: &str, body: Value) -> (StatusCode, 
 
 async fn call(queue: &DeadLetterQueue, request: Request<Body>) -> (StatusCode, Value) {
     let router: axum::Router = messaging::admin::router().with_state(queue.clone()).into();
-    let answer = router.oneshot(request).await.unwrap();
+    answer(&router, request).await
+}
+
+async fn answer(router: &axum::Router, request: Request<Body>) -> (StatusCode, Value) {
+    let answer = router.clone().oneshot(request).await.unwrap();
     let status = answer.status();
     let body = to_bytes(answer.into_body(), 1_000_000).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())

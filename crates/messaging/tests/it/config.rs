@@ -16,6 +16,7 @@ fn the_shipped_file_is_read_whole_and_says_what_the_defaults_say() {
     let defaults = (messaging::RelaySettings::default(), messaging::ConsumerSettings::default());
     assert_eq!(format!("{:?}", settings.relay), format!("{:?}", defaults.0));
     assert_eq!(format!("{:?}", settings.consumer), format!("{:?}", defaults.1));
+    assert!(!settings.outbox.is_archiving(), "what was sent is kept where somebody says so");
     assert_eq!(settings.queue, messaging::settings::QueueSettings::default());
     let delays = &settings.consumer.retry_delays;
     assert_eq!(delays.after(1), Duration::from_secs(1));

@@ -204,18 +204,6 @@ async fn a_subscription_that_the_broker_ends_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_queue_with_other_arguments_is_an_error_that_names_it() {
-    let world = World::new("queue drift").await;
-    world.client().await.queue(QUEUE).await;
-    let (handler, _) = Notes::new(async |_| Verdict::Ack);
-
-    let error = world.consumer(handler).ended().await.unwrap_err();
-
-    assert!(error.starts_with("user-service.events exists with other arguments"), "{error}");
-    assert!(error.contains("x-"), "the broker's words say which: {error}");
-}
-
-#[tokio::test]
 async fn a_key_that_the_settings_lack_is_named_before_anything_runs() {
     let world = World::new("unknown key").await;
     let (handler, _) = Notes::new(async |_| Verdict::Ack);

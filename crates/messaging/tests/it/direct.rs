@@ -15,7 +15,7 @@ async fn what_is_published_directly_is_confirmed_and_looks_as_if_it_came_from_th
     let world = World::new("direct").await;
     let client = world.client().await;
     let queue = client.listen(EXCHANGE, "#").await;
-    let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings);
+    let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings).unwrap();
     let ids = [(); 2].map(|()| Uuid::now_v7());
 
     publisher.publish(ids[0], Utc::now(), &created(1)).await.unwrap();
@@ -37,12 +37,12 @@ async fn what_did_not_arrive_is_an_error_that_says_how() {
     let proxy = Proxy::start(world.broker.server()).await;
     world.settings.rabbitmq.host = proxy.address().ip().to_string();
     world.settings.rabbitmq.port = proxy.port();
-    let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings);
+    let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings).unwrap();
     let publish = async |data| {
         publisher.publish_payment_event(Uuid::now_v7(), Utc::now(), "payment.seen", data).await
     };
 
-    assert!(matches!(publish(json!({})).await, Err(PublishError::Unroutable)));
+    assert!(matches!(publish(json!({})).await, Err(PublishError::Returned)));
     let large = json!("x".repeat(1_000));
     assert!(matches!(publish(large).await, Err(PublishError::TooLarge { .. })));
     proxy.cut().await;

@@ -3,9 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests spawn tasks and make ids")]
 
 mod admin;
+mod archive;
 mod batch;
+mod bounds;
 mod broker;
+mod bytes;
 mod config;
+mod connection;
 mod consumer;
 mod dead_letter_bounds;
 mod dead_letter_queue;
@@ -17,9 +21,12 @@ mod inbox;
 mod lessons;
 mod metrics;
 mod outbox;
+mod poison;
+mod process_manager;
 mod raw;
 mod relay;
 mod returned;
+mod schedule;
 mod tls;
 mod topology;
 mod trace;

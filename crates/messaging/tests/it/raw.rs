@@ -80,6 +80,21 @@ impl Client {
         deleted.await.unwrap();
     }
 
+    pub(crate) async fn delete_exchange(&self, name: &str) {
+        let options = lapin::options::ExchangeDeleteOptions::default();
+        self.channel.exchange_delete(name.into(), options).await.unwrap();
+    }
+
+    pub(crate) async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
+        let unbinding = self.channel.queue_unbind(
+            queue.into(),
+            exchange.into(),
+            key.into(),
+            FieldTable::default(),
+        );
+        unbinding.await.unwrap();
+    }
+
     pub(crate) async fn publish(&self, exchange: &str, key: &str, body: &[u8]) {
         self.publish_with(exchange, key, body, BasicProperties::default()).await;
     }
@@ -187,6 +202,11 @@ impl Client {
             (self.look(queue).await.consumer_count() == consumers).then_some(())
         })
         .await;
+    }
+
+    /// How many consumers are subscribed to a queue.
+    pub(crate) async fn consumers(&self, queue: &str) -> u32 {
+        self.look(queue).await.consumer_count()
     }
 
     async fn look(&self, queue: &str) -> lapin::Queue {

@@ -7,13 +7,13 @@ use contracts::notification::NotificationSent;
 use contracts::{NotificationId, UserId};
 use lapin::ExchangeKind;
 use lapin::message::Delivery;
-use messaging::Outbox;
+use messaging::{Outbox, Relay};
 use serde_json::json;
 use testkit::Proxy;
 use uuid::Uuid;
 
 use crate::raw::{api_put, json as body};
-use crate::world::{EXCHANGE, World, created, updated};
+use crate::world::{EXCHANGE, Running, World, created, updated};
 
 #[tokio::test]
 async fn events_of_one_aggregate_keep_their_order() {
@@ -130,11 +130,7 @@ async fn an_unroutable_event_is_kept_and_delivered_once_a_queue_is_bound() {
     let second = world.emit(&outbox, &updated(1, 0)).await;
     let others = world.emit(&outbox, &updated(2, 0)).await;
     assert_eq!(id(&client.next(&queue).await), others.to_string());
-    let why: String = testkit::eventually("the event is put off", async || {
-        let why = sqlx::query_scalar("select last_error from messaging_outbox where attempts > 0");
-        why.fetch_optional(&world.pool).await.unwrap().flatten()
-    })
-    .await;
+    let why = reason(&world).await;
     assert_eq!(why, "no queue is bound for it");
     assert!(client.rest(&queue).await.is_empty(), "user 1's update does not overtake");
     assert_eq!(world.outbox_depth().await, 2);
@@ -151,13 +147,7 @@ async fn an_event_that_is_not_mandatory_is_gone_when_nobody_listens() {
     let world = World::new("unheard").await;
     let outbox = world.outbox();
     let _relay = world.relay(&outbox);
-    let sent = NotificationSent {
-        notification_id: NotificationId::from_uuid(Uuid::now_v7()),
-        user_id: UserId::from_uuid(Uuid::now_v7()),
-        kind: "welcome".to_owned(),
-        channel: "email".to_owned(),
-    };
-    world.emit(&outbox, &sent).await;
+    world.emit(&outbox, &sent()).await;
     world.outbox_is_empty().await;
 }
 
@@ -244,14 +234,163 @@ async fn a_message_that_the_broker_forbids_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
-async fn an_exchange_of_another_kind_is_an_error_that_names_it() {
+async fn events_of_an_exchange_of_another_kind_wait_and_say_why_and_others_flow() {
     let world = World::new("exchange drift").await;
-    world.client().await.exchange(EXCHANGE, ExchangeKind::Direct).await;
+    let client = world.client().await;
+    client.exchange("notification.events", ExchangeKind::Direct).await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
 
-    let relay = world.relay(&world.outbox());
+    world.emit(&outbox, &sent()).await;
+    let others = world.emit(&outbox, &created(1)).await;
 
-    let error = relay.ended().await.unwrap_err();
-    assert!(error.starts_with("user.events exists with other arguments"), "{error}");
+    assert_eq!(id(&client.next(&queue).await), others.to_string());
+    let why = reason(&world).await;
+    assert!(why.starts_with("notification.events exists with other arguments"), "{why}");
+}
+
+#[tokio::test]
+async fn a_fresh_event_does_not_wait_behind_thirty_thousand_that_nobody_is_bound_for() {
+    let mut world = World::new("fair").await;
+    world.settings.relay = messaging::RelaySettings::default();
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "user.updated").await;
+    rows(&world, 30_000).await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    for number in 0..10 {
+        // In the partition of the others, whose first row is at the head of the table.
+        let event = world.emit(&outbox, &updated(number, 0)).await;
+        assert_eq!(id(&client.next(&queue).await), event.to_string());
+    }
+    testkit::eventually("all others wait", async || {
+        (count(&world, "select count(*) from messaging_outbox where hold_id is null").await == 0)
+            .then_some(())
+    })
+    .await;
+
+    let event = world.emit(&outbox, &updated(11, 0)).await;
+
+    assert_eq!(id(&client.next(&queue).await), event.to_string());
+    assert_eq!(count(&world, "select count(*) from messaging_holds").await, 1);
+    let tried = count(&world, "select sum(attempts)::bigint from messaging_outbox").await;
+    assert!(tried < 10_000, "{tried} tries: those behind the first are held without a try");
+    client.bind(&queue, EXCHANGE, "user.created").await;
+    testkit::eventually("the others follow", async || {
+        (world.outbox_depth().await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(client.ready(&queue).await, 30_000);
+    testkit::eventually("the hold is gone", async || {
+        (count(&world, "select count(*) from messaging_holds").await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_partitions_of_a_relay_whose_machine_vanished_go_to_another_one() {
+    let mut world = World::new("vanished").await;
+    // What the database waits for is twice this and the time of a statement.
+    world.settings.relay.confirm_timeout = Duration::from_secs(2);
+    let (proxy, pool) = behind_a_proxy(&world).await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let held =
+        sqlx::query("select pg_advisory_xact_lock(1869965410, p) from generate_series(0, 7) p");
+    let limit = "set local idle_in_transaction_session_timeout = '9s'";
+    let mut vanished = pool.begin().await.unwrap();
+    sqlx::query(limit).execute(&mut *vanished).await.unwrap();
+    held.execute(&mut *vanished).await.unwrap();
+    proxy.strand().await;
+    let _relay = world.relay(&outbox);
+
+    let event = world.emit(&outbox, &created(1)).await;
+
+    assert_eq!(id(&client.next(&queue).await), event.to_string());
+    std::mem::forget(vanished);
+}
+
+#[tokio::test]
+async fn a_relay_goes_on_when_its_connections_to_the_database_hang_for_good() {
+    let world = World::new("stranded").await;
+    let (proxy, pool) = behind_a_proxy(&world).await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let relay = Relay::new(pool, world.connect(), outbox.clone(), &world.settings);
+    let _relay = Running::start(|shutdown| relay.run(shutdown));
+    world.emit(&outbox, &created(1)).await;
+    client.next(&queue).await;
+
+    proxy.strand().await;
+    let event = world.emit(&outbox, &created(2)).await;
+
+    testkit::eventually("it is sent over a new connection", async || {
+        (world.outbox_depth().await == 0).then_some(())
+    })
+    .await;
+    assert!(client.rest(&queue).await.iter().any(|message| id(message) == event.to_string()));
+}
+
+#[tokio::test]
+async fn a_change_of_the_table_in_the_middle_of_two_batches_stops_nothing() {
+    let world = World::new("altered").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    for round in 0..20 {
+        for number in 0..40 {
+            world.emit(&outbox, &updated(number, round)).await;
+        }
+        let alter =
+            format!("alter table messaging_outbox alter routing_key type varchar({})", 300 + round);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(&world.pool).await.unwrap();
+    }
+
+    assert_in_order(&client.take(&queue, 800).await, 20);
+}
+
+/// A pool of two connections through a proxy.
+async fn behind_a_proxy(world: &World) -> (Proxy, sqlx::PgPool) {
+    let proxy = Proxy::start(world.database.server()).await;
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(2);
+    let pool = pool.connect(&world.database.url_through(proxy.address())).await.unwrap();
+    (proxy, pool)
+}
+
+fn sent() -> NotificationSent {
+    NotificationSent {
+        notification_id: NotificationId::from_uuid(Uuid::now_v7()),
+        user_id: UserId::from_uuid(Uuid::now_v7()),
+        kind: "welcome".to_owned(),
+        channel: "email".to_owned(),
+    }
+}
+
+/// Rows of `user.created`, each of an aggregate of its own.
+async fn rows(world: &World, number: i32) {
+    let insert = "insert into messaging_outbox
+             (event_id, aggregate_id, partition, exchange, routing_key, envelope, mandatory)
+         select gen_random_uuid(), gen_random_uuid(), n % 8, $1, 'user.created',
+                convert_to('{}', 'UTF8'), true
+         from generate_series(1, $2) as n";
+    sqlx::query(insert).bind(EXCHANGE).bind(number).execute(&world.pool).await.unwrap();
+}
+
+async fn count(world: &World, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(&world.pool).await.unwrap()
+}
+
+/// What an event waits for.
+async fn reason(world: &World) -> String {
+    testkit::eventually("an event is held", async || {
+        let why = sqlx::query_scalar("select reason from messaging_holds");
+        why.fetch_optional(&world.pool).await.unwrap()
+    })
+    .await
 }
 
 fn id(message: &Delivery) -> String {

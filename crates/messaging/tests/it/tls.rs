@@ -85,7 +85,7 @@ async fn events_go_over_tls_and_through_a_virtual_host_of_any_name() {
         .await;
     let publish = async |settings: &MessagingSettings| {
         let broker = Broker::new("user-service", &settings.rabbitmq);
-        let publisher = EventPublisher::new("user-service", &broker, settings);
+        let publisher = EventPublisher::new("user-service", &broker, settings).unwrap();
         publisher.publish(Uuid::now_v7(), Utc::now(), &created(1)).await
     };
 

@@ -6,8 +6,9 @@ use messaging::Verdict;
 use messaging::settings::{QueueOverrides, QueueType};
 use serde_json::json;
 
-use crate::raw::api_get;
-use crate::world::{Notes, QUEUE, World, created};
+use crate::metrics::until;
+use crate::raw::{Client, api_get, json as body};
+use crate::world::{EXCHANGE, Notes, QUEUE, World, created};
 
 /// A world whose queue is like this.
 async fn world(hint: &str, queue: QueueOverrides) -> World {
@@ -66,7 +67,7 @@ async fn a_classic_queue_has_its_retries_and_its_dead_letter_queue_too() {
 }
 
 #[tokio::test]
-async fn whatever_was_changed_is_a_drift_that_names_queue_and_argument() {
+async fn a_queue_with_other_arguments_than_the_settings_is_used_as_it_is_and_told() {
     let mut world = World::new("drift").await;
     // A queue with a limit has retry queues without one, which would be a change of theirs too.
     (world.settings.queue.retry_max_length, world.settings.queue.retry_max_length_bytes) = (0, 0);
@@ -75,28 +76,105 @@ async fn whatever_was_changed_is_a_drift_that_names_queue_and_argument() {
     world.bound().await;
     consumer.stop().await;
     let none = QueueOverrides::default;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
 
-    for (changed, queue, argument) in [
-        (QueueOverrides { max_length: Some(5), ..none() }, QUEUE, "'x-max-length'"),
-        (QueueOverrides { max_length_bytes: Some(5), ..none() }, QUEUE, "'x-max-length-bytes'"),
-        (
-            QueueOverrides { delivery_limit: NonZeroU32::new(5), ..none() },
-            QUEUE,
-            "'x-delivery-limit'",
-        ),
-        (
-            QueueOverrides { queue_type: Some(QueueType::Classic), ..none() },
-            "user-service.events.dead-letters",
-            "'x-queue-type'",
-        ),
+    for changed in [
+        QueueOverrides { max_length: Some(5), ..none() },
+        QueueOverrides { max_length_bytes: Some(5), ..none() },
+        QueueOverrides { delivery_limit: NonZeroU32::new(5), ..none() },
+        QueueOverrides { queue_type: Some(QueueType::Classic), ..none() },
     ] {
         world.settings.queue_overrides.insert("user_events".to_owned(), changed);
-        let (handler, _) = Notes::new(async |_| Verdict::Ack);
+        let (handler, seen) = Notes::new(async |_| Verdict::Ack);
 
-        let error = world.consumer(handler).ended().await.unwrap_err();
+        let consumer = world.consumer(handler);
 
-        let start = format!("{queue} exists with other arguments; delete it once it is empty");
-        assert!(error.starts_with(&start) && error.contains(argument), "{error}");
+        world.emit(&outbox, &created(1)).await;
+        seen.wait_for(1).await;
+        until("messaging_topology_drift{queue=\"user-service.events\"}", 1.0).await;
+        consumer.stop().await;
     }
     assert_eq!(asked(&world, QUEUE).await["arguments"]["x-max-length"], json!(null));
+}
+
+#[tokio::test]
+async fn a_changed_queue_gets_its_new_arguments_once_it_is_deleted() {
+    let mut world = World::new("drift ends").await;
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    world.consumer(handler).drain();
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let consumer = world.consumer(handler);
+    world.bound().await;
+    consumer.stop().await;
+    let changed = QueueOverrides { max_length: Some(5), ..QueueOverrides::default() };
+    world.settings.queue_overrides.insert("user_events".to_owned(), changed);
+    let (handler, _) = Notes::new(async |_| Verdict::Ack);
+    let _consumer = world.consumer(handler);
+    let client = world.client().await;
+    client.subscribed(QUEUE, 1).await;
+
+    client.delete_queue(QUEUE).await;
+
+    testkit::eventually("the queue is made anew", async || {
+        let path = format!("queues/{}/{QUEUE}", world.broker.vhost);
+        (api_get(path).await?["arguments"]["x-max-length"] == 5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_exchange_that_is_deleted_is_made_again_with_the_bindings_of_the_consumer() {
+    let world = World::new("deleted exchange").await;
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let _consumer = world.consumer(handler);
+    world.bound().await;
+    let client = world.client().await;
+
+    client.delete_exchange(EXCHANGE).await;
+
+    world.bound().await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    world.emit(&outbox, &created(1)).await;
+    seen.wait_for(1).await;
+}
+
+#[tokio::test]
+async fn no_event_passes_by_a_reader_whose_binding_queue_or_exchange_was_deleted() {
+    let mut world = World::new("readers").await;
+    let readers = ["user_events", "payment_events"].map(str::to_owned).to_vec();
+    world.settings.subscriptions = [("user.created".to_owned(), readers)].into();
+    let client = world.client().await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    let other = "payment-service.events";
+    world.emit(&outbox, &created(0)).await;
+    next(&world, &client, QUEUE).await;
+    next(&world, &client, other).await;
+
+    for number in 1..=30 {
+        // Only one of the two readers is there to be confirmed for, or none at all.
+        match number % 3 {
+            0 => client.unbind(other, EXCHANGE, "user.created").await,
+            1 => client.delete_queue(other).await,
+            _ => client.delete_exchange(EXCHANGE).await,
+        }
+        let id = world.emit(&outbox, &created(number)).await.to_string();
+
+        for queue in [QUEUE, other] {
+            let received = next(&world, &client, queue).await;
+            assert_eq!(body(&received)["event_id"], id.as_str(), "{number} in {queue}");
+        }
+    }
+    world.outbox_is_empty().await;
+}
+
+/// The next message of a queue that may not be there yet.
+async fn next(world: &World, client: &Client, queue: &str) -> lapin::message::Delivery {
+    testkit::eventually("the queue is there", async || {
+        api_get(format!("queues/{}/{queue}", world.broker.vhost)).await
+    })
+    .await;
+    client.next(queue).await
 }

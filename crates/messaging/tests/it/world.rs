@@ -143,6 +143,8 @@ pub(crate) fn settings_at(host: &str, port: u16) -> MessagingSettings {
             ("payment_exchange", "payment.events"),
             ("notification_exchange", "notification.events"),
         ]),
+        subscriptions: BTreeMap::new(),
+        outbox: messaging::OutboxSettings::default(),
         relay: RelaySettings {
             poll_interval: Duration::from_millis(50),
             confirm_timeout: Duration::from_secs(2),

@@ -5,7 +5,7 @@ mod samples;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::DeadLetterQueue;
+use messaging::{DeadLetterQueue, EventArchive};
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -20,6 +20,7 @@ pub(crate) struct AppState {
     pub(crate) users: ServiceClient,
     pub(crate) clock: Clock,
     pub(crate) dead_letters: DeadLetterQueue,
+    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -35,5 +36,6 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(samples::create))
         .routes(routes!(samples::show, samples::close))
         .merge(messaging::admin::router())
+        .merge(messaging::admin::events::router())
         .merge(chassis::operator::router())
 }

@@ -3,12 +3,13 @@
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
-use testkit::{ServiceProcess, eventually};
+use reqwest::Method;
+use testkit::eventually;
 
 use crate::system::Ground;
 
 #[tokio::test]
-async fn topology_drift_ends_the_service_and_names_the_queue() {
+async fn a_service_whose_queue_has_other_arguments_serves_on_and_says_so() {
     let ground = Ground::lay().await;
     let uri = ground.broker.amqp_uri();
     let connection = Connection::connect(&uri, ConnectionProperties::default()).await.unwrap();
@@ -17,10 +18,17 @@ async fn topology_drift_ends_the_service_and_names_the_queue() {
     let classic = "user-service.events".into();
     channel.queue_declare(classic, options, FieldTable::default()).await.unwrap();
 
-    let mut service = ServiceProcess::spawn("user-service", &ground.environment(0));
-    let ended = eventually("the service ends", async || service.exited()).await;
+    let users = ground.environment(0);
+    let system = ground.start(users).await;
 
-    let log = service.log();
-    assert!(!ended.success(), "{log}");
-    assert!(log.contains("user-service.events exists with other arguments"), "{log}");
+    system.somebody().await;
+    let drift = "messaging_topology_drift{queue=\"user-service.events\"} 1";
+    eventually("the metrics tell of it", async || {
+        let metrics = system.request(Method::GET, &system.users.url("/metrics"));
+        let metrics = metrics.send().await.ok()?.text().await.ok()?;
+        metrics.contains(drift).then_some(())
+    })
+    .await;
+    let log = system.users.log();
+    assert!(log.contains("queue has other arguments than the settings say"), "{log}");
 }

@@ -1,0 +1,220 @@
+//! Publishes a batch so that rows of one aggregate stay in order: the first rows of all aggregates
+//! in one round, then their second rows, and so on. A row behind one that did not go out waits.
+
+use std::collections::HashMap;
+
+use lapin::BasicProperties;
+use lapin::types::{AMQPValue, FieldTable};
+use tokio::time::Instant;
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
+use crate::message::{CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::metrics::{self, Published};
+use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
+use crate::relay::batch::{Row, Settlement};
+use crate::relay::holds::Cause;
+use crate::settings::RelaySettings;
+
+/// Links of one span: OpenTelemetry's own limit, beyond which they are dropped.
+const LINKS_MAX: usize = 128;
+
+/// Publishes rows that are in order of insertion; says of each, in the same order, what becomes of it.
+pub(super) async fn publish(
+    publisher: &Publisher,
+    service: &str,
+    settings: &RelaySettings,
+    rows: &[Row],
+) -> Vec<Settlement> {
+    let exchange = exchange_of(rows);
+    let span = tracing::info_span!(
+        "send",
+        otel.name = format!("send {exchange}"),
+        otel.kind = "client",
+        otel.status_code = tracing::field::Empty,
+        error.type = tracing::field::Empty,
+        messaging.system = "rabbitmq",
+        messaging.destination.name = exchange,
+        messaging.operation.name = "send",
+        messaging.operation.type = "send",
+        messaging.batch.message_count = rows.len(),
+    );
+    link_to_creators(&span, rows);
+    let begin = Instant::now();
+    let deadline = begin + settings.confirm_timeout;
+    let publishing = publish_waves(publisher, service, deadline, rows);
+    let settlements = publishing.instrument(span.clone()).await;
+    let is_answered = !settlements.contains(&Settlement::Left);
+    let ended = if is_answered { Published::Sent } else { Published::NoAnswer };
+    metrics::send_took(exchange, ended, begin.elapsed());
+    if !is_answered {
+        span.record("error.type", ended.error()).record("otel.status_code", "ERROR");
+    }
+    report(rows, &settlements);
+    settlements
+}
+
+async fn publish_waves(
+    publisher: &Publisher,
+    service: &str,
+    deadline: Instant,
+    rows: &[Row],
+) -> Vec<Settlement> {
+    let mut settlements: Vec<Settlement> = rows
+        .iter()
+        .map(|row| if row.behind.is_some() { Settlement::Behind } else { Settlement::Left })
+        .collect();
+    // Aggregates whose earlier row did not go out: their later rows wait, for the same or untried.
+    let mut stopped: HashMap<Uuid, Settlement> = HashMap::new();
+    for row in rows.iter().filter(|row| row.behind.is_some()) {
+        stopped.insert(row.aggregate_id, Settlement::Behind);
+    }
+    for wave in waves(rows) {
+        // The transaction is open meanwhile: no new wave after the time of one.
+        if Instant::now() >= deadline {
+            break;
+        }
+        let mut sent = Vec::new();
+        for index in wave {
+            match stopped.get(&rows[index].aggregate_id) {
+                Some(settlement) => settlements[index] = settlement.clone(),
+                None => sent.push(index),
+            }
+        }
+        let messages: Vec<_> = sent.iter().map(|&index| message(service, &rows[index])).collect();
+        let outcomes = publisher.publish_all(&messages).await;
+        for (index, outcome) in sent.into_iter().zip(outcomes) {
+            let row = &rows[index];
+            settlements[index] = settlement(row, outcome);
+            let later = match settlements[index] {
+                Settlement::Sent => continue,
+                Settlement::Left => Settlement::Left,
+                Settlement::Held(_) | Settlement::Behind => Settlement::Behind,
+            };
+            stopped.insert(row.aggregate_id, later);
+        }
+    }
+    settlements
+}
+
+fn message<'a>(service: &str, row: &'a Row) -> Message<'a> {
+    let mut headers = FieldTable::default();
+    if let Some(traceparent) = &row.traceparent {
+        let value = AMQPValue::LongString(traceparent.as_str().into());
+        headers.insert(TRACEPARENT.into(), value);
+    }
+    let properties = BasicProperties::default()
+        .with_content_type(CONTENT_TYPE.into())
+        .with_delivery_mode(PERSISTENT)
+        .with_message_id(row.event_id.to_string().into())
+        .with_type(row.routing_key.as_str().into())
+        .with_app_id(service.into())
+        .with_headers(headers);
+    Message {
+        exchange: row.exchange.as_str().into(),
+        routing_key: row.routing_key.as_str().into(),
+        body: &row.envelope,
+        properties,
+    }
+}
+
+/// What an outcome means for its row.
+fn settlement(row: &Row, outcome: PublishOutcome) -> Settlement {
+    let (settlement, published) = match outcome {
+        PublishOutcome::Confirmed => (Settlement::Sent, Published::Sent),
+        PublishOutcome::Returned if !row.mandatory => (Settlement::Sent, Published::Sent),
+        PublishOutcome::Returned => {
+            (Settlement::Held(Cause::Route("no queue is bound for it")), Published::Returned)
+        }
+        PublishOutcome::Refused(Refusal::Nacked) => {
+            (Settlement::Held(Cause::Route("the broker refused it")), Published::Refused)
+        }
+        PublishOutcome::Refused(Refusal::Exchange(text)) => {
+            (Settlement::Held(Cause::Exchange(text)), Published::Refused)
+        }
+        PublishOutcome::Refused(Refusal::Message(text)) => {
+            (Settlement::Held(Cause::Row(text)), Published::Refused)
+        }
+        PublishOutcome::Refused(Refusal::Unavailable) | PublishOutcome::Unknown => {
+            (Settlement::Left, Published::NoAnswer)
+        }
+    };
+    metrics::sent(&row.exchange, published);
+    settlement
+}
+
+/// The exchange of all rows; empty when they are for several.
+fn exchange_of(rows: &[Row]) -> &str {
+    let Some(first) = rows.first() else { return "" };
+    let is_one = rows.iter().all(|row| row.exchange == first.exchange);
+    if is_one { &first.exchange } else { "" }
+}
+
+/// A batch has many creators, so none of them is its parent.
+fn link_to_creators(span: &Span, rows: &[Row]) {
+    let creators = rows.iter().filter_map(|row| row.traceparent.as_deref());
+    for traceparent in creators.take(LINKS_MAX) {
+        telemetry::propagation::add_link_from(span, traceparent);
+    }
+}
+
+/// One log line for what was held, however much it was.
+fn report(rows: &[Row], settlements: &[Settlement]) {
+    let held = rows.iter().zip(settlements).filter_map(|(row, settlement)| match settlement {
+        Settlement::Held(cause) => Some((row, cause)),
+        Settlement::Sent | Settlement::Behind | Settlement::Left => None,
+    });
+    let held: Vec<_> = held.collect();
+    if let Some((first, cause)) = held.first() {
+        tracing::warn!(
+            outbox.count = held.len(),
+            messaging.destination.name = %first.exchange,
+            messaging.rabbitmq.destination.routing_key = %first.routing_key,
+            messaging.message.id = %first.event_id,
+            %cause,
+            "events were not taken and wait"
+        );
+    }
+}
+
+/// The rows' numbers in waves: the first rows of all aggregates, then their second rows, and so on.
+fn waves(rows: &[Row]) -> Vec<Vec<usize>> {
+    let mut seen: HashMap<Uuid, usize> = HashMap::new();
+    let mut waves: Vec<Vec<usize>> = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let wave = seen.entry(row.aggregate_id).or_default();
+        match waves.get_mut(*wave) {
+            Some(indices) => indices.push(index),
+            None => waves.push(vec![index]),
+        }
+        *wave += 1;
+    }
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, waves};
+    use uuid::Uuid;
+
+    #[test]
+    fn an_aggregates_rows_are_in_waves_of_their_own_in_order() {
+        let rows: Vec<Row> = [1, 2, 1, 1, 3, 2].into_iter().enumerate().map(row).collect();
+
+        assert_eq!(waves(&rows), [vec![0, 1, 4], vec![2, 5], vec![3]]);
+    }
+
+    fn row((number, aggregate): (usize, u128)) -> Row {
+        Row {
+            id: i64::try_from(number).unwrap_or_default(),
+            event_id: Uuid::from_u128(number as u128),
+            aggregate_id: Uuid::from_u128(aggregate),
+            exchange: "user.events".to_owned(),
+            routing_key: "user.updated".to_owned(),
+            envelope: Vec::new(),
+            mandatory: true,
+            traceparent: None,
+            behind: None,
+        }
+    }
+}

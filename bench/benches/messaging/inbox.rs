@@ -133,7 +133,7 @@ impl Effects {
     async fn user_updated(self, delivery: Delivery<UserUpdated>) -> Verdict {
         let effect = async {
             let mut tx = self.pool.begin().await?;
-            if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
+            if delivery.claim(&mut tx).await? {
                 sqlx::query("insert into effects (user_id, name) values ($1, $2)")
                     .bind(delivery.data.user_id.as_uuid())
                     .bind(&delivery.data.name)
@@ -156,7 +156,7 @@ impl Effects {
         let count = deliveries.len();
         let effects = async {
             let mut tx = self.pool.begin().await?;
-            let new = inbox::claim_all(&mut tx, QUEUE, deliveries).await?;
+            let new = inbox::claim_all(&mut tx, deliveries).await?;
             let users: Vec<Uuid> = new.iter().map(|one| one.data.user_id.as_uuid()).collect();
             let names: Vec<String> = new.into_iter().map(|one| one.data.name).collect();
             sqlx::query("insert into effects (user_id, name) select * from unnest($1, $2)")

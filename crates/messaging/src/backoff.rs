@@ -18,9 +18,10 @@ pub(crate) fn again() -> Backoff {
     growing(Duration::from_millis(100), Duration::from_secs(5))
 }
 
-/// Before a message comes back whose handler found its database, or another service, away.
-pub(crate) fn unavailable() -> Backoff {
-    growing(Duration::from_millis(500), Duration::from_secs(30))
+/// Before another probe of what a paused consumer found unavailable.
+pub(crate) fn paused(longest: Duration) -> Backoff {
+    let longest = longest.max(Duration::from_millis(100));
+    growing(Duration::from_millis(500).min(longest), longest)
 }
 
 fn growing(initial_backoff: Duration, max_backoff: Duration) -> Backoff {

@@ -10,6 +10,9 @@
 //!                                                                 Unavailable  comes back after a pause, no attempt lost
 //! ```
 //!
+//! Three files follow one message: `subscription` takes it off the queue, `work` brings it to its
+//! handler, `settlement` settles it.
+//!
 //! "Comes back" and "dead-lettered" are confirmed publishes to another queue, and only then the
 //! acknowledgement: a message is at no time in no queue. A crash in between makes it two, and the
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
@@ -18,38 +21,46 @@
 //! Where effects are cheaper together, a handler takes a batch of messages
 //! ([`Handlers::on_batch`]); what fails together is tried one by one.
 
-mod answer;
 pub(crate) mod delivery;
 mod gauges;
 mod handlers;
-pub(crate) mod settle;
-mod waiting;
+mod kill_switch;
+mod queued;
+mod republisher;
+mod session;
+mod settlement;
+mod subscription;
 mod work;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::Channel;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
-use tokio::time::sleep;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
 use crate::broker::{Attachment, Broker};
-use crate::consumer::answer::Answers;
 use crate::consumer::handlers::Routes;
-use crate::consumer::settle::Outlet;
-use crate::consumer::work::Work;
+use crate::consumer::kill_switch::KillSwitch;
+use crate::consumer::republisher::Republisher;
+use crate::consumer::session::Session;
+use crate::consumer::settlement::Settlement;
+use crate::consumer::subscription::{Ended, Subscription};
+use crate::consumer::work::{Input, Work};
 use crate::metrics;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
-use crate::topology::{self, Topology, TopologyError};
+use crate::topology::{self, Topology};
 
 pub use delivery::{Delivery, Verdict};
 pub use handlers::Handlers;
 
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
+/// A subscription that lived as long was a good one: the next is made at once when it is lost.
+const LIVED: Duration = Duration::from_secs(5);
 
 /// Takes messages off one queue. Several consumers of one queue, in many processes, share it.
 #[derive(Debug, Clone)]
@@ -62,7 +73,8 @@ pub struct Consumer {
 
 impl Consumer {
     /// A consumer of the queue that `queue_key` names in `[queues]`, bound to what `handlers` are
-    /// for. Refused when it could hold a message for longer than the broker waits.
+    /// for. Refused when it could hold a message for longer than the broker waits, and when a batch
+    /// is larger than the prefetch.
     pub fn new<S>(
         broker: Broker,
         settings: &MessagingSettings,
@@ -72,10 +84,7 @@ impl Consumer {
         let routes = handlers.routes;
         let topology = Topology::of(settings, queue_key, routes.bindings())?;
         let settings = settings.consumer_of(queue_key)?;
-        if routes.have_batches() {
-            // What fails in a batch is handled twice.
-            settings.check_held(queue_key, 2)?;
-        }
+        routes.fit(queue_key, &settings)?;
         Ok(Self { broker, routes: Arc::new(routes), topology: Arc::new(topology), settings })
     }
 
@@ -87,22 +96,59 @@ impl Consumer {
     /// Consumes until `shutdown`; then takes nothing new, finishes what was prefetched, and closes.
     /// Everything that may go wrong on the way passes, and is waited for.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        // A series that is there from the beginning: the first duplicate is an increase too.
+        // Series that are there from the beginning: the first duplicate is an increase too.
         metrics::duplicates(self.queue(), 0);
+        metrics::paused(self.queue(), false);
         let link = self.broker.consuming();
-        let outlet = Outlet::new(self.broker.publishing_at_times(), Arc::clone(&self.topology));
+        let publishing = self.broker.publishing_at_times();
+        let republisher = Republisher::new(publishing, Arc::clone(&self.topology));
         tokio::select! {
-            () = self.consume(&link, &outlet, &shutdown) => {}
+            () = self.consume(&link, &republisher, &shutdown) => {}
             never = gauges::keep(&self.broker, self.queue()) => match never {},
             never = topology::watch(&self.broker, &self.topology) => match never {},
         }
-        outlet.detach().await;
+        republisher.detach().await;
         link.detach().await;
         Ok(())
     }
 
-    /// One subscription after the other, each for as long as its channel lasts.
-    async fn consume(&self, link: &Attachment, outlet: &Outlet, shutdown: &CancellationToken) {
+    /// Subscribes and works, side by side: what a lost subscription left in handlers is finished
+    /// while the next one delivers.
+    async fn consume(
+        &self,
+        link: &Attachment,
+        republisher: &Republisher,
+        shutdown: &CancellationToken,
+    ) {
+        let kill_switch = KillSwitch::new(&self.settings);
+        let (topology, settings) = (&*self.topology, &self.settings);
+        let work = Work {
+            queue: self.queue().into(),
+            routes: &self.routes,
+            settlement: Settlement { topology, settings, republisher },
+            kill_switch: &kill_switch,
+        };
+        let (sender, inputs) = unbounded_channel();
+        let subscribing = self.subscribe(link, sender, &kill_switch, shutdown);
+        let (drained, ()) = tokio::join!(subscribing, work.run(inputs));
+        if let Some(channel) = drained {
+            let closing = channel.close(REPLY_SUCCESS, "OK".into());
+            if let Err(error) = topology::answered(self.queue(), closing).await {
+                tracing::debug!(error = %error, "channel was not closed in order");
+            }
+        }
+        tracing::info!(messaging.queue = %self.queue(), "consumer drained");
+    }
+
+    /// One subscription after the other, each for as long as its channel lasts; gives the channel
+    /// that the last one was drained on.
+    async fn subscribe(
+        &self,
+        link: &Attachment,
+        work: UnboundedSender<Input>,
+        kill_switch: &KillSwitch,
+        shutdown: &CancellationToken,
+    ) -> Option<Channel> {
         let backoff = backoff::again();
         let mut failures = 0_u32;
         let mut waiting = Some(self.broker.waiting());
@@ -110,72 +156,35 @@ impl Consumer {
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
             // Dropped once `waiting` is back: in between, the consumer counts as one of the two.
             let _counted = self.broker.subscribed(&channel);
-            let subscribing = shutdown.run_until_cancelled(self.subscribe(&channel));
-            let Some(subscribed) = subscribing.await else { break };
-            match subscribed {
-                Ok(subscription) => {
-                    failures = 0;
-                    drop(waiting.take());
-                    tracing::info!(messaging.queue = %self.queue(), "consumer subscribed");
-                    self.serve(&channel, subscription, outlet, shutdown).await;
-                }
-                Err(error) => {
-                    failures = failures.saturating_add(1);
-                    tracing::warn!(error = %error, failures, "consumer could not subscribe");
-                    shutdown.run_until_cancelled(sleep(backoff.delay(failures))).await;
+            let session = Arc::new(Session::new(channel.clone()));
+            let started = Instant::now();
+            let subscription = Subscription {
+                consumer: self,
+                session: &session,
+                work: &work,
+                kill_switch,
+                shutdown,
+                waiting: &mut waiting,
+            };
+            let ended = subscription.run().await;
+            // What it delivered and no handler has yet comes again by another one.
+            session.ended.cancel();
+            let _ = work.send(Input::Flush);
+            match ended {
+                Ended::Drained => return Some(channel),
+                Ended::Lost(error) => {
+                    waiting.get_or_insert_with(|| self.broker.waiting());
+                    let error = error.map(tracing::field::display);
+                    tracing::warn!(messaging.queue = %self.queue(), error, "subscription ended");
                 }
             }
-            if shutdown.is_cancelled() {
-                break;
+            if started.elapsed() >= LIVED {
+                failures = 0;
+            } else {
+                failures = failures.saturating_add(1);
+                shutdown.run_until_cancelled(sleep(backoff.delay(failures))).await;
             }
-            waiting.get_or_insert_with(|| self.broker.waiting());
         }
-    }
-
-    async fn subscribe(&self, channel: &Channel) -> Result<lapin::Consumer, TopologyError> {
-        self.topology.declare(channel).await?;
-        let queue = self.queue();
-        // Before consuming: lapin's own buffer has no bound, the prefetch is the only one.
-        let bound = channel.basic_qos(self.settings.prefetch.get(), BasicQosOptions::default());
-        topology::answered(queue, bound).await?;
-        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-        let subscribing = channel.basic_consume(queue.into(), "".into(), options, arguments);
-        topology::answered(queue, subscribing).await
-    }
-
-    /// Handles deliveries until the subscription ends, by shutdown or by a fault.
-    async fn serve(
-        &self,
-        channel: &Channel,
-        subscription: lapin::Consumer,
-        outlet: &Outlet,
-        shutdown: &CancellationToken,
-    ) {
-        let tag = subscription.tag();
-        let ending = shutdown.child_token();
-        let answers = Answers::new(&self.topology, &self.settings, outlet, &ending);
-        let work = Work { routes: &self.routes, answers };
-        // A broker that hangs answers neither of these: what it gave goes to somebody else once the
-        // connection is gone.
-        let draining = async {
-            shutdown.cancelled().await;
-            let cancelling = channel.basic_cancel(tag, BasicCancelOptions::default());
-            let cancelled = topology::answered(self.queue(), cancelling).await;
-            cancelled.inspect_err(|error| {
-                tracing::warn!(error = %error, "subscription was not cancelled in order");
-            })
-        };
-        let in_order = work.all(subscription, draining).await;
-        if shutdown.is_cancelled() {
-            if in_order {
-                let closing = channel.close(REPLY_SUCCESS, "OK".into());
-                if let Err(error) = topology::answered(self.queue(), closing).await {
-                    tracing::debug!(error = %error, "channel was not closed in order");
-                }
-            }
-            tracing::info!(messaging.queue = %self.queue(), "consumer drained");
-        } else {
-            tracing::warn!(messaging.queue = %self.queue(), "subscription ended");
-        }
+        None
     }
 }

@@ -18,7 +18,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::broker::Broker;
-use crate::message::{self, CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::headers::{self, TRACEPARENT};
+use crate::message::{self, CONTENT_TYPE, PERSISTENT};
 use crate::metrics::{self, Published};
 use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
 use crate::settings::{MessagingSettings, SettingsError};
@@ -275,7 +276,7 @@ impl EventPublisher {
             return properties;
         };
         let mut headers = lapin::types::FieldTable::default();
-        message::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
+        headers::set_text(&mut headers, TRACEPARENT, &traceparent, 100);
         properties.with_headers(headers)
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use crate::broker::FRAME_MAX;
-use crate::consumer::delivery::{ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY};
-use crate::consumer::settle::{CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE};
-use crate::message::TRACEPARENT;
+use crate::headers::{
+    ATTEMPT, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY,
+    TRACEPARENT, UNAVAILABLE,
+};
 
 /// Half a frame, in bytes: leaves room for the other properties and for what the broker adds.
 const HEADER_BYTES_MAX: usize = FRAME_MAX as usize / 2;
@@ -69,7 +70,7 @@ fn value_bytes(value: &AMQPValue) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{HEADER_BYTES_MAX, bounded, table_bytes};
-    use crate::message::{set_number, set_text};
+    use crate::headers::{set_number, set_text};
     use lapin::types::FieldTable;
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   begin
-//!     claim(queue, message id)   false: seen before, so ack and do nothing
+//!     delivery.claim(&mut tx)    false: seen before, so ack and do nothing
 //!     the effect, and the events it makes happen
 //!   commit, then ack
 //! ```
@@ -16,9 +16,9 @@
 //! A [batch](crate::Handlers::on_batch) does the same with [`claim_all`]: one transaction, and one
 //! statement that claims.
 
-use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use database::Database;
@@ -37,37 +37,56 @@ const PURGE_ROWS_MAX: i64 = 5_000;
 /// How often rows that are too old are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_mins(10);
 
-/// Claims a message for `consumer` (its queue's name) in the transaction of its effect.
-///
-/// True: it is new, do the work. False: its effect is there already, or was found not to be needed.
-pub async fn claim(
-    tx: &mut PgConnection,
-    consumer: &str,
-    message_id: impl Borrow<MessageId>,
-) -> Result<bool, sqlx::Error> {
-    let claimed = sqlx::query!(
-        "insert into messaging_inbox (consumer, message_id) values ($1, $2) on conflict do nothing",
-        consumer,
-        message_id.borrow().as_str(),
-    )
-    .execute(tx)
-    .await?;
-    let is_new = claimed.rows_affected() == 1;
-    if !is_new {
-        metrics::duplicates(consumer, 1);
+/// What a message is claimed by: the consumer, by its queue's name, and the message. From
+/// [`Delivery::inbox_key`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxKey {
+    consumer: Arc<str>,
+    message_id: MessageId,
+}
+
+impl InboxKey {
+    /// The key of a message for the consumer of this queue. A handler has it from its delivery.
+    pub fn new(queue: impl Into<Arc<str>>, message_id: MessageId) -> Self {
+        Self { consumer: queue.into(), message_id }
     }
-    Ok(is_new)
+
+    /// The message.
+    pub fn message_id(&self) -> &MessageId {
+        &self.message_id
+    }
+
+    /// Claims the message in the transaction of its effect.
+    ///
+    /// True: it is new, do the work. False: its effect is there already, or was found not to be
+    /// needed.
+    pub async fn claim(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let claimed = sqlx::query!(
+            "insert into messaging_inbox (consumer, message_id) values ($1, $2) on conflict do nothing",
+            &*self.consumer,
+            self.message_id.as_str(),
+        )
+        .execute(tx)
+        .await?;
+        let is_new = claimed.rows_affected() == 1;
+        if !is_new {
+            metrics::duplicates(&self.consumer, 1);
+        }
+        Ok(is_new)
+    }
 }
 
 /// Claims the messages of a batch in the transaction of their effects; gives the deliveries that are
-/// new, in their order, and of one message the first.
+/// new, in their order, and of one message the first. All are of one consumer.
 ///
 /// Batches that meet claim in one order, so that they wait for each other, but no two for ever.
 pub async fn claim_all<D>(
     tx: &mut PgConnection,
-    consumer: &str,
     mut deliveries: Vec<Delivery<D>>,
 ) -> Result<Vec<Delivery<D>>, sqlx::Error> {
+    let Some(consumer) = deliveries.first().map(|delivery| Arc::clone(&delivery.queue)) else {
+        return Ok(deliveries);
+    };
     let message_ids: Vec<String> =
         deliveries.iter().map(|delivery| delivery.message_id.to_string()).collect();
     let claimed = sqlx::query_scalar!(
@@ -75,12 +94,12 @@ pub async fn claim_all<D>(
          select $1, message_id from unnest($2::text[]) as message_id order by message_id
          on conflict do nothing
          returning message_id",
-        consumer,
+        &*consumer,
         &message_ids,
     );
     let mut new: HashSet<String> = claimed.fetch_all(tx).await?.into_iter().collect();
     deliveries.retain(|delivery| new.remove(delivery.message_id.as_str()));
-    metrics::duplicates(consumer, message_ids.len() - deliveries.len());
+    metrics::duplicates(&consumer, message_ids.len() - deliveries.len());
     Ok(deliveries)
 }
 

@@ -29,14 +29,13 @@
 //! ```no_run
 //! use contracts::user::UserDeleted;
 //! use messaging::{Broker, Consumer, Delivery, Handlers, MessagingSettings, Outbox, Relay, Verdict};
-//! use messaging::inbox;
 //! use sqlx::PgPool;
 //! use tokio_util::sync::CancellationToken;
 //!
 //! async fn erase(customers: PgPool, delivery: Delivery<UserDeleted>) -> Verdict {
 //!     let erased = async {
 //!         let mut tx = customers.begin().await?;
-//!         if inbox::claim(&mut tx, "payment-service.events", &delivery.message_id).await? {
+//!         if delivery.claim(&mut tx).await? {
 //!             sqlx::query("delete from customers where user_id = $1")
 //!                 .bind(delivery.data.user_id.as_uuid())
 //!                 .execute(&mut *tx)
@@ -44,7 +43,15 @@
 //!         }
 //!         tx.commit().await
 //!     };
-//!     erased.await.map_or_else(|error: sqlx::Error| Verdict::unavailable(error), |()| Verdict::Ack)
+//!     match erased.await {
+//!         Ok(()) => Verdict::Ack,
+//!         // The database is away: not the message's fault.
+//!         Err(error) if database::is_unavailable(&error) => {
+//!             Verdict::unavailable(database::kind(&error))
+//!         }
+//!         // A violated constraint, say: after some attempts, people look at it.
+//!         Err(error) => Verdict::retry(database::kind(&error)),
+//!     }
 //! }
 //!
 //! # async fn start(pool: PgPool, settings: MessagingSettings) -> Result<(), Box<dyn std::error::Error>> {
@@ -89,6 +96,7 @@ pub mod dead_letter_queue;
 
 pub mod admin;
 
+mod headers;
 mod message;
 
 pub mod inbox;

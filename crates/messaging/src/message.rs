@@ -1,20 +1,16 @@
-//! A message on the wire: its properties and headers, and the id it is known by.
+//! A message on the wire: its properties, and the id it is known by.
 
 use std::fmt;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use contracts::EventId;
-use lapin::types::{AMQPValue, FieldTable};
 use sha2::{Digest, Sha256};
 
 /// Every body is JSON.
 pub(crate) const CONTENT_TYPE: &str = "application/json";
 /// Delivery mode of a message that survives the broker's restart.
 pub(crate) const PERSISTENT: u8 = 2;
-/// Header: W3C trace context of the request that made the event happen.
-pub(crate) const TRACEPARENT: &str = "traceparent";
-
 /// What makes two deliveries the same message: the key of the [inbox](crate::inbox).
 ///
 /// The envelope's `event_id`; else the AMQP message id, at most 255 bytes; else `sha256:` and a
@@ -80,41 +76,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// The text of a header; none when it is missing or no text.
-pub(crate) fn text(headers: &FieldTable, name: &str) -> Option<String> {
-    match headers.inner().get(name)? {
-        AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok(),
-        AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
-        _ => None,
-    }
-}
-
-/// The number in a header, whichever of AMQP's integers it is; none when missing or negative.
-pub(crate) fn number(headers: &FieldTable, name: &str) -> Option<u32> {
-    let number = match headers.inner().get(name)? {
-        AMQPValue::ShortShortInt(number) => i64::from(*number),
-        AMQPValue::ShortShortUInt(number) => i64::from(*number),
-        AMQPValue::ShortInt(number) => i64::from(*number),
-        AMQPValue::ShortUInt(number) => i64::from(*number),
-        AMQPValue::LongInt(number) => i64::from(*number),
-        AMQPValue::LongUInt(number) => i64::from(*number),
-        AMQPValue::LongLongInt(number) => *number,
-        _ => return None,
-    };
-    u32::try_from(number).ok()
-}
-
-/// Puts text into a header, cut to `chars_max`: the headers of a message must fit a frame.
-pub(crate) fn set_text(headers: &mut FieldTable, name: &str, value: &str, chars_max: usize) {
-    let value: String = value.chars().take(chars_max).collect();
-    headers.insert(name.into(), AMQPValue::LongString(value.into()));
-}
-
-/// Puts a number into a header.
-pub(crate) fn set_number(headers: &mut FieldTable, name: &str, value: u32) {
-    headers.insert(name.into(), AMQPValue::LongLongInt(i64::from(value)));
 }
 
 #[cfg(test)]

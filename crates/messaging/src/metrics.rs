@@ -21,6 +21,7 @@
 //! | `messaging_scheduled_overdue_seconds{service}` | for how long the first of them has been due |
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
+//! | `messaging_consumer_paused{queue}` | 1 while the kill switch has paused its consumer |
 //! | `messaging_topology_drift{queue}` | 1 while a queue has other arguments than the settings say |
 //! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
 //! | `messaging_connection_open{connection}` | 1 while it is open; its name is that of the broker's list |
@@ -219,6 +220,14 @@ pub(crate) fn depth(queue: &str, waiting: u32, dead_letters: Option<u32>) {
             .with_label_values(&[queue])
             .set(i64::from(dead_letters));
     }
+}
+
+/// Sets whether the kill switch has paused a queue's consumer.
+pub(crate) fn paused(queue: &str, is_paused: bool) {
+    let help = "1 while the consumer is paused: most messages found unavailable what they need.";
+    gauge("messaging_consumer_paused", help, &["queue"])
+        .with_label_values(&[queue])
+        .set(i64::from(is_paused));
 }
 
 /// Sets the gauges of the connections.

@@ -149,6 +149,19 @@ pub enum SettingsError {
         /// The queue's key.
         key: String,
     },
+    /// A handler takes more messages together than the broker sends ahead.
+    #[error(
+        "a handler of `{key}` takes {batch} messages together, and its prefetch is {prefetch}: a \
+         batch would never be full, and wait for others in vain"
+    )]
+    BatchOverPrefetch {
+        /// The queue's key.
+        key: String,
+        /// The largest batch.
+        batch: usize,
+        /// The prefetch.
+        prefetch: u16,
+    },
     /// A message may be in hand for longer than the broker waits for its acknowledgement.
     #[error(
         "the consumer of `{key}` holds a message for up to {held:?}: prefetch / concurrency × \

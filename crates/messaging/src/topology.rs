@@ -126,6 +126,9 @@ impl Topology {
         let mut arguments = self.dead_letters_to(&dead_letter_queue(&self.queue));
         self.limit_deliveries(&mut arguments, limit);
         limit_size(&mut arguments, self.like.max_length, self.like.max_length_bytes);
+        if self.like.single_active_consumer {
+            set(&mut arguments, "x-single-active-consumer", AMQPValue::Boolean(true));
+        }
         self.declare_queue(channel, &self.queue, arguments).await
     }
 

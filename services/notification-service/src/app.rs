@@ -52,11 +52,13 @@ impl Service for NotificationService {
             Ok(database) => {
                 let clock = Clock::system();
                 let store = Store::new(database, Outbox::new(Self::NAME, messaging), clock.clone());
-                exchanges.extend(Events { store }.handlers().exchanges());
+                let handlers = Events { store }.handlers();
+                exchanges.extend(handlers.exchanges());
+                misfits.extend(handlers.check(messaging, QUEUE));
             }
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
         // A lease that ends while the mail is on its way lets another worker send it too.
         if settings.worker.lease <= settings.mail.send_timeout {
             let text = "[worker] lease must be longer than [mail] send_timeout";

@@ -3,7 +3,8 @@
 use contracts::UserId;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::user::{UserCreated, UserDeleted, UserUpdated};
-use messaging::{Delivery, Handlers, MessageId};
+use messaging::inbox::InboxKey;
+use messaging::{Delivery, Handlers};
 
 use crate::domain::{Before, Contact, DomainError, Draft, Message, News, Reach};
 use crate::error::Error;
@@ -11,8 +12,6 @@ use crate::store::{Store, Told};
 
 /// The key of the service's queue in `[queues]`.
 pub(crate) const QUEUE: &str = "notification_events";
-/// The name under which this consumer's messages are remembered in the inbox.
-pub(crate) const NAME: &str = "notification-service";
 
 /// Handles the events of the service's queue.
 #[derive(Clone)]
@@ -33,6 +32,7 @@ impl Events {
 
     /// The contact, and a welcome.
     async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
+        let message = created.inbox_key();
         let UserCreated { user_id, email, name, version } = created.data;
         let (at, before) = (created.timestamp, Before::Nothing);
         let news = News { reach: Reach { email, name }, version, at, before };
@@ -41,11 +41,12 @@ impl Events {
             let drafts = write_to(&contact, Message::Welcome);
             Ok((contact, drafts))
         };
-        self.store.change_once(&created.message_id, user_id, decide).await
+        self.store.change_once(&message, user_id, decide).await
     }
 
     /// The contact; when the address changed, a notice to the address before.
     async fn user_updated(self, updated: Delivery<UserUpdated>) -> Result<(), Error> {
+        let message = updated.inbox_key();
         let UserUpdated { user_id, email, name, previous_email, version, .. } = updated.data;
         let notice = previous_email.clone().map(|previous| Draft {
             email: previous,
@@ -61,34 +62,36 @@ impl Events {
             let drafts = notice.iter().filter(|_| contact.reach.is_some()).cloned().collect();
             Ok((contact, drafts))
         };
-        self.store.change_once(&updated.message_id, user_id, decide).await
+        self.store.change_once(&message, user_id, decide).await
     }
 
     /// Forgets how to reach the user.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let user = deleted.data.user_id;
         let gone = Contact::gone(user, deleted.timestamp);
-        self.store.change_once(&deleted.message_id, user, |_| Ok((gone.clone(), vec![]))).await
+        self.store.change_once(&deleted.inbox_key(), user, |_| Ok((gone.clone(), vec![]))).await
     }
 
     /// A receipt.
     async fn payment_completed(self, completed: Delivery<PaymentCompleted>) -> Result<(), Error> {
+        let why = completed.inbox_key();
         let PaymentCompleted { payment_id, user_id, amount, currency } = completed.data;
         let payment = payment_id.to_string();
         let receipt = Message::PaymentReceipt { payment, amount, currency };
-        self.tell(&completed.message_id, user_id, receipt).await
+        self.tell(&why, user_id, receipt).await
     }
 
     /// A notice of what went wrong.
     async fn payment_failed(self, failed: Delivery<PaymentFailed>) -> Result<(), Error> {
+        let why = failed.inbox_key();
         let PaymentFailed { payment_id, user_id, amount, currency, reason, .. } = failed.data;
         let payment = payment_id.to_string();
         let notice = Message::PaymentFailure { payment, amount, currency, reason };
-        self.tell(&failed.message_id, user_id, notice).await
+        self.tell(&why, user_id, notice).await
     }
 
     /// Tells a user whose contact must be known by now, or soon.
-    async fn tell(&self, why: &MessageId, user: UserId, message: Message) -> Result<(), Error> {
+    async fn tell(&self, why: &InboxKey, user: UserId, message: Message) -> Result<(), Error> {
         let decide = |before: Option<Contact>| -> Told {
             let contact = before.ok_or(DomainError::UnknownContact)?;
             let drafts = write_to(&contact, message.clone());

@@ -10,7 +10,8 @@ use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
 use contracts::{NotificationId, UserId};
-use messaging::{MessageId, Outbox, inbox};
+use messaging::Outbox;
+use messaging::inbox::InboxKey;
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -109,7 +110,7 @@ impl Store {
     /// Applies a message: the contact changes and what there is to tell is made, once.
     pub(crate) async fn change_once(
         &self,
-        message: &MessageId,
+        message: &InboxKey,
         user: UserId,
         decide: impl Fn(Option<Contact>) -> Told + Send + Sync,
     ) -> Result<(), Error> {
@@ -123,11 +124,11 @@ impl Store {
     async fn apply(
         &self,
         tx: &mut PgConnection,
-        message: &MessageId,
+        message: &InboxKey,
         user: UserId,
         decide: &(impl Fn(Option<Contact>) -> Told + Sync),
     ) -> Result<(), Error> {
-        if !inbox::claim(tx, crate::consumer::NAME, message).await? {
+        if !message.claim(tx).await? {
             return Ok(());
         }
         // One message at a time decides about a contact, also about one that has no row yet: of two
@@ -139,7 +140,7 @@ impl Store {
             save_contact(tx, &after).await?;
         }
         for draft in drafts {
-            self.insert(tx, user, message.as_str(), None, draft).await?;
+            self.insert(tx, user, message.message_id().as_str(), None, draft).await?;
         }
         Ok(())
     }

@@ -10,8 +10,6 @@ use crate::store::Store;
 
 /// The key of the service's queue in `[queues]`.
 pub(crate) const QUEUE: &str = "payment_events";
-/// The name under which this consumer's messages are remembered in the inbox.
-pub(crate) const NAME: &str = "payment-service";
 
 /// Handles the events of the service's queue.
 #[derive(Clone)]
@@ -30,13 +28,13 @@ impl Events {
     async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
         let (id, user, at) = (self.clock.new_id(), created.data.user_id, created.timestamp);
         let open = |before| Customer::opened(before, id, user, at);
-        self.store.change_once(&created.message_id, user, open).await
+        self.store.change_once(&created.inbox_key(), user, open).await
     }
 
     /// Closes the customer.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let (id, user, at) = (self.clock.new_id(), deleted.data.user_id, deleted.timestamp);
         let close = |before| Customer::closed(before, id, user, at);
-        self.store.change_once(&deleted.message_id, user, close).await
+        self.store.change_once(&deleted.inbox_key(), user, close).await
     }
 }

@@ -15,7 +15,8 @@ use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use contracts::{PaymentId, UserId};
-use messaging::{MessageId, Outbox, inbox};
+use messaging::Outbox;
+use messaging::inbox::InboxKey;
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -127,7 +128,7 @@ impl Store {
     /// Applies a message to a customer, once.
     pub(crate) async fn change_once(
         &self,
-        message: &MessageId,
+        message: &InboxKey,
         user: UserId,
         decide: impl Fn(Option<Customer>) -> Customer + Send + Sync,
     ) -> Result<(), Error> {
@@ -246,11 +247,11 @@ async fn record(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
 /// Decides about a customer and saves it, unless the message came before.
 async fn apply(
     tx: &mut PgConnection,
-    message: &MessageId,
+    message: &InboxKey,
     user: UserId,
     decide: &(impl Fn(Option<Customer>) -> Customer + Sync),
 ) -> Result<(), Error> {
-    if !inbox::claim(tx, crate::consumer::NAME, message).await? {
+    if !message.claim(tx).await? {
         return Ok(());
     }
     lock_customer(tx, user).await?;

@@ -58,11 +58,13 @@ impl Service for UserService {
                 let (clock, profiles) = (Clock::system(), Profiles::new(cache));
                 let outbox = Outbox::new(Self::NAME, messaging);
                 let store = Store::new(database, outbox, clock.clone(), profiles);
-                exchanges.extend(Events { store, clock }.handlers().exchanges());
+                let handlers = Events { store, clock }.handlers();
+                exchanges.extend(handlers.exchanges());
+                misfits.extend(handlers.check(messaging, QUEUE));
             }
             Err(misfit) => misfits.push(misfit),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
         misfits
     }
 

@@ -10,8 +10,6 @@ use crate::store::Store;
 
 /// The key of the service's queue in `[queues]`.
 pub(crate) const QUEUE: &str = "user_events";
-/// The name under which this consumer's messages are remembered in the inbox.
-pub(crate) const NAME: &str = "user-service";
 
 /// Handles the events of the service's queue.
 #[derive(Clone)]
@@ -34,6 +32,6 @@ impl Events {
         }
         let now = self.clock.now();
         let mark = |user: User| user.mark_undeliverable(event.user_version, now);
-        self.store.change_once(&failed.message_id, event.user_id, mark).await
+        self.store.change_once(&failed.inbox_key(), event.user_id, mark).await
     }
 }

@@ -8,7 +8,8 @@ use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
-use messaging::{MessageId, Outbox, inbox};
+use messaging::Outbox;
+use messaging::inbox::InboxKey;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -118,7 +119,7 @@ impl Store {
     /// Changes a user as `decide` says, for a message; a message seen before changes nothing.
     pub(crate) async fn change_once(
         &self,
-        message: &MessageId,
+        message: &InboxKey,
         id: UserId,
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<(), Error> {
@@ -132,11 +133,11 @@ impl Store {
     async fn write_once(
         &self,
         tx: &mut PgConnection,
-        message: &MessageId,
+        message: &InboxKey,
         id: UserId,
         decide: &(impl Fn(User) -> Decided + Sync),
     ) -> Result<(), Error> {
-        if inbox::claim(tx, crate::consumer::NAME, message).await? {
+        if message.claim(tx).await? {
             self.write(tx, id, decide).await?;
         }
         Ok(())

@@ -8,15 +8,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{ArchiveError, ArchivedEvent, EventArchive, Filter, Page};
-use crate::consumer::delivery::{ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY};
+use crate::headers::{NAME_CHARS_MAX, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, set_text};
 use crate::message::{self, CONTENT_TYPE, PERSISTENT};
 use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
 use crate::topology::Readers;
 
 /// Bodies that are in memory at a time, in bytes; the first is taken whatever its size.
 const CHUNK_BYTES_MAX: i64 = 4 * 1024 * 1024;
-/// The longest name of an exchange or a key.
-const NAME_CHARS_MAX: usize = 255;
 
 /// Where events are sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
@@ -174,8 +172,8 @@ impl EventArchive {
 
     fn message<'a>(&self, queue: &str, body: &'a Body) -> Message<'a> {
         let mut headers = FieldTable::default();
-        message::set_text(&mut headers, ORIGINAL_EXCHANGE, &body.exchange, NAME_CHARS_MAX);
-        message::set_text(&mut headers, ORIGINAL_ROUTING_KEY, &body.routing_key, NAME_CHARS_MAX);
+        set_text(&mut headers, ORIGINAL_EXCHANGE, &body.exchange, NAME_CHARS_MAX);
+        set_text(&mut headers, ORIGINAL_ROUTING_KEY, &body.routing_key, NAME_CHARS_MAX);
         let properties = BasicProperties::default()
             .with_content_type(CONTENT_TYPE.into())
             .with_delivery_mode(PERSISTENT)

@@ -1,30 +1,27 @@
 //! A delivery as a handler sees it, and what a handler can say of it.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use contracts::{Envelope, Event, FieldFault, bounds};
-use lapin::types::FieldTable;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sqlx::PgConnection;
 use strict_json::Strict;
 
+use crate::headers::Headers;
+use crate::inbox::InboxKey;
 use crate::message::{self, MessageId};
-
-/// Header: which attempt a delivery is, 1 for the first. Ours, because the broker's own counters
-/// differ between its versions.
-pub(crate) const ATTEMPT: &str = "x-attempt";
-/// Header: the exchange that a message came through at first.
-pub(crate) const ORIGINAL_EXCHANGE: &str = "x-original-exchange";
-/// Header: the routing key that a message came with at first.
-pub(crate) const ORIGINAL_ROUTING_KEY: &str = "x-original-routing-key";
 
 /// One delivery of an event, as a handler gets it.
 ///
 /// `D` is [`Value`] as long as nobody has looked at [`Delivery::event_type`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery<D = Value> {
-    /// The same in every delivery of this message: for [`inbox::claim`](crate::inbox::claim).
+    /// The queue that it came from: the name of the consumer in the [inbox](crate::inbox).
+    pub queue: Arc<str>,
+    /// The same in every delivery of this message.
     pub message_id: MessageId,
     /// What happened: `user.created`.
     pub event_type: String,
@@ -63,8 +60,10 @@ pub enum Verdict {
         /// Why.
         reason: String,
     },
-    /// What the handler needs (its database, another service) is away. Tried again until it is
-    /// back, with growing pauses; costs no attempt.
+    /// What the handler needs (its database, another service) is away: not the message's fault.
+    /// Comes back after growing delays, half a minute at most; costs no attempt before it has waited
+    /// for `[consumer] unavailable_max`. Only for what passes by itself: a statement that violates a
+    /// constraint does so for ever, and is a [`Verdict::Retry`] or [`Verdict::DeadLetter`].
     Unavailable {
         /// What is away.
         reason: String,
@@ -96,10 +95,23 @@ impl<E: Into<Verdict>> From<Result<(), E>> for Verdict {
 }
 
 impl<D> Delivery<D> {
+    /// Claims the message for its consumer in the transaction of its effect: true when it is new,
+    /// false when its effect is there already. See the [inbox](crate::inbox).
+    pub async fn claim(&self, tx: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        self.inbox_key().claim(tx).await
+    }
+
+    /// What the message is claimed by, for a function that makes the transaction of its effect and
+    /// does not need the rest of the delivery.
+    pub fn inbox_key(&self) -> InboxKey {
+        InboxKey::new(Arc::clone(&self.queue), self.message_id.clone())
+    }
+
     /// The same delivery with another event: for a handler of an older version, which makes the
     /// newer one of it.
     pub fn map<T>(self, event: impl FnOnce(D) -> T) -> Delivery<T> {
         Delivery {
+            queue: self.queue,
             message_id: self.message_id,
             event_type: self.event_type,
             version: self.version,
@@ -133,37 +145,23 @@ impl Delivery {
     /// Reads a message off the wire; the error says, without its values, what is wrong with it.
     pub(crate) fn read(raw: &lapin::message::Delivery) -> Result<Self, String> {
         let envelope: Envelope = parse(&raw.data)?;
-        let headers = headers(raw);
-        let routing_key = original(&headers, ORIGINAL_ROUTING_KEY, raw.routing_key.as_str());
+        let Headers { attempt, exchange, routing_key, .. } = Headers::read(raw);
         let amqp_id = raw.properties.message_id().as_ref().map(lapin::types::ShortString::as_str);
         Ok(Self {
+            // Whoever consumes says what it consumes.
+            queue: Arc::default(),
             message_id: MessageId::of(envelope.event_id, amqp_id, &routing_key, &raw.data),
             event_type: envelope.event_type,
             version: envelope.version,
             routing_key,
-            exchange: original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str()),
+            exchange,
             data: envelope.data,
             timestamp: envelope.timestamp,
             service: envelope.service,
-            attempt: attempt(&headers),
+            attempt,
             redelivered: raw.redelivered,
         })
     }
-}
-
-/// A message's headers; empty when it has none.
-pub(crate) fn headers(raw: &lapin::message::Delivery) -> FieldTable {
-    raw.properties.headers().clone().unwrap_or_default()
-}
-
-/// Which attempt a delivery with these headers is.
-pub(crate) fn attempt(headers: &FieldTable) -> u32 {
-    message::number(headers, ATTEMPT).unwrap_or(1).max(1)
-}
-
-/// What a header kept of the first delivery, else what this delivery says.
-pub(crate) fn original(headers: &FieldTable, name: &str, now: &str) -> String {
-    message::text(headers, name).unwrap_or_else(|| now.to_owned())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {

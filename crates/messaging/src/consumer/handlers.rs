@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use contracts::Event;
 use futures_util::future::BoxFuture;
+use tusk_config::Misfit;
 use uuid::Uuid;
 
 use crate::consumer::delivery::{Delivery, Verdict};
+use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
 
 /// The handlers of one consumer, over a state that each call gets a clone of.
 ///
@@ -63,7 +65,7 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     /// [`Verdict`] too.
     ///
     /// It is dropped when it takes longer than `[consumer] handler_timeout`, so its effect belongs
-    /// in a transaction, together with the message's [claim](crate::inbox::claim).
+    /// in a transaction, together with the message's [claim](Delivery::claim).
     ///
     /// # Panics
     ///
@@ -95,7 +97,7 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     /// more with every single one, whose verdict is then its own. So one poison message hurts no
     /// other. A message that is tried again comes alone from the start.
     ///
-    /// `max` is at least 1; more than the prefetch never come together. A batch takes the place of
+    /// `max` is at least 1, and at most the prefetch. A batch takes the place of
     /// one handler in `[consumer] concurrency`, and has its time, `handler_timeout`.
     ///
     /// # Panics
@@ -114,6 +116,16 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     /// The keys in `[exchanges]` of what is handled.
     pub fn exchanges(&self) -> BTreeSet<&'static str> {
         self.routes.bindings().into_iter().map(|(exchange, _)| exchange).collect()
+    }
+
+    /// What of the settings does not fit these handlers as those of the queue of this key, for
+    /// `--check-config`.
+    pub fn check(&self, settings: &MessagingSettings, queue_key: &str) -> Vec<Misfit> {
+        let Ok(consumer) = settings.consumer_of(queue_key) else { return Vec::new() };
+        let error = self.routes.fit(queue_key, &consumer).err();
+        let has_own = settings.consumers.contains_key(queue_key);
+        let place = if has_own { format!("consumer:{queue_key}") } else { "consumer".to_owned() };
+        error.map(|error| Misfit::at(place, error.to_string())).into_iter().collect()
     }
 
     fn add<E, F, A>(mut self, batch: Batch, handler: F) -> Self
@@ -143,8 +155,9 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
 
     /// Handles the events of one aggregate ([`Event::aggregate_id`]) one after the other, in the
     /// order in which they came, which is the order in which they happened; those of others side by
-    /// side. It holds within one consumer, and until one of them is tried again: those behind it do
-    /// not wait for it.
+    /// side. It holds until one of them is tried again: those behind it do not wait for it; and within
+    /// one consumer. With several instances it holds where the broker delivers to one at a time, and
+    /// to the next when that one is gone: `[queue] single_active_consumer`.
     #[must_use]
     pub fn ordered(mut self) -> Self {
         self.routes.are_ordered = true;
@@ -264,9 +277,15 @@ impl Routes {
         self.all.iter().map(|route| (route.exchange, route.event_type)).collect()
     }
 
-    /// Whether a message may be handled twice, in a batch and then alone.
-    pub(super) fn have_batches(&self) -> bool {
-        self.all.iter().any(|route| route.batch.max > 1)
+    /// Refuses settings of the consumer of this queue that do not fit the batches.
+    pub(super) fn fit(&self, key: &str, settings: &ConsumerSettings) -> Result<(), SettingsError> {
+        let batch = self.all.iter().map(|route| route.batch.max).max().unwrap_or(1);
+        let prefetch = settings.prefetch.get();
+        if batch > usize::from(prefetch) {
+            return Err(SettingsError::BatchOverPrefetch { key: key.to_owned(), batch, prefetch });
+        }
+        // What fails in a batch is handled twice.
+        settings.check_held(key, if batch > 1 { 2 } else { 1 })
     }
 
     /// Decodes a delivery for its handler.

@@ -1,93 +1,93 @@
-//! The work of one subscription: a bounded number of handlers at a time, each message settled once.
+//! The work of a consumer: messages of its subscriptions come in, each waits until there is a place
+//! for it, goes through its handler, and is settled.
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use lapin::message::Delivery as Raw;
 use telemetry::propagation;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
-use uuid::Uuid;
 
 use crate::broker::substitute;
-use crate::consumer::answer::Answers;
-use crate::consumer::delivery::{Delivery, Verdict, headers};
+use crate::consumer::delivery::{Delivery, Verdict};
 use crate::consumer::handlers::{Batch, Call, Refusal, Routes};
-use crate::consumer::waiting::{Entry, Group, Waiting};
-use crate::message::{self, TRACEPARENT};
+use crate::consumer::kill_switch::KillSwitch;
+use crate::consumer::queued::{Group, Item, Key, Queued};
+use crate::consumer::session::Received;
+use crate::consumer::settlement::Settlement;
+use crate::headers::Headers;
+use crate::message::MessageId;
 use crate::metrics::{self, Consumed};
 
 /// How much of an unknown event type is logged.
 const TYPE_BYTES_MAX: usize = 100;
 
-/// What handling a delivery needs.
-pub(super) struct Work<'a> {
-    pub(super) routes: &'a Routes,
-    pub(super) answers: Answers<'a>,
+/// What comes from a subscription.
+pub(super) enum Input {
+    /// A message.
+    Message(Box<Received>),
+    /// For now, nothing more comes: what waits for others to be handled together with is handled.
+    Flush,
 }
 
-/// A message in hand, and its handler if it has one.
-type Taken<'a> = (Raw, Result<Call<'a>, Refusal>);
+/// What handling a message needs.
+pub(super) struct Work<'a> {
+    pub(super) queue: Arc<str>,
+    pub(super) routes: &'a Routes,
+    pub(super) settlement: Settlement<'a>,
+    pub(super) kill_switch: &'a KillSwitch,
+}
+
+/// A message, and its handler if it has one.
+type Routed<'a> = (Received, Result<Call<'a>, Refusal>);
 
 impl<'a> Work<'a> {
-    /// Handles deliveries until the subscription has ended and everything it gave is settled.
-    /// `drain` ends the subscription in its time; where that fails, nothing more is taken from it
-    /// all the same, and the answer is false.
-    pub(super) async fn all<E>(
-        &self,
-        mut subscription: lapin::Consumer,
-        drain: impl Future<Output = Result<(), E>>,
-    ) -> bool {
-        let concurrency = usize::from(self.answers.settings.concurrency.get());
+    /// Handles what comes in, up to the bound side by side, until nothing more can come and
+    /// everything is settled.
+    ///
+    /// Bounded by the prefetch: the broker sends no more before something is acknowledged. What a
+    /// lost channel delivered is passed over, unless a handler has it already: that one ends, while
+    /// the next subscription uses the other places.
+    pub(super) async fn run(&self, mut inputs: UnboundedReceiver<Input>) {
+        let concurrency = usize::from(self.settlement.settings.concurrency.get());
         let mut in_flight = FuturesUnordered::new();
-        // Never more than the prefetch: the broker sends no more before it is acknowledged.
-        let mut waiting = Waiting::default();
-        let mut drain = pin!(drain);
-        let (mut drained, mut ended, mut in_order) = (false, false, true);
+        let mut queued = Queued::default();
+        let mut has_ended = false;
         loop {
             let mut due = None;
             while in_flight.len() < concurrency {
-                match waiting.next(Instant::now()) {
-                    Ok(messages) => in_flight.push(self.some(messages)),
+                match queued.next(Instant::now()) {
+                    Ok(messages) => in_flight.push(self.process(messages)),
                     Err(later) => {
                         due = later;
                         break;
                     }
                 }
             }
-            if ended && due.is_none() && in_flight.is_empty() {
-                return in_order;
+            if has_ended && due.is_none() && in_flight.is_empty() {
+                return;
             }
             tokio::select! {
                 biased;
-                outcome = &mut drain, if !drained => {
-                    drained = true;
-                    if outcome.is_err() {
-                        (ended, in_order) = (true, false);
-                        self.answers.ending.cancel();
-                    }
-                }
                 Some(done) = in_flight.next(), if !in_flight.is_empty() => {
                     let Done { keys, again } = done;
-                    waiting.done(&keys);
-                    waiting.put_back(again.into_iter().map(|raw| self.take(raw)).collect());
+                    queued.done(&keys);
+                    queued.put_back(again.into_iter().map(|one| self.route(one)).collect());
                 }
-                next = subscription.next(), if !ended => match next {
-                    Some(Ok(raw)) => {
-                        metrics::delivered(&self.answers.topology.queue);
-                        self.answers.owe(&raw);
-                        let (message, key) = self.take(raw);
+                input = inputs.recv(), if !has_ended => match input {
+                    Some(Input::Message(received)) => {
+                        let (message, key) = self.route(*received);
                         let group = group(&message);
-                        waiting.add(Entry { message, key, group });
+                        queued.add(Item { message, key, group });
                     }
-                    Some(Err(error)) => tracing::warn!(error = %error, "subscription failed"),
+                    Some(Input::Flush) => queued.flush(),
                     None => {
-                        ended = true;
-                        self.answers.ending.cancel();
+                        has_ended = true;
+                        queued.flush();
                     }
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
@@ -95,46 +95,49 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Finds a message's handler, and what it waits for others about if order matters.
-    fn take(&self, raw: Raw) -> (Taken<'a>, Option<Uuid>) {
-        let delivery = match substitute::found_in(&raw.properties) {
+    /// Finds a message's handler, and the key by which it is queued if order matters.
+    fn route(&self, received: Received) -> (Routed<'a>, Key) {
+        let delivery = match substitute::found_in(&received.raw.properties) {
             Some(cause) => Err(Refusal::Undecodable(cause)),
-            None => Delivery::read(&raw).map_err(Refusal::Undecodable),
+            None => Delivery::read(&received.raw).map_err(Refusal::Undecodable),
         };
-        let call = delivery.and_then(|delivery| self.routes.call(delivery));
-        let about = call.as_ref().ok().filter(|_| self.routes.are_ordered);
-        let key = about.and_then(Call::about);
-        ((raw, call), key)
+        let call = delivery.and_then(|mut delivery| {
+            delivery.queue = Arc::clone(&self.queue);
+            self.routes.call(delivery)
+        });
+        let ordered = call.as_ref().ok().filter(|_| self.routes.are_ordered);
+        let key = ordered.and_then(Call::about);
+        ((received, call), key)
     }
 
     /// Handles and settles messages of one handler.
-    async fn some(&self, messages: Vec<(Taken<'a>, Option<Uuid>)>) -> Done {
-        let (mut raws, mut calls, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for ((raw, call), key) in messages {
+    async fn process(&self, messages: Vec<(Routed<'a>, Key)>) -> Done {
+        let (mut received, mut calls, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for ((one, call), key) in messages {
             keys.push(key);
             match call {
                 // The channel is gone: the broker delivers the message again, and only that one
                 // counts.
-                _ if !raw.acker.usable() => {}
+                _ if !one.raw.acker.usable() => {}
                 Ok(call) => {
-                    raws.push(raw);
+                    received.push(one);
                     calls.push(call);
                 }
-                Err(refusal) => self.refuse(&raw, &refusal).await,
+                Err(refusal) => self.refuse(&one, &refusal).await,
             }
         }
         let Some(call) = Call::join(calls) else { return Done { keys, again: Vec::new() } };
-        let span = self.span(&call, &raws);
+        let span = self.span(&call, &received);
         let again = async {
             let verdict = self.handle(call).await;
-            self.answers.settle(raws, verdict).await
+            self.settlement.settle(received, verdict).await
         };
         Done { keys, again: again.instrument(span).await }
     }
 
     /// Counts and dead-letters what no handler is for.
-    async fn refuse(&self, raw: &Raw, refusal: &Refusal) {
-        self.answers.count(match refusal {
+    async fn refuse(&self, received: &Received, refusal: &Refusal) {
+        self.settlement.count(match refusal {
             Refusal::Undecodable(_) => Consumed::Undecodable,
             Refusal::UnknownType(_) => Consumed::UnknownType,
             Refusal::UnknownVersion { .. } => Consumed::UnknownVersion,
@@ -146,13 +149,13 @@ impl<'a> Work<'a> {
             let event_type = looks_right.then_some(event_type.as_str());
             tracing::warn!(event.type = event_type, "event type is not known");
         }
-        self.answers.dead_letter(raw, &refusal.to_string()).await;
+        self.settlement.dead_letter(received, &refusal.to_string()).await;
     }
 
     /// A child of what made the message; of several messages, a trace of its own with a link to
     /// each of theirs.
-    fn span(&self, call: &Call<'_>, raws: &[Raw]) -> Span {
-        let queue = &self.answers.topology.queue;
+    fn span(&self, call: &Call<'_>, received: &[Received]) -> Span {
+        let queue = &*self.queue;
         let span = tracing::info_span!(
             "process",
             otel.name = format!("process {queue}"),
@@ -174,16 +177,17 @@ impl<'a> Work<'a> {
         let destination = format!("{exchange}:{routing_key}:{queue}");
         span.record("messaging.destination.name", destination);
         span.record("messaging.rabbitmq.destination.routing_key", routing_key);
-        if let [raw] = raws {
+        if let [Received { raw, .. }] = received {
             span.record("messaging.message.id", message_id.as_str());
             span.record("messaging.message.body.size", raw.data.len());
             span.record("attempt", attempt);
-            if let Some(traceparent) = traceparent(raw) {
+            if let Some(traceparent) = Headers::read(raw).traceparent {
                 propagation::set_parent_from(&span, &traceparent);
             }
         } else {
-            span.record("messaging.batch.message_count", raws.len());
-            for traceparent in raws.iter().filter_map(traceparent) {
+            span.record("messaging.batch.message_count", received.len());
+            let headers = received.iter().map(|one| Headers::read(&one.raw));
+            for traceparent in headers.filter_map(|headers| headers.traceparent) {
                 propagation::add_link_from(&span, &traceparent);
             }
         }
@@ -193,7 +197,9 @@ impl<'a> Work<'a> {
     /// Calls the handler. What takes too long or panics is a failed attempt.
     async fn handle(&self, call: Call<'_>) -> Verdict {
         let started = Instant::now();
-        let time = self.answers.settings.handler_timeout;
+        let ids: Vec<MessageId> =
+            call.deliveries.iter().map(|delivery| delivery.message_id.clone()).collect();
+        let time = self.settlement.settings.handler_timeout;
         // Unwind safe: the handler's own state is behind its locks and transactions, and ours is
         // not touched by it.
         let call = AssertUnwindSafe(call.handle()).catch_unwind();
@@ -202,26 +208,23 @@ impl<'a> Work<'a> {
             Ok(Err(_)) => Verdict::retry("the handler panicked"),
             Err(_) => Verdict::retry(format_args!("the handler took longer than {time:?}")),
         };
-        metrics::handled(&self.answers.topology.queue, &verdict, started.elapsed());
+        metrics::handled(&self.queue, &verdict, started.elapsed());
+        self.kill_switch.record(&ids, matches!(verdict, Verdict::Unavailable { .. }));
         verdict
     }
 }
 
 /// What is left of messages that were handled.
 struct Done {
-    keys: Vec<Option<Uuid>>,
+    keys: Vec<Key>,
     /// To be handled once more, each alone.
-    again: Vec<Raw>,
+    again: Vec<Received>,
 }
 
-/// With which others a message is handled; alone when it was tried before, or nobody knows it.
-fn group((_, call): &Taken<'_>) -> Option<Group> {
+/// With which others a message is handled; alone when it was tried before, or has no handler.
+fn group((_, call): &Routed<'_>) -> Option<Group> {
     let call = call.as_ref().ok()?;
     let (of, Batch { max, linger }) = call.route();
     let is_first = call.deliveries.iter().all(|delivery| delivery.attempt == 1);
     (max > 1 && is_first).then(|| Group { of, max, until: Instant::now() + linger })
-}
-
-fn traceparent(raw: &Raw) -> Option<String> {
-    message::text(&headers(raw), TRACEPARENT)
 }

@@ -12,17 +12,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::broker::substitute;
 use crate::consumer::Delivery;
-use crate::consumer::delivery::{
-    ATTEMPT, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, attempt, headers, original,
-};
-use crate::consumer::settle::{
-    BROKERS_OWN, CAUSE, CAUSE_CHARS_MAX, FIRST_FAILED_AT, LAST_FAILED_AT, NAME_CHARS_MAX,
-    UNAVAILABLE, kept, without,
-};
 use crate::dead_letter_queue::DeadLetterError;
 use crate::dead_letter_queue::oldest::Age;
 use crate::header_bound::bounded;
-use crate::message::{self, MessageId};
+use crate::headers::{
+    self, ATTEMPT, BROKERS_OWN, CAUSE, CAUSE_CHARS_MAX, FIRST_FAILED_AT, LAST_FAILED_AT,
+    NAME_CHARS_MAX, ORIGINAL_EXCHANGE, ORIGINAL_ROUTING_KEY, UNAVAILABLE, attempt, kept, original,
+    without,
+};
+use crate::message::MessageId;
 
 /// Header: how often people put a message back.
 const REPLAYS: &str = "x-replays";
@@ -128,15 +126,15 @@ impl Filter {
 
 impl DeadLetter {
     pub(super) fn read(raw: &Raw) -> Self {
-        let headers = headers(raw);
+        let headers = headers::table(raw);
         let routing_key = original(&headers, ORIGINAL_ROUTING_KEY, raw.routing_key.as_str());
         let delivery = Delivery::read(raw).ok();
         let (id, event_type) = match delivery {
             Some(delivery) => (delivery.message_id, Some(delivery.event_type)),
             None => (unread_id(raw, &routing_key), None),
         };
-        let time = |name| message::text(&headers, name)?.parse().ok();
-        let cause = message::text(&headers, CAUSE)
+        let time = |name| headers::text(&headers, name)?.parse().ok();
+        let cause = headers::text(&headers, CAUSE)
             .or_else(|| substitute::found_in(&raw.properties))
             .unwrap_or_else(|| CRASHED.to_owned());
         let exchange = original(&headers, ORIGINAL_EXCHANGE, raw.exchange.as_str());
@@ -150,7 +148,7 @@ impl DeadLetter {
             exchange: cut(&exchange, NAME_CHARS_MAX),
             routing_key: cut(&routing_key, NAME_CHARS_MAX),
             bytes: raw.data.len(),
-            replays: message::number(&headers, REPLAYS).unwrap_or(0),
+            replays: headers::number(&headers, REPLAYS).unwrap_or(0),
         }
     }
 
@@ -168,10 +166,10 @@ impl DeadLetter {
 
 impl Peeked {
     pub(super) fn new(dead_letter: DeadLetter, raw: &Raw) -> Self {
-        let headers = headers(raw);
+        let headers = headers::table(raw);
         let names = headers.inner().keys().map(|name| name.as_str().to_owned());
         let headers = names
-            .filter_map(|name| message::text(&headers, &name).map(|text| (name, text)))
+            .filter_map(|name| headers::text(&headers, &name).map(|text| (name, text)))
             .collect();
         let note = "the payload may hold personal data: do not copy it to where it does not belong";
         Self { dead_letter, note, headers, payload: payload(&raw.data) }
@@ -180,7 +178,7 @@ impl Peeked {
 
 /// What a message takes while it is held, in bytes: its body and the text in its headers.
 pub(super) fn size(raw: &Raw) -> usize {
-    let headers = headers(raw);
+    let headers = headers::table(raw);
     let texts = headers.inner().iter().map(|(name, value)| match value {
         AMQPValue::LongString(text) => name.as_str().len() + text.len(),
         _ => name.as_str().len(),
@@ -190,13 +188,13 @@ pub(super) fn size(raw: &Raw) -> usize {
 
 /// The properties of a message that begins anew.
 pub(super) fn fresh(raw: &Raw) -> BasicProperties {
-    kept(&raw.properties).with_headers(bounded(fresh_headers(&headers(raw))))
+    kept(&raw.properties).with_headers(bounded(fresh_headers(&headers::table(raw))))
 }
 
 fn fresh_headers(dead_letter: &FieldTable) -> FieldTable {
     let mut headers = without(dead_letter, &BROKERS_OWN);
-    let replays = message::number(dead_letter, REPLAYS).unwrap_or(0).saturating_add(1);
-    message::set_number(&mut headers, REPLAYS, replays);
+    let replays = headers::number(dead_letter, REPLAYS).unwrap_or(0).saturating_add(1);
+    headers::set_number(&mut headers, REPLAYS, replays);
     without(&headers, &[ATTEMPT, CAUSE, FIRST_FAILED_AT, LAST_FAILED_AT, UNAVAILABLE])
 }
 

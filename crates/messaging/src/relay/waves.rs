@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use crate::message::{CONTENT_TYPE, PERSISTENT, TRACEPARENT};
+use crate::headers::TRACEPARENT;
+use crate::message::{CONTENT_TYPE, PERSISTENT};
 use crate::metrics::{self, Published};
 use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
 use crate::relay::batch::{Row, Settlement};

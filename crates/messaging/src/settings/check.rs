@@ -2,6 +2,7 @@
 //! sections about no queue, and values that cannot work together.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use tusk_config::Misfit;
 
@@ -9,11 +10,12 @@ use super::{MessagingSettings, SettingsError};
 
 impl MessagingSettings {
     /// What does not fit a service that consumes the queue of `queue_key`, and publishes through or
-    /// is bound to `exchanges`, both keys. Opens nothing.
+    /// is bound to `exchanges`, both keys, with `pool_size` database connections. Opens nothing.
     pub fn check<'a>(
         &self,
         queue_key: &str,
         exchanges: impl IntoIterator<Item = &'a str>,
+        pool_size: NonZeroU32,
     ) -> Vec<Misfit> {
         let missing = exchanges.into_iter().filter_map(|key| {
             let error = self.exchange(key).err()?;
@@ -24,7 +26,7 @@ impl MessagingSettings {
         let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
         misfits.extend(self.shared_names());
         misfits.extend(self.sections_of_no_queue());
-        misfits.extend(self.limits(queue_key));
+        misfits.extend(self.limits(queue_key, pool_size.get()));
         misfits
     }
 
@@ -55,7 +57,7 @@ impl MessagingSettings {
 
     /// What goes for the queue of this key and its consumer. Told at the section of its own, else
     /// at that of all.
-    fn limits(&self, key: &str) -> Vec<Misfit> {
+    fn limits(&self, key: &str, pool_size: u32) -> Vec<Misfit> {
         let of = |section: &str, has_own: bool| {
             if has_own { format!("{section}:{key}") } else { section.to_owned() }
         };
@@ -65,6 +67,8 @@ impl MessagingSettings {
         let queue = own.map_or_else(|| self.queue.clone(), |own| self.queue.with(own));
         let own = self.consumers.get(key);
         let consumer = own.map_or_else(|| self.consumer.clone(), |own| self.consumer.with(own));
+        let has_own_concurrency = own.is_some_and(|own| own.concurrency.is_some());
+        let of_concurrency = format!("{}.concurrency", of("consumer", has_own_concurrency));
         let mut misfits = Vec::new();
         if queue.may_drop() {
             let error = SettingsError::ClassicWithLimit { key: key.to_owned() };
@@ -72,6 +76,19 @@ impl MessagingSettings {
         }
         if let Err(error) = consumer.check_held(key, 1) {
             misfits.push(Misfit::at(at_consumer, error.to_string()));
+        }
+        let concurrency = u32::from(consumer.concurrency.get());
+        if concurrency > pool_size {
+            let text = format!(
+                "the consumer of `{key}` handles {concurrency} messages at a time, each with a \
+                 database connection, and there are {pool_size}: requests would wait for it; make \
+                 it less than [database] pool_size"
+            );
+            misfits.push(Misfit::at(of_concurrency, text));
+        }
+        if !(0.0..=1.0).contains(&consumer.kill_switch_ratio) {
+            let text = "a share is 0.0 to 1.0";
+            misfits.push(Misfit::at("consumer.kill_switch_ratio", text));
         }
         let (kept, takes) = (consumer.inbox_retention, consumer.attempts_take_max());
         if kept < takes {

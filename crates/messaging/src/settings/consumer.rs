@@ -11,13 +11,18 @@ use super::{SettingsError, nonzero};
 /// (`consumer_timeout`); what follows a handler takes its time too.
 pub(super) const HELD_MAX: Duration = Duration::from_mins(25);
 
+/// The longest delay of a message that waits for something unavailable: what is back is noticed
+/// within it.
+const UNAVAILABLE_DELAY_MAX: Duration = Duration::from_secs(30);
+
 /// Section `[consumer]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct ConsumerSettings {
     /// Messages that the broker sends ahead of their acknowledgement, 1 to 65,535.
     pub prefetch: NonZeroU16,
-    /// Messages that are handled at the same time; the rest of the prefetched ones wait.
+    /// Messages that are handled at the same time; the rest of the prefetched ones wait. Each takes a
+    /// database connection: fewer than the pool has, so that requests and the relay have theirs.
     pub concurrency: NonZeroU16,
     /// Attempts before a message is dead-lettered; the first delivery is attempt 1.
     pub max_attempts: NonZeroU32,
@@ -26,12 +31,22 @@ pub struct ConsumerSettings {
     /// The pause before each further attempt; the last one is used again when attempts outnumber
     /// pauses.
     pub retry_delays: RetryDelays,
+    /// How long a message waits in retry queues, in all, for something that is unavailable to it;
+    /// from then on each such failure is an attempt, so that it is dead-lettered in the end.
+    pub unavailable_max: Duration,
+    /// The share of the last messages, 0 to 1, that pauses the consumer when something was
+    /// unavailable to them; 0: never.
+    pub kill_switch_ratio: f64,
+    /// How many messages the kill switch judges by.
+    pub kill_switch_messages: NonZeroU16,
+    /// The longest time from one probe of a paused consumer to the next.
+    pub kill_switch_pause_max: Duration,
     /// How long the inbox remembers a message. Longer than any redelivery can take.
     pub inbox_retention: Duration,
 }
 
-/// Section `[consumer:<queue's key>]`: what is left out is as in `[consumer]`. The inbox is one for
-/// all consumers of a service, and so is its retention.
+/// Section `[consumer:<queue's key>]`: what is left out is as in `[consumer]`, and so is what is not
+/// here. The inbox is one for all consumers of a service, and so is its retention.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ConsumerOverrides {
@@ -51,10 +66,14 @@ impl Default for ConsumerSettings {
     fn default() -> Self {
         Self {
             prefetch: nonzero(50),
-            concurrency: nonzero(10),
+            concurrency: nonzero(3),
             max_attempts: nonzero(6).into(),
             handler_timeout: Duration::from_secs(30),
             retry_delays: RetryDelays([1, 5, 30, 120, 600].map(Duration::from_secs).to_vec()),
+            unavailable_max: Duration::from_hours(24),
+            kill_switch_ratio: 0.8,
+            kill_switch_messages: nonzero(20),
+            kill_switch_pause_max: Duration::from_secs(30),
             inbox_retention: Duration::from_hours(7 * 24),
         }
     }
@@ -69,7 +88,7 @@ impl ConsumerSettings {
     }
 
     /// The longest time from a message's first delivery to the end of its last attempt, when each
-    /// fails as late as it can.
+    /// fails as late as it can, and something was unavailable for as long as it may be.
     pub fn attempts_take_max(&self) -> Duration {
         let attempts = self.max_attempts.get();
         let index = |attempt| usize::try_from(attempt).unwrap_or(usize::MAX);
@@ -79,7 +98,14 @@ impl ConsumerSettings {
         let further = index(attempts - 1).saturating_sub(delays.iter().count());
         let further =
             delays.after(attempts).saturating_mul(u32::try_from(further).unwrap_or(u32::MAX));
-        first.saturating_add(further).saturating_add(self.held_max().saturating_mul(attempts))
+        let handled = self.held_max().saturating_mul(attempts);
+        first.saturating_add(further).saturating_add(handled).saturating_add(self.unavailable_max)
+    }
+
+    /// Whether a message that came back so often for want of something has waited for that as long
+    /// as a message may. By what it spent in retry queues: no clock has to be right for it.
+    pub(crate) fn has_waited_long(&self, times: u32) -> bool {
+        self.retry_delays.all_while_unavailable(times) >= self.unavailable_max
     }
 
     /// Refuses what could hold a message of the queue of this key for too long, when each is handled
@@ -101,7 +127,7 @@ impl ConsumerSettings {
             max_attempts: max_attempts.unwrap_or(self.max_attempts),
             handler_timeout: overrides.handler_timeout.unwrap_or(self.handler_timeout),
             retry_delays: overrides.retry_delays.as_ref().unwrap_or(&self.retry_delays).clone(),
-            inbox_retention: self.inbox_retention,
+            ..self.clone()
         }
     }
 }
@@ -130,9 +156,31 @@ impl RetryDelays {
         self.0[index.min(self.0.len() - 1)]
     }
 
-    /// The shortest pause.
-    pub fn shortest(&self) -> Duration {
-        self.0.iter().min().copied().unwrap_or_default()
+    /// The delay before a message comes back that found something unavailable for the `times`-th
+    /// time in a row: at most half a minute, or the shortest of all where each is longer.
+    pub(crate) fn while_unavailable(&self, times: u32) -> Duration {
+        let ladder = self.unavailable_ladder();
+        let index = usize::try_from(times.saturating_sub(1)).unwrap_or(usize::MAX);
+        ladder[index.min(ladder.len() - 1)]
+    }
+
+    /// The sum of the delays of the first `times` times.
+    fn all_while_unavailable(&self, times: u32) -> Duration {
+        let ladder = self.unavailable_ladder();
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
+        let first: Duration = ladder.iter().take(times).sum();
+        let further = u32::try_from(times.saturating_sub(ladder.len())).unwrap_or(u32::MAX);
+        first.saturating_add(ladder[ladder.len() - 1].saturating_mul(further))
+    }
+
+    /// Never empty.
+    fn unavailable_ladder(&self) -> Vec<Duration> {
+        let short = self.0.iter().copied().filter(|delay| *delay <= UNAVAILABLE_DELAY_MAX);
+        let mut ladder: Vec<Duration> = short.collect();
+        if ladder.is_empty() {
+            ladder.extend(self.0.iter().min());
+        }
+        ladder
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Duration> {

@@ -22,6 +22,10 @@ pub struct QueueSettings {
     /// under a handler that takes the process down. Attempts are counted by the consumer itself.
     /// Quorum queues only.
     pub delivery_limit: NonZeroU32,
+    /// Whether the broker delivers to one consumer at a time, and to the next when that one is gone:
+    /// with [`Handlers::ordered`](crate::Handlers::ordered), events of one aggregate are handled in
+    /// order also by several instances. Their consumers then do the work of one.
+    pub single_active_consumer: bool,
     /// Messages in the queue at most; further ones are refused and stay in their outboxes. 0: no
     /// limit. Quorum queues only, and so is the next.
     pub max_length: u32,
@@ -60,6 +64,8 @@ pub struct QueueOverrides {
     pub queue_type: Option<QueueType>,
     /// Instead of [`QueueSettings::delivery_limit`].
     pub delivery_limit: Option<NonZeroU32>,
+    /// Instead of [`QueueSettings::single_active_consumer`].
+    pub single_active_consumer: Option<bool>,
     /// Instead of [`QueueSettings::max_length`].
     pub max_length: Option<u32>,
     /// Instead of [`QueueSettings::max_length_bytes`].
@@ -79,6 +85,7 @@ impl Default for QueueSettings {
         Self {
             queue_type: QueueType::Quorum,
             delivery_limit: super::nonzero(50).into(),
+            single_active_consumer: false,
             max_length: 0,
             max_length_bytes: 0,
             dead_letter_max_length: FAILED_MAX_LENGTH,
@@ -105,6 +112,9 @@ impl QueueSettings {
         Self {
             queue_type: overrides.queue_type.unwrap_or(self.queue_type),
             delivery_limit: overrides.delivery_limit.unwrap_or(self.delivery_limit),
+            single_active_consumer: overrides
+                .single_active_consumer
+                .unwrap_or(self.single_active_consumer),
             max_length: overrides.max_length.unwrap_or(self.max_length),
             max_length_bytes: overrides.max_length_bytes.unwrap_or(self.max_length_bytes),
             dead_letter_max_length: overrides

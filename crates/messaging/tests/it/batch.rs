@@ -56,7 +56,7 @@ impl Effects {
 
     async fn commit(&self, batch: Vec<Delivery<UserCreated>>) -> Result<(), sqlx::Error> {
         let mut tx = self.pool.begin().await?;
-        for new in inbox::claim_all(&mut tx, QUEUE, batch).await? {
+        for new in inbox::claim_all(&mut tx, batch).await? {
             sqlx::query("insert into effects select $1, $2 from pg_sleep(0.01)")
                 .bind(new.message_id.as_str())
                 .bind(new.data.name)
@@ -149,7 +149,7 @@ async fn batches_that_meet_in_opposite_order_do_not_wait_for_each_other_for_ever
         back.reverse();
         let claim = async |batch: Vec<Delivery<()>>| {
             let mut tx = world.pool.begin().await.unwrap();
-            let new = inbox::claim_all(&mut tx, QUEUE, batch).await.unwrap();
+            let new = inbox::claim_all(&mut tx, batch).await.unwrap();
             tx.commit().await.unwrap();
             new.len()
         };
@@ -367,6 +367,7 @@ fn body<E: contracts::Event + Clone>(event: &E) -> Vec<u8> {
 /// A delivery of a message of its own.
 fn delivery() -> Delivery<()> {
     Delivery {
+        queue: QUEUE.into(),
         message_id: MessageId::from(EventId::from_uuid(Uuid::new_v4())),
         event_type: "user.created".to_owned(),
         version: 1,

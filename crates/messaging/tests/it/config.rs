@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use contracts::user::UserCreated;
 use messaging::MessagingSettings;
 use messaging::settings::{QueueType, SettingsError};
 use tusk_config::{Loader, Vars};
@@ -37,7 +38,7 @@ fn a_message_that_could_be_in_hand_for_longer_than_the_broker_waits_is_refused_a
     let vars = Vars::of([("CONSUMER_HANDLER_TIMEOUT".to_owned(), "10m".to_owned())]);
     let settings = load(vars).unwrap();
     let held = settings.consumer.held_max();
-    assert_eq!(held, Duration::from_mins(50), "50 messages by 10 handlers: five rounds");
+    assert_eq!(held, Duration::from_mins(170), "50 messages by 3 handlers: seventeen rounds");
 
     let broker = messaging::Broker::new("user-service", &settings.rabbitmq);
     let (handler, _) = crate::world::Notes::new(async |_| messaging::Verdict::Ack);
@@ -86,6 +87,67 @@ fn a_limit_of_a_queue_that_would_drop_what_is_over_it_is_refused() {
     let refused = settings.queue_settings_of("user_events").unwrap_err();
 
     assert_eq!(refused, SettingsError::ClassicWithLimit { key: "user_events".to_owned() });
+}
+
+#[test]
+fn more_handlers_than_database_connections_are_a_fault_with_its_place() {
+    for (more, place) in [
+        ("", "consumer.concurrency"),
+        ("[consumer:user_events]\nconcurrency: 3\n", "consumer:user_events.concurrency"),
+        ("[consumer:user_events]\nprefetch: 9\n", "consumer.concurrency"),
+    ] {
+        let settings = load_with(more);
+
+        assert_eq!(misfits(&settings, 3), "", "three connections are enough for three handlers");
+        let found = misfits(&settings, 2);
+
+        assert!(found.contains(&format!("{place:?}")), "{found}");
+        assert!(found.contains("handles 3 messages at a time"), "{found}");
+    }
+}
+
+#[test]
+fn a_share_that_is_none_is_a_fault_with_its_place() {
+    let mut settings = load(Vars::empty()).unwrap();
+    settings.consumer.kill_switch_ratio = 80.0;
+
+    let found = misfits(&settings, 5);
+
+    assert!(found.contains("\"consumer.kill_switch_ratio\""), "{found}");
+}
+
+#[test]
+fn an_inbox_that_forgets_before_the_last_attempt_is_a_fault_with_its_place() {
+    let vars = Vars::of([("CONSUMER_INBOX_RETENTION".to_owned(), "24h".to_owned())]);
+
+    let found = misfits(&load(vars).unwrap(), 5);
+
+    assert!(found.contains("\"consumer.inbox_retention\""), "{found}");
+}
+
+#[test]
+fn a_batch_that_can_never_be_full_is_refused() {
+    let settings = load_with("[consumer:user_events]\nprefetch: 9\n");
+    let handler = async |(): (), _: Vec<messaging::Delivery<UserCreated>>| messaging::Verdict::Ack;
+    let handlers = messaging::Handlers::new(()).on_batch(10, Duration::ZERO, handler);
+    let error =
+        SettingsError::BatchOverPrefetch { key: "user_events".to_owned(), batch: 10, prefetch: 9 };
+
+    let found = format!("{:?}", handlers.check(&settings, "user_events"));
+    assert!(
+        found.contains("\"consumer:user_events\"") && found.contains(&error.to_string()),
+        "{found}"
+    );
+
+    let broker = messaging::Broker::new("user-service", &settings.rabbitmq);
+    let refused = messaging::Consumer::new(broker, &settings, "user_events", handlers).err();
+    assert_eq!(refused, Some(error));
+}
+
+/// What `--check-config` would say of a service that consumes `user_events`; empty when all fits.
+fn misfits(settings: &MessagingSettings, pool_size: u32) -> String {
+    let misfits = settings.check("user_events", ["user_exchange"], pool_size.try_into().unwrap());
+    if misfits.is_empty() { String::new() } else { format!("{misfits:?}") }
 }
 
 /// The shipped file, with more at its end.

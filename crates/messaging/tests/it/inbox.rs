@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use contracts::EventId;
-use messaging::{Delivery, MessageId, Verdict, inbox};
+use messaging::inbox::{self, InboxKey};
+use messaging::{Delivery, MessageId, Verdict};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -111,12 +112,12 @@ async fn a_claim_that_is_rolled_back_is_free_again() {
     let world = World::new("rolled back").await;
     let id = message_id();
     let mut first = world.pool.begin().await.unwrap();
-    assert!(inbox::claim(&mut first, QUEUE, &id).await.unwrap());
+    assert!(key(&id).claim(&mut first).await.unwrap());
     // The second delivery waits for what becomes of the first.
     let (pool, same) = (world.pool.clone(), id.clone());
     let second = tokio::spawn(async move {
         let mut tx = pool.begin().await.unwrap();
-        let claimed = inbox::claim(&mut tx, QUEUE, same).await.unwrap();
+        let claimed = key(&same).claim(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
         claimed
     });
@@ -127,8 +128,38 @@ async fn a_claim_that_is_rolled_back_is_free_again() {
 
     assert!(second.await.unwrap());
     let mut again = world.pool.acquire().await.unwrap();
-    assert!(!inbox::claim(&mut again, QUEUE, &id).await.unwrap());
-    assert!(inbox::claim(&mut again, "another.queue", &id).await.unwrap(), "each its own effect");
+    assert!(!key(&id).claim(&mut again).await.unwrap());
+    let another = InboxKey::new("another.queue", id);
+    assert!(another.claim(&mut again).await.unwrap(), "each its own effect");
+}
+
+#[tokio::test]
+async fn what_was_claimed_under_a_services_name_stays_claimed_for_its_queue() {
+    let world = World::new("inbox names").await;
+    let claim_as_before = async |id: &MessageId| {
+        sqlx::query(
+            "insert into messaging_inbox (consumer, message_id) values ('user-service', $1)",
+        )
+        .bind(id.as_str())
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    };
+    // The database as the version before left it.
+    let before = "drop trigger messaging_inbox_consumer on messaging_inbox;
+        drop function messaging_inbox_consumer_is_its_queue();
+        delete from _messaging_migrations where version = 20";
+    sqlx::raw_sql(before).execute(&world.pool).await.unwrap();
+    let (old, from_an_old_instance) = (message_id(), message_id());
+    claim_as_before(&old).await;
+
+    messaging::migrate(&world.pool).await.unwrap();
+    claim_as_before(&from_an_old_instance).await;
+
+    let mut connection = world.pool.acquire().await.unwrap();
+    assert!(!key(&old).claim(&mut connection).await.unwrap());
+    assert!(!key(&from_an_old_instance).claim(&mut connection).await.unwrap());
+    assert!(key(&message_id()).claim(&mut connection).await.unwrap());
 }
 
 #[tokio::test]
@@ -137,7 +168,7 @@ async fn old_messages_are_forgotten_and_young_ones_kept() {
     let mut connection = world.pool.acquire().await.unwrap();
     let (old, young) = (message_id(), message_id());
     for id in [&old, &young] {
-        assert!(inbox::claim(&mut connection, QUEUE, id).await.unwrap());
+        assert!(key(id).claim(&mut connection).await.unwrap());
     }
     sqlx::query(
         "update messaging_inbox set received_at = now() - interval '8 days' where message_id = $1",
@@ -151,8 +182,13 @@ async fn old_messages_are_forgotten_and_young_ones_kept() {
         inbox::purge(&world.pool.clone().into(), Duration::from_hours(7 * 24)).await.unwrap();
 
     assert_eq!(purged, 1);
-    assert!(!inbox::claim(&mut connection, QUEUE, &young).await.unwrap());
-    assert!(inbox::claim(&mut connection, QUEUE, &old).await.unwrap());
+    assert!(!key(&young).claim(&mut connection).await.unwrap());
+    assert!(key(&old).claim(&mut connection).await.unwrap());
+}
+
+/// The key of a message for the consumer of the tests' queue.
+fn key(id: &MessageId) -> InboxKey {
+    InboxKey::new(QUEUE, id.clone())
 }
 
 fn message_id() -> MessageId {
@@ -171,7 +207,7 @@ pub(crate) async fn count(pool: &PgPool) -> i64 {
 pub(crate) async fn effect(pool: PgPool, delivery: Delivery) -> Verdict {
     let work = async {
         let mut tx = pool.begin().await?;
-        if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
+        if delivery.claim(&mut tx).await? {
             sqlx::query("insert into effects select $1 from pg_sleep(0.1)")
                 .bind(delivery.message_id.as_str())
                 .execute(&mut *tx)

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::Utc;
-use messaging::{Delivery, Outbox, Verdict, inbox};
+use messaging::{Delivery, Outbox, Verdict};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::raw::json as body;
-use crate::world::{EXCHANGE, Notes, QUEUE, World, created, updated, user};
+use crate::world::{EXCHANGE, Notes, World, created, updated, user};
 
 /// The outbox was cleared while messages were still being written to it: those were deleted unsent.
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn produce(
     delivery: &Delivery,
 ) -> Result<Verdict, sqlx::Error> {
     let mut tx = pool.begin().await?;
-    if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
+    if delivery.claim(&mut tx).await? {
         for _ in 0..200 {
             let event = contracts::payment::PaymentCompleted {
                 payment_id: contracts::PaymentId::from_uuid(Uuid::now_v7()),

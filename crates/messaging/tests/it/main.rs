@@ -4,6 +4,7 @@
 
 mod admin;
 mod archive;
+mod away;
 mod batch;
 mod bounds;
 mod broker;
@@ -11,6 +12,7 @@ mod bytes;
 mod config;
 mod connection;
 mod consumer;
+mod crash;
 mod dead_letter_bounds;
 mod dead_letter_queue;
 mod dead_lettering;
@@ -19,7 +21,9 @@ mod faults;
 mod full_queues;
 mod inbox;
 mod lessons;
+mod lost;
 mod metrics;
+mod order;
 mod outbox;
 mod poison;
 mod process_manager;

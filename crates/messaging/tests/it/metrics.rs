@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
 use chrono::Utc;
-use messaging::{Broker, Consumer, EventPublisher, Relay, Verdict, inbox};
+use messaging::{Broker, Consumer, EventPublisher, Relay, Verdict};
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -44,7 +44,7 @@ async fn every_family_tells_of_a_small_story() {
             }
             let claimed = async {
                 let mut tx = pool.begin().await?;
-                let is_new = inbox::claim(&mut tx, "metrics.events", &delivery.message_id).await?;
+                let is_new = delivery.claim(&mut tx).await?;
                 tx.commit().await?;
                 Ok::<_, sqlx::Error>(is_new)
             };
@@ -94,6 +94,7 @@ async fn every_family_tells_of_a_small_story() {
     until(&otel(process, queue, "process", "retry"), 1.0).await;
     until("messaging_outbox_depth{service=\"metrics-service\"}", 0.0).await;
     until("messaging_outbox_age_seconds{service=\"metrics-service\"}", 0.0).await;
+    until("messaging_consumer_paused{queue=\"metrics.events\"}", 0.0).await;
     until("messaging_queue_depth{queue=\"metrics.events\"}", 0.0).await;
     until("messaging_dead_letters{queue=\"metrics.events\"}", 1.0).await;
     for connection in ["metrics-service.publish", "metrics-service.consume"] {

@@ -135,7 +135,7 @@ impl Shop {
     ) -> Verdict {
         let mut tx = self.database.begin().await.unwrap();
         let taken = async {
-            if inbox::claim(&mut tx, QUEUE, &delivery.message_id).await? {
+            if delivery.claim(&mut tx).await? {
                 step(&mut tx, &self.outbox, id, message).await?;
             }
             tx.commit().await?;

@@ -63,9 +63,7 @@ impl World {
     }
 
     pub(crate) fn consumer<S>(&self, handlers: Handlers<S>) -> Running {
-        let consumer =
-            Consumer::new(self.connect(), &self.settings, "user_events", handlers).unwrap();
-        Running::start(|shutdown| consumer.run(shutdown))
+        consumer_with(&self.settings, handlers)
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -109,6 +107,13 @@ impl World {
         })
         .await;
     }
+}
+
+/// A consumer with settings of its own.
+pub(crate) fn consumer_with<S>(settings: &MessagingSettings, handlers: Handlers<S>) -> Running {
+    let broker = Broker::new("user-service", &settings.rabbitmq);
+    let consumer = Consumer::new(broker, settings, "user_events", handlers).unwrap();
+    Running::start(|shutdown| consumer.run(shutdown))
 }
 
 pub(crate) fn settings(broker: &TestBroker) -> MessagingSettings {

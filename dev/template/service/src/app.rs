@@ -49,11 +49,13 @@ impl Service for SampleService {
             Ok(database) => {
                 let clock = Clock::system();
                 let store = Store::new(database, Outbox::new(Self::NAME, messaging), clock.clone());
-                exchanges.extend(Events { store, clock }.handlers().exchanges());
+                let handlers = Events { store, clock }.handlers();
+                exchanges.extend(handlers.exchanges());
+                misfits.extend(handlers.check(messaging, QUEUE));
             }
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
         misfits
     }
 

@@ -15,8 +15,6 @@ use crate::store::Store;
 
 /// The key of the service's queue in `[queues]`.
 pub(crate) const QUEUE: &str = "sample_events";
-/// The name under which this consumer's messages are remembered in the inbox.
-pub(crate) const NAME: &str = "sample-service";
 
 /// Handles the events of the service's queue.
 #[derive(Clone)]
@@ -42,7 +40,7 @@ impl Events {
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let now = self.clock.now();
         let erase = |sample: Sample| sample.erase(now);
-        self.store.change_once(&deleted.message_id, deleted.data.user_id, erase).await
+        self.store.change_once(&deleted.inbox_key(), deleted.data.user_id, erase).await
     }
     // template: end
 
@@ -51,7 +49,7 @@ impl Events {
     async fn payment_completed(self, completed: Delivery<PaymentCompleted>) -> Result<(), Error> {
         let now = self.clock.now();
         let close = |sample: Sample| sample.close(now);
-        self.store.change_once(&completed.message_id, completed.data.user_id, close).await
+        self.store.change_once(&completed.inbox_key(), completed.data.user_id, close).await
     }
     // template: end
 }

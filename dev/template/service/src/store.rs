@@ -8,7 +8,8 @@ use chassis::database::{Database, FutureExt};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use contracts::sample::SampleId;
-use messaging::{MessageId, Outbox, inbox};
+use messaging::Outbox;
+use messaging::inbox::InboxKey;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -114,7 +115,7 @@ impl Store {
     /// nothing.
     pub(crate) async fn change_once(
         &self,
-        message: &MessageId,
+        message: &InboxKey,
         user: UserId,
         decide: impl Fn(Sample) -> Decided + Send + Sync,
     ) -> Result<(), Error> {
@@ -128,11 +129,11 @@ impl Store {
     async fn change_all(
         &self,
         tx: &mut PgConnection,
-        message: &MessageId,
+        message: &InboxKey,
         user: UserId,
         decide: &(impl Fn(Sample) -> Decided + Sync),
     ) -> Result<(), Error> {
-        if !inbox::claim(tx, crate::consumer::NAME, message).await? {
+        if !message.claim(tx).await? {
             return Ok(());
         }
         let mut after = Uuid::nil();

@@ -7,9 +7,7 @@ use contracts::UserId;
 use contracts::user::UserUpdated;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
-use messaging::{
-    Broker, Consumer, Delivery, Handlers, MessagingSettings, Outbox, Relay, Verdict, inbox,
-};
+use messaging::{Broker, Consumer, Delivery, Handlers, MessagingSettings, Outbox, Relay, Verdict};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testkit::config_dir;
@@ -214,8 +212,7 @@ impl Effects {
         intent: i64,
     ) -> Result<(), sqlx::Error> {
         let mut tx = self.pool.begin().await?;
-        let queue = "user-service.events";
-        if !self.has_inbox || inbox::claim(&mut tx, queue, &delivery.message_id).await? {
+        if !self.has_inbox || delivery.claim(&mut tx).await? {
             sqlx::query("insert into effects values ($1, $2)")
                 .bind(intent)
                 .bind(delivery.message_id.as_str())

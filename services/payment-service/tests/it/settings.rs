@@ -203,7 +203,7 @@ const SLIPS: [Slip; 24] = [
 ];
 
 /// In a variable.
-const VALUES: [(&str, &str, &[&str]); 10] = [
+const VALUES: [(&str, &str, &[&str]); 11] = [
     (
         "TRACING_ENDPOINT",
         "localhost:4317",
@@ -231,6 +231,11 @@ const VALUES: [(&str, &str, &[&str]); 10] = [
         "CONSUMER_INBOX_RETENTION",
         "12m",
         &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets"],
+    ),
+    (
+        "DB_POOL_SIZE",
+        "2",
+        &["message_queue.tsk:{concurrency:}:", "handles 3 messages at a time", "there are 2"],
     ),
     ("CONSUL_URL", "consul:8500", &["microservices.tsk:{consul_url:}:", "no http or https URL"]),
     (

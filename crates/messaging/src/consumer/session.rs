@@ -1,0 +1,114 @@
+//! One channel of a consumer: what it delivered, and what of that is still to be acknowledged.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lapin::Channel;
+use lapin::message::Delivery as Raw;
+use lapin::options::BasicAckOptions;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::acknowledge::acknowledge;
+
+/// How often it is looked whether a channel without a consumer is still there.
+const CHANNEL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// A channel that messages are delivered on. Delivery tags mean something only within it.
+pub(super) struct Session {
+    pub(super) channel: Channel,
+    /// Cancelled when it delivers nothing any more: what moves on has little time left.
+    pub(super) ended: CancellationToken,
+    /// The tags of what was delivered and not acknowledged.
+    unacked: Mutex<BTreeSet<u64>>,
+    /// How many of its deliveries exist in this process.
+    in_hand: watch::Sender<usize>,
+}
+
+/// A message that a session delivered.
+pub(super) struct Received {
+    pub(super) raw: Raw,
+    pub(super) session: Arc<Session>,
+}
+
+impl Session {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self {
+            channel,
+            ended: CancellationToken::new(),
+            unacked: Mutex::default(),
+            in_hand: watch::Sender::new(0),
+        }
+    }
+
+    /// Notes a delivery.
+    pub(super) fn receive(self: &Arc<Self>, raw: Raw) -> Received {
+        self.unacked().insert(raw.delivery_tag);
+        self.in_hand.send_modify(|in_hand| *in_hand += 1);
+        Received { raw, session: Arc::clone(self) }
+    }
+
+    /// Returns once nothing that it delivered is in hand.
+    pub(super) async fn settled(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.in_hand.subscribe().wait_for(|in_hand| *in_hand == 0).await;
+    }
+
+    /// Returns once the channel is gone, while no consumer on it would say so.
+    pub(super) async fn lost(&self) {
+        while self.channel.status().connected() {
+            sleep(CHANNEL_INTERVAL).await;
+        }
+    }
+
+    /// Acknowledges deliveries of this session: with one frame those that no unacknowledged one came
+    /// before, and each of the others with its own. Says how many could be acknowledged; the broker
+    /// delivers the others again.
+    async fn ack(&self, received: &[Received]) -> usize {
+        let tags: BTreeSet<u64> = received.iter().map(|one| one.raw.delivery_tag).collect();
+        let last = self.unacked().iter().take_while(|tag| tags.contains(tag)).last().copied();
+        let (first, others): (Vec<&Raw>, Vec<&Raw>) =
+            received.iter().map(|one| &one.raw).partition(|raw| Some(raw.delivery_tag) <= last);
+        let mut acked = 0;
+        if let Some(raw) = first.iter().max_by_key(|raw| raw.delivery_tag)
+            && acknowledge(raw, BasicAckOptions { multiple: true }).await
+        {
+            acked += self.forget(&first);
+        }
+        let each = others.into_iter().map(async |raw| {
+            let is_acked = acknowledge(raw, BasicAckOptions::default()).await;
+            if is_acked { self.forget(&[raw]) } else { 0 }
+        });
+        acked + join_all(each).await.into_iter().sum::<usize>()
+    }
+
+    fn forget(&self, acked: &[&Raw]) -> usize {
+        let mut unacked = self.unacked();
+        for raw in acked {
+            unacked.remove(&raw.delivery_tag);
+        }
+        acked.len()
+    }
+
+    fn unacked(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.unacked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Acknowledges deliveries of any sessions; says how many could be acknowledged.
+pub(super) async fn ack(received: &[Received]) -> usize {
+    let mut acked = 0;
+    for of_one in received.chunk_by(|one, next| Arc::ptr_eq(&one.session, &next.session)) {
+        acked += of_one[0].session.ack(of_one).await;
+    }
+    acked
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.session.in_hand.send_modify(|in_hand| *in_hand -= 1);
+    }
+}

@@ -94,6 +94,7 @@ async fn a_message_that_the_inbox_may_have_forgotten_is_replayed_only_on_request
     let (mut world, _) = idle("retention").await;
     let consumer = &mut world.settings.consumer;
     consumer.inbox_retention = Duration::from_secs(3_600);
+    consumer.unavailable_max = Duration::ZERO;
     // All attempts of a replayed message take up to 20 minutes.
     (consumer.max_attempts, consumer.retry_delays) =
         (NonZeroU32::new(2).unwrap(), delays([20 * 60 * 1_000]));

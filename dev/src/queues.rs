@@ -21,8 +21,9 @@ that may be personal data. `replay` and `discard` need a filter, or --all; they 
 limit. `discard` shows what would go, and throws it away with --yes. One look sees the first 50,000 dead letters of a
 queue and reads for six seconds; what it acts on leaves the queue, so that repeating it comes to the next.
 
-`replay` leaves messages that failed longer ago than the service's [consumer] inbox_retention: if one had its effect
-before it was dead-lettered, nothing would keep it from having it again. --beyond-inbox-retention replays them too.
+`replay` leaves messages that failed longer ago than the service's [consumer] inbox_retention, less the time that all
+attempts of one may take: if one had its effect before it was dead-lettered, nothing would keep it from having it
+again. --beyond-inbox-retention replays them too.
 
 A service that does not answer is named on standard error, and the others answer all the same. The exit code is 0 when
 everything that was asked for was done or shown, and 1 when a service did not answer, `replay` left something that

@@ -94,6 +94,7 @@ async fn a_message_that_the_inbox_may_have_forgotten_is_replayed_only_on_request
     let (mut world, _) = idle("retention").await;
     let consumer = &mut world.settings.consumer;
     consumer.inbox_retention = Duration::from_secs(3_600);
+    consumer.unavailable_max = Duration::ZERO;
     // All attempts of a replayed message take up to 20 minutes.
     (consumer.max_attempts, consumer.retry_delays) =
         (NonZeroU32::new(2).unwrap(), delays([20 * 60 * 1_000]));
@@ -116,6 +117,27 @@ async fn a_message_that_the_inbox_may_have_forgotten_is_replayed_only_on_request
     let replayed = queue.replay(&about, Replay).await.unwrap();
     assert_eq!((replayed.replayed, replayed.beyond_inbox_retention), (1, 0));
     assert_eq!(id(&client.next(QUEUE).await), "m-1");
+}
+
+#[tokio::test]
+async fn a_message_that_the_broker_dead_lettered_has_the_time_of_that() {
+    let mut world = World::new("broker's own").await;
+    world.settings.queue.delivery_limit = NonZeroU32::MIN;
+    let queue = idle_in(&world).await;
+    let client = world.client().await;
+    let before = ago(1);
+    client.publish("", QUEUE, b"crashes its consumer").await;
+    for _ in 0..2 {
+        client.give_back(QUEUE).await;
+    }
+    testkit::eventually("it is dead-lettered", async || {
+        (queue.depth().await.ok()?.dead_letters == 1).then_some(())
+    })
+    .await;
+
+    let listed = queue.list(&filter(json!({}))).await.unwrap().items;
+    assert!(listed[0].last_failed_at.is_some_and(|at| at >= before), "{listed:?}");
+    assert_eq!(queue.replay(&filter(json!({})), Leave).await.unwrap().replayed, 1);
 }
 
 #[tokio::test]
@@ -162,12 +184,16 @@ async fn two_replicas_that_look_at_the_same_moment_both_see_all_of_many() {
 /// A world whose queues are there and whose consumer is not.
 async fn idle(hint: &str) -> (World, DeadLetterQueue) {
     let world = World::new(hint).await;
+    let queue = idle_in(&world).await;
+    (world, queue)
+}
+
+async fn idle_in(world: &World) -> DeadLetterQueue {
     let (handler, _) = crate::world::Notes::new(async |_| messaging::Verdict::Ack);
     let consumer = world.consumer(handler);
     world.bound().await;
     consumer.stop().await;
-    let queue = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
-    (world, queue)
+    DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap()
 }
 
 fn ago(seconds: u64) -> DateTime<Utc> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use lapin::BasicProperties;
-use lapin::options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions};
+use lapin::options::BasicPublishOptions;
 use messaging::Verdict;
 use messaging::settings::QueueOverrides;
 
@@ -69,13 +69,7 @@ async fn what_the_broker_dead_letters_waits_while_the_dead_letter_queue_is_full(
 
     // Its consumer ends without an answer, again and again.
     for _ in 0..2 {
-        let got = testkit::eventually("it is delivered", async || {
-            let got = client.channel.basic_get(QUEUE.into(), BasicGetOptions::default());
-            got.await.unwrap()
-        })
-        .await;
-        let back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        got.delivery.acker.nack(back).await.unwrap();
+        client.give_back(QUEUE).await;
     }
     testkit::eventually("the broker has given up on it, and keeps it", async || {
         let queue = api_get(format!("queues/{}/{QUEUE}", world.broker.vhost)).await?;

@@ -210,8 +210,9 @@ impl Poisoned {
         let peeked = self.dlq.peek(&listed[0].id).await.unwrap();
         let body = serde_json::from_slice::<Value>(&event(7)).unwrap();
         assert_eq!(peeked.payload, body, "{poison}");
+        // The time when it failed may be among what cannot be read.
         let replayed =
-            self.dlq.replay(&Filter::default(), BeyondInboxRetention::Leave).await.unwrap();
+            self.dlq.replay(&Filter::default(), BeyondInboxRetention::Replay).await.unwrap();
         assert_eq!((replayed.replayed, replayed.stopped), (1, None), "{poison}");
         let everything = filter(json!({}));
         if LEFT_OUT.contains(&poison) {

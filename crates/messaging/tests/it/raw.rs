@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicPublishOptions,
-    ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicGetOptions, BasicNackOptions,
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -139,6 +139,16 @@ impl Client {
             self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap()?;
         assert!(got.delivery.acker.ack(BasicAckOptions::default()).await.unwrap());
         Some(got.delivery)
+    }
+
+    /// Takes the next message of a queue and gives it back, as a consumer that crashes.
+    pub(crate) async fn give_back(&self, queue: &str) {
+        let got = testkit::eventually("a message is in the queue", async || {
+            self.channel.basic_get(queue.into(), BasicGetOptions::default()).await.unwrap()
+        })
+        .await;
+        let back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+        assert!(got.delivery.acker.nack(back).await.unwrap());
     }
 
     /// The next messages of a queue.

@@ -158,6 +158,7 @@ fn settings(broker: &TestBroker) -> MessagingSettings {
         },
         queues: names(&[("bench_events", QUEUE)]),
         exchanges: names(&[("user_exchange", EXCHANGE)]),
+        subscriptions: BTreeMap::new(),
         outbox: messaging::OutboxSettings::default(),
         relay: RelaySettings { batch_size: number(BATCH), ..RelaySettings::default() },
         consumer: ConsumerSettings {

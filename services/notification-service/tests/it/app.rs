@@ -156,7 +156,7 @@ impl TestApp {
 
     /// Once the instances have ended: every message was settled, none put off or dead-lettered.
     pub(crate) async fn assert_nothing_waits(&self) {
-        for end in ["", ".retry.1000", ".dead_letters"] {
+        for end in ["", ".retry.1000", ".dead-letters"] {
             let queue = format!("notification-service.events{end}");
             assert_eq!(self.plain.waiting(&queue).await, 0, "{queue}");
         }

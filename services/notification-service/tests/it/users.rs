@@ -192,38 +192,35 @@ async fn what_waits_for_a_user_or_is_on_its_way_ends_with_the_user() {
 }
 
 #[tokio::test]
-async fn names_can_neither_add_a_header_nor_markup() {
+async fn a_name_can_add_no_markup() {
     let app = TestApp::start().await;
     let person = app.person();
-    let name = "<b>Zoë</b>\r\nBcc: eve@example.com";
-    app.user_created(person.id, &person.email, name).await;
+    app.user_created(person.id, &person.email, "<b>Zoë</b>").await;
     app.until(&person, "welcome", "sent").await;
     let mail = app.mails_to(&person.email).remove(0);
-    let (headers, body) = mail.split_once("\r\n\r\n").unwrap();
-    assert!(!headers.contains("Bcc"), "{headers}");
+    let (_, body) = mail.split_once("\r\n\r\n").unwrap();
     let html = body.split("text/html").nth(1).unwrap();
     assert!(html.contains("&lt;b&gt;Zo=C3=AB") && !html.contains("<b>"), "{html}");
 }
 
 #[tokio::test]
-async fn neither_a_subject_nor_an_address_can_add_a_header() {
+async fn a_line_end_in_a_name_an_address_or_a_currency_makes_a_dead_letter_and_no_mail() {
     let app = TestApp::start().await;
     let (person, eve) = (app.welcomed().await, app.person());
+    let two_lines = format!("{}\r\nBcc: {}", eve.email, person.email);
+    app.user_created(eve.id, &two_lines, "Eve").await;
+    app.user_created(eve.id, &eve.email, "Eve\r\nBcc: eve@example.com").await;
     let data = json!({
         "payment_id": Uuid::now_v7(), "user_id": person.id, "amount": 1999,
         "currency": "EUR\r\nBcc: eve@example.com",
     });
     app.happened("payment.completed", &data, 2).await;
-    app.until(&person, "payment_receipt", "sent").await;
-    for mail in app.mails_to(&person.email) {
-        let (headers, _) = mail.split_once("\r\n\r\n").unwrap();
-        assert!(!headers.lines().any(|line| line.starts_with("Bcc")), "{headers}");
-    }
-    let two_lines = format!("{}\r\nBcc: {}", eve.email, person.email);
-    app.user_created(eve.id, &two_lines, "Eve").await;
-    let failed = app.until(&eve, "welcome", "failed").await;
-    assert_eq!(failed["failure_reason"], "the address is not valid");
-    assert_eq!(app.mails().len(), 2);
+    eventually("all three are dead-lettered", async || {
+        (app.plain.waiting("notification-service.events.dead-letters").await == 3).then_some(())
+    })
+    .await;
+    assert_eq!(app.mails().len(), 1, "the welcome of before");
+    assert_eq!(app.count("select count(*) from notifications").await, 1);
 }
 
 #[tokio::test]

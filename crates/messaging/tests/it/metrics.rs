@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::world::{EXCHANGE, Notes, QUEUE, Running, World, created};
 
 /// As Prometheus scrapes it: one line a series.
-fn value(series: &str) -> Option<f64> {
+pub(crate) fn value(series: &str) -> Option<f64> {
     let scraped = telemetry::metrics::render();
     let line = scraped.lines().find(|line| line.starts_with(&format!("{series} ")))?;
     line.rsplit(' ').next()?.parse().ok()

@@ -22,7 +22,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::types::ShortString;
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::broker::Attachment;
 use crate::topology::{Readers, Topology};
@@ -30,6 +30,9 @@ use channel::PublishChannel;
 
 /// Callers that may wait for one publisher; further ones are refused at once.
 const QUEUE_MAX: usize = 1_000;
+
+/// Before another try to open a channel that the broker closed at once.
+const REOPEN_DELAY: Duration = Duration::from_millis(200);
 
 /// A message to publish.
 #[derive(Debug, Clone)]
@@ -100,6 +103,9 @@ impl Publisher {
                 return;
             }
             *slot = PublishChannel::open(&self.connection).await;
+            if slot.is_none() {
+                sleep(REOPEN_DELAY).await;
+            }
         }
     }
 

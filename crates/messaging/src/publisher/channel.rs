@@ -69,9 +69,8 @@ impl PublishChannel {
         messages: &[Message<'_>],
         deadline: Instant,
     ) -> Vec<PublishOutcome> {
-        let unusable = match timeout_at(deadline, self.declare(messages)).await {
-            Ok(unusable) => unusable,
-            Err(_) => return vec![PublishOutcome::Refused(Refusal::Unavailable); messages.len()],
+        let Ok(unusable) = timeout_at(deadline, self.declare(messages)).await else {
+            return vec![PublishOutcome::Refused(Refusal::Unavailable); messages.len()];
         };
         let refused = |message: &Message<'_>| {
             let refusal = unusable.get(message.exchange.as_str())?;

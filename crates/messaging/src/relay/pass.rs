@@ -93,7 +93,7 @@ impl<'a> Pass<'a> {
             let ended: Vec<_> = stream::iter(work)
                 .take_while(|_| std::future::ready(!failed.load(Ordering::SeqCst) && !is_stopped()))
                 .map(|work| async {
-                    let ended = self.relay(&work).await;
+                    let ended = Box::pin(self.relay(&work)).await;
                     failed.fetch_or(ended.is_err(), Ordering::SeqCst);
                     (work, ended)
                 })

@@ -92,7 +92,7 @@ impl Relay {
         let mut failures = 0_u32;
         // Being ready waits for the broker, endlessly: the one wait that shutdown must cut short.
         while shutdown.run_until_cancelled(publisher.ready()).await.is_some() {
-            match pass.run(shutdown).await {
+            match Box::pin(pass.run(shutdown)).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);

@@ -34,6 +34,7 @@ pub(crate) use watch::watch;
 
 use drift::Drifts;
 
+use crate::metrics;
 use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, SettingsError};
 
 /// The longest wait for one answer of the broker. The channel is of no use after that.
@@ -116,6 +117,7 @@ impl Topology {
             declare_exchange(channel, exchange).await?;
             bind(channel, &self.queue, exchange, key).await?;
         }
+        metrics::drift(&self.queue, self.drifts.contains(&self.queue));
         Ok(())
     }
 

@@ -24,7 +24,9 @@ pub(crate) fn compared(runtime: &Runtime) {
     let [empty, used] =
         ["bench empty", "bench passed"].map(|hint| runtime.block_on(World::new(hint)));
     let raws = [&empty, &used].map(|world| runtime.block_on(Raw::connect(world)));
-    raws.iter().for_each(|raw| runtime.block_on(raw.listen(QUEUE)));
+    for raw in &raws {
+        runtime.block_on(raw.listen(QUEUE));
+    }
     let snapshot = runtime.block_on(old_snapshot(&used));
     let relays = [&empty, &used].map(|world| {
         let outbox = world.outbox();

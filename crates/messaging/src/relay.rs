@@ -79,7 +79,7 @@ impl Relay {
         let time_limit = self.settings.relay.confirm_timeout;
         let publisher = Publisher::new(self.broker.publishing(), readers, time_limit);
         tokio::select! {
-            () = self.relay(&publisher, &shutdown) => {}
+            () = Box::pin(self.relay(&publisher, &shutdown)) => {}
             never = gauges::keep(&self.database, self.outbox.service(), &self.broker) => match never {},
         }
         publisher.close().await;
@@ -92,7 +92,7 @@ impl Relay {
         let mut failures = 0_u32;
         // Being ready waits for the broker, endlessly: the one wait that shutdown must cut short.
         while shutdown.run_until_cancelled(publisher.ready()).await.is_some() {
-            match Box::pin(pass.run(shutdown)).await {
+            match pass.run(shutdown).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures = failures.saturating_add(1);

@@ -20,7 +20,7 @@
 //! **Order.** Rows of one aggregate are sent one after the other, each after the confirm of the one
 //! before. There is no cursor, so a row whose transaction commits late is not lost.
 //!
-//! **Holds.** What the broker returns or refuses waits in a hold of its route ([`holds`]), together
+//! **Holds.** What the broker returns or refuses waits in a hold of its route (`holds`), together
 //! with the later rows of its aggregate. Fresh rows of other routes and aggregates are found without
 //! a look at it. One row of a hold is tried again, after delays that grow to two minutes; when it
 //! goes through, the others follow.

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Every declaration is idempotent, and repeated: by the consumer when it subscribes and every ten
-//! seconds ([`watch`]), by a publisher before it publishes ([`Readers`]). What somebody deleted is
-//! made anew. A queue that is there with other arguments is used as it is, and told ([`drift`]).
+//! seconds (`watch`), by a publisher before it publishes (`readers`). What somebody deleted is
+//! made anew. A queue that is there with other arguments is used as it is, and told (`drift`).
 //! Queues are quorum queues, whose messages survive a node, unless `[queue]` says otherwise;
 //! arguments are those that RabbitMQ 3.10 and 4 both know. A consumer's bindings come from its
 //! handlers, and `[subscriptions]` must say the same: it is what publishers know of the readers.

@@ -1,4 +1,4 @@
-//! What a small story leaves in the registry and on its spans.
+//! What a small scenario leaves in the registry and on its spans.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -27,7 +27,7 @@ pub(crate) async fn until(series: &str, expected: f64) {
 }
 
 #[tokio::test]
-async fn every_family_tells_of_a_small_story() {
+async fn every_family_tells_of_a_small_scenario() {
     let mut world = World::new("metrics").await;
     // Names of this test's own: the registry is the process's.
     let (queue, service) = ("metrics.events", "metrics-service");

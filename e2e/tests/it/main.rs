@@ -17,7 +17,6 @@ mod registration;
 mod rolling;
 mod rotation;
 mod scenario;
-mod scenario;
 mod schema;
 mod startup;
 mod system;

@@ -34,6 +34,7 @@ pub(crate) use watch::watch;
 
 use drift::Drifts;
 
+use crate::broker::Attachment;
 use crate::metrics;
 use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, SettingsError};
 
@@ -41,6 +42,9 @@ use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A dead letter is looked at and put back by people; that must never use it up.
 const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// Queues with other arguments that are met in a row before somebody gives up: each costs a channel.
+pub(crate) const DRIFTS_MAX: u32 = 32;
 
 /// Why the topology is not as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +72,12 @@ pub enum TopologyError {
         /// What happened.
         source: lapin::Error,
     },
+}
+
+impl TopologyError {
+    pub(crate) const fn is_drift(&self) -> bool {
+        matches!(self, Self::Drift { .. })
+    }
 }
 
 /// The queue that holds a message for `delay` before it returns to `queue`.
@@ -132,6 +142,21 @@ impl Topology {
             set(&mut arguments, "x-single-active-consumer", AMQPValue::Boolean(true));
         }
         self.declare_queue(channel, &self.queue, arguments).await
+    }
+
+    /// [`declare_outlets`](Self::declare_outlets), on as many channels as it takes.
+    pub(crate) async fn declare_outlets_over(
+        &self,
+        connection: &Attachment,
+    ) -> Result<(), TopologyError> {
+        for attempt in 1.. {
+            let channel = connection.channel().await;
+            match self.declare_outlets(&channel).await {
+                Err(drift) if drift.is_drift() && attempt < DRIFTS_MAX => {}
+                declared => return declared,
+            }
+        }
+        Ok(())
     }
 
     /// Declares where messages go that are not done with: the retry queues and the dead-letter queue.

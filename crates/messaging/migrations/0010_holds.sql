@@ -16,7 +16,7 @@ create table messaging_holds (
 
 -- The hold that a row waits for: that of its route, or that of an earlier row of its aggregate.
 alter table messaging_outbox
-    add column hold_id bigint references messaging_holds (id) on delete set null;
+    add column hold_id bigint references messaging_holds (id);
 
 -- Fresh rows are found without a look at those that wait.
 create index messaging_outbox_fresh on messaging_outbox (partition, id) where hold_id is null;

@@ -160,8 +160,8 @@ impl EventArchive {
                  and ($3::uuid is null or aggregate_id = $3)
                  and ($4::timestamptz is null or sent_at >= $4)
                  and ($5::timestamptz is null or sent_at < $5)
-                 and ($6::bigint is null or id > $6)
-               order by id
+                 and ($6::bigint is null or messaging_archive.id > $6)
+               order by messaging_archive.id
                limit $7"#,
             filter.id,
             filter.event_type,

@@ -1,76 +1,123 @@
 //! Where a partition's fresh rows begin. Rows that were sent leave dead entries in the index until
 //! the database clears them away, which it cannot while somebody reads an old snapshot: a look that
 //! began at the first of them would take longer with every row that was ever sent.
+//!
+//! A row's id is drawn before its transaction commits, and a transaction may take its time. So a
+//! partition's floor rises only over ids that no transaction can write any more: over those drawn
+//! before one look, once all transactions that had begun to write by the next look have ended. No row
+//! appears below a floor then, and an event is never sent before an earlier one of its aggregate.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long ago a row must have been the first one for a look to begin with it. A transaction draws
-/// a row's id before it commits: one that is shorter than this is never passed over.
-const LAG: Duration = Duration::from_secs(5);
-/// How often a look begins at the very first row, for what longer transactions wrote.
-const WHOLE_INTERVAL: Duration = Duration::from_secs(10);
+use crate::outbox::PARTITIONS;
 
-/// The least id from which one partition is looked at.
+/// How often a look begins at the very first row all the same: for rows that somebody wrote by hand.
+const WHOLE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What one look at the outbox sees, all at the same moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// The last id that was drawn.
+    pub(super) last_id: i64,
+    /// The first transaction that had not ended.
+    pub(super) first_open: i64,
+    /// The next transaction that would begin to write.
+    pub(super) next: i64,
+}
+
+/// The least ids from which partitions are looked at.
 #[derive(Debug)]
-pub(super) struct Floor {
-    id: i64,
-    /// The id that the floor rises to, and since when it may.
-    next: Option<(Instant, i64)>,
+pub(super) struct Floors {
+    ids: [i64; PARTITIONS as usize],
+    /// Up to here, whoever drew an id has ended.
+    settled: i64,
+    /// Up to this id they have, once all transactions before this one have ended.
+    pending: Option<(i64, i64)>,
+    last_id: i64,
     whole_at: Instant,
 }
 
-impl Floor {
+impl Floors {
     pub(super) fn new(now: Instant) -> Self {
-        Self { id: 0, next: None, whole_at: now + WHOLE_INTERVAL }
+        let ids = [0; PARTITIONS as usize];
+        Self { ids, settled: 0, pending: None, last_id: 0, whole_at: now + WHOLE_INTERVAL }
     }
 
-    /// Where a look begins now.
-    pub(super) fn id(&self) -> i64 {
-        self.id
+    /// Where a look at a partition begins now.
+    pub(super) fn of(&self, partition: i16) -> i64 {
+        self.ids[usize::from(partition.unsigned_abs())]
     }
 
-    /// Notes the first id that a look found, or the last one that it removed.
-    pub(super) fn found(&mut self, id: i64, now: Instant) {
-        match self.next {
-            Some((since, next)) if now.duration_since(since) >= LAG => {
-                self.id = self.id.max(next);
-                self.next = Some((now, id));
-            }
-            Some(_) => {}
-            None => self.next = Some((now, id)),
-        }
-    }
-
-    /// Lets the next look begin at the very first row, if it is time.
-    pub(super) fn look_at_all(&mut self, now: Instant) {
+    /// Where a look begins, of all partitions in order. Now and then that is at the very first row.
+    pub(super) fn for_a_look(&mut self, now: Instant) -> Vec<i64> {
         if now >= self.whole_at {
-            *self = Self::new(now);
+            self.ids = [0; PARTITIONS as usize];
+            self.whole_at = now + WHOLE_INTERVAL;
+        }
+        self.ids.to_vec()
+    }
+
+    /// Notes what a look saw, and the first row that it found in each partition from its floor on.
+    pub(super) fn saw(&mut self, look: Look, first_rows: &[Option<i64>]) {
+        if let Some((id, _)) = self.pending.take_if(|(_, open)| look.first_open >= *open) {
+            self.settled = id;
+        }
+        if self.pending.is_none() && self.last_id > self.settled {
+            self.pending = Some((self.last_id, look.next));
+        }
+        // Ids that were drawn during this look are known to be so at the next one.
+        self.last_id = look.last_id;
+        for (floor, first_row) in self.ids.iter_mut().zip(first_rows) {
+            *floor = first_row.map_or(self.settled + 1, |row| row.min(self.settled + 1));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Floor, LAG, WHOLE_INTERVAL};
+    use super::{Floors, Look, WHOLE_INTERVAL};
     use tokio::time::Instant;
 
-    #[test]
-    fn a_look_begins_where_the_first_row_was_some_seconds_ago_and_now_and_then_at_the_very_first() {
-        let start = Instant::now();
-        let mut floor = Floor::new(start);
-        floor.found(7, start);
-        floor.found(9, start + LAG / 2);
-        assert_eq!(floor.id(), 0, "a transaction of this moment may still write the row 8");
-        floor.found(12, start + LAG);
-        assert_eq!(floor.id(), 7);
-        floor.found(15, start + LAG * 3 / 2);
-        assert_eq!(floor.id(), 7, "12 was the first one too short a time ago");
+    const EMPTY: [Option<i64>; 8] = [None; 8];
 
-        floor.look_at_all(start + WHOLE_INTERVAL / 2);
-        assert_eq!(floor.id(), 7);
-        floor.look_at_all(start + WHOLE_INTERVAL);
-        assert_eq!(floor.id(), 0);
+    #[test]
+    fn a_floor_stays_below_ids_that_an_open_transaction_may_have_drawn() {
+        let start = Instant::now();
+        let mut floors = Floors::new(start);
+        // Transaction 5 has drawn an id up to 100, and is open for long.
+        floors.saw(Look { last_id: 100, first_open: 5, next: 9 }, &EMPTY);
+        floors.saw(Look { last_id: 120, first_open: 5, next: 12 }, &EMPTY);
+        floors.saw(Look { last_id: 150, first_open: 5, next: 30 }, &EMPTY);
+        assert_eq!(floors.of(0), 1);
+
+        // It ends, and what it wrote is the first row.
+        let mut first = EMPTY;
+        first[0] = Some(90);
+        floors.saw(Look { last_id: 150, first_open: 30, next: 30 }, &first);
+        assert_eq!((floors.of(0), floors.of(1)), (90, 101));
+    }
+
+    #[test]
+    fn ids_drawn_during_a_look_count_from_the_next_one_on() {
+        let mut floors = Floors::new(Instant::now());
+        // Transaction 9 begins after the snapshot of this look, and draws 100 before it ends.
+        floors.saw(Look { last_id: 100, first_open: 9, next: 9 }, &EMPTY);
+        floors.saw(Look { last_id: 100, first_open: 9, next: 10 }, &EMPTY);
+        assert_eq!(floors.of(0), 1, "9 is open");
+        floors.saw(Look { last_id: 100, first_open: 10, next: 10 }, &EMPTY);
+        assert_eq!(floors.of(0), 101);
+    }
+
+    #[test]
+    fn now_and_then_a_look_begins_at_the_very_first_row() {
+        let start = Instant::now();
+        let mut floors = Floors::new(start);
+        for _ in 0..3 {
+            floors.saw(Look { last_id: 7, first_open: 3, next: 3 }, &EMPTY);
+        }
+        assert_eq!(floors.for_a_look(start), [8; 8]);
+        assert_eq!(floors.for_a_look(start + WHOLE_INTERVAL), [0; 8]);
     }
 }

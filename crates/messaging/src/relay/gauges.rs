@@ -3,12 +3,11 @@
 use std::convert::Infallible;
 
 use database::Database;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::broker::Broker;
 use crate::metrics::{self, INTERVAL};
 use crate::relay::connection::{Connection, DatabaseError, answered};
-use crate::relay::floor::Floor;
 use crate::schedule;
 
 /// How far the outbox is counted: it is measured often, and all the more must the relay be quick when
@@ -17,10 +16,9 @@ const DEPTH_MAX: i64 = 100_000;
 
 /// Keeps the gauges of `service`'s outbox, also while the broker is away.
 pub(super) async fn keep(database: &Database, service: &str, broker: &Broker) -> Infallible {
-    let mut floor = Floor::new(Instant::now());
     loop {
         metrics::connections(service, broker);
-        match measure(database, &mut floor).await {
+        match measure(database).await {
             Ok((depth, age_seconds)) => metrics::outbox(service, depth, age_seconds),
             Err(error) => tracing::debug!(error = %error, "outbox was not measured"),
         }
@@ -33,26 +31,17 @@ pub(super) async fn keep(database: &Database, service: &str, broker: &Broker) ->
 }
 
 /// Depth, and age in seconds of the oldest row.
-async fn measure(database: &Database, floor: &mut Floor) -> Result<(i64, i64), DatabaseError> {
-    let now = Instant::now();
-    floor.look_at_all(now);
+async fn measure(database: &Database) -> Result<(i64, i64), DatabaseError> {
     let mut connection = Connection::take(database).await?;
     let measuring = sqlx::query!(
         r#"select (select count(*) from (
-                      select from messaging_outbox where id >= $1 limit $2) as counted) as "depth!",
-                  oldest.id as "first_row?",
-                  coalesce(extract(epoch from now() - oldest.created_at), 0)::bigint as "age!",
-                  coalesce(pg_sequence_last_value(
-                      pg_get_serial_sequence('messaging_outbox', 'id')), 0) as "last_id!"
-           from (values (1)) as always (one)
-           left join lateral (
-               select id, created_at from messaging_outbox where id >= $1 order by id limit 1
-           ) as oldest on true"#,
-        floor.id(),
+                      select from messaging_outbox limit $1) as counted) as "depth!",
+                  coalesce(extract(epoch from now() - (
+                      select created_at from messaging_outbox order by id limit 1
+                  )), 0)::bigint as "age!""#,
         DEPTH_MAX,
     );
     let row = answered(measuring.fetch_one(&mut *connection)).await?;
     connection.release();
-    floor.found(row.first_row.unwrap_or(row.last_id), now);
     Ok((row.depth, row.age))
 }

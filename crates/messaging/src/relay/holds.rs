@@ -48,11 +48,14 @@ pub(super) struct Due {
 
 /// The holds whose time has come, where they have rows; a hold that is to be tried once only.
 pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx::Error> {
-    // What nothing waits for any more is gone.
+    // What nothing waits for any more is gone; not what another relay makes a row wait for now.
     sqlx::query!(
-        "delete from messaging_holds hold
-         where next_attempt_at <= now()
-           and not exists (select from messaging_outbox where hold_id = hold.id)"
+        "delete from messaging_holds where id in (
+             select id from messaging_holds hold
+             where next_attempt_at <= now()
+               and not exists (select from messaging_outbox where hold_id = hold.id)
+             for update skip locked
+         )"
     )
     .execute(&mut *connection)
     .await?;

@@ -12,7 +12,7 @@ use crate::outbox::{Outbox, PARTITIONS};
 use crate::publisher::Publisher;
 use crate::relay::batch::{Batch, Settlement};
 use crate::relay::connection::{Connection, DatabaseError, answered};
-use crate::relay::floor::Floor;
+use crate::relay::floor::{Floors, Look};
 use crate::relay::holds::{self, Due};
 use crate::relay::lease::{Lease, Stuck};
 use crate::relay::waves;
@@ -55,7 +55,7 @@ pub(super) struct Pass<'a> {
     settings: &'a RelaySettings,
     /// Whether what was sent is kept.
     is_archiving: bool,
-    floors: [Floor; PARTITIONS as usize],
+    floors: Floors,
     stuck: Stuck,
     /// When holds and scheduled events are looked at next.
     due_at: Instant,
@@ -75,7 +75,7 @@ impl<'a> Pass<'a> {
             service: outbox.service(),
             settings: &settings.relay,
             is_archiving: settings.outbox.is_archiving(),
-            floors: std::array::from_fn(|_| Floor::new(now)),
+            floors: Floors::new(now),
             stuck: Stuck::new(outbox.service()),
             due_at: now,
         }
@@ -109,31 +109,31 @@ impl<'a> Pass<'a> {
 
     /// The partitions that have fresh rows.
     async fn fresh(&mut self) -> Result<Vec<Work>, PassError> {
-        let now = Instant::now();
-        self.floors.iter_mut().for_each(|floor| floor.look_at_all(now));
-        let floors: Vec<i64> = self.floors.iter().map(Floor::id).collect();
-        let found = sqlx::query!(
-            r#"select (number - 1)::smallint as "partition!",
-                      (select id from messaging_outbox
-                       where partition = number - 1 and hold_id is null and id >= floor
-                       order by id limit 1) as first_row,
+        let mut connection = Connection::take(&self.database).await?;
+        let floors = self.floors.for_a_look(Instant::now());
+        let looking = sqlx::query!(
+            r#"select array(
+                          select (select id from messaging_outbox
+                                  where partition = number - 1 and hold_id is null and id >= floor
+                                  order by id limit 1)
+                          from unnest($1::bigint[]) with ordinality as floors (floor, number)
+                          order by number
+                      ) as "first_rows!: Vec<Option<i64>>",
                       coalesce(pg_sequence_last_value(
-                          pg_get_serial_sequence('messaging_outbox', 'id')), 0) as "last_id!"
-               from unnest($1::bigint[]) with ordinality as floors (floor, number)"#,
+                          pg_get_serial_sequence('messaging_outbox', 'id')), 0) as "last_id!",
+                      pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "first_open!",
+                      pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "next!""#,
             &floors,
         );
-        let mut connection = Connection::take(&self.database).await?;
-        let found = answered(found.fetch_all(&mut *connection)).await?;
+        let seen = answered(looking.fetch_one(&mut *connection)).await?;
         connection.release();
-        let mut work = Vec::new();
-        for row in found {
-            let floor = &mut self.floors[usize::from(row.partition.unsigned_abs())];
-            floor.found(row.first_row.unwrap_or(row.last_id), now);
-            if let Some(first_row) = row.first_row {
-                work.push(Work::Fresh { partition: row.partition, first_row });
-            }
-        }
-        Ok(work)
+        let look = Look { last_id: seen.last_id, first_open: seen.first_open, next: seen.next };
+        self.floors.saw(look, &seen.first_rows);
+        let fresh = (0..PARTITIONS).zip(seen.first_rows);
+        let fresh = fresh.filter_map(|(partition, first_row)| {
+            Some(Work::Fresh { partition, first_row: first_row? })
+        });
+        Ok(fresh.collect())
     }
 
     /// The holds whose time has come, and scheduled events into the outbox whose time has; looked for
@@ -162,7 +162,7 @@ impl<'a> Pass<'a> {
         let batch_size = self.settings.batch_size;
         let batch = match work {
             Work::Fresh { partition, .. } => {
-                let floor = self.floors[usize::from(partition.unsigned_abs())].id();
+                let floor = self.floors.of(*partition);
                 Batch::fresh(lease, *partition, floor, batch_size).await?
             }
             Work::Held(due) => Batch::held(lease, due, batch_size).await?,

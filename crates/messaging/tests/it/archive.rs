@@ -261,6 +261,35 @@ pub(crate) fn archive_of(world: &World, outbox: &Outbox) -> EventArchive {
     EventArchive::new(world.pool.clone(), world.connect(), outbox.clone(), &world.settings)
 }
 
+#[tokio::test]
+async fn pages_are_in_the_order_of_writing_whatever_the_ids_of_the_events_are() {
+    let (world, outbox) = archiving("pages").await;
+    let client = world.client().await;
+    client.listen(EXCHANGE, "#").await;
+    let ids: Vec<Uuid> = (1..=5).rev().map(Uuid::from_u128).collect();
+    for (number, id) in (0..).zip(&ids) {
+        let mut tx = world.pool.begin().await.unwrap();
+        outbox.enqueue(&mut tx, *id, Utc::now(), &created(number)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let relay = world.relay(&outbox);
+    world.outbox_is_empty().await;
+    relay.stop().await;
+    let archive = archive_of(&world, &outbox);
+
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = archive.list(&filter(json!({"limit": 2, "after": after}))).await.unwrap();
+        listed.extend(page.items.iter().map(|item| item.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+
+    assert_eq!(listed, ids);
+}
+
 /// Events of as many users, sent and archived.
 pub(crate) async fn fill(world: &World, outbox: &Outbox, count: u128) -> Vec<Uuid> {
     // Somebody listens, or they would stay in the outbox.

@@ -335,6 +335,27 @@ async fn a_relay_goes_on_when_its_connections_to_the_database_hang_for_good() {
 }
 
 #[tokio::test]
+async fn an_event_of_a_long_transaction_comes_before_the_next_of_its_aggregate() {
+    let world = World::new("long transaction").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    let mut long = world.pool.begin().await.unwrap();
+    outbox.enqueue(&mut long, Uuid::now_v7(), chrono::Utc::now(), &updated(1, 0)).await.unwrap();
+
+    // Meanwhile the relay looks again and again at what is behind it.
+    for number in 2..40 {
+        world.emit(&outbox, &updated(number, 0)).await;
+        client.next(&queue).await;
+    }
+    long.commit().await.unwrap();
+    world.emit(&outbox, &updated(1, 1)).await;
+
+    assert_in_order(&client.take(&queue, 2).await, 2);
+}
+
+#[tokio::test]
 async fn a_change_of_the_table_in_the_middle_of_two_batches_stops_nothing() {
     let world = World::new("altered").await;
     let client = world.client().await;

@@ -18,6 +18,7 @@
 
 mod republish;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -127,6 +128,8 @@ pub struct EventArchive {
     outbox: Outbox,
     /// The names that events may be sent to.
     queues: Vec<String>,
+    /// The names of the queues that read each event type.
+    readers: BTreeMap<String, Vec<String>>,
     confirm_timeout: Duration,
 }
 
@@ -138,11 +141,16 @@ impl EventArchive {
         outbox: Outbox,
         settings: &MessagingSettings,
     ) -> Self {
+        let names = |keys: &Vec<String>| {
+            keys.iter().filter_map(|key| settings.queues.get(key).cloned()).collect()
+        };
+        let readers = settings.subscriptions.iter();
         Self {
             database: database.into(),
             broker,
             outbox,
             queues: settings.queues.values().cloned().collect(),
+            readers: readers.map(|(event_type, keys)| (event_type.clone(), names(keys))).collect(),
             confirm_timeout: settings.relay.confirm_timeout,
         }
     }

@@ -22,7 +22,7 @@
 //! | `messaging_queue_depth{queue}` | messages that wait in a consumer's queue |
 //! | `messaging_dead_letters{queue}` | messages in its dead-letter queue |
 //! | `messaging_consumer_paused{queue}` | 1 while the kill switch has paused its consumer |
-//! | `messaging_topology_drift{queue}` | 1 while a queue has other arguments than the settings say |
+//! | `messaging_topology_drift{name}` | 1 while a queue or exchange has other arguments than the settings say |
 //! | `messaging_connected{service}` | 1 while the broker can be worked with: what `/health` says |
 //! | `messaging_connection_open{connection}` | 1 while it is open; its name is that of the broker's list |
 //! | `messaging_connection_blocked{connection}` | 1 while the broker, short of memory or disk, takes nothing on it |
@@ -189,11 +189,11 @@ pub(crate) fn partitions_stuck(service: &str, count: usize) {
         .set(i64::try_from(count).unwrap_or(i64::MAX));
 }
 
-/// Says whether a queue has other arguments than the settings say.
-pub(crate) fn drift(queue: &str, is_other: bool) {
-    let help = "1 while a queue has other arguments than the settings say.";
-    gauge("messaging_topology_drift", help, &["queue"])
-        .with_label_values(&[queue])
+/// Says whether a queue or exchange has other arguments than the settings say.
+pub(crate) fn drift(name: &str, is_other: bool) {
+    let help = "1 while a queue or exchange has other arguments than the settings say.";
+    gauge("messaging_topology_drift", help, &["name"])
+        .with_label_values(&[name])
         .set(i64::from(is_other));
 }
 

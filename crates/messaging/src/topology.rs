@@ -11,7 +11,7 @@
 //!
 //! Every declaration is idempotent, and repeated: by the consumer when it subscribes and every ten
 //! seconds (`watch`), by a publisher before it publishes (`readers`). What somebody deleted is
-//! made anew. A queue that is there with other arguments is used as it is, and told (`drift`).
+//! made anew. What is there with other arguments is used as it is, and told (`drift`).
 //! Queues are quorum queues, whose messages survive a node, unless `[queue]` says otherwise;
 //! arguments are those that RabbitMQ 3.10 and 4 both know. A consumer's bindings come from its
 //! handlers, and `[subscriptions]` must say the same: it is what publishers know of the readers.
@@ -124,11 +124,29 @@ impl Topology {
     pub(crate) async fn declare(&self, channel: &Channel) -> Result<(), TopologyError> {
         self.declare_queues(channel).await?;
         for (exchange, key) in &self.bindings {
-            declare_exchange(channel, exchange).await?;
+            self.declare_exchange(channel, exchange).await?;
             bind(channel, &self.queue, exchange, key).await?;
         }
         metrics::drift(&self.queue, self.drifts.contains(&self.queue));
         Ok(())
+    }
+
+    /// [`declare`](Self::declare), where what was found to differ is asked once more whether it does.
+    /// On channels of its own: the client library remembers on each what was declared; gives the last.
+    async fn declare_again(&self, connection: &Attachment) -> Result<Channel, TopologyError> {
+        self.drifts.ask_again();
+        for attempt in 1.. {
+            let channel = connection.channel().await;
+            match self.declare(&channel).await {
+                Err(drift) if drift.is_drift() && attempt < DRIFTS_MAX => {}
+                declared => {
+                    declared?;
+                    self.drifts.settle();
+                    return Ok(channel);
+                }
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     /// Declares the queue, and those that its messages move to.
@@ -203,6 +221,22 @@ impl Topology {
             self.drifts.note(name, text);
         }
         declared.map(drop)
+    }
+
+    /// Declares an exchange; one that is known to be of another kind must only be there.
+    async fn declare_exchange(&self, channel: &Channel, name: &str) -> Result<(), TopologyError> {
+        if self.drifts.contains(name) {
+            let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+            let kind = ExchangeKind::Topic;
+            let asking =
+                channel.exchange_declare(name.into(), kind, options, FieldTable::default());
+            return answered(name, asking).await.inspect_err(|_| self.drifts.forget(name));
+        }
+        let declared = declare_exchange(channel, name).await;
+        if let Err(TopologyError::Drift { name, text }) = &declared {
+            self.drifts.note(name, text);
+        }
+        declared
     }
 
     fn kind(&self) -> FieldTable {

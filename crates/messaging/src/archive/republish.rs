@@ -76,7 +76,9 @@ impl EventArchive {
         if queue.is_some_and(|name| !self.queues.iter().any(|known| known == name)) {
             return Err(ArchiveError::UnknownQueue);
         }
-        let Page { items, next } = self.list(filter).await?;
+        let Page { mut items, next } = self.list(filter).await?;
+        // What its reader has no handler for would fill its dead-letter queue.
+        items.retain(|item| queue.is_none_or(|queue| self.is_read_by(queue, &item.event_type)));
         let mut answer = Republished {
             matched: u32::try_from(items.len()).unwrap_or(u32::MAX),
             republished: 0,
@@ -96,6 +98,12 @@ impl EventArchive {
         let republished = answer.republished;
         tracing::warn!(messaging.queue = queue, republished, "archived events were republished");
         Ok(answer)
+    }
+
+    /// Whether a queue's reader handles an event type, as far as `[subscriptions]` says anything.
+    fn is_read_by(&self, queue: &str, event_type: &str) -> bool {
+        self.readers.is_empty()
+            || self.readers.get(event_type).is_some_and(|queues| queues.iter().any(|q| q == queue))
     }
 
     /// Back into the outbox: the relay sends them once more.

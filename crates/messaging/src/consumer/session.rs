@@ -1,6 +1,7 @@
 //! One channel of a consumer: what it delivered, and what of that is still to be acknowledged.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) struct Session {
     pub(super) channel: Channel,
     /// Cancelled when it delivers nothing any more: what moves on has little time left.
     pub(super) ended: CancellationToken,
+    /// Whether what no handler has yet is the next consumer's: it is passed over here.
+    handed_back: AtomicBool,
     /// The tags of what was delivered and not acknowledged.
     unacked: Mutex<BTreeSet<u64>>,
     /// How many of its deliveries exist in this process.
@@ -39,6 +42,7 @@ impl Session {
         Self {
             channel,
             ended: CancellationToken::new(),
+            handed_back: AtomicBool::new(false),
             unacked: Mutex::default(),
             in_hand: watch::Sender::new(0),
         }
@@ -49,6 +53,15 @@ impl Session {
         self.unacked().insert(raw.delivery_tag);
         self.in_hand.send_modify(|in_hand| *in_hand += 1);
         Received { raw, session: Arc::clone(self) }
+    }
+
+    /// Leaves what no handler has yet to the next consumer.
+    pub(super) fn hand_back(&self) {
+        self.handed_back.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_handed_back(&self) -> bool {
+        self.handed_back.load(Ordering::SeqCst)
     }
 
     /// Returns once nothing that it delivered is in hand.

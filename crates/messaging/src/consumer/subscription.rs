@@ -186,7 +186,11 @@ impl Subscription<'_> {
         let next = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => {
-                self.cancel(consumer).await?;
+                if self.consumer.topology.like.single_active_consumer {
+                    self.hand_back().await;
+                } else {
+                    self.cancel(consumer).await?;
+                }
                 return Err(Ended::Drained);
             }
             next = consumer.next() => next,
@@ -198,6 +202,17 @@ impl Subscription<'_> {
                 Err(Ended::Lost(None))
             }
             None => Err(Ended::Lost(None)),
+        }
+    }
+
+    /// Leaves to the next consumer what no handler has yet, and stays the active one until what
+    /// handlers have is settled: the next one would overtake it. All else goes back with the channel.
+    async fn hand_back(&self) {
+        self.session.hand_back();
+        self.flush();
+        tokio::select! {
+            () = self.session.settled() => {}
+            () = self.session.lost() => {}
         }
     }
 

@@ -116,9 +116,9 @@ impl<'a> Work<'a> {
         for ((one, call), key) in messages {
             keys.push(key);
             match call {
-                // The channel is gone: the broker delivers the message again, and only that one
-                // counts.
-                _ if !one.raw.acker.usable() => {}
+                // The channel is gone, or will be: the broker delivers the message again, and only
+                // that one counts.
+                _ if one.session.is_handed_back() || !one.raw.acker.usable() => {}
                 Ok(call) => {
                     received.push(one);
                     calls.push(call);

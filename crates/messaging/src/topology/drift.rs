@@ -1,42 +1,68 @@
-//! Queues that are there with other arguments than the settings say. The broker keeps a queue as it
-//! was made, so such a queue is used as it is, and the difference is said: in the log, and by the
-//! gauge `messaging_topology_drift`, until the queue is deleted and made anew.
+//! Queues and exchanges that are there with other arguments than the settings say. The broker keeps
+//! them as they were made, so they are used as they are, and the difference is said: in the log, and
+//! by the gauge `messaging_topology_drift`, until they are deleted and made anew, by whomever.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::metrics;
 
-/// The names of such queues. Clones share them.
+/// The names of such queues and exchanges. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Drifts(Arc<Mutex<BTreeSet<String>>>);
+pub(super) struct Drifts(Arc<Mutex<Names>>);
+
+#[derive(Debug, Default)]
+struct Names {
+    /// Those that are used as they are.
+    known: BTreeSet<String>,
+    /// Those that were told of.
+    told: BTreeSet<String>,
+}
 
 impl Drifts {
-    pub(super) fn contains(&self, queue: &str) -> bool {
-        self.names().contains(queue)
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.names().known.contains(name)
     }
 
-    /// Notes a queue and says, once, how it differs.
-    pub(super) fn note(&self, queue: &str, text: &str) {
-        if self.names().insert(queue.to_owned()) {
-            metrics::drift(queue, true);
+    /// Notes a name and says, once, how it differs.
+    pub(super) fn note(&self, name: &str, text: &str) {
+        let mut names = self.names();
+        names.known.insert(name.to_owned());
+        if names.told.insert(name.to_owned()) {
+            metrics::drift(name, true);
             tracing::error!(
-                messaging.queue = queue,
+                name,
                 difference = text,
-                "queue has other arguments than the settings say; it is used as it is until it is \
-                 empty, deleted and made anew"
+                "queue or exchange has other arguments than the settings say; it is used as it is \
+                 until it is deleted and made anew"
             );
         }
     }
 
-    /// Forgets a queue that is gone.
-    pub(super) fn forget(&self, queue: &str) {
-        if self.names().remove(queue) {
-            metrics::drift(queue, false);
-        }
+    /// Forgets a name that is gone.
+    pub(super) fn forget(&self, name: &str) {
+        self.names().known.remove(name);
     }
 
-    fn names(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    /// Lets each name show once more that it differs.
+    pub(super) fn ask_again(&self) {
+        self.names().known.clear();
+    }
+
+    /// Takes back what was told of names that have not shown it again.
+    pub(super) fn settle(&self) {
+        let mut names = self.names();
+        let Names { known, told } = &mut *names;
+        told.retain(|name| {
+            let differs = known.contains(name);
+            if !differs {
+                metrics::drift(name, false);
+            }
+            differs
+        });
+    }
+
+    fn names(&self) -> std::sync::MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

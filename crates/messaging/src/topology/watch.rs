@@ -20,10 +20,8 @@ pub(crate) async fn watch(broker: &Broker, topology: &Topology) -> Infallible {
     let connection = broker.consuming_at_times();
     loop {
         sleep(INTERVAL).await;
-        // A channel for each look: the client library remembers on it what was declared.
-        let channel = connection.channel().await;
-        match topology.declare(&channel).await {
-            Ok(()) => {
+        match topology.declare_again(&connection).await {
+            Ok(channel) => {
                 let _ = channel.close(REPLY_SUCCESS, "OK".into()).await;
             }
             Err(error) => tracing::warn!(error = %error, "queues and bindings were not checked"),

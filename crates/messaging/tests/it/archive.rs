@@ -262,6 +262,26 @@ pub(crate) fn archive_of(world: &World, outbox: &Outbox) -> EventArchive {
 }
 
 #[tokio::test]
+async fn a_reader_is_fed_only_what_it_reads() {
+    let (mut world, outbox) = archiving("fed").await;
+    fill(&world, &outbox, 3).await;
+    let readers = |queue: &str| vec![queue.to_owned()];
+    world.settings.subscriptions = [
+        ("user.created".to_owned(), readers("user_events")),
+        ("user.updated".to_owned(), readers("payment_events")),
+    ]
+    .into();
+    let archive = archive_of(&world, &outbox);
+    let matched = async |queue: &str| {
+        let (all, target) = (filter(json!({})), queue_of(queue));
+        archive.republish(&all, &target, None).await.unwrap().matched
+    };
+
+    assert_eq!(matched("user-service.events").await, 3);
+    assert_eq!(matched("payment-service.events").await, 0);
+}
+
+#[tokio::test]
 async fn pages_are_in_the_order_of_writing_whatever_the_ids_of_the_events_are() {
     let (world, outbox) = archiving("pages").await;
     let client = world.client().await;

@@ -95,3 +95,46 @@ fn body(event: &UserUpdated) -> Vec<u8> {
     let at = "2026-01-15T09:30:00Z".parse().unwrap();
     serde_json::to_vec(&Envelope::new(event_id, at, "user-service", event.clone())).unwrap()
 }
+
+#[tokio::test]
+async fn events_stay_in_order_when_the_active_consumer_of_two_is_drained() {
+    let mut world = World::new("drained in order").await;
+    world.settings.queue.single_active_consumer = true;
+    sqlx::query("create table effects (id bigserial, user_id uuid, place int)")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let handlers = || Handlers::new(world.pool.clone()).on(slow_effect).ordered();
+    let active = world.consumer(handlers());
+    world.bound_to(1).await;
+    let client = world.client().await;
+    for place in 0..EVENTS {
+        for number in 0..3 {
+            client.publish("", QUEUE, &body(&updated(number, place))).await;
+        }
+    }
+    let _next = world.consumer(handlers());
+    testkit::eventually("a part has its effect", async || {
+        (effects(&world.pool).await.len() > 20).then_some(())
+    })
+    .await;
+
+    active.stop().await;
+
+    testkit::eventually("every event has its effect", async || {
+        (effects(&world.pool).await.len() == 3 * EVENTS).then_some(())
+    })
+    .await;
+    let effects = effects(&world.pool).await;
+    for number in 0..3 {
+        let of_user = effects.iter().filter(|(id, _)| *id == user(number).as_uuid());
+        let places: Vec<i32> = of_user.map(|(_, place)| *place).collect();
+        assert!(places.iter().copied().eq(0..40), "user {number}: {places:?}");
+    }
+}
+
+/// Slow enough for the next consumer to overtake whoever handles on after it is gone.
+async fn slow_effect(pool: PgPool, delivery: Delivery<UserUpdated>) -> Verdict {
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    have_effect(pool, delivery).await
+}

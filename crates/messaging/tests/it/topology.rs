@@ -93,7 +93,7 @@ async fn a_queue_with_other_arguments_than_the_settings_is_used_as_it_is_and_tol
 
         world.emit(&outbox, &created(1)).await;
         seen.wait_for(1).await;
-        until("messaging_topology_drift{queue=\"user-service.events\"}", 1.0).await;
+        until("messaging_topology_drift{name=\"user-service.events\"}", 1.0).await;
         consumer.stop().await;
     }
     assert_eq!(asked(&world, QUEUE).await["arguments"]["x-max-length"], json!(null));
@@ -174,6 +174,26 @@ async fn a_changed_queue_gets_its_new_arguments_once_it_is_deleted() {
         (api_get(path).await?["arguments"]["x-max-length"] == 5).then_some(())
     })
     .await;
+    until("messaging_topology_drift{name=\"user-service.events\"}", 0.0).await;
+}
+
+#[tokio::test]
+async fn an_exchange_of_another_kind_is_told_and_keeps_no_other_binding_from_being_made() {
+    let mut world = World::new("other kind").await;
+    let client = world.client().await;
+    client.exchange("payment.events", lapin::ExchangeKind::Direct).await;
+    world.settings.exchanges.insert("user_exchange".to_owned(), "payment.events".to_owned());
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+
+    let _consumer = world.consumer(handler);
+
+    until("messaging_topology_drift{name=\"payment.events\"}", 1.0).await;
+    client.subscribed(QUEUE, 1).await;
+    let id = contracts::EventId::from_uuid(uuid::Uuid::now_v7());
+    let event = contracts::Envelope::new(id, chrono::Utc::now(), "user-service", created(1));
+    let event = serde_json::to_vec(&event).unwrap();
+    client.publish("payment.events", "user.created", &event).await;
+    seen.wait_for(1).await;
 }
 
 #[tokio::test]

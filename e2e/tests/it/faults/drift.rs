@@ -22,7 +22,7 @@ async fn a_service_whose_queue_has_other_arguments_serves_on_and_says_so() {
     let system = ground.start(users).await;
 
     system.somebody().await;
-    let drift = "messaging_topology_drift{queue=\"user-service.events\"} 1";
+    let drift = "messaging_topology_drift{name=\"user-service.events\"} 1";
     eventually("the metrics tell of it", async || {
         let metrics = system.request(Method::GET, &system.users.url("/metrics"));
         let metrics = metrics.send().await.ok()?.text().await.ok()?;
@@ -30,5 +30,5 @@ async fn a_service_whose_queue_has_other_arguments_serves_on_and_says_so() {
     })
     .await;
     let log = system.users.log();
-    assert!(log.contains("queue has other arguments than the settings say"), "{log}");
+    assert!(log.contains("queue or exchange has other arguments than the settings say"), "{log}");
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admin::{self, Admin, tell_missing},
+    admin::{self, Admin, Missing, tell_missing},
     project::Project,
     table,
 };
@@ -112,19 +112,18 @@ impl Target {
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let admin = Admin::find(project, args.service.as_deref())?;
-    let done = match &args.action {
+    Ok(match &args.action {
         Action::List { filter, after, limit } => {
             let mut filter = filter.json();
             filter.extend(after.map(|after| ("after".to_owned(), json!(after))));
             filter.extend(limit.map(|limit| ("limit".to_owned(), json!(limit))));
-            list(&admin, &filter, args.json)?
+            list(&admin, &filter, args.json)
         }
         Action::Republish { filter, all, target, yes } => {
             let filter = chosen(filter, *all)?;
-            republish(&admin, &filter, &target.json(), *yes, args.json)?
+            republish(&admin, &filter, &target.json(), *yes, args.json)
         }
-    };
-    Ok(if tell_missing(&admin.missing) { done } else { ExitCode::FAILURE })
+    })
 }
 
 /// Everything is meant only when it is said.
@@ -136,17 +135,22 @@ fn chosen(filter: &Filter, all: bool) -> Result<Map<String, Value>> {
     Ok(filter)
 }
 
-fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> Result<ExitCode> {
-    let mut pages = Vec::new();
+/// Prints what those list that answer, and says who does not.
+fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> ExitCode {
+    let (mut pages, mut missing) = (Vec::new(), admin.missing.clone());
     for (service, url) in &admin.services {
         let url = format!("{url}/admin/events?{}", admin::query(filter));
-        let mut page = admin.call("GET", &url, None)?;
-        page["service"] = json!(service);
-        pages.push(page);
+        match admin.call("GET", &url, None) {
+            Ok(mut page) => {
+                page["service"] = json!(service);
+                pages.push(page);
+            }
+            Err(error) => missing.push(Missing::new(service, &error)),
+        }
     }
     if as_json {
         println!("{:#}", json!(pages));
-        return Ok(ExitCode::SUCCESS);
+        return ended(&missing, false);
     }
     let rows = pages.iter().flat_map(|page| page["items"].as_array().into_iter().flatten());
     let names = ["position", "id", "type", "aggregate", "sent_at", "bytes"];
@@ -154,7 +158,13 @@ fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> Result<Exi
     for page in pages.iter().filter(|page| page["next"].is_i64()) {
         println!("more of {}: --after {}", text(&page["service"]), page["next"]);
     }
-    Ok(ExitCode::SUCCESS)
+    ended(&missing, false)
+}
+
+/// Names who did not answer; a failure when somebody did not, or something has stopped.
+fn ended(missing: &[Missing], has_stopped: bool) -> ExitCode {
+    let is_complete = tell_missing(missing);
+    if is_complete && !has_stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn republish(
@@ -163,12 +173,13 @@ fn republish(
     target: &Value,
     yes: bool,
     as_json: bool,
-) -> Result<ExitCode> {
-    let (mut answers, mut has_stopped) = (Vec::new(), false);
+) -> ExitCode {
+    let (mut answers, mut missing, mut has_stopped) = (Vec::new(), admin.missing.clone(), false);
     for (service, url) in &admin.services {
         let url = format!("{url}/admin/events/republish");
         let mut sent = Sent::default();
-        sent.all(|body| admin.call("POST", &url, Some(body)), filter, target, yes)?;
+        let sending = sent.all(|body| admin.call("POST", &url, Some(body)), filter, target, yes);
+        missing.extend(sending.err().map(|error| Missing::new(service, &error)));
         has_stopped |= sent.stopped.is_some();
         answers.push((service, sent));
     }
@@ -180,7 +191,7 @@ fn republish(
             println!("{service}: {}", sent.sentence(yes));
         }
     }
-    Ok(if has_stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    ended(&missing, has_stopped)
 }
 
 /// What became of all pages of one service.

@@ -293,7 +293,7 @@ fn told(outcome: PublishOutcome) -> (Published, Result<(), PublishError>) {
         PublishOutcome::Refused(Refusal::Nacked) => {
             (Published::Refused, Err(PublishError::Refused("a queue is full".to_owned())))
         }
-        PublishOutcome::Refused(Refusal::Message(text) | Refusal::Exchange(text)) => {
+        PublishOutcome::Refused(Refusal::Message(text) | Refusal::Route(text)) => {
             (Published::Refused, Err(PublishError::Refused(text)))
         }
     }

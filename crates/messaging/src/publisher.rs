@@ -68,11 +68,11 @@ pub(crate) enum Refusal {
     Unavailable,
     /// A queue that it belongs to is full, or has failed. Other queues may have it.
     Nacked,
-    /// The broker closed the channel over this message alone: it is too large, or publishing it is
-    /// forbidden. What the broker says.
+    /// The broker closed the channel over this message alone: it is too large. What the broker says.
     Message(String),
-    /// The exchange, or the queue of a reader, cannot be used. What the broker says.
-    Exchange(String),
+    /// Its route cannot be used: the exchange is of another kind, the queue of a reader cannot be
+    /// made, or publishing there is forbidden. What the broker says.
+    Route(String),
 }
 
 /// Publishes on a channel of its own. Several callers may share it.
@@ -187,7 +187,7 @@ impl Publisher {
         deadline: Instant,
     ) {
         let mending = timeout_at(deadline, self.mended(messages));
-        let Ok(Some((mended, unusable))) = mending.await else { return };
+        let Ok(Some((mended, mut unusable))) = mending.await else { return };
         *channel = mended;
         for (message, outcome) in messages.iter().zip(outcomes) {
             let unavailable = PublishOutcome::Refused(Refusal::Unavailable);
@@ -195,7 +195,7 @@ impl Publisher {
                 continue;
             }
             if let Some(text) = unusable.get(&message.route()) {
-                *outcome = PublishOutcome::Refused(Refusal::Exchange(text.clone()));
+                *outcome = PublishOutcome::Refused(Refusal::Route(text.clone()));
                 continue;
             }
             if !channel.is_usable() {
@@ -205,9 +205,13 @@ impl Publisher {
             }
             let alone = std::slice::from_ref(message);
             let answer = channel.publish_all(&self.readers, alone, deadline).await.pop();
-            *outcome = match (answer, channel.error()) {
-                (Some(PublishOutcome::Unknown), Some(text)) => {
-                    PublishOutcome::Refused(Refusal::Message(text.to_owned()))
+            *outcome = match (answer, channel.error().cloned()) {
+                (Some(PublishOutcome::Unknown), Some(error)) if error.is_of_message => {
+                    PublishOutcome::Refused(Refusal::Message(error.text))
+                }
+                (Some(PublishOutcome::Unknown), Some(error)) => {
+                    unusable.insert(message.route(), error.text.clone());
+                    PublishOutcome::Refused(Refusal::Route(error.text))
                 }
                 (answer, _) => answer.unwrap_or(PublishOutcome::Unknown),
             };

@@ -8,7 +8,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{Channel, PublisherConfirm};
 use tokio::time::{Instant, timeout_at};
 
-use super::round::{self, Answer, Id};
+use super::round::{self, Answer, ChannelError, Id};
 use super::{Message, PublishOutcome, Refusal, Route};
 use crate::broker::Attachment;
 use crate::topology::{self, Readers, TopologyError};
@@ -31,7 +31,7 @@ pub(super) struct PublishChannel {
     bindings: usize,
     is_usable: bool,
     /// Why the broker closed it, if it was over what was published.
-    error: Option<String>,
+    error: Option<ChannelError>,
 }
 
 impl PublishChannel {
@@ -60,8 +60,8 @@ impl PublishChannel {
 
     /// Why the broker closed the channel: over a message that is too large or forbidden, or because
     /// an exchange or queue is not there. The connection lives on.
-    pub(super) fn error(&self) -> Option<&str> {
-        self.error.as_deref()
+    pub(super) fn error(&self) -> Option<&ChannelError> {
+        self.error.as_ref()
     }
 
     /// Publishes the messages until `deadline`, those without an answer are unknown. Only messages
@@ -126,7 +126,7 @@ impl PublishChannel {
                     Err(error) => {
                         tracing::error!(error = %error, "an exchange cannot be used");
                         self.is_usable = false;
-                        Refusal::Exchange(error.to_string())
+                        Refusal::Route(error.to_string())
                     }
                 }
             } else {

@@ -11,9 +11,10 @@
 
 use std::collections::HashSet;
 
-use lapin::Confirmation;
 use lapin::message::BasicReturnMessage;
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::ShortString;
+use lapin::{Confirmation, ErrorKind};
 
 use super::{Message, PublishOutcome, Refusal};
 
@@ -44,11 +45,24 @@ impl From<lapin::Result<Confirmation>> for Answer {
     }
 }
 
+/// Why the broker closed the channel, while the connection lives on.
+#[derive(Debug, Clone)]
+pub(super) struct ChannelError {
+    pub(super) text: String,
+    /// Whether it is about one message, which is too large, and not about its route, which is not
+    /// there or forbidden.
+    pub(super) is_of_message: bool,
+}
+
 impl Answer {
-    /// What the broker closed the channel over, if it did so and the connection lives on.
-    pub(super) fn channel_error(&self) -> Option<String> {
-        match self {
-            Self::Missing(Some(error)) if error.is_amqp_soft_error() => Some(error.to_string()),
+    pub(super) fn channel_error(&self) -> Option<ChannelError> {
+        let Self::Missing(Some(error)) = self else { return None };
+        let too_large = AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED);
+        match error.kind() {
+            ErrorKind::ProtocolError(said) if error.is_amqp_soft_error() => Some(ChannelError {
+                text: error.to_string(),
+                is_of_message: *said.kind() == too_large,
+            }),
             _ => None,
         }
     }

@@ -23,7 +23,7 @@ pub(super) enum Cause {
     /// Its route takes nothing, for the reason given.
     Route(&'static str),
     /// Its route takes nothing, and the broker said why.
-    Exchange(String),
+    Refused(String),
     /// The broker does not take this very message.
     Row(String),
 }
@@ -32,7 +32,7 @@ impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Route(reason) => f.write_str(reason),
-            Self::Exchange(reason) | Self::Row(reason) => f.write_str(reason),
+            Self::Refused(reason) | Self::Row(reason) => f.write_str(reason),
         }
     }
 }

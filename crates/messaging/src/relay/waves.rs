@@ -134,8 +134,8 @@ fn settlement(row: &Row, outcome: PublishOutcome) -> Settlement {
         PublishOutcome::Refused(Refusal::Nacked) => {
             (Settlement::Held(Cause::Route("the broker refused it")), Published::Refused)
         }
-        PublishOutcome::Refused(Refusal::Exchange(text)) => {
-            (Settlement::Held(Cause::Exchange(text)), Published::Refused)
+        PublishOutcome::Refused(Refusal::Route(text)) => {
+            (Settlement::Held(Cause::Refused(text)), Published::Refused)
         }
         PublishOutcome::Refused(Refusal::Message(text)) => {
             (Settlement::Held(Cause::Row(text)), Published::Refused)

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use tusk_config::Misfit;
 
-use super::{MessagingSettings, SettingsError};
+use super::{MessagingSettings, RelaySettings, SettingsError};
 
 /// The longest name of an exchange or queue, in bytes: AMQP takes 255, and those of retry queues and
 /// dead-letter queues are longer.
@@ -28,12 +29,29 @@ impl MessagingSettings {
         let queue = self.queue(queue_key).err();
         let queue = queue.map(|error| Misfit::missing("queues", queue_key, error.to_string()));
         let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
+        misfits.extend(self.times());
         misfits.extend(self.unusable_names());
         misfits.extend(self.readers());
         misfits.extend(self.shared_names());
         misfits.extend(self.sections_of_no_queue());
         misfits.extend(self.limits(queue_key, pool_size.get()));
         misfits
+    }
+
+    /// Times that nothing could work with.
+    fn times(&self) -> Vec<Misfit> {
+        let RelaySettings { poll_interval, confirm_timeout, .. } = self.relay;
+        let bounds = [
+            ("relay.poll_interval", poll_interval, 1, 60_000),
+            ("relay.confirm_timeout", confirm_timeout, 100, 300_000),
+            ("consumer.handler_timeout", self.consumer.handler_timeout, 100, 1_500_000),
+        ];
+        let outside = bounds.into_iter().filter_map(|(place, time, min, max)| {
+            let (min, max) = (Duration::from_millis(min), Duration::from_millis(max));
+            let is_outside = !(min..=max).contains(&time);
+            is_outside.then(|| Misfit::at(place, format!("{time:?} is not {min:?} to {max:?}")))
+        });
+        outside.collect()
     }
 
     /// Names that the broker does not take, or keeps to itself.

@@ -146,8 +146,13 @@ fn a_batch_that_can_never_be_full_is_refused() {
 
 /// What `--check-config` would say of a service that consumes `user_events`; empty when all fits.
 #[test]
-fn names_that_the_broker_does_not_take_and_readers_that_make_no_sense_are_told() {
-    let changes: [(fn(&mut MessagingSettings), &str); 6] = [
+fn times_names_and_readers_that_nothing_can_work_with_are_told() {
+    let changes: [(fn(&mut MessagingSettings), &str); 8] = [
+        (
+            |settings| settings.relay.confirm_timeout = Duration::from_hours(480),
+            "is not 100ms to 300s",
+        ),
+        (|settings| settings.consumer.handler_timeout = Duration::ZERO, "is not 100ms to 1500s"),
         (|settings| name(&mut settings.exchanges, "user_exchange", ""), "is empty"),
         (|settings| name(&mut settings.exchanges, "user_exchange", "amq.foo"), "keeps to itself"),
         (|settings| name(&mut settings.queues, "user_events", &"q".repeat(201)), "200 bytes"),

@@ -289,6 +289,29 @@ async fn a_fresh_event_does_not_wait_behind_thirty_thousand_that_nobody_is_bound
 }
 
 #[tokio::test]
+async fn a_fresh_event_does_not_wait_behind_thousands_that_are_forbidden() {
+    let world = World::new("forbidden flood").await;
+    let client = world.client().await;
+    let queue = client.listen(EXCHANGE, "#").await;
+    let rule = json!({"exchange": EXCHANGE, "write": "^user\\.updated$", "read": ".*"});
+    let (vhost, name) = (&world.broker.vhost, &world.broker.username);
+    api_put(format!("topic-permissions/{vhost}/{name}"), rule).await;
+    rows(&world, 12_000).await;
+    let outbox = world.outbox();
+    let event = world.emit(&outbox, &updated(1, 0)).await;
+
+    let _relay = world.relay(&outbox);
+
+    assert_eq!(id(&client.next(&queue).await), event.to_string());
+    testkit::eventually("all others wait for one hold", async || {
+        (count(&world, "select count(*) from messaging_outbox where hold_id is null").await == 0)
+            .then_some(())
+    })
+    .await;
+    assert_eq!(count(&world, "select count(*) from messaging_holds").await, 1);
+}
+
+#[tokio::test]
 async fn the_partitions_of_a_relay_whose_machine_vanished_go_to_another_one() {
     let mut world = World::new("vanished").await;
     // What the database waits for is twice this and the time of a statement.

@@ -72,7 +72,7 @@ fn once(fault: Fault, which: usize) -> Step {
 }
 
 /// Ends the flow of new intents, and says what has become of all.
-async fn at_rest(ground: &Ground) -> Findings {
+async fn at_rest(ground: &mut Ground) -> Findings {
     ground.stop_publishing().await;
     ground.until_quiet(Duration::from_secs(60)).await;
     ground.findings().await

@@ -132,12 +132,16 @@ impl Consumer {
         let subscribing = self.subscribe(link, sender, &kill_switch, shutdown);
         let (drained, ()) = tokio::join!(subscribing, work.run(inputs));
         if let Some(channel) = drained {
-            let closing = channel.close(REPLY_SUCCESS, "OK".into());
-            if let Err(error) = topology::answered(self.queue(), closing).await {
-                tracing::debug!(error = %error, "channel was not closed in order");
-            }
+            self.close(&channel).await;
         }
         tracing::info!(messaging.queue = %self.queue(), "consumer drained");
+    }
+
+    async fn close(&self, channel: &Channel) {
+        let closing = channel.close(REPLY_SUCCESS, "OK".into());
+        if let Err(error) = topology::answered(self.queue(), closing).await {
+            tracing::debug!(error = %error, "channel was not closed in order");
+        }
     }
 
     /// One subscription after the other, each for as long as its channel lasts; gives the channel
@@ -172,6 +176,10 @@ impl Consumer {
             let _ = work.send(Input::Flush);
             match ended {
                 Ended::Drained => return Some(channel),
+                Ended::Idle => {
+                    self.close(&channel).await;
+                    continue;
+                }
                 Ended::Lost(error) => {
                     waiting.get_or_insert_with(|| self.broker.waiting());
                     let error = error.map(tracing::field::display);

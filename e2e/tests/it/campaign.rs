@@ -123,7 +123,14 @@ pub(crate) async fn run(plan: Plan) -> Findings {
     while told < rounds * faults.len() || ground.committed().await < intents {
         let step = schedule.next();
         tokio::time::sleep(step.pause).await;
+        let began = begin.elapsed();
         ground.suffer(&step).await;
+        println!(
+            "{:>6.1} s: {:?}, {:.1} s",
+            began.as_secs_f32(),
+            step.fault,
+            (begin.elapsed() - began).as_secs_f32()
+        );
         told += 1;
     }
     ground.stop_publishing().await;

@@ -46,6 +46,11 @@ async fn two_relays_one_killed() {
     suffer(&[Fault::PublisherKilled], 10).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn exchange_binding_and_queue_deleted() {
+    suffer(&[Fault::ExchangeDeleted, Fault::BindingDeleted, Fault::QueueDeleted], 1).await;
+}
+
 /// Fifty rounds in the long form.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load() {

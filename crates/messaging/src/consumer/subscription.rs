@@ -42,11 +42,19 @@ const ALONE: Duration = Duration::from_secs(5);
 /// as it takes.
 const SUSPICIOUS_DELIVERIES: u32 = 3;
 
+/// A subscription that is idle for so long is renewed on another channel. When a queue is deleted,
+/// RabbitMQ moves its consumers to a queue of the same name that a publisher has made by then, without a
+/// word, and the channel forgets whose messages it gets from there: it drops them, while they count as
+/// delivered. Nothing but another channel brings them back.
+const RENEWED_AFTER: Duration = Duration::from_secs(5);
+
 /// How a subscription ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// By shutdown, in order: all that was delivered was given over.
     Drained,
+    /// Because nothing came for a while, in order too.
+    Idle,
     /// By a fault, which the broker may have said.
     Lost(Option<TopologyError>),
 }
@@ -181,7 +189,7 @@ impl Subscription<'_> {
         Ok(consumer)
     }
 
-    /// The next message. The shutdown ends the consumer in order.
+    /// The next message. The shutdown ends the consumer in order, and so does a long wait.
     async fn next(&self, consumer: &mut lapin::Consumer) -> Result<Raw, Ended> {
         let next = tokio::select! {
             biased;
@@ -190,6 +198,12 @@ impl Subscription<'_> {
                 return Err(Ended::Drained);
             }
             next = consumer.next() => next,
+            () = self.idle() => {
+                self.cancel(consumer).await?;
+                self.flush();
+                self.settled().await?;
+                return Err(if self.shutdown.is_cancelled() { Ended::Drained } else { Ended::Idle });
+            }
         };
         match next {
             Some(Ok(raw)) => Ok(raw),
@@ -198,6 +212,16 @@ impl Subscription<'_> {
                 Err(Ended::Lost(None))
             }
             None => Err(Ended::Lost(None)),
+        }
+    }
+
+    /// Returns once nothing has been delivered for a while, and nothing is in hand.
+    async fn idle(&self) {
+        loop {
+            sleep(RENEWED_AFTER).await;
+            if self.session.is_idle() {
+                return;
+            }
         }
     }
 

@@ -52,6 +52,10 @@ impl Findings {
 
     /// Effects at the ordered reader, the first of each intent, after one of a later intent.
     pub(crate) fn out_of_order(&self) -> usize {
+        self.overtaken().len()
+    }
+
+    fn overtaken(&self) -> Vec<i64> {
         let (mut seen, mut last) = (BTreeSet::new(), BTreeMap::new());
         let effects = self.effects.get(&Reader::Ordered).into_iter().flatten();
         let first = effects.filter(|intent| seen.insert(**intent));
@@ -60,7 +64,7 @@ impl Findings {
             *last = intent.max(*last);
             intent < *last
         };
-        first.filter(|intent| is_late(**intent)).count()
+        first.copied().filter(|intent| is_late(*intent)).collect()
     }
 
     /// Dead letters that are no poison.
@@ -89,8 +93,8 @@ impl Findings {
     }
 
     pub(crate) fn assert_sound(&self) {
-        let examples: Vec<_> = self.missing().take(5).collect();
-        assert_eq!(self.faults(), [0; 6], "{self}\nmissing, the first of them: {examples:?}");
+        let (missing, overtaken) = (self.missing().take(9).collect::<Vec<_>>(), self.overtaken());
+        assert_eq!(self.faults(), [0; 6], "{self}\nmissing: {missing:?}\novertaken: {overtaken:?}");
     }
 
     fn missing(&self) -> impl Iterator<Item = (Reader, i64)> {

@@ -87,7 +87,7 @@ fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, DatabaseErro
     Ok(options.log_slow_statements(LevelFilter::Warn, settings.slow_query))
 }
 
-/// A statement, not a parameter of the start: poolers such as PgBouncer refuse that.
+/// A statement, not a parameter of the start: poolers in between refuse that.
 async fn limit_idle_transactions(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let millis = IDLE_IN_TRANSACTION_TIMEOUT.as_millis().to_string();
     sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, false)")

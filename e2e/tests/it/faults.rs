@@ -33,7 +33,7 @@ async fn disk_alarm_lets_the_outbox_grow_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn database_killed_mid_transaction() {
-    suffer(&[Fault::DatabaseKilled], 3).await;
+    suffer(&[Fault::DatabaseKilled], 3).await.assert_sound_and_in_order();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,18 @@ async fn consumer_process_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_relays_one_killed() {
-    suffer(&[Fault::PublisherKilled], 10).await;
+    suffer(&[Fault::PublisherKilled], 10).await.assert_sound_and_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_that_vanishes_without_a_word() {
+    suffer(&[Fault::RelayVanished], 1).await.assert_sound_and_in_order();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unroutable_events_and_unreadable_messages() {
+    let faults = &[Fault::LateReaderCame, Fault::UnreadableMessages];
+    suffer(faults, 2).await.assert_sound_and_in_order();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,9 +70,10 @@ async fn sigterm_under_load() {
     suffer(&[Fault::PublisherTerminated, Fault::ConsumerTerminated], rounds).await;
 }
 
-async fn suffer(faults: &'static [Fault], rounds: usize) {
-    let plan = Plan { seed: 1, intents: 200, faults, rounds, wrong: None };
-    run(plan).await.assert_sound();
+async fn suffer(faults: &'static [Fault], rounds: usize) -> Findings {
+    let findings = run(Plan { seed: 1, intents: 200, faults, rounds, wrong: None }).await;
+    findings.assert_sound();
+    findings
 }
 
 /// A campaign whose faults are a test's own, once events flow.

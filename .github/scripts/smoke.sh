@@ -3,7 +3,7 @@
 #
 #   smoke.sh NAMESPACE
 #
-# With STORY=true the whole story is walked too: it makes users and payments, so not in production.
+# With SCENARIO=true the whole scenario is walked too: it makes users and payments, so not in production.
 set -euo pipefail
 
 namespace=$1
@@ -24,6 +24,6 @@ for folder in services/*/; do
   port=$((port + 1))
 done
 
-if [ "${STORY:-false}" = true ]; then
+if [ "${SCENARIO:-false}" = true ]; then
   cargo dev smoke "${urls[@]}"
 fi

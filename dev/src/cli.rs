@@ -28,9 +28,9 @@ enum Command {
     Status(status::Args),
     /// Shows the logs
     Logs(logs::Args),
-    /// Walks the whole story on the running system over HTTP
+    /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
-    /// Runs the composed system in Docker, kills each container in turn, and tells the story again
+    /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
     Rehearse(rehearse::Args),
     /// Runs every test on servers started for the run
     Test(test::Args),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo dev up        servers + services + the payment provider's simulator, ready to use
-//! cargo dev smoke     the whole story over HTTP on the running system
+//! cargo dev smoke     the whole scenario over HTTP on the running system
 //! cargo dev down      stops exactly what `up` started
 //! cargo dev test      every test, on servers started for the run
 //! cargo dev check     what continuous integration holds the code to

@@ -1,7 +1,7 @@
 //! `cargo dev rehearse`: the composed system, and what becomes of it when its containers die.
 //!
 //! ```text
-//! up --build ─▶ all healthy ─▶ story ─▶ for each container: killed ─▶ back, all healthy ─▶ story ─▶ down
+//! up --build ─▶ all healthy ─▶ scenario ─▶ for each container: killed ─▶ back, all healthy ─▶ scenario ─▶ down
 //! ```
 //!
 //! It is a composition of its own name, with volumes of its own: one that runs already is not

@@ -1,17 +1,17 @@
-//! `cargo dev smoke`: the whole story on the running system, over HTTP, as a client sees it.
+//! `cargo dev smoke`: the whole scenario on the running system, over HTTP, as a client sees it.
 //!
 //! A user registers, is welcomed by mail, pays, gets a receipt, is declined, is told so, and moves
-//! to another address. Every request carries one sampled `traceparent`, so that the story is one
+//! to another address. Every request carries one sampled `traceparent`, so that the scenario is one
 //! trace. Each wait has a limit, and says what was missing when it is over.
 
 mod documented;
-mod story;
+mod scenario;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use self::story::Story;
+use self::scenario::Scenario;
 use crate::{
     interrupt::Interrupt, project::Project, services::Service, state::State, up::state_file,
 };
@@ -40,7 +40,7 @@ struct Urls {
     user: String,
     payment: String,
     notification: String,
-    /// Those that the story is not about, by their names.
+    /// Those that the scenario is not about, by their names.
     further: Vec<(String, String)>,
 }
 
@@ -55,17 +55,17 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         let usual = || args.usual_ports.then(|| usual(service));
         given.map(|(_, url)| url.clone()).or_else(usual).or_else(running)
     })?;
-    let mut story = Story::new(urls, args.json, interrupt.clone())?;
-    let outcome = story.tell();
-    story.conclude(outcome)
+    let mut scenario = Scenario::new(urls, args.json, interrupt.clone())?;
+    let outcome = scenario.walk();
+    scenario.conclude(outcome)
 }
 
-/// The story, where each service listens on its usual port.
+/// The scenario, where each service listens on its usual port.
 pub(crate) fn at_usual_ports(project: &Project, interrupt: &Interrupt) -> Result<()> {
     let urls = Urls::find(project, |service| Some(usual(service)))?;
-    let mut story = Story::new(urls, false, interrupt.clone())?;
-    let outcome = story.tell();
-    story.conclude(outcome).map(drop)
+    let mut scenario = Scenario::new(urls, false, interrupt.clone())?;
+    let outcome = scenario.walk();
+    scenario.conclude(outcome).map(drop)
 }
 
 fn usual(service: &Service) -> String {

@@ -2,8 +2,8 @@
 //!
 //! | module | shows |
 //! |---|---|
-//! | `story` | the whole story |
-//! | `traces` | the story as one trace, as a collector gets it |
+//! | `scenario` | the whole scenario |
+//! | `traces` | the scenario as one trace, as a collector gets it |
 //! | `calls` | an instance killed under load, slow answers: no caller sees an error, no storm of retries |
 //! | `campaign` | thousands of events through processes and servers that are killed, frozen and cut off |
 //! | `crashes` | processes killed between two steps: nothing is lost, nothing happens twice |

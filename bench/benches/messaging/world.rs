@@ -23,6 +23,8 @@ pub(crate) const EXCHANGE: &str = "user.events";
 pub(crate) const BATCH: u16 = 500;
 pub(crate) const PREFETCH: u16 = 100;
 pub(crate) const CONCURRENCY: u16 = 8;
+/// The longest name that an event may have.
+const NAME_CHARS: usize = 100;
 /// The size of a message's body.
 const BODY_BYTES: usize = 512;
 
@@ -102,7 +104,9 @@ pub(crate) fn event() -> UserUpdated {
         version: None,
     };
     let bytes = body(Uuid::now_v7(), &event).len();
-    event.name = "x".repeat(BODY_BYTES - bytes);
+    event.name = "x".repeat(NAME_CHARS);
+    let left = BODY_BYTES - bytes - NAME_CHARS;
+    event.email.insert_str(0, &"x".repeat(left));
     event
 }
 

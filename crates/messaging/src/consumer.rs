@@ -180,6 +180,8 @@ impl Consumer {
                     self.close(&channel).await;
                     continue;
                 }
+                // It is told already, and the queue is used as it is from now on.
+                Ended::Lost(Some(drift)) if drift.is_drift() => continue,
                 Ended::Lost(error) => {
                     waiting.get_or_insert_with(|| self.broker.waiting());
                     let error = error.map(tracing::field::display);

@@ -182,8 +182,8 @@ impl DeadLetterQueue {
     }
 
     async fn depth_over(&self, link: &Attachment) -> Result<Depth, DeadLetterError> {
+        turn::declare_outlets(link, &self.0.topology).await?;
         let channel = turn::channel(link).await?;
-        self.0.topology.declare_outlets(&channel).await?;
         let dead_letters = turn::count(&channel, &self.name()).await?;
         let waiting = match message_count(&channel, self.queue()).await {
             // The queue is not there yet, over which the channel is closed.

@@ -132,7 +132,7 @@ impl EventPublisher {
         self.send(E::EXCHANGE, E::TYPE, &bodies).await
     }
 
-    /// The seed's face: an event of any type, on `user_exchange`.
+    /// Publishes an event of any type on `user_exchange`.
     pub async fn publish_user_event(
         &self,
         event_id: Uuid,
@@ -143,7 +143,7 @@ impl EventPublisher {
         self.publish_raw("user_exchange", event_id, occurred_at, event_type, data).await
     }
 
-    /// The seed's face: an event of any type, on `payment_exchange`.
+    /// Publishes an event of any type on `payment_exchange`.
     pub async fn publish_payment_event(
         &self,
         event_id: Uuid,
@@ -154,7 +154,7 @@ impl EventPublisher {
         self.publish_raw("payment_exchange", event_id, occurred_at, event_type, data).await
     }
 
-    /// The seed's face: an event of any type, on `notification_exchange`.
+    /// Publishes an event of any type on `notification_exchange`.
     pub async fn publish_notification_event(
         &self,
         event_id: Uuid,

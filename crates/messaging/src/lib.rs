@@ -14,15 +14,15 @@
 //! - The event is written with the change ([`outbox`]), sent once it is committed ([`relay`]), and
 //!   deleted once the broker has confirmed it: at least once, in order per aggregate.
 //! - The message's effect is written with its id ([`inbox`]): at most once.
-//! - What fails comes back after a pause, without blocking the others; what keeps failing is dead-lettered
-//!   with its cause, for people ([`consumer`]), who look into the [`dead_letter_queue`] and put it back
-//!   or throw it away, over HTTP ([`admin`]).
-//! - An event may have a time of its own ([`schedule`]); what was sent may be kept and sent again ([`archive`]);
-//!   work that several services do is led by a [`process_manager`].
+//! - What fails comes back after a delay, without blocking the others; what keeps failing is
+//!   dead-lettered with its cause ([`consumer`]), for people, who look into the [`dead_letter_queue`]
+//!   and put it back or throw it away, over HTTP ([`admin`]).
+//! - An event may have a time of its own ([`schedule`]); what was sent may be kept and sent again
+//!   ([`archive`]); work that several services do is led by a [`process_manager`].
 //! - What is counted has OpenTelemetry's names ([`metrics`]), spans its attributes; payloads are on none.
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
 //!
-//! Nothing here spawns a task: [`relay::Relay::run`], [`consumer::Consumer::run`] and
+//! Nothing here spawns a task, but for one that owns a connection to the broker: [`relay::Relay::run`], [`consumer::Consumer::run`] and
 //! [`inbox::Cleaner::run`] are futures for the chassis' supervisor. All three can be cloned, so that
 //! the supervisor can start them again.
 //!
@@ -122,8 +122,9 @@ use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 
 /// Makes the tables of messaging, or brings them up to date, in a service's database: those of the
-/// outbox, the inbox, [schedule], [archive] and [process managers](process_manager). Counted in `_messaging_migrations`, apart from the service's own; those of a
-/// newer version are left alone, so that a deployment can go back to this one.
+/// outbox, the inbox, [schedule], [archive] and [process managers](process_manager). Counted in
+/// `_messaging_migrations`, apart from the service's own; those of a newer version are left alone, so
+/// that a deployment can go back to this one.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     sqlx::migrate!().set_ignore_missing(true).run(pool).await
 }

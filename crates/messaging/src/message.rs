@@ -14,7 +14,7 @@ pub(crate) const PERSISTENT: u8 = 2;
 /// What makes two deliveries the same message: the key of the [inbox](crate::inbox).
 ///
 /// The envelope's `event_id`; else the AMQP message id, at most 255 bytes; else `sha256:` and a
-/// hash of routing key and body, for clients that know only the seed's envelope.
+/// hash of routing key and body, for clients that send only the envelope of a type, data, time and service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageId(String);
 

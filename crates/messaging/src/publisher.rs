@@ -5,11 +5,12 @@
 //! exchange once per channel, sends a round of messages without waiting in between, and says of each
 //! what became of it once all confirms of the round are there ([`round`]).
 //!
-//! **Readers.** Before the messages of a round, the publisher binds the queues of all readers that
-//! the settings name in `[subscriptions]` to the messages' routes. Binding what is bound changes
-//! nothing and takes the broker a fraction of a millisecond; it is done on the same channel, so that
-//! a message never passes by a reader whose binding, queue or exchange somebody deleted: another
-//! reader's binding alone would have confirmed it.
+//! **Readers.** Before every few messages, the publisher binds the queues of all readers that the
+//! settings name in `[subscriptions]` to the messages' routes. Binding what is bound changes nothing
+//! and takes the broker a fraction of a millisecond; it is done on the same channel, so that no
+//! message passes by a reader whose binding, queue or exchange somebody has deleted: another reader's
+//! binding alone would have confirmed it. What AMQP cannot tell is a binding that is deleted between
+//! the two, within a millisecond or so: messages on their way at that moment pass by.
 //!
 //! **Bounds.** One round is under way at a time; [`QUEUE_MAX`] callers may wait for their turn. The
 //! time limit of a call covers waiting, opening, publishing and confirms.
@@ -17,19 +18,26 @@
 mod channel;
 mod round;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lapin::BasicProperties;
 use lapin::types::ShortString;
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::broker::Attachment;
-use crate::topology::{Readers, Topology};
+use crate::topology::{DRIFTS_MAX, Readers, Topology};
 use channel::PublishChannel;
 
 /// Callers that may wait for one publisher; further ones are refused at once.
 const QUEUE_MAX: usize = 1_000;
+
+/// Before another try to open a channel that the broker closed at once.
+const REOPEN_DELAY: Duration = Duration::from_millis(200);
+
+/// An exchange and a routing key.
+type Route<'a> = (&'a str, &'a str);
 
 /// A message to publish.
 #[derive(Debug, Clone)]
@@ -63,7 +71,7 @@ pub(crate) enum Refusal {
     /// The broker closed the channel over this message alone: it is too large, or publishing it is
     /// forbidden. What the broker says.
     Message(String),
-    /// The exchange cannot be used. What the broker says.
+    /// The exchange, or the queue of a reader, cannot be used. What the broker says.
     Exchange(String),
 }
 
@@ -100,6 +108,9 @@ impl Publisher {
                 return;
             }
             *slot = PublishChannel::open(&self.connection).await;
+            if slot.is_none() {
+                sleep(REOPEN_DELAY).await;
+            }
         }
     }
 
@@ -137,11 +148,12 @@ impl Publisher {
     /// Makes the queues that a consumer's messages move to, which somebody deleted; told in the log
     /// when it cannot be done.
     pub(crate) async fn declare(&self, topology: &Topology) {
-        let Some(mut turn) = self.turn().await else { return };
-        let Some(channel) = self.open(&mut turn).await else { return };
-        match channel.declare_outlets(topology).await {
-            Ok(()) => *turn.slot = Some(channel),
-            Err(error) => tracing::warn!(error = %error, "queues could not be made anew"),
+        let Some(turn) = self.turn().await else { return };
+        let declaring = timeout_at(turn.deadline, topology.declare_outlets_over(&self.connection));
+        match declaring.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "queues could not be made anew"),
+            Err(_) => tracing::warn!("queues could not be made anew in time"),
         }
     }
 
@@ -174,19 +186,22 @@ impl Publisher {
         outcomes: &mut [PublishOutcome],
         deadline: Instant,
     ) {
+        let mending = timeout_at(deadline, self.mended(messages));
+        let Ok(Some((mended, unusable))) = mending.await else { return };
+        *channel = mended;
         for (message, outcome) in messages.iter().zip(outcomes) {
             let unavailable = PublishOutcome::Refused(Refusal::Unavailable);
             if *outcome != PublishOutcome::Unknown && *outcome != unavailable {
+                continue;
+            }
+            if let Some(text) = unusable.get(&message.route()) {
+                *outcome = PublishOutcome::Refused(Refusal::Exchange(text.clone()));
                 continue;
             }
             if !channel.is_usable() {
                 let opening = timeout_at(deadline, PublishChannel::open(&self.connection));
                 let Ok(Some(opened)) = opening.await else { return };
                 *channel = opened;
-                if let Err(error) = channel.mend(&self.readers, messages).await {
-                    tracing::warn!(error = %error, "routes could not be mended");
-                    return;
-                }
             }
             let alone = std::slice::from_ref(message);
             let answer = channel.publish_all(&self.readers, alone, deadline).await.pop();
@@ -197,5 +212,27 @@ impl Publisher {
                 (answer, _) => answer.unwrap_or(PublishOutcome::Unknown),
             };
         }
+    }
+
+    /// A new channel on which the routes of messages are made anew, and why some of them cannot be.
+    async fn mended<'m>(
+        &self,
+        messages: &'m [Message<'_>],
+    ) -> Option<(PublishChannel, BTreeMap<Route<'m>, String>)> {
+        let mut channel = PublishChannel::open(&self.connection).await?;
+        let mut unusable = BTreeMap::new();
+        for route in channel::routes(messages) {
+            for attempt in 1.. {
+                let Err(error) = channel.mend(&self.readers, route).await else { break };
+                channel = PublishChannel::open(&self.connection).await?;
+                // A queue that is found to differ is used as it is from then on.
+                if !error.is_drift() || attempt == DRIFTS_MAX {
+                    tracing::warn!(error = %error, "a route could not be made anew");
+                    unusable.insert(route, error.to_string());
+                    break;
+                }
+            }
+        }
+        Some((channel, unusable))
     }
 }

@@ -20,7 +20,7 @@
 //! **Order.** Rows of one aggregate are sent one after the other, each after the confirm of the one
 //! before. There is no cursor, so a row whose transaction commits late is not lost.
 //!
-//! **Holds.** What the broker returns or refuses waits in a hold of its route ([`holds`]), together
+//! **Holds.** What the broker returns or refuses waits in a hold of its route (`holds`), together
 //! with the later rows of its aggregate. Fresh rows of other routes and aggregates are found without
 //! a look at it. One row of a hold is tried again, after delays that grow to two minutes; when it
 //! goes through, the others follow.
@@ -79,7 +79,7 @@ impl Relay {
         let time_limit = self.settings.relay.confirm_timeout;
         let publisher = Publisher::new(self.broker.publishing(), readers, time_limit);
         tokio::select! {
-            () = self.relay(&publisher, &shutdown) => {}
+            () = Box::pin(self.relay(&publisher, &shutdown)) => {}
             never = gauges::keep(&self.database, self.outbox.service(), &self.broker) => match never {},
         }
         publisher.close().await;

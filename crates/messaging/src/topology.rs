@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Every declaration is idempotent, and repeated: by the consumer when it subscribes and every ten
-//! seconds ([`watch`]), by a publisher before it publishes ([`Readers`]). What somebody deleted is
-//! made anew. A queue that is there with other arguments is used as it is, and told ([`drift`]).
+//! seconds (`watch`), by a publisher before it publishes (`readers`). What somebody deleted is
+//! made anew. A queue that is there with other arguments is used as it is, and told (`drift`).
 //! Queues are quorum queues, whose messages survive a node, unless `[queue]` says otherwise;
 //! arguments are those that RabbitMQ 3.10 and 4 both know. A consumer's bindings come from its
 //! handlers, and `[subscriptions]` must say the same: it is what publishers know of the readers.
@@ -34,12 +34,17 @@ pub(crate) use watch::watch;
 
 use drift::Drifts;
 
+use crate::broker::Attachment;
+use crate::metrics;
 use crate::settings::{MessagingSettings, QueueSettings, QueueType, RetryDelays, SettingsError};
 
 /// The longest wait for one answer of the broker. The channel is of no use after that.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A dead letter is looked at and put back by people; that must never use it up.
 const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000;
+
+/// Queues with other arguments that are met in a row before somebody gives up: each costs a channel.
+pub(crate) const DRIFTS_MAX: u32 = 32;
 
 /// Why the topology is not as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +72,12 @@ pub enum TopologyError {
         /// What happened.
         source: lapin::Error,
     },
+}
+
+impl TopologyError {
+    pub(crate) const fn is_drift(&self) -> bool {
+        matches!(self, Self::Drift { .. })
+    }
 }
 
 /// The queue that holds a message for `delay` before it returns to `queue`.
@@ -116,6 +127,7 @@ impl Topology {
             declare_exchange(channel, exchange).await?;
             bind(channel, &self.queue, exchange, key).await?;
         }
+        metrics::drift(&self.queue, self.drifts.contains(&self.queue));
         Ok(())
     }
 
@@ -130,6 +142,21 @@ impl Topology {
             set(&mut arguments, "x-single-active-consumer", AMQPValue::Boolean(true));
         }
         self.declare_queue(channel, &self.queue, arguments).await
+    }
+
+    /// [`declare_outlets`](Self::declare_outlets), on as many channels as it takes.
+    pub(crate) async fn declare_outlets_over(
+        &self,
+        connection: &Attachment,
+    ) -> Result<(), TopologyError> {
+        for attempt in 1.. {
+            let channel = connection.channel().await;
+            match self.declare_outlets(&channel).await {
+                Err(drift) if drift.is_drift() && attempt < DRIFTS_MAX => {}
+                declared => return declared,
+            }
+        }
+        Ok(())
     }
 
     /// Declares where messages go that are not done with: the retry queues and the dead-letter queue.

@@ -1,4 +1,4 @@
-//! A plain AMQP client: it knows the seed's envelope, exchanges and routing keys, and nothing else.
+//! A plain AMQP client: it knows an envelope of type, data, time and service, exchanges and routing keys, and nothing else.
 
 use lapin::message::Delivery;
 use lapin::options::{
@@ -28,7 +28,7 @@ impl Plain {
         Self(channel)
     }
 
-    /// Publishes the seed's envelope to `<noun>.events`. A queue has to be bound for it: wait until
+    /// Publishes such an envelope to `<noun>.events`. A queue has to be bound for it: wait until
     /// the service is subscribed.
     pub async fn publish(&self, event_type: &str, data: &Value) {
         self.publish_at(event_type, data, "2026-01-01T00:00:00+01:00").await;

@@ -70,7 +70,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 
     println!("{name} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
     println!("  cargo dev up --detach              # runs it: http://localhost:{port}/docs");
-    println!("  cargo dev smoke                    # the story, and what its document shows");
+    println!("  cargo dev smoke                    # the scenario, and what its document shows");
     println!(
         "  cargo dev test -- -p {name}        # its tests; then read services/{name}/src/lib.rs"
     );

@@ -1,5 +1,5 @@
 //! What people trust the system with reaches no log, no span, no metric and no error: canaries go
-//! through the whole story, through every kind of refusal and through messages that are dead-lettered, with
+//! through the whole scenario, through every kind of refusal and through messages that are dead-lettered, with
 //! everything logged that can be and every trace recorded.
 
 use reqwest::{Method, RequestBuilder};

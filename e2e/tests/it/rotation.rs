@@ -1,4 +1,4 @@
-//! `EdDSA`: the whole story, and a new key in the middle of it, without a restart.
+//! `EdDSA`: the whole scenario, and a new key in the middle of it, without a restart.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,7 +11,7 @@ use testkit::simulator::Simulator;
 use testkit::{ServiceProcess, TestBroker, TestDatabase, eventually};
 use uuid::Uuid;
 
-/// The services that the stories are about; more may be in services.tsk.
+/// The services that the scenarios are about; more may be in services.tsk.
 pub(crate) const THREE: [&str; 3] = ["user-service", "payment-service", "notification-service"];
 pub(crate) const PASSWORD: &str = "correct horse battery";
 

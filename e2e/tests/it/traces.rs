@@ -1,4 +1,4 @@
-//! What an operator's collector gets of the whole system: one story as one trace, with its edges.
+//! What an operator's collector gets of the whole system: one scenario as one trace, with its edges.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -79,7 +79,7 @@ fn assert_is(span: &Span, kind: &str, attributes: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn the_story_is_one_trace_from_the_request_over_http_and_broker_to_the_mail() {
+async fn the_scenario_is_one_trace_from_the_request_over_http_and_broker_to_the_mail() {
     let collector = Collector::start();
     let mut ground = Ground::lay().await;
     ground.settings.extend(exporting(&collector.endpoint(), "1"));
@@ -96,26 +96,26 @@ async fn the_story_is_one_trace_from_the_request_over_http_and_broker_to_the_mai
     flush(&mut system).await;
 
     let spans = collector.spans();
-    let story = spans.iter().filter(|span| span.trace_id == trace_id).cloned();
-    let story = Trace(story.collect());
-    assert!(story.0.iter().all(|span| !span.failed), "{:?}", story.0);
-    let known: Vec<&str> = story.0.iter().map(|span| span.span_id.as_str()).collect();
-    for span in &story.0 {
+    let scenario = spans.iter().filter(|span| span.trace_id == trace_id).cloned();
+    let scenario = Trace(scenario.collect());
+    assert!(scenario.0.iter().all(|span| !span.failed), "{:?}", scenario.0);
+    let known: Vec<&str> = scenario.0.iter().map(|span| span.span_id.as_str()).collect();
+    for span in &scenario.0 {
         let parent = span.parent_id.as_str();
-        assert!(parent == CALLER || known.contains(&parent), "an orphan: {span:?}\n{story}");
+        assert!(parent == CALLER || known.contains(&parent), "an orphan: {span:?}\n{scenario}");
         assert!(span.began <= span.ended, "{span:?}");
     }
 
-    registration(&story, &database);
-    payment(&story, &users_port, &provider);
-    profile(&story);
-    relays(&story, &spans);
-    instances(&story);
+    registration(&scenario, &database);
+    payment(&scenario, &users_port, &provider);
+    profile(&scenario);
+    relays(&scenario, &spans);
+    instances(&scenario);
 }
 
 /// Request → row and event in one transaction → each reader of the event → mail.
-fn registration(story: &Trace, database: &str) {
-    let request = story.below(CALLER, USERS, "POST /api/users");
+fn registration(scenario: &Trace, database: &str) {
+    let request = scenario.below(CALLER, USERS, "POST /api/users");
     assert_is(
         request,
         "server",
@@ -129,7 +129,7 @@ fn registration(story: &Trace, database: &str) {
             ("network.protocol.version", "1.1"),
         ],
     );
-    let row = story.below(&request.span_id, USERS, "insert users");
+    let row = scenario.below(&request.span_id, USERS, "insert users");
     assert_is(
         row,
         "client",
@@ -143,10 +143,10 @@ fn registration(story: &Trace, database: &str) {
     assert!(row.attribute("db.query.text").starts_with("insert into users ("), "{row:?}");
     assert!(row.attributes.contains_key("server.port"), "{row:?}");
 
-    let event = story.below(&request.span_id, USERS, "create user.events");
+    let event = scenario.below(&request.span_id, USERS, "create user.events");
     assert_is(event, "producer", &[("messaging.destination.name", "user.events:user.created")]);
-    story.below(&event.span_id, USERS, "insert messaging_outbox");
-    let opened = story.below(&event.span_id, PAYMENTS, "process payment-service.events");
+    scenario.below(&event.span_id, USERS, "insert messaging_outbox");
+    let opened = scenario.below(&event.span_id, PAYMENTS, "process payment-service.events");
     assert_is(
         opened,
         "consumer",
@@ -156,23 +156,23 @@ fn registration(story: &Trace, database: &str) {
             ("messaging.message.id", event.attribute("messaging.message.id")),
         ],
     );
-    story.below(&opened.span_id, PAYMENTS, "insert messaging_inbox");
-    story.below(&opened.span_id, PAYMENTS, "insert customers");
+    scenario.below(&opened.span_id, PAYMENTS, "insert messaging_inbox");
+    scenario.below(&opened.span_id, PAYMENTS, "insert customers");
 
     let told = [(NOTIFICATIONS, "process notification-service.events"), (NOTIFICATIONS, "notify")];
-    let notify = story.path(&event.span_id, &told);
-    let mail = story.below(&notify.span_id, NOTIFICATIONS, "send mail");
+    let notify = scenario.path(&event.span_id, &told);
+    let mail = scenario.below(&notify.span_id, NOTIFICATIONS, "send mail");
     assert_is(mail, "client", &[]);
-    story.below(&notify.span_id, NOTIFICATIONS, "update notifications");
-    story.below(&notify.span_id, NOTIFICATIONS, "create notification.events");
+    scenario.below(&notify.span_id, NOTIFICATIONS, "update notifications");
+    scenario.below(&notify.span_id, NOTIFICATIONS, "create notification.events");
 }
 
 /// Request → the other service and its database → provider → event → mail.
-fn payment(story: &Trace, users_port: &str, provider: &str) {
-    let request = story.below(CALLER, PAYMENTS, "POST /api/payments");
-    let call = story.below(&request.span_id, PAYMENTS, "service_call.user-service.get_user");
+fn payment(scenario: &Trace, users_port: &str, provider: &str) {
+    let request = scenario.below(CALLER, PAYMENTS, "POST /api/payments");
+    let call = scenario.below(&request.span_id, PAYMENTS, "service_call.user-service.get_user");
     assert_is(call, "internal", &[("peer.service", USERS)]);
-    let attempt = story.below(&call.span_id, PAYMENTS, "GET");
+    let attempt = scenario.below(&call.span_id, PAYMENTS, "GET");
     assert_is(
         attempt,
         "client",
@@ -184,18 +184,18 @@ fn payment(story: &Trace, users_port: &str, provider: &str) {
     );
     assert!(attempt.attribute("url.full").contains("/api/users/"), "{attempt:?}");
     assert!(!attempt.attributes.contains_key("http.request.resend_count"), "{attempt:?}");
-    let answer = story.below(&attempt.span_id, USERS, "GET /api/users/{id}");
+    let answer = scenario.below(&attempt.span_id, USERS, "GET /api/users/{id}");
     assert_is(answer, "server", &[("server.port", users_port)]);
-    story.below(&answer.span_id, USERS, "select users");
+    scenario.below(&answer.span_id, USERS, "select users");
 
-    story.below(&request.span_id, PAYMENTS, "insert payments");
-    let charge = story.below(&request.span_id, PAYMENTS, "charge");
+    scenario.below(&request.span_id, PAYMENTS, "insert payments");
+    let charge = scenario.below(&request.span_id, PAYMENTS, "charge");
     let asked =
-        story.path(&charge.span_id, &[(PAYMENTS, "payment_gateway.charge"), (PAYMENTS, "POST")]);
+        scenario.path(&charge.span_id, &[(PAYMENTS, "payment_gateway.charge"), (PAYMENTS, "POST")]);
     let url = format!("{provider}/v1/payment_intents");
     assert_is(asked, "client", &[("url.full", &url), ("http.response.status_code", "200")]);
-    story.below(&charge.span_id, PAYMENTS, "update payments");
-    story.path(
+    scenario.below(&charge.span_id, PAYMENTS, "update payments");
+    scenario.path(
         &charge.span_id,
         &[
             (PAYMENTS, "create payment.events"),
@@ -207,21 +207,21 @@ fn payment(story: &Trace, users_port: &str, provider: &str) {
 }
 
 /// Request → cache, in vain → database → cache.
-fn profile(story: &Trace) {
-    let request = story.below(CALLER, USERS, "GET /api/users/{id}");
-    let cached = story.below(&request.span_id, USERS, "GET 0");
+fn profile(scenario: &Trace) {
+    let request = scenario.below(CALLER, USERS, "GET /api/users/{id}");
+    let cached = scenario.below(&request.span_id, USERS, "GET 0");
     assert_is(
         cached,
         "client",
         &[("db.system.name", "redis"), ("db.operation.name", "GET"), ("db.namespace", "0")],
     );
-    story.below(&request.span_id, USERS, "select users");
-    story.below(&request.span_id, USERS, "SET 0");
+    scenario.below(&request.span_id, USERS, "select users");
+    scenario.below(&request.span_id, USERS, "SET 0");
 }
 
 /// A relay sends rows of many traces at once: its span is of none of them, and linked to each.
-fn relays(story: &Trace, spans: &[Span]) {
-    let created = story.0.iter().filter(|span| span.name.starts_with("create "));
+fn relays(scenario: &Trace, spans: &[Span]) {
+    let created = scenario.0.iter().filter(|span| span.name.starts_with("create "));
     for create in created {
         let link = (create.trace_id.clone(), create.span_id.clone());
         let sent = spans.iter().find(|span| span.links.contains(&link));
@@ -234,9 +234,9 @@ fn relays(story: &Trace, spans: &[Span]) {
 }
 
 /// Every span says which process made it.
-fn instances(story: &Trace) {
+fn instances(scenario: &Trace) {
     let mut instances = BTreeMap::new();
-    for span in &story.0 {
+    for span in &scenario.0 {
         let resource = |name| span.resource[name].as_str();
         assert_eq!(resource("service.version"), "1.0.0");
         assert_eq!(resource("deployment.environment.name"), "development");

@@ -142,9 +142,10 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
                 "`{queue_key}` handles `{event_type}` and is not among its readers: add it, so that \
                  publishers know of it"
             );
-            match settings.subscriptions.contains_key(*event_type) {
-                true => Misfit::at(format!("subscriptions.{event_type}"), text),
-                false => Misfit::missing("subscriptions", *event_type, text),
+            if settings.subscriptions.contains_key(*event_type) {
+                Misfit::at(format!("subscriptions.{event_type}"), text)
+            } else {
+                Misfit::missing("subscriptions", *event_type, text)
             }
         });
         let idle = subscribed.difference(&handled).map(|event_type| {

@@ -286,8 +286,8 @@ async fn begin(
     topology: &Topology,
 ) -> Result<(Turn, String, u32), DeadLetterError> {
     let queue = dead_letter_queue(&topology.queue);
+    turn::declare_outlets(link, topology).await?;
     let turn = turn::take(link, &queue).await?;
-    topology.declare_outlets(&turn.channel).await?;
     let dead_letters = message_count(&turn.channel, &queue).await?;
     Ok((turn, queue, dead_letters))
 }

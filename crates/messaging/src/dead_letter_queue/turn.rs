@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::broker::Attachment;
 use crate::dead_letter_queue::DeadLetterError;
-use crate::topology::{TopologyError, answered, message_count};
+use crate::topology::{Topology, TopologyError, answered, message_count};
 
 /// The longest wait for a channel, and for the turn: somebody waits for the answer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +25,15 @@ const TURN_EXPIRES_MS: i32 = 60_000;
 /// A channel, if the broker gives one in time.
 pub(super) async fn channel(link: &Attachment) -> Result<Channel, DeadLetterError> {
     timeout(OPEN_TIMEOUT, link.channel()).await.map_err(|_| DeadLetterError::Unavailable)
+}
+
+/// Makes the queues that messages move to, if they are not there, in the time of one channel.
+pub(super) async fn declare_outlets(
+    link: &Attachment,
+    topology: &Topology,
+) -> Result<(), DeadLetterError> {
+    let declaring = timeout(OPEN_TIMEOUT, topology.declare_outlets_over(link));
+    Ok(declaring.await.map_err(|_| DeadLetterError::Unavailable)??)
 }
 
 /// The turn, and the channel to look on. The turn ends when either is gone.

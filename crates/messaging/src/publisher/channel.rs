@@ -9,13 +9,17 @@ use lapin::{Channel, PublisherConfirm};
 use tokio::time::{Instant, timeout_at};
 
 use super::round::{self, Answer, Id};
-use super::{Message, PublishOutcome, Refusal};
+use super::{Message, PublishOutcome, Refusal, Route};
 use crate::broker::Attachment;
-use crate::topology::{self, Readers, Topology, TopologyError};
+use crate::topology::{self, Readers, TopologyError};
 
 /// Bindings said on one channel at most. The client library remembers each of them until the channel
 /// ends, so a channel that lives for ever would take ever more memory.
 const BINDINGS_MAX: usize = 10_000;
+
+/// Messages that one look after their bindings is for. A binding that somebody deletes while they are on
+/// their way is missed by those behind it.
+const BOUND_TOGETHER: usize = 50;
 
 /// A channel that one caller at a time publishes on. After a message without an answer it is thrown
 /// away, so that a late confirm or return is never taken for another message's.
@@ -69,9 +73,8 @@ impl PublishChannel {
         messages: &[Message<'_>],
         deadline: Instant,
     ) -> Vec<PublishOutcome> {
-        let unusable = match timeout_at(deadline, self.declare(messages)).await {
-            Ok(unusable) => unusable,
-            Err(_) => return vec![PublishOutcome::Refused(Refusal::Unavailable); messages.len()],
+        let Ok(unusable) = timeout_at(deadline, self.declare(messages)).await else {
+            return vec![PublishOutcome::Refused(Refusal::Unavailable); messages.len()];
         };
         let refused = |message: &Message<'_>| {
             let refusal = unusable.get(message.exchange.as_str())?;
@@ -94,25 +97,15 @@ impl PublishChannel {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or(never_sent.clone())).collect()
     }
 
-    /// Makes exchanges, the readers' queues and their bindings anew, and waits for the answers.
+    /// Makes an exchange, its readers' queues and their bindings anew, and waits for the answers.
     pub(super) async fn mend(
         &mut self,
         readers: &Readers,
-        messages: &[Message<'_>],
+        (exchange, routing_key): Route<'_>,
     ) -> Result<(), TopologyError> {
-        let exchanges = messages.iter().map(|message| message.exchange.as_str());
-        for exchange in exchanges.filter(|name| !name.is_empty()).collect::<BTreeSet<_>>() {
-            topology::declare_exchange(&self.channel, exchange).await?;
-            self.declared.insert(exchange.to_owned());
-        }
-        for (exchange, routing_key) in routes(messages) {
-            readers.mend(&self.channel, exchange, routing_key).await?;
-        }
-        Ok(())
-    }
-
-    pub(super) async fn declare_outlets(&self, topology: &Topology) -> Result<(), TopologyError> {
-        topology.declare_outlets(&self.channel).await
+        topology::declare_exchange(&self.channel, exchange).await?;
+        self.declared.insert(exchange.to_owned());
+        readers.mend(&self.channel, exchange, routing_key).await
     }
 
     /// Declares the exchanges that were not declared on this channel; says which of them cannot be
@@ -154,10 +147,16 @@ impl PublishChannel {
         let ids: Vec<Id> = messages.iter().map(|message| message.id()).collect();
         let mut answers: Vec<Answer> = ids.iter().map(|_| Answer::Missing(None)).collect();
         let sending = async {
-            for (exchange, routing_key) in routes(messages.iter().copied()) {
-                self.bindings += readers.bind(&self.channel, exchange, routing_key).await;
+            let mut sent = Vec::with_capacity(messages.len());
+            for part in messages.chunks(BOUND_TOGETHER) {
+                for (exchange, routing_key) in routes(part.iter().copied()) {
+                    self.bindings += readers.bind(&self.channel, exchange, routing_key).await;
+                }
+                sent.extend(
+                    join_all(part.iter().map(|message| send(&self.channel, message))).await,
+                );
             }
-            join_all(messages.iter().map(|message| send(&self.channel, message))).await
+            sent
         };
         if let Ok(sent) = timeout_at(deadline, sending).await {
             let mut confirms: FuturesUnordered<_> = sent
@@ -182,13 +181,17 @@ impl Message<'_> {
     pub(super) fn id(&self) -> Id {
         self.properties.message_id().clone()
     }
+
+    pub(super) fn route(&self) -> Route<'_> {
+        (self.exchange.as_str(), self.routing_key.as_str())
+    }
 }
 
-/// The exchanges and routing keys of messages, without those that go straight into a queue.
-fn routes<'m>(
+/// The routes of messages, without those that go straight into a queue.
+pub(super) fn routes<'m>(
     messages: impl IntoIterator<Item = &'m Message<'m>>,
-) -> impl Iterator<Item = (&'m str, &'m str)> {
-    let routes = messages.into_iter().map(|m| (m.exchange.as_str(), m.routing_key.as_str()));
+) -> impl Iterator<Item = Route<'m>> {
+    let routes = messages.into_iter().map(Message::route);
     let routes: BTreeSet<_> = routes.filter(|(exchange, _)| !exchange.is_empty()).collect();
     routes.into_iter()
 }

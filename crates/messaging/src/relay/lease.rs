@@ -71,8 +71,11 @@ pub(super) struct Stuck {
 
 impl Stuck {
     pub(super) fn new(service: &str) -> Self {
-        let none = [None; PARTITIONS as usize];
-        Self { service: service.to_owned(), refused: none, told: [false; PARTITIONS as usize] }
+        let (refused, told) = ([None; PARTITIONS as usize], [false; PARTITIONS as usize]);
+        let stuck = Self { service: service.to_owned(), refused, told };
+        // A series that is there from the beginning.
+        stuck.publish();
+        stuck
     }
 
     /// Notes that another relay had the lease of a partition whose first row is this one.
@@ -101,9 +104,38 @@ impl Stuck {
         }
     }
 
-    /// Sets the gauge.
-    pub(super) fn publish(&self) {
+    fn publish(&self) {
         let stuck = self.told.iter().filter(|told| **told).count();
         metrics::partitions_stuck(&self.service, stuck);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{STUCK_AFTER, Stuck};
+
+    #[test]
+    fn a_partition_is_stuck_when_its_first_row_stays_for_a_minute_in_anothers_hands() {
+        let mut stuck = Stuck::new("stuck-service");
+        let start = Instant::now();
+        let shortly = Duration::from_secs(1);
+        stuck.refused(3, 70, start);
+        stuck.refused(3, 70, start + STUCK_AFTER - shortly);
+        assert!(!stuck.told[3]);
+        stuck.refused(3, 70, start + STUCK_AFTER);
+        assert!(stuck.told[3]);
+
+        // The other relay goes on.
+        stuck.refused(3, 71, start + STUCK_AFTER + shortly);
+        assert!(!stuck.told[3]);
+        stuck.refused(3, 71, start + STUCK_AFTER * 3);
+        assert!(stuck.told[3]);
+
+        stuck.leased(3);
+        assert!(!stuck.told[3]);
     }
 }

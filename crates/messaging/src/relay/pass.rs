@@ -167,11 +167,8 @@ impl<'a> Pass<'a> {
             }
             Work::Held(due) => Batch::held(lease, due, batch_size).await?,
         };
-        let mut settlements = Vec::new();
-        if !batch.rows().is_empty() {
-            settlements =
-                waves::publish(self.publisher, self.service, self.settings, batch.rows()).await;
-        }
+        let settlements =
+            waves::publish(self.publisher, self.service, self.settings, batch.rows()).await;
         let is_answered = !settlements.contains(&Settlement::Left);
         let ended = if batch.is_full() { Ended::More } else { Ended::Done };
         batch.settle(settlements, self.is_archiving).await?;

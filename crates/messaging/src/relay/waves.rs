@@ -21,12 +21,16 @@ use crate::settings::RelaySettings;
 const LINKS_MAX: usize = 128;
 
 /// Publishes rows that are in order of insertion; says of each, in the same order, what becomes of it.
+/// Where all of them are behind a hold, nothing is sent, and nothing is measured.
 pub(super) async fn publish(
     publisher: &Publisher,
     service: &str,
     settings: &RelaySettings,
     rows: &[Row],
 ) -> Vec<Settlement> {
+    if rows.iter().all(|row| row.behind.is_some()) {
+        return vec![Settlement::Behind; rows.len()];
+    }
     let exchange = exchange_of(rows);
     let span = tracing::info_span!(
         "send",

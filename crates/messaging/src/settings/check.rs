@@ -8,6 +8,10 @@ use tusk_config::Misfit;
 
 use super::{MessagingSettings, SettingsError};
 
+/// The longest name of an exchange or queue, in bytes: AMQP takes 255, and those of retry queues and
+/// dead-letter queues are longer.
+const NAME_BYTES_MAX: usize = 200;
+
 impl MessagingSettings {
     /// What does not fit a service that consumes the queue of `queue_key`, and publishes through or
     /// is bound to `exchanges`, both keys, with `pool_size` database connections. Opens nothing.
@@ -24,22 +28,49 @@ impl MessagingSettings {
         let queue = self.queue(queue_key).err();
         let queue = queue.map(|error| Misfit::missing("queues", queue_key, error.to_string()));
         let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
-        misfits.extend(self.unknown_readers());
+        misfits.extend(self.unusable_names());
+        misfits.extend(self.readers());
         misfits.extend(self.shared_names());
         misfits.extend(self.sections_of_no_queue());
         misfits.extend(self.limits(queue_key, pool_size.get()));
         misfits
     }
 
-    fn unknown_readers(&self) -> Vec<Misfit> {
-        let readers = self.subscriptions.iter().flat_map(|(event_type, queue_keys)| {
-            queue_keys.iter().map(move |queue_key| (event_type, queue_key))
+    /// Names that the broker does not take, or keeps to itself.
+    fn unusable_names(&self) -> Vec<Misfit> {
+        let exchanges = self.exchanges.iter().map(|(key, name)| ("exchanges", key, name));
+        let queues = self.queues.iter().map(|(key, name)| ("queues", key, name));
+        let unusable = exchanges.chain(queues).filter_map(|(section, key, name)| {
+            let why = if name.is_empty() {
+                "is empty"
+            } else if name.starts_with("amq.") {
+                "begins with `amq.`, which the broker keeps to itself"
+            } else if name.len() > NAME_BYTES_MAX {
+                "is longer than 200 bytes, and the broker takes 255 with what is added to it"
+            } else {
+                return None;
+            };
+            Some(Misfit::at(format!("{section}.{key}"), format!("the name {why}")))
         });
-        let unknown = readers.filter_map(|(event_type, queue_key)| {
-            let error = self.queue(queue_key).err()?;
-            Some(Misfit::at(format!("subscriptions.{event_type}"), error.to_string()))
-        });
-        unknown.collect()
+        unusable.collect()
+    }
+
+    /// Readers without a queue, and readers twice.
+    fn readers(&self) -> Vec<Misfit> {
+        let mut misfits = Vec::new();
+        for (event_type, queue_keys) in &self.subscriptions {
+            for (index, queue_key) in queue_keys.iter().enumerate() {
+                let text = match self.queue(queue_key) {
+                    Err(error) => error.to_string(),
+                    Ok(_) if queue_keys[..index].contains(queue_key) => {
+                        format!("`{queue_key}` is named twice")
+                    }
+                    Ok(_) => continue,
+                };
+                misfits.push(Misfit::at(format!("subscriptions.{event_type}"), text));
+            }
+        }
+        misfits
     }
 
     /// Two services would take each other's messages.
@@ -49,6 +80,11 @@ impl MessagingSettings {
         for (key, name) in &self.queues {
             if let Some(other) = first.insert(name, key) {
                 let text = format!("`{other}` and `{key}` are one queue, {name}");
+                misfits.push(Misfit::at(format!("queues.{key}"), text));
+            }
+            let of_another = self.queues.iter().find(|(_, other)| is_derived(name, other));
+            if let Some((other, _)) = of_another {
+                let text = format!("{name} is a retry or dead-letter queue of `{other}`");
                 misfits.push(Misfit::at(format!("queues.{key}"), text));
             }
         }
@@ -112,4 +148,10 @@ impl MessagingSettings {
         }
         misfits
     }
+}
+
+/// Whether a name is that of a queue that messages of another one move to.
+fn is_derived(name: &str, other: &str) -> bool {
+    let rest = name.strip_prefix(other);
+    rest.is_some_and(|rest| rest.starts_with(".retry.") || rest == ".dead-letters")
 }

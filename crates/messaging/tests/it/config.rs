@@ -145,6 +145,46 @@ fn a_batch_that_can_never_be_full_is_refused() {
 }
 
 /// What `--check-config` would say of a service that consumes `user_events`; empty when all fits.
+#[test]
+fn names_that_the_broker_does_not_take_and_readers_that_make_no_sense_are_told() {
+    let changes: [(fn(&mut MessagingSettings), &str); 6] = [
+        (|settings| name(&mut settings.exchanges, "user_exchange", ""), "is empty"),
+        (|settings| name(&mut settings.exchanges, "user_exchange", "amq.foo"), "keeps to itself"),
+        (|settings| name(&mut settings.queues, "user_events", &"q".repeat(201)), "200 bytes"),
+        (
+            |settings| {
+                name(&mut settings.queues, "user_events", "payment-service.events.dead-letters");
+            },
+            "is a retry or dead-letter queue of `payment_events`",
+        ),
+        (
+            |settings| {
+                let twice = ["user_events", "user_events"].map(str::to_owned).to_vec();
+                settings.subscriptions.insert("notification.failed".to_owned(), twice);
+            },
+            "`user_events` is named twice",
+        ),
+        (
+            |settings| {
+                let unknown = vec!["order_events".to_owned()];
+                settings.subscriptions.insert("notification.failed".to_owned(), unknown);
+            },
+            "[queues] has no `order_events`",
+        ),
+    ];
+    for (change, said) in changes {
+        let mut settings = load(Vars::empty()).unwrap();
+        assert_eq!(misfits(&settings, 5), "");
+        change(&mut settings);
+        let found = misfits(&settings, 5);
+        assert!(found.contains(said), "{said}: {found}");
+    }
+}
+
+fn name(names: &mut std::collections::BTreeMap<String, String>, key: &str, name: &str) {
+    names.insert(key.to_owned(), name.to_owned());
+}
+
 fn misfits(settings: &MessagingSettings, pool_size: u32) -> String {
     let misfits = settings.check("user_events", ["user_exchange"], pool_size.try_into().unwrap());
     if misfits.is_empty() { String::new() } else { format!("{misfits:?}") }

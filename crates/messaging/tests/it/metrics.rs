@@ -1,4 +1,4 @@
-//! What a small story leaves in the registry and on its spans.
+//! What a small scenario leaves in the registry and on its spans.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::world::{EXCHANGE, Notes, QUEUE, Running, World, created};
 
 /// As Prometheus scrapes it: one line a series.
-fn value(series: &str) -> Option<f64> {
+pub(crate) fn value(series: &str) -> Option<f64> {
     let scraped = telemetry::metrics::render();
     let line = scraped.lines().find(|line| line.starts_with(&format!("{series} ")))?;
     line.rsplit(' ').next()?.parse().ok()
@@ -27,7 +27,7 @@ pub(crate) async fn until(series: &str, expected: f64) {
 }
 
 #[tokio::test]
-async fn every_family_tells_of_a_small_story() {
+async fn every_family_tells_of_a_small_scenario() {
     let mut world = World::new("metrics").await;
     // Names of this test's own: the registry is the process's.
     let (queue, service) = ("metrics.events", "metrics-service");

@@ -1,4 +1,4 @@
-//! A plain AMQP client, as another team would write one to the seed.
+//! A plain AMQP client, as another team would write one.
 
 use std::time::Duration;
 

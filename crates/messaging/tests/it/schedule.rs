@@ -5,6 +5,7 @@ use database::Database;
 use messaging::{EnqueueError, Outbox, schedule};
 use uuid::Uuid;
 
+use crate::metrics::value;
 use crate::raw::json as body;
 use crate::world::{EXCHANGE, World, created};
 
@@ -162,6 +163,26 @@ async fn a_time_or_a_key_out_of_bounds_is_refused() {
     outbox.enqueue_at(&mut tx, &key, in_a_year, Uuid::now_v7(), &created(1)).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(depth(&world).await, 1);
+}
+
+#[tokio::test]
+async fn gauges_tell_how_much_is_scheduled_and_for_how_long_the_first_is_overdue() {
+    let world = World::new("schedule gauges").await;
+    let outbox = world.outbox();
+    put(&world, &outbox, "held", Utc::now() - TimeDelta::seconds(100), 1).await;
+    put(&world, &outbox, "later", Utc::now() + TimeDelta::hours(1), 2).await;
+    let mut holder = world.pool.begin().await.unwrap();
+    assert!(outbox.cancel(&mut holder, "held").await.unwrap());
+
+    let _relay = world.relay(&outbox);
+
+    let of =
+        |gauge: &str| value(&format!("messaging_scheduled_{gauge}{{service=\"user-service\"}}"));
+    testkit::eventually("the gauges are set", async || {
+        let is_overdue = of("overdue_seconds").is_some_and(|seconds| seconds >= 100.0);
+        (of("depth") == Some(2.0) && is_overdue).then_some(())
+    })
+    .await;
 }
 
 async fn put(world: &World, outbox: &Outbox, key: &str, at: DateTime<Utc>, number: u128) -> Uuid {

@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 
 use messaging::Verdict;
+use messaging::dead_letter_queue::Filter;
 use messaging::settings::{QueueOverrides, QueueType};
 use serde_json::json;
 
 use crate::metrics::until;
 use crate::raw::{Client, api_get, json as body};
-use crate::world::{EXCHANGE, Notes, QUEUE, World, created};
+use crate::world::{EXCHANGE, Notes, QUEUE, World, created, updated};
 
 /// A world whose queue is like this.
 async fn world(hint: &str, queue: QueueOverrides) -> World {
@@ -96,6 +97,58 @@ async fn a_queue_with_other_arguments_than_the_settings_is_used_as_it_is_and_tol
         consumer.stop().await;
     }
     assert_eq!(asked(&world, QUEUE).await["arguments"]["x-max-length"], json!(null));
+}
+
+#[tokio::test]
+async fn where_every_queue_differs_the_consumer_works_and_dead_letters_are_listed_at_once() {
+    let world = World::new("all differ").await;
+    let client = world.client().await;
+    let retries = ["user-service.events.retry.50", "user-service.events.retry.150"];
+    for queue in [QUEUE, "user-service.events.dead-letters", retries[0], retries[1]] {
+        client.queue(queue).await;
+    }
+    let dead_letters =
+        messaging::DeadLetterQueue::new(world.connect(), &world.settings, "user_events");
+
+    let listing = dead_letters.unwrap().list(&Filter::default()).await.unwrap();
+
+    assert_eq!(listing.dead_letters, 0);
+    let (handler, seen) = Notes::new(async |_| Verdict::dead_letter("no use"));
+    let _consumer = world.consumer(handler);
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    world.bound().await;
+    world.emit(&outbox, &created(1)).await;
+    seen.wait_for(1).await;
+    client.next("user-service.events.dead-letters").await;
+}
+
+#[tokio::test]
+async fn events_of_a_reader_whose_queue_cannot_be_made_wait_and_others_flow() {
+    let mut world = World::new("unmakable").await;
+    // The broker keeps such names to itself.
+    world.settings.queues.insert("reserved_events".to_owned(), "amq.reserved".to_owned());
+    let reader = |queue: &str| vec![queue.to_owned()];
+    world.settings.subscriptions = [
+        ("user.created".to_owned(), reader("reserved_events")),
+        ("user.updated".to_owned(), reader("user_events")),
+    ]
+    .into();
+    let client = world.client().await;
+    let outbox = world.outbox();
+    world.emit(&outbox, &created(1)).await;
+    let others = world.emit(&outbox, &updated(2, 0)).await;
+
+    let _relay = world.relay(&outbox);
+
+    let received = next(&world, &client, QUEUE).await;
+    assert_eq!(body(&received)["event_id"], others.to_string());
+    let why = testkit::eventually("the other event waits", async || {
+        let why = sqlx::query_scalar::<_, String>("select reason from messaging_holds");
+        why.fetch_optional(&world.pool).await.unwrap()
+    })
+    .await;
+    assert!(why.contains("amq.reserved"), "{why}");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ impl Process {
         // The database knows whose each connection is.
         let url = variables.get_mut("DATABASE_URL").unwrap();
         let sign = if url.contains('?') { '&' } else { '?' };
-        url.push_str(&format!("{sign}application_name={role}-{number}"));
+        *url = format!("{url}{sign}application_name={role}-{number}");
         let id = launch(role, number, &variables, &log);
         Self { role, number, variables, log, id }
     }

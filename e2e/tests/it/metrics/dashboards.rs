@@ -8,9 +8,9 @@ use testkit::config_dir;
 use super::watched::Watched;
 
 #[tokio::test]
-async fn after_a_story_no_panel_is_empty_or_in_error() {
+async fn after_a_scenario_no_panel_is_empty_or_in_error() {
     let watched = Watched::start().await;
-    watched.tell_the_story().await;
+    watched.walk_the_scenario().await;
     let mut empty = Vec::new();
     let mut asked = 0;
     for file in files() {

@@ -30,7 +30,7 @@ struct Family {
 #[tokio::test]
 async fn the_metrics_are_those_of_the_list_and_no_label_grows_with_what_is_asked() {
     let watched = Watched::start().await;
-    watched.tell_the_story().await;
+    watched.walk_the_scenario().await;
     let mut shown = Families::new();
     for service in [&watched.system.users, &watched.system.payments, &watched.system.notifications]
     {

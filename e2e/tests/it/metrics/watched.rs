@@ -1,4 +1,4 @@
-//! The system, with a Prometheus that scrapes it, and a story that shows in every metric.
+//! The system, with a Prometheus that scrapes it, and a scenario that shows in every metric.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ impl Watched {
 
     /// Two users, each with mails, a payment, a decline and a profile that comes from the cache; a
     /// message that nobody understands; and in the end calls that fail until a breaker opens.
-    pub(super) async fn tell_the_story(&self) {
+    pub(super) async fn walk_the_scenario(&self) {
         for number in 0..2 {
             self.tell_of_a_user(number).await;
             // The second is an increase of what the first began.

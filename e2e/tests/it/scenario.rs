@@ -1,4 +1,4 @@
-//! Registration, mail, payment, receipt, decline, notice, replay: one story, one trace.
+//! Registration, mail, payment, receipt, decline, notice, replay: one scenario, one trace.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use testkit::eventually;
 use crate::system::System;
 
 #[tokio::test]
-async fn the_whole_story_happens_once_and_as_one_trace() {
+async fn the_whole_scenario_happens_once_and_as_one_trace() {
     let system = System::start().await;
     let user = system.somebody().await;
     let customer = system.payments.url("/api/payments/customer");

@@ -1,4 +1,4 @@
-//! The story's steps, and how each is told.
+//! The scenario's steps, and how each is told.
 
 use std::{
     process::ExitCode,
@@ -19,7 +19,7 @@ use crate::{
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// What is being told, and what came of it so far.
-pub(super) struct Story {
+pub(super) struct Scenario {
     client: Client,
     urls: Urls,
     trace_id: String,
@@ -35,7 +35,7 @@ struct User {
     bearer: String,
 }
 
-impl Story {
+impl Scenario {
     pub(super) fn new(urls: Urls, as_json: bool, interrupt: Interrupt) -> Result<Self> {
         let trace_id = random_hex(16)?;
         let traceparent = format!("00-{trace_id}-{}-01", random_hex(8)?);
@@ -43,8 +43,8 @@ impl Story {
         Ok(Self { client, urls, trace_id, traceparent, as_json, interrupt, steps: Vec::new() })
     }
 
-    /// The whole story; ends at the first step that does not happen.
-    pub(super) fn tell(&mut self) -> Result<()> {
+    /// The whole scenario; ends at the first step that does not happen.
+    pub(super) fn walk(&mut self) -> Result<()> {
         let email = format!("smoke-{}@example.com", random_hex(6)?);
         let password = random_hex(12)?;
         let id = self.step("register a user", |s| s.register(&email, &password))?;
@@ -212,7 +212,7 @@ impl Story {
         Ok(((), json!({"payments": count})))
     }
 
-    /// Of a service that the story knows nothing about: what its document has an example of is made,
+    /// Of a service that the scenario knows nothing about: what its document has an example of is made,
     /// and found where the answer says that it is.
     fn documented(&self, user: &User, url: &str) -> Result<((), Value)> {
         self.wait("it is not healthy", || {

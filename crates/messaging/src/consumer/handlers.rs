@@ -187,7 +187,8 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     /// order in which they came, which is the order in which they happened; those of others side by
     /// side. It holds until one of them is tried again: those behind it do not wait for it; and within
     /// one consumer. With several instances it holds where the broker delivers to one at a time, and
-    /// to the next when that one is gone: `[queue] single_active_consumer`.
+    /// to the next when that one is gone: `[queue] single_active_consumer`; there not yet while one drains
+    /// with messages in hand, nor for a message that comes back to a quorum queue twice.
     #[must_use]
     pub fn ordered(mut self) -> Self {
         self.routes.are_ordered = true;

@@ -15,8 +15,7 @@
 //! Afterwards every committed intent has exactly one effect at each of its readers, none was invented, the outbox is empty and the dead-letter queues hold the poison
 //! alone. The seed, the table of faults and one line of counts are printed.
 //!
-//! The effects out of order at the ordered reader are counted, and none may be where faults leave the
-//! consumers their connections ([`crate::faults`]). Where consumers go, two things break the order: one
+//! The effects out of order at the ordered reader are counted and told, not forbidden: where consumers come and go, two things break the order: one
 //! that drains still has messages in hand while the next one is active; and RabbitMQ puts a message
 //! that comes back to a quorum queue twice behind those that came back once.
 //!

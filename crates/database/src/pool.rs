@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 use telemetry::metrics::{at_scrape, gauge, whole};
+use tokio::time::timeout;
 use tracing::log::LevelFilter;
 
 use crate::{Database, DatabaseSettings, is_unavailable, kind};
@@ -16,6 +17,13 @@ use crate::{Database, DatabaseSettings, is_unavailable, kind};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two attempts at start-up.
 const START_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a connection that comes back to the pool may take to answer. One that was given up in the
+/// middle of a statement may never do so, and would keep its place in the pool for good.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the server keeps a transaction in which nothing happens: its client is gone, and others
+/// wait for its locks. Work in a transaction is statements and nothing else, milliseconds apart.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why there is no pool.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +61,13 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Database, DatabaseEr
         .acquire_time_level(LevelFilter::Debug)
         // A ping before each use costs a tenth of the throughput; a dead connection shows itself.
         .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(limit_idle_transactions(connection)))
+        .after_release(|connection, _| Box::pin(answers(connection)))
         .connect_lazy_with(options);
     show(&pool, settings.pool_size.get());
     let deadline = tokio::time::Instant::now() + START_TIMEOUT;
     let _first = loop {
-        let opened = tokio::time::timeout(settings.pool_timeout, pool.acquire()).await;
+        let opened = timeout(settings.pool_timeout, pool.acquire()).await;
         match opened.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
             Ok(first) => break first,
             Err(error) if tokio::time::Instant::now() >= deadline || !is_unavailable(&error) => {
@@ -75,6 +85,23 @@ fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, DatabaseErro
     let options = PgConnectOptions::from_str(settings.url.expose());
     let options = options.map_err(|_| DatabaseError::Url)?.log_statements(LevelFilter::Trace);
     Ok(options.log_slow_statements(LevelFilter::Warn, settings.slow_query))
+}
+
+/// A statement, not a parameter of the start: poolers in between refuse that.
+async fn limit_idle_transactions(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let millis = IDLE_IN_TRANSACTION_TIMEOUT.as_millis().to_string();
+    sqlx::query("select set_config('idle_in_transaction_session_timeout', $1, false)")
+        .bind(millis)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whether a connection can be used again; an error has it closed without a farewell.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let silent = |_| sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    timeout(RELEASE_TIMEOUT, connection.ping()).await.map_err(silent)??;
+    Ok(true)
 }
 
 /// `db_client_connection_count{db_client_connection_state}` and `db_client_connection_max`.

@@ -132,12 +132,16 @@ impl Consumer {
         let subscribing = self.subscribe(link, sender, &kill_switch, shutdown);
         let (drained, ()) = tokio::join!(subscribing, work.run(inputs));
         if let Some(channel) = drained {
-            let closing = channel.close(REPLY_SUCCESS, "OK".into());
-            if let Err(error) = topology::answered(self.queue(), closing).await {
-                tracing::debug!(error = %error, "channel was not closed in order");
-            }
+            self.close(&channel).await;
         }
         tracing::info!(messaging.queue = %self.queue(), "consumer drained");
+    }
+
+    async fn close(&self, channel: &Channel) {
+        let closing = channel.close(REPLY_SUCCESS, "OK".into());
+        if let Err(error) = topology::answered(self.queue(), closing).await {
+            tracing::debug!(error = %error, "channel was not closed in order");
+        }
     }
 
     /// One subscription after the other, each for as long as its channel lasts; gives the channel
@@ -172,6 +176,10 @@ impl Consumer {
             let _ = work.send(Input::Flush);
             match ended {
                 Ended::Drained => return Some(channel),
+                Ended::Idle => {
+                    self.close(&channel).await;
+                    continue;
+                }
                 // It is told already, and the queue is used as it is from now on.
                 Ended::Lost(Some(drift)) if drift.is_drift() => continue,
                 Ended::Lost(error) => {

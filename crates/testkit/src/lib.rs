@@ -12,6 +12,7 @@
 //!
 //!          Instance    a service inside the test's process (feature `service`), and Users, whom it asks
 //!          Plain       an AMQP client that knows nothing of ours
+//!          RawAmqp     an AMQP client that publishes any bytes as properties
 //!          Simulator   the payment provider (feature `simulator`)
 //!          Collector   a receiver of spans (feature `collector`)
 //!          native      private servers from the machine's binaries (no feature), for `cargo dev`
@@ -75,6 +76,8 @@ mod plain;
 mod process;
 #[cfg(feature = "servers")]
 mod proxy;
+#[cfg(feature = "servers")]
+pub mod raw_amqp;
 #[cfg(feature = "service")]
 mod users;
 #[cfg(feature = "servers")]
@@ -98,6 +101,8 @@ pub use plain::Plain;
 pub use process::{ServiceProcess, binary};
 #[cfg(feature = "servers")]
 pub use proxy::Proxy;
+#[cfg(feature = "servers")]
+pub use raw_amqp::RawAmqp;
 #[cfg(feature = "service")]
 pub use users::Users;
 #[cfg(feature = "servers")]

@@ -2,13 +2,22 @@
 //! servers of their own, while a seeded schedule kills, freezes and cuts off one after the other.
 //!
 //! ```text
-//!   publisher 1, 2 ─▶ outbox ─ relay ─▶ broker ─▶ consumer 1, 2 ─▶ inbox + effect
-//!        └── intents    (one database, one broker, each behind a wire)     │
-//!              └──────────────────── oracle ─────────────────────────────┘
+//!   publisher 1, 2 ─▶ outbox ─ relay ─▶ exchange ─▶ 2 queues ─▶ consumer 1, 2 ─▶ inbox + effect
+//!        │                                 └ - - ▶ a queue ─▶ a reader that comes late      │
+//!        └── intents    (one database, one broker, each behind a wire)                      │
+//!              └──────────────────────────── oracle ──────────────────────────────────────┘
 //! ```
 //!
-//! Afterwards every committed intent has exactly one effect, none was invented, the outbox is empty
-//! and the dead-letter queue holds the poison alone. The seed and the table are printed.
+//! Each event has two readers. The consumers of one compete; those of the other one keep the order of
+//! an aggregate's events, one being active at a time. Some events are unroutable, but for the times
+//! when a third reader is there; the later events of their aggregates wait for them.
+//!
+//! Afterwards every committed intent has exactly one effect at each of its readers, none was invented, the outbox is empty and the dead-letter queues hold the poison
+//! alone. The seed, the table of faults and one line of counts are printed.
+//!
+//! The effects out of order at the ordered reader are counted and told, not forbidden: where consumers come and go, two things break the order: one
+//! that drains still has messages in hand while the next one is active; and RabbitMQ puts a message
+//! that comes back to a quorum queue twice behind those that came back once.
 //!
 //! The short form is part of every `cargo dev test`. The long one, with its table:
 //! `CAMPAIGN_INTENTS=20000 cargo dev test -- -p e2e -E 'test(nothing_is_lost)' --no-capture`.
@@ -18,12 +27,20 @@
 //! | `CAMPAIGN_INTENTS` | goes on with the faults until so many are committed: 20000 for the long form |
 //! | `CAMPAIGN_SEED` | the order of the faults, to see a campaign again |
 
+mod deletion;
 pub(crate) mod ground;
+mod intent;
+mod operator;
 pub(crate) mod oracle;
+mod process;
+mod reader;
 pub(crate) mod schedule;
+mod servers;
+mod suffer;
+mod vanished;
 mod worker;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tusk_config::Vars;
 
@@ -38,6 +55,8 @@ pub(crate) enum Wrong {
     Inbox,
     /// The relays delete rows before the broker has confirmed them.
     Relay,
+    /// The ordered reader handles events of one aggregate side by side.
+    Order,
 }
 
 /// What a campaign does.
@@ -84,11 +103,22 @@ async fn relays_that_delete_before_the_confirm_are_found_out() {
     assert!(findings.lost() > 0, "{findings}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn consumers_that_handle_events_of_one_aggregate_side_by_side_are_found_out() {
+    let faults = &[Fault::ConsumerKilled];
+    let wrong = Some(Wrong::Order);
+
+    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 2, wrong }).await;
+
+    assert!(findings.out_of_order() > 0, "{findings}");
+}
+
 /// Runs a campaign to its end and prints what it found.
 #[allow(clippy::print_stdout, reason = "the seed and the table are for people")]
 pub(crate) async fn run(plan: Plan) -> Findings {
     let Plan { seed, intents, faults, rounds, wrong } = plan;
     println!("campaign with seed {seed}");
+    let begin = Instant::now();
     let mut ground = Ground::lay(faults, wrong).await;
     ground.until_flowing().await;
     let mut schedule = Schedule::new(seed, faults);
@@ -96,12 +126,17 @@ pub(crate) async fn run(plan: Plan) -> Findings {
     while told < rounds * faults.len() || ground.committed().await < intents {
         let step = schedule.next();
         tokio::time::sleep(step.pause).await;
+        let began = begin.elapsed().as_secs_f32();
         ground.suffer(&step).await;
+        let took = begin.elapsed().as_secs_f32() - began;
+        println!("{began:>6.1} s: {:?}, {took:.1} s", step.fault);
         told += 1;
     }
     ground.stop_publishing().await;
     ground.until_quiet(Duration::from_secs(120)).await;
     let findings = ground.findings().await;
-    println!("{}{findings}", schedule.table());
+    let (seconds, rounds) = (begin.elapsed().as_secs(), told.div_ceil(faults.len()));
+    println!("{}", schedule.table());
+    println!("seed {seed}: {told} faults, {rounds} rounds, {findings}, {seconds} s");
     findings
 }

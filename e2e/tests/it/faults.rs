@@ -46,6 +46,22 @@ async fn two_relays_one_killed() {
     suffer(&[Fault::PublisherKilled], 10).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_that_vanishes_without_a_word() {
+    suffer(&[Fault::RelayVanished], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unroutable_events_and_unreadable_messages() {
+    let faults = &[Fault::LateReaderCame, Fault::UnreadableMessages];
+    suffer(faults, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exchange_binding_and_queue_deleted() {
+    suffer(&[Fault::ExchangeDeleted, Fault::BindingDeleted, Fault::QueueDeleted], 1).await;
+}
+
 /// Fifty rounds in the long form.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load() {
@@ -54,9 +70,10 @@ async fn sigterm_under_load() {
     suffer(&[Fault::PublisherTerminated, Fault::ConsumerTerminated], rounds).await;
 }
 
-async fn suffer(faults: &'static [Fault], rounds: usize) {
-    let plan = Plan { seed: 1, intents: 200, faults, rounds, wrong: None };
-    run(plan).await.assert_sound();
+async fn suffer(faults: &'static [Fault], rounds: usize) -> Findings {
+    let findings = run(Plan { seed: 1, intents: 200, faults, rounds, wrong: None }).await;
+    findings.assert_sound();
+    findings
 }
 
 /// A campaign whose faults are a test's own, once events flow.
@@ -72,7 +89,7 @@ fn once(fault: Fault, which: usize) -> Step {
 }
 
 /// Ends the flow of new intents, and says what has become of all.
-async fn at_rest(ground: &Ground) -> Findings {
+async fn at_rest(ground: &mut Ground) -> Findings {
     ground.stop_publishing().await;
     ground.until_quiet(Duration::from_secs(60)).await;
     ground.findings().await

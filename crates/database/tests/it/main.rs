@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they measure")]
 
+mod stranded;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use database::{Database, FutureExt as _};

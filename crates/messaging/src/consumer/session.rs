@@ -64,6 +64,11 @@ impl Session {
         self.handed_back.load(Ordering::SeqCst)
     }
 
+    /// Whether nothing that it delivered is in hand.
+    pub(super) fn is_idle(&self) -> bool {
+        *self.in_hand.borrow() == 0
+    }
+
     /// Returns once nothing that it delivered is in hand.
     pub(super) async fn settled(&self) {
         // The sender lives as long as `self`.

@@ -42,11 +42,19 @@ const ALONE: Duration = Duration::from_secs(5);
 /// as it takes.
 const SUSPICIOUS_DELIVERIES: u32 = 3;
 
+/// A subscription that is idle for so long is renewed on another channel. When a queue is deleted,
+/// RabbitMQ moves its consumers to a queue of the same name that a publisher has made by then, without a
+/// word, and the channel forgets whose messages it gets from there: it drops them, while they count as
+/// delivered. Nothing but another channel brings them back.
+const RENEWED_AFTER: Duration = Duration::from_secs(15);
+
 /// How a subscription ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// By shutdown, in order: all that was delivered was given over.
     Drained,
+    /// Because nothing came for a while, in order too.
+    Idle,
     /// By a fault, which the broker may have said.
     Lost(Option<TopologyError>),
 }
@@ -79,7 +87,9 @@ impl Subscription<'_> {
     async fn phases(&mut self) -> Result<Infallible, Ended> {
         let declared = self.consumer.topology.declare(&self.session.channel);
         self.shutdown.run_until_cancelled(declared).await.ok_or(Ended::Drained)??;
-        self.take_one_at_a_time().await?;
+        if !self.keeps_order() {
+            self.take_one_at_a_time().await?;
+        }
         loop {
             self.take_until_the_kill_switch_trips().await?;
             self.pause().await?;
@@ -100,17 +110,11 @@ impl Subscription<'_> {
             }
         }
         self.give(raw);
-        if self.consumer.topology.like.single_active_consumer {
-            // Whoever is active next must find it settled.
-            self.flush();
-            self.settled().await?;
-        }
         self.cancel(&mut consumer).await
     }
 
     fn time_alone(&self, raw: &Raw) -> Duration {
-        let keeps_order = self.consumer.topology.like.single_active_consumer;
-        if keeps_order || headers::delivery_count(raw) >= SUSPICIOUS_DELIVERIES {
+        if headers::delivery_count(raw) >= SUSPICIOUS_DELIVERIES {
             return self.consumer.settings.handler_timeout + ALONE;
         }
         ALONE
@@ -122,9 +126,20 @@ impl Subscription<'_> {
             tokio::select! {
                 biased;
                 () = self.kill_switch.tripped() => return self.cancel(&mut consumer).await,
-                next = self.next(&mut consumer) => self.give(next?),
+                next = self.next(&mut consumer) => self.take(next?).await?,
             }
         }
+    }
+
+    /// Gives over a message. Where order is kept there is no turn of one at a time, since another
+    /// consumer would become active at its end; there, what was delivered before is handled alone.
+    async fn take(&self, raw: Raw) -> Result<(), Ended> {
+        if self.keeps_order() && raw.redelivered {
+            self.give_alone(raw);
+            return self.settled().await;
+        }
+        self.give(raw);
+        Ok(())
     }
 
     /// Probes after each pause, which grows, until a probe goes well.
@@ -181,19 +196,21 @@ impl Subscription<'_> {
         Ok(consumer)
     }
 
-    /// The next message. The shutdown ends the consumer in order.
+    /// The next message. The shutdown ends the consumer in order, and so does a long wait.
     async fn next(&self, consumer: &mut lapin::Consumer) -> Result<Raw, Ended> {
         let next = tokio::select! {
             biased;
             () = self.shutdown.cancelled() => {
-                if self.consumer.topology.like.single_active_consumer {
-                    self.hand_back().await;
-                } else {
-                    self.cancel(consumer).await?;
-                }
+                self.leave(consumer).await?;
                 return Err(Ended::Drained);
             }
             next = consumer.next() => next,
+            () = self.idle() => {
+                self.leave(consumer).await?;
+                self.flush();
+                self.settled().await?;
+                return Err(if self.shutdown.is_cancelled() { Ended::Drained } else { Ended::Idle });
+            }
         };
         match next {
             Some(Ok(raw)) => Ok(raw),
@@ -205,6 +222,21 @@ impl Subscription<'_> {
         }
     }
 
+    /// Ends a consumer for good. One that is to keep the order hands back what it has not begun.
+    async fn leave(&self, consumer: &mut lapin::Consumer) -> Result<(), Ended> {
+        if self.keeps_order() {
+            self.hand_back().await;
+            return Ok(());
+        }
+        self.cancel(consumer).await
+    }
+
+    /// Whether the broker delivers to one consumer at a time, and to the next one as soon as that one
+    /// is cancelled.
+    fn keeps_order(&self) -> bool {
+        self.consumer.topology.like.single_active_consumer
+    }
+
     /// Leaves to the next consumer what no handler has yet, and stays the active one until what
     /// handlers have is settled: the next one would overtake it. All else goes back with the channel.
     async fn hand_back(&self) {
@@ -213,6 +245,16 @@ impl Subscription<'_> {
         tokio::select! {
             () = self.session.settled() => {}
             () = self.session.lost() => {}
+        }
+    }
+
+    /// Returns once nothing has been delivered for a while, and nothing is in hand.
+    async fn idle(&self) {
+        loop {
+            sleep(RENEWED_AFTER).await;
+            if self.session.is_idle() {
+                return;
+            }
         }
     }
 

@@ -144,10 +144,9 @@ fn a_batch_that_can_never_be_full_is_refused() {
     assert_eq!(refused, Some(error));
 }
 
-/// What `--check-config` would say of a service that consumes `user_events`; empty when all fits.
 #[test]
 fn times_names_and_readers_that_nothing_can_work_with_are_told() {
-    let changes: [(fn(&mut MessagingSettings), &str); 8] = [
+    let changes: [(Change, &str); 8] = [
         (
             |settings| settings.relay.confirm_timeout = Duration::from_hours(480),
             "is not 100ms to 300s",
@@ -186,10 +185,14 @@ fn times_names_and_readers_that_nothing_can_work_with_are_told() {
     }
 }
 
+/// What somebody did to the settings.
+type Change = fn(&mut MessagingSettings);
+
 fn name(names: &mut std::collections::BTreeMap<String, String>, key: &str, name: &str) {
     names.insert(key.to_owned(), name.to_owned());
 }
 
+/// What `--check-config` would say of a service that consumes `user_events`; empty when all fits.
 fn misfits(settings: &MessagingSettings, pool_size: u32) -> String {
     let misfits = settings.check("user_events", ["user_exchange"], pool_size.try_into().unwrap());
     if misfits.is_empty() { String::new() } else { format!("{misfits:?}") }

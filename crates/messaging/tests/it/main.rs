@@ -8,7 +8,6 @@ mod away;
 mod batch;
 mod bounds;
 mod broker;
-mod bytes;
 mod config;
 mod connection;
 mod consumer;

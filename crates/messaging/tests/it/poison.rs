@@ -3,8 +3,9 @@
 use messaging::dead_letter_queue::{BeyondInboxRetention, Filter};
 use messaging::{Consumer, DeadLetterQueue, Verdict};
 use serde_json::{Value, json};
+use testkit::RawAmqp;
+use testkit::raw_amqp::{FRAME_MAX, header, headers, long, unreadable_properties};
 
-use crate::bytes::{Bytes, FRAME_MAX, header, headers, long, property, short};
 use crate::dead_letter_queue::filter;
 use crate::raw::api_get;
 use crate::world::{EXCHANGE, Notes, QUEUE, Running, Seen, World, created};
@@ -17,13 +18,13 @@ const LEFT_OUT: [&str; 3] = ["reply_to", "cluster_id", "nest"];
 #[tokio::test]
 async fn a_message_with_a_property_that_is_no_utf_8_is_dead_lettered_alone() {
     let world = Poisoned::new().await;
-    let mut client = Bytes::connect(&world.world.broker).await;
-    for (name, properties) in poisons() {
+    let mut client = RawAmqp::connect(&world.world.broker).await;
+    for (name, properties) in unreadable_properties() {
         let before = world.seen.all().len();
 
-        client.neighbours().await;
+        neighbours(&mut client).await;
         client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
-        client.neighbours().await;
+        neighbours(&mut client).await;
 
         world.neighbours_are_handled(name, before).await;
         world.one_dead_letter_is_worked_on(name, "UTF-8").await;
@@ -33,16 +34,16 @@ async fn a_message_with_a_property_that_is_no_utf_8_is_dead_lettered_alone() {
 #[tokio::test]
 async fn a_message_with_a_header_nested_too_deeply_is_dead_lettered_alone() {
     let world = Poisoned::new().await;
-    let mut client = Bytes::connect(&world.world.broker).await;
+    let mut client = RawAmqp::connect(&world.world.broker).await;
     let mut nest = Vec::new();
     for _ in 0..20_000 {
         nest = if nest.is_empty() { long(&nest) } else { long(&[&b"A"[..], &nest].concat()) };
     }
 
-    client.neighbours().await;
+    neighbours(&mut client).await;
     let properties = headers(&[header(b"nest", b'A', &nest)]);
     client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
-    client.neighbours().await;
+    neighbours(&mut client).await;
 
     world.neighbours_are_handled("nest", 0).await;
     world.one_dead_letter_is_worked_on("nest", "header").await;
@@ -56,7 +57,7 @@ async fn a_message_whose_headers_nearly_fill_a_frame_is_retried_without_the_larg
     let (handlers, seen) = Notes::new(async |_| Verdict::retry("not yet"));
     let _consumer = world.consumer(handlers);
     world.bound().await;
-    let mut client = Bytes::connect(&world.broker).await;
+    let mut client = RawAmqp::connect(&world.broker).await;
 
     client.publish(EXCHANGE, b"user.created", &full_headers(), &event(7)).await;
 
@@ -79,7 +80,7 @@ async fn a_message_that_no_frame_is_large_enough_for_is_dead_lettered_alone() {
     let (handlers, seen) = Notes::new(async |_| std::future::pending().await);
     let consumer = world.consumer(handlers);
     world.bound().await;
-    let mut client = Bytes::connect(&world.broker).await;
+    let mut client = RawAmqp::connect(&world.broker).await;
     client.publish(EXCHANGE, b"user.created", &full_headers(), &event(7)).await;
     seen.wait_for(1).await;
 
@@ -87,7 +88,7 @@ async fn a_message_that_no_frame_is_large_enough_for_is_dead_lettered_alone() {
     drop(consumer);
     let (handlers, seen) = Notes::new(async |_| Verdict::Ack);
     let _consumer = world.consumer(handlers);
-    client.neighbours().await;
+    neighbours(&mut client).await;
 
     seen.wait_for(usize::try_from(NEIGHBOURS).unwrap()).await;
     let dlq = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
@@ -105,35 +106,13 @@ async fn a_message_that_no_frame_is_large_enough_for_is_dead_lettered_alone() {
 async fn a_dead_letter_queue_can_be_worked_on_with_a_message_of_the_brokers_in_it_that_is_no_utf_8()
 {
     let world = Poisoned::new().await;
-    let mut client = Bytes::connect(&world.world.broker).await;
+    let mut client = RawAmqp::connect(&world.world.broker).await;
     world.dlq.depth().await.unwrap();
-    for (name, properties) in poisons() {
+    for (name, properties) in unreadable_properties() {
         client.publish("", world.dlq.name().as_bytes(), &properties, &event(7)).await;
 
         world.one_dead_letter_is_worked_on(name, "UTF-8").await;
     }
-}
-
-/// Properties on the wire that each hold bytes that are no UTF-8.
-fn poisons() -> Vec<(&'static str, Vec<u8>)> {
-    let short_string = |flag: u16, text: &[u8]| property(1 << flag, &short(text));
-    let nested = long(&header(b"\xe9", b'I', &[0, 0, 0, 1]));
-    vec![
-        ("content_type", short_string(15, b"text/\xe9")),
-        ("content_encoding", short_string(14, b"\xe9")),
-        ("correlation_id", short_string(10, b"0197c1f0-\xff")),
-        ("reply_to", short_string(9, b"\xe9")),
-        ("message_id", short_string(7, b"\xff\xfe")),
-        ("type", short_string(5, b"\xe9")),
-        ("app_id", short_string(3, b"\xe9")),
-        ("cluster_id", short_string(2, b"\xe9")),
-        ("a header's name", headers(&[header(b"\xe9", b'S', &long(b"x"))])),
-        ("a nested name", headers(&[header(b"nested", b'F', &nested)])),
-        (
-            "a name in an array",
-            headers(&[header(b"array", b'A', &long(&[&b"F"[..], &nested].concat()))]),
-        ),
-    ]
 }
 
 /// Two headers, which together with the frame around them take as much as a frame may.
@@ -152,11 +131,9 @@ fn event(number: u128) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-impl Bytes {
-    async fn neighbours(&mut self) {
-        for number in 0..NEIGHBOURS {
-            self.publish(EXCHANGE, b"user.created", &[0, 0], &event(number)).await;
-        }
+async fn neighbours(client: &mut RawAmqp) {
+    for number in 0..NEIGHBOURS {
+        client.publish(EXCHANGE, b"user.created", &[0, 0], &event(number)).await;
     }
 }
 

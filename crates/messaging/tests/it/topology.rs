@@ -243,6 +243,29 @@ async fn no_event_passes_by_a_reader_whose_binding_queue_or_exchange_was_deleted
     world.outbox_is_empty().await;
 }
 
+/// RabbitMQ moves a consumer to the new queue without a word, and its channel drops what comes from there.
+#[tokio::test]
+async fn a_consumer_whose_queue_a_publisher_made_anew_at_once_gets_what_comes_then() {
+    let mut world = World::new("new queue").await;
+    world.settings.subscriptions =
+        [("user.created".to_owned(), vec!["user_events".to_owned()])].into();
+    let (handler, seen) = Notes::new(async |_| Verdict::Ack);
+    let _consumer = world.consumer(handler);
+    world.bound().await;
+    let client = world.client().await;
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    world.emit(&outbox, &created(0)).await;
+    seen.wait_for(1).await;
+
+    client.delete_queue(QUEUE).await;
+    for number in 1..=20 {
+        world.emit(&outbox, &created(number)).await;
+    }
+
+    seen.wait_for(21).await;
+}
+
 /// The next message of a queue that may not be there yet.
 async fn next(world: &World, client: &Client, queue: &str) -> lapin::message::Delivery {
     testkit::eventually("the queue is there", async || {

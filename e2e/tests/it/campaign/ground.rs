@@ -1,23 +1,25 @@
-//! What a campaign stands on: two servers behind wires, two publishers, two consumers.
+//! What a campaign stands on: two servers behind wires, two publishers, two consumers of two
+//! readers' queues, and now and then a third reader.
 
 use std::fmt::Debug;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use messaging::{Broker, DeadLetterQueue};
+use messaging::{Broker, DeadLetterQueue, MessagingSettings};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
-use testkit::native::{Launch, Place, Postgres, ProcessId, RabbitMq, Signal};
-use testkit::{Environment, Proxy, TestBroker, TestDatabase};
+use testkit::{Environment, Proxy};
 use tokio::time::{Instant, sleep};
 use tusk_config::Vars;
 
 use crate::campaign::Wrong;
+use crate::campaign::intent;
+use crate::campaign::operator::Operator;
 use crate::campaign::oracle::Findings;
-use crate::campaign::schedule::{Fault, Step};
-use crate::campaign::worker::{intent_of, settings};
+use crate::campaign::process::Process;
+use crate::campaign::reader::{Reader, settings};
+use crate::campaign::schedule::Fault;
+use crate::campaign::servers::Servers;
 
 /// After which nothing more is taken to come: longer than the longest pause of a message whose
 /// database was away, half a minute.
@@ -25,46 +27,37 @@ const QUIET: Duration = Duration::from_secs(40);
 /// Effects before the first fault: some seconds' worth. Before that a fault hits nobody; and RabbitMQ
 /// 3.10 writes down a new quorum queue within some hundred milliseconds, so that a node which is
 /// killed earlier comes back with a queue that never answers.
-const FLOWING: i64 = 500;
-/// How long a worker may take to drain.
-const DRAIN: Duration = Duration::from_secs(30);
-
-/// The servers, as long as the campaign lasts.
-enum Servers {
-    /// The test's own, to be killed and frozen.
-    Own { postgres: Arc<Mutex<Postgres>>, rabbitmq: Arc<Mutex<RabbitMq>> },
-    /// Those that tests share; faults are on the wires alone.
-    Shared { _given_back: Box<(TestDatabase, TestBroker)> },
-}
+const FLOWING: i64 = 1_000;
+/// Between two looks at what has become of all intents.
+const LOOK: Duration = Duration::from_millis(300);
 
 pub(crate) struct Ground {
-    servers: Servers,
-    database_wire: Proxy,
+    pub(super) servers: Servers,
+    pub(super) settings: MessagingSettings,
+    pub(super) operator: Operator,
+    pub(super) database_wire: Proxy,
     pub(crate) broker_wire: Proxy,
     pub(crate) pool: PgPool,
-    dlq: DeadLetterQueue,
-    publishers: [Worker; 2],
-    consumers: [Worker; 2],
-    _logs: TempDir,
+    dead_letter_queues: [(Reader, DeadLetterQueue); 3],
+    variables: Environment,
+    pub(super) publishers: [Process; 2],
+    pub(super) consumers: [Process; 2],
+    pub(super) late: Option<Process>,
+    /// Unreadable messages so far.
+    pub(super) unreadable: i64,
+    logs: TempDir,
 }
 
 impl Ground {
     /// Starts everything that these faults need.
     pub(crate) async fn lay(faults: &[Fault], wrong: Option<Wrong>) -> Self {
-        let own = faults.iter().any(|fault| fault.is_of_a_server());
-        let (servers, url, mut variables) = if own { own_servers().await } else { shared().await };
-        let at = |name: &str| variables[name].clone();
-        let broker = format!("{}:{}", at("RABBITMQ_HOST"), at("RABBITMQ_PORT"));
-        let (host, _) = url.rsplit_once('@').unwrap().1.split_once('/').unwrap();
-        let (database_wire, broker_wire) = tokio::join!(Proxy::start(host), Proxy::start(broker));
-        let pool = PgPoolOptions::new().max_connections(3).connect(&url).await.unwrap();
-        make_tables(&pool).await;
+        let (servers, url, mut variables) = Servers::start(faults).await;
         let settings = settings(Vars::of(variables.clone()));
-        let dlq = DeadLetterQueue::new(
-            Broker::new("campaign", &settings.rabbitmq),
-            &settings,
-            "user_events",
-        );
+        let (host, _) = url.rsplit_once('@').unwrap().1.split_once('/').unwrap();
+        let broker = format!("{}:{}", settings.rabbitmq.host, settings.rabbitmq.port);
+        let (database_wire, broker_wire) = tokio::join!(Proxy::start(host), Proxy::start(broker));
+        let pool = PgPoolOptions::new().max_connections(4).connect(&url).await.unwrap();
+        make_tables(&pool).await;
         let through = url.replace(host, &database_wire.address().to_string());
         let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
         set("DATABASE_URL", through);
@@ -74,12 +67,45 @@ impl Ground {
             set("CAMPAIGN_WRONG", format!("{wrong:?}"));
         }
         let logs = tempfile::tempdir().unwrap();
-        let start = |role: &'static str| {
-            ["1", "2"].map(|number| Worker::start(role, number, &variables, &logs))
-        };
+        let start =
+            |role| ["1", "2"].map(|number| Process::start(role, number, &variables, logs.path()));
         let (publishers, consumers) = (start("publisher"), start("consumer"));
-        let dlq = dlq.unwrap();
-        Self { servers, database_wire, broker_wire, pool, dlq, publishers, consumers, _logs: logs }
+        let broker = Broker::new("campaign", &settings.rabbitmq);
+        let dead_letter_queues = Reader::ALL.map(|reader| {
+            let queue = DeadLetterQueue::new(broker.clone(), &settings, reader.key());
+            (reader, queue.unwrap())
+        });
+        let operator = Operator::new(&settings.rabbitmq);
+        let mut ground = Self {
+            servers,
+            settings,
+            operator,
+            database_wire,
+            broker_wire,
+            pool,
+            dead_letter_queues,
+            variables,
+            publishers,
+            consumers,
+            late: None,
+            unreadable: 0,
+            logs,
+        };
+        if !faults.contains(&Fault::LateReaderCame) {
+            ground.start_late_reader();
+        }
+        ground
+    }
+
+    /// Starts the reader of what is unroutable without it, unless it is there.
+    pub(super) fn start_late_reader(&mut self) {
+        let start = || Process::start("late", "1", &self.variables, self.logs.path());
+        self.late.get_or_insert_with(start);
+    }
+
+    /// The name of a reader's queue.
+    pub(super) fn queue(&self, reader: Reader) -> &str {
+        self.settings.queue(reader.key()).unwrap()
     }
 
     /// Waits until events flow from end to end, for some seconds: on a busy machine for longer, as
@@ -95,27 +121,6 @@ impl Ground {
         }
     }
 
-    /// Lets a fault happen, and end.
-    pub(crate) async fn suffer(&mut self, step: &Step) {
-        let Step { fault, which, lasts, .. } = *step;
-        match fault {
-            Fault::BrokerCutOff => cut_off(&self.broker_wire, lasts).await,
-            Fault::BrokerBehindABlackHole => {
-                self.broker_wire.freeze().await;
-                sleep(lasts).await;
-                self.broker_wire.thaw().await;
-            }
-            Fault::DatabaseCutOff => cut_off(&self.database_wire, lasts).await,
-            Fault::PublisherKilled => self.publishers[which].kill_and_start(),
-            Fault::ConsumerKilled => self.consumers[which].kill_and_start(),
-            Fault::PublisherFrozen => self.publishers[which].freeze(lasts).await,
-            Fault::ConsumerFrozen => self.consumers[which].freeze(lasts).await,
-            Fault::PublisherTerminated => self.publishers[which].drain_and_start().await,
-            Fault::ConsumerTerminated => self.consumers[which].drain_and_start().await,
-            of_a_server => self.servers.suffer(of_a_server, lasts).await,
-        }
-    }
-
     /// Intents that are committed.
     pub(crate) async fn committed(&self) -> u64 {
         let count = async || {
@@ -125,10 +130,11 @@ impl Ground {
         insist(count).await.unsigned_abs()
     }
 
-    /// Ends the flow of new intents; the relays go on.
-    pub(crate) async fn stop_publishing(&self) {
+    /// Ends the flow of new intents; the relays go on, and every event has a reader.
+    pub(crate) async fn stop_publishing(&mut self) {
         let close = async || sqlx::query("update flow set open = false").execute(&self.pool).await;
         insist(close).await;
+        self.start_late_reader();
     }
 
     /// Waits until nothing is missing, or nothing comes any more.
@@ -136,194 +142,106 @@ impl Ground {
         let end = Instant::now() + limit;
         let (mut last, mut since) = ((0, 0, 0), Instant::now());
         while Instant::now() < end {
+            self.try_what_is_held().await;
             let findings = self.findings().await;
             if findings.is_complete() {
                 return;
             }
-            let now = (findings.effects.len(), findings.dead_letters.len(), findings.outbox);
+            let effects = findings.effects.values().map(Vec::len).sum::<usize>();
+            let now = (effects, findings.dead_letters.len(), findings.outbox.len());
             if now != last {
                 (last, since) = (now, Instant::now());
             } else if since.elapsed() > QUIET {
                 break;
             }
-            sleep(Duration::from_millis(300)).await;
+            sleep(LOOK).await;
         }
         self.print_logs();
+    }
+
+    /// Has what is held tried at once, as an operator would.
+    pub(super) async fn try_what_is_held(&self) {
+        let hasten = "update messaging_holds set next_attempt_at = now()
+                      where next_attempt_at > now() + interval '1 s'";
+        insist(async || sqlx::query(hasten).execute(&self.pool).await).await;
+    }
+
+    /// Waits until a reader has all that has left the outbox.
+    pub(super) async fn until_all_is_read(&self, reader: Reader, limit: Duration) {
+        let what = format!("{reader:?} has all that was sent");
+        self.within(limit, &what, async || self.findings().await.has_all_that_was_sent(reader))
+            .await;
+    }
+
+    /// Waits for a condition that may take longer than tests wait otherwise.
+    pub(super) async fn within(
+        &self,
+        limit: Duration,
+        what: &str,
+        mut is_so: impl AsyncFnMut() -> bool,
+    ) {
+        let end = Instant::now() + limit;
+        while !is_so().await {
+            if Instant::now() > end {
+                self.print_logs();
+                panic!("waited {limit:?} in vain until {what}");
+            }
+            sleep(LOOK).await;
+        }
     }
 
     /// What the workers said last, for whoever has to find out what is wrong.
     #[allow(clippy::print_stdout, reason = "it is for people")]
     fn print_logs(&self) {
-        for worker in self.publishers.iter().chain(&self.consumers) {
-            let log = testkit::native::log_tail(&worker.log, 15);
-            println!("{} {}:\n{log}", worker.role, worker.number);
+        for process in self.publishers.iter().chain(&self.consumers).chain(&self.late) {
+            println!("{}:\n{}", process.name(), process.log_tail(15));
         }
     }
 
     pub(crate) async fn findings(&self) -> Findings {
+        insist(async || self.look().await).await
+    }
+
+    /// First what there is to be, then what there is.
+    async fn look(&self) -> Result<Findings, Box<dyn std::error::Error>> {
         let pool = &self.pool;
         let committed = sqlx::query_scalar::<_, i64>("select intent from intents");
-        let committed = committed.fetch_all(pool).await.unwrap().into_iter().collect();
+        let committed = committed.fetch_all(pool).await?.into_iter().collect();
+        let outbox = sqlx::query_scalar::<_, String>("select event_id::text from messaging_outbox");
+        let outbox = outbox.fetch_all(pool).await?;
+        let outbox = outbox.iter().map(|event_id| intent::of_event(event_id)).collect();
+        let mut findings = Findings { committed, outbox, ..Findings::default() };
         let effects =
-            sqlx::query_as::<_, (i64, i64)>("select intent, count(*) from effects group by intent");
-        let effects = effects.fetch_all(pool).await.unwrap().into_iter();
-        let effects = effects.map(|(intent, times)| (intent, times.unsigned_abs())).collect();
-        let outbox = sqlx::query_scalar("select count(*) from messaging_outbox");
-        let outbox = outbox.fetch_one(pool).await.unwrap();
-        let all = serde_json::from_str(r#"{"limit": 1000}"#).unwrap();
-        let dead_letters = insist(async || self.dlq.list(&all).await).await.items.into_iter();
-        let dead_letters = dead_letters.map(|dead_letters| intent_of(&dead_letters.id)).collect();
-        Findings { committed, effects, dead_letters, outbox }
+            sqlx::query_as::<_, (String, i64)>("select reader, intent from effects order by id");
+        for (key, intent) in effects.fetch_all(pool).await? {
+            findings.effects.entry(Reader::of_key(&key)).or_default().push(intent);
+        }
+        let all = serde_json::from_str(r#"{"limit": 1000}"#)?;
+        for (reader, queue) in &self.dead_letter_queues {
+            let dead_letters = queue.list(&all).await?.items.into_iter();
+            let intents = dead_letters.map(|dead_letter| intent::of_event(&dead_letter.id));
+            findings.dead_letters.extend(intents.map(|intent| (*reader, intent)));
+        }
+        Ok(findings)
     }
-}
-
-impl Servers {
-    async fn suffer(&self, fault: Fault, lasts: Duration) {
-        let Self::Own { postgres, rabbitmq } = self else {
-            unreachable!("servers of its own are there when a fault needs them");
-        };
-        let (postgres, rabbitmq) = (Arc::clone(postgres), Arc::clone(rabbitmq));
-        let happen = move || {
-            let rest = || std::thread::sleep(lasts);
-            let (mut postgres, mut rabbitmq) = (postgres.lock().unwrap(), rabbitmq.lock().unwrap());
-            match fault {
-                Fault::BrokerKilled => rabbitmq.kill().and_then(|()| rabbitmq.start_again()),
-                Fault::BrokerFrozen => rabbitmq.freeze().and_then(|()| {
-                    rest();
-                    rabbitmq.cont()
-                }),
-                Fault::BrokerShortOfDisk => {
-                    rabbitmq.control(&["set_disk_free_limit", "1000000GB"]).and_then(|()| {
-                        rest();
-                        rabbitmq.control(&["set_disk_free_limit", "1MB"])
-                    })
-                }
-                Fault::DatabaseKilled => postgres.kill().and_then(|()| postgres.start_again()),
-                Fault::DatabaseFrozen => postgres.freeze().and_then(|()| {
-                    rest();
-                    postgres.cont()
-                }),
-                other => unreachable!("{other:?} is no fault of a server"),
-            }
-        };
-        tokio::task::spawn_blocking(happen).await.unwrap().unwrap();
-    }
-}
-
-async fn cut_off(wire: &Proxy, lasts: Duration) {
-    wire.cut().await;
-    sleep(lasts).await;
-    wire.restore().await;
-}
-
-/// A process that publishes or consumes. Killed when dropped.
-struct Worker {
-    role: &'static str,
-    number: &'static str,
-    variables: Environment,
-    log: PathBuf,
-    process: ProcessId,
-}
-
-impl Worker {
-    fn start(
-        role: &'static str,
-        number: &'static str,
-        variables: &Environment,
-        logs: &TempDir,
-    ) -> Self {
-        let log = logs.path().join(format!("{role}-{number}.log"));
-        let process = launch(role, number, variables, &log);
-        Self { role, number, variables: variables.clone(), log, process }
-    }
-
-    fn kill_and_start(&mut self) {
-        self.process.kill().unwrap();
-        self.start_again();
-    }
-
-    async fn drain_and_start(&mut self) {
-        let process = self.process;
-        let stopping = tokio::task::spawn_blocking(move || process.stop(Signal::TERM, DRAIN));
-        let in_order = stopping.await.unwrap().unwrap();
-        let log = testkit::native::log_tail(&self.log, 30);
-        assert!(in_order, "{} {} did not drain:\n{log}", self.role, self.number);
-        self.start_again();
-    }
-
-    async fn freeze(&self, lasts: Duration) {
-        self.process.freeze().unwrap();
-        sleep(lasts).await;
-        self.process.cont().unwrap();
-    }
-
-    fn start_again(&mut self) {
-        self.process = launch(self.role, self.number, &self.variables, &self.log);
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _nobody_to_tell = self.process.kill();
-    }
-}
-
-/// The worker is this very program, told by its arguments to run one "test".
-fn launch(role: &str, number: &str, variables: &Environment, log: &std::path::Path) -> ProcessId {
-    let program = std::env::current_exe().unwrap();
-    let mut launch = Launch::new(&program, log)
-        .append(true)
-        .args(["--exact", "campaign::worker::works", "--ignored", "--nocapture"])
-        .env("CAMPAIGN_ROLE", role)
-        .env("CAMPAIGN_NUMBER", number);
-    for (name, value) in variables {
-        launch = launch.env(name, value);
-    }
-    launch.spawn().unwrap()
-}
-
-async fn own_servers() -> (Servers, String, Environment) {
-    let start = || {
-        let rabbitmq = RabbitMq::launch(&Place::temporary().unwrap()).unwrap();
-        let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
-        rabbitmq.wait_ready().unwrap();
-        (postgres, rabbitmq)
-    };
-    let (postgres, rabbitmq) = tokio::task::spawn_blocking(start).await.unwrap();
-    let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let variables = Environment::from([
-        text("RABBITMQ_HOST", "127.0.0.1"),
-        text("RABBITMQ_PORT", &rabbitmq.port().to_string()),
-        text("RABBITMQ_USERNAME", rabbitmq.username()),
-        text("RABBITMQ_PASSWORD", rabbitmq.password()),
-        text("RABBITMQ_VHOST", "/"),
-    ]);
-    let url = postgres.url();
-    let (postgres, rabbitmq) = (Arc::new(Mutex::new(postgres)), Arc::new(Mutex::new(rabbitmq)));
-    (Servers::Own { postgres, rabbitmq }, url, variables)
-}
-
-async fn shared() -> (Servers, String, Environment) {
-    let (database, broker) = tokio::join!(testkit::database("campaign"), testkit::broker());
-    let (url, variables) = (database.url().to_owned(), testkit::environment(&database, &broker));
-    (Servers::Shared { _given_back: Box::new((database, broker)) }, url, variables)
 }
 
 async fn make_tables(pool: &PgPool) {
     messaging::migrate(pool).await.unwrap();
     for table in [
-        // Publishers wait for a consumer: what nobody has ever bound a queue for is put off.
+        // Publishers wait for a consumer: a relay that is wrong makes no queues for it.
         "create table flow (open boolean not null, heard boolean not null)",
         "insert into flow values (true, false)",
-        "create table intents (intent bigint primary key, publisher text not null)",
-        // No unique key: what happens twice must show.
-        "create table effects (intent bigint not null, message_id text not null)",
+        "create table intents (intent bigint primary key, publisher bigint not null)",
+        // No unique key: what happens twice must show. The id is the order.
+        "create table effects (id bigserial, reader text not null, intent bigint not null,
+             message_id text not null)",
     ] {
         sqlx::query(table).execute(pool).await.unwrap();
     }
 }
 
 /// Tries until a server that was killed a moment ago answers.
-async fn insist<T, E: Debug>(mut work: impl AsyncFnMut() -> Result<T, E>) -> T {
+pub(super) async fn insist<T, E: Debug>(mut work: impl AsyncFnMut() -> Result<T, E>) -> T {
     testkit::eventually("the server answers", async || work().await.ok()).await
 }

@@ -15,16 +15,30 @@ pub(crate) enum Fault {
     DatabaseKilled,
     DatabaseFrozen,
     DatabaseCutOff,
+    DatabaseBehindABlackHole,
+    /// Every open connection hears nothing for ever; new ones are well.
+    DatabaseConnectionsStranded,
+    /// Its process is stopped in the middle of a batch, until another relay has sent that.
+    RelayVanished,
     PublisherKilled,
     PublisherFrozen,
     PublisherTerminated,
     ConsumerKilled,
     ConsumerFrozen,
     ConsumerTerminated,
+    ExchangeDeleted,
+    /// Of one of two readers.
+    BindingDeleted,
+    /// Of one of two readers, when it has all that was sent: a queue takes its messages along.
+    QueueDeleted,
+    /// Messages that no client library can parse come to the readers' queues.
+    UnreadableMessages,
+    /// For a while there is a reader of events that were unroutable until then.
+    LateReaderCame,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::BrokerKilled,
         Self::BrokerFrozen,
         Self::BrokerCutOff,
@@ -33,12 +47,20 @@ impl Fault {
         Self::DatabaseKilled,
         Self::DatabaseFrozen,
         Self::DatabaseCutOff,
+        Self::DatabaseBehindABlackHole,
+        Self::DatabaseConnectionsStranded,
+        Self::RelayVanished,
         Self::PublisherKilled,
         Self::PublisherFrozen,
         Self::PublisherTerminated,
         Self::ConsumerKilled,
         Self::ConsumerFrozen,
         Self::ConsumerTerminated,
+        Self::ExchangeDeleted,
+        Self::BindingDeleted,
+        Self::QueueDeleted,
+        Self::UnreadableMessages,
+        Self::LateReaderCame,
     ];
 
     /// Whether it needs servers that are this test's alone.
@@ -57,7 +79,7 @@ impl Fault {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) fault: Fault,
-    /// Which of two processes it is about.
+    /// Which of two processes or readers it is about.
     pub(crate) which: usize,
     /// Before it begins.
     pub(crate) pause: Duration,
@@ -115,7 +137,7 @@ impl Schedule {
 fn a_seed_gives_one_order_in_which_every_fault_comes() {
     let order = |seed| {
         let mut schedule = Schedule::new(seed, &Fault::ALL);
-        (0..14).map(|_| schedule.next().fault).collect::<Vec<_>>()
+        (0..Fault::ALL.len()).map(|_| schedule.next().fault).collect::<Vec<_>>()
     };
     assert_eq!(order(7), order(7));
     assert_ne!(order(7), order(8));

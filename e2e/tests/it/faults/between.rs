@@ -24,7 +24,7 @@ async fn relay_killed_between_confirm_and_delete() {
     assert!(sent_and_not_deleted(&ground.pool).await > 0, "the rows outlive the relay");
     lock.rollback().await.unwrap();
 
-    at_rest(&ground).await.assert_sound();
+    at_rest(&mut ground).await.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn consumer_killed_before_commit() {
     both_killed(&mut ground, Fault::ConsumerKilled).await;
     lock.rollback().await.unwrap();
 
-    at_rest(&ground).await.assert_sound();
+    at_rest(&mut ground).await.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn killed_before_the_acknowledgement(wrong: Option<Wrong>) -> Findings {
     ground.broker_wire.cut().await;
     ground.broker_wire.restore().await;
 
-    at_rest(&ground).await
+    at_rest(&mut ground).await
 }
 
 async fn both_killed(ground: &mut Ground, fault: Fault) {

@@ -54,5 +54,5 @@ async fn stand_still(fault: Fault, lasts: Duration) {
 
     ground.suffer(&Step { lasts, ..once(fault, 0) }).await;
 
-    at_rest(&ground).await.assert_sound();
+    at_rest(&mut ground).await.assert_sound();
 }

@@ -12,12 +12,9 @@
 //! an aggregate's events, one being active at a time. Some events are unroutable, but for the times
 //! when a third reader is there; the later events of their aggregates wait for them.
 //!
-//! Afterwards every committed intent has exactly one effect at each of its readers, none was invented, the outbox is empty and the dead-letter queues hold the poison
-//! alone. The seed, the table of faults and one line of counts are printed.
-//!
-//! The effects out of order at the ordered reader are counted and told, not forbidden: where consumers come and go, two things break the order: one
-//! that drains still has messages in hand while the next one is active; and RabbitMQ puts a message
-//! that comes back to a quorum queue twice behind those that came back once.
+//! Afterwards every committed intent has exactly one effect at each of its readers, at the ordered one
+//! in the order of its aggregate; none was invented, the outbox is empty and the dead-letter queues
+//! hold the poison alone. The seed, the table of faults and one line of counts are printed.
 //!
 //! The short form is part of every `cargo dev test`. The long one, with its table:
 //! `CAMPAIGN_INTENTS=20000 cargo dev test -- -p e2e -E 'test(nothing_is_lost)' --no-capture`.

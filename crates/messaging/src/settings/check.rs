@@ -144,7 +144,7 @@ impl MessagingSettings {
             misfits.push(Misfit::at(at_consumer, error.to_string()));
         }
         let concurrency = u32::from(consumer.concurrency.get());
-        if concurrency > pool_size {
+        if concurrency >= pool_size {
             let text = format!(
                 "the consumer of `{key}` handles {concurrency} messages at a time, each with a \
                  database connection, and there are {pool_size}: requests would wait for it; make \

@@ -61,8 +61,8 @@ pub(crate) fn compared(runtime: &Runtime) {
         for (relay, _) in relays {
             relay.stop().await;
         }
+        drop(snapshot);
     });
-    drop(snapshot);
     let rows = [
         head("passes of one row", "of the empty table"),
         row("an empty table", &fresh, None),

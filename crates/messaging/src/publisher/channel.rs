@@ -146,11 +146,14 @@ impl PublishChannel {
     ) -> Vec<PublishOutcome> {
         let ids: Vec<Id> = messages.iter().map(|message| message.id()).collect();
         let mut answers: Vec<Answer> = ids.iter().map(|_| Answer::Missing(None)).collect();
+        let together = if readers.is_empty() { messages.len().max(1) } else { BOUND_TOGETHER };
         let sending = async {
             let mut sent = Vec::with_capacity(messages.len());
-            for part in messages.chunks(BOUND_TOGETHER) {
-                for (exchange, routing_key) in routes(part.iter().copied()) {
-                    self.bindings += readers.bind(&self.channel, exchange, routing_key).await;
+            for part in messages.chunks(together) {
+                if !readers.is_empty() {
+                    for (exchange, routing_key) in routes(part.iter().copied()) {
+                        self.bindings += readers.bind(&self.channel, exchange, routing_key).await;
+                    }
                 }
                 sent.extend(
                     join_all(part.iter().map(|message| send(&self.channel, message))).await,

@@ -202,6 +202,7 @@ fn is_full(rows: &[Row], batch_size: NonZeroU16) -> bool {
         || i64::try_from(bytes).is_ok_and(|bytes| bytes >= BATCH_BYTES_MAX)
 }
 
+// An array and not a join: however little the planner knows of the table, it looks the ids up.
 async fn fresh_rows(
     tx: &mut PgConnection,
     partition: i16,
@@ -223,7 +224,7 @@ async fn fresh_rows(
            select id as "id!", event_id as "event_id!", aggregate_id as "aggregate_id!",
                   exchange as "exchange!", routing_key as "routing_key!", envelope as "envelope!",
                   mandatory as "mandatory!", traceparent,
-                  coalesce(
+                  case when (select exists (select from messaging_holds)) then coalesce(
                       (select earlier.hold_id from messaging_outbox earlier
                        where earlier.aggregate_id = outbox.aggregate_id
                          and earlier.id < outbox.id
@@ -234,9 +235,9 @@ async fn fresh_rows(
                          and hold.routing_key = outbox.routing_key
                          and hold.row_id = 0
                          and hold.attempts > 0)
-                  ) as behind
-           from sized join messaging_outbox outbox using (id)
-           where bytes_before < $3
+                  ) end as behind
+           from messaging_outbox outbox
+           where id = any(array(select id from sized where bytes_before < $3))
            order by id"#,
         partition,
         i64::from(limit.get()),
@@ -280,8 +281,8 @@ async fn held_rows(
                          and hold.attempts > 0
                          and hold.id <> $1)
                   ) as behind
-           from sized join messaging_outbox outbox using (id)
-           where bytes_before < $4
+           from messaging_outbox outbox
+           where id = any(array(select id from sized where bytes_before < $4))
            order by id"#,
         due.hold_id,
         due.partition,

@@ -54,6 +54,10 @@ impl Readers {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn of_event(&self, event_type: &str) -> &[Topology] {
         self.0.get(event_type).map_or(&[], Vec::as_slice)
     }

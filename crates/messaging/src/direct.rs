@@ -101,7 +101,7 @@ impl EventPublisher {
         Ok(Self(Arc::new(Shared { service, settings, publisher })))
     }
 
-    /// Publishes an event and waits for the confirm, at most `[relay] confirm_timeout`.
+    /// Publishes an event and waits for the confirm, at most `[relay] confirm_timeout`, and as long for its turn.
     pub async fn publish<E: Event>(
         &self,
         event_id: Uuid,

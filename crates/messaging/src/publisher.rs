@@ -12,8 +12,8 @@
 //! binding alone would have confirmed it. What AMQP cannot tell is a binding that is deleted between
 //! the two, within a millisecond or so: messages on their way at that moment pass by.
 //!
-//! **Bounds.** One round is under way at a time; [`QUEUE_MAX`] callers may wait for their turn. The
-//! time limit of a call covers waiting, opening, publishing and confirms.
+//! **Bounds.** One call is under way at a time; [`QUEUE_MAX`] callers may wait for their turn. One time
+//! limit bounds the wait for the turn, and again all of opening, publishing and confirms.
 
 mod channel;
 mod round;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use lapin::BasicProperties;
 use lapin::types::ShortString;
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::broker::Attachment;
 use crate::topology::{DRIFTS_MAX, Readers, Topology};
@@ -79,7 +79,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Publisher {
     connection: Attachment,
     readers: Readers,
-    /// The longest that one call takes.
+    /// The longest that one call waits for its turn, and that it takes then.
     time_limit: Duration,
     places: Semaphore,
     channel: Mutex<Option<PublishChannel>>,
@@ -165,8 +165,8 @@ impl Publisher {
 
     async fn turn(&self) -> Option<Turn<'_>> {
         let place = self.places.try_acquire().ok()?;
+        let slot = timeout(self.time_limit, self.channel.lock()).await.ok()?;
         let deadline = Instant::now() + self.time_limit;
-        let slot = timeout_at(deadline, self.channel.lock()).await.ok()?;
         (!self.is_blocked()).then_some(Turn { slot, _place: place, deadline })
     }
 

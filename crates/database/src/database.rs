@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
 use scoped_futures::ScopedBoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr, Transaction};
+use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr};
 
 use crate::Fault;
 use crate::fault::{has_lost_a_race, is_outdated};
@@ -67,32 +67,6 @@ impl Database {
                 prepare_anew(connection).await?;
             }
             attempt += 1;
-        }
-    }
-
-    /// A transaction for work that cannot be done again. The future has to be awaited to its end, or
-    /// the connection stays in a transaction that nobody knows of. When the work ends with an error,
-    /// [`Database::recover`] lets the next transaction on its connection go well.
-    ///
-    /// # Errors
-    /// There is no connection.
-    pub async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.0.begin().await
-    }
-
-    /// [`begin`](Self::begin), if a connection is idle.
-    ///
-    /// # Errors
-    /// The connection is broken.
-    pub async fn try_begin(&self) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
-        self.0.try_begin().await
-    }
-
-    /// Has the statements of a connection prepared anew, if that is what its error is about.
-    pub async fn recover(connection: &mut PgConnection, error: &sqlx::Error) {
-        if is_outdated(error) {
-            // A connection that breaks meanwhile is replaced anyway.
-            let _ = prepare_anew(connection).await;
         }
     }
 

@@ -114,26 +114,6 @@ async fn what_a_transaction_did_before_it_was_refused_is_done_once() {
 }
 
 #[tokio::test]
-async fn a_transaction_of_its_owners_making_is_refused_once_and_its_connection_recovers() {
-    let world = World::new("recovers").await;
-    let in_a_transaction = async |database: Database| {
-        let mut tx = database.begin().await?;
-        let renamed = rename(&mut tx, "two").await;
-        match renamed {
-            Ok(_) => tx.commit().await,
-            Err(error) => {
-                Database::recover(&mut tx, &error).await;
-                Err(error)
-            }
-        }
-    };
-    world.on_each(in_a_transaction).await;
-    world.execute("alter table things alter column name type varchar(500)").await;
-    world.on_each(async |database| in_a_transaction(database).await.map_or_else(Ok, Err)).await;
-    world.on_each(in_a_transaction).await;
-}
-
-#[tokio::test]
 async fn a_transaction_that_is_given_up_to_end_a_deadlock_is_done_again() {
     let world = World::new("deadlock").await;
     world.execute("insert into things values (2, 'two')").await;

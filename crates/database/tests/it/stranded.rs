@@ -31,7 +31,7 @@ async fn a_transaction_whose_client_is_gone_gives_its_locks_back() {
         .await
         .unwrap();
     let lock = "select id from things for update";
-    let mut tx = database.begin().await.unwrap();
+    let mut tx = database.pool().begin().await.unwrap();
     sqlx::query(lock).execute(&mut *tx).await.unwrap();
 
     wire.strand().await;

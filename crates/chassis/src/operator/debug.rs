@@ -3,7 +3,7 @@
 //! service is built.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Extension;
 use chrono::{DateTime, Utc};
@@ -19,17 +19,12 @@ pub(crate) struct Debug {
     is_on: bool,
     info: ServiceInfo,
     started: DateTime<Utc>,
-    settings: OnceLock<Vec<Shown>>,
+    settings: Vec<Shown>,
 }
 
 impl Debug {
-    pub(crate) fn new(is_on: bool, info: ServiceInfo) -> Arc<Self> {
-        Arc::new(Self { is_on, info, started: Clock::system().now(), settings: OnceLock::new() })
-    }
-
-    /// Tells what the settings are; the first call counts.
-    pub(crate) fn set_settings(&self, settings: Vec<Shown>) {
-        self.settings.get_or_init(|| settings);
+    pub(crate) fn new(is_on: bool, info: ServiceInfo, settings: Vec<Shown>) -> Self {
+        Self { is_on, info, started: Clock::system().now(), settings }
     }
 }
 
@@ -69,7 +64,7 @@ pub(super) async fn show(
         optimised: !cfg!(debug_assertions),
         started: debug.started,
         process_id: std::process::id(),
-        settings: debug.settings.get().cloned().unwrap_or_default(),
+        settings: debug.settings.clone(),
         metrics: telemetry::metrics::values(),
     }))
 }

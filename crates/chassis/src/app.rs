@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
@@ -12,13 +11,13 @@ use futures_util::TryFutureExt;
 use http::header;
 use telemetry::metrics;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tusk_config::Shown;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::{Health, HealthBuilder};
 use crate::operator::{self, Debug};
+use crate::phases::Phases;
 use crate::tasks::Supervisor;
 use crate::{Clock, ServerSettings, ServiceInfo, docs, middleware};
 
@@ -72,10 +71,10 @@ impl App {
         self.address
     }
 
-    /// Serves until `shutdown`, or until a task cannot go on; then drains in order:
-    /// not ready, announcements withdrawn → `drain_delay` → port closed, requests in flight finish →
-    /// tasks end. From the first step on, answers say `Connection: close`; kept connections that are
-    /// idle are closed with the port.
+    /// Serves until `shutdown`, or until a task cannot go on; then ends in phases, each with its
+    /// share of `[server] grace_period`: not ready → announcements withdrawn → `drain_delay` → port
+    /// closed, requests in flight finish → tasks end. From the first step on, answers say
+    /// `Connection: close`; kept connections that are idle are closed with the port.
     ///
     /// # Errors
     /// The error of the task that could not go on, or of the listener.
@@ -104,15 +103,16 @@ impl App {
             error = announcements.failed() => Err(error),
         };
         tracing::info!("draining");
-        let deadline = Instant::now() + settings.grace_period;
+        let phases = Phases::begin(&settings);
         health.set_serving(false);
-        announcements.stop(settings.grace_period).await;
+        announcements.stop(phases.announcements).await;
         tokio::time::sleep(settings.drain_delay.min(settings.grace_period)).await;
         close_port.cancel();
-        if tokio::time::timeout_at(deadline, server.join_next()).await.is_err() {
-            tracing::warn!("requests did not finish within the grace period");
+        if tokio::time::timeout_at(phases.requests, server.join_next()).await.is_err() {
+            tracing::warn!("requests did not finish within their share of the grace period");
+            server.abort_all();
         }
-        tasks.stop(left(deadline)).await;
+        tasks.stop(phases.tasks).await;
         tracing::info!("drained");
         outcome
     }
@@ -215,8 +215,4 @@ impl Supervisor {
 
 async fn metrics_text() -> ([(header::HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render())
-}
-
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }

@@ -1,7 +1,7 @@
 //! The microservice chassis: what every service stands on, so that a service is only its own story.
 //!
 //! ```text
-//! app         listener + router + supervised tasks; ends in order within the grace period
+//! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
 //!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
@@ -25,6 +25,7 @@ pub mod healthcheck;
 mod middleware;
 pub mod operator;
 pub mod page;
+mod phases;
 pub mod problem;
 mod settings;
 pub mod tasks;

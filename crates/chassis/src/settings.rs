@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
+use tusk_config::Misfit;
+
+use crate::phases;
 
 /// Who a service is, on the wire and in logs, traces and metrics.
 #[derive(Debug, Clone)]
@@ -51,7 +54,8 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Requests in flight at most; more are refused with 503 at once.
     pub concurrency_limit: usize,
-    /// Longest time from SIGTERM to the end of the process, `drain_delay` included.
+    /// Longest time from SIGTERM to the end of the process, `drain_delay` included. Withdrawing the
+    /// registration has up to 15 % of what that leaves, requests 45 %, tasks 30 %, telemetry 10 %.
     pub grace_period: Duration,
     /// Time between "not ready" and the closing of the port, so that balancers notice.
     pub drain_delay: Duration,
@@ -61,6 +65,45 @@ pub struct ServerSettings {
     /// Whether `GET /debug` answers; off when left out.
     #[serde(default)]
     pub debug: bool,
+}
+
+impl ServerSettings {
+    /// Values that cannot work together.
+    pub fn check(&self) -> Vec<Misfit> {
+        let (requests, longest) = (phases::requests(self), self.request_timeout);
+        if self.drain_delay >= self.grace_period {
+            let text = "[server] drain_delay must be shorter than grace_period, which it is part of";
+            return vec![Misfit::at("server.drain_delay", text)];
+        }
+        if requests < longest {
+            let text = format!(
+                "[server] grace_period leaves requests {requests:?}, less than request_timeout \
+                 ({longest:?}): a stop would cut them off"
+            );
+            return vec![Misfit::at("server.grace_period", text)];
+        }
+        Vec::new()
+    }
+
+    /// What telemetry has of the grace period, to send what it holds once all else has ended.
+    pub fn telemetry_share(&self) -> Duration {
+        phases::telemetry(self)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn on_a_free_port() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            body_limit: 1,
+            request_timeout: Duration::from_secs(1),
+            concurrency_limit: 1,
+            grace_period: Duration::from_secs(10),
+            drain_delay: Duration::ZERO,
+            trusted_proxies: TrustedProxies::default(),
+            debug: false,
+        }
+    }
 }
 
 /// Addresses and networks, such as `192.0.2.7` and `10.0.0.0/8`.

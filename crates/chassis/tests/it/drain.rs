@@ -1,6 +1,8 @@
 //! The end of a service: what was begun is finished, then tasks end, then the process.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,6 +11,7 @@ use chassis::{App, CancellationToken, ServiceInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{TestApp, settings};
 
@@ -113,6 +116,43 @@ async fn a_request_that_never_ends_does_not_outlast_the_grace_period() {
     entered.notified().await;
     app.shutdown.cancel();
     app.ended.await.unwrap().unwrap();
+    request.abort();
+}
+
+/// A task finishes what it is at: a charge that was begun must not be cut off because somebody else's
+/// connection stalls.
+#[tokio::test]
+async fn a_request_that_never_ends_leaves_the_tasks_their_share_of_the_grace_period() {
+    let entered = Arc::new(Notify::new());
+    let inside = entered.clone();
+    let hang = move || {
+        inside.notify_one();
+        std::future::pending::<String>()
+    };
+    let routes = OpenApiRouter::from(Router::new().route("/hang", get(hang)));
+    let mut short = settings();
+    short.grace_period = Duration::from_secs(2);
+    let finished = Arc::new(AtomicBool::new(false));
+    let finishes = finished.clone();
+    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
+    let app = App::builder(info, short).routes(routes).task("charger", move |shutdown| {
+        let finishes = finishes.clone();
+        async move {
+            shutdown.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            finishes.store(true, Ordering::SeqCst);
+            Ok::<(), Infallible>(())
+        }
+    });
+    let app = app.bind().await.unwrap();
+    let url = format!("http://{}/hang", app.address());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(app.run(shutdown.clone()));
+    let request = tokio::spawn(reqwest::get(url));
+    entered.notified().await;
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(finished.load(Ordering::SeqCst));
     request.abort();
 }
 

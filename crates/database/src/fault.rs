@@ -1,5 +1,7 @@
 //! What a fault of the database means.
 
+use telemetry::metrics::counter;
+
 /// Whether the fault says that a statement was prepared before the schema changed: the same statement,
 /// prepared anew, goes well. Told by the routine of PostgreSQL that refuses it, since messages are
 /// translated and the code stands for every feature that is not there.
@@ -30,8 +32,11 @@ impl Fault for sqlx::Error {
     }
 }
 
-/// Whether the fault says that the database is away, not that the request is wrong: then the work
-/// can be tried again unchanged.
+pub(crate) const LOCK_TIMED_OUT: &str = "lock timed out";
+
+/// Whether the fault says that the database cannot do it now, not that the request is wrong: it is
+/// away, a limit of time was reached, or another transaction was first. Nothing is kept of what was
+/// done, and the work can be tried again unchanged.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -39,10 +44,14 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
-        // Class 57: the operator intervenes; 53: out of resources; 40: the transaction lost a race;
-        // 08: the connection. https://www.postgresql.org/docs/current/errcodes-appendix.html
+        // Class 57: the operator intervenes, or a statement took too long; 53: out of resources;
+        // 40: the transaction lost a race; 08: the connection; the last two: a lock was not had in
+        // time, a transaction was left idle.
+        // https://www.postgresql.org/docs/current/errcodes-appendix.html
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            ["57P", "53", "40001", "40P01", "08"].iter().any(|class| code.starts_with(class))
+            ["57P", "57014", "53", "40001", "40P01", "08", "55P03", "25P03"]
+                .iter()
+                .any(|class| code.starts_with(class))
         }),
         _ => false,
     }
@@ -52,21 +61,41 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
 pub fn kind(error: &sqlx::Error) -> &'static str {
     match error {
         sqlx::Error::Io(_) => "connection",
-        sqlx::Error::PoolTimedOut => "pool exhausted",
+        sqlx::Error::PoolTimedOut => "no connection in time",
         sqlx::Error::PoolClosed => "pool closed",
-        sqlx::Error::Database(_) => "database",
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            Some("57014") => "statement timed out",
+            Some("55P03") => LOCK_TIMED_OUT,
+            Some("25P03") => "idle in transaction",
+            Some("40001" | "40P01") => "lost a race",
+            // One session for several connections: see `transaction_pooling`.
+            Some("26000" | "42P05") => "prepared statement of another connection",
+            _ => "database",
+        },
         sqlx::Error::RowNotFound => "row not found",
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => "decode",
         _ => "other",
     }
 }
 
-/// A fault's text without row values: PostgreSQL puts those into the detail, not the message.
+/// A fault's text without values: PostgreSQL puts those of rows into the detail, not the message, but
+/// those that it could not read (class 22) into the message.
 pub fn safe(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => {
-            format!("{} ({})", error.message(), error.code().unwrap_or_default())
+            let code = error.code().unwrap_or_default();
+            let message = if code.starts_with("22") { "unfit value" } else { error.message() };
+            format!("{message} ({code})")
         }
         other => kind(other).to_owned(),
+    }
+}
+
+/// Counts a fault that says that the database could not do it now, by its kind.
+pub(crate) fn count_unavailable(error: &sqlx::Error) {
+    if is_unavailable(error) {
+        let help = "Work that the database could not do at the time, by the kind of fault.";
+        let counted = counter("database_unavailable_total", help, &["error_type"]);
+        counted.with_label_values(&[kind(error)]).inc();
     }
 }

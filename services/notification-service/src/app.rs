@@ -58,7 +58,8 @@ impl Service for NotificationService {
             }
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.background_pool_size));
+        misfits.extend(settings.database.check());
         // A lease that ends while the mail is on its way lets another worker send it too.
         if settings.worker.lease <= settings.mail.send_timeout {
             let text = "[worker] lease must be longer than [mail] send_timeout";
@@ -86,24 +87,25 @@ impl Service for NotificationService {
         let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
-        let database = database::connect(&settings.database).await?;
-        messaging::migrate(database.pool()).await?;
-        database::migrate(&database, sqlx::migrate!()).await?;
+        let pools = database::connect(&settings.database).await?;
+        messaging::migrate(&pools.background).await?;
+        database::migrate(&pools.background, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(database.clone(), outbox.clone(), clock.clone());
-        let events = Events { store: store.clone() };
+        let store = Store::new(pools.requests.clone(), outbox.clone(), clock.clone());
+        let background = store.clone().over(pools.background.clone());
+        let events = Events { store: background.clone() };
         let archive =
-            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
-        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
+            EventArchive::new(pools.requests.clone(), broker.clone(), outbox.clone(), messaging);
+        let relay = Relay::new(pools.background.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
+        let cleaner = inbox::Cleaner::new(pools.background.clone(), messaging);
         let sender = Sender {
-            store: store.clone(),
+            store: background,
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
             settings: settings.worker,
             clock: clock.clone(),
@@ -111,7 +113,7 @@ impl Service for NotificationService {
 
         let state = AppState { store, clock, dead_letters, archive };
         let health = Health::builder()
-            .database(database)
+            .database(pools.probe)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }

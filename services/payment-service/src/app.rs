@@ -58,7 +58,8 @@ impl Service for PaymentService {
             }
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.background_pool_size));
+        misfits.extend(settings.database.check());
         misfits
     }
 
@@ -83,24 +84,25 @@ impl Service for PaymentService {
         let users = users.with_tokens(credentials.service_tokens(&tokens));
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
-        let database = database::connect(&settings.database).await?;
-        messaging::migrate(database.pool()).await?;
-        database::migrate(&database, sqlx::migrate!()).await?;
+        let pools = database::connect(&settings.database).await?;
+        messaging::migrate(&pools.background).await?;
+        database::migrate(&pools.background, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(database.clone(), outbox.clone(), clock.clone());
-        let events = Events { store: store.clone(), clock: clock.clone() };
+        let store = Store::new(pools.requests.clone(), outbox.clone(), clock.clone());
+        let background = store.clone().over(pools.background.clone());
+        let events = Events { store: background.clone(), clock: clock.clone() };
         let archive =
-            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
-        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
+            EventArchive::new(pools.requests.clone(), broker.clone(), outbox.clone(), messaging);
+        let relay = Relay::new(pools.background.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
+        let cleaner = inbox::Cleaner::new(pools.background.clone(), messaging);
         let charger = Charger {
-            store: store.clone(),
+            store: background.clone(),
             gateway: Arc::new(StripeGateway::new(&settings.gateway)?),
             settings: settings.worker.clone(),
             settlement: settings.settlement.clone(),
@@ -108,10 +110,9 @@ impl Service for PaymentService {
         };
 
         let idempotency = settings.idempotency.clone();
-        let state =
-            AppState { store: store.clone(), users, idempotency, clock, dead_letters, archive };
+        let state = AppState { store, users, idempotency, clock, dead_letters, archive };
         let health = Health::builder()
-            .database(database)
+            .database(pools.probe)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }
@@ -120,7 +121,7 @@ impl Service for PaymentService {
                 let connected = broker.is_connected();
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
-        let (sweep, measured) = (settings.idempotency.clone(), store.clone());
+        let (sweep, measured) = (settings.idempotency.clone(), background.clone());
         let registrar = discovery.clone();
         App::builder(info, settings.server)
             .routes(routes.with_state(state))
@@ -130,7 +131,7 @@ impl Service for PaymentService {
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("charger", move |shutdown| charger.clone().run(shutdown))
             .task("idempotency", move |shutdown| {
-                workers::sweep_keys(store.clone(), sweep.clone(), shutdown)
+                workers::sweep_keys(background.clone(), sweep.clone(), shutdown)
             })
             .task("payments", move |shutdown| metrics::keep(measured.clone(), shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown))

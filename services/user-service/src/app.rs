@@ -64,7 +64,8 @@ impl Service for UserService {
             }
             Err(misfit) => misfits.push(misfit),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.background_pool_size));
+        misfits.extend(settings.database.check());
         misfits
     }
 
@@ -86,25 +87,27 @@ impl Service for UserService {
         let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
-        let database = database::connect(&settings.database).await?;
-        messaging::migrate(database.pool()).await?;
-        database::migrate(&database, sqlx::migrate!()).await?;
+        let pools = database::connect(&settings.database).await?;
+        messaging::migrate(&pools.background).await?;
+        database::migrate(&pools.background, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
         let profiles = Profiles::new(cache.clone());
-        let store = Store::new(database.clone(), outbox.clone(), clock.clone(), profiles.clone());
-        let events = Events { store: store.clone(), clock: clock.clone() };
+        let requests = pools.requests.clone();
+        let store = Store::new(requests, outbox.clone(), clock.clone(), profiles.clone());
+        let background = store.clone().over(pools.background.clone());
+        let events = Events { store: background.clone(), clock: clock.clone() };
         let archive =
-            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
-        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
+            EventArchive::new(pools.requests.clone(), broker.clone(), outbox.clone(), messaging);
+        let relay = Relay::new(pools.background.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
 
         let state = AppState {
-            store: store.clone(),
+            store,
             tokens,
             credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password).await?,
@@ -115,7 +118,7 @@ impl Service for UserService {
             archive,
         };
         let health = Health::builder()
-            .database(database.clone())
+            .database(pools.probe)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }
@@ -125,7 +128,7 @@ impl Service for UserService {
                 async move { if connected { Ok(()) } else { Err("not connected") } }
             });
         metrics::register();
-        let cleaner = inbox::Cleaner::new(database, messaging);
+        let cleaner = inbox::Cleaner::new(pools.background, messaging);
         let sweep = settings.sessions.sweep_interval;
         App::builder(info, settings.server)
             .routes(routes.with_state(state))
@@ -136,7 +139,7 @@ impl Service for UserService {
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("sessions", move |shutdown| {
-                workers::sweep_sessions(store.clone(), sweep, shutdown)
+                workers::sweep_sessions(background.clone(), sweep, shutdown)
             })
             .announcement("registration", move |address, draining| {
                 let (port, version) = (address.port(), &version);

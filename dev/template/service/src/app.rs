@@ -55,7 +55,8 @@ impl Service for SampleService {
             }
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
-        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
+        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.background_pool_size));
+        misfits.extend(settings.database.check());
         misfits
     }
 
@@ -80,26 +81,27 @@ impl Service for SampleService {
         let users = users.with_tokens(credentials.service_tokens(&tokens));
         let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
 
-        let database = database::connect(&settings.database).await?;
-        messaging::migrate(database.pool()).await?;
-        database::migrate(&database, sqlx::migrate!()).await?;
+        let pools = database::connect(&settings.database).await?;
+        messaging::migrate(&pools.background).await?;
+        database::migrate(&pools.background, sqlx::migrate!()).await?;
         let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
 
         let messaging = &settings.messaging;
         let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
         let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(database.clone(), outbox.clone(), clock.clone());
-        let events = Events { store: store.clone(), clock: clock.clone() };
+        let store = Store::new(pools.requests.clone(), outbox.clone(), clock.clone());
+        let background = store.clone().over(pools.background.clone());
+        let events = Events { store: background.clone(), clock: clock.clone() };
         let archive =
-            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
-        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
+            EventArchive::new(pools.requests.clone(), broker.clone(), outbox.clone(), messaging);
+        let relay = Relay::new(pools.background.clone(), broker.clone(), outbox, messaging);
         let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
+        let cleaner = inbox::Cleaner::new(pools.background.clone(), messaging);
 
-        let state = AppState { store: store.clone(), users, clock, dead_letters, archive };
+        let state = AppState { store, users, clock, dead_letters, archive };
         let health = Health::builder()
-            .database(database)
+            .database(pools.probe)
             .check("redis", Importance::Degrading, move || {
                 let cache = cache.clone();
                 async move { cache.ping().await.map_err(|error| error.kind()) }
@@ -116,7 +118,9 @@ impl Service for SampleService {
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("consumer", move |shutdown| consumer.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
-            .task("sweep", move |shutdown| workers::sweep(store.clone(), sweep.clone(), shutdown))
+            .task("sweep", move |shutdown| {
+                workers::sweep(background.clone(), sweep.clone(), shutdown)
+            })
             .task("keys", move |shutdown| keys.clone().run(shutdown))
             .task("discovery", move |shutdown| discovery.clone().run(shutdown))
             .announcement("registration", move |address, draining| {

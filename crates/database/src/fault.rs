@@ -1,5 +1,6 @@
 //! What a fault of the database means.
 
+use sqlx::error::DatabaseError;
 use telemetry::metrics::counter;
 
 /// Whether the fault says that a statement was prepared before the schema changed: the same statement,
@@ -16,7 +17,7 @@ pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
 /// Whether the transaction lost to another one (a deadlock, or a serialization failure) and would go
 /// well the next time.
 pub(crate) fn has_lost_a_race(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| code == "40P01" || code == "40001")
 }
 
@@ -78,17 +79,20 @@ pub fn kind(error: &sqlx::Error) -> &'static str {
     }
 }
 
-/// A fault's text without values: PostgreSQL puts those of rows into the detail, not the message, but
-/// those that it could not read (class 22) into the message.
+/// A fault's text without values.
 pub fn safe(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            let message = if code.starts_with("22") { "unfit value" } else { error.message() };
-            format!("{message} ({code})")
-        }
+        sqlx::Error::Database(error) => said(&**error),
         other => kind(other).to_owned(),
     }
+}
+
+/// What the server said, without values: PostgreSQL puts those of rows into the detail, not the
+/// message, but those that it could not read (class 22) into the message.
+pub(crate) fn said(error: &dyn DatabaseError) -> String {
+    let code = error.code().unwrap_or_default();
+    let message = if code.starts_with("22") { "unfit value" } else { error.message() };
+    format!("{message} (SQLSTATE {code})")
 }
 
 /// Counts a fault that says that the database could not do it now, by its kind.

@@ -10,6 +10,9 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+/// How long the connection that is kept may take to answer, before another one is opened: it may hear
+/// nothing for ever, as after a database was replaced behind its address.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(700);
 /// A pool that has no connection to give for so long is busy.
 const BUSY_AFTER: Duration = Duration::from_millis(500);
 
@@ -49,7 +52,10 @@ impl Probe {
         let mut kept = kept.lock().await;
         // Taken out: what is given up in the middle of an answer is not asked again.
         let answering = match kept.take() {
-            Some(mut connection) => ask(&mut connection).await.ok().map(|()| connection),
+            Some(mut connection) => {
+                let answer = timeout(ANSWER_TIMEOUT, ask(&mut connection)).await;
+                matches!(answer, Ok(Ok(()))).then_some(connection)
+            }
             None => None,
         };
         *kept = Some(match answering {
@@ -71,5 +77,7 @@ async fn ask(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
 }
 
 async fn is_ready(pool: &PgPool) -> bool {
-    timeout(BUSY_AFTER, pool.acquire()).await.is_ok_and(|acquired| acquired.is_ok())
+    // One that is idle is not taken: that would be measured as somebody's wait.
+    pool.num_idle() > 0
+        || timeout(BUSY_AFTER, pool.acquire()).await.is_ok_and(|acquired| acquired.is_ok())
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::fault::said;
+
 /// Where a database is, and as whom it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -36,10 +38,7 @@ impl fmt::Display for Target {
 /// Why a database cannot be used, with its SQLSTATE where the server has told one.
 pub(crate) fn cause(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Database(error) => {
-            let code = error.code().unwrap_or_default();
-            format!("{} (SQLSTATE {code})", error.message())
-        }
+        sqlx::Error::Database(error) => said(&**error),
         // Texts of the system and of rustls: they name neither address nor password.
         sqlx::Error::Io(error) => error.to_string(),
         sqlx::Error::Tls(error) => error.to_string(),

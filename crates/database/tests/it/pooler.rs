@@ -22,11 +22,8 @@ impl World {
     /// With these lines in `[pgbouncer]`.
     async fn new(hint: &str, more: &str) -> Self {
         let server = testkit::database(hint).await;
-        let port = server.server().rsplit_once(':').unwrap().1.parse().unwrap();
-        let (user, rest) = server.url().trim_start_matches("postgres://").split_once(':').unwrap();
-        let password = rest.split_once('@').unwrap().0;
-        let place = Place::temporary().unwrap();
-        let pooler = PgBouncer::start(&place, port, (user, password), more).unwrap();
+        let (place, users) = (Place::temporary().unwrap(), [server.credentials()]);
+        let pooler = PgBouncer::start(&place, server.server_port(), &users, more).unwrap();
         let url = server.url_through(([127, 0, 0, 1], pooler.port()).into());
         let settings = DatabaseSettings { transaction_pooling: true, ..settings(&url) };
         Self { settings, server, _pooler: pooler }
@@ -67,6 +64,19 @@ async fn without_the_setting_the_start_is_refused_and_says_which_one() {
         let setting = "set [database] transaction_pooling to true";
         assert!(error.contains(setting), "{more}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_pooler_in_session_mode_is_like_the_server_itself() {
+    let more = "pool_mode = session\nignore_startup_parameters = extra_float_digits";
+    let mut world = World::new("session", more).await;
+    world.settings.transaction_pooling = false;
+
+    let pools = world.replica().await;
+
+    try_join_all((0..10).map(|id| add(&pools.requests, id))).await.unwrap();
+    let error = sqlx::query("select pg_sleep(60)").execute(&pools.background).await.unwrap_err();
+    assert_eq!(database::kind(&error), "statement timed out");
 }
 
 #[tokio::test]

@@ -27,12 +27,12 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one before the server at `127.0.0.1:server_port`, with a user and password of it, as
+    /// Starts one before the server at `127.0.0.1:server_port`, with users and passwords of it, as
     /// Debian's settings have it but for `pool_mode`; further lines of `[pgbouncer]` are `more`.
     pub fn start(
         place: &Place,
         server_port: u16,
-        (user, password): (&str, &str),
+        users: &[(&str, &str)],
         more: &str,
     ) -> Result<Self, NativeError> {
         port::retry_when_busy(place, |place| {
@@ -44,7 +44,8 @@ impl PgBouncer {
                  auth_type = trust\nauth_file = {users}\npool_mode = transaction\n{more}\n",
                 users = place.folder.join("users").display(),
             );
-            write(place, "users", &format!("\"{user}\" \"{password}\"\n"))?;
+            let lines = users.iter().map(|(user, password)| format!("\"{user}\" \"{password}\"\n"));
+            write(place, "users", &lines.collect::<String>())?;
             write(place, "pgbouncer.ini", &settings)?;
             let process = spawn(place, &owner)?;
             let server = Self { place: place.clone(), port, process };

@@ -12,6 +12,7 @@ use telemetry::metrics::{at_scrape, gauge, whole};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::log::LevelFilter;
 
+use crate::fault::begin_to_count;
 use crate::session::Session;
 use crate::target::{Target, cause};
 use crate::{Database, DatabaseSettings, Probe, is_unavailable, kind, limit};
@@ -75,6 +76,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Pools, DatabaseError
     let pool = |size| pool(settings, &session, size, options.clone());
     let requests = pool(settings.pool_size.get());
     let background = pool(settings.background_pool_size.get());
+    begin_to_count();
     show([("requests", &requests), ("background", &background)]);
     let mut opened = open(&requests).await;
     opened.extend(open(&background).await);

@@ -1,5 +1,6 @@
 //! What a fault of the database means.
 
+use prometheus::IntCounterVec;
 use sqlx::error::DatabaseError;
 use telemetry::metrics::counter;
 
@@ -34,6 +35,10 @@ impl Fault for sqlx::Error {
 }
 
 pub(crate) const LOCK_TIMED_OUT: &str = "lock timed out";
+const STATEMENT_TIMED_OUT: &str = "statement timed out";
+const IDLE: &str = "idle in transaction";
+const LOST: &str = "lost a race";
+const NO_CONNECTION: &str = "no connection in time";
 
 /// Whether the fault says that the database cannot do it now, not that the request is wrong: it is
 /// away, a limit of time was reached, or another transaction was first. Nothing is kept of what was
@@ -62,13 +67,13 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
 pub fn kind(error: &sqlx::Error) -> &'static str {
     match error {
         sqlx::Error::Io(_) => "connection",
-        sqlx::Error::PoolTimedOut => "no connection in time",
+        sqlx::Error::PoolTimedOut => NO_CONNECTION,
         sqlx::Error::PoolClosed => "pool closed",
         sqlx::Error::Database(error) => match error.code().as_deref() {
-            Some("57014") => "statement timed out",
+            Some("57014") => STATEMENT_TIMED_OUT,
             Some("55P03") => LOCK_TIMED_OUT,
-            Some("25P03") => "idle in transaction",
-            Some("40001" | "40P01") => "lost a race",
+            Some("25P03") => IDLE,
+            Some("40001" | "40P01") => LOST,
             // One session for several connections: see `transaction_pooling`.
             Some("26000" | "42P05") => "prepared statement of another connection",
             _ => "database",
@@ -98,8 +103,18 @@ pub(crate) fn said(error: &dyn DatabaseError) -> String {
 /// Counts a fault that says that the database could not do it now, by its kind.
 pub(crate) fn count_unavailable(error: &sqlx::Error) {
     if is_unavailable(error) {
-        let help = "Work that the database could not do at the time, by the kind of fault.";
-        let counted = counter("database_unavailable_total", help, &["error_type"]);
-        counted.with_label_values(&[kind(error)]).inc();
+        unavailable().with_label_values(&[kind(error)]).inc();
     }
+}
+
+/// Begins to count, so that the first fault of a kind is seen as one more.
+pub(crate) fn begin_to_count() {
+    for kind in ["connection", NO_CONNECTION, STATEMENT_TIMED_OUT, LOCK_TIMED_OUT, IDLE, LOST] {
+        unavailable().with_label_values(&[kind]).inc_by(0);
+    }
+}
+
+fn unavailable() -> IntCounterVec {
+    let help = "Work that the database could not do at the time, by the kind of fault.";
+    counter("database_unavailable_total", help, &["error_type"])
 }

@@ -58,13 +58,12 @@ impl Probe {
             }
             None => None,
         };
-        *kept = Some(match answering {
-            Some(connection) => connection,
-            None => {
-                let mut connection = PgConnection::connect_with(options).await?;
-                ask(&mut connection).await?;
-                connection
-            }
+        *kept = Some(if let Some(connection) = answering {
+            connection
+        } else {
+            let mut connection = PgConnection::connect_with(options).await?;
+            ask(&mut connection).await?;
+            connection
         });
         drop(kept);
         let ready = join_all(pools.iter().map(is_ready)).await;

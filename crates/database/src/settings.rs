@@ -42,7 +42,7 @@ pub struct DatabaseSettings {
     pub migration_lock_timeout: Duration,
     /// Longest time that a start waits for such locks, and for another process that migrates.
     pub migration_wait: Duration,
-    /// Whether a pooler in transaction mode (PgBouncer) stands before the server.
+    /// Whether a pooler in transaction mode (`PgBouncer`) stands before the server.
     pub transaction_pooling: bool,
 }
 

@@ -1,4 +1,4 @@
-//! PostgreSQL, PgBouncer, Redis, RabbitMQ, etcd, Consul and Prometheus as private processes of this machine.
+//! PostgreSQL, `PgBouncer`, Redis, RabbitMQ, etcd, Consul and Prometheus as private processes of this machine.
 //!
 //! A server is started from the binaries that a distribution's package installs, on a free port of
 //! 127.0.0.1, with its data, settings and log in a folder of its own, in a session of its own. It

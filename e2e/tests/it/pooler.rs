@@ -1,4 +1,4 @@
-//! The whole system behind a PgBouncer in transaction mode, whose sessions are fewer than what the
+//! The whole system behind a `PgBouncer` in transaction mode, whose sessions are fewer than what the
 //! services open.
 
 use futures_util::future::join_all;

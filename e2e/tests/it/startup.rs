@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use testkit::native::psql::with_database;
 use testkit::{ServiceProcess, binary, eventually};
 
 use crate::system::{Ground, config_with};
@@ -88,7 +89,7 @@ async fn a_start_without_a_usable_database_says_which_one_and_why_and_not_the_pa
     for (url, why) in [
         (nowhere, "database `nothing` at 127.0.0.1:1 as user"),
         (wrong.clone(), "(SQLSTATE 28P01)"),
-        (url.replace(&format!("/{user}"), "/nothing"), "(SQLSTATE 3D000)"),
+        (with_database(url, "nothing"), "(SQLSTATE 3D000)"),
     ] {
         let mut variables = ground.environment(0);
         variables.insert("DATABASE_URL".to_owned(), url);

@@ -1,4 +1,4 @@
-//! A real PgBouncer between service and server.
+//! A real `PgBouncer` between service and server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -119,7 +119,7 @@ pub fn prometheus() -> Result<PathBuf, NativeError> {
     })
 }
 
-/// The PgBouncer pooler. Debian puts it where only root's PATH leads.
+/// The `PgBouncer` pooler. Debian puts it where only root's PATH leads.
 pub fn pgbouncer() -> Result<PathBuf, NativeError> {
     let debian = PathBuf::from("/usr/sbin/pgbouncer");
     let found = on_path("pgbouncer").or_else(|| is_program(&debian).then_some(debian));

@@ -1,4 +1,4 @@
-//! A private PgBouncer in transaction mode, before one PostgreSQL.
+//! A private `PgBouncer` in transaction mode, before one PostgreSQL.
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -17,7 +17,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 /// `SSLRequest` of the wire protocol, which is answered with one byte before any login.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// A running PgBouncer, killed when dropped. It needs no own password: whoever reaches it signs in to
+/// A running `PgBouncer`, killed when dropped. It needs no own password: whoever reaches it signs in to
 /// the server as the user that he names.
 #[derive(Debug)]
 pub struct PgBouncer {

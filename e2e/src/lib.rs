@@ -10,5 +10,6 @@
 //! | `faults` | the faults of messaging, each by its name, and the tools that repair |
 //! | `metrics` | scraped by a real Prometheus: each metric, each alert rule, each panel of the dashboards |
 //! | `registration` | instances that register in etcd come and drain under load |
+//! | `pooler` | the whole system behind a `PgBouncer` in transaction mode |
 //! | `privacy` | canaries through everything, seen in no log, span, metric or error |
 //! | `startup` | settings with faults: all reported, no port opened |

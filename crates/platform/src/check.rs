@@ -30,6 +30,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let mut misfits: Vec<Misfit> =
         telemetry.map(|(path, text)| Misfit::at(path, text)).collect();
     misfits.extend(settings.server.check());
+    misfits.extend(settings.database.check());
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
     misfits.extend(settings.service_discovery.check(services, &named));
     misfits.extend(policy::check(S::NAME, policy, &openapi::<S>(), services.keys()));

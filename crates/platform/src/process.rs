@@ -96,8 +96,8 @@ async fn open_shown<S: Service>(
     settings: &S::Settings,
     shown: Vec<Shown>,
 ) -> Result<App, BuildError> {
-    let platform = Platform::open::<S>(S::platform(settings)).await?;
-    S::build(platform, settings)?.bind(shown).await
+    let (platform, probe) = Platform::open::<S>(S::platform(settings)).await?;
+    S::build(platform, settings)?.bind(probe, shown).await
 }
 
 /// The settings, which fit what the service has, and the files that they are of.

@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 mod operator;
 mod policy;
+mod pooler;
 mod privacy;
 mod receipts;
 mod registration;

@@ -46,6 +46,11 @@ impl Store {
         Self { database, outbox, clock, due: Arc::default(), settled: Arc::default() }
     }
 
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
     /// Waits until this process has made a payment.
     pub(crate) async fn due(&self) {
         self.due.notified().await;

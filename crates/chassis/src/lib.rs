@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! process   settings ─▶ telemetry ─▶ build ─▶ serve ─▶ drain        one call from `main`
+//!   server    HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
 //!   app       listener + router + supervised tasks; ends in order within the grace period
-//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
+//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline ─▶ route
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
@@ -65,6 +66,7 @@ pub mod operator;
 pub mod page;
 pub mod problem;
 pub mod process;
+mod server;
 mod settings;
 pub mod tasks;
 pub mod worker;
@@ -72,8 +74,9 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::App;
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, within_callers_deadline};
+pub use middleware::{ClientAddress, RequestId, ReservedPlace, within_callers_deadline};
 pub use problem::Problem;
 pub use process::{BuildError, Service};
+pub use server::Server;
 pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};
 pub use tokio_util::sync::CancellationToken;

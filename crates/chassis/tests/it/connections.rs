@@ -21,7 +21,8 @@ const LONG: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const HALF_A_HEAD: &str = "GET /live HTTP/1.1\r\nhost: test\r\nx-half: ";
-pub(crate) const IDLE_BODY: &str = "POST /orders HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n";
+pub(crate) const IDLE_BODY: &str =
+    "POST /orders HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n";
 pub(crate) const WHOLE: &str = "GET /live HTTP/1.1\r\nhost: test\r\n\r\n";
 
 pub(crate) fn routes() -> Router {
@@ -128,7 +129,11 @@ async fn when_all_connections_are_taken_the_one_that_has_waited_longest_makes_ro
         stalled.push(sent(&app, text).await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(rest(sent(&app, &WHOLE.replace("host", "connection: close\r\nhost")).await).await.contains("200 OK"));
+    assert!(
+        rest(sent(&app, &WHOLE.replace("host", "connection: close\r\nhost")).await)
+            .await
+            .contains("200 OK")
+    );
     let mut open = Vec::new();
     for connection in &mut stalled {
         open.push(is_open(connection).await);

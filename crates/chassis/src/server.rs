@@ -45,6 +45,9 @@ pub struct Server {
     accepting: JoinSet<()>,
 }
 
+/// A longer limit is as good as none, and could not be added to the time of day.
+const LIMIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What a connection may take.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -73,9 +76,9 @@ impl Server {
         let connections = Arc::new(Connections::new(settings.connection_limit));
         metrics::show(service, &connections);
         let limits = Limits {
-            idle: settings.idle_timeout,
-            head: settings.head_timeout,
-            write: settings.write_timeout,
+            idle: settings.idle_timeout.min(LIMIT_MAX),
+            head: settings.head_timeout.min(LIMIT_MAX),
+            write: settings.write_timeout.min(LIMIT_MAX),
             head_bytes: settings.head_limit,
         };
         let shared = connection::Shared {

@@ -61,7 +61,8 @@ pub(super) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, p
             io.refuse(StatusCode::REQUEST_TIMEOUT);
         }
     } else if connection.state.is_unread() {
-        io.linger().await;
+        // Not for longer than others leave it its place.
+        connection.leave.run_until_cancelled(io.linger()).await;
     }
     drop(place);
 }

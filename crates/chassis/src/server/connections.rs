@@ -79,11 +79,6 @@ impl Connections {
         longest.inspect(|one| one.leave.cancel()).is_some()
     }
 
-    /// Waits until one has ended, or waits for its peer.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
     /// One waits for its peer from now on.
     pub(super) fn waits(&self) {
         self.changed.notify_one();

@@ -1,7 +1,6 @@
 //! What a connection does, as far as its limits depend on it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -151,14 +150,10 @@ impl State {
     /// When it is to be cut, and why, if nothing changes.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<(Instant, Cut)> {
         let state = self.get();
-        let at = |since: Instant, limit: Duration, cut| {
-            // A limit past the end of time is none.
-            since.checked_add(limit).map(|at| (at, cut))
-        };
         match (state.write, state.phase) {
-            (Some(since), _) => at(since, limits.write, Cut::Write),
-            (None, Phase::Idle) => at(state.since, limits.idle, Cut::Idle),
-            (None, Phase::Head) => at(state.since, limits.head, Cut::Head),
+            (Some(since), _) => Some((since + limits.write, Cut::Write)),
+            (None, Phase::Idle) => Some((state.since + limits.idle, Cut::Idle)),
+            (None, Phase::Head) => Some((state.since + limits.head, Cut::Head)),
             (None, Phase::Request) => None,
         }
     }

@@ -18,6 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::health::{Health, HealthBuilder};
 use crate::operator::{self, Debug};
 use crate::phases::Phases;
+use crate::server::{Server, within_open_files};
 use crate::tasks::Supervisor;
 use crate::{Clock, ServerSettings, ServiceInfo, docs, middleware};
 
@@ -82,13 +83,7 @@ impl App {
         let Self { info, settings, listener, address, router, health, .. } = self;
         let mut tasks = Supervisor::started(info.name, self.tasks, address);
         tasks.spawn("log", operator::go_back);
-        let close_port = CancellationToken::new();
-        let closing = close_port.clone();
-        // With the peer's address, which the client's address is found from.
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { closing.cancelled().await });
-        let mut server = tokio::task::JoinSet::from_iter([server.into_future()]);
+        let server = Server::start(info.name, listener, router, &settings);
         health.set_serving(true);
         let mut announcements = Supervisor::started(info.name, self.announcements, address);
         tracing::info!(
@@ -107,10 +102,13 @@ impl App {
         health.set_serving(false);
         announcements.stop(phases.announcements).await;
         tokio::time::sleep(settings.drain_delay.min(settings.grace_period)).await;
-        close_port.cancel();
-        if tokio::time::timeout_at(phases.requests, server.join_next()).await.is_err() {
-            tracing::warn!("requests did not finish within their share of the grace period");
-            server.abort_all();
+        server.close();
+        let cut = server.ended(phases.requests).await;
+        if cut > 0 {
+            tracing::warn!(
+                connections.cut = cut,
+                "requests did not finish within their share of the grace period"
+            );
         }
         tasks.stop(phases.tasks).await;
         tracing::info!("drained");
@@ -183,6 +181,7 @@ impl AppBuilder {
     /// The address is taken or is none of this machine's; the error names it.
     pub async fn bind(self) -> Result<App, BuildError> {
         let Self { info, settings, routes, health, clock, shown, tasks, announcements } = self;
+        let settings = within_open_files(settings);
         let (host, port) = (settings.host.as_str(), settings.port);
         let listener = TcpListener::bind((host, port))
             .await

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
-//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
+//!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
+//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline ─▶ route
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
@@ -27,6 +28,7 @@ pub mod operator;
 pub mod page;
 mod phases;
 pub mod problem;
+mod server;
 mod settings;
 pub mod tasks;
 pub mod worker;
@@ -34,7 +36,8 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, within_callers_deadline};
+pub use middleware::{ClientAddress, RequestId, ReservedPlace, within_callers_deadline};
 pub use problem::Problem;
+pub use server::Server;
 pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};
 pub use tokio_util::sync::CancellationToken;

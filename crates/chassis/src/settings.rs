@@ -48,12 +48,27 @@ pub struct ServerSettings {
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
+    /// Connections at most, probes' and idle ones included. At the limit, the one that has waited for
+    /// its peer for the longest time makes room. Less where the limit of open files is lower.
+    pub connection_limit: usize,
+    /// Longest time that a connection may stand idle before its first request and between two.
+    pub idle_timeout: Duration,
+    /// Largest request head, in bytes.
+    pub head_limit: usize,
+    /// Longest time from the first byte of a request's head to its last.
+    pub head_timeout: Duration,
     /// Largest request body, in bytes.
     pub body_limit: usize,
+    /// Longest time from a request's head to the last byte of its body.
+    pub body_timeout: Duration,
+    /// Longest time in which a caller takes nothing of an answer that is there for it.
+    pub write_timeout: Duration,
     /// Longest time for one answer; the deadline of a service that calls can only shorten it.
     pub request_timeout: Duration,
     /// Requests in flight at most; more are refused with 503 at once.
     pub concurrency_limit: usize,
+    /// Further requests that may be in flight, of other services only.
+    pub service_concurrency_limit: usize,
     /// Longest time from SIGTERM to the end of the process, `drain_delay` included. Withdrawing the
     /// registration has up to 15 % of what that leaves, requests 45 %, tasks 30 %, telemetry 10 %.
     pub grace_period: Duration,
@@ -95,9 +110,16 @@ impl ServerSettings {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 0,
+            connection_limit: 1,
+            idle_timeout: Duration::from_secs(1),
+            head_limit: 1,
+            head_timeout: Duration::from_secs(1),
             body_limit: 1,
+            body_timeout: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(1),
             concurrency_limit: 1,
+            service_concurrency_limit: 1,
             grace_period: Duration::from_secs(10),
             drain_delay: Duration::ZERO,
             trusted_proxies: TrustedProxies::default(),

@@ -13,7 +13,12 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::connections::{HALF_A_HEAD, IDLE_BODY, endless, routes, sent};
 use crate::{TestApp, settings};
+
+/// Longer than any stop may take that a stalled connection must not hold up.
+const PATIENCE: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered_after_the_shutdown_began() {
@@ -99,6 +104,44 @@ async fn answer(connection: &mut TcpStream) -> String {
         text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
     }
     text
+}
+
+/// It is stopped with an hour of grace while these connections stall; it ends without using it.
+async fn ends_with(app: TestApp, stalled: Vec<TcpStream>) {
+    // Each has been taken on: it was there before this one.
+    app.get("/live").await;
+    app.shutdown.cancel();
+    let ended = tokio::time::timeout(PATIENCE, app.ended).await;
+    ended.expect("the stop is not held up").unwrap().unwrap();
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn half_a_head_ends_at_once_when_the_service_stops() {
+    let mut long = settings();
+    (long.grace_period, long.head_timeout) = (HOUR, HOUR);
+    let app = TestApp::start(long, routes()).await;
+    let half = sent(&app, HALF_A_HEAD).await;
+    ends_with(app, vec![half]).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_holds_a_stop_up_for_its_own_limit_only() {
+    let mut long = settings();
+    (long.grace_period, long.request_timeout) = (HOUR, HOUR);
+    long.body_timeout = Duration::from_millis(500);
+    let app = TestApp::start(long, routes()).await;
+    let idle = sent(&app, IDLE_BODY).await;
+    ends_with(app, vec![idle]).await;
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_holds_a_stop_up_for_its_own_limit_only() {
+    let mut long = settings();
+    (long.grace_period, long.write_timeout) = (HOUR, Duration::from_millis(500));
+    let app = TestApp::start(long, endless().0).await;
+    let reader = sent(&app, "GET /endless HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    ends_with(app, vec![reader]).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,3 @@
+//! Many callers at once, against services that run.
+
+mod slow;

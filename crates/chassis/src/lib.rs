@@ -11,6 +11,7 @@
 //!   database    the crate `database`, and what its faults mean to a caller
 //!   tasks       supervised background work  worker  claims committed rows
 //!   clock       time and ids                page    keyset lists
+//!   allocator   jemalloc, in every binary that links this crate
 //! ```
 //!
 //! A service implements [`Service`] and hands it to [`process::run`]:
@@ -53,6 +54,8 @@
 //! }
 //! ```
 
+#[cfg(not(target_env = "msvc"))]
+mod allocator;
 pub mod app;
 pub mod clock;
 pub mod database;

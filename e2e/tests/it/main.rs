@@ -8,6 +8,7 @@ mod campaign;
 mod crashes;
 mod faults;
 mod health;
+mod load;
 mod metrics;
 mod operator;
 mod policy;

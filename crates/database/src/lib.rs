@@ -38,9 +38,11 @@ mod database;
 mod fault;
 mod pool;
 mod settings;
+mod sweep;
 
 pub use database::Database;
 pub use fault::{Fault, is_unavailable, kind, safe};
 pub use pool::{DatabaseError, connect, migrate, unopened};
 pub use scoped_futures::ScopedFutureExt as FutureExt;
 pub use settings::DatabaseSettings;
+pub use sweep::drain;

@@ -11,11 +11,14 @@
 //!   database    the crate `database`, and what its faults mean to a caller
 //!   tasks       supervised background work  worker  claims committed rows
 //!   clock       time and ids                page    keyset lists
+//!   allocator   jemalloc, in every binary that links this crate
 //! ```
 //!
 //! It knows HTTP and the process's tasks; what connects a service to its servers is the crate
 //! `platform`.
 
+#[cfg(not(target_env = "msvc"))]
+mod allocator;
 pub mod app;
 pub mod clock;
 pub mod database;

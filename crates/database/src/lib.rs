@@ -57,6 +57,7 @@ mod migrate;
 mod probe;
 mod session;
 mod settings;
+mod sweep;
 mod target;
 
 pub use connect::{DatabaseError, Pools, connect, unopened};
@@ -66,4 +67,5 @@ pub use migrate::migrate;
 pub use probe::{Condition, Probe};
 pub use scoped_futures::ScopedFutureExt as FutureExt;
 pub use settings::DatabaseSettings;
+pub use sweep::drain;
 pub use target::Target;

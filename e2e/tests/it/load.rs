@@ -1,3 +1,4 @@
-//! Many callers at once, against services that run.
+//! Many callers at once, or slow ones, against services that run.
 
+mod hashing;
 mod slow;

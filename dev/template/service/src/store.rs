@@ -202,9 +202,9 @@ impl Store {
     /// Removes up to `limit` samples that were closed so long ago; tells how many.
     pub(crate) async fn sweep(&self, retention: Duration, limit: i64) -> Result<u64, Error> {
         let swept = sqlx::query!(
-            "delete from samples where id in
+            "delete from samples where id = any(array
                (select id from samples where status = 'closed' and updated_at <= $1
-                order by updated_at limit $2)",
+                order by updated_at limit $2 for update skip locked))",
             self.clock.now() - retention,
             limit,
         );

@@ -9,5 +9,6 @@ mod documents;
 mod events;
 mod servers;
 mod sessions;
+mod sweeps;
 mod tokens;
 mod users;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+mod check;
+
 /// Who a service is, on the wire and in logs, traces and metrics.
 #[derive(Debug, Clone)]
 pub struct ServiceInfo {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use tusk_config::Secret;
 
+mod check;
+
 /// Section `[database]`, with the seed's keys (decided in ARCHITECTURE.md).
 #[derive(Debug, Clone, Deserialize)]
 pub struct DatabaseSettings {

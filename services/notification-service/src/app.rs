@@ -59,11 +59,7 @@ impl Service for NotificationService {
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
         misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
-        // A lease that ends while the mail is on its way lets another worker send it too.
-        if settings.worker.lease <= settings.mail.send_timeout {
-            let text = "[worker] lease must be longer than [mail] send_timeout";
-            misfits.push(Misfit::at("worker.lease", text));
-        }
+        misfits.extend(settings.check());
         misfits
     }
 

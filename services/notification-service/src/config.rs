@@ -15,6 +15,8 @@ use tusk_config::Unread;
 
 use crate::mailer::MailSettings;
 
+mod check;
+
 /// The files, without `.tsk`.
 pub(crate) const FILES: &[&str] = &[
     "services",

@@ -16,6 +16,8 @@ use tusk_config::Unread;
 
 use crate::gateway::{GatewaySettings, KEY_LIFETIME, SEARCH_LAG_MAX};
 
+mod check;
+
 /// The files, without `.tsk`.
 pub(crate) const FILES: &[&str] = &[
     "services",

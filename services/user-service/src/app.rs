@@ -65,6 +65,7 @@ impl Service for UserService {
             Err(misfit) => misfits.push(misfit),
         }
         misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
+        misfits.extend(settings.check());
         misfits
     }
 

@@ -12,6 +12,8 @@ use messaging::MessagingSettings;
 use serde::Deserialize;
 use telemetry::TelemetrySettings;
 
+mod check;
+
 /// The files, without `.tsk`.
 pub(crate) const FILES: &[&str] = &[
     "services",

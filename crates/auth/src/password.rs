@@ -277,7 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_whose_caller_is_gone_keeps_its_place_until_it_is_done() {
-        let passwords = with_queue(1).await;
+        let passwords = with_queue(1);
         for _ in 0..8 {
             // Polled once, so that a hash for which there is a place has begun; then dropped.
             let waits = [
@@ -293,7 +293,7 @@ mod tests {
 
     #[tokio::test]
     async fn callers_beyond_the_queue_are_refused_at_once_and_those_in_it_are_served() {
-        let passwords = with_queue(3).await;
+        let passwords = with_queue(3);
         let hashes = (0..7).map(|_| passwords.hash(word()));
         let hashes = futures_util::future::join_all(hashes).await;
         let refused = hashes.iter().filter(|hash| matches!(hash, Err(PasswordError::Busy)));
@@ -303,7 +303,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_for_whom_no_place_is_free_in_time_is_refused() {
-        let passwords = with_queue(1).await;
+        let passwords = with_queue(1);
         let taken = (passwords.place().await.unwrap(), passwords.place().await.unwrap());
         assert_eq!(passwords.verify(word(), None).await, Err(PasswordError::Busy));
         assert_eq!(passwords.0.places.waiting(), 0);
@@ -312,7 +312,7 @@ mod tests {
 
     #[tokio::test]
     async fn memory_goes_from_one_hash_to_the_next_and_is_freed_once_nobody_hashes_or_waits() {
-        let passwords = with_queue(8).await;
+        let passwords = with_queue(8);
         let kept = || passwords.0.memory.lock().unwrap().upgrade();
         let watched = passwords.0.memory();
         futures_util::future::join_all((0..8).map(|_| passwords.hash(word()))).await;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use tusk_config::Misfit;
 
 use crate::phases;
+
+mod check;
 
 /// Who a service is, on the wire and in logs, traces and metrics.
 #[derive(Debug, Clone)]
@@ -83,23 +84,6 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// Values that cannot work together.
-    pub fn check(&self) -> Vec<Misfit> {
-        let (requests, longest) = (phases::requests(self), self.request_timeout);
-        if self.drain_delay >= self.grace_period {
-            let text = "[server] drain_delay must be shorter than grace_period, which it is part of";
-            return vec![Misfit::at("server.drain_delay", text)];
-        }
-        if requests < longest {
-            let text = format!(
-                "[server] grace_period leaves requests {requests:?}, less than request_timeout \
-                 ({longest:?}): a stop would cut them off"
-            );
-            return vec![Misfit::at("server.grace_period", text)];
-        }
-        Vec::new()
-    }
-
     /// What telemetry has of the grace period, to send what it holds once all else has ended.
     pub fn telemetry_share(&self) -> Duration {
         phases::telemetry(self)

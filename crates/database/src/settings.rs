@@ -4,7 +4,9 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
-use tusk_config::{Misfit, Secret};
+use tusk_config::Secret;
+
+mod check;
 
 /// Section `[database]` (its names are decided in ARCHITECTURE.md).
 #[derive(Debug, Clone, Deserialize)]
@@ -47,19 +49,6 @@ pub struct DatabaseSettings {
 }
 
 impl DatabaseSettings {
-    /// What in the settings does not fit together.
-    pub fn check(&self) -> Vec<Misfit> {
-        let (lock, statement) = (self.lock_timeout, self.statement_timeout);
-        if lock < statement {
-            return Vec::new();
-        }
-        let text = format!(
-            "{lock:?} is not less than statement_timeout, {statement:?}: a wait for a lock would \
-             never be told as one"
-        );
-        vec![Misfit::at("database.lock_timeout", text)]
-    }
-
     /// The connections of one process: both pools, and the one of health checks.
     pub fn connections(&self) -> u32 {
         let pools = self.pool_size.get().saturating_add(self.background_pool_size.get());

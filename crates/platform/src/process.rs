@@ -108,7 +108,8 @@ fn read<S: Service>(vars: Vars) -> Result<(S::Settings, Config), Errors> {
     let files = files.fold(Loader::new(folder), |loader, file| loader.file(file));
     let (settings, config) = files.vars(vars).load_with_config()?;
     let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));
-    config.check(misfits::<S>(&settings).into_iter().chain(strangers))?;
+    let unread = config.unread(S::NAME);
+    config.check(misfits::<S>(&settings).into_iter().chain(strangers).chain(unread))?;
     Ok((settings, config))
 }
 

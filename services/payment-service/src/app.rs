@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use platform::{BuildError, ISSUER, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
+use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -38,6 +39,10 @@ impl Service for PaymentService {
 
     fn migrations() -> Migrator {
         sqlx::migrate!()
+    }
+
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        settings.check()
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {

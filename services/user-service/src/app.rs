@@ -4,6 +4,7 @@ use auth::Credentials;
 use auth::password::Passwords;
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
+use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -33,6 +34,10 @@ impl Service for UserService {
 
     fn migrations() -> Migrator {
         sqlx::migrate!()
+    }
+
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        settings.check()
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {

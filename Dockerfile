@@ -13,6 +13,8 @@ WORKDIR /src
 COPY . .
 # The time that files bear: the same source gives the same image.
 ARG SOURCE_DATE_EPOCH=0
+# The commit that `/health`, metrics and spans tell: git's own folder is not in the build.
+ARG REVISION=unknown
 RUN --mount=type=cache,id=cargo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=cargo-target,target=/src/target,sharing=locked \
     set -eu; \

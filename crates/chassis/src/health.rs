@@ -121,6 +121,8 @@ struct Report {
     timestamp: DateTime<Utc>,
     service: &'static str,
     version: String,
+    /// What it was built of; `unknown` when that is not known.
+    commit: &'static str,
     checks: BTreeMap<&'static str, bool>,
     details: BTreeMap<&'static str, Detail>,
 }
@@ -186,7 +188,8 @@ impl Shared {
         }
         let timestamp = self.clock.now();
         let (service, version) = (self.info.name, self.info.version.clone());
-        Report { status, timestamp, service, version, checks, details }
+        let commit = telemetry::build_info().map_or("unknown", |build| build.commit);
+        Report { status, timestamp, service, version, commit, checks, details }
     }
 }
 

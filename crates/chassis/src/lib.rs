@@ -49,7 +49,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> std::process::ExitCode {
-//!     chassis::process::run::<Echo>().await
+//!     chassis::process::run::<Echo>(telemetry::build_info!()).await
 //! }
 //! ```
 

@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use telemetry::BuildInfo;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tusk_config::{Config, Errors, Loader, Misfit, Shown, Vars};
@@ -42,6 +44,11 @@ const SHARED_FILES: [(&str, &[&str]); 8] = [
 
 /// The status of a process that SIGINT ended, as shells have it.
 const INTERRUPTED: i32 = 130;
+
+/// How long the process may take at its end to send spans and log lines.
+const TELEMETRY_WITHIN: Duration = Duration::from_secs(2);
+/// As long as a second SIGINT leaves to the log.
+const LOG_WITHIN: Duration = Duration::from_millis(100);
 
 /// What a service tells the chassis of itself.
 pub trait Service {
@@ -108,7 +115,7 @@ fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
 /// settings whether it is ready, `--check-config` only checks the settings as a start does before
 /// it opens anything, `--print-openapi` prints the API's document; other words go to [`Service::command`].
-pub async fn run<S: Service>() -> ExitCode {
+pub async fn run<S: Service>(build: BuildInfo) -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if words == ["--print-openapi"] {
         return print(S::openapi().to_pretty_json().map_err(Into::into));
@@ -130,10 +137,14 @@ pub async fn run<S: Service>() -> ExitCode {
     }
     let shown = S::server(&settings).debug.then(|| config.shown());
     drop(config);
-    serve::<S>(settings, shown).await
+    serve::<S>(settings, shown, build).await
 }
 
-async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> ExitCode {
+async fn serve<S: Service>(
+    settings: S::Settings,
+    shown: Option<Vec<Shown>>,
+    build: BuildInfo,
+) -> ExitCode {
     // First: as process 1, whom the kernel spares signals that nobody handles, it could else not be
     // ended while it waits for its database.
     let shutdown = match terminated() {
@@ -142,13 +153,14 @@ async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> 
     };
     // One crypto provider for the whole process: with none named, rustls panics at first use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let telemetry = match telemetry::init(&S::telemetry(&settings), env!("CARGO_PKG_VERSION")) {
+    let telemetry = match telemetry::init(&S::telemetry(&settings), build) {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(&format!("{}: {error}", S::NAME)),
     };
     std::panic::set_hook(Box::new(log_panic));
     let Some(built) = shutdown.run_until_cancelled(Box::pin(S::build(settings))).await else {
         tracing::info!("stopped before it was started");
+        telemetry.shutdown(TELEMETRY_WITHIN);
         // Nothing is under way that would have to end, and a look-up of a name, which blocks its
         // thread, must not hold up the end.
         std::process::exit(0);
@@ -163,7 +175,7 @@ async fn serve<S: Service>(settings: S::Settings, shown: Option<Vec<Shown>>) -> 
     if let Err(error) = &outcome {
         tracing::error!(error = %error, "service stopped");
     }
-    telemetry.shutdown();
+    telemetry.shutdown(TELEMETRY_WITHIN);
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -188,6 +200,7 @@ fn terminated() -> std::io::Result<CancellationToken> {
         }
         cancelled.cancel();
         interrupt.recv().await;
+        telemetry::flush_logs(LOG_WITHIN);
         std::process::exit(INTERRUPTED);
     });
     Ok(token)

@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub struct ServiceInfo {
     /// The name in `services.tsk`, such as `user-service`.
     pub name: &'static str,
-    /// The version in `services.tsk`, such as `1.0.0`.
+    /// The version of the service's package, such as `1.0.0`.
     pub version: String,
 }
 

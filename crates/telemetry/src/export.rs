@@ -1,19 +1,22 @@
 //! The way out of the process: a bounded queue of finished spans that counts what becomes of each.
 //!
+//! The log says when exports begin to fail and when they work again, not for each that fails:
+//! `telemetry_export_failures_total{error_type}` counts those.
+//!
 //! The SDK's batch processor drops without a count when its queue is full. Here a span is let in
 //! only while there is room, which leaves the processor behind nothing to drop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor,
 };
-use prometheus::IntCounter;
+use prometheus::{IntCounter, IntCounterVec};
 
 use crate::metrics;
 
@@ -21,6 +24,20 @@ use crate::metrics;
 const QUEUE_SPANS_MAX: usize = 2_048;
 /// Spans in one export.
 const BATCH_SPANS_MAX: usize = 512;
+
+/// The gRPC codes that the exporter names in its errors, and what each is called in the metric. The
+/// SDK gives no other hold on what went wrong.
+const ERROR_TYPES: [(&str, &str); 9] = [
+    ("Unavailable", "unavailable"),
+    ("Cancelled", "timeout"),
+    ("DeadlineExceeded", "timeout"),
+    ("Unimplemented", "unimplemented"),
+    ("Unauthenticated", "unauthenticated"),
+    ("PermissionDenied", "permission_denied"),
+    ("ResourceExhausted", "resource_exhausted"),
+    ("InvalidArgument", "invalid_argument"),
+    ("Internal", "internal"),
+];
 
 /// Hands finished spans to `exporter` in batches, on a thread of its own. Never blocks.
 #[derive(Debug)]
@@ -30,13 +47,18 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    pub(crate) fn new(exporter: impl SpanExporter + 'static) -> Self {
+    /// A queue before the exporter to `collector`, its host and port.
+    pub(crate) fn new(exporter: impl SpanExporter + 'static, collector: String) -> Self {
         let spans = Arc::new(Spans::new());
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE_SPANS_MAX)
             .with_max_export_batch_size(BATCH_SPANS_MAX)
             .build();
-        let exporter = Counted { exporter, spans: Arc::clone(&spans) };
+        let exporter = Counted {
+            exporter,
+            spans: Arc::clone(&spans),
+            faults: Faults { collector, are_told: AtomicBool::new(false), failures: failures() },
+        };
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         Self { batches, spans }
     }
@@ -95,11 +117,55 @@ impl Spans {
     }
 }
 
-/// An exporter that counts, and gives the places of a batch back once its fate is known.
+/// Exports that failed, which the log tells once.
+#[derive(Debug)]
+struct Faults {
+    collector: String,
+    are_told: AtomicBool,
+    failures: IntCounterVec,
+}
+
+fn failures() -> IntCounterVec {
+    let help = "Exports of spans that failed, by the kind of fault.";
+    let failures = metrics::counter("telemetry_export_failures_total", help, &["error_type"]);
+    // A series that is there from the beginning: the first failure is an increase too.
+    failures.with_label_values(&["unavailable"]);
+    failures
+}
+
+impl Faults {
+    fn failed(&self, error: &OTelSdkError) {
+        let error_type = error_type(error);
+        self.failures.with_label_values(&[error_type]).inc();
+        if !self.are_told.swap(true, Ordering::Relaxed) {
+            let collector = self.collector.as_str();
+            tracing::warn!(collector, error.r#type = error_type, "spans are not exported");
+        }
+    }
+
+    fn worked(&self) {
+        if self.are_told.swap(false, Ordering::Relaxed) {
+            tracing::info!(collector = self.collector, "spans are exported again");
+        }
+    }
+}
+
+/// What went wrong, of a closed set.
+fn error_type(error: &OTelSdkError) -> &'static str {
+    let OTelSdkError::InternalFailure(text) = error else {
+        return if matches!(error, OTelSdkError::Timeout(_)) { "timeout" } else { "shutdown" };
+    };
+    let code = text.split_once("gRPC code: ").map_or("", |(_, code)| code);
+    let code = code.split(|sign: char| !sign.is_ascii_alphabetic()).next().unwrap_or_default();
+    ERROR_TYPES.iter().find(|(name, _)| *name == code).map_or("other", |(_, kind)| kind)
+}
+
+/// An exporter that counts, and gives the places of a batch back once it is known what became of it.
 #[derive(Debug)]
 struct Counted<E> {
     exporter: E,
     spans: Arc<Spans>,
+    faults: Faults,
 }
 
 impl<E: SpanExporter> SpanExporter for Counted<E> {
@@ -109,6 +175,10 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
         self.spans.waiting.fetch_sub(count, Ordering::Relaxed);
         let outcome = if sent.is_ok() { &self.spans.exported } else { &self.spans.failed };
         outcome.inc_by(count.try_into().unwrap_or(u64::MAX));
+        match &sent {
+            Ok(()) => self.faults.worked(),
+            Err(error) => self.faults.failed(error),
+        }
         sent
     }
 

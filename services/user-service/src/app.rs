@@ -72,7 +72,7 @@ impl Service for UserService {
         let clock = Clock::system();
         let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
         let version = version.ok_or("services.tsk has no section [service:user-service]")?;
-        let info = ServiceInfo { name: Self::NAME, version: version.clone() };
+        let info = ServiceInfo { name: Self::NAME, version: env!("CARGO_PKG_VERSION").to_owned() };
 
         // Before anything is opened: settings that cannot work end the start. It calls nobody, but
         // others find it.

@@ -38,6 +38,8 @@ impl Debug {
 pub(super) struct Picture {
     service: &'static str,
     version: String,
+    /// The commit that it was built of; `unknown` when that is not known.
+    commit: &'static str,
     /// Whether it was built with optimisations.
     optimised: bool,
     started: DateTime<Utc>,
@@ -66,6 +68,7 @@ pub(super) async fn show(
     Ok(Json(Picture {
         service: debug.info.name,
         version: debug.info.version.clone(),
+        commit: telemetry::build_info().map_or("unknown", |build| build.commit),
         optimised: !cfg!(debug_assertions),
         started: debug.started,
         process_id: std::process::id(),

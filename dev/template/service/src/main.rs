@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<sample_service::SampleService>().await
+    chassis::process::run::<sample_service::SampleService>(telemetry::build_info!()).await
 }

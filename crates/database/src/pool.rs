@@ -104,10 +104,10 @@ async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     Ok(true)
 }
 
-/// `db_client_connection_count{db_client_connection_state}` and `db_client_connection_max`.
+/// `db_client_connections{db_client_connection_state}` and `db_client_connection_max`.
 fn show(pool: &PgPool, size: u32) {
     let help = "Connections to the database, by state: idle or used.";
-    let count = gauge("db_client_connection_count", help, &["db_client_connection_state"]);
+    let count = gauge("db_client_connections", help, &["db_client_connection_state"]);
     let none: &[&str] = &[];
     let max = gauge("db_client_connection_max", "Connections that there may be at most.", &[]);
     max.with_label_values(none).set(size.into());

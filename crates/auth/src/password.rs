@@ -48,16 +48,13 @@ impl Passwords {
     /// A hasher with the bound of the settings.
     ///
     /// # Errors
-    /// The decoy's hash could not be made.
-    pub async fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
-        let decoy = || {
-            let mut memory = Vec::new();
-            hash(b"no user has this password", &mut memory).map(|decoy| (decoy, memory))
-        };
-        let decoy = tokio::task::spawn_blocking(decoy).await.map_err(|_| PasswordError)?;
-        let (decoy, memory) = decoy?;
+    /// The decoy cannot be written in PHC form.
+    pub fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
+        // In the form of all others, and the hash of nothing: it is only there to be compared with.
+        let output = Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).map_err(|_| PasswordError)?;
+        let decoy = phc(&Argon2::default(), Salt::generate(), output)?;
         let places = Arc::new(Semaphore::new(settings.concurrency.clamp(1, 64)));
-        Ok(Self(Arc::new(Shared { places, memory: Mutex::new(vec![memory]), decoy })))
+        Ok(Self(Arc::new(Shared { places, memory: Mutex::default(), decoy })))
     }
 
     /// The hash to store, with a fresh salt.
@@ -137,12 +134,17 @@ impl std::fmt::Debug for HashedPassword {
 
 fn hash(password: &[u8], memory: &mut Vec<Block>) -> Result<HashedPassword, PasswordError> {
     let (argon2, salt) = (Argon2::default(), Salt::generate());
+    let output = output(&argon2, password, &salt, memory)?;
+    phc(&argon2, salt, output)
+}
+
+fn phc(argon2: &Argon2<'_>, salt: Salt, output: Output) -> Result<HashedPassword, PasswordError> {
     let hash = PasswordHash {
         algorithm: Algorithm::default().into(),
         version: Some(Version::default().into()),
         params: argon2.params().try_into().map_err(|_| PasswordError)?,
         salt: Some(salt),
-        hash: Some(output(&argon2, password, &salt, memory)?),
+        hash: Some(output),
     };
     Ok(HashedPassword(hash.to_string()))
 }
@@ -190,7 +192,7 @@ mod tests {
     use super::*;
 
     async fn passwords() -> Passwords {
-        Passwords::new(&PasswordSettings { concurrency: 2 }).await.unwrap()
+        Passwords::new(&PasswordSettings { concurrency: 2 }).unwrap()
     }
 
     #[tokio::test]

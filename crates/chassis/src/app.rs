@@ -14,12 +14,16 @@ use telemetry::metrics;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tusk_config::Shown;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::{Health, HealthBuilder};
 use crate::operator::{self, Debug};
 use crate::tasks::Supervisor;
-use crate::{BuildError, Clock, ServerSettings, ServiceInfo, docs, middleware};
+use crate::{Clock, ServerSettings, ServiceInfo, docs, middleware};
+
+/// Why a service could not start or go on; its text is for the operator.
+pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Starts a task once the app runs, and its port is known.
 type Starter = Box<dyn FnOnce(&mut Supervisor, SocketAddr) + Send>;
@@ -32,7 +36,6 @@ pub struct App {
     address: SocketAddr,
     router: Router,
     health: Health,
-    pub(crate) debug: Arc<Debug>,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -44,6 +47,7 @@ pub struct AppBuilder {
     routes: OpenApiRouter,
     health: HealthBuilder,
     clock: Clock,
+    shown: Vec<Shown>,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -57,6 +61,7 @@ impl App {
             routes: OpenApiRouter::new(),
             health: Health::builder(),
             clock: Clock::system(),
+            shown: Vec::new(),
             tasks: Vec::new(),
             announcements: Vec::new(),
         }
@@ -135,6 +140,13 @@ impl AppBuilder {
         self
     }
 
+    /// What `/debug` tells of the settings.
+    #[must_use]
+    pub fn shown(mut self, settings: Vec<Shown>) -> Self {
+        self.shown = settings;
+        self
+    }
+
     /// Background work, supervised from [`App::run`] on. See [`crate::tasks`] for the contract.
     #[must_use]
     pub fn task<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
@@ -170,7 +182,7 @@ impl AppBuilder {
     /// # Errors
     /// The address is taken or is none of this machine's; the error names it.
     pub async fn bind(self) -> Result<App, BuildError> {
-        let Self { info, settings, routes, health, clock, tasks, announcements } = self;
+        let Self { info, settings, routes, health, clock, shown, tasks, announcements } = self;
         let (host, port) = (settings.host.as_str(), settings.port);
         let listener = TcpListener::bind((host, port))
             .await
@@ -178,15 +190,15 @@ impl AppBuilder {
         let address = listener.local_addr()?;
         let health = health.build(info.clone(), clock);
         let (routes, api) = routes.split_for_parts();
-        let debug = Debug::new(settings.debug, info.clone());
-        let routes = routes.layer(Extension(debug.clone()));
+        let debug = Debug::new(settings.debug, info.clone(), shown);
+        let routes = routes.layer(Extension(Arc::new(debug)));
         let router = Router::new()
             .merge(health.router())
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
             .merge(middleware::wrap(routes, &info, &settings))
             .layer(from_fn_with_state(health.clone(), middleware::leave));
-        Ok(App { info, settings, listener, address, router, health, debug, tasks, announcements })
+        Ok(App { info, settings, listener, address, router, health, tasks, announcements })
     }
 }
 

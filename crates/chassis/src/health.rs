@@ -187,8 +187,8 @@ impl Shared {
             details.insert(check.name, detail);
         }
         let timestamp = self.clock.now();
-        let (service, version) = (self.info.name, self.info.version.clone());
-        let commit = telemetry::build_info().map_or("unknown", |build| build.commit);
+        let service = self.info.name;
+        let (version, commit) = self.info.running();
         Report { status, timestamp, service, version, commit, checks, details }
     }
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<notification_service::NotificationService>(telemetry::build_info!()).await
+    platform::process::run::<notification_service::NotificationService>(platform::build_info!()).await
 }

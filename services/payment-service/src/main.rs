@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<payment_service::PaymentService>(telemetry::build_info!()).await
+    platform::process::run::<payment_service::PaymentService>(platform::build_info!()).await
 }

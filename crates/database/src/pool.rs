@@ -52,7 +52,7 @@ pub fn unopened(settings: &DatabaseSettings) -> Result<Database, DatabaseError> 
 pub async fn connect(settings: &DatabaseSettings) -> Result<Database, DatabaseError> {
     let options = options(settings)?;
     let database = options.get_database().unwrap_or(options.get_username());
-    telemetry::statements::go_to(options.get_host(), options.get_port(), database);
+    telemetry::statements::set_database(options.get_host(), options.get_port(), database);
     let pool = PgPoolOptions::new()
         .max_connections(settings.pool_size.get())
         .acquire_timeout(settings.checkout_timeout)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use telemetry::{
-    BuildInfo, LogFormat, LogSettings, SamplingSettings, Telemetry, TelemetrySettings, TracingSettings,
-    propagation,
+    BuildInfo, LogFormat, LogSettings, SamplingSettings, Telemetry, TelemetrySettings,
+    TracingSettings, propagation,
 };
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -193,7 +193,7 @@ async fn sampling(endpoint: &str, probability: f64) {
 /// A statement within a trace that is recorded, one within a trace that is not, one without any.
 async fn statements(endpoint: &str) {
     let telemetry = start_with(true, endpoint, 0.0);
-    telemetry::statements::go_to("db.example", 5432, "users");
+    telemetry::statements::set_database("db.example", 5432, "users");
     for flags in ["01", "00"] {
         let span = tracing::info_span!("request");
         let caller = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");

@@ -41,34 +41,38 @@ const ERROR_TYPES: [(&str, &str); 9] = [
 
 /// Hands finished spans to `exporter` in batches, on a thread of its own. Never blocks.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct SpanQueue {
     batches: BatchSpanProcessor,
-    spans: Arc<Spans>,
+    spans: Arc<SpanCounts>,
 }
 
-impl Queue {
+impl SpanQueue {
     /// A queue before the exporter to `collector`, its host and port.
     pub(crate) fn new(exporter: impl SpanExporter + 'static, collector: String) -> Self {
-        let spans = Arc::new(Spans::new());
+        let spans = Arc::new(SpanCounts::new());
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE_SPANS_MAX)
             .with_max_export_batch_size(BATCH_SPANS_MAX)
             .build();
-        let exporter = Counted {
+        let exporter = CountingExporter {
             exporter,
             spans: Arc::clone(&spans),
-            faults: Faults { collector, are_told: AtomicBool::new(false), failures: failures() },
+            failures: ExportFailures {
+                collector,
+                is_logged: AtomicBool::new(false),
+                failures: failures(),
+            },
         };
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         Self { batches, spans }
     }
 }
 
-impl SpanProcessor for Queue {
+impl SpanProcessor for SpanQueue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if self.spans.let_in() {
+        if self.spans.try_reserve() {
             self.batches.on_end(span);
         } else {
             self.spans.dropped.inc();
@@ -90,20 +94,20 @@ impl SpanProcessor for Queue {
 
 /// Spans between their end and the collector, and what became of those before.
 #[derive(Debug)]
-struct Spans {
-    waiting: AtomicUsize,
+struct SpanCounts {
+    queued: AtomicUsize,
     exported: IntCounter,
     failed: IntCounter,
     dropped: IntCounter,
 }
 
-impl Spans {
+impl SpanCounts {
     fn new() -> Self {
         let help = "Finished spans, by outcome: exported, failed (the collector did not take \
-                    them) or dropped (too many were waiting for it).";
+                    them) or dropped (too many were queued for it).";
         let outcomes = metrics::counter("telemetry_spans_total", help, &["outcome"]);
         Self {
-            waiting: AtomicUsize::new(0),
+            queued: AtomicUsize::new(0),
             exported: outcomes.with_label_values(&["exported"]),
             failed: outcomes.with_label_values(&["failed"]),
             dropped: outcomes.with_label_values(&["dropped"]),
@@ -111,17 +115,17 @@ impl Spans {
     }
 
     /// Takes a place in the queue, if there is one.
-    fn let_in(&self) -> bool {
-        let one_more = |waiting| (waiting < QUEUE_SPANS_MAX).then_some(waiting + 1);
-        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    fn try_reserve(&self) -> bool {
+        let one_more = |queued| (queued < QUEUE_SPANS_MAX).then_some(queued + 1);
+        self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 }
 
 /// Exports that failed, which the log tells once.
 #[derive(Debug)]
-struct Faults {
+struct ExportFailures {
     collector: String,
-    are_told: AtomicBool,
+    is_logged: AtomicBool,
     failures: IntCounterVec,
 }
 
@@ -133,18 +137,18 @@ fn failures() -> IntCounterVec {
     failures
 }
 
-impl Faults {
-    fn failed(&self, error: &OTelSdkError) {
+impl ExportFailures {
+    fn record_failure(&self, error: &OTelSdkError) {
         let error_type = error_type(error);
         self.failures.with_label_values(&[error_type]).inc();
-        if !self.are_told.swap(true, Ordering::Relaxed) {
+        if !self.is_logged.swap(true, Ordering::Relaxed) {
             let collector = self.collector.as_str();
             tracing::warn!(collector, error.r#type = error_type, "spans are not exported");
         }
     }
 
-    fn worked(&self) {
-        if self.are_told.swap(false, Ordering::Relaxed) {
+    fn record_success(&self) {
+        if self.is_logged.swap(false, Ordering::Relaxed) {
             tracing::info!(collector = self.collector, "spans are exported again");
         }
     }
@@ -162,22 +166,22 @@ fn error_type(error: &OTelSdkError) -> &'static str {
 
 /// An exporter that counts, and gives the places of a batch back once it is known what became of it.
 #[derive(Debug)]
-struct Counted<E> {
+struct CountingExporter<E> {
     exporter: E,
-    spans: Arc<Spans>,
-    faults: Faults,
+    spans: Arc<SpanCounts>,
+    failures: ExportFailures,
 }
 
-impl<E: SpanExporter> SpanExporter for Counted<E> {
+impl<E: SpanExporter> SpanExporter for CountingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
         let sent = self.exporter.export(batch).await;
-        self.spans.waiting.fetch_sub(count, Ordering::Relaxed);
+        self.spans.queued.fetch_sub(count, Ordering::Relaxed);
         let outcome = if sent.is_ok() { &self.spans.exported } else { &self.spans.failed };
         outcome.inc_by(count.try_into().unwrap_or(u64::MAX));
         match &sent {
-            Ok(()) => self.faults.worked(),
-            Err(error) => self.faults.failed(error),
+            Ok(()) => self.failures.record_success(),
+            Err(error) => self.failures.record_failure(error),
         }
         sent
     }

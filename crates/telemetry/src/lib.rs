@@ -27,7 +27,7 @@
 //! room meanwhile, and the log says how many once it flows again.
 //!
 //! With `[tracing] enabled: false` nothing is exported and unsampled work records nothing; the
-//! context still flows, so that logs of one story share one trace id. A collector that is away costs
+//! context still flows, so that the logs of one request share one trace id across services. A collector that is away costs
 //! a bounded queue and never an answer: `telemetry_spans_total{outcome}` counts the spans that were
 //! `exported`, those of exports that `failed`, and those `dropped` because the queue was full. The log
 //! says once that exports fail, and once that they work again.

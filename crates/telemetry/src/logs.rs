@@ -36,10 +36,8 @@ where
     let line = Line { format: settings.format, service: service.to_owned() };
     let notice = line.clone();
     let writer = writer::install(move |dropped| notice.dropped(dropped))?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .event_format(line)
-        .with_writer(writer);
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(false).event_format(line).with_writer(writer);
     Ok(lines.with_filter(filter))
 }
 
@@ -77,7 +75,8 @@ where
 impl Line {
     /// The line that tells how many others were dropped.
     fn dropped(&self, count: u64) -> String {
-        let mut fields = Fields { message: "log lines were dropped".to_owned(), ..Fields::default() };
+        let mut fields =
+            Fields { message: "log lines were dropped".to_owned(), ..Fields::default() };
         fields.insert("log.dropped", count.into());
         let mut text = String::new();
         // A text takes whatever is written to it.

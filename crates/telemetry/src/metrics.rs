@@ -1,8 +1,8 @@
 //! Metrics: one process-wide Prometheus registry, three families that all services have, and a way to
 //! add more.
 //!
-//! Names are the origin guide's where it has one, else OpenTelemetry's in Prometheus' spelling, else
-//! our own; `promtool check metrics` finds nothing in them.
+//! Names are OpenTelemetry's in Prometheus' spelling where it has one, else our own; the three families
+//! keep the names that they have always had. `promtool check metrics` finds nothing in them.
 //! What is known elsewhere already, such as the size of a pool, is asked for at each scrape
 //! ([`at_scrape`]) instead of being counted twice. Besides, there are `process_*` (CPU, memory,
 //! file descriptors; on Linux), and `tokio_*` of the runtime.
@@ -24,9 +24,9 @@ use crate::BuildInfo;
 const DURATION_BUCKETS_SECONDS: [f64; 13] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-static COUNTERS: Cache<IntCounterVec> = Cache::new();
-static GAUGES: Cache<IntGaugeVec> = Cache::new();
-static HISTOGRAMS: Cache<HistogramVec> = Cache::new();
+static COUNTERS: Families<IntCounterVec> = Families::new();
+static GAUGES: Families<IntGaugeVec> = Families::new();
+static HISTOGRAMS: Families<HistogramVec> = Families::new();
 
 /// What sets gauges before they are read.
 type Setter = Box<dyn FnMut() + Send>;
@@ -142,9 +142,9 @@ pub fn whole(count: usize) -> i64 {
 }
 
 /// Families by name, so that asking twice is no error.
-struct Cache<C>(LazyLock<Mutex<HashMap<String, C>>>);
+struct Families<C>(LazyLock<Mutex<HashMap<String, C>>>);
 
-impl<C: Collector + Clone + 'static> Cache<C> {
+impl<C: Collector + Clone + 'static> Families<C> {
     const fn new() -> Self {
         Self(LazyLock::new(Mutex::default))
     }

@@ -15,7 +15,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::export::Queue;
+use crate::export::SpanQueue;
 use crate::{BuildInfo, TelemetryError, TelemetrySettings};
 
 /// The longest that one export may take.
@@ -41,7 +41,7 @@ pub(crate) fn provider(
         .with_endpoint(&settings.tracing.endpoint)
         .with_timeout(EXPORT_TIMEOUT)
         .build()?;
-    let queue = Queue::new(exporter, host_and_port(&settings.tracing.endpoint));
+    let queue = SpanQueue::new(exporter, host_and_port(&settings.tracing.endpoint));
     Ok(builder.with_sampler(sampler).with_span_processor(queue).build())
 }
 

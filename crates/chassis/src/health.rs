@@ -2,7 +2,7 @@
 //!
 //! | route | says | status |
 //! |---|---|---|
-//! | `/health` | every check, the seed's body plus `details` | 503 only when a critical check fails |
+//! | `/health` | every check, and `details` of each | 503 only when a critical check fails |
 //! | `/ready` | critical checks, started, not draining | 503 when not |
 //! | `/live` | the process answers | 200 |
 //!
@@ -114,7 +114,7 @@ enum Status {
     Unhealthy,
 }
 
-/// The body of `/health`: the seed's, with a sibling `details`.
+/// The body of `/health`: `checks` says which work, `details` how each went.
 #[derive(Debug, Clone, Serialize)]
 struct Report {
     status: Status,

@@ -33,7 +33,7 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, within_callers_deadline};
+pub use middleware::{ClientAddress, RequestId, client_deadline};
 pub use problem::Problem;
 pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};
 pub use tokio_util::sync::CancellationToken;

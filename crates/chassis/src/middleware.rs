@@ -5,12 +5,12 @@
 
 mod client_address;
 mod deadline;
-mod leave;
+mod drain;
 mod metrics;
-mod observe;
 mod panic;
 mod request_id;
 mod shed;
+mod trace;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -21,8 +21,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{Problem, ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
-pub use deadline::within_callers_deadline;
-pub(crate) use leave::leave;
+pub use deadline::client_deadline;
+pub(crate) use drain::close_when_draining;
 pub use request_id::RequestId;
 
 /// Wraps a service's routes; the health and metrics routes stay outside the limits.
@@ -37,7 +37,7 @@ pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings
         .layer(from_fn_with_state((info.name, settings.request_timeout), deadline::limit))
         .layer(from_fn_with_state((info.name, places), shed::overload))
         .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(from_fn_with_state(info.name, observe::observe))
+        .layer(from_fn_with_state(info.name, trace::trace))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
         .layer(from_fn(request_id::request_id))
 }

@@ -27,8 +27,7 @@ pub(crate) fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
 fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let PlatformSettings { services, policy, .. } = settings;
     let telemetry = settings.telemetry.check().into_iter();
-    let mut misfits: Vec<Misfit> =
-        telemetry.map(|(path, text)| Misfit::at(path, text)).collect();
+    let mut misfits: Vec<Misfit> = telemetry.map(|(path, text)| Misfit::at(path, text)).collect();
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
     misfits.extend(settings.service_discovery.check(services, &named));
     misfits.extend(policy::check(S::NAME, policy, &openapi::<S>(), services.keys()));

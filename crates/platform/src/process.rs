@@ -26,7 +26,8 @@ pub async fn run<S: Service>(build: BuildInfo) -> ExitCode {
     // One crypto provider for the whole process: with none named, rustls panics at first use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = if words.is_empty() { serve::<S>(build).await } else { answer::<S>(&words).await };
+    let outcome =
+        if words.is_empty() { serve::<S>(build).await } else { answer::<S>(&words).await };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

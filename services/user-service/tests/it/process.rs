@@ -136,7 +136,8 @@ async fn health_and_metrics_tell_the_version_and_the_commit_that_the_binary_is_b
 fn checked_out() -> String {
     let output = Command::new("git").args(["rev-parse", "HEAD"]).output();
     let commit = output.ok().filter(|output| output.status.success());
-    commit.map_or("unknown".to_owned(), |it| String::from_utf8(it.stdout).unwrap().trim().to_owned())
+    commit
+        .map_or("unknown".to_owned(), |it| String::from_utf8(it.stdout).unwrap().trim().to_owned())
 }
 
 /// How many lines this line says were dropped.

@@ -196,7 +196,7 @@ impl AppBuilder {
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
             .merge(middleware::wrap(routes, &info, &settings))
-            .layer(from_fn_with_state(health.clone(), middleware::leave));
+            .layer(from_fn_with_state(health.clone(), middleware::close_when_draining));
         Ok(App { info, settings, listener, address, router, health, tasks, announcements })
     }
 }

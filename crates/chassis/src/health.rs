@@ -2,7 +2,7 @@
 //!
 //! | route | says | status |
 //! |---|---|---|
-//! | `/health` | every check, the seed's body plus `details` | 503 only when a critical check fails |
+//! | `/health` | every check, and `details` of each | 503 only when a critical check fails |
 //! | `/ready` | critical checks, started, not draining | 503 when not |
 //! | `/live` | the process answers | 200 |
 //!
@@ -133,13 +133,15 @@ enum Status {
     Unhealthy,
 }
 
-/// The body of `/health`: the seed's, with a sibling `details`.
+/// The body of `/health`: `checks` says which work, `details` how each went.
 #[derive(Debug, Clone, Serialize)]
 struct Report {
     status: Status,
     timestamp: DateTime<Utc>,
     service: &'static str,
     version: String,
+    /// What it was built of; `unknown` when that is not known.
+    commit: &'static str,
     checks: BTreeMap<&'static str, bool>,
     details: BTreeMap<&'static str, Detail>,
 }
@@ -208,8 +210,9 @@ impl Shared {
             details.insert(check.name, Detail { latency_ms: latency.as_millis(), error });
         }
         let timestamp = self.clock.now();
-        let (service, version) = (self.info.name, self.info.version.clone());
-        Report { status, timestamp, service, version, checks, details }
+        let service = self.info.name;
+        let (version, commit) = self.info.running();
+        Report { status, timestamp, service, version, commit, checks, details }
     }
 }
 

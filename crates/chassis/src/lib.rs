@@ -39,7 +39,7 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, ReservedPlace, within_callers_deadline};
+pub use middleware::{ClientAddress, RequestId, ReservedPlace, client_deadline};
 pub use problem::Problem;
 pub use server::Server;
 pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};

@@ -7,12 +7,12 @@
 mod body;
 mod client_address;
 mod deadline;
-mod leave;
+mod drain;
 mod metrics;
-mod observe;
 mod panic;
 mod request_id;
 mod shed;
+mod trace;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -23,8 +23,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{Problem, ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
-pub use deadline::within_callers_deadline;
-pub(crate) use leave::leave;
+pub use deadline::client_deadline;
+pub(crate) use drain::close_when_draining;
 pub use request_id::RequestId;
 use shed::Places;
 pub use shed::ReservedPlace;
@@ -46,7 +46,7 @@ pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings
         .layer(from_fn_with_state(places, shed::overload))
         .layer(from_fn_with_state(bodies, body::whole))
         .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(from_fn_with_state(info.name, observe::observe))
+        .layer(from_fn_with_state(info.name, trace::trace))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
         .layer(from_fn(request_id::request_id))
 }

@@ -16,8 +16,20 @@ mod check;
 pub struct ServiceInfo {
     /// The name in `services.tsk`, such as `user-service`.
     pub name: &'static str,
-    /// The version in `services.tsk`, such as `1.0.0`.
+    /// The version in `services.tsk`, such as `1.0.0`, which a registry is told. What runs is
+    /// [`telemetry::BuildInfo`].
     pub version: String,
+}
+
+impl ServiceInfo {
+    /// The version and the commit that run. In tests, which run no binary: the version of the
+    /// settings, and `unknown`.
+    pub(crate) fn running(&self) -> (String, &'static str) {
+        telemetry::build_info().map_or_else(
+            || (self.version.clone(), "unknown"),
+            |build| (build.version.to_owned(), build.commit),
+        )
+    }
 }
 
 /// A time between two rounds of work: a millisecond at least, since none at all would be a loop

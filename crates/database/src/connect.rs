@@ -69,7 +69,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Pools, DatabaseError
     let session = Session::new(settings);
     let options = session.options(options(settings)?);
     let database = options.get_database().unwrap_or(options.get_username());
-    telemetry::statements::go_to(options.get_host(), options.get_port(), database);
+    telemetry::statements::set_database(options.get_host(), options.get_port(), database);
     let mut first = first(&options, settings).await?;
     limit::check(&mut first, settings, &Target::from(&options)).await?;
 
@@ -184,11 +184,11 @@ async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     Ok(true)
 }
 
-/// `db_client_connection_count` and `db_client_connection_max`, of each pool.
+/// `db_client_connections` and `db_client_connection_max`, of each pool.
 fn show(pools: [(&'static str, &PgPool); 2]) {
     let labels = ["db_client_connection_pool_name", "db_client_connection_state"];
     let help = "Connections to the database, by pool and state: idle or used.";
-    let count = gauge("db_client_connection_count", help, &labels);
+    let count = gauge("db_client_connections", help, &labels);
     let help = "Connections that there may be at most, by pool.";
     let max = gauge("db_client_connection_max", help, &labels[..1]);
     for (name, pool) in pools {

@@ -137,9 +137,7 @@ pub fn openapi<S: Service>() -> OpenApi {
 }
 
 fn administration_routes() -> OpenApiRouter<Administration> {
-    messaging::admin::router()
-        .merge(messaging::admin::events::router())
-        .merge(operator::router())
+    messaging::admin::router().merge(messaging::admin::events::router()).merge(operator::router())
 }
 
 /// The checks of the servers that every service has: without its database it can do nothing, without

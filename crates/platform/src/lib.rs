@@ -53,7 +53,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> std::process::ExitCode {
-//!     platform::process::run::<EchoService>().await
+//!     platform::process::run::<EchoService>(platform::build_info!()).await
 //! }
 //! ```
 
@@ -71,3 +71,4 @@ pub use chassis::BuildError;
 pub use platform::{ISSUER, Platform};
 pub use service::Service;
 pub use settings::PlatformSettings;
+pub use telemetry::{BuildInfo, build_info};

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chassis::BuildError;
 use chassis::{App, healthcheck};
@@ -12,16 +13,18 @@ use tusk_config::{Config, Errors, Loader, Shown, Vars};
 use crate::builder::openapi;
 use crate::check::misfits;
 use crate::settings::SHARED_FILES;
-use crate::{Platform, Service, signals};
+use crate::{BuildInfo, Platform, Service, signals};
 
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
 /// settings whether it is ready, `--check-config` only checks the settings as a start does before
 /// it opens anything, `--print-openapi` prints the API's document; other words go to [`Service::command`].
-pub async fn run<S: Service>() -> ExitCode {
+/// `build` is what the binary is: [`build_info!`](crate::build_info!).
+pub async fn run<S: Service>(build: BuildInfo) -> ExitCode {
     // One crypto provider for the whole process: with none named, rustls panics at first use.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = if words.is_empty() { serve::<S>().await } else { answer::<S>(&words).await };
+    let outcome =
+        if words.is_empty() { serve::<S>(build).await } else { answer::<S>(&words).await };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
@@ -43,20 +46,22 @@ async fn answer<S: Service>(words: &[String]) -> Result<(), String> {
     print(S::command(&settings, words))
 }
 
-async fn serve<S: Service>() -> Result<(), String> {
+async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     // First of all: the kernel spares process 1 the signals that nobody handles.
     let shutdown = signals::shutdown();
     let shutdown = shutdown.map_err(|error| format!("{}: no signals: {error}", S::NAME))?;
     let (settings, config) = read::<S>(Vars::process()).map_err(faulty::<S>)?;
     let platform = S::platform(&settings);
+    let flush_within = platform.server.telemetry_share();
     let shown = if platform.server.debug { config.shown() } else { Vec::new() };
     drop(config);
-    let telemetry = telemetry::init(&platform.telemetry, env!("CARGO_PKG_VERSION"));
+    let telemetry = telemetry::init(&platform.telemetry, build);
     let telemetry = telemetry.map_err(|error| format!("{}: {error}", S::NAME))?;
     std::panic::set_hook(Box::new(log_panic));
     let opening = Box::pin(open_shown::<S>(&settings, shown));
     let Some(opened) = shutdown.run_until_cancelled(opening).await else {
         tracing::info!("stopped before it was started");
+        telemetry.shutdown(flush_within);
         // Nothing is under way that would have to end, and a look-up of a name, which blocks its
         // thread, must not hold up the end.
         std::process::exit(0);
@@ -68,7 +73,7 @@ async fn serve<S: Service>() -> Result<(), String> {
     if let Err(error) = &outcome {
         tracing::error!(error = %error, "service stopped");
     }
-    telemetry.shutdown();
+    telemetry.shutdown(flush_within);
     outcome.map_err(|error| format!("{}: {error}", S::NAME))
 }
 

@@ -1,10 +1,14 @@
 //! The signals that end a service.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The status of a process that SIGINT ended, as shells have it.
 const INTERRUPTED: i32 = 130;
+/// What a second SIGINT leaves to the log.
+const LOG_WITHIN: Duration = Duration::from_millis(100);
 
 /// A token that SIGTERM or SIGINT cancels. A second SIGINT ends the process at once: somebody at a
 /// terminal does not want to wait any longer.
@@ -21,6 +25,7 @@ pub(crate) fn shutdown() -> std::io::Result<CancellationToken> {
         }
         cancelled.cancel();
         interrupt.recv().await;
+        telemetry::flush_logs(LOG_WITHIN);
         std::process::exit(INTERRUPTED);
     });
     Ok(token)

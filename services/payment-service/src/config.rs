@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auth::ServiceSecret;
-use chassis::worker::WorkerSettings;
 use chassis::Interval;
+use chassis::worker::WorkerSettings;
 use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::{Misfit, Unread};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::password::PasswordSettings;
 use auth::ServiceSecret;
+use auth::password::PasswordSettings;
 use chassis::Interval;
 use platform::PlatformSettings;
 use serde::Deserialize;

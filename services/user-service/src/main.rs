@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    platform::process::run::<user_service::UserService>().await
+    platform::process::run::<user_service::UserService>(platform::build_info!()).await
 }

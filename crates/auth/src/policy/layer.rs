@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chassis::{Problem, ReservedPlace, within_callers_deadline};
+use chassis::{Problem, ReservedPlace, client_deadline};
 use http::{Extensions, HeaderMap, StatusCode, header};
 
 use super::Policy;
@@ -62,7 +62,7 @@ pub(super) async fn guard(
     }
     request.extensions_mut().insert(Identity(caller));
     if is_service {
-        return Ok(within_callers_deadline(request, next).await);
+        return Ok(client_deadline(request, next).await);
     }
     Ok(next.run(request).await)
 }

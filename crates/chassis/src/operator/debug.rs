@@ -30,9 +30,11 @@ impl Debug {
 
 /// How a process is set up and how it fares.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Picture {
+pub(super) struct DebugReport {
     service: &'static str,
     version: String,
+    /// The commit that it was built of; `unknown` when that is not known.
+    commit: &'static str,
     /// Whether it was built with optimisations.
     optimised: bool,
     started: DateTime<Utc>,
@@ -49,18 +51,20 @@ pub(super) struct Picture {
 /// How this process is set up and how it fares.
 #[utoipa::path(get, path = "/debug", operation_id = "debug", tag = "admin",
     security(("bearer" = [])), responses(
-    (status = 200, body = Picture),
+    (status = 200, body = DebugReport),
     (status = 404, body = Problem, description = "It is off: `[server] debug`"),
 ))]
 pub(super) async fn show(
     Extension(debug): Extension<Arc<Debug>>,
-) -> Result<Json<Picture>, Problem> {
+) -> Result<Json<DebugReport>, Problem> {
     if !debug.is_on {
         return Err(Problem::not_found("it is off; `[server] debug` turns it on"));
     }
-    Ok(Json(Picture {
+    let (version, commit) = debug.info.running();
+    Ok(Json(DebugReport {
         service: debug.info.name,
-        version: debug.info.version.clone(),
+        version,
+        commit,
         optimised: !cfg!(debug_assertions),
         started: debug.started,
         process_id: std::process::id(),

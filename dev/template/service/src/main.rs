@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    platform::process::run::<sample_service::SampleService>().await
+    platform::process::run::<sample_service::SampleService>(platform::build_info!()).await
 }

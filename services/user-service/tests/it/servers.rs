@@ -98,7 +98,7 @@ async fn it_serves_once_all_its_connections_to_the_database_are_open() {
 
     let metrics = service.request(Method::GET, "/metrics").send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let of = |line: &str| line.starts_with("db_client_connection_count{");
+    let of = |line: &str| line.starts_with("db_client_connections{");
     let counts = metrics.lines().filter(|line| of(line)).filter_map(|line| line.split(' ').nth(1));
     assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 11);
 }

@@ -13,6 +13,8 @@ WORKDIR /src
 COPY . .
 # The time that files bear: the same source gives the same image.
 ARG SOURCE_DATE_EPOCH=0
+# The commit that `/health`, metrics and spans tell: git's own folder is not in the build.
+ARG REVISION=unknown
 # Kernels for 64-bit ARM have pages of 4, 16 or 64 KiB: jemalloc built for the largest runs on all.
 RUN --mount=type=cache,id=cargo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=cargo-target,target=/src/target,sharing=locked \

@@ -67,10 +67,13 @@ impl Passwords {
     /// A hasher with the bounds of the settings.
     ///
     /// # Errors
-    /// The decoy's hash could not be made.
-    pub async fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
+    /// The decoy cannot be written in PHC form.
+    pub fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
+        // In the form of all others, and the hash of nothing: it is only there to be compared with.
+        let output =
+            Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).map_err(|_| PasswordError::Failed)?;
+        let decoy = phc(&Argon2::default(), Salt::generate(), output)?;
         let places = Bulkhead::with_queue(settings.concurrency.clamp(1, 64), settings.queue);
-        let decoy = blocking(|| hash(b"no user has this password", &mut Vec::new())).await?;
         metrics::show(places.clone());
         let memory = Mutex::default();
         Ok(Self(Arc::new(Shared { places, wait: settings.wait, memory, decoy })))
@@ -177,12 +180,17 @@ impl std::fmt::Debug for HashedPassword {
 
 fn hash(password: &[u8], memory: &mut Vec<Block>) -> Result<HashedPassword, PasswordError> {
     let (argon2, salt) = (Argon2::default(), Salt::generate());
+    let output = output(&argon2, password, &salt, memory)?;
+    phc(&argon2, salt, output)
+}
+
+fn phc(argon2: &Argon2<'_>, salt: Salt, output: Output) -> Result<HashedPassword, PasswordError> {
     let hash = PasswordHash {
         algorithm: Algorithm::default().into(),
         version: Some(Version::default().into()),
         params: argon2.params().try_into().map_err(|_| PasswordError::Failed)?,
         salt: Some(salt),
-        hash: Some(output(&argon2, password, &salt, memory)?),
+        hash: Some(output),
     };
     Ok(HashedPassword(hash.to_string()))
 }
@@ -233,13 +241,13 @@ mod tests {
     use super::*;
 
     /// Two places, and a queue that long.
-    async fn with_queue(queue: usize) -> Passwords {
+    fn with_queue(queue: usize) -> Passwords {
         let wait = Duration::from_secs(600);
-        Passwords::new(&PasswordSettings { concurrency: 2, queue, wait }).await.unwrap()
+        Passwords::new(&PasswordSettings { concurrency: 2, queue, wait }).unwrap()
     }
 
     async fn passwords() -> Passwords {
-        with_queue(0).await
+        with_queue(0)
     }
 
     fn word() -> Secret<String> {
@@ -275,7 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_whose_caller_is_gone_keeps_its_place_until_it_is_done() {
-        let passwords = with_queue(1).await;
+        let passwords = with_queue(1);
         for _ in 0..8 {
             // Polled once, so that a hash for which there is a place has begun; then dropped.
             let waits = [
@@ -291,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn callers_beyond_the_queue_are_refused_at_once_and_those_in_it_are_served() {
-        let passwords = with_queue(3).await;
+        let passwords = with_queue(3);
         let hashes = (0..7).map(|_| passwords.hash(word()));
         let hashes = futures_util::future::join_all(hashes).await;
         let refused = hashes.iter().filter(|hash| matches!(hash, Err(PasswordError::Busy)));
@@ -301,7 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_for_whom_no_place_is_free_in_time_is_refused() {
-        let passwords = with_queue(1).await;
+        let passwords = with_queue(1);
         let taken = (passwords.place().await.unwrap(), passwords.place().await.unwrap());
         assert_eq!(passwords.verify(word(), None).await, Err(PasswordError::Busy));
         assert_eq!(passwords.0.places.waiting(), 0);
@@ -310,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn memory_goes_from_one_hash_to_the_next_and_is_freed_once_nobody_hashes_or_waits() {
-        let passwords = with_queue(8).await;
+        let passwords = with_queue(8);
         let kept = || passwords.0.memory.lock().unwrap().upgrade();
         let watched = passwords.0.memory();
         futures_util::future::join_all((0..8).map(|_| passwords.hash(word()))).await;

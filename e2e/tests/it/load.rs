@@ -1,3 +1,4 @@
-//! Load that is slow, or much: what it takes of a service, and that it gives it back.
+//! Many callers at once, or slow ones, against services that run.
 
 mod hashing;
+mod slow;

@@ -59,6 +59,11 @@ impl Store {
         Self { database, outbox, clock, profiles }
     }
 
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
     /// Saves a new user.
     pub(crate) async fn create(
         &self,

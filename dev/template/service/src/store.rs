@@ -36,6 +36,11 @@ impl Store {
         Self { database, outbox, clock }
     }
 
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
     /// Saves a new sample. Gives the first one when the user has used the key before;
     /// [`Error::KeyReused`] when that one was asked for in other words.
     pub(crate) async fn create(

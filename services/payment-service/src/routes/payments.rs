@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth::{Caller, User};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::extract::{IdempotencyKey, Json, Onward, Path, Query};
+use chassis::extract::{IdempotencyKey, Json, Path, Query, RequestContext};
 use chassis::page::{Page, PageQuery};
 use chassis::{Clock, Problem};
 use chrono::{DateTime, Utc};
@@ -144,7 +144,7 @@ pub(crate) async fn pay(
     State(users): State<ServiceClient>,
     State(settings): State<IdempotencySettings>,
     State(clock): State<Clock>,
-    onward: Onward,
+    context: RequestContext,
     Json(new): Json<NewPayment>,
 ) -> Result<Response, Error> {
     let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
@@ -154,11 +154,11 @@ pub(crate) async fn pay(
     let kept = if let Some(kept) = store.kept(&claim).await? {
         kept
     } else {
-        let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&onward);
+        let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&context);
         check_payer(&users, user_id, call).await?;
         store.create(&claim, &payment).await?
     };
-    let left = onward.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
+    let left = context.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
     answer(&store, &claim, kept, wait.min(left)).await
 }
 

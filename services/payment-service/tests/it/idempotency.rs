@@ -124,13 +124,14 @@ async fn who_does_not_wait_is_told_processing_and_told_the_same_again() {
 
 #[tokio::test]
 async fn after_a_crash_before_the_answer_the_replay_tells_what_became_of_it() {
-    let app = TestApp::start_with(&[("WORKER_LEASE", "200ms")]).await;
+    let app = TestApp::start().await;
     let payer = app.payer();
     app.ground.simulator.fail_next(1, Fault::Timeout);
     let asked = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30").send();
     let asked = tokio::spawn(asked);
     app.until_asked(1).await;
     let app = app.crash_and_restart().await;
+    app.is_due_now().await;
     drop(asked);
     let again = app.pay(&payer, "order-1", "pm_card_visa").await;
     assert_eq!(again.headers()["idempotent-replayed"], "true");

@@ -8,7 +8,7 @@ use crate::{ClientAddress, Problem, RequestId};
 
 /// What the services called for a request are to know of it.
 #[derive(Debug, Clone)]
-pub struct Onward {
+pub struct RequestContext {
     /// When the caller stops waiting.
     pub deadline: Deadline,
     /// The request's id.
@@ -17,7 +17,7 @@ pub struct Onward {
     pub client_address: ClientAddress,
 }
 
-impl<S: Sync> FromRequestParts<S> for Onward {
+impl<S: Sync> FromRequestParts<S> for RequestContext {
     type Rejection = Problem;
 
     /// Fails only outside of the chassis, whose layers give every request all three.

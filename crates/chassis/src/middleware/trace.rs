@@ -18,7 +18,7 @@ const OTHER: &str = "_OTHER";
 /// In the place of a part of a path.
 const REDACTED: &str = "REDACTED";
 
-pub(super) async fn observe(
+pub(super) async fn trace(
     State(service): State<&'static str>,
     request: Request,
     next: Next,

@@ -10,6 +10,8 @@
 //! The kernel takes almost as long to give 19 MiB as a hash takes to fill them. So a hash leaves its
 //! memory to the next one, for as long as anybody hashes or waits for a place; then it is freed.
 
+mod metrics;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -72,6 +74,7 @@ impl Passwords {
             Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).map_err(|_| PasswordError::Failed)?;
         let decoy = phc(&Argon2::default(), Salt::generate(), output)?;
         let places = Bulkhead::with_queue(settings.concurrency.clamp(1, 64), settings.queue);
+        metrics::show(places.clone());
         let memory = Mutex::default();
         Ok(Self(Arc::new(Shared { places, wait: settings.wait, memory, decoy })))
     }
@@ -123,7 +126,10 @@ impl Passwords {
     async fn place(&self) -> Result<BulkheadPermit, PasswordError> {
         let Shared { places, wait, .. } = &*self.0;
         let place = tokio::time::timeout(*wait, places.acquire()).await;
-        place.ok().and_then(Result::ok).ok_or(PasswordError::Busy)
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            metrics::refused(1);
+            PasswordError::Busy
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Deserialize;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::Interval;
@@ -80,6 +81,8 @@ pub async fn every<Done: Future<Output = ()>>(
     work: impl Fn() -> Done,
 ) {
     let mut rounds = tokio::time::interval(interval.get());
+    // Rounds that took longer than the interval are not made up for.
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(rounds.tick()).await.is_some() {
         work().await;
     }

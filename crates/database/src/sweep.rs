@@ -73,7 +73,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_that_fails_ends_it() {
-        let drained = drain(&CancellationToken::new(), async |_| Err("the database is away"));
+        let shutdown = CancellationToken::new();
+        let drained = drain(&shutdown, async |_| Err("the database is away"));
         assert_eq!(drained.await, Err("the database is away"));
     }
 }

@@ -6,6 +6,7 @@ mod bodies;
 mod calls;
 mod campaign;
 mod crashes;
+mod deletions;
 mod faults;
 mod health;
 mod load;

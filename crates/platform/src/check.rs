@@ -5,14 +5,14 @@ use tusk_config::Misfit;
 
 use crate::builder::openapi;
 use crate::platform::called;
-use crate::{ISSUER, Platform, PlatformSettings, Service};
+use crate::{ISSUER, Platform, PlatformSettings, Service, Settings};
 
 /// Everything that does not fit, with its place where one is known. Opens nothing.
-pub(crate) fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
-    let platform = S::platform(settings);
+pub(crate) fn misfits<S: Service>(settings: &Settings<S::Settings>) -> Vec<Misfit> {
+    let Settings { platform, own } = settings;
     let mut misfits = of_sections::<S>(platform);
-    misfits.extend(S::check(settings));
-    let built = Platform::unopened::<S>(platform).and_then(|platform| S::build(platform, settings));
+    misfits.extend(S::check(own, platform));
+    let built = Platform::unopened::<S>(platform).and_then(|platform| S::build(platform, own));
     match built {
         Ok(built) => misfits.extend(built.misfits()),
         // What nobody gave a place is told all the same.

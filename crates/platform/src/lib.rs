@@ -14,16 +14,14 @@
 //! runs the very code of a start, and nothing that it calls valid fails for its settings.
 //!
 //! ```no_run
-//! use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
+//! use platform::{BuildError, Platform, Service, ServiceBuilder};
 //! use utoipa_axum::router::OpenApiRouter;
 //! # #[derive(Clone)]
 //! # struct Events;
 //!
+//! /// What is in `echo-service.tsk` besides `[server]`.
 //! #[derive(serde::Deserialize)]
-//! struct Settings {
-//!     #[serde(flatten)]
-//!     platform: PlatformSettings,
-//! }
+//! struct Settings {}
 //!
 //! struct EchoService;
 //!
@@ -33,10 +31,6 @@
 //!     const EXCHANGES: &'static [&'static str] = &["echo_exchange"];
 //!     type Settings = Settings;
 //!     type State = ();
-//!
-//!     fn platform(settings: &Settings) -> &PlatformSettings {
-//!         &settings.platform
-//!     }
 //!
 //!     fn router() -> OpenApiRouter<()> {
 //!         OpenApiRouter::new()
@@ -70,5 +64,5 @@ pub use builder::{ServiceBuilder, openapi};
 pub use chassis::BuildError;
 pub use platform::{ISSUER, Platform};
 pub use service::Service;
-pub use settings::PlatformSettings;
+pub use settings::{PlatformSettings, Settings};
 pub use telemetry::{BuildInfo, build_info};

@@ -12,7 +12,7 @@ use tusk_config::{Config, Errors, Loader, Shown, Vars};
 use crate::builder::openapi;
 use crate::check::misfits;
 use crate::settings::SHARED_FILES;
-use crate::{BuildInfo, Platform, Service, signals};
+use crate::{BuildInfo, Platform, Service, Settings, signals};
 
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
 /// settings whether it is ready, `--check-config` only checks the settings as a start does before
@@ -40,9 +40,9 @@ async fn answer<S: Service>(words: &[String]) -> Result<(), String> {
         return print::<Infallible>(Ok(format!("{}: the settings are valid", S::NAME)));
     }
     if words == ["healthcheck"] {
-        return print(healthcheck::ask(&S::platform(&settings).server).await);
+        return print(healthcheck::ask(&settings.platform.server).await);
     }
-    print(S::command(&settings, words))
+    print(S::command(&settings.own, &settings.platform, words))
 }
 
 async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
@@ -50,7 +50,7 @@ async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     let shutdown = signals::shutdown();
     let shutdown = shutdown.map_err(|error| format!("{}: no signals: {error}", S::NAME))?;
     let (settings, config) = read::<S>(Vars::process()).map_err(faulty::<S>)?;
-    let platform = S::platform(&settings);
+    let platform = &settings.platform;
     let flush_within = platform.server.telemetry_share();
     let shown = if platform.server.debug { config.shown() } else { Vec::new() };
     drop(config);
@@ -84,7 +84,7 @@ fn faulty<S: Service>(faults: Errors) -> String {
 ///
 /// # Errors
 /// Every fault of every file at once, with its place.
-pub fn load<S: Service>(vars: Vars) -> Result<S::Settings, Errors> {
+pub fn load<S: Service>(vars: Vars) -> Result<Settings<S::Settings>, Errors> {
     read::<S>(vars).map(|(settings, _)| settings)
 }
 
@@ -92,25 +92,26 @@ pub fn load<S: Service>(vars: Vars) -> Result<S::Settings, Errors> {
 ///
 /// # Errors
 /// A server that is not there within its time, or refuses us; a port that is taken.
-pub async fn open<S: Service>(settings: &S::Settings) -> Result<App, BuildError> {
+pub async fn open<S: Service>(settings: &Settings<S::Settings>) -> Result<App, BuildError> {
     open_shown::<S>(settings, Vec::new()).await
 }
 
 async fn open_shown<S: Service>(
-    settings: &S::Settings,
+    settings: &Settings<S::Settings>,
     shown: Vec<Shown>,
 ) -> Result<App, BuildError> {
-    let (platform, probe) = Platform::open::<S>(S::platform(settings)).await?;
-    S::build(platform, settings)?.bind(probe, shown).await
+    let (platform, probe) = Platform::open::<S>(&settings.platform).await?;
+    S::build(platform, &settings.own)?.bind(probe, shown).await
 }
 
 /// The settings, which fit what the service has, and the files that they are of.
-fn read<S: Service>(vars: Vars) -> Result<(S::Settings, Config), Errors> {
+fn read<S: Service>(vars: Vars) -> Result<(Settings<S::Settings>, Config), Errors> {
     let folder = vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
     let vars = vars.with_default("SERVICE_NAME", S::NAME);
     let files = SHARED_FILES.iter().map(|(file, _)| *file).chain([S::NAME]);
     let files = files.fold(Loader::new(folder), |loader, file| loader.file(file));
-    let (settings, config) = files.vars(vars).load_with_config()?;
+    let (platform, own, config) = files.vars(vars).load_both()?;
+    let settings = Settings { platform, own };
     let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));
     let unread = config.unread(S::NAME);
     config.check(misfits::<S>(&settings).into_iter().chain(strangers).chain(unread))?;

@@ -19,13 +19,10 @@ pub trait Service: Sized + 'static {
     /// The services that it calls. Whom every service asks for keys and tokens is known.
     const CALLS: &'static [&'static str] = &[];
 
-    /// Everything that it reads from `config/`.
+    /// What it reads from `config/` besides [`PlatformSettings`].
     type Settings: DeserializeOwned;
     /// What its handlers of requests use.
     type State: Clone + Send + Sync + 'static;
-
-    /// The part of its settings that the platform is set up by.
-    fn platform(settings: &Self::Settings) -> &PlatformSettings;
 
     /// Its routes, each with its part of the document. Those for administrators are added to them.
     fn router() -> OpenApiRouter<Self::State>;
@@ -33,8 +30,8 @@ pub trait Service: Sized + 'static {
     /// Its tables.
     fn migrations() -> Migrator;
 
-    /// Which of its own settings cannot work together, each with its place.
-    fn check(_: &Self::Settings) -> Vec<Misfit> {
+    /// Which of its own settings cannot work, each with its place.
+    fn check(_: &Self::Settings, _: &PlatformSettings) -> Vec<Misfit> {
         Vec::new()
     }
 
@@ -52,7 +49,11 @@ pub trait Service: Sized + 'static {
     ///
     /// # Errors
     /// The words are none of its commands, or the command fails.
-    fn command(_: &Self::Settings, words: &[String]) -> Result<String, BuildError> {
+    fn command(
+        _: &Self::Settings,
+        _: &PlatformSettings,
+        words: &[String],
+    ) -> Result<String, BuildError> {
         Err(format!(
             "unknown command {words:?}; known: healthcheck, --check-config, --print-openapi"
         )

@@ -37,7 +37,7 @@ pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("tracing", &["log", "sampling", "tracing"]),
 ];
 
-/// What a [`Platform`](crate::Platform) is set up by; a service flattens it into its own settings.
+/// What a [`Platform`](crate::Platform) is set up by.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PlatformSettings {
     /// `services.tsk`: where each service is found; our own version stands there too.
@@ -68,4 +68,13 @@ pub struct PlatformSettings {
     pub telemetry: TelemetrySettings,
     /// The service's own file: where it listens, and what it takes on.
     pub server: ServerSettings,
+}
+
+/// All settings of a service: what every service reads, and what is its own.
+#[derive(Debug, Clone)]
+pub struct Settings<T> {
+    /// What every service reads.
+    pub platform: PlatformSettings,
+    /// What is the service's own.
+    pub own: T,
 }

@@ -59,6 +59,24 @@ impl Config {
         Ok(value)
     }
 
+    /// Two values, each of a part of the whole; keeps what both left.
+    pub(crate) fn read_both<A: DeserializeOwned, B: DeserializeOwned>(
+        &mut self,
+    ) -> Result<(A, B), Errors> {
+        let first = self.result(typed::read(self.context(), Start::Whole));
+        let second = self.result(typed::read(self.context(), Start::Whole));
+        match (first, second) {
+            (Ok((first, unread)), Ok((second, also))) => {
+                self.unread = unread.into_iter().filter(|key| also.contains(key)).collect();
+                Ok((first, second))
+            }
+            (Err(of_one), Err(of_other)) => {
+                Err(Errors::new(of_one.iter().chain(&of_other).cloned().collect()))
+            }
+            (Err(errors), Ok(_)) | (Ok(_), Err(errors)) => Err(errors),
+        }
+    }
+
     /// Reads the section or key at a path, keys joined with dots, for example `server.port`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Errors> {
         let (entry, around) = self.find(path)?;

@@ -187,6 +187,18 @@ impl Loader {
         Ok((config.read_noting_unread()?, config))
     }
 
+    /// Reads two values, each of a part of the same files, such as what all programs share and what
+    /// is one's own. The faults of both are told at once.
+    pub fn load_both<A, B>(self) -> Result<(A, B, Config), Errors>
+    where
+        A: DeserializeOwned,
+        B: DeserializeOwned,
+    {
+        let mut config = self.config();
+        let (first, second) = config.read_both()?;
+        Ok((first, second, config))
+    }
+
     /// Reads everything without typing it; fails when a file is missing or cannot be read.
     pub fn tree(self) -> Result<Config, Errors> {
         let config = self.config();

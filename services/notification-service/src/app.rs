@@ -24,10 +24,6 @@ impl Service for NotificationService {
     type Settings = Settings;
     type State = AppState;
 
-    fn platform(settings: &Settings) -> &PlatformSettings {
-        &settings.platform
-    }
-
     fn router() -> OpenApiRouter<AppState> {
         routes::router()
     }
@@ -36,7 +32,7 @@ impl Service for NotificationService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings) -> Vec<Misfit> {
+    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<Misfit> {
         settings.check()
     }
 

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 
 use auth::ServiceSecret;
 use chassis::worker::WorkerSettings;
-use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::{Misfit, Unread};
 
 use crate::mailer::MailSettings;
 
-/// What the service reads.
+/// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// What every service reads.
-    #[serde(flatten)]
-    pub platform: PlatformSettings,
     /// `auth.tsk`: what this service proves itself with.
     #[serde(rename = "services")]
     pub service_secret: OwnSecret,

@@ -29,10 +29,6 @@ impl Service for PaymentService {
     type Settings = Settings;
     type State = AppState;
 
-    fn platform(settings: &Settings) -> &PlatformSettings {
-        &settings.platform
-    }
-
     fn router() -> OpenApiRouter<AppState> {
         routes::router()
     }
@@ -41,7 +37,7 @@ impl Service for PaymentService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings) -> Vec<Misfit> {
+    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<Misfit> {
         settings.check()
     }
 

@@ -6,18 +6,14 @@ use std::time::Duration;
 use auth::ServiceSecret;
 use chassis::Interval;
 use chassis::worker::WorkerSettings;
-use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::{Misfit, Unread};
 
 use crate::gateway::{GatewaySettings, KEY_LIFETIME, SEARCH_LAG_MAX};
 
-/// What the service reads.
+/// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// What every service reads.
-    #[serde(flatten)]
-    pub platform: PlatformSettings,
     /// `auth.tsk`: what this service proves itself with.
     #[serde(rename = "services")]
     pub service_secret: OwnSecret,

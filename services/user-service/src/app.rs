@@ -24,10 +24,6 @@ impl Service for UserService {
     type Settings = Settings;
     type State = AppState;
 
-    fn platform(settings: &Settings) -> &PlatformSettings {
-        &settings.platform
-    }
-
     fn router() -> OpenApiRouter<AppState> {
         routes::router()
     }
@@ -36,8 +32,8 @@ impl Service for UserService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings) -> Vec<Misfit> {
-        settings.check()
+    fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<Misfit> {
+        settings.check(platform.services.keys())
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
@@ -66,7 +62,11 @@ impl Service for UserService {
             }))
     }
 
-    fn command(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
-        commands::run(settings, words)
+    fn command(
+        _: &Settings,
+        platform: &PlatformSettings,
+        words: &[String],
+    ) -> Result<String, BuildError> {
+        commands::run(platform, words)
     }
 }

@@ -4,12 +4,12 @@ use auth::{KeyRing, Role, Tokens};
 use chassis::Clock;
 use platform::{BuildError, PlatformSettings, Service};
 
-use crate::{Settings, UserService};
+use crate::UserService;
 
 /// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`: for trying things
 /// out by hand.
-pub(crate) fn run(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
-    let PlatformSettings { auth, keys, services, .. } = &settings.platform;
+pub(crate) fn run(settings: &PlatformSettings, words: &[String]) -> Result<String, BuildError> {
+    let PlatformSettings { auth, keys, services, .. } = settings;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let clock = Clock::system();
     let keys = KeyRing::open(keys, clock.clone())?;

@@ -6,16 +6,12 @@ use std::time::Duration;
 use auth::ServiceSecret;
 use auth::password::PasswordSettings;
 use chassis::Interval;
-use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::Misfit;
 
-/// What the service reads.
+/// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// What every service reads.
-    #[serde(flatten)]
-    pub platform: PlatformSettings,
     /// `auth.tsk`: what each service proves itself with.
     #[serde(rename = "services")]
     pub service_secrets: BTreeMap<String, ServiceSecret>,
@@ -27,8 +23,7 @@ pub struct Settings {
 
 impl Settings {
     /// Which of its own sections cannot work.
-    pub(crate) fn check(&self) -> Vec<Misfit> {
-        let services = self.platform.services.keys();
+    pub(crate) fn check<'n>(&self, services: impl IntoIterator<Item = &'n String>) -> Vec<Misfit> {
         let mut misfits = ServiceSecret::check(&self.service_secrets, services);
         misfits.extend(self.password.check());
         misfits.extend(self.sessions.check());

@@ -1,6 +1,6 @@
 //! What is this service's own, on the platform that all services share.
 
-use platform::{BuildError, ISSUER, Platform, PlatformSettings, Service, ServiceBuilder};
+use platform::{BuildError, ISSUER, Platform, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -23,10 +23,6 @@ impl Service for SampleService {
     const CALLS: &'static [&'static str] = &[USER_SERVICE];
     type Settings = Settings;
     type State = AppState;
-
-    fn platform(settings: &Settings) -> &PlatformSettings {
-        &settings.platform
-    }
 
     fn router() -> OpenApiRouter<AppState> {
         routes::router()

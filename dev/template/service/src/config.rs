@@ -5,16 +5,12 @@ use std::time::Duration;
 
 use auth::ServiceSecret;
 use chassis::Interval;
-use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::Unread;
 
-/// What the service reads.
+/// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// What every service reads.
-    #[serde(flatten)]
-    pub platform: PlatformSettings,
     /// `auth.tsk`: what this service proves itself with.
     #[serde(rename = "services")]
     pub service_secret: OwnSecret,

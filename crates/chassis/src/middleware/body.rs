@@ -54,7 +54,7 @@ async fn read(body: Body, headers: &HeaderMap, limits: Limits) -> Result<Bytes, 
     }
     match timeout(limits.time, to_bytes(body, limits.length)).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
+        Ok(Err(error)) if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) => {
             Err(too_large())
         }
         Ok(Err(_)) => Err(cut_short()),

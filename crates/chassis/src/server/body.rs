@@ -13,6 +13,8 @@ use super::connections::Connection;
 /// The body of a request, as it comes.
 pub(super) struct Arriving {
     body: Incoming,
+    /// Whether all of it has come.
+    is_whole: bool,
     connection: Arc<Connection>,
 }
 
@@ -24,7 +26,7 @@ pub(super) struct Leaving {
 
 impl Arriving {
     pub(super) fn new(body: Incoming, connection: Arc<Connection>) -> Self {
-        Self { body, connection }
+        Self { is_whole: body.is_end_stream(), body, connection }
     }
 }
 
@@ -47,7 +49,8 @@ impl Body for Arriving {
             self.connection.state.awaits_body();
         }
         let frame = ready!(polled);
-        if self.body.is_end_stream() || !matches!(frame, Some(Ok(_))) {
+        self.is_whole = frame.is_none() || self.body.is_end_stream();
+        if self.is_whole {
             self.connection.state.body_ended(false);
         }
         Poll::Ready(frame)
@@ -64,7 +67,7 @@ impl Body for Arriving {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        self.connection.state.body_ended(!self.body.is_end_stream());
+        self.connection.state.body_ended(!self.is_whole);
     }
 }
 

@@ -74,6 +74,25 @@ async fn as_many_readers_who_take_nothing_as_requests_in_hand_keep_nobody_out_an
     served.is_quiet_again().await;
 }
 
+/// Its own files (databases, broker, log) and three quarters of so few for connections are too many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_a_file_for_a_connection_lets_the_next_one_in_at_once() {
+    let served = Served::start_with_files(48).await;
+    let strangers = crowd(served.users.port(), 200, HALF_A_HEAD).await;
+    for _ in 0..ROUNDS {
+        for path in ["/live", "/metrics"] {
+            let answer = newcomer().get(served.users.url(path)).send().await;
+            assert_eq!(answer.unwrap().status(), 200, "{path}");
+        }
+    }
+    assert!(metric(&served.users, WITHOUT_PLACE).await > 0, "it had a file for each");
+    let lines = served.users.log();
+    let lines = lines.lines().filter(|line| line.contains("connections cannot be taken on"));
+    assert!(lines.count() < ROUNDS, "the log is not filled with it");
+    drop(strangers);
+    served.until_quiet().await;
+}
+
 /// So many connections over which that is sent, and nothing after it.
 async fn crowd(port: u16, size: usize, text: &str) -> Vec<TcpStream> {
     let files = getrlimit(Resource::Nofile);
@@ -89,10 +108,14 @@ async fn crowd(port: u16, size: usize, text: &str) -> Vec<TcpStream> {
 
 impl Served {
     async fn start() -> Self {
+        Self::start_with_files(FILES).await
+    }
+
+    async fn start_with_files(files: usize) -> Self {
         let (ground, folder) = (Ground::lay().await, tempfile::tempdir().unwrap());
         let script = folder.path().join("user-service");
         let service = binary("user-service").display().to_string();
-        fs::write(&script, format!("#!/bin/sh\nulimit -n {FILES}\nexec '{service}'\n")).unwrap();
+        fs::write(&script, format!("#!/bin/sh\nulimit -n {files}\nexec '{service}'\n")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let mut users = ServiceProcess::spawn_at(&script, &ground.environment(0));
         users.wait_until_ready().await;
@@ -113,17 +136,21 @@ impl Served {
             assert!(memory < MEMORY_MAX, "{memory} KiB");
         }
         assert!(self.users.exited().is_none(), "{}", self.users.log_tail());
-        assert_eq!(metric(&self.users, WITHOUT_PLACE).await, 0, "there was a file for each");
+        assert_eq!(metric(&self.users, WITHOUT_PLACE).await, 0, "there is a file for each");
     }
 
     async fn is_quiet_again(&mut self) {
+        self.until_quiet().await;
+        self.is_well().await;
+        let ended = self.users.terminate().await;
+        assert!(ended.success(), "{}", self.users.log_tail());
+    }
+
+    async fn until_quiet(&self) {
         eventually("the strangers' connections are gone", async || {
             (metric(&self.users, CONNECTIONS).await < CONNECTIONS_OF_A_QUIET_SERVICE).then_some(())
         })
         .await;
-        self.is_well().await;
-        let ended = self.users.terminate().await;
-        assert!(ended.success(), "{}", self.users.log_tail());
     }
 }
 

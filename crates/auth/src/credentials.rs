@@ -99,7 +99,7 @@ impl Credentials {
 }
 
 /// The service whose secret a key of `[services]` is.
-fn service(key: &str) -> String {
+pub(crate) fn service(key: &str) -> String {
     key.strip_suffix("_token").unwrap_or(key).replace('_', "-")
 }
 

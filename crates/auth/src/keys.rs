@@ -82,6 +82,11 @@ pub enum KeyError {
     Remote(String),
 }
 
+/// Whether the keys of the settings and their folder can be used.
+pub(crate) fn check(settings: &crate::KeySettings) -> Result<(), KeyError> {
+    ring::try_open(settings).map(drop)
+}
+
 /// A set of keys of one algorithm.
 pub struct Keys {
     algorithm: Algorithm,

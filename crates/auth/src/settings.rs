@@ -9,6 +9,8 @@ use tusk_config::{Secret, Unread};
 
 use crate::keys::Algorithm;
 
+mod check;
+
 /// Section `[auth]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AuthSettings {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use tusk_config::Secret;
 
+mod check;
+
 /// Section `[cache]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CacheSettings {

@@ -8,7 +8,7 @@ mod request_context;
 pub use etag::{ETag, IfMatch};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;
-pub(crate) use json::too_large;
+pub(crate) use json::{cut_short, too_large};
 pub use request_context::RequestContext;
 
 use axum::extract::{FromRequestParts, rejection};

@@ -68,8 +68,6 @@ fn authority(server: &ServerSettings) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
@@ -77,17 +75,7 @@ mod tests {
     use crate::ServerSettings;
 
     fn at(host: &str, port: u16) -> ServerSettings {
-        ServerSettings {
-            host: host.to_owned(),
-            port,
-            body_limit: 1,
-            request_timeout: Duration::from_secs(1),
-            concurrency_limit: 1,
-            grace_period: Duration::from_secs(1),
-            drain_delay: Duration::ZERO,
-            trusted_proxies: crate::TrustedProxies::default(),
-            debug: false,
-        }
+        ServerSettings { host: host.to_owned(), port, ..ServerSettings::on_a_free_port() }
     }
 
     #[test]

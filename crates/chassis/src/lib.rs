@@ -1,8 +1,9 @@
 //! The microservice chassis: what every service stands on, so that a service is only its own story.
 //!
 //! ```text
-//! app         listener + router + supervised tasks; ends in order within the grace period
-//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ load shedding ─▶ deadline ─▶ route
+//! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
+//!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
+//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline ─▶ route
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
@@ -10,11 +11,14 @@
 //!   database    the crate `database`, and what its faults mean to a caller
 //!   tasks       supervised background work  worker  claims committed rows
 //!   clock       time and ids                page    keyset lists
+//!   allocator   jemalloc, in every binary that links this crate
 //! ```
 //!
 //! It knows HTTP and the process's tasks; what connects a service to its servers is the crate
 //! `platform`.
 
+#[cfg(not(target_env = "msvc"))]
+mod allocator;
 pub mod app;
 pub mod clock;
 pub mod database;
@@ -25,7 +29,9 @@ pub mod healthcheck;
 mod middleware;
 pub mod operator;
 pub mod page;
+mod phases;
 pub mod problem;
+mod server;
 mod settings;
 pub mod tasks;
 pub mod worker;
@@ -33,7 +39,8 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, client_deadline};
+pub use middleware::{ClientAddress, RequestId, ReservedPlace, client_deadline};
 pub use problem::Problem;
+pub use server::Server;
 pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};
 pub use tokio_util::sync::CancellationToken;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use resilience::breaker::CircuitBreakerSettings;
 use serde::Deserialize;
-use tusk_config::{HttpRequest, Misfit, Secret};
+use tusk_config::{HttpRequest, Secret};
 
+mod check;
+
+use crate::Instance;
 use crate::instance::Authority;
-use crate::{Instance, SetupError};
 
 /// How many times as long as at first an instance is left alone at most.
 const EJECTION_GROWTH_MAX: u32 = 10;
@@ -122,31 +124,6 @@ impl Default for DiscoverySettings {
             kubernetes_namespace: String::new(),
             kubernetes_account_dir: "/var/run/secrets/kubernetes.io/serviceaccount".to_owned(),
         }
-    }
-}
-
-impl DiscoverySettings {
-    /// What does not fit: a service of `named` without a section in `services`, and the address of
-    /// a registry that is none. Opens nothing.
-    pub fn check(&self, services: &Services, named: &[&str]) -> Vec<Misfit> {
-        let is_missing = |name: &&&str| !services.contains_key(**name);
-        let sections = named.iter().filter(is_missing).map(|name| {
-            let section = format!("service:{name}");
-            Misfit::missing("", &section, format!("there is no section [{section}]"))
-        });
-        let urls: Vec<(&'static str, &str)> = match self.r#type {
-            ProviderType::Static | ProviderType::Dns => Vec::new(),
-            ProviderType::Consul => vec![("consul_url", &self.consul_url)],
-            ProviderType::Etcd => {
-                self.etcd_endpoints.iter().map(|url| ("etcd_endpoints", url.trim())).collect()
-            }
-            ProviderType::Kubernetes => vec![("kubernetes_url", &self.kubernetes_url)],
-        };
-        let urls = urls.into_iter().filter_map(|(key, url)| {
-            let fault = SetupError::base_url(key, url).err()?;
-            Some(Misfit::at(format!("service_discovery.{key}"), fault.to_string()))
-        });
-        sections.chain(urls).collect()
     }
 }
 

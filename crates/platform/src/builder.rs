@@ -5,6 +5,7 @@ use std::future::Future;
 
 use axum::extract::FromRef;
 use chassis::app::{App, AppBuilder, BuildError};
+use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
 use chassis::{CancellationToken, operator};
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
@@ -78,20 +79,21 @@ impl<S: Service> ServiceBuilder<S> {
     pub(crate) fn misfits(&self) -> Vec<Misfit> {
         let Platform { settings, .. } = &self.platform;
         let exchanges = S::EXCHANGES.iter().copied().chain(self.sources.iter().copied());
-        let pool_size = settings.database.pool_size;
+        let pool_size = settings.database.background_pool_size;
         let mut misfits = self.misfits.clone();
         misfits.extend(settings.messaging.check(S::QUEUE, exchanges, pool_size));
         misfits
     }
 
     /// Adds what all services have, and opens the port. `shown` is what `/debug` tells of settings.
-    pub(crate) async fn bind(self, shown: Vec<Shown>) -> Result<App, BuildError> {
+    pub(crate) async fn bind(self, probe: Probe, shown: Vec<Shown>) -> Result<App, BuildError> {
         let Self { platform, state, mut app, health, consumer, .. } = self;
         let (broker, outbox) = (&platform.broker, &platform.outbox);
-        let (database, messaging) = (&platform.database, &platform.settings.messaging);
+        let Platform { requests, background, .. } = &platform;
+        let messaging = &platform.settings.messaging;
         let administration = Administration {
             dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
-            archive: EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging),
+            archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
         };
         let routes = S::router().with_state(state);
         let routes = routes.merge(administration_routes().with_state(administration));
@@ -102,8 +104,8 @@ impl<S: Service> ServiceBuilder<S> {
             let consumer = consumer?;
             app = app.task("consumer", move |shutdown| consumer.clone().run(shutdown));
         }
-        let relay = Relay::new(database.clone(), broker.clone(), outbox.clone(), messaging);
-        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
+        let relay = Relay::new(background.clone(), broker.clone(), outbox.clone(), messaging);
+        let cleaner = inbox::Cleaner::new(background.clone(), messaging);
         let keys = platform.keys.clone();
         app = app
             .task("relay", move |shutdown| relay.clone().run(shutdown))
@@ -115,7 +117,7 @@ impl<S: Service> ServiceBuilder<S> {
         }
         let (discovery, version) = (platform.discovery.clone(), platform.info.version.clone());
         app.routes(routes)
-            .health(servers(health, &platform))
+            .health(servers(health, &platform, probe))
             .shown(shown)
             .announcement("registration", move |address, draining| {
                 discovery.registration(S::NAME, address.port(), &version).run(draining)
@@ -136,10 +138,10 @@ fn administration_routes() -> OpenApiRouter<Administration> {
 
 /// The checks of the servers that every service has: without its database it can do nothing, without
 /// the others less.
-fn servers(health: HealthBuilder, platform: &Platform) -> HealthBuilder {
+fn servers(health: HealthBuilder, platform: &Platform, probe: Probe) -> HealthBuilder {
     let (cache, broker) = (platform.cache.clone(), platform.broker.clone());
     health
-        .database(platform.database.clone())
+        .database(probe)
         .check("redis", Importance::Degrading, move || {
             let cache = cache.clone();
             async move { cache.ping().await.map_err(|error| error.kind()) }

@@ -1,13 +1,11 @@
 //! What of the settings would end a start, or could not work: each with its place.
 
 use auth::policy;
-use cache::ServiceCache;
-use chassis::database;
 use tusk_config::Misfit;
 
 use crate::builder::openapi;
 use crate::platform::called;
-use crate::{Platform, PlatformSettings, Service};
+use crate::{ISSUER, Platform, PlatformSettings, Service};
 
 /// Everything that does not fit, with its place where one is known. Opens nothing.
 pub(crate) fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
@@ -25,16 +23,21 @@ pub(crate) fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
 }
 
 fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
-    let PlatformSettings { services, policy, .. } = settings;
-    let telemetry = settings.telemetry.check().into_iter();
-    let mut misfits: Vec<Misfit> = telemetry.map(|(path, text)| Misfit::at(path, text)).collect();
+    let PlatformSettings { services, policy, telemetry, .. } = settings;
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
-    misfits.extend(settings.service_discovery.check(services, &named));
-    misfits.extend(policy::check(S::NAME, policy, &openapi::<S>(), services.keys()));
-    let secret = |path: &str, text: String| Misfit::at(path, text).secret();
-    let cache = ServiceCache::connect(S::NAME, &settings.cache).err();
-    misfits.extend(cache.map(|error| secret("cache.url", error.to_string())));
-    let database = database::unopened(&settings.database).err();
-    misfits.extend(database.map(|error| secret("database.url", error.to_string())));
-    misfits
+    let of_telemetry = telemetry.check().into_iter();
+    let parts = [
+        of_telemetry.map(|(path, text)| Misfit::at(path, text)).collect(),
+        settings.service_discovery.check(services, &named),
+        settings.calls.check(),
+        settings.load_balancing.check(),
+        settings.database.check(),
+        settings.messaging.rabbitmq.check(&telemetry.tracing.environment),
+        settings.cache.check(),
+        settings.auth.check(),
+        settings.keys.check(S::NAME == ISSUER),
+        settings.server.check(),
+        policy::check(S::NAME, policy, &openapi::<S>(), services.keys()),
+    ];
+    parts.into_iter().flatten().collect()
 }

@@ -3,7 +3,7 @@
 use auth::{KeyRing, ServiceSecret, ServiceTokens, Tokens};
 use cache::ServiceCache;
 use chassis::BuildError;
-use chassis::database::{self, Database};
+use chassis::database::{self, Database, Pools, Probe};
 use chassis::{Clock, ServiceInfo};
 use discovery::Discovery;
 use messaging::{Broker, Outbox};
@@ -21,8 +21,10 @@ pub struct Platform {
     pub info: ServiceInfo,
     /// The time and ids.
     pub clock: Clock,
-    /// The service's own database.
-    pub database: Database,
+    /// The service's own database, for what somebody waits for.
+    pub requests: Database,
+    /// The same database, over other connections, for handlers of events, workers and sweeps.
+    pub background: Database,
     /// Where events are enqueued, in the transaction that they are about.
     pub outbox: Outbox,
     /// The service's part of Redis.
@@ -40,20 +42,25 @@ pub struct Platform {
 impl Platform {
     /// The platform of a service that has not opened anything.
     pub(crate) fn unopened<S: Service>(settings: &PlatformSettings) -> Result<Self, BuildError> {
-        Self::over::<S>(settings, database::unopened(&settings.database)?)
+        let database = database::unopened(&settings.database)?;
+        Self::over::<S>(settings, database.clone(), database)
     }
 
-    /// The platform of a service whose database is there, with all its tables.
-    pub(crate) async fn open<S: Service>(settings: &PlatformSettings) -> Result<Self, BuildError> {
-        let database = database::connect(&settings.database).await?;
-        messaging::migrate(database.pool()).await?;
-        database::migrate(&database, S::migrations()).await?;
-        Self::over::<S>(settings, database)
+    /// The platform of a service whose database is there, with all its tables; and what tells whether
+    /// the database is away.
+    pub(crate) async fn open<S: Service>(
+        settings: &PlatformSettings,
+    ) -> Result<(Self, Probe), BuildError> {
+        let Pools { requests, background, probe } = database::connect(&settings.database).await?;
+        messaging::migrate(&background).await?;
+        database::migrate(&background, S::migrations()).await?;
+        Ok((Self::over::<S>(settings, requests, background)?, probe))
     }
 
     fn over<S: Service>(
         settings: &PlatformSettings,
-        database: Database,
+        requests: Database,
+        background: Database,
     ) -> Result<Self, BuildError> {
         let (clock, name) = (Clock::system(), S::NAME);
         let version = settings.services.get(name).map(|service| service.version.clone());
@@ -74,7 +81,8 @@ impl Platform {
         let messaging = &settings.messaging;
         Ok(Self {
             info: ServiceInfo { name, version },
-            database,
+            requests,
+            background,
             outbox: Outbox::new(name, messaging),
             cache: ServiceCache::connect(name, &settings.cache)?,
             tokens: Tokens::new(&settings.auth, keys.clone(), name, clock.clone()),

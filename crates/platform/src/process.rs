@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use chassis::BuildError;
 use chassis::{App, healthcheck};
@@ -14,9 +13,6 @@ use crate::builder::openapi;
 use crate::check::misfits;
 use crate::settings::SHARED_FILES;
 use crate::{BuildInfo, Platform, Service, signals};
-
-/// How long the process may take at its end to send spans and log lines.
-const TELEMETRY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
 /// settings whether it is ready, `--check-config` only checks the settings as a start does before
@@ -55,6 +51,7 @@ async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     let shutdown = shutdown.map_err(|error| format!("{}: no signals: {error}", S::NAME))?;
     let (settings, config) = read::<S>(Vars::process()).map_err(faulty::<S>)?;
     let platform = S::platform(&settings);
+    let flush_within = platform.server.telemetry_share();
     let shown = if platform.server.debug { config.shown() } else { Vec::new() };
     drop(config);
     let telemetry = telemetry::init(&platform.telemetry, build);
@@ -63,7 +60,7 @@ async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     let opening = Box::pin(open_shown::<S>(&settings, shown));
     let Some(opened) = shutdown.run_until_cancelled(opening).await else {
         tracing::info!("stopped before it was started");
-        telemetry.shutdown(TELEMETRY_WITHIN);
+        telemetry.shutdown(flush_within);
         // Nothing is under way that would have to end, and a look-up of a name, which blocks its
         // thread, must not hold up the end.
         std::process::exit(0);
@@ -75,7 +72,7 @@ async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     if let Err(error) = &outcome {
         tracing::error!(error = %error, "service stopped");
     }
-    telemetry.shutdown(TELEMETRY_WITHIN);
+    telemetry.shutdown(flush_within);
     outcome.map_err(|error| format!("{}: {error}", S::NAME))
 }
 
@@ -103,8 +100,8 @@ async fn open_shown<S: Service>(
     settings: &S::Settings,
     shown: Vec<Shown>,
 ) -> Result<App, BuildError> {
-    let platform = Platform::open::<S>(S::platform(settings)).await?;
-    S::build(platform, settings)?.bind(shown).await
+    let (platform, probe) = Platform::open::<S>(S::platform(settings)).await?;
+    S::build(platform, settings)?.bind(probe, shown).await
 }
 
 /// The settings, which fit what the service has, and the files that they are of.
@@ -115,7 +112,8 @@ fn read<S: Service>(vars: Vars) -> Result<(S::Settings, Config), Errors> {
     let files = files.fold(Loader::new(folder), |loader, file| loader.file(file));
     let (settings, config) = files.vars(vars).load_with_config()?;
     let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));
-    config.check(misfits::<S>(&settings).into_iter().chain(strangers))?;
+    let unread = config.unread(S::NAME);
+    config.check(misfits::<S>(&settings).into_iter().chain(strangers).chain(unread))?;
     Ok((settings, config))
 }
 

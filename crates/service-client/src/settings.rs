@@ -6,6 +6,8 @@ use resilience::breaker::CircuitBreakerSettings;
 use resilience::retry::RetrySettings;
 use serde::Deserialize;
 
+mod check;
+
 /// How calls to a service are guarded.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ClientSettings {

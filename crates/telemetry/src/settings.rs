@@ -24,7 +24,10 @@ impl TelemetrySettings {
         let is_share = (0.0..=1.0).contains(&self.sampling.probability);
         let share = (!is_share).then(|| "a share is 0.0 to 1.0; 0.1 is a tenth".to_owned());
         let filter = logs::parse(&self.log.filter).err().map(|error| error.to_string());
+        let name = self.tracing.service_name.trim().is_empty();
+        let name = name.then(|| "logs, traces and metrics would bear no name".to_owned());
         [
+            ("tracing.service_name", name),
             ("tracing.endpoint", endpoint.flatten()),
             ("sampling.probability", share),
             ("log.filter", filter),

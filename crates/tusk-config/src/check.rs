@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::evaluate::Context;
+use crate::evaluate::{Context, NoValue};
 use crate::fault::{Fault, Severity};
 use crate::loader::SIZE_MAX;
 use crate::paths;
 use crate::render::Render;
 use crate::source::Source;
 use crate::suggest::nearest;
-use crate::tree::{Expr, Node, Part, Table};
+use crate::tree::{Expr, Node, Operation, Operator, Part, Table};
 use crate::vars::Vars;
 
 /// Operators that are evaluated; another one with nearly such a name is a slip.
@@ -197,6 +197,7 @@ impl<'t> Values<'_, 't> {
             _ => {
                 self.name_variables(node);
                 self.lint(node, key, scope.last().copied());
+                self.lint_back_ticks(node, scope);
             }
         }
         if node.span.source != self.source {
@@ -224,6 +225,26 @@ impl<'t> Values<'_, 't> {
         });
     }
 
+    /// What looks like a reference in a text in back ticks, and leads nowhere.
+    fn lint_back_ticks(&mut self, node: &'t Node, scope: &[&'t Table]) {
+        let mut parts = Vec::new();
+        node.each(&mut |node| {
+            if let Expr::Template(all) = &node.expr {
+                parts.extend(all.iter().filter_map(in_back_ticks));
+            }
+        });
+        for reference in parts.into_iter().filter(|node| node.span.source == self.source) {
+            if let Err(NoValue::Undefined(fault)) = self.context.evaluate(reference, scope) {
+                let what = format!("{}; the text keeps it as it stands", fault.text());
+                let warning = Fault::warning(self.context.place(reference.span), what);
+                self.faults.push(match fault.help_text() {
+                    Some(help) => warning.help(help),
+                    None => warning,
+                });
+            }
+        }
+    }
+
     /// Values that look as if something else was meant.
     fn lint(&mut self, node: &Node, key: &str, table: Option<&Table>) {
         let mut found = Vec::new();
@@ -236,6 +257,15 @@ impl<'t> Values<'_, 't> {
             self.faults.push(Fault::warning(place, what).help(help));
         }
     }
+}
+
+/// The reference in back ticks that a part of a text is, which stands for itself when it leads nowhere.
+fn in_back_ticks(part: &Part) -> Option<&Node> {
+    let Part::Value(Node { expr: Expr::Operation(operation), .. }) = part else { return None };
+    let Operation::Binary { operator: Operator::Default, left, right } = &**operation else {
+        return None;
+    };
+    (left.span == right.span).then_some(left)
 }
 
 /// What is odd about a value of `key` in `table`, and what to write instead.

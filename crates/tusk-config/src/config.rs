@@ -25,6 +25,8 @@ pub struct Config {
     /// Files whose imports are not read yet.
     pub(crate) importers: Vec<Importer>,
     pub(crate) outside: Outside,
+    /// What the last read of the whole left at the root.
+    pub(crate) unread: Vec<Box<str>>,
 }
 
 impl Config {
@@ -41,18 +43,27 @@ impl Config {
             imports: Imports::default(),
             importers: Vec::new(),
             outside: Outside::default(),
+            unread: Vec::new(),
         }
     }
 
     /// Reads the whole into a typed value; sections that the type does not name are ignored.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Errors> {
-        self.result(typed::read(self.context(), Start::Whole))
+        self.result(typed::read(self.context(), Start::Whole)).map(|(value, _)| value)
+    }
+
+    /// As [`read`](Self::read), and keeps what was left.
+    pub(crate) fn read_noting_unread<T: DeserializeOwned>(&mut self) -> Result<T, Errors> {
+        let (value, unread) = self.result(typed::read(self.context(), Start::Whole))?;
+        self.unread = unread;
+        Ok(value)
     }
 
     /// Reads the section or key at a path, keys joined with dots, for example `server.port`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Errors> {
         let (entry, around) = self.find(path)?;
-        self.result(typed::read(self.context(), Start::Entry(entry, around)))
+        let read = typed::read(self.context(), Start::Entry(entry, around));
+        self.result(read).map(|(value, _)| value)
     }
 
     /// The entry at a path, with the tables around it.

@@ -80,6 +80,8 @@ pub(crate) enum Value<'t> {
     },
     /// An operator that nothing evaluates.
     Call(&'t Call),
+    /// What is called on an operator.
+    Calls(&'t [Call]),
     Arguments(&'t [Argument]),
     Argument(&'t Argument),
     /// Depends on what is outside of the files, when only those are checked.
@@ -281,7 +283,9 @@ impl<'t> Walk<'t> {
             (Value::Range(first, last), None) => return Ok(Cow::Owned(format!("{first}-{last}"))),
             (Value::Unknown, _) => return Ok(Cow::Borrowed("")),
             (Value::Null, _) => "is null",
-            (Value::List(_) | Value::Texts(_) | Value::Arguments(_), _) => "is a list",
+            (Value::List(_) | Value::Texts(_) | Value::Arguments(_) | Value::Calls(_), _) => {
+                "is a list"
+            }
             (Value::Table(_) | Value::Argument(_), _) => "is a group of keys",
             (Value::Call(_), _) => "is an operator that nothing evaluates",
         };

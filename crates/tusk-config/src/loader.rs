@@ -183,8 +183,8 @@ impl Loader {
 
     /// [`load`](Self::load), and the files that the value is of.
     pub fn load_with_config<T: DeserializeOwned>(self) -> Result<(T, Config), Errors> {
-        let config = self.config();
-        Ok((config.read()?, config))
+        let mut config = self.config();
+        Ok((config.read_noting_unread()?, config))
     }
 
     /// Reads everything without typing it; fails when a file is missing or cannot be read.

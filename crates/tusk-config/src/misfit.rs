@@ -4,6 +4,10 @@
 
 use std::path::Path;
 
+mod bounds;
+
+pub use bounds::Bounded;
+
 use crate::config::Config;
 use crate::fault::{Errors, Fault};
 use crate::source::Span;
@@ -52,6 +56,16 @@ impl Misfit {
         Self { path, missing, text: text.into(), is_secret: false }
     }
 
+    /// The section or key that it is about, keys joined with dots.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What is wrong there.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Does not show the source line: a secret may stand in it.
     #[must_use]
     pub fn secret(self) -> Self {
@@ -64,14 +78,11 @@ impl Config {
     /// kind of `[queue:payments]` is `queue`. For files that several programs share, where a section
     /// that is not read may be another's, and a misspelt one would be missed by nobody.
     pub fn strangers(&self, file: &str, kinds: &[&str]) -> Vec<Misfit> {
-        let is_in_it = |entry: &&Entry| {
-            let place = self.sources.place(entry.key_span);
-            let path = place.as_ref().map(|place| Path::new(place.file()));
-            path.and_then(Path::file_stem).is_some_and(|stem| stem == file)
-        };
-        let sections = self.root.entries().iter().filter(|entry| entry.value.as_table().is_some());
-        let strangers = sections.filter(is_in_it).filter_map(|entry| {
+        let strangers = self.entries_of(file).filter_map(|entry| {
             let kind = entry.key.split(':').next().unwrap_or_default();
+            if entry.value.as_table().is_none() {
+                return Some(in_no_section(entry));
+            }
             if kinds.contains(&kind) {
                 return None;
             }
@@ -82,6 +93,34 @@ impl Config {
             Some(Misfit::at(&*entry.key, text))
         });
         strangers.collect()
+    }
+
+    /// The sections of files of this name, overlays included, that the last
+    /// [`load_with_config`](crate::Loader::load_with_config) did not read, and keys above any section.
+    /// For the file of one program, where nobody else reads what it leaves.
+    pub fn unread(&self, file: &str) -> Vec<Misfit> {
+        let known =
+            || self.root.keys().filter(|key| !self.unread.iter().any(|other| **other == **key));
+        let unread = self.entries_of(file).filter(|entry| self.unread.contains(&entry.key));
+        let misfit = |entry: &Entry| {
+            if entry.value.as_table().is_none() {
+                return in_no_section(entry);
+            }
+            let meant = slip(&entry.key, known());
+            let meant =
+                meant.map_or_else(String::new, |meant| format!("; did you mean [{meant}]?"));
+            Misfit::at(&*entry.key, format!("nothing reads [{}]{meant}", entry.key))
+        };
+        unread.map(misfit).collect()
+    }
+
+    /// What begins in files of this name, at the root.
+    fn entries_of<'c>(&'c self, file: &'c str) -> impl Iterator<Item = &'c Entry> {
+        self.root.entries().iter().filter(move |entry| {
+            let place = self.sources.place(entry.key_span);
+            let path = place.as_ref().map(|place| Path::new(place.file()));
+            path.and_then(Path::file_stem).is_some_and(|stem| stem == file)
+        })
     }
 
     /// Gives what does not fit its place.
@@ -108,6 +147,13 @@ impl Config {
             None => fault,
         }
     }
+}
+
+/// A key above the first section.
+fn in_no_section(entry: &Entry) -> Misfit {
+    let text = format!("`{}` stands in no section, and nothing reads it", entry.key);
+    // Whatever it was meant to be, it may be a secret.
+    Misfit::at(&*entry.key, text).secret()
 }
 
 /// Of a section its name, of a key whatever it says.

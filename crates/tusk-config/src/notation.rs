@@ -36,7 +36,12 @@ pub(crate) fn node(value: &Node) -> String {
                 None => node(&argument.value),
             };
             let arguments: Vec<String> = call.arguments.iter().map(argument).collect();
-            format!("@{}({})", call.name, arguments.join(" "))
+            let own = format!("@{}({})", call.name, arguments.join(" "));
+            let then = call.then.iter().map(|call| {
+                let arguments: Vec<String> = call.arguments.iter().map(argument).collect();
+                format!(".{}({})", call.name, arguments.join(" "))
+            });
+            then.fold(own, |all, one| all + &one)
         }
         Expr::Import(import) => format!("@{}.get({})", import.file, import.key),
         Expr::Operation(operation) => operator(operation),

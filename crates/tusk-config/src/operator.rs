@@ -19,6 +19,12 @@ use serde::Deserialize;
 /// assert_eq!(call.arguments[0].value, "select name from users");
 /// assert_eq!(call.arguments[1].name.as_deref(), Some("limit"));
 /// assert_eq!(call.place, "a.tsk:1:8");
+///
+/// let text = r#"active: @query("Users").where("active", true).count()"#;
+/// let loader = Loader::new("config").text("a.tsk", text).vars(Vars::empty());
+/// let call: OperatorCall = loader.tree()?.get("active")?;
+/// let then: Vec<_> = call.then.iter().map(|call| (&*call.name, call.arguments.len())).collect();
+/// assert_eq!(then, [("where", 2), ("count", 0)]);
 /// # Ok::<(), tusk_config::Errors>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -27,6 +33,10 @@ pub struct OperatorCall {
     pub name: String,
     /// In the order in which they were written, evaluated.
     pub arguments: Vec<OperatorArgument>,
+    /// What is called on it, in order: `.where("active", true).count()`. Each with its own arguments
+    /// and the place of the whole; none has any calls of its own.
+    #[serde(default)]
+    pub then: Vec<Self>,
     /// Where it stands: `file:line:column`.
     pub place: String,
 }

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::evaluate::{Context, Evaluated, Value};
 use crate::fault::{Errors, Fault, Severity};
 use crate::loader::Loader;
-use crate::tree::{Argument, Node, Table};
+use crate::tree::{Argument, Call, Node, Table};
 
 /// What a secret is shown as.
 const REDACTED: &str = "[secret]";
@@ -205,15 +205,28 @@ impl<'t> Render<'t> {
                 ("url".to_owned(), Rendered::Text(url)),
             ]),
             Value::Call(call) => {
-                let arguments = self.arguments(&call.arguments, scope);
-                Rendered::Table(vec![
-                    ("name".to_owned(), text(&call.name)),
-                    ("arguments".to_owned(), arguments),
-                ])
+                let mut parts = self.call(call, scope);
+                if !call.then.is_empty() {
+                    let then = call.then.iter();
+                    let then = then.map(|call| Rendered::Table(self.call(call, scope))).collect();
+                    parts.push(("then".to_owned(), Rendered::List(then)));
+                }
+                Rendered::Table(parts)
             }
+            Value::Calls(calls) => Rendered::List(
+                calls.iter().map(|call| Rendered::Table(self.call(call, scope))).collect(),
+            ),
             Value::Arguments(arguments) => self.arguments(arguments, scope),
             Value::Argument(argument) => self.node(&argument.value, scope),
         }
+    }
+
+    fn call(&mut self, call: &'t Call, scope: &mut Vec<&'t Table>) -> Vec<(String, Rendered)> {
+        let arguments = self.arguments(&call.arguments, scope);
+        vec![
+            ("name".to_owned(), Rendered::Text(call.name.to_string())),
+            ("arguments".to_owned(), arguments),
+        ]
     }
 
     fn arguments(&mut self, arguments: &'t [Argument], scope: &mut Vec<&'t Table>) -> Rendered {

@@ -10,6 +10,7 @@
 //! | [`file`] | sections, entries, what to do after a fault |
 //! | [`key`] | keys and names of sections |
 //! | [`block`] | groups of entries: braces, angle brackets, indentation; lists with dashes |
+//! | [`bracket`] | what a bracket holds, and what to do when nothing closes it |
 //! | [`value`] | values, lists, texts without quotes |
 //! | [`expression`] | operators between values, ternaries |
 //! | [`text`], [`interpolation`], [`heredoc`] | texts and what is filled into them |
@@ -26,6 +27,7 @@ use crate::source::{Place, Source, Span};
 use crate::tree::Table;
 
 mod block;
+mod bracket;
 mod construct;
 mod expression;
 mod file;
@@ -85,6 +87,12 @@ struct Parser<'s> {
     pos: usize,
     /// Brackets and blocks that are open.
     depth: usize,
+    /// Where the entry that is being read begins.
+    entry: usize,
+    /// Where to go on after a bracket that nothing closes.
+    resume: Option<usize>,
+    /// How many brackets of the file nothing closes.
+    left_open: usize,
     faults: Vec<Fault>,
     imports: Vec<(Box<str>, Span)>,
     /// The layout so far, when it is wanted.
@@ -102,6 +110,9 @@ impl<'s> Parser<'s> {
             id,
             pos: 0,
             depth: 0,
+            entry: 0,
+            resume: None,
+            left_open: 0,
             faults: Vec::new(),
             imports: Vec::new(),
             marks,

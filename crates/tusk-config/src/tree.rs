@@ -88,11 +88,13 @@ pub(crate) struct Http {
     pub(crate) url: Node,
 }
 
-/// `@name(a, name: b)`
+/// `@name(a, name: b)`, and what is called on it: `.name(…)`, again and again.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) name: Box<str>,
     pub(crate) arguments: Vec<Argument>,
+    /// In the order of the file; none of these has any of its own.
+    pub(crate) then: Vec<Call>,
     /// What came from outside of the files, once somebody asked for it.
     pub(crate) answer: OnceLock<Result<Node, String>>,
 }
@@ -315,7 +317,13 @@ impl Node {
             Expr::Http(http) => {
                 http.method.iter().chain([&http.url]).for_each(|part| part.each(see));
             }
-            Expr::Call(call) => call.arguments.iter().for_each(|one| one.value.each(see)),
+            Expr::Call(call) => {
+                call.then.iter().chain([&**call]).flat_map(|call| &call.arguments).for_each(
+                    |one| {
+                        one.value.each(see);
+                    },
+                );
+            }
             Expr::Typed(typed) => typed.value.each(see),
             Expr::Operation(operation) => match &**operation {
                 Operation::Not(inner) | Operation::Negative(inner) => inner.each(see),

@@ -97,9 +97,9 @@ impl Ground {
         let mut notifications = ServiceProcess::spawn("notification-service", &caller(2));
         tokio::join!(users.wait_until_ready(), notifications.wait_until_ready());
         let mut payments = caller(1);
-        // A killed process leaves its payments leased: for two seconds here, not for thirty.
+        // A killed process leaves its payments leased: for five seconds here, not for a minute.
         payments.insert("STRIPE_TIMEOUT".to_owned(), "1s".to_owned());
-        payments.insert("WORKER_LEASE".to_owned(), "2s".to_owned());
+        payments.insert("WORKER_LEASE".to_owned(), "5s".to_owned());
         payments.extend(more(&users).await);
         let payments = ServiceProcess::start("payment-service", &payments).await;
         for service in [&users, &payments, &notifications] {

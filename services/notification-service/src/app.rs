@@ -41,11 +41,12 @@ impl Service for NotificationService {
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
-        let Platform { clock, database, outbox, .. } = platform.clone();
-        let store = Store::new(database, outbox, clock.clone());
-        let events = Events { store: store.clone() };
+        let Platform { clock, requests, background, outbox, .. } = platform.clone();
+        let store = Store::new(requests, outbox, clock.clone());
+        let background = store.clone().over(background);
+        let events = Events { store: background.clone() };
         let sender = Sender {
-            store: store.clone(),
+            store: background,
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
             settings: settings.worker.clone(),
             clock: clock.clone(),

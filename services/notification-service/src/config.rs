@@ -26,14 +26,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Values that cannot work together.
+    /// Which of its own sections cannot work.
     pub(crate) fn check(&self) -> Vec<Misfit> {
-        // A lease that ends while the mail is on its way lets another worker send it too.
-        if self.worker.lease > self.mail.send_timeout {
-            return Vec::new();
-        }
-        let text = "[worker] lease must be longer than [mail] send_timeout";
-        vec![Misfit::at("worker.lease", text)]
+        // A lease that ends while the mail is on its way has another worker send it too.
+        let why = "sending one mail, within [mail] send_timeout, may take";
+        let mut misfits = self.mail.check();
+        misfits.extend(self.worker.check(self.mail.send_timeout, why));
+        misfits
     }
 }
 

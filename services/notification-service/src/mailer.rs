@@ -15,7 +15,7 @@ use lettre::Message;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use serde::Deserialize;
-use tusk_config::Secret;
+use tusk_config::{Misfit, Secret};
 
 pub use file::FileMailer;
 pub use smtp::SmtpMailer;
@@ -33,6 +33,23 @@ pub struct MailSettings {
     pub from: Sender,
     /// Longest time to send one mail.
     pub send_timeout: Duration,
+}
+
+impl MailSettings {
+    /// What cannot work. Opens nothing, and makes no folder.
+    pub fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::from_millis(100)..=Duration::from_mins(10);
+        let timeout = Misfit::outside("mail.send_timeout", self.send_timeout, bounds);
+        let (has_server, mut misfits) =
+            (!self.smtp_url.expose().is_empty(), Vec::from_iter(timeout));
+        if has_server && let Err(error) = SmtpMailer::new(self) {
+            misfits.push(Misfit::at("mail.smtp_url", error.to_string()).secret());
+        }
+        let text = "neither a mail server nor a folder for mails is named";
+        let goes_somewhere = has_server || !self.mail_dir.is_empty();
+        misfits.extend(Misfit::unless(goes_somewhere, "mail.mail_dir", text));
+        misfits
+    }
 }
 
 /// The sender's mailbox.

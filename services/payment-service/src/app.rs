@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use platform::{BuildError, ISSUER, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
+use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -40,12 +41,17 @@ impl Service for PaymentService {
         sqlx::migrate!()
     }
 
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        settings.check()
+    }
+
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
-        let Platform { clock, database, outbox, .. } = platform.clone();
-        let store = Store::new(database, outbox, clock.clone());
-        let events = Events { store: store.clone(), clock: clock.clone() };
+        let Platform { clock, requests, background, outbox, .. } = platform.clone();
+        let store = Store::new(requests, outbox, clock.clone());
+        let background = store.clone().over(background);
+        let events = Events { store: background.clone(), clock: clock.clone() };
         let charger = Charger {
-            store: store.clone(),
+            store: background.clone(),
             gateway: Arc::new(StripeGateway::new(&settings.gateway)?),
             settings: settings.worker.clone(),
             settlement: settings.settlement.clone(),
@@ -53,18 +59,18 @@ impl Service for PaymentService {
         };
         let secret = &settings.service_secret.payment_service_token;
         let state = AppState {
-            store: store.clone(),
+            store,
             users: platform.client(USER_SERVICE, secret)?,
             idempotency: settings.idempotency.clone(),
             clock,
         };
-        let (measured, sweep) = (store.clone(), settings.idempotency.clone());
+        let (measured, sweep) = (background.clone(), settings.idempotency.clone());
         Ok(platform
             .service(state)
             .consumes(events.handlers())
             .task("charger", move |shutdown| charger.clone().run(shutdown))
             .task("idempotency", move |shutdown| {
-                workers::sweep_keys(store.clone(), sweep.clone(), shutdown)
+                workers::sweep_keys(background.clone(), sweep.clone(), shutdown)
             })
             .task("payments", move |shutdown| metrics::keep(measured.clone(), shutdown)))
     }

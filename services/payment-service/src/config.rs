@@ -8,7 +8,7 @@ use chassis::Interval;
 use chassis::worker::WorkerSettings;
 use platform::PlatformSettings;
 use serde::Deserialize;
-use tusk_config::Unread;
+use tusk_config::{Misfit, Unread};
 
 use crate::gateway::{GatewaySettings, KEY_LIFETIME, SEARCH_LAG_MAX};
 
@@ -31,6 +31,24 @@ pub struct Settings {
     pub idempotency: IdempotencySettings,
 }
 
+/// The longest time of a setting: ten years.
+const TIME_MAX: Duration = Duration::from_hours(24 * 3_650);
+
+impl Settings {
+    /// Which of its own sections cannot work.
+    pub(crate) fn check(&self) -> Vec<Misfit> {
+        // A lease that ends while the provider is asked has another worker ask it too.
+        let why = "the calls of one step, each within [gateway] timeout, may take";
+        let parts = [
+            self.gateway.check(),
+            self.worker.check(self.gateway.step_max(), why),
+            self.settlement.check(),
+            self.idempotency.check(),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+}
+
 /// Section `[idempotency]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdempotencySettings {
@@ -38,6 +56,15 @@ pub struct IdempotencySettings {
     pub expiration: Duration,
     /// How often keys past their time are removed.
     pub sweep_interval: Interval,
+}
+
+impl IdempotencySettings {
+    fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::from_secs(1)..=TIME_MAX;
+        let expiration = Misfit::outside("idempotency.expiration", self.expiration, bounds);
+        let interval = self.sweep_interval.check("idempotency.sweep_interval");
+        [expiration, interval].into_iter().flatten().collect()
+    }
 }
 
 /// Section `[settlement]`.
@@ -75,6 +102,13 @@ impl TryFrom<RawSettlement> for SettlementSettings {
             );
         }
         Ok(Self { charge_within, look_up_for })
+    }
+}
+
+impl SettlementSettings {
+    fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::ZERO..=TIME_MAX;
+        Vec::from_iter(Misfit::outside("settlement.look_up_for", self.look_up_for, bounds))
     }
 }
 

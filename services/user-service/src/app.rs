@@ -4,6 +4,7 @@ use auth::Credentials;
 use auth::password::Passwords;
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
+use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -35,13 +36,18 @@ impl Service for UserService {
         sqlx::migrate!()
     }
 
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        settings.check()
+    }
+
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
-        let Platform { clock, database, outbox, cache, tokens, .. } = platform.clone();
+        let Platform { clock, requests, background, outbox, cache, tokens, .. } = platform.clone();
         let profiles = Profiles::new(cache);
-        let store = Store::new(database, outbox, clock.clone(), profiles.clone());
-        let events = Events { store: store.clone(), clock: clock.clone() };
+        let store = Store::new(requests, outbox, clock.clone(), profiles.clone());
+        let background = store.clone().over(background);
+        let events = Events { store: background.clone(), clock: clock.clone() };
         let state = AppState {
-            store: store.clone(),
+            store,
             tokens,
             credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password)?,
@@ -56,7 +62,7 @@ impl Service for UserService {
             .consumes(events.handlers())
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("sessions", move |shutdown| {
-                workers::sweep_sessions(store.clone(), sweep, shutdown)
+                workers::sweep_sessions(background.clone(), sweep, shutdown)
             }))
     }
 

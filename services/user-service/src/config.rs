@@ -8,6 +8,7 @@ use auth::password::PasswordSettings;
 use chassis::Interval;
 use platform::PlatformSettings;
 use serde::Deserialize;
+use tusk_config::Misfit;
 
 /// What the service reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +25,17 @@ pub struct Settings {
     pub sessions: SessionSettings,
 }
 
+impl Settings {
+    /// Which of its own sections cannot work.
+    pub(crate) fn check(&self) -> Vec<Misfit> {
+        let services = self.platform.services.keys();
+        let mut misfits = ServiceSecret::check(&self.service_secrets, services);
+        misfits.extend(self.password.check());
+        misfits.extend(self.sessions.check());
+        misfits
+    }
+}
+
 /// Section `[sessions]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct SessionSettings {
@@ -31,4 +43,14 @@ pub struct SessionSettings {
     pub refresh_expiration: Duration,
     /// How often sessions past their time are removed.
     pub sweep_interval: Interval,
+}
+
+impl SessionSettings {
+    fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 3_650);
+        let expiration =
+            Misfit::outside("sessions.refresh_expiration", self.refresh_expiration, bounds);
+        let interval = self.sweep_interval.check("sessions.sweep_interval");
+        [expiration, interval].into_iter().flatten().collect()
+    }
 }

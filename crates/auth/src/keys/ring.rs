@@ -37,20 +37,26 @@ struct Shared {
     rounds: AtomicU64,
 }
 
+/// The keys of the settings and their folder, and where they are read again.
+pub(super) fn try_open(settings: &KeySettings) -> Result<(Folder, Keys), KeyError> {
+    let rotation = settings.rotation();
+    let rash = rotation.activation_delay <= rotation.refresh_interval.get();
+    if rash && rotation.folder().is_some() {
+        return Err(KeyError::Rash);
+    }
+    let folder = Folder::new(settings);
+    let keys = folder.read()?;
+    Ok((folder, keys))
+}
+
 impl KeyRing {
     /// The keys of the settings and their folder, read here and now.
     ///
     /// # Errors
     /// A key cannot be read, or there is none to sign with.
     pub fn open(settings: &KeySettings, clock: Clock) -> Result<Self, KeyError> {
-        let rotation = settings.rotation();
-        let rash = rotation.activation_delay <= rotation.refresh_interval.get();
-        if rash && rotation.folder().is_some() {
-            return Err(KeyError::Rash);
-        }
-        let folder = Folder::new(settings);
-        let keys = folder.read()?;
-        Ok(Self::new(Box::new(folder), keys, rotation, clock))
+        let (folder, keys) = try_open(settings)?;
+        Ok(Self::new(Box::new(folder), keys, settings.rotation(), clock))
     }
 
     /// The keys that somebody else has. None at first: [`Self::run`] asks for them, or the first

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
-use std::time::Duration;
 
-use tusk_config::Misfit;
+use tusk_config::{Bounded, Misfit};
 
-use super::{MessagingSettings, RelaySettings, SettingsError};
+use super::{MessagingSettings, SettingsError};
+use crate::relay;
+
+mod values;
 
 /// The longest name of an exchange or queue, in bytes: AMQP takes 255, and those of retry queues and
 /// dead-letter queues are longer.
@@ -15,7 +17,8 @@ const NAME_BYTES_MAX: usize = 200;
 
 impl MessagingSettings {
     /// What does not fit a service that consumes the queue of `queue_key`, and publishes through or
-    /// is bound to `exchanges`, both keys, with `pool_size` database connections. Opens nothing.
+    /// is bound to `exchanges`, both keys, with `pool_size` database connections for background work.
+    /// Opens nothing.
     pub fn check<'a>(
         &self,
         queue_key: &str,
@@ -29,29 +32,13 @@ impl MessagingSettings {
         let queue = self.queue(queue_key).err();
         let queue = queue.map(|error| Misfit::missing("queues", queue_key, error.to_string()));
         let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
-        misfits.extend(self.times());
+        misfits.extend(self.values());
         misfits.extend(self.unusable_names());
         misfits.extend(self.readers());
         misfits.extend(self.shared_names());
         misfits.extend(self.sections_of_no_queue());
         misfits.extend(self.limits(queue_key, pool_size.get()));
         misfits
-    }
-
-    /// Times that nothing could work with.
-    fn times(&self) -> Vec<Misfit> {
-        let RelaySettings { poll_interval, confirm_timeout, .. } = self.relay;
-        let bounds = [
-            ("relay.poll_interval", poll_interval, 1, 60_000),
-            ("relay.confirm_timeout", confirm_timeout, 100, 300_000),
-            ("consumer.handler_timeout", self.consumer.handler_timeout, 100, 1_500_000),
-        ];
-        let outside = bounds.into_iter().filter_map(|(place, time, min, max)| {
-            let (min, max) = (Duration::from_millis(min), Duration::from_millis(max));
-            let is_outside = !(min..=max).contains(&time);
-            is_outside.then(|| Misfit::at(place, format!("{time:?} is not {min:?} to {max:?}")))
-        });
-        outside.collect()
     }
 
     /// Names that the broker does not take, or keeps to itself.
@@ -144,23 +131,33 @@ impl MessagingSettings {
             misfits.push(Misfit::at(at_consumer, error.to_string()));
         }
         let concurrency = u32::from(consumer.concurrency.get());
-        if concurrency >= pool_size {
+        // The relay keeps its connections until its confirms are there; workers, sweeps and measuring
+        // take one for a statement or a transaction, one after the other.
+        let wanted = concurrency.saturating_add(relay::BATCHES).saturating_add(1);
+        if wanted > pool_size {
             let text = format!(
                 "the consumer of `{key}` handles {concurrency} messages at a time, each with a \
-                 database connection, and there are {pool_size}: requests would wait for it; make \
-                 it less than [database] pool_size"
+                 database connection; with {} of the relay and one for other background work these \
+                 are {wanted}, and [database] background_pool_size is {pool_size}",
+                relay::BATCHES
             );
-            misfits.push(Misfit::at(of_concurrency, text));
+            misfits.push(Misfit::at(&*of_concurrency, text));
         }
-        if !(0.0..=1.0).contains(&consumer.kill_switch_ratio) {
-            let text = "a share is 0.0 to 1.0";
-            misfits.push(Misfit::at("consumer.kill_switch_ratio", text));
+        if consumer.concurrency > consumer.prefetch {
+            let text = format!(
+                "the broker sends {} messages ahead, and {concurrency} are to be handled at a time: \
+                 make prefetch no less than concurrency",
+                consumer.prefetch
+            );
+            misfits.push(Misfit::at(&*of_concurrency, text));
         }
         let (kept, takes) = (consumer.inbox_retention, consumer.attempts_take_max());
         if kept < takes {
             let text = format!(
-                "the inbox forgets a message after {kept:?}, while all attempts of one of `{key}` \
-                 may take {takes:?}: it would have its effect twice"
+                "the inbox forgets a message after {}, while all attempts of one of `{key}` \
+                 may take {}: it would have its effect twice",
+                kept.in_words(),
+                takes.in_words()
             );
             misfits.push(Misfit::at("consumer.inbox_retention", text));
         }

@@ -54,7 +54,9 @@ impl<'t> Walk<'t> {
         span: Span,
         scope: &[&'t Table],
     ) -> Result<Evaluated<'t>, NoValue> {
-        let Some(operator) = self.context.outside.operator(&call.name) else {
+        // The host answers operators, not what is called on their answers.
+        let operator = self.context.outside.operator(&call.name);
+        let Some(operator) = operator.filter(|_| call.then.is_empty()) else {
             return Ok(Evaluated::new(Value::Call(call), span));
         };
         if self.context.assume_set {

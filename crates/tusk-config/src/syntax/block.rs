@@ -24,7 +24,7 @@ impl Parser<'_> {
         self.pos += 1;
         self.mark(What::Open(form), start);
         let mut table = Table::new(self.span(start));
-        self.nested(start, |parser| {
+        self.bracket(start, b'}', |parser| {
             loop {
                 parser.blank()?;
                 if parser.peek() == Some(b'}') {
@@ -210,7 +210,7 @@ impl Parser<'_> {
     /// `key:` or `key =` begins here. Without quotes around it, `:` needs a blank or the end of the
     /// line after it, so that `http://x` and `10:30` are texts. On a line of its own, the key may
     /// have a block as well.
-    fn at_entry(&self, own_line: bool) -> bool {
+    pub(super) fn at_entry(&self, own_line: bool) -> bool {
         let end = match self.peek() {
             Some(quote @ (b'"' | b'\'')) => {
                 let closing = self.run(self.pos + 1, |byte| byte != quote && byte != b'\n');

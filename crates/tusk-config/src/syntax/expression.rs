@@ -131,6 +131,7 @@ impl Parser<'_> {
         let start = self.pos;
         match self.peek() {
             Some(b'"' | b'\'') => self.quoted(),
+            Some(b'`') => self.back_ticks(),
             Some(b'@') => self.operator(),
             Some(b'(') => self.parenthesis(),
             Some(b'[' | b'{') => self.value(within),

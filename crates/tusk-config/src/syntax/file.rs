@@ -62,6 +62,13 @@ impl Parser<'_> {
     /// parser stands at the next entry.
     pub(super) fn entry(&mut self) -> Result<(Key, Node), Stop> {
         let begin = self.pos;
+        let around = std::mem::replace(&mut self.entry, begin);
+        let entry = self.entry_at(begin);
+        self.entry = around;
+        entry
+    }
+
+    fn entry_at(&mut self, begin: usize) -> Result<(Key, Node), Stop> {
         let Ok(key) = self.check_line().and_then(|()| self.key()) else {
             self.recover(begin);
             return Err(Stop);
@@ -203,6 +210,10 @@ impl Parser<'_> {
     /// Goes to the next line that looks like the next entry: not deeper than the failed one, which
     /// began at `begin`, not the rest of a bracket or of a list.
     pub(super) fn recover(&mut self, begin: usize) {
+        if let Some(resume) = self.resume.take() {
+            self.pos = resume;
+            return;
+        }
         let indent = self.indent_of(begin);
         loop {
             self.pos = (self.line_end() + 1).min(self.bytes.len());

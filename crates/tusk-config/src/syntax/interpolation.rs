@@ -4,7 +4,7 @@ use super::scan::is_key;
 use super::value::Within;
 use super::{Parser, Stop, number};
 use crate::source::Span;
-use crate::tree::{Expr, Node, Part};
+use crate::tree::{Expr, Node, Operation, Operator, Part};
 
 const REFERENCE_HELP: &str =
     "write #{name}, #{section.name}, #{name | \"other\"} or ${NAME:-default}";
@@ -40,6 +40,38 @@ impl Parser<'_> {
         let span = self.span_of(start, self.after_char());
         let text = "only a name, a path or an expression can be interpolated";
         Err(self.error_with_help(span, text, REFERENCE_HELP))
+    }
+
+    /// `#{path}`, `${path}`, `${NAME}` or `${NAME:-default}` in a text that needs none of them: where it
+    /// leads nowhere, it stands for itself. Nothing when it is none of these.
+    pub(super) fn filled_in(&mut self) -> Option<Part> {
+        let start = self.pos;
+        let is_variable_form = self.starts("${");
+        if !is_variable_form && !self.starts("#{") {
+            return None;
+        }
+        let inside = |byte: u8| !matches!(byte, b'}' | b'{' | b'`' | b'\n');
+        let end = self.run(start + 2, inside);
+        let inner = self.text[start + 2..end].trim();
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) => (name.trim(), Some(default)),
+            None => (inner, None),
+        };
+        let is_name = is_variable_form && is_name(name) && (default.is_some() || is_variable(name));
+        if self.bytes.get(end) != Some(&b'}') || !(is_name || (default.is_none() && is_path(name)))
+        {
+            return None;
+        }
+        let (span, itself) = (self.span_of(start, end + 1), &self.text[start..=end]);
+        self.pos = end + 1;
+        if is_name {
+            let default = Some(default.unwrap_or(itself).into());
+            return Some(Part::Variable { name: name.into(), default, span });
+        }
+        let left = Node { expr: Expr::Reference(name.into()), span };
+        let right = Node { expr: Expr::Text { text: itself.into(), bare: false }, span };
+        let operation = Operation::Binary { operator: Operator::Default, left, right };
+        Some(Part::Value(Node { expr: Expr::Operation(Box::new(operation)), span }))
     }
 
     fn variable(&mut self, name: &str, default: Option<&str>, span: Span) -> Result<Part, Stop> {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::interpolation::is_name;
 use super::scan::is_word;
 use super::value::Within;
-use super::{Parser, Stop};
+use super::{DEPTH_MAX, Parser, Stop};
 use crate::source::Span;
 use crate::tree::{Argument, Call, Env, Expr, Http, Import, Node};
 
@@ -18,6 +18,11 @@ const SCRIPTS: [&str; 2] = ["lambda", "foreach"];
 
 /// How many files one file may take keys from.
 const IMPORTS_MAX: usize = 64;
+
+/// A call with nothing called on it.
+fn call(name: &str, arguments: Vec<Argument>) -> Call {
+    Call { name: name.into(), arguments, then: Vec::new(), answer: OnceLock::new() }
+}
 
 impl Parser<'_> {
     pub(super) fn operator(&mut self) -> Result<Node, Stop> {
@@ -64,8 +69,32 @@ impl Parser<'_> {
                 return Err(self.error(span, text));
             }
         }
-        let call = Call { name: name.into(), arguments, answer: OnceLock::new() };
-        Ok(Expr::Call(Box::new(call)))
+        let is_evaluated = EVALUATED.iter().any(|(known, ..)| *known == name);
+        let then = if is_evaluated { Vec::new() } else { self.chained()? };
+        Ok(Expr::Call(Box::new(Call { then, ..call(name, arguments) })))
+    }
+
+    /// `.name(…)`, any number of times, on the same line or on lines below.
+    fn chained(&mut self) -> Result<Vec<Call>, Stop> {
+        let mut then = Vec::new();
+        while let Some(start) = self.next_in_chain() {
+            self.pos = start + 1;
+            let name = self.word();
+            if then.len() == DEPTH_MAX {
+                let span = self.span(start);
+                return Err(self.error(span, format!("more than {DEPTH_MAX} calls in one chain")));
+            }
+            then.push(call(name, self.arguments()?));
+        }
+        Ok(then)
+    }
+
+    /// Where the dot of `.name(` stands, when that is what comes next.
+    fn next_in_chain(&self) -> Option<usize> {
+        let dot = self.run(self.pos, |byte| byte.is_ascii_whitespace());
+        let end = self.run(dot.saturating_add(1).min(self.bytes.len()), is_word);
+        let is_call = self.bytes.get(dot) == Some(&b'.') && self.bytes.get(end) == Some(&b'(');
+        (is_call && end > dot + 1).then_some(dot)
     }
 
     /// `@file.tsk.get("key")`
@@ -162,9 +191,10 @@ impl Parser<'_> {
         let start = self.pos;
         self.pos += 1;
         let mut arguments = Vec::new();
-        self.nested(start, |parser| {
+        self.bracket(start, b')', |parser| {
             loop {
                 parser.blank()?;
+                parser.not_beyond(start)?;
                 if parser.eat(b')') {
                     return Ok(());
                 }

@@ -106,6 +106,43 @@ impl Parser<'_> {
         }
     }
 
+    /// A text in back ticks, over any number of lines, as it stands but for what is filled in: a path or
+    /// a variable that leads somewhere. It may be code of another language, so that what looks like a
+    /// reference and leads nowhere is part of the text.
+    pub(super) fn back_ticks(&mut self) -> Result<Node, Stop> {
+        let start = self.pos;
+        self.pos += 1;
+        let limit = self.bytes.len();
+        let mut pieces = Pieces::default();
+        loop {
+            let special = |byte: u8| matches!(byte, b'`' | b'\\' | b'#' | b'$' | b'\r');
+            let end = self.run(self.pos, |byte| !special(byte));
+            pieces.text.push_str(&self.text[self.pos..end]);
+            self.pos = end;
+            if end == limit {
+                let span = self.span_of(start, start + 1);
+                return Err(self.error(span, "this text has no closing `"));
+            }
+            match self.bytes[end] {
+                b'`' => break,
+                b'\\' if self.starts("\\`") => {
+                    pieces.text.push('`');
+                    self.pos += 2;
+                }
+                b'\r' if self.starts("\r\n") => self.pos += 1,
+                byte => match self.filled_in() {
+                    Some(part) => pieces.push(part),
+                    None => {
+                        pieces.text.push(char::from(byte));
+                        self.pos += 1;
+                    }
+                },
+            }
+        }
+        self.pos += 1;
+        Ok(Node { expr: pieces.finish(), span: self.span(start) })
+    }
+
     fn unterminated(&mut self, start: usize, closing: &str, limit: usize) -> Stop {
         self.pos = limit;
         let span = self.span_of(start, start + closing.len());

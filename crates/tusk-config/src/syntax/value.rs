@@ -53,7 +53,7 @@ impl Parser<'_> {
             Some(b'[') => return self.list(Form::List),
             Some(b'{') => return self.object(),
             Some(b'<') if self.starts("<<") => return self.heredoc(),
-            Some(b'"' | b'\'' | b'@' | b'(') => self.operand(within)?,
+            Some(b'"' | b'\'' | b'`' | b'@' | b'(') => self.operand(within)?,
             Some(b'$' | b'!' | b'-') if self.at_operand(within) => self.operand(within)?,
             _ => return self.bareword(within),
         };
@@ -71,9 +71,10 @@ impl Parser<'_> {
         self.pos += 1;
         self.mark(What::Open(form), start);
         let mut items = Vec::new();
-        self.nested(start, |parser| {
+        self.bracket(start, b']', |parser| {
             loop {
                 parser.blank()?;
+                parser.not_beyond(start)?;
                 if parser.peek() == Some(b']') {
                     parser.pos += 1;
                     parser.mark(What::Close, parser.pos - 1);

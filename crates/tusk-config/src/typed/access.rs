@@ -80,10 +80,12 @@ impl<'s, 't> Table<'s, 't> {
             Value::Call(call) => {
                 let name = Value::Text(Cow::Borrowed(&*call.name));
                 let arguments = Value::Arguments(&call.arguments);
+                let then = Value::Calls(&call.then);
                 let place = session.context.place(evaluated.span);
                 let place = place.map_or(String::new(), |place| place.to_string());
                 let place = Value::Text(Cow::Owned(place));
-                let parts = [("name", name), ("arguments", arguments), ("place", place)];
+                let parts =
+                    [("name", name), ("arguments", arguments), ("then", then), ("place", place)];
                 Ok(Self::parts(session, slot, &evaluated, parts))
             }
             Value::Argument(argument) => {
@@ -296,6 +298,7 @@ impl<'s, 't> Items<'s, 't> {
             Value::Range(first, last) => {
                 parts([first, last].map(|bound| Value::Int((*bound).into())).into())
             }
+            Value::Calls(calls) => parts(calls.iter().map(Value::Call).collect()),
             Value::Arguments(arguments) => parts(arguments.iter().map(Value::Argument).collect()),
             _ => return Err(session.mismatch(slot, &evaluated, "a list")),
         };

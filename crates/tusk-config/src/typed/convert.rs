@@ -103,7 +103,7 @@ impl<'t> Session<'t> {
             }
             (Value::Unknown, ..) => format!("{subject} is not known"),
             (Value::Argument(_), ..) => format!("{subject} is an argument, not {expected}"),
-            (Value::List(_) | Value::Texts(_) | Value::Arguments(_), ..) => {
+            (Value::List(_) | Value::Texts(_) | Value::Arguments(_) | Value::Calls(_), ..) => {
                 format!("{subject} is a list, not {expected}")
             }
             (Value::Table(_), ..) => format!("{subject} is a group of keys, not {expected}"),

@@ -46,7 +46,7 @@ impl<'s, 't> Reader<'s, 't> {
             Value::Float(value) => visitor.visit_f64(value),
             Value::Text(text) => visitor.visit_str(&text),
             Value::Table(table) => visitor.visit_map(Table::all(session, slot, table)),
-            Value::List(_) | Value::Texts(_) | Value::Arguments(_) => {
+            Value::List(_) | Value::Texts(_) | Value::Arguments(_) | Value::Calls(_) => {
                 visitor.visit_seq(Items::of(session, slot)?)
             }
             Value::Http { .. } => visitor.visit_map(Table::request(session, slot)?),

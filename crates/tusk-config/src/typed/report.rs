@@ -3,7 +3,7 @@
 use super::error::{Error, Kind};
 use super::hint::Hint;
 use super::rounds::Rounds;
-use super::session::{ROOT, SlotId, State};
+use super::session::{Content, ROOT, SlotId, State};
 use crate::fault::Fault;
 use crate::source::Place;
 use crate::suggest::nearest;
@@ -131,9 +131,25 @@ impl Rounds<'_, '_> {
     }
 
     /// Keys inside what was read that nothing asked for. Sections at the root that the type does not
-    /// name are ignored: several services read the same files.
-    pub(super) fn report_unknown_keys(&mut self) {
+    /// name are no faults, since several services read the same files; they are given.
+    pub(super) fn report_unknown_keys(&mut self) -> Vec<Box<str>> {
         self.unknown_keys_in(ROOT);
+        if !self.session.whole {
+            return Vec::new();
+        }
+        let sections = self.session.children(ROOT).into_iter();
+        let (unread, read): (Vec<SlotId>, Vec<SlotId>) =
+            sections.partition(|slot| self.is_unread(*slot));
+        let kinds: Vec<String> = read
+            .into_iter()
+            .filter_map(|slot| match self.session.get(slot, |slot| slot.content.clone()) {
+                Content::View(kind) => Some(kind),
+                _ => None,
+            })
+            .collect();
+        let names = unread.into_iter().map(|slot| self.session.name(slot));
+        let unread = names.filter(|name| !kinds.iter().any(|kind| name.starts_with(kind)));
+        unread.map(Into::into).collect()
     }
 
     fn unknown_keys_in(&mut self, table: SlotId) {

@@ -17,11 +17,12 @@ const RUNS_MAX: usize = 50_000;
 /// How many faults one read reports at most.
 const FAULTS_MAX: usize = 200;
 
-/// Reads one value; or says everything that is wrong with it.
+/// Reads one value; or says everything that is wrong with it. With the value come the keys at the
+/// root of the files that it did not ask for.
 pub(crate) fn read<T: DeserializeOwned>(
     context: Context<'_>,
     start: Start<'_>,
-) -> Result<T, Vec<Fault>> {
+) -> Result<(T, Vec<Box<str>>), Vec<Fault>> {
     let session = Session::new(context, start);
     let deserialize =
         || T::deserialize(Reader::new(&session, ROOT)).map_err(|error| error.at(ROOT));
@@ -33,8 +34,9 @@ pub(crate) fn read<T: DeserializeOwned>(
     loop {
         match deserialize() {
             Ok(value) => {
-                rounds.report_unknown_keys();
-                return if rounds.faults.is_empty() { Ok(value) } else { Err(rounds.all()) };
+                let unread = rounds.report_unknown_keys();
+                let is_well = rounds.faults.is_empty();
+                return if is_well { Ok((value, unread)) } else { Err(rounds.all()) };
             }
             Err(error) => {
                 if !rounds.absorb(&error) {

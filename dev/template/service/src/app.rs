@@ -37,14 +37,17 @@ impl Service for SampleService {
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
-        let Platform { clock, database, outbox, .. } = platform.clone();
-        let store = Store::new(database, outbox, clock.clone());
-        let events = Events { store: store.clone(), clock: clock.clone() };
+        let Platform { clock, requests, background, outbox, .. } = platform.clone();
+        let store = Store::new(requests, outbox, clock.clone());
+        let background = store.clone().over(background);
+        let events = Events { store: background.clone(), clock: clock.clone() };
         let users = platform.client(USER_SERVICE, &settings.service_secret.sample_service_token)?;
         let sweep = settings.sweep.clone();
         Ok(platform
-            .service(AppState { store: store.clone(), users, clock })
+            .service(AppState { store, users, clock })
             .consumes(events.handlers())
-            .task("sweep", move |shutdown| workers::sweep(store.clone(), sweep.clone(), shutdown)))
+            .task("sweep", move |shutdown| {
+                workers::sweep(background.clone(), sweep.clone(), shutdown)
+            }))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
-use tusk_config::Secret;
+use tusk_config::{Misfit, Secret};
 
 /// `[gateway]` of payment-service.tsk.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,7 +45,29 @@ pub enum GatewaySettingsError {
     Client(#[from] reqwest::Error),
 }
 
+/// The longest time-out: the provider itself gives up after 80 s.
+const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+
+/// The calls of one step of a worker: charge, search, ask for what was found, retire the key.
+const CALLS_PER_STEP: u32 = 4;
+
 impl GatewaySettings {
+    /// What cannot work. Opens nothing.
+    pub fn check(&self) -> Vec<Misfit> {
+        let url =
+            self.url("/v1").err().map(|error| Misfit::at("gateway.base_url", error.to_string()));
+        let key = self.authorization().err();
+        let key = key.map(|error| Misfit::at("gateway.api_key", error.to_string()).secret());
+        let bounds = Duration::from_millis(1)..=TIMEOUT_MAX;
+        let timeout = Misfit::outside("gateway.timeout", self.timeout, bounds);
+        [url, key, timeout].into_iter().flatten().collect()
+    }
+
+    /// The longest that a worker's step may take at the provider.
+    pub fn step_max(&self) -> Duration {
+        self.timeout.saturating_mul(CALLS_PER_STEP)
+    }
+
     /// The provider's address followed by `path`, which starts with a slash.
     pub(super) fn url(&self, path: &str) -> Result<Url, GatewaySettingsError> {
         let base = Url::parse(&self.base_url).ok().filter(|base| {
@@ -120,6 +142,24 @@ mod tests {
         let settings = settings("http://stripe", "sk_test_canary");
         let header = settings.authorization().unwrap();
         assert!(!format!("{settings:?} {header:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_value_that_cannot_work_is_told_at_its_key() {
+        let told = |settings: GatewaySettings| {
+            let misfits = settings.check();
+            misfits.iter().map(|misfit| misfit.path().to_owned()).collect::<Vec<_>>()
+        };
+        assert!(told(settings("https://api.stripe.com", "sk_test_x")).is_empty());
+        for base_url in ["", "api.stripe.com", "ftp://stripe", "http://", "localhost:3010"] {
+            assert_eq!(told(settings(base_url, "sk_test_x")), ["gateway.base_url"], "{base_url}");
+        }
+        assert_eq!(told(settings("http://stripe", "sk_live_x")), ["gateway.base_url"]);
+        assert_eq!(told(settings("http://stripe", "")), ["gateway.api_key"]);
+        for timeout in [Duration::ZERO, Duration::from_secs(121)] {
+            let settings = GatewaySettings { timeout, ..settings("http://stripe", "sk_test_x") };
+            assert_eq!(told(settings), ["gateway.timeout"], "{timeout:?}");
+        }
     }
 
     #[test]

@@ -27,8 +27,6 @@ use crate::store::{Claim, Kept, Store};
 
 /// Longest time to ask user-service whether the user may pay.
 const PAYER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Another replica may settle the payment, so its row is read again this often.
-const REREAD_INTERVAL: Duration = Duration::from_millis(200);
 /// Of the request's own time this much is kept for the answer.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
@@ -224,15 +222,14 @@ async fn answer(
 async fn settled_within(store: &Store, id: PaymentId, wait: Duration) -> Result<Payment, Error> {
     let until = Instant::now() + wait;
     loop {
-        let settled = store.settled();
+        let waiter = store.wait_for(id);
         let payment = store.payment(id).await?;
         if payment.is_settled() || Instant::now() >= until {
             return Ok(payment);
         }
-        let reread = until.min(Instant::now() + REREAD_INTERVAL);
         tokio::select! {
-            () = settled => {}
-            () = tokio::time::sleep_until(reread) => {}
+            settled = store.settled(waiter) => settled?,
+            () = tokio::time::sleep_until(until) => {}
         }
     }
 }

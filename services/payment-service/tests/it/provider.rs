@@ -111,12 +111,15 @@ async fn a_start_without_the_providers_key_is_refused_with_its_place() {
 
 #[tokio::test]
 async fn a_lease_that_ends_during_a_charge_charges_once_and_tells_once() {
-    let app = TestApp::start_with(&[("WORKER_LEASE", "100ms")]).await;
+    let app = TestApp::start().await;
     let mut other = app.ground.start().await;
     app.plain.listen("payment.events", "ear").await;
     let payer = app.payer();
     app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_millis(800)));
-    app.pay(&payer, "order-1", "pm_card_visa").await;
+    let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
+    request.send().await.unwrap();
+    app.until_asked(1).await;
+    app.is_due_now().await;
     app.until_status(&payer, "succeeded").await;
     assert!(app.ground.simulator.requests().len() > 1, "nobody took the payment over");
     app.plain.next("ear").await;
@@ -127,7 +130,7 @@ async fn a_lease_that_ends_during_a_charge_charges_once_and_tells_once() {
 
 #[tokio::test]
 async fn a_crash_while_the_provider_hangs_is_settled_by_the_next_instance_with_one_charge() {
-    let app = TestApp::start_with(&[("WORKER_LEASE", "200ms")]).await;
+    let app = TestApp::start().await;
     let payer = app.payer();
     for fault in [Fault::Timeout, Fault::Slow(Duration::from_millis(600))] {
         app.ground.simulator.fail_next(1, fault);
@@ -138,6 +141,7 @@ async fn a_crash_while_the_provider_hangs_is_settled_by_the_next_instance_with_o
     }
     app.until_asked(2).await;
     let app = app.crash_and_restart().await;
+    app.is_due_now().await;
     testkit::eventually("both are settled", async || {
         let settled = "select count(*) from payments where status = 'succeeded'";
         (app.count(settled).await == 2).then_some(())

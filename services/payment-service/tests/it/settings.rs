@@ -25,7 +25,7 @@ const fn slip(
 }
 
 /// In a file of `config/`.
-const SLIPS: [Slip; 27] = [
+const SLIPS: [Slip; 32] = [
     slip(
         "message_queue.tsk",
         "\"user.deleted\": [payment_events, notification_events]",
@@ -161,7 +161,7 @@ const SLIPS: [Slip; 27] = [
         "message_queue.tsk",
         "\"168h\"",
         "\"20m\"",
-        &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets a message after 1200s"],
+        &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets a message after 20m"],
     ),
     slip(
         "auth.tsk",
@@ -224,10 +224,64 @@ const SLIPS: [Slip; 27] = [
         "\"mysql//host\"",
         &["database.tsk:{url:}:", "[database] url is not a PostgreSQL address"],
     ),
+    slip(
+        "payment-service.tsk",
+        "[settlement]",
+        "[settlment]\nlook_up_for: 2h\n[settlement]",
+        &["payment-service.tsk:{[settlment]}:1: nothing reads [settlment]"],
+    ),
+    slip(
+        "payment-service.tsk",
+        "# Where this service listens.",
+        "port: 3002\n# Where this service listens.",
+        &["payment-service.tsk:{port: 3002}:1: `port` stands in no section"],
+    ),
+    slip(
+        "cache.tsk",
+        "[cache]",
+        "ttl: 5\n[cache]",
+        &["cache.tsk:{ttl: 5}:1: `ttl` stands in no section"],
+    ),
+    slip(
+        "payment-service.tsk",
+        "look_up_for:",
+        "look_up_fo: 1\nlook_up_for:",
+        &[
+            "payment-service.tsk:{look_up_fo:}:1: unknown key `look_up_fo`, did you mean `look_up_for`?",
+        ],
+    ),
+    slip(
+        "message_queue.tsk",
+        "[\"1s\", \"5s\", \"30s\", \"2m\", \"10m\"]",
+        "[\"1s\", \"50d\"]",
+        &["message_queue.tsk:{retry_delays:}:", "50d is not within 1ms to 7d"],
+    ),
 ];
 
 /// In a variable.
-const VALUES: [(&str, &str, &[&str]); 11] = [
+const VALUES: [(&str, &str, &[&str]); 23] = [
+    (
+        "WORKER_LEASE",
+        "40s",
+        &["payment-service.tsk:{lease:}:", "[worker] lease is 40s", "may take 40s"],
+    ),
+    ("STRIPE_TIMEOUT", "20s", &["payment-service.tsk:{lease:}:", "may take 80s"]),
+    ("STRIPE_API_BASE", "localhost:3010", &["payment-service.tsk:{base_url:}:", "no http address"]),
+    (
+        "STRIPE_API_KEY",
+        "sk_test x",
+        &["payment-service.tsk:{api_key:}:", "characters that no key has"],
+    ),
+    ("WORKER_CONCURRENCY", "0", &["payment-service.tsk:{concurrency:}:", "0 is not within 1 to"]),
+    ("DATABASE_URL", "mysql://host/db", &["database.tsk:{url:}:", "not a PostgreSQL address"]),
+    ("REDIS_URL", "cache:6379", &["cache.tsk:{url:}:", "not a Redis address"]),
+    (
+        "REQUEST_TIMEOUT",
+        "0",
+        &["payment-service.tsk:{request_timeout:}:", "0s is not within 1ms to 1h"],
+    ),
+    ("RETRY_MAX_ATTEMPTS", "0", &["microservices.tsk:{max_attempts:}:", "0 is not within 1 to"]),
+    ("RABBITMQ_HOST", "amqp://broker", &["message_queue.tsk:{host:}:", "without a scheme"]),
     (
         "TRACING_ENDPOINT",
         "localhost:4317",
@@ -257,10 +311,20 @@ const VALUES: [(&str, &str, &[&str]); 11] = [
         &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets"],
     ),
     (
-        "DB_POOL_SIZE",
-        "2",
-        &["message_queue.tsk:{concurrency:}:", "handles 3 messages at a time", "there are 2"],
+        "DB_BACKGROUND_POOL_SIZE",
+        "5",
+        &[
+            "message_queue.tsk:{concurrency:}:",
+            "handles 3 messages at a time",
+            "these are 6, and [database] background_pool_size is 5",
+        ],
     ),
+    (
+        "DB_LOCK_TIMEOUT",
+        "12s",
+        &["database.tsk:{lock_timeout:}:", "not less than statement_timeout"],
+    ),
+    ("DB_STATEMENT_TIMEOUT", "0s", &["database.tsk:{statement_timeout:}:", "a limit is 1ms"]),
     ("CONSUL_URL", "consul:8500", &["microservices.tsk:{consul_url:}:", "no http or https URL"]),
     (
         "ETCD_ENDPOINTS",

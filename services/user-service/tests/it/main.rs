@@ -10,5 +10,6 @@ mod events;
 mod process;
 mod servers;
 mod sessions;
+mod sweeps;
 mod tokens;
 mod users;

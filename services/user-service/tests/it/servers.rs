@@ -90,7 +90,8 @@ async fn it_serves_once_all_its_connections_to_the_database_are_open() {
     let (database, broker) = tokio::join!(testkit::database("pool"), testkit::broker());
     // A start that waited for a connection which it has itself would not end.
     let vars = testkit::vars(&database, &broker)
-        .with("DB_POOL_SIZE", "7")
+        .with("DB_POOL_SIZE", "4")
+        .with("DB_BACKGROUND_POOL_SIZE", "7")
         .with("DB_CHECKOUT_TIMEOUT", "3600");
 
     let service = start(vars).await;
@@ -99,5 +100,5 @@ async fn it_serves_once_all_its_connections_to_the_database_are_open() {
     let metrics = metrics.text().await.unwrap();
     let of = |line: &str| line.starts_with("db_client_connections{");
     let counts = metrics.lines().filter(|line| of(line)).filter_map(|line| line.split(' ').nth(1));
-    assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 7);
+    assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 11);
 }

@@ -1,0 +1,105 @@
+//! What in `[database]` cannot work.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use tusk_config::Misfit;
+
+use super::DatabaseSettings;
+use crate::DatabaseError;
+
+/// The longest time of a setting.
+const TIME_MAX: Duration = Duration::from_hours(24);
+/// The most connections of one process: all are opened at start, and a server has a few hundred.
+const POOL_SIZE_MAX: u32 = 1_000;
+
+impl DatabaseSettings {
+    /// What cannot work: an address of something else, and times and sizes out of their bounds. Opens
+    /// nothing.
+    pub fn check(&self) -> Vec<Misfit> {
+        let millis = Duration::from_millis;
+        let times = [
+            ("pool_timeout", self.pool_timeout, millis(100)),
+            ("checkout_timeout", self.checkout_timeout, millis(10)),
+            ("reaping_frequency", self.reaping_frequency, millis(100)),
+            ("slow_query", self.slow_query, millis(1)),
+            ("start_timeout", self.start_timeout, millis(1)),
+            ("migration_wait", self.migration_wait, millis(1)),
+        ];
+        let times = times.into_iter().filter_map(|(key, time, min)| {
+            Misfit::outside(format!("database.{key}"), time, min..=TIME_MAX)
+        });
+        let sizes = [
+            ("pool_size", self.pool_size.get()),
+            ("background_pool_size", self.background_pool_size.get()),
+        ];
+        let sizes = sizes.into_iter().filter_map(|(key, size)| {
+            Misfit::outside(format!("database.{key}"), size, 1..=POOL_SIZE_MAX)
+        });
+        times.chain(sizes).chain(self.never_told_lock()).chain(self.bad_url()).collect()
+    }
+
+    /// A wait for a lock would always be told as a statement that takes too long.
+    fn never_told_lock(&self) -> Option<Misfit> {
+        let (lock, statement) = (self.lock_timeout, self.statement_timeout);
+        let text = format!("{lock:?} is not less than statement_timeout, {statement:?}");
+        Misfit::unless(lock < statement, "database.lock_timeout", text)
+    }
+
+    /// sqlx takes an address of any scheme.
+    fn bad_url(&self) -> Option<Misfit> {
+        let url = self.url.expose();
+        let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let is_one = is_ours && PgConnectOptions::from_str(url).is_ok();
+        Some(Misfit::unless(is_one, "database.url", DatabaseError::Url.to_string())?.secret())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tusk_config::{Loader, Vars};
+
+    use super::*;
+
+    /// The keys that are told when `key` has this value in the shipped file.
+    fn told(key: &str, value: &str) -> Vec<String> {
+        let text = include_str!("../../../../config/database.tsk");
+        let vars = Vars::of([("DATABASE_URL", "postgres://ada:secret@db.example.com:5432/users")]);
+        let loader = Loader::new("").text("database.tsk", text).vars(vars);
+        let config = loader.set(&format!("database.{key}"), value).tree().unwrap();
+        let settings: DatabaseSettings = config.get("database").unwrap();
+        settings.check().iter().map(|misfit| misfit.path().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_value_that_cannot_work_is_told_at_its_key() {
+        for (key, value) in [
+            ("url", "\"\""),
+            ("url", "\"db.example.com:5432\""),
+            ("url", "\"mysql://ada:secret@db.example.com/users\""),
+            ("url", "\"http://db.example.com/users\""),
+            ("url", "\"postgres://db.example.com:port/users\""),
+            ("pool_size", "1001"),
+            ("pool_timeout", "\"0s\""),
+            ("pool_timeout", "\"25h\""),
+            ("checkout_timeout", "\"0s\""),
+            ("reaping_frequency", "\"0s\""),
+            ("slow_query", "\"0s\""),
+        ] {
+            assert_eq!(told(key, value), [format!("database.{key}")], "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn values_that_work_are_not_told() {
+        for (key, value) in [
+            ("url", "\"postgres:///users?host=/var/run/postgresql\""),
+            ("url", "\"postgresql://db/users?sslmode=require\""),
+            ("pool_size", "1000"),
+            ("checkout_timeout", "\"1s\""),
+        ] {
+            assert!(told(key, value).is_empty(), "{key}: {value}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! anew, the service's library included. What this macro reads belongs to the one file that calls
 //! it, a binary's `main.rs`, so that a commit costs the binary's last step and nothing else.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -19,16 +20,18 @@ const WATCHED: [&str; 2] = ["HEAD", "logs/HEAD"];
 #[proc_macro]
 pub fn commit(_: TokenStream) -> TokenStream {
     let head = git(&["rev-parse", "--verify", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    let watched = WATCHED.iter().filter_map(|name| git(&["rev-parse", "--git-path", name]));
-    let watched: String = watched
-        .filter_map(|path| folder().join(path).canonicalize().ok())
-        .map(|path| format!("const _: &[u8] = include_bytes!({path:?});"))
-        .collect();
+    let paths = WATCHED.iter().filter_map(|name| git(&["rev-parse", "--git-path", name]));
+    let mut watched = String::new();
+    for path in paths.filter_map(|path| folder().join(path).canonicalize().ok()) {
+        if let Some(path) = path.to_str() {
+            let _ = write!(watched, "const _: &[u8] = include_bytes!({path:?});");
+        }
+    }
     let code = format!(
         "{{ {watched} match option_env!(\"REVISION\") {{ \
              Some(revision) if !revision.is_empty() => revision, _ => {head:?} }} }}"
     );
-    code.parse().expect("a block, literals and a match are Rust")
+    code.parse().unwrap_or_default()
 }
 
 /// What git says in the folder of the package that is built; none without git or a repository.

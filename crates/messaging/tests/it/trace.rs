@@ -97,7 +97,8 @@ fn telemetry() -> &'static Collector {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
                 let collector = Collector::start();
-                let _telemetry = telemetry::init(&settings(collector.endpoint()), "1.0.0").unwrap();
+                let build = telemetry::BuildInfo { version: "1.0.0", commit: "unknown" };
+                let _telemetry = telemetry::init(&settings(collector.endpoint()), build).unwrap();
                 ready.send(collector).unwrap();
                 std::future::pending::<()>().await;
             });

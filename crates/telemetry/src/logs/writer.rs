@@ -142,7 +142,7 @@ impl LogWriter {
     /// Counts lines that standard output did not take: the reader is gone, or the disk is full.
     /// They are told with the next lines that it takes.
     fn lost(&self, untold: u64, batch: &[u8]) {
-        let lines = batch.iter().filter(|byte| **byte == b'\n').count();
+        let lines = batch.split(|byte| *byte == b'\n').count().saturating_sub(1);
         let lines = u64::try_from(lines).unwrap_or(u64::MAX);
         self.0.dropped.inc_by(lines);
         self.state().dropped += untold + lines;

@@ -8,8 +8,8 @@
 
 use std::{
     fs,
-    path::PathBuf,
     panic::resume_unwind,
+    path::PathBuf,
     process::ExitCode,
     thread,
     time::{Duration, Instant},

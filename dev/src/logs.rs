@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom},
     path::PathBuf,
     process::ExitCode,
     thread,
@@ -53,17 +53,13 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     for log in &mut logs {
         log.shown = fs::metadata(&log.path).map_or(0, |data| data.len());
         for line in log_tail(&log.path, args.lines).lines() {
-            if !show(log, line, prefixed) {
-                return Ok(ExitCode::SUCCESS);
-            }
+            show(log, line, prefixed);
         }
     }
     while args.follow && !interrupt.is_set() {
         for log in &mut logs {
             for line in log.added()? {
-                if !show(log, &line, prefixed) {
-                    return Ok(ExitCode::SUCCESS);
-                }
+                show(log, &line, prefixed);
             }
         }
         thread::sleep(POLL);
@@ -71,15 +67,12 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line; says whether anybody still reads (`cargo dev logs | head` stops reading).
-fn show(log: &Log, line: &str, prefixed: bool) -> bool {
-    let mut output = std::io::stdout().lock();
-    let written = if prefixed {
-        writeln!(output, "{:<20} | {line}", log.name)
+fn show(log: &Log, line: &str, prefixed: bool) {
+    if prefixed {
+        println!("{:<20} | {line}", log.name);
     } else {
-        writeln!(output, "{line}")
-    };
-    written.is_ok()
+        println!("{line}");
+    }
 }
 
 fn find(project: &Project) -> Result<Vec<Log>> {

@@ -21,6 +21,9 @@
     reason = "the tool makes the environment that services read through tusk-config"
 )]
 
+#[macro_use]
+mod output;
+
 mod admin;
 mod bench;
 mod check;
@@ -57,8 +60,10 @@ mod up;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run().unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
+    output::until_closed(|| {
+        cli::run().unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        })
     })
 }

@@ -1,8 +1,11 @@
 //! `cargo dev test`: every test of the workspace, on servers started for the run.
 
-use std::{env, process::Command, process::ExitCode, process::ExitStatus, thread, time::Instant};
+use std::{
+    env, panic::resume_unwind, process::Command, process::ExitCode, process::ExitStatus, thread,
+    time::Instant,
+};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::{
     install,
@@ -42,7 +45,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         let built = services::build(project, interrupt);
         (servers.join(), built)
     });
-    let servers = servers.map_err(|_| anyhow!("starting the servers broke off"))??;
+    let servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
     built?;
     servers.wait_broker(interrupt)?;
     println!("servers and binaries are there after {:.1} s", begin.elapsed().as_secs_f64());

@@ -8,13 +8,14 @@
 
 use std::{
     fs,
+    panic::resume_unwind,
     path::PathBuf,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use serde_json::json;
 use testkit::native::Place;
 
@@ -111,7 +112,7 @@ fn bring_up(
         let built = services::build(project, interrupt);
         (servers.join(), built)
     });
-    let servers = servers.map_err(|_| anyhow!("starting the servers broke off"))??;
+    let servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
     built?;
 
     let mut ascent = Ascent::new(project, &secrets, before, servers)?;

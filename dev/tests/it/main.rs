@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 #![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
+#[cfg(target_os = "linux")]
+mod closed_pipe;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod queues;

@@ -188,8 +188,8 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
     /// side. With several instances it holds where the broker delivers to one at a time, and to the
     /// next when that one is gone: `[queue] single_active_consumer`.
     ///
-    /// A message that is to be tried again is tried in its place, after the same delays, and those of
-    /// its aggregate wait in hand. So the others have less of the prefetch, and none of it when as many
+    /// A message that is to be tried again is tried in its place, after the same delays, of five seconds
+    /// at most while something is unavailable, and those of its aggregate wait in hand. So the others have less of the prefetch, and none of it when as many
     /// events of that aggregate wait. A shutdown, a lost connection, and a message that has been in
     /// hand for almost `[consumer] unacked_max` give all of them back to the broker, which delivers
     /// them again in their places, before later ones; attempts are counted anew then, and each time

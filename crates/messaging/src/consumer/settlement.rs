@@ -15,6 +15,10 @@ use crate::metrics::{self, Consumed};
 use crate::settings::ConsumerSettings;
 use crate::topology::{Topology, dead_letter_queue, retry_queue};
 
+/// The longest delay of a message that waits in its place for something unavailable: those of its
+/// aggregate wait with it, and another look costs a call.
+const IN_PLACE_DELAY_MAX: Duration = Duration::from_secs(5);
+
 /// Settles the messages of one consumer.
 pub(super) struct Settlement<'a> {
     pub(super) topology: &'a Topology,
@@ -112,7 +116,10 @@ impl Settlement<'_> {
         let headers = headers.unavailable(reason);
         let times = headers.unavailable;
         tracing::warn!(cause = reason, times, "message waits for what it needs");
-        let delay = self.settings.retry_delays.while_unavailable(times);
+        let mut delay = self.settings.retry_delays.while_unavailable(times);
+        if self.in_place {
+            delay = delay.min(IN_PLACE_DELAY_MAX);
+        }
         self.come_back(received, &headers, delay, Consumed::Unavailable).await
     }
 

@@ -1,6 +1,7 @@
 //! An ordered consumer tries a message again in its place: those of its aggregate wait for it, and
 //! those of others do not.
 
+use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -239,7 +240,7 @@ impl Reader {
         Handlers::new(self.clone()).on(Self::updated).ordered()
     }
 
-    async fn updated(self, delivery: Delivery<UserUpdated>) -> Verdict {
+    fn updated(self, delivery: Delivery<UserUpdated>) -> Ready<Verdict> {
         let delivery = delivery.map(|event| serde_json::to_value(event).unwrap());
         let mut calls = self.calls.lock().unwrap();
         let mut done = self.done.lock().unwrap();
@@ -250,7 +251,7 @@ impl Reader {
         if verdict == Verdict::Ack {
             done.push(name);
         }
-        verdict
+        ready(verdict)
     }
 
     fn calls(&self) -> Vec<Delivery> {

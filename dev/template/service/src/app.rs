@@ -56,6 +56,7 @@ impl Service for SampleService {
             Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
         }
         misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
+        misfits.extend(settings.check());
         misfits
     }
 

@@ -13,6 +13,8 @@ use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
 use tusk_config::Unread;
 
+mod check;
+
 /// The files, without `.tsk`.
 pub(crate) const FILES: &[&str] = &[
     "services",

@@ -49,7 +49,7 @@ const CASES: [Case; 24] = [
     (
         "payment-service",
         &[("ENVIRONMENT", "production"), ("RABBITMQ_HOST", "broker.example.com")],
-        "message_queue.tsk:6:1: the user guest with the password guest",
+        "message_queue.tsk:7:1: the user guest with the password guest",
     ),
     ("notification-service", &[("SMTP_URL", "imap://mail")], ": [mail] smtp_url is not an SMTP"),
     ("notification-service", &[("MAIL_SEND_TIMEOUT", "1m")], ": [worker] lease is 1m"),

@@ -13,9 +13,13 @@ WORKDIR /src
 COPY . .
 # The time that files bear: the same source gives the same image.
 ARG SOURCE_DATE_EPOCH=0
+# The commit that `/health`, metrics and spans tell: git's own folder is not in the build.
+ARG REVISION=unknown
+# Kernels for 64-bit ARM have pages of 4, 16 or 64 KiB: jemalloc built for the largest runs on all.
 RUN --mount=type=cache,id=cargo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=cargo-target,target=/src/target,sharing=locked \
     set -eu; \
+    if [ "$(uname -m)" = aarch64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi; \
     packages=$(for folder in services/*/; do printf -- '-p %s ' "$(basename "$folder")"; done); \
     cargo build --locked --profile dist --bins $packages; \
     cargo build --locked --profile dist -p testkit --features simulator --bin payment-simulator; \
@@ -42,9 +46,7 @@ LABEL org.opencontainers.image.title="$SERVICE" \
 COPY --from=build /out/$SERVICE/ /
 # Settings that are good anywhere; what differs comes from variables, or from a folder laid over it.
 ENV CONFIG_DIR=/etc/tusk/config
-# Large blocks go back to the system when they are freed, instead of being kept for the thread that
-# had them.
-ENV GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1048576
+# glibc needs no tunable to give memory back: the binaries bring jemalloc (crates/chassis).
 USER 65532:65532
 # `service` is the binary's second name, the same in every image.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 CMD ["service", "healthcheck"]

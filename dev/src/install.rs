@@ -79,8 +79,15 @@ fn is_like(release: &str, names: &[&str]) -> bool {
 /// What to run on this system.
 fn install_line(release: &str, missing: &[&str]) -> String {
     let debian = missing.join(" ");
-    let other = |names: [&str; 5]| {
-        let all = ["postgresql", "redis-server", "rabbitmq-server", "etcd-server", "prometheus"];
+    let other = |names: [&str; 6]| {
+        let all = [
+            "postgresql",
+            "redis-server",
+            "rabbitmq-server",
+            "etcd-server",
+            "prometheus",
+            "pgbouncer",
+        ];
         let wanted = all.iter().zip(names).filter(|(package, _)| missing.contains(package));
         wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
     };
@@ -93,16 +100,20 @@ fn install_line(release: &str, missing: &[&str]) -> String {
             "rabbitmq-server",
             "etcd",
             "golang-github-prometheus",
+            "pgbouncer",
         ]);
         format!("run: sudo dnf install -y {packages}")
     } else if is_like(release, &["arch"]) {
-        let packages = other(["postgresql", "valkey", "rabbitmq", "etcd", "prometheus"]);
+        let packages =
+            other(["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer"]);
         format!("run: sudo pacman -S --noconfirm {packages}")
     } else if cfg!(target_os = "macos") {
-        let packages = other(["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus"]);
+        let packages =
+            other(["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus", "pgbouncer"]);
         format!("run: brew install {packages}")
     } else {
-        "install PostgreSQL, Redis, RabbitMQ, etcd and Prometheus with the system's package manager"
+        "install PostgreSQL, Redis, RabbitMQ, etcd, Prometheus and PgBouncer with the system's \
+         package manager"
             .to_owned()
     }
 }

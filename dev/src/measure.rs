@@ -43,9 +43,8 @@ const SAMPLE: Duration = Duration::from_millis(100);
 /// What is aimed at.
 const MEGABYTES_MAX: f64 = 25.0;
 const READY_MAX: Duration = Duration::from_millis(300);
-/// The profile of images, and the allocator's setting there (Dockerfile).
+/// The profile of images (Dockerfile).
 const PROFILE: &str = "dist";
-const ALLOCATOR: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576");
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -141,7 +140,6 @@ impl<'a> Ground<'a> {
     fn launch(&self, name: &str, variables: &[(String, String)]) -> Result<Running> {
         let binary: &Path = &self.binaries.join(name);
         let launch = Launch::new(binary, &self.log(name)).current_dir(self.project.root());
-        let launch = launch.env(ALLOCATOR.0, ALLOCATOR.1);
         let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         Ok(Running(launch.spawn()?))
     }
@@ -321,8 +319,6 @@ mod tests {
     #[test]
     fn what_is_measured_is_what_the_image_runs() {
         let recipe = include_str!("../../Dockerfile");
-        let (name, value) = ALLOCATOR;
-        assert!(recipe.lines().any(|line| line == format!("ENV {name}={value}")));
         assert!(recipe.contains(&format!("--profile {PROFILE} --bins")));
     }
 }

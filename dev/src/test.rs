@@ -31,8 +31,9 @@ pub(crate) struct Args {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let slot = Slot::take(project)?;
     let plan = plan(&slot);
-    // Tests of discovery start an etcd of their own, those of metrics a Prometheus.
-    let packages = [plan.packages(), vec!["etcd-server", "prometheus"]].concat();
+    // Tests of discovery start an etcd of their own, those of metrics a Prometheus, those of the
+    // database a PgBouncer.
+    let packages = [plan.packages(), vec!["etcd-server", "prometheus", "pgbouncer"]].concat();
     install::ensure(&packages, !args.no_install, interrupt)?;
 
     let begin = Instant::now();

@@ -41,7 +41,7 @@ impl World {
         let connections = u32::from(CONCURRENCY) + 4;
         let pool = PgPoolOptions::new().max_connections(connections).connect(database.url());
         let pool = pool.await.unwrap();
-        messaging::migrate(&pool).await.unwrap();
+        messaging::migrate(&pool.clone().into()).await.unwrap();
         Self { settings: settings(&broker), pool, broker, _database: database }
     }
 

@@ -1,69 +1,85 @@
 //! Passwords: argon2id with OWASP's parameters (19 MiB, two passes), hashed off the async threads.
 //!
-//! Each hash takes 19 MiB and tens of milliseconds of one core, so only a few run at once: a burst
-//! of logins queues instead of taking the machine. The queue is bounded by the server's limit on
-//! requests in flight.
+//! Each hash takes 19 MiB and tens of milliseconds of one core, so hashing has a bulkhead of its
+//! own: a few run at once, some callers wait for a place, and further ones are refused. A burst of
+//! sign-ins takes neither the machine nor the server's places for other requests.
 //!
-//! A hash that has begun cannot be stopped. So its place belongs to the work, not to the request:
-//! a caller who goes away neither ends the one nor frees the other. Each place keeps its memory
-//! once it was used: an allocator that gets 19 MiB back from many threads may keep it for each.
+//! A hash that has begun cannot be stopped. So its place belongs to the work, not to the request: a
+//! caller who goes away neither ends the one nor frees the other.
+//!
+//! The kernel takes almost as long to give 19 MiB as a hash takes to fill them. So a hash leaves its
+//! memory to the next one, for as long as anybody hashes or waits for a place; then it is freed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
+use resilience::bulkhead::{Bulkhead, BulkheadPermit};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use tusk_config::Secret;
 
 /// Section `[password]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PasswordSettings {
-    /// Hashes computed at once, 1 to 64; each place keeps 19 MiB once it was used.
+    /// Hashes computed at once, 1 to 64; each takes 19 MiB while it is computed.
     pub concurrency: usize,
+    /// Callers who wait for a place at a time; further ones are refused at once.
+    pub queue: usize,
+    /// How long a caller waits for a place at most.
+    pub wait: Duration,
 }
 
 /// A password's hash in PHC form, `$argon2id$v=19$m=…`; not shown by Debug.
 #[derive(Clone)]
 pub struct HashedPassword(String);
 
-/// A password could not be hashed: its stored hash is malformed, or the process ends.
-#[derive(Debug, thiserror::Error)]
-#[error("the password could not be hashed")]
-pub struct PasswordError;
+/// Why a password was not hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// No place was free in time; it is worth asking again in a second or two.
+    #[error("too many passwords are being hashed")]
+    Busy,
+    /// The stored hash is malformed, or the process ends.
+    #[error("the password could not be hashed")]
+    Failed,
+}
 
-/// Hashes and verifies. Cheap to clone; clones share the bound.
+/// What hashes that have ended have left to the next ones.
+type Memory = Mutex<Vec<Vec<Block>>>;
+
+/// Hashes and verifies. Cheap to clone; clones share the bounds.
 #[derive(Debug, Clone)]
 pub struct Passwords(Arc<Shared>);
 
 struct Shared {
-    places: Arc<Semaphore>,
-    /// What places that are free now have hashed in.
-    memory: Mutex<Vec<Vec<Block>>>,
+    places: Bulkhead,
+    wait: Duration,
+    /// There as long as a caller holds it, who hashes or waits.
+    memory: Mutex<Weak<Memory>>,
     /// Verified against when there is no such user, so that the answer takes as long.
     decoy: HashedPassword,
 }
 
 impl Passwords {
-    /// A hasher with the bound of the settings.
+    /// A hasher with the bounds of the settings.
     ///
     /// # Errors
-    /// The decoy's hash could not be made.
-    pub async fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
-        let decoy = || {
-            let mut memory = Vec::new();
-            hash(b"no user has this password", &mut memory).map(|decoy| (decoy, memory))
-        };
-        let decoy = tokio::task::spawn_blocking(decoy).await.map_err(|_| PasswordError)?;
-        let (decoy, memory) = decoy?;
-        let places = Arc::new(Semaphore::new(settings.concurrency.clamp(1, 64)));
-        Ok(Self(Arc::new(Shared { places, memory: Mutex::new(vec![memory]), decoy })))
+    /// The decoy cannot be written in PHC form.
+    pub fn new(settings: &PasswordSettings) -> Result<Self, PasswordError> {
+        // In the form of all others, and the hash of nothing: it is only there to be compared with.
+        let output =
+            Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).map_err(|_| PasswordError::Failed)?;
+        let decoy = phc(&Argon2::default(), Salt::generate(), output)?;
+        let places = Bulkhead::with_queue(settings.concurrency.clamp(1, 64), settings.queue);
+        let memory = Mutex::default();
+        Ok(Self(Arc::new(Shared { places, wait: settings.wait, memory, decoy })))
     }
 
     /// The hash to store, with a fresh salt.
     ///
     /// # Errors
-    /// The process ends meanwhile.
+    /// No place was free in time, or the process ends meanwhile.
     pub async fn hash(&self, password: Secret<String>) -> Result<HashedPassword, PasswordError> {
         self.in_a_place(move |memory| hash(password.expose().as_bytes(), memory)).await
     }
@@ -72,7 +88,7 @@ impl Passwords {
     /// that time does not tell whether an address is known.
     ///
     /// # Errors
-    /// The stored hash is malformed.
+    /// No place was free in time, or the stored hash is malformed.
     pub async fn verify(
         &self,
         password: Secret<String>,
@@ -91,23 +107,34 @@ impl Passwords {
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let shared = self.0.clone();
-        let place = shared.places.clone().acquire_owned().await.map_err(|_| PasswordError)?;
-        let work = move || {
-            // Given back last, with the memory there for whoever gets it.
-            let _place = place;
-            let mut memory = shared.memory().pop().unwrap_or_default();
-            let outcome = work(&mut memory);
-            shared.memory().push(memory);
+        let memory = self.0.memory();
+        let place = self.place().await?;
+        blocking(move || {
+            let mut blocks = locked(&memory).pop().unwrap_or_default();
+            let outcome = work(&mut blocks);
+            locked(&memory).push(blocks);
+            // Whoever gets it finds the memory there.
+            drop(place);
             outcome
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError)?
+        })
+        .await
+    }
+
+    async fn place(&self) -> Result<BulkheadPermit, PasswordError> {
+        let Shared { places, wait, .. } = &*self.0;
+        let place = tokio::time::timeout(*wait, places.acquire()).await;
+        place.ok().and_then(Result::ok).ok_or(PasswordError::Busy)
     }
 }
 
 impl Shared {
-    fn memory(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> Arc<Memory> {
+        let mut current = locked(&self.memory);
+        current.upgrade().unwrap_or_else(|| {
+            let memory = Arc::default();
+            *current = Arc::downgrade(&memory);
+            memory
+        })
     }
 }
 
@@ -115,6 +142,16 @@ impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Passwords").field("places", &self.places).finish_non_exhaustive()
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+) -> Result<T, PasswordError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Failed)?
 }
 
 impl HashedPassword {
@@ -137,12 +174,17 @@ impl std::fmt::Debug for HashedPassword {
 
 fn hash(password: &[u8], memory: &mut Vec<Block>) -> Result<HashedPassword, PasswordError> {
     let (argon2, salt) = (Argon2::default(), Salt::generate());
+    let output = output(&argon2, password, &salt, memory)?;
+    phc(&argon2, salt, output)
+}
+
+fn phc(argon2: &Argon2<'_>, salt: Salt, output: Output) -> Result<HashedPassword, PasswordError> {
     let hash = PasswordHash {
         algorithm: Algorithm::default().into(),
         version: Some(Version::default().into()),
-        params: argon2.params().try_into().map_err(|_| PasswordError)?,
+        params: argon2.params().try_into().map_err(|_| PasswordError::Failed)?,
         salt: Some(salt),
-        hash: Some(output(&argon2, password, &salt, memory)?),
+        hash: Some(output),
     };
     Ok(HashedPassword(hash.to_string()))
 }
@@ -153,12 +195,15 @@ fn matches(
     stored: &HashedPassword,
     memory: &mut Vec<Block>,
 ) -> Result<bool, PasswordError> {
-    let hash = PasswordHash::new(&stored.0).map_err(|_| PasswordError)?;
-    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| PasswordError)?;
+    let hash = PasswordHash::new(&stored.0).map_err(|_| PasswordError::Failed)?;
+    let algorithm =
+        Algorithm::try_from(hash.algorithm.as_str()).map_err(|_| PasswordError::Failed)?;
     let version = hash.version.map_or(Ok(Version::default()), Version::try_from);
-    let params = Params::try_from(&hash).map_err(|_| PasswordError)?;
-    let argon2 = Argon2::new(algorithm, version.map_err(|_| PasswordError)?, params);
-    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Err(PasswordError) };
+    let params = Params::try_from(&hash).map_err(|_| PasswordError::Failed)?;
+    let argon2 = Argon2::new(algorithm, version.map_err(|_| PasswordError::Failed)?, params);
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else {
+        return Err(PasswordError::Failed);
+    };
     // Outputs are compared in constant time.
     Ok(output(&argon2, password, &salt, memory)? == expected)
 }
@@ -175,11 +220,11 @@ fn output(
     }
     let mut output = [0; Output::MAX_LENGTH];
     let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
-    let output = output.get_mut(..length).ok_or(PasswordError)?;
+    let output = output.get_mut(..length).ok_or(PasswordError::Failed)?;
     argon2
         .hash_password_into_with_memory(password, salt, output, memory)
-        .map_err(|_| PasswordError)?;
-    Output::new(output).map_err(|_| PasswordError)
+        .map_err(|_| PasswordError::Failed)?;
+    Output::new(output).map_err(|_| PasswordError::Failed)
 }
 
 #[cfg(test)]
@@ -189,8 +234,18 @@ mod tests {
 
     use super::*;
 
+    /// Two places, and a queue that long.
+    fn with_queue(queue: usize) -> Passwords {
+        let wait = Duration::from_secs(600);
+        Passwords::new(&PasswordSettings { concurrency: 2, queue, wait }).unwrap()
+    }
+
     async fn passwords() -> Passwords {
-        Passwords::new(&PasswordSettings { concurrency: 2 }).await.unwrap()
+        with_queue(0)
+    }
+
+    fn word() -> Secret<String> {
+        "correct horse".to_owned().into()
     }
 
     #[tokio::test]
@@ -218,23 +273,59 @@ mod tests {
         {
             verify(malformed).await.unwrap_err();
         }
-        // The memory is that of the largest parameters, and serves the others as well.
-        let stored = passwords.hash("correct horse".to_owned().into()).await.unwrap();
-        assert!(verify(stored.as_str()).await.unwrap());
-        assert!(verify(&older).await.unwrap());
     }
 
     #[tokio::test]
     async fn a_hash_whose_caller_is_gone_keeps_its_place_until_it_is_done() {
-        let passwords = passwords().await;
-        let word = || "correct horse".to_owned().into();
+        let passwords = with_queue(1);
         for _ in 0..8 {
             // Polled once, so that a hash for which there is a place has begun; then dropped.
-            assert!(passwords.hash(word()).now_or_never().is_none());
-            assert!(passwords.verify(word(), None).now_or_never().is_none());
-            assert_eq!(passwords.0.places.available_permits(), 0, "both still hash");
+            let waits = [
+                passwords.hash(word()).now_or_never().is_none(),
+                passwords.verify(word(), None).now_or_never().is_none(),
+                passwords.verify(word(), None).now_or_never().is_none(),
+            ];
+            assert_eq!(waits, [true; 3]);
+            assert_eq!(passwords.0.places.free(), 0, "both still hash");
         }
         assert!(!passwords.verify(word(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn callers_beyond_the_queue_are_refused_at_once_and_those_in_it_are_served() {
+        let passwords = with_queue(3);
+        let hashes = (0..7).map(|_| passwords.hash(word()));
+        let hashes = futures_util::future::join_all(hashes).await;
+        let refused = hashes.iter().filter(|hash| matches!(hash, Err(PasswordError::Busy)));
+        let refused = refused.count();
+        assert_eq!((refused, hashes.iter().filter(|hash| hash.is_ok()).count()), (2, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_for_whom_no_place_is_free_in_time_is_refused() {
+        let passwords = with_queue(1);
+        let taken = (passwords.place().await.unwrap(), passwords.place().await.unwrap());
+        assert_eq!(passwords.verify(word(), None).await, Err(PasswordError::Busy));
+        assert_eq!(passwords.0.places.waiting(), 0);
+        drop(taken);
+    }
+
+    #[tokio::test]
+    async fn memory_goes_from_one_hash_to_the_next_and_is_freed_once_nobody_hashes_or_waits() {
+        let passwords = with_queue(8);
+        let kept = || passwords.0.memory.lock().unwrap().upgrade();
+        let watched = passwords.0.memory();
+        futures_util::future::join_all((0..8).map(|_| passwords.hash(word()))).await;
+        let blocks: Vec<usize> = watched.lock().unwrap().iter().map(Vec::len).collect();
+        assert!(blocks == [19 * 1024] || blocks == [19 * 1024; 2], "{blocks:?}, of two places");
+        drop(watched);
+        assert!(kept().is_none());
+        // Nor does a caller keep it who goes away while waiting.
+        let hashes = (0..3).map(|_| passwords.hash(word()));
+        assert!(futures_util::future::join_all(hashes).now_or_never().is_none());
+        while kept().is_some() {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
 //! The service cache: JSON values on Redis, under keys of the service's own, each with a time to live.
 //!
-//! | the seed's `ServiceCache` | here |
+//! | to | there is |
 //! |---|---|
-//! | `get(key)` | [`ServiceCache::get`]; a value that does not parse is a miss |
-//! | `set(key, value, ttl)` | [`ServiceCache::set`], [`ServiceCache::set_for`] |
-//! | `delete(key)` | [`ServiceCache::delete`] |
-//! | `clear_pattern(pattern)` | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
+//! | read | [`ServiceCache::get`]; a value that does not parse is a miss |
+//! | keep | [`ServiceCache::set`], [`ServiceCache::set_for`] |
+//! | forget one | [`ServiceCache::delete`] |
+//! | forget many | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
 //!
 //! Where a value must not outlive a change at its source: [`ServiceCache::withhold`] before the change
 //! is committed, and [`ServiceCache::add_for`] by those who read.
@@ -47,8 +47,8 @@ use crate::metrics::Lookups;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Longest wait for one answer.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
-/// Longest pause between two attempts to connect again.
-const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Longest delay between two attempts to connect again.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 /// Keys asked of one `SCAN` step, and deleted by one `UNLINK`.
 const SCAN_COUNT: usize = 500;
 /// Largest value, in bytes of JSON.
@@ -106,7 +106,7 @@ impl ServiceCache {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
             .set_number_of_retries(1)
-            .set_max_delay(RECONNECT_PAUSE_MAX);
+            .set_max_delay(RECONNECT_DELAY_MAX);
         let redis =
             ConnectionManager::new_lazy_with_config(client, config).map_err(CacheError::Redis)?;
         Ok(Self {
@@ -123,9 +123,9 @@ impl ServiceCache {
     /// # Errors
     /// Redis is away.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, CacheError> {
-        let kept: Result<Option<Vec<u8>>, _> = self.ask(redis::cmd("GET").arg(self.key(key))).await;
+        let kept: Result<Option<Vec<u8>>, _> = self.run(redis::cmd("GET").arg(self.key(key))).await;
         let value = kept.map(|kept| kept.and_then(|json| serde_json::from_slice(&json).ok()));
-        self.lookups.ended(&value);
+        self.lookups.record(&value);
         value
     }
 
@@ -147,7 +147,7 @@ impl ServiceCache {
         value: &T,
         ttl: Duration,
     ) -> Result<(), CacheError> {
-        self.ask(&mut self.keeping(key, json(value)?, ttl)).await
+        self.run(&mut self.set_command(key, json(value)?, ttl)).await
     }
 
     /// Keeps a value for `ttl`, at least a millisecond, unless there is one or the key is withheld;
@@ -161,8 +161,8 @@ impl ServiceCache {
         value: &T,
         ttl: Duration,
     ) -> Result<bool, CacheError> {
-        let mut add = self.keeping(key, json(value)?, ttl);
-        let kept: Option<String> = self.ask(add.arg("NX")).await?;
+        let mut add = self.set_command(key, json(value)?, ttl);
+        let kept: Option<String> = self.run(add.arg("NX")).await?;
         Ok(kept.is_some())
     }
 
@@ -174,7 +174,7 @@ impl ServiceCache {
     /// # Errors
     /// Redis is away.
     pub async fn withhold(&self, key: &str, ttl: Duration) -> Result<(), CacheError> {
-        self.ask(&mut self.keeping(key, WITHHELD.to_vec(), ttl)).await
+        self.run(&mut self.set_command(key, WITHHELD.to_vec(), ttl)).await
     }
 
     /// Forgets a key, also one that is withheld; tells whether there was one.
@@ -182,7 +182,7 @@ impl ServiceCache {
     /// # Errors
     /// Redis is away.
     pub async fn delete(&self, key: &str) -> Result<bool, CacheError> {
-        let deleted: i64 = self.ask(redis::cmd("UNLINK").arg(self.key(key))).await?;
+        let deleted: i64 = self.run(redis::cmd("UNLINK").arg(self.key(key))).await?;
         Ok(deleted > 0)
     }
 
@@ -192,14 +192,14 @@ impl ServiceCache {
     /// # Errors
     /// Redis is away; some keys may be gone already.
     pub async fn clear_pattern(&self, pattern: &str) -> Result<u64, CacheError> {
-        let pattern = format!("{}{pattern}", literal(&self.prefix));
+        let pattern = format!("{}{pattern}", escape_glob(&self.prefix));
         let (mut cursor, mut cleared) = (0_u64, 0);
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(SCAN_COUNT);
-            let (next, keys): (u64, Vec<Vec<u8>>) = self.ask(&mut scan).await?;
+            let (next, keys): (u64, Vec<Vec<u8>>) = self.run(&mut scan).await?;
             for keys in keys.chunks(SCAN_COUNT) {
-                let unlinked: u64 = self.ask(redis::cmd("UNLINK").arg(keys)).await?;
+                let unlinked: u64 = self.run(redis::cmd("UNLINK").arg(keys)).await?;
                 cleared += unlinked;
             }
             if next == 0 {
@@ -214,21 +214,21 @@ impl ServiceCache {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<(), CacheError> {
-        self.ask::<String>(&mut redis::cmd("PING")).await.map(drop)
+        self.run::<String>(&mut redis::cmd("PING")).await.map(drop)
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &mut redis::Cmd) -> Result<T, CacheError> {
+    async fn run<T: FromRedisValue>(&self, command: &mut redis::Cmd) -> Result<T, CacheError> {
         let (span, began) = (self.server.span(command), Instant::now());
         let answer = command.query_async(&mut self.redis.clone()).instrument(span.clone()).await;
         let answer = answer.map_err(CacheError::Redis);
-        metrics::took(command, answer.as_ref().err(), began.elapsed());
+        metrics::record_duration(command, answer.as_ref().err(), began.elapsed());
         if let Err(error) = &answer {
             trace::record(&span, error);
         }
         answer
     }
 
-    fn keeping(&self, key: &str, value: Vec<u8>, ttl: Duration) -> redis::Cmd {
+    fn set_command(&self, key: &str, value: Vec<u8>, ttl: Duration) -> redis::Cmd {
         let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut set = redis::cmd("SET");
         set.arg(self.key(key)).arg(value).arg("PX").arg(millis);
@@ -258,7 +258,7 @@ fn name(command: &redis::Cmd) -> &str {
 }
 
 /// The text with glob characters escaped, so that it matches only itself.
-fn literal(text: &str) -> String {
+fn escape_glob(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^') {

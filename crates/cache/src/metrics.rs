@@ -24,7 +24,7 @@ impl Lookups {
         Self { hits: of("hit"), misses: of("miss"), errors: of("error") }
     }
 
-    pub(crate) fn ended<T>(&self, value: &Result<Option<T>, CacheError>) {
+    pub(crate) fn record<T>(&self, value: &Result<Option<T>, CacheError>) {
         match value {
             Ok(Some(_)) => self.hits.inc(),
             Ok(None) => self.misses.inc(),
@@ -34,7 +34,7 @@ impl Lookups {
 }
 
 /// Records how long Redis took for a command, of which only the name is shown.
-pub(crate) fn took(command: &Cmd, error: Option<&CacheError>, took: Duration) {
+pub(crate) fn record_duration(command: &Cmd, error: Option<&CacheError>, took: Duration) {
     let help = "Time of a command, by its name and the kind of fault, in seconds.";
     let labels = ["db_system_name", "db_operation_name", "error_type"];
     histogram("db_client_operation_duration_seconds", help, &labels)

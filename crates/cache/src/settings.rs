@@ -12,6 +12,6 @@ mod check;
 pub struct CacheSettings {
     /// `redis://:password@host:port/database`.
     pub url: Secret<String>,
-    /// How long a value is kept when the caller does not say; the seed's 300 seconds.
+    /// How long a value is kept when the caller does not say.
     pub ttl: Duration,
 }

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
@@ -12,14 +11,19 @@ use futures_util::TryFutureExt;
 use http::header;
 use telemetry::metrics;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tusk_config::Shown;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::{Health, HealthBuilder};
 use crate::operator::{self, Debug};
+use crate::phases::Phases;
+use crate::server::{Server, within_open_files};
 use crate::tasks::Supervisor;
-use crate::{BuildError, Clock, ServerSettings, ServiceInfo, docs, middleware};
+use crate::{Clock, ServerSettings, ServiceInfo, docs, middleware};
+
+/// Why a service could not start or go on; its text is for the operator.
+pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Starts a task once the app runs, and its port is known.
 type Starter = Box<dyn FnOnce(&mut Supervisor, SocketAddr) + Send>;
@@ -32,7 +36,6 @@ pub struct App {
     address: SocketAddr,
     router: Router,
     health: Health,
-    pub(crate) debug: Arc<Debug>,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -44,6 +47,7 @@ pub struct AppBuilder {
     routes: OpenApiRouter,
     health: HealthBuilder,
     clock: Clock,
+    shown: Vec<Shown>,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -57,6 +61,7 @@ impl App {
             routes: OpenApiRouter::new(),
             health: Health::builder(),
             clock: Clock::system(),
+            shown: Vec::new(),
             tasks: Vec::new(),
             announcements: Vec::new(),
         }
@@ -67,10 +72,10 @@ impl App {
         self.address
     }
 
-    /// Serves until `shutdown`, or until a task cannot go on; then drains in order:
-    /// not ready, announcements withdrawn → `drain_delay` → port closed, requests in flight finish →
-    /// tasks end. From the first step on, answers say `Connection: close`; kept connections that are
-    /// idle are closed with the port.
+    /// Serves until `shutdown`, or until a task cannot go on; then ends in phases, each with its
+    /// share of `[server] grace_period`: not ready → announcements withdrawn → `drain_delay` → port
+    /// closed, requests in flight finish → tasks end. From the first step on, answers say
+    /// `Connection: close`; kept connections that are idle are closed with the port.
     ///
     /// # Errors
     /// The error of the task that could not go on, or of the listener.
@@ -78,13 +83,7 @@ impl App {
         let Self { info, settings, listener, address, router, health, .. } = self;
         let mut tasks = Supervisor::started(info.name, self.tasks, address);
         tasks.spawn("log", operator::go_back);
-        let close_port = CancellationToken::new();
-        let closing = close_port.clone();
-        // With the peer's address, which the client's address is found from.
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
-        let server = axum::serve(listener, router)
-            .with_graceful_shutdown(async move { closing.cancelled().await });
-        let mut server = tokio::task::JoinSet::from_iter([server.into_future()]);
+        let server = Server::start(info.name, listener, router, &settings);
         health.set_serving(true);
         let mut announcements = Supervisor::started(info.name, self.announcements, address);
         tracing::info!(
@@ -99,15 +98,19 @@ impl App {
             error = announcements.failed() => Err(error),
         };
         tracing::info!("draining");
-        let deadline = Instant::now() + settings.grace_period;
+        let phases = Phases::begin(&settings);
         health.set_serving(false);
-        announcements.stop(settings.grace_period).await;
+        announcements.stop(phases.announcements).await;
         tokio::time::sleep(settings.drain_delay.min(settings.grace_period)).await;
-        close_port.cancel();
-        if tokio::time::timeout_at(deadline, server.join_next()).await.is_err() {
-            tracing::warn!("requests did not finish within the grace period");
+        server.close();
+        let cut = server.ended(phases.requests).await;
+        if cut > 0 {
+            tracing::warn!(
+                connections.cut = cut,
+                "requests did not finish within their share of the grace period"
+            );
         }
-        tasks.stop(left(deadline)).await;
+        tasks.stop(phases.tasks).await;
         tracing::info!("drained");
         outcome
     }
@@ -132,6 +135,13 @@ impl AppBuilder {
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// What `/debug` tells of the settings.
+    #[must_use]
+    pub fn shown(mut self, settings: Vec<Shown>) -> Self {
+        self.shown = settings;
         self
     }
 
@@ -170,7 +180,8 @@ impl AppBuilder {
     /// # Errors
     /// The address is taken or is none of this machine's; the error names it.
     pub async fn bind(self) -> Result<App, BuildError> {
-        let Self { info, settings, routes, health, clock, tasks, announcements } = self;
+        let Self { info, settings, routes, health, clock, shown, tasks, announcements } = self;
+        let settings = within_open_files(settings);
         let (host, port) = (settings.host.as_str(), settings.port);
         let listener = TcpListener::bind((host, port))
             .await
@@ -178,15 +189,15 @@ impl AppBuilder {
         let address = listener.local_addr()?;
         let health = health.build(info.clone(), clock);
         let (routes, api) = routes.split_for_parts();
-        let debug = Debug::new(settings.debug, info.clone());
-        let routes = routes.layer(Extension(debug.clone()));
+        let debug = Debug::new(settings.debug, info.clone(), shown);
+        let routes = routes.layer(Extension(Arc::new(debug)));
         let router = Router::new()
             .merge(health.router())
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
             .merge(middleware::wrap(routes, &info, &settings))
-            .layer(from_fn_with_state(health.clone(), middleware::leave));
-        Ok(App { info, settings, listener, address, router, health, debug, tasks, announcements })
+            .layer(from_fn_with_state(health.clone(), middleware::close_when_draining));
+        Ok(App { info, settings, listener, address, router, health, tasks, announcements })
     }
 }
 
@@ -203,8 +214,4 @@ impl Supervisor {
 
 async fn metrics_text() -> ([(header::HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render())
-}
-
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }

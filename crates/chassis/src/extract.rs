@@ -3,13 +3,13 @@
 mod etag;
 mod idempotency;
 mod json;
-mod onward;
+mod request_context;
 
 pub use etag::{ETag, IfMatch};
 pub use idempotency::IdempotencyKey;
 pub use json::Json;
-pub(crate) use json::too_large;
-pub use onward::Onward;
+pub(crate) use json::{cut_short, too_large};
+pub use request_context::RequestContext;
 
 use axum::extract::{FromRequestParts, rejection};
 use http::request::Parts;

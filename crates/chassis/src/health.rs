@@ -2,12 +2,13 @@
 //!
 //! | route | says | status |
 //! |---|---|---|
-//! | `/health` | every check, the seed's body plus `details` | 503 only when a critical check fails |
+//! | `/health` | every check, and `details` of each | 503 only when a critical check fails |
 //! | `/ready` | critical checks, started, not draining | 503 when not |
 //! | `/live` | the process answers | 200 |
 //!
 //! A failed check that is not critical makes the service `degraded`: the outbox holds what the
-//! broker cannot take, the cache is bypassed. Answers are kept for a moment, so that probes cannot
+//! broker cannot take, the cache is bypassed. So does a database that is there and has no connection
+//! free (`busy`): no replica stops being ready for having much to do. Answers are kept for a moment, so that probes cannot
 //! load the servers.
 
 use std::collections::BTreeMap;
@@ -22,13 +23,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use chrono::{DateTime, Utc};
+use futures_util::TryFutureExt;
 use futures_util::future::join_all;
 use http::StatusCode;
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::database::Database;
+use crate::database::{Condition, Probe, kind};
 use crate::{Clock, ServiceInfo};
 
 /// Longest time for one check.
@@ -36,7 +38,16 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer serves further probes.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
-type CheckFuture = Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>>;
+type CheckFuture = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+
+/// What a check found, as a kind of error that is fit for a caller's eyes.
+#[derive(Debug, Clone, Copy)]
+enum Failure {
+    /// It is not there.
+    Failed(&'static str),
+    /// It is there, and does less than it should.
+    Degraded(&'static str),
+}
 
 /// How much a check matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,20 +90,27 @@ impl HealthBuilder {
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), &'static str>> + Send + 'static,
     {
-        self.checks.push(Check { name, importance, run: Box::new(move || Box::pin(run())) });
+        let run = move || -> CheckFuture { Box::pin(run().map_err(Failure::Failed)) };
+        self.checks.push(Check { name, importance, run: Box::new(run) });
         self
     }
 
-    /// Adds the check of the database: critical.
+    /// Adds the check of the database: critical when it is away, degrading when it is busy.
     #[must_use]
-    pub fn database(self, database: Database) -> Self {
-        self.check("database", Importance::Critical, move || {
-            let database = database.clone();
-            async move {
-                let answer = sqlx::query("select 1").execute(&database).await;
-                answer.map(drop).map_err(|error| crate::database::kind(&error))
-            }
-        })
+    pub fn database(mut self, probe: Probe) -> Self {
+        let run = move || -> CheckFuture {
+            let probe = probe.clone();
+            Box::pin(async move {
+                match probe.look().await {
+                    Ok(Condition::Ready) => Ok(()),
+                    Ok(Condition::Busy) => Err(Failure::Degraded("busy")),
+                    Err(error) => Err(Failure::Failed(kind(&error))),
+                }
+            })
+        };
+        let (name, importance) = ("database", Importance::Critical);
+        self.checks.push(Check { name, importance, run: Box::new(run) });
+        self
     }
 
     pub(crate) fn build(self, info: ServiceInfo, clock: Clock) -> Health {
@@ -106,7 +124,8 @@ impl HealthBuilder {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// From good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Status {
     Healthy,
@@ -114,13 +133,15 @@ enum Status {
     Unhealthy,
 }
 
-/// The body of `/health`: the seed's, with a sibling `details`.
+/// The body of `/health`: `checks` says which work, `details` how each went.
 #[derive(Debug, Clone, Serialize)]
 struct Report {
     status: Status,
     timestamp: DateTime<Utc>,
     service: &'static str,
     version: String,
+    /// What it was built of; `unknown` when that is not known.
+    commit: &'static str,
     checks: BTreeMap<&'static str, bool>,
     details: BTreeMap<&'static str, Detail>,
 }
@@ -174,28 +195,32 @@ impl Shared {
         let outcomes = join_all(self.checks.iter().map(Check::outcome)).await;
         let mut status = Status::Healthy;
         let (mut checks, mut details) = (BTreeMap::new(), BTreeMap::new());
-        for (check, detail) in self.checks.iter().zip(outcomes) {
-            if detail.error.is_some() {
-                status = match (check.importance, status) {
-                    (Importance::Critical, _) | (_, Status::Unhealthy) => Status::Unhealthy,
-                    _ => Status::Degraded,
-                };
-            }
-            checks.insert(check.name, detail.error.is_none());
-            details.insert(check.name, detail);
+        for (check, (latency, outcome)) in self.checks.iter().zip(outcomes) {
+            let (found, error) = match (outcome, check.importance) {
+                (Ok(()), _) => (Status::Healthy, None),
+                (Err(Failure::Failed(error)), Importance::Critical) => {
+                    (Status::Unhealthy, Some(error))
+                }
+                (Err(Failure::Failed(error) | Failure::Degraded(error)), _) => {
+                    (Status::Degraded, Some(error))
+                }
+            };
+            status = status.max(found);
+            checks.insert(check.name, !matches!(outcome, Err(Failure::Failed(_))));
+            details.insert(check.name, Detail { latency_ms: latency.as_millis(), error });
         }
         let timestamp = self.clock.now();
-        let (service, version) = (self.info.name, self.info.version.clone());
-        Report { status, timestamp, service, version, checks, details }
+        let service = self.info.name;
+        let (version, commit) = self.info.running();
+        Report { status, timestamp, service, version, commit, checks, details }
     }
 }
 
 impl Check {
-    async fn outcome(&self) -> Detail {
+    async fn outcome(&self) -> (Duration, Result<(), Failure>) {
         let began = Instant::now();
         let outcome = tokio::time::timeout(CHECK_TIMEOUT, (self.run)()).await;
-        let error = outcome.unwrap_or(Err("timed out")).err();
-        Detail { latency_ms: began.elapsed().as_millis(), error }
+        (began.elapsed(), outcome.unwrap_or(Err(Failure::Failed("timed out"))))
     }
 }
 

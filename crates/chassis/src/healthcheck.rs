@@ -16,17 +16,23 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a service does not take work.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unwell {
+pub enum Unwell {
+    /// It cannot be reached.
     #[error("no answer at {0}: {1}")]
     Silent(String, io::Error),
+    /// It did not answer in time.
     #[error("no answer at {0} within {LIMIT:?}")]
     Late(String),
+    /// It said that it is not ready.
     #[error("{0} answered {1:?}")]
     Refused(String, String),
 }
 
-/// Asks `/ready` at the port of these settings; the answer is for people.
-pub(crate) async fn ask(server: &ServerSettings) -> Result<String, Unwell> {
+/// Asks `/ready` at the port of these settings, for two seconds; the answer is for people.
+///
+/// # Errors
+/// Any answer but 200, or none.
+pub async fn ask(server: &ServerSettings) -> Result<String, Unwell> {
     let authority = authority(server);
     let line = match timeout(LIMIT, status_line(&authority)).await {
         Ok(Ok(line)) => line,
@@ -62,8 +68,6 @@ fn authority(server: &ServerSettings) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
@@ -71,17 +75,7 @@ mod tests {
     use crate::ServerSettings;
 
     fn at(host: &str, port: u16) -> ServerSettings {
-        ServerSettings {
-            host: host.to_owned(),
-            port,
-            body_limit: 1,
-            request_timeout: Duration::from_secs(1),
-            concurrency_limit: 1,
-            grace_period: Duration::from_secs(1),
-            drain_delay: Duration::ZERO,
-            trusted_proxies: crate::TrustedProxies::default(),
-            debug: false,
-        }
+        ServerSettings { host: host.to_owned(), port, ..ServerSettings::on_a_free_port() }
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! What every request passes, outermost first.
 //!
 //! The order is the point: an answer of any inner layer, a panic's included, is traced, counted and
-//! carries the request id; a refused request costs no work; the deadline covers the handler only.
+//! carries the request id; a body is there before its request takes a place; a refused request costs no
+//! work; the deadline covers the handler only.
 
+mod body;
 mod client_address;
 mod deadline;
-mod leave;
+mod drain;
 mod metrics;
-mod observe;
 mod panic;
 mod request_id;
 mod shed;
+mod trace;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -21,23 +23,30 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::{Problem, ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
-pub use deadline::within_callers_deadline;
-pub(crate) use leave::leave;
+pub use deadline::client_deadline;
+pub(crate) use drain::close_when_draining;
 pub use request_id::RequestId;
+use shed::Places;
+pub use shed::ReservedPlace;
 
 /// Wraps a service's routes; the health and metrics routes stay outside the limits.
 pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings) -> Router {
-    let places = Bulkhead::new(settings.concurrency_limit);
-    metrics::show(info.name, places.clone());
+    let places = Places {
+        service: info.name,
+        anybody: Bulkhead::new(settings.concurrency_limit),
+        services: Bulkhead::new(settings.service_concurrency_limit),
+    };
+    metrics::show(info.name, places.anybody.clone());
+    let bodies = body::Limits { length: settings.body_limit, time: settings.body_timeout };
     routes
         .fallback(async || Problem::not_found("no route has this path"))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(settings.body_limit))
-        .layer(from_fn_with_state(settings.body_limit, shed::oversized))
         .layer(from_fn_with_state((info.name, settings.request_timeout), deadline::limit))
-        .layer(from_fn_with_state((info.name, places), shed::overload))
+        .layer(from_fn_with_state(places, shed::overload))
+        .layer(from_fn_with_state(bodies, body::whole))
         .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(from_fn_with_state(info.name, observe::observe))
+        .layer(from_fn_with_state(info.name, trace::trace))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
         .layer(from_fn(request_id::request_id))
 }

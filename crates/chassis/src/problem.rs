@@ -86,6 +86,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource").detail(detail)
     }
 
+    /// 408: a request, or the rest of one, did not come in time.
+    pub fn request_timeout(detail: impl Into<String>) -> Self {
+        let title = "The request did not come in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", title).detail(detail)
+    }
+
     /// 412: the resource changed since the caller read it.
     pub fn precondition_failed() -> Self {
         let title = "The resource has changed since it was read";

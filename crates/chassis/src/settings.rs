@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::phases;
+
 mod check;
 
 /// Who a service is, on the wire and in logs, traces and metrics.
@@ -14,8 +16,20 @@ mod check;
 pub struct ServiceInfo {
     /// The name in `services.tsk`, such as `user-service`.
     pub name: &'static str,
-    /// The version in `services.tsk`, such as `1.0.0`.
+    /// The version in `services.tsk`, such as `1.0.0`, which a registry is told. What runs is
+    /// [`telemetry::BuildInfo`].
     pub version: String,
+}
+
+impl ServiceInfo {
+    /// The version and the commit that run. In tests, which run no binary: the version of the
+    /// settings, and `unknown`.
+    pub(crate) fn running(&self) -> (String, &'static str) {
+        telemetry::build_info().map_or_else(
+            || (self.version.clone(), "unknown"),
+            |build| (build.version.to_owned(), build.commit),
+        )
+    }
 }
 
 /// A time between two rounds of work: a millisecond at least, since none at all would be a loop
@@ -47,13 +61,29 @@ pub struct ServerSettings {
     pub host: String,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
+    /// Connections at most, probes' and idle ones included. At the limit, the one that has waited for
+    /// its peer for the longest time makes room. Less where the limit of open files is lower.
+    pub connection_limit: usize,
+    /// Longest time that a connection may stand idle before its first request and between two.
+    pub idle_timeout: Duration,
+    /// Largest request head, in bytes.
+    pub head_limit: usize,
+    /// Longest time from the first byte of a request's head to its last.
+    pub head_timeout: Duration,
     /// Largest request body, in bytes.
     pub body_limit: usize,
+    /// Longest time from a request's head to the last byte of its body.
+    pub body_timeout: Duration,
+    /// Longest time in which a caller takes nothing of an answer that is there for it.
+    pub write_timeout: Duration,
     /// Longest time for one answer; the deadline of a service that calls can only shorten it.
     pub request_timeout: Duration,
     /// Requests in flight at most; more are refused with 503 at once.
     pub concurrency_limit: usize,
-    /// Longest time from SIGTERM to the end of the process, `drain_delay` included.
+    /// Further requests that may be in flight, of other services only.
+    pub service_concurrency_limit: usize,
+    /// Longest time from SIGTERM to the end of the process, `drain_delay` included. Withdrawing the
+    /// registration has up to 15 % of what that leaves, requests 45 %, tasks 30 %, telemetry 10 %.
     pub grace_period: Duration,
     /// Time between "not ready" and the closing of the port, so that balancers notice.
     pub drain_delay: Duration,
@@ -63,6 +93,35 @@ pub struct ServerSettings {
     /// Whether `GET /debug` answers; off when left out.
     #[serde(default)]
     pub debug: bool,
+}
+
+impl ServerSettings {
+    /// What telemetry has of the grace period, to send what it holds once all else has ended.
+    pub fn telemetry_share(&self) -> Duration {
+        phases::telemetry(self)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn on_a_free_port() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            connection_limit: 1,
+            idle_timeout: Duration::from_secs(1),
+            head_limit: 1,
+            head_timeout: Duration::from_secs(1),
+            body_limit: 1,
+            body_timeout: Duration::from_secs(1),
+            write_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(1),
+            concurrency_limit: 1,
+            service_concurrency_limit: 1,
+            grace_period: Duration::from_secs(10),
+            drain_delay: Duration::ZERO,
+            trusted_proxies: TrustedProxies::default(),
+            debug: false,
+        }
+    }
 }
 
 /// Addresses and networks, such as `192.0.2.7` and `10.0.0.0/8`.

@@ -1,8 +1,9 @@
 //! Supervised background work: relay, consumer, workers, health checks.
 //!
 //! A task handles faults that pass by itself. If it *returns an error*, it cannot go on (its queue
-//! was declared otherwise, say), and the process stops with that error. If it *panics*, that is a
-//! bug met by one piece of work: the task starts again, after a growing pause, and is counted.
+//! was declared otherwise, say), and the process stops with that error. So it does when a task
+//! returns before it was told to end: what it does is missing from then on. If it *panics*, that is
+//! a bug met by one piece of work: the task starts again, after a growing pause, and is counted.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -17,7 +19,8 @@ use crate::BuildError;
 
 /// Pause before the first restart; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Longest pause before a restart.
+/// Longest pause before a restart. A task that ran for longer than that begins again with the
+/// shortest: one panic a month is no reason to wait.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// The running tasks of one process.
@@ -56,14 +59,14 @@ impl Supervisor {
         }
     }
 
-    /// Tells all tasks to end and waits for them, for `grace` at most.
-    pub(crate) async fn stop(mut self, grace: Duration) {
+    /// Tells all tasks to end and waits for them until `deadline`.
+    pub(crate) async fn stop(mut self, deadline: Instant) {
         self.shutdown.cancel();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, ended).await.is_err() {
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
             tracing::warn!(
                 tasks.left = self.tasks.len(),
-                "tasks did not end within the grace period"
+                "tasks did not end within their share of the grace period"
             );
         }
     }
@@ -86,8 +89,13 @@ where
     let restarts = restarts.with_label_values(&[service, name]);
     let mut pause = PAUSE_MIN;
     loop {
+        let began = Instant::now();
         match AssertUnwindSafe(make(shutdown.child_token())).catch_unwind().await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) if shutdown.is_cancelled() => return Ok(()),
+            Ok(Ok(())) => {
+                tracing::error!(task.name = name, "task ended before it was told to");
+                return Err(format!("the task `{name}` ended before it was told to").into());
+            }
             Ok(Err(error)) => {
                 tracing::error!(task.name = name, error = %error, "task cannot go on");
                 return Err(error);
@@ -95,6 +103,9 @@ where
             Err(_) => tracing::error!(task.name = name, "task panicked; it starts again"),
         }
         restarts.inc();
+        if began.elapsed() > PAUSE_MAX {
+            pause = PAUSE_MIN;
+        }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
@@ -120,12 +131,41 @@ mod tests {
             async move {
                 assert!(round >= 2, "not yet");
                 done.send(()).await?;
-                Ok(())
+                std::future::pending().await
             }
         });
         let mut wait = wait;
         wait.recv().await.unwrap();
         assert_eq!(rounds.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_before_it_is_told_to_is_reported() {
+        let mut tasks = Supervisor::new("user-service", CancellationToken::new());
+        tasks.spawn("sweeper", async |_| Ok(()));
+        let error = tasks.failed().await.to_string();
+        assert_eq!(error, "the task `sweeper` ended before it was told to");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_after_a_long_time_starts_again_soon() {
+        let mut tasks = Supervisor::new("user-service", CancellationToken::new());
+        let (begun, mut rounds) = tokio::sync::mpsc::unbounded_channel();
+        let lives = Duration::from_secs(3600);
+        tasks.spawn("flaky", move |_| {
+            let begun = begun.clone();
+            async move {
+                begun.send(Instant::now())?;
+                tokio::time::sleep(lives).await;
+                panic!("once an hour");
+            }
+        });
+        let mut before = rounds.recv().await.unwrap();
+        for _ in 0..20 {
+            let next = rounds.recv().await.unwrap();
+            assert_eq!(next - before, lives + PAUSE_MIN);
+            before = next;
+        }
     }
 
     #[tokio::test]
@@ -142,6 +182,6 @@ mod tests {
             shutdown.cancelled().await;
             Ok(())
         });
-        tasks.stop(Duration::from_secs(5)).await;
+        tasks.stop(Instant::now() + Duration::from_secs(5)).await;
     }
 }

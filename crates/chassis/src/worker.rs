@@ -85,6 +85,23 @@ pub async fn every<Done: Future<Output = ()>>(
     }
 }
 
+/// Removes rows that are past their time, all that there are, at once and then every `interval`, until
+/// `shutdown`. `batch` is one statement as [`database::drain`] asks for; `rows` names in the log what
+/// it removes. A fault is logged, and the next round tries again.
+pub async fn sweep<E: Display, Batch: Future<Output = Result<u64, E>>>(
+    rows: &'static str,
+    interval: Interval,
+    shutdown: &CancellationToken,
+    batch: impl Fn(i64) -> Batch,
+) {
+    every(interval, shutdown, async || match database::drain(shutdown, &batch).await {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(rows, removed, "rows past their time were removed"),
+        Err(error) => tracing::warn!(rows, error = %error, "rows past their time were not removed"),
+    })
+    .await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,33 +4,53 @@ use either::Either;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
-use scoped_futures::ScopedBoxFuture;
+use scoped_futures::{ScopedBoxFuture, ScopedFutureExt as _};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr};
 
 use crate::Fault;
-use crate::fault::{has_lost_a_race, is_outdated};
+use crate::fault::{count_unavailable, has_lost_a_race, is_outdated};
+use crate::session::Session;
 
 /// How often work is done in all: one more time for each of a few changes of the schema or lost races.
 const ATTEMPTS_MAX: u32 = 4;
 
 /// A pool of connections whose prepared statements follow the schema. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Database(PgPool);
+pub struct Database {
+    pool: PgPool,
+    session: Session,
+}
 
 type Step = Either<PgQueryResult, PgRow>;
 
 impl From<PgPool> for Database {
     fn from(pool: PgPool) -> Self {
-        Self(pool)
+        Self::new(pool, Session::default())
     }
 }
 
 impl Database {
-    /// The pool itself, whose statements nobody looks after.
+    pub(crate) fn new(pool: PgPool, session: Session) -> Self {
+        Self { pool, session }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The pool itself, whose statements nobody looks after: behind a pooler each of them needs a
+    /// transaction that [`begin_statement`](Self::begin_statement) begins.
     pub fn pool(&self) -> &PgPool {
-        &self.0
+        &self.pool
+    }
+
+    /// The statements that begin a transaction, with its limits where a connection has none, for
+    /// whoever takes a connection of the [pool](Self::pool). They are sent as they are
+    /// ([`sqlx::raw_sql`]).
+    pub fn begin_statement(&self) -> SqlStr {
+        self.session.begin_statement()
     }
 
     /// Does `work` in a transaction, which is committed when it succeeds and rolled back when it
@@ -45,12 +65,24 @@ impl Database {
         E: Fault,
         F: for<'c> Fn(&'c mut PgConnection) -> ScopedBoxFuture<'a, 'c, Result<T, E>>,
     {
-        let mut held = Held { connection: Some(self.0.acquire().await?), is_beginning: false };
+        let done = self.attempts(work).await;
+        if let Some(error) = done.as_ref().err().and_then(Fault::database) {
+            count_unavailable(error);
+        }
+        done
+    }
+
+    async fn attempts<'a, T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        E: Fault,
+        F: for<'c> Fn(&'c mut PgConnection) -> ScopedBoxFuture<'a, 'c, Result<T, E>>,
+    {
+        let mut held = Held { connection: Some(self.pool.acquire().await?), is_beginning: false };
         let mut attempt = 1;
         loop {
             let connection = held.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
             held.is_beginning = true;
-            let mut tx = connection.begin().await?;
+            let mut tx = self.session.begin(connection).await?;
             held.is_beginning = false;
             let error = match work(&mut tx).await {
                 Ok(done) => {
@@ -72,13 +104,21 @@ impl Database {
 
     /// All that a statement gives.
     async fn all<'q>(&self, query: impl Execute<'q, Postgres>) -> Result<Vec<Step>, sqlx::Error> {
-        let (sql, arguments) = parts(query)?;
-        let mut connection = self.0.acquire().await?;
+        let query = parts(query)?;
+        let steps = if self.session.is_pooled() {
+            let query = &query;
+            self.attempts(|tx| async move { steps(tx, query).await }.scope_boxed()).await
+        } else {
+            self.repeated(&query).await
+        };
+        steps.inspect_err(count_unavailable)
+    }
+
+    async fn repeated(&self, query: &Query) -> Result<Vec<Step>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
         let mut attempt = 1;
         loop {
-            let query = (sql.clone(), arguments.clone());
-            let steps = connection.fetch_many(query).try_collect().await;
-            match steps {
+            match steps(&mut connection, query).await {
                 Err(error) if attempt < ATTEMPTS_MAX && is_worth_repeating(&error) => {
                     if is_outdated(&error) {
                         prepare_anew(&mut connection).await?;
@@ -91,9 +131,14 @@ impl Database {
     }
 }
 
-fn parts<'q>(
-    mut query: impl Execute<'q, Postgres>,
-) -> Result<(SqlStr, Option<PgArguments>), sqlx::Error> {
+/// A statement and its arguments.
+type Query = (SqlStr, Option<PgArguments>);
+
+async fn steps(connection: &mut PgConnection, query: &Query) -> Result<Vec<Step>, sqlx::Error> {
+    connection.fetch_many(query.clone()).try_collect().await
+}
+
+fn parts<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Query, sqlx::Error> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
     Ok((query.sql(), arguments))
 }
@@ -163,13 +208,13 @@ impl<'c> Executor<'c> for &'c Database {
     where
         'c: 'e,
     {
-        (&self.0).prepare_with(sql, parameters)
+        (&self.pool).prepare_with(sql, parameters)
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
     where
         'c: 'e,
     {
-        (&self.0).describe(sql)
+        (&self.pool).describe(sql)
     }
 }

@@ -1,5 +1,20 @@
-//! PostgreSQL: a pool that is open before there is load, migrations, and statements that outlive a
-//! change of the schema.
+//! PostgreSQL: pools that are open before there is load, limits for every statement, migrations, and
+//! statements that outlive a change of the schema.
+//!
+//! [`connect`] gives a service its [`Pools`]: one for requests, one for background work, and a
+//! connection for health checks, so that a backlog of one takes nothing from another and a busy
+//! database is told from one that is away.
+//!
+//! The server ends each statement that takes too long, waits too long for a lock, or leaves its
+//! transaction idle, also when nobody waits for it any more:
+//!
+//! | limit of `[database]` | SQLSTATE | [`kind`] | to a caller |
+//! |---|---|---|---|
+//! | `statement_timeout` | 57014 | `statement timed out` | 503 with `Retry-After` |
+//! | `lock_timeout` | 55P03 | `lock timed out` | 503 with `Retry-After` |
+//! | `idle_in_transaction_timeout` | 25P03 | `idle in transaction` | 503 with `Retry-After` |
+//!
+//! Each is counted in `database_unavailable_total`.
 //!
 //! A statement is prepared once on each connection. When a migration changes the type of a column
 //! that it returns, PostgreSQL refuses the prepared one from then on ("cached plan must not change
@@ -34,13 +49,23 @@
 //! }
 //! ```
 
+mod connect;
 mod database;
 mod fault;
-mod pool;
+mod limit;
+mod migrate;
+mod probe;
+mod session;
 mod settings;
+mod sweep;
+mod target;
 
+pub use connect::{DatabaseError, Pools, connect, unopened};
 pub use database::Database;
 pub use fault::{Fault, is_unavailable, kind, safe};
-pub use pool::{DatabaseError, connect, migrate, unopened};
+pub use migrate::migrate;
+pub use probe::{Condition, Probe};
 pub use scoped_futures::ScopedFutureExt as FutureExt;
 pub use settings::DatabaseSettings;
+pub use sweep::drain;
+pub use target::Target;

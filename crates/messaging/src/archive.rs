@@ -22,9 +22,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use database::Database;
+use database::{Database, drain};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -34,8 +35,6 @@ use crate::settings::{MessagingSettings, OutboxSettings};
 
 pub use republish::{Republished, Target};
 
-/// Rows that one statement deletes at most.
-const PURGE_ROWS_MAX: i64 = 5_000;
 /// Events of one page when the caller does not say.
 const LIMIT_DEFAULT: u16 = 100;
 /// Events of one page at most.
@@ -252,34 +251,38 @@ pub async fn erase(tx: &mut PgConnection, aggregate_id: Uuid) -> Result<(), sqlx
 /// off, and those of erased aggregates; says how many. It goes on until nothing is left.
 pub async fn purge(database: &Database, settings: &OutboxSettings) -> Result<u64, sqlx::Error> {
     let older_than = settings.archive.as_secs_f64();
-    let mut purged = 0;
-    loop {
-        let rows = sqlx::query!(
-            "delete from messaging_archive where event_id in (
+    let shutdown = CancellationToken::new();
+    let old = drain(&shutdown, async |limit| {
+        let purged = sqlx::query!(
+            "delete from messaging_archive where event_id = any(array(
                  select event_id from messaging_archive
                  where sent_at < now() - make_interval(secs => $1)
                  order by sent_at
                  limit $2
-             )",
+                 for update skip locked
+             ))",
             older_than,
-            PURGE_ROWS_MAX,
+            limit,
         );
-        let rows = rows.execute(database).await?.rows_affected();
-        purged += rows;
-        if rows == 0 {
-            break;
-        }
-    }
-    purged += sqlx::query!(
-        "delete from messaging_archive using messaging_erased
-         where messaging_archive.aggregate_id = messaging_erased.aggregate_id
-           and messaging_archive.id < messaging_erased.up_to",
-    )
-    .execute(database)
-    .await?
-    .rows_affected();
+        Ok::<_, sqlx::Error>(purged.execute(database).await?.rows_affected())
+    });
+    let old = old.await?;
+    let erased = drain(&shutdown, async |limit| {
+        let purged = sqlx::query!(
+            "delete from messaging_archive where event_id = any(array(
+                 select archived.event_id from messaging_archive archived
+                 join messaging_erased erased on archived.aggregate_id = erased.aggregate_id
+                 where archived.id < erased.up_to
+                 limit $1
+                 for update of archived skip locked
+             ))",
+            limit,
+        );
+        Ok::<_, sqlx::Error>(purged.execute(database).await?.rows_affected())
+    });
+    let erased = erased.await?;
     forget_erased(database).await?;
-    Ok(purged)
+    Ok(old + erased)
 }
 
 /// Forgets erasures once nothing from before them is in the outbox. An hour is more than the

@@ -18,6 +18,9 @@
 //! [inbox](crate::inbox) makes that one effect. Nothing is ever put back to the head of its queue:
 //! that is how one poison message becomes thousands of redeliveries a second.
 //!
+//! An ordered consumer ([`Handlers::ordered`]) tries a message again in its place instead, while those
+//! of its aggregate wait in hand, and hands all of it back to the broker before that loses patience.
+//!
 //! Where effects are cheaper together, a handler takes a batch of messages
 //! ([`Handlers::on_batch`]); what fails together is tried one by one.
 
@@ -122,10 +125,11 @@ impl Consumer {
     ) {
         let kill_switch = KillSwitch::new(&self.settings);
         let (topology, settings) = (&*self.topology, &self.settings);
+        let in_place = self.routes.are_ordered;
         let work = Work {
             queue: self.queue().into(),
             routes: &self.routes,
-            settlement: Settlement { topology, settings, republisher },
+            settlement: Settlement { topology, settings, republisher, in_place },
             kill_switch: &kill_switch,
         };
         let (sender, inputs) = unbounded_channel();
@@ -176,7 +180,7 @@ impl Consumer {
             let _ = work.send(Input::Flush);
             match ended {
                 Ended::Drained => return Some(channel),
-                Ended::Idle => {
+                Ended::Renewed => {
                     self.close(&channel).await;
                     continue;
                 }

@@ -21,7 +21,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::Database;
+use database::{Database, drain};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
@@ -32,8 +32,6 @@ use crate::metrics;
 use crate::process_manager;
 use crate::settings::{MessagingSettings, OutboxSettings};
 
-/// Rows deleted by one statement, so that clean-up never holds many locks for long.
-const PURGE_ROWS_MAX: i64 = 5_000;
 /// How often rows that are too old are looked for.
 const PURGE_INTERVAL: Duration = Duration::from_mins(10);
 
@@ -105,26 +103,23 @@ pub async fn claim_all<D>(
 
 /// Forgets messages that were received longer ago than `older_than`; says how many.
 pub async fn purge(database: &Database, older_than: Duration) -> Result<u64, sqlx::Error> {
-    let mut purged = 0;
-    loop {
-        let rows = sqlx::query!(
-            "delete from messaging_inbox where (consumer, message_id) in (
+    drain(&CancellationToken::new(), async |limit| {
+        let purged = sqlx::query!(
+            "with picked as materialized (
                  select consumer, message_id from messaging_inbox
                  where received_at < now() - make_interval(secs => $1)
                  order by received_at
                  limit $2
-             )",
+                 for update skip locked
+             )
+             delete from messaging_inbox inbox using picked
+             where inbox.consumer = picked.consumer and inbox.message_id = picked.message_id",
             older_than.as_secs_f64(),
-            PURGE_ROWS_MAX,
-        )
-        .execute(database)
-        .await?
-        .rows_affected();
-        purged += rows;
-        if rows == 0 {
-            return Ok(purged);
-        }
-    }
+            limit,
+        );
+        Ok(purged.execute(database).await?.rows_affected())
+    })
+    .await
 }
 
 /// Keeps the inbox, the [archive] and ended [processes](crate::process_manager) from growing for

@@ -55,7 +55,7 @@
 //! }
 //!
 //! # async fn start(pool: PgPool, settings: MessagingSettings) -> Result<(), Box<dyn std::error::Error>> {
-//! messaging::migrate(&pool).await?;
+//! messaging::migrate(&pool.clone().into()).await?;
 //! let broker = Broker::new("payment-service", &settings.rabbitmq);
 //! let outbox = Outbox::new("payment-service", &settings);
 //! let relay = Relay::new(pool.clone(), broker.clone(), outbox.clone(), &settings);
@@ -118,13 +118,12 @@ pub use settings::{
     ConsumerSettings, MessagingSettings, OutboxSettings, RabbitSettings, RelaySettings,
 };
 
-use sqlx::PgPool;
-use sqlx::migrate::MigrateError;
+use database::{Database, DatabaseError};
 
 /// Makes the tables of messaging, or brings them up to date, in a service's database: those of the
 /// outbox, the inbox, [schedule], [archive] and [process managers](process_manager). Counted in
 /// `_messaging_migrations`, apart from the service's own; those of a newer version are left alone, so
 /// that a deployment can go back to this one.
-pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    sqlx::migrate!().set_ignore_missing(true).run(pool).await
+pub async fn migrate(database: &Database) -> Result<(), DatabaseError> {
+    database::migrate(database, sqlx::migrate!()).await
 }

@@ -12,7 +12,7 @@
 //! | `messaging_client_operation_duration_seconds` | from sending, of the relay's batch or of one message, to the last confirm |
 //! | `messaging_client_consumed_messages_total` | deliveries taken from a queue |
 //! | `messaging_process_duration_seconds` | time of a handler, for one delivery or for a batch; `error_type`: `retry`, `dead_letter`, `unavailable` |
-//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `dead_lettered`, `unsettled`; of the dead letters ones also `undecodable`, `unknown_type`, `unknown_version` |
+//! | `messaging_settled_total{queue, outcome}` | deliveries by what became of them: `acked`, `retried`, `unavailable`, `dead_lettered`, `unsettled`; of the dead letters ones also `undecodable`, `unknown_type`, `unknown_version`. What an ordered consumer tries again counts each time |
 //! | `messaging_duplicates_total{consumer}` | messages that had had their effect before: dropped |
 //! | `messaging_outbox_depth{service}` | committed events that wait to be sent, counted up to 100,000 |
 //! | `messaging_outbox_age_seconds{service}` | age of the oldest of them |

@@ -29,10 +29,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use contracts::{Event, FieldFault};
-use database::Database;
+use database::{Database, drain};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::message;
@@ -286,9 +287,21 @@ async fn delete(tx: &mut PgConnection, kind: &str, key: &str) -> Result<(), sqlx
 
 /// Deletes processes that ended longer ago than `older_than`; says how many.
 pub(crate) async fn purge(database: &Database, older_than: Duration) -> Result<u64, sqlx::Error> {
-    let purged = sqlx::query!(
-        "delete from messaging_processes where ended_at < now() - make_interval(secs => $1)",
-        older_than.as_secs_f64(),
-    );
-    Ok(purged.execute(database).await?.rows_affected())
+    drain(&CancellationToken::new(), async |limit| {
+        let purged = sqlx::query!(
+            "with picked as materialized (
+                 select kind, key from messaging_processes
+                 where ended_at < now() - make_interval(secs => $1)
+                 order by ended_at
+                 limit $2
+                 for update skip locked
+             )
+             delete from messaging_processes process using picked
+             where process.kind = picked.kind and process.key = picked.key",
+            older_than.as_secs_f64(),
+            limit,
+        );
+        Ok(purged.execute(database).await?.rows_affected())
+    })
+    .await
 }

@@ -50,6 +50,9 @@ use crate::relay::pass::Pass;
 use crate::settings::{MessagingSettings, SettingsError};
 use crate::topology::Readers;
 
+/// Batches that are under way at the same time, each with a connection of the pool.
+pub(crate) const BATCHES: u32 = 2;
+
 /// Publishes the rows of an outbox. Several relays, in one process or in many, share the work.
 #[derive(Debug, Clone)]
 pub struct Relay {

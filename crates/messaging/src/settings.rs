@@ -15,7 +15,6 @@ mod queue;
 pub use consumer::{ConsumerOverrides, ConsumerSettings, RetryDelays};
 pub use queue::{QueueOverrides, QueueSettings, QueueType};
 
-use consumer::HELD_MAX;
 
 /// All sections of `message_queue.tsk`.
 #[derive(Debug, Clone, Deserialize)]
@@ -165,14 +164,29 @@ pub enum SettingsError {
     /// A message may be in hand for longer than the broker waits for its acknowledgement.
     #[error(
         "the consumer of `{key}` holds a message for up to {held:?}: prefetch / concurrency × \
-         handler_timeout, twice that with batches, must stay below {HELD_MAX:?}, after which the \
-         broker closes the channel"
+         handler_timeout, twice that with batches, must stay below unacked_max, {unacked_max:?}"
     )]
     HeldTooLong {
         /// The queue's key.
         key: String,
         /// How long.
         held: Duration,
+        /// How long it may be.
+        unacked_max: Duration,
+    },
+    /// An ordered consumer, which tries a message again in its place, has too little time for it.
+    #[error(
+        "the ordered consumer of `{key}` has a message in hand for all of its attempts, which take \
+         up to {takes:?}: retry_delays and max_attempts × handler_timeout, with one handler_timeout \
+         to spare, must stay below unacked_max, {unacked_max:?}"
+    )]
+    AttemptsTakeTooLong {
+        /// The queue's key.
+        key: String,
+        /// How long all attempts take.
+        takes: Duration,
+        /// How long they may take, with one more `handler_timeout`.
+        unacked_max: Duration,
     },
 }
 

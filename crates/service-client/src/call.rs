@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chassis::extract::Onward;
+use chassis::extract::RequestContext;
 use http::{HeaderMap, HeaderValue, header};
 use resilience::deadline::Deadline;
 use tusk_config::Secret;
@@ -65,8 +65,8 @@ impl Call {
     /// Passes on what there is to know of the request at hand: its deadline, its id, and where it
     /// comes from.
     #[must_use]
-    pub fn passing_on(self, request: &Onward) -> Self {
-        let Onward { deadline, request_id, client_address } = request;
+    pub fn passing_on(self, request: &RequestContext) -> Self {
+        let RequestContext { deadline, request_id, client_address } = request;
         let call = self.by(*deadline).request_id(request_id.as_str());
         call.client_address(client_address.0)
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use telemetry::{
-    LogFormat, LogSettings, SamplingSettings, Telemetry, TelemetrySettings, TracingSettings,
-    propagation,
+    BuildInfo, LogFormat, LogSettings, SamplingSettings, Telemetry, TelemetrySettings,
+    TracingSettings, propagation,
 };
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 #[tokio::main]
 async fn main() {
@@ -16,10 +18,15 @@ async fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["a_line_with_fields"] => a_line_with_fields(),
         ["a_continued_trace"] => a_continued_trace(),
+        ["more_lines_than_wait"] => more_lines_than_wait(),
+        ["many_lines", count] => many_lines(count.parse().unwrap()),
         ["another_filter"] => another_filter(),
         ["a_chatty_library"] => a_chatty_library(),
         ["more_spans_than_wait", endpoint] => more_spans_than_wait(endpoint).await,
         ["an_export", endpoint] => an_export(endpoint).await,
+        ["an_export_that_fails", endpoint] => an_export_that_fails(endpoint).await,
+        ["an_end_without_patience", endpoint] => an_end_without_patience(endpoint).await,
+        ["a_panic"] => a_panic(),
         ["sampling", endpoint, probability] => {
             sampling(endpoint, probability.parse().unwrap()).await;
         }
@@ -44,18 +51,41 @@ fn start_with(enabled: bool, endpoint: &str, probability: f64) -> Telemetry {
         sampling: SamplingSettings { probability },
         log: LogSettings { filter: "trace".to_owned(), format: LogFormat::Json },
     };
-    telemetry::init(&settings, "1.0.0").unwrap()
+    telemetry::init(&settings, BuildInfo { version: "1.2.3", commit: COMMIT }).unwrap()
 }
 
 /// Sends what waits, and tells what became of all spans.
 async fn end(telemetry: Telemetry) {
-    tokio::task::spawn_blocking(|| telemetry.shutdown()).await.unwrap();
+    tokio::task::spawn_blocking(|| telemetry.shutdown(Duration::from_secs(5))).await.unwrap();
     tracing::info!(metrics = telemetry::metrics::render(), "the end");
 }
 
 fn a_line_with_fields() {
     let _telemetry = start(false, "http://localhost:4317");
     tracing::info!(server.port = 3001, server.tls = false, "server listening");
+}
+
+/// Ten thousand lines; then a line on standard error, after which somebody reads them.
+#[allow(clippy::print_stderr, reason = "nobody reads its standard output yet")]
+fn more_lines_than_wait() {
+    let telemetry = start(false, "http://localhost:4317");
+    for number in 0..10_000 {
+        tracing::info!(number, padding = "x".repeat(100), "line");
+    }
+    eprintln!("written");
+    telemetry.shutdown(Duration::from_secs(60));
+}
+
+/// Writes lines as fast as it can, and tells what one took on its standard error.
+#[allow(clippy::print_stderr, reason = "its standard output is what it measures")]
+fn many_lines(count: u32) {
+    let _telemetry = start(false, "http://localhost:4317");
+    let began = std::time::Instant::now();
+    for number in 0..count {
+        tracing::info!(http.method = "GET", http.route = "/api/users/{id}", number, "line");
+    }
+    let nanoseconds = began.elapsed().as_nanos() / u128::from(count);
+    eprintln!("{nanoseconds} ns a line");
 }
 
 fn a_continued_trace() {
@@ -112,6 +142,39 @@ async fn an_export(endpoint: &str) {
     end(telemetry).await;
 }
 
+/// Batches one after the other, until some were refused and some taken; who watches starts the
+/// collector meanwhile.
+async fn an_export_that_fails(endpoint: &str) {
+    let telemetry = start(true, endpoint);
+    for outcome in ["failed", "exported"] {
+        let series = format!("telemetry_spans_total{{outcome=\"{outcome}\"}}");
+        let count = || telemetry::metrics::values().get(&series).copied().unwrap_or_default();
+        let enough = count() + 1_500.0;
+        while count() < enough {
+            tracing::info_span!("work").in_scope(|| {});
+            tokio::time::sleep(Duration::from_micros(100)).await;
+        }
+        tracing::info!(outcome, "enough");
+    }
+    end(telemetry).await;
+}
+
+/// An end that leaves the exporter no time.
+async fn an_end_without_patience(endpoint: &str) {
+    let telemetry = start(true, endpoint);
+    tracing::info_span!("work").in_scope(|| {});
+    let within = Duration::from_millis(100);
+    tokio::task::spawn_blocking(move || telemetry.shutdown(within)).await.unwrap();
+    tracing::info!(metrics = telemetry::metrics::render(), "the end");
+    telemetry::flush_logs(Duration::from_secs(5));
+}
+
+fn a_panic() {
+    let _telemetry = start(false, "http://localhost:4317");
+    tracing::info!("before the panic");
+    panic!("the last that it does");
+}
+
 /// A thousand traces of our own, and one span in a trace of each kind of caller.
 async fn sampling(endpoint: &str, probability: f64) {
     let telemetry = start_with(true, endpoint, probability);
@@ -130,7 +193,7 @@ async fn sampling(endpoint: &str, probability: f64) {
 /// A statement within a trace that is recorded, one within a trace that is not, one without any.
 async fn statements(endpoint: &str) {
     let telemetry = start_with(true, endpoint, 0.0);
-    telemetry::statements::go_to("db.example", 5432, "users");
+    telemetry::statements::set_database("db.example", 5432, "users");
     for flags in ["01", "00"] {
         let span = tracing::info_span!("request");
         let caller = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");

@@ -22,10 +22,15 @@
 //! A span holds names, templates of routes, ids and outcomes; never what people wrote. Events are
 //! logged and not exported.
 //!
+//! Log lines go out by a thread of their own: whoever reads standard output can stop neither a request
+//! nor the end of the process. `telemetry_log_lines_dropped_total` counts the lines that found no
+//! room meanwhile, and the log says how many once it flows again.
+//!
 //! With `[tracing] enabled: false` nothing is exported and unsampled work records nothing; the
-//! context still flows, so that logs of one story share one trace id. A collector that is away costs
+//! context still flows, so that the logs of one request share one trace id across services. A collector that is away costs
 //! a bounded queue and never an answer: `telemetry_spans_total{outcome}` counts the spans that were
-//! `exported`, those of exports that `failed`, and those `dropped` because the queue was full.
+//! `exported`, those of exports that `failed`, and those `dropped` because the queue was full. The log
+//! says once that exports fail, and once that they work again.
 //!
 //! ```
 //! let requests = telemetry::metrics::counter("doc_requests_total", "Requests seen.", &["service"]);
@@ -33,6 +38,7 @@
 //! assert!(telemetry::metrics::render().contains("doc_requests_total"));
 //! ```
 
+mod build_info;
 mod export;
 mod logs;
 pub mod metrics;
@@ -43,8 +49,13 @@ mod sql;
 pub mod statements;
 mod traces;
 
-pub use logs::{FilterError, LogFilter, log_filter};
+pub use build_info::{BuildInfo, build_info};
+#[doc(hidden)]
+pub use git_commit::commit;
+pub use logs::{FilterError, LogFilter, flush_logs, log_filter};
 pub use settings::{LogFormat, LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
+
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::Registry;
@@ -60,16 +71,24 @@ pub enum TelemetryError {
     /// `[tracing] endpoint` cannot be used.
     #[error("[tracing] endpoint is not valid: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// The system has no thread left for the log.
+    #[error("no thread can be had for the log: {0}")]
+    Thread(#[from] std::io::Error),
     /// A subscriber was installed before: [`init`] is called once a process.
     #[error("telemetry was already set up in this process")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Keeps the exporter alive; [`Telemetry::shutdown`] sends what is still queued.
-#[must_use = "spans that are still queued are lost unless it is shut down"]
+/// How long a [`Telemetry`] that is dropped may take, as in a panic.
+const DROP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Keeps the exporter alive; [`Telemetry::shutdown`] sends what is still queued. Dropping it does the
+/// same, within a second.
+#[must_use = "what is still queued is sent when it is dropped, and nothing after that"]
 #[derive(Debug)]
 pub struct Telemetry {
     provider: SdkTracerProvider,
+    is_over: bool,
 }
 
 /// Installs logs, traces and the W3C propagator for the whole process.
@@ -79,24 +98,42 @@ pub struct Telemetry {
 ///
 /// # Errors
 /// A bad filter, a bad endpoint, or a second call.
-pub fn init(settings: &TelemetrySettings, version: &str) -> Result<Telemetry, TelemetryError> {
+pub fn init(settings: &TelemetrySettings, build: BuildInfo) -> Result<Telemetry, TelemetryError> {
     let service = &settings.tracing.service_name;
     let logs = logs::layer(&settings.log, service)?;
-    let provider = traces::provider(settings, version)?;
+    let provider = traces::provider(settings, build)?;
     let tracer = traces::tracer(&provider);
     let (spans, statements) = (traces::layer(tracer.clone()), statements::layer(tracer));
     Registry::default().with(spans).with(statements).with(logs).with(pool::layer()).try_init()?;
     propagation::install();
-    metrics::build_info(service, version);
+    build_info::set(build);
+    metrics::build_info(service, build);
     metrics::runtime();
-    Ok(Telemetry { provider })
+    Ok(Telemetry { provider, is_over: false })
 }
 
 impl Telemetry {
-    /// Sends the spans that are still queued; waits five seconds at most.
-    pub fn shutdown(self) {
-        if let Err(error) = self.provider.shutdown() {
+    /// Sends the spans that are still queued and writes the log lines that wait; takes `within` at
+    /// most, whether a collector and a reader of the log are there or not. Blocks its thread.
+    pub fn shutdown(mut self, within: Duration) {
+        self.end(within);
+    }
+
+    fn end(&mut self, within: Duration) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let deadline = Instant::now() + within;
+        // The last quarter is the log's: it tells what became of the spans, too.
+        if let Err(error) = self.provider.shutdown_with_timeout(within * 3 / 4) {
             tracing::debug!(error = %error, "spans were lost at shutdown");
         }
+        flush_logs(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.end(DROP_WITHIN);
     }
 }

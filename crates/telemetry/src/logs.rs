@@ -1,42 +1,48 @@
 //! Log lines: a fixed message, dotted fields, and the ids of the trace they belong to.
 
 mod filter;
+mod writer;
 
 use std::fmt;
 
 use opentelemetry::trace::TraceContextExt;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::{LogFormat, LogSettings};
+use crate::{LogFormat, LogSettings, TelemetryError};
 
 pub(crate) use filter::parse;
 pub use filter::{FilterError, LogFilter, log_filter};
+pub use writer::flush_logs;
 
 /// The layer that writes each event as one line on standard output.
 ///
 /// # Errors
-/// The filter of the settings is none.
+/// The filter of the settings is none, or the system has no thread left.
 pub(crate) fn layer<S>(
     settings: &LogSettings,
     service: &str,
-) -> Result<impl Layer<S> + use<S>, FilterError>
+) -> Result<impl Layer<S> + use<S>, TelemetryError>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .event_format(Line { format: settings.format, service: service.to_owned() });
-    Ok(lines.with_filter(filter::install(&settings.filter)?))
+    let filter = filter::install(&settings.filter)?;
+    let line = Line { format: settings.format, service: service.to_owned() };
+    let notice = line.clone();
+    let writer = writer::install(move |dropped| notice.dropped(dropped))?;
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(false).event_format(line).with_writer(writer);
+    Ok(lines.with_filter(filter))
 }
 
 /// One event as one line. Fields of enclosing spans are left to the trace, which has them once.
+#[derive(Clone)]
 struct Line {
     format: LogFormat,
     service: String,
@@ -61,30 +67,58 @@ where
             fields.insert("trace_id", span.trace_id().to_string().into());
             fields.insert("span_id", span.span_id().to_string().into());
         }
-        match self.format {
-            LogFormat::Json => self.json(&mut out, event, fields),
-            LogFormat::Human => Self::human(&mut out, event, &fields),
-        }
+        let metadata = event.metadata();
+        self.write(&mut out, *metadata.level(), metadata.target(), fields)
     }
 }
 
 impl Line {
-    fn json(&self, out: &mut Writer<'_>, event: &Event<'_>, fields: Fields) -> fmt::Result {
+    /// The line that tells how many others were dropped.
+    fn dropped(&self, count: u64) -> String {
+        let mut fields =
+            Fields { message: "log lines were dropped".to_owned(), ..Fields::default() };
+        fields.insert("log.dropped", count.into());
+        let mut text = String::new();
+        // A text takes whatever is written to it.
+        let _ = self.write(&mut Writer::new(&mut text), Level::WARN, module_path!(), fields);
+        text
+    }
+
+    fn write(
+        &self,
+        out: &mut Writer<'_>,
+        level: Level,
+        target: &str,
+        fields: Fields,
+    ) -> fmt::Result {
+        match self.format {
+            LogFormat::Json => self.json(out, level, target, fields),
+            LogFormat::Human => Self::human(out, level, &fields),
+        }
+    }
+
+    fn json(
+        &self,
+        out: &mut Writer<'_>,
+        level: Level,
+        target: &str,
+        fields: Fields,
+    ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let mut line = Map::new();
         line.insert("timestamp".to_owned(), time.into());
-        line.insert("level".to_owned(), event.metadata().level().as_str().into());
+        line.insert("level".to_owned(), level.as_str().into());
         line.insert("service".to_owned(), self.service.as_str().into());
-        line.insert("target".to_owned(), event.metadata().target().into());
+        line.insert("target".to_owned(), target.into());
         line.insert("message".to_owned(), fields.message.into());
         line.extend(fields.rest);
         writeln!(out, "{}", Value::Object(line))
     }
 
-    fn human(out: &mut Writer<'_>, event: &Event<'_>, fields: &Fields) -> fmt::Result {
+    fn human(out: &mut Writer<'_>, level: Level, fields: &Fields) -> fmt::Result {
         SystemTime.format_time(out)?;
-        write!(out, " {:>5} {}", event.metadata().level(), fields.message)?;
+        write!(out, " {level:>5} {}", fields.message)?;
         for (name, value) in &fields.rest {
             match value {
                 Value::String(text) if !text.contains([' ', '\n']) => write!(out, " {name}={text}"),

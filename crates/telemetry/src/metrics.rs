@@ -1,6 +1,8 @@
-//! Metrics: one process-wide Prometheus registry, the seed's three families, and a way to add more.
+//! Metrics: one process-wide Prometheus registry, three families that all services have, and a way to
+//! add more.
 //!
-//! Names are the seed's where it has one, else OpenTelemetry's in Prometheus' spelling, else our own.
+//! Names are OpenTelemetry's in Prometheus' spelling where it has one, else our own; the three families
+//! keep the names that they have always had. `promtool check metrics` finds nothing in them.
 //! What is known elsewhere already, such as the size of a pool, is asked for at each scrape
 //! ([`at_scrape`]) instead of being counted twice. Besides, there are `process_*` (CPU, memory,
 //! file descriptors; on Linux), and `tokio_*` of the runtime.
@@ -16,13 +18,15 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder,
 };
 
-/// Upper bounds of the duration buckets, in seconds: from a cache hit to a request's time limit.
-const DURATION_BUCKETS_SECONDS: [f64; 12] =
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+use crate::BuildInfo;
 
-static COUNTERS: Cache<IntCounterVec> = Cache::new();
-static GAUGES: Cache<IntGaugeVec> = Cache::new();
-static HISTOGRAMS: Cache<HistogramVec> = Cache::new();
+/// Upper bounds of the duration buckets, in seconds: from a cache hit to a request's time limit.
+const DURATION_BUCKETS_SECONDS: [f64; 13] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+static COUNTERS: Families<IntCounterVec> = Families::new();
+static GAUGES: Families<IntGaugeVec> = Families::new();
+static HISTOGRAMS: Families<HistogramVec> = Families::new();
 
 /// What sets gauges before they are read.
 type Setter = Box<dyn FnMut() + Send>;
@@ -111,9 +115,10 @@ pub fn values() -> BTreeMap<String, f64> {
     values
 }
 
-pub(crate) fn build_info(service: &str, version: &str) {
-    gauge("service_build_info", "The running version; always 1.", &["service", "version"])
-        .with_label_values(&[service, version])
+pub(crate) fn build_info(service: &str, build: BuildInfo) {
+    let help = "The version and the commit that run; always 1.";
+    gauge("service_build_info", help, &["service", "version", "commit"])
+        .with_label_values(&[service, build.version, build.commit])
         .set(1);
 }
 
@@ -137,9 +142,9 @@ pub fn whole(count: usize) -> i64 {
 }
 
 /// Families by name, so that asking twice is no error.
-struct Cache<C>(LazyLock<Mutex<HashMap<String, C>>>);
+struct Families<C>(LazyLock<Mutex<HashMap<String, C>>>);
 
-impl<C: Collector + Clone + 'static> Cache<C> {
+impl<C: Collector + Clone + 'static> Families<C> {
     const fn new() -> Self {
         Self(LazyLock::new(Mutex::default))
     }

@@ -30,20 +30,20 @@ where
     let waits = metrics::histogram("db_client_connection_wait_time_seconds", help, &[]);
     let none: &[&str] = &[];
     let events = Targets::new().with_target(TARGET, LevelFilter::DEBUG);
-    Waits(waits.with_label_values(none)).with_filter(events)
+    WaitTimes(waits.with_label_values(none)).with_filter(events)
 }
 
-struct Waits(Histogram);
+struct WaitTimes(Histogram);
 
-impl<S: Subscriber> Layer<S> for Waits {
+impl<S: Subscriber> Layer<S> for WaitTimes {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        event.record(&mut Observe(&self.0));
+        event.record(&mut WaitTimeVisitor(&self.0));
     }
 }
 
-struct Observe<'a>(&'a Histogram);
+struct WaitTimeVisitor<'a>(&'a Histogram);
 
-impl Visit for Observe<'_> {
+impl Visit for WaitTimeVisitor<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         if field.name() == SECONDS {
             self.0.observe(value);

@@ -31,7 +31,7 @@ const TARGET: &str = "sqlx::query";
 static DATABASE: OnceLock<Vec<KeyValue>> = OnceLock::new();
 
 /// Names the database of the process, for the spans of its statements. The first call counts.
-pub fn go_to(host: &str, port: u16, database: &str) {
+pub fn set_database(host: &str, port: u16, database: &str) {
     DATABASE.get_or_init(|| {
         vec![
             KeyValue::new("db.system.name", "postgresql"),
@@ -58,14 +58,14 @@ where
             tracing::subscriber::Interest::never()
         }
     });
-    Statements { tracer }.with_filter(filter)
+    StatementSpans { tracer }.with_filter(filter)
 }
 
-struct Statements {
+struct StatementSpans {
     tracer: SdkTracer,
 }
 
-impl<S: Subscriber> Layer<S> for Statements {
+impl<S: Subscriber> Layer<S> for StatementSpans {
     fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
         let mut statement = Statement::default();
         event.record(&mut statement);

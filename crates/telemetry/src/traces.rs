@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Uri;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -14,8 +15,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::export::Queue;
-use crate::{TelemetryError, TelemetrySettings};
+use crate::export::SpanQueue;
+use crate::{BuildInfo, TelemetryError, TelemetrySettings};
 
 /// The longest that one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,9 +26,9 @@ const NAMESPACE: &str = "tusk";
 /// The provider: with an exporter when tracing is enabled, without one when not.
 pub(crate) fn provider(
     settings: &TelemetrySettings,
-    version: &str,
+    build: BuildInfo,
 ) -> Result<SdkTracerProvider, TelemetryError> {
-    let builder = SdkTracerProvider::builder().with_resource(resource(settings, version));
+    let builder = SdkTracerProvider::builder().with_resource(resource(settings, build));
     if !settings.tracing.enabled {
         // A caller's sampled trace keeps its ids here, so that logs and later services share them.
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
@@ -40,7 +41,18 @@ pub(crate) fn provider(
         .with_endpoint(&settings.tracing.endpoint)
         .with_timeout(EXPORT_TIMEOUT)
         .build()?;
-    Ok(builder.with_sampler(sampler).with_span_processor(Queue::new(exporter)).build())
+    let queue = SpanQueue::new(exporter, host_and_port(&settings.tracing.endpoint));
+    Ok(builder.with_sampler(sampler).with_span_processor(queue).build())
+}
+
+/// Where an endpoint is, without what an address may hold besides: a password.
+fn host_and_port(endpoint: &str) -> String {
+    let uri = endpoint.parse::<Uri>().ok();
+    let authority = uri.as_ref().and_then(Uri::authority);
+    authority.map_or_else(String::new, |at| match at.port_u16() {
+        Some(port) => format!("{}:{port}", at.host()),
+        None => at.host().to_owned(),
+    })
 }
 
 pub(crate) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
@@ -62,14 +74,16 @@ where
         .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
 }
 
-/// Who exports: <https://opentelemetry.io/docs/specs/semconv/resource/service/>.
-fn resource(settings: &TelemetrySettings, version: &str) -> Resource {
+/// Who exports: <https://opentelemetry.io/docs/specs/semconv/resource/service/>, and of which commit:
+/// <https://opentelemetry.io/docs/specs/semconv/registry/attributes/vcs/>.
+fn resource(settings: &TelemetrySettings, build: BuildInfo) -> Resource {
     let tracing = &settings.tracing;
     let random = RandomIdGenerator::default().new_trace_id().to_bytes();
     let instance = uuid::Builder::from_random_bytes(random).into_uuid();
     let mut attributes = vec![
         KeyValue::new("service.namespace", NAMESPACE),
-        KeyValue::new("service.version", version.to_owned()),
+        KeyValue::new("service.version", build.version),
+        KeyValue::new("vcs.ref.head.revision", build.commit),
         KeyValue::new("service.instance.id", instance.to_string()),
         KeyValue::new("deployment.environment.name", tracing.environment.clone()),
     ];

@@ -78,8 +78,14 @@ impl Span {
 impl Collector {
     /// Listens on a free port of 127.0.0.1. Must be called within a tokio runtime.
     pub fn start() -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let incoming = TcpIncoming::bind(any).expect("a free port can be listened on");
+        Self::start_at(0)
+    }
+
+    /// Listens on this port of 127.0.0.1, which is free; 0 for any. Must be called within a tokio
+    /// runtime.
+    pub fn start_at(port: u16) -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let incoming = TcpIncoming::bind(address).expect("a free port can be listened on");
         let address = incoming.local_addr().expect("a port that is listened on has a number");
         let spans = Spans::default();
         let service = TraceServiceServer::new(spans.clone());

@@ -52,13 +52,19 @@ impl TestDatabase {
         self.url.as_str()
     }
 
+    /// The role and its password.
+    pub fn credentials(&self) -> (&str, &str) {
+        (self.url.username(), self.url.password().unwrap_or_default())
+    }
+
+    /// The port of the server.
+    pub fn server_port(&self) -> u16 {
+        self.url.port().unwrap_or(5432)
+    }
+
     /// `host:port` of the server, for a [`Proxy`](crate::Proxy) in between.
     pub fn server(&self) -> String {
-        format!(
-            "{}:{}",
-            self.url.host_str().unwrap_or("localhost"),
-            self.url.port().unwrap_or(5432)
-        )
+        format!("{}:{}", self.url.host_str().unwrap_or("localhost"), self.server_port())
     }
 
     /// The same URL with the server reached by another address, such as a

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use auth::{AuthSettings, KeyRing, KeySettings, Role, Tokens};
-use chassis::{CancellationToken, Clock, Service, process};
+use chassis::{CancellationToken, Clock};
+use platform::{Service, process};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,7 +39,7 @@ impl Instance {
         let auth = Loader::new(folder).file("auth").vars(vars.clone()).load();
         let auth = auth.unwrap_or_else(|faults| panic!("auth.tsk: {faults}"));
         let settings = process::load::<S>(vars).unwrap_or_else(|faults| panic!("{faults}"));
-        let app = S::build(settings).await;
+        let app = process::open::<S>(&settings).await;
         let app = app.unwrap_or_else(|error| panic!("{} cannot start: {error}", S::NAME));
         let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
         let stop = shutdown.clone();

@@ -1,4 +1,4 @@
-//! PostgreSQL, Redis, RabbitMQ, etcd, Consul and Prometheus as private processes of this machine.
+//! PostgreSQL, `PgBouncer`, Redis, RabbitMQ, etcd, Consul and Prometheus as private processes of this machine.
 //!
 //! A server is started from the binaries that a distribution's package installs, on a free port of
 //! 127.0.0.1, with its data, settings and log in a folder of its own, in a session of its own. It
@@ -29,6 +29,7 @@ mod error;
 mod etcd;
 pub mod find;
 mod owner;
+mod pgbouncer;
 mod place;
 pub mod port;
 mod postgres;
@@ -45,6 +46,7 @@ pub use error::NativeError;
 pub use etcd::Etcd;
 pub use find::{Found, find};
 pub use owner::{Owner, holders, servers_in};
+pub use pgbouncer::PgBouncer;
 pub use place::{Place, random_hex};
 pub use postgres::Postgres;
 pub use process::{Launch, ProcessId, Signal};

@@ -12,12 +12,9 @@
 //! an aggregate's events, one being active at a time. Some events are unroutable, but for the times
 //! when a third reader is there; the later events of their aggregates wait for them.
 //!
-//! Afterwards every committed intent has exactly one effect at each of its readers, none was invented,
-//! the outbox is empty and the dead-letter queues hold the poison alone. The seed, the table of faults
-//! and one line of counts are printed.
-//!
-//! Effects out of order at the ordered reader are counted, and not forbidden: a message whose handler
-//! found its database away is tried again later, and those behind it do not wait.
+//! Afterwards every committed intent has exactly one effect at each of its readers, at the ordered one
+//! in the order of its aggregate; none was invented, the outbox is empty and the dead-letter queues
+//! hold the poison alone. The seed, the table of faults and one line of counts are printed.
 //!
 //! The short form is part of every `cargo dev test`. The long one, with its table:
 //! `CAMPAIGN_INTENTS=20000 cargo dev test -- -p e2e -E 'test(nothing_is_lost)' --no-capture`.

@@ -5,6 +5,7 @@
 //! | Redis | 200 `degraded` | 200 | answers come from the database |
 //! | RabbitMQ | 200 `degraded` | 200 | events wait in the outbox |
 //! | PostgreSQL | 503 `unhealthy` | 503 | requests are refused in time |
+//! | all connections to PostgreSQL lent out | 200 `degraded` | 200 | requests wait, and are refused in time |
 //!
 //! `/live` is 200 throughout, and no process is started again. "Stopped" refuses connections,
 //! "frozen" (SIGSTOP) takes them and never answers.
@@ -19,6 +20,8 @@ use uuid::Uuid;
 
 use crate::system::{Ground, PASSWORD, System, administrator, config_with};
 
+/// Requests at the same moment: more than a service has connections for them.
+const CALLERS: usize = 12;
 /// Probes at the same moment.
 const PROBES: usize = 50;
 /// What a request to a service whose database is away may take.
@@ -38,9 +41,11 @@ struct Told {
     ready: u16,
     /// The check that fails, and the kind of its error.
     fails: Option<(&'static str, &'static str)>,
+    /// Whether the database is there and has no connection free.
+    busy: bool,
 }
 
-const HEALTHY: Told = Told { health: 200, word: "healthy", ready: 200, fails: None };
+const HEALTHY: Told = Told { health: 200, word: "healthy", ready: 200, fails: None, busy: false };
 
 impl Told {
     const fn degraded(check: &'static str, error: &'static str) -> Self {
@@ -48,7 +53,13 @@ impl Told {
     }
 
     const fn unhealthy(check: &'static str, error: &'static str) -> Self {
-        Self { health: 503, word: "unhealthy", ready: 503, fails: Some((check, error)) }
+        Self {
+            health: 503,
+            word: "unhealthy",
+            ready: 503,
+            fails: Some((check, error)),
+            busy: false,
+        }
     }
 }
 
@@ -122,10 +133,10 @@ async fn postgresql_away_is_unhealthy_and_requests_are_refused_in_time() {
     let admin = administrator(&users);
     let mut system = ground.start(users).await;
 
-    for fault in [Fault::Stopped, Fault::Frozen] {
+    for (fault, error) in [(Fault::Stopped, "connection"), (Fault::Frozen, "timed out")] {
         until_told(&mut system, HEALTHY).await;
         block_in_place(|| postgres.suffer(fault)).unwrap();
-        until_told(&mut system, Told::unhealthy("database", "timed out")).await;
+        until_told(&mut system, Told::unhealthy("database", error)).await;
 
         let request = system.request(Method::GET, &system.users.url("/api/users"));
         let refused = request.bearer_auth(&admin).send().await.unwrap();
@@ -135,6 +146,33 @@ async fn postgresql_away_is_unhealthy_and_requests_are_refused_in_time() {
         registered(&system).await;
     }
     until_told(&mut system, HEALTHY).await;
+}
+
+/// A migration of the next version locks a table, and requests queue until no connection is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_connections_are_all_lent_out_stays_ready_and_says_that_it_is_busy() {
+    let ground = Ground::lay().await;
+    let mut variables = ground.environment(0);
+    // The connections are held until the table is free.
+    variables.insert("DB_STATEMENT_TIMEOUT".to_owned(), "10m".to_owned());
+    variables.insert("DB_LOCK_TIMEOUT".to_owned(), "5m".to_owned());
+    let mut service = ServiceProcess::start("user-service", &variables).await;
+    until_one_told(&mut service, HEALTHY).await;
+    let watcher = ground.databases[0].pool().await;
+    let mut lock = watcher.begin().await.unwrap();
+    sqlx::query("lock table users in access exclusive mode").execute(&mut *lock).await.unwrap();
+
+    let mut callers = JoinSet::new();
+    for _ in 0..CALLERS {
+        let body = json!({"email": "ada@example.com", "password": PASSWORD});
+        let url = service.url("/api/sessions");
+        callers.spawn(reqwest::Client::new().post(url).json(&body).send());
+    }
+
+    let busy = Told { word: "degraded", busy: true, ..HEALTHY };
+    until_one_told(&mut service, busy).await;
+    lock.rollback().await.unwrap();
+    until_one_told(&mut service, HEALTHY).await;
 }
 
 /// Waits until the probes of all services say so.
@@ -178,9 +216,10 @@ fn says(body: &Value, told: Told) -> bool {
     let checks = ["database", "redis", "rabbitmq"].iter().all(|check| {
         let error = told.fails.and_then(|(fails, error)| (fails == *check).then_some(error));
         let detail = &body["details"][check];
+        let busy = (told.busy && *check == "database").then_some("busy");
         body["checks"][check] == error.is_none()
             && detail["latency_ms"].is_u64()
-            && detail["error"].as_str() == error
+            && detail["error"].as_str() == error.or(busy)
     });
     checks && body["http"] == told.health && body["status"] == told.word
 }

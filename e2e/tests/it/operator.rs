@@ -114,7 +114,9 @@ async fn debug_is_off_until_the_settings_turn_it_on_and_then_shows_no_secret() {
     let setting = |path: &str| settings.iter().find(|setting| setting["path"] == path).unwrap();
     assert_eq!(setting("server.body_limit")["value"], 65536);
     assert_eq!(*setting("database.url"), json!({"path": "database.url", "from": ["DATABASE_URL"]}));
-    let build = "service_build_info{service=\"user-service\",version=\"1.0.0\"}";
+    let commit = picture["commit"].as_str().unwrap();
+    let labels = format!("commit=\"{commit}\",service=\"user-service\",version=\"1.0.0\"");
+    let build = format!("service_build_info{{{labels}}}");
     assert_eq!(picture["metrics"][build], 1.0, "{picture}");
     // Not declared to be a secret, and not shown all the same.
     let password = json!({"path": "rabbitmq.password", "from": ["RABBITMQ_PASSWORD"]});

@@ -11,6 +11,7 @@
 mod cluster;
 mod load;
 
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::calls::metric;
 use crate::rolling::cluster::{Endpoints, Manifests, Pairs};
 use crate::rolling::load::{Caller, Load};
+use crate::stalled::one_of_each;
 
 /// Answers before the first change and after the last one.
 const UNDER_WAY: usize = 100;
@@ -63,7 +65,8 @@ async fn an_instance_that_ends_while_callers_still_have_it_costs_those_who_call_
     let load = Load::start(&pairs, &[Caller::Payer; 4]);
     load.until_answered(UNDER_WAY).await;
 
-    let ended = pairs.second_users.terminate().await;
+    let _stalled = one_of_each(pairs.second_users.port()).await;
+    let ended = ended_in_time(&mut pairs.second_users).await;
     load.until_answered(UNDER_WAY).await;
 
     assert!(ended.success(), "{}", pairs.second_users.log_tail());
@@ -90,13 +93,22 @@ async fn what_is_in_hand_at_the_signal_is_answered_and_its_connection_ends_with_
     })
     .await;
 
-    let ended = leaving.terminate().await;
+    let _stalled = one_of_each(leaving.port()).await;
+    let ended = ended_in_time(leaving).await;
 
     let answer = paying.await.unwrap().unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     assert_eq!(answer.headers()["connection"], "close");
     assert_eq!(answer.json::<Value>().await.unwrap()["status"], "succeeded");
     assert!(ended.success(), "{}", leaving.log_tail());
+}
+
+/// It ends, and nothing has to be cut off for that: connections that stall have limits of their own.
+async fn ended_in_time(leaving: &mut ServiceProcess) -> ExitStatus {
+    let ended = leaving.terminate().await;
+    let log = leaving.log();
+    assert!(!log.contains("within the grace period"), "{}", leaving.log_tail());
+    ended
 }
 
 /// One after the other; gives those that took their places.
@@ -114,7 +126,8 @@ async fn replace(
         sleep_until(began + manifests.refresh).await;
         endpoints.remove(leaving.port()).await;
         sleep_until(began + manifests.pre_stop).await;
-        let ended = timeout_at(began + manifests.grace_period, leaving.terminate()).await;
+        let _stalled = one_of_each(leaving.port()).await;
+        let ended = timeout_at(began + manifests.grace_period, ended_in_time(leaving)).await;
         let ended = ended.expect("it would have been killed");
         assert!(ended.success(), "{}", leaving.log_tail());
     }

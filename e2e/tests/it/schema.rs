@@ -1,6 +1,7 @@
 //! The version before works on while a migration of the next one changes the type of a column.
 
 use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::PgPool;
@@ -9,6 +10,9 @@ use crate::system::{Ground, Signed, System};
 
 /// Callers at the same time: more than a service has connections to its database.
 const CALLERS: usize = 8;
+
+/// Requests of a stream.
+const STREAM: usize = 300;
 
 /// Of the databases of user-service, payment-service and notification-service.
 const ALTERATIONS: [&[&str]; 3] = [
@@ -57,6 +61,33 @@ async fn a_column_of_another_type_costs_no_request_no_payment_and_no_mail() {
 async fn alter(pool: &PgPool, round: usize, alteration: &'static str) {
     let alteration = alteration.replace("00)", &format!("0{round})"));
     sqlx::raw_sql(sqlx::AssertSqlSafe(alteration)).execute(pool).await.unwrap();
+}
+
+/// As many requests as go through, a third of them payments, and among them the changes.
+#[tokio::test]
+async fn a_steady_stream_of_requests_sees_nothing_of_a_column_that_gets_another_type() {
+    let ground = Ground::lay().await;
+    let pool = ground.databases[1].pool().await;
+    let users = ground.environment(0);
+    let system = ground.start(users).await;
+    let user = &system.somebody().await;
+    let request = async |number: usize| {
+        if number % 100 == 50 {
+            alter(&pool, number / 100, ALTERATIONS[1][0]).await;
+        }
+        if number % 3 == 0 {
+            let key = format!("stream-{number}");
+            return system.pay(&user.token, &key, "pm_card_visa").await.status();
+        }
+        let url = system.payments.url("/api/payments");
+        let asked = system.request(Method::GET, &url).bearer_auth(&user.token);
+        asked.send().await.unwrap().status()
+    };
+    let requests = stream::iter((0..STREAM).map(request));
+    let answers: Vec<StatusCode> = requests.buffer_unordered(CALLERS).collect().await;
+    let failed: Vec<_> = answers.iter().filter(|status| !status.is_success()).collect();
+    assert!(answers.len() == STREAM && failed.is_empty(), "{failed:?}");
+    assert_eq!(system.simulator.charges().len(), STREAM.div_ceil(3));
 }
 
 /// Asks for all that one caller may; every answer is a success.

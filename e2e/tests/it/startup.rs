@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use testkit::native::psql::with_database;
 use testkit::{ServiceProcess, binary, eventually};
 
 use crate::system::{Ground, config_with};
@@ -75,4 +76,66 @@ async fn sigterm_ends_a_service_that_waits_for_its_database_even_where_unhandled
         assert!(ended.success(), "{ended}\n{}", service.log_tail());
         assert!(service.log().contains("stopped before it was started"), "{}", service.log_tail());
     }
+}
+
+/// What an operator is told of a database that cannot be used: by the service, as it is shipped.
+#[tokio::test]
+async fn a_start_without_a_usable_database_says_which_one_and_why_and_not_the_password() {
+    let ground = Ground::lay().await;
+    let (user, password) = ground.databases[0].credentials();
+    let url = ground.databases[0].url();
+    let nowhere = format!("postgres://{user}:{password}@127.0.0.1:1/nothing");
+    let wrong = url.replace(password, "not-the-password");
+    for (url, why) in [
+        (nowhere, "database `nothing` at 127.0.0.1:1 as user"),
+        (wrong.clone(), "(SQLSTATE 28P01)"),
+        (with_database(url, "nothing"), "(SQLSTATE 3D000)"),
+    ] {
+        let mut variables = ground.environment(0);
+        variables.insert("DATABASE_URL".to_owned(), url);
+        variables.insert("DB_START_TIMEOUT".to_owned(), "1s".to_owned());
+        let mut service = ServiceProcess::spawn("user-service", &variables);
+        let ended = eventually("the service ends", async || service.exited()).await;
+        let log = service.log();
+        assert_eq!(ended.code(), Some(1), "{log}");
+        assert!(log.contains(why) && log.contains(user), "{log}");
+        assert!(!log.contains(password) && !log.contains("not-the-password"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn sigterm_ends_a_service_that_waits_for_another_ones_migration_or_for_a_locked_table() {
+    let ground = Ground::lay().await;
+    let variables = ground.environment(0);
+    let watcher = ground.databases[0].pool().await;
+    let mut holder = watcher.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(1835624306, 1)").execute(&mut *holder).await.unwrap();
+    ends_in_order_while(&variables, "another process migrates the database").await;
+    holder.rollback().await.unwrap();
+
+    ServiceProcess::start("user-service", &variables).await;
+    let last =
+        "delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)";
+    sqlx::query(last).execute(&watcher).await.unwrap();
+    let mut holder = watcher.begin().await.unwrap();
+    sqlx::query("lock table users, sessions").execute(&mut *holder).await.unwrap();
+    ends_in_order_while(&variables, "a migration waits for a lock that others hold").await;
+    holder.rollback().await.unwrap();
+
+    let left = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+                where locktype = 'advisory' and datname = current_database()";
+    eventually("no lock is left", async || {
+        let left: i64 = sqlx::query_scalar(left).fetch_one(&watcher).await.unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+}
+
+/// Starts user-service, waits until its log says so, and ends it.
+async fn ends_in_order_while(variables: &testkit::Environment, said: &str) {
+    let mut service = ServiceProcess::spawn("user-service", variables);
+    eventually(said, async || service.log().contains(said).then_some(())).await;
+    let ended = service.terminate().await;
+    assert!(ended.success(), "{ended}\n{}", service.log_tail());
+    assert!(service.log().contains("stopped before it was started"), "{}", service.log_tail());
 }

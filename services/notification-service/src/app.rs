@@ -1,144 +1,59 @@
-//! The composition root: pool, store, clients, router, tasks.
+//! What is this service's own, on the platform that all services share.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use auth::{Tokens, policy};
-use cache::ServiceCache;
-use chassis::health::{Health, Importance};
-use chassis::{App, BuildError, Clock, ServerSettings, Service, ServiceInfo, database};
-use discovery::Discovery;
-use messaging::{Broker, Consumer, DeadLetterQueue, EventArchive, Outbox, Relay, inbox};
-use service_client::{ServiceClient, key_ring};
+use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
+use sqlx::migrate::Migrator;
 use tusk_config::Misfit;
-use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::config::{FILES, Settings};
+use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
-use crate::events;
-use crate::mailer;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers::Sender;
+use crate::{events, mailer};
 
-/// The notification service, for [`chassis::process::run`].
+/// The notification service, for [`platform::process::run`].
 pub struct NotificationService;
 
 impl Service for NotificationService {
     const NAME: &'static str = "notification-service";
-    const FILES: &'static [&'static str] = FILES;
+    const QUEUE: &'static str = QUEUE;
+    const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
     type Settings = Settings;
+    type State = AppState;
 
-    fn telemetry(settings: &Settings) -> telemetry::TelemetrySettings {
-        settings.telemetry.clone()
+    fn platform(settings: &Settings) -> &PlatformSettings {
+        &settings.platform
     }
 
-    fn server(settings: &Settings) -> &ServerSettings {
-        &settings.server
+    fn router() -> OpenApiRouter<AppState> {
+        routes::router()
     }
 
-    fn openapi() -> OpenApi {
-        routes::router().into_openapi()
+    fn migrations() -> Migrator {
+        sqlx::migrate!()
     }
 
     fn check(settings: &Settings) -> Vec<Misfit> {
-        let Settings { services, policy, messaging, .. } = settings;
-        let named = [&[Self::NAME], called(settings)].concat();
-        let mut misfits = settings.service_discovery.check(services, &named);
-        misfits.extend(policy::check(Self::NAME, policy, &Self::openapi(), services.keys()));
-        // The handlers know their exchanges, and stand over a store.
-        let mut exchanges = BTreeSet::from([events::EXCHANGE]);
-        match database::unopened(&settings.database) {
-            Ok(database) => {
-                let clock = Clock::system();
-                let store = Store::new(database, Outbox::new(Self::NAME, messaging), clock.clone());
-                let handlers = Events { store }.handlers();
-                exchanges.extend(handlers.exchanges());
-                misfits.extend(handlers.check(messaging, QUEUE));
-            }
-            Err(error) => misfits.push(Misfit::at("database.url", error.to_string()).secret()),
-        }
-        misfits.extend(messaging.check(QUEUE, exchanges, settings.database.pool_size));
-        misfits.extend(settings.check());
-        misfits
+        settings.check()
     }
 
-    async fn build(settings: Settings) -> Result<App, BuildError> {
-        let clock = Clock::system();
-        let version = settings.services.get(Self::NAME).map(|service| service.version.clone());
-        let version =
-            version.ok_or("services.tsk has no section [service:notification-service]")?;
-        let info = ServiceInfo { name: Self::NAME, version: version.clone() };
-
-        // Before anything is opened: settings that cannot work end the start.
-        let discovery = Discovery::new(
-            &settings.service_discovery,
-            &settings.services,
-            &settings.load_balancing,
-            called(&settings),
-        )?;
-        let users = ServiceClient::new(USER_SERVICE, &discovery.registry(), &settings.calls)?;
-        let keys = key_ring(&settings.keys, &users, clock.clone())?;
-        let tokens = Tokens::new(&settings.auth, keys.clone(), Self::NAME, clock.clone());
-        let routes = policy::protect(routes::router(), Self::NAME, &settings.policy, &tokens)?;
-
-        let database = database::connect(&settings.database).await?;
-        messaging::migrate(database.pool()).await?;
-        database::migrate(&database, sqlx::migrate!()).await?;
-        let cache = ServiceCache::connect(Self::NAME, &settings.cache)?;
-
-        let messaging = &settings.messaging;
-        let broker = Broker::new(Self::NAME, &messaging.rabbitmq);
-        let outbox = Outbox::new(Self::NAME, messaging);
-        let store = Store::new(database.clone(), outbox.clone(), clock.clone());
-        let events = Events { store: store.clone() };
-        let archive =
-            EventArchive::new(database.clone(), broker.clone(), outbox.clone(), messaging);
-        let relay = Relay::new(database.clone(), broker.clone(), outbox, messaging);
-        let consumer = Consumer::new(broker.clone(), messaging, QUEUE, events.handlers())?;
-        let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, QUEUE)?;
-        let cleaner = inbox::Cleaner::new(database.clone(), messaging);
+    fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
+        let Platform { clock, requests, background, outbox, .. } = platform.clone();
+        let store = Store::new(requests, outbox, clock.clone());
+        let background = store.clone().over(background);
+        let events = Events { store: background.clone() };
         let sender = Sender {
-            store: store.clone(),
+            store: background,
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
-            settings: settings.worker,
+            settings: settings.worker.clone(),
             clock: clock.clone(),
         };
-
-        let state = AppState { store, clock, dead_letters, archive };
-        let health = Health::builder()
-            .database(database)
-            .check("redis", Importance::Degrading, move || {
-                let cache = cache.clone();
-                async move { cache.ping().await.map_err(|error| error.kind()) }
-            })
-            .check("rabbitmq", Importance::Degrading, move || {
-                let connected = broker.is_connected();
-                async move { if connected { Ok(()) } else { Err("not connected") } }
-            });
-        let registrar = discovery.clone();
-        App::builder(info, settings.server)
-            .routes(routes.with_state(state))
-            .health(health)
-            .task("relay", move |shutdown| relay.clone().run(shutdown))
-            .task("consumer", move |shutdown| consumer.clone().run(shutdown))
-            .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
-            .task("keys", move |shutdown| keys.clone().run(shutdown))
-            .task("sender", move |shutdown| sender.clone().run(shutdown))
-            .task("discovery", move |shutdown| discovery.clone().run(shutdown))
-            .announcement("registration", move |address, draining| {
-                let (port, version) = (address.port(), &version);
-                registrar.registration(Self::NAME, port, version).run(draining)
-            })
-            .bind()
-            .await
+        Ok(platform
+            .service(AppState { store, clock })
+            .consumes(events.handlers())
+            .task("sender", move |shutdown| sender.clone().run(shutdown)))
     }
-}
-
-/// Who signs tokens.
-const USER_SERVICE: &str = "user-service";
-
-/// Who is called: user-service for its JWKS, and nobody with HS256.
-fn called(settings: &Settings) -> &'static [&'static str] {
-    if settings.keys.algorithm().is_shared() { &[] } else { &[USER_SERVICE] }
 }

@@ -2,72 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use auth::{AuthSettings, KeySettings, PolicySettings, ServiceSecret};
-use cache::CacheSettings;
+use auth::ServiceSecret;
 use chassis::worker::WorkerSettings;
-use chassis::{DatabaseSettings, ServerSettings};
-use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
-use messaging::MessagingSettings;
+use platform::PlatformSettings;
 use serde::Deserialize;
-use service_client::ClientSettings;
-use telemetry::TelemetrySettings;
-use tusk_config::Unread;
+use tusk_config::{Misfit, Unread};
 
 use crate::mailer::MailSettings;
 
-mod check;
-
-/// The files, without `.tsk`.
-pub(crate) const FILES: &[&str] = &[
-    "services",
-    "microservices",
-    "scaling",
-    "database",
-    "message_queue",
-    "cache",
-    "auth",
-    "tracing",
-    "notification-service",
-];
-
-/// The sections of those files that this service uses.
+/// What the service reads.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// `services.tsk`: where each service is found; our own version stands there too.
-    #[serde(rename = "service:*")]
-    pub services: BTreeMap<String, ServiceSettings>,
-    /// `microservices.tsk`: where instances come from.
-    pub service_discovery: DiscoverySettings,
-    /// `microservices.tsk`: how calls to other services are guarded.
+    /// What every service reads.
     #[serde(flatten)]
-    pub calls: ClientSettings,
-    /// `scaling.tsk`: how one of several instances is picked.
-    pub load_balancing: LoadBalancingSettings,
-    /// `database.tsk`.
-    pub database: DatabaseSettings,
-    /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
-    #[serde(flatten)]
-    pub messaging: MessagingSettings,
-    /// `cache.tsk`.
-    pub cache: CacheSettings,
-    /// `auth.tsk`: how long tokens are valid.
-    pub auth: AuthSettings,
-    /// `auth.tsk`: what they are signed with.
-    pub keys: KeySettings,
+    pub platform: PlatformSettings,
     /// `auth.tsk`: what this service proves itself with.
     #[serde(rename = "services")]
     pub service_secret: OwnSecret,
-    /// `auth.tsk`: who may call which route.
-    pub policy: PolicySettings,
-    /// `tracing.tsk`: logs and traces.
-    #[serde(flatten)]
-    pub telemetry: TelemetrySettings,
-    /// `notification-service.tsk`: where it listens.
-    pub server: ServerSettings,
     /// `notification-service.tsk`: how mail goes out.
     pub mail: MailSettings,
     /// `notification-service.tsk`: how pending notifications are taken up.
     pub worker: WorkerSettings,
+}
+
+impl Settings {
+    /// Which of its own sections cannot work.
+    pub(crate) fn check(&self) -> Vec<Misfit> {
+        // A lease that ends while the mail is on its way has another worker send it too.
+        let why = "sending one mail, within [mail] send_timeout, may take";
+        let mut misfits = self.mail.check();
+        misfits.extend(self.worker.check(self.mail.send_timeout, why));
+        misfits
+    }
 }
 
 /// Section `[services]`, of which a service reads its own part only.

@@ -2,5 +2,6 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<notification_service::NotificationService>().await
+    platform::process::run::<notification_service::NotificationService>(platform::build_info!())
+        .await
 }

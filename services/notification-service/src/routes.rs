@@ -5,7 +5,6 @@ mod notifications;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::{DeadLetterQueue, EventArchive};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,11 +13,9 @@ use crate::store::Store;
 
 /// What handlers use. Each names in its signature the parts that it touches.
 #[derive(Clone, FromRef)]
-pub(crate) struct AppState {
+pub struct AppState {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
-    pub(crate) dead_letters: DeadLetterQueue,
-    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -33,7 +30,4 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(notifications::list, notifications::create))
         .routes(routes!(notifications::show))
-        .merge(messaging::admin::router())
-        .merge(messaging::admin::events::router())
-        .merge(chassis::operator::router())
 }

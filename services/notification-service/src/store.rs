@@ -52,6 +52,11 @@ impl Store {
         Self { database, outbox, clock, due: Arc::default() }
     }
 
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
     /// Waits until this process has made a notification.
     pub(crate) async fn due(&self) {
         self.due.notified().await;

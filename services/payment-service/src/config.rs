@@ -3,68 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::{AuthSettings, KeySettings, PolicySettings, ServiceSecret};
-use cache::CacheSettings;
+use auth::ServiceSecret;
+use chassis::Interval;
 use chassis::worker::WorkerSettings;
-use chassis::{DatabaseSettings, Interval, ServerSettings};
-use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
-use messaging::MessagingSettings;
+use platform::PlatformSettings;
 use serde::Deserialize;
-use service_client::ClientSettings;
-use telemetry::TelemetrySettings;
-use tusk_config::Unread;
+use tusk_config::{Misfit, Unread};
 
 use crate::gateway::{GatewaySettings, KEY_LIFETIME, SEARCH_LAG_MAX};
 
-mod check;
-
-/// The files, without `.tsk`.
-pub(crate) const FILES: &[&str] = &[
-    "services",
-    "microservices",
-    "scaling",
-    "database",
-    "message_queue",
-    "cache",
-    "auth",
-    "tracing",
-    "payment-service",
-];
-
-/// The sections of those files that this service uses.
+/// What the service reads.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
-    /// `services.tsk`: where each service is found; our own version stands there too.
-    #[serde(rename = "service:*")]
-    pub services: BTreeMap<String, ServiceSettings>,
-    /// `microservices.tsk`: where instances come from.
-    pub service_discovery: DiscoverySettings,
-    /// `microservices.tsk`: how calls to other services are guarded.
+    /// What every service reads.
     #[serde(flatten)]
-    pub calls: ClientSettings,
-    /// `scaling.tsk`: how one of several instances is picked.
-    pub load_balancing: LoadBalancingSettings,
-    /// `database.tsk`.
-    pub database: DatabaseSettings,
-    /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
-    #[serde(flatten)]
-    pub messaging: MessagingSettings,
-    /// `cache.tsk`.
-    pub cache: CacheSettings,
-    /// `auth.tsk`: how long tokens are valid.
-    pub auth: AuthSettings,
-    /// `auth.tsk`: what they are signed with.
-    pub keys: KeySettings,
+    pub platform: PlatformSettings,
     /// `auth.tsk`: what this service proves itself with.
     #[serde(rename = "services")]
     pub service_secret: OwnSecret,
-    /// `auth.tsk`: who may call which route.
-    pub policy: PolicySettings,
-    /// `tracing.tsk`: logs and traces.
-    #[serde(flatten)]
-    pub telemetry: TelemetrySettings,
-    /// `payment-service.tsk`: where it listens.
-    pub server: ServerSettings,
     /// `payment-service.tsk`: the payment provider.
     pub gateway: GatewaySettings,
     /// `payment-service.tsk`: how payments are taken to the provider.
@@ -75,6 +31,24 @@ pub struct Settings {
     pub idempotency: IdempotencySettings,
 }
 
+/// The longest time of a setting: ten years.
+const TIME_MAX: Duration = Duration::from_hours(24 * 3_650);
+
+impl Settings {
+    /// Which of its own sections cannot work.
+    pub(crate) fn check(&self) -> Vec<Misfit> {
+        // A lease that ends while the provider is asked has another worker ask it too.
+        let why = "the calls of one step, each within [gateway] timeout, may take";
+        let parts = [
+            self.gateway.check(),
+            self.worker.check(self.gateway.step_max(), why),
+            self.settlement.check(),
+            self.idempotency.check(),
+        ];
+        parts.into_iter().flatten().collect()
+    }
+}
+
 /// Section `[idempotency]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct IdempotencySettings {
@@ -82,6 +56,15 @@ pub struct IdempotencySettings {
     pub expiration: Duration,
     /// How often keys past their time are removed.
     pub sweep_interval: Interval,
+}
+
+impl IdempotencySettings {
+    fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::from_secs(1)..=TIME_MAX;
+        let expiration = Misfit::outside("idempotency.expiration", self.expiration, bounds);
+        let interval = self.sweep_interval.check("idempotency.sweep_interval");
+        [expiration, interval].into_iter().flatten().collect()
+    }
 }
 
 /// Section `[settlement]`.
@@ -119,6 +102,13 @@ impl TryFrom<RawSettlement> for SettlementSettings {
             );
         }
         Ok(Self { charge_within, look_up_for })
+    }
+}
+
+impl SettlementSettings {
+    fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::ZERO..=TIME_MAX;
+        Vec::from_iter(Misfit::outside("settlement.look_up_for", self.look_up_for, bounds))
     }
 }
 

@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<payment_service::PaymentService>().await
+    platform::process::run::<payment_service::PaymentService>(platform::build_info!()).await
 }

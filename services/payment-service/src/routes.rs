@@ -6,7 +6,6 @@ mod wait;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::{DeadLetterQueue, EventArchive};
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -17,13 +16,11 @@ use crate::store::Store;
 
 /// What handlers use. Each names in its signature the parts that it touches.
 #[derive(Clone, FromRef)]
-pub(crate) struct AppState {
+pub struct AppState {
     pub(crate) store: Store,
     pub(crate) users: ServiceClient,
     pub(crate) idempotency: IdempotencySettings,
     pub(crate) clock: Clock,
-    pub(crate) dead_letters: DeadLetterQueue,
-    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -39,7 +36,4 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::pay, payments::list))
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
-        .merge(messaging::admin::router())
-        .merge(messaging::admin::events::router())
-        .merge(chassis::operator::router())
 }

@@ -4,6 +4,7 @@
 
 mod keys;
 mod rows;
+mod waiters;
 mod work;
 
 pub(crate) use keys::{Claim, Kept};
@@ -19,12 +20,12 @@ use messaging::Outbox;
 use messaging::inbox::InboxKey;
 use sqlx::PgConnection;
 use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 
 use crate::domain::{Customer, Description, DomainError, Event, Payment, Status};
 use crate::error::Error;
 use crate::events;
 use crate::store::rows::PaymentRow;
+use crate::store::waiters::Waiters;
 
 /// What a decision gives: the payment as it is then, and what happened.
 type Decided = Result<(Payment, Vec<Event>), DomainError>;
@@ -37,13 +38,18 @@ pub(crate) struct Store {
     clock: Clock,
     /// Wakes this process's worker: a payment is due.
     due: Arc<Notify>,
-    /// Wakes this process's requests: a payment was settled.
-    settled: Arc<Notify>,
+    /// This process's requests that wait for an outcome.
+    waiters: Waiters,
 }
 
 impl Store {
     pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
-        Self { database, outbox, clock, due: Arc::default(), settled: Arc::default() }
+        Self { database, outbox, clock, due: Arc::default(), waiters: Waiters::default() }
+    }
+
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
     }
 
     /// Waits until this process has made a payment.
@@ -54,12 +60,6 @@ impl Store {
     /// Says that there may be more to charge.
     pub(crate) fn wake(&self) {
         self.due.notify_one();
-    }
-
-    /// Waits until this process settles a payment after this call: get it before reading a state,
-    /// await it after.
-    pub(crate) fn settled(&self) -> Notified<'_> {
-        self.settled.notified()
     }
 
     /// Saves a new payment and claims its idempotency key, in one transaction.
@@ -100,7 +100,7 @@ impl Store {
         let payment =
             self.database.transaction(|tx| self.write(tx, id, &decide).scope_boxed()).await?;
         self.outbox.wake();
-        self.settled.notify_waiters();
+        self.waiters.wake(id);
         Ok(payment)
     }
 

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::worker::{self, Step, Worker, WorkerSettings};
-use chassis::{CancellationToken, Clock, Interval};
+use chassis::{CancellationToken, Clock};
 use resilience::retry::{Backoff, RetrySettings};
 use telemetry::propagation;
 use tracing::Instrument;
@@ -256,21 +256,14 @@ fn tell(payment: &Payment, error: &GatewayError) {
     );
 }
 
-/// Removes keys every `interval` until `shutdown`. A fault is logged; the next round tries again.
+/// Removes idempotency keys whose time is up, until `shutdown`.
 pub(crate) async fn sweep_keys(
     store: Store,
     settings: IdempotencySettings,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let interval: Interval = settings.sweep_interval;
-    worker::every(interval, &shutdown, async || {
-        match store.sweep_keys(settings.expiration).await {
-            Ok(0) => {}
-            Ok(swept) => tracing::info!(keys.swept = swept, "expired idempotency keys removed"),
-            Err(error) => tracing::warn!(error = %error, "idempotency keys could not be swept"),
-        }
-    })
-    .await;
+    let batch = async |limit| store.sweep_keys(settings.expiration, limit).await;
+    worker::sweep("idempotency keys", settings.sweep_interval, &shutdown, batch).await;
     Ok(())
 }
 

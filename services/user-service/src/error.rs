@@ -1,5 +1,7 @@
 //! One error, two edges: what a fault means to an HTTP caller, and what it means to the broker.
 
+use std::time::Duration;
+
 use auth::TokenError;
 use auth::password::PasswordError;
 use chassis::Problem;
@@ -8,6 +10,9 @@ use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
 
 use crate::domain::DomainError;
+
+/// What a caller is told to wait for whose password there was no place.
+const HASHING_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Whatever keeps a request or a message from being done.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +62,10 @@ impl From<Error> for Problem {
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
-            Error::Enqueue(_) | Error::Token(_) | Error::Password(_) => {
+            Error::Password(PasswordError::Busy) => {
+                Self::unavailable("too many people sign in; try again", HASHING_RETRY_AFTER)
+            }
+            Error::Enqueue(_) | Error::Token(_) | Error::Password(PasswordError::Failed) => {
                 tracing::error!(error = %error, "request failed");
                 Self::internal()
             }

@@ -23,6 +23,7 @@
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, and messaging's outbox and inbox.
 
 mod app;
+mod commands;
 mod config;
 mod routes;
 

@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<user_service::UserService>().await
+    platform::process::run::<user_service::UserService>(platform::build_info!()).await
 }

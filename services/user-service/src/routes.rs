@@ -9,7 +9,6 @@ use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::{DeadLetterQueue, EventArchive};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -20,7 +19,7 @@ use crate::store::Store;
 
 /// What handlers use. Each names in its signature the parts that it touches.
 #[derive(Clone, FromRef)]
-pub(crate) struct AppState {
+pub struct AppState {
     pub(crate) store: Store,
     pub(crate) tokens: Tokens,
     pub(crate) credentials: Credentials,
@@ -28,8 +27,6 @@ pub(crate) struct AppState {
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
-    pub(crate) dead_letters: DeadLetterQueue,
-    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -50,7 +47,4 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(sessions::sign_out))
         .routes(routes!(tokens::grant))
         .routes(routes!(tokens::keys))
-        .merge(messaging::admin::router())
-        .merge(messaging::admin::events::router())
-        .merge(chassis::operator::router())
 }

@@ -59,6 +59,11 @@ impl Store {
         Self { database, outbox, clock, profiles }
     }
 
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
     /// Saves a new user.
     pub(crate) async fn create(
         &self,
@@ -296,27 +301,30 @@ impl Store {
         Ok(())
     }
 
-    /// Removes up to `limit` sessions whose time is up; tells how many.
+    /// Removes former tokens and sessions whose time is up, up to `limit` in all; tells how many.
+    /// Tokens first: each expires before its session does, so that few are left to go with it.
     pub(crate) async fn sweep_sessions(&self, limit: i64) -> Result<u64, Error> {
-        let swept = sqlx::query!(
-            "delete from sessions where id in
-               (select id from sessions where expires_at <= $1 order by expires_at limit $2)",
-            self.clock.now(),
-            limit,
-        );
-        Ok(swept.execute(&self.database).await?.rows_affected())
-    }
-
-    /// Removes up to `limit` former tokens whose own time is up; tells how many.
-    pub(crate) async fn sweep_tokens(&self, limit: i64) -> Result<u64, Error> {
-        let swept = sqlx::query!(
-            "delete from former_refresh_tokens where refresh_hash in
+        let now = self.clock.now();
+        let tokens = sqlx::query!(
+            "delete from former_refresh_tokens where refresh_hash = any(array
                (select refresh_hash from former_refresh_tokens where expires_at <= $1
-                order by expires_at limit $2)",
-            self.clock.now(),
+                order by expires_at limit $2 for update skip locked))",
+            now,
             limit,
         );
-        Ok(swept.execute(&self.database).await?.rows_affected())
+        let tokens = tokens.execute(&self.database).await?.rows_affected();
+        let limit = limit.saturating_sub_unsigned(tokens);
+        if limit == 0 {
+            return Ok(tokens);
+        }
+        let sessions = sqlx::query!(
+            "delete from sessions where id = any(array
+               (select id from sessions where expires_at <= $1
+                order by expires_at limit $2 for update skip locked))",
+            now,
+            limit,
+        );
+        Ok(tokens + sessions.execute(&self.database).await?.rows_affected())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chassis::{Problem, within_callers_deadline};
+use chassis::{Problem, ReservedPlace, client_deadline};
 use http::{Extensions, HeaderMap, StatusCode, header};
 
 use super::Policy;
@@ -46,14 +46,23 @@ pub(super) async fn guard(
     let Some(rule) = guard.policy.rule(request.method(), path) else {
         return Ok(without_rule(&guard.policy.methods(path)));
     };
-    let caller = caller(&guard.tokens, request.headers()).await;
+    let reserved = ReservedPlace::of(request.extensions());
+    let caller = match reserved {
+        None => caller(&guard.tokens, request.headers()).await,
+        Some(_) => known_caller(&guard.tokens, request.headers()),
+    };
+    let is_service = matches!(caller, Ok(Caller::Service(_)));
+    if let Some(place) = reserved
+        && !is_service
+    {
+        return Err(place.refuse());
+    }
     if !rule.is_open() && !rule.admits(&caller.clone().map_err(refused)?) {
         return Err(Problem::forbidden());
     }
-    let is_service = matches!(caller, Ok(Caller::Service(_)));
     request.extensions_mut().insert(Identity(caller));
     if is_service {
-        return Ok(within_callers_deadline(request, next).await);
+        return Ok(client_deadline(request, next).await);
     }
     Ok(next.run(request).await)
 }
@@ -70,6 +79,12 @@ fn without_rule(methods: &[&str]) -> Response {
 
 async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
     tokens.authenticate(bearer(headers)?).await
+}
+
+/// Who calls, by the keys that are here: a stranger's token must not make a reserved place wait for
+/// others.
+fn known_caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
+    tokens.verify(bearer(headers)?)
 }
 
 /// The token of the one `Authorization: Bearer …`; with two of them it is not clear who calls.

@@ -6,5 +6,6 @@ mod credentials;
 mod given;
 mod keys;
 mod policy;
+mod reserved;
 mod service_tokens;
 mod tokens;

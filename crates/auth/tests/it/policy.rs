@@ -35,7 +35,7 @@ const RULES: &str = r#"
 [policy.notification-service]
 "#;
 
-fn rules(text: &str) -> Result<PolicySettings, tusk_config::Errors> {
+pub(crate) fn rules(text: &str) -> Result<PolicySettings, tusk_config::Errors> {
     let loader = Loader::new("config").text("config/auth.tsk", text).vars(Vars::empty());
     loader.load::<Settings>().map(|settings| settings.policy)
 }
@@ -113,7 +113,7 @@ impl Server {
     }
 }
 
-fn bearer(token: &auth::Token) -> String {
+pub(crate) fn bearer(token: &auth::Token) -> String {
     format!("Bearer {}", token.value.expose())
 }
 

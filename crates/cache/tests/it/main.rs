@@ -24,7 +24,7 @@ async fn raw<T: redis::FromRedisValue>(command: &[&str]) -> T {
 }
 
 #[tokio::test]
-async fn a_value_is_kept_under_the_seeds_key_until_it_is_deleted() {
+async fn a_value_is_kept_under_a_key_that_names_the_service_until_it_is_deleted() {
     let cache = cache("keep");
     cache.set("user:1", &("ada", 36)).await.unwrap();
     assert_eq!(cache.get("user:1").await.unwrap(), Some(("ada".to_owned(), 36)));

@@ -51,6 +51,11 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();
     }
+    cut_short()
+}
+
+/// 400, for a body whose end does not come.
+pub(crate) fn cut_short() -> Problem {
     Problem::bad_request("the body ended before its announced length")
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What a stranger says of time is not believed: it would choose the point at which a handler ends,
 //! and would be counted as a fault of ours. So the header counts once it is known that a service
-//! calls, see [`within_callers_deadline`].
+//! calls, see [`client_deadline`].
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(super) async fn limit(
 /// Goes on within the deadline that the request's header states, where that is shorter than the
 /// service's own. For whoever has made sure that another service calls; a request whose time is
 /// over already is not begun.
-pub async fn within_callers_deadline(request: Request, next: Next) -> Response {
+pub async fn client_deadline(request: Request, next: Next) -> Response {
     let Some(asked) = Deadline::from_headers(request.headers()) else {
         return next.run(request).await;
     };

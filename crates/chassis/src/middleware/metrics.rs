@@ -2,16 +2,16 @@
 //!
 //! | family | tells |
 //! |---|---|
-//! | `service_requests_total{service, method, status}` | requests answered: the seed's |
-//! | `service_request_duration_seconds{service, method}` | how long that took: the seed's |
-//! | `http_server_request_duration_seconds{http_request_method, http_route, http_response_status_code}` | the same by route: OpenTelemetry's |
+//! | `service_requests_total{service, method, status}` | requests answered |
+//! | `service_request_duration_seconds{service, method}` | how long that took |
+//! | `http_server_request_duration_seconds{http_request_method, http_route, http_response_status_code}` | the same by route, by OpenTelemetry's conventions |
 //! | `service_requests_in_flight{service}` | requests inside of the limit |
 //! | `service_requests_in_flight_max{service}` | the limit, `[server] concurrency_limit` |
 //! | `service_requests_shed_total{service}` | requests refused at the limit |
 //! | `service_requests_timed_out_total{service}` | requests whose time was up |
 //!
-//! The seed's two have the labels that the seed gives them, and what is written for them goes on to
-//! work. Which route is slow or fails is told by the third, whose labels are bounded: a route is its
+//! The first two keep the names and labels that they have always had, so that what is written for
+//! them goes on to work. Which route is slow or fails is told by the third, whose labels are bounded: a route is its
 //! template, and `unmatched` stands for all other paths.
 
 use std::sync::LazyLock;

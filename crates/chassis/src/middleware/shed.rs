@@ -1,44 +1,72 @@
 //! Load shedding: past its bounds a service refuses at once, instead of answering everybody late.
+//!
+//! Some places are kept for other services, whose calls stand for users who wait for them. Who calls
+//! is known only after the token has been checked, which is further inside. So a request that comes
+//! with a token is let in there for as long as that takes, and whoever checks it refuses all but
+//! services: see [`ReservedPlace`].
 
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header;
+use http::{Extensions, header};
 use resilience::bulkhead::Bulkhead;
 
 use super::metrics;
 use crate::Problem;
-use crate::extract::too_large;
 
 /// What a refused caller is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Refuses with 503 while all places are taken.
-pub(super) async fn overload(
-    State((service, places)): State<(&'static str, Bulkhead)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if let Some(_place) = places.try_acquire() {
-        return next.run(request).await;
-    }
-    metrics::shed(service);
-    Problem::unavailable("too many requests in flight; try again", RETRY_AFTER).into_response()
+/// The places for requests in flight. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub(super) service: &'static str,
+    pub(super) anybody: Bulkhead,
+    /// For other services, when there is no other place.
+    pub(super) services: Bulkhead,
 }
 
-/// Refuses with 413 a body that announces more than the limit; one that does not announce its
-/// length is cut off by the extractor at the same limit.
-pub(super) async fn oversized(
-    State(limit): State<usize>,
-    request: Request,
+/// A request is in a place that is kept for other services; an extension of such a request. Whoever
+/// learns who calls must [`refuse`](Self::refuse) everybody else, and must not wait for anything
+/// before: a stranger's request would hold the place for so long.
+#[derive(Debug, Clone, Copy)]
+pub struct ReservedPlace {
+    service: &'static str,
+}
+
+impl ReservedPlace {
+    /// The place of a request, if it is a reserved one.
+    pub fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get().copied()
+    }
+
+    /// The answer to who is no service: that of a service which has no place left.
+    pub fn refuse(self) -> Problem {
+        overloaded(self.service)
+    }
+}
+
+/// Refuses with 503 while all places are taken.
+pub(super) async fn overload(
+    State(places): State<Places>,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    let announced = request.headers().get(header::CONTENT_LENGTH);
-    let length = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
-        return too_large().into_response();
+    if let Some(_place) = places.anybody.try_acquire() {
+        return next.run(request).await;
     }
-    next.run(request).await
+    if request.headers().contains_key(header::AUTHORIZATION)
+        && let Some(_place) = places.services.try_acquire()
+    {
+        request.extensions_mut().insert(ReservedPlace { service: places.service });
+        return next.run(request).await;
+    }
+    overloaded(places.service).into_response()
+}
+
+fn overloaded(service: &str) -> Problem {
+    metrics::shed(service);
+    Problem::unavailable("too many requests in flight; try again", RETRY_AFTER)
 }

@@ -3,7 +3,7 @@
 //! service is built.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use axum::Extension;
 use chrono::{DateTime, Utc};
@@ -19,25 +19,22 @@ pub(crate) struct Debug {
     is_on: bool,
     info: ServiceInfo,
     started: DateTime<Utc>,
-    settings: OnceLock<Vec<Shown>>,
+    settings: Vec<Shown>,
 }
 
 impl Debug {
-    pub(crate) fn new(is_on: bool, info: ServiceInfo) -> Arc<Self> {
-        Arc::new(Self { is_on, info, started: Clock::system().now(), settings: OnceLock::new() })
-    }
-
-    /// Tells what the settings are; the first call counts.
-    pub(crate) fn set_settings(&self, settings: Vec<Shown>) {
-        self.settings.get_or_init(|| settings);
+    pub(crate) fn new(is_on: bool, info: ServiceInfo, settings: Vec<Shown>) -> Self {
+        Self { is_on, info, started: Clock::system().now(), settings }
     }
 }
 
 /// How a process is set up and how it fares.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Picture {
+pub(super) struct DebugReport {
     service: &'static str,
     version: String,
+    /// The commit that it was built of; `unknown` when that is not known.
+    commit: &'static str,
     /// Whether it was built with optimisations.
     optimised: bool,
     started: DateTime<Utc>,
@@ -54,22 +51,24 @@ pub(super) struct Picture {
 /// How this process is set up and how it fares.
 #[utoipa::path(get, path = "/debug", operation_id = "debug", tag = "admin",
     security(("bearer" = [])), responses(
-    (status = 200, body = Picture),
+    (status = 200, body = DebugReport),
     (status = 404, body = Problem, description = "It is off: `[server] debug`"),
 ))]
 pub(super) async fn show(
     Extension(debug): Extension<Arc<Debug>>,
-) -> Result<Json<Picture>, Problem> {
+) -> Result<Json<DebugReport>, Problem> {
     if !debug.is_on {
         return Err(Problem::not_found("it is off; `[server] debug` turns it on"));
     }
-    Ok(Json(Picture {
+    let (version, commit) = debug.info.running();
+    Ok(Json(DebugReport {
         service: debug.info.name,
-        version: debug.info.version.clone(),
+        version,
+        commit,
         optimised: !cfg!(debug_assertions),
         started: debug.started,
         process_id: std::process::id(),
-        settings: debug.settings.get().cloned().unwrap_or_default(),
+        settings: debug.settings.clone(),
         metrics: telemetry::metrics::values(),
     }))
 }

@@ -32,7 +32,7 @@ struct Until {
 
 /// What is logged.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Log {
+pub(super) struct LogStatus {
     /// What is in force.
     #[schema(example = "info,user_service=debug")]
     filter: String,
@@ -47,7 +47,7 @@ pub(super) struct Log {
 /// What is to be logged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Change {
+pub(super) struct LogChange {
     /// A level, or levels by module.
     #[schema(example = "info,user_service=debug")]
     filter: String,
@@ -58,21 +58,21 @@ pub(super) struct Change {
 /// What this process logs.
 #[utoipa::path(get, path = "/admin/log", operation_id = "log", tag = "admin",
     security(("bearer" = [])), responses(
-    (status = 200, body = Log),
+    (status = 200, body = LogStatus),
     (status = 503, body = Problem, description = "The process has no logs"),
 ))]
-pub(super) async fn show() -> Result<Json<Log>, Problem> {
+pub(super) async fn show() -> Result<Json<LogStatus>, Problem> {
     Ok(Json(now(filter()?)))
 }
 
 /// Logs something else for a while.
 #[utoipa::path(put, path = "/admin/log", operation_id = "change_log", tag = "admin",
-    request_body = Change, security(("bearer" = [])), responses(
-    (status = 200, body = Log),
+    request_body = LogChange, security(("bearer" = [])), responses(
+    (status = 200, body = LogStatus),
     (status = 422, body = Problem, description = "It is no filter, or the time is out of bounds"),
     (status = 503, body = Problem, description = "The process has no logs"),
 ))]
-pub(super) async fn change(Json(change): Json<Change>) -> Result<Json<Log>, Problem> {
+pub(super) async fn change(Json(change): Json<LogChange>) -> Result<Json<LogStatus>, Problem> {
     let filter = filter()?;
     let seconds = change.seconds.unwrap_or(SECONDS);
     if !(1..=SECONDS_MAX).contains(&seconds) {
@@ -130,7 +130,7 @@ fn filter() -> Result<&'static LogFilter, Problem> {
     log_filter().ok_or_else(none)
 }
 
-fn now(filter: &LogFilter) -> Log {
+fn now(filter: &LogFilter) -> LogStatus {
     let until = UNTIL.borrow().map(|until| until.time);
-    Log { filter: filter.current(), configured: filter.configured().to_owned(), until }
+    LogStatus { filter: filter.current(), configured: filter.configured().to_owned(), until }
 }

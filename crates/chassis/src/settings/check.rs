@@ -6,6 +6,7 @@ use std::time::Duration;
 use tusk_config::{Bounded, Misfit};
 
 use super::{Interval, ServerSettings};
+use crate::phases;
 use crate::worker::WorkerSettings;
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -30,6 +31,7 @@ impl ServerSettings {
             ),
             Misfit::outside(at("concurrency_limit"), self.concurrency_limit, 1..=CONCURRENCY_MAX),
             Misfit::outside(at("grace_period"), self.grace_period, Duration::from_secs(1)..=HOUR),
+            self.cut_requests(),
             Misfit::unless(
                 self.drain_delay < self.grace_period,
                 at("drain_delay"),
@@ -40,6 +42,21 @@ impl ServerSettings {
             ),
         ];
         all.into_iter().flatten().collect()
+    }
+
+    /// A stop would cut off requests that have their time yet.
+    fn cut_requests(&self) -> Option<Misfit> {
+        let (share, longest) = (phases::requests(self), self.request_timeout);
+        let is_told_otherwise = share.is_zero() || longest > HOUR;
+        Misfit::unless(
+            share >= longest || is_told_otherwise,
+            "server.grace_period",
+            format!(
+                "it leaves requests {}, less than request_timeout, {}: a stop would cut them off",
+                share.in_words(),
+                longest.in_words()
+            ),
+        )
     }
 }
 

@@ -1,6 +1,8 @@
 //! The end of a service: what was begun is finished, then tasks end, then the process.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,8 +11,14 @@ use chassis::{App, CancellationToken, ServiceInfo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use utoipa_axum::router::OpenApiRouter;
 
+use crate::connections::{HALF_A_HEAD, IDLE_BODY, endless, routes, sent};
 use crate::{TestApp, settings};
+
+/// Longer than any stop may take that a stalled connection must not hold up.
+const PATIENCE: Duration = Duration::from_secs(10);
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered_after_the_shutdown_began() {
@@ -98,6 +106,44 @@ async fn answer(connection: &mut TcpStream) -> String {
     text
 }
 
+/// It is stopped with an hour of grace while these connections stall; it ends without using it.
+async fn ends_with(app: TestApp, stalled: Vec<TcpStream>) {
+    // Each has been taken on: it was there before this one.
+    app.get("/live").await;
+    app.shutdown.cancel();
+    let ended = tokio::time::timeout(PATIENCE, app.ended).await;
+    ended.expect("the stop is not held up").unwrap().unwrap();
+    drop(stalled);
+}
+
+#[tokio::test]
+async fn half_a_head_ends_at_once_when_the_service_stops() {
+    let mut long = settings();
+    (long.grace_period, long.head_timeout) = (HOUR, HOUR);
+    let app = TestApp::start(long, routes()).await;
+    let half = sent(&app, HALF_A_HEAD).await;
+    ends_with(app, vec![half]).await;
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_holds_a_stop_up_for_its_own_limit_only() {
+    let mut long = settings();
+    (long.grace_period, long.request_timeout) = (HOUR, HOUR);
+    long.body_timeout = Duration::from_millis(500);
+    let app = TestApp::start(long, routes()).await;
+    let idle = sent(&app, IDLE_BODY).await;
+    ends_with(app, vec![idle]).await;
+}
+
+#[tokio::test]
+async fn a_reader_who_takes_nothing_holds_a_stop_up_for_its_own_limit_only() {
+    let mut long = settings();
+    (long.grace_period, long.write_timeout) = (HOUR, Duration::from_millis(500));
+    let app = TestApp::start(long, endless().0).await;
+    let reader = sent(&app, "GET /endless HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    ends_with(app, vec![reader]).await;
+}
+
 #[tokio::test]
 async fn a_request_that_never_ends_does_not_outlast_the_grace_period() {
     let entered = Arc::new(Notify::new());
@@ -113,6 +159,43 @@ async fn a_request_that_never_ends_does_not_outlast_the_grace_period() {
     entered.notified().await;
     app.shutdown.cancel();
     app.ended.await.unwrap().unwrap();
+    request.abort();
+}
+
+/// A task finishes what it is at: a charge that was begun must not be cut off because somebody else's
+/// connection stalls.
+#[tokio::test]
+async fn a_request_that_never_ends_leaves_the_tasks_their_share_of_the_grace_period() {
+    let entered = Arc::new(Notify::new());
+    let inside = entered.clone();
+    let hang = move || {
+        inside.notify_one();
+        std::future::pending::<String>()
+    };
+    let routes = OpenApiRouter::from(Router::new().route("/hang", get(hang)));
+    let mut short = settings();
+    short.grace_period = Duration::from_secs(2);
+    let finished = Arc::new(AtomicBool::new(false));
+    let finishes = finished.clone();
+    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
+    let app = App::builder(info, short).routes(routes).task("charger", move |shutdown| {
+        let finishes = finishes.clone();
+        async move {
+            shutdown.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            finishes.store(true, Ordering::SeqCst);
+            Ok::<(), Infallible>(())
+        }
+    });
+    let app = app.bind().await.unwrap();
+    let url = format!("http://{}/hang", app.address());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(app.run(shutdown.clone()));
+    let request = tokio::spawn(reqwest::get(url));
+    entered.notified().await;
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+    assert!(finished.load(Ordering::SeqCst));
     request.abort();
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
+mod connections;
 mod drain;
 mod requests;
 
@@ -24,9 +25,16 @@ fn settings() -> ServerSettings {
     ServerSettings {
         host: "127.0.0.1".to_owned(),
         port: 0,
+        connection_limit: 256,
+        idle_timeout: Duration::from_secs(60),
+        head_limit: 16384,
+        head_timeout: Duration::from_secs(60),
         body_limit: 1024,
+        body_timeout: Duration::from_secs(60),
+        write_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(5),
         concurrency_limit: 64,
+        service_concurrency_limit: 8,
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
         trusted_proxies: TrustedProxies::default(),

@@ -24,12 +24,27 @@ impl DatabaseSettings {
             ("checkout_timeout", self.checkout_timeout, millis(10)),
             ("reaping_frequency", self.reaping_frequency, millis(100)),
             ("slow_query", self.slow_query, millis(1)),
+            ("start_timeout", self.start_timeout, millis(1)),
+            ("migration_wait", self.migration_wait, millis(1)),
         ];
         let times = times.into_iter().filter_map(|(key, time, min)| {
             Misfit::outside(format!("database.{key}"), time, min..=TIME_MAX)
         });
-        let size = Misfit::outside("database.pool_size", self.pool_size.get(), 1..=POOL_SIZE_MAX);
-        times.chain(size).chain(self.bad_url()).collect()
+        let sizes = [
+            ("pool_size", self.pool_size.get()),
+            ("background_pool_size", self.background_pool_size.get()),
+        ];
+        let sizes = sizes.into_iter().filter_map(|(key, size)| {
+            Misfit::outside(format!("database.{key}"), size, 1..=POOL_SIZE_MAX)
+        });
+        times.chain(sizes).chain(self.never_told_lock()).chain(self.bad_url()).collect()
+    }
+
+    /// A wait for a lock would always be told as a statement that takes too long.
+    fn never_told_lock(&self) -> Option<Misfit> {
+        let (lock, statement) = (self.lock_timeout, self.statement_timeout);
+        let text = format!("{lock:?} is not less than statement_timeout, {statement:?}");
+        Misfit::unless(lock < statement, "database.lock_timeout", text)
     }
 
     /// sqlx takes an address of any scheme.

@@ -2,11 +2,18 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they measure")]
 
+mod budget;
+mod health;
+mod limits;
+mod migrations;
+mod pooler;
+mod starts;
 mod stranded;
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use database::{Database, FutureExt as _};
+use database::{Database, DatabaseSettings, FutureExt as _, Pools};
 use futures_util::FutureExt as _;
 use sqlx::PgConnection;
 use sqlx::postgres::PgPoolOptions;
@@ -14,6 +21,31 @@ use testkit::TestDatabase;
 
 /// Connections of the pool, each with prepared statements of its own.
 const CONNECTIONS: u32 = 3;
+
+/// A service's settings, with limits that a test can wait for: three connections for requests, two
+/// for background work.
+fn settings(url: &str) -> DatabaseSettings {
+    DatabaseSettings {
+        url: url.to_owned().into(),
+        pool_size: 3.try_into().unwrap(),
+        background_pool_size: 2.try_into().unwrap(),
+        pool_timeout: Duration::from_secs(5),
+        start_timeout: Duration::from_secs(1),
+        checkout_timeout: Duration::from_secs(5),
+        reaping_frequency: Duration::from_mins(10),
+        slow_query: Duration::from_secs(1),
+        statement_timeout: Duration::from_secs(3),
+        lock_timeout: Duration::from_millis(500),
+        idle_in_transaction_timeout: Duration::from_secs(2),
+        migration_lock_timeout: Duration::from_millis(300),
+        migration_wait: Duration::from_mins(1),
+        transaction_pooling: false,
+    }
+}
+
+async fn connect(settings: &DatabaseSettings) -> Pools {
+    database::connect(settings).await.unwrap()
+}
 
 struct World {
     database: Database,

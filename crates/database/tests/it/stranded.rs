@@ -46,13 +46,8 @@ async fn behind_a_wire(hint: &str, pool_size: u32) -> (Database, Proxy, TestData
     let server = testkit::database(hint).await;
     let (host, _) = server.url().rsplit_once('@').unwrap().1.split_once('/').unwrap();
     let wire = Proxy::start(host).await;
-    let settings = DatabaseSettings {
-        url: server.url().replace(host, &wire.address().to_string()).into(),
-        pool_size: pool_size.try_into().unwrap(),
-        pool_timeout: Duration::from_secs(5),
-        checkout_timeout: Duration::from_secs(5),
-        reaping_frequency: Duration::from_mins(10),
-        slow_query: Duration::from_secs(1),
-    };
-    (database::connect(&settings).await.unwrap(), wire, server)
+    let url = server.url().replace(host, &wire.address().to_string());
+    let pool_size = pool_size.try_into().unwrap();
+    let settings = DatabaseSettings { pool_size, ..crate::settings(&url) };
+    (crate::connect(&settings).await.requests, wire, server)
 }

@@ -185,9 +185,18 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
 
     /// Handles the events of one aggregate ([`Event::aggregate_id`]) one after the other, in the
     /// order in which they came, which is the order in which they happened; those of others side by
-    /// side. It holds until one of them is tried again: those behind it do not wait for it; and within
-    /// one consumer. With several instances it holds where the broker delivers to one at a time, and
-    /// to the next when that one is gone: `[queue] single_active_consumer`.
+    /// side. With several instances it holds where the broker delivers to one at a time, and to the
+    /// next when that one is gone: `[queue] single_active_consumer`.
+    ///
+    /// A message that is to be tried again is tried in its place, after the same delays, and those of
+    /// its aggregate wait in hand. So the others have less of the prefetch, and none of it when as many
+    /// events of that aggregate wait. A shutdown, a lost connection, and a message that has been in
+    /// hand for almost `[consumer] unacked_max` give all of them back to the broker, which delivers
+    /// them again in their places, before later ones; attempts are counted anew then, and each time
+    /// counts towards `[queue] delivery_limit`, at which the broker dead-letters them.
+    ///
+    /// What is dead-lettered leaves a gap: the aggregate's later events go on without it, and a replay
+    /// brings it after them. There is no kill switch: what waits in its place lets nothing circle.
     #[must_use]
     pub fn ordered(mut self) -> Self {
         self.routes.are_ordered = true;
@@ -313,6 +322,9 @@ impl Routes {
         let prefetch = settings.prefetch.get();
         if batch > usize::from(prefetch) {
             return Err(SettingsError::BatchOverPrefetch { key: key.to_owned(), batch, prefetch });
+        }
+        if self.are_ordered {
+            settings.check_in_place(key)?;
         }
         // What fails in a batch is handled twice.
         settings.check_held(key, if batch > 1 { 2 } else { 1 })

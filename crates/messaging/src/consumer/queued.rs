@@ -26,6 +26,8 @@ pub(super) struct Item<M> {
     pub(super) key: Key,
     /// Those it may be handled together with; none: it is handled alone.
     pub(super) group: Option<Group>,
+    /// When it is tried again; until then those of its key wait behind it.
+    pub(super) not_before: Option<Instant>,
 }
 
 /// The messages of one route that are handled together.
@@ -49,10 +51,10 @@ impl<M> Queued<M> {
         self.items.push_back(item);
     }
 
-    /// Puts messages back before all others, in their order, each to be handled alone.
-    pub(super) fn put_back(&mut self, messages: Vec<(M, Key)>) {
-        for (message, key) in messages.into_iter().rev() {
-            self.items.push_front(Item { message, key, group: None });
+    /// Puts messages back before all others, in their order.
+    pub(super) fn put_back(&mut self, items: Vec<Item<M>>) {
+        for item in items.into_iter().rev() {
+            self.items.push_front(item);
         }
     }
 
@@ -62,9 +64,11 @@ impl<M> Queued<M> {
     pub(super) fn next(&mut self, now: Instant) -> Result<Vec<(M, Key)>, Option<Instant>> {
         // Nobody overtakes a message of the same key.
         let mut blocked = self.in_flight.clone();
-        let mut lingering = Vec::new();
+        let (mut lingering, mut delayed) = (Vec::new(), Vec::new());
         for (index, item) in self.items.iter().enumerate() {
-            if item.is_free(&blocked) {
+            if item.is_delayed(now) {
+                delayed.extend(item.not_before);
+            } else if item.is_free(&blocked) {
                 let Some(group) = item.group else {
                     return Ok(self.take(&[index]));
                 };
@@ -78,7 +82,7 @@ impl<M> Queued<M> {
             }
             blocked.extend(item.key);
         }
-        Err(lingering.iter().map(|group| group.until).min())
+        Err(lingering.iter().map(|group| group.until).chain(delayed).min())
     }
 
     /// Lets no message wait any longer for others to be handled together with.
@@ -87,6 +91,11 @@ impl<M> Queued<M> {
         for group in self.items.iter_mut().filter_map(|item| item.group.as_mut()) {
             group.until = group.until.min(now);
         }
+    }
+
+    /// Forgets the messages that are not for this consumer any more.
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&M) -> bool) {
+        self.items.retain(|item| is_kept(&item.message));
     }
 
     /// Says that the messages of these keys are handled.
@@ -124,6 +133,10 @@ impl<M> Queued<M> {
 }
 
 impl<M> Item<M> {
+    fn is_delayed(&self, now: Instant) -> bool {
+        self.not_before.is_some_and(|not_before| now < not_before)
+    }
+
     fn is_free(&self, blocked: &HashSet<Uuid>) -> bool {
         self.key.is_none_or(|key| !blocked.contains(&key))
     }
@@ -144,7 +157,7 @@ mod tests {
         let now = Instant::now();
         let mut queued = Queued::default();
         for (key, message) in [(A, 1), (A, 2), (B, 3), (None, 4), (None, 5)] {
-            queued.add(Item { message, key, group: None });
+            queued.add(alone(message, key));
         }
 
         assert_eq!(queued.next(now), Ok(vec![(1, A)]));
@@ -168,7 +181,7 @@ mod tests {
 
         assert_eq!(queued.next(now), Ok(vec![(1, None), (2, None), (3, None)]));
         assert_eq!(queued.next(now), Err(Some(later)), "the fourth waits for others");
-        queued.add(Item { message: 5, key: None, group: None });
+        queued.add(alone(5, None));
         assert_eq!(queued.next(now), Ok(vec![(5, None)]), "it holds up no others");
         assert_eq!(queued.next(later), Ok(vec![(4, None)]));
     }
@@ -191,20 +204,41 @@ mod tests {
         let mut queued = Queued::default();
         queued.add(batched(1, A, now));
         queued.add(batched(2, A, now));
-        queued.add(Item { message: 3, key: B, group: None });
+        queued.add(alone(3, B));
         queued.add(batched(4, B, now));
 
         assert_eq!(queued.next(now), Ok(vec![(1, A), (2, A)]));
         assert_eq!(queued.next(now), Ok(vec![(3, B)]));
         assert_eq!(queued.next(now), Err(None));
-        queued.put_back(vec![(1, A), (2, A)]);
+        queued.put_back(vec![alone(1, A), alone(2, A)]);
         queued.done(&[A]);
         assert_eq!(queued.next(now), Ok(vec![(1, A)]), "what is put back comes alone");
         queued.done(&[B]);
         assert_eq!(queued.next(now), Ok(vec![(4, B)]));
     }
 
+    #[test]
+    fn a_message_that_is_tried_again_later_holds_up_those_of_its_key_alone() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let mut queued = Queued::default();
+        queued.add(alone(2, A));
+        queued.add(alone(3, B));
+        queued.put_back(vec![Item { not_before: Some(later), ..alone(1, A) }]);
+
+        assert_eq!(queued.next(now), Ok(vec![(3, B)]));
+        assert_eq!(queued.next(now), Err(Some(later)));
+        assert_eq!(queued.next(later), Ok(vec![(1, A)]));
+        queued.done(&[A]);
+        assert_eq!(queued.next(later), Ok(vec![(2, A)]));
+    }
+
+    fn alone(message: i32, key: Key) -> Item<i32> {
+        Item { message, key, group: None, not_before: None }
+    }
+
     fn batched(message: i32, key: Key, until: Instant) -> Item<i32> {
-        Item { message, key, group: Some(Group { of: ("user.created", 1), max: 3, until }) }
+        let group = Some(Group { of: ("user.created", 1), max: 3, until });
+        Item { group, ..alone(message, key) }
     }
 }

@@ -1,6 +1,7 @@
 //! One channel of a consumer: what it delivered, and what of that is still to be acknowledged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +11,11 @@ use lapin::Channel;
 use lapin::message::Delivery as Raw;
 use lapin::options::BasicAckOptions;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::acknowledge::acknowledge;
+use crate::headers::Headers;
 
 /// How often it is looked whether a channel without a consumer is still there.
 const CHANNEL_INTERVAL: Duration = Duration::from_millis(500);
@@ -25,8 +27,8 @@ pub(super) struct Session {
     pub(super) ended: CancellationToken,
     /// Whether what no handler has yet is the next consumer's: it is passed over here.
     handed_back: AtomicBool,
-    /// The tags of what was delivered and not acknowledged.
-    unacked: Mutex<BTreeSet<u64>>,
+    /// The tags of what was delivered and not acknowledged, and when it was.
+    unacked: Mutex<BTreeMap<u64, Instant>>,
     /// How many of its deliveries exist in this process.
     in_hand: watch::Sender<usize>,
 }
@@ -50,7 +52,7 @@ impl Session {
 
     /// Notes a delivery.
     pub(super) fn receive(self: &Arc<Self>, raw: Raw) -> Received {
-        self.unacked().insert(raw.delivery_tag);
+        self.unacked().insert(raw.delivery_tag, Instant::now());
         self.in_hand.send_modify(|in_hand| *in_hand += 1);
         Received { raw, session: Arc::clone(self) }
     }
@@ -82,12 +84,25 @@ impl Session {
         }
     }
 
+    /// Returns once a message has been in hand, unacknowledged, for so long.
+    pub(super) async fn held_for(&self, bound: Duration) {
+        loop {
+            let oldest = self.unacked().values().next().copied();
+            // What comes later is due later.
+            let due = oldest.unwrap_or_else(Instant::now) + bound;
+            if due <= Instant::now() {
+                return;
+            }
+            sleep_until(due).await;
+        }
+    }
+
     /// Acknowledges deliveries of this session: with one frame those that no unacknowledged one came
     /// before, and each of the others with its own. Says how many could be acknowledged; the broker
     /// delivers the others again.
     async fn ack(&self, received: &[Received]) -> usize {
         let tags: BTreeSet<u64> = received.iter().map(|one| one.raw.delivery_tag).collect();
-        let last = self.unacked().iter().take_while(|tag| tags.contains(tag)).last().copied();
+        let last = self.unacked().keys().take_while(|tag| tags.contains(tag)).last().copied();
         let (first, others): (Vec<&Raw>, Vec<&Raw>) =
             received.iter().map(|one| &one.raw).partition(|raw| Some(raw.delivery_tag) <= last);
         let mut acked = 0;
@@ -111,7 +126,7 @@ impl Session {
         acked.len()
     }
 
-    fn unacked(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+    fn unacked(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
         self.unacked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,6 +138,19 @@ pub(super) async fn ack(received: &[Received]) -> usize {
         acked += of_one[0].session.ack(of_one).await;
     }
     acked
+}
+
+impl Received {
+    /// Whether the broker delivers it again: its channel is gone, or will be.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.session.is_handed_back() || !self.raw.acker.usable()
+    }
+
+    /// Notes in its headers what happened to it, as if it came out of a retry queue.
+    pub(super) fn note(&mut self, headers: &Headers) {
+        let properties = mem::take(&mut self.raw.properties);
+        self.raw.properties = properties.with_headers(headers.write());
+    }
 }
 
 impl Drop for Received {

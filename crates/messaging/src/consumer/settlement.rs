@@ -2,6 +2,7 @@
 //! the dead-letter queue.
 
 use std::slice;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use tracing::Span;
@@ -19,12 +20,20 @@ pub(super) struct Settlement<'a> {
     pub(super) topology: &'a Topology,
     pub(super) settings: &'a ConsumerSettings,
     pub(super) republisher: &'a Republisher,
+    /// Whether a message is tried again in its place, and not by way of a retry queue.
+    pub(super) in_place: bool,
+}
+
+/// A message that is to be handled once more, alone.
+pub(super) struct Again {
+    pub(super) received: Received,
+    pub(super) delay: Duration,
 }
 
 impl Settlement<'_> {
-    /// Settles messages that were handled together; those that are to be handled alone are given
-    /// back.
-    pub(super) async fn settle(&self, received: Vec<Received>, verdict: Verdict) -> Vec<Received> {
+    /// Settles messages that were handled together; those that are to be handled again are given
+    /// back, in their order.
+    pub(super) async fn settle(&self, received: Vec<Received>, verdict: Verdict) -> Vec<Again> {
         let span = Span::current();
         if verdict != Verdict::Ack {
             span.record("otel.status_code", "ERROR");
@@ -34,31 +43,36 @@ impl Settlement<'_> {
             Verdict::Ack => {
                 span.record("messaging.verdict", "ack");
                 self.ack(&received, Consumed::Acked).await;
+                Vec::new()
             }
             Verdict::Retry { reason } | Verdict::DeadLetter { reason } if received.len() > 1 => {
                 span.record("messaging.verdict", "one by one");
                 tracing::warn!(cause = reason, messages = received.len(), "a batch failed");
-                return received;
+                let again = |received| Again { received, delay: Duration::ZERO };
+                received.into_iter().map(again).collect()
             }
             Verdict::Retry { reason } => {
-                join_all(received.iter().map(|one| self.retry(one, &reason))).await;
+                let retried = received.into_iter().map(|one| self.retry(one, &reason));
+                join_all(retried).await.into_iter().flatten().collect()
             }
             Verdict::DeadLetter { reason } => {
                 join_all(received.iter().map(|one| self.dead_letter(one, &reason))).await;
+                Vec::new()
             }
             Verdict::Unavailable { reason } => {
-                join_all(received.iter().map(|one| self.unavailable(one, &reason))).await;
+                let waiting = received.into_iter().map(|one| self.unavailable(one, &reason));
+                join_all(waiting).await.into_iter().flatten().collect()
             }
         }
-        Vec::new()
     }
 
     /// Back after a delay, as the next attempt; dead-lettered when there is none.
-    async fn retry(&self, received: &Received, reason: &str) {
+    async fn retry(&self, received: Received, reason: &str) -> Option<Again> {
         let headers = Headers::read(&received.raw);
         let (attempt, unavailable) = (headers.attempt, headers.unavailable);
         if attempt >= self.settings.max_attempts.get() {
-            return self.dead_letter(received, reason).await;
+            self.dead_letter(&received, reason).await;
+            return None;
         }
         Span::current().record("messaging.verdict", "retry");
         tracing::warn!(cause = reason, attempt, "message is tried again");
@@ -68,8 +82,7 @@ impl Settlement<'_> {
             // What it needs has been away for so long that every further failure is an attempt.
             headers.unavailable = unavailable;
         }
-        let queue = retry_queue(&self.topology.queue, delay);
-        self.move_to(&queue, received, &headers, Consumed::Retried).await;
+        self.come_back(received, &headers, delay, Consumed::Retried).await
     }
 
     /// Into the dead-letter queue.
@@ -88,10 +101,9 @@ impl Settlement<'_> {
         self.move_to(&queue, received, &headers, Consumed::DeadLettered).await;
     }
 
-    /// Back after a delay, as the same attempt. The delay is spent in a retry queue: a message whose
-    /// own dependency is away takes no place from the others. When most messages come to this, the
-    /// kill switch pauses the consumer.
-    async fn unavailable(&self, received: &Received, reason: &str) {
+    /// Back after a delay, as the same attempt. When most messages come to this, the kill switch
+    /// pauses the consumer.
+    async fn unavailable(&self, received: Received, reason: &str) -> Option<Again> {
         let headers = Headers::read(&received.raw);
         if self.settings.has_waited_long(headers.unavailable) {
             return self.retry(received, reason).await;
@@ -101,8 +113,26 @@ impl Settlement<'_> {
         let times = headers.unavailable;
         tracing::warn!(cause = reason, times, "message waits for what it needs");
         let delay = self.settings.retry_delays.while_unavailable(times);
+        self.come_back(received, &headers, delay, Consumed::Unavailable).await
+    }
+
+    /// The delay is spent in a retry queue, where the message takes no place from the others; or in
+    /// its place, where none of its aggregate may overtake it.
+    async fn come_back(
+        &self,
+        mut received: Received,
+        headers: &Headers,
+        delay: Duration,
+        outcome: Consumed,
+    ) -> Option<Again> {
+        if self.in_place {
+            self.count(outcome);
+            received.note(headers);
+            return Some(Again { received, delay });
+        }
         let queue = retry_queue(&self.topology.queue, delay);
-        self.move_to(&queue, received, &headers, Consumed::Unavailable).await;
+        self.move_to(&queue, &received, headers, outcome).await;
+        None
     }
 
     /// Publishes to another queue first and acknowledges then: at no time is it in no queue.

@@ -10,9 +10,10 @@
 //! its process down: whoever is prefetched with it would come back with it, and be dead-lettered
 //! with it in the end. The broker delivers such messages first. One that comes back later, because
 //! another instance died, is handled beside the others: should it take this process down too, both
-//! begin anew.
+//! begin anew. Where order is kept, it prefetches from the beginning (`keeps_order`).
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use lapin::message::Delivery as Raw;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -53,8 +55,9 @@ const RENEWED_AFTER: Duration = Duration::from_secs(15);
 pub(super) enum Ended {
     /// By shutdown, in order: all that was delivered was given over.
     Drained,
-    /// Because nothing came for a while, in order too.
-    Idle,
+    /// In order too, to be followed by another one at once: nothing came for a while, or a message
+    /// was in hand for as long as it may be.
+    Renewed,
     /// By a fault, which the broker may have said.
     Lost(Option<TopologyError>),
 }
@@ -131,12 +134,12 @@ impl Subscription<'_> {
         }
     }
 
-    /// Gives over a message. Where order is kept there is no turn of one at a time, since another
-    /// consumer would become active at its end; there, what was delivered before is handled alone.
+    /// Gives over a message. Where order is kept there is no turn of one at a time, which is a consumer
+    /// of its own; there, what was delivered before is handled alone.
     async fn take(&self, raw: Raw) -> Result<(), Ended> {
         if self.keeps_order() && raw.redelivered {
             self.give_alone(raw);
-            return self.settled().await;
+            return self.at_rest().await;
         }
         self.give(raw);
         Ok(())
@@ -205,12 +208,8 @@ impl Subscription<'_> {
                 return Err(Ended::Drained);
             }
             next = consumer.next() => next,
-            () = self.idle() => {
-                self.leave(consumer).await?;
-                self.flush();
-                self.settled().await?;
-                return Err(if self.shutdown.is_cancelled() { Ended::Drained } else { Ended::Idle });
-            }
+            () = self.idle() => return Err(self.renew(consumer).await?),
+            () = self.held_long() => return Err(self.renew(consumer).await?),
         };
         match next {
             Some(Ok(raw)) => Ok(raw),
@@ -222,6 +221,14 @@ impl Subscription<'_> {
         }
     }
 
+    /// Ends a consumer, to be followed by another one.
+    async fn renew(&self, consumer: &mut lapin::Consumer) -> Result<Ended, Ended> {
+        self.leave(consumer).await?;
+        self.flush();
+        self.settled().await?;
+        Ok(if self.shutdown.is_cancelled() { Ended::Drained } else { Ended::Renewed })
+    }
+
     /// Ends a consumer for good. One that is to keep the order hands back what it has not begun.
     async fn leave(&self, consumer: &mut lapin::Consumer) -> Result<(), Ended> {
         if self.keeps_order() {
@@ -231,10 +238,11 @@ impl Subscription<'_> {
         self.cancel(consumer).await
     }
 
-    /// Whether the broker delivers to one consumer at a time, and to the next one as soon as that one
-    /// is cancelled.
+    /// Whether a channel has one consumer from its beginning to its end. Where one is active at a time,
+    /// the next one would be so as soon as that one is cancelled; and what a lost channel's consumers
+    /// had comes back in order of each of them alone.
     fn keeps_order(&self) -> bool {
-        self.consumer.topology.like.single_active_consumer
+        self.consumer.topology.like.single_active_consumer || self.consumer.routes.are_ordered
     }
 
     /// Leaves to the next consumer what no handler has yet, and stays the active one until what
@@ -256,6 +264,15 @@ impl Subscription<'_> {
                 return;
             }
         }
+    }
+
+    /// Returns once a message that is tried again in its place must go back, and all behind it with
+    /// it, before the broker takes them. Never where messages are tried again by way of retry queues.
+    async fn held_long(&self) {
+        if !self.consumer.routes.are_ordered {
+            return pending().await;
+        }
+        self.session.held_for(self.consumer.settings.handed_back_after()).await;
     }
 
     /// Ends a consumer. What it was delivered until then is given over.
@@ -284,6 +301,18 @@ impl Subscription<'_> {
         metrics::delivered(self.consumer.queue());
         // The work goes on for as long as there are subscriptions.
         let _ = self.work.send(Input::Message(Box::new(self.session.receive(raw))));
+    }
+
+    /// Returns once no handler has anything that was given over, or at the shutdown: it is settled, or
+    /// waits to be tried again.
+    async fn at_rest(&self) -> Result<(), Ended> {
+        let (told, at_rest) = oneshot::channel();
+        let _ = self.work.send(Input::Rest(told));
+        tokio::select! {
+            _ = at_rest => Ok(()),
+            () = self.shutdown.cancelled() => Ok(()),
+            () = self.session.lost() => Err(Ended::Lost(None)),
+        }
     }
 
     /// Returns once everything that was given over is settled, or at the shutdown.

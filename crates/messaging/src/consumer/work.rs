@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use telemetry::propagation;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -18,7 +19,7 @@ use crate::consumer::handlers::{Batch, Call, Refusal, Routes};
 use crate::consumer::kill_switch::KillSwitch;
 use crate::consumer::queued::{Group, Item, Key, Queued};
 use crate::consumer::session::Received;
-use crate::consumer::settlement::Settlement;
+use crate::consumer::settlement::{Again, Settlement};
 use crate::headers::Headers;
 use crate::message::MessageId;
 use crate::metrics::{self, Consumed};
@@ -32,6 +33,8 @@ pub(super) enum Input {
     Message(Box<Received>),
     /// For now, nothing more comes: what waits for others to be handled together with is handled.
     Flush,
+    /// Wants to be told once no handler is at work: what is left waits for its time.
+    Rest(oneshot::Sender<()>),
 }
 
 /// What handling a message needs.
@@ -56,6 +59,7 @@ impl<'a> Work<'a> {
         let concurrency = usize::from(self.settlement.settings.concurrency.get());
         let mut in_flight = FuturesUnordered::new();
         let mut queued = Queued::default();
+        let mut resting = Vec::new();
         let mut has_ended = false;
         loop {
             let mut due = None;
@@ -68,31 +72,51 @@ impl<'a> Work<'a> {
                     }
                 }
             }
-            if has_ended && due.is_none() && in_flight.is_empty() {
-                return;
+            if in_flight.is_empty() {
+                for told in resting.drain(..) {
+                    let _: Result<(), ()> = oneshot::Sender::send(told, ());
+                }
+                if has_ended && due.is_none() {
+                    return;
+                }
             }
             tokio::select! {
                 biased;
                 Some(done) = in_flight.next(), if !in_flight.is_empty() => {
-                    let Done { keys, again } = done;
-                    queued.done(&keys);
-                    queued.put_back(again.into_iter().map(|one| self.route(one)).collect());
+                    queued.done(&done.keys);
+                    let mut again = done.again;
+                    again.retain(|one| !self.is_given_up(&one.received, has_ended));
+                    queued.put_back(again.into_iter().map(|one| self.again(one)).collect());
                 }
                 input = inputs.recv(), if !has_ended => match input {
                     Some(Input::Message(received)) => {
                         let (message, key) = self.route(*received);
                         let group = group(&message);
-                        queued.add(Item { message, key, group });
+                        queued.add(Item { message, key, group, not_before: None });
                     }
-                    Some(Input::Flush) => queued.flush(),
-                    None => {
-                        has_ended = true;
+                    Some(Input::Rest(told)) => resting.push(told),
+                    flush_or_end => {
+                        has_ended = flush_or_end.is_none();
                         queued.flush();
+                        queued.retain(|(received, _)| !self.is_given_up(received, has_ended));
                     }
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
+    }
+
+    /// Whether a message is left to the broker, which delivers it again to its place. Where order is
+    /// kept, so is all that no handler has when the consumer ends.
+    fn is_given_up(&self, received: &Received, has_ended: bool) -> bool {
+        received.is_given_up() || (has_ended && self.routes.are_ordered)
+    }
+
+    /// A message that is handled once more, after its delay.
+    fn again(&self, Again { received, delay }: Again) -> Item<Routed<'a>> {
+        let (message, key) = self.route(received);
+        let not_before = (!delay.is_zero()).then(|| Instant::now() + delay);
+        Item { message, key, group: None, not_before }
     }
 
     /// Finds a message's handler, and the key by which it is queued if order matters.
@@ -118,7 +142,7 @@ impl<'a> Work<'a> {
             match call {
                 // The channel is gone, or will be: the broker delivers the message again, and only
                 // that one counts.
-                _ if one.session.is_handed_back() || !one.raw.acker.usable() => {}
+                _ if one.is_given_up() => {}
                 Ok(call) => {
                     received.push(one);
                     calls.push(call);
@@ -209,7 +233,10 @@ impl<'a> Work<'a> {
             Err(_) => Verdict::retry(format_args!("the handler took longer than {time:?}")),
         };
         metrics::handled(&self.queue, &verdict, started.elapsed());
-        self.kill_switch.record(&ids, matches!(verdict, Verdict::Unavailable { .. }));
+        // What is tried again in its place holds up the queue by itself, and keeps its order.
+        if !self.routes.are_ordered {
+            self.kill_switch.record(&ids, matches!(verdict, Verdict::Unavailable { .. }));
+        }
         verdict
     }
 }
@@ -217,8 +244,7 @@ impl<'a> Work<'a> {
 /// What is left of messages that were handled.
 struct Done {
     keys: Vec<Key>,
-    /// To be handled once more, each alone.
-    again: Vec<Received>,
+    again: Vec<Again>,
 }
 
 /// With which others a message is handled; alone when it was tried before, or has no handler.

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use crate::broker::Broker;
 use crate::metrics::{self, INTERVAL};
-use crate::relay::connection::{Connection, DatabaseError, answered};
+use crate::relay::connection::{DatabaseError, answered};
 use crate::schedule;
 
 /// How far the outbox is counted: it is measured often, and all the more must the relay be quick when
@@ -32,7 +32,6 @@ pub(super) async fn keep(database: &Database, service: &str, broker: &Broker) ->
 
 /// Depth, and age in seconds of the oldest row.
 async fn measure(database: &Database) -> Result<(i64, i64), DatabaseError> {
-    let mut connection = Connection::take(database).await?;
     let measuring = sqlx::query!(
         r#"select (select count(*) from (
                       select from messaging_outbox limit $1) as counted) as "depth!",
@@ -41,7 +40,6 @@ async fn measure(database: &Database) -> Result<(i64, i64), DatabaseError> {
                   )), 0)::bigint as "age!""#,
         DEPTH_MAX,
     );
-    let row = answered(measuring.fetch_one(&mut *connection)).await?;
-    connection.release();
+    let row = answered(measuring.fetch_one(database)).await?;
     Ok((row.depth, row.age))
 }

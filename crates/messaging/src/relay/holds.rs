@@ -5,6 +5,7 @@
 //! aggregates, point to it. When its time has come one of them is sent; if that goes through, the
 //! hold is *open*, and all others follow.
 
+use database::Database;
 use sqlx::PgConnection;
 
 use crate::outbox::PARTITIONS;
@@ -47,7 +48,7 @@ pub(super) struct Due {
 }
 
 /// The holds whose time has come, where they have rows; a hold that is to be tried once only.
-pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx::Error> {
+pub(super) async fn due(database: &Database) -> Result<Vec<Due>, sqlx::Error> {
     // What nothing waits for any more is gone; not what another relay makes a row wait for now.
     sqlx::query!(
         "delete from messaging_holds where id in (
@@ -57,7 +58,7 @@ pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx:
              for update skip locked
          )"
     )
-    .execute(&mut *connection)
+    .execute(database)
     .await?;
     let mut due = sqlx::query_as!(
         Due,
@@ -72,7 +73,7 @@ pub(super) async fn due(connection: &mut PgConnection) -> Result<Vec<Due>, sqlx:
         i32::from(PARTITIONS),
         DUE_MAX,
     )
-    .fetch_all(connection)
+    .fetch_all(database)
     .await?;
     due.dedup_by(|next, first| next.hold_id == first.hold_id && next.is_probe);
     Ok(due)

@@ -30,7 +30,7 @@ impl Lease {
         confirm_timeout: Duration,
     ) -> Result<Option<Self>, DatabaseError> {
         let mut lease = Self(Connection::take(database).await?);
-        answered(sqlx::raw_sql("begin").execute(lease.connection())).await?;
+        answered(sqlx::raw_sql(database.begin_statement()).execute(lease.connection())).await?;
         let millis = |limit: Duration| limit.as_millis().to_string();
         let leasing = sqlx::query_scalar!(
             r#"select pg_try_advisory_xact_lock($1, $2)

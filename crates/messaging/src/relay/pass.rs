@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::outbox::{Outbox, PARTITIONS};
 use crate::publisher::Publisher;
+use crate::relay::BATCHES;
 use crate::relay::batch::{Batch, Settlement};
-use crate::relay::connection::{Connection, DatabaseError, answered};
+use crate::relay::connection::{DatabaseError, answered};
 use crate::relay::floor::{Floors, Look};
 use crate::relay::holds::{self, Due};
 use crate::relay::lease::{Lease, Stuck};
@@ -19,8 +20,6 @@ use crate::relay::waves;
 use crate::schedule;
 use crate::settings::{MessagingSettings, RelaySettings};
 
-/// Batches that are under way at the same time, each with a connection of the pool.
-const BATCHES: usize = 2;
 /// What ended a pass early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PassError {
@@ -97,7 +96,7 @@ impl<'a> Pass<'a> {
                     failed.fetch_or(ended.is_err(), Ordering::SeqCst);
                     (work, ended)
                 })
-                .buffer_unordered(BATCHES)
+                .buffer_unordered(BATCHES as usize)
                 .collect()
                 .await;
             if !self.note(ended)? {
@@ -109,7 +108,6 @@ impl<'a> Pass<'a> {
 
     /// The partitions that have fresh rows.
     async fn fresh(&mut self) -> Result<Vec<Work>, PassError> {
-        let mut connection = Connection::take(&self.database).await?;
         let floors = self.floors.for_a_look(Instant::now());
         let looking = sqlx::query!(
             r#"select array(
@@ -125,8 +123,7 @@ impl<'a> Pass<'a> {
                       pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "next!""#,
             &floors,
         );
-        let seen = answered(looking.fetch_one(&mut *connection)).await?;
-        connection.release();
+        let seen = answered(looking.fetch_one(&self.database)).await?;
         let look = Look { last_id: seen.last_id, first_open: seen.first_open, next: seen.next };
         self.floors.saw(look, &seen.first_rows);
         let fresh = (0..PARTITIONS).zip(seen.first_rows);
@@ -144,9 +141,7 @@ impl<'a> Pass<'a> {
             return Ok(Vec::new());
         }
         self.due_at = now + self.settings.poll_interval;
-        let mut connection = Connection::take(&self.database).await?;
-        let due = answered(holds::due(&mut connection)).await?;
-        connection.release();
+        let due = answered(holds::due(&self.database)).await?;
         if answered(schedule::release_due(&self.database)).await? == schedule::RELEASED_MAX {
             self.due_at = now;
         }

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use tusk_config::{Bounded, Misfit};
 
 use super::{MessagingSettings, SettingsError};
+use crate::relay;
 
 mod values;
 
@@ -16,7 +17,8 @@ const NAME_BYTES_MAX: usize = 200;
 
 impl MessagingSettings {
     /// What does not fit a service that consumes the queue of `queue_key`, and publishes through or
-    /// is bound to `exchanges`, both keys, with `pool_size` database connections. Opens nothing.
+    /// is bound to `exchanges`, both keys, with `pool_size` database connections for background work.
+    /// Opens nothing.
     pub fn check<'a>(
         &self,
         queue_key: &str,
@@ -129,11 +131,15 @@ impl MessagingSettings {
             misfits.push(Misfit::at(at_consumer, error.to_string()));
         }
         let concurrency = u32::from(consumer.concurrency.get());
-        if concurrency >= pool_size {
+        // The relay keeps its connections until its confirms are there; workers, sweeps and measuring
+        // take one for a statement or a transaction, one after the other.
+        let wanted = concurrency.saturating_add(relay::BATCHES).saturating_add(1);
+        if wanted > pool_size {
             let text = format!(
                 "the consumer of `{key}` handles {concurrency} messages at a time, each with a \
-                 database connection, and there are {pool_size}: requests would wait for it; make \
-                 it less than [database] pool_size"
+                 database connection; with {} of the relay and one for other background work these \
+                 are {wanted}, and [database] background_pool_size is {pool_size}",
+                relay::BATCHES
             );
             misfits.push(Misfit::at(&*of_concurrency, text));
         }

@@ -7,10 +7,6 @@ use serde::Deserialize;
 
 use super::{SettingsError, nonzero};
 
-/// RabbitMQ closes the channel of a consumer that has not acknowledged for 30 minutes
-/// (`consumer_timeout`); what follows a handler takes its time too.
-pub(super) const HELD_MAX: Duration = Duration::from_mins(25);
-
 /// The longest delay of a message that waits for something unavailable: what is back is noticed
 /// within it.
 const UNAVAILABLE_DELAY_MAX: Duration = Duration::from_secs(30);
@@ -28,6 +24,10 @@ pub struct ConsumerSettings {
     pub max_attempts: NonZeroU32,
     /// The longest that one attempt may take; longer is a failed attempt.
     pub handler_timeout: Duration,
+    /// The longest that a message stays unacknowledged; some minutes less than the broker's
+    /// `consumer_timeout`, after which it closes the channel (30 minutes unless it is told otherwise),
+    /// because what follows a handler takes its time too.
+    pub unacked_max: Duration,
     /// The pause before each further attempt; the last one is used again when attempts outnumber
     /// pauses.
     pub retry_delays: RetryDelays,
@@ -69,6 +69,7 @@ impl Default for ConsumerSettings {
             concurrency: nonzero(3),
             max_attempts: nonzero(6).into(),
             handler_timeout: Duration::from_secs(30),
+            unacked_max: Duration::from_mins(25),
             retry_delays: RetryDelays([1, 5, 30, 120, 600].map(Duration::from_secs).to_vec()),
             unavailable_max: Duration::from_hours(24),
             kill_switch_ratio: 0.8,
@@ -90,6 +91,12 @@ impl ConsumerSettings {
     /// The longest time from a message's first delivery to the end of its last attempt, when each
     /// fails as late as it can, and something was unavailable for as long as it may be.
     pub fn attempts_take_max(&self) -> Duration {
+        let handled = self.held_max().saturating_mul(self.max_attempts.get());
+        self.delays_take_max().saturating_add(handled).saturating_add(self.unavailable_max)
+    }
+
+    /// The sum of the delays between all attempts.
+    fn delays_take_max(&self) -> Duration {
         let attempts = self.max_attempts.get();
         let index = |attempt| usize::try_from(attempt).unwrap_or(usize::MAX);
         let delays = &self.retry_delays;
@@ -98,8 +105,7 @@ impl ConsumerSettings {
         let further = index(attempts - 1).saturating_sub(delays.iter().count());
         let further =
             delays.after(attempts).saturating_mul(u32::try_from(further).unwrap_or(u32::MAX));
-        let handled = self.held_max().saturating_mul(attempts);
-        first.saturating_add(further).saturating_add(handled).saturating_add(self.unavailable_max)
+        first.saturating_add(further)
     }
 
     /// Whether a message that came back so often for want of something has waited for that as long
@@ -111,12 +117,31 @@ impl ConsumerSettings {
     /// Refuses what could hold a message of the queue of this key for too long, when each is handled
     /// up to `times` times.
     pub(crate) fn check_held(&self, key: &str, times: u32) -> Result<(), SettingsError> {
-        let held = self.held_max().saturating_mul(times);
-        if held < HELD_MAX {
+        let (held, unacked_max) = (self.held_max().saturating_mul(times), self.unacked_max);
+        if held < unacked_max {
             Ok(())
         } else {
-            Err(SettingsError::HeldTooLong { key: key.to_owned(), held })
+            Err(SettingsError::HeldTooLong { key: key.to_owned(), held, unacked_max })
         }
+    }
+
+    /// When an ordered consumer hands back what it has in hand: what a handler has then is still
+    /// finished in time.
+    pub(crate) fn handed_back_after(&self) -> Duration {
+        self.unacked_max.saturating_sub(self.handler_timeout)
+    }
+
+    /// Refuses attempts that an ordered consumer of the queue of this key could not make one after
+    /// the other while it has the message in hand: it would begin anew for ever.
+    pub(crate) fn check_in_place(&self, key: &str) -> Result<(), SettingsError> {
+        let delays = self.delays_take_max();
+        let handled = self.handler_timeout.saturating_mul(self.max_attempts.get());
+        let takes = delays.saturating_add(handled);
+        if takes < self.handed_back_after() {
+            return Ok(());
+        }
+        let (key, unacked_max) = (key.to_owned(), self.unacked_max);
+        Err(SettingsError::AttemptsTakeTooLong { key, takes, unacked_max })
     }
 
     pub(super) fn with(&self, overrides: &ConsumerOverrides) -> Self {

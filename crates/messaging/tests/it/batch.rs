@@ -336,7 +336,8 @@ async fn a_batch_may_hold_a_message_for_half_as_long() {
     let refused = new(effects.handlers()).err();
 
     let (key, held) = ("user_events".to_owned(), Duration::from_mins(36));
-    assert_eq!(refused, Some(SettingsError::HeldTooLong { key, held }));
+    let unacked_max = Duration::from_mins(25);
+    assert_eq!(refused, Some(SettingsError::HeldTooLong { key, held, unacked_max }));
     assert!(Consumer::new(world.connect(), &world.settings, "user_events", single).is_ok());
 }
 

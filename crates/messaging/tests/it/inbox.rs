@@ -153,7 +153,7 @@ async fn what_was_claimed_under_a_services_name_stays_claimed_for_its_queue() {
     let (old, from_an_old_instance) = (message_id(), message_id());
     claim_as_before(&old).await;
 
-    messaging::migrate(&world.pool).await.unwrap();
+    messaging::migrate(&world.pool.clone().into()).await.unwrap();
     claim_as_before(&from_an_old_instance).await;
 
     let mut connection = world.pool.acquire().await.unwrap();

@@ -33,4 +33,5 @@ mod schedule;
 mod tls;
 mod topology;
 mod trace;
+mod tried_in_place;
 mod world;

@@ -118,7 +118,7 @@ async fn an_exchange_that_the_settings_lack_is_named() {
 #[tokio::test]
 async fn its_migrations_are_counted_apart_from_the_services() {
     let world = World::new("migrations").await;
-    messaging::migrate(&world.pool).await.unwrap();
+    messaging::migrate(&world.pool.clone().into()).await.unwrap();
 
     let counted: i64 = sqlx::query_scalar("select count(*) from _messaging_migrations")
         .fetch_one(&world.pool)

@@ -40,7 +40,7 @@ impl World {
     pub(crate) async fn new(hint: &str) -> Self {
         let (database, broker) = (testkit::database(hint).await, testkit::broker().await);
         let pool = database.pool().await;
-        messaging::migrate(&pool).await.unwrap();
+        messaging::migrate(&pool.clone().into()).await.unwrap();
         Self { settings: settings(&broker), pool, broker, database }
     }
 

@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, reload};
 
 /// Targets whose events hold message bodies, which must not reach a log whatever the filter says:
 /// lapin prints a returned message whole. With all targets below them.
-const NEVER: [&str; 1] = ["lapin"];
+const NEVER_LOGGED: [&str; 1] = ["lapin"];
 /// Longest filter, in bytes.
 const FILTER_BYTES_MAX: usize = 1024;
 
@@ -84,7 +84,7 @@ pub(super) fn install<S: Subscriber>(
         replace: Box::new(move |filter| handle.reload(filter)),
     });
     // A filter of its own: in one with the directives, the more specific one would win.
-    Ok(filter.and(filter_fn(is_fit_for_logs).with_max_level_hint(LevelFilter::TRACE)))
+    Ok(filter.and(filter_fn(may_be_logged).with_max_level_hint(LevelFilter::TRACE)))
 }
 
 pub(crate) fn parse(directives: &str) -> Result<EnvFilter, FilterError> {
@@ -102,9 +102,9 @@ pub(crate) fn parse(directives: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::builder().parse(directives).map_err(|_| refused(directives))
 }
 
-fn is_fit_for_logs(metadata: &Metadata<'_>) -> bool {
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
-    !NEVER.iter().any(|never| {
+    !NEVER_LOGGED.iter().any(|never| {
         target.strip_prefix(never).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     })
 }

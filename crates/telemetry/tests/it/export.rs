@@ -1,11 +1,12 @@
 //! What reaches a collector, and what becomes of the rest.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 
 use serde_json::Value;
 use testkit::collector::{Collector, Span};
 
-use crate::{lines_of, run_with};
+use crate::{lines_of, run_with, spawn};
 
 /// What a scene exports to a collector, and the lines that it writes.
 async fn watch(scene: &'static str, more: &[&str]) -> (Vec<Span>, Vec<Value>) {
@@ -36,7 +37,8 @@ async fn what_waits_at_the_end_is_sent_and_says_who_made_it() {
     for (name, value) in [
         ("service.name", "user-service"),
         ("service.namespace", "tusk"),
-        ("service.version", "1.0.0"),
+        ("service.version", "1.2.3"),
+        ("vcs.ref.head.revision", "0123456789abcdef0123456789abcdef01234567"),
         ("deployment.environment.name", "test"),
         ("host.name", "a-pod"),
         ("telemetry.sdk.language", "rust"),
@@ -124,4 +126,37 @@ async fn a_collector_that_never_answers_costs_spans_that_are_counted_and_nothing
     assert!(lines.iter().any(|line| line["message"] == "all spans made"));
     assert_eq!(count(&lines, "exported"), 0);
     assert!(count(&lines, "dropped") > 10_000);
+}
+
+#[tokio::test]
+async fn an_end_waits_for_a_silent_collector_no_longer_than_it_is_told_to() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let lines = lines_of(run_with("an_end_without_patience", &[&endpoint]));
+    // The export is given up after five seconds, and then counted.
+    assert_eq!((count(&lines, "exported"), count(&lines, "failed")), (0, 0));
+}
+
+/// A collector that comes late, at an address with a password.
+#[tokio::test(flavor = "multi_thread")]
+async fn exports_that_fail_are_told_once_and_once_when_they_work_again() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = format!("http://operator:hunter2@127.0.0.1:{port}");
+    let mut scene = spawn("an_export_that_fails", &[&endpoint]);
+    let (mut lines, mut collector) = (Vec::new(), None);
+    for line in BufReader::new(scene.stdout.take().unwrap()).lines() {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["outcome"] == "failed" {
+            collector = Some(Collector::start_at(port));
+        }
+        lines.push(line);
+    }
+    assert!(scene.wait().unwrap().success());
+    drop(collector);
+    let told = |message: &str| lines.iter().filter(|line| line["message"] == message).count();
+    assert_eq!((told("spans are not exported"), told("spans are exported again")), (1, 1));
+    let fault = lines.iter().find(|line| line["message"] == "spans are not exported").unwrap();
+    assert_eq!(fault["collector"], format!("127.0.0.1:{port}"));
+    assert_eq!(fault["error.type"], "unavailable");
+    assert!(!format!("{lines:?}").contains("hunter2"), "{lines:?}");
 }

@@ -4,7 +4,8 @@
 
 mod export;
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -14,11 +15,18 @@ fn run(scene: &str) -> Output {
 }
 
 fn run_with(scene: &str, arguments: &[&str]) -> Output {
-    let tests = std::env::current_exe().unwrap();
-    let scenes = tests.parent().unwrap().with_file_name("examples").join("scenes");
-    let output = Command::new(scenes).arg(scene).args(arguments).output().unwrap();
+    let output = spawn(scene, arguments).wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// Starts a scene whose outputs the test reads.
+fn spawn(scene: &str, arguments: &[&str]) -> Child {
+    let tests = std::env::current_exe().unwrap();
+    let scenes = tests.parent().unwrap().with_file_name("examples").join("scenes");
+    let mut command = Command::new(scenes);
+    command.arg(scene).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 /// The JSON lines that a scene wrote.
@@ -57,6 +65,28 @@ fn message_bodies_that_the_broker_library_would_log_are_never_written() {
     let output = String::from_utf8(run("a_chatty_library").stdout).unwrap();
     assert!(!output.contains("ada@example.com"), "{output}");
     assert!(output.contains("after"), "{output}");
+}
+
+#[test]
+fn what_is_logged_before_a_panic_is_written() {
+    let output = spawn("a_panic", &[]).wait_with_output().unwrap();
+    assert!(!output.status.success());
+    let lines = lines_of(output);
+    assert!(lines.iter().any(|line| line["message"] == "before the panic"), "{lines:?}");
+}
+
+/// The pipe has room for a tenth of the lines, and the buffer before it for a half.
+#[test]
+fn lines_that_find_no_room_are_dropped_and_told_and_no_line_is_torn() {
+    let mut scene = spawn("more_lines_than_wait", &[]);
+    let mut errors = BufReader::new(scene.stderr.as_mut().unwrap()).lines();
+    assert!(errors.next().is_some(), "it has written all it has to without a reader");
+    let lines = lines_of(scene.wait_with_output().unwrap());
+    let numbers: Vec<u64> = lines.iter().filter_map(|line| line["number"].as_u64()).collect();
+    assert!(numbers.is_sorted(), "they keep their order");
+    let told: u64 = lines.iter().filter_map(|line| line["log.dropped"].as_u64()).sum();
+    assert!(told > 0);
+    assert_eq!(u64::try_from(numbers.len()).unwrap() + told, 10_000);
 }
 
 #[test]

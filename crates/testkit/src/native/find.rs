@@ -21,6 +21,8 @@ pub struct Found {
     pub etcd: Option<PathBuf>,
     /// `prometheus`.
     pub prometheus: Option<PathBuf>,
+    /// `pgbouncer`.
+    pub pgbouncer: Option<PathBuf>,
 }
 
 impl Found {
@@ -32,6 +34,7 @@ impl Found {
             ("rabbitmq-server", self.rabbitmq.is_some()),
             ("etcd-server", self.etcd.is_some()),
             ("prometheus", self.prometheus.is_some()),
+            ("pgbouncer", self.pgbouncer.is_some()),
         ]
         .into_iter()
         .filter_map(|(package, is_there)| (!is_there).then_some(package))
@@ -47,6 +50,7 @@ pub fn find() -> Found {
         rabbitmq: rabbitmq().ok(),
         etcd: etcd().ok(),
         prometheus: prometheus().ok(),
+        pgbouncer: pgbouncer().ok(),
     }
 }
 
@@ -112,6 +116,17 @@ pub fn prometheus() -> Result<PathBuf, NativeError> {
     on_path("prometheus").ok_or_else(|| NativeError::NotFound {
         what: "Prometheus",
         help: "looked in PATH for prometheus; Debian's package has that name".to_owned(),
+    })
+}
+
+/// The `PgBouncer` pooler. Debian puts it where only root's PATH leads.
+pub fn pgbouncer() -> Result<PathBuf, NativeError> {
+    let debian = PathBuf::from("/usr/sbin/pgbouncer");
+    let found = on_path("pgbouncer").or_else(|| is_program(&debian).then_some(debian));
+    found.ok_or_else(|| NativeError::NotFound {
+        what: "PgBouncer",
+        help: "looked in PATH and /usr/sbin for pgbouncer; Debian's package has that name"
+            .to_owned(),
     })
 }
 
@@ -188,6 +203,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_package() {
         let found = Found { redis: Some("redis-server".into()), ..Found::default() };
-        assert_eq!(found.missing(), ["postgresql", "rabbitmq-server", "etcd-server", "prometheus"]);
+        let missing = ["postgresql", "rabbitmq-server", "etcd-server", "prometheus", "pgbouncer"];
+        assert_eq!(found.missing(), missing);
     }
 }

@@ -2,5 +2,5 @@
 
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
-    chassis::process::run::<sample_service::SampleService>().await
+    platform::process::run::<sample_service::SampleService>(platform::build_info!()).await
 }

@@ -5,7 +5,6 @@ mod samples;
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
-use messaging::{DeadLetterQueue, EventArchive};
 use service_client::ServiceClient;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,12 +14,10 @@ use crate::store::Store;
 
 /// What handlers use. Each names in its signature the parts that it touches.
 #[derive(Clone, FromRef)]
-pub(crate) struct AppState {
+pub struct AppState {
     pub(crate) store: Store,
     pub(crate) users: ServiceClient,
     pub(crate) clock: Clock,
-    pub(crate) dead_letters: DeadLetterQueue,
-    pub(crate) archive: EventArchive,
 }
 
 #[derive(OpenApi)]
@@ -35,7 +32,4 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(samples::create))
         .routes(routes!(samples::show, samples::close))
-        .merge(messaging::admin::router())
-        .merge(messaging::admin::events::router())
-        .merge(chassis::operator::router())
 }

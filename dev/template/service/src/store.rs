@@ -36,6 +36,11 @@ impl Store {
         Self { database, outbox, clock }
     }
 
+    /// The same repository over other connections, such as those of background work.
+    pub(crate) fn over(self, database: Database) -> Self {
+        Self { database, ..self }
+    }
+
     /// Saves a new sample. Gives the first one when the user has used the key before;
     /// [`Error::KeyReused`] when that one was asked for in other words.
     pub(crate) async fn create(
@@ -197,9 +202,9 @@ impl Store {
     /// Removes up to `limit` samples that were closed so long ago; tells how many.
     pub(crate) async fn sweep(&self, retention: Duration, limit: i64) -> Result<u64, Error> {
         let swept = sqlx::query!(
-            "delete from samples where id in
+            "delete from samples where id = any(array
                (select id from samples where status = 'closed' and updated_at <= $1
-                order by updated_at limit $2)",
+                order by updated_at limit $2 for update skip locked))",
             self.clock.now() - retention,
             limit,
         );

@@ -227,7 +227,7 @@ impl Ground {
 }
 
 async fn make_tables(pool: &PgPool) {
-    messaging::migrate(pool).await.unwrap();
+    messaging::migrate(&pool.clone().into()).await.unwrap();
     for table in [
         // Publishers wait for a consumer: a relay that is wrong makes no queues for it.
         "create table flow (open boolean not null, heard boolean not null)",

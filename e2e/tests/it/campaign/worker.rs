@@ -68,9 +68,9 @@ async fn open_database(vars: &Vars) -> Database {
     struct Settings {
         database: DatabaseSettings,
     }
-    let vars = vars.clone().with("DB_POOL_SIZE", "8");
+    let vars = vars.clone().with("DB_POOL_SIZE", "1").with("DB_BACKGROUND_POOL_SIZE", "8");
     let settings: Settings = Loader::new(config_dir()).file("database").vars(vars).load().unwrap();
-    database::connect(&settings.database).await.unwrap()
+    database::connect(&settings.database).await.unwrap().background
 }
 
 /// SIGTERM drains; a campaign that is gone leaves nobody behind.

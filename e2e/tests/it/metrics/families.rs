@@ -4,6 +4,8 @@
 //! `UPDATE_GOLDEN=1 cargo dev test -- -E 'package(e2e) & test(metrics)'` and look at the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use testkit::config_dir;
 
@@ -35,6 +37,7 @@ async fn the_metrics_are_those_of_the_list_and_no_label_grows_with_what_is_asked
     for service in [&watched.system.users, &watched.system.payments, &watched.system.notifications]
     {
         let text = reqwest::get(service.url("/metrics")).await.unwrap().text().await.unwrap();
+        assert_eq!(lint(&text), "", "promtool finds faults in the metrics of {}", service.name());
         read(&text, &mut shown);
     }
 
@@ -57,6 +60,15 @@ async fn the_metrics_are_those_of_the_list_and_no_label_grows_with_what_is_asked
             assert_eq!(unbounded, None, "{name} has an unbounded {label}");
         }
     }
+}
+
+/// What `promtool check metrics` finds: units, suffixes, help texts. Empty when all is well.
+fn lint(text: &str) -> String {
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().expect("promtool comes with Prometheus, which runs here");
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    String::from_utf8(promtool.wait_with_output().unwrap().stderr).unwrap()
 }
 
 /// Whether a value can come from a closed set: no id, no address, no path but a template.

@@ -1,11 +1,10 @@
 //! What is written down about the service is true of it.
 
-use chassis::Service;
 use notification_service::NotificationService;
 
 #[test]
 fn the_api_document_is_the_committed_one() {
-    let made = NotificationService::openapi().to_pretty_json().unwrap();
+    let made = platform::openapi::<NotificationService>().to_pretty_json().unwrap();
     let committed = include_str!("../../openapi.json");
     assert_eq!(made.trim(), committed.trim(), "run `cargo dev prepare`");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use auth::{Caller, User};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use chassis::extract::{IdempotencyKey, Json, Onward, Path, Query};
+use chassis::extract::{IdempotencyKey, Json, Path, Query, RequestContext};
 use chassis::page::{Page, PageQuery};
 use chassis::{Clock, Problem};
 use chrono::{DateTime, Utc};
@@ -27,8 +27,6 @@ use crate::store::{Claim, Kept, Store};
 
 /// Longest time to ask user-service whether the user may pay.
 const PAYER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Another replica may settle the payment, so its row is read again this often.
-const REREAD_INTERVAL: Duration = Duration::from_millis(200);
 /// Of the request's own time this much is kept for the answer.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
@@ -146,7 +144,7 @@ pub(crate) async fn pay(
     State(users): State<ServiceClient>,
     State(settings): State<IdempotencySettings>,
     State(clock): State<Clock>,
-    onward: Onward,
+    context: RequestContext,
     Json(new): Json<NewPayment>,
 ) -> Result<Response, Error> {
     let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
@@ -156,11 +154,11 @@ pub(crate) async fn pay(
     let kept = if let Some(kept) = store.kept(&claim).await? {
         kept
     } else {
-        let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&onward);
+        let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&context);
         check_payer(&users, user_id, call).await?;
         store.create(&claim, &payment).await?
     };
-    let left = onward.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
+    let left = context.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
     answer(&store, &claim, kept, wait.min(left)).await
 }
 
@@ -224,15 +222,14 @@ async fn answer(
 async fn settled_within(store: &Store, id: PaymentId, wait: Duration) -> Result<Payment, Error> {
     let until = Instant::now() + wait;
     loop {
-        let settled = store.settled();
+        let waiter = store.wait_for(id);
         let payment = store.payment(id).await?;
         if payment.is_settled() || Instant::now() >= until {
             return Ok(payment);
         }
-        let reread = until.min(Instant::now() + REREAD_INTERVAL);
         tokio::select! {
-            () = settled => {}
-            () = tokio::time::sleep_until(reread) => {}
+            settled = store.settled(waiter) => settled?,
+            () = tokio::time::sleep_until(until) => {}
         }
     }
 }

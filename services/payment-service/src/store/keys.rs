@@ -16,9 +16,6 @@ use sqlx::{PgConnection, PgExecutor};
 use super::Store;
 use crate::error::Error;
 
-/// Keys removed by one statement at most.
-const SWEEP_BATCH: i64 = 1_000;
-
 /// A request's claim on a key.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
@@ -77,18 +74,20 @@ impl Store {
         Ok(kept.fetch_optional(&self.database).await?.unwrap_or(answer))
     }
 
-    /// Removes keys whose time is up; tells how many.
-    pub(crate) async fn sweep_keys(&self, expiration: Duration) -> Result<u64, Error> {
+    /// Removes up to `limit` keys whose time is up; tells how many.
+    pub(crate) async fn sweep_keys(&self, expiration: Duration, limit: i64) -> Result<u64, Error> {
         let now = self.clock.now();
         let swept = sqlx::query!(
-            "delete from idempotency_keys where (user_id, key) in
+            "with picked as materialized
                (select k.user_id, k.key from idempotency_keys k
                 join payments p on p.id = k.payment_id
                 where k.expires_at <= $1 and p.status <> 'processing' and p.updated_at <= $2
-                order by k.expires_at limit $3)",
+                order by k.expires_at limit $3 for update of k skip locked)
+             delete from idempotency_keys k using picked
+             where k.user_id = picked.user_id and k.key = picked.key",
             now,
             now - expiration,
-            SWEEP_BATCH,
+            limit,
         );
         Ok(swept.execute(&self.database).await?.rows_affected())
     }

@@ -233,3 +233,27 @@ async fn keys_are_removed_when_their_time_is_up_and_not_before() {
     assert_eq!(kept.headers()["idempotent-replayed"], "true");
     assert_eq!(app.rows("payments").await, 2, "payments are never removed");
 }
+
+/// Another replica locks the oldest thousand, as it does while it removes them.
+#[tokio::test]
+async fn one_round_removes_all_keys_past_their_time_but_those_that_another_replica_removes() {
+    // So long that only the round at the start counts.
+    let app = TestApp::start_with(&[("IDEMPOTENCY_SWEEP_INTERVAL", "1d")]).await;
+    app.pay(&app.payer(), "order-1", "pm_card_visa").await;
+    app.execute("update payments set updated_at = updated_at - interval '25 hours'").await;
+    app.execute(
+        "insert into idempotency_keys (user_id, key, fingerprint, payment_id, expires_at)
+         select user_id, 'old-' || n, fingerprint, payment_id, now() - n * interval '1 second'
+         from idempotency_keys, generate_series(1, 3500) n",
+    )
+    .await;
+    let pool = app.ground.database.pool().await;
+    let mut other_replica = pool.begin().await.unwrap();
+    let lock = "select key from idempotency_keys order by expires_at limit 1000 for update";
+    sqlx::query(lock).execute(&mut *other_replica).await.unwrap();
+    let app = app.crash_and_restart().await;
+    testkit::eventually("the good key and those of the other replica are left", async || {
+        (app.rows("idempotency_keys").await == 1_001).then_some(())
+    })
+    .await;
+}

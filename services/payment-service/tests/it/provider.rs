@@ -105,7 +105,7 @@ async fn a_start_without_the_providers_key_is_refused_with_its_place() {
     let vars = testkit::environment(&ground.database, &ground.broker);
     let vars = vars.into_iter().filter(|(name, _)| name != "STRIPE_API_KEY");
     let vars = tusk_config::Vars::of(vars);
-    let faults = chassis::process::load::<payment_service::PaymentService>(vars).unwrap_err();
+    let faults = platform::process::load::<payment_service::PaymentService>(vars).unwrap_err();
     assert!(faults.to_string().contains("STRIPE_API_KEY is not set"), "{faults}");
 }
 
@@ -321,7 +321,7 @@ async fn settings_with_which_a_charge_could_be_lost_are_refused() {
         let mut vars = testkit::environment(&ground.database, &ground.broker);
         vars.insert(name.to_owned(), value.to_owned());
         let vars = tusk_config::Vars::of(vars);
-        let faults = chassis::process::load::<payment_service::PaymentService>(vars).unwrap_err();
+        let faults = platform::process::load::<payment_service::PaymentService>(vars).unwrap_err();
         assert!(faults.to_string().contains("payment-service.tsk"), "{name}={value}: {faults}");
     }
 }

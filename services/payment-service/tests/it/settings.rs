@@ -311,10 +311,20 @@ const VALUES: [(&str, &str, &[&str]); 21] = [
         &["message_queue.tsk:{inbox_retention:}:", "the inbox forgets"],
     ),
     (
-        "DB_POOL_SIZE",
-        "2",
-        &["message_queue.tsk:{concurrency:}:", "handles 3 messages at a time", "there are 2"],
+        "DB_BACKGROUND_POOL_SIZE",
+        "5",
+        &[
+            "message_queue.tsk:{concurrency:}:",
+            "handles 3 messages at a time",
+            "these are 6, and [database] background_pool_size is 5",
+        ],
     ),
+    (
+        "DB_LOCK_TIMEOUT",
+        "12s",
+        &["database.tsk:{lock_timeout:}:", "not less than statement_timeout"],
+    ),
+    ("DB_STATEMENT_TIMEOUT", "0s", &["database.tsk:{statement_timeout:}:", "a limit is 1ms"]),
     ("CONSUL_URL", "consul:8500", &["microservices.tsk:{consul_url:}:", "no http or https URL"]),
     (
         "ETCD_ENDPOINTS",

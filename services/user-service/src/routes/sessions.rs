@@ -55,6 +55,7 @@ pub(crate) struct Session {
     responses(
     (status = 201, body = Session),
     (status = 401, body = Problem, description = "Address or password is wrong"),
+    (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
 pub(crate) async fn sign_in(
     State(store): State<Store>,

@@ -89,6 +89,7 @@ impl From<User> for Profile {
     (status = 201, body = Profile, headers(("location" = String), ("etag" = String))),
     (status = 409, body = Problem, description = "The address is taken"),
     (status = 422, body = Problem, description = "A field is refused"),
+    (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
 pub(crate) async fn register(
     State(store): State<Store>,

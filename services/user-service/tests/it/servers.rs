@@ -90,14 +90,15 @@ async fn it_serves_once_all_its_connections_to_the_database_are_open() {
     let (database, broker) = tokio::join!(testkit::database("pool"), testkit::broker());
     // A start that waited for a connection which it has itself would not end.
     let vars = testkit::vars(&database, &broker)
-        .with("DB_POOL_SIZE", "7")
+        .with("DB_POOL_SIZE", "4")
+        .with("DB_BACKGROUND_POOL_SIZE", "7")
         .with("DB_CHECKOUT_TIMEOUT", "3600");
 
     let service = start(vars).await;
 
     let metrics = service.request(Method::GET, "/metrics").send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    let of = |line: &str| line.starts_with("db_client_connection_count{");
+    let of = |line: &str| line.starts_with("db_client_connections{");
     let counts = metrics.lines().filter(|line| of(line)).filter_map(|line| line.split(' ').nth(1));
-    assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 7);
+    assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 11);
 }

@@ -1,5 +1,6 @@
 //! Signing in, staying signed in, signing out.
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -221,4 +222,23 @@ async fn neither_password_nor_refresh_token_is_stored() {
     assert!(dump.contains("$argon2id$"), "{dump}");
     assert!(!dump.contains(PASSWORD) && !dump.contains(&user.refresh_token), "{dump}");
     assert!(!dump.contains(&second), "{dump}");
+}
+
+#[tokio::test]
+async fn sign_ins_for_which_there_is_no_place_are_told_to_come_again_and_nothing_else_is_refused() {
+    let app = TestApp::start_with(&[("PASSWORD_CONCURRENCY", "1"), ("PASSWORD_QUEUE", "1")]).await;
+    let user = app.somebody().await;
+    let refused = testkit::eventually("a sign-in is refused", async || {
+        let sign_ins = (0..12).map(|_| app.sign_in(&user.email, PASSWORD));
+        let others = (0..12).map(|_| app.get("/api/users/me", &user.token));
+        let (sign_ins, others) = tokio::join!(join_all(sign_ins), join_all(others));
+        assert!(others.iter().all(|answer| answer.status() == 200));
+        assert!(sign_ins.iter().any(|answer| answer.status() == 201), "somebody has signed in");
+        sign_ins.into_iter().find(|answer| answer.status() != 201)
+    });
+    let refused = refused.await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "2");
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 201, "once they are done");
 }

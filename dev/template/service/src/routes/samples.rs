@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth::{Caller, User};
 use axum::extract::State;
-use chassis::extract::{IdempotencyKey, Json, Onward, Path};
+use chassis::extract::{IdempotencyKey, Json, Path, RequestContext};
 use chassis::{Clock, Problem};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
@@ -78,11 +78,11 @@ pub(crate) async fn create(
     State(store): State<Store>,
     State(users): State<ServiceClient>,
     State(clock): State<Clock>,
-    onward: Onward,
+    context: RequestContext,
     Json(new): Json<NewSample>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<SampleView>), Error> {
     let (user_id, title) = (UserId::from_uuid(caller.id), Title::parse(&new.title)?);
-    let call = Call::new("get_user").within(USER_TIMEOUT).passing_on(&onward);
+    let call = Call::new("get_user").within(USER_TIMEOUT).passing_on(&context);
     require_active(&users, user_id, call).await?;
     let id = SampleId::from_uuid(clock.new_id());
     let made = store.create(&key, Sample::new(id, user_id, title, clock.now())).await?;

@@ -103,3 +103,16 @@ async fn what_has_been_closed_for_long_is_removed() {
     eventually("it is removed", async || (app.rows().await == 2).then_some(())).await;
     assert_eq!(app.count("select count(*) from samples where title like '%long'").await, 0);
 }
+
+#[tokio::test]
+async fn one_round_removes_all_that_has_been_closed_for_long() {
+    let app = TestApp::start_with(&[("SWEEP_RETENTION", "1h"), ("SWEEP_INTERVAL", "6s")]).await;
+    let closed = "insert into samples (id, user_id, idempotency_key, title, status, version,
+                                       created_at, updated_at)
+                  select gen_random_uuid(), gen_random_uuid(), n::text, 'Closed', 'closed', 2,
+                         now(), now() - interval '2 hours'
+                  from generate_series(1, 3500) n";
+    sqlx::query(closed).execute(&app.pool).await.unwrap();
+    // Batches that came an interval apart would take longer than is waited for.
+    eventually("all are removed", async || (app.rows().await == 0).then_some(())).await;
+}

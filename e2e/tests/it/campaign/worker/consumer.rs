@@ -16,8 +16,6 @@ use crate::campaign::worker::{LINGER_LONG, PATIENCE, Worker};
 const LINGER: Duration = Duration::from_millis(10);
 /// The same of the reader whose consumers do the work of one.
 const LINGER_ORDERED: Duration = Duration::from_millis(2);
-/// Between two attempts at an effect that others must not overtake.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// The consumers of these readers' queues, until the shutdown.
 pub(super) async fn run(worker: &Worker, readers: &[Reader]) {
@@ -87,22 +85,16 @@ impl Effects {
         if Kind::of(intent).is_poison() {
             return Verdict::retry("it is poison");
         }
-        loop {
-            let error = match timeout(PATIENCE, self.commit(delivery, intent)).await {
-                Ok(Ok(())) => {
-                    sleep(self.linger).await;
-                    return Verdict::Ack;
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "the database does not answer".to_owned(),
-            };
-            println!("no effect of {intent} at {:?}: {error}", self.reader);
-            if self.reader != Reader::Ordered {
-                return Verdict::unavailable(error);
+        let error = match timeout(PATIENCE, self.commit(delivery, intent)).await {
+            Ok(Ok(())) => {
+                sleep(self.linger).await;
+                return Verdict::Ack;
             }
-            // Those behind it would not wait for its next delivery.
-            sleep(AGAIN).await;
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the database does not answer".to_owned(),
+        };
+        println!("no effect of {intent} at {:?}: {error}", self.reader);
+        Verdict::unavailable(error)
     }
 
     async fn commit<E: Sync>(

@@ -1,0 +1,10 @@
+//! The allocator of every service: jemalloc, which gives memory back.
+//!
+//! glibc keeps what it was given back, for each of up to eight arenas a core: after a few password
+//! hashes of 19 MiB a service would be beyond its memory limit for good. jemalloc has blocks of 8 MiB
+//! and more in an arena of their own, from which what is freed goes back to the kernel at once;
+//! smaller ones go back within ten seconds of work. And it answers more requests a second.
+
+/// Of every binary that links this crate.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,0 +1,158 @@
+//! The life of one connection: hyper reads and answers, its state says when it is cut.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+
+use super::body::{Arriving, Leaving};
+use super::connections::{Connection, Connections, Place};
+use super::io::Io;
+use super::state::Cut;
+use super::{Limits, metrics};
+
+/// Fields of one request's head at most: hyper's own default, which it may change.
+const HEADERS_MAX: usize = 100;
+/// hyper's least size of a buffer, in bytes.
+const BUFFER_MIN: usize = 8192;
+
+/// What every connection of a server shares.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) service: &'static str,
+    pub(super) router: Router,
+    pub(super) limits: Limits,
+    pub(super) connections: Arc<Connections>,
+    pub(super) closing: CancellationToken,
+}
+
+/// Serves one connection until it ends or is cut.
+pub(super) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, place: Place) {
+    let connection = place.connection.clone();
+    // An answer goes out in one write; nothing is to wait for more of it. Without, it is slower.
+    let _ = stream.set_nodelay(true);
+    let io = Io::new(stream, connection.clone());
+    let routes = Routes { router: shared.router.clone(), peer, connection: connection.clone() };
+    let mut http = http1::Builder::new();
+    // The head's time is watched here, together with the others.
+    http.header_read_timeout(None)
+        .max_headers(HEADERS_MAX)
+        .max_header_size(shared.limits.head_bytes)
+        .max_buf_size(shared.limits.head_bytes.max(BUFFER_MIN));
+    let mut http = http.serve_connection(io, routes);
+    let cut = watched(&mut http, &shared, &connection).await;
+    let io = http.into_parts().io;
+    if let Some(cut) = cut {
+        metrics::cut(shared.service, cut);
+        if cut == Cut::Head {
+            io.refuse(StatusCode::REQUEST_TIMEOUT);
+        }
+    } else if connection.state.is_unread() {
+        // Not for longer than others leave it its place.
+        connection.leave.run_until_cancelled(io.linger()).await;
+    }
+    drop(place);
+}
+
+/// Polls the connection until it ends by itself (`None`), or has to be cut.
+async fn watched(
+    http: &mut http1::Connection<Io, Routes>,
+    shared: &Shared,
+    connection: &Connection,
+) -> Option<Cut> {
+    let mut closing = pin!(shared.closing.cancelled());
+    let mut leaving = pin!(connection.leave.cancelled());
+    let mut timer = pin!(sleep_until(Instant::now() + shared.limits.idle));
+    let (mut told, mut waited) = (false, false);
+    poll_fn(|cx| {
+        // First what has come, so that no request is cut that is there.
+        if Pin::new(&mut *http).poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        let waits = connection.state.waits_since().is_some();
+        if waits && !waited {
+            shared.connections.waits();
+        }
+        waited = waits;
+        let makes_room = leaving.as_mut().poll(cx).is_ready();
+        if makes_room && waits {
+            return Poll::Ready(Some(Cut::Room));
+        }
+        if closing.as_mut().poll(cx).is_ready() || makes_room {
+            if connection.state.is_without_request() {
+                return Poll::Ready(None);
+            }
+            if !told {
+                told = true;
+                Pin::new(&mut *http).graceful_shutdown();
+                cx.waker().wake_by_ref();
+            }
+        }
+        overdue(timer.as_mut(), shared, connection, cx).map(Some)
+    })
+    .await
+}
+
+/// Ready when a limit of the connection is over. The timer is moved only when it would ring too
+/// late, and looked after when it rings too early: most requests do not touch it.
+fn overdue(
+    mut timer: Pin<&mut Sleep>,
+    shared: &Shared,
+    connection: &Connection,
+    cx: &mut Context<'_>,
+) -> Poll<Cut> {
+    loop {
+        let due = connection.state.deadline(&shared.limits);
+        if let Some((at, _)) = due
+            && at < timer.deadline()
+        {
+            timer.as_mut().reset(at);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match due {
+            Some((at, cut)) if at <= Instant::now() => return Poll::Ready(cut),
+            Some((at, _)) => timer.as_mut().reset(at),
+            // The next deadline is not before that.
+            None => timer.as_mut().reset(Instant::now() + shared.limits.shortest()),
+        }
+    }
+}
+
+/// The router, for the requests of one connection.
+struct Routes {
+    router: Router,
+    peer: SocketAddr,
+    connection: Arc<Connection>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Routes {
+    type Response = Response<Leaving>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let connection = self.connection.clone();
+        connection.state.requested();
+        let mut request =
+            request.map(|body| Body::new(Arriving::new(body, self.connection.clone())));
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        // A router is ready at any time.
+        let answer = self.router.clone().call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| Leaving::new(body, connection))) })
+    }
+}

@@ -1,0 +1,120 @@
+//! A start that fails says which database, as whom, and why, with the server's SQLSTATE.
+
+use std::time::Duration;
+
+use database::DatabaseSettings;
+use sqlx::AssertSqlSafe;
+use testkit::TestDatabase;
+use testkit::native::psql::with_database;
+use testkit::native::{Place, Postgres};
+
+use crate::settings;
+
+const PASSWORD: &str = "hunter2-is-secret";
+
+#[tokio::test]
+async fn each_start_that_fails_says_where_as_whom_and_why_and_never_the_password() {
+    let server = testkit::database("starts").await;
+    let (name, at) = (server.name(), server.server());
+    let url = |user: &str, at: &str, database: &str| {
+        format!("postgres://{user}:{PASSWORD}@{at}/{database}")
+    };
+    with_password(&server).await;
+    let port = at.rsplit_once(':').unwrap().1;
+    for (what, url, why) in [
+        ("a wrong password", url(name, &at, name).replace("secret", "wrong"), "(SQLSTATE 28P01)"),
+        ("an unknown database", url(name, &at, "nothing"), "(SQLSTATE 3D000)"),
+        ("an unknown user", url("nobody", &at, name), "(SQLSTATE 28P01)"),
+        ("an unknown host", url(name, "nowhere.invalid:5432", name), "failed to lookup address"),
+        ("a port where nobody listens", url(name, "127.0.0.1:1", name), "onnection refused"),
+        (
+            "a server without TLS",
+            url(name, &at, &format!("{name}?sslmode=require")),
+            "server does not support TLS",
+        ),
+    ] {
+        let error = database::connect(&settings(&url)).await.unwrap_err().to_string();
+
+        assert!(error.contains(why), "{what}: {error}");
+        assert!(!error.contains("hunter2"), "{what}: {error}");
+        let user = if url.contains("nobody") { "nobody" } else { name };
+        let host = if url.contains("nowhere") { "nowhere.invalid:5432" } else { "127.0.0.1:" };
+        let names = [host, &format!("user `{user}`"), "database `"];
+        assert!(names.iter().all(|name| error.contains(name)), "{what}: {error}");
+        assert!(url.contains(port) || !error.contains(port), "{what}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_create_tables_ends_the_start_with_what_the_server_said() {
+    let server = testkit::database("no_create").await;
+    let owner = server.pool().await;
+    sqlx::raw_sql("drop schema public").execute(&owner).await.unwrap();
+    let pools = crate::connect(&settings(server.url())).await;
+
+    let error = database::migrate(&pools.background, crate::migrations::things()).await;
+
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("(SQLSTATE 3F000)") && error.contains(server.name()), "{error}");
+    // Another role owns the schema.
+    let name = server.name();
+    let admin = sqlx::PgPool::connect(&superuser(&server)).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "create schema public; grant usage on schema public to {name}"
+    )))
+    .execute(&admin)
+    .await
+    .unwrap();
+    let error = database::migrate(&pools.background, crate::migrations::things()).await;
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("(SQLSTATE 42501)") && error.contains(name), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_told() {
+    let server = testkit::database("full").await;
+    let (name, admin) = (server.name(), sqlx::PgPool::connect(&superuser(&server)).await.unwrap());
+    for (change, why) in [
+        (format!("alter role {name} connection limit 0"), "(SQLSTATE 53300)"),
+        (
+            format!("alter role {name} connection limit 4"),
+            "are 6 connections, and the connection limit of the role is 4",
+        ),
+        (format!("alter role {name} connection limit -1"), ""),
+        (
+            format!("alter database {name} set default_transaction_read_only = on"),
+            "(SQLSTATE 25006)",
+        ),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(change)).execute(&admin).await.unwrap();
+
+        let started = database::connect(&settings(server.url())).await;
+
+        let said = started.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_up_after_the_service_is_waited_for() {
+    let mut postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
+    postgres.kill().unwrap();
+    let settings =
+        DatabaseSettings { start_timeout: Duration::from_mins(1), ..settings(&postgres.url()) };
+
+    let started = tokio::spawn(async move { database::connect(&settings).await.map(drop) });
+    tokio::task::block_in_place(|| postgres.start_again().unwrap());
+
+    started.await.unwrap().unwrap();
+}
+
+/// Gives the database's role a password that a text can be searched for.
+async fn with_password(server: &TestDatabase) {
+    let change = format!("alter role {} password '{PASSWORD}'", server.name());
+    sqlx::raw_sql(AssertSqlSafe(change)).execute(&server.pool().await).await.unwrap();
+}
+
+/// The superuser's address of this database.
+fn superuser(server: &TestDatabase) -> String {
+    with_database(&testkit::addresses().postgres, server.name())
+}

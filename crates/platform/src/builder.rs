@@ -1,0 +1,157 @@
+//! What a service has of its own, and how it joins what all services have.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+
+use axum::extract::FromRef;
+use chassis::app::{App, AppBuilder, BuildError};
+use chassis::database::Probe;
+use chassis::health::{Health, HealthBuilder, Importance};
+use chassis::{CancellationToken, operator};
+use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
+use tusk_config::{Misfit, Shown};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{Platform, Service};
+
+/// A service that is put together and has opened nothing yet.
+pub struct ServiceBuilder<S: Service> {
+    platform: Platform,
+    state: S::State,
+    app: AppBuilder,
+    health: HealthBuilder,
+    consumer: Option<Result<Consumer, BuildError>>,
+    /// The keys in `[exchanges]` of those that its queue is bound to.
+    sources: BTreeSet<&'static str>,
+    misfits: Vec<Misfit>,
+}
+
+/// What the routes for administrators use.
+#[derive(Clone, FromRef)]
+struct Administration {
+    dead_letters: DeadLetterQueue,
+    archive: EventArchive,
+}
+
+impl<S: Service> ServiceBuilder<S> {
+    pub(crate) fn new(platform: Platform, state: S::State) -> Self {
+        let app = App::builder(platform.info.clone(), platform.settings.server.clone());
+        let (health, sources, misfits) = (Health::builder(), BTreeSet::new(), Vec::new());
+        Self { platform, state, app, health, consumer: None, sources, misfits }
+    }
+
+    /// What it does with the events of [`Service::QUEUE`].
+    #[must_use]
+    pub fn consumes<T: Clone + Send + Sync + 'static>(mut self, handlers: Handlers<T>) -> Self {
+        let Platform { broker, settings, .. } = &self.platform;
+        self.sources = handlers.exchanges();
+        self.misfits = handlers.check(&settings.messaging, S::QUEUE);
+        let consumer = Consumer::new(broker.clone(), &settings.messaging, S::QUEUE, handlers);
+        self.consumer = Some(consumer.map_err(Into::into));
+        self
+    }
+
+    /// Background work, supervised while the service runs. See [`chassis::tasks`] for the contract.
+    #[must_use]
+    pub fn task<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
+    where
+        F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<BuildError> + 'static,
+    {
+        self.app = self.app.task(name, make);
+        self
+    }
+
+    /// A check of a server of its own, besides those of database, Redis and broker.
+    #[must_use]
+    pub fn check<F, Fut>(mut self, name: &'static str, importance: Importance, run: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), &'static str>> + Send + 'static,
+    {
+        self.health = self.health.check(name, importance, run);
+        self
+    }
+
+    /// What does not fit the handlers.
+    pub(crate) fn misfits(&self) -> Vec<Misfit> {
+        let Platform { settings, .. } = &self.platform;
+        let exchanges = S::EXCHANGES.iter().copied().chain(self.sources.iter().copied());
+        let pool_size = settings.database.background_pool_size;
+        let mut misfits = self.misfits.clone();
+        misfits.extend(settings.messaging.check(S::QUEUE, exchanges, pool_size));
+        misfits
+    }
+
+    /// Adds what all services have, and opens the port. `shown` is what `/debug` tells of settings.
+    pub(crate) async fn bind(
+        self,
+        probe: Probe,
+        shown: Vec<Shown>,
+    ) -> Result<App, BuildError> {
+        let Self { platform, state, mut app, health, consumer, .. } = self;
+        let (broker, outbox) = (&platform.broker, &platform.outbox);
+        let Platform { requests, background, .. } = &platform;
+        let messaging = &platform.settings.messaging;
+        let administration = Administration {
+            dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
+            archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
+        };
+        let routes = S::router().with_state(state);
+        let routes = routes.merge(administration_routes().with_state(administration));
+        let policy = &platform.settings.policy;
+        let routes = auth::policy::protect(routes, S::NAME, policy, &platform.tokens)?;
+
+        if let Some(consumer) = consumer {
+            let consumer = consumer?;
+            app = app.task("consumer", move |shutdown| consumer.clone().run(shutdown));
+        }
+        let relay = Relay::new(background.clone(), broker.clone(), outbox.clone(), messaging);
+        let cleaner = inbox::Cleaner::new(background.clone(), messaging);
+        let keys = platform.keys.clone();
+        app = app
+            .task("relay", move |shutdown| relay.clone().run(shutdown))
+            .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
+            .task("keys", move |shutdown| keys.clone().run(shutdown));
+        if !crate::platform::called::<S>(&platform.settings).is_empty() {
+            let discovery = platform.discovery.clone();
+            app = app.task("discovery", move |shutdown| discovery.clone().run(shutdown));
+        }
+        let (discovery, version) = (platform.discovery.clone(), platform.info.version.clone());
+        app.routes(routes)
+            .health(servers(health, &platform, probe))
+            .shown(shown)
+            .announcement("registration", move |address, draining| {
+                discovery.registration(S::NAME, address.port(), &version).run(draining)
+            })
+            .bind()
+            .await
+    }
+}
+
+/// The document of all routes, those for administrators included.
+pub fn openapi<S: Service>() -> OpenApi {
+    S::router().into_openapi().merge_from(administration_routes().into_openapi())
+}
+
+fn administration_routes() -> OpenApiRouter<Administration> {
+    messaging::admin::router().merge(messaging::admin::events::router()).merge(operator::router())
+}
+
+/// The checks of the servers that every service has: without its database it can do nothing, without
+/// the others less.
+fn servers(health: HealthBuilder, platform: &Platform, probe: Probe) -> HealthBuilder {
+    let (cache, broker) = (platform.cache.clone(), platform.broker.clone());
+    health
+        .database(probe)
+        .check("redis", Importance::Degrading, move || {
+            let cache = cache.clone();
+            async move { cache.ping().await.map_err(|error| error.kind()) }
+        })
+        .check("rabbitmq", Importance::Degrading, move || {
+            let connected = broker.is_connected();
+            async move { if connected { Ok(()) } else { Err("not connected") } }
+        })
+}

@@ -1,0 +1,43 @@
+//! What of the settings would end a start, or could not work: each with its place.
+
+use auth::policy;
+use tusk_config::Misfit;
+
+use crate::builder::openapi;
+use crate::platform::called;
+use crate::{ISSUER, Platform, PlatformSettings, Service};
+
+/// Everything that does not fit, with its place where one is known. Opens nothing.
+pub(crate) fn misfits<S: Service>(settings: &S::Settings) -> Vec<Misfit> {
+    let platform = S::platform(settings);
+    let mut misfits = of_sections::<S>(platform);
+    misfits.extend(S::check(settings));
+    let built = Platform::unopened::<S>(platform).and_then(|platform| S::build(platform, settings));
+    match built {
+        Ok(built) => misfits.extend(built.misfits()),
+        // What nobody gave a place is told all the same.
+        Err(error) if misfits.is_empty() => misfits.push(Misfit::at("", error.to_string())),
+        Err(_) => {}
+    }
+    misfits
+}
+
+fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
+    let PlatformSettings { services, policy, telemetry, .. } = settings;
+    let named = [&[S::NAME], &*called::<S>(settings)].concat();
+    let of_telemetry = telemetry.check().into_iter();
+    let parts = [
+        of_telemetry.map(|(path, text)| Misfit::at(path, text)).collect(),
+        settings.service_discovery.check(services, &named),
+        settings.calls.check(),
+        settings.load_balancing.check(),
+        settings.database.check(),
+        settings.messaging.rabbitmq.check(&telemetry.tracing.environment),
+        settings.cache.check(),
+        settings.auth.check(),
+        settings.keys.check(S::NAME == ISSUER),
+        settings.server.check(),
+        policy::check(S::NAME, policy, &openapi::<S>(), services.keys()),
+    ];
+    parts.into_iter().flatten().collect()
+}

@@ -1,0 +1,74 @@
+//! The composition root that all services share: a service says what is its own, and everything
+//! that it stands on is connected, started, supervised and ended here, in one order.
+//!
+//! ```text
+//! process    signals ─▶ settings ─▶ telemetry ─▶ database, migrations ─▶ build ─▶ serve ─▶ drain
+//!   service    what a service tells: its name, settings, routes, handlers, tasks
+//!   platform   what it gets: clock, database, outbox, cache, tokens, clients of other services
+//!   builder    what it gives back; here relay, consumer, keys, discovery and checks join it
+//!   check      what `--check-config` says, which is what a start would
+//!   settings   the sections that every service reads
+//! ```
+//!
+//! [`Service::build`] opens nothing: what it makes connects when it is used. So `--check-config`
+//! runs the very code of a start, and nothing that it calls valid fails for its settings.
+//!
+//! ```no_run
+//! use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
+//! use utoipa_axum::router::OpenApiRouter;
+//! # #[derive(Clone)]
+//! # struct Events;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Settings {
+//!     #[serde(flatten)]
+//!     platform: PlatformSettings,
+//! }
+//!
+//! struct EchoService;
+//!
+//! impl Service for EchoService {
+//!     const NAME: &'static str = "echo-service";
+//!     const QUEUE: &'static str = "echo_events";
+//!     const EXCHANGES: &'static [&'static str] = &["echo_exchange"];
+//!     type Settings = Settings;
+//!     type State = ();
+//!
+//!     fn platform(settings: &Settings) -> &PlatformSettings {
+//!         &settings.platform
+//!     }
+//!
+//!     fn router() -> OpenApiRouter<()> {
+//!         OpenApiRouter::new()
+//!     }
+//!
+//!     fn migrations() -> sqlx::migrate::Migrator {
+//!         sqlx::migrate::Migrator::DEFAULT
+//!     }
+//!
+//!     fn build(platform: Platform, _: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
+//!         Ok(platform.service(()).consumes(messaging::Handlers::new(Events)))
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::process::ExitCode {
+//!     platform::process::run::<EchoService>(platform::build_info!()).await
+//! }
+//! ```
+
+mod builder;
+mod check;
+#[expect(clippy::module_inception, reason = "the crate is named after what it gives")]
+mod platform;
+pub mod process;
+mod service;
+mod settings;
+mod signals;
+
+pub use builder::{ServiceBuilder, openapi};
+pub use chassis::BuildError;
+pub use platform::{ISSUER, Platform};
+pub use service::Service;
+pub use settings::PlatformSettings;
+pub use telemetry::{BuildInfo, build_info};

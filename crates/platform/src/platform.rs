@@ -1,0 +1,137 @@
+//! What a service stands on.
+
+use auth::{KeyRing, ServiceSecret, ServiceTokens, Tokens};
+use cache::ServiceCache;
+use chassis::BuildError;
+use chassis::database::{self, Database, Pools, Probe};
+use chassis::{Clock, ServiceInfo};
+use discovery::Discovery;
+use messaging::{Broker, Outbox};
+use service_client::{ClientCredentials, ServiceClient, key_ring};
+
+use crate::{PlatformSettings, Service, ServiceBuilder};
+
+/// The service that signs users' tokens, and gives services theirs where the key is not shared.
+pub const ISSUER: &str = "user-service";
+
+/// What a service stands on. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Platform {
+    /// Who the service is.
+    pub info: ServiceInfo,
+    /// The time and ids.
+    pub clock: Clock,
+    /// The service's own database, for what somebody waits for.
+    pub requests: Database,
+    /// The same database, over other connections, for handlers of events, workers and sweeps.
+    pub background: Database,
+    /// Where events are enqueued, in the transaction that they are about.
+    pub outbox: Outbox,
+    /// The service's part of Redis.
+    pub cache: ServiceCache,
+    /// Who calls.
+    pub tokens: Tokens,
+    pub(crate) keys: KeyRing,
+    pub(crate) broker: Broker,
+    pub(crate) discovery: Discovery,
+    pub(crate) settings: PlatformSettings,
+    /// The client of [`ISSUER`]; none in that service itself.
+    issuer: Option<ServiceClient>,
+}
+
+impl Platform {
+    /// The platform of a service that has not opened anything.
+    pub(crate) fn unopened<S: Service>(settings: &PlatformSettings) -> Result<Self, BuildError> {
+        let database = database::unopened(&settings.database)?;
+        Self::over::<S>(settings, database.clone(), database)
+    }
+
+    /// The platform of a service whose database is there, with all its tables; and what tells whether
+    /// the database is away.
+    pub(crate) async fn open<S: Service>(
+        settings: &PlatformSettings,
+    ) -> Result<(Self, Probe), BuildError> {
+        let Pools { requests, background, probe } = database::connect(&settings.database).await?;
+        messaging::migrate(&background).await?;
+        database::migrate(&background, S::migrations()).await?;
+        Ok((Self::over::<S>(settings, requests, background)?, probe))
+    }
+
+    fn over<S: Service>(
+        settings: &PlatformSettings,
+        requests: Database,
+        background: Database,
+    ) -> Result<Self, BuildError> {
+        let (clock, name) = (Clock::system(), S::NAME);
+        let version = settings.services.get(name).map(|service| service.version.clone());
+        let version =
+            version.ok_or_else(|| format!("services.tsk has no section [service:{name}]"))?;
+        let discovery = Discovery::new(
+            &settings.service_discovery,
+            &settings.services,
+            &settings.load_balancing,
+            &called::<S>(settings),
+        )?;
+        let client = || ServiceClient::new(ISSUER, &discovery.registry(), &settings.calls);
+        let issuer = if name == ISSUER { None } else { Some(client()?) };
+        let keys = match &issuer {
+            None => KeyRing::open(&settings.keys, clock.clone())?,
+            Some(issuer) => key_ring(&settings.keys, issuer, clock.clone())?,
+        };
+        let messaging = &settings.messaging;
+        Ok(Self {
+            info: ServiceInfo { name, version },
+            requests,
+            background,
+            outbox: Outbox::new(name, messaging),
+            cache: ServiceCache::connect(name, &settings.cache)?,
+            tokens: Tokens::new(&settings.auth, keys.clone(), name, clock.clone()),
+            keys,
+            broker: Broker::new(name, &messaging.rabbitmq),
+            discovery,
+            settings: settings.clone(),
+            issuer,
+            clock,
+        })
+    }
+
+    /// A client of another service, named in [`Service::CALLS`]. It shows tokens of this service,
+    /// which `secret` is exchanged for where this service holds no key to sign them with.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be built.
+    pub fn client(
+        &self,
+        service: &str,
+        secret: &ServiceSecret,
+    ) -> Result<ServiceClient, BuildError> {
+        let (registry, calls) = (self.discovery.registry(), &self.settings.calls);
+        let Some(issuer) = &self.issuer else {
+            let tokens = ServiceTokens::new(self.tokens.clone(), self.clock.clone());
+            return Ok(ServiceClient::new(service, &registry, calls)?.with_tokens(tokens));
+        };
+        let client = if service == ISSUER {
+            issuer.clone()
+        } else {
+            ServiceClient::new(service, &registry, calls)?
+        };
+        let (name, clock) = (self.info.name, self.clock.clone());
+        let credentials = ClientCredentials::new(name, secret.clone(), issuer, clock);
+        Ok(client.with_tokens(credentials.service_tokens(&self.tokens)))
+    }
+
+    /// Begins what [`Service::build`] gives.
+    pub fn service<S: Service>(self, state: S::State) -> ServiceBuilder<S> {
+        ServiceBuilder::new(self, state)
+    }
+}
+
+/// Whom the service calls: whom it says, and the issuer for its keys unless the key is shared.
+pub(crate) fn called<S: Service>(settings: &PlatformSettings) -> Vec<&'static str> {
+    let mut called = S::CALLS.to_vec();
+    let asks_for_keys = S::NAME != ISSUER && !settings.keys.algorithm().is_shared();
+    if asks_for_keys && !called.contains(&ISSUER) {
+        called.push(ISSUER);
+    }
+    called
+}

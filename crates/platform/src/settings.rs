@@ -1,0 +1,71 @@
+//! The sections of the files that all services share, and of each one's own file the chassis' part.
+
+use std::collections::BTreeMap;
+
+use auth::{AuthSettings, KeySettings, PolicySettings};
+use cache::CacheSettings;
+use chassis::{DatabaseSettings, ServerSettings};
+use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
+use messaging::MessagingSettings;
+use serde::Deserialize;
+use service_client::ClientSettings;
+use telemetry::TelemetrySettings;
+
+/// The files of `config/` that services share, without `.tsk`, and the kinds of their sections: a
+/// service reads some of them and cannot know a misspelt one from another's. A service's own file
+/// comes after them, and the later one wins.
+pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
+    ("services", &["service"]),
+    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery"]),
+    ("scaling", &["load_balancing", "scaling"]),
+    ("database", &["database"]),
+    (
+        "message_queue",
+        &[
+            "consumer",
+            "exchanges",
+            "outbox",
+            "queue",
+            "queues",
+            "rabbitmq",
+            "relay",
+            "subscriptions",
+        ],
+    ),
+    ("cache", &["cache"]),
+    ("auth", &["auth", "keys", "policy", "services"]),
+    ("tracing", &["log", "sampling", "tracing"]),
+];
+
+/// What a [`Platform`](crate::Platform) is set up by; a service flattens it into its own settings.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PlatformSettings {
+    /// `services.tsk`: where each service is found; our own version stands there too.
+    #[serde(rename = "service:*")]
+    pub services: BTreeMap<String, ServiceSettings>,
+    /// `microservices.tsk`: where instances come from, and whether we register as one.
+    pub service_discovery: DiscoverySettings,
+    /// `microservices.tsk`: how calls to other services are guarded.
+    #[serde(flatten)]
+    pub calls: ClientSettings,
+    /// `scaling.tsk`: where this instance runs, and how one of several others is picked.
+    pub load_balancing: LoadBalancingSettings,
+    /// `database.tsk`.
+    pub database: DatabaseSettings,
+    /// `message_queue.tsk`: the broker, its names, and how outbox and queue are worked on.
+    #[serde(flatten)]
+    pub messaging: MessagingSettings,
+    /// `cache.tsk`.
+    pub cache: CacheSettings,
+    /// `auth.tsk`: how long tokens are valid.
+    pub auth: AuthSettings,
+    /// `auth.tsk`: what they are signed with.
+    pub keys: KeySettings,
+    /// `auth.tsk`: who may call which route.
+    pub policy: PolicySettings,
+    /// `tracing.tsk`: logs and traces.
+    #[serde(flatten)]
+    pub telemetry: TelemetrySettings,
+    /// The service's own file: where it listens, and what it takes on.
+    pub server: ServerSettings,
+}

@@ -1,0 +1,96 @@
+//! A private `PgBouncer` in transaction mode, before one PostgreSQL.
+
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+use super::{
+    Launch, NativeError, Owner, Place, ProcessId, Signal,
+    account::Account,
+    error::Doing,
+    find, port,
+    ready::{ask, until_ready},
+};
+
+const NAME: &str = "pgbouncer";
+/// How long it may take to answer.
+const READY_LIMIT: Duration = Duration::from_secs(10);
+const STOP_GRACE: Duration = Duration::from_secs(5);
+/// `SSLRequest` of the wire protocol, which is answered with one byte before any login.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// A running `PgBouncer`, killed when dropped. It needs no own password: whoever reaches it signs in to
+/// the server as the user that he names.
+#[derive(Debug)]
+pub struct PgBouncer {
+    place: Place,
+    port: u16,
+    process: ProcessId,
+}
+
+impl PgBouncer {
+    /// Starts one before the server at `127.0.0.1:server_port`, with users and passwords of it, as
+    /// Debian's settings have it but for `pool_mode`; further lines of `[pgbouncer]` are `more`.
+    pub fn start(
+        place: &Place,
+        server_port: u16,
+        users: &[(&str, &str)],
+        more: &str,
+    ) -> Result<Self, NativeError> {
+        port::retry_when_busy(place, |place| {
+            let owner = place.claim(NAME)?;
+            let port = port::free(place.port);
+            let settings = format!(
+                "[databases]\n* = host=127.0.0.1 port={server_port}\n[pgbouncer]\n\
+                 listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+                 auth_type = trust\nauth_file = {users}\npool_mode = transaction\n{more}\n",
+                users = place.folder.join("users").display(),
+            );
+            let lines = users.iter().map(|(user, password)| format!("\"{user}\" \"{password}\"\n"));
+            write(place, "users", &lines.collect::<String>())?;
+            write(place, "pgbouncer.ini", &settings)?;
+            let process = spawn(place, &owner)?;
+            let server = Self { place: place.clone(), port, process };
+            until_ready(NAME, process, &place.log, READY_LIMIT, || {
+                ask(port, &SSL_REQUEST).is_some_and(|answer| !answer.is_empty())
+            })?;
+            Ok(server)
+        })
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends it in order.
+    pub fn stop(&self) -> Result<(), NativeError> {
+        self.process.stop(Signal::INT, STOP_GRACE).map(drop)
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        let _nobody_to_tell = self.process.kill();
+        if !self.place.keep {
+            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
+        }
+    }
+}
+
+/// Writes a file that its account may read.
+fn write(place: &Place, name: &str, text: &str) -> Result<(), NativeError> {
+    let file = place.folder.join(name);
+    let doing = || format!("write {}", file.display());
+    fs::write(&file, text).doing(doing)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).doing(doing)
+}
+
+/// Like PostgreSQL, it refuses to run as root.
+fn spawn(place: &Place, owner: &Owner) -> Result<ProcessId, NativeError> {
+    let account = Account::for_postgres()?;
+    Launch::new(&find::pgbouncer()?, &place.log)
+        .owner(owner)?
+        .append(true)
+        .account(account.as_ref())
+        .args([place.folder.join("pgbouncer.ini")])
+        .spawn()
+}

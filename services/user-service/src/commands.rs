@@ -1,0 +1,35 @@
+//! What the program does besides serving.
+
+use auth::{KeyRing, Role, Tokens};
+use chassis::Clock;
+use platform::{BuildError, PlatformSettings, Service};
+
+use crate::{Settings, UserService};
+
+/// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`: for trying things
+/// out by hand.
+pub(crate) fn run(settings: &Settings, words: &[String]) -> Result<String, BuildError> {
+    let PlatformSettings { auth, keys, services, .. } = &settings.platform;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let clock = Clock::system();
+    let keys = KeyRing::open(keys, clock.clone())?;
+    let tokens = Tokens::new(auth, keys, UserService::NAME, clock.clone());
+    let user = |id: &str, role| -> Result<_, BuildError> {
+        Ok(tokens.for_user(id.parse()?, role, clock.new_id())?)
+    };
+    let token = match words[..] {
+        ["token", "user", "--id", id] => user(id, Role::User)?,
+        ["token", "user", "--id", id, "--role", "admin"] => user(id, Role::Admin)?,
+        ["token", "service", caller, "--for", target] => {
+            let known = services.keys().find(|name| *name == caller);
+            let caller = known.ok_or("services.tsk has no such service")?;
+            tokens.for_caller(caller, target)?
+        }
+        _ => {
+            return Err("known: token user --id UUID [--role admin], \
+                        token service NAME --for TARGET"
+                .into());
+        }
+    };
+    Ok(token.value.expose().clone())
+}

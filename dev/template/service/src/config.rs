@@ -7,7 +7,7 @@ use auth::ServiceSecret;
 use chassis::Interval;
 use platform::PlatformSettings;
 use serde::Deserialize;
-use tusk_config::Unread;
+use tusk_config::{Misfit, Unread};
 
 /// What the service reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +20,16 @@ pub struct Settings {
     pub service_secret: OwnSecret,
     /// `sample-service.tsk`: how long what is closed is kept.
     pub sweep: SweepSettings,
+}
+
+impl Settings {
+    /// What of the service's own settings cannot work, each with its place.
+    pub(crate) fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::ZERO..=Duration::from_hours(24 * 3_650);
+        let retention = Misfit::outside("sweep.retention", self.sweep.retention, bounds);
+        let interval = self.sweep.interval.check("sweep.interval");
+        [retention, interval].into_iter().flatten().collect()
+    }
 }
 
 /// Section `[sweep]`.

@@ -15,7 +15,6 @@ mod queue;
 pub use consumer::{ConsumerOverrides, ConsumerSettings, RetryDelays};
 pub use queue::{QueueOverrides, QueueSettings, QueueType};
 
-
 /// All sections of `message_queue.tsk`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MessagingSettings {

@@ -86,11 +86,7 @@ impl<S: Service> ServiceBuilder<S> {
     }
 
     /// Adds what all services have, and opens the port. `shown` is what `/debug` tells of settings.
-    pub(crate) async fn bind(
-        self,
-        probe: Probe,
-        shown: Vec<Shown>,
-    ) -> Result<App, BuildError> {
+    pub(crate) async fn bind(self, probe: Probe, shown: Vec<Shown>) -> Result<App, BuildError> {
         let Self { platform, state, mut app, health, consumer, .. } = self;
         let (broker, outbox) = (&platform.broker, &platform.outbox);
         let Platform { requests, background, .. } = &platform;

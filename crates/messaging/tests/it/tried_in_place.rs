@@ -245,8 +245,7 @@ impl Reader {
         let mut done = self.done.lock().unwrap();
         let name = name(&delivery);
         let tries = calls.iter().filter(|call| call.message_id == delivery.message_id).count();
-        let verdict =
-            (self.answer)(&Call { name: &name, delivery: &delivery, tries, done: &done });
+        let verdict = (self.answer)(&Call { name: &name, delivery: &delivery, tries, done: &done });
         calls.push(delivery);
         if verdict == Verdict::Ack {
             done.push(name);

@@ -259,7 +259,7 @@ const SLIPS: [Slip; 32] = [
 ];
 
 /// In a variable.
-const VALUES: [(&str, &str, &[&str]); 21] = [
+const VALUES: [(&str, &str, &[&str]); 23] = [
     (
         "WORKER_LEASE",
         "40s",

@@ -15,14 +15,14 @@ const CASES: [Case; 24] = [
     (
         "user-service",
         &[("JWT_ALGORITHM", "EdDSA")],
-        "auth.tsk:22:1: [keys] has no key to sign with",
+        "auth.tsk:21:1: [keys] has no key to sign with",
     ),
-    ("user-service", &[("JWT_KEYS_DIR", "/nowhere/keys")], "auth.tsk:22:1: /nowhere/keys"),
+    ("user-service", &[("JWT_KEYS_DIR", "/nowhere/keys")], "auth.tsk:21:1: /nowhere/keys"),
     ("user-service", &[("JWT_EXPIRATION", "0")], "auth.tsk:4:1: 0s is not within"),
     ("user-service", &[("PASSWORD_CONCURRENCY", "0")], ": 0 is not within 1 to 64"),
     ("user-service", &[("HOST", "http://0.0.0.0")], ": an address to listen on is needed"),
     ("user-service", &[("DATABASE_URL", "mysql://a/b")], "database.tsk:4:1: [database] url is not"),
-    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:7:1: 0s is not within"),
+    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:11:1: 0s is not within"),
     ("user-service", &[("REDIS_URL", "cache:6379")], "cache.tsk:4:1: [cache] url is not a Redis"),
     ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:6:1: 0s is not within"),
     ("payment-service", &[("REDIS_URL", "")], "cache.tsk:4:6: REDIS_URL is empty"),
@@ -38,13 +38,13 @@ const CASES: [Case; 24] = [
     (
         "payment-service",
         &[("CLIENT_CONCURRENCY_LIMIT", "0")],
-        "microservices.tsk:50:1: 0 is not within",
+        "microservices.tsk:47:1: 0 is not within",
     ),
     ("payment-service", &[("REQUEST_TIMEOUT", "0")], ": 0s is not within 1ms to 1h"),
     (
         "payment-service",
         &[("SERVICE_DISCOVERY_TYPE", "kubernetes"), ("KUBERNETES_ACCOUNT_DIR", "/nowhere")],
-        "microservices.tsk:17:1: cannot read /nowhere/namespace",
+        "microservices.tsk:16:1: cannot read /nowhere/namespace",
     ),
     (
         "payment-service",

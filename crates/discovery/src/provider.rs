@@ -9,7 +9,7 @@ mod dns;
 mod error;
 mod etcd;
 mod http;
-mod kubernetes;
+pub(crate) mod kubernetes;
 mod sink;
 mod r#static;
 mod supervise;

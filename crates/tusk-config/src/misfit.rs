@@ -167,7 +167,9 @@ fn shown(entry: &Entry) -> Span {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 mod tests {
-    use crate::{Loader, Misfit, Vars};
+    use std::collections::BTreeMap;
+
+    use crate::{Config, Loader, Misfit, Vars};
 
     #[test]
     fn a_section_that_its_file_does_not_know_is_a_misfit_and_one_of_another_file_is_none() {
@@ -221,5 +223,38 @@ mod tests {
             ]
         );
         assert!(config.check([]).is_ok());
+    }
+
+    #[test]
+    fn what_nobody_reads_in_the_file_of_one_program_is_told() {
+        #[derive(serde::Deserialize)]
+        struct Part {
+            #[serde(rename = "queue:*")]
+            queues: BTreeMap<String, BTreeMap<String, u8>>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Settings {
+            server: BTreeMap<String, u16>,
+            #[serde(flatten)]
+            part: Part,
+        }
+        let own = "port: 1\n[server]\nport: 2\n[sever]\nport: 3\n[queue:a]\nx: 1\n";
+        let shared = "[server]\nlimit: 1\n[elsewhere]\nx: 1\n";
+        let loader = Loader::new("").text("own.tsk", own).text("shared.tsk", shared);
+        let (settings, config): (Settings, Config) =
+            loader.vars(Vars::empty()).load_with_config().unwrap();
+
+        assert_eq!((settings.server["port"], settings.part.queues["a"]["x"]), (2, 1));
+        let told = |file: &str| -> Vec<String> {
+            config.unread(file).iter().map(|misfit| misfit.text().to_owned()).collect()
+        };
+        assert_eq!(
+            told("own"),
+            [
+                "`port` stands in no section, and nothing reads it",
+                "nothing reads [sever]; did you mean [server]?",
+            ]
+        );
+        assert_eq!(told("shared"), ["nothing reads [elsewhere]"]);
     }
 }

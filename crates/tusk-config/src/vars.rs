@@ -10,14 +10,17 @@ use crate::fault::{Errors, Fault};
 use crate::loader::SIZE_MAX;
 use crate::syntax::is_name;
 
+/// What some editors write before a text in UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// How much of the file behind a `NAME_FILE` variable is read, in bytes.
 const FILE_MAX: u64 = 64 * 1024;
 
 /// Named variables; either the environment of the process or, in tests, a given set.
 ///
 /// Wherever `NAME` is asked for and not set, the content of the file named by `NAME_FILE` stands in
-/// for it (the convention of Docker and Kubernetes secrets). Line ends at the end of that file are
-/// dropped.
+/// for it (the convention of Docker and Kubernetes secrets). Line ends at the end of that file and a byte
+/// order mark at its beginning are no part of the value; white space alone is none.
 #[derive(Clone, Default)]
 pub struct Vars {
     values: BTreeMap<String, Variable>,
@@ -128,6 +131,12 @@ impl Vars {
         let text = crate::loader::read(path.as_ref(), SIZE_MAX)
             .map_err(|error| Fault::error(None, format!("cannot read {shown}: {error}")))?;
         let (mut vars, mut faults) = (self, Vec::new());
+        let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
+        if unmarked.is_some() {
+            let text = format!("{shown}:1: the file begins with a byte order mark (BOM)");
+            faults.push(Fault::error(None, text).help("save it as UTF-8 without one"));
+        }
+        let text = unmarked.unwrap_or(&text);
         for (index, line) in text.lines().enumerate() {
             match assignment(line) {
                 Ok(None) => {}
@@ -217,8 +226,11 @@ fn read(path: &str) -> Result<String, String> {
     if content.len() as u64 > FILE_MAX {
         return Err(format!("longer than {FILE_MAX} bytes"));
     }
-    content.truncate(content.trim_end_matches(['\r', '\n']).len());
-    Ok(content)
+    let value = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&content);
+    if value.trim().is_empty() {
+        return Ok(String::new());
+    }
+    Ok(value.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 #[cfg(test)]
@@ -245,6 +257,31 @@ mod tests {
         assert_eq!(vars.get("A"), Some("from the file"));
         assert_eq!(vars.get("B"), Some("from the file"));
         assert_eq!(vars.get("C"), Some("own"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_line_ends_are_no_part_of_a_value_out_of_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let value = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            let vars = Vars::of([("A_FILE", file.path().to_str().unwrap())]);
+            vars.get("A").map(str::to_owned).unwrap()
+        };
+        assert_eq!(value("\u{feff}hunter2\r\n"), "hunter2");
+        assert_eq!(value(" hunter2 \n\n"), " hunter2 ");
+        for empty in ["", "\n", "\u{feff}", " \t\r\n", "\u{feff}\r\n"] {
+            assert_eq!(value(empty), "", "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_of_a_file_of_variables_is_told_as_one() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "\u{feff}A=hunter2\r\nB=2\r\n").unwrap();
+        let errors = Vars::empty().with_file(file.path()).unwrap_err();
+        assert_eq!(errors.len(), 1, "{errors}");
+        assert!(errors.to_string().contains(":1: the file begins with a byte order mark (BOM)"));
+        assert!(!errors.to_string().contains("hunter2"), "{errors}");
     }
 
     #[test]

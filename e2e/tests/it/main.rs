@@ -5,6 +5,7 @@
 mod bodies;
 mod calls;
 mod campaign;
+mod check_config;
 mod crashes;
 mod deletions;
 mod faults;

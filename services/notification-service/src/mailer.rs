@@ -7,6 +7,7 @@
 mod file;
 mod smtp;
 
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -45,11 +46,18 @@ impl MailSettings {
         if has_server && let Err(error) = SmtpMailer::new(self) {
             misfits.push(Misfit::at("mail.smtp_url", error.to_string()).secret());
         }
-        let text = "neither a mail server nor a folder for mails is named";
-        let goes_somewhere = has_server || !self.mail_dir.is_empty();
+        let text = "a folder for mails is needed without smtp_url; it is made at the start";
+        let goes_somewhere = has_server || may_be_folder(Path::new(&self.mail_dir));
         misfits.extend(Misfit::unless(goes_somewhere, "mail.mail_dir", text));
         misfits
     }
+}
+
+/// Whether a folder is there or can be made: what is there of its path is folders.
+fn may_be_folder(path: &Path) -> bool {
+    let there = path.ancestors().find(|part| part.exists());
+    let is_relative = path.is_relative() && !path.as_os_str().is_empty();
+    there.map_or(is_relative, Path::is_dir)
 }
 
 /// The sender's mailbox.

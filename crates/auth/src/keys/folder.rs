@@ -119,6 +119,10 @@ fn read(file: &Path) -> Result<(Secret<String>, DateTime<Utc>), String> {
         let since = file.metadata()?.modified()?;
         let mut text = String::new();
         file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+        // Some editors write a byte order mark; it is no part of a key.
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         Ok((Secret::from(text), since.into()))
     };
     let (text, since) = read().map_err(|error| error.to_string())?;

@@ -57,7 +57,13 @@ impl KeySettings {
 impl PasswordSettings {
     /// What cannot work: nothing hashed at a time, or more than the memory of a machine.
     pub fn check(&self) -> Vec<Misfit> {
-        Misfit::outside("password.concurrency", self.concurrency, 1..=64).into_iter().collect()
+        let wait = Duration::from_millis(1)..=Duration::from_mins(10);
+        let all = [
+            Misfit::outside("password.concurrency", self.concurrency, 1..=64),
+            Misfit::outside("password.queue", self.queue, 0..=65_535),
+            Misfit::outside("password.wait", self.wait, wait),
+        ];
+        all.into_iter().flatten().collect()
     }
 }
 
@@ -137,6 +143,8 @@ mod tests {
             ("keys.folder", "/nowhere/keys"),
             ("password.concurrency", "0"),
             ("password.concurrency", "65"),
+            ("password.queue", "65536"),
+            ("password.wait", "\"0s\""),
             ("services.payment_servce_token", SECRET),
             ("services.payment_service", SECRET),
         ] {

@@ -12,6 +12,8 @@ use crate::worker::WorkerSettings;
 const HOUR: Duration = Duration::from_hours(1);
 /// The largest body that is read into memory as a whole: 64 MiB.
 const BODY_MAX: usize = 64 << 20;
+/// The largest head of a request: 1 MiB.
+const HEAD_MAX: usize = 1 << 20;
 /// The most requests in flight: far more than one process has memory for.
 const CONCURRENCY_MAX: usize = 65_535;
 
@@ -32,6 +34,17 @@ impl ServerSettings {
             Misfit::outside(at("concurrency_limit"), self.concurrency_limit, 1..=CONCURRENCY_MAX),
             Misfit::outside(at("grace_period"), self.grace_period, Duration::from_secs(1)..=HOUR),
             self.cut_requests(),
+            self.no_room(),
+            Misfit::outside(at("head_limit"), self.head_limit, 1_024..=HEAD_MAX),
+            Misfit::outside(
+                at("service_concurrency_limit"),
+                self.service_concurrency_limit,
+                0..=CONCURRENCY_MAX,
+            ),
+            Self::time("idle_timeout", self.idle_timeout),
+            Self::time("head_timeout", self.head_timeout),
+            Self::time("body_timeout", self.body_timeout),
+            Self::time("write_timeout", self.write_timeout),
             Misfit::unless(
                 self.drain_delay < self.grace_period,
                 at("drain_delay"),
@@ -42,6 +55,28 @@ impl ServerSettings {
             ),
         ];
         all.into_iter().flatten().collect()
+    }
+
+    /// A time that a caller has for its part.
+    fn time(key: &str, time: Duration) -> Option<Misfit> {
+        Misfit::outside(format!("server.{key}"), time, Duration::from_millis(10)..=HOUR)
+    }
+
+    /// Requests in hand could take all connections, so that probes would get none.
+    fn no_room(&self) -> Option<Misfit> {
+        let in_hand = self.concurrency_limit.saturating_add(self.service_concurrency_limit);
+        let is_told_otherwise = in_hand > CONCURRENCY_MAX;
+        Misfit::unless(
+            (in_hand < self.connection_limit && self.connection_limit <= CONCURRENCY_MAX)
+                || is_told_otherwise,
+            "server.connection_limit",
+            format!(
+                "{} is not within {} (one more than concurrency_limit and service_concurrency_limit \
+                 take together) to {CONCURRENCY_MAX}: probes would get no connection",
+                self.connection_limit,
+                in_hand.saturating_add(1)
+            ),
+        )
     }
 
     /// A stop would cut off requests that have their time yet.
@@ -134,6 +169,15 @@ mod tests {
             ("server.request_timeout", "\"2h\""),
             ("server.concurrency_limit", "0"),
             ("server.concurrency_limit", "65536"),
+            ("server.connection_limit", "0"),
+            ("server.connection_limit", "576"),
+            ("server.connection_limit", "65536"),
+            ("server.service_concurrency_limit", "65536"),
+            ("server.head_limit", "0"),
+            ("server.idle_timeout", "\"0s\""),
+            ("server.head_timeout", "\"0s\""),
+            ("server.body_timeout", "\"0s\""),
+            ("server.write_timeout", "\"0s\""),
             ("server.drain_delay", "\"25s\""),
             ("worker.concurrency", "0"),
             ("worker.poll_interval", "\"25h\""),

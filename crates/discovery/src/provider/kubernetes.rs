@@ -47,6 +47,15 @@ pub(crate) struct Kubernetes {
     watch_time: Duration,
 }
 
+/// Whether the files of the pod's account are there that are read before the first question.
+pub(crate) fn check_account(settings: &DiscoverySettings) -> Result<(), SetupError> {
+    let account = Account::at(&settings.kubernetes_account_dir);
+    if settings.kubernetes_namespace.is_empty() {
+        account.namespace()?;
+    }
+    account.authorities().map(drop)
+}
+
 impl Kubernetes {
     pub(crate) fn new(settings: &DiscoverySettings) -> Result<Self, SetupError> {
         let account = Account::at(&settings.kubernetes_account_dir);

@@ -8,7 +8,7 @@ use reqwest::header::HeaderValue;
 use tusk_config::Misfit;
 
 use super::{DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings, Services};
-use crate::SetupError;
+use crate::{SetupError, provider};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -74,7 +74,12 @@ impl DiscoverySettings {
                 let urls = endpoints.map(|endpoint| url("etcd_endpoints", endpoint.trim()));
                 urls.chain([any, prefix, self.host()]).collect()
             }
-            ProviderType::Kubernetes => vec![url("kubernetes_url", &self.kubernetes_url)],
+            ProviderType::Kubernetes => {
+                let account = provider::kubernetes::check_account(self).err();
+                let folder = at("kubernetes_account_dir");
+                let account = account.map(|error| Misfit::at(folder, error.to_string()));
+                vec![url("kubernetes_url", &self.kubernetes_url), account]
+            }
         };
         misfits.into_iter().flatten().collect()
     }
@@ -217,13 +222,29 @@ mod tests {
             ("etcd", "etcd_endpoints", "[\"http://a:2379\", \"b:2379\"]"),
             ("etcd", "etcd_prefix", "\"\""),
             ("etcd", "registration_ttl", "\"2s\""),
-            ("kubernetes", "kubernetes_url", "\"kubernetes\""),
         ] {
             let path = format!("service_discovery.{key}");
             let chosen = [("service_discovery.type", registry), (path.as_str(), value)];
             assert_eq!(told(&chosen), [path.as_str()], "{registry} {key}: {value}");
             assert!(told(&[(&path, value)]).is_empty(), "static, {key}: {value}");
         }
+    }
+
+    #[test]
+    fn what_a_pod_must_have_to_ask_kubernetes_is_told_when_it_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = format!("\"{}\"", folder.path().display());
+        let chosen = [
+            ("service_discovery.type", "kubernetes"),
+            ("service_discovery.kubernetes_account_dir", path.as_str()),
+        ];
+        let at_folder = ["service_discovery.kubernetes_account_dir"];
+        assert_eq!(told(&chosen), at_folder, "there is no namespace");
+        std::fs::write(folder.path().join("namespace"), "shop").unwrap();
+        assert!(told(&chosen).is_empty());
+        let ca = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        std::fs::write(folder.path().join("ca.crt"), ca).unwrap();
+        assert_eq!(told(&chosen), at_folder, "its authority is none");
     }
 
     #[test]

@@ -25,7 +25,9 @@ impl<'t> Walk<'t> {
             ..Evaluated::new(Value::Null, span)
         };
         match (self.lookup(name, span)?, &env.default) {
-            (Some(""), _) if env.secure => Err(self.unset(name, "is empty", span)),
+            (Some(text), _) if env.secure && text.trim().is_empty() => {
+                Err(self.unset(name, "is empty", span))
+            }
             (Some(text), None) => {
                 Ok(Evaluated { value: Value::Text(Cow::Borrowed(text)), ..result })
             }
@@ -88,7 +90,13 @@ impl<'t> Walk<'t> {
         };
         let shown = scalar::shown(text);
         let what = format!("{name} is {shown}, not {expected}, which its default says it is");
-        let help = format!("correct {name}; a default in quotes would take any text");
+        let help = match is_service_link(name, text) {
+            true => format!(
+                "Kubernetes sets {name} in the pod for a Service of that name (service links): write \
+                 `enableServiceLinks: false` into the pod's spec, or set {name} there"
+            ),
+            false => format!("correct {name}; a default in quotes would take any text"),
+        };
         let fault = Fault::error(self.context.place(span), what);
         Err(fault.label("the default is here").help(help).into())
     }
@@ -112,4 +120,11 @@ impl<'t> Walk<'t> {
             }
         }
     }
+}
+
+/// Whether a variable is one that Kubernetes sets for a Service: `USER_SERVICE_PORT` is
+/// `tcp://10.96.0.1:80` where there is a Service named `user-service`.
+fn is_service_link(name: &str, text: &str) -> bool {
+    let schemes = ["tcp://", "udp://", "sctp://"];
+    name.ends_with("_PORT") && schemes.iter().any(|scheme| text.starts_with(scheme))
 }

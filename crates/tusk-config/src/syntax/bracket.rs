@@ -31,12 +31,12 @@ impl Parser<'_> {
     }
 
     /// Refuses to read the next entry of the file as part of what the bracket at `start` holds: it
-    /// stands on a line of its own, no deeper than the entry with the bracket.
-    pub(super) fn not_beyond(&mut self, start: usize) -> Result<(), Stop> {
-        let line = self.text[..self.pos].rfind('\n').map_or(0, |end| end + 1);
-        let is_first = self.text[line..self.pos].trim_start_matches('\u{feff}').trim().is_empty();
-        let is_deeper = || self.indent_of(self.pos) > self.indent_of(self.entry);
-        if line <= start || !is_first || is_deeper() || !self.at_entry(false) {
+    /// stands on another line than what comes `before` it, no deeper than the entry with the bracket.
+    pub(super) fn not_beyond(&mut self, start: usize, before: usize) -> Result<(), Stop> {
+        if !self.bytes[before..self.pos].contains(&b'\n')
+            || self.indent_of(self.pos) > self.indent_of(self.entry)
+            || !self.at_entry(false)
+        {
             return Ok(());
         }
         let span = self.span_of(start, start + 1);

@@ -193,8 +193,9 @@ impl Parser<'_> {
         let mut arguments = Vec::new();
         self.bracket(start, b')', |parser| {
             loop {
+                let before = parser.pos;
                 parser.blank()?;
-                parser.not_beyond(start)?;
+                parser.not_beyond(start, before)?;
                 if parser.eat(b')') {
                     return Ok(());
                 }

@@ -120,6 +120,8 @@ impl Parser<'_> {
             pieces.text.push_str(&self.text[self.pos..end]);
             self.pos = end;
             if end == limit {
+                // What follows its line is no part of it.
+                self.pos = start;
                 let span = self.span_of(start, start + 1);
                 return Err(self.error(span, "this text has no closing `"));
             }

@@ -73,8 +73,9 @@ impl Parser<'_> {
         let mut items = Vec::new();
         self.bracket(start, b']', |parser| {
             loop {
+                let before = parser.pos;
                 parser.blank()?;
-                parser.not_beyond(start)?;
+                parser.not_beyond(start, before)?;
                 if parser.peek() == Some(b']') {
                     parser.pos += 1;
                     parser.mark(What::Close, parser.pos - 1);

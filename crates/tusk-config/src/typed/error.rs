@@ -10,16 +10,28 @@ use crate::fault::Fault;
 
 /// First bytes of a tag; not UTF-8, so that no text accepts it.
 const TAG: [u8; 3] = [0xFF, b't', b'k'];
+/// How the first of them comes out where serde makes a text of the bytes: the name of a variant.
+const LOSSY: &str = "\u{fffd}tk";
 
-/// The bytes that stand for the value of a slot in serde's buffer.
-pub(super) fn tag(slot: SlotId) -> [u8; 7] {
-    let id = u32::try_from(slot).unwrap_or(u32::MAX).to_le_bytes();
-    [TAG[0], TAG[1], TAG[2], id[0], id[1], id[2], id[3]]
+/// The bytes that stand for the value of a slot in serde's buffer. The slot is in letters, so that a
+/// text made of the bytes still tells it.
+pub(super) fn tag(slot: SlotId) -> Vec<u8> {
+    let id = format!("{:08x}", u32::try_from(slot).unwrap_or(u32::MAX));
+    [&TAG[..], id.as_bytes()].concat()
 }
 
 fn untag(bytes: &[u8]) -> Option<SlotId> {
-    let id: [u8; 4] = bytes.strip_prefix(&TAG)?.try_into().ok()?;
-    usize::try_from(u32::from_le_bytes(id)).ok()
+    slot(std::str::from_utf8(bytes.strip_prefix(&TAG)?).ok()?)
+}
+
+/// The slot whose tag was taken for the name of a variant.
+fn tagged_name(name: &str) -> Option<SlotId> {
+    slot(name.strip_prefix(LOSSY)?)
+}
+
+fn slot(id: &str) -> Option<SlotId> {
+    let id = Some(id).filter(|id| id.len() == 8)?;
+    usize::try_from(u32::from_str_radix(id, 16).ok()?).ok()
 }
 
 #[derive(Debug)]
@@ -134,6 +146,10 @@ impl de::Error for Error {
     }
 
     fn unknown_variant(name: &str, known: &'static [&'static str]) -> Self {
+        if let Some(slot) = tagged_name(name) {
+            let expected = "the name of a variant".to_owned();
+            return Self::new(Kind::Tagged { slot, expected });
+        }
         Self::new(Kind::UnknownVariant { name: name.to_owned(), known })
     }
 

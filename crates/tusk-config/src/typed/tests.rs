@@ -419,3 +419,37 @@ fn a_part_can_be_read_by_its_path() {
     let map: BTreeMap<String, serde_json::Value> = config.get("limits").unwrap();
     assert_eq!(map["kind"], "ip_hash");
 }
+
+#[test]
+fn an_enum_with_a_tag_of_its_own_is_read_behind_two_flattened_structs() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(tag = "algorithm")]
+    enum Keys {
+        Shared { secret: String },
+        Pair { folder: String },
+    }
+    #[derive(Debug, serde::Deserialize)]
+    struct Inner {
+        keys: Keys,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    struct Middle {
+        #[serde(flatten)]
+        inner: Inner,
+    }
+    #[derive(Debug, serde::Deserialize)]
+    struct Outer {
+        #[serde(flatten)]
+        middle: Middle,
+    }
+    let load = |text: &str| {
+        let loader = Loader::new("").text("a.tsk", text).vars(Vars::empty());
+        loader.load::<Outer>()
+    };
+    let shared = load("[keys]\nalgorithm: @env(\"A\", \"Shared\")\nsecret: s\n").unwrap();
+    assert!(matches!(shared.middle.inner.keys, Keys::Shared { secret } if secret == "s"));
+    let pair = load("[keys]\nalgorithm: Pair\nfolder: f\n").unwrap();
+    assert!(matches!(pair.middle.inner.keys, Keys::Pair { folder } if folder == "f"));
+    let fault = load("[keys]\nalgorithm: Other\n").unwrap_err().to_string();
+    assert!(fault.contains("a.tsk:2:12") && fault.contains("Shared, Pair"), "{fault}");
+}

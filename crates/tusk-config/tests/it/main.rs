@@ -10,6 +10,7 @@ mod imports;
 mod layers;
 mod never_panics;
 mod readme;
+mod recovery;
 mod seed;
 
 use tusk_config::{Errors, Loader, Vars};

@@ -44,7 +44,11 @@ enum Either {
 }
 
 /// Pieces of the grammar, whole and broken.
-const TOKENS: [&str; 116] = [
+const TOKENS: [&str; 120] = [
+    "`",
+    "\\`",
+    ".where(",
+    "\n  .count()",
     "[",
     "]",
     "{",

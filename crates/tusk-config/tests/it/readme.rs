@@ -38,6 +38,7 @@ fn the_page_of_the_language_means_what_it_says() {
         "host": "db.example.com",
         "url": "http://db.example.com:3001/eu",
         "raw": "as #{it} stands",
+        "code": "id = ${x}, ${() => 1}",
         "size": "64KiB",
         "mask": 255,
         "ports": "8000-9000",
@@ -57,6 +58,14 @@ fn the_page_of_the_language_means_what_it_says() {
         "text": "hello",
         "cached": 3001,
         "users": {"name": "query", "arguments": ["select 1"]},
+        "active": {
+            "name": "query",
+            "arguments": ["Users"],
+            "then": [
+                {"name": "where", "arguments": ["active", true]},
+                {"name": "count", "arguments": []},
+            ],
+        },
     });
     assert_eq!(server, expected);
 }

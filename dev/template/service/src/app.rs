@@ -2,6 +2,7 @@
 
 use platform::{BuildError, ISSUER, Platform, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
+use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -30,6 +31,10 @@ impl Service for SampleService {
 
     fn migrations() -> Migrator {
         sqlx::migrate!()
+    }
+
+    fn check(settings: &Settings) -> Vec<Misfit> {
+        settings.check()
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {

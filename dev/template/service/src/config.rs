@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth::ServiceSecret;
 use chassis::Interval;
 use serde::Deserialize;
-use tusk_config::Unread;
+use tusk_config::{Misfit, Unread};
 
 /// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
@@ -16,6 +16,16 @@ pub struct Settings {
     pub service_secret: OwnSecret,
     /// `sample-service.tsk`: how long what is closed is kept.
     pub sweep: SweepSettings,
+}
+
+impl Settings {
+    /// What of the service's own settings cannot work, each with its place.
+    pub(crate) fn check(&self) -> Vec<Misfit> {
+        let bounds = Duration::ZERO..=Duration::from_hours(24 * 3_650);
+        let retention = Misfit::outside("sweep.retention", self.sweep.retention, bounds);
+        let interval = self.sweep.interval.check("sweep.interval");
+        [retention, interval].into_iter().flatten().collect()
+    }
 }
 
 /// Section `[sweep]`.

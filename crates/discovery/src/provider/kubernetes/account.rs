@@ -27,13 +27,21 @@ impl Account {
 
     /// A client that trusts the cluster's own authority alone; the system's where there is none.
     pub(super) fn client(&self) -> Result<Client, SetupError> {
-        let path = self.0.join("ca.crt");
-        let client = match std::fs::read(&path) {
-            Ok(pem) => builder().tls_certs_only(Certificate::from_pem_bundle(&pem)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => builder(),
-            Err(error) => return Err(unreadable(&path, error)),
+        let client = match self.authorities()? {
+            Some(authorities) => builder().tls_certs_only(authorities),
+            None => builder(),
         };
         Ok(client.build()?)
+    }
+
+    /// The cluster's own authority; none where there is no file of it.
+    pub(super) fn authorities(&self) -> Result<Option<Vec<Certificate>>, SetupError> {
+        let path = self.0.join("ca.crt");
+        match std::fs::read(&path) {
+            Ok(pem) => Ok(Some(Certificate::from_pem_bundle(&pem)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&path, error)),
+        }
     }
 
     /// The token, read each time: Kubernetes replaces it every hour or so. None outside of a

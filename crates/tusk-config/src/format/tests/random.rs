@@ -7,7 +7,8 @@ use super::kept::{files, formatted, said};
 use crate::format::generate;
 
 /// What is put into files.
-const PIECES: [&str; 28] = [
+const PIECES: [&str; 29] = [
+    "`",
     "",
     "\r",
     "é",
@@ -39,7 +40,10 @@ const PIECES: [&str; 28] = [
 ];
 
 /// Lines that mean something else where they are deeper, or beside others.
-const LINES: [&str; 44] = [
+const LINES: [&str; 47] = [
+    "q: @query(\"a\").where(1).get()",
+    "q: @query(\"a\")\n  .get()",
+    "t: `a ${b}\n  c`",
     "a: 1",
     "b:",
     "c = x ; # d",

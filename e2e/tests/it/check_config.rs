@@ -1,0 +1,128 @@
+//! What would end a start, or never work, is told by `--check-config` in the very words in which the
+//! start tells it, with its place, and nothing is opened.
+
+use std::fs;
+use std::process::Command;
+
+use testkit::{Environment, ServiceProcess, binary, eventually};
+
+use crate::system::{Ground, THREE};
+
+/// Which service, what is set, and what is said of it.
+type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+
+const CASES: [Case; 24] = [
+    (
+        "user-service",
+        &[("JWT_ALGORITHM", "EdDSA")],
+        "auth.tsk:21:1: [keys] has no key to sign with",
+    ),
+    ("user-service", &[("JWT_KEYS_DIR", "/nowhere/keys")], "auth.tsk:21:1: /nowhere/keys"),
+    ("user-service", &[("JWT_EXPIRATION", "0")], "auth.tsk:4:1: 0s is not within"),
+    ("user-service", &[("PASSWORD_CONCURRENCY", "0")], ": 0 is not within 1 to 64"),
+    ("user-service", &[("HOST", "http://0.0.0.0")], ": an address to listen on is needed"),
+    ("user-service", &[("DATABASE_URL", "mysql://a/b")], "database.tsk:4:1: [database] url is not"),
+    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:11:1: 0s is not within"),
+    ("user-service", &[("REDIS_URL", "cache:6379")], "cache.tsk:4:1: [cache] url is not a Redis"),
+    ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:6:1: 0s is not within"),
+    ("payment-service", &[("REDIS_URL", "")], "cache.tsk:4:6: REDIS_URL is empty"),
+    (
+        "payment-service",
+        &[("STRIPE_API_BASE", "localhost:3010")],
+        "gateway.base_url is no http address",
+    ),
+    ("payment-service", &[("STRIPE_API_KEY", "two words")], "gateway.api_key is empty or has"),
+    ("payment-service", &[("STRIPE_TIMEOUT", "0")], ": 0s is not within 1ms to 2m"),
+    ("payment-service", &[("WORKER_LEASE", "30s")], ": [worker] lease is 30s"),
+    ("payment-service", &[("WORKER_CONCURRENCY", "0")], ": 0 is not within 1 to 1000"),
+    (
+        "payment-service",
+        &[("CLIENT_CONCURRENCY_LIMIT", "0")],
+        "microservices.tsk:47:1: 0 is not within",
+    ),
+    ("payment-service", &[("REQUEST_TIMEOUT", "0")], ": 0s is not within 1ms to 1h"),
+    (
+        "payment-service",
+        &[("SERVICE_DISCOVERY_TYPE", "kubernetes"), ("KUBERNETES_ACCOUNT_DIR", "/nowhere")],
+        "microservices.tsk:16:1: cannot read /nowhere/namespace",
+    ),
+    (
+        "payment-service",
+        &[("ENVIRONMENT", "production"), ("RABBITMQ_HOST", "broker.example.com")],
+        "message_queue.tsk:7:1: the user guest with the password guest",
+    ),
+    ("notification-service", &[("SMTP_URL", "imap://mail")], ": [mail] smtp_url is not an SMTP"),
+    ("notification-service", &[("MAIL_SEND_TIMEOUT", "1m")], ": [worker] lease is 1m"),
+    (
+        "notification-service",
+        &[("MAIL_DIR", "/etc/passwd/mails")],
+        ": a folder for mails is needed",
+    ),
+    (
+        "notification-service",
+        &[("TRACING_ENABLED", "true"), ("TRACING_ENDPOINT", "localhost:4317")],
+        "tracing.tsk:4:1: the endpoint of traces is written",
+    ),
+    (
+        "notification-service",
+        &[("USER_SERVICE_PORT", "tcp://10.96.0.1:80")],
+        "enableServiceLinks: false",
+    ),
+];
+
+#[tokio::test]
+async fn what_ends_a_start_is_told_by_the_check_in_the_same_words() {
+    let ground = Ground::lay().await;
+    let mut missed = Vec::new();
+    for (service, values, expected) in CASES {
+        let variables = with(&ground, service, values);
+        let checked = check(service, &variables);
+        let started = start(service, &variables).await;
+        let is_said = checked.0 == Some(1) && checked.1.contains(expected);
+        if !is_said || started != checked {
+            missed.push(format!("{service} {values:?}: {expected}\n{checked:?}\n{started:?}"));
+        }
+    }
+    assert!(missed.is_empty(), "\n{}", missed.join("\n\n"));
+}
+
+#[tokio::test]
+async fn a_section_and_a_key_that_nobody_reads_are_told_in_each_services_own_file() {
+    let ground = Ground::lay().await;
+    for service in THREE {
+        let folder = crate::system::config_with(&format!("{service}.tsk"), "[server]", "[server]");
+        let file = folder.path().join(format!("{service}.tsk"));
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("port: 1\n{text}\n[serverr]\nport: 1\n")).unwrap();
+        let config = folder.path().display().to_string();
+        let (code, said) = check(service, &with(&ground, service, &[("CONFIG_DIR", &config)]));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains(&format!("/{service}.tsk:1:1: `port` stands in no section")),
+            "{said}"
+        );
+        assert!(said.contains("nothing reads [serverr]; did you mean [server]?"), "{said}");
+    }
+}
+
+fn with(ground: &Ground, service: &str, values: &[(&str, &str)]) -> Environment {
+    let database = THREE.iter().position(|name| *name == service).unwrap();
+    let mut variables = ground.environment(database);
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    variables.extend(values);
+    variables
+}
+
+/// The status of `--check-config`, and what it says.
+fn check(service: &str, variables: &Environment) -> (Option<i32>, String) {
+    let mut command = Command::new(binary(service));
+    let output = command.arg("--check-config").env_clear().envs(variables).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// The status of a start, and what it says until its end.
+async fn start(service: &str, variables: &Environment) -> (Option<i32>, String) {
+    let mut process = ServiceProcess::spawn(service, variables);
+    let ended = eventually("the service ends", async || process.exited()).await;
+    (ended.code(), process.log())
+}

@@ -75,7 +75,7 @@ async fn a_steady_stream_of_requests_sees_nothing_of_a_column_that_gets_another_
         if number % 100 == 50 {
             alter(&pool, number / 100, ALTERATIONS[1][0]).await;
         }
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             let key = format!("stream-{number}");
             return system.pay(&user.token, &key, "pm_card_visa").await.status();
         }

@@ -180,9 +180,9 @@ fn times_names_and_readers_that_nothing_can_work_with_are_told() {
     ];
     for (change, said) in changes {
         let mut settings = load(Vars::empty()).unwrap();
-        assert_eq!(misfits(&settings, 5), "");
+        assert_eq!(misfits(&settings, 6), "");
         change(&mut settings);
-        let found = misfits(&settings, 5);
+        let found = misfits(&settings, 6);
         assert!(found.contains(said), "{said}: {found}");
     }
 }

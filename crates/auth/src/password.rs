@@ -246,7 +246,7 @@ mod tests {
         Passwords::new(&PasswordSettings { concurrency: 2, queue, wait }).unwrap()
     }
 
-    async fn passwords() -> Passwords {
+    fn passwords() -> Passwords {
         with_queue(0)
     }
 
@@ -256,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_matches_its_own_hash_only() {
-        let passwords = passwords().await;
+        let passwords = passwords();
         let stored = passwords.hash("correct horse".to_owned().into()).await.unwrap();
         assert!(stored.as_str().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         let verify = |word: &str| passwords.verify(word.to_owned().into(), Some(stored.clone()));
@@ -266,7 +266,7 @@ mod tests {
 
     #[tokio::test]
     async fn hashes_of_other_parameters_are_verified_and_malformed_ones_are_an_error() {
-        let passwords = passwords().await;
+        let passwords = passwords();
         let older = Params::new(64, 1, 1, None).unwrap();
         let older = Argon2::new(Algorithm::Argon2id, Version::V0x13, older);
         let older = older.hash_password(b"correct horse").unwrap().to_string();
@@ -336,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_user_no_password_matches_not_even_the_decoys() {
-        let passwords = passwords().await;
+        let passwords = passwords();
         let decoy = "no user has this password".to_owned().into();
         assert!(!passwords.verify(decoy, None).await.unwrap());
     }

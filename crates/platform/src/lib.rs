@@ -53,7 +53,6 @@
 
 mod builder;
 mod check;
-#[expect(clippy::module_inception, reason = "the crate is named after what it gives")]
 mod platform;
 pub mod process;
 mod service;

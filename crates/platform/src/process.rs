@@ -35,7 +35,7 @@ async fn answer<S: Service>(words: &[String]) -> Result<(), String> {
     if words == ["--print-openapi"] {
         return print(openapi::<S>().to_pretty_json());
     }
-    let settings = read::<S>(Vars::process()).map_err(faulty::<S>)?.0;
+    let settings = read::<S>(Vars::process()).map_err(|faults| faulty::<S>(&faults))?.0;
     if words == ["--check-config"] {
         return print::<Infallible>(Ok(format!("{}: the settings are valid", S::NAME)));
     }
@@ -49,7 +49,7 @@ async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     // First of all: the kernel spares process 1 the signals that nobody handles.
     let shutdown = signals::shutdown();
     let shutdown = shutdown.map_err(|error| format!("{}: no signals: {error}", S::NAME))?;
-    let (settings, config) = read::<S>(Vars::process()).map_err(faulty::<S>)?;
+    let (settings, config) = read::<S>(Vars::process()).map_err(|faults| faulty::<S>(&faults))?;
     let platform = &settings.platform;
     let flush_within = platform.server.telemetry_share();
     let shown = if platform.server.debug { config.shown() } else { Vec::new() };
@@ -76,7 +76,7 @@ async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {
     outcome.map_err(|error| format!("{}: {error}", S::NAME))
 }
 
-fn faulty<S: Service>(faults: Errors) -> String {
+fn faulty<S: Service>(faults: &Errors) -> String {
     format!("{}: the settings have faults\n\n{faults}", S::NAME)
 }
 
@@ -93,7 +93,8 @@ pub fn load<S: Service>(vars: Vars) -> Result<Settings<S::Settings>, Errors> {
 /// # Errors
 /// A server that is not there within its time, or refuses us; a port that is taken.
 pub async fn open<S: Service>(settings: &Settings<S::Settings>) -> Result<App, BuildError> {
-    open_shown::<S>(settings, Vec::new()).await
+    // What it holds on the way is large.
+    Box::pin(open_shown::<S>(settings, Vec::new())).await
 }
 
 async fn open_shown<S: Service>(
@@ -109,7 +110,7 @@ fn read<S: Service>(vars: Vars) -> Result<(Settings<S::Settings>, Config), Error
     let folder = vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
     let vars = vars.with_default("SERVICE_NAME", S::NAME);
     let files = SHARED_FILES.iter().map(|(file, _)| *file).chain([S::NAME]);
-    let files = files.fold(Loader::new(folder), |loader, file| loader.file(file));
+    let files = files.fold(Loader::new(folder), Loader::file);
     let (platform, own, config) = files.vars(vars).load_both()?;
     let settings = Settings { platform, own };
     let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));

@@ -22,12 +22,11 @@ impl DiscoverySettings {
         let mut misfits = Vec::new();
         for name in named {
             let section = format!("service:{name}");
-            match services.get(*name) {
-                Some(service) => misfits.extend(service.check(&section)),
-                None => {
-                    let text = format!("there is no section [{section}]");
-                    misfits.push(Misfit::missing("", section, text));
-                }
+            if let Some(service) = services.get(*name) {
+                misfits.extend(service.check(&section));
+            } else {
+                let text = format!("there is no section [{section}]");
+                misfits.push(Misfit::missing("", section, text));
             }
         }
         misfits.extend(self.times());

@@ -90,12 +90,13 @@ impl<'t> Walk<'t> {
         };
         let shown = scalar::shown(text);
         let what = format!("{name} is {shown}, not {expected}, which its default says it is");
-        let help = match is_service_link(name, text) {
-            true => format!(
+        let help = if is_service_link(name, text) {
+            format!(
                 "Kubernetes sets {name} in the pod for a Service of that name (service links): write \
                  `enableServiceLinks: false` into the pod's spec, or set {name} there"
-            ),
-            false => format!("correct {name}; a default in quotes would take any text"),
+            )
+        } else {
+            format!("correct {name}; a default in quotes would take any text")
         };
         let fault = Fault::error(self.context.place(span), what);
         Err(fault.label("the default is here").help(help).into())

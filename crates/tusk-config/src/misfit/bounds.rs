@@ -38,7 +38,7 @@ impl Bounded for Duration {
     /// In the largest unit of which it is a whole number.
     fn in_words(self) -> String {
         let nanos = self.as_nanos();
-        let unit = UNITS.iter().find(|(_, unit)| nanos > 0 && nanos % unit == 0);
+        let unit = UNITS.iter().find(|(_, unit)| nanos > 0 && nanos.is_multiple_of(*unit));
         unit.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", nanos / unit))
     }
 }

@@ -55,8 +55,8 @@ impl Parser<'_> {
             let line_end = self.line_end();
             if closing == b'}' {
                 // Entries are what braces hold, so only a count tells whose brace closes.
-                let line = &self.bytes[self.pos..line_end];
-                let count = |wanted: u8| line.iter().filter(|byte| **byte == wanted).count();
+                let line = &self.text[self.pos..line_end];
+                let count = |wanted: u8| line.matches(char::from(wanted)).count();
                 let opened = count(b'{') - usize::from(self.pos == start);
                 depth += i64::try_from(opened).unwrap_or(0);
                 depth -= i64::try_from(count(closing)).unwrap_or(0);

@@ -132,13 +132,14 @@ impl Parser<'_> {
                     self.pos += 2;
                 }
                 b'\r' if self.starts("\r\n") => self.pos += 1,
-                byte => match self.filled_in() {
-                    Some(part) => pieces.push(part),
-                    None => {
+                byte => {
+                    if let Some(part) = self.filled_in() {
+                        pieces.push(part);
+                    } else {
                         pieces.text.push(char::from(byte));
                         self.pos += 1;
                     }
-                },
+                }
             }
         }
         self.pos += 1;

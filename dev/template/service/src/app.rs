@@ -1,6 +1,6 @@
 //! What is this service's own, on the platform that all services share.
 
-use platform::{BuildError, ISSUER, Platform, Service, ServiceBuilder};
+use platform::{BuildError, ISSUER, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
 use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
@@ -33,7 +33,7 @@ impl Service for SampleService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings) -> Vec<Misfit> {
+    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<Misfit> {
         settings.check()
     }
 

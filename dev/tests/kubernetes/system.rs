@@ -94,10 +94,12 @@ impl System {
 
 impl Service {
     fn new(settings: &Config, name: String) -> Self {
-        let source = text(&format!("services/{name}/src/config.rs"));
-        let (_, list) = source.split_once("FILES: &[&str] = &[").unwrap();
-        let (list, _) = list.split_once(']').unwrap();
-        let files = list.split('"').skip(1).step_by(2).map(|file| format!("{file}.tsk")).collect();
+        let shared = text("crates/platform/src/settings.rs");
+        let (_, list) = shared.split_once("SHARED_FILES: [(&str, &[&str]); 8] = [").unwrap();
+        let (list, _) = list.split_once("\n];").unwrap();
+        let file = |entry: &str| entry.split('"').nth(1).map(str::to_owned);
+        let files = list.split('(').skip(1).filter_map(file).chain([name.clone()]);
+        let files = files.map(|file| format!("{file}.tsk")).collect();
         Self {
             files,
             port: settings.get("server.port").unwrap(),

@@ -1,6 +1,7 @@
 //! The settings of telemetry: `tracing.tsk`.
 
 use http::Uri;
+use http::uri::Authority;
 use serde::Deserialize;
 
 use crate::logs;
@@ -45,6 +46,10 @@ fn endpoint_fault(endpoint: &str) -> Option<String> {
     let uri = endpoint.parse::<Uri>().ok();
     let authority = uri.as_ref().and_then(Uri::authority).filter(|it| !it.host().is_empty());
     let is_plain = !endpoint.contains('@');
+    let has_no_port = |it: &&Authority| it.port().is_none() && it.as_str() != it.host();
+    if is_plain && authority.as_ref().is_some_and(has_no_port) {
+        return Some(format!("{FORM}: a port is 1 to 65535"));
+    }
     match (uri.as_ref().and_then(Uri::scheme_str), authority) {
         (None, Some(_)) if is_plain => Some(format!("{FORM}: write http://{endpoint}")),
         (Some("https"), Some(_)) => Some(format!("{FORM}: there is no TLS to the collector")),

@@ -38,7 +38,7 @@ fn an_event_and_a_route_go_where_an_engineer_would_put_them_and_only_once() {
         ("services/order-items-service/src/lib.rs", "//! | `POST /api/order-items/{id}/return` |"),
         (
             "services/order-items-service/src/routes.rs",
-            "        .routes(routes!(post_return::answer))\n        .merge",
+            "        .routes(routes!(post_return::answer))\n}",
         ),
         ("services/order-items-service/src/routes/post_return.rs", ".mark_put_back(now)"),
         ("services/order-items-service/tests/it/main.rs", "mod post_return;\n"),

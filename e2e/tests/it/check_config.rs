@@ -48,7 +48,12 @@ const CASES: [Case; 24] = [
     ),
     (
         "payment-service",
-        &[("ENVIRONMENT", "production"), ("RABBITMQ_HOST", "broker.example.com")],
+        &[
+            ("ENVIRONMENT", "production"),
+            ("RABBITMQ_HOST", "broker.example.com"),
+            ("RABBITMQ_USERNAME", "guest"),
+            ("RABBITMQ_PASSWORD", "guest"),
+        ],
         "message_queue.tsk:7:1: the user guest with the password guest",
     ),
     ("notification-service", &[("SMTP_URL", "imap://mail")], ": [mail] smtp_url is not an SMTP"),
@@ -77,7 +82,7 @@ async fn what_ends_a_start_is_told_by_the_check_in_the_same_words() {
     for (service, values, expected) in CASES {
         let variables = with(&ground, service, values);
         let checked = check(service, &variables);
-        let started = start(service, &variables).await;
+        let started = start(service, values, &variables).await;
         let is_said = checked.0 == Some(1) && checked.1.contains(expected);
         if !is_said || started != checked {
             missed.push(format!("{service} {values:?}: {expected}\n{checked:?}\n{started:?}"));
@@ -121,8 +126,13 @@ fn check(service: &str, variables: &Environment) -> (Option<i32>, String) {
 }
 
 /// The status of a start, and what it says until its end.
-async fn start(service: &str, variables: &Environment) -> (Option<i32>, String) {
+async fn start(
+    service: &str,
+    values: &[(&str, &str)],
+    variables: &Environment,
+) -> (Option<i32>, String) {
     let mut process = ServiceProcess::spawn(service, variables);
-    let ended = eventually("the service ends", async || process.exited()).await;
+    let what = format!("{service} ends with {values:?}");
+    let ended = eventually(&what, async || process.exited()).await;
     (ended.code(), process.log())
 }

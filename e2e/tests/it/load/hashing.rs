@@ -83,7 +83,7 @@ async fn at_once(requests: impl Iterator<Item = RequestBuilder>) -> Vec<Option<S
 #[tokio::test]
 async fn sign_ins_by_many_callers_stay_below_the_memory_limit_and_give_the_memory_back() {
     // However slow the machine is, nobody waits in vain.
-    let patient = [("PASSWORD_WAIT", "60s"), ("REQUEST_TIMEOUT", "60s")];
+    let patient = [("PASSWORD_WAIT", "60s"), ("REQUEST_TIMEOUT", "60s"), ("GRACE_PERIOD", "140s")];
     let users = Users::start(&patient).await;
     let passwords = [PASSWORD, "a wrong password"];
     let sign_ins = (0..REQUESTS).map(|turn| users.sign_in(passwords[turn % 2]));

@@ -259,7 +259,7 @@ const SLIPS: [Slip; 32] = [
 ];
 
 /// In a variable.
-const VALUES: [(&str, &str, &[&str]); 23] = [
+const VALUES: [(&str, &str, &[&str]); 24] = [
     (
         "WORKER_LEASE",
         "40s",
@@ -294,6 +294,11 @@ const VALUES: [(&str, &str, &[&str]); 23] = [
     ),
     ("TRACING_ENDPOINT", "http://", &["tracing.tsk:{endpoint:}:", "is written http://host:port"]),
     ("TRACING_ENDPOINT", "", &["tracing.tsk:{endpoint:}:", "is written http://host:port"]),
+    (
+        "TRACING_ENDPOINT",
+        "http://collector:99999",
+        &["tracing.tsk:{endpoint:}:", "a port is 1 to 65535"],
+    ),
     ("TRACING_ENDPOINT", "https://collector:4317", &["tracing.tsk:{endpoint:}:", "no TLS"]),
     (
         "TRACING_ENDPOINT",

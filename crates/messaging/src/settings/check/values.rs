@@ -19,6 +19,8 @@ const RETRY_DELAY_MAX: Duration = Duration::from_hours(7 * 24);
 const MESSAGE_BYTES_MAX: usize = 512 << 20;
 /// The user whom a new broker has, and their password.
 const GUEST: &str = "guest";
+/// The longest name of a virtual host: AMQP knows no longer one.
+const VHOST_BYTES_MAX: usize = 255;
 
 impl MessagingSettings {
     /// Values out of their bounds, of all sections but `[rabbitmq]`.
@@ -106,6 +108,11 @@ impl RabbitSettings {
             needed("username", &self.username),
             needed("password", self.password.expose()).map(Misfit::secret),
             needed("vhost", &self.vhost),
+            Misfit::unless(
+                self.vhost.len() <= VHOST_BYTES_MAX,
+                at("vhost"),
+                format!("AMQP takes a virtual host of {VHOST_BYTES_MAX} bytes at most"),
+            ),
             self.guest(environment),
             self.bad_ca(),
             Misfit::outside(at("heartbeat"), self.heartbeat, SECOND..=Duration::from_mins(10)),
@@ -169,7 +176,7 @@ mod tests {
         let loader = Loader::new("").text("message_queue.tsk", text).vars(Vars::empty());
         let set = |loader: Loader, (path, value): &(&str, &str)| loader.set(path, value);
         let settings: MessagingSettings = changes.iter().fold(loader, set).load().unwrap();
-        let pool = NonZeroU32::new(5).unwrap();
+        let pool = NonZeroU32::new(6).unwrap();
         let misfits = settings.check("payment_events", ["payment_exchange"], pool);
         let misfits = misfits.into_iter().chain(settings.rabbitmq.check(environment));
         misfits.map(|misfit| misfit.path().to_owned()).collect()
@@ -177,6 +184,7 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_work_is_told_at_its_key() {
+        let long = format!("\"{}\"", "v".repeat(VHOST_BYTES_MAX + 1));
         for (path, value) in [
             ("rabbitmq.host", "\"\""),
             ("rabbitmq.host", "\"amqp://broker\""),
@@ -185,6 +193,7 @@ mod tests {
             ("rabbitmq.username", "\"\""),
             ("rabbitmq.password", "\"\""),
             ("rabbitmq.vhost", "\"\""),
+            ("rabbitmq.vhost", &long),
             ("rabbitmq.tls_ca", "/nowhere/ca.pem"),
             ("rabbitmq.heartbeat", "\"0s\""),
             ("rabbitmq.connect_timeout", "\"0s\""),

@@ -78,10 +78,10 @@ impl<S: Service> ServiceBuilder<S> {
     /// What does not fit the handlers.
     pub(crate) fn misfits(&self) -> Vec<Misfit> {
         let Platform { settings, .. } = &self.platform;
-        let exchanges = S::EXCHANGES.iter().copied().chain(self.sources.iter().copied());
-        let pool_size = settings.database.background_pool_size;
-        let mut misfits = self.misfits.clone();
-        misfits.extend(settings.messaging.check(S::QUEUE, exchanges, pool_size));
+        let (sources, pool_size) =
+            (self.sources.iter().copied(), settings.database.background_pool_size);
+        let mut misfits = settings.messaging.check(S::QUEUE, sources, pool_size);
+        misfits.extend(self.misfits.iter().cloned());
         misfits
     }
 

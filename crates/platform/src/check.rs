@@ -25,6 +25,7 @@ pub(crate) fn misfits<S: Service>(settings: &Settings<S::Settings>) -> Vec<Misfi
 fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let PlatformSettings { services, policy, telemetry, .. } = settings;
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
+    let (messaging, exchanges) = (&settings.messaging, S::EXCHANGES.iter().copied());
     let of_telemetry = telemetry.check().into_iter();
     let parts = [
         of_telemetry.map(|(path, text)| Misfit::at(path, text)).collect(),
@@ -32,7 +33,8 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.calls.check(),
         settings.load_balancing.check(),
         settings.database.check(),
-        settings.messaging.rabbitmq.check(&telemetry.tracing.environment),
+        messaging.rabbitmq.check(&telemetry.tracing.environment),
+        messaging.check(S::QUEUE, exchanges, settings.database.background_pool_size),
         settings.cache.check(),
         settings.auth.check(),
         settings.keys.check(S::NAME == ISSUER),

@@ -37,7 +37,7 @@ pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings
         services: Bulkhead::new(settings.service_concurrency_limit),
     };
     metrics::show(info.name, places.anybody.clone());
-    let bodies = body::Limits { length: settings.body_limit, time: settings.body_timeout };
+    let bodies = body::Limits::new(settings);
     routes
         .fallback(async || Problem::not_found("no route has this path"))
         .method_not_allowed_fallback(method_not_allowed)

@@ -112,6 +112,7 @@ fn read<S: Service>(vars: Vars) -> Result<(Settings<S::Settings>, Config), Error
     let files = SHARED_FILES.iter().map(|(file, _)| *file).chain([S::NAME]);
     let files = files.fold(Loader::new(folder), Loader::file);
     let (platform, own, config) = files.vars(vars).load_both()?;
+    config.strict()?;
     let settings = Settings { platform, own };
     let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));
     let unread = config.unread(S::NAME);

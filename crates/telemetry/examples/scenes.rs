@@ -56,7 +56,7 @@ fn start_with(enabled: bool, endpoint: &str, probability: f64) -> Telemetry {
 
 /// Sends what waits, and tells what became of all spans.
 async fn end(telemetry: Telemetry) {
-    tokio::task::spawn_blocking(|| telemetry.shutdown(Duration::from_secs(5))).await.unwrap();
+    tokio::task::spawn_blocking(|| telemetry.shutdown(Duration::from_secs(8))).await.unwrap();
     tracing::info!(metrics = telemetry::metrics::render(), "the end");
 }
 

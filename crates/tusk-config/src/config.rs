@@ -102,6 +102,15 @@ impl Config {
         self.root.keys()
     }
 
+    /// Takes what is odd for an error: of two rules for the same thing, somebody means the other one.
+    ///
+    /// # Errors
+    /// All [`warnings`](Self::warnings).
+    pub fn strict(&self) -> Result<(), Errors> {
+        let odd: Vec<Fault> = self.warnings().cloned().collect();
+        if odd.is_empty() { Ok(()) } else { Err(Errors::new(odd)) }
+    }
+
     /// What is odd but no error: keys given twice, keys without a value.
     pub fn warnings(&self) -> impl Iterator<Item = &Fault> {
         self.faults.iter().filter(|fault| fault.severity() == Severity::Warning)

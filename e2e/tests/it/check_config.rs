@@ -110,6 +110,19 @@ async fn a_section_and_a_key_that_nobody_reads_are_told_in_each_services_own_fil
     }
 }
 
+#[tokio::test]
+async fn a_second_rule_for_the_same_route_is_told_and_does_not_count_in_silence() {
+    let ground = Ground::lay().await;
+    let rule = "\"GET /api/users\": admin";
+    let twice = format!("{rule}\n\"GET /api/users\": anybody");
+    let folder = crate::system::config_with("auth.tsk", rule, &twice);
+    let config = folder.path().display().to_string();
+    let variables = with(&ground, "user-service", &[("CONFIG_DIR", &config)]);
+    let (code, said) = check("user-service", &variables);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("given twice"), "{said}");
+}
+
 fn with(ground: &Ground, service: &str, values: &[(&str, &str)]) -> Environment {
     let database = THREE.iter().position(|name| *name == service).unwrap();
     let mut variables = ground.environment(database);

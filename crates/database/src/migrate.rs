@@ -61,8 +61,12 @@ pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<()
     let begun = Instant::now();
     let mut told: Option<Instant> = None;
     loop {
-        let mut connection =
-            PgConnection::connect_with(&options).await.map_err(|error| fault(cause(&error)))?;
+        let mut connection = match PgConnection::connect_with(&options).await {
+            // The server gives no more: one of the pool's own does as well, and is opened anew later.
+            Err(error) if is_full(&error) => database.pool().acquire().await.map(|it| it.detach()),
+            opened => opened,
+        }
+        .map_err(|error| fault(cause(&error)))?;
         let attempt = if session.is_pooled() {
             in_one_transaction(session, &mut connection, &migrations).await
         } else {
@@ -132,6 +136,12 @@ async fn take(connection: &mut PgConnection, function: &str) -> Result<(), Failu
     let taken = sqlx::raw_sql(asking).fetch_one(connection).await?;
     let is_taken = taken.try_get::<String, _>(0)? == "true";
     is_taken.then_some(()).ok_or(Failure::Locked)
+}
+
+/// Whether server, database or role have as many connections as they may.
+fn is_full(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "53300")
 }
 
 fn is_lock_timeout(error: &MigrateError) -> bool {

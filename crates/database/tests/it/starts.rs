@@ -95,6 +95,22 @@ async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_tol
     }
 }
 
+/// As in a rolling update on a server that is nearly full: the pools have taken what was left.
+#[tokio::test]
+async fn migrations_are_applied_where_the_pools_have_taken_all_connections_that_were_left() {
+    let server = testkit::database("nearly_full").await;
+    let (name, admin) = (server.name(), sqlx::PgPool::connect(&superuser(&server)).await.unwrap());
+    let settings = settings(server.url());
+    let limit = format!("alter role {name} connection limit {}", settings.connections());
+    sqlx::raw_sql(AssertSqlSafe(limit)).execute(&admin).await.unwrap();
+
+    let pools = database::connect(&settings).await.unwrap();
+    database::migrate(&pools.background, crate::migrations::things()).await.unwrap();
+
+    let things = sqlx::query("select count(*) from things").execute(&pools.requests).await;
+    assert!(things.is_ok(), "{things:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_up_after_the_service_is_waited_for() {
     let mut postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::routing::{get, post};
 use futures_util::stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,6 +81,39 @@ async fn a_body_that_does_not_come_takes_no_place_and_is_answered_408() {
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("/problems/request-timeout"), "{answer}");
     assert_eq!(app.metric("service_requests_shed_total").await, 0);
+}
+
+/// Strangers with bodies as large as they may be must not take the memory of the process, nor keep
+/// out those whose bodies are small, as nearly all are.
+#[tokio::test]
+async fn while_large_bodies_take_the_budget_further_large_ones_get_503_and_small_ones_are_served() {
+    let mut roomy = settings();
+    roomy.body_limit = 8 << 20;
+    let length = async |body: Bytes| body.len().to_string();
+    let app = TestApp::start(roomy, Router::new().route("/length", post(length))).await;
+    let posted = async |bytes: usize| {
+        let request = app.http.post(app.url("/length")).body(vec![b'x'; bytes]);
+        // One that is refused before it has been sent may not hear why.
+        request.send().await.ok().map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(posted(64 << 10).await, Some(200));
+    let head = "POST /length HTTP/1.1\r\nhost: test\r\ncontent-length: 8388608\r\n\r\n";
+    let mut greedy = TcpStream::connect(app.address).await.unwrap();
+    greedy.write_all(head.as_bytes()).await.unwrap();
+    greedy.write_all(&vec![b'x'; (8 << 20) - 1]).await.unwrap();
+
+    until(async || posted(64 << 10).await == Some(503)).await;
+    assert_eq!(posted(4 << 10).await, Some(200));
+
+    drop(greedy);
+    until(async || posted(64 << 10).await == Some(200)).await;
+}
+
+/// Waits until it is so.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    while !is_so().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// Tells when it is dropped.

@@ -71,7 +71,6 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Pools, DatabaseError
     let database = options.get_database().unwrap_or(options.get_username());
     telemetry::statements::set_database(options.get_host(), options.get_port(), database);
     let mut first = first(&options, settings).await?;
-    limit::check(&mut first, settings, &Target::from(&options)).await?;
 
     let pool = |size| pool(settings, &session, size, options.clone());
     let requests = pool(settings.pool_size.get());
@@ -103,17 +102,22 @@ fn refused(options: &PgConnectOptions, why: impl Display) -> DatabaseError {
     DatabaseError::Refused { target: options.into(), why: why.to_string() }
 }
 
-/// The first connection. Opened by itself, because a pool keeps trying and then says only that its
-/// time is over.
+/// The first connection, to a server that has enough of them. Opened by itself, because a pool keeps
+/// trying and then says only that its time is over. A connection whose other end has vanished is not
+/// waited for: the next one may be well.
 async fn first(
     options: &PgConnectOptions,
     settings: &DatabaseSettings,
 ) -> Result<PgConnection, DatabaseError> {
     let deadline = Instant::now() + settings.start_timeout;
     loop {
-        let opened = timeout(settings.pool_timeout, open_writable(options)).await;
-        let why = match opened {
-            Ok(Ok(Some(connection))) => return Ok(connection),
+        let opening = async {
+            let Some(mut connection) = open_writable(options).await? else { return Ok(None) };
+            let checked = limit::check(&mut connection, settings, &options.into()).await;
+            Ok(Some(checked.map(|()| connection)))
+        };
+        let why = match timeout(settings.pool_timeout, opening).await {
+            Ok(Ok(Some(checked))) => return checked,
             Ok(Ok(None)) => "it is read-only, as a standby is (SQLSTATE 25006)".to_owned(),
             Ok(Err(error)) if is_lasting(&error) => return Err(refused(options, hint(&error))),
             Ok(Err(error)) => cause(&error),
@@ -224,7 +228,9 @@ async fn share_sessions(first: &mut PgConnection, opened: &mut [PoolConnection<P
     let mut sessions = std::collections::BTreeSet::new();
     let others = opened.iter_mut().map(|connection| &mut **connection);
     for connection in std::iter::once(first).chain(others) {
-        let session = sqlx::raw_sql("select pg_backend_pid()::text").fetch_one(connection).await;
+        let asking = sqlx::raw_sql("select pg_backend_pid()::text").fetch_one(connection);
+        let silent = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        let session = timeout(RELEASE_TIMEOUT, asking).await.unwrap_or_else(silent);
         match session.and_then(|session| session.try_get::<String, _>(0)) {
             Ok(session) => {
                 if !sessions.insert(session) {

@@ -1,11 +1,13 @@
 //! Migrations at start-up: by one process at a time, without holding up those that serve, and gone
 //! without a trace when the process ends in the middle.
 
+use std::future::Future;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Row};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::session::Session;
 use crate::target::{Target, cause};
@@ -18,6 +20,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(500);
 /// Pause after which a migration that could not lock a table tries again: what queued behind it is
 /// served meanwhile.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Longest time for what is answered at once: a connection, a look at the lock.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a start that waits says so.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -61,9 +65,11 @@ pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<()
     let begun = Instant::now();
     let mut told: Option<Instant> = None;
     loop {
-        let mut connection = match PgConnection::connect_with(&options).await {
+        let mut connection = match answered(PgConnection::connect_with(&options)).await {
             // The server gives no more: one of the pool's own does as well, and is opened anew later.
-            Err(error) if is_full(&error) => database.pool().acquire().await.map(|it| it.detach()),
+            Err(error) if is_full(&error) => {
+                database.pool().acquire().await.map(PoolConnection::detach)
+            }
             opened => opened,
         }
         .map_err(|error| fault(cause(&error)))?;
@@ -133,9 +139,17 @@ async fn in_one_transaction(
 
 async fn take(connection: &mut PgConnection, function: &str) -> Result<(), Failure> {
     let asking = sqlx::AssertSqlSafe(format!("select {function}({LOCK})::text"));
-    let taken = sqlx::raw_sql(asking).fetch_one(connection).await?;
+    let taken = answered(sqlx::raw_sql(asking).fetch_one(connection)).await?;
     let is_taken = taken.try_get::<String, _>(0)? == "true";
     is_taken.then_some(()).ok_or(Failure::Locked)
+}
+
+/// Waits for what is answered at once, unless the other end has vanished.
+async fn answered<T>(
+    asking: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let silent = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(silent)
 }
 
 /// Whether server, database or role have as many connections as they may.

@@ -16,10 +16,20 @@ pub(crate) fn laid_over() -> TempDir {
             if path.extension().is_some_and(|end| end == "tsk") {
                 let file = folder.path().join(path.file_name().unwrap());
                 let before = fs::read_to_string(&file).unwrap_or_default();
-                fs::write(&file, before + &fs::read_to_string(&path).unwrap()).unwrap();
+                let more = fs::read_to_string(&path).unwrap();
+                fs::write(&file, without_events_of(&before, &more) + &more).unwrap();
             }
         }
     }
     folder
+}
+
+/// What stands before, without the lines about events that are told anew: nothing is told twice.
+fn without_events_of(before: &str, more: &str) -> String {
+    let event =
+        |line: &str| line.strip_prefix('"')?.split_once("\": [").map(|(it, _)| it.to_owned());
+    let told: Vec<String> = more.lines().filter_map(event).collect();
+    let kept = before.lines().filter(|line| !event(line).is_some_and(|it| told.contains(&it)));
+    kept.map(|line| format!("{line}\n")).collect::<Vec<_>>().concat()
 }
 // template: end

@@ -20,7 +20,6 @@ pub struct ServiceBuilder<S: Service> {
     platform: Platform,
     state: S::State,
     app: AppBuilder,
-    health: HealthBuilder,
     consumer: Option<Result<Consumer, BuildError>>,
     /// The keys in `[exchanges]` of those that its queue is bound to.
     sources: BTreeSet<&'static str>,
@@ -37,8 +36,8 @@ struct Administration {
 impl<S: Service> ServiceBuilder<S> {
     pub(crate) fn new(platform: Platform, state: S::State) -> Self {
         let app = App::builder(platform.info.clone(), platform.settings.server.clone());
-        let (health, sources, misfits) = (Health::builder(), BTreeSet::new(), Vec::new());
-        Self { platform, state, app, health, consumer: None, sources, misfits }
+        let (sources, misfits) = (BTreeSet::new(), Vec::new());
+        Self { platform, state, app, consumer: None, sources, misfits }
     }
 
     /// What it does with the events of [`Service::QUEUE`].
@@ -64,17 +63,6 @@ impl<S: Service> ServiceBuilder<S> {
         self
     }
 
-    /// A check of a server of its own, besides those of database, Redis and broker.
-    #[must_use]
-    pub fn check<F, Fut>(mut self, name: &'static str, importance: Importance, run: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(), &'static str>> + Send + 'static,
-    {
-        self.health = self.health.check(name, importance, run);
-        self
-    }
-
     /// What does not fit the handlers.
     pub(crate) fn misfits(&self) -> Vec<Misfit> {
         let Platform { settings, .. } = &self.platform;
@@ -87,7 +75,7 @@ impl<S: Service> ServiceBuilder<S> {
 
     /// Adds what all services have, and opens the port. `shown` is what `/debug` tells of settings.
     pub(crate) async fn bind(self, probe: Probe, shown: Vec<Shown>) -> Result<App, BuildError> {
-        let Self { platform, state, mut app, health, consumer, .. } = self;
+        let Self { platform, state, mut app, consumer, .. } = self;
         let (broker, outbox) = (&platform.broker, &platform.outbox);
         let Platform { requests, background, .. } = &platform;
         let messaging = &platform.settings.messaging;
@@ -117,7 +105,7 @@ impl<S: Service> ServiceBuilder<S> {
         }
         let (discovery, version) = (platform.discovery.clone(), platform.info.version.clone());
         app.routes(routes)
-            .health(servers(health, &platform, probe))
+            .health(servers(&platform, probe))
             .shown(shown)
             .announcement("registration", move |address, draining| {
                 discovery.registration(S::NAME, address.port(), &version).run(draining)
@@ -138,9 +126,9 @@ fn administration_routes() -> OpenApiRouter<Administration> {
 
 /// The checks of the servers that every service has: without its database it can do nothing, without
 /// the others less.
-fn servers(health: HealthBuilder, platform: &Platform, probe: Probe) -> HealthBuilder {
+fn servers(platform: &Platform, probe: Probe) -> HealthBuilder {
     let (cache, broker) = (platform.cache.clone(), platform.broker.clone());
-    health
+    Health::builder()
         .database(probe)
         .check("redis", Importance::Degrading, move || {
             let cache = cache.clone();

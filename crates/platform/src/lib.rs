@@ -11,7 +11,8 @@
 //! ```
 //!
 //! [`Service::build`] opens nothing: what it makes connects when it is used. So `--check-config`
-//! runs the very code of a start, and nothing that it calls valid fails for its settings.
+//! runs the very code of a start. What can end one that it calls valid is what only others know: a
+//! server that refuses, a port that is taken, an address that is none of this machine's.
 //!
 //! ```no_run
 //! use platform::{BuildError, Platform, Service, ServiceBuilder};

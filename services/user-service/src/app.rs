@@ -33,7 +33,7 @@ impl Service for UserService {
     }
 
     fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<Misfit> {
-        settings.check(platform.services.keys())
+        settings.check(platform)
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use auth::ServiceSecret;
 use auth::password::PasswordSettings;
 use chassis::Interval;
+use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::Misfit;
 
@@ -23,8 +24,12 @@ pub struct Settings {
 
 impl Settings {
     /// Which of its own sections cannot work.
-    pub(crate) fn check<'n>(&self, services: impl IntoIterator<Item = &'n String>) -> Vec<Misfit> {
-        let mut misfits = ServiceSecret::check(&self.service_secrets, services);
+    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<Misfit> {
+        let mut misfits = ServiceSecret::check(&self.service_secrets, platform.services.keys());
+        // Whoever waits for longer is told so by the request's own time limit, as a fault of ours.
+        let (wait, request) = (self.password.wait, platform.server.request_timeout);
+        let text = format!("{wait:?} is longer than [server] request_timeout, {request:?}");
+        misfits.extend(Misfit::unless(wait <= request, "password.wait", text));
         misfits.extend(self.password.check());
         misfits.extend(self.sessions.check());
         misfits

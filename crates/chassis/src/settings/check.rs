@@ -132,7 +132,10 @@ impl Interval {
 /// Whether a text may be an address or the name of one.
 fn is_host(text: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(is_name))
+    // A name that ends in a number would be taken for an address (https://url.spec.whatwg.org/#ends-in-a-number-checker).
+    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let ends_in_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<IpAddr>().is_ok() || (!ends_in_number && text.bytes().all(is_name))
 }
 
 #[cfg(test)]
@@ -162,6 +165,7 @@ mod tests {
         for (path, value) in [
             ("server.host", "\"\""),
             ("server.host", "http://0.0.0.0"),
+            ("server.host", "\"999.0.0.1\""),
             ("server.host", "\"0.0.0.0:3002\""),
             ("server.host", "\"\u{feff}127.0.0.1\""),
             ("server.body_limit", "0"),

@@ -37,7 +37,19 @@ impl DatabaseSettings {
         let sizes = sizes.into_iter().filter_map(|(key, size)| {
             Misfit::outside(format!("database.{key}"), size, 1..=POOL_SIZE_MAX)
         });
-        times.chain(sizes).chain(self.never_told_lock()).chain(self.bad_url()).collect()
+        times
+            .chain(sizes)
+            .chain(self.never_told_lock())
+            .chain(self.tried_once())
+            .chain(self.bad_url())
+            .collect()
+    }
+
+    /// A migration that waits for a lock for longer than all may take is never tried again.
+    fn tried_once(&self) -> Option<Misfit> {
+        let (lock, wait) = (self.migration_lock_timeout, self.migration_wait);
+        let text = format!("{lock:?} is not less than migration_wait, {wait:?}");
+        Misfit::unless(lock < wait, "database.migration_lock_timeout", text)
     }
 
     /// A wait for a lock would always be told as a statement that takes too long.
@@ -86,6 +98,8 @@ mod tests {
             ("checkout_timeout", "\"0s\""),
             ("reaping_frequency", "\"0s\""),
             ("slow_query", "\"0s\""),
+            ("migration_lock_timeout", "\"5m\""),
+            ("background_pool_size", "1001"),
         ] {
             assert_eq!(told(key, value), [format!("database.{key}")], "{key}: {value}");
         }

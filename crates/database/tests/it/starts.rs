@@ -1,5 +1,7 @@
 //! A start that fails says which database, as whom, and why, with the server's SQLSTATE.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use database::DatabaseSettings;
@@ -7,6 +9,8 @@ use sqlx::AssertSqlSafe;
 use testkit::TestDatabase;
 use testkit::native::psql::with_database;
 use testkit::native::{Place, Postgres};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::settings;
 
@@ -93,6 +97,57 @@ async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_tol
         let said = started.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains(why) && said.is_empty() == why.is_empty(), "{said}");
     }
+}
+
+/// The other end of the first connection vanishes without a word, once it has been signed in to.
+#[tokio::test]
+async fn a_start_does_not_wait_for_a_connection_whose_other_end_has_vanished() {
+    let server = testkit::database("vanished").await;
+    let (listener, at) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), server.server());
+    let address = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let taken = connections.clone();
+    tokio::spawn(async move {
+        loop {
+            let (client, _) = listener.accept().await.unwrap();
+            let server = TcpStream::connect(&at).await.unwrap();
+            let vanishes = taken.fetch_add(1, Ordering::SeqCst) == 0;
+            tokio::spawn(pass_on(client, server, vanishes));
+        }
+    });
+    let url = server.url().replace(&server.server(), &address.to_string());
+    let settings = DatabaseSettings {
+        pool_timeout: Duration::from_secs(1),
+        start_timeout: Duration::from_mins(1),
+        ..settings(&url)
+    };
+
+    let pools = database::connect(&settings).await.unwrap();
+
+    assert!(connections.load(Ordering::SeqCst) > 1);
+    sqlx::query("select 1").execute(&pools.requests).await.unwrap();
+}
+
+/// Hands on what both say; one that vanishes says nothing more once it is asked for the limits of
+/// connections.
+async fn pass_on(client: TcpStream, server: TcpStream, vanishes: bool) {
+    let ((mut asks, mut hears), (mut answers, mut takes)) =
+        (client.into_split(), server.into_split());
+    let asking = async {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = asks.read(&mut piece).await {
+            let is_last = piece[..length].windows(12).any(|bytes| bytes == b"rolconnlimit");
+            if vanishes && is_last {
+                std::future::pending::<()>().await;
+            }
+            takes.write_all(&piece[..length]).await.unwrap();
+        }
+    };
+    let answering = async {
+        // It ends with the test, in the middle of whatever.
+        tokio::io::copy(&mut answers, &mut hears).await.unwrap_or_default();
+    };
+    tokio::join!(asking, answering);
 }
 
 /// As in a rolling update on a server that is nearly full: the pools have taken what was left.

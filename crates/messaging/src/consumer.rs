@@ -39,7 +39,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::Channel;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -60,8 +59,6 @@ use crate::topology::{self, Topology};
 pub use delivery::{Delivery, Verdict};
 pub use handlers::Handlers;
 
-/// AMQP's code of a close that nothing is wrong with.
-const REPLY_SUCCESS: u16 = 200;
 /// A subscription that lived as long was a good one: the next is made at once when it is lost.
 const LIVED: Duration = Duration::from_secs(5);
 
@@ -135,28 +132,21 @@ impl Consumer {
         let (sender, inputs) = unbounded_channel();
         let subscribing = self.subscribe(link, sender, &kill_switch, shutdown);
         let (drained, ()) = tokio::join!(subscribing, work.run(inputs));
-        if let Some(channel) = drained {
-            self.close(&channel).await;
+        if let Some(session) = drained {
+            session.close(self.queue()).await;
         }
         tracing::info!(messaging.queue = %self.queue(), "consumer drained");
     }
 
-    async fn close(&self, channel: &Channel) {
-        let closing = channel.close(REPLY_SUCCESS, "OK".into());
-        if let Err(error) = topology::answered(self.queue(), closing).await {
-            tracing::debug!(error = %error, "channel was not closed in order");
-        }
-    }
-
-    /// One subscription after the other, each for as long as its channel lasts; gives the channel
-    /// that the last one was drained on.
+    /// One subscription after the other, each for as long as its channel lasts; gives the session
+    /// that the last one was drained in.
     async fn subscribe(
         &self,
         link: &Attachment,
         work: UnboundedSender<Input>,
         kill_switch: &KillSwitch,
         shutdown: &CancellationToken,
-    ) -> Option<Channel> {
+    ) -> Option<Arc<Session>> {
         let backoff = backoff::again();
         let mut failures = 0_u32;
         let mut waiting = Some(self.broker.waiting());
@@ -164,7 +154,7 @@ impl Consumer {
         while let Some(channel) = shutdown.run_until_cancelled(link.channel()).await {
             // Dropped once `waiting` is back: in between, the consumer counts as one of the two.
             let _counted = self.broker.subscribed(&channel);
-            let session = Arc::new(Session::new(channel.clone()));
+            let session = Arc::new(Session::new(channel));
             let started = Instant::now();
             let subscription = Subscription {
                 consumer: self,
@@ -179,9 +169,9 @@ impl Consumer {
             session.ended.cancel();
             let _ = work.send(Input::Flush);
             match ended {
-                Ended::Drained => return Some(channel),
+                Ended::Drained => return Some(session),
                 Ended::Renewed => {
-                    self.close(&channel).await;
+                    session.close(self.queue()).await;
                     continue;
                 }
                 // It is told already, and the queue is used as it is from now on.
@@ -190,6 +180,7 @@ impl Consumer {
                     waiting.get_or_insert_with(|| self.broker.waiting());
                     let error = error.map(tracing::field::display);
                     tracing::warn!(messaging.queue = %self.queue(), error, "subscription ended");
+                    session.close(self.queue()).await;
                 }
             }
             if started.elapsed() >= LIVED {

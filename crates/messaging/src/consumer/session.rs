@@ -16,7 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acknowledge::acknowledge;
 use crate::headers::Headers;
+use crate::topology::answered;
 
+/// AMQP's code of a close that nothing is wrong with.
+const REPLY_SUCCESS: u16 = 200;
 /// How often it is looked whether a channel without a consumer is still there.
 const CHANNEL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -31,6 +34,8 @@ pub(super) struct Session {
     unacked: Mutex<BTreeMap<u64, Instant>>,
     /// How many of its deliveries exist in this process.
     in_hand: watch::Sender<usize>,
+    /// A consumer that must not be cancelled before the channel is closed.
+    kept: Mutex<Option<lapin::Consumer>>,
 }
 
 /// A message that a session delivered.
@@ -47,6 +52,22 @@ impl Session {
             handed_back: AtomicBool::new(false),
             unacked: Mutex::default(),
             in_hand: watch::Sender::new(0),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Has a consumer last as long as its channel. The client library cancels one that is dropped, and
+    /// where one consumer is active at a time the next one is so at once: it gets what comes after the
+    /// messages that are in hand here, and those only when the channel is closed.
+    pub(super) fn keep(&self, consumer: lapin::Consumer) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(consumer);
+    }
+
+    /// Closes the channel: what is not acknowledged goes back to its place.
+    pub(super) async fn close(&self, queue: &str) {
+        let closing = self.channel.close(REPLY_SUCCESS, "OK".into());
+        if let Err(error) = answered(queue, closing).await {
+            tracing::debug!(error = %error, "channel was not closed in order");
         }
     }
 

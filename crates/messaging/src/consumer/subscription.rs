@@ -193,6 +193,9 @@ impl Subscription<'_> {
         let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
         let consuming = channel.basic_consume(queue.into(), "".into(), options, arguments);
         let consumer = answered(queue, consuming).await?;
+        if self.keeps_order() {
+            self.session.keep(consumer.clone());
+        }
         if self.waiting.take().is_some() {
             tracing::info!(messaging.queue = queue, "consumer subscribed");
         }

@@ -1,5 +1,7 @@
 //! The order of an aggregate's events with several instances.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contracts::user::UserUpdated;
@@ -7,6 +9,9 @@ use contracts::{Envelope, EventId};
 use messaging::{Delivery, Handlers, Verdict};
 use sqlx::PgPool;
 use testkit::Proxy;
+use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::world::{QUEUE, World, consumer_with, updated, user};
@@ -96,7 +101,7 @@ fn body(event: &UserUpdated) -> Vec<u8> {
     serde_json::to_vec(&Envelope::new(event_id, at, "user-service", event.clone())).unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn events_stay_in_order_when_the_active_consumer_of_two_is_drained() {
     let mut world = World::new("drained in order").await;
     world.settings.queue.single_active_consumer = true;
@@ -137,4 +142,90 @@ async fn events_stay_in_order_when_the_active_consumer_of_two_is_drained() {
 async fn slow_effect(pool: PgPool, delivery: Delivery<UserUpdated>) -> Verdict {
     tokio::time::sleep(Duration::from_millis(30)).await;
     have_effect(pool, delivery).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordered_consumer_ends_with_its_channel_and_is_not_cancelled_before() {
+    let mut world = World::new("ended with the channel").await;
+    world.settings.queue.single_active_consumer = true;
+    let wire = Wire::start(world.broker.server()).await;
+    let mut watched = world.settings.clone();
+    watched.rabbitmq.host = wire.address.ip().to_string();
+    watched.rabbitmq.port = wire.address.port();
+    let client = world.client().await;
+
+    for _ in 0..HANDOVERS {
+        let handlers = Handlers::new(world.pool.clone()).on(have_effect).ordered();
+        let subscribed = wire.seen(BASIC_CONSUME);
+        let consumer = consumer_with(&watched, handlers);
+        testkit::eventually("it consumes", async || {
+            let consumes = wire.seen(BASIC_CONSUME) > subscribed;
+            (consumes && client.consumers(QUEUE).await == 1).then_some(())
+        })
+        .await;
+        consumer.stop().await;
+        let is_gone = async || (client.consumers(QUEUE).await == 0).then_some(());
+        testkit::eventually("it is gone", is_gone).await;
+    }
+
+    assert_eq!(wire.seen(BASIC_CONSUME), HANDOVERS);
+    assert_eq!(wire.seen(BASIC_CANCEL), 0, "the next consumer would overtake what is in hand");
+}
+
+/// How often: what the client library does when a consumer is dropped comes sooner or later.
+const HANDOVERS: usize = 40;
+/// Methods of AMQP, by class and number.
+const BASIC_CONSUME: [u8; 4] = [0, 60, 0, 20];
+const BASIC_CANCEL: [u8; 4] = [0, 60, 0, 30];
+
+/// A wire to a broker on which a client's methods are seen.
+struct Wire {
+    address: SocketAddr,
+    methods: Arc<Mutex<Vec<[u8; 4]>>>,
+}
+
+impl Wire {
+    async fn start(broker: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, methods) = (listener.local_addr().unwrap(), Arc::default());
+        let seen = Arc::clone(&methods);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let broker = TcpStream::connect(&broker).await.unwrap();
+                let ((from_client, mut to_client), (mut from_broker, to_broker)) =
+                    (client.into_split(), broker.into_split());
+                tokio::spawn(async move { io::copy(&mut from_broker, &mut to_client).await });
+                tokio::spawn(pass_on(from_client, to_broker, Arc::clone(&seen)));
+            }
+        });
+        Self { address, methods }
+    }
+
+    fn seen(&self, method: [u8; 4]) -> usize {
+        self.methods.lock().unwrap().iter().filter(|seen| **seen == method).count()
+    }
+}
+
+/// Passes frames on, and notes the methods among them, until the client is gone.
+async fn pass_on(
+    mut client: OwnedReadHalf,
+    mut broker: OwnedWriteHalf,
+    methods: Arc<Mutex<Vec<[u8; 4]>>>,
+) -> io::Result<()> {
+    let mut protocol = [0; 8];
+    client.read_exact(&mut protocol).await?;
+    broker.write_all(&protocol).await?;
+    loop {
+        // A type, a channel and a length; the payload; an end.
+        let mut head = [0; 7];
+        client.read_exact(&mut head).await?;
+        let length = u32::from_be_bytes([head[3], head[4], head[5], head[6]]);
+        let mut frame = vec![0; usize::try_from(length).unwrap() + 1];
+        client.read_exact(&mut frame).await?;
+        if let (1, Some(method)) = (head[0], frame.first_chunk()) {
+            methods.lock().unwrap().push(*method);
+        }
+        broker.write_all(&head).await?;
+        broker.write_all(&frame).await?;
+    }
 }

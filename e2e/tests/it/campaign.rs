@@ -13,11 +13,8 @@
 //! when a third reader is there; the later events of their aggregates wait for them.
 //!
 //! Afterwards every committed intent has exactly one effect at each of its readers, none was invented,
-//! the outbox is empty and the dead-letter queues hold the poison alone. The seed, the table of faults
-//! and one line of counts are printed.
-//!
-//! Effects out of order at the ordered reader are counted and named, and do not fail the campaign: a
-//! long one with seed 11 still has some, of a cause that is not found.
+//! those of an aggregate are in order at the ordered reader, the outbox is empty and the dead-letter
+//! queues hold the poison alone. The seed, the table of faults and one line of counts are printed.
 //!
 //! The short form is part of every `cargo dev test`. The long one, with its table:
 //! `CAMPAIGN_INTENTS=20000 cargo dev test -- -p e2e -E 'test(nothing_is_lost)' --no-capture`.
@@ -137,7 +134,6 @@ pub(crate) async fn run(plan: Plan) -> Findings {
     let findings = ground.findings().await;
     let (seconds, rounds) = (begin.elapsed().as_secs(), told.div_ceil(faults.len()));
     println!("{}", schedule.table());
-    println!("overtaken at the ordered reader: {:?}", findings.overtaken());
     println!("seed {seed}: {told} faults, {rounds} rounds, {findings}, {seconds} s");
     findings
 }

@@ -85,6 +85,8 @@ impl<S: Service> ServiceBuilder<S> {
         };
         let routes = S::router().with_state(state);
         let routes = routes.merge(administration_routes().with_state(administration));
+        // Inside of the policy, so that it is known who calls.
+        let routes = rate_limit::limit(routes, &platform.limits);
         let policy = &platform.settings.policy;
         let routes = auth::policy::protect(routes, S::NAME, policy, &platform.tokens)?;
 

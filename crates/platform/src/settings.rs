@@ -7,6 +7,7 @@ use cache::CacheSettings;
 use chassis::{DatabaseSettings, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
+use rate_limit::RateLimitSettings;
 use serde::Deserialize;
 use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
@@ -68,6 +69,8 @@ pub struct PlatformSettings {
     pub telemetry: TelemetrySettings,
     /// The service's own file: where it listens, and what it takes on.
     pub server: ServerSettings,
+    /// The service's own file: how often whom each route serves.
+    pub rate_limit: RateLimitSettings,
 }
 
 /// All settings of a service: what every service reads, and what is its own.

@@ -32,10 +32,9 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use layer::Identity;
-pub use rule::{Rule, Who};
+pub use rule::{Route, Rule, Who};
 
 use crate::tokens::Tokens;
-use rule::Route;
 
 /// Methods a rule can be about.
 const METHODS: [&str; 8] = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE"];
@@ -150,7 +149,8 @@ fn faults(rules: &Rules, settings: &PolicySettings, api: &OpenApi) -> Vec<(Optio
     missing.chain(extra).chain(unknown).collect()
 }
 
-fn routes(api: &OpenApi) -> Vec<Route> {
+/// The routes of a document.
+pub fn routes(api: &OpenApi) -> Vec<Route> {
     let paths = api.paths.paths.iter();
     paths.flat_map(|(path, item)| methods(item).map(|method| Route::new(method, path))).collect()
 }

@@ -5,6 +5,7 @@
 //! | read | [`ServiceCache::get`]; a value that does not parse is a miss |
 //! | keep | [`ServiceCache::set`], [`ServiceCache::set_for`] |
 //! | forget one | [`ServiceCache::delete`] |
+//! | do several steps as one | [`ServiceCache::eval`], a Lua script |
 //! | forget many | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
 //!
 //! Where a value must not outlive a change at its source: [`ServiceCache::withhold`] before the change
@@ -36,7 +37,8 @@ pub use settings::CacheSettings;
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, FromRedisValue};
+use redis::Client;
+pub use redis::FromRedisValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -207,6 +209,25 @@ impl ServiceCache {
             }
             cursor = next;
         }
+    }
+
+    /// Runs a Lua script over keys of this service, as one step and in one round trip. Redis keeps
+    /// the script compiled.
+    ///
+    /// # Errors
+    /// Redis is away, or the script fails.
+    pub async fn eval<T: FromRedisValue>(
+        &self,
+        script: &str,
+        keys: &[String],
+        arguments: &[u64],
+    ) -> Result<T, CacheError> {
+        let mut eval = redis::cmd("EVAL");
+        eval.arg(script).arg(keys.len());
+        keys.iter().for_each(|key| {
+            eval.arg(self.key(key));
+        });
+        self.run(eval.arg(arguments)).await
     }
 
     /// Whether Redis answers, for the health check.

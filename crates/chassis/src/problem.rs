@@ -133,6 +133,13 @@ impl Problem {
             .detail("read it again and send its current ETag in If-Match")
     }
 
+    /// 429: the caller does this more often than it may; refused without having been looked at.
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "There were too many requests")
+            .detail("try again once the time in Retry-After is over")
+            .retry_after(retry_after)
+    }
+
     /// 503: something that this service needs is away; the caller may try again.
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")

@@ -85,7 +85,9 @@ impl<S: Service> ServiceBuilder<S> {
             archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
         };
         let administration = administration_routes().with_state(administration);
-        let parts = [S::router().with_state(state), administration];
+        // Limits are inside of the policy, so that it is known who calls.
+        let parts = [S::router().with_state(state), administration]
+            .map(|routes| rate_limit::limit(routes, &platform.limits));
         let policy = &platform.settings.policy;
         let [routes, administration] =
             auth::policy::protect(parts, S::NAME, policy, &platform.tokens)?;

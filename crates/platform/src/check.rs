@@ -26,7 +26,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let PlatformSettings { services, policy, telemetry, .. } = settings;
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
     let (messaging, exchanges) = (&settings.messaging, S::EXCHANGES.iter().copied());
-    let of_telemetry = telemetry.check().into_iter();
+    let (of_telemetry, api) = (telemetry.check().into_iter(), openapi::<S>());
     let parts = [
         of_telemetry.map(|(path, text)| Misfit::at(path, text)).collect(),
         settings.service_discovery.check(services, &named),
@@ -40,7 +40,8 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.keys.check(S::NAME == ISSUER),
         settings.server.check(),
         settings.management.check(&settings.server),
-        policy::check(S::NAME, policy, &openapi::<S>(), services.keys()),
+        policy::check(S::NAME, policy, &api, services.keys()),
+        settings.rate_limit.check(&api, S::COUNTS_ACCOUNTS),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -7,6 +7,7 @@ use chassis::database::{self, Database, Pools, Probe};
 use chassis::{Clock, ServiceInfo};
 use discovery::Discovery;
 use messaging::{Broker, Outbox};
+use rate_limit::RateLimits;
 use service_client::{ClientCredentials, ServiceClient, key_ring};
 
 use crate::{PlatformSettings, Service, ServiceBuilder};
@@ -29,6 +30,8 @@ pub struct Platform {
     pub outbox: Outbox,
     /// The service's part of Redis.
     pub cache: ServiceCache,
+    /// How often somebody may do something, counted by all replicas together.
+    pub limits: RateLimits,
     /// Who calls.
     pub tokens: Tokens,
     pub(crate) keys: KeyRing,
@@ -79,12 +82,17 @@ impl Platform {
             Some(issuer) => key_ring(&settings.keys, issuer, clock.clone())?,
         };
         let messaging = &settings.messaging;
+        let cache = ServiceCache::connect(name, &settings.cache)?;
+        // Whoever knows how to reach Redis sees more there than whom a key is about.
+        let secret = settings.cache.url.expose();
+        let limits = RateLimits::new(name, &settings.rate_limit, cache.clone(), secret);
         Ok(Self {
             info: ServiceInfo { name, version },
             requests,
             background,
             outbox: Outbox::new(name, messaging),
-            cache: ServiceCache::connect(name, &settings.cache)?,
+            cache,
+            limits,
             tokens: Tokens::new(&settings.auth, keys.clone(), name, clock.clone()),
             keys,
             broker: Broker::new(name, &messaging.rabbitmq),

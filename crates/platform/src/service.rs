@@ -18,6 +18,9 @@ pub trait Service: Sized + 'static {
     const EXCHANGES: &'static [&'static str];
     /// The services that it calls. Whom every service asks for keys and tokens is known.
     const CALLS: &'static [&'static str] = &[];
+    /// The routes (`POST /path`) whose handlers count the account that a request names
+    /// ([`rate_limit::AccountLimit`]), so that they may have limits by account.
+    const COUNTS_ACCOUNTS: &'static [&'static str] = &[];
 
     /// What it reads from `config/` besides [`PlatformSettings`].
     type Settings: DeserializeOwned;

@@ -7,6 +7,7 @@ use cache::CacheSettings;
 use chassis::{DatabaseSettings, ManagementSettings, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
+use rate_limit::RateLimitSettings;
 use serde::Deserialize;
 use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
@@ -71,6 +72,8 @@ pub struct PlatformSettings {
     /// The service's own file: where operators are answered; left out, where everybody is.
     #[serde(default)]
     pub management: ManagementSettings,
+    /// The service's own file: how often whom each route serves.
+    pub rate_limit: RateLimitSettings,
 }
 
 /// All settings of a service: what every service reads, and what is its own.

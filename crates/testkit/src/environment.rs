@@ -41,6 +41,8 @@ pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment 
         ("JWT_SECRET", text(JWT_SECRET)),
         ("STRIPE_API_KEY", text("sk_test_of_the_testkit")),
         ("TRACING_ENABLED", text("false")),
+        // All tests come from one address. Those that are about limits turn them on.
+        ("RATE_LIMIT_ENABLED", text("false")),
         // Connections stay: to open one while the machine is busy with other tests takes seconds.
         ("DB_REAPING_FREQUENCY", text("600")),
     ]

@@ -52,7 +52,6 @@ impl Events {
             email: previous,
             // Not the user's own any more.
             version: None,
-            name: name.clone(),
             message: Message::EmailChanged,
         });
         let (at, before) = (updated.timestamp, previous_email.into());
@@ -105,6 +104,6 @@ impl Events {
 fn write_to(contact: &Contact, message: Message) -> Vec<Draft> {
     let reach = contact.reach.clone();
     let version = contact.version;
-    let draft = |Reach { email, name }| Draft { email, version, name, message };
+    let draft = |Reach { email, .. }| Draft { email, version, message };
     reach.map(draft).into_iter().collect()
 }

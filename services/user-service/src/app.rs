@@ -3,6 +3,7 @@
 use auth::Credentials;
 use auth::password::Passwords;
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
+use rate_limit::Backoff;
 use sqlx::migrate::Migrator;
 use tusk_config::Misfit;
 use utoipa_axum::router::OpenApiRouter;
@@ -21,6 +22,7 @@ impl Service for UserService {
     const NAME: &'static str = "user-service";
     const QUEUE: &'static str = QUEUE;
     const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
+    const COUNTS_ACCOUNTS: &'static [&'static str] = routes::COUNTS_ACCOUNTS;
     type Settings = Settings;
     type State = AppState;
 
@@ -37,7 +39,8 @@ impl Service for UserService {
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
-        let Platform { clock, requests, background, outbox, cache, tokens, .. } = platform.clone();
+        let Platform { clock, requests, background, outbox, cache, limits, tokens, .. } =
+            platform.clone();
         let profiles = Profiles::new(cache);
         let store = Store::new(requests, outbox, clock.clone(), profiles.clone());
         let background = store.clone().over(background);
@@ -47,6 +50,7 @@ impl Service for UserService {
             tokens,
             credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password)?,
+            sign_in: Backoff::new(&limits, routes::SIGN_IN, &settings.sign_in),
             profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,

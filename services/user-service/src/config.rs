@@ -7,6 +7,7 @@ use auth::ServiceSecret;
 use auth::password::PasswordSettings;
 use chassis::Interval;
 use platform::PlatformSettings;
+use rate_limit::BackoffSettings;
 use serde::Deserialize;
 use tusk_config::Misfit;
 
@@ -20,6 +21,8 @@ pub struct Settings {
     pub password: PasswordSettings,
     /// `user-service.tsk`: how long people stay signed in.
     pub sessions: SessionSettings,
+    /// `user-service.tsk`: what becomes of passwords that are guessed at.
+    pub sign_in: BackoffSettings,
 }
 
 impl Settings {
@@ -32,6 +35,7 @@ impl Settings {
         misfits.extend(Misfit::unless(wait <= request, "password.wait", text));
         misfits.extend(self.password.check());
         misfits.extend(self.sessions.check());
+        misfits.extend(self.sign_in.check("sign_in"));
         misfits
     }
 }

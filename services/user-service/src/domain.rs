@@ -6,7 +6,7 @@ mod password;
 mod session;
 mod user;
 
-pub use email::Email;
+pub use email::{Email, account_of};
 pub use name::Name;
 pub use password::{PASSWORD_CHARS, check_length as check_password};
 pub use session::{Presented, Refresh, Session};

@@ -8,6 +8,7 @@ use chassis::Problem;
 use chassis::database::{self, Fault};
 use http::StatusCode;
 use messaging::{EnqueueError, Verdict};
+use rate_limit::RateLimited;
 
 use crate::domain::DomainError;
 
@@ -27,6 +28,8 @@ pub(crate) enum Error {
     Token(#[from] TokenError),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Limited(#[from] RateLimited),
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
     #[error("database fault")]
@@ -62,6 +65,7 @@ impl From<Error> for Problem {
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
+            Error::Limited(limited) => limited.into(),
             Error::Password(PasswordError::Busy) => {
                 Self::unavailable("too many people sign in; try again", HASHING_RETRY_AFTER)
             }
@@ -97,6 +101,7 @@ impl From<Error> for Verdict {
             | Error::WrongCredentials
             | Error::WrongRefreshToken
             | Error::Token(_)
+            | Error::Limited(_)
             | Error::Password(_) => Self::dead_letter(error),
         }
     }

@@ -1,4 +1,4 @@
-//! What is counted of sessions.
+//! What is counted of sign-ins and sessions.
 
 use std::sync::LazyLock;
 
@@ -32,9 +32,36 @@ static REFRESHES: LazyLock<Refreshes> = LazyLock::new(|| {
     }
 });
 
+/// What became of a sign-in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SignIn {
+    Succeeded,
+    /// Address or password was wrong.
+    Failed,
+    /// Too many had failed.
+    Refused,
+}
+
+static SIGN_INS: LazyLock<[IntCounter; 3]> = LazyLock::new(|| {
+    let help = "Sign-ins, by outcome: succeeded, failed, or refused after too many that failed.";
+    let family = counter("user_sign_ins_total", help, &["outcome"]);
+    ["succeeded", "failed", "refused"].map(|outcome| family.with_label_values(&[outcome]))
+});
+
 /// Shows all outcomes from the beginning: the first one of each is an increase too.
 pub(crate) fn register() {
     LazyLock::force(&REFRESHES);
+    LazyLock::force(&SIGN_INS);
+}
+
+/// Counts a sign-in.
+pub(crate) fn signed_in(outcome: SignIn) {
+    let [succeeded, failed, refused] = &*SIGN_INS;
+    match outcome {
+        SignIn::Succeeded => succeeded.inc(),
+        SignIn::Failed => failed.inc(),
+        SignIn::Refused => refused.inc(),
+    }
 }
 
 /// Counts a refresh token that was presented.

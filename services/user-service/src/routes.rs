@@ -9,6 +9,7 @@ use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::Bearer;
+use rate_limit::Backoff;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,6 +18,11 @@ use crate::config::SessionSettings;
 use crate::profiles::Profiles;
 use crate::store::Store;
 
+/// The route at which passwords can be guessed.
+pub(crate) const SIGN_IN: &str = "POST /api/sessions";
+/// The routes that name an address to which mail goes, and count it.
+pub(crate) const COUNTS_ACCOUNTS: &[&str] = &["POST /api/users", "PATCH /api/users/{id}"];
+
 /// What handlers use. Each names in its signature the parts that it touches.
 #[derive(Clone, FromRef)]
 pub struct AppState {
@@ -24,6 +30,7 @@ pub struct AppState {
     pub(crate) tokens: Tokens,
     pub(crate) credentials: Credentials,
     pub(crate) passwords: Passwords,
+    pub(crate) sign_in: Backoff,
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,

@@ -105,14 +105,12 @@ impl Message {
         }
     }
 
-    /// The message to somebody of this name; an empty name is left out.
-    pub fn render(&self, name: &str) -> Content {
+    /// The message as it is sent. It greets nobody by name: the name is whatever whoever registered
+    /// the address has written, and nobody has shown that the address is theirs. A hundred characters of
+    /// a stranger's choice would go to anybody, in our name.
+    pub fn render(&self) -> Content {
         let (subject, paragraphs) = self.words();
-        let greeting = match name.trim() {
-            "" => "Hello,".to_owned(),
-            name => format!("Hello {name},"),
-        };
-        let all = [vec![greeting], paragraphs].concat();
+        let all = [vec!["Hello,".to_owned()], paragraphs].concat();
         let html = all.iter().map(|text| format!("<p>{}</p>\n", escape(text)));
         Content { subject, text: all.join("\n\n") + "\n", html: html.collect() }
     }
@@ -196,25 +194,32 @@ mod tests {
             amount: 1999,
             currency: "EUR".to_owned(),
         };
-        let content = receipt.render("Ada <b>");
+        let content = receipt.render();
         assert_eq!(content.subject, "Receipt: 19.99 EUR");
         assert_eq!(
             content.text,
-            "Hello Ada <b>,\n\nwe have received your payment of 19.99 EUR. Thank you.\n\nPayment: p-1\n"
+            "Hello,\n\nwe have received your payment of 19.99 EUR. Thank you.\n\nPayment: p-1\n"
         );
-        assert!(content.html.starts_with("<p>Hello Ada &lt;b&gt;,</p>\n<p>we have received"));
+        assert!(content.html.starts_with("<p>Hello,</p>\n<p>we have received"));
     }
 
     #[test]
-    fn a_failure_without_a_reason_and_a_user_without_a_name_read_well() {
+    fn a_failure_without_a_reason_reads_well() {
         let failure = Message::PaymentFailure {
             payment: "p-1".to_owned(),
             amount: 500,
             currency: "JPY".to_owned(),
             reason: String::new(),
         };
-        let text = failure.render(" ").text;
+        let text = failure.render().text;
         assert!(text.starts_with("Hello,\n\nyour payment of 500 JPY was declined.\n"), "{text}");
+    }
+
+    #[test]
+    fn markup_of_another_service_stays_text() {
+        let content = Message::custom("News", "<b onclick='x'>").unwrap().render();
+        assert!(content.text.contains("<b onclick='x'>"));
+        assert!(content.html.contains("&lt;b onclick=&#39;x&#39;&gt;"), "{}", content.html);
     }
 
     #[test]

@@ -125,8 +125,6 @@ pub struct Draft {
     pub email: String,
     /// The version of the user whose address that is, if it is known and the user's own.
     pub version: Option<i64>,
-    /// What to call the recipient.
-    pub name: String,
     /// What to say.
     pub message: Message,
 }
@@ -145,7 +143,7 @@ impl Notification {
             user_id,
             kind: draft.message.kind(),
             source,
-            content: draft.message.render(&draft.name),
+            content: draft.message.render(),
             recipient: Some(draft.email),
             recipient_version: draft.version,
             status: Status::Pending { next_attempt_at: now },
@@ -240,7 +238,6 @@ mod tests {
         let draft = Draft {
             email: "ada@example.com".to_owned(),
             version: Some(1),
-            name: "Ada".to_owned(),
             message: Message::Welcome,
         };
         let (id, user) = (NotificationId::from_uuid(nil), UserId::from_uuid(nil));

@@ -134,7 +134,7 @@ pub(crate) async fn create(
     let draft = |contact: crate::domain::Contact| {
         let version = contact.version;
         let reach = contact.reach.ok_or(DomainError::UnknownContact)?;
-        Ok(Draft { email: reach.email, version, name: reach.name, message: message.clone() })
+        Ok(Draft { email: reach.email, version, message: message.clone() })
     };
     let (made, replayed) = store.create(UserId::from_uuid(new.user_id), &claim, draft).await?;
     let location = [(header::LOCATION, format!("/api/notifications/{}", made.id))];

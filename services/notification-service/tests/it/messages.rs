@@ -43,6 +43,19 @@ async fn a_plain_client_that_knows_only_the_seeds_envelope_gets_a_receipt_sent_a
 }
 
 #[tokio::test]
+async fn no_mail_carries_the_name_which_anybody_may_have_written() {
+    let app = TestApp::start().await;
+    let person = app.person();
+    app.user_created(person.id, &person.email, "Visit http://spam.example now").await;
+    app.until(&person, "welcome", "sent").await;
+    app.paid(person.id, Uuid::now_v7()).await;
+    app.until(&person, "payment_receipt", "sent").await;
+    let mails = app.mails_to(&person.email);
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().all(|mail| !mail.contains("spam.example")), "{mails:?}");
+}
+
+#[tokio::test]
 async fn a_failed_payment_is_told_with_its_reason() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;

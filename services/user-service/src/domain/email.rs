@@ -43,10 +43,21 @@ impl Email {
         Self(text)
     }
 
+    /// The account that the address names, however it is spelt; see [`account_of`].
+    pub fn account(&self) -> String {
+        account_of(&self.0)
+    }
+
     /// The address as text, for storage and for sending.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The account that a text names, whether or not it is an address and there is the account. All
+/// spellings that sign in to one account are one; guesses are counted by it.
+pub fn account_of(text: &str) -> String {
+    text.to_lowercase()
 }
 
 impl fmt::Debug for Email {

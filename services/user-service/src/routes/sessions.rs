@@ -1,22 +1,23 @@
 //! `/api/sessions`: signing in, staying signed in, signing out.
 
 use auth::opaque::{self, OpaqueToken};
-use auth::password::Passwords;
+use auth::password::{HashedPassword, Passwords};
 use auth::{Role, Tokens, User};
 use axum::extract::State;
-use chassis::extract::Json;
+use chassis::extract::{Json, RequestContext};
 use chassis::{Clock, Problem};
 use contracts::UserId;
 use http::StatusCode;
+use rate_limit::Backoff;
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::config::SessionSettings;
-use crate::domain::Email;
+use crate::domain::{Email, account_of};
 use crate::error::Error;
-use crate::metrics;
+use crate::metrics::{self, SignIn};
 use crate::store::{Refreshed, Store};
 
 /// What a user signs in with.
@@ -50,31 +51,60 @@ pub(crate) struct Session {
     refresh_token: String,
 }
 
-/// Signs in. An unknown address and a wrong password look alike, in text and in time.
+/// Signs in. An unknown address and a wrong password look alike, in text and in time, and so do the
+/// refusals after too many of them, which cost no hash.
 #[utoipa::path(post, path = "/api/sessions", tag = "sessions", request_body = Credentials,
     responses(
     (status = 201, body = Session),
     (status = 401, body = Problem, description = "Address or password is wrong"),
+    (status = 429, body = Problem, description = "Too many tries failed; Retry-After says when to come again"),
     (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
 pub(crate) async fn sign_in(
     State(store): State<Store>,
     State(passwords): State<Passwords>,
+    State(backoff): State<Backoff>,
     State(issuer): State<Issuer>,
+    context: RequestContext,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
-    let known = match Email::parse(&credentials.email) {
-        Ok(email) => store.credentials(&email).await?,
-        Err(_) => None,
+    let account = account_of(&credentials.email);
+    let attempt = backoff.attempt(&account, context.client_address).await;
+    let attempt = attempt.inspect_err(|_| metrics::signed_in(SignIn::Refused))?;
+    // A caller who goes away meanwhile leaves a failure behind.
+    let known = match credentials.holder(&store, &passwords).await {
+        Ok(known) => known,
+        Err(error) => {
+            attempt.undo().await;
+            return Err(error);
+        }
     };
-    let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
-    let matches = passwords.verify(credentials.password, stored).await?;
-    let Some((user, admin, _)) = known.filter(|_| matches) else {
+    let Some((user, admin)) = known else {
+        metrics::signed_in(SignIn::Failed);
         return Err(Error::WrongCredentials);
     };
+    attempt.succeeded().await;
+    metrics::signed_in(SignIn::Succeeded);
     let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
     store.open_session(session, user, refresh.hash(), issuer.refresh_end()).await?;
     Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
+}
+
+impl Credentials {
+    /// Whose they are, and whether that is an administrator; none when they are wrong.
+    async fn holder(
+        self,
+        store: &Store,
+        passwords: &Passwords,
+    ) -> Result<Option<(UserId, bool)>, Error> {
+        let known: Option<(UserId, bool, HashedPassword)> = match Email::parse(&self.email) {
+            Ok(email) => store.credentials(&email).await?,
+            Err(_) => None,
+        };
+        let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
+        let matches = passwords.verify(self.password, stored).await?;
+        Ok(known.filter(|_| matches).map(|(user, admin, _)| (user, admin)))
+    }
 }
 
 /// Exchanges a refresh token for a new access token and the next refresh token. Asked again within

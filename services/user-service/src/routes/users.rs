@@ -8,6 +8,7 @@ use chassis::page::{Page, PageQuery};
 use chassis::{Clock, Problem};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
+use rate_limit::AccountLimit;
 use http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
@@ -89,17 +90,20 @@ impl From<User> for Profile {
     (status = 201, body = Profile, headers(("location" = String), ("etag" = String))),
     (status = 409, body = Problem, description = "The address is taken"),
     (status = 422, body = Problem, description = "A field is refused"),
+    (status = 429, body = Problem, description = "Too many users were registered from there, or with this address"),
     (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
 pub(crate) async fn register(
     State(store): State<Store>,
     State(passwords): State<Passwords>,
     State(clock): State<Clock>,
+    account: AccountLimit,
     Json(registration): Json<Registration>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], ETag, Json<Profile>), Error> {
     let email = Email::parse(&registration.email)?;
     let name = Name::parse(&registration.name)?;
     domain::check_password(registration.password.expose())?;
+    account.count(&email.account()).await?;
     let hash = passwords.hash(registration.password).await?;
     let id = UserId::from_uuid(clock.new_id());
     let user = store.create(User::register(id, email, name, clock.now()), &hash).await?;
@@ -166,6 +170,7 @@ pub(crate) async fn show(
     (status = 409, body = Problem, description = "The address is taken"),
     (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = 428, body = Problem, description = "If-Match is missing"),
+    (status = 429, body = Problem, description = "Too many changes, or too many to this address"),
 ))]
 pub(crate) async fn change(
     caller: SignedIn,
@@ -173,11 +178,15 @@ pub(crate) async fn change(
     State(clock): State<Clock>,
     Path(id): Path<Uuid>,
     IfMatch(seen): IfMatch,
+    account: AccountLimit,
     Json(change): Json<ProfileChange>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
     visible(&Caller::User(caller), id)?;
     let email = change.email.as_deref().map(Email::parse).transpose().map_err(Error::from)?;
     let name = change.name.as_deref().map(Name::parse).transpose().map_err(Error::from)?;
+    if let Some(email) = &email {
+        account.count(&email.account()).await.map_err(Error::from)?;
+    }
     let (change, now) = (Change { email, name }, clock.now());
     let decide = |user: User| user.at_version(seen)?.change(change.clone(), now);
     let user = store.change(UserId::from_uuid(id), decide).await?;

@@ -7,6 +7,7 @@ mod bad_input;
 mod cached;
 mod documents;
 mod events;
+mod guesses;
 mod process;
 mod servers;
 mod sessions;

@@ -1,0 +1,117 @@
+//! What in `[rate_limit]` cannot work.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use auth::policy::{self, Route};
+use tusk_config::Misfit;
+use utoipa::openapi::OpenApi;
+
+use super::{By, LimitSettings, RateLimitSettings};
+
+impl RateLimitSettings {
+    /// What cannot work: limits of a route that is none of `api`'s, one that lets nothing pass, one that
+    /// is there twice, and one by account of a route that is none of `by_account`, whose handlers
+    /// count it.
+    pub fn check(&self, api: &OpenApi, by_account: &[&str]) -> Vec<Misfit> {
+        let bounds = Duration::from_millis(1)..=Duration::from_secs(1);
+        let wait = Misfit::outside("rate_limit.redis_timeout", self.redis_timeout, bounds);
+        let routes = policy::routes(api);
+        let of_routes = self.routes.iter().flat_map(|(route, limits)| {
+            let path = format!("rate_limit.routes.{route}");
+            let text = format!("{route} is no route of this service");
+            let stranger = Misfit::unless(routes.contains(route), &path, text);
+            stranger.into_iter().chain(of_limits(route, &path, limits, by_account))
+        });
+        wait.into_iter().chain(of_routes).collect()
+    }
+}
+
+fn of_limits(
+    route: &Route,
+    path: &str,
+    limits: &[LimitSettings],
+    by_account: &[&str],
+) -> Vec<Misfit> {
+    let is_counted = by_account.contains(&&*route.to_string());
+    let mut names = BTreeSet::new();
+    let mut misfits = Vec::new();
+    for limit in limits {
+        let LimitSettings { by, requests, per } = limit;
+        let name = limit.name();
+        let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
+        let is_whole = per.subsec_nanos() == 0;
+        let text = format!("by: account: {route} names no account that is counted");
+        misfits.extend([
+            Misfit::unless(*requests > 0, path, "requests: 0 lets nothing pass"),
+            Misfit::unless(*requests <= 1_000_000, path, "requests is more than 1000000"),
+            Misfit::outside(path, *per, bounds),
+            Misfit::unless(is_whole, path, format!("per: {per:?} is not whole seconds")),
+            Misfit::unless(*by != By::Account || is_counted, path, text),
+            Misfit::unless(names.insert(name.clone()), path, format!("{name} is there twice")),
+        ]);
+    }
+    misfits.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tusk_config::Loader;
+    use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem};
+    use utoipa::openapi::{OpenApiBuilder, PathsBuilder};
+
+    use super::*;
+
+    const SIGN_IN: &str = "\"POST /api/sessions\"";
+
+    /// What is told of these limits, in a service that has one route, or why they cannot be read.
+    fn told(routes: &str) -> String {
+        let text =
+            format!("[rate_limit]\nenabled: true\nredis_timeout: 50ms\n[rate_limit.routes]\n{routes}\n");
+        let post = OperationBuilder::new().build();
+        let paths = PathsBuilder::new()
+            .path("/api/sessions", PathItem::new(HttpMethod::Post, post))
+            .build();
+        let api = OpenApiBuilder::new().paths(paths).build();
+        let config = Loader::new("").text("some-service.tsk", &text).tree().unwrap();
+        let settings: RateLimitSettings = match config.get("rate_limit") {
+            Ok(settings) => settings,
+            Err(faults) => return faults.to_string(),
+        };
+        match config.check(settings.check(&api, &[])) {
+            Ok(()) => String::new(),
+            Err(faults) => faults.to_string(),
+        }
+    }
+
+    #[test]
+    fn limits_that_fit_are_accepted() {
+        let two = "[{by: address, requests: 30, per: 1m}, {by: user, requests: 300, per: \"1d\"}]";
+        assert_eq!(told(&format!("{SIGN_IN}: {two}")), "");
+        assert_eq!(told(""), "");
+    }
+
+    #[test]
+    fn what_cannot_work_is_told_at_its_place() {
+        for (routes, text) in [
+            ("\"POST /api/session\": []", "POST /api/session is no route of this service"),
+            ("\"POST\": []", "is no route"),
+            (&*format!("{SIGN_IN}: [{{by: address, requests: 0, per: 1m}}]"), "lets nothing pass"),
+            (&*format!("{SIGN_IN}: [{{by: user, requests: 1, per: 0s}}]"), "is not within"),
+            (&*format!("{SIGN_IN}: [{{by: user, requests: 1, per: 1500ms}}]"), "whole seconds"),
+            (&*format!("{SIGN_IN}: [{{by: account, requests: 1, per: 1m}}]"), "names no account"),
+            (&*format!("{SIGN_IN}: [{{by: planet, requests: 1, per: 1m}}]"), "planet"),
+            (&*format!("{SIGN_IN}: [{{by: user, request: 1, per: 1m}}]"), "request"),
+            (
+                &*format!(
+                    "{SIGN_IN}: [{{by: user, requests: 1, per: 1m}}, {{by: user, requests: 2, per: 60s}}]"
+                ),
+                "user-1m is there twice",
+            ),
+        ] {
+            let told = told(routes);
+            assert!(told.contains(text), "{routes}: {told}");
+            assert!(told.starts_with("some-service.tsk:5:"), "{routes}: {told}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Whom a key in Redis is about. A key holds a keyed hash: addresses are few enough to try all of
+//! them, and e-mail addresses can be guessed, so that a plain hash would hide neither.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use chassis::ClientAddress;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Bytes of a hash that stand in a key: two subjects in one cell are not to be expected.
+const HASH_BYTES: usize = 16;
+
+/// Hashes subjects.
+#[derive(Clone)]
+pub(crate) struct Hasher(Hmac<Sha256>);
+
+impl Hasher {
+    pub(crate) fn new(secret: &str) -> Self {
+        // A key for this use alone. The fallback is never needed: any length is a key.
+        let keyed = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).ok();
+        let derived = keyed(secret.as_bytes()).map(|mac| mac.chain_update(b"rate limits"));
+        let derived = derived.map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
+        Self(Hmac::new(&{
+            let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+            for (place, byte) in block.iter_mut().zip(derived) {
+                *place = byte;
+            }
+            block
+        }))
+    }
+
+    /// An account by any name.
+    pub(crate) fn account(&self, name: &str) -> String {
+        self.hash("account", name.as_bytes())
+    }
+
+    /// A signed-in user.
+    pub(crate) fn user(&self, id: &[u8]) -> String {
+        self.hash("user", id)
+    }
+
+    /// A client's address; of IPv6 the network of 64 bits, which is what one subscriber has at least.
+    pub(crate) fn address(&self, ClientAddress(address): ClientAddress) -> String {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.hash("ipv4", &address.octets()),
+            IpAddr::V6(address) => self.hash("ipv6", &network(address).octets()),
+        }
+    }
+
+    fn hash(&self, kind: &str, subject: &[u8]) -> String {
+        let mac = self.0.clone().chain_update(kind).chain_update([0]).chain_update(subject);
+        let bytes = mac.finalize().into_bytes();
+        bytes.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn network(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> String {
+        Hasher::new("secret").address(ClientAddress(text.parse().unwrap()))
+    }
+
+    #[test]
+    fn ipv6_clients_of_one_network_of_64_bits_are_one_and_a_mapped_address_is_the_ipv4_one() {
+        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
+        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
+        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
+    }
+
+    #[test]
+    fn another_secret_gives_other_hashes_and_none_holds_the_subject() {
+        let (one, other) = (Hasher::new("one"), Hasher::new("other"));
+        assert_ne!(one.account("ada@example.com"), other.account("ada@example.com"));
+        assert_eq!(one.account("ada@example.com").len(), 2 * HASH_BYTES);
+        assert_ne!(one.account("a"), one.user(b"a"));
+    }
+}

@@ -194,7 +194,7 @@ impl AppBuilder {
         let router = Router::new()
             .merge(health.router())
             .route("/metrics", get(metrics_text))
-            .merge(docs::router(api))
+            .merge(docs::router(docs::complete(api)))
             .merge(middleware::wrap(routes, &info, &settings))
             .layer(from_fn_with_state(health.clone(), middleware::close_when_draining));
         Ok(App { info, settings, listener, address, router, health, tasks, announcements })

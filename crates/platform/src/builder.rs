@@ -7,7 +7,7 @@ use axum::extract::FromRef;
 use chassis::app::{App, AppBuilder, BuildError};
 use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
-use chassis::{CancellationToken, operator};
+use chassis::{CancellationToken, docs, operator};
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
 use tusk_config::{Misfit, Shown};
 use utoipa::openapi::OpenApi;
@@ -117,7 +117,8 @@ impl<S: Service> ServiceBuilder<S> {
 
 /// The document of all routes, those for administrators included.
 pub fn openapi<S: Service>() -> OpenApi {
-    S::router().into_openapi().merge_from(administration_routes().into_openapi())
+    let own = S::router().into_openapi();
+    docs::complete(own.merge_from(administration_routes().into_openapi()))
 }
 
 fn administration_routes() -> OpenApiRouter<Administration> {

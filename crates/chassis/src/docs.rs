@@ -28,6 +28,20 @@ impl utoipa::Modify for Bearer {
     }
 }
 
+/// Adds the security scheme `basic`: a service's name and its own secret.
+pub struct Basic;
+
+impl utoipa::Modify for Basic {
+    fn modify(&self, api: &mut OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Basic)
+            .description(Some("A service's name and its own secret, each form-encoded."))
+            .build();
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("basic", SecurityScheme::Http(scheme));
+    }
+}
+
 pub(crate) fn router(api: OpenApi) -> Router {
     SwaggerUi::new("/docs").url("/openapi.json", api).into()
 }

@@ -22,6 +22,7 @@ mod rolling;
 mod rotation;
 mod scenario;
 mod schema;
+mod schemathesis;
 mod stalled;
 mod startup;
 mod system;

@@ -8,7 +8,7 @@ use auth::password::Passwords;
 use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
-use chassis::docs::Bearer;
+use chassis::docs::{Basic, Bearer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -32,7 +32,7 @@ pub struct AppState {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "user-service", description = "Who the users are, and how they sign in."),
-    modifiers(&Bearer)
+    modifiers(&Bearer, &Basic)
 )]
 struct Document;
 

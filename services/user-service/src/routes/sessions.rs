@@ -23,7 +23,7 @@ use crate::store::{Refreshed, Store};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
-    #[schema(example = "ada@example.com")]
+    #[schema(example = "ada@example.com", format = "email", max_length = 254)]
     email: String,
     #[schema(value_type = String, format = Password)]
     password: Secret<String>,
@@ -43,8 +43,10 @@ pub(crate) struct Session {
     /// For `Authorization: Bearer …`.
     access_token: String,
     /// `Bearer`.
+    #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
     /// Seconds that the access token is valid.
+    #[schema(minimum = 1)]
     expires_in: u64,
     /// Valid once: its use gives the next. Used again later, it ends the session.
     refresh_token: String,

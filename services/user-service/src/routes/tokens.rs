@@ -43,7 +43,24 @@ pub(crate) struct Refusal {
     status: StatusCode,
 }
 
-/// What is asked for.
+/// What is asked for: the fields of the form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: fields are read one by one, each with its own error")]
+pub(crate) struct TokenRequest {
+    #[schema(example = "client_credentials", pattern = "^client_credentials$")]
+    grant_type: String,
+    /// The service that is to be called; `audience` is another name for it.
+    #[schema(example = "user-service", min_length = 1)]
+    scope: String,
+    /// The service that asks, unless it says so in HTTP Basic.
+    #[schema(example = "payment-service", min_length = 1)]
+    client_id: Option<String>,
+    /// Its own secret, unless it is in HTTP Basic.
+    #[schema(value_type = Option<String>, format = Password, min_length = 1)]
+    client_secret: Option<Secret<String>>,
+}
+
+/// What is asked for, as it is understood.
 struct Request {
     client: String,
     secret: Secret<String>,
@@ -53,9 +70,8 @@ struct Request {
 /// Gives a service a token to call another one with, for its own secret: HTTP Basic, or `client_id`
 /// and `client_secret` in the form. `scope`, or `audience`, is the service to be called.
 #[utoipa::path(post, path = "/oauth/token", tag = "tokens",
-    request_body(content = String, content_type = "application/x-www-form-urlencoded",
-        example = "grant_type=client_credentials&scope=user-service"),
-    responses(
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    security(("basic" = []), ()), responses(
     (status = 200, body = Granted),
     (status = 400, body = Refusal, description = "Not a request for client credentials"),
     (status = 401, body = Refusal, description = "The service or its secret is wrong"),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
 use chassis::app::{App, AppBuilder, BuildError};
 use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
@@ -13,6 +14,7 @@ use tusk_config::{Misfit, Shown};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::audit::{self, AuditTrail};
 use crate::{Platform, Service};
 
 /// A service that is put together and has opened nothing yet.
@@ -31,6 +33,7 @@ pub struct ServiceBuilder<S: Service> {
 struct Administration {
     dead_letters: DeadLetterQueue,
     archive: EventArchive,
+    audit: AuditTrail,
 }
 
 impl<S: Service> ServiceBuilder<S> {
@@ -82,9 +85,12 @@ impl<S: Service> ServiceBuilder<S> {
         let administration = Administration {
             dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
             archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
+            audit: platform.audit.clone(),
         };
         let routes = S::router().with_state(state);
         let routes = routes.merge(administration_routes().with_state(administration));
+        let trail = from_fn_with_state(platform.audit.clone(), audit::administrators);
+        let routes = routes.route_layer(trail);
         let policy = &platform.settings.policy;
         let routes = auth::policy::protect(routes, S::NAME, policy, &platform.tokens)?;
 
@@ -94,8 +100,9 @@ impl<S: Service> ServiceBuilder<S> {
         }
         let relay = Relay::new(background.clone(), broker.clone(), outbox.clone(), messaging);
         let cleaner = inbox::Cleaner::new(background.clone(), messaging);
-        let keys = platform.keys.clone();
+        let (keys, trail) = (platform.keys.clone(), platform.audit.clone());
         app = app
+            .task("audit", move |shutdown| trail.clone().sweep(shutdown))
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown));
@@ -122,7 +129,10 @@ pub fn openapi<S: Service>() -> OpenApi {
 }
 
 fn administration_routes() -> OpenApiRouter<Administration> {
-    messaging::admin::router().merge(messaging::admin::events::router()).merge(operator::router())
+    messaging::admin::router()
+        .merge(messaging::admin::events::router())
+        .merge(operator::router())
+        .merge(audit::router())
 }
 
 /// The checks of the servers that every service has: without its database it can do nothing, without

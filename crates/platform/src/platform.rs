@@ -9,6 +9,7 @@ use discovery::Discovery;
 use messaging::{Broker, Outbox};
 use service_client::{ClientCredentials, ServiceClient, key_ring};
 
+use crate::audit::AuditTrail;
 use crate::{PlatformSettings, Service, ServiceBuilder};
 
 /// The service that signs users' tokens, and gives services theirs where the key is not shared.
@@ -31,6 +32,8 @@ pub struct Platform {
     pub cache: ServiceCache,
     /// Who calls.
     pub tokens: Tokens,
+    /// Who did what.
+    pub audit: AuditTrail,
     pub(crate) keys: KeyRing,
     pub(crate) broker: Broker,
     pub(crate) discovery: Discovery,
@@ -53,6 +56,7 @@ impl Platform {
     ) -> Result<(Self, Probe), BuildError> {
         let Pools { requests, background, probe } = database::connect(&settings.database).await?;
         messaging::migrate(&background).await?;
+        database::migrate(&background, sqlx::migrate!()).await?;
         database::migrate(&background, S::migrations()).await?;
         Ok((Self::over::<S>(settings, requests, background)?, probe))
     }
@@ -81,6 +85,7 @@ impl Platform {
         let messaging = &settings.messaging;
         Ok(Self {
             info: ServiceInfo { name, version },
+            audit: AuditTrail::new(requests.clone(), clock.clone(), settings.audit.clone()),
             requests,
             background,
             outbox: Outbox::new(name, messaging),

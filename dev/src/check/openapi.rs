@@ -25,8 +25,10 @@ pub(super) fn documents(project: &Project, install: bool, interrupt: &Interrupt)
         Found::Missing(why) => return Ok(Passed::Skipped(why)),
     };
     let services = project.services().iter().map(|service| format!("services/{}", service.name));
-    let folders: Vec<PathBuf> =
-        services.chain(["dev/template/service".to_owned()]).map(|name| project.path(&name)).collect();
+    let folders: Vec<PathBuf> = services
+        .chain(["dev/template/service".to_owned()])
+        .map(|name| project.path(&name))
+        .collect();
     for document in folders.iter().map(|folder| folder.join("openapi.json")) {
         let mut validate = Command::new(&validator);
         validate.args(["--subschema-errors", "all"]).arg(&document);

@@ -9,6 +9,7 @@ use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
 use chassis::docs::{Basic, Bearer};
+use platform::audit::AuditTrail;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,6 +28,7 @@ pub struct AppState {
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
+    pub(crate) audit: AuditTrail,
 }
 
 #[derive(OpenApi)]

@@ -14,9 +14,9 @@ struct Shape {
     component: &'static str,
     description: &'static str,
     example: &'static str,
-    /// A regular expression that the whole value matches.
-    pattern: &'static str,
-    length_max: usize,
+    /// A regular expression that the value matches, and its most characters; none where what is not
+    /// understood is ignored.
+    bounds: Option<(&'static str, usize)>,
 }
 
 /// What requests bring.
@@ -27,24 +27,21 @@ const REQUESTS: [Shape; 3] = [
         description: "A new one for a new request, the same one to ask again.",
         example: "8f14e45f-ceea-467f-a0e6-2a3b4c5d6e7f",
         // Visible characters; spaces around it are not a part of the value.
-        pattern: "^[!-~]([ -~]*[!-~])?$",
-        length_max: 255,
+        bounds: Some(("^[!-~]([ -~]*[!-~])?$", 255)),
     },
     Shape {
         name: "if-match",
         component: "IfMatch",
         description: "The ETag of the version that was read (RFC 9110, section 13.1.1).",
         example: "\"7\"",
-        pattern: "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$",
-        length_max: 255,
+        bounds: Some(("^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$", 255)),
     },
     Shape {
         name: "prefer",
         component: "Prefer",
         description: "`wait=N`: seconds to wait for the outcome (RFC 7240).",
         example: "wait=5",
-        pattern: "^wait=[0-9]{1,4}$",
-        length_max: 9,
+        bounds: None,
     },
 ];
 
@@ -55,60 +52,51 @@ const ANSWERS: [Shape; 6] = [
         component: "RequestId",
         description: "Finds the request in logs.",
         example: "019b2d4e-7c7a-7d1f-9a43-5f0c3a1b2c3d",
-        pattern: "^[A-Za-z0-9._:-]+$",
-        length_max: 128,
+        bounds: Some(("^[A-Za-z0-9._:-]+$", 128)),
     },
     Shape {
         name: "etag",
         component: "ETag",
         description: "The resource's version, for If-Match.",
         example: "\"7\"",
-        pattern: "^\"[0-9]+\"$",
-        length_max: 32,
+        bounds: Some(("^\"[0-9]+\"$", 32)),
     },
     Shape {
         name: "location",
         component: "Location",
         description: "The path of what was made.",
         example: "/api/users/019b2d4e-7c7a-7d1f-9a43-5f0c3a1b2c3d",
-        pattern: "^/",
-        length_max: 2048,
+        bounds: Some(("^/", 2048)),
     },
     Shape {
         name: "retry-after",
         component: "RetryAfter",
         description: "Seconds after which to try again.",
         example: "1",
-        pattern: "^[0-9]+$",
-        length_max: 10,
+        bounds: Some(("^[0-9]+$", 10)),
     },
     Shape {
         name: "www-authenticate",
         component: "WwwAuthenticate",
         description: "How to say who calls.",
         example: "Bearer",
-        pattern: "^(Basic|Bearer)",
-        length_max: 255,
+        bounds: Some(("^(Basic|Bearer)", 255)),
     },
     Shape {
         name: "idempotent-replayed",
         component: "IdempotentReplayed",
         description: "`true` when the Idempotency-Key was used before; absent otherwise.",
         example: "true",
-        pattern: "^true$",
-        length_max: 4,
+        bounds: Some(("^true$", 4)),
     },
 ];
 
 impl Shape {
     fn schema(&self) -> Object {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(self.length_max))
-            .pattern(Some(self.pattern))
-            .examples([self.example])
-            .build()
+        let schema = ObjectBuilder::new().schema_type(Type::String).examples([self.example]);
+        let Some((pattern, length_max)) = self.bounds else { return schema.build() };
+        let schema = schema.pattern(Some(pattern)).min_length(Some(1));
+        schema.max_length(Some(length_max)).build()
     }
 }
 
@@ -116,7 +104,8 @@ impl Shape {
 pub(super) fn define(components: &mut Components) {
     for shape in &ANSWERS {
         let description = Some(shape.description);
-        let header = HeaderBuilder::new().schema(Some(shape.schema())).description(description).build();
+        let header =
+            HeaderBuilder::new().schema(Some(shape.schema())).description(description).build();
         components.headers.insert(shape.component.to_owned(), RefOr::T(header));
     }
 }

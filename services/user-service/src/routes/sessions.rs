@@ -3,11 +3,13 @@
 use auth::opaque::{self, OpaqueToken};
 use auth::password::Passwords;
 use auth::{Role, Tokens, User};
+use axum::Extension;
 use axum::extract::State;
 use chassis::extract::Json;
-use chassis::{Clock, Problem};
+use chassis::{Clock, Problem, RequestId};
 use contracts::UserId;
 use http::StatusCode;
+use platform::audit::{Actor, AuditTrail, Entry};
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
 use utoipa::ToSchema;
@@ -63,20 +65,36 @@ pub(crate) async fn sign_in(
     State(store): State<Store>,
     State(passwords): State<Passwords>,
     State(issuer): State<Issuer>,
+    State(audit): State<AuditTrail>,
+    Extension(request): Extension<RequestId>,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
     let known = match Email::parse(&credentials.email) {
         Ok(email) => store.credentials(&email).await?,
         Err(_) => None,
     };
+    let account = known.as_ref().map(|(user, ..)| *user);
     let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
     let matches = passwords.verify(credentials.password, stored).await?;
     let Some((user, admin, _)) = known.filter(|_| matches) else {
+        audit.count(failed(account)).await;
         return Err(Error::WrongCredentials);
     };
     let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
-    store.open_session(session, user, refresh.hash(), issuer.refresh_end()).await?;
+    let entry = Entry::new(Actor::User(user.as_uuid()), "sign-in", "success");
+    let entry = entry.target(format_args!("session:{session}")).request(&request);
+    let end = issuer.refresh_end();
+    store.open_session((session, user), refresh.hash(), end, &entry).await?;
     Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
+}
+
+/// A sign-in that failed, in the audit trail: whose it would have been, never the address.
+fn failed(account: Option<UserId>) -> Entry {
+    match account {
+        Some(user) => Entry::new(Actor::Anybody, "sign-in", "wrong-password")
+            .target(format_args!("user:{user}")),
+        None => Entry::new(Actor::Anybody, "sign-in", "unknown-account"),
+    }
 }
 
 /// Exchanges a refresh token for a new access token and the next refresh token. Asked again within
@@ -90,20 +108,22 @@ pub(crate) async fn sign_in(
 pub(crate) async fn refresh(
     State(store): State<Store>,
     State(issuer): State<Issuer>,
-    Json(request): Json<Refresh>,
+    Extension(request): Extension<RequestId>,
+    Json(presented): Json<Refresh>,
 ) -> Result<Json<Session>, Error> {
-    let (used, next) = (opaque::hash(request.refresh_token.expose()), OpaqueToken::generate());
-    let refreshed = store.refresh_session(used, next.hash(), issuer.refresh_end()).await?;
+    let (used, next) = (opaque::hash(presented.refresh_token.expose()), OpaqueToken::generate());
+    let end = issuer.refresh_end();
+    let refreshed = store.refresh_session(used, next.hash(), end, &request).await?;
     metrics::refreshed(refreshed);
     match refreshed {
         Refreshed::Exchanged { session, user, admin, .. } => {
             return Ok(Json(issuer.session(session, user, admin, &next)?));
         }
-        Refreshed::Reused { session } => tracing::warn!(
+        Refreshed::Reused { session, .. } => tracing::warn!(
             session.id = %session,
             "a used refresh token came again: the session has ended"
         ),
-        Refreshed::Full { session } => tracing::warn!(
+        Refreshed::Full { session, .. } => tracing::warn!(
             session.id = %session,
             "the session was refreshed as often as it may be: it has ended"
         ),
@@ -119,8 +139,11 @@ pub(crate) async fn refresh(
 pub(crate) async fn sign_out(
     caller: User,
     State(store): State<Store>,
+    Extension(request): Extension<RequestId>,
 ) -> Result<StatusCode, Error> {
-    store.close_session(caller.session, caller.id).await?;
+    let entry = Entry::new(Actor::User(caller.id), "sign-out", "success");
+    let entry = entry.target(format_args!("session:{}", caller.session)).request(&request);
+    store.close_session(caller.session, caller.id, &entry).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

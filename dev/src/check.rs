@@ -2,6 +2,8 @@
 
 mod alerts;
 mod kubernetes;
+mod openapi;
+mod python;
 
 use std::{env, process::Command, process::ExitCode};
 
@@ -11,10 +13,12 @@ use crate::{graph, interrupt::Interrupt, prepare, project::Project, run};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Installs cargo-deny, promtool and the schemas of Kubernetes when they are missing, as is done
-    /// when CI=true
+    /// Installs cargo-deny, promtool and the tools from Python's package index when they are missing,
+    /// as is done when CI=true
     #[arg(long)]
     install_tools: bool,
+    /// Only these checks, by the names that a run prints; all when none is named
+    names: Vec<String>,
 }
 
 /// How a check ended without failing.
@@ -27,7 +31,7 @@ enum Passed {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
     let install = args.install_tools || is_ci;
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 12] = [
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 14] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -48,10 +52,18 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("kubernetes", &|| kubernetes::rules(project, interrupt)),
         ("kubernetes, with new services", &|| kubernetes::new_services(project, interrupt)),
         ("kubernetes schemas", &|| kubernetes::schemas(project, install, interrupt)),
+        ("openapi", &|| openapi::documents(project, install, interrupt)),
+        ("schemathesis", &|| openapi::answers(project, install, interrupt)),
     ];
+    let unknown = args.names.iter().find(|name| !checks.iter().any(|(known, _)| known == name));
+    if let Some(name) = unknown {
+        let known = checks.map(|(known, _)| known).join(", ");
+        bail!("there is no check {name:?}; known: {known}");
+    }
     let mut failed = Vec::new();
     let mut skipped = Vec::new();
-    for (name, check) in checks {
+    let is_meant = |name: &str| args.names.is_empty() || args.names.iter().any(|one| one == name);
+    for (name, check) in checks.into_iter().filter(|(name, _)| is_meant(name)) {
         println!("== {name}");
         match check() {
             Ok(Passed::Fully) => {}

@@ -51,7 +51,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     println!("servers and binaries are there after {:.1} s", begin.elapsed().as_secs_f64());
 
     // The servers and the slot are dropped, and so stopped, on every way out of here.
-    let mut status = run::status(&mut tests(project, &servers, &args.args), interrupt)?;
+    let mut tests = tests(project, &args.args);
+    let mut status = run::status(with_addresses(&mut tests, project, &servers), interrupt)?;
     if !args.args.is_empty() {
         println!("skipped, because the run was narrowed: Consul, documentation, interleavings");
         return Ok(exit_code(status));
@@ -72,14 +73,23 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 
 /// Whether the tests of these packages pass, on servers started for them.
 pub(crate) fn of(project: &Project, packages: &[&str], interrupt: &Interrupt) -> Result<bool> {
+    let args: Vec<String> =
+        packages.iter().flat_map(|package| ["-p".to_owned(), (*package).to_owned()]).collect();
+    on_new_servers(project, &mut tests(project, &args), interrupt)
+}
+
+/// Whether a command that needs the servers of tests succeeds, on some that are started for it.
+pub(crate) fn on_new_servers(
+    project: &Project,
+    command: &mut Command,
+    interrupt: &Interrupt,
+) -> Result<bool> {
     let slot = Slot::take(project)?;
     let plan = plan(&slot);
     install::ensure(&plan.packages(), true, interrupt)?;
     let servers = slot.start(&plan)?;
     servers.wait_broker(interrupt)?;
-    let args: Vec<String> =
-        packages.iter().flat_map(|package| ["-p".to_owned(), (*package).to_owned()]).collect();
-    Ok(run::status(&mut tests(project, &servers, &args), interrupt)?.success())
+    Ok(run::status(with_addresses(command, project, &servers), interrupt)?.success())
 }
 
 /// The servers of the environment; in the slot, what is not given there.
@@ -125,7 +135,7 @@ fn interleavings(project: &Project) -> Command {
 }
 
 /// nextest, or cargo's own runner where nextest is absent.
-fn tests(project: &Project, servers: &Servers, args: &[String]) -> Command {
+fn tests(project: &Project, args: &[String]) -> Command {
     let has_nextest = project.cargo().args(["nextest", "--version"]).output();
     let has_nextest = has_nextest.is_ok_and(|output| output.status.success());
     let mut command = project.cargo();
@@ -141,7 +151,6 @@ fn tests(project: &Project, servers: &Servers, args: &[String]) -> Command {
         command.args(["--workspace", "--exclude", "bench"]);
     }
     command.args(args);
-    with_addresses(&mut command, project, servers);
     command
 }
 

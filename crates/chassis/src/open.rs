@@ -30,7 +30,7 @@ pub(crate) fn management(health: &Health, api: OpenApi) -> Router {
         .route("/health", get(health::details))
         .with_state(health.clone())
         .route("/metrics", get(metrics_text))
-        .merge(docs::router(api))
+        .merge(docs::router(docs::complete(api)))
 }
 
 /// For all of them.

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::future::Future;
 
 use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
 use chassis::app::{App, AppBuilder, BuildError};
 use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
-use chassis::{CancellationToken, operator};
+use chassis::{CancellationToken, docs, operator};
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
 use tusk_config::{Misfit, Shown};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::audit::{self, AuditTrail};
 use crate::{Platform, Service};
 
 /// A service that is put together and has opened nothing yet.
@@ -31,6 +33,7 @@ pub struct ServiceBuilder<S: Service> {
 struct Administration {
     dead_letters: DeadLetterQueue,
     archive: EventArchive,
+    audit: AuditTrail,
 }
 
 impl<S: Service> ServiceBuilder<S> {
@@ -83,11 +86,14 @@ impl<S: Service> ServiceBuilder<S> {
         let administration = Administration {
             dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
             archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
+            audit: platform.audit.clone(),
         };
         let administration = administration_routes().with_state(administration);
-        // Limits are inside of the policy, so that it is known who calls.
-        let parts = [S::router().with_state(state), administration]
-            .map(|routes| rate_limit::limit(routes, &platform.limits));
+        let trail = from_fn_with_state(platform.audit.clone(), audit::administrators);
+        // Limits and audit are inside of the policy, so that it is known who calls.
+        let parts = [S::router().with_state(state), administration].map(|routes| {
+            rate_limit::limit(routes, &platform.limits).route_layer(trail.clone())
+        });
         let policy = &platform.settings.policy;
         let [routes, administration] =
             auth::policy::protect(parts, S::NAME, policy, &platform.tokens)?;
@@ -98,8 +104,9 @@ impl<S: Service> ServiceBuilder<S> {
         }
         let relay = Relay::new(background.clone(), broker.clone(), outbox.clone(), messaging);
         let cleaner = inbox::Cleaner::new(background.clone(), messaging);
-        let keys = platform.keys.clone();
+        let (keys, trail) = (platform.keys.clone(), platform.audit.clone());
         app = app
+            .task("audit", move |shutdown| trail.clone().sweep(shutdown))
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown));
@@ -122,11 +129,15 @@ impl<S: Service> ServiceBuilder<S> {
 
 /// The document of all routes, those for administrators included.
 pub fn openapi<S: Service>() -> OpenApi {
-    S::router().into_openapi().merge_from(administration_routes().into_openapi())
+    let own = S::router().into_openapi();
+    docs::complete(own.merge_from(administration_routes().into_openapi()))
 }
 
 fn administration_routes() -> OpenApiRouter<Administration> {
-    messaging::admin::router().merge(messaging::admin::events::router()).merge(operator::router())
+    messaging::admin::router()
+        .merge(messaging::admin::events::router())
+        .merge(operator::router())
+        .merge(audit::router())
 }
 
 /// The checks of the servers that every service has: without its database it can do nothing, without

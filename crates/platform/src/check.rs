@@ -37,6 +37,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         messaging.check(S::QUEUE, exchanges, settings.database.background_pool_size),
         settings.cache.check(),
         settings.auth.check(),
+        settings.audit.check(),
         settings.keys.check(S::NAME == ISSUER),
         settings.server.check(),
         settings.management.check(&settings.server),

@@ -7,6 +7,7 @@
 //!   platform   what it gets: clock, database, outbox, cache, tokens, clients of other services
 //!   builder    what it gives back; here relay, consumer, keys, discovery and checks join it
 //!   check      what `--check-config` says, which is what a start would
+//!   audit      who did what, as rows and as log lines
 //!   settings   the sections that every service reads
 //! ```
 //!
@@ -52,6 +53,7 @@
 //! }
 //! ```
 
+pub mod audit;
 mod builder;
 mod check;
 mod platform;

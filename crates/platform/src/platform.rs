@@ -10,6 +10,7 @@ use messaging::{Broker, Outbox};
 use rate_limit::RateLimits;
 use service_client::{ClientCredentials, ServiceClient, key_ring};
 
+use crate::audit::AuditTrail;
 use crate::{PlatformSettings, Service, ServiceBuilder};
 
 /// The service that signs users' tokens, and gives services theirs where the key is not shared.
@@ -34,6 +35,8 @@ pub struct Platform {
     pub limits: RateLimits,
     /// Who calls.
     pub tokens: Tokens,
+    /// Who did what.
+    pub audit: AuditTrail,
     pub(crate) keys: KeyRing,
     pub(crate) broker: Broker,
     pub(crate) discovery: Discovery,
@@ -56,6 +59,7 @@ impl Platform {
     ) -> Result<(Self, Probe), BuildError> {
         let Pools { requests, background, probe } = database::connect(&settings.database).await?;
         messaging::migrate(&background).await?;
+        database::migrate(&background, sqlx::migrate!()).await?;
         database::migrate(&background, S::migrations()).await?;
         Ok((Self::over::<S>(settings, requests, background)?, probe))
     }
@@ -88,6 +92,7 @@ impl Platform {
         let limits = RateLimits::new(name, &settings.rate_limit, cache.clone(), secret);
         Ok(Self {
             info: ServiceInfo { name, version },
+            audit: AuditTrail::new(requests.clone(), clock.clone(), settings.audit.clone()),
             requests,
             background,
             outbox: Outbox::new(name, messaging),

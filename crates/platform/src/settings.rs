@@ -12,6 +12,8 @@ use serde::Deserialize;
 use service_client::ClientSettings;
 use telemetry::TelemetrySettings;
 
+use crate::audit::AuditSettings;
+
 /// The files of `config/` that services share, without `.tsk`, and the kinds of their sections: a
 /// service reads some of them and cannot know a misspelt one from another's. A service's own file
 /// comes after them, and the later one wins.
@@ -34,7 +36,7 @@ pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
         ],
     ),
     ("cache", &["cache"]),
-    ("auth", &["auth", "keys", "policy", "services"]),
+    ("auth", &["audit", "auth", "keys", "policy", "services"]),
     ("tracing", &["log", "sampling", "tracing"]),
 ];
 
@@ -60,6 +62,8 @@ pub struct PlatformSettings {
     pub cache: CacheSettings,
     /// `auth.tsk`: how long tokens are valid.
     pub auth: AuthSettings,
+    /// `auth.tsk`: how long the audit trail is kept.
+    pub audit: AuditSettings,
     /// `auth.tsk`: what they are signed with.
     pub keys: KeySettings,
     /// `auth.tsk`: who may call which route.

@@ -1,19 +1,19 @@
 //! The manifests of `k8s/`: rendered, held to their rules and to the schemas of Kubernetes, without a
 //! cluster.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
-use super::{Passed, cargo, is_there};
+use super::{
+    Passed, cargo,
+    python::{Found, Tool},
+};
 use crate::{interrupt::Interrupt, project::Project, run};
 
 /// The schemas, from Python's package index.
-const SCHEMAS: &str = "kubernetes-validate==1.37.0";
+const SCHEMAS: Tool =
+    Tool { program: "kubernetes-validate", package: "kubernetes-validate==1.37.0" };
 /// The oldest Kubernetes that has all that is used, and the newest that the schemas know.
 const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 /// The oldest kustomize that renders them.
@@ -43,18 +43,11 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
     if let Some(why) = cannot_render() {
         return Ok(Passed::Skipped(why));
     }
+    let tool = match SCHEMAS.find(project, install, interrupt)? {
+        Found::At(program) => program,
+        Found::Missing(why) => return Ok(Passed::Skipped(why)),
+    };
     let folder = project.path("target/kubernetes-validate");
-    let tool = folder.join("bin/kubernetes-validate");
-    if !is_there(Command::new(&tool).arg("--version")) {
-        if !install {
-            let why = format!("{SCHEMAS} is missing; run: cargo dev check --install-tools");
-            return Ok(Passed::Skipped(why));
-        }
-        if !make_environment(&folder, interrupt)? {
-            let why = format!("needs python3 with venv and pip, and {SCHEMAS} from PyPI");
-            return Ok(Passed::Skipped(why));
-        }
-    }
     for overlay in overlays(project)? {
         let rendered = run::output(Command::new("kubectl").arg("kustomize").arg(&overlay))?;
         let file = folder.join("rendered.yaml");
@@ -68,18 +61,6 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
         }
     }
     Ok(Passed::Fully)
-}
-
-/// Puts the schemas into an environment of their own; false where there is no Python for that, or
-/// nothing can be fetched.
-fn make_environment(folder: &Path, interrupt: &Interrupt) -> Result<bool> {
-    let mut make = Command::new("python3");
-    if !is_there(make.args(["-m", "venv", "--clear"]).arg(folder)) {
-        return Ok(false);
-    }
-    let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", SCHEMAS]);
-    run::status(&mut pip, interrupt).map(|status| status.success())
 }
 
 fn overlays(project: &Project) -> Result<Vec<PathBuf>> {

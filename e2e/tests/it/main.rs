@@ -23,6 +23,7 @@ mod rolling;
 mod rotation;
 mod scenario;
 mod schema;
+mod schemathesis;
 mod stalled;
 mod startup;
 mod system;

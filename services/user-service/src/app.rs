@@ -39,10 +39,10 @@ impl Service for UserService {
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
-        let Platform { clock, requests, background, outbox, cache, limits, tokens, .. } =
+        let Platform { clock, requests, background, outbox, cache, limits, tokens, audit, .. } =
             platform.clone();
         let profiles = Profiles::new(cache);
-        let store = Store::new(requests, outbox, clock.clone(), profiles.clone());
+        let store = Store::new(requests, outbox, clock.clone(), profiles.clone(), audit.clone());
         let background = store.clone().over(background);
         let events = Events { store: background.clone(), clock: clock.clone() };
         let state = AppState {
@@ -54,6 +54,7 @@ impl Service for UserService {
             profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,
+            audit,
         };
         metrics::register();
         let sweep = settings.sessions.sweep_interval;

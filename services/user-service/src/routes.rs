@@ -8,7 +8,8 @@ use auth::password::Passwords;
 use auth::{Credentials, Tokens};
 use axum::extract::FromRef;
 use chassis::Clock;
-use chassis::docs::Bearer;
+use chassis::docs::{Basic, Bearer};
+use platform::audit::AuditTrail;
 use rate_limit::Backoff;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,12 +35,13 @@ pub struct AppState {
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
+    pub(crate) audit: AuditTrail,
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "user-service", description = "Who the users are, and how they sign in."),
-    modifiers(&Bearer)
+    modifiers(&Bearer, &Basic)
 )]
 struct Document;
 

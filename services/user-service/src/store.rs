@@ -3,13 +3,14 @@
 
 use auth::opaque::OpaqueHash;
 use auth::password::HashedPassword;
-use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
+use chassis::{Clock, RequestId};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use messaging::Outbox;
 use messaging::inbox::InboxKey;
+use platform::audit::{Actor, AuditTrail, Entry};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ pub(crate) struct Store {
     outbox: Outbox,
     clock: Clock,
     profiles: Profiles,
+    audit: AuditTrail,
 }
 
 /// Tokens that a session remembers at most: enough for one every five minutes over thirty days. One
@@ -41,9 +43,23 @@ pub(crate) enum Refreshed {
     /// It came again too late; the session goes on.
     Late,
     /// It came again after its successor was used; the session has ended.
-    Reused { session: Uuid },
+    Reused { session: Uuid, user: UserId },
     /// The session remembered as many tokens as it may and has ended.
-    Full { session: Uuid },
+    Full { session: Uuid, user: UserId },
+}
+
+impl Refreshed {
+    /// What the audit trail is told: that a session was ended, since its token may have been stolen.
+    fn entry(self, request: &RequestId) -> Option<Entry> {
+        let (session, user, outcome) = match self {
+            Self::Reused { session, user } => (session, user, "reused"),
+            Self::Full { session, user } => (session, user, "full"),
+            Self::Exchanged { .. } | Self::Unknown | Self::Late => return None,
+        };
+        let actor = Actor::User(user.as_uuid());
+        let entry = Entry::new(actor, "refresh", outcome).target(format_args!("session:{session}"));
+        Some(entry.request(request))
+    }
 }
 
 /// What a decision gives: the user as it is then, and what happened.
@@ -55,8 +71,9 @@ impl Store {
         outbox: Outbox,
         clock: Clock,
         profiles: Profiles,
+        audit: AuditTrail,
     ) -> Self {
-        Self { database, outbox, clock, profiles }
+        Self { database, outbox, clock, profiles, audit }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -221,11 +238,32 @@ impl Store {
         }))
     }
 
-    /// Opens a session.
+    /// Opens a session; `entry` says so in the audit trail.
     pub(crate) async fn open_session(
         &self,
-        session: Uuid,
-        user: UserId,
+        (session, user): (Uuid, UserId),
+        refresh: OpaqueHash,
+        expires_at: DateTime<Utc>,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        self.database
+            .transaction(|tx| {
+                async move {
+                    self.insert_session(tx, (session, user), refresh, expires_at).await?;
+                    self.audit.record_in(tx, entry).await?;
+                    Ok::<_, Error>(())
+                }
+                .scope_boxed()
+            })
+            .await?;
+        entry.log();
+        Ok(())
+    }
+
+    async fn insert_session(
+        &self,
+        tx: &mut PgConnection,
+        (session, user): (Uuid, UserId),
         refresh: OpaqueHash,
         expires_at: DateTime<Utc>,
     ) -> Result<(), Error> {
@@ -239,22 +277,35 @@ impl Store {
             now,
             expires_at,
         )
-        .execute(&self.database)
+        .execute(tx)
         .await?;
         Ok(())
     }
 
     /// Exchanges a refresh token for the next one, as the session decides; a session that ends
-    /// takes all its tokens with it.
+    /// takes all its tokens with it, and the audit trail says so.
     pub(crate) async fn refresh_session(
         &self,
         presented: OpaqueHash,
         next: OpaqueHash,
         expires_at: DateTime<Utc>,
+        request: &RequestId,
     ) -> Result<Refreshed, Error> {
-        self.database
-            .transaction(|tx| self.exchange(tx, presented, next, expires_at).scope_boxed())
-            .await
+        let refreshed = self
+            .database
+            .transaction(|tx| {
+                async move {
+                    let refreshed = self.exchange(tx, presented, next, expires_at).await?;
+                    if let Some(entry) = refreshed.entry(request) {
+                        self.audit.record_in(tx, &entry).await?;
+                    }
+                    Ok::<_, Error>(refreshed)
+                }
+                .scope_boxed()
+            })
+            .await?;
+        refreshed.entry(request).inspect(Entry::log);
+        Ok(refreshed)
     }
 
     async fn exchange(
@@ -270,9 +321,9 @@ impl Store {
         };
         let refreshed = match line.session.present(line.presented, now) {
             Refresh::Late => return Ok(Refreshed::Late),
-            Refresh::Reused => Refreshed::Reused { session: line.id },
+            Refresh::Reused => Refreshed::Reused { session: line.id, user: line.user },
             Refresh::Rotated | Refresh::Repeated if line.is_full => {
-                Refreshed::Full { session: line.id }
+                Refreshed::Full { session: line.id, user: line.user }
             }
             decided => Refreshed::Exchanged {
                 session: line.id,
@@ -293,11 +344,22 @@ impl Store {
         Ok(refreshed)
     }
 
-    /// Ends a session; one that has ended already is as good.
-    pub(crate) async fn close_session(&self, session: Uuid, user: Uuid) -> Result<(), Error> {
-        sqlx::query!("delete from sessions where id = $1 and user_id = $2", session, user)
-            .execute(&self.database)
-            .await?;
+    /// Ends a session, which `entry` says in the audit trail; one that has ended already is as good.
+    pub(crate) async fn close_session(
+        &self,
+        session: Uuid,
+        user: Uuid,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let delete = async |tx: &mut PgConnection| {
+            sqlx::query!("delete from sessions where id = $1 and user_id = $2", session, user)
+                .execute(&mut *tx)
+                .await?;
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(())
+        };
+        self.database.transaction(|tx| delete(tx).scope_boxed()).await?;
+        entry.log();
         Ok(())
     }
 

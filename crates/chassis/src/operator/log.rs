@@ -49,9 +49,10 @@ pub(super) struct LogStatus {
 #[serde(deny_unknown_fields)]
 pub(super) struct LogChange {
     /// A level, or levels by module.
-    #[schema(example = "info,user_service=debug")]
+    #[schema(example = "info,user_service=debug", min_length = 1)]
     filter: String,
     /// For how long: 1 to 86400, ten minutes when left out.
+    #[schema(minimum = 1, maximum = 86_400)]
     seconds: Option<u32>,
 }
 

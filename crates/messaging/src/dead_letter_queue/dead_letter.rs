@@ -73,7 +73,6 @@ pub struct Peeked {
     pub headers: BTreeMap<String, String>,
     /// Its body: as JSON when it is JSON, else as text, with what is no UTF-8 replaced. Up to
     /// 256 KiB; a longer one is cut and shown as text.
-    #[schema(value_type = Object)]
     pub payload: Value,
 }
 

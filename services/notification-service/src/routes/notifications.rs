@@ -25,8 +25,10 @@ use crate::store::{Claim, Store};
 pub(crate) struct NewNotification {
     user_id: Uuid,
     /// One line of 1 to 150 characters.
+    #[schema(example = "Your order", min_length = 1, max_length = 150)]
     subject: String,
     /// Plain text, 1 to 16384 bytes.
+    #[schema(example = "It is on its way.", min_length = 1, max_length = 16384)]
     text: String,
 }
 
@@ -117,7 +119,7 @@ pub(crate) async fn show(
         ("location" = String),
         ("idempotent-replayed" = String, description = "`true` when the key was used before"),
     )),
-    (status = 401, body = Problem, description = "Not a service"),
+    (status = 403, body = Problem, description = "Not a service"),
     (status = 422, body = Problem, description = "A field, the user, or the key's reuse is refused"),
 ))]
 pub(crate) async fn create(

@@ -43,9 +43,10 @@ pub(crate) struct NewPayment {
     #[schema(schema_with = currencies)]
     currency: String,
     /// The provider's token of a payment method; never a card number.
-    #[schema(example = "pm_card_visa")]
+    #[schema(example = "pm_card_visa", max_length = 255, pattern = "^pm_[A-Za-z0-9_]+$")]
     payment_method: String,
     /// What for; at most 200 characters.
+    #[schema(max_length = 200)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<String>,
 }
@@ -65,7 +66,10 @@ fn currencies() -> Object {
 pub(crate) struct PaymentView {
     payment_id: Uuid,
     user_id: Uuid,
+    /// Minor units of the currency.
+    #[schema(minimum = 1)]
     amount: i64,
+    #[schema(schema_with = currencies)]
     currency: &'static str,
     /// `processing`, `succeeded` or `requires_payment_method`.
     status: &'static str,

@@ -3,11 +3,13 @@
 use auth::opaque::{self, OpaqueToken};
 use auth::password::{HashedPassword, Passwords};
 use auth::{Role, Tokens, User};
+use axum::Extension;
 use axum::extract::State;
 use chassis::extract::{Json, RequestContext};
-use chassis::{Clock, Problem};
+use chassis::{Clock, Problem, RequestId};
 use contracts::UserId;
 use http::StatusCode;
+use platform::audit::{Actor, AuditTrail, Entry};
 use rate_limit::Backoff;
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
@@ -24,7 +26,7 @@ use crate::store::{Refreshed, Store};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Credentials {
-    #[schema(example = "ada@example.com")]
+    #[schema(example = "ada@example.com", format = "email", max_length = 254)]
     email: String,
     #[schema(value_type = String, format = Password)]
     password: Secret<String>,
@@ -44,8 +46,10 @@ pub(crate) struct Session {
     /// For `Authorization: Bearer …`.
     access_token: String,
     /// `Bearer`.
+    #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
     /// Seconds that the access token is valid.
+    #[schema(minimum = 1)]
     expires_in: u64,
     /// Valid once: its use gives the next. Used again later, it ends the session.
     refresh_token: String,
@@ -65,45 +69,73 @@ pub(crate) async fn sign_in(
     State(passwords): State<Passwords>,
     State(backoff): State<Backoff>,
     State(issuer): State<Issuer>,
+    State(audit): State<AuditTrail>,
     context: RequestContext,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
     let account = account_of(&credentials.email);
-    let attempt = backoff.attempt(&account, context.client_address).await;
-    let attempt = attempt.inspect_err(|_| metrics::signed_in(SignIn::Refused))?;
+    let attempt = match backoff.attempt(&account, context.client_address).await {
+        Ok(attempt) => attempt,
+        Err(refused) => {
+            metrics::signed_in(SignIn::Refused);
+            audit.count(Entry::new(Actor::Anybody, "sign-in", "too-many-tries")).await;
+            return Err(refused.into());
+        }
+    };
     // A caller who goes away meanwhile leaves a failure behind.
-    let known = match credentials.holder(&store, &passwords).await {
-        Ok(known) => known,
+    let checked = match credentials.check(&store, &passwords).await {
+        Ok(checked) => checked,
         Err(error) => {
             attempt.undo().await;
             return Err(error);
         }
     };
-    let Some((user, admin)) = known else {
+    let Checked::Right { user, admin } = checked else {
         metrics::signed_in(SignIn::Failed);
+        audit.count(checked.failed()).await;
         return Err(Error::WrongCredentials);
     };
     attempt.succeeded().await;
     metrics::signed_in(SignIn::Succeeded);
     let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
-    store.open_session(session, user, refresh.hash(), issuer.refresh_end()).await?;
+    let entry = Entry::new(Actor::User(user.as_uuid()), "sign-in", "success");
+    let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
+    let end = issuer.refresh_end();
+    store.open_session((session, user), refresh.hash(), end, &entry).await?;
     Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
 }
 
+/// What became of credentials.
+enum Checked {
+    Right { user: UserId, admin: bool },
+    WrongPassword(UserId),
+    UnknownAccount,
+}
+
 impl Credentials {
-    /// Whose they are, and whether that is an administrator; none when they are wrong.
-    async fn holder(
-        self,
-        store: &Store,
-        passwords: &Passwords,
-    ) -> Result<Option<(UserId, bool)>, Error> {
+    async fn check(self, store: &Store, passwords: &Passwords) -> Result<Checked, Error> {
         let known: Option<(UserId, bool, HashedPassword)> = match Email::parse(&self.email) {
             Ok(email) => store.credentials(&email).await?,
             Err(_) => None,
         };
         let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
         let matches = passwords.verify(self.password, stored).await?;
-        Ok(known.filter(|_| matches).map(|(user, admin, _)| (user, admin)))
+        Ok(match known {
+            Some((user, admin, _)) if matches => Checked::Right { user, admin },
+            Some((user, ..)) => Checked::WrongPassword(user),
+            None => Checked::UnknownAccount,
+        })
+    }
+}
+
+impl Checked {
+    /// A sign-in that failed, in the audit trail: whose it would have been, never the address.
+    fn failed(&self) -> Entry {
+        match self {
+            Self::WrongPassword(user) => Entry::new(Actor::Anybody, "sign-in", "wrong-password")
+                .target(format_args!("user:{user}")),
+            _ => Entry::new(Actor::Anybody, "sign-in", "unknown-account"),
+        }
     }
 }
 
@@ -118,20 +150,22 @@ impl Credentials {
 pub(crate) async fn refresh(
     State(store): State<Store>,
     State(issuer): State<Issuer>,
-    Json(request): Json<Refresh>,
+    Extension(request): Extension<RequestId>,
+    Json(presented): Json<Refresh>,
 ) -> Result<Json<Session>, Error> {
-    let (used, next) = (opaque::hash(request.refresh_token.expose()), OpaqueToken::generate());
-    let refreshed = store.refresh_session(used, next.hash(), issuer.refresh_end()).await?;
+    let (used, next) = (opaque::hash(presented.refresh_token.expose()), OpaqueToken::generate());
+    let end = issuer.refresh_end();
+    let refreshed = store.refresh_session(used, next.hash(), end, &request).await?;
     metrics::refreshed(refreshed);
     match refreshed {
         Refreshed::Exchanged { session, user, admin, .. } => {
             return Ok(Json(issuer.session(session, user, admin, &next)?));
         }
-        Refreshed::Reused { session } => tracing::warn!(
+        Refreshed::Reused { session, .. } => tracing::warn!(
             session.id = %session,
             "a used refresh token came again: the session has ended"
         ),
-        Refreshed::Full { session } => tracing::warn!(
+        Refreshed::Full { session, .. } => tracing::warn!(
             session.id = %session,
             "the session was refreshed as often as it may be: it has ended"
         ),
@@ -147,8 +181,11 @@ pub(crate) async fn refresh(
 pub(crate) async fn sign_out(
     caller: User,
     State(store): State<Store>,
+    Extension(request): Extension<RequestId>,
 ) -> Result<StatusCode, Error> {
-    store.close_session(caller.session, caller.id).await?;
+    let entry = Entry::new(Actor::User(caller.id), "sign-out", "success");
+    let entry = entry.target(format_args!("session:{}", caller.session)).request(&request);
+    store.close_session(caller.session, caller.id, &entry).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

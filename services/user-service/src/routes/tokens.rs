@@ -3,13 +3,16 @@
 
 use auth::credentials::CredentialsError;
 use auth::{Credentials, Tokens};
+use axum::Extension;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chassis::RequestId;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use platform::audit::{Actor, AuditTrail, Entry};
 use serde::Serialize;
 use tusk_config::Secret;
 use utoipa::ToSchema;
@@ -43,7 +46,24 @@ pub(crate) struct Refusal {
     status: StatusCode,
 }
 
-/// What is asked for.
+/// What is asked for: the fields of the form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: fields are read one by one, each with its own error")]
+pub(crate) struct TokenRequest {
+    #[schema(example = "client_credentials", pattern = "^client_credentials$")]
+    grant_type: String,
+    /// The service that is to be called; `audience` is another name for it.
+    #[schema(example = "user-service", min_length = 1)]
+    scope: String,
+    /// The service that asks, unless it says so in HTTP Basic.
+    #[schema(example = "payment-service", min_length = 1)]
+    client_id: Option<String>,
+    /// Its own secret, unless it is in HTTP Basic.
+    #[schema(value_type = Option<String>, format = Password, min_length = 1)]
+    client_secret: Option<Secret<String>>,
+}
+
+/// What is asked for, as it is understood.
 struct Request {
     client: String,
     secret: Secret<String>,
@@ -53,9 +73,8 @@ struct Request {
 /// Gives a service a token to call another one with, for its own secret: HTTP Basic, or `client_id`
 /// and `client_secret` in the form. `scope`, or `audience`, is the service to be called.
 #[utoipa::path(post, path = "/oauth/token", tag = "tokens",
-    request_body(content = String, content_type = "application/x-www-form-urlencoded",
-        example = "grant_type=client_credentials&scope=user-service"),
-    responses(
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    security(("basic" = []), ()), responses(
     (status = 200, body = Granted),
     (status = 400, body = Refusal, description = "Not a request for client credentials"),
     (status = 401, body = Refusal, description = "The service or its secret is wrong"),
@@ -64,16 +83,41 @@ struct Request {
 pub(crate) async fn grant(
     State(tokens): State<Tokens>,
     State(credentials): State<Credentials>,
+    State(audit): State<AuditTrail>,
+    Extension(id): Extension<RequestId>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let granted =
-        Request::read(&headers, &body).and_then(|request| request.granted(&tokens, &credentials));
+    let granted = match Request::read(&headers, &body) {
+        Ok(request) => {
+            let known = request.known(&credentials);
+            let granted = request.granted(&tokens, &credentials);
+            match &granted {
+                Ok(Json(granted)) => audit.record(&minted(known, granted).request(&id)).await,
+                Err(refusal) => audit.count(refused(known, refusal)).await,
+            }
+            granted
+        }
+        Err(refusal) => Err(refusal),
+    };
     let mut answer = granted.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     answer
+}
+
+/// A token that was given, in the audit trail.
+fn minted(service: Option<String>, granted: &Granted) -> Entry {
+    let actor = service.map_or(Actor::Anybody, Actor::Service);
+    let target = format!("service:{}", granted.scope);
+    Entry::new(actor, "service-token", "granted").target(target)
+}
+
+/// A token that was not given, in the audit trail: whose it would have been, if that is a service.
+fn refused(service: Option<String>, refusal: &Refusal) -> Entry {
+    let target = service.map(|name| format!("service:{name}")).unwrap_or_default();
+    Entry::new(Actor::Anybody, "service-token", refusal.error).target(target)
 }
 
 /// The public keys that tokens are verified with; with HS256 there are none.
@@ -115,6 +159,11 @@ impl Request {
             (None, None) => return Err(Refusal::SCOPE),
         };
         Ok(Self { client, secret: secret.into(), target })
+    }
+
+    /// The service that asks, if it is one.
+    fn known(&self, credentials: &Credentials) -> Option<String> {
+        credentials.services().find(|name| *name == self.client).map(str::to_owned)
     }
 
     fn granted(self, tokens: &Tokens, credentials: &Credentials) -> Result<Json<Granted>, Refusal> {

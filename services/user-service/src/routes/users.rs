@@ -24,9 +24,10 @@ use crate::store::Store;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Registration {
-    #[schema(example = "ada@example.com")]
+    #[schema(example = "ada@example.com", format = "email", max_length = 254)]
     email: String,
-    #[schema(example = "Ada Lovelace")]
+    /// 1 to 100 characters.
+    #[schema(example = "Ada Lovelace", min_length = 1, max_length = 100)]
     name: String,
     /// 10 to 128 characters.
     #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
@@ -37,7 +38,10 @@ pub(crate) struct Registration {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProfileChange {
+    #[schema(example = "ada@example.com", format = "email", max_length = 254)]
     email: Option<String>,
+    /// 1 to 100 characters.
+    #[schema(example = "Ada Lovelace", min_length = 1, max_length = 100)]
     name: Option<String>,
 }
 
@@ -45,7 +49,11 @@ pub(crate) struct ProfileChange {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Profile {
     user_id: Uuid,
+    /// Empty once the user is deleted.
+    #[schema(max_length = 254)]
     email: String,
+    /// Empty once the user is deleted.
+    #[schema(max_length = 100)]
     name: String,
     /// `user` or `admin`.
     role: auth::Role,
@@ -54,6 +62,7 @@ pub(crate) struct Profile {
     /// False once mail to the address was refused for good.
     email_deliverable: bool,
     /// The number in the ETag.
+    #[schema(minimum = 1)]
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -129,7 +138,7 @@ pub(crate) async fn list(
 /// The caller's own profile.
 #[utoipa::path(get, path = "/api/users/me", tag = "users", security(("bearer" = [])), responses(
     (status = 200, body = Profile, headers(("etag" = String))),
-    (status = 401, body = Problem),
+    (status = 404, body = Problem, description = "The user is deleted"),
 ))]
 pub(crate) async fn me(
     caller: SignedIn,
@@ -167,6 +176,7 @@ pub(crate) async fn show(
     params(("id" = Uuid, Path), ("if-match" = String, Header)),
     security(("bearer" = [])), responses(
     (status = 200, body = Profile, headers(("etag" = String))),
+    (status = 404, body = Problem, description = "No such user, or not the caller's to change"),
     (status = 409, body = Problem, description = "The address is taken"),
     (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = 428, body = Problem, description = "If-Match is missing"),

@@ -1,0 +1,55 @@
+//! The API documents: valid OpenAPI by an outside validator, and what running services answer is what
+//! they say.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    Passed,
+    python::{Found, Tool},
+};
+use crate::{interrupt::Interrupt, project::Project, run, services, test};
+
+const VALIDATOR: Tool =
+    Tool { program: "openapi-spec-validator", package: "openapi-spec-validator==0.9.0" };
+const ASKER: Tool = Tool { program: "schemathesis", package: "schemathesis==4.32.5" };
+/// The one test that asks.
+const TEST: &str = "schemathesis::services_answer_as_their_documents_say";
+
+/// Every document that is checked in: the services' and the template's.
+pub(super) fn documents(project: &Project, install: bool, interrupt: &Interrupt) -> Result<Passed> {
+    let validator = match VALIDATOR.find(project, install, interrupt)? {
+        Found::At(program) => program,
+        Found::Missing(why) => return Ok(Passed::Skipped(why)),
+    };
+    let services = project.services().iter().map(|service| format!("services/{}", service.name));
+    let folders: Vec<PathBuf> = services
+        .chain(["dev/template/service".to_owned()])
+        .map(|name| project.path(&name))
+        .collect();
+    for document in folders.iter().map(|folder| folder.join("openapi.json")) {
+        let mut validate = Command::new(&validator);
+        validate.args(["--subschema-errors", "all"]).arg(&document);
+        run::succeed(&mut validate, interrupt)
+            .with_context(|| format!("{} is no valid OpenAPI", document.display()))?;
+    }
+    Ok(Passed::Fully)
+}
+
+/// Asks running services whatever their documents allow and forbid: `e2e/tests/it/schemathesis.rs`.
+pub(super) fn answers(project: &Project, install: bool, interrupt: &Interrupt) -> Result<Passed> {
+    let program = match ASKER.find(project, install, interrupt)? {
+        Found::At(program) => program,
+        Found::Missing(why) => return Ok(Passed::Skipped(why)),
+    };
+    services::build(project, interrupt)?;
+    let mut asked = project.cargo();
+    asked.args(["test", "--package", "e2e", "--test", "it", "--", "--ignored", "--exact", TEST]);
+    asked.arg("--nocapture").env("SCHEMATHESIS", program);
+    if !test::on_new_servers(project, &mut asked, interrupt)? {
+        bail!("services answer otherwise than their documents say");
+    }
+    Ok(Passed::Fully)
+}

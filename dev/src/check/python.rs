@@ -1,0 +1,62 @@
+//! Tools from Python's package index, each in an environment of its own below `target/`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::is_there;
+use crate::{interrupt::Interrupt, project::Project, run};
+
+/// A program that a package of the index brings.
+pub(super) struct Tool {
+    /// The program, which is the name of its environment's folder too.
+    pub(super) program: &'static str,
+    /// The package with its version, as pip takes it.
+    pub(super) package: &'static str,
+}
+
+/// Where a tool is, or why it cannot be used here.
+pub(super) enum Found {
+    /// The program.
+    At(PathBuf),
+    /// The text says what would make it run.
+    Missing(String),
+}
+
+impl Tool {
+    /// Finds the tool; installs it first when it is missing and that is allowed.
+    pub(super) fn find(
+        &self,
+        project: &Project,
+        install: bool,
+        interrupt: &Interrupt,
+    ) -> Result<Found> {
+        let Self { program, package } = self;
+        let folder = project.path("target").join(program);
+        let path = folder.join("bin").join(program);
+        if self.is_installed(&path) {
+            return Ok(Found::At(path));
+        }
+        if !install {
+            let why = format!("{package} is missing; run: cargo dev check --install-tools");
+            return Ok(Found::Missing(why));
+        }
+        let mut make = Command::new("python3");
+        let is_made = is_there(make.args(["-m", "venv", "--clear"]).arg(&folder));
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
+        if is_made && run::status(&mut pip, interrupt)?.success() {
+            return Ok(Found::At(path));
+        }
+        Ok(Found::Missing(format!("needs python3 with venv and pip, and {package} from PyPI")))
+    }
+
+    /// Whether it is there, in the version that is wanted.
+    fn is_installed(&self, program: &std::path::Path) -> bool {
+        let version = self.package.rsplit('=').next().unwrap_or_default();
+        let output = Command::new(program).arg("--version").output();
+        let output = output.ok().filter(|output| output.status.success());
+        output.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains(version))
+    }
+}

@@ -24,6 +24,7 @@ mod rotation;
 mod scenario;
 mod schema;
 mod schemathesis;
+mod security;
 mod stalled;
 mod startup;
 mod system;

@@ -6,6 +6,7 @@ mod connections;
 mod drain;
 mod management;
 mod problems;
+mod protected;
 mod requests;
 
 use std::net::SocketAddr;

@@ -36,9 +36,9 @@ pub use settings::CacheSettings;
 
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::Client;
 pub use redis::FromRedisValue;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;

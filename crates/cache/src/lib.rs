@@ -224,9 +224,9 @@ impl ServiceCache {
     ) -> Result<T, CacheError> {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script).arg(keys.len());
-        keys.iter().for_each(|key| {
+        for key in keys {
             eval.arg(self.key(key));
-        });
+        }
         self.run(eval.arg(arguments)).await
     }
 

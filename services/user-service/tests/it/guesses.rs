@@ -30,8 +30,8 @@ async fn limited() -> TestApp {
 
 /// An address that no other test has.
 pub(crate) fn address() -> String {
-    let [.., a, b, c, d, e, f] = *Uuid::now_v7().as_bytes();
-    format!("2001:db8:{a:x}{b:02x}:{c:x}{d:02x}:{e:x}{f:02x}::1")
+    let random = Uuid::now_v7().as_u128();
+    format!("2001:db8:{:x}:{:x}::1", (random >> 16) & 0xffff, random & 0xffff)
 }
 
 async fn sign_in(app: &TestApp, from: &str, email: &str, password: &str) -> Response {

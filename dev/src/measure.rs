@@ -148,7 +148,10 @@ impl<'a> Ground<'a> {
     /// migrates the database, does not count.
     fn start(&self, service: &'a Service, interrupt: &Interrupt) -> Result<Figures<'a>> {
         let (project, secrets, ports) = (self.project, &self.secrets, &self.ports);
-        let variables = services::environment(project, secrets, &self.addresses, ports, service)?;
+        let mut variables =
+            services::environment(project, secrets, &self.addresses, ports, service)?;
+        // One user on one machine is the load.
+        variables.push(("RATE_LIMIT_ENABLED".to_owned(), "false".to_owned()));
         let mut times = Vec::new();
         let (mut running, _) = self.launch_until_ready(service, &variables, interrupt)?;
         for _ in 0..STARTS {

@@ -36,9 +36,9 @@ pub use settings::CacheSettings;
 
 use std::time::{Duration, Instant};
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::Client;
 pub use redis::FromRedisValue;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -224,9 +224,9 @@ impl ServiceCache {
     ) -> Result<T, CacheError> {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script).arg(keys.len());
-        keys.iter().for_each(|key| {
+        for key in keys {
             eval.arg(self.key(key));
-        });
+        }
         self.run(eval.arg(arguments)).await
     }
 

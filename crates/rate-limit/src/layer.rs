@@ -45,13 +45,11 @@ async fn count(State(limits): State<RateLimits>, request: Request, next: Next) -
         (By::User, Some(Caller::User(user))) => Some(limits.0.hasher.user(user.id.as_bytes())),
         (By::User | By::Account, _) => None,
     };
-    let outcome = counted.count(limits_of_route, whom).await;
-    let mut response = match outcome {
-        Err(limited) => Problem::from(limited).into_response(),
-        Ok(()) => {
-            parts.extensions.insert(counted.clone());
-            next.run(Request::from_parts(parts, body)).await
-        }
+    let mut response = if let Err(limited) = counted.count(limits_of_route, whom).await {
+        Problem::from(limited).into_response()
+    } else {
+        parts.extensions.insert(counted.clone());
+        next.run(Request::from_parts(parts, body)).await
     };
     counted.tell(response.headers_mut());
     response

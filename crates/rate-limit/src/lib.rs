@@ -105,7 +105,9 @@ impl RateLimits {
         let routes = settings.routes.iter().map(|(route, limits)| {
             let limits: Vec<Limit> = limits.iter().map(Limit::new).collect();
             let route = route.to_string();
-            limits.iter().for_each(|limit| metrics::register(service, &route, &limit.name));
+            for limit in &limits {
+                metrics::register(service, &route, &limit.name);
+            }
             (route, limits)
         });
         Self(Arc::new(Shared {

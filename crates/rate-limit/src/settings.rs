@@ -13,7 +13,8 @@ mod check;
 pub struct RateLimitSettings {
     /// Whether anything is limited; off for tests of load.
     pub enabled: bool,
-    /// Longest wait for Redis, 1 ms to 1 s; then this process counts alone.
+    /// Longest wait for Redis, 1 ms to half a second, which is the cache's own limit; then this
+    /// process counts alone.
     pub redis_timeout: Duration,
     /// The limits of each route, by `METHOD /path/{parameter}`. A route that is not there has none.
     #[serde(default)]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use chassis::ClientAddress;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// Bytes of a hash that stand in a key: two subjects in one cell are not to be expected.
 const HASH_BYTES: usize = 16;
@@ -16,17 +16,9 @@ pub(crate) struct Hasher(Hmac<Sha256>);
 
 impl Hasher {
     pub(crate) fn new(secret: &str) -> Self {
-        // A key for this use alone. The fallback is never needed: any length is a key.
-        let keyed = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).ok();
-        let derived = keyed(secret.as_bytes()).map(|mac| mac.chain_update(b"rate limits"));
-        let derived = derived.map(|mac| mac.finalize().into_bytes()).unwrap_or_default();
-        Self(Hmac::new(&{
-            let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
-            for (place, byte) in block.iter_mut().zip(derived) {
-                *place = byte;
-            }
-            block
-        }))
+        // A key for this use alone.
+        let key = Sha256::new().chain_update("rate limits\0").chain_update(secret).finalize();
+        Self(Hmac::new_from_slice(&key).expect("HMAC takes keys of any length"))
     }
 
     /// An account by any name.
@@ -50,7 +42,9 @@ impl Hasher {
     fn hash(&self, kind: &str, subject: &[u8]) -> String {
         let mac = self.0.clone().chain_update(kind).chain_update([0]).chain_update(subject);
         let bytes = mac.finalize().into_bytes();
-        bytes.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
+        let hash = bytes.iter().take(HASH_BYTES);
+        let hash = hash.fold(0_u128, |hash, byte| hash << 8 | u128::from(*byte));
+        format!("{hash:032x}")
     }
 }
 

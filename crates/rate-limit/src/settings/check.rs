@@ -14,7 +14,7 @@ impl RateLimitSettings {
     /// is there twice, and one by account of a route that is none of `by_account`, whose handlers
     /// count it.
     pub fn check(&self, api: &OpenApi, by_account: &[&str]) -> Vec<Misfit> {
-        let bounds = Duration::from_millis(1)..=Duration::from_secs(1);
+        let bounds = Duration::from_millis(1)..=Duration::from_millis(500);
         let wait = Misfit::outside("rate_limit.redis_timeout", self.redis_timeout, bounds);
         let routes = policy::routes(api);
         let of_routes = self.routes.iter().flat_map(|(route, limits)| {
@@ -66,8 +66,9 @@ mod tests {
 
     /// What is told of these limits, in a service that has one route, or why they cannot be read.
     fn told(routes: &str) -> String {
-        let text =
-            format!("[rate_limit]\nenabled: true\nredis_timeout: 50ms\n[rate_limit.routes]\n{routes}\n");
+        let text = format!(
+            "[rate_limit]\nenabled: true\nredis_timeout: 50ms\n[rate_limit.routes]\n{routes}\n"
+        );
         let post = OperationBuilder::new().build();
         let paths = PathsBuilder::new()
             .path("/api/sessions", PathItem::new(HttpMethod::Post, post))

@@ -78,8 +78,7 @@ async fn without_redis_each_replica_counts_alone_and_together_again_once_it_is_b
     eventually("both count together again", async || {
         // Admitted again: what the replica counted alone is used up, and Redis has seen three.
         let [one, other] = &replicas;
-        let (one, other) =
-            (one.post("192.0.2.9", "").await, other.post("192.0.2.9", "").await);
+        let (one, other) = (one.post("192.0.2.9", "").await, other.post("192.0.2.9", "").await);
         let left = |answer: &http::Response<_>| answer.headers()["ratelimit"].clone();
         (left(&one) != left(&other)).then_some(())
     })

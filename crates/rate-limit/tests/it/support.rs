@@ -10,7 +10,7 @@ use axum::extract::Request;
 use cache::{CacheSettings, ServiceCache};
 use chassis::ClientAddress;
 use http::{Response, StatusCode};
-use rate_limit::{AccountLimit, By, LimitSettings, RateLimitSettings, RateLimits, RateLimited};
+use rate_limit::{AccountLimit, By, LimitSettings, RateLimitSettings, RateLimited, RateLimits};
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
 

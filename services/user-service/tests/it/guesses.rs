@@ -9,24 +9,29 @@ use crate::app::{PASSWORD, TestApp};
 
 /// A service that limits, and believes what a client on this machine says of its address.
 async fn limited() -> TestApp {
-    limited_with(&[]).await
-}
-
-async fn limited_with(variables: &[(&'static str, &str)]) -> TestApp {
     let limited = [
         ("RATE_LIMIT_ENABLED", "true"),
         // Long enough for a machine that is busy with other tests.
-        ("RATE_LIMIT_REDIS_TIMEOUT", "1s"),
+        ("RATE_LIMIT_REDIS_TIMEOUT", "500ms"),
+        // Longer than a test takes, so that no pause is over within one.
+        ("SIGN_IN_FIRST_PAUSE", "10m"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
         ("PASSWORD_WAIT", "10s"),
     ];
-    TestApp::start_with(&[&limited, variables].concat()).await
+    let app = TestApp::start_with(&limited).await;
+    // The first request to need Redis does not wait for the connection.
+    testkit::eventually("redis is connected", async || {
+        let health = app.get("/health", "").await.json::<serde_json::Value>().await.ok()?;
+        (health["checks"]["redis"] == true).then_some(())
+    })
+    .await;
+    app
 }
 
 /// An address that no other test has.
-fn address() -> String {
-    let [.., a, b, c, d, e, f] = *Uuid::now_v7().as_bytes();
-    format!("2001:db8:{a:x}{b:02x}:{c:x}{d:02x}:{e:x}{f:02x}::1")
+pub(crate) fn address() -> String {
+    let random = Uuid::now_v7().as_u128();
+    format!("2001:db8:{:x}:{:x}::1", (random >> 16) & 0xffff, random & 0xffff)
 }
 
 async fn sign_in(app: &TestApp, from: &str, email: &str, password: &str) -> Response {
@@ -61,7 +66,8 @@ async fn hashed(app: &TestApp, email: &str, addresses: &[String]) -> usize {
 }
 
 #[tokio::test]
-async fn a_thousand_guesses_from_one_address_cost_five_hashes_whether_or_not_there_is_the_account() {
+async fn a_thousand_guesses_from_one_address_cost_five_hashes_whether_or_not_there_is_the_account()
+{
     let app = limited().await;
     let user = app.somebody().await;
     for email in [user.email, somewhere()] {
@@ -93,7 +99,7 @@ async fn a_refused_guess_is_told_when_to_come_again_in_words_that_tell_no_accoun
         let refused = sign_in(&app, &from, &email, PASSWORD).await;
         assert_eq!(refused.status(), 429);
         let after: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-        assert!((1..=30).contains(&after), "{after}");
+        assert!((1..=600).contains(&after), "{after}");
         bodies.push(refused.text().await.unwrap());
     }
     assert!(bodies[0].contains("/problems/rate-limited"), "{bodies:?}");
@@ -125,7 +131,7 @@ async fn spellings_of_one_address_are_one_account() {
 }
 
 #[tokio::test]
-async fn one_address_registers_so_many_users_and_sign_ins_from_it_are_limited_too() {
+async fn one_client_address_registers_thirty_users_and_no_more() {
     let app = limited().await;
     let from = address();
     let mut registered = 0;
@@ -134,13 +140,8 @@ async fn one_address_registers_so_many_users_and_sign_ins_from_it_are_limited_to
         assert!(answer.headers().contains_key("ratelimit"), "{:?}", answer.headers());
         registered += usize::from(answer.status() == 201);
     }
-    assert_eq!(registered, 30);
-    let mut tried = 0;
-    for _ in 0..40 {
-        let status = sign_in(&app, &from, &somewhere(), "wrong password").await.status();
-        tried += usize::from(status == 401);
-    }
-    assert!((30..=32).contains(&tried), "{tried}");
+    // One more comes back every two minutes.
+    assert!((30..=31).contains(&registered), "{registered}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod cached;
 mod documents;
 mod events;
 mod guesses;
+mod limits;
 mod process;
 mod servers;
 mod sessions;

@@ -1,0 +1,110 @@
+//! Limits of routes: whom they count, and what becomes of them without Redis.
+
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+use testkit::{Instance, Proxy};
+use user_service::UserService;
+use uuid::Uuid;
+
+use crate::app::{PASSWORD, TestApp};
+use crate::guesses::address;
+
+const ENABLED: (&str, &str) = ("RATE_LIMIT_ENABLED", "true");
+/// Long enough for a machine that is busy with other tests.
+const TIMEOUT: (&str, &str) = ("RATE_LIMIT_REDIS_TIMEOUT", "500ms");
+
+/// The shipped settings with these limits of routes besides.
+fn settings(routes: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(testkit::config_dir()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "tsk") {
+            let mut text = std::fs::read_to_string(&path).unwrap();
+            if path.file_name().is_some_and(|name| name == "user-service.tsk") {
+                text = text
+                    .replace("[rate_limit.routes]\n", &format!("[rate_limit.routes]\n{routes}\n"));
+            }
+            std::fs::write(folder.path().join(path.file_name().unwrap()), text).unwrap();
+        }
+    }
+    folder
+}
+
+#[tokio::test]
+async fn users_are_counted_each_on_their_own_and_calls_of_services_not_at_all() {
+    let limits = "[{by: address, requests: 6, per: 1h}, {by: user, requests: 2, per: 1h}]";
+    let folder = settings(&format!("\"GET /api/users/{{id}}\": {limits}"));
+    let folder = folder.path().to_str().unwrap();
+    let trusted = ("TRUSTED_PROXIES", "127.0.0.1");
+    let app = TestApp::start_with(&[ENABLED, TIMEOUT, trusted, ("CONFIG_DIR", folder)]).await;
+    let proxied = async |user: &str, token: &str, from: &str| {
+        let request = app.request(Method::GET, &format!("/api/users/{user}"));
+        let answer = request.bearer_auth(token).header("x-forwarded-for", from).send().await;
+        answer.unwrap().status()
+    };
+    let from = &address();
+    let (id, service) = (Uuid::now_v7(), app.service_token("payment-service", "user-service"));
+    for _ in 0..9 {
+        assert_eq!(proxied(&id.to_string(), &service, from).await, 404);
+    }
+    let mut answers = Vec::new();
+    for (user, calls) in [(Uuid::now_v7(), 3), (Uuid::now_v7(), 3)] {
+        let token = app.user_token(user, auth::Role::User);
+        for _ in 0..calls {
+            answers.push(proxied(&user.to_string(), &token, from).await.as_u16());
+        }
+    }
+    assert_eq!(answers, [404, 404, 429, 404, 404, 429]);
+}
+
+#[tokio::test]
+async fn without_redis_replicas_go_on_limiting_and_answer_nothing_with_a_fault_of_ours() {
+    let (database, broker) = tokio::join!(testkit::database("limits"), testkit::broker());
+    let redis = testkit::redis_url();
+    let redis = redis.trim_start_matches("redis://").split('/').next().unwrap().to_owned();
+    let redis = Proxy::start(redis).await;
+    let mut vars = testkit::vars(&database, &broker)
+        .with("REDIS_URL", format!("redis://{}", redis.address()))
+        .with("TRUSTED_PROXIES", "127.0.0.1");
+    for (name, value) in [ENABLED, TIMEOUT, ("SIGN_IN_FIRST_PAUSE", "10m")] {
+        vars = vars.with(name, value);
+    }
+    let replicas = [
+        Instance::start::<UserService>(vars.clone()).await,
+        Instance::start::<UserService>(vars).await,
+    ];
+    let email = format!("{}@example.com", Uuid::now_v7().simple());
+    let register = json!({"email": email, "name": "Ada", "password": PASSWORD});
+    let request = replicas[0].request(Method::POST, "/api/users").json(&register);
+    assert_eq!(request.send().await.unwrap().status(), 201);
+    let guess = async |replica: &Instance, password: &str| {
+        let body = json!({"email": email, "password": password});
+        let request = replica.request(Method::POST, "/api/sessions").json(&body);
+        request.header("x-forwarded-for", "192.0.2.9").send().await.unwrap().status()
+    };
+    for shut in [false, true] {
+        if shut {
+            redis.freeze().await;
+        }
+        let mut tried = [0, 0];
+        for (replica, tried) in replicas.iter().zip(&mut tried) {
+            for _ in 0..8 {
+                match guess(replica, "wrong password").await {
+                    StatusCode::UNAUTHORIZED => *tried += 1,
+                    status => assert_eq!(status, StatusCode::TOO_MANY_REQUESTS),
+                }
+            }
+        }
+        assert_eq!(tried, if shut { [5, 5] } else { [5, 0] });
+    }
+    redis.thaw().await;
+    testkit::eventually("replicas count together again", async || {
+        let metrics = replicas[0].get("/metrics", "").await.text().await.ok()?;
+        guess(&replicas[0], "wrong password").await;
+        metrics.contains("rate_limits_shared{service=\"user-service\"} 1").then_some(())
+    })
+    .await;
+    for replica in &replicas {
+        assert_eq!(guess(replica, PASSWORD).await, StatusCode::TOO_MANY_REQUESTS);
+    }
+}

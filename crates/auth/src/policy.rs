@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
+use chassis::ServiceCheck;
 use http::Method;
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -104,6 +105,14 @@ pub fn protect<S: Clone + Send + Sync + 'static>(
     let guard = layer::Guard { policy, tokens: tokens.clone() };
     // After routing: what is no route stays a 404, what is no method of a route a 405.
     Ok(routes.route_layer(from_fn_with_state(guard, layer::guard)))
+}
+
+/// How a service tells the others from strangers before the policy is asked: for
+/// [`chassis::app::AppBuilder::services`]. A token whose key has not been fetched yet is a stranger's
+/// there.
+pub fn service_check(tokens: &Tokens) -> ServiceCheck {
+    let tokens = tokens.clone();
+    Arc::new(move |request| layer::is_service(&tokens, request))
 }
 
 /// What does not fit in `auth.tsk`: the rules of `service`, whose routes are those of `api`, and

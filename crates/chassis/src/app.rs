@@ -20,7 +20,7 @@ use crate::operator::{self, Debug};
 use crate::phases::Phases;
 use crate::server::{Server, within_open_files};
 use crate::tasks::Supervisor;
-use crate::{Clock, ServerSettings, ServiceInfo, docs, middleware};
+use crate::{Clock, ServerSettings, ServiceCheck, ServiceInfo, docs, middleware};
 
 /// Why a service could not start or go on; its text is for the operator.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,6 +48,7 @@ pub struct AppBuilder {
     health: HealthBuilder,
     clock: Clock,
     shown: Vec<Shown>,
+    services: ServiceCheck,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -62,6 +63,7 @@ impl App {
             health: Health::builder(),
             clock: Clock::system(),
             shown: Vec::new(),
+            services: Arc::new(|_| false),
             tasks: Vec::new(),
             announcements: Vec::new(),
         }
@@ -145,6 +147,14 @@ impl AppBuilder {
         self
     }
 
+    /// How other services are told from strangers, whose word on traces and request ids does not
+    /// count. Without it, everybody is a stranger.
+    #[must_use]
+    pub fn services(mut self, check: ServiceCheck) -> Self {
+        self.services = check;
+        self
+    }
+
     /// Background work, supervised from [`App::run`] on. See [`crate::tasks`] for the contract.
     #[must_use]
     pub fn task<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
@@ -180,7 +190,8 @@ impl AppBuilder {
     /// # Errors
     /// The address is taken or is none of this machine's; the error names it.
     pub async fn bind(self) -> Result<App, BuildError> {
-        let Self { info, settings, routes, health, clock, shown, tasks, announcements } = self;
+        let Self { info, settings, routes, health, clock, shown, services, tasks, announcements } =
+            self;
         let settings = within_open_files(settings);
         let (host, port) = (settings.host.as_str(), settings.port);
         let listener = TcpListener::bind((host, port))
@@ -195,7 +206,7 @@ impl AppBuilder {
             .merge(health.router())
             .route("/metrics", get(metrics_text))
             .merge(docs::router(api))
-            .merge(middleware::wrap(routes, &info, &settings))
+            .merge(middleware::wrap(routes, &info, &settings, services))
             .layer(from_fn_with_state(health.clone(), middleware::close_when_draining));
         Ok(App { info, settings, listener, address, router, health, tasks, announcements })
     }

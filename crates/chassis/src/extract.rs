@@ -47,7 +47,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(Problem::bad_request(format!(
                 "the query string is not valid: {}",
-                json::without_values(&rejection.body_text())
+                strict_json::without_values(&rejection.body_text())
             ))),
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
 //!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
-//!   middleware  request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline ─▶ route
+//!   middleware  origin ─▶ request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline ─▶ route
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
@@ -39,7 +39,7 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, ReservedPlace, client_deadline};
+pub use middleware::{ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline};
 pub use problem::Problem;
 pub use server::Server;
 pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};

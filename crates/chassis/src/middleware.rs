@@ -9,6 +9,7 @@ mod client_address;
 mod deadline;
 mod drain;
 mod metrics;
+mod origin;
 mod panic;
 mod request_id;
 mod shed;
@@ -25,18 +26,25 @@ use crate::{Problem, ServerSettings, ServiceInfo};
 pub use client_address::ClientAddress;
 pub use deadline::client_deadline;
 pub(crate) use drain::close_when_draining;
+pub use origin::ServiceCheck;
 pub use request_id::RequestId;
 use shed::Places;
 pub use shed::ReservedPlace;
 
 /// Wraps a service's routes; the health and metrics routes stay outside the limits.
-pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings) -> Router {
+pub(crate) fn wrap(
+    routes: Router,
+    info: &ServiceInfo,
+    settings: &ServerSettings,
+    services: ServiceCheck,
+) -> Router {
     let places = Places {
         service: info.name,
         anybody: Bulkhead::new(settings.concurrency_limit),
         services: Bulkhead::new(settings.service_concurrency_limit),
     };
     metrics::show(info.name, places.anybody.clone());
+    let insiders = origin::Insiders { proxies: settings.tracing_proxies.clone(), services };
     let bodies = body::Limits::new(settings);
     routes
         .fallback(async || Problem::not_found("no route has this path"))
@@ -49,6 +57,7 @@ pub(crate) fn wrap(routes: Router, info: &ServiceInfo, settings: &ServerSettings
         .layer(from_fn_with_state(info.name, trace::trace))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
         .layer(from_fn(request_id::request_id))
+        .layer(from_fn_with_state(insiders, origin::origin))
 }
 
 async fn method_not_allowed() -> Problem {

@@ -107,6 +107,7 @@ impl<S: Service> ServiceBuilder<S> {
         app.routes(routes)
             .health(servers(&platform, probe))
             .shown(shown)
+            .services(auth::policy::service_check(&platform.tokens))
             .announcement("registration", move |address, draining| {
                 discovery.registration(S::NAME, address.port(), &version).run(draining)
             })

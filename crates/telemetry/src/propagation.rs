@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tracing::Span;
@@ -134,6 +134,7 @@ fn traceparent(context: &SpanContext) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
     use std::sync::mpsc::{Sender, channel};
     use std::time::Duration;
 

@@ -38,6 +38,7 @@ fn settings() -> ServerSettings {
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
         trusted_proxies: TrustedProxies::default(),
+        tracing_proxies: TrustedProxies::default(),
         debug: false,
     }
 }

@@ -25,8 +25,7 @@ mod rule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
-use chassis::ServiceCheck;
+use chassis::{Protected, ServiceCheck};
 use http::Method;
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -90,21 +89,22 @@ impl Policy {
     }
 }
 
-/// Puts the policy in front of a service's routes. Whoever passes is in the request's extensions,
-/// where the extractors find it.
+/// Puts the policy in front of a service's routes, of which there may be several parts. Whoever passes
+/// is in the request's extensions, where the extractors find it.
 ///
 /// # Errors
-/// The policy does not fit the routes.
-pub fn protect<S: Clone + Send + Sync + 'static>(
-    routes: OpenApiRouter<S>,
+/// The policy does not fit all parts together.
+pub fn protect<const PARTS: usize>(
+    parts: [OpenApiRouter; PARTS],
     service: &str,
     settings: &PolicySettings,
     tokens: &Tokens,
-) -> Result<OpenApiRouter<S>, PolicyError> {
-    let policy = Policy::new(service, settings, routes.get_openapi())?;
-    let guard = layer::Guard { policy, tokens: tokens.clone() };
-    // After routing: what is no route stays a 404, what is no method of a route a 405.
-    Ok(routes.route_layer(from_fn_with_state(guard, layer::guard)))
+) -> Result<[Protected; PARTS], PolicyError> {
+    let documents = parts.iter().map(|routes| routes.get_openapi().clone());
+    let api = documents.reduce(OpenApi::merge_from).unwrap_or_default();
+    let policy = Policy::new(service, settings, &api)?;
+    let guard = layer::PolicyGuard { policy, tokens: tokens.clone() };
+    Ok(parts.map(|routes| Protected::by(guard.clone(), routes)))
 }
 
 /// How a service tells the others from strangers before the policy is asked: for

@@ -1,26 +1,32 @@
-//! A service that is built: its open port, its routes, its tasks; and the order in which they end.
+//! A service that is built: its open ports, its routes, its tasks; and the order in which they end.
+//!
+//! ```text
+//! public       [server]      the service's routes, /live, /ready, the status of /health
+//! management   [management]  /admin, /debug, /metrics, /docs, /openapi.json, all of /health
+//! ```
+//!
+//! With `[management] port: same` there is one listener, which has all of it.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::middleware::from_fn_with_state;
-use axum::routing::get;
 use axum::{Extension, Router};
 use futures_util::TryFutureExt;
-use http::header;
-use telemetry::metrics;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tusk_config::Shown;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::{Health, HealthBuilder};
 use crate::operator::{self, Debug};
 use crate::phases::Phases;
 use crate::server::{Server, within_open_files};
+use crate::settings::Audience;
 use crate::tasks::Supervisor;
-use crate::{Clock, ServerSettings, ServiceCheck, ServiceInfo, docs, middleware};
+use crate::{
+    Clock, ManagementSettings, Protected, ServerSettings, ServiceCheck, ServiceInfo, middleware,
+    open,
+};
 
 /// Why a service could not start or go on; its text is for the operator.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,23 +34,34 @@ pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
 /// Starts a task once the app runs, and its port is known.
 type Starter = Box<dyn FnOnce(&mut Supervisor, SocketAddr) + Send>;
 
-/// A service ready to run. Its port is open already: connections wait in the backlog.
+/// A service ready to run. Its ports are open already: connections wait in the backlog.
 pub struct App {
     info: ServiceInfo,
     settings: ServerSettings,
-    listener: TcpListener,
-    address: SocketAddr,
-    router: Router,
+    public: Listener,
+    /// The listener for operators, where it is one of its own.
+    management: Option<Listener>,
     health: Health,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
+}
+
+/// An open port, and all that is answered there.
+struct Listener {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    audience: Audience,
+    settings: ServerSettings,
 }
 
 /// Puts an [`App`] together.
 pub struct AppBuilder {
     info: ServiceInfo,
     settings: ServerSettings,
-    routes: OpenApiRouter,
+    management: ManagementSettings,
+    routes: Protected,
+    administration: Protected,
     health: HealthBuilder,
     clock: Clock,
     shown: Vec<Shown>,
@@ -59,7 +76,9 @@ impl App {
         AppBuilder {
             info,
             settings,
-            routes: OpenApiRouter::new(),
+            management: ManagementSettings::default(),
+            routes: Protected::default(),
+            administration: Protected::default(),
             health: Health::builder(),
             clock: Clock::system(),
             shown: Vec::new(),
@@ -71,25 +90,35 @@ impl App {
 
     /// Where it listens; tells the port when the settings asked for a free one.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.public.address
+    }
+
+    /// Where operators are answered, when that is a port of its own.
+    pub fn management_address(&self) -> Option<SocketAddr> {
+        self.management.as_ref().map(|listener| listener.address)
     }
 
     /// Serves until `shutdown`, or until a task cannot go on; then ends in phases, each with its
     /// share of `[server] grace_period`: not ready → announcements withdrawn → `drain_delay` → port
-    /// closed, requests in flight finish → tasks end. From the first step on, answers say
-    /// `Connection: close`; kept connections that are idle are closed with the port.
+    /// closed, requests in flight finish → tasks end → the port for operators closed, so that they
+    /// see all of it. From the first step on, answers say `Connection: close`; kept connections that
+    /// are idle are closed with their port.
     ///
     /// # Errors
     /// The error of the task that could not go on, or of the listener.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BuildError> {
-        let Self { info, settings, listener, address, router, health, .. } = self;
+        let Self { info, settings, public, management, health, .. } = self;
+        let address = public.address;
         let mut tasks = Supervisor::started(info.name, self.tasks, address);
         tasks.spawn("log", operator::go_back);
-        let server = Server::start(info.name, listener, router, &settings);
+        let server = public.start(info.name);
+        let management_address = management.as_ref().map(|listener| listener.address.to_string());
+        let management = management.map(|listener| listener.start(info.name));
         health.set_serving(true);
         let mut announcements = Supervisor::started(info.name, self.announcements, address);
         tracing::info!(
             server.address = %address,
+            management.address = management_address,
             service.version = info.version,
             "server listening"
         );
@@ -113,6 +142,10 @@ impl App {
             );
         }
         tasks.stop(phases.tasks).await;
+        if let Some(management) = management {
+            management.close();
+            management.ended(phases.tasks).await;
+        }
         tracing::info!("drained");
         outcome
     }
@@ -121,8 +154,22 @@ impl App {
 impl AppBuilder {
     /// The service's own routes, with their OpenAPI document.
     #[must_use]
-    pub fn routes(mut self, routes: OpenApiRouter) -> Self {
+    pub fn routes(mut self, routes: Protected) -> Self {
         self.routes = routes;
+        self
+    }
+
+    /// Routes for administrators, with their OpenAPI document: they are on the listener for operators.
+    #[must_use]
+    pub fn administration(mut self, routes: Protected) -> Self {
+        self.administration = routes;
+        self
+    }
+
+    /// Where operators are answered; on the port of everybody when this is left out.
+    #[must_use]
+    pub fn management(mut self, settings: ManagementSettings) -> Self {
+        self.management = settings;
         self
     }
 
@@ -185,30 +232,54 @@ impl AppBuilder {
         self
     }
 
-    /// Opens the port.
+    /// Opens the ports.
     ///
     /// # Errors
-    /// The address is taken or is none of this machine's; the error names it.
+    /// An address is taken or is none of this machine's; the error names it.
     pub async fn bind(self) -> Result<App, BuildError> {
-        let Self { info, settings, routes, health, clock, shown, services, tasks, announcements } =
-            self;
-        let settings = within_open_files(settings);
+        let Self { info, settings, management, routes, administration, services, .. } = self;
+        let (settings, management) = within_open_files(settings, &management);
+        let health = self.health.build(info.clone(), self.clock);
+        let (own, api) = routes.into_parts();
+        let (administration, of_administration) = administration.into_parts();
+        let api = api.merge_from(of_administration);
+        let debug = Debug::new(settings.debug, info.clone(), self.shown);
+        let administration = administration.layer(Extension(Arc::new(debug)));
+        let listen = async |own, open, audience, settings: ServerSettings| {
+            let router =
+                middleware::listener(own, open, audience, &health, &info, &settings, &services);
+            Listener::bind(router, audience, settings).await
+        };
+        let (all, callers) = (settings.clone(), Audience::Callers);
+        let (public, management) = if let Some(fewer) = management {
+            let public = listen(own, open::public(&health), callers, all).await?;
+            let open = open::management(&health, api);
+            (public, Some(listen(administration, open, Audience::Operators, fewer).await?))
+        } else {
+            let both = own.merge(administration);
+            (listen(both, open::shared(&health, api), callers, all).await?, None)
+        };
+        let Self { tasks, announcements, .. } = self;
+        Ok(App { info, settings, public, management, health, tasks, announcements })
+    }
+}
+
+impl Listener {
+    async fn bind(
+        router: Router,
+        audience: Audience,
+        settings: ServerSettings,
+    ) -> Result<Self, BuildError> {
         let (host, port) = (settings.host.as_str(), settings.port);
         let listener = TcpListener::bind((host, port))
             .await
             .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
         let address = listener.local_addr()?;
-        let health = health.build(info.clone(), clock);
-        let (routes, api) = routes.split_for_parts();
-        let debug = Debug::new(settings.debug, info.clone(), shown);
-        let routes = routes.layer(Extension(Arc::new(debug)));
-        let router = Router::new()
-            .merge(health.router())
-            .route("/metrics", get(metrics_text))
-            .merge(docs::router(api))
-            .merge(middleware::wrap(routes, &info, &settings, services))
-            .layer(from_fn_with_state(health.clone(), middleware::close_when_draining));
-        Ok(App { info, settings, listener, address, router, health, tasks, announcements })
+        Ok(Self { listener, address, router, audience, settings })
+    }
+
+    fn start(self, service: &'static str) -> Server {
+        Server::start(service, self.audience, self.listener, self.router, &self.settings)
     }
 }
 
@@ -221,8 +292,4 @@ impl Supervisor {
         }
         tasks
     }
-}
-
-async fn metrics_text() -> ([(header::HeaderName, &'static str); 1], String) {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics::render())
 }

@@ -2,7 +2,7 @@
 //!
 //! | route | says | status |
 //! |---|---|---|
-//! | `/health` | every check, and `details` of each | 503 only when a critical check fails |
+//! | `/health` | every check, and `details` of each; its status alone on a public listener beside that for management | 503 only when a critical check fails |
 //! | `/ready` | critical checks, started, not draining | 503 when not |
 //! | `/live` | the process answers | 200 |
 //!
@@ -18,10 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use futures_util::TryFutureExt;
 use futures_util::future::join_all;
@@ -168,14 +167,6 @@ impl Health {
         self.0.serving.load(Ordering::Acquire)
     }
 
-    pub(crate) fn router(&self) -> Router {
-        Router::new()
-            .route("/health", get(health))
-            .route("/ready", get(ready))
-            .route("/live", get(async || Json(serde_json::json!({"status": "alive"}))))
-            .with_state(self.clone())
-    }
-
     /// The last answer while it is fresh; else one round of checks, however many ask at once.
     async fn report(&self) -> Report {
         let mut last = self.0.last.lock().await;
@@ -224,16 +215,34 @@ impl Check {
     }
 }
 
-async fn health(State(health): State<Health>) -> Response {
-    let report = health.report().await;
-    let status = match report.status {
-        Status::Healthy | Status::Degraded => StatusCode::OK,
-        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, Json(report)).into_response()
+impl Status {
+    fn http(self) -> StatusCode {
+        match self {
+            Self::Healthy | Self::Degraded => StatusCode::OK,
+            Self::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
-async fn ready(State(health): State<Health>) -> Response {
+/// `/health` for operators.
+pub(crate) async fn details(State(health): State<Health>) -> Response {
+    let report = health.report().await;
+    (report.status.http(), Json(report)).into_response()
+}
+
+/// `/health` for everybody: nothing of what runs here, and of what it needs.
+pub(crate) async fn status(State(health): State<Health>) -> Response {
+    let status = health.report().await.status;
+    (status.http(), Json(serde_json::json!({ "status": status }))).into_response()
+}
+
+/// `/live`.
+pub(crate) async fn live() -> Response {
+    Json(serde_json::json!({ "status": "alive" })).into_response()
+}
+
+/// `/ready`.
+pub(crate) async fn ready(State(health): State<Health>) -> Response {
     let ready = health.is_serving() && health.report().await.status != Status::Unhealthy;
     let (status, word) = if ready {
         (StatusCode::OK, "ready")
@@ -267,7 +276,10 @@ mod tests {
             .check("database", Importance::Critical, async || Err("connection"))
             .check("rabbitmq", Importance::Degrading, async || Err("connection"));
         let database = service(database);
-        assert_eq!(health(State(database.clone())).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            details(State(database.clone())).await.status(),
+            StatusCode::SERVICE_UNAVAILABLE
+        );
         assert_eq!(ready(State(database)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 

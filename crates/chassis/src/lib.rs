@@ -3,7 +3,8 @@
 //! ```text
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
 //!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
-//!   middleware  origin ─▶ request id ─▶ client address ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline ─▶ route
+//!   middleware  origin ─▶ request id ─▶ problem documents ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline
+//!   protected   routes behind a guard, the only ones that an app takes     open  the chassis' own for probes and operators
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
 //!   health      /health, /ready, /live      docs  /openapi.json, /docs
@@ -27,10 +28,12 @@ pub mod extract;
 pub mod health;
 pub mod healthcheck;
 mod middleware;
+mod open;
 pub mod operator;
 pub mod page;
 mod phases;
 pub mod problem;
+mod protected;
 mod server;
 mod settings;
 pub mod tasks;
@@ -41,6 +44,8 @@ pub use app::{App, BuildError};
 pub use clock::Clock;
 pub use middleware::{ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline};
 pub use problem::Problem;
-pub use server::Server;
-pub use settings::{Interval, ServerSettings, ServiceInfo, TrustedProxies};
+pub use protected::{Guard, Protected};
+pub use settings::{
+    Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo, TrustedProxies,
+};
 pub use tokio_util::sync::CancellationToken;

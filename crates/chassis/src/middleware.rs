@@ -3,6 +3,11 @@
 //! The order is the point: an answer of any inner layer, a panic's included, is traced, counted and
 //! carries the request id; a body is there before its request takes a place; a refused request costs no
 //! work; the deadline covers the handler only.
+//!
+//! ```text
+//! origin ─▶ request id ─▶ problem documents ─▶ draining ─┬▶ client address ─▶ trace ─▶ panic ─▶ body ─▶ shedding ─▶ deadline ─▶ guard ─▶ route
+//!                                                         └▶ panic ─▶ open route
+//! ```
 
 mod body;
 mod client_address;
@@ -11,6 +16,7 @@ mod drain;
 mod metrics;
 mod origin;
 mod panic;
+mod problems;
 mod request_id;
 mod shed;
 mod trace;
@@ -18,37 +24,60 @@ mod trace;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use http::StatusCode;
 use resilience::bulkhead::Bulkhead;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{Problem, ServerSettings, ServiceInfo};
+use crate::health::Health;
+use crate::settings::Audience;
+use crate::{ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
 pub use deadline::client_deadline;
-pub(crate) use drain::close_when_draining;
 pub use origin::ServiceCheck;
 pub use request_id::RequestId;
 use shed::Places;
 pub use shed::ReservedPlace;
 
-/// Wraps a service's routes; the health and metrics routes stay outside the limits.
-pub(crate) fn wrap(
-    routes: Router,
+/// All that one listener answers: routes behind a guard, within their limits, and open ones outside
+/// of them, so that a service that is full still answers its probes. An open route is neither
+/// counted nor logged, since pollers would fill both.
+pub(crate) fn listener(
+    protected: Router,
+    open: Router,
+    audience: Audience,
+    health: &Health,
     info: &ServiceInfo,
     settings: &ServerSettings,
-    services: ServiceCheck,
+    services: &ServiceCheck,
+) -> Router {
+    let (proxies, services) = (settings.tracing_proxies.clone(), services.clone());
+    open.layer(CatchPanicLayer::custom(panic::answer))
+        .merge(wrap(protected, audience, info, settings))
+        .layer(from_fn_with_state(health.clone(), drain::close_when_draining))
+        .layer(from_fn(problems::problems))
+        .layer(from_fn(request_id::request_id))
+        .layer(from_fn_with_state(origin::Insiders { proxies, services }, origin::origin))
+}
+
+/// Wraps a service's routes.
+fn wrap(
+    routes: Router,
+    audience: Audience,
+    info: &ServiceInfo,
+    settings: &ServerSettings,
 ) -> Router {
     let places = Places {
         service: info.name,
         anybody: Bulkhead::new(settings.concurrency_limit),
         services: Bulkhead::new(settings.service_concurrency_limit),
     };
-    metrics::show(info.name, places.anybody.clone());
-    let insiders = origin::Insiders { proxies: settings.tracing_proxies.clone(), services };
+    if audience == Audience::Callers {
+        metrics::show(info.name, places.anybody.clone());
+    }
     let bodies = body::Limits::new(settings);
     routes
-        .fallback(async || Problem::not_found("no route has this path"))
-        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(async || StatusCode::NOT_FOUND)
         .layer(DefaultBodyLimit::max(settings.body_limit))
         .layer(from_fn_with_state((info.name, settings.request_timeout), deadline::limit))
         .layer(from_fn_with_state(places, shed::overload))
@@ -56,11 +85,4 @@ pub(crate) fn wrap(
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(from_fn_with_state(info.name, trace::trace))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
-        .layer(from_fn(request_id::request_id))
-        .layer(from_fn_with_state(insiders, origin::origin))
-}
-
-async fn method_not_allowed() -> Problem {
-    let title = "The resource does not support this method";
-    Problem::new(http::StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title)
 }

@@ -59,6 +59,34 @@ impl Problem {
         }
     }
 
+    /// The problem of an error that is known by its status alone.
+    pub fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::bad_request("it is not what is expected here"),
+            StatusCode::NOT_FOUND => Self::not_found("there is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
+            StatusCode::REQUEST_TIMEOUT => Self::request_timeout("it did not end"),
+            StatusCode::URI_TOO_LONG => {
+                Self::new(status, "uri-too-long", "The request's target is too long")
+            }
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                Self::new(status, "head-too-large", "The head of the request is too large")
+            }
+            StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Self::unavailable("the service is busy; try again", Duration::from_secs(1))
+            }
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
+                Self::new(status, "http-version", "Only HTTP/1.1 is spoken here")
+            }
+            // RFC 9457, section 4.2.1: nothing is said beyond the status.
+            _ => Self {
+                kind: Cow::Borrowed("about:blank"),
+                ..Self::new(status, "", status.canonical_reason().unwrap_or("Unknown"))
+            },
+        }
+    }
+
     /// 422: the request was understood and some of its fields are refused.
     pub fn validation() -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Some fields are not valid")
@@ -84,6 +112,12 @@ impl Problem {
     /// 404: there is no such thing, or it is not the caller's to see.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource").detail(detail)
+    }
+
+    /// 405: the path is there, and has no such method. Which it has, the header `Allow` says.
+    pub fn method_not_allowed() -> Self {
+        let title = "The resource does not support this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title)
     }
 
     /// 408: a request, or the rest of one, did not come in time.

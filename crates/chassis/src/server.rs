@@ -33,13 +33,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::ServerSettings;
+use crate::settings::Audience;
 use connections::Connections;
 
 pub(crate) use open_files::within_open_files;
 
 /// A server that runs. Dropping it cuts its connections off.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     closing: CancellationToken,
     connections: Arc<Connections>,
     accepting: JoinSet<()>,
@@ -66,15 +67,18 @@ impl Limits {
 impl Server {
     /// Serves `router` on `listener` from now on. Each request has its peer's address as an extension
     /// (`ConnectInfo<SocketAddr>`). `service` is the label of its metrics.
-    pub fn start(
+    pub(crate) fn start(
         service: &'static str,
+        audience: Audience,
         listener: TcpListener,
         router: Router,
         settings: &ServerSettings,
     ) -> Self {
         let closing = CancellationToken::new();
         let connections = Arc::new(Connections::new(settings.connection_limit));
-        metrics::show(service, &connections);
+        if audience == Audience::Callers {
+            metrics::show(service, &connections);
+        }
         let limits = Limits {
             idle: settings.idle_timeout.min(LIMIT_MAX),
             head: settings.head_timeout.min(LIMIT_MAX),
@@ -94,13 +98,13 @@ impl Server {
 
     /// Closes the port, and ends at once every connection without a request: idle ones, and those with
     /// half a head. Every other one ends with its answer, which says `Connection: close`.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closing.cancel();
     }
 
     /// Waits for the requests in flight after [`close`](Self::close), until `deadline` at most; cuts
     /// off what is left then, and says how many connections that were.
-    pub async fn ended(mut self, deadline: Instant) -> usize {
+    pub(crate) async fn ended(mut self, deadline: Instant) -> usize {
         let ended = async { while self.accepting.join_next().await.is_some() {} };
         match timeout_at(deadline, ended).await {
             Ok(()) => 0,

@@ -10,6 +10,10 @@ use serde::Deserialize;
 use crate::phases;
 
 mod check;
+mod management;
+
+pub(crate) use management::Audience;
+pub use management::{ManagementPort, ManagementSettings};
 
 /// Who a service is, on the wire and in logs, traces and metrics.
 #[derive(Debug, Clone)]

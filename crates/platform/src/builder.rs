@@ -35,7 +35,8 @@ struct Administration {
 
 impl<S: Service> ServiceBuilder<S> {
     pub(crate) fn new(platform: Platform, state: S::State) -> Self {
-        let app = App::builder(platform.info.clone(), platform.settings.server.clone());
+        let app = App::builder(platform.info.clone(), platform.settings.server.clone())
+            .management(platform.settings.management.clone());
         let (sources, misfits) = (BTreeSet::new(), Vec::new());
         Self { platform, state, app, consumer: None, sources, misfits }
     }
@@ -83,10 +84,11 @@ impl<S: Service> ServiceBuilder<S> {
             dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
             archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
         };
-        let routes = S::router().with_state(state);
-        let routes = routes.merge(administration_routes().with_state(administration));
+        let administration = administration_routes().with_state(administration);
+        let parts = [S::router().with_state(state), administration];
         let policy = &platform.settings.policy;
-        let routes = auth::policy::protect(routes, S::NAME, policy, &platform.tokens)?;
+        let [routes, administration] =
+            auth::policy::protect(parts, S::NAME, policy, &platform.tokens)?;
 
         if let Some(consumer) = consumer {
             let consumer = consumer?;
@@ -105,6 +107,7 @@ impl<S: Service> ServiceBuilder<S> {
         }
         let (discovery, version) = (platform.discovery.clone(), platform.info.version.clone());
         app.routes(routes)
+            .administration(administration)
             .health(servers(&platform, probe))
             .shown(shown)
             .services(auth::policy::service_check(&platform.tokens))

@@ -39,6 +39,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.auth.check(),
         settings.keys.check(S::NAME == ISSUER),
         settings.server.check(),
+        settings.management.check(&settings.server),
         policy::check(S::NAME, policy, &openapi::<S>(), services.keys()),
     ];
     parts.into_iter().flatten().collect()

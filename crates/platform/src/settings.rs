@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::{AuthSettings, KeySettings, PolicySettings};
 use cache::CacheSettings;
-use chassis::{DatabaseSettings, ServerSettings};
+use chassis::{DatabaseSettings, ManagementSettings, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
 use serde::Deserialize;
@@ -68,6 +68,9 @@ pub struct PlatformSettings {
     pub telemetry: TelemetrySettings,
     /// The service's own file: where it listens, and what it takes on.
     pub server: ServerSettings,
+    /// The service's own file: where operators are answered; left out, where everybody is.
+    #[serde(default)]
+    pub management: ManagementSettings,
 }
 
 /// All settings of a service: what every service reads, and what is its own.

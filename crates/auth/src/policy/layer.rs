@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chassis::{Problem, ReservedPlace, client_deadline};
-use http::{Extensions, HeaderMap, StatusCode, header};
+use chassis::{Guard, Problem, ReservedPlace, client_deadline};
+use http::{Extensions, HeaderMap, header};
 
 use super::Policy;
 use crate::extract::Caller;
@@ -16,8 +16,9 @@ use crate::tokens::{TokenError, Tokens};
 /// What a caller is told to wait when keys have not been fetched yet.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A policy, and what tells who calls.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub(super) struct PolicyGuard {
     pub(super) policy: Policy,
     pub(super) tokens: Tokens,
 }
@@ -51,11 +52,13 @@ pub(super) fn is_service(tokens: &Tokens, request: &mut Request) -> bool {
     is_service
 }
 
-pub(super) async fn guard(
-    State(guard): State<Guard>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+impl Guard for PolicyGuard {
+    async fn decide(self, request: Request, next: Next) -> Response {
+        admit(&self, request, next).await.unwrap_or_else(Problem::into_response)
+    }
+}
+
+async fn admit(guard: &PolicyGuard, mut request: Request, next: Next) -> Result<Response, Problem> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let Some(rule) = guard.policy.rule(request.method(), path) else {
         return Ok(without_rule(&guard.policy.methods(path)));
@@ -87,9 +90,7 @@ fn without_rule(methods: &[&str]) -> Response {
     if methods.is_empty() {
         return Problem::forbidden().into_response();
     }
-    let title = "The resource does not support this method";
-    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title);
-    ([(header::ALLOW, methods.join(", "))], problem).into_response()
+    ([(header::ALLOW, methods.join(", "))], Problem::method_not_allowed()).into_response()
 }
 
 async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {

@@ -28,7 +28,7 @@ async fn is_kept(authorization: &str, id: &str, proxies: &[&str]) -> bool {
     let clock = clock();
     let ours = tokens("user-service", &clock);
     let routes = OpenApiRouter::new().routes(routes!(who));
-    let routes = protect(routes, "user-service", &rules(RULES).unwrap(), &ours).unwrap();
+    let [routes] = protect([routes], "user-service", &rules(RULES).unwrap(), &ours).unwrap();
     let info = ServiceInfo { name: "user-service", version: "1.0.0".to_owned() };
     let proxies: Vec<_> = proxies.iter().map(|&proxy| proxy.to_owned()).collect();
     let proxies = TrustedProxies::try_from(proxies).unwrap();

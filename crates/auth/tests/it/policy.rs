@@ -86,8 +86,8 @@ impl Server {
         let clock = clock();
         let tokens = tokens("user-service", &clock);
         let rules = rules(RULES).unwrap();
-        let protected = protect(router(), "user-service", &rules, &tokens).unwrap();
-        Self { router: protected.split_for_parts().0, clock }
+        let [protected] = protect([router()], "user-service", &rules, &tokens).unwrap();
+        Self { router: protected.into_parts().0, clock }
     }
 
     fn user(&self, role: Role) -> String {
@@ -198,8 +198,9 @@ async fn while_there_are_no_keys_yet_nobody_is_blamed_and_open_routes_are_open()
     let token = of(issuer.clone()).for_user(Uuid::nil(), Role::User, Uuid::nil()).unwrap();
     let token = bearer(&token);
     let ring = KeyRing::remote(&folder.settings("EdDSA"), remote.clone(), clock.clone());
-    let routes = protect(router(), "user-service", &rules(RULES).unwrap(), &of(ring.clone()));
-    let router = routes.unwrap().split_for_parts().0;
+    let routes = protect([router()], "user-service", &rules(RULES).unwrap(), &of(ring.clone()));
+    let [routes] = routes.unwrap();
+    let router = routes.into_parts().0;
     let server = Server { router, clock: clock.clone() };
     let answer = server.call(Method::GET, "/things", &[&token]).await;
     assert_eq!(
@@ -237,11 +238,28 @@ async fn a_route_outside_the_document_is_denied_to_everybody() {
     let clock = clock();
     let hidden = router().route("/hidden", axum::routing::get(async || "secret"));
     let tokens = tokens("user-service", &clock);
-    let hidden = protect(hidden, "user-service", &rules(RULES).unwrap(), &tokens).unwrap();
-    let server = Server { router: hidden.split_for_parts().0, clock };
+    let [hidden] = protect([hidden], "user-service", &rules(RULES).unwrap(), &tokens).unwrap();
+    let server = Server { router: hidden.into_parts().0, clock };
     for token in [server.user(Role::Admin), server.service("payment-service")] {
         assert_eq!(server.status(Method::GET, "/hidden", &[&token]).await, 403);
     }
+}
+
+#[tokio::test]
+async fn one_policy_stands_in_front_of_every_part_of_the_routes() {
+    let clock = clock();
+    let tokens = tokens("user-service", &clock);
+    let parts = [
+        OpenApiRouter::new().routes(routes!(open)),
+        OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete)),
+    ];
+    let [first, second] = protect(parts, "user-service", &rules(RULES).unwrap(), &tokens).unwrap();
+    let first = Server { router: first.into_parts().0, clock: clock.clone() };
+    let second = Server { router: second.into_parts().0, clock };
+    assert_eq!(first.status(Method::GET, "/open", &[]).await, 200);
+    assert_eq!(second.status(Method::POST, "/things", &[]).await, 401);
+    assert_eq!(second.status(Method::POST, "/things", &[&second.user(Role::User)]).await, 403);
+    assert_eq!(second.status(Method::POST, "/things", &[&second.user(Role::Admin)]).await, 200);
 }
 
 #[test]

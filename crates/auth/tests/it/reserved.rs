@@ -77,7 +77,7 @@ async fn while_every_place_is_taken_a_service_is_served_and_nobody_else() {
         .routes(routes!(who))
         .routes(routes!(asked))
         .layer(Extension(hall.clone()));
-    let routes = protect(routes, "user-service", &rules(RULES).unwrap(), &ours).unwrap();
+    let [routes] = protect([routes], "user-service", &rules(RULES).unwrap(), &ours).unwrap();
     let info = ServiceInfo { name: "user-service", version: "1.0.0".to_owned() };
     let app = App::builder(info, settings()).routes(routes).bind().await.unwrap();
     let url = |path: &str| format!("http://{}{path}", app.address());

@@ -53,34 +53,59 @@ pub(super) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, p
         .max_header_size(shared.limits.head_bytes)
         .max_buf_size(shared.limits.head_bytes.max(BUFFER_MIN));
     let mut http = http.serve_connection(io, routes);
-    let cut = watched(&mut http, &shared, &connection).await;
+    let ended = watched(&mut http, &shared, &connection).await;
+    // Before the request is dropped, and with it what is known of it.
+    let last_answer = ended.last_answer(&connection);
     let io = http.into_parts().io;
-    if let Some(cut) = cut {
+    if let Ended::Cut(cut) = ended {
         metrics::cut(shared.service, cut);
-        if cut == Cut::Head {
-            io.refuse(StatusCode::REQUEST_TIMEOUT);
-        }
-    } else if connection.state.is_unread() {
+    }
+    if let Some(status) = last_answer {
+        io.refuse(status);
+    } else if ended == Ended::Itself && connection.state.is_unread() {
         // Not for longer than others leave it its place.
         connection.leave.run_until_cancelled(io.linger()).await;
     }
     drop(place);
 }
 
-/// Polls the connection until it ends by itself (`None`), or has to be cut.
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// By itself.
+    Itself,
+    /// Its peer speaks HTTP/2, which hyper leaves without an answer.
+    OtherVersion,
+    /// It has to be closed.
+    Cut(Cut),
+}
+
+impl Ended {
+    /// The status that the peer is told yet, where it can be.
+    fn last_answer(self, connection: &Connection) -> Option<StatusCode> {
+        match self {
+            Self::Itself => None,
+            Self::OtherVersion => Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            Self::Cut(cut) => connection.state.told_of(cut),
+        }
+    }
+}
+
+/// Polls the connection until it ends by itself, or has to be cut.
 async fn watched(
     http: &mut http1::Connection<Io, Routes>,
     shared: &Shared,
     connection: &Connection,
-) -> Option<Cut> {
+) -> Ended {
     let mut closing = pin!(shared.closing.cancelled());
     let mut leaving = pin!(connection.leave.cancelled());
     let mut timer = pin!(sleep_until(Instant::now() + shared.limits.idle));
     let (mut told, mut waited) = (false, false);
     poll_fn(|cx| {
         // First what has come, so that no request is cut that is there.
-        if Pin::new(&mut *http).poll(cx).is_ready() {
-            return Poll::Ready(None);
+        if let Poll::Ready(ended) = Pin::new(&mut *http).poll(cx) {
+            let is_other = ended.is_err_and(|error| error.is_parse_version_h2());
+            return Poll::Ready(if is_other { Ended::OtherVersion } else { Ended::Itself });
         }
         let waits = connection.state.waits_since().is_some();
         if waits && !waited {
@@ -89,11 +114,11 @@ async fn watched(
         waited = waits;
         let makes_room = leaving.as_mut().poll(cx).is_ready();
         if makes_room && waits {
-            return Poll::Ready(Some(Cut::Room));
+            return Poll::Ready(Ended::Cut(Cut::Room));
         }
         if closing.as_mut().poll(cx).is_ready() || makes_room {
             if connection.state.is_without_request() {
-                return Poll::Ready(None);
+                return Poll::Ready(Ended::Itself);
             }
             if !told {
                 told = true;
@@ -101,7 +126,7 @@ async fn watched(
                 cx.waker().wake_by_ref();
             }
         }
-        overdue(timer.as_mut(), shared, connection, cx).map(Some)
+        overdue(timer.as_mut(), shared, connection, cx).map(Ended::Cut)
     })
     .await
 }

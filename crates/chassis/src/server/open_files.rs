@@ -2,10 +2,12 @@
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::ServerSettings;
+use crate::{ManagementSettings, ServerSettings};
 
 /// One connection in so many is in no handler, so that there is one to make room for a probe.
 const KEPT_PART: usize = 8;
+/// The listener for operators has one file in so many.
+const MANAGEMENT_PART: usize = 12;
 
 /// Limits that belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,16 +20,21 @@ struct Limits {
 }
 
 /// The settings, with lower limits where the process may not open as many files as they need; the
-/// log says so.
-pub(crate) fn within_open_files(mut settings: ServerSettings) -> ServerSettings {
+/// log says so. And those of the listener for operators, if it is one of its own: its connections take
+/// a sixteenth of the files at most: three quarters of a twelfth.
+pub(crate) fn within_open_files(
+    mut settings: ServerSettings,
+    management: &ManagementSettings,
+) -> (ServerSettings, Option<ServerSettings>) {
     let files = getrlimit(Resource::Nofile).current;
     let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    let asked = Limits {
-        connections: settings.connection_limit,
-        requests: settings.concurrency_limit,
-        service_requests: settings.service_concurrency_limit,
-    };
-    let fitting = asked.within(files);
+    let mut management = management.listener(&settings);
+    let kept = management.as_mut().map_or(0, |management| {
+        Limits::of(management).within(files / MANAGEMENT_PART).apply(management);
+        management.connection_limit
+    });
+    let asked = Limits::of(&settings);
+    let fitting = asked.within(files - kept.min(files));
     if fitting != asked {
         tracing::warn!(
             files.max = files,
@@ -36,13 +43,25 @@ pub(crate) fn within_open_files(mut settings: ServerSettings) -> ServerSettings 
             "the server takes on less than [server] says: open files limit connections, and connections limit requests"
         );
     }
-    settings.connection_limit = fitting.connections;
-    settings.concurrency_limit = fitting.requests;
-    settings.service_concurrency_limit = fitting.service_requests;
-    settings
+    fitting.apply(&mut settings);
+    (settings, management)
 }
 
 impl Limits {
+    fn of(settings: &ServerSettings) -> Self {
+        Self {
+            connections: settings.connection_limit,
+            requests: settings.concurrency_limit,
+            service_requests: settings.service_concurrency_limit,
+        }
+    }
+
+    fn apply(self, settings: &mut ServerSettings) {
+        settings.connection_limit = self.connections;
+        settings.concurrency_limit = self.requests;
+        settings.service_concurrency_limit = self.service_requests;
+    }
+
     /// A quarter of the files is left to databases, brokers and calls.
     fn within(self, files: usize) -> Self {
         let connections = self.connections.min(files / 4 * 3).max(2);

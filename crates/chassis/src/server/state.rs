@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::Limits;
@@ -131,6 +132,20 @@ impl State {
     pub(super) fn is_without_request(&self) -> bool {
         let state = self.get();
         state.phase != Phase::Request && state.write.is_none()
+    }
+
+    /// The status of a last answer to a peer whose connection is cut, when there may be one: it has
+    /// begun a request, and nothing of an answer is on its way.
+    pub(super) fn told_of(&self, cut: Cut) -> Option<StatusCode> {
+        let state = self.get();
+        match (cut, state.phase) {
+            (Cut::Head, _) => Some(StatusCode::REQUEST_TIMEOUT),
+            (Cut::Room, Phase::Head) => Some(StatusCode::SERVICE_UNAVAILABLE),
+            (Cut::Room, Phase::Request) if state.body.is_some() && state.write.is_none() => {
+                Some(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            (Cut::Room | Cut::Idle | Cut::Write, _) => None,
+        }
     }
 
     /// Whether the peer may still be sending what nobody reads.

@@ -130,7 +130,7 @@ impl Interval {
 }
 
 /// Whether a text may be an address or the name of one.
-fn is_host(text: &str) -> bool {
+pub(super) fn is_host(text: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     // A name that ends in a number would be taken for an address (https://url.spec.whatwg.org/#ends-in-a-number-checker).
     let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use chassis::{App, CancellationToken, ServiceInfo};
+use chassis::CancellationToken;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::connections::{HALF_A_HEAD, IDLE_BODY, endless, routes, sent};
-use crate::{TestApp, settings};
+use crate::{TestApp, builder, open, settings};
 
 /// Longer than any stop may take that a stalled connection must not hold up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -172,13 +171,12 @@ async fn a_request_that_never_ends_leaves_the_tasks_their_share_of_the_grace_per
         inside.notify_one();
         std::future::pending::<String>()
     };
-    let routes = OpenApiRouter::from(Router::new().route("/hang", get(hang)));
+    let routes = open(Router::new().route("/hang", get(hang)));
     let mut short = settings();
     short.grace_period = Duration::from_secs(2);
     let finished = Arc::new(AtomicBool::new(false));
     let finishes = finished.clone();
-    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
-    let app = App::builder(info, short).routes(routes).task("charger", move |shutdown| {
+    let app = builder(short).routes(routes).task("charger", move |shutdown| {
         let finishes = finishes.clone();
         async move {
             shutdown.cancelled().await;
@@ -201,9 +199,8 @@ async fn a_request_that_never_ends_leaves_the_tasks_their_share_of_the_grace_per
 
 #[tokio::test]
 async fn a_task_that_cannot_go_on_ends_the_service_with_its_error() {
-    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
-    let app = App::builder(info, settings())
-        .task("consumer", async |_| Err("the queue was declared otherwise"));
+    let app =
+        builder(settings()).task("consumer", async |_| Err("the queue was declared otherwise"));
     let app = app.bind().await.unwrap();
     let error = app.run(CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "the queue was declared otherwise");
@@ -212,10 +209,9 @@ async fn a_task_that_cannot_go_on_ends_the_service_with_its_error() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = TestApp::start(settings(), Router::new()).await;
-    let info = ServiceInfo { name: "test-service", version: "1.0.0".to_owned() };
     let mut same = settings();
     same.port = taken.address.port();
-    let error = App::builder(info, same).bind().await.err().unwrap().to_string();
+    let error = builder(same).bind().await.err().unwrap().to_string();
     assert!(
         error.contains(&format!("cannot listen on 127.0.0.1:{}", same_port(&taken))),
         "{error}"

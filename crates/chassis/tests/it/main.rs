@@ -4,18 +4,44 @@
 
 mod connections;
 mod drain;
+mod management;
+mod problems;
 mod requests;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use chassis::{App, CancellationToken, ServerSettings, ServiceInfo, TrustedProxies};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use chassis::app::AppBuilder;
+use chassis::{
+    App, CancellationToken, Guard, ManagementPort, ManagementSettings, Protected, ServerSettings,
+    ServiceInfo, TrustedProxies,
+};
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
+
+/// Lets everybody pass.
+#[derive(Clone)]
+struct Anybody;
+
+impl Guard for Anybody {
+    async fn decide(self, request: Request, next: Next) -> Response {
+        next.run(request).await
+    }
+}
+
+/// Routes that everybody may call.
+fn open(routes: axum::Router) -> Protected {
+    Protected::by(Anybody, OpenApiRouter::from(routes))
+}
 
 /// A running app with routes of the test's own.
 struct TestApp {
     address: SocketAddr,
+    /// Where operators are answered, when that is a port of its own.
+    management: Option<SocketAddr>,
     shutdown: CancellationToken,
     ended: JoinHandle<Result<(), String>>,
     http: reqwest::Client,
@@ -43,15 +69,32 @@ fn settings() -> ServerSettings {
     }
 }
 
+/// A free port of its own for operators.
+fn management() -> ManagementSettings {
+    ManagementSettings {
+        host: "127.0.0.1".to_owned(),
+        port: ManagementPort::Own(0),
+        ..ManagementSettings::default()
+    }
+}
+
+fn builder(settings: ServerSettings) -> AppBuilder {
+    let info = ServiceInfo { name: "test-service", version: "1.2.3".to_owned() };
+    App::builder(info, settings)
+}
+
 impl TestApp {
     async fn start(settings: ServerSettings, routes: axum::Router) -> Self {
-        let info = ServiceInfo { name: "test-service", version: "1.2.3".to_owned() };
-        let app = App::builder(info, settings).routes(OpenApiRouter::from(routes));
+        Self::run(builder(settings).routes(open(routes))).await
+    }
+
+    async fn run(app: AppBuilder) -> Self {
         let app = app.bind().await.unwrap();
         let (address, shutdown) = (app.address(), CancellationToken::new());
+        let management = app.management_address();
         let run = app.run(shutdown.clone());
         let ended = tokio::spawn(async { run.await.map_err(|error| error.to_string()) });
-        Self { address, shutdown, ended, http: reqwest::Client::new() }
+        Self { address, management, shutdown, ended, http: reqwest::Client::new() }
     }
 
     fn url(&self, path: &str) -> String {

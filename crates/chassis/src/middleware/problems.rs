@@ -1,0 +1,55 @@
+//! An error that brings no JSON becomes a problem document, whoever made it: the router, a file that
+//! is not there, a layer of another crate.
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use crate::Problem;
+
+/// Gives an error without JSON the problem document of its status. What its headers say besides of
+/// its body stays: `Allow`, for one.
+pub(super) async fn problems(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || is_json(response.headers()) {
+        return response;
+    }
+    let mut problem = Problem::of(status).into_response();
+    for (name, value) in response.headers() {
+        if !name.as_str().starts_with("content-") {
+            problem.headers_mut().append(name, value.clone());
+        }
+    }
+    problem
+}
+
+/// Whether the body is JSON of some kind: a problem already, a report of health, an error of OAuth.
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    essence == "application/json" || essence.ends_with("+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_told_from_what_only_looks_like_it() {
+        for (kind, expected) in [
+            ("application/json", true),
+            ("application/problem+json; charset=utf-8", true),
+            ("text/plain; charset=utf-8", false),
+            ("text/html; a=+json", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            assert_eq!(is_json(&headers), expected, "{kind}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,79 @@
+//! Routes with a policy in front of them: the only ones that an [`App`](crate::App) takes.
+//!
+//! What needs no policy are the chassis' own routes for probes and operators, all of which are in
+//! [`open`](crate::open).
+
+use std::future::Future;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+/// Decides which requests reach a route. The crate `auth` has the one that services use.
+pub trait Guard: Clone + Send + Sync + 'static {
+    /// Goes on with a request that may pass, which `next` does; answers every other one.
+    ///
+    /// It comes after routing: the route's template is in the request's extensions as
+    /// [`MatchedPath`](axum::extract::MatchedPath), and what is no route never gets here.
+    fn decide(self, request: Request, next: Next) -> impl Future<Output = Response> + Send;
+}
+
+/// Routes that a [`Guard`] stands in front of. There is no other way to make one, so that a router
+/// without a policy does not compile:
+///
+/// ```compile_fail,E0308
+/// # fn start(info: chassis::ServiceInfo, settings: chassis::ServerSettings) {
+/// use utoipa_axum::router::OpenApiRouter;
+///
+/// let app = chassis::App::builder(info, settings).routes(OpenApiRouter::new());
+/// # }
+/// ```
+///
+/// It does with one:
+///
+/// ```
+/// use axum::extract::Request;
+/// use axum::middleware::Next;
+/// use axum::response::{IntoResponse, Response};
+/// use chassis::{Guard, Problem, Protected};
+/// use utoipa_axum::router::OpenApiRouter;
+///
+/// #[derive(Clone)]
+/// struct Nobody;
+///
+/// impl Guard for Nobody {
+///     async fn decide(self, _: Request, _: Next) -> Response {
+///         Problem::forbidden().into_response()
+///     }
+/// }
+///
+/// # fn start(info: chassis::ServiceInfo, settings: chassis::ServerSettings) {
+/// let routes = Protected::by(Nobody, OpenApiRouter::new());
+/// let app = chassis::App::builder(info, settings).routes(routes);
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Protected {
+    router: Router,
+    api: OpenApi,
+}
+
+impl Protected {
+    /// Puts `guard` in front of each of these routes.
+    pub fn by<G: Guard>(guard: G, routes: OpenApiRouter) -> Self {
+        let (router, api) = routes.split_for_parts();
+        if !router.has_routes() {
+            return Self { router, api };
+        }
+        let guard = from_fn(move |request, next| guard.clone().decide(request, next));
+        Self { router: router.route_layer(guard), api }
+    }
+
+    /// The routes behind their guard, and their document.
+    pub fn into_parts(self) -> (Router, OpenApi) {
+        (self.router, self.api)
+    }
+}

@@ -6,8 +6,9 @@ mod json;
 mod request_context;
 
 pub use etag::{ETag, IfMatch};
+pub(crate) use etag::{EntityTag, EntityTags};
 pub use idempotency::IdempotencyKey;
-pub use json::Json;
+pub use json::{Json, MergePatch};
 pub(crate) use json::{cut_short, too_large};
 pub use request_context::RequestContext;
 

@@ -46,6 +46,7 @@ pub use middleware::{ClientAddress, RequestId, ReservedPlace, ServiceCheck, clie
 pub use problem::Problem;
 pub use protected::{Guard, Protected};
 pub use settings::{
-    Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo, TrustedProxies,
+    CorsSettings, Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo,
+    TrustedProxies,
 };
 pub use tokio_util::sync::CancellationToken;

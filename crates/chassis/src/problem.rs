@@ -126,11 +126,26 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", title).detail(detail)
     }
 
-    /// 412: the resource changed since the caller read it.
+    /// 412: the resource is not in the state that the caller takes it to be in.
     pub fn precondition_failed() -> Self {
         let title = "The resource has changed since it was read";
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", title)
-            .detail("read it again and send its current ETag in If-Match")
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", title).detail(
+            "If-Match does not name its current ETag: read it again and send that, as it is. A weak \
+             tag, W/\"…\", names none",
+        )
+    }
+
+    /// 415: the body is of a kind that the route does not take.
+    pub fn media_type(detail: impl Into<String>) -> Self {
+        let title = "The body's media type is not supported";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", title).detail(detail)
+    }
+
+    /// 428: the change needs a precondition.
+    pub fn precondition_required() -> Self {
+        let title = "The change needs a precondition";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition", title)
+            .detail("read the resource and send its ETag in If-Match")
     }
 
     /// 503: something that this service needs is away; the caller may try again.

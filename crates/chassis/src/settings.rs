@@ -10,8 +10,10 @@ use serde::Deserialize;
 use crate::phases;
 
 mod check;
+mod cors;
 mod management;
 
+pub use cors::CorsSettings;
 pub(crate) use management::Audience;
 pub use management::{ManagementPort, ManagementSettings};
 

@@ -36,7 +36,8 @@ struct Administration {
 impl<S: Service> ServiceBuilder<S> {
     pub(crate) fn new(platform: Platform, state: S::State) -> Self {
         let app = App::builder(platform.info.clone(), platform.settings.server.clone())
-            .management(platform.settings.management.clone());
+            .management(platform.settings.management.clone())
+            .cors(platform.settings.cors.clone());
         let (sources, misfits) = (BTreeSet::new(), Vec::new());
         Self { platform, state, app, consumer: None, sources, misfits }
     }

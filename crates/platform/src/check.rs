@@ -40,6 +40,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.keys.check(S::NAME == ISSUER),
         settings.server.check(),
         settings.management.check(&settings.server),
+        settings.cors.check(),
         policy::check(S::NAME, policy, &openapi::<S>(), services.keys()),
     ];
     parts.into_iter().flatten().collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::{AuthSettings, KeySettings, PolicySettings};
 use cache::CacheSettings;
-use chassis::{DatabaseSettings, ManagementSettings, ServerSettings};
+use chassis::{CorsSettings, DatabaseSettings, ManagementSettings, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
 use serde::Deserialize;
@@ -71,6 +71,9 @@ pub struct PlatformSettings {
     /// The service's own file: where operators are answered; left out, where everybody is.
     #[serde(default)]
     pub management: ManagementSettings,
+    /// The service's own file: which pages of other origins may call.
+    #[serde(default)]
+    pub cors: CorsSettings,
 }
 
 /// All settings of a service: what every service reads, and what is its own.

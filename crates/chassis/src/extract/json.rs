@@ -11,6 +11,8 @@ use strict_json::{FieldFault, Unreadable};
 
 use crate::Problem;
 
+const JSON: &str = "application/json";
+
 /// A JSON body. As an argument: 415 for another media type, 413 for one that is too large, 400 for
 /// one that is cut short or no JSON, 422 with a pointer for each field that is wrong, missing or
 /// unknown. A struct is read from an object only, see [`strict_json`].
@@ -21,15 +23,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let title = "The body's media type is not supported";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", title)
-                .detail("send JSON with the header Content-Type: application/json"));
-        }
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| unreadable(&rejection))?;
-        parse(&body).map(Self)
+        read(request, state, &[JSON]).await.map(Self)
+    }
+}
+
+/// A JSON merge patch (RFC 7396), as a [`Json`] body: `application/merge-patch+json`, and plain JSON
+/// for those who have always sent that. A patch of another kind (RFC 6902) is 415, not guessed at.
+#[derive(Debug)]
+pub struct MergePatch<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MergePatch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        read(request, state, &["application/merge-patch+json", JSON]).await.map(Self)
     }
 }
 
@@ -39,11 +46,29 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+async fn read<S: Send + Sync, T: DeserializeOwned>(
+    request: Request,
+    state: &S,
+    accepted: &[&str],
+) -> Result<T, Problem> {
+    if !is_one_of(accepted, request.headers()) {
+        let types = accepted.join(" or ");
+        let detail = format!("send JSON with the header Content-Type: {types}");
+        return Err(Problem::media_type(detail));
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::media_type("send the body as it is, without a Content-Encoding"));
+    }
+    let body =
+        Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+    parse(&body)
+}
+
+/// Whether the body is of one of these types, whatever the parameters say: JSON has none.
+fn is_one_of(accepted: &[&str], headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
 }
 
 fn unreadable(rejection: &BytesRejection) -> Problem {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
+mod browsers;
 mod connections;
 mod drain;
 mod management;

@@ -8,8 +8,8 @@ mod request_context;
 pub use etag::{ETag, IfMatch};
 pub(crate) use etag::{EntityTag, EntityTags};
 pub use idempotency::IdempotencyKey;
+pub(crate) use json::cut_short;
 pub use json::{Json, MergePatch};
-pub(crate) use json::{cut_short, too_large};
 pub use request_context::RequestContext;
 
 use axum::extract::{FromRequestParts, rejection};

@@ -37,6 +37,7 @@ mod protected;
 mod server;
 mod settings;
 pub mod tasks;
+mod together;
 pub mod worker;
 
 pub use ::database::DatabaseSettings;
@@ -49,4 +50,5 @@ pub use settings::{
     CorsSettings, Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo,
     TrustedProxies,
 };
+pub use together::Together;
 pub use tokio_util::sync::CancellationToken;

@@ -73,7 +73,7 @@ fn is_one_of(accepted: &[&str], headers: &HeaderMap) -> bool {
 
 fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large();
+        return Problem::too_large();
     }
     cut_short()
 }
@@ -81,11 +81,6 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
 /// 400, for a body whose end does not come.
 pub(crate) fn cut_short() -> Problem {
     Problem::bad_request("the body ended before its announced length")
-}
-
-/// 413, as the body limit gives it.
-pub(crate) fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

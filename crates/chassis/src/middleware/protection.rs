@@ -14,7 +14,7 @@
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -37,17 +37,19 @@ pub(super) async fn protection(request: Request, next: Next) -> Response {
     response
 }
 
-/// Says of an answer that says nothing of caches: what is personal is kept by the caller's own cache
-/// alone, and asked for again each time, which `If-None-Match` makes cheap; an error is kept by none.
-/// The answer is another one for another caller, though its `ETag` may be the same.
+/// Says of an answer that says nothing of caches: what is read is kept by the caller's own cache
+/// alone, since it may be personal, and asked for again each time, which `If-None-Match` makes cheap.
+/// Everything else is kept by none: an error, and what a change gives, such as a new token (RFC 6749
+/// §5.1). The answer is another one for another caller, though its `ETag` may be the same.
 pub(super) async fn caching(request: Request, next: Next) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = next.run(request).await;
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
     if headers.contains_key(header::CACHE_CONTROL) {
         return response;
     }
-    let value = if is_error { "no-store" } else { "private, no-cache" };
+    let value = if is_error || !is_read { "no-store" } else { "private, no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
     headers.append(header::VARY, HeaderValue::from_static("authorization"));
     response

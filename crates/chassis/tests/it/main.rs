@@ -5,6 +5,7 @@
 mod browsers;
 mod connections;
 mod drain;
+mod kinds;
 mod management;
 mod problems;
 mod requests;

@@ -182,8 +182,13 @@ pub(crate) fn environment(
         variables.push((other.variable("PORT"), port(&other.name)));
     }
     // What the user has set for these stays.
-    let defaults =
-        [("ENVIRONMENT", "development"), ("LOG_FORMAT", "human"), ("TRACING_ENABLED", "false")];
+    let defaults = [
+        ("ENVIRONMENT", "development"),
+        ("LOG_FORMAT", "human"),
+        ("TRACING_ENABLED", "false"),
+        // So that `cargo dev smoke` is one trace.
+        ("TRACING_PROXIES", "127.0.0.1"),
+    ];
     let unset = defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none());
     variables.extend(owned(&unset.collect::<Vec<_>>()));
     Ok(variables)

@@ -25,7 +25,7 @@ mod rule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use chassis::Protected;
+use chassis::{Protected, ServiceCheck};
 use http::Method;
 use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
@@ -104,6 +104,14 @@ pub fn protect<const PARTS: usize>(
     let policy = Policy::new(service, settings, &api)?;
     let guard = layer::PolicyGuard { policy, tokens: tokens.clone() };
     Ok(parts.map(|routes| Protected::by(guard.clone(), routes)))
+}
+
+/// How a service tells the others from strangers before the policy is asked: for
+/// [`chassis::app::AppBuilder::services`]. A token whose key has not been fetched yet is a stranger's
+/// there.
+pub fn service_check(tokens: &Tokens) -> ServiceCheck {
+    let tokens = tokens.clone();
+    Arc::new(move |request| layer::is_service(&tokens, request))
 }
 
 /// What does not fit in `auth.tsk`: the rules of `service`, whose routes are those of `api`, and

@@ -18,12 +18,16 @@ use tokio_util::sync::CancellationToken;
 use tusk_config::Shown;
 
 use crate::health::{Health, HealthBuilder};
+use crate::middleware::Surroundings;
 use crate::operator::{self, Debug};
 use crate::phases::Phases;
 use crate::server::{Server, within_open_files};
 use crate::settings::Audience;
 use crate::tasks::Supervisor;
-use crate::{Clock, ManagementSettings, Protected, ServerSettings, ServiceInfo, middleware, open};
+use crate::{
+    Clock, CorsSettings, ManagementSettings, Protected, ServerSettings, ServiceCheck, ServiceInfo,
+    middleware, open,
+};
 
 /// Why a service could not start or go on; its text is for the operator.
 pub type BuildError = Box<dyn std::error::Error + Send + Sync>;
@@ -62,6 +66,8 @@ pub struct AppBuilder {
     health: HealthBuilder,
     clock: Clock,
     shown: Vec<Shown>,
+    services: ServiceCheck,
+    cors: CorsSettings,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
 }
@@ -78,6 +84,8 @@ impl App {
             health: Health::builder(),
             clock: Clock::system(),
             shown: Vec::new(),
+            services: Arc::new(|_| false),
+            cors: CorsSettings::default(),
             tasks: Vec::new(),
             announcements: Vec::new(),
         }
@@ -189,6 +197,21 @@ impl AppBuilder {
         self
     }
 
+    /// How other services are told from strangers, whose word on traces and request ids does not
+    /// count. Without it, everybody is a stranger.
+    #[must_use]
+    pub fn services(mut self, check: ServiceCheck) -> Self {
+        self.services = check;
+        self
+    }
+
+    /// Which pages of other origins may call; none when this is left out.
+    #[must_use]
+    pub fn cors(mut self, settings: CorsSettings) -> Self {
+        self.cors = settings;
+        self
+    }
+
     /// Background work, supervised from [`App::run`] on. See [`crate::tasks`] for the contract.
     #[must_use]
     pub fn task<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
@@ -227,13 +250,19 @@ impl AppBuilder {
         let Self { info, settings, management, routes, administration, .. } = self;
         let (settings, management) = within_open_files(settings, &management);
         let health = self.health.build(info.clone(), self.clock);
+        let surroundings = Surroundings {
+            health: health.clone(),
+            info: info.clone(),
+            services: self.services,
+            cors: self.cors,
+        };
         let (own, api) = routes.into_parts();
         let (administration, of_administration) = administration.into_parts();
         let api = api.merge_from(of_administration);
         let debug = Debug::new(settings.debug, info.clone(), self.shown);
         let administration = administration.layer(Extension(Arc::new(debug)));
         let listen = async |own, open, audience, settings: ServerSettings| {
-            let router = middleware::listener(own, open, audience, &health, &info, &settings);
+            let router = middleware::listener(own, open, audience, &settings, &surroundings);
             Listener::bind(router, audience, settings).await
         };
         let (all, callers) = (settings.clone(), Audience::Callers);

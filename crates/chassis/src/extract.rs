@@ -6,9 +6,10 @@ mod json;
 mod request_context;
 
 pub use etag::{ETag, IfMatch};
+pub(crate) use etag::{EntityTag, EntityTags};
 pub use idempotency::IdempotencyKey;
-pub use json::Json;
-pub(crate) use json::{cut_short, too_large};
+pub(crate) use json::cut_short;
+pub use json::{Json, MergePatch};
 pub use request_context::RequestContext;
 
 use axum::extract::{FromRequestParts, rejection};
@@ -47,7 +48,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(Problem::bad_request(format!(
                 "the query string is not valid: {}",
-                json::without_values(&rejection.body_text())
+                strict_json::without_values(&rejection.body_text())
             ))),
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
 //!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
-//!   middleware  request id ─▶ problem documents ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline
+//!   middleware  origin ─▶ request id ─▶ problem documents ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline
 //!   protected   routes behind a guard, the only ones that an app takes     open  the chassis' own for probes and operators
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
@@ -37,15 +37,18 @@ mod protected;
 mod server;
 mod settings;
 pub mod tasks;
+mod together;
 pub mod worker;
 
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, ReservedPlace, client_deadline};
+pub use middleware::{ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline};
 pub use problem::Problem;
 pub use protected::{Guard, Protected};
 pub use settings::{
-    Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo, TrustedProxies,
+    CorsSettings, Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo,
+    TrustedProxies,
 };
+pub use together::Together;
 pub use tokio_util::sync::CancellationToken;

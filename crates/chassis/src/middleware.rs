@@ -5,19 +5,24 @@
 //! work; the deadline covers the handler only.
 //!
 //! ```text
-//! request id ─▶ problem documents ─▶ draining ─┬▶ client address ─▶ trace ─▶ panic ─▶ body ─▶ shedding ─▶ deadline ─▶ guard ─▶ route
-//!                                              └▶ panic ─▶ open route
+//! origin ─▶ request id ─▶ problem documents ─▶ draining ─┬▶ client address ─▶ trace ─▶ panic ─▶ body ─▶ shedding ─▶ deadline ─▶ guard ─▶ route
+//!                                                         └▶ panic ─▶ open route
 //! ```
 
 mod body;
 mod client_address;
+mod conditional;
+mod cors;
 mod deadline;
 mod drain;
 mod metrics;
+mod origin;
 mod panic;
 mod problems;
+mod protection;
 mod request_id;
 mod shed;
+mod singular;
 mod trace;
 
 use axum::Router;
@@ -28,14 +33,23 @@ use resilience::bulkhead::Bulkhead;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::health::Health;
-use crate::settings::Audience;
+use crate::settings::{Audience, CorsSettings};
 use crate::{ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
 pub use deadline::client_deadline;
+pub use origin::ServiceCheck;
 pub use request_id::RequestId;
 use shed::Places;
 pub use shed::ReservedPlace;
+
+/// What the layers of a listener need besides its settings.
+pub(crate) struct Surroundings {
+    pub(crate) health: Health,
+    pub(crate) info: ServiceInfo,
+    pub(crate) services: ServiceCheck,
+    pub(crate) cors: CorsSettings,
+}
 
 /// All that one listener answers: routes behind a guard, within their limits, and open ones outside
 /// of them, so that a service that is full still answers its probes. An open route is neither
@@ -44,15 +58,18 @@ pub(crate) fn listener(
     protected: Router,
     open: Router,
     audience: Audience,
-    health: &Health,
-    info: &ServiceInfo,
     settings: &ServerSettings,
+    surroundings: &Surroundings,
 ) -> Router {
+    let Surroundings { health, info, services, cors } = surroundings;
+    let (proxies, services) = (settings.tracing_proxies.clone(), services.clone());
     open.layer(CatchPanicLayer::custom(panic::answer))
-        .merge(wrap(protected, audience, info, settings))
+        .merge(wrap(protected, audience, info, settings, cors))
         .layer(from_fn_with_state(health.clone(), drain::close_when_draining))
         .layer(from_fn(problems::problems))
+        .layer(from_fn(protection::protection))
         .layer(from_fn(request_id::request_id))
+        .layer(from_fn_with_state(origin::Insiders { proxies, services }, origin::origin))
 }
 
 /// Wraps a service's routes.
@@ -61,6 +78,7 @@ fn wrap(
     audience: Audience,
     info: &ServiceInfo,
     settings: &ServerSettings,
+    cors: &CorsSettings,
 ) -> Router {
     let places = Places {
         service: info.name,
@@ -71,13 +89,20 @@ fn wrap(
         metrics::show(info.name, places.anybody.clone());
     }
     let bodies = body::Limits::new(settings);
-    routes
+    let routes = routes
         .fallback(async || StatusCode::NOT_FOUND)
         .layer(DefaultBodyLimit::max(settings.body_limit))
         .layer(from_fn_with_state((info.name, settings.request_timeout), deadline::limit))
         .layer(from_fn_with_state(places, shed::overload))
         .layer(from_fn_with_state(bodies, body::whole))
+        .layer(from_fn(singular::singular))
         .layer(CatchPanicLayer::custom(panic::answer))
         .layer(from_fn_with_state(info.name, trace::trace))
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
+        .layer(from_fn(conditional::conditional))
+        .layer(from_fn(protection::caching));
+    match cors::layer(cors) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    }
 }

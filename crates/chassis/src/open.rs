@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `/live`, `/ready` | yes | |
 //! | `/health` | its status alone | with what was checked, versions and latencies |
+//! | `/problems/{kind}` | yes | yes |
 //! | `/metrics`, `/openapi.json`, `/docs` | | yes |
 //!
 //! Where both are one listener, it has what is in either column, and all of `/health`. Every other
@@ -17,11 +18,13 @@ use utoipa::openapi::OpenApi;
 
 use crate::docs;
 use crate::health::{self, Health};
+use crate::problem::pages;
 
 /// For callers, balancers and kubelets.
 pub(crate) fn public(health: &Health) -> Router {
     probes(health)
         .merge(Router::new().route("/health", get(health::status)).with_state(health.clone()))
+        .merge(pages::router())
 }
 
 /// For operators: Prometheus and people.
@@ -31,6 +34,7 @@ pub(crate) fn management(health: &Health, api: OpenApi) -> Router {
         .with_state(health.clone())
         .route("/metrics", get(metrics_text))
         .merge(docs::router(docs::complete(api)))
+        .merge(pages::router())
 }
 
 /// For all of them.

@@ -9,12 +9,17 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub mod kind;
+pub(crate) mod pages;
+
+pub use kind::Kind;
+
 /// Rejections of single fields in one answer at most.
 const FIELD_ERRORS_MAX: usize = 32;
 
 /// An error answer: `application/problem+json`.
 ///
-/// `kind` is stable and made for programs; `title` is fixed per kind; `detail` is about this one
+/// `kind` is stable and made for programs, one of [`kind`]; `title` is fixed per kind; `detail` is about this one
 /// request and never holds a secret or another person's data.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
@@ -47,12 +52,12 @@ pub struct FieldError {
 }
 
 impl Problem {
-    /// A problem of `kind` with its fixed `title`.
-    pub fn new(status: StatusCode, kind: &'static str, title: &'static str) -> Self {
+    /// A problem of a kind, with its status and its title.
+    pub fn new(kind: Kind) -> Self {
         Self {
-            kind: Cow::Owned(format!("/problems/{kind}")),
-            title: Cow::Borrowed(title),
-            status: status.as_u16(),
+            kind: Cow::Owned(format!("/problems/{}", kind.name)),
+            title: Cow::Borrowed(kind.title),
+            status: kind.status.as_u16(),
             detail: None,
             errors: Vec::new(),
             retry_after: None,
@@ -66,91 +71,96 @@ impl Problem {
             StatusCode::NOT_FOUND => Self::not_found("there is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
             StatusCode::REQUEST_TIMEOUT => Self::request_timeout("it did not end"),
-            StatusCode::URI_TOO_LONG => {
-                Self::new(status, "uri-too-long", "The request's target is too long")
-            }
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-                Self::new(status, "head-too-large", "The head of the request is too large")
-            }
+            StatusCode::URI_TOO_LONG => Self::new(kind::URI_TOO_LONG),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::new(kind::HEAD_TOO_LARGE),
             StatusCode::INTERNAL_SERVER_ERROR => Self::internal(),
             StatusCode::SERVICE_UNAVAILABLE => {
                 Self::unavailable("the service is busy; try again", Duration::from_secs(1))
             }
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
-                Self::new(status, "http-version", "Only HTTP/1.1 is spoken here")
-            }
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED => Self::new(kind::HTTP_VERSION),
             // RFC 9457, section 4.2.1: nothing is said beyond the status.
             _ => Self {
                 kind: Cow::Borrowed("about:blank"),
-                ..Self::new(status, "", status.canonical_reason().unwrap_or("Unknown"))
+                title: Cow::Borrowed(status.canonical_reason().unwrap_or("Unknown")),
+                status: status.as_u16(),
+                ..Self::internal()
             },
         }
     }
 
     /// 422: the request was understood and some of its fields are refused.
     pub fn validation() -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Some fields are not valid")
+        Self::new(kind::VALIDATION)
     }
 
     /// 400: the request could not be read.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request could not be read")
-            .detail(detail)
+        Self::new(kind::BAD_REQUEST).detail(detail)
     }
 
     /// 401: no credentials, or none that are accepted.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Valid credentials are needed")
-            .detail(detail)
+        Self::new(kind::UNAUTHORIZED).detail(detail)
     }
 
     /// 403: the caller is known and may not do this.
     pub fn forbidden() -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "The caller may not do this")
+        Self::new(kind::FORBIDDEN)
     }
 
     /// 404: there is no such thing, or it is not the caller's to see.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such resource").detail(detail)
+        Self::new(kind::NOT_FOUND).detail(detail)
     }
 
     /// 405: the path is there, and has no such method. Which it has, the header `Allow` says.
     pub fn method_not_allowed() -> Self {
-        let title = "The resource does not support this method";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title)
+        Self::new(kind::METHOD_NOT_ALLOWED)
     }
 
     /// 408: a request, or the rest of one, did not come in time.
     pub fn request_timeout(detail: impl Into<String>) -> Self {
-        let title = "The request did not come in time";
-        Self::new(StatusCode::REQUEST_TIMEOUT, "request-timeout", title).detail(detail)
+        Self::new(kind::REQUEST_TIMEOUT).detail(detail)
     }
 
-    /// 412: the resource changed since the caller read it.
+    /// 412: the resource is not in the state that the caller takes it to be in.
     pub fn precondition_failed() -> Self {
-        let title = "The resource has changed since it was read";
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", title)
-            .detail("read it again and send its current ETag in If-Match")
+        Self::new(kind::PRECONDITION_FAILED).detail(
+            "If-Match does not name its current ETag: read it again and send that, as it is. A weak \
+             tag, W/\"…\", names none",
+        )
+    }
+
+    /// 413: the body is larger than the route takes.
+    pub fn too_large() -> Self {
+        Self::new(kind::TOO_LARGE)
+    }
+
+    /// 415: the body is of a type that the route does not take.
+    pub fn media_type(detail: impl Into<String>) -> Self {
+        Self::new(kind::MEDIA_TYPE).detail(detail)
+    }
+
+    /// 428: the change needs a precondition.
+    pub fn precondition_required() -> Self {
+        Self::new(kind::PRECONDITION).detail("read the resource and send its ETag in If-Match")
     }
 
     /// 429: the caller does this more often than it may; refused without having been looked at.
     pub fn rate_limited(retry_after: Duration) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "There were too many requests")
+        Self::new(kind::RATE_LIMITED)
             .detail("try again once the time in Retry-After is over")
             .retry_after(retry_after)
     }
 
     /// 503: something that this service needs is away; the caller may try again.
     pub fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")
-            .detail(detail)
-            .retry_after(retry_after)
+        Self::new(kind::UNAVAILABLE).detail(detail).retry_after(retry_after)
     }
 
     /// 500: our fault. Says nothing of the cause; the log does, under the answer's request id.
     pub fn internal() -> Self {
-        let title = "Something went wrong on our side";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title)
+        Self::new(kind::INTERNAL)
     }
 
     /// Says what went wrong with this request.
@@ -167,6 +177,13 @@ impl Problem {
             self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
         }
         self
+    }
+
+    /// This problem with the refused fields of another one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let fields = other.errors.into_iter();
+        fields.fold(self, |problem, error| problem.field(error.pointer, error.detail))
     }
 
     /// Tells the caller when to try again (`Retry-After`, rounded up to whole seconds).

@@ -10,8 +10,10 @@ use serde::Deserialize;
 use crate::phases;
 
 mod check;
+mod cors;
 mod management;
 
+pub use cors::CorsSettings;
 pub(crate) use management::Audience;
 pub use management::{ManagementPort, ManagementSettings};
 
@@ -94,6 +96,10 @@ pub struct ServerSettings {
     /// Proxies whose `X-Forwarded-For` is believed; none when left out.
     #[serde(default)]
     pub trusted_proxies: TrustedProxies,
+    /// Proxies that begin traces: their `traceparent`, `tracestate` and `x-request-id` count, as another
+    /// service's do; none when left out. One that hands on what strangers send is none of them.
+    #[serde(default)]
+    pub tracing_proxies: TrustedProxies,
     /// Whether `GET /debug` answers; off when left out.
     #[serde(default)]
     pub debug: bool,
@@ -123,6 +129,7 @@ impl ServerSettings {
             grace_period: Duration::from_secs(10),
             drain_delay: Duration::ZERO,
             trusted_proxies: TrustedProxies::default(),
+            tracing_proxies: TrustedProxies::default(),
             debug: false,
         }
     }

@@ -39,7 +39,8 @@ struct Administration {
 impl<S: Service> ServiceBuilder<S> {
     pub(crate) fn new(platform: Platform, state: S::State) -> Self {
         let app = App::builder(platform.info.clone(), platform.settings.server.clone())
-            .management(platform.settings.management.clone());
+            .management(platform.settings.management.clone())
+            .cors(platform.settings.cors.clone());
         let (sources, misfits) = (BTreeSet::new(), Vec::new());
         Self { platform, state, app, consumer: None, sources, misfits }
     }
@@ -119,6 +120,7 @@ impl<S: Service> ServiceBuilder<S> {
             .administration(administration)
             .health(servers(&platform, probe))
             .shown(shown)
+            .services(auth::policy::service_check(&platform.tokens))
             .announcement("registration", move |address, draining| {
                 discovery.registration(S::NAME, address.port(), &version).run(draining)
             })

@@ -41,6 +41,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.keys.check(S::NAME == ISSUER),
         settings.server.check(),
         settings.management.check(&settings.server),
+        settings.cors.check(),
         policy::check(S::NAME, policy, &api, services.keys()),
         settings.rate_limit.check(&api, S::COUNTS_ACCOUNTS),
     ];

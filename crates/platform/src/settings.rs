@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::{AuthSettings, KeySettings, PolicySettings};
 use cache::CacheSettings;
-use chassis::{DatabaseSettings, ManagementSettings, ServerSettings};
+use chassis::{CorsSettings, DatabaseSettings, ManagementSettings, ServerSettings};
 use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
 use messaging::MessagingSettings;
 use rate_limit::RateLimitSettings;
@@ -78,6 +78,9 @@ pub struct PlatformSettings {
     pub management: ManagementSettings,
     /// The service's own file: how often whom each route serves.
     pub rate_limit: RateLimitSettings,
+    /// The service's own file: which pages of other origins may call.
+    #[serde(default)]
+    pub cors: CorsSettings,
 }
 
 /// All settings of a service: what every service reads, and what is its own.

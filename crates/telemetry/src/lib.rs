@@ -91,7 +91,7 @@ pub struct Telemetry {
     is_over: bool,
 }
 
-/// Installs logs, traces and the W3C propagator for the whole process.
+/// Installs logs and traces for the whole process.
 ///
 /// Must be called within a tokio runtime: the gRPC exporter connects lazily on it, and its metrics
 /// are shown.
@@ -105,7 +105,6 @@ pub fn init(settings: &TelemetrySettings, build: BuildInfo) -> Result<Telemetry,
     let tracer = traces::tracer(&provider);
     let (spans, statements) = (traces::layer(tracer.clone()), statements::layer(tracer));
     Registry::default().with(spans).with(statements).with(logs).with(pool::layer()).try_init()?;
-    propagation::install();
     build_info::set(build);
     metrics::build_info(service, build);
     metrics::runtime();

@@ -57,8 +57,10 @@ impl Ground {
         );
         let databases = vec![users, payments, notifications];
         let database_urls = databases.iter().map(|database| database.url().to_owned()).collect();
+        // The tests are such a proxy: each names one trace for all that it does.
+        let settings = vec![("TRACING_PROXIES", "127.0.0.1".to_owned())];
         let (simulator, mails) = (Simulator::start().await, tempfile::tempdir().unwrap());
-        Self { databases, database_urls, broker, simulator, mails, settings: Vec::new() }
+        Self { databases, database_urls, broker, simulator, mails, settings }
     }
 
     /// The variables of the service with this database.

@@ -2,7 +2,7 @@
 
 use chassis::Problem;
 use chassis::database::{self, Fault};
-use http::StatusCode;
+use chassis::problem::kind;
 use messaging::{EnqueueError, Verdict};
 
 use crate::domain::DomainError;
@@ -12,6 +12,8 @@ use crate::domain::DomainError;
 pub(crate) enum Error {
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error("some fields are refused")]
+    Refused(Vec<DomainError>),
     #[error("the idempotency key was used for another request")]
     KeyReused,
     #[error(transparent)]
@@ -30,6 +32,13 @@ impl Fault for Error {
     }
 }
 
+/// Of all that is wrong with a request, nothing is held back.
+impl From<Vec<DomainError>> for Error {
+    fn from(faults: Vec<DomainError>) -> Self {
+        Self::Refused(faults)
+    }
+}
+
 /// To an HTTP caller.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -37,16 +46,17 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::Invalid { pointer, reason }) => {
                 Self::validation().field(pointer, reason)
             }
+            Error::Refused(faults) => {
+                let faults = faults.into_iter().map(|fault| Self::from(Error::Domain(fault)));
+                faults.reduce(Self::and).unwrap_or_else(Self::validation)
+            }
             Error::Domain(DomainError::UnknownContact) => {
                 Self::validation().field("/user_id", "is not a user that can be written to")
             }
             Error::Domain(DomainError::NotFound) => {
                 Self::not_found("there is no such notification")
             }
-            Error::KeyReused => {
-                let title = "The Idempotency-Key was used for another request";
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
-            }
+            Error::KeyReused => Self::new(kind::IDEMPOTENCY_KEY_REUSED),
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
@@ -79,7 +89,9 @@ impl From<Error> for Verdict {
                     Self::retry(database::kind(&error))
                 }
             }
-            Error::Domain(_) | Error::KeyReused | Error::Enqueue(_) => Self::dead_letter(error),
+            Error::Domain(_) | Error::Refused(_) | Error::KeyReused | Error::Enqueue(_) => {
+                Self::dead_letter(error)
+            }
         }
     }
 }

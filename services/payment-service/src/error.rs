@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::Problem;
 use chassis::database::{self, Fault};
-use http::StatusCode;
+use chassis::problem::kind;
 use messaging::{EnqueueError, Verdict};
 use service_client::CallError;
 
@@ -18,6 +18,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) enum Error {
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error("some fields are refused")]
+    Refused(Vec<DomainError>),
     #[error("the payer is unknown or not active")]
     PayerNotActive,
     #[error("user-service gave no answer")]
@@ -44,12 +46,23 @@ impl Fault for Error {
     }
 }
 
+/// Of all that is wrong with a request, nothing is held back.
+impl From<Vec<DomainError>> for Error {
+    fn from(faults: Vec<DomainError>) -> Self {
+        Self::Refused(faults)
+    }
+}
+
 /// To an HTTP caller.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         match error {
             Error::Domain(DomainError::Invalid { pointer, reason }) => {
                 Self::validation().field(pointer, reason)
+            }
+            Error::Refused(faults) => {
+                let faults = faults.into_iter().map(|fault| Self::from(Error::Domain(fault)));
+                faults.reduce(Self::and).unwrap_or_else(Self::validation)
             }
             Error::Domain(DomainError::Amount { currency, least, most, step }) => {
                 let divisible = match step {
@@ -60,22 +73,12 @@ impl From<Error> for Problem {
                 Self::validation().field("/amount", reason + &divisible)
             }
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such payment"),
-            Error::PayerNotActive => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "payer-not-active", "The payer's account is not active")
-            }
+            Error::PayerNotActive => Self::new(kind::PAYER_NOT_ACTIVE),
             Error::PayerUnknown(error) => {
                 error.problem("the payer cannot be checked now; nothing was charged")
             }
-            Error::KeyInFlight => {
-                let title = "A request with this Idempotency-Key is in flight";
-                Self::new(StatusCode::CONFLICT, "idempotency-in-flight", title)
-                    .retry_after(RETRY_AFTER)
-            }
-            Error::KeyReused => {
-                let title = "The Idempotency-Key was used for another request";
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
-            }
+            Error::KeyInFlight => Self::new(kind::IDEMPOTENCY_IN_FLIGHT).retry_after(RETRY_AFTER),
+            Error::KeyReused => Self::new(kind::IDEMPOTENCY_KEY_REUSED),
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
@@ -108,6 +111,7 @@ impl From<Error> for Verdict {
             }
             Error::PayerUnknown(_) | Error::KeyInFlight => Self::retry(error),
             Error::Domain(_)
+            | Error::Refused(_)
             | Error::PayerNotActive
             | Error::KeyReused
             | Error::Enqueue(_)

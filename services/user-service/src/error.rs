@@ -6,7 +6,7 @@ use auth::TokenError;
 use auth::password::PasswordError;
 use chassis::Problem;
 use chassis::database::{self, Fault};
-use http::StatusCode;
+use chassis::problem::kind;
 use messaging::{EnqueueError, Verdict};
 use rate_limit::RateLimited;
 
@@ -20,6 +20,8 @@ const HASHING_RETRY_AFTER: Duration = Duration::from_secs(2);
 pub(crate) enum Error {
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error("some fields are refused")]
+    Refused(Vec<DomainError>),
     #[error("e-mail address or password is wrong")]
     WrongCredentials,
     #[error("the refresh token is not valid")]
@@ -46,6 +48,13 @@ impl Fault for Error {
     }
 }
 
+/// Of all that is wrong with a request, nothing is held back.
+impl From<Vec<DomainError>> for Error {
+    fn from(faults: Vec<DomainError>) -> Self {
+        Self::Refused(faults)
+    }
+}
+
 /// To an HTTP caller.
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
@@ -53,9 +62,11 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::Invalid { pointer, reason }) => {
                 Self::validation().field(pointer, reason)
             }
-            Error::Domain(DomainError::EmailTaken) => {
-                Self::new(StatusCode::CONFLICT, "email-taken", "The e-mail address is taken")
+            Error::Refused(faults) => {
+                let faults = faults.into_iter().map(|fault| Self::from(Error::Domain(fault)));
+                faults.reduce(Self::and).unwrap_or_else(Self::validation)
             }
+            Error::Domain(DomainError::EmailTaken) => Self::new(kind::EMAIL_TAKEN),
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such user"),
             Error::Domain(DomainError::Stale) => Self::precondition_failed(),
             // One text for an unknown address and a wrong password.
@@ -97,6 +108,7 @@ impl From<Error> for Verdict {
                 }
             }
             Error::Domain(_)
+            | Error::Refused(_)
             | Error::Enqueue(_)
             | Error::WrongCredentials
             | Error::WrongRefreshToken

@@ -38,6 +38,20 @@ impl Identity {
     }
 }
 
+/// A service whose token is verified already.
+#[derive(Debug, Clone)]
+struct Verified(Caller);
+
+/// Whether another service calls, by the keys that are here. The layer need not verify its token
+/// again.
+pub(super) fn is_service(tokens: &Tokens, request: &mut Request) -> bool {
+    let caller = known_caller(tokens, request.headers());
+    let service = caller.ok().filter(|caller| matches!(caller, Caller::Service(_)));
+    let is_service = service.is_some();
+    service.map(|service| request.extensions_mut().insert(Verified(service)));
+    is_service
+}
+
 impl Guard for PolicyGuard {
     async fn decide(self, request: Request, next: Next) -> Response {
         admit(&self, request, next).await.unwrap_or_else(Problem::into_response)
@@ -50,9 +64,10 @@ async fn admit(guard: &PolicyGuard, mut request: Request, next: Next) -> Result<
         return Ok(without_rule(&guard.policy.methods(path)));
     };
     let reserved = ReservedPlace::of(request.extensions());
-    let caller = match reserved {
-        None => caller(&guard.tokens, request.headers()).await,
-        Some(_) => known_caller(&guard.tokens, request.headers()),
+    let caller = match (request.extensions_mut().remove(), reserved) {
+        (Some(Verified(service)), _) => Ok(service),
+        (None, None) => caller(&guard.tokens, request.headers()).await,
+        (None, Some(_)) => known_caller(&guard.tokens, request.headers()),
     };
     let is_service = matches!(caller, Ok(Caller::Service(_)));
     if let Some(place) = reserved

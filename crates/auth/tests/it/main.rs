@@ -4,6 +4,7 @@
 
 mod credentials;
 mod given;
+mod insiders;
 mod keys;
 mod policy;
 mod reserved;

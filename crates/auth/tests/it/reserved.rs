@@ -46,7 +46,7 @@ async fn asked(service: CallerService) -> String {
     service.name
 }
 
-fn settings() -> ServerSettings {
+pub(crate) fn settings() -> ServerSettings {
     ServerSettings {
         host: "127.0.0.1".to_owned(),
         port: 0,
@@ -63,6 +63,7 @@ fn settings() -> ServerSettings {
         grace_period: LONG,
         drain_delay: Duration::ZERO,
         trusted_proxies: TrustedProxies::default(),
+        tracing_proxies: TrustedProxies::default(),
         debug: false,
     }
 }

@@ -7,14 +7,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
-use strict_json::Strict;
+use strict_json::{FieldFault, Unreadable};
 
 use crate::Problem;
 
+const JSON: &str = "application/json";
+
 /// A JSON body. As an argument: 415 for another media type, 413 for one that is too large, 400 for
-/// one that is cut short or no JSON, 422 with a pointer for a field that is wrong or unknown. A
-/// struct is read from an object only, see [`Strict`].
+/// one that is cut short or no JSON, 422 with a pointer for each field that is wrong, missing or
+/// unknown. A struct is read from an object only, see [`strict_json`].
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -22,15 +23,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let title = "The body's media type is not supported";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", title)
-                .detail("send JSON with the header Content-Type: application/json"));
-        }
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| unreadable(&rejection))?;
-        parse(&body).map(Self)
+        read(request, state, &[JSON]).await.map(Self)
+    }
+}
+
+/// A JSON merge patch (RFC 7396), as a [`Json`] body: `application/merge-patch+json`, and plain JSON
+/// for those who have always sent that. A patch of another kind (RFC 6902) is 415, not guessed at.
+#[derive(Debug)]
+pub struct MergePatch<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MergePatch<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        read(request, state, &["application/merge-patch+json", JSON]).await.map(Self)
     }
 }
 
@@ -40,16 +46,34 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+async fn read<S: Send + Sync, T: DeserializeOwned>(
+    request: Request,
+    state: &S,
+    accepted: &[&str],
+) -> Result<T, Problem> {
+    if !is_one_of(accepted, request.headers()) {
+        let types = accepted.join(" or ");
+        let detail = format!("send JSON with the header Content-Type: {types}");
+        return Err(Problem::media_type(detail));
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::media_type("send the body as it is, without a Content-Encoding"));
+    }
+    let body =
+        Bytes::from_request(request, state).await.map_err(|rejection| unreadable(&rejection))?;
+    parse(&body)
+}
+
+/// Whether the body is of one of these types, whatever the parameters say: JSON has none.
+fn is_one_of(accepted: &[&str], headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
 }
 
 fn unreadable(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large();
+        return Problem::too_large();
     }
     cut_short()
 }
@@ -59,85 +83,15 @@ pub(crate) fn cut_short() -> Problem {
     Problem::bad_request("the body ended before its announced length")
 }
 
-/// 413, as the body limit gives it.
-pub(crate) fn too_large() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
-}
-
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    if std::str::from_utf8(body).is_err() {
-        return Err(Problem::bad_request("the body is not UTF-8"));
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let Strict(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        refused(&pointer, error.inner())
-    })?;
-    deserializer.end().map_err(|error| refused("", &error))?;
-    Ok(value)
-}
-
-fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
-    match error.classify() {
-        Category::Data => Problem::validation().field(pointer, without_values(&error.to_string())),
-        Category::Eof => Problem::bad_request("the body is cut short: its JSON does not end"),
-        Category::Syntax | Category::Io => Problem::bad_request(format!(
-            "the body is not JSON: line {}, column {}",
-            error.line(),
-            error.column()
-        )),
-    }
-}
-
-/// A JSON pointer (RFC 6901) to where the error is.
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let mut pointer = String::new();
-    for segment in path {
-        match segment {
-            Segment::Map { key } => {
-                pointer.push('/');
-                // A key that is no name may be a value in the wrong place.
-                pointer.push_str(if is_name(key) { key } else { "…" });
-            }
-            Segment::Seq { index } => {
-                pointer.push('/');
-                pointer.push_str(&index.to_string());
-            }
-            Segment::Enum { .. } | Segment::Unknown => {}
-        }
-    }
-    pointer
-}
-
-/// serde's words without the value they quote: a card number in the wrong place must not come back.
-pub(crate) fn without_values(message: &str) -> String {
-    let message = message.rsplit_once(" at line ").map_or(message, |(words, _)| words);
-    if let Some((name, _)) = message.strip_prefix("unknown field `").and_then(|m| m.split_once('`'))
-        && !is_name(name)
-    {
-        return "unknown field".to_owned();
-    }
-    for found in ["invalid type: ", "invalid value: ", "unknown variant ", "invalid length "] {
-        if let Some(rest) = message.find(found).map(|at| &message[at..])
-            && let Some(expected) = rest.rfind("expected ")
-        {
-            let expected = &rest[expected..];
-            // The name of the type in the code tells a caller nothing.
-            let is_struct = expected.starts_with("expected struct ");
-            return if is_struct { "expected an object" } else { expected }.to_owned();
-        }
-    }
-    message.to_owned()
-}
-
-/// Whether a key reads like a field's name: then naming it helps, and it is no card number.
-fn is_name(key: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    (1..=64).contains(&key.len())
-        && key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && key.bytes().all(word)
-        && key.bytes().filter(u8::is_ascii_digit).count() < 12
+    strict_json::from_slice(body).map_err(|unreadable| match unreadable {
+        Unreadable::Fields(faults) => faults
+            .into_iter()
+            .fold(Problem::validation(), |problem, FieldFault { pointer, detail }| {
+                problem.field(pointer, detail)
+            }),
+        other => Problem::bad_request(other.to_string()),
+    })
 }
 
 #[cfg(test)]
@@ -147,7 +101,6 @@ mod tests {
     #[derive(Debug, serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Order {
-        #[expect(dead_code, reason = "only read by serde")]
         amount: i64,
     }
 
@@ -160,7 +113,7 @@ mod tests {
     fn a_wrong_type_is_named_by_pointer_and_not_echoed() {
         let (status, text) = body(r#"{"amount": "4242424242424242"}"#);
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(text.contains(r#""pointer":"/amount","detail":"expected i64""#), "{text}");
+        assert!(text.contains(r#""pointer":"/amount","detail":"expected an integer""#), "{text}");
         assert!(!text.contains("4242"), "{text}");
     }
 
@@ -171,6 +124,23 @@ mod tests {
             assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{json}");
             let field = r#""pointer":"","detail":"expected an object""#;
             assert!(text.contains(field), "{json}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_or_an_exponent() {
+        for (json, amount) in [(r#"{"amount": 5.0}"#, 5), (r#"{"amount": 5e2}"#, 500)] {
+            assert_eq!(parse::<Order>(json.as_bytes()).unwrap().amount, amount, "{json}");
+        }
+        assert_eq!(body(r#"{"amount": 5.5}"#).0, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    #[test]
+    fn all_faults_of_a_body_are_told_in_one_answer() {
+        let (status, text) = body(r#"{"colour": "red", "size": 7}"#);
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        for pointer in ["/colour", "/size", "/amount"] {
+            assert!(text.contains(&format!(r#""pointer":"{pointer}""#)), "{text}");
         }
     }
 

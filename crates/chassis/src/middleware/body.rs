@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::extract::{cut_short, too_large};
+use crate::extract::cut_short;
 use crate::{Problem, ServerSettings};
 
 /// What every body may have, whatever the others have, in bytes.
@@ -73,7 +73,7 @@ async fn read(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes,
     let announced = headers.get(header::CONTENT_LENGTH);
     let length = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > limits.length) {
-        return Err(too_large());
+        return Err(Problem::too_large());
     }
     let late = |_| Problem::request_timeout("the body did not come in time");
     timeout(limits.time, collect(body, limits)).await.map_err(late)?
@@ -87,7 +87,7 @@ async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Problem> {
         let before = whole.len().max(SHARE);
         let after = (whole.len() + data.len()).max(SHARE);
         if whole.len() + data.len() > limits.length {
-            return Err(too_large());
+            return Err(Problem::too_large());
         }
         if after > before {
             let more = u32::try_from(after - before).unwrap_or(u32::MAX);

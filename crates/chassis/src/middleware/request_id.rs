@@ -1,13 +1,15 @@
-//! `X-Request-Id`: taken from the caller when it is sane, made when not, given back with the answer.
+//! `X-Request-Id`: that of another service when it is sane, one of ours for everybody else; given back
+//! with the answer. A stranger's is not logged either: it is a text of his own choice.
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 
+use super::origin::Origin;
 use crate::Clock;
 
-const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer id of a caller is replaced.
 const LENGTH_MAX: usize = 128;
 
@@ -22,6 +24,9 @@ impl RequestId {
     }
 
     fn of(request: &Request) -> Option<Self> {
+        if Origin::of(request.extensions()) == Origin::Outside {
+            return None;
+        }
         let value = request.headers().get(HEADER)?;
         let text = value.to_str().ok()?;
         let sane = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);

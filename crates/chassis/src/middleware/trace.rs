@@ -3,14 +3,15 @@
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::uri::Authority;
-use http::{Method, Version, header};
+use http::{Method, Version};
 use telemetry::propagation;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
+use super::origin::Origin;
 use super::{RequestId, metrics};
 
 /// A method that is none of the standard ones.
@@ -29,7 +30,10 @@ pub(super) async fn trace(
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     let span = span(&request, method, route);
-    propagation::set_parent(&span, request.headers());
+    match Origin::of(request.extensions()) {
+        Origin::Inside => propagation::set_parent(&span, request.headers()),
+        Origin::Outside => propagation::add_link(&span, request.headers()),
+    }
     let log_span = span.clone();
     let request_id = request.extensions().get::<RequestId>().cloned();
     let response = next.run(request).instrument(span.clone()).await;
@@ -55,7 +59,8 @@ pub(super) async fn trace(
 }
 
 /// A server span by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>. No query, no
-/// headers, no body, no address of the caller: what people write there may be anything.
+/// headers, `Host` among them, no body, no address of the caller: what people write there may be
+/// anything.
 fn span(request: &Request, method: &str, route: Option<&str>) -> Span {
     let span = tracing::info_span!(
         "http.request",
@@ -67,8 +72,6 @@ fn span(request: &Request, method: &str, route: Option<&str>) -> Span {
         http.response.status_code = Empty,
         url.scheme = "http",
         url.path = path(request.uri().path(), route.unwrap_or_default()),
-        server.address = Empty,
-        server.port = Empty,
         network.protocol.version = version(request.version()),
         error.type = Empty,
     );
@@ -77,22 +80,23 @@ fn span(request: &Request, method: &str, route: Option<&str>) -> Span {
         "otel.name",
         route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")),
     );
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    if let Some(host) = host.and_then(|host| host.parse::<Authority>().ok()) {
-        span.record("server.address", host.host());
-        host.port_u16().map(|port| span.record("server.port", port));
-    }
     span
 }
 
-/// The path as far as it holds nothing that a caller made up: parts of the route, and ids.
+/// The path as far as it holds nothing that a caller made up: parts of the route, and ids as we write
+/// them.
 fn path(path: &str, route: &str) -> String {
     let mut parts = route.split('/');
     let part = |part| {
-        let is_known = parts.next() == Some(part) || Uuid::try_parse(part).is_ok();
+        let is_known = parts.next() == Some(part) || is_id(part);
         if is_known { part } else { REDACTED }
     };
     path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// Whether this is an id with its hyphens: 32 digits without them may be a token.
+fn is_id(part: &str) -> bool {
+    part.len() == Hyphenated::LENGTH && Uuid::try_parse(part).is_ok()
 }
 
 /// HTTP/2 is not served.
@@ -125,6 +129,16 @@ mod tests {
             ("/api/users", "/api/users", "/api/users".to_owned()),
             (&format!("/api/users/{id}"), "/api/users/{id}", format!("/api/users/{id}")),
             ("/api/users/a@example.com", "/api/users/{id}", "/api/users/REDACTED".to_owned()),
+            (
+                "/api/users/0197c1f05c0070008000000000000001",
+                "/api/users/{id}",
+                "/api/users/REDACTED".to_owned(),
+            ),
+            (
+                "/api/users/{0197c1f0-5c00-7000-8000-000000000001}",
+                "/api/users/{id}",
+                "/api/users/REDACTED".to_owned(),
+            ),
             ("/4111111111111111/x", "", "/REDACTED/REDACTED".to_owned()),
             ("/docs/a/b", "/docs/{*rest}", "/docs/REDACTED/REDACTED".to_owned()),
             ("/", "/", "/".to_owned()),

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
+mod browsers;
 mod connections;
 mod drain;
+mod kinds;
 mod management;
 mod problems;
 mod protected;
@@ -65,6 +67,7 @@ fn settings() -> ServerSettings {
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
         trusted_proxies: TrustedProxies::default(),
+        tracing_proxies: TrustedProxies::default(),
         debug: false,
     }
 }

@@ -2,7 +2,7 @@
 
 use chassis::Problem;
 use chassis::database::{self, Fault};
-use http::StatusCode;
+use chassis::problem::kind;
 use messaging::{EnqueueError, Verdict};
 use service_client::CallError;
 
@@ -43,17 +43,11 @@ impl From<Error> for Problem {
                 Self::validation().field(pointer, reason)
             }
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such sample"),
-            Error::UserNotActive => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "user-not-active", "The user's account is not active")
-            }
+            Error::UserNotActive => Self::new(kind::USER_NOT_ACTIVE),
             Error::UserUnknown(error) => {
                 error.problem("the user cannot be checked now; nothing was made")
             }
-            Error::KeyReused => {
-                let title = "The Idempotency-Key was used for another request";
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title)
-            }
+            Error::KeyReused => Self::new(kind::IDEMPOTENCY_KEY_REUSED),
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }

@@ -76,22 +76,15 @@ impl Message {
     ///
     /// # Errors
     /// The subject is empty, long or more than one line; the text is empty, long or no plain text.
-    pub fn custom(subject: &str, text: &str) -> Result<Self, DomainError> {
-        let invalid = |pointer, reason| Err(DomainError::Invalid { pointer, reason });
+    pub fn custom(subject: &str, text: &str) -> Result<Self, Vec<DomainError>> {
         let (subject, text) = (subject.trim(), text.trim());
-        if subject.is_empty() || subject.chars().count() > SUBJECT_CHARS_MAX {
-            return invalid("/subject", "needs 1 to 150 characters");
-        }
-        if subject.chars().any(char::is_control) {
-            return invalid("/subject", "has a control character");
-        }
-        if text.is_empty() || text.len() > TEXT_BYTES_MAX {
-            return invalid("/text", "needs 1 to 16384 bytes");
-        }
-        if text.chars().any(|letter| letter.is_control() && !"\r\n\t".contains(letter)) {
-            return invalid("/text", "has a control character other than line ends and tabs");
-        }
-        Ok(Self::Custom { subject: subject.to_owned(), text: text.to_owned() })
+        let faults = [("/subject", check_subject(subject)), ("/text", check_text(text))];
+        let faults = faults.into_iter().filter_map(|(pointer, checked)| {
+            checked.err().map(|reason| DomainError::Invalid { pointer, reason })
+        });
+        let faults: Vec<_> = faults.collect();
+        let message = Self::Custom { subject: subject.to_owned(), text: text.to_owned() };
+        if faults.is_empty() { Ok(message) } else { Err(faults) }
     }
 
     /// Its kind.
@@ -183,6 +176,26 @@ impl std::fmt::Debug for Content {
     }
 }
 
+fn check_subject(subject: &str) -> Result<(), &'static str> {
+    if subject.is_empty() || subject.chars().count() > SUBJECT_CHARS_MAX {
+        return Err("needs 1 to 150 characters");
+    }
+    if subject.chars().any(char::is_control) {
+        return Err("has a control character");
+    }
+    Ok(())
+}
+
+fn check_text(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > TEXT_BYTES_MAX {
+        return Err("needs 1 to 16384 bytes");
+    }
+    if text.chars().any(|letter| letter.is_control() && !"\r\n\t".contains(letter)) {
+        return Err("has a control character other than line ends and tabs");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +238,7 @@ mod tests {
     #[test]
     fn a_subject_of_two_lines_and_a_text_that_is_none_are_refused() {
         for (subject, text) in [("a\r\nBcc: x@y.z", "b"), ("", "b"), ("a", " "), ("a", "b\0c")] {
-            assert!(matches!(Message::custom(subject, text), Err(DomainError::Invalid { .. })));
+            assert!(Message::custom(subject, text).is_err_and(|faults| faults.len() == 1));
         }
     }
 

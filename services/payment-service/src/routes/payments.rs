@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::extract::{IdempotencyKey, Json, Path, Query, RequestContext};
 use chassis::page::{Page, PageQuery};
-use chassis::{Clock, Problem};
+use chassis::{Clock, Problem, Together};
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use http::{HeaderValue, StatusCode, header};
@@ -127,12 +127,15 @@ impl From<Payment> for PaymentView {
     params(
         ("idempotency-key" = String, Header,
             description = "1 to 255 characters, kept for 24 hours once the payment is settled"),
-        ("prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait, up to 30"),
+        ("prefer" = Option<String>, Header, description = "`wait=N`: seconds to wait for the \
+            outcome, 5 when not given. What is granted, Preference-Applied says: no more than the \
+            time limit of a request leaves"),
     ),
     security(("bearer" = [])), responses(
     (status = 201, body = PaymentView, headers(
         ("location" = String),
         ("idempotent-replayed" = String, description = "`true` when the key was used before"),
+        ("preference-applied" = String, description = "`wait=N`, when that was asked for"),
     )),
     (status = 400, body = Problem, description = "No Idempotency-Key"),
     (status = 409, body = Problem, description = "The same key is in flight"),
@@ -143,7 +146,7 @@ impl From<Payment> for PaymentView {
 pub(crate) async fn pay(
     caller: User,
     IdempotencyKey(key): IdempotencyKey,
-    Wait(wait): Wait,
+    wait: Wait,
     State(store): State<Store>,
     State(users): State<ServiceClient>,
     State(settings): State<IdempotencySettings>,
@@ -163,7 +166,10 @@ pub(crate) async fn pay(
         store.create(&claim, &payment).await?
     };
     let left = context.deadline.remaining().unwrap_or_default().saturating_sub(ANSWER_TIME);
-    answer(&store, &claim, kept, wait.min(left)).await
+    let granted = wait.within(left);
+    let mut answer = answer(&store, &claim, kept, granted.time).await?;
+    answer.headers_mut().extend(granted.header());
+    Ok(answer)
 }
 
 impl NewPayment {
@@ -172,10 +178,12 @@ impl NewPayment {
         id: PaymentId,
         user: UserId,
         now: DateTime<Utc>,
-    ) -> Result<Payment, DomainError> {
-        let money = Money::new(self.amount, Currency::parse(&self.currency)?)?;
-        let method = PaymentMethod::parse(&self.payment_method)?;
-        let description = self.description.as_deref().map(Description::parse).transpose()?;
+    ) -> Result<Payment, Vec<DomainError>> {
+        let currency = Currency::parse(&self.currency);
+        let money = currency.and_then(|currency| Money::new(self.amount, currency));
+        let method = PaymentMethod::parse(&self.payment_method);
+        let description = self.description.as_deref().map(Description::parse).transpose();
+        let (money, method, description) = (money, method, description).together()?;
         Ok(Payment::new(id, user, money, method, description, now))
     }
 

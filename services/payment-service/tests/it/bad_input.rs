@@ -71,6 +71,44 @@ async fn every_bad_payment_has_its_status_echoes_no_card_number_and_writes_nothi
 }
 
 #[tokio::test]
+async fn all_that_is_wrong_with_a_payment_is_told_in_one_answer() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    for (body, expected) in [
+        (
+            json!({"amount": 0, "currency": "EUR", "payment_method": "x", "description": "a\nb"}),
+            ["/amount", "/description", "/payment_method"],
+        ),
+        (
+            json!({"amount": 5.5, "currency": "EUR", "card": CARD}),
+            ["/amount", "/card", "/payment_method"],
+        ),
+    ] {
+        let (status, document) = problem(app.paying(&payer, "order-1", "x").json(&body)).await;
+        assert_eq!(status, 422, "{document}");
+        let errors = document["errors"].as_array().unwrap().iter();
+        let mut told: Vec<_> = errors.map(|error| error["pointer"].as_str().unwrap()).collect();
+        told.sort_unstable();
+        assert_eq!(told, expected, "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_whole_amount_may_be_written_with_a_fraction() {
+    let app = TestApp::start().await;
+    let payer = app.payer();
+    let body = r#"{"amount": 1.999e3, "currency": "EUR", "payment_method": "pm_card_visa"}"#;
+    let request = app.request(Method::POST, "/api/payments").bearer_auth(&payer.token);
+    let request = request.header("idempotency-key", "order-1").header("prefer", "wait=30");
+    let paid = request.header("content-type", "application/json").body(body).send().await.unwrap();
+    assert_eq!(paid.status(), 201);
+    // A request has ten seconds, of which half a second is kept for the answer.
+    assert_eq!(paid.headers()["preference-applied"], "wait=9");
+    let paid: Value = paid.json().await.unwrap();
+    assert_eq!(paid["amount"], 1999);
+}
+
+#[tokio::test]
 async fn a_card_number_in_a_path_or_a_query_does_not_come_back() {
     let app = TestApp::start().await;
     let payer = app.payer();

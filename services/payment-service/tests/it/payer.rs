@@ -25,8 +25,7 @@ async fn a_deleted_and_an_unknown_user_are_refused_and_nothing_is_stored() {
 async fn the_question_carries_a_service_token_for_user_service_a_deadline_and_the_request_id() {
     let app = TestApp::start().await;
     let payer = app.payer();
-    let request = app.paying(&payer, "order-1", "pm_card_visa").header("x-request-id", "asked-7");
-    request.send().await.unwrap();
+    let answer = app.paying(&payer, "order-1", "pm_card_visa").send().await.unwrap();
     let seen = app.ground.users.seen().remove(0);
     let token = seen["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
     let user_service = app.tokens("user-service", chassis::Clock::system());
@@ -34,7 +33,7 @@ async fn the_question_carries_a_service_token_for_user_service_a_deadline_and_th
         panic!("a user")
     };
     assert_eq!(caller.name, "payment-service");
-    assert_eq!(seen["x-request-id"], "asked-7");
+    assert_eq!(seen["x-request-id"], answer.headers()["x-request-id"]);
     let left: u64 = seen["x-deadline-ms"].to_str().unwrap().parse().unwrap();
     assert!((1..=3_000).contains(&left), "{left}");
 }

@@ -90,12 +90,12 @@ impl User {
         (user, vec![Event::Created])
     }
 
-    /// Goes on only at the version that the caller saw.
+    /// Goes on only at a version that the caller saw.
     ///
     /// # Errors
     /// [`DomainError::Stale`] at any other.
-    pub fn at_version(self, seen: i64) -> Result<Self, DomainError> {
-        if self.version == seen { Ok(self) } else { Err(DomainError::Stale) }
+    pub fn when(self, is_as_seen: impl FnOnce(i64) -> bool) -> Result<Self, DomainError> {
+        if is_as_seen(self.version) { Ok(self) } else { Err(DomainError::Stale) }
     }
 
     /// Changes the profile. A new address counts as deliverable until shown otherwise.
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn an_editor_who_saw_another_version_is_told_so() {
-        assert_eq!(user().at_version(2), Err(DomainError::Stale));
-        assert!(user().at_version(1).is_ok());
+        assert_eq!(user().when(|version| version == 2), Err(DomainError::Stale));
+        assert!(user().when(|version| version == 1).is_ok());
     }
 }

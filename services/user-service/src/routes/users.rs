@@ -3,9 +3,9 @@
 use auth::password::Passwords;
 use auth::{Caller, User as SignedIn};
 use axum::extract::State;
-use chassis::extract::{ETag, IfMatch, Json, Path, Query};
+use chassis::extract::{ETag, IfMatch, Json, MergePatch, Path, Query};
 use chassis::page::{Page, PageQuery};
-use chassis::{Clock, Problem};
+use chassis::{Clock, Problem, Together};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use http::{HeaderName, StatusCode, header};
@@ -109,9 +109,10 @@ pub(crate) async fn register(
     account: AccountLimit,
     Json(registration): Json<Registration>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], ETag, Json<Profile>), Error> {
-    let email = Email::parse(&registration.email)?;
-    let name = Name::parse(&registration.name)?;
-    domain::check_password(registration.password.expose())?;
+    let email = Email::parse(&registration.email);
+    let name = Name::parse(&registration.name);
+    let password = domain::check_password(registration.password.expose());
+    let (email, name, ()) = (email, name, password).together()?;
     account.count(&email.account()).await?;
     let hash = passwords.hash(registration.password).await?;
     let id = UserId::from_uuid(clock.new_id());
@@ -172,7 +173,10 @@ pub(crate) async fn show(
 }
 
 /// Changes a profile that nobody else has changed since it was read.
-#[utoipa::path(patch, path = "/api/users/{id}", tag = "users", request_body = ProfileChange,
+#[utoipa::path(patch, path = "/api/users/{id}", tag = "users",
+    request_body(content(
+        (ProfileChange = "application/json"), (ProfileChange = "application/merge-patch+json"),
+    )),
     params(("id" = Uuid, Path), ("if-match" = String, Header)),
     security(("bearer" = [])), responses(
     (status = 200, body = Profile, headers(("etag" = String))),
@@ -187,26 +191,30 @@ pub(crate) async fn change(
     State(store): State<Store>,
     State(clock): State<Clock>,
     Path(id): Path<Uuid>,
-    IfMatch(seen): IfMatch,
+    seen: IfMatch,
     account: AccountLimit,
-    Json(change): Json<ProfileChange>,
+    MergePatch(change): MergePatch<ProfileChange>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
     visible(&Caller::User(caller), id)?;
-    let email = change.email.as_deref().map(Email::parse).transpose().map_err(Error::from)?;
-    let name = change.name.as_deref().map(Name::parse).transpose().map_err(Error::from)?;
+    let email = change.email.as_deref().map(Email::parse).transpose();
+    let name = change.name.as_deref().map(Name::parse).transpose();
+    let (email, name) = (email, name).together().map_err(Error::from)?;
     if let Some(email) = &email {
         account.count(&email.account()).await.map_err(Error::from)?;
     }
     let (change, now) = (Change { email, name }, clock.now());
-    let decide = |user: User| user.at_version(seen)?.change(change.clone(), now);
+    let decide =
+        |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), now);
     let user = store.change(UserId::from_uuid(id), decide).await?;
     Ok((ETag(user.version), Json(user.into())))
 }
 
-/// Deletes a user, and erases what is personal.
-#[utoipa::path(delete, path = "/api/users/{id}", tag = "users", params(("id" = Uuid, Path)),
+/// Deletes a user, and erases what is personal. With `If-Match`, only one that nobody else has changed.
+#[utoipa::path(delete, path = "/api/users/{id}", tag = "users",
+    params(("id" = Uuid, Path), ("if-match" = Option<String>, Header)),
     security(("bearer" = [])), responses(
     (status = 204),
+    (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = 404, body = Problem, description = "No such user, or not the caller's to delete"),
 ))]
 pub(crate) async fn delete(
@@ -214,10 +222,13 @@ pub(crate) async fn delete(
     State(store): State<Store>,
     State(clock): State<Clock>,
     Path(id): Path<Uuid>,
+    seen: Option<IfMatch>,
 ) -> Result<StatusCode, Problem> {
     visible(&Caller::User(caller), id)?;
     let now = clock.now();
-    store.change(UserId::from_uuid(id), |user| user.delete(now)).await?;
+    let is_as_seen = |version| seen.as_ref().is_none_or(|seen| seen.admits(version));
+    let decide = |user: User| user.when(is_as_seen)?.delete(now);
+    store.change(UserId::from_uuid(id), decide).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

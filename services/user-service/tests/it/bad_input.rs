@@ -52,6 +52,34 @@ async fn a_refused_field_is_named_by_its_pointer() {
 }
 
 #[tokio::test]
+async fn all_that_is_wrong_with_a_body_is_told_in_one_answer() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let me = format!("/api/users/{}", user.id);
+    let pointers = async |method: Method, path: &str, body: Value| {
+        let request = app.request(method, path).bearer_auth(&user.token).header("if-match", "*");
+        let (status, document) = problem(request.json(&body)).await;
+        assert_eq!(status, 422, "{document}");
+        let errors = document["errors"].as_array().unwrap().iter();
+        errors.map(|error| error["pointer"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let refused = json!({"email": "ada", "name": " ", "password": "short"});
+    let wrong = json!({"email": 7, "colour": "red", "size": 1});
+    assert_eq!(
+        pointers(Method::POST, "/api/users", refused.clone()).await,
+        ["/email", "/name", "/password"]
+    );
+    let mut told = pointers(Method::POST, "/api/users", wrong.clone()).await;
+    told.sort();
+    assert_eq!(told, ["/colour", "/email", "/name", "/password", "/size"]);
+    let change = json!({"email": "ada", "name": " "});
+    assert_eq!(pointers(Method::PATCH, &me, change).await, ["/email", "/name"]);
+    let mut told = pointers(Method::PATCH, &me, wrong).await;
+    told.sort();
+    assert_eq!(told, ["/colour", "/email", "/size"]);
+}
+
+#[tokio::test]
 async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
     let app = TestApp::start().await;
     let user = app.somebody().await;

@@ -242,3 +242,16 @@ async fn sign_ins_for_which_there_is_no_place_are_told_to_come_again_and_nothing
     assert_eq!(refused.headers()["content-type"], "application/problem+json");
     assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 201, "once they are done");
 }
+
+#[tokio::test]
+async fn no_cache_keeps_what_holds_a_token() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let signed_in = app.sign_in(&user.email, PASSWORD).await;
+    assert_eq!(signed_in.headers()["cache-control"], "no-store");
+    let session: Value = signed_in.json().await.unwrap();
+    let refresh = json!({"refresh_token": session["refresh_token"]});
+    let refreshed = app.post("/api/sessions/refresh", &refresh).await;
+    assert_eq!(refreshed.status(), 200);
+    assert_eq!(refreshed.headers()["cache-control"], "no-store");
+}

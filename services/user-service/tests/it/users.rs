@@ -113,3 +113,60 @@ async fn the_list_is_for_administrators_and_pages_neither_repeat_nor_skip() {
         assert_eq!(app.get(&format!("/api/users?{bad}"), &admin).await.status(), 400, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn if_match_is_compared_as_the_standard_says() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let path = format!("/api/users/{}", user.id);
+    for stale in ["W/\"1\"", "\"01\"", "\"+1\"", "\"2\"", "\"2\", \"3\"", "1", ""] {
+        let changed = app.patch(&path, &user.token, stale, &json!({"name": "Nobody"})).await;
+        assert_eq!(changed.status(), 412, "{stale}");
+        let delete = app.request(Method::DELETE, &path).bearer_auth(&user.token);
+        let deleted = delete.header("if-match", stale).send().await.unwrap();
+        assert_eq!(deleted.status(), 412, "{stale}");
+    }
+    for (version, seen) in [(2, "*"), (3, "\"2\", \"99\""), (4, "\"99\" , \"3\"")] {
+        let name = json!({"name": format!("Ada {version}")});
+        let changed = app.patch(&path, &user.token, seen, &name).await;
+        assert_eq!(changed.status(), 200, "{seen}");
+        assert_eq!(changed.headers()["etag"], format!("\"{version}\""), "{seen}");
+    }
+    let delete = app.request(Method::DELETE, &path).bearer_auth(&user.token);
+    assert_eq!(delete.header("if-match", "\"4\"").send().await.unwrap().status(), 204);
+}
+
+#[tokio::test]
+async fn a_profile_that_the_caller_has_already_is_not_sent_again() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    for path in ["/api/users/me".to_owned(), format!("/api/users/{}", user.id)] {
+        let request = app.request(Method::GET, &path).bearer_auth(&user.token);
+        let answer = request.header("if-none-match", "W/\"1\"").send().await.unwrap();
+        assert_eq!(answer.status(), 304);
+        assert_eq!(answer.headers()["etag"], "\"1\"");
+        assert_eq!(answer.headers()["cache-control"], "private, no-cache");
+        assert_eq!(answer.headers()["vary"], "authorization");
+        assert_eq!(answer.text().await.unwrap(), "");
+        // Who may not see it is told so, whatever the tag.
+        let request = app.request(Method::GET, &path).header("if-none-match", "*");
+        assert_eq!(request.send().await.unwrap().status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn a_merge_patch_changes_a_profile_and_a_json_patch_does_not() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let path = format!("/api/users/{}", user.id);
+    let patch = |kind: &str, body: Value| {
+        let request = app.request(Method::PATCH, &path).bearer_auth(&user.token);
+        let request = request.header("content-type", kind).header("if-match", "*");
+        request.body(body.to_string()).send()
+    };
+    let operation = json!([{"op": "replace", "path": "/name", "value": "Eve"}]);
+    let refused = patch("application/json-patch+json", operation).await.unwrap();
+    assert_eq!(refused.status(), 415);
+    let changed = patch("application/merge-patch+json", json!({"name": "Ada L."})).await.unwrap();
+    assert_eq!(changed.status(), 200);
+}

@@ -19,8 +19,7 @@ async fn a_deleted_and_an_unknown_user_are_refused_and_nothing_is_stored() {
 #[tokio::test]
 async fn the_question_carries_a_service_token_and_the_request_id() {
     let app = TestApp::start().await;
-    let request = app.making(&app.person(), "key-1", "First").header("x-request-id", "asked-7");
-    request.send().await.unwrap();
+    let answer = app.making(&app.person(), "key-1", "First").send().await.unwrap();
     let seen = app.users.seen().remove(0);
     let token = seen["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
     let user_service = app.tokens("user-service", chassis::Clock::system());
@@ -28,7 +27,7 @@ async fn the_question_carries_a_service_token_and_the_request_id() {
         panic!("not a service")
     };
     assert_eq!(caller.name, "sample-service");
-    assert_eq!(seen["x-request-id"], "asked-7");
+    assert_eq!(seen["x-request-id"], answer.headers()["x-request-id"]);
 }
 
 #[tokio::test]

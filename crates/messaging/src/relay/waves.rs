@@ -65,15 +65,8 @@ async fn publish_waves(
     deadline: Instant,
     rows: &[Row],
 ) -> Vec<Settlement> {
-    let mut settlements: Vec<Settlement> = rows
-        .iter()
-        .map(|row| if row.behind.is_some() { Settlement::Behind } else { Settlement::Left })
-        .collect();
-    // Aggregates whose earlier row did not go out: their later rows wait, for the same or untried.
-    let mut stopped: HashMap<Uuid, Settlement> = HashMap::new();
-    for row in rows.iter().filter(|row| row.behind.is_some()) {
-        stopped.insert(row.aggregate_id, Settlement::Behind);
-    }
+    let mut settlements = vec![Settlement::Left; rows.len()];
+    let mut stopped = Stopped::default();
     for wave in waves(rows) {
         // The transaction is open meanwhile: no new wave after the time of one.
         if Instant::now() >= deadline {
@@ -81,25 +74,50 @@ async fn publish_waves(
         }
         let mut sent = Vec::new();
         for index in wave {
-            match stopped.get(&rows[index].aggregate_id) {
-                Some(settlement) => settlements[index] = settlement.clone(),
+            match stopped.settle_unsent(&rows[index]) {
+                Some(settlement) => settlements[index] = settlement,
                 None => sent.push(index),
             }
+        }
+        if sent.is_empty() {
+            continue;
         }
         let messages: Vec<_> = sent.iter().map(|&index| message(service, &rows[index])).collect();
         let outcomes = publisher.publish_all(&messages).await;
         for (index, outcome) in sent.into_iter().zip(outcomes) {
             let row = &rows[index];
             settlements[index] = settlement(row, outcome);
-            let later = match settlements[index] {
-                Settlement::Sent => continue,
-                Settlement::Left => Settlement::Left,
-                Settlement::Held(_) | Settlement::Behind => Settlement::Behind,
-            };
-            stopped.insert(row.aggregate_id, later);
+            stopped.note(row, &settlements[index]);
         }
     }
     settlements
+}
+
+/// Aggregates one row of which did not go out, and what becomes of their later rows because of that.
+/// Their earlier rows are sent: a row that waits for a hold is not to wait for one that does not.
+#[derive(Default)]
+struct Stopped(HashMap<Uuid, Settlement>);
+
+impl Stopped {
+    /// What becomes of a row that is not to be sent; none of one that is.
+    fn settle_unsent(&mut self, row: &Row) -> Option<Settlement> {
+        if let Some(settlement) = self.0.get(&row.aggregate_id) {
+            return Some(settlement.clone());
+        }
+        row.behind?;
+        self.0.insert(row.aggregate_id, Settlement::Behind);
+        Some(Settlement::Behind)
+    }
+
+    /// Notes what became of a row that was sent.
+    fn note(&mut self, row: &Row, settlement: &Settlement) {
+        let later = match settlement {
+            Settlement::Sent => return,
+            Settlement::Left => Settlement::Left,
+            Settlement::Held(_) | Settlement::Behind => Settlement::Behind,
+        };
+        self.0.insert(row.aggregate_id, later);
+    }
 }
 
 fn message<'a>(service: &str, row: &'a Row) -> Message<'a> {
@@ -199,7 +217,7 @@ fn waves(rows: &[Row]) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, waves};
+    use super::{Row, Settlement, Stopped, waves};
     use uuid::Uuid;
 
     #[test]
@@ -207,6 +225,31 @@ mod tests {
         let rows: Vec<Row> = [1, 2, 1, 1, 3, 2].into_iter().enumerate().map(row).collect();
 
         assert_eq!(waves(&rows), [vec![0, 1, 4], vec![2, 5], vec![3]]);
+    }
+
+    #[test]
+    fn a_row_that_waits_for_a_hold_stops_the_later_ones_of_its_aggregate_and_no_earlier_one() {
+        let rows: Vec<Row> = [1, 1, 1, 2].into_iter().enumerate().map(row).collect();
+        let [first, mut second, third, other] = rows.try_into().unwrap();
+        second.behind = Some(7);
+        let mut stopped = Stopped::default();
+
+        assert_eq!(stopped.settle_unsent(&first), None);
+        stopped.note(&first, &Settlement::Sent);
+        assert_eq!(stopped.settle_unsent(&second), Some(Settlement::Behind));
+        assert_eq!(stopped.settle_unsent(&third), Some(Settlement::Behind));
+        assert_eq!(stopped.settle_unsent(&other), None);
+    }
+
+    #[test]
+    fn no_row_is_held_before_an_earlier_one_of_its_aggregate_that_has_no_answer_yet() {
+        let rows: Vec<Row> = [1, 1].into_iter().enumerate().map(row).collect();
+        let [first, mut second] = rows.try_into().unwrap();
+        second.behind = Some(7);
+        let mut stopped = Stopped::default();
+
+        stopped.note(&first, &Settlement::Left);
+        assert_eq!(stopped.settle_unsent(&second), Some(Settlement::Left));
     }
 
     fn row((number, aggregate): (usize, u128)) -> Row {

@@ -4,11 +4,15 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::system::System;
+use crate::system::{Ground, System};
 
 #[tokio::test]
 async fn the_whole_scenario_happens_once_and_as_one_trace() {
-    let system = System::start().await;
+    // The shipped limits hinder nobody who does what people do.
+    let mut ground = Ground::lay().await;
+    ground.settings.push(("RATE_LIMIT_ENABLED", "true".to_owned()));
+    let users = ground.environment(0);
+    let system = ground.start(users).await;
     let user = system.somebody().await;
     let customer = system.payments.url("/api/payments/customer");
     eventually("payment-service has opened the customer", async || {

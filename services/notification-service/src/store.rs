@@ -145,9 +145,37 @@ impl Store {
             save_contact(tx, &after).await?;
         }
         for draft in drafts {
+            if !self.may_have_more(tx, user, draft.message.kind()).await? {
+                continue;
+            }
             self.insert(tx, user, message.message_id().as_str(), None, draft).await?;
         }
         Ok(())
+    }
+
+    /// Whether one more of this kind is made for a user today. The caller holds the contact's lock.
+    async fn may_have_more(
+        &self,
+        tx: &mut PgConnection,
+        user: UserId,
+        kind: Kind,
+    ) -> Result<bool, Error> {
+        let Some(max) = kind.per_day_max() else { return Ok(true) };
+        let count = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from notifications
+               where user_id = $1 and kind = $2 and created_at > $3"#,
+            user.as_uuid(),
+            kind.as_str(),
+            self.clock.now() - Duration::from_hours(24),
+        );
+        let may_have_more = count.fetch_one(tx).await? < max;
+        if !may_have_more {
+            tracing::info!(
+                notification.kind = kind.as_str(),
+                "a notification is left out: the user had as many today as there may be"
+            );
+        }
+        Ok(may_have_more)
     }
 
     /// Changes a notification as `decide` says.

@@ -156,6 +156,16 @@ impl Kind {
         }
     }
 
+    /// How many of it are made for one user in a day; none: as many as there are. A payment that is
+    /// declined costs nothing, and whoever registered somebody else's address can have as many mails
+    /// sent to it. The payer has been told by the answer.
+    pub fn per_day_max(self) -> Option<i64> {
+        match self {
+            Self::PaymentFailure => Some(10),
+            Self::Welcome | Self::EmailChanged | Self::PaymentReceipt | Self::Message => None,
+        }
+    }
+
     /// The kind of this word.
     pub fn parse(word: &str) -> Option<Self> {
         [

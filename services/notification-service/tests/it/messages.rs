@@ -43,6 +43,26 @@ async fn a_plain_client_that_knows_only_the_seeds_envelope_gets_a_receipt_sent_a
 }
 
 #[tokio::test]
+async fn of_payments_that_fail_in_one_day_ten_are_told_by_mail_and_receipts_are_sent_all_the_same()
+{
+    let app = TestApp::start().await;
+    let person = app.welcomed().await;
+    for _ in 0..14 {
+        let data = json!({
+            "payment_id": Uuid::now_v7(), "user_id": person.id, "amount": 500, "currency": "JPY",
+            "reason": "Your card was declined.",
+        });
+        app.happened("payment.failed", &data, 3).await;
+    }
+    app.until_handled(15).await;
+    app.paid(person.id, Uuid::now_v7()).await;
+    app.until(&person, "payment_receipt", "sent").await;
+    let told = app.list(&person).await;
+    let failures = told.iter().filter(|notification| notification["kind"] == "payment_failure");
+    assert_eq!(failures.count(), 10);
+}
+
+#[tokio::test]
 async fn no_mail_carries_the_name_which_anybody_may_have_written() {
     let app = TestApp::start().await;
     let person = app.person();

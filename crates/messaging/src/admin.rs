@@ -13,19 +13,20 @@
 //!
 //! They authenticate nobody: who may call it is decided around it.
 
+mod body;
 pub mod events;
 mod refusal;
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Path, Query, State};
 use http::{HeaderName, header};
 use serde::Deserialize;
-use strict_json::Strict;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::admin::body::Body;
 use crate::admin::refusal::Refusal;
 use crate::dead_letter_queue::{
     BeyondInboxRetention, DeadLetterQueue, Depth, Discarded, Filter, Listing, Peeked, Replayed,
@@ -126,10 +127,9 @@ async fn replay(
     State(dead_letters): State<DeadLetterQueue>,
     Path(queue): Path<String>,
     options: Result<Query<ReplayOptions>, QueryRejection>,
-    filter: Result<Json<Strict<Filter>>, JsonRejection>,
+    Body(filter): Body<Filter>,
 ) -> Result<Json<Replayed>, Refusal> {
     let dead_letters = of_queue(dead_letters, &queue)?;
-    let Json(Strict(filter)) = filter?;
     let beyond = if options?.0.beyond_inbox_retention {
         BeyondInboxRetention::Replay
     } else {
@@ -153,10 +153,9 @@ async fn replay(
 async fn discard(
     State(dead_letters): State<DeadLetterQueue>,
     Path(queue): Path<String>,
-    discard: Result<Json<Strict<Discard>>, JsonRejection>,
+    Body(Discard { filter, confirmation }): Body<Discard>,
 ) -> Result<Json<Discarded>, Refusal> {
     let dead_letters = of_queue(dead_letters, &queue)?;
-    let Json(Strict(Discard { filter, confirmation })) = discard?;
     Ok(Json(dead_letters.discard(&filter, confirmation.as_deref()).await?))
 }
 

@@ -7,14 +7,14 @@
 //! | `POST /admin/events/republish` | says what matches; with its confirmation, sends it again |
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, Query, State};
 use serde::Deserialize;
-use strict_json::Strict;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::admin::body::Body;
 use crate::admin::refusal::Refusal;
 use crate::archive::{EventArchive, Filter, Page, Republished, Target};
 
@@ -65,8 +65,7 @@ async fn events(
 ))]
 async fn republish(
     State(archive): State<EventArchive>,
-    body: Result<Json<Strict<Republish>>, JsonRejection>,
+    Body(Republish { filter, target, confirmation }): Body<Republish>,
 ) -> Result<Json<Republished>, Refusal> {
-    let Json(Strict(Republish { filter, target, confirmation })) = body?;
     Ok(Json(archive.republish(&filter, &target, confirmation.as_deref()).await?))
 }

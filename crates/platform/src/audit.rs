@@ -33,8 +33,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 pub(crate) use layer::administrators;
+pub use routes::AuditEntry;
 pub(crate) use routes::router;
-pub use routes::{AuditEntry, AuditPage};
 pub use settings::AuditSettings;
 
 /// Different targets that strangers may have named an hour, by one process.

@@ -157,3 +157,26 @@ async fn a_statement_as_slow_as_the_setting_is_logged_without_its_values() {
         assert!(!log.contains("canary"), "{log}");
     }
 }
+
+#[tokio::test]
+async fn what_an_administrator_asks_is_audited_whatever_the_log_filter_says() {
+    let operated = Operated::start(&[]).await;
+    let change = json!({"filter": "off", "seconds": 3600});
+    assert_eq!(operated.ask(Method::PUT, "/admin/log", Some(&change)).await.0, StatusCode::OK);
+    assert_eq!(operated.ask(Method::GET, "/api/users", None).await.0, StatusCode::OK);
+
+    let (_, trail) = operated.ask(Method::GET, "/admin/audit", None).await;
+    let entries = trail["items"].as_array().unwrap();
+    let entry = |action: &str| entries.iter().find(|entry| entry["action"] == action).unwrap();
+    assert_eq!(entry("PUT /admin/log")["outcome"], "200", "{trail}");
+    assert!(entry("PUT /admin/log")["request_id"].is_string(), "{trail}");
+    let actor = entry("GET /api/users")["actor"].as_str().unwrap();
+    assert!(actor.starts_with("administrator:"), "{trail}");
+    eventually("the lines are written", async || {
+        let log = operated.service.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("audit.action")).collect();
+        let is_said = |action: &str| lines.iter().any(|line| line.contains(action));
+        (is_said("PUT /admin/log") && is_said("GET /api/users")).then_some(())
+    })
+    .await;
+}

@@ -33,7 +33,7 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
     for service in &services {
         let tokens = callers.iter().map(|caller| token(&variables, caller, service.name()));
         let tokens: Vec<Option<String>> = tokens.collect();
-        for (method, path) in routes(&system, service).await {
+        for (method, path, says_token) in routes(&system, service).await {
             let mut let_in = Vec::new();
             for (caller, token) in callers.iter().zip(&tokens) {
                 let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
@@ -44,6 +44,8 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
                 }
             }
             let route = format!("{} {method} {path}", service.name());
+            let needs_token = !let_in.contains(&NOBODY);
+            assert_eq!(says_token, needs_token, "{route}: the document's `security` is wrong");
             lines.extend(said(&route, &let_in, &callers));
         }
     }
@@ -115,15 +117,17 @@ async fn start(
     processes
 }
 
-/// The routes of a service, as its document says them.
-async fn routes(system: &System, service: &ServiceProcess) -> Vec<(Method, String)> {
+/// The routes of a service, as its document says them, and whether they ask for a token.
+async fn routes(system: &System, service: &ServiceProcess) -> Vec<(Method, String, bool)> {
     let request = system.request(Method::GET, &service.url("/openapi.json"));
     let document: Value = request.send().await.unwrap().json().await.unwrap();
     let mut routes = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for method in item.as_object().unwrap().keys() {
+        for (method, operation) in item.as_object().unwrap() {
+            let security = operation["security"].as_array().into_iter().flatten();
+            let says_token = security.into_iter().any(|one| one.get("bearer").is_some());
             if let Ok(method) = method.to_uppercase().parse() {
-                routes.push((method, path.clone()));
+                routes.push((method, path.clone(), says_token));
             }
         }
     }

@@ -7,6 +7,7 @@
 //! | `GET /api/payments/{id}` | the user, an administrator | one payment |
 //! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
+//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.

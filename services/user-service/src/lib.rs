@@ -14,6 +14,7 @@
 //! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
+//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.

@@ -40,9 +40,6 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
 }
 
-/// A page of the trail.
-pub type AuditPage = Page<AuditEntry>;
-
 pub(crate) fn router<S>() -> OpenApiRouter<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -53,11 +50,11 @@ where
 
 /// Who did what with this service, newest first: sign-ins, tokens, what administrators asked for.
 #[utoipa::path(get, path = "/admin/audit", operation_id = "audit", tag = "admin",
-    params(PageQuery), security(("bearer" = [])), responses((status = 200, body = AuditPage)))]
+    params(PageQuery), security(("bearer" = [])), responses((status = 200, body = Page<AuditEntry>)))]
 async fn audit(
     State(trail): State<AuditTrail>,
     Query(page): Query<PageQuery>,
-) -> Result<Json<AuditPage>, Problem> {
+) -> Result<Json<Page<AuditEntry>>, Problem> {
     let page = trail.page(page.check()?).await;
     page.map(Json).map_err(|error| database::problem(&error))
 }

@@ -11,6 +11,9 @@ use tracing_subscriber::{EnvFilter, reload};
 /// Targets whose events hold message bodies, which must not reach a log whatever the filter says:
 /// lapin prints a returned message whole. With all targets below them.
 const NEVER_LOGGED: [&str; 1] = ["lapin"];
+/// The target of the audit trail, which no filter leaves out: what administrators do is logged, also
+/// that they log less.
+const ALWAYS_LOGGED: &str = "audit";
 /// Longest filter, in bytes.
 const FILTER_BYTES_MAX: usize = 1024;
 
@@ -73,7 +76,7 @@ impl fmt::Debug for LogFilter {
     }
 }
 
-/// The filter of the settings, less what is never logged; from now on it is [`log_filter`].
+/// The filter of the settings, less what is never logged, and the audit trail; from now on it is [`log_filter`].
 pub(super) fn install<S: Subscriber>(
     directives: &str,
 ) -> Result<impl Filter<S> + use<S>, FilterError> {
@@ -84,7 +87,11 @@ pub(super) fn install<S: Subscriber>(
         replace: Box::new(move |filter| handle.reload(filter)),
     });
     // A filter of its own: in one with the directives, the more specific one would win.
-    Ok(filter.and(filter_fn(may_be_logged).with_max_level_hint(LevelFilter::TRACE)))
+    let filter = filter.and(filter_fn(may_be_logged).with_max_level_hint(LevelFilter::TRACE));
+    let is_audit = |metadata: &Metadata<'_>| {
+        metadata.target() == ALWAYS_LOGGED && *metadata.level() <= LevelFilter::INFO
+    };
+    Ok(filter.or(filter_fn(is_audit).with_max_level_hint(LevelFilter::INFO)))
 }
 
 pub(crate) fn parse(directives: &str) -> Result<EnvFilter, FilterError> {

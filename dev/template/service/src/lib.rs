@@ -6,6 +6,7 @@
 //! | `GET /api/samples/{id}` | the user, an administrator | shows one |
 //! | `DELETE /api/samples/{id}` | the user, an administrator | closes one |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
+//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Asks user-service whether the user is active.

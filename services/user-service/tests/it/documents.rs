@@ -2,11 +2,22 @@
 
 use user_service::UserService;
 
+use crate::app::TestApp;
+
 #[test]
 fn the_api_document_is_the_committed_one() {
     let made = platform::openapi::<UserService>().to_pretty_json().unwrap();
     let committed = include_str!("../../openapi.json");
     assert_eq!(made.trim(), committed.trim(), "run `cargo dev prepare`");
+}
+
+#[tokio::test]
+async fn a_running_service_tells_the_same_document() {
+    let app = TestApp::start().await;
+    let told: serde_json::Value = app.get("/openapi.json", "").await.json().await.unwrap();
+    let committed: serde_json::Value =
+        serde_json::from_str(include_str!("../../openapi.json")).unwrap();
+    assert_eq!(told, committed);
 }
 
 #[test]

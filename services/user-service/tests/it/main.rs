@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
 mod app;
+mod audit;
 mod bad_input;
 mod cached;
 mod documents;

@@ -17,6 +17,7 @@ mod operator;
 mod policy;
 mod pooler;
 mod privacy;
+mod problems;
 mod receipts;
 mod registration;
 mod rolling;

@@ -6,6 +6,8 @@
 //! | `service_connections_max{service}` | the limit: `[server] connection_limit`, or what the open files allow |
 //! | `service_connections_cut_total{service, reason}` | closed by the service: `idle`, `head`, `write` at that limit, `room` for another one |
 //! | `service_accept_errors_total{service}` | times that no connection could be taken on |
+//!
+//! Where operators have a listener of their own, the first two are of that for callers.
 
 use std::sync::{Arc, LazyLock};
 

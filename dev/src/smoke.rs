@@ -7,9 +7,10 @@
 mod documented;
 mod scenario;
 
-use std::process::ExitCode;
+use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use self::scenario::Scenario;
 use crate::{
@@ -40,8 +41,17 @@ struct Urls {
     user: String,
     payment: String,
     notification: String,
-    /// Those that the scenario is not about, by their names.
-    further: Vec<(String, String)>,
+    /// Those that the scenario is not about.
+    further: Vec<Further>,
+}
+
+/// A service that the scenario knows nothing about but its document: the one that is checked in, since
+/// what runs may have its own on a port for operators.
+#[derive(Debug, Clone)]
+struct Further {
+    name: String,
+    url: String,
+    document: Value,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -90,6 +100,13 @@ impl Urls {
         let user = take("user-service")?;
         let payment = take("payment-service")?;
         let notification = take("notification-service")?;
-        Ok(Self { user, payment, notification, further: urls })
+        let further = urls.into_iter().map(|(name, url)| {
+            let path = project.path(&format!("services/{name}/openapi.json"));
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            let document =
+                serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+            Ok(Further { name, url, document })
+        });
+        Ok(Self { user, payment, notification, further: further.collect::<Result<_>>()? })
     }
 }

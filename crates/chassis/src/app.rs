@@ -49,7 +49,7 @@ pub struct App {
 
 /// An open port, and all that is answered there.
 struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     address: SocketAddr,
     router: Router,
     audience: Audience,
@@ -286,15 +286,15 @@ impl Listener {
         settings: ServerSettings,
     ) -> Result<Self, BuildError> {
         let (host, port) = (settings.host.as_str(), settings.port);
-        let listener = TcpListener::bind((host, port))
+        let socket = TcpListener::bind((host, port))
             .await
             .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, router, audience, settings })
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address, router, audience, settings })
     }
 
     fn start(self, service: &'static str) -> Server {
-        Server::start(service, self.audience, self.listener, self.router, &self.settings)
+        Server::start(service, self.audience, self.socket, self.router, &self.settings)
     }
 }
 

@@ -6,9 +6,10 @@
 use std::future::Future;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -17,7 +18,7 @@ pub trait Guard: Clone + Send + Sync + 'static {
     /// Goes on with a request that may pass, which `next` does; answers every other one.
     ///
     /// It comes after routing: the route's template is in the request's extensions as
-    /// [`MatchedPath`](axum::extract::MatchedPath), and what is no route never gets here.
+    /// [`MatchedPath`], and what is no route never gets here.
     fn decide(self, request: Request, next: Next) -> impl Future<Output = Response> + Send;
 }
 
@@ -62,14 +63,20 @@ pub struct Protected {
 }
 
 impl Protected {
-    /// Puts `guard` in front of each of these routes.
+    /// Puts `guard` in front of each of these routes. What they have besides, such as a fallback of a
+    /// nested router, is reached by nobody: it is no route, so that no guard knows of it.
     pub fn by<G: Guard>(guard: G, routes: OpenApiRouter) -> Self {
         let (router, api) = routes.split_for_parts();
-        if !router.has_routes() {
-            return Self { router, api };
-        }
-        let guard = from_fn(move |request, next| guard.clone().decide(request, next));
-        Self { router: router.route_layer(guard), api }
+        let guard = from_fn(move |request: Request, next| {
+            let guard = guard.clone();
+            async move {
+                if request.extensions().get::<MatchedPath>().is_none() {
+                    return StatusCode::NOT_FOUND.into_response();
+                }
+                guard.decide(request, next).await
+            }
+        });
+        Self { router: router.layer(guard), api }
     }
 
     /// The routes behind their guard, and their document.

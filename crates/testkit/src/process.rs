@@ -44,19 +44,24 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// The variable with the port for operators.
+const MANAGEMENT_PORT: &str = "MANAGEMENT_PORT";
+
 /// A running service. It is killed, without ceremony, when this value is dropped.
 #[derive(Debug)]
 pub struct ServiceProcess {
     path: PathBuf,
     environment: Environment,
     port: u16,
+    /// Where operators are answered.
+    management_port: u16,
     child: Child,
     folder: TempDir,
 }
 
 impl ServiceProcess {
-    /// Starts the binary of that name with exactly these variables and `PORT`, a free one, and
-    /// waits until `GET /ready` answers 200. Panics with the end of the log when it ends or does
+    /// Starts the binary of that name with exactly these variables and `PORT`, a free one, as
+    /// `MANAGEMENT_PORT` is made where it is 0; and waits until `GET /ready` answers 200. Panics with the end of the log when it ends or does
     /// not become ready within 30 s.
     pub async fn start(name: &str, environment: &Environment) -> Self {
         let mut process = Self::spawn(name, environment);
@@ -73,9 +78,18 @@ impl ServiceProcess {
     /// the test's own package, whose path cargo gives as `CARGO_BIN_EXE_…`.
     pub fn spawn_at(path: &Path, environment: &Environment) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let port = ports::free_port();
-        let child = run(path, environment, port, folder.path());
-        Self { path: path.to_owned(), environment: environment.clone(), port, child, folder }
+        let (port, mut environment) = (ports::free_port(), environment.clone());
+        let management_port = match environment.get_mut(MANAGEMENT_PORT) {
+            Some(management) if management == "0" => {
+                let free = ports::free_port();
+                *management = free.to_string();
+                free
+            }
+            Some(management) => management.parse().unwrap_or(port),
+            None => port,
+        };
+        let child = run(path, &environment, port, folder.path());
+        Self { path: path.to_owned(), environment, port, management_port, child, folder }
     }
 
     /// Waits until `GET /ready` answers 200; panics as [`start`](Self::start) does.
@@ -121,6 +135,12 @@ impl ServiceProcess {
     /// `http://127.0.0.1:port` followed by `path`, which starts with a slash or is empty.
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// [`url`](Self::url) of what is for operators: there, or at `MANAGEMENT_PORT` where that is one of
+    /// its own.
+    pub fn management_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.management_port)
     }
 
     /// The process's id.

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use testkit::native::random_hex;
 
-use super::{Urls, documented};
+use super::{Further, Urls, documented};
 use crate::{
     http::{Answer, Client},
     interrupt::Interrupt,
@@ -67,8 +67,9 @@ impl Scenario {
         })?;
 
         let further = self.urls.further.clone();
-        further.iter().try_for_each(|(name, url)| {
-            self.step(&format!("{name} does what its document shows"), |s| s.documented(&user, url))
+        further.iter().try_for_each(|service| {
+            let step = format!("{} does what its document shows", service.name);
+            self.step(&step, |s| s.documented(&user, service))
         })
     }
 
@@ -214,14 +215,14 @@ impl Scenario {
 
     /// Of a service that the scenario knows nothing about: what its document has an example of is made,
     /// and found where the answer says that it is.
-    fn documented(&self, user: &User, url: &str) -> Result<((), Value)> {
+    fn documented(&self, user: &User, service: &Further) -> Result<((), Value)> {
+        let Further { url, document, .. } = service;
         self.wait("it is not healthy", || {
             let health = self.send("GET", &format!("{url}/health"), &[], None)?.json();
             Ok((health["status"] == "healthy").then_some(()))
         })?;
-        let document = expect(&self.send("GET", &format!("{url}/openapi.json"), &[], None)?, 200)?;
         let mut made = Vec::new();
-        for (path, body) in documented::examples(&document) {
+        for (path, body) in documented::examples(document) {
             let key = random_hex(16)?;
             let bearer = ("authorization", user.bearer.as_str());
             let headers = [bearer, ("idempotency-key", key.as_str())];

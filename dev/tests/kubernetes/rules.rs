@@ -14,11 +14,12 @@ use crate::{objects::Objects, system::System};
 /// Gives a line for each object that breaks it.
 pub(crate) type Rule = fn(&Objects, &System) -> Vec<String>;
 
-pub(crate) const RULES: [(&str, Rule); 25] = [
+pub(crate) const RULES: [(&str, Rule); 26] = [
     ("complete", agreement::each_service_has_one_of_everything),
     ("ports", agreement::ports_are_those_of_the_settings),
     ("settings", agreement::settings_are_the_files_that_the_service_reads),
     ("compose", agreement::compose_has_the_same_services_and_ports),
+    ("operators", agreement::the_port_for_operators_is_closed_to_strangers),
     ("scraped", agreement::each_service_is_scraped_once),
     ("images", images::images_have_a_tag_that_stays),
     ("image names", images::an_image_is_named_as_its_service),

@@ -7,13 +7,12 @@ use std::{
 };
 
 use serde_json::Value;
-use tusk_config::{Loader, Vars};
 
 /// Files of `config/observability`, by their paths from there; and the services.
 #[derive(Clone)]
 pub(crate) struct Files {
     files: BTreeMap<String, String>,
-    /// The folders of `services/`, each with the port that it listens on.
+    /// The folders of `services/`, each with the port that operators have in compose.
     pub(crate) services: Vec<(String, u16)>,
 }
 
@@ -37,10 +36,12 @@ impl Files {
         read(&folder, &folder, &mut files);
         let names = fs::read_dir(root().join("services")).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let compose = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+        let compose: Value = serde_saphyr::from_str(&compose).unwrap();
         let services = names.map(|name| {
-            let settings = Loader::new(root().join("config")).file(&name).vars(Vars::empty());
-            let port = settings.tree().unwrap().get("server.port").unwrap();
-            (name, port)
+            let port = compose["services"][&name]["environment"]["MANAGEMENT_PORT"].as_str();
+            let port = port.and_then(|port| port.parse().ok());
+            (name, port.unwrap_or_default())
         });
         Self { files, services: services.collect() }
     }

@@ -4,7 +4,7 @@ use crate::files::{Files, items};
 
 const SETTINGS: &str = "prometheus.yml";
 
-/// Under its name in compose, at the port that its own settings give it.
+/// Under its name in compose, at the port for operators that it has there.
 pub(crate) fn each_service_is_scraped_where_it_listens(files: &Files) -> Vec<String> {
     let settings = files.yaml(SETTINGS);
     let targets = items(&settings["scrape_configs"][0]["static_configs"]);

@@ -39,7 +39,7 @@ const VIOLATIONS: [Violation; 21] = [
     ),
     (RUNNING, "up{part_of=\"tusk\"} == 0", "up == 0", "everybody's metrics in up == 0"),
     // Targets
-    (TARGETS, "user-service:3001", "user-service:3009", "user-service is not scraped at"),
+    (TARGETS, "user-service:3100", "user-service:3001", "user-service is not scraped at"),
     (TARGETS, "job: payment-service", "job: payments", "payments is in services/ no longer"),
     (
         RUNNING,

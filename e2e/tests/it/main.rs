@@ -11,6 +11,7 @@ mod deletions;
 mod faults;
 mod health;
 mod load;
+mod management;
 mod metrics;
 mod operator;
 mod policy;

@@ -141,7 +141,7 @@ pub(crate) fn config_with(file: &str, text: &str, other: &str) -> TempDir {
 /// on the very first start of a system.
 async fn until_subscribed(service: &ServiceProcess) {
     eventually(&format!("{} is subscribed", service.name()), async || {
-        let health = reqwest::get(service.url("/health")).await.ok()?;
+        let health = reqwest::get(service.management_url("/health")).await.ok()?;
         let health: Value = health.json().await.ok()?;
         (health["checks"]["rabbitmq"] == true).then_some(())
     })

@@ -8,6 +8,7 @@ mod drain;
 mod kinds;
 mod management;
 mod problems;
+mod protected;
 mod requests;
 
 use std::net::SocketAddr;

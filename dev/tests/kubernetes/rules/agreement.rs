@@ -37,10 +37,13 @@ pub(super) fn ports_are_those_of_the_settings(objects: &Objects, system: &System
     let mut complaints = Vec::new();
     for service in &system.services {
         let name = &service.name;
-        let ports = &objects.pod(name)["containers"][0]["ports"];
-        let listening = json!([{ "name": "http", "containerPort": service.port }]);
-        complaints.extend(unless(*ports == listening, || {
-            format!("{name}: listens on {}, the pod says {ports}", service.port)
+        let ports = items(&objects.pod(name)["containers"][0]["ports"]);
+        let listening = [("http", json!(service.port)), ("management", management_port(objects))];
+        let listening =
+            listening.map(|(name, port)| json!({ "name": name, "containerPort": port }));
+        let is_right = ports.len() == 2 && listening.iter().all(|port| ports.contains(port));
+        complaints.extend(unless(is_right, || {
+            format!("{name}: listens on {listening:?}, the pod says {ports:?}")
         }));
         let instances = format!("{name}-instances");
         for (entry, port, ip) in
@@ -63,6 +66,47 @@ pub(super) fn ports_are_those_of_the_settings(objects: &Objects, system: &System
         complaints.extend(unless(*told == instances.as_str(), || {
             format!("{variable} is {told}, not {instances}")
         }));
+    }
+    complaints
+}
+
+/// Where operators are answered, as the services are told.
+fn management_port(objects: &Objects) -> Value {
+    let told = &objects.get("ConfigMap", "environment")["data"]["MANAGEMENT_PORT"];
+    told.as_str().and_then(|port| port.parse::<u16>().ok()).map_or(Value::Null, |port| json!(port))
+}
+
+/// Strangers come by Services and ingresses: none of these leads to the port for operators, and those
+/// who scrape are let in there and nowhere else.
+pub(super) fn the_port_for_operators_is_closed_to_strangers(
+    objects: &Objects,
+    _: &System,
+) -> Vec<String> {
+    let port = management_port(objects);
+    let is_it = |target: &Value| *target == "management" || *target == port;
+    let mut complaints = Vec::new();
+    for service in objects.of("Service") {
+        let ports = items(&service["spec"]["ports"]);
+        let leads = ports.iter().any(|entry| is_it(&entry["targetPort"]) || is_it(&entry["port"]));
+        complaints.extend(unless(!leads, || {
+            format!("Service {} leads to the port for operators", name(service))
+        }));
+    }
+    let monitoring = json!({ "kubernetes.io/metadata.name": "monitoring" });
+    for policy in objects.of("NetworkPolicy") {
+        for rule in items(&policy["spec"]["ingress"]) {
+            let ports = items(&rule["ports"]);
+            let is_open = ports.iter().any(|entry| is_it(&entry["port"]));
+            let scrapes = |from: &Value| from["namespaceSelector"]["matchLabels"] == monitoring;
+            let from = items(&rule["from"]);
+            let all_scrape = !from.is_empty() && from.iter().all(scrapes);
+            complaints.extend(unless(is_open == from.iter().any(scrapes), || {
+                format!("{}: monitoring is let in where it has nothing to ask", name(policy))
+            }));
+            complaints.extend(unless(!is_open || all_scrape, || {
+                format!("{}: others than monitoring may ask what is for operators", name(policy))
+            }));
+        }
     }
     complaints
 }
@@ -108,28 +152,38 @@ pub(super) fn compose_has_the_same_services_and_ports(
     let mut complaints = Vec::new();
     for service in &system.services {
         let composed = &compose["services"][&service.name];
-        let port = &objects.pod(&service.name)["containers"][0]["ports"][0]["containerPort"];
-        let published = json!([format!("127.0.0.1:{port}:{port}")]);
-        complaints.extend(unless(composed["ports"] == published, || {
+        let ports = items(&objects.pod(&service.name)["containers"][0]["ports"]).iter();
+        let port = |name: &str| ports.clone().find(|port| port["name"] == name);
+        let [port, management] =
+            ["http", "management"].map(|name| port(name).map(|port| &port["containerPort"]));
+        let (port, management) = (port.unwrap_or(&Value::Null), management.unwrap_or(&Value::Null));
+        // On this machine the second one is wherever there is room: no two services have the same.
+        let published = [format!("127.0.0.1:{port}:{port}"), format!("127.0.0.1::{management}")];
+        complaints.extend(unless(composed["ports"] == json!(published), || {
             format!("{}: {port} here, {} in docker-compose.yml", service.name, composed["ports"])
+        }));
+        let told = &composed["environment"]["MANAGEMENT_PORT"];
+        let is_told = told.as_str().and_then(|port| port.parse().ok()) == management.as_u64();
+        complaints.extend(unless(is_told, || {
+            format!("{}: operators are at {management} here, at {told} there", service.name)
         }));
     }
     complaints
 }
 
-/// Through one of the two Services, else every figure is there twice.
+/// By their pods, which are scraped until they have ended.
 pub(super) fn each_service_is_scraped_once(objects: &Objects, system: &System) -> Vec<String> {
     let mut complaints = Vec::new();
-    for monitor in objects.of("ServiceMonitor") {
+    for monitor in objects.of("PodMonitor") {
         let selector = &monitor["spec"]["selector"]["matchLabels"];
-        let selected =
-            objects.of("Service").filter(|it| selects(selector, &it["metadata"]["labels"]));
+        let labels = |it: &Value| it["spec"]["template"]["metadata"]["labels"].clone();
+        let selected = objects.of("Deployment").filter(|it| selects(selector, &labels(it)));
         let mut scraped: Vec<&str> = selected.map(name).collect();
         scraped.sort_unstable();
         let services: Vec<&str> = system.services.iter().map(|it| it.name.as_str()).collect();
         complaints.extend(unless(scraped == services, || format!("scraped are {scraped:?}")));
-        let endpoint = &monitor["spec"]["endpoints"][0];
-        let is_right = endpoint["port"] == "http" && endpoint["path"] == "/metrics";
+        let endpoint = &monitor["spec"]["podMetricsEndpoints"][0];
+        let is_right = endpoint["port"] == "management" && endpoint["path"] == "/metrics";
         complaints.extend(unless(is_right, || format!("nothing answers at {endpoint}")));
         complaints.extend(unless(endpoint["honorLabels"] == true, || {
             "the label `service` of our metrics is overwritten".to_owned()
@@ -139,7 +193,7 @@ pub(super) fn each_service_is_scraped_once(objects: &Objects, system: &System) -
             "no rule looks at what is scraped: it needs part_of=\"tusk\"".to_owned()
         }));
     }
-    let is_missing = objects.overlay != "dev" && objects.of("ServiceMonitor").count() == 0;
+    let is_missing = objects.overlay != "dev" && objects.of("PodMonitor").count() == 0;
     complaints.extend(unless(!is_missing, || "nothing is scraped".to_owned()));
     complaints
 }

@@ -47,9 +47,11 @@ pub(super) async fn guard(
         return Ok(without_rule(&guard.policy.methods(path)));
     };
     let reserved = ReservedPlace::of(request.extensions());
-    let caller = match reserved {
-        None => caller(&guard.tokens, request.headers()).await,
-        Some(_) => known_caller(&guard.tokens, request.headers()),
+    // Where anybody may come, nobody waits for keys: the answer would be the same.
+    let caller = if reserved.is_some() || rule.is_open() {
+        known_caller(&guard.tokens, request.headers())
+    } else {
+        caller(&guard.tokens, request.headers()).await
     };
     let is_service = matches!(caller, Ok(Caller::Service(_)));
     if let Some(place) = reserved
@@ -81,8 +83,8 @@ async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenErr
     tokens.authenticate(bearer(headers)?).await
 }
 
-/// Who calls, by the keys that are here: a stranger's token must not make a reserved place wait for
-/// others.
+/// Who calls, by the keys that are here: a stranger's token must not make a reserved place, or a route
+/// that is open to everybody, wait for others.
 fn known_caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
     tokens.verify(bearer(headers)?)
 }

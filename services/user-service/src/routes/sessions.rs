@@ -1,7 +1,7 @@
 //! `/api/sessions`: signing in, staying signed in, signing out.
 
 use auth::opaque::{self, OpaqueToken};
-use auth::password::Passwords;
+use auth::password::{HashedPassword, PasswordError, Passwords};
 use auth::{Role, Tokens, User};
 use axum::extract::State;
 use chassis::extract::Json;
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::config::SessionSettings;
-use crate::domain::Email;
+use crate::domain::{Email, Password};
 use crate::error::Error;
 use crate::metrics;
 use crate::store::{Refreshed, Store};
@@ -63,18 +63,60 @@ pub(crate) async fn sign_in(
     State(issuer): State<Issuer>,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
-    let known = match Email::parse(&credentials.email) {
-        Ok(email) => store.credentials(&email).await?,
-        Err(_) => None,
+    let known = match Email::to_look_up(credentials.email) {
+        Some(email) => store.credentials(&email).await?,
+        None => None,
     };
     let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
-    let matches = passwords.verify(credentials.password, stored).await?;
-    let Some((user, admin, _)) = known.filter(|_| matches) else {
+    let password = Password::new(credentials.password);
+    let matched = verify(&passwords, &password, stored).await?;
+    let Some((matched, (user, admin, hash))) = matched.zip(known) else {
         return Err(Error::WrongCredentials);
     };
+    if matched == Matched::AsTyped {
+        replace_hash(&store, &passwords, user, &hash, &password).await?;
+    }
     let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
     store.open_session(session, user, refresh.hash(), issuer.refresh_end()).await?;
     Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
+}
+
+/// What of a password its hash is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Matched {
+    Normalised,
+    /// As all hashes were before passwords were normalised.
+    AsTyped,
+}
+
+/// Which form of the password matches, if one does. An account that is not there is tried in as many
+/// forms as one that is.
+async fn verify(
+    passwords: &Passwords,
+    password: &Password,
+    stored: Option<HashedPassword>,
+) -> Result<Option<Matched>, Error> {
+    if passwords.verify(password.normalised(), stored.clone()).await? {
+        return Ok(Some(Matched::Normalised));
+    }
+    let Some(typed) = password.as_typed() else { return Ok(None) };
+    Ok(passwords.verify(typed, stored).await?.then_some(Matched::AsTyped))
+}
+
+/// Keeps the hash of the normalised password in the place of `before`. Without a place to hash in it is
+/// left to the next sign-in.
+async fn replace_hash(
+    store: &Store,
+    passwords: &Passwords,
+    user: UserId,
+    before: &HashedPassword,
+    password: &Password,
+) -> Result<(), Error> {
+    match passwords.hash(password.normalised()).await {
+        Ok(hash) => Ok(store.replace_password_hash(user, before, &hash).await?),
+        Err(PasswordError::Busy) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Exchanges a refresh token for a new access token and the next refresh token. Asked again within

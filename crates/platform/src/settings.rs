@@ -16,7 +16,7 @@ use telemetry::TelemetrySettings;
 /// comes after them, and the later one wins.
 pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("services", &["service"]),
-    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery"]),
+    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery", "tls"]),
     ("scaling", &["load_balancing", "scaling"]),
     ("database", &["database"]),
     (
@@ -48,6 +48,9 @@ pub struct PlatformSettings {
     /// `microservices.tsk`: how calls to other services are guarded.
     #[serde(flatten)]
     pub calls: ClientSettings,
+    /// `microservices.tsk`: where servers must be spoken to over TLS.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// `scaling.tsk`: where this instance runs, and how one of several others is picked.
     pub load_balancing: LoadBalancingSettings,
     /// `database.tsk`.
@@ -68,6 +71,21 @@ pub struct PlatformSettings {
     pub telemetry: TelemetrySettings,
     /// The service's own file: where it listens, and what it takes on.
     pub server: ServerSettings,
+}
+
+/// Section `[tls]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct TlsSettings {
+    /// The environments, as `[tracing] environment` names them, in which PostgreSQL, RabbitMQ, Redis, the
+    /// collector and the mail server must be spoken to over TLS, unless they are on this machine.
+    pub required_in: Vec<String>,
+}
+
+impl PlatformSettings {
+    /// Whether servers on other machines must be spoken to over TLS here.
+    pub fn requires_tls(&self) -> bool {
+        self.tls.required_in.contains(&self.telemetry.tracing.environment)
+    }
 }
 
 /// All settings of a service: what every service reads, and what is its own.

@@ -24,9 +24,9 @@ const CASES: [Case; 26] = [
     ("user-service", &[("HOST", "999.0.0.1")], ": an address to listen on is needed"),
     ("user-service", &[("HOST", "http://0.0.0.0")], ": an address to listen on is needed"),
     ("user-service", &[("DATABASE_URL", "mysql://a/b")], "database.tsk:4:1: [database] url is not"),
-    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:11:1: 0s is not within"),
+    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:13:1: 0s is not within"),
     ("user-service", &[("REDIS_URL", "cache:6379")], "cache.tsk:4:1: [cache] url is not a Redis"),
-    ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:6:1: 0s is not within"),
+    ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:7:1: 0s is not within"),
     ("payment-service", &[("REDIS_URL", "")], "cache.tsk:4:6: REDIS_URL is empty"),
     (
         "payment-service",
@@ -40,7 +40,7 @@ const CASES: [Case; 26] = [
     (
         "payment-service",
         &[("CLIENT_CONCURRENCY_LIMIT", "0")],
-        "microservices.tsk:47:1: 0 is not within",
+        "microservices.tsk:52:1: 0 is not within",
     ),
     ("payment-service", &[("REQUEST_TIMEOUT", "0")], ": 0s is not within 1ms to 1h"),
     (
@@ -57,6 +57,16 @@ const CASES: [Case; 26] = [
             ("RABBITMQ_PASSWORD", "guest"),
         ],
         "message_queue.tsk:7:1: the user guest with the password guest",
+    ),
+    (
+        "payment-service",
+        &[("ENVIRONMENT", "production"), ("REDIS_URL", "redis://cache.example.com")],
+        "cache.tsk:4:1: what goes to this server could be read",
+    ),
+    (
+        "notification-service",
+        &[("SMTP_URL", "smtp://mail.example.com:587")],
+        ": what goes to this server could be read",
     ),
     ("notification-service", &[("SMTP_URL", "imap://mail")], ": [mail] smtp_url is not an SMTP"),
     ("notification-service", &[("MAIL_SEND_TIMEOUT", "1m")], ": [worker] lease is 1m"),

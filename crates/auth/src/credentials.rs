@@ -71,13 +71,28 @@ impl Credentials {
     /// # Errors
     /// It is not.
     pub fn check(&self, service: &str, secret: &str) -> Result<(), CredentialsError> {
+        self.check_any(service, [secret])
+    }
+
+    /// [`Self::check`] of a secret that can be read in several ways: one of `secrets` has to be the one
+    /// of `service`. If none is, that is one wrong secret.
+    ///
+    /// # Errors
+    /// None is.
+    pub fn check_any<'a>(
+        &self,
+        service: &str,
+        secrets: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), CredentialsError> {
         let (known, digest) = match self.0.digests.get(service) {
             Some(digest) => (true, *digest),
             None => (false, [0; 32]),
         };
-        let given: [u8; 32] = Sha256::digest(secret).into();
-        let is_right = bool::from(given.ct_eq(&digest)) & known;
-        if is_right { Ok(()) } else { Err(self.failure()) }
+        let is_right = secrets.into_iter().fold(false, |is_right, secret| {
+            let given: [u8; 32] = Sha256::digest(secret).into();
+            is_right | bool::from(given.ct_eq(&digest))
+        });
+        if is_right & known { Ok(()) } else { Err(self.failure()) }
     }
 
     fn failure(&self) -> CredentialsError {

@@ -6,12 +6,28 @@
 //! | EdDSA, RS256 | user-service the private keys (`<kid>.pem`, PKCS#8); the others read its JWKS |
 //!
 //! A token is verified by the key it names. It is signed by the key whose `kid` comes last in the
-//! alphabet among those whose file is older than `activation_delay`; by then everybody who
-//! verifies has read the file, or the JWKS, and who has not does so on meeting the unknown `kid`.
-//! So keys rotate without a restart: add a file with a later name, wait, and remove the old one
-//! once the tokens that it signed are past their time. While every key is young (a fresh
-//! installation, or a mounted secret written anew) the first one signs: that is the one which
-//! others most likely have.
+//! alphabet among those that have been known for `activation_delay`; by then everybody who verifies
+//! has read the file, or the JWKS, and who has not does so on meeting the unknown `kid`. So keys
+//! rotate without a restart: add a file with a later name, wait, and remove the old one once the
+//! tokens that it signed have expired.
+//!
+//! How long a key has been known is remembered by its `kid`, because files tell it badly: the kubelet
+//! writes all files of a mounted secret anew when one is added, and a pod that starts has all of them
+//! new.
+//!
+//! | the key | is known since |
+//! |---|---|
+//! | appears while the process runs | it was read for the first time, however old its file is |
+//! | is there at the start | its file was written, or the date that its name begins with, if that is earlier (HS256: its file was written; till then everybody has `jwt_secret`) |
+//! | is the last one at a start that finds all of them new | always: nothing tells them apart but their order, and the first is the one that is removed next |
+//!
+//! So a key that has signed does not go back to an older one as long as its file is there. Where names
+//! are no dates, a restart in the minutes after a new key came is the one case in which that key signs
+//! before the delay is over; a date in its name that is still to come prevents that.
+//!
+//! Keys that were fetched are believed for `max_staleness` after the last time the set was read. One
+//! that has left the set is gone with the next reading; while the set cannot be read, or is empty, no
+//! key is believed for longer than that.
 //!
 //! Keys have no end of their own, so an operator is told how old they are:
 //!
@@ -96,8 +112,16 @@ pub struct Keys {
 struct Key {
     verify: DecodingKey,
     sign: Option<EncodingKey>,
-    /// When its file was written.
-    since: DateTime<Utc>,
+    /// When its file was written, as far as is known: the earliest time of all readings.
+    written: DateTime<Utc>,
+    /// Since when everybody can have it: the table at the module's head.
+    known_since: DateTime<Utc>,
+}
+
+impl Key {
+    fn new(verify: DecodingKey, sign: Option<EncodingKey>, written: DateTime<Utc>) -> Self {
+        Self { verify, sign, written, known_since: written }
+    }
 }
 
 impl Algorithm {
@@ -137,11 +161,39 @@ impl Keys {
         self.by_kid.get(kid).map(|key| &key.verify)
     }
 
-    /// The last key that is old enough; the first of all when none is.
+    /// These keys as those of a process that starts: they are as old as can be told from outside.
+    fn at_start(mut self, now: DateTime<Utc>, delay: TimeDelta) -> Self {
+        if self.algorithm.is_shared() {
+            return self;
+        }
+        for (kid, key) in &mut self.by_kid {
+            key.known_since = made(kid, key).unwrap_or(key.known_since);
+        }
+        let is_ready = |key: &Key| key.sign.is_some() && now - key.known_since >= delay;
+        if !self.by_kid.values().any(is_ready) {
+            let last = self.by_kid.values_mut().rev().find(|key| key.sign.is_some());
+            last.into_iter().for_each(|key| key.known_since = DateTime::<Utc>::MIN_UTC);
+        }
+        self
+    }
+
+    /// These keys as read again after `previous`: what was known before stays as old as it was.
+    fn after(mut self, previous: &Self, now: DateTime<Utc>) -> Self {
+        for (kid, key) in &mut self.by_kid {
+            key.known_since = now;
+            if let Some(before) = previous.by_kid.get(kid) {
+                key.known_since = before.known_since;
+                key.written = key.written.min(before.written);
+            }
+        }
+        self
+    }
+
+    /// The last key that has been known for the delay; the last of all when none has.
     fn signer(&self, now: DateTime<Utc>, delay: TimeDelta) -> Option<(&str, &Key, &EncodingKey)> {
         let mut signing =
-            self.by_kid.iter().filter_map(|(kid, key)| Some((kid, key, key.sign.as_ref()?)));
-        let ready = signing.clone().rev().find(|(_, key, _)| now - key.since >= delay);
+            self.by_kid.iter().rev().filter_map(|(kid, key)| Some((kid, key, key.sign.as_ref()?)));
+        let ready = signing.clone().find(|(_, key, _)| now - key.known_since >= delay);
         ready.or_else(|| signing.next()).map(|(kid, key, sign)| (kid.as_str(), key, sign))
     }
 }
@@ -154,7 +206,7 @@ fn made(kid: &str, key: &Key) -> Option<DateTime<Utc>> {
     let named = kid.get(..10).and_then(day);
     let named = named.or_else(|| day(&format!("{}-01", kid.get(..7)?)));
     let named = named.map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    let made = named.map_or(key.since, |named| named.min(key.since));
+    let made = named.map_or(key.written, |named| named.min(key.written));
     (made != DateTime::<Utc>::MIN_UTC).then_some(made)
 }
 
@@ -182,7 +234,7 @@ mod tests {
     fn a_key_is_as_old_as_its_name_says_or_as_its_file_where_that_is_older() {
         let day = |text: &str| format!("{text}T00:00:00Z").parse::<DateTime<Utc>>().unwrap();
         let written = day("2026-03-09");
-        let key = |since| Key { verify: DecodingKey::from_secret(b"secret"), sign: None, since };
+        let key = |written| Key::new(DecodingKey::from_secret(b"secret"), None, written);
         for (kid, expected) in [
             ("2026-01", "2026-01-01"),
             ("2026-02-28-b", "2026-02-28"),

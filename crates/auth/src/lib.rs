@@ -8,16 +8,16 @@
 //! call    ─▶ service tokens ── kept, renewed ─▶ token issuer: signs, or asks POST /oauth/token
 //! ```
 //!
-//! | module | what | in the seed |
-//! |---|---|---|
-//! | [`tokens`] | signed bearer tokens (JWT): for a user, and from one service to another | `generate_service_token`, `verify_service_token` |
-//! | [`keys`] | what they are signed with: HS256, EdDSA, RS256; rotation without a restart | `jwt_secret` |
-//! | [`policy`] | who may call which route, from `auth.tsk`, denied by default | `verify_service_request`, `authorize_service_action` |
-//! | [`service_tokens`] | the tokens for calls to others, kept and renewed | – |
-//! | [`credentials`] | how a service proves itself when it asks for a token | `[services] *_service_token` |
-//! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` | `extract_token` |
-//! | [`password`] | argon2id, off the async threads, a bounded number at once | – |
-//! | [`opaque`] | random single-purpose tokens, stored as hashes | – |
+//! | module | what |
+//! |---|---|
+//! | [`tokens`] | signed bearer tokens (JWT): for a user, and from one service to another |
+//! | [`keys`] | what they are signed with: HS256, EdDSA, RS256; rotation without a restart |
+//! | [`policy`] | who may call which route, from `auth.tsk`, denied by default |
+//! | [`service_tokens`] | the tokens for calls to others, kept and renewed |
+//! | [`credentials`] | how a service proves itself when it asks for a token |
+//! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` |
+//! | [`password`] | argon2id, off the async threads, a bounded number at once |
+//! | [`opaque`] | random single-purpose tokens, stored as hashes |
 //!
 //! ```
 //! use auth::{AuthSettings, Caller, KeyRing, KeySettings, Tokens};
@@ -29,7 +29,7 @@
 //! # [auth]
 //! # jwt_secret: @env.secure("JWT_SECRET")
 //! # jwt_expiration: "3600"
-//! # service_token_expiration: "86400"
+//! # service_token_expiration: "3600"
 //! # [keys]
 //! # algorithm: "HS256"
 //! # secret: @auth.jwt_secret

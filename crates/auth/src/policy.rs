@@ -14,10 +14,9 @@
 //! | `service` | any service |
 //! | a name with a section `[policy.…]` | that service |
 //!
-//! This is the seed's `verify_service_request` (may this caller come to this path) and its
-//! `authorize_service_action(service, action, resource)`: the action is the method, the resource
-//! the route. Who comes must come with a token for this service (401 otherwise); who came and is
-//! not named is refused (403). Whose row it is, is decided by the handler that reads the row.
+//! A rule is about one method of one route. A caller without a valid token for this service is answered
+//! 401, one whom the rule does not name 403. Whether the caller may see a certain row is decided by the
+//! handler that reads it.
 
 mod layer;
 mod rule;

@@ -62,9 +62,18 @@ pub struct Rotation {
     pub folder: PathBuf,
     /// How often keys are read again. A token that names an unknown key has them read at once.
     pub refresh_interval: Interval,
-    /// How old a key's file is before the key signs; longer than `refresh_interval`, so that who
-    /// verifies has read the key by then.
+    /// How long a key is known before it signs; longer than `refresh_interval`, so that who verifies
+    /// has read the key by then.
     pub activation_delay: Duration,
+    /// How long fetched keys are believed while they cannot be read again; longer than
+    /// `refresh_interval`. An hour unless it is said: as long as users' tokens live, so that a key
+    /// that was withdrawn ends in time and no good token is refused for it.
+    #[serde(default = "max_staleness")]
+    pub max_staleness: Duration,
+}
+
+const fn max_staleness() -> Duration {
+    Duration::from_hours(1)
 }
 
 impl KeySettings {

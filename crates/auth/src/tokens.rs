@@ -5,12 +5,12 @@
 //! | `iss` | `tusk-microservices` | the same |
 //! | `aud` | `tusk-api` | the *target* service, such as `user-service` |
 //! | `sub` | the user's id | – |
-//! | `service` | – | the *calling* service, as in the seed |
+//! | `service` | – | the *calling* service, |
 //! | `role`, `sid` | `user` or `admin`; the session | – |
+//! | `jti` | – | the token's own id, by which a log tells one from another |
 //! | `iat`, `exp` | seconds since 1970 | the same |
 //!
-//! The seed compares the caller with the service of the path, so that no service could call
-//! another; here the path names the target and must equal `aud`.
+//! A service's token is good at its target alone: the service of a path must equal `aud`.
 
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct Token {
     pub lifetime: Duration,
     /// Its `exp`.
     pub expires_at: DateTime<Utc>,
+    /// Its `jti`, fit for logs; a user's token has none, and is known by its session.
+    pub id: Option<Uuid>,
 }
 
 /// Why a token is refused. Says nothing of the token's content.
@@ -103,6 +105,8 @@ struct Claims {
     sid: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jti: Option<Uuid>,
     iat: i64,
     exp: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +146,7 @@ impl Tokens {
         self.sign(&claims, self.user_lifetime)
     }
 
-    /// The seed's `generate_service_token`: a token with which this service calls `target`.
+    /// A token with which this service calls `target`.
     ///
     /// # Errors
     /// There is no key to sign with, or signing failed; a fault of ours.
@@ -157,12 +161,13 @@ impl Tokens {
     /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_caller(&self, caller: &str, target: &str) -> Result<Token, TokenError> {
         let claims = self.claims(target, self.service_lifetime);
-        let claims = Claims { service: Some(caller.to_owned()), ..claims };
+        let (service, jti) = (Some(caller.to_owned()), Some(self.clock.new_id()));
+        let claims = Claims { service, jti, ..claims };
         self.sign(&claims, self.service_lifetime)
     }
 
-    /// The seed's `verify_service_token`, for users' tokens too: who a token speaks for. A token of
-    /// a service must be meant for this service. What the caller may do is [`crate::policy`]'s.
+    /// Whom a token speaks for. A token of a service must be meant for this service. What the caller
+    /// may do is decided by [`crate::policy`].
     ///
     /// # Errors
     /// The token is refused.
@@ -200,7 +205,8 @@ impl Tokens {
         let iat = self.clock.now().timestamp();
         let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let (iss, aud) = (ISSUER.to_owned(), audience.to_owned());
-        Claims { iss, aud, iat, exp, sub: None, role: None, sid: None, service: None, nbf: None }
+        let (sub, role, sid, service, jti, nbf) = (None, None, None, None, None, None);
+        Claims { iss, aud, iat, exp, sub, role, sid, service, jti, nbf }
     }
 
     fn sign(&self, claims: &Claims, lifetime: Duration) -> Result<Token, TokenError> {
@@ -209,7 +215,7 @@ impl Tokens {
         let token = jsonwebtoken::encode(&header, claims, &key);
         let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Invalid)?;
         let value = token.map_err(|_| TokenError::Invalid)?.into();
-        Ok(Token { value, lifetime, expires_at })
+        Ok(Token { value, lifetime, expires_at, id: claims.jti })
     }
 
     /// The claims of a token that is ours and in its time.

@@ -36,9 +36,9 @@ pub use settings::CacheSettings;
 
 use std::time::{Duration, Instant};
 
-use redis::Client;
 pub use redis::FromRedisValue;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, TlsCertificates};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument;
@@ -62,8 +62,11 @@ const WITHHELD: &[u8] = b"";
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
     /// `[cache] url` is no Redis address. The address itself is a secret and not shown.
-    #[error("[cache] url is not a Redis address (redis://host:port)")]
+    #[error("[cache] url is not a Redis address (redis://host:port or rediss://host:port)")]
     Url,
+    /// The file of `[cache] tls_ca` cannot be read, or holds what is no certificate.
+    #[error("the file of [cache] tls_ca cannot be used")]
+    Authorities,
     /// Redis is away, too slow, or refuses.
     #[error("the cache did not answer: {}", self.kind())]
     Redis(redis::RedisError),
@@ -76,7 +79,7 @@ impl CacheError {
     /// The kind of fault, fit for a label or a health check.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Url => "address",
+            Self::Url | Self::Authorities => "address",
             Self::Value(_) => "value",
             Self::Redis(error) if error.is_timeout() => "timed out",
             Self::Redis(error) if error.is_io_error() => "connection",
@@ -102,7 +105,7 @@ impl ServiceCache {
     /// # Errors
     /// The address is none.
     pub fn connect(service: &str, settings: &CacheSettings) -> Result<Self, CacheError> {
-        let client = Client::open(settings.url.expose().as_str()).map_err(|_| CacheError::Url)?;
+        let client = client(settings)?;
         let server = trace::Server::of(client.get_connection_info());
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -259,6 +262,17 @@ impl ServiceCache {
     fn key(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
+}
+
+/// A client that trusts whom the settings say.
+fn client(settings: &CacheSettings) -> Result<Client, CacheError> {
+    let url = settings.url.expose().as_str();
+    if settings.tls_ca.as_os_str().is_empty() {
+        return Client::open(url).map_err(|_| CacheError::Url);
+    }
+    let authorities = std::fs::read(&settings.tls_ca).map_err(|_| CacheError::Authorities)?;
+    let trusted = TlsCertificates { client_tls: None, root_cert: Some(authorities) };
+    Client::build_with_tls(url, trusted).map_err(|_| CacheError::Authorities)
 }
 
 /// A value as it is kept.

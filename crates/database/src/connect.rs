@@ -1,7 +1,6 @@
 //! The pools, which are open before there is load, and what ends a start.
 
 use std::fmt::Display;
-use std::str::FromStr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -93,8 +92,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Pools, DatabaseError
 }
 
 fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, DatabaseError> {
-    let options = PgConnectOptions::from_str(settings.url.expose());
-    let options = options.map_err(|_| DatabaseError::Url)?.log_statements(LevelFilter::Trace);
+    let options = settings.connect_options()?.log_statements(LevelFilter::Trace);
     Ok(options.log_slow_statements(LevelFilter::Warn, settings.slow_query))
 }
 

@@ -1,9 +1,11 @@
 //! The settings of `database.tsk`.
 
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
+use sqlx::postgres::PgSslMode;
 use tusk_config::Secret;
 
 mod check;
@@ -13,6 +15,14 @@ mod check;
 pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/database`.
     pub url: Secret<String>,
+    /// Whether connections are encrypted, and what of the server's certificate is checked; what the
+    /// address says (`?sslmode=…`) when there is none here.
+    #[serde(default, deserialize_with = "ssl_mode")]
+    pub sslmode: Option<PgSslMode>,
+    /// A file with the certificates (PEM) of the authorities to trust besides the public ones; empty for
+    /// none, or what the address says (`?sslrootcert=…`).
+    #[serde(default)]
+    pub tls_ca: PathBuf,
     /// Connections for requests, opened at start.
     pub pool_size: NonZero<u32>,
     /// Connections for background work (relay, consumer, workers, sweeps), opened at start.
@@ -54,6 +64,16 @@ impl DatabaseSettings {
         let pools = self.pool_size.get().saturating_add(self.background_pool_size.get());
         pools.saturating_add(1)
     }
+}
+
+/// The words of libpq; empty for none.
+fn ssl_mode<'de, D: Deserializer<'de>>(value: D) -> Result<Option<PgSslMode>, D::Error> {
+    let word = String::deserialize(value)?;
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let words = "disable, allow, prefer, require, verify-ca or verify-full is needed";
+    word.parse().map(Some).map_err(|_| de::Error::custom(words))
 }
 
 /// A limit that PostgreSQL keeps in milliseconds, as an `int`.

@@ -26,9 +26,10 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let PlatformSettings { services, policy, telemetry, .. } = settings;
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
     let (messaging, exchanges) = (&settings.messaging, S::EXCHANGES.iter().copied());
-    let (of_telemetry, api) = (telemetry.check().into_iter(), openapi::<S>());
+    let api = openapi::<S>();
     let parts = [
-        of_telemetry.map(|(path, text)| Misfit::at(path, text)).collect(),
+        telemetry.check(),
+        plaintext(settings),
         settings.service_discovery.check(services, &named),
         settings.calls.check(),
         settings.load_balancing.check(),
@@ -46,4 +47,20 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.rate_limit.check(&api, S::COUNTS_ACCOUNTS),
     ];
     parts.into_iter().flatten().collect()
+}
+
+/// Servers on other machines that are spoken to without TLS where the settings ask for it. A fault, and no
+/// warning, because a warning at a start is read by nobody, and the first packet has the password.
+fn plaintext(settings: &PlatformSettings) -> Vec<Misfit> {
+    let PlatformSettings { database, messaging, cache, telemetry, .. } = settings;
+    if !settings.requires_tls() {
+        return Vec::new();
+    }
+    let all = [
+        database.plaintext(),
+        messaging.rabbitmq.plaintext(),
+        cache.plaintext(),
+        telemetry.tracing.plaintext(),
+    ];
+    all.into_iter().flatten().collect()
 }

@@ -19,7 +19,7 @@ use crate::audit::AuditSettings;
 /// comes after them, and the later one wins.
 pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("services", &["service"]),
-    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery"]),
+    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery", "tls"]),
     ("scaling", &["load_balancing", "scaling"]),
     ("database", &["database"]),
     (
@@ -51,6 +51,9 @@ pub struct PlatformSettings {
     /// `microservices.tsk`: how calls to other services are guarded.
     #[serde(flatten)]
     pub calls: ClientSettings,
+    /// `microservices.tsk`: where servers must be spoken to over TLS.
+    #[serde(default)]
+    pub tls: TlsSettings,
     /// `scaling.tsk`: where this instance runs, and how one of several others is picked.
     pub load_balancing: LoadBalancingSettings,
     /// `database.tsk`.
@@ -81,6 +84,21 @@ pub struct PlatformSettings {
     /// The service's own file: which pages of other origins may call.
     #[serde(default)]
     pub cors: CorsSettings,
+}
+
+/// Section `[tls]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct TlsSettings {
+    /// The environments, as `[tracing] environment` names them, in which PostgreSQL, RabbitMQ, Redis, the
+    /// collector and the mail server must be spoken to over TLS, unless they are on this machine.
+    pub required_in: Vec<String>,
+}
+
+impl PlatformSettings {
+    /// Whether servers on other machines must be spoken to over TLS here.
+    pub fn requires_tls(&self) -> bool {
+        self.tls.required_in.contains(&self.telemetry.tracing.environment)
+    }
 }
 
 /// All settings of a service: what every service reads, and what is its own.

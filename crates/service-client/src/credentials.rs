@@ -67,7 +67,7 @@ impl ClientCredentials {
             .ok()
             .and_then(|lifetime| asked_at.checked_add_signed(lifetime))
             .ok_or("the token would be valid for ever")?;
-        Ok(Token { value: granted.access_token.into(), lifetime, expires_at })
+        Ok(Token { value: granted.access_token.into(), lifetime, expires_at, id: None })
     }
 }
 

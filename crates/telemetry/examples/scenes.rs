@@ -23,7 +23,8 @@ async fn main() {
         ["another_filter"] => another_filter(),
         ["a_chatty_library"] => a_chatty_library(),
         ["more_spans_than_wait", endpoint] => more_spans_than_wait(endpoint).await,
-        ["an_export", endpoint] => an_export(endpoint).await,
+        ["an_export", endpoint] => an_export(endpoint, "", "").await,
+        ["an_export", endpoint, ca, headers] => an_export(endpoint, ca, headers).await,
         ["an_export_that_fails", endpoint] => an_export_that_fails(endpoint).await,
         ["an_end_without_patience", endpoint] => an_end_without_patience(endpoint).await,
         ["a_panic"] => a_panic(),
@@ -40,10 +41,22 @@ fn start(enabled: bool, endpoint: &str) -> Telemetry {
 }
 
 fn start_with(enabled: bool, endpoint: &str, probability: f64) -> Telemetry {
+    start_trusting(enabled, endpoint, probability, "", "")
+}
+
+fn start_trusting(
+    enabled: bool,
+    endpoint: &str,
+    probability: f64,
+    ca: &str,
+    headers: &str,
+) -> Telemetry {
     let settings = TelemetrySettings {
         tracing: TracingSettings {
             enabled,
             endpoint: endpoint.to_owned(),
+            tls_ca: ca.into(),
+            headers: headers.to_owned().into(),
             service_name: "user-service".to_owned(),
             environment: "test".to_owned(),
             host_name: "a-pod".to_owned(),
@@ -133,8 +146,8 @@ async fn more_spans_than_wait(endpoint: &str) {
     end(telemetry).await;
 }
 
-async fn an_export(endpoint: &str) {
-    let telemetry = start(true, endpoint);
+async fn an_export(endpoint: &str, ca: &str, headers: &str) {
+    let telemetry = start_trusting(true, endpoint, 1.0, ca, headers);
     tracing::info_span!("http.request", otel.name = "GET /api/users/{id}").in_scope(|| {
         tracing::error!(email = "ada@example.com", "an event");
         tracing::debug_span!("a library's", email = "ada@example.com").in_scope(|| {});

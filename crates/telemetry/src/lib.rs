@@ -71,6 +71,12 @@ pub enum TelemetryError {
     /// `[tracing] endpoint` cannot be used.
     #[error("[tracing] endpoint is not valid: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// `[tracing] headers` cannot be read. They are secret and not shown.
+    #[error("[tracing] headers are written name=value,name=value")]
+    Headers,
+    /// The file of `[tracing] tls_ca` cannot be read.
+    #[error("the file of [tracing] tls_ca cannot be read: {0}")]
+    Authorities(std::io::Error),
     /// The system has no thread left for the log.
     #[error("no thread can be had for the log: {0}")]
     Thread(#[from] std::io::Error),

@@ -1,8 +1,13 @@
 //! The settings of telemetry: `tracing.tsk`.
 
+use std::path::PathBuf;
+
 use http::Uri;
 use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use tusk_config::{Misfit, Secret, is_loopback};
 
 use crate::logs;
 
@@ -19,14 +24,16 @@ pub struct TelemetrySettings {
 }
 
 impl TelemetrySettings {
-    /// What cannot work: the path of each setting, keys joined with dots, and what is wrong with it.
-    pub fn check(&self) -> Vec<(&'static str, String)> {
+    /// What cannot work. The file of `tls_ca` is read.
+    pub fn check(&self) -> Vec<Misfit> {
         let endpoint = self.tracing.enabled.then(|| endpoint_fault(&self.tracing.endpoint));
         let is_share = (0.0..=1.0).contains(&self.sampling.probability);
         let share = (!is_share).then(|| "a share is 0.0 to 1.0; 0.1 is a tenth".to_owned());
         let filter = logs::parse(&self.log.filter).err().map(|error| error.to_string());
         let name = self.tracing.service_name.trim().is_empty();
         let name = name.then(|| "logs, traces and metrics would bear no name".to_owned());
+        let headers = self.tracing.enabled.then(|| self.tracing.headers_fault()).flatten();
+        let ca = self.tracing.enabled.then(|| self.tracing.authorities_fault()).flatten();
         [
             ("tracing.service_name", name),
             ("tracing.endpoint", endpoint.flatten()),
@@ -34,7 +41,9 @@ impl TelemetrySettings {
             ("log.filter", filter),
         ]
         .into_iter()
-        .filter_map(|(path, fault)| Some((path, fault?)))
+        .filter_map(|(path, fault)| Some(Misfit::at(path, fault?)))
+        .chain(headers)
+        .chain(ca)
         .collect()
     }
 }
@@ -42,7 +51,7 @@ impl TelemetrySettings {
 /// Why a text is no receiver of OTLP over gRPC; none when it is one. The text is not repeated where
 /// it may hold a password.
 fn endpoint_fault(endpoint: &str) -> Option<String> {
-    const FORM: &str = "the endpoint of traces is written http://host:port";
+    const FORM: &str = "the endpoint of traces is written http://host:port or https://host:port";
     let uri = endpoint.parse::<Uri>().ok();
     let authority = uri.as_ref().and_then(Uri::authority).filter(|it| !it.host().is_empty());
     let is_plain = !endpoint.contains('@');
@@ -52,8 +61,7 @@ fn endpoint_fault(endpoint: &str) -> Option<String> {
     }
     match (uri.as_ref().and_then(Uri::scheme_str), authority) {
         (None, Some(_)) if is_plain => Some(format!("{FORM}: write http://{endpoint}")),
-        (Some("https"), Some(_)) => Some(format!("{FORM}: there is no TLS to the collector")),
-        (Some("http"), Some(_)) => uri
+        (Some("http" | "https"), Some(_)) => uri
             .is_some_and(|uri| !matches!(uri.path(), "" | "/") || uri.query().is_some())
             .then(|| format!("{FORM}: OTLP over gRPC has no path, and usually port 4317")),
         _ => Some(FORM.to_owned()),
@@ -65,8 +73,17 @@ fn endpoint_fault(endpoint: &str) -> Option<String> {
 pub struct TracingSettings {
     /// Whether spans are exported.
     pub enabled: bool,
-    /// The OTLP/gRPC receiver, such as `http://localhost:4317`.
+    /// The OTLP/gRPC receiver, such as `http://localhost:4317`, or `https://…` over TLS: then its
+    /// certificate has to be of a public authority, or of `tls_ca`, and bear the host's name.
     pub endpoint: String,
+    /// A file with the certificates (PEM) of the authorities to trust besides the public ones; empty for
+    /// none. It is read at the start.
+    #[serde(default)]
+    pub tls_ca: PathBuf,
+    /// What is sent along with each export, such as the key of who runs the collector, as
+    /// `OTEL_EXPORTER_OTLP_HEADERS` has it: `name=value,name=value`, values percent-encoded. At most 16.
+    #[serde(default = "no_headers")]
+    pub headers: Secret<String>,
     /// The name that logs, traces and metrics bear.
     pub service_name: String,
     /// The deployment environment, such as `production`.
@@ -74,6 +91,59 @@ pub struct TracingSettings {
     /// The machine, container or pod, such as `user-service-7d4b9`; empty when it is not known.
     #[serde(default)]
     pub host_name: String,
+}
+
+/// The most headers of `[tracing] headers`.
+const HEADERS_MAX: usize = 16;
+
+fn no_headers() -> Secret<String> {
+    String::new().into()
+}
+
+impl TracingSettings {
+    /// The headers of each export; none when one of them cannot be read.
+    pub(crate) fn headers(&self) -> Option<HeaderMap> {
+        let pairs = self.headers.expose().split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        let mut headers = HeaderMap::new();
+        for pair in pairs {
+            let (name, value) = pair.split_once('=')?;
+            let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+            let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+            let mut value = HeaderValue::from_str(&value).ok()?;
+            value.set_sensitive(true);
+            // gRPC keeps names with this ending for values of bytes.
+            if name.as_str().ends_with("-bin") || headers.insert(name, value).is_some() {
+                return None;
+            }
+        }
+        (headers.len() <= HEADERS_MAX).then_some(headers)
+    }
+
+    fn headers_fault(&self) -> Option<Misfit> {
+        let text = match self.headers() {
+            None => "headers are written name=value,name=value, each name once, 16 of them at most",
+            Some(headers) if !headers.is_empty() && self.plaintext().is_some() => {
+                "they would go to another machine without TLS: write https:// in TRACING_ENDPOINT"
+            }
+            Some(_) => return None,
+        };
+        Some(Misfit::at("tracing.headers", text).secret())
+    }
+
+    fn authorities_fault(&self) -> Option<Misfit> {
+        Misfit::authorities("tracing.tls_ca", &self.tls_ca, self.endpoint.starts_with("https://"))
+    }
+
+    /// That spans are sent to another machine without TLS.
+    pub fn plaintext(&self) -> Option<Misfit> {
+        let uri = self.endpoint.parse::<Uri>().ok().filter(|_| self.enabled)?;
+        let host = uri.host().filter(|host| !is_loopback(host))?;
+        let remedy = "write https:// in TRACING_ENDPOINT, or set TRACING_ENABLED to false";
+        if uri.scheme_str() == Some("https") {
+            return None;
+        }
+        Misfit::plaintext("tracing.endpoint", host, remedy)
+    }
 }
 
 /// Section `[sampling]`.
@@ -106,4 +176,52 @@ pub enum LogFormat {
     Human,
     /// `{"timestamp":…,"level":"INFO","service":…,"message":…,"trace_id":…}`
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that are told when spans go to this endpoint with these headers.
+    fn told(endpoint: &str, headers: &str) -> Vec<String> {
+        let settings = TelemetrySettings {
+            tracing: TracingSettings {
+                enabled: true,
+                endpoint: endpoint.to_owned(),
+                tls_ca: PathBuf::new(),
+                headers: headers.to_owned().into(),
+                service_name: "user-service".to_owned(),
+                environment: "test".to_owned(),
+                host_name: String::new(),
+            },
+            sampling: SamplingSettings { probability: 1.0 },
+            log: LogSettings::default(),
+        };
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let misfits = settings.check().into_iter().chain(settings.tracing.plaintext());
+        misfits
+            .map(|misfit| {
+                assert!(!misfit.text().contains("hunter2"), "{misfit:?}");
+                misfit.path().to_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn headers_are_read_as_opentelemetry_writes_them_and_told_without_their_values() {
+        for good in ["", "x-api-key=hunter2", " x-api-key = hunter2%3D , other=1,"] {
+            assert!(told("https://otlp.example.com:4317", good).is_empty(), "{good}");
+        }
+        for bad in ["hunter2", "x y=hunter2", "a=hunter2,a=1", "a=hunter2%0a", "key-bin=hunter2"] {
+            assert_eq!(told("https://otlp.example.com:4317", bad), ["tracing.headers"], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_collector_on_another_machine_without_tls_is_told_and_gets_no_headers() {
+        let (far, near) = ("http://otlp.example.com:4317", "http://127.0.0.1:4317");
+        assert_eq!(told(far, ""), ["tracing.endpoint"]);
+        assert_eq!(told(far, "x-api-key=hunter2"), ["tracing.headers", "tracing.endpoint"]);
+        assert!(told(near, "x-api-key=hunter2").is_empty());
+    }
 }

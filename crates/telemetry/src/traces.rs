@@ -1,11 +1,14 @@
 //! Traces: the tracer provider, its sampler, its resource, and which `tracing` spans it gets.
 
+use std::path::Path;
 use std::time::Duration;
 
 use http::Uri;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
+use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider,
@@ -16,7 +19,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::export::SpanQueue;
-use crate::{BuildInfo, TelemetryError, TelemetrySettings};
+use crate::{BuildInfo, TelemetryError, TelemetrySettings, TracingSettings};
 
 /// The longest that one export may take.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,13 +39,33 @@ pub(crate) fn provider(
     }
     let probability = settings.sampling.probability.clamp(0.0, 1.0);
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(probability)));
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&settings.tracing.endpoint)
-        .with_timeout(EXPORT_TIMEOUT)
-        .build()?;
+    let exporter = exporter(&settings.tracing)?;
     let queue = SpanQueue::new(exporter, host_and_port(&settings.tracing.endpoint));
     Ok(builder.with_sampler(sampler).with_span_processor(queue).build())
+}
+
+fn exporter(settings: &TracingSettings) -> Result<SpanExporter, TelemetryError> {
+    let mut exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(&settings.endpoint)
+        .with_timeout(EXPORT_TIMEOUT)
+        .with_metadata(MetadataMap::from_headers(
+            settings.headers().ok_or(TelemetryError::Headers)?,
+        ));
+    if settings.endpoint.starts_with("https://") {
+        exporter = exporter.with_tls_config(trust(&settings.tls_ca)?);
+    }
+    Ok(exporter.build()?)
+}
+
+/// Whom the exporter trusts: the public authorities, and those of this file.
+fn trust(file: &Path) -> Result<ClientTlsConfig, TelemetryError> {
+    let config = ClientTlsConfig::new().with_webpki_roots();
+    if file.as_os_str().is_empty() {
+        return Ok(config);
+    }
+    let pem = std::fs::read(file).map_err(TelemetryError::Authorities)?;
+    Ok(config.ca_certificate(Certificate::from_pem(pem)))
 }
 
 /// Where an endpoint is, without what an address may hold besides: a password.

@@ -22,13 +22,16 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span as ProtocolSpan;
 use tokio::task::JoinHandle;
-use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
+
+use crate::certificates::Certificates;
 
 /// A running receiver. It ends when this value is dropped.
 #[derive(Debug)]
 pub struct Collector {
+    scheme: &'static str,
     address: SocketAddr,
     spans: Spans,
     task: JoinHandle<()>,
@@ -84,25 +87,51 @@ impl Collector {
     /// Listens on this port of 127.0.0.1, which is free; 0 for any. Must be called within a tokio
     /// runtime.
     pub fn start_at(port: u16) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let incoming = TcpIncoming::bind(address).expect("a free port can be listened on");
-        let address = incoming.local_addr().expect("a port that is listened on has a number");
+        let (address, incoming) = listen(port);
         let spans = Spans::default();
         let service = TraceServiceServer::new(spans.clone());
         let server = Server::builder().add_service(service).serve_with_incoming(incoming);
         let task = tokio::spawn(async move { server.await.expect("the receiver serves") });
-        Self { address, spans, task }
+        Self { scheme: "http", address, spans, task }
+    }
+
+    /// Listens on a free port of 127.0.0.1, speaks TLS, and refuses whom does not send `header` with
+    /// each export: its name, in lower case, and its value. Must be called within a tokio runtime.
+    pub fn start_with_tls(certificates: &Certificates, header: (&'static str, &str)) -> Self {
+        let read = |path| std::fs::read(path).expect("a certificate can be read");
+        let identity =
+            Identity::from_pem(read(certificates.certificate()), read(certificates.key()));
+        let server = Server::builder().tls_config(ServerTlsConfig::new().identity(identity));
+        let server = server.expect("the certificate fits its key");
+        let (name, value) = (header.0, header.1.to_owned());
+        let admit = move |request: Request<()>| match request.metadata().get(name) {
+            Some(found) if found.as_bytes() == value.as_bytes() => Ok(request),
+            _ => Err(Status::unauthenticated("the header is missing")),
+        };
+        let spans = Spans::default();
+        let service = TraceServiceServer::with_interceptor(spans.clone(), admit);
+        let (address, incoming) = listen(0);
+        let server = { server }.add_service(service).serve_with_incoming(incoming);
+        let task = tokio::spawn(async move { server.await.expect("the receiver serves") });
+        Self { scheme: "https", address, spans, task }
     }
 
     /// Where to export to.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// All spans so far, in the order of their arrival.
     pub fn spans(&self) -> Vec<Span> {
         self.spans.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+fn listen(port: u16) -> (SocketAddr, TcpIncoming) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let incoming = TcpIncoming::bind(address).expect("a free port can be listened on");
+    let address = incoming.local_addr().expect("a port that is listened on has a number");
+    (address, incoming)
 }
 
 impl Drop for Collector {

@@ -15,6 +15,7 @@
 //!          RawAmqp     an AMQP client that publishes any bytes as properties
 //!          Simulator   the payment provider (feature `simulator`)
 //!          Collector   a receiver of spans (feature `collector`)
+//!          Certificates  for servers that speak TLS (feature `certificates`)
 //!          native      private servers from the machine's binaries (no feature), for `cargo dev`
 //! ```
 //!
@@ -49,6 +50,8 @@
     reason = "everything here panics with what to do when the test cannot go on"
 )]
 
+#[cfg(feature = "certificates")]
+pub mod certificates;
 #[cfg(feature = "collector")]
 pub mod collector;
 pub mod native;

@@ -120,7 +120,7 @@ pub use fault::{Errors, Fault, Severity};
 pub use format::format;
 pub use http::HttpRequest;
 pub use loader::{Loader, SIZE_MAX};
-pub use misfit::{Bounded, Misfit};
+pub use misfit::{Bounded, Misfit, is_loopback};
 pub use operator::{OperatorArgument, OperatorCall};
 pub use outline::{Part, outline};
 pub use paths::tsk_files;

@@ -5,8 +5,10 @@
 use std::path::Path;
 
 mod bounds;
+mod tls;
 
 pub use bounds::Bounded;
+pub use tls::is_loopback;
 
 use crate::config::Config;
 use crate::fault::{Errors, Fault};

@@ -1,6 +1,7 @@
 //! The rules, each with its reason.
 
 mod agreement;
+mod encryption;
 mod images;
 mod network;
 mod pods;
@@ -14,7 +15,7 @@ use crate::{objects::Objects, system::System};
 /// Gives a line for each object that breaks it.
 pub(crate) type Rule = fn(&Objects, &System) -> Vec<String>;
 
-pub(crate) const RULES: [(&str, Rule); 26] = [
+pub(crate) const RULES: [(&str, Rule); 27] = [
     ("complete", agreement::each_service_has_one_of_everything),
     ("ports", agreement::ports_are_those_of_the_settings),
     ("settings", agreement::settings_are_the_files_that_the_service_reads),
@@ -40,6 +41,8 @@ pub(crate) const RULES: [(&str, Rule); 26] = [
     ("disruption", scaling::one_replica_at_a_time_may_be_taken),
     ("network", network::nothing_may_talk_but_for_what_is_reviewed),
     ("secrets", secrets::secrets_are_files_from_secrets),
+    ("encryption", encryption::servers_are_spoken_to_over_tls),
+    ("signing", encryption::one_service_alone_can_sign),
     ("variables", variables::variables_are_read_by_somebody),
 ];
 

@@ -49,7 +49,7 @@ pub(crate) struct Service {
 /// All that manifests have to agree with.
 pub(crate) struct System {
     pub(crate) services: Vec<Service>,
-    /// The settings of `scaling.tsk`, with no variable set.
+    /// The settings of `scaling.tsk` and `microservices.tsk`, with no variable set.
     scaling: Config,
     /// The variables that are read, by name.
     pub(crate) variables: BTreeMap<String, Variable>,
@@ -65,12 +65,21 @@ impl System {
         let services = names.map(|name| Service::new(&load(&["services", &name]), name)).collect();
         let variables = tusk_config::variables([root().join("config")]).unwrap();
         let variables = variables.into_iter().map(|variable| (variable.name.clone(), variable));
-        Self { services, scaling: load(&["scaling"]), variables: variables.collect() }
+        Self {
+            services,
+            scaling: load(&["scaling", "microservices"]),
+            variables: variables.collect(),
+        }
     }
 
     /// A number of `[scaling]`.
     pub(crate) fn scaling(&self, key: &str) -> u64 {
         self.scaling.get(&format!("scaling.{key}")).unwrap()
+    }
+
+    /// The environments in which a service refuses a server without TLS.
+    pub(crate) fn tls_required_in(&self) -> Vec<String> {
+        self.scaling.get("tls.required_in").unwrap()
     }
 
     pub(crate) fn scales_by_itself(&self) -> bool {

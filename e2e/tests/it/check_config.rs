@@ -11,7 +11,7 @@ use crate::system::{Ground, THREE};
 /// Which service, what is set, and what is said of it.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const CASES: [Case; 29] = [
+const CASES: [Case; 31] = [
     (
         "user-service",
         &[("JWT_ALGORITHM", "EdDSA")],
@@ -27,9 +27,9 @@ const CASES: [Case; 29] = [
     ("user-service", &[("HOST", "999.0.0.1")], ": an address to listen on is needed"),
     ("user-service", &[("HOST", "http://0.0.0.0")], ": an address to listen on is needed"),
     ("user-service", &[("DATABASE_URL", "mysql://a/b")], "database.tsk:4:1: [database] url is not"),
-    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:11:1: 0s is not within"),
+    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:13:1: 0s is not within"),
     ("user-service", &[("REDIS_URL", "cache:6379")], "cache.tsk:4:1: [cache] url is not a Redis"),
-    ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:6:1: 0s is not within"),
+    ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:7:1: 0s is not within"),
     ("payment-service", &[("REDIS_URL", "")], "cache.tsk:4:6: REDIS_URL is empty"),
     (
         "payment-service",
@@ -43,7 +43,7 @@ const CASES: [Case; 29] = [
     (
         "payment-service",
         &[("CLIENT_CONCURRENCY_LIMIT", "0")],
-        "microservices.tsk:47:1: 0 is not within",
+        "microservices.tsk:52:1: 0 is not within",
     ),
     ("payment-service", &[("REQUEST_TIMEOUT", "0")], ": 0s is not within 1ms to 1h"),
     (
@@ -60,6 +60,16 @@ const CASES: [Case; 29] = [
             ("RABBITMQ_PASSWORD", "guest"),
         ],
         "message_queue.tsk:7:1: the user guest with the password guest",
+    ),
+    (
+        "payment-service",
+        &[("ENVIRONMENT", "production"), ("REDIS_URL", "redis://cache.example.com")],
+        "cache.tsk:4:1: what goes to this server could be read",
+    ),
+    (
+        "notification-service",
+        &[("SMTP_URL", "smtp://mail.example.com:587")],
+        ": what goes to this server could be read",
     ),
     ("notification-service", &[("SMTP_URL", "imap://mail")], ": [mail] smtp_url is not an SMTP"),
     ("notification-service", &[("MAIL_SEND_TIMEOUT", "1m")], ": [worker] lease is 1m"),

@@ -32,8 +32,8 @@ impl Service for NotificationService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<Misfit> {
-        settings.check()
+    fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<Misfit> {
+        settings.check(platform)
     }
 
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {

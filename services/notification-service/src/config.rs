@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use auth::ServiceSecret;
 use chassis::worker::WorkerSettings;
+use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::{Misfit, Unread};
 
@@ -23,10 +24,10 @@ pub struct Settings {
 
 impl Settings {
     /// Which of its own sections cannot work.
-    pub(crate) fn check(&self) -> Vec<Misfit> {
+    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<Misfit> {
         // A lease that ends while the mail is on its way has another worker send it too.
         let why = "sending one mail, within [mail] send_timeout, may take";
-        let mut misfits = self.mail.check();
+        let mut misfits = self.mail.check(platform.requires_tls());
         misfits.extend(self.worker.check(self.mail.send_timeout, why));
         misfits
     }

@@ -7,7 +7,7 @@
 mod file;
 mod smtp;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -26,8 +26,17 @@ use crate::domain::{Content, Failure};
 /// Section `[mail]`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MailSettings {
-    /// `smtp://user:password@host:port`, `smtps://…`; empty: mails go to `mail_dir`.
+    /// `smtps://user:password@host:port` (TLS from the first byte), `smtp://…?tls=required` (STARTTLS, or
+    /// no mail), or `smtp://…` (no TLS); empty: mails go to `mail_dir`.
     pub smtp_url: Secret<String>,
+    /// A file with the certificates (PEM) of the authorities to trust besides the public ones; empty for
+    /// none. It is read at the start.
+    #[serde(default)]
+    pub smtp_tls_ca: PathBuf,
+    /// Whether mails may go to a server on another machine without TLS, as to one that catches them in a
+    /// network for tests.
+    #[serde(default)]
+    pub smtp_plaintext: bool,
     /// The folder for mails when there is no SMTP server.
     pub mail_dir: String,
     /// The sender, such as `Tusk <no-reply@example.com>`.
@@ -37,14 +46,15 @@ pub struct MailSettings {
 }
 
 impl MailSettings {
-    /// What cannot work. Opens nothing, and makes no folder.
-    pub fn check(&self) -> Vec<Misfit> {
+    /// What cannot work. Opens no connection, and makes no folder. Where servers must be spoken to over
+    /// TLS, `smtp_plaintext` excuses nothing.
+    pub fn check(&self, requires_tls: bool) -> Vec<Misfit> {
         let bounds = Duration::from_millis(100)..=Duration::from_mins(10);
         let timeout = Misfit::outside("mail.send_timeout", self.send_timeout, bounds);
         let (has_server, mut misfits) =
             (!self.smtp_url.expose().is_empty(), Vec::from_iter(timeout));
-        if has_server && let Err(error) = SmtpMailer::new(self) {
-            misfits.push(Misfit::at("mail.smtp_url", error.to_string()).secret());
+        if has_server {
+            misfits.extend(smtp::check(self, requires_tls));
         }
         let text = "a folder for mails is needed without smtp_url; it is made at the start";
         let goes_somewhere = has_server || may_be_folder(Path::new(&self.mail_dir));
@@ -96,8 +106,14 @@ pub trait Mailer: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum MailerError {
     /// The SMTP address is none. It holds a password and is not shown.
-    #[error("[mail] smtp_url is not an SMTP address (smtp://user:password@host:port)")]
+    #[error(
+        "[mail] smtp_url is not an SMTP address (smtps://user:password@host:port, or \
+         smtp://user:password@host:port?tls=required)"
+    )]
     SmtpUrl,
+    /// The file of `smtp_tls_ca` cannot be read, or holds what is no certificate.
+    #[error("the file of [mail] smtp_tls_ca cannot be used")]
+    Authorities,
     /// The folder cannot be made.
     #[error("[mail] mail_dir {folder} cannot be used: {source}")]
     Folder {

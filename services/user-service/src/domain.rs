@@ -8,7 +8,7 @@ mod user;
 
 pub use email::{Email, account_of};
 pub use name::Name;
-pub use password::{PASSWORD_CHARS, check_length as check_password};
+pub use password::{PASSWORD_CHARS, Password};
 pub use session::{Presented, Refresh, Session};
 pub use user::{Change, Event, Status, User};
 

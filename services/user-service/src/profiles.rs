@@ -147,7 +147,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_before_a_change_is_not_added_after_it() {
-        let settings = CacheSettings { url: testkit::redis_url().into(), ttl: CACHED_FOR };
+        let settings = CacheSettings {
+            url: testkit::redis_url().into(),
+            tls_ca: std::path::PathBuf::new(),
+            ttl: CACHED_FOR,
+        };
         let profiles = Profiles::new(ServiceCache::connect("profiles-test", &settings).unwrap());
         let user = UserId::from_uuid(chassis::Clock::system().new_id());
         let raced = profiles.get(user, async {

@@ -238,6 +238,26 @@ impl Store {
         }))
     }
 
+    /// Keeps another hash of a user's password, unless the one before has been replaced meanwhile.
+    pub(crate) async fn replace_password_hash(
+        &self,
+        user: UserId,
+        before: &HashedPassword,
+        hash: &HashedPassword,
+    ) -> Result<(), Error> {
+        let (before, hash) = (before.as_str(), hash.as_str());
+        let id = user.as_uuid();
+        sqlx::query!(
+            "update users set password_hash = $3 where id = $1 and password_hash = $2",
+            id,
+            before,
+            hash,
+        )
+        .execute(&self.database)
+        .await?;
+        Ok(())
+    }
+
     /// Opens a session; `entry` says so in the audit trail.
     pub(crate) async fn open_session(
         &self,

@@ -48,7 +48,7 @@ impl Folder {
             if self.secret.is_some() && kid == SECRET_KID {
                 return Err(fault(&file, "this name is jwt_secret's; take another".to_owned()));
             }
-            let key = read(&file).and_then(|(text, since)| self.key(&text, since));
+            let key = read(&file).and_then(|(text, written)| self.key(&text, written));
             keys.insert(kid, key.map_err(|reason| fault(&file, reason))?)?;
         }
         if keys.by_kid.values().all(|key| key.sign.is_none()) {
@@ -64,14 +64,14 @@ impl Folder {
         file.extension().is_some_and(|extension| extension == ending).then(|| kid.to_owned())
     }
 
-    fn key(&self, text: &Secret<String>, since: DateTime<Utc>) -> Result<Key, String> {
+    fn key(&self, text: &Secret<String>, written: DateTime<Utc>) -> Result<Key, String> {
         let text = text.expose();
         match self.algorithm {
             Algorithm::Hs256 => {
                 let secret = JwtSecret::try_from(text.trim_end().to_owned())?;
-                Ok(shared(secret.as_bytes(), since))
+                Ok(shared(secret.as_bytes(), written))
             }
-            Algorithm::EdDsa | Algorithm::Rs256 => pair(self.algorithm, text, since)
+            Algorithm::EdDsa | Algorithm::Rs256 => pair(self.algorithm, text, written)
                 .ok_or_else(|| format!("not a PKCS#8 key for {:?} in PEM", self.algorithm.jwt())),
         }
     }
@@ -87,13 +87,13 @@ impl KeySource for Folder {
     }
 }
 
-fn shared(secret: &[u8], since: DateTime<Utc>) -> Key {
+fn shared(secret: &[u8], written: DateTime<Utc>) -> Key {
     let (verify, sign) = (DecodingKey::from_secret(secret), EncodingKey::from_secret(secret));
-    Key { verify, sign: Some(sign), since }
+    Key::new(verify, Some(sign), written)
 }
 
 /// A private key with its public half, or a public key alone.
-fn pair(algorithm: Algorithm, pem: &str, since: DateTime<Utc>) -> Option<Key> {
+fn pair(algorithm: Algorithm, pem: &str, written: DateTime<Utc>) -> Option<Key> {
     let bytes = pem.as_bytes();
     let sign = pem.contains("PRIVATE KEY").then(|| match algorithm {
         Algorithm::Rs256 => EncodingKey::from_rsa_pem(bytes).ok(),
@@ -104,7 +104,7 @@ fn pair(algorithm: Algorithm, pem: &str, since: DateTime<Utc>) -> Option<Key> {
         None if algorithm == Algorithm::Rs256 => DecodingKey::from_rsa_pem(bytes).ok()?,
         None => DecodingKey::from_ed_pem(bytes).ok()?,
     };
-    jwks::is_strong(algorithm, &verify).then(|| Key { verify, sign: sign.flatten(), since })
+    jwks::is_strong(algorithm, &verify).then(|| Key::new(verify, sign.flatten(), written))
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, KeyError> {
@@ -116,18 +116,18 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, KeyError> {
 fn read(file: &Path) -> Result<(Secret<String>, DateTime<Utc>), String> {
     let read = || -> io::Result<_> {
         let file = fs::File::open(file)?;
-        let since = file.metadata()?.modified()?;
+        let written = file.metadata()?.modified()?;
         let mut text = String::new();
         file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
         // Some editors write a byte order mark; it is no part of a key.
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        Ok((Secret::from(text), since.into()))
+        Ok((Secret::from(text), written.into()))
     };
-    let (text, since) = read().map_err(|error| error.to_string())?;
+    let (text, written) = read().map_err(|error| error.to_string())?;
     let fits = u64::try_from(text.expose().len()).is_ok_and(|length| length <= FILE_BYTES_MAX);
-    if fits { Ok((text, since)) } else { Err("too large for a key".to_owned()) }
+    if fits { Ok((text, written)) } else { Err("too large for a key".to_owned()) }
 }
 
 fn fault(file: &Path, reason: String) -> KeyError {

@@ -38,8 +38,7 @@ impl Keys {
                 continue;
             };
             let Some(verify) = verifier(algorithm, jwk) else { continue };
-            let since = DateTime::<Utc>::MIN_UTC;
-            keys.insert(kid.to_owned(), Key { verify, sign: None, since })?;
+            keys.insert(kid.to_owned(), Key::new(verify, None, DateTime::<Utc>::MIN_UTC))?;
         }
         Ok(keys)
     }

@@ -9,15 +9,22 @@ use arc_swap::ArcSwap;
 use chassis::{CancellationToken, Clock};
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::{Instant, timeout};
 
 use super::folder::Folder;
 use super::{Algorithm, JwkSet, KeyError, KeySource, Keys, made, metrics};
 use crate::settings::{KeySettings, Rotation};
 
-/// Tokens that name unknown keys have the keys read again at most this often.
+/// Tokens that name unknown keys have the keys read again at most this often; half as often after each
+/// reading that failed, down to the longest pause.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+const UNKNOWN_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest that a request waits for keys because of the key that its token names.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+/// Requests that wait so at a time. Each keeps a place at the server, and who names unknown keys may be
+/// anybody.
+const UNKNOWN_WAITERS_MAX: usize = 16;
 /// Until the first keys are there, they are asked for at least this often.
 const EMPTY_PAUSE: Duration = Duration::from_secs(2);
 
@@ -27,14 +34,40 @@ pub struct KeyRing(Arc<Shared>);
 
 struct Shared {
     source: Box<dyn KeySource>,
-    keys: ArcSwap<Keys>,
+    held: ArcSwap<Held>,
     refresh_interval: Duration,
     activation_delay: TimeDelta,
+    /// How long keys are believed after they were read; for ever where they are files of our own.
+    max_staleness: Option<TimeDelta>,
     clock: Clock,
-    /// When they were last asked for; held while they are.
-    reading: Mutex<Option<Instant>>,
-    /// How often they were asked for.
+    /// Held while they are read.
+    reading: Mutex<Reading>,
+    /// How often they were read, or could not be.
     rounds: AtomicU64,
+    /// Places to wait in for keys that are not known.
+    waiters: Semaphore,
+}
+
+/// Keys, and when they were read.
+struct Held {
+    keys: Keys,
+    at: DateTime<Utc>,
+}
+
+/// The last reading.
+#[derive(Default)]
+struct Reading {
+    began: Option<Instant>,
+    /// Readings in a row that failed, or were given up.
+    failures: u32,
+}
+
+impl Reading {
+    /// Whether a token with an unknown key has them read again.
+    fn is_due(&self) -> bool {
+        let pause = UNKNOWN_PAUSE.saturating_mul(1 << self.failures.min(8)).min(UNKNOWN_PAUSE_MAX);
+        self.began.is_none_or(|began| began.elapsed() >= pause)
+    }
 }
 
 /// The keys of the settings and their folder, and where they are read again.
@@ -56,30 +89,38 @@ impl KeyRing {
     /// A key cannot be read, or there is none to sign with.
     pub fn open(settings: &KeySettings, clock: Clock) -> Result<Self, KeyError> {
         let (folder, keys) = try_open(settings)?;
-        Ok(Self::new(Box::new(folder), keys, settings.rotation(), clock))
+        Ok(Self::new(Box::new(folder), keys, settings.rotation(), None, clock))
     }
 
     /// The keys that somebody else has. None at first: [`Self::run`] asks for them, or the first
     /// token does.
     pub fn remote(settings: &KeySettings, source: impl KeySource + 'static, clock: Clock) -> Self {
-        let keys = Keys::none(settings.algorithm());
-        Self::new(Box::new(source), keys, settings.rotation(), clock)
+        let (keys, rotation) = (Keys::none(settings.algorithm()), settings.rotation());
+        Self::new(Box::new(source), keys, rotation, Some(delta(rotation.max_staleness)), clock)
     }
 
-    fn new(source: Box<dyn KeySource>, keys: Keys, rotation: &Rotation, clock: Clock) -> Self {
-        let delay = TimeDelta::from_std(rotation.activation_delay).unwrap_or(TimeDelta::MAX);
-        let has_keys = !keys.is_empty();
+    fn new(
+        source: Box<dyn KeySource>,
+        keys: Keys,
+        rotation: &Rotation,
+        max_staleness: Option<TimeDelta>,
+        clock: Clock,
+    ) -> Self {
+        let (has_keys, at, delay) =
+            (!keys.is_empty(), clock.now(), delta(rotation.activation_delay));
         let ring = Self(Arc::new(Shared {
             source,
-            keys: ArcSwap::from_pointee(keys),
+            held: ArcSwap::from_pointee(Held { keys: keys.at_start(at, delay), at }),
             refresh_interval: rotation.refresh_interval.get(),
             activation_delay: delay,
+            max_staleness,
             clock,
-            reading: Mutex::new(None),
+            reading: Mutex::default(),
             rounds: AtomicU64::new(0),
+            waiters: Semaphore::new(UNKNOWN_WAITERS_MAX),
         }));
         if has_keys {
-            metrics::read(ring.0.clock.now());
+            metrics::read(at);
         }
         metrics::show(ring.clone());
         ring
@@ -87,12 +128,12 @@ impl KeyRing {
 
     /// The algorithm of every key.
     pub fn algorithm(&self) -> Algorithm {
-        self.0.keys.load().algorithm
+        self.0.held.load().keys.algorithm
     }
 
     /// What others verify with.
     pub fn jwks(&self) -> JwkSet {
-        self.0.keys.load().jwks()
+        self.0.held.load().keys.jwks()
     }
 
     /// How long others may keep [`Self::jwks`].
@@ -105,84 +146,110 @@ impl KeyRing {
         self.signer().map(|(kid, _)| kid)
     }
 
-    /// Reads the keys again every `refresh_interval` until `shutdown`. The last good ones stay when
-    /// that fails.
+    /// Reads the keys again every `refresh_interval` until `shutdown`. While that fails the last ones
+    /// stay: files of our own for ever, fetched keys for `max_staleness`.
     ///
     /// # Errors
     /// None; the type is the supervisor's.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), KeyError> {
         let interval = self.0.refresh_interval;
-        let mut pause = if self.is_empty() { Duration::ZERO } else { interval };
+        let mut pause = if self.has_keys() { interval } else { Duration::ZERO };
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
             }
             self.read_again().await;
-            pause = if self.is_empty() { interval.min(EMPTY_PAUSE) } else { interval };
+            pause = if self.has_keys() { interval } else { interval.min(EMPTY_PAUSE) };
         }
     }
 
     /// Reads the keys again now.
     pub async fn read_again(&self) {
-        let mut last = self.0.reading.lock().await;
-        self.read(&mut last).await;
+        let mut reading = self.0.reading.lock().await;
+        self.read(&mut reading).await;
     }
 
-    /// Reads the keys again for a token that names an unknown one: at most once a second, and once
-    /// for all who wait. Gives whether there are any keys.
+    /// Reads the keys again for a token that names an unknown one, once for all who wait, and gives
+    /// whether there are any keys. Returns at once where they were read shortly before, or could not
+    /// be, or enough requests wait already; in any case after a second.
     pub(crate) async fn read_for_unknown(&self) -> bool {
-        let seen = self.0.rounds.load(Ordering::SeqCst);
-        let mut last = self.0.reading.lock().await;
-        let read_meanwhile = self.0.rounds.load(Ordering::SeqCst) != seen;
-        if !read_meanwhile && last.is_none_or(|at| at.elapsed() >= UNKNOWN_PAUSE) {
-            self.read(&mut last).await;
+        if let Ok(_place) = self.0.waiters.try_acquire() {
+            let _given_up = timeout(UNKNOWN_WAIT, self.read_if_due()).await;
         }
-        !self.is_empty()
+        self.has_keys()
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.keys.load().is_empty()
+    async fn read_if_due(&self) {
+        let seen = self.0.rounds.load(Ordering::SeqCst);
+        let mut reading = self.0.reading.lock().await;
+        let read_meanwhile = self.0.rounds.load(Ordering::SeqCst) != seen;
+        if !read_meanwhile && reading.is_due() {
+            self.read(&mut reading).await;
+        }
     }
 
-    async fn read(&self, last: &mut Option<Instant>) {
-        // Before the reading, so that one that is cut short counts too.
-        *last = Some(Instant::now());
+    /// Whether there are keys that are believed.
+    fn has_keys(&self) -> bool {
+        let held = self.0.held.load();
+        !held.keys.is_empty() && self.believes(&held)
+    }
+
+    fn believes(&self, held: &Held) -> bool {
+        let age = self.0.clock.now() - held.at;
+        self.0.max_staleness.is_none_or(|max| age <= max)
+    }
+
+    async fn read(&self, reading: &mut Reading) {
+        // Before the reading, so that one that is given up counts as a failure too.
+        reading.began = Some(Instant::now());
+        reading.failures = reading.failures.saturating_add(1);
         let read = self.0.source.load().await;
         self.0.rounds.fetch_add(1, Ordering::SeqCst);
+        let held = self.0.held.load();
         match read {
             // Who had keys and has none is in trouble; who verifies goes on with the old ones.
-            Ok(keys) if keys.is_empty() && !self.0.keys.load().is_empty() => {
-                tracing::warn!("the key set has become empty; the last one stays");
+            Ok(keys) if keys.is_empty() && !held.keys.is_empty() => {
+                tracing::warn!("the key set has become empty; the last one stays for a while");
             }
             Ok(keys) => {
-                self.0.keys.store(Arc::new(keys));
-                metrics::read(self.0.clock.now());
+                reading.failures = 0;
+                let at = self.0.clock.now();
+                self.0.held.store(Arc::new(Held { keys: keys.after(&held.keys, at), at }));
+                metrics::read(at);
             }
             Err(error) => tracing::warn!(error = %error, "keys could not be read again"),
         }
     }
 
     pub(crate) fn verifier(&self, kid: &str) -> Option<DecodingKey> {
-        self.0.keys.load().verifier(kid).cloned()
+        let held = self.0.held.load();
+        if !self.believes(&held) {
+            return None;
+        }
+        held.keys.verifier(kid).cloned()
     }
 
     pub(crate) fn signer(&self) -> Option<(String, EncodingKey)> {
-        let keys = self.0.keys.load();
-        let (kid, _, key) = keys.signer(self.0.clock.now(), self.0.activation_delay)?;
+        let held = self.0.held.load();
+        let (kid, _, key) = held.keys.signer(self.0.clock.now(), self.0.activation_delay)?;
         Some((kid.to_owned(), key.clone()))
     }
 
     /// When the key that signs now was made, where that is known.
     pub(super) fn signer_made(&self) -> Option<DateTime<Utc>> {
-        let keys = self.0.keys.load();
-        let (kid, key, _) = keys.signer(self.0.clock.now(), self.0.activation_delay)?;
+        let held = self.0.held.load();
+        let (kid, key, _) = held.keys.signer(self.0.clock.now(), self.0.activation_delay)?;
         made(kid, key)
     }
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("KeyRing").field(&self.0.keys.load()).finish()
+        f.debug_tuple("KeyRing").field(&self.0.held.load().keys).finish()
     }
+}
+
+fn delta(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }

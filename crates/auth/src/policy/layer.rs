@@ -66,8 +66,9 @@ async fn admit(guard: &PolicyGuard, mut request: Request, next: Next) -> Result<
     let reserved = ReservedPlace::of(request.extensions());
     let caller = match (request.extensions_mut().remove(), reserved) {
         (Some(Verified(service)), _) => Ok(service),
-        (None, None) => caller(&guard.tokens, request.headers()).await,
-        (None, Some(_)) => known_caller(&guard.tokens, request.headers()),
+        (None, None) if !rule.is_open() => caller(&guard.tokens, request.headers()).await,
+        // Where anybody may come, nobody waits for keys: the answer would be the same.
+        (None, _) => known_caller(&guard.tokens, request.headers()),
     };
     let is_service = matches!(caller, Ok(Caller::Service(_)));
     if let Some(place) = reserved
@@ -97,8 +98,8 @@ async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenErr
     tokens.authenticate(bearer(headers)?).await
 }
 
-/// Who calls, by the keys that are here: a stranger's token must not make a reserved place wait for
-/// others.
+/// Who calls, by the keys that are here: a stranger's token must not make a reserved place, or a route
+/// that is open to everybody, wait for others.
 fn known_caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
     tokens.verify(bearer(headers)?)
 }

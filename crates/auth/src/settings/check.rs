@@ -38,6 +38,11 @@ impl KeySettings {
                 rotation.activation_delay,
                 Duration::ZERO..=30 * DAY,
             ),
+            Misfit::unless(
+                rotation.max_staleness > interval || interval > DAY,
+                "keys.max_staleness",
+                "it must be longer than refresh_interval, or no key is believed until the next reading",
+            ),
         ]
         .into_iter()
         .flatten()
@@ -140,6 +145,7 @@ mod tests {
             ("auth.service_token_expiration", "\"0s\""),
             ("keys.refresh_interval", "\"25h\""),
             ("keys.activation_delay", "\"31d\""),
+            ("keys.max_staleness", "\"30s\""),
             ("keys.folder", "/nowhere/keys"),
             ("password.concurrency", "0"),
             ("password.concurrency", "65"),

@@ -50,12 +50,50 @@ async fn a_new_key_signs_once_it_is_old_enough_and_the_tokens_of_the_old_one_sta
     assert!(tokens(&ring, &clock).verify(&after).is_ok());
 }
 
-#[test]
-fn while_all_keys_are_new_the_first_signs() {
+/// What the kubelet does to a mounted secret that got one more key: it writes all files anew.
+#[tokio::test]
+async fn a_retired_key_does_not_sign_again_when_all_key_files_are_rewritten_at_once() {
     let (clock, folder) = (clock(), Folder::new());
-    folder.put("b.pem", &ed25519(), NEW);
+    let texts = [ed25519(), ed25519(), ed25519()];
+    folder.put("2025-11.pem", &texts[0], 40 * 24 * OLD);
+    folder.put("2025-12.pem", &texts[1], OLD);
+    let ring = folder.ring("EdDSA", &clock);
+    assert_eq!(kid(&sign(&ring, &clock)), "2025-12");
+
+    for (name, text) in ["2025-11.pem", "2025-12.pem", "2026-01.pem"].iter().zip(&texts) {
+        folder.put(name, text, NEW);
+    }
+    ring.read_again().await;
+    assert_eq!(kid(&sign(&ring, &clock)), "2025-12", "2026-01 is not known to everybody");
+    clock.advance(DELAY);
+    assert_eq!(kid(&sign(&ring, &clock)), "2026-01");
+}
+
+/// A pod that starts has just had all files written.
+#[test]
+fn a_retired_key_does_not_sign_again_at_a_start_that_finds_all_files_new() {
+    for (names, expected) in [
+        (["2025-11.pem", "2025-12.pem", "2026-02.pem"], "2025-12"),
+        (["amber.pem", "blue.pem", "coral.pem"], "coral"),
+    ] {
+        let (clock, folder) = (clock(), Folder::new());
+        for name in names {
+            folder.put(name, &ed25519(), NEW);
+        }
+        assert_eq!(kid(&sign(&folder.ring("EdDSA", &clock), &clock)), expected, "{names:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_appears_signs_once_it_was_there_for_the_delay_however_old_its_file_is() {
+    let (clock, folder) = (clock(), Folder::new());
     folder.put("a.pem", &ed25519(), NEW);
-    assert_eq!(folder.ring("EdDSA", &clock).signing_kid().as_deref(), Some("a"));
+    let ring = folder.ring("EdDSA", &clock);
+    folder.put("b.pem", &ed25519(), OLD);
+    ring.read_again().await;
+    assert_eq!(kid(&sign(&ring, &clock)), "a");
+    clock.advance(DELAY);
+    assert_eq!(kid(&sign(&ring, &clock)), "b");
 }
 
 #[test]
@@ -80,6 +118,7 @@ async fn a_token_with_an_unknown_key_has_the_keys_read_again_once_a_second_at_mo
     let (signer, verifier) = (folder.ring("HS256", &clock), folder.ring("HS256", &clock));
     folder.put("2.key", &"2".repeat(32), OLD);
     signer.read_again().await;
+    clock.advance(DELAY);
     let token = sign(&signer, &clock);
     let verifier = tokens(&verifier, &clock);
     assert_eq!(verifier.verify(&token), Err(TokenError::UnknownKey));
@@ -87,6 +126,7 @@ async fn a_token_with_an_unknown_key_has_the_keys_read_again_once_a_second_at_mo
 
     folder.put("3.key", &"3".repeat(32), OLD);
     signer.read_again().await;
+    clock.advance(DELAY);
     let next = sign(&signer, &clock);
     assert_eq!(verifier.authenticate(&next).await, Err(TokenError::UnknownKey));
 }
@@ -143,7 +183,7 @@ async fn a_folder_that_turns_bad_leaves_the_last_good_keys() {
 #[derive(Clone, Default)]
 pub(crate) struct Remote {
     pub(crate) set: Arc<Mutex<Option<JwkSet>>>,
-    asked: Arc<AtomicUsize>,
+    pub(crate) asked: Arc<AtomicUsize>,
 }
 
 impl KeySource for Remote {
@@ -197,6 +237,72 @@ async fn many_tokens_with_unknown_keys_are_one_question_to_whom_has_the_keys() {
         }
         assert_eq!(remote.asked.load(Ordering::SeqCst), second);
         tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+/// A key set elsewhere that takes the question and never answers.
+#[derive(Clone, Default)]
+struct Silent(Arc<AtomicUsize>);
+
+impl KeySource for Silent {
+    fn load(&self) -> BoxFuture<'_, Result<Keys, KeyError>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            Err(KeyError::Remote("no answer".to_owned()))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_keys_wait_a_second_at_most_and_then_not_at_all_while_the_key_set_hangs() {
+    let (clock, folder, silent) = (clock(), Folder::new(), Silent::default());
+    folder.put("1.pem", &ed25519(), OLD);
+    let token = sign(&folder.ring("EdDSA", &clock), &clock);
+    let ring = KeyRing::remote(&folder.settings("EdDSA"), silent.clone(), clock.clone());
+    let verifier = tokens(&ring, &clock);
+    let began = tokio::time::Instant::now();
+    let all = (0..500).map(|_| async {
+        let outcome = verifier.authenticate(&token).await;
+        (outcome, began.elapsed())
+    });
+    let all = futures_util::future::join_all(all).await;
+    assert!(all.iter().all(|(outcome, _)| *outcome == Err(TokenError::NoKey)));
+    assert!(all.iter().all(|(_, took)| *took <= Duration::from_secs(1)));
+    let waited = all.iter().filter(|(_, took)| !took.is_zero()).count();
+    assert!(waited <= 32, "{waited} of 500 waited");
+    assert_eq!(silent.0.load(Ordering::SeqCst), 1);
+    // A minute of such tokens, one each tenth of a second: the question is put less and less often.
+    let mut waited = Duration::ZERO;
+    for _ in 0..600 {
+        let began = tokio::time::Instant::now();
+        assert!(verifier.authenticate(&token).await.is_err());
+        waited += began.elapsed();
+        tokio::time::advance(Duration::from_millis(100)).await;
+    }
+    assert!(waited <= Duration::from_secs(8), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetched_keys_are_believed_for_an_hour_while_the_key_set_cannot_be_read() {
+    let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
+    folder.put("1.pem", &ed25519(), OLD);
+    let issuer = folder.ring("EdDSA", &clock);
+    *remote.set.lock().unwrap() = Some(issuer.jwks());
+    let ring = KeyRing::remote(&folder.settings("EdDSA"), remote.clone(), clock.clone());
+    let verifier = tokens(&ring, &clock);
+    ring.read_again().await;
+    for trouble in [None, Some(JwkSet::default())] {
+        *remote.set.lock().unwrap() = trouble;
+        clock.advance(Duration::from_secs(3_000));
+        ring.read_again().await;
+        let token = sign(&issuer, &clock);
+        assert!(verifier.authenticate(&token).await.is_ok());
+        clock.advance(Duration::from_secs(601));
+        assert_eq!(verifier.authenticate(&token).await, Err(TokenError::NoKey));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        *remote.set.lock().unwrap() = Some(issuer.jwks());
+        assert!(verifier.authenticate(&token).await.is_ok());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who may call which route, decided before the handler.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use auth::policy::{Policy, PolicySettings, protect};
 use auth::{Caller, CallerService, KeyRing, Role, Tokens, User};
@@ -189,7 +190,7 @@ async fn a_refusal_for_want_of_a_caller_says_how_to_come() {
     assert_eq!(server.status(Method::GET, "/things", &[&lower]).await, 200);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_there_are_no_keys_yet_nobody_is_blamed_and_open_routes_are_open() {
     let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
     folder.put("1.pem", &ed25519(), std::time::Duration::from_secs(600));
@@ -207,7 +208,11 @@ async fn while_there_are_no_keys_yet_nobody_is_blamed_and_open_routes_are_open()
         (answer.status().as_u16(), &answer.headers()["retry-after"]),
         (503, &"1".parse().unwrap())
     );
+    let asked = remote.asked.load(Ordering::SeqCst);
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
     assert_eq!(server.status(Method::GET, "/open", &[&token]).await, 200);
+    assert_eq!(remote.asked.load(Ordering::SeqCst), asked, "an open route waits for no keys");
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
     *remote.set.lock().unwrap() = Some(issuer.jwks());
     ring.read_again().await;
     assert_eq!(server.status(Method::GET, "/things", &[&token]).await, 200);

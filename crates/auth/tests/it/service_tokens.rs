@@ -31,7 +31,12 @@ impl TokenIssuer for Issuer {
             }
             let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
             let expires_at = self.clock.now() + LIFE;
-            Ok(Token { value: format!("{target}-{number}").into(), lifetime: LIFE, expires_at })
+            Ok(Token {
+                value: format!("{target}-{number}").into(),
+                lifetime: LIFE,
+                expires_at,
+                id: None,
+            })
         })
     }
 }

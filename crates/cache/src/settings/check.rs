@@ -2,20 +2,38 @@
 
 use std::time::Duration;
 
-use redis::Client;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use tusk_config::Misfit;
 
 use super::CacheSettings;
 use crate::CacheError;
 
 impl CacheSettings {
-    /// What cannot work: an address of something else, a time that Redis refuses. Opens nothing.
+    /// What cannot work: an address of something else, a time that Redis refuses. Opens no connection;
+    /// the file of `tls_ca` is read.
     pub fn check(&self) -> Vec<Misfit> {
-        let is_one = Client::open(self.url.expose().as_str()).is_ok();
+        let is_one = self.info().is_ok();
+        let ca = Misfit::authorities("cache.tls_ca", &self.tls_ca, self.uses_tls());
         let url = Misfit::unless(is_one, "cache.url", CacheError::Url.to_string());
         let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 365);
         let ttl = Misfit::outside("cache.ttl", self.ttl, bounds);
-        url.map(Misfit::secret).into_iter().chain(ttl).collect()
+        url.map(Misfit::secret).into_iter().chain(ttl).chain(ca).collect()
+    }
+
+    /// That Redis is spoken to without TLS, unless it is on this machine.
+    pub fn plaintext(&self) -> Option<Misfit> {
+        let info = self.info().ok()?;
+        let ConnectionAddr::Tcp(host, _) = info.addr() else { return None };
+        Some(Misfit::plaintext("cache.url", host, "write rediss:// in REDIS_URL")?.secret())
+    }
+
+    fn uses_tls(&self) -> bool {
+        self.info().is_ok_and(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. }))
+    }
+
+    fn info(&self) -> Result<ConnectionInfo, CacheError> {
+        let info = self.url.expose().as_str().into_connection_info();
+        info.map_err(|_| CacheError::Url)
     }
 }
 
@@ -43,6 +61,7 @@ mod tests {
             ("url", "\"http://cache.example.com\""),
             ("url", "\"redis://\""),
             ("url", "\"redis://cache.example.com/first\""),
+            ("tls_ca", "/nowhere/ca.pem"),
             ("ttl", "\"0s\""),
             ("ttl", "\"500ms\""),
             ("ttl", "\"366d\""),
@@ -50,5 +69,22 @@ mod tests {
             assert_eq!(told(key, value), [format!("cache.{key}")], "{key}: {value}");
         }
         assert!(told("ttl", "\"300\"").is_empty());
+    }
+
+    #[test]
+    fn a_redis_on_another_machine_is_told_unless_it_is_spoken_to_over_tls() {
+        let plaintext = |url: &str| {
+            let settings = CacheSettings {
+                url: url.to_owned().into(),
+                tls_ca: std::path::PathBuf::new(),
+                ttl: Duration::from_secs(1),
+            };
+            settings.plaintext().map(|misfit| misfit.path().to_owned())
+        };
+        assert_eq!(plaintext("redis://:secret@cache.example.com").as_deref(), Some("cache.url"));
+        for url in ["rediss://:secret@cache.example.com", "redis://127.0.0.1", "redis://[::1]:6379"]
+        {
+            assert!(plaintext(url).is_none(), "{url}");
+        }
     }
 }

@@ -1,12 +1,52 @@
 //! The cache over a real Redis, and without one.
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cache::{CacheSettings, ServiceCache};
+use testkit::certificates::Certificates;
+use testkit::native::{Place, Redis};
 
 fn settings(url: &str) -> CacheSettings {
-    CacheSettings { url: url.to_owned().into(), ttl: Duration::from_secs(60) }
+    let (url, tls_ca) = (url.to_owned().into(), PathBuf::new());
+    CacheSettings { url, tls_ca, ttl: Duration::from_secs(60) }
+}
+
+/// A Redis that speaks TLS on this port, and nothing else there.
+fn secured(certificates: &Certificates) -> (Redis, u16) {
+    let (place, port) = (Place::temporary().unwrap(), testkit::native::port::free(None));
+    let file = |path: PathBuf| path.display().to_string();
+    let settings = format!(
+        "tls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients no\n",
+        file(certificates.certificate()),
+        file(certificates.key()),
+        file(certificates.authority()),
+    );
+    std::fs::write(place.folder.join("redis.conf"), settings).unwrap();
+    (Redis::start(&place).unwrap(), port)
+}
+
+#[tokio::test]
+async fn over_tls_a_redis_is_used_whose_certificate_is_of_the_authority_that_is_named() {
+    let certificates = Certificates::new();
+    let made = certificates.clone();
+    let (_redis, port) = tokio::task::spawn_blocking(move || secured(&made)).await.unwrap();
+    let at = |host: &str, tls_ca: PathBuf| {
+        let settings = settings(&format!("rediss://{host}:{port}"));
+        ServiceCache::connect("tls", &CacheSettings { tls_ca, ..settings }).unwrap()
+    };
+    let cache = at("localhost", certificates.authority());
+    cache.set("key", &7).await.unwrap();
+    assert_eq!(cache.get::<i32>("key").await.unwrap(), Some(7));
+    for refused in [
+        at("localhost", certificates.stranger()),
+        at("localhost", PathBuf::new()),
+        // A name that the certificate does not bear.
+        at("127.0.0.2", certificates.authority()),
+    ] {
+        assert_eq!(refused.ping().await.unwrap_err().kind(), "connection");
+    }
 }
 
 /// A cache whose service name no other test uses.

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tusk_config::Misfit;
 
 use super::DatabaseSettings;
@@ -42,7 +42,38 @@ impl DatabaseSettings {
             .chain(self.never_told_lock())
             .chain(self.tried_once())
             .chain(self.bad_url())
+            .chain(Misfit::authorities("database.tls_ca", &self.tls_ca, self.may_use_tls()))
             .collect()
+    }
+
+    /// Where and how to connect.
+    pub(crate) fn connect_options(&self) -> Result<PgConnectOptions, DatabaseError> {
+        let options = PgConnectOptions::from_str(self.url.expose());
+        let mut options = options.map_err(|_| DatabaseError::Url)?;
+        if let Some(mode) = self.sslmode {
+            options = options.ssl_mode(mode);
+        }
+        if !self.tls_ca.as_os_str().is_empty() {
+            options = options.ssl_root_cert(&self.tls_ca);
+        }
+        Ok(options)
+    }
+
+    /// That the server's certificate is not checked, or that there need be none, unless the server is on
+    /// this machine. Without the check anybody on the way can be the server.
+    pub fn plaintext(&self) -> Option<Misfit> {
+        let options = self.connect_options().ok()?;
+        let (host, mode) = (options.get_host(), options.get_ssl_mode());
+        let is_socket = options.get_socket().is_some() || host.starts_with('/');
+        if is_socket || matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
+            return None;
+        }
+        Misfit::plaintext("database.sslmode", host, "set DB_SSLMODE to verify-full")
+    }
+
+    fn may_use_tls(&self) -> bool {
+        let options = self.connect_options();
+        options.is_ok_and(|it| !matches!(it.get_ssl_mode(), PgSslMode::Disable))
     }
 
     /// A migration that waits for a lock for longer than all may take is never tried again.
@@ -92,6 +123,7 @@ mod tests {
             ("url", "\"mysql://ada:secret@db.example.com/users\""),
             ("url", "\"http://db.example.com/users\""),
             ("url", "\"postgres://db.example.com:port/users\""),
+            ("tls_ca", "/nowhere/ca.pem"),
             ("pool_size", "1001"),
             ("pool_timeout", "\"0s\""),
             ("pool_timeout", "\"25h\""),
@@ -102,6 +134,30 @@ mod tests {
             ("background_pool_size", "1001"),
         ] {
             assert_eq!(told(key, value), [format!("database.{key}")], "{key}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_another_machine_is_told_unless_its_certificate_is_checked() {
+        let plaintext = |url: &str, mode: &str| {
+            let text = include_str!("../../../../config/database.tsk");
+            let vars = Vars::of([("DATABASE_URL", url), ("DB_SSLMODE", mode)]);
+            let config = Loader::new("").text("database.tsk", text).vars(vars).tree().unwrap();
+            let settings: DatabaseSettings = config.get("database").unwrap();
+            settings.plaintext().is_some()
+        };
+        let far = "postgres://ada:secret@db.example.com/users";
+        for (url, mode) in [(far, ""), (far, "prefer"), (far, "require")] {
+            assert!(plaintext(url, mode), "{url} {mode}");
+        }
+        assert!(plaintext(&format!("{far}?sslmode=require"), ""));
+        for (url, mode) in [
+            (far, "verify-full"),
+            (&format!("{far}?sslmode=verify-full"), ""),
+            ("postgres://ada:secret@127.0.0.1:5432/users", ""),
+            ("postgres:///users?host=/var/run/postgresql", ""),
+        ] {
+            assert!(!plaintext(url, mode), "{url} {mode}");
         }
     }
 

@@ -9,6 +9,7 @@ mod migrations;
 mod pooler;
 mod starts;
 mod stranded;
+mod tls;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -27,6 +28,8 @@ const CONNECTIONS: u32 = 3;
 fn settings(url: &str) -> DatabaseSettings {
     DatabaseSettings {
         url: url.to_owned().into(),
+        sslmode: None,
+        tls_ca: std::path::PathBuf::new(),
         pool_size: 3.try_into().unwrap(),
         background_pool_size: 2.try_into().unwrap(),
         pool_timeout: Duration::from_secs(5),

@@ -1,12 +1,11 @@
 //! AMQP over TLS, with certificates of an authority of the test's own.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use chrono::Utc;
 use messaging::direct::PublishError;
 use messaging::{Broker, Consumer, EventPublisher, MessagingSettings, Verdict};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tempfile::TempDir;
+use testkit::certificates::Certificates;
 use testkit::native::{Place, RabbitMq};
 use uuid::Uuid;
 
@@ -19,64 +18,48 @@ const VHOST: &str = "orders/eu";
 struct Secured {
     rabbitmq: RabbitMq,
     port: u16,
-    files: TempDir,
+    certificates: Certificates,
 }
 
 impl Secured {
     fn start() -> Self {
-        let files = tempfile::tempdir().unwrap();
-        let authority = authority();
-        std::fs::write(files.path().join("ca.pem"), authority.pem()).unwrap();
-        std::fs::write(files.path().join("stranger.pem"), self::authority().pem()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        let certificate = certificate.signed_by(&key, &authority).unwrap();
-        std::fs::write(files.path().join("server.pem"), certificate.pem()).unwrap();
-        std::fs::write(files.path().join("server.key"), key.serialize_pem()).unwrap();
-
+        let certificates = Certificates::new();
         let place = Place::temporary().unwrap();
         let port = testkit::native::port::free(None);
         let more = place.folder.join("conf.d");
         std::fs::create_dir_all(&more).unwrap();
-        std::fs::write(more.join("tls.conf"), tls_settings(files.path(), port)).unwrap();
-        Self { rabbitmq: RabbitMq::start(&place).unwrap(), port, files }
+        std::fs::write(more.join("tls.conf"), tls_settings(&certificates, port)).unwrap();
+        Self { rabbitmq: RabbitMq::start(&place).unwrap(), port, certificates }
     }
 
-    fn settings(&self, ca: &str) -> MessagingSettings {
+    fn settings(&self, ca: PathBuf) -> MessagingSettings {
         let mut settings = settings_at("localhost", self.port);
         self.rabbitmq.username().clone_into(&mut settings.rabbitmq.username);
         settings.rabbitmq.password = self.rabbitmq.password().to_owned().into();
         VHOST.clone_into(&mut settings.rabbitmq.vhost);
         settings.rabbitmq.tls = true;
-        settings.rabbitmq.tls_ca = self.files.path().join(ca);
+        settings.rabbitmq.tls_ca = ca;
         settings
     }
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-fn tls_settings(files: &Path, port: u16) -> String {
-    let file = |name: &str| files.join(name).display().to_string();
+fn tls_settings(certificates: &Certificates, port: u16) -> String {
     format!(
         "listeners.ssl.1 = 127.0.0.1:{port}\n\
          ssl_options.cacertfile = {}\n\
          ssl_options.certfile = {}\n\
          ssl_options.keyfile = {}\n\
          default_vhost = {VHOST}\n",
-        file("ca.pem"),
-        file("server.pem"),
-        file("server.key"),
+        certificates.authority().display(),
+        certificates.certificate().display(),
+        certificates.key().display(),
     )
 }
 
 #[tokio::test]
 async fn events_go_over_tls_and_through_a_virtual_host_of_any_name() {
     let secured = tokio::task::spawn_blocking(Secured::start).await.unwrap();
-    let settings = secured.settings("ca.pem");
+    let settings = secured.settings(secured.certificates.authority());
     let broker = Broker::new("user-service", &settings.rabbitmq);
     let (handler, seen) = Notes::new(async |_| Verdict::Ack);
     let consumer = Consumer::new(broker.clone(), &settings, "user_events", handler).unwrap();
@@ -90,13 +73,9 @@ async fn events_go_over_tls_and_through_a_virtual_host_of_any_name() {
     };
 
     // The broker's certificate is vouched for by somebody else; by nobody that is known.
-    for ca in ["stranger.pem", ""] {
-        let mut strange = secured.settings(ca);
-        if ca.is_empty() {
-            strange.rabbitmq.tls_ca = std::path::PathBuf::new();
-        }
-        let refused = publish(&strange).await;
-        assert!(matches!(refused, Err(PublishError::Unavailable)), "{ca}: {refused:?}");
+    for ca in [secured.certificates.stranger(), PathBuf::new()] {
+        let refused = publish(&secured.settings(ca.clone())).await;
+        assert!(matches!(refused, Err(PublishError::Unavailable)), "{ca:?}: {refused:?}");
     }
     publish(&settings).await.unwrap();
 

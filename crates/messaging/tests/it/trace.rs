@@ -113,6 +113,8 @@ fn settings(endpoint: String) -> TelemetrySettings {
         tracing: TracingSettings {
             enabled: true,
             endpoint,
+            tls_ca: std::path::PathBuf::new(),
+            headers: String::new().into(),
             service_name: "user-service".to_owned(),
             environment: "test".to_owned(),
             host_name: String::new(),

@@ -32,7 +32,11 @@ pub(crate) fn unique(text: &str) -> String {
 impl Replica {
     /// A replica whose Redis is at that address, and whose keys are its own by `secret`.
     pub(crate) fn at(redis: &str, secret: &str, limits: &[LimitSettings]) -> Self {
-        let settings = CacheSettings { url: redis.to_owned().into(), ttl: Duration::from_secs(60) };
+        let settings = CacheSettings {
+            url: redis.to_owned().into(),
+            tls_ca: std::path::PathBuf::new(),
+            ttl: Duration::from_secs(60),
+        };
         let cache = ServiceCache::connect("rate-limit-test", &settings).unwrap();
         let route = Route::try_from("POST /things".to_owned()).unwrap();
         let settings = RateLimitSettings {

@@ -26,7 +26,7 @@ impl TokenIssuer for Issuer {
         let lifetime = Duration::from_secs(100);
         let expires_at = self.clock.now() + lifetime;
         let value = format!("token-{number}-for-{target}").into();
-        let token = Ok(Token { value, lifetime, expires_at });
+        let token = Ok(Token { value, lifetime, expires_at, id: None });
         let away = Err(IssueError::new(target, "the issuer is away"));
         Box::pin(ready(if self.is_away { away } else { token }))
     }

@@ -2,8 +2,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use serde_json::Value;
+use testkit::certificates::Certificates;
 use testkit::collector::{Collector, Span};
 
 use crate::{lines_of, run_with, spawn};
@@ -135,6 +137,28 @@ async fn an_end_waits_for_a_silent_collector_no_longer_than_it_is_told_to() {
     let lines = lines_of(run_with("an_end_without_patience", &[&endpoint]));
     // The export is given up after five seconds, and then counted.
     assert_eq!((count(&lines, "exported"), count(&lines, "failed")), (0, 0));
+}
+
+/// A collector of somebody who wants a key, over TLS.
+#[tokio::test]
+async fn spans_go_over_tls_with_the_headers_of_the_settings_and_to_nobody_else() {
+    let certificates = Certificates::new();
+    let collector = Collector::start_with_tls(&certificates, ("x-api-key", "hunter2=="));
+    let endpoint = collector.endpoint();
+    let export = async |ca: PathBuf, headers: &'static str| {
+        let (endpoint, ca) = (endpoint.clone(), ca.display().to_string());
+        let run = move || lines_of(run_with("an_export", &[&endpoint, &ca, headers]));
+        let lines = tokio::task::spawn_blocking(run).await.unwrap();
+        assert!(!format!("{lines:?}").contains("hunter2"), "{lines:?}");
+        (count(&lines, "exported"), count(&lines, "failed"))
+    };
+    let key = "x-api-key=hunter2%3D%3D";
+    assert_eq!(export(certificates.stranger(), key).await, (0, 1), "of another authority");
+    assert_eq!(export(PathBuf::new(), key).await, (0, 1), "of no public authority");
+    assert_eq!(export(certificates.authority(), "").await, (0, 1), "without the key");
+    assert!(collector.spans().is_empty());
+    assert_eq!(export(certificates.authority(), key).await, (1, 0));
+    assert_eq!(collector.spans().len(), 1);
 }
 
 /// A collector that comes late, at an address with a password.

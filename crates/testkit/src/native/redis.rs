@@ -23,7 +23,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts it and waits until it answers PING. Data that is kept goes to an append-only file.
+    /// Starts it and waits until it answers PING. Data that is kept goes to an append-only file. A
+    /// `redis.conf` in the place's folder is read first.
     pub fn start(place: &Place) -> Result<Self, NativeError> {
         port::retry_when_busy(place, |place| {
             let server = Self::launch(place)?;
@@ -111,10 +112,12 @@ impl Drop for Redis {
 
 fn spawn(place: &Place, owner: &Owner, port: u16, append: bool) -> Result<ProcessId, NativeError> {
     let append_only = if place.keep { "yes" } else { "no" };
+    let more = place.folder.join("redis.conf");
     Launch::new(&find::redis()?, &place.log)
         .owner(owner)?
         .append(append)
         .current_dir(&place.folder)
+        .args(more.exists().then_some(more))
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--save", "", "--appendonly", append_only, "--daemonize", "no", "--logfile", ""])
         .spawn()

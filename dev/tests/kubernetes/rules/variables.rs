@@ -31,7 +31,10 @@ pub(super) fn variables_are_read_by_somebody(objects: &Objects, system: &System)
         };
         let unread = told.iter().filter(|told| !is_read(told));
         complaints.extend(unread.map(|told| format!("{name}: nobody reads {told}")));
-        let missing = system.required(service).filter(|required| {
+        // The secret of HS256, which other algorithms do not read.
+        let algorithm = &everywhere["data"]["JWT_ALGORITHM"];
+        let is_read = |name: &&str| *name != "JWT_SECRET" || algorithm.is_null();
+        let missing = system.required(service).filter(is_read).filter(|required| {
             !told.contains(required) && !told.contains(format!("{required}_FILE").as_str())
         });
         complaints.extend(missing.map(|required| format!("{name}: {required} is not set")));

@@ -1,5 +1,8 @@
 //! Mails over SMTP, a connection each.
 //!
+//! A server on another machine is spoken to over TLS. `?tls=opportunistic` is no TLS here: whoever stands
+//! in between takes `STARTTLS` out of what the server offers, and reads all that follows.
+//!
 //! Not pooled: a mail that ran out of time leaves its connection in the middle of a command, and a
 //! pool would hand it to the next one.
 
@@ -8,7 +11,10 @@ use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::transport::smtp::Error;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tusk_config::Misfit;
+use url::Url;
 
 use super::{Mail, MailSettings, Mailer, MailerError, Sending, compose};
 use crate::domain::Failure;
@@ -33,10 +39,13 @@ impl SmtpMailer {
     /// The address is none.
     pub fn new(settings: &MailSettings) -> Result<Self, MailerError> {
         let url = settings.smtp_url.expose();
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| MailerError::SmtpUrl)?
-            .timeout(Some(settings.send_timeout))
-            .build();
+            .timeout(Some(settings.send_timeout));
+        if let Some(tls) = tls(settings)? {
+            transport = transport.tls(tls);
+        }
+        let transport = transport.build();
         let (from, timeout) = (settings.from.0.clone(), settings.send_timeout);
         Ok(Self { transport, from, timeout })
     }
@@ -53,6 +62,62 @@ impl Mailer for SmtpMailer {
             }
         })
     }
+}
+
+/// What of the server's address and its certificate's authority cannot work.
+pub(super) fn check(settings: &MailSettings, requires_tls: bool) -> Vec<Misfit> {
+    let Some(server) = Server::of(settings) else {
+        return vec![Misfit::at("mail.smtp_url", MailerError::SmtpUrl.to_string()).secret()];
+    };
+    let remedy = "write smtps:// in SMTP_URL, or smtp:// and ?tls=required at its end";
+    let excused = settings.smtp_plaintext && !requires_tls;
+    let plaintext = if server.is_encrypted || excused {
+        None
+    } else {
+        Misfit::plaintext("mail.smtp_url", &server.host, remedy).map(Misfit::secret)
+    };
+    let ca = Misfit::authorities("mail.smtp_tls_ca", &settings.smtp_tls_ca, server.is_encrypted);
+    let mut misfits: Vec<Misfit> = plaintext.into_iter().chain(ca).collect();
+    if misfits.is_empty()
+        && let Err(error) = SmtpMailer::new(settings)
+    {
+        misfits.push(Misfit::at("mail.smtp_url", error.to_string()).secret());
+    }
+    misfits
+}
+
+/// What the address says of the server.
+struct Server {
+    host: String,
+    is_encrypted: bool,
+    /// TLS from the first byte, without STARTTLS.
+    is_wrapped: bool,
+}
+
+impl Server {
+    fn of(settings: &MailSettings) -> Option<Self> {
+        let url = settings.smtp_url.expose();
+        AsyncSmtpTransport::<Tokio1Executor>::from_url(url).ok()?;
+        let url = Url::parse(url).ok()?;
+        let is_wrapped = url.scheme() == "smtps";
+        let mode =
+            url.query_pairs().find(|(key, _)| key == "tls").map(|(_, mode)| mode == "required");
+        let is_encrypted = is_wrapped || mode == Some(true);
+        Some(Self { host: url.host_str()?.to_owned(), is_encrypted, is_wrapped })
+    }
+}
+
+/// The TLS of a server with an authority of its own; none where lettre's own is right.
+fn tls(settings: &MailSettings) -> Result<Option<Tls>, MailerError> {
+    let server = Server::of(settings).ok_or(MailerError::SmtpUrl)?;
+    if settings.smtp_tls_ca.as_os_str().is_empty() || !server.is_encrypted {
+        return Ok(None);
+    }
+    let pem = std::fs::read(&settings.smtp_tls_ca).map_err(|_| MailerError::Authorities)?;
+    let authority = Certificate::from_pem(&pem).map_err(|_| MailerError::Authorities)?;
+    let parameters = TlsParameters::builder(server.host).add_root_certificate(authority);
+    let parameters = parameters.build().map_err(|_| MailerError::Authorities)?;
+    Ok(Some(if server.is_wrapped { Tls::Wrapper(parameters) } else { Tls::Required(parameters) }))
 }
 
 /// 5xx is for good (RFC 5321 §4.2.1), all else may pass. The server's words may repeat the address,

@@ -2,8 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use testkit::certificates::Certificates;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// The moment at which a client has connected and waits for the greeting.
 pub(crate) const CONNECT: &str = "CONNECT";
@@ -21,8 +26,19 @@ pub(crate) enum Says {
     Nothing(&'static str),
 }
 
+/// How the server speaks TLS.
+#[derive(Clone)]
+enum Tls {
+    None,
+    /// After the command STARTTLS.
+    Started(TlsAcceptor),
+    /// From the first byte.
+    Wrapped(TlsAcceptor),
+}
+
 #[derive(Clone)]
 pub(crate) struct MailServer {
+    tls: Tls,
     says: Arc<Mutex<Says>>,
     mails: Arc<Mutex<Vec<String>>>,
     address: String,
@@ -30,15 +46,30 @@ pub(crate) struct MailServer {
 
 impl MailServer {
     pub(crate) async fn start(says: Says) -> Self {
+        Self::start_with(says, Tls::None).await
+    }
+
+    /// Takes every mail, after STARTTLS.
+    pub(crate) async fn start_tls(certificates: &Certificates) -> Self {
+        Self::start_with(Says::Yes, Tls::Started(acceptor(certificates))).await
+    }
+
+    /// Takes every mail, over TLS from the first byte.
+    pub(crate) async fn start_wrapped(certificates: &Certificates) -> Self {
+        Self::start_with(Says::Yes, Tls::Wrapped(acceptor(certificates))).await
+    }
+
+    async fn start_with(says: Says, tls: Tls) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let server = Self { says: Arc::new(Mutex::new(says)), mails: Arc::default(), address };
+        let says = Arc::new(Mutex::new(says));
+        let server = Self { tls, says, mails: Arc::default(), address };
         let serving = server.clone();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let server = serving.clone();
-                tokio::spawn(async move { server.talk(stream).await });
+                tokio::spawn(async move { server.serve(stream).await });
             }
         });
         server
@@ -50,6 +81,10 @@ impl MailServer {
 
     pub(crate) fn url_with_password(&self) -> String {
         format!("smtp://ada:hunter2@{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> &str {
+        self.address.rsplit(':').next().unwrap()
     }
 
     pub(crate) fn say(&self, says: Says) {
@@ -66,26 +101,54 @@ impl MailServer {
         self.mails().into_iter().filter(|mail| mail.contains(&to)).collect()
     }
 
-    async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
-        let (reader, mut writer) = stream.into_split();
-        let mut lines = BufReader::new(reader).lines();
-        writer.write_all(&self.answer(CONNECT).await).await?;
-        while let Some(line) = lines.next_line().await? {
+    async fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
+        let plain = match &self.tls {
+            Tls::Wrapped(tls) => return self.talk(tls.accept(stream).await?, true).await.map(drop),
+            _ => self.talk(stream, true).await?,
+        };
+        match (plain, &self.tls) {
+            (Some(stream), Tls::Started(tls)) => {
+                self.talk(tls.accept(stream).await?, false).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Until the client goes, or says STARTTLS: then the connection is given back.
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        greets: bool,
+    ) -> std::io::Result<Option<S>> {
+        let mut stream = BufReader::new(stream);
+        if greets {
+            stream.get_mut().write_all(&self.answer(CONNECT).await).await?;
+        }
+        while let Some(line) = next_line(&mut stream).await? {
             let command = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
-            let answer = self.answer(&command).await;
-            writer.write_all(&answer).await?;
+            let answer = match (command.as_str(), &self.tls) {
+                ("EHLO", Tls::Started(_)) if greets => b"250-test\r\n250 STARTTLS\r\n".to_vec(),
+                ("MAIL", Tls::Started(_)) if greets => b"530 5.7.0 STARTTLS first\r\n".to_vec(),
+                _ => self.answer(&command).await,
+            };
+            stream.get_mut().write_all(&answer).await?;
+            stream.get_mut().flush().await?;
+            if command == "STARTTLS" {
+                return Ok(Some(stream.into_inner()));
+            }
             if !answer.starts_with(b"354") {
                 continue;
             }
             let mut mail = String::new();
-            while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
+            while let Some(line) = next_line(&mut stream).await?.filter(|line| line != ".") {
                 mail.push_str(line.strip_prefix('.').unwrap_or(&line));
                 mail.push_str("\r\n");
             }
             self.mails.lock().unwrap().push(mail);
-            writer.write_all(&self.answer(END).await).await?;
+            stream.get_mut().write_all(&self.answer(END).await).await?;
+            stream.get_mut().flush().await?;
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn answer(&self, command: &str) -> Vec<u8> {
@@ -102,4 +165,19 @@ impl MailServer {
         };
         format!("{line}\r\n").into_bytes()
     }
+}
+
+fn acceptor(certificates: &Certificates) -> TlsAcceptor {
+    let chain = CertificateDer::pem_file_iter(certificates.certificate()).unwrap();
+    let key = PrivateKeyDer::from_pem_file(certificates.key()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(chain.map(Result::unwrap).collect(), key).unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A line without its end; none once the client is gone.
+async fn next_line(stream: &mut (impl AsyncBufReadExt + Unpin)) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let length = stream.read_line(&mut line).await?;
+    Ok((length > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
 }

@@ -2,6 +2,7 @@
 
 use notification_service::NotificationService;
 use serde_json::{Value, json};
+use testkit::certificates::Certificates;
 
 use crate::app::{Ground, Person, TestApp, header};
 use crate::mail_server::{CONNECT, END, MailServer, Says};
@@ -181,5 +182,72 @@ async fn settings_that_cannot_work_are_refused_at_the_start_without_the_password
         let faults = platform::process::load::<NotificationService>(vars).unwrap_err();
         let text = format!("{faults} {faults:?}");
         assert!(text.contains(fault) && !text.contains("hunter2"), "{name}={value}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_mails_go_to_a_server_whose_certificate_is_of_the_authority_that_is_named() {
+    let certificates = Certificates::new();
+    let ca = |path: std::path::PathBuf| path.display().to_string();
+    let (right, wrong) = (ca(certificates.authority()), ca(certificates.stranger()));
+    let (started, wrapped) = tokio::join!(
+        MailServer::start_tls(&certificates),
+        MailServer::start_wrapped(&certificates),
+    );
+    let plain = MailServer::start(Says::Yes).await;
+    let url = |scheme: &str, server: &MailServer, query: &str| {
+        format!("{scheme}://localhost:{}{query}", server.port())
+    };
+    let starts = url("smtp", &started, "?tls=required");
+    let wraps = url("smtps", &wrapped, "");
+    let stripped = url("smtp", &plain, "?tls=required");
+    for (server, url, ca, is_sent) in [
+        (&started, &starts, &right, true),
+        (&wrapped, &wraps, &right, true),
+        (&started, &starts, &wrong, false),
+        (&wrapped, &wraps, &wrong, false),
+        (&wrapped, &wraps, &String::new(), false),
+        // A server that offers no STARTTLS, or from whose answer somebody took it.
+        (&plain, &stripped, &right, false),
+    ] {
+        let app = TestApp::start_with(&[("SMTP_URL", url), ("SMTP_TLS_CA", ca)]).await;
+        let person = app.person();
+        app.user_created(person.id, &person.email, "Ada").await;
+        if is_sent {
+            app.until(&person, "welcome", "sent").await;
+        } else {
+            app.until_put_off(&person).await;
+        }
+        assert_eq!(server.mails_to(&person.email).len(), usize::from(is_sent), "{url} {ca}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_server_on_another_machine_without_starttls_is_a_fault_of_the_settings() {
+    let ground = Ground::lay(&[]).await;
+    let faults = |url: &str, plaintext: &str, environment: &str| {
+        let vars = testkit::vars(&ground.database, &ground.broker)
+            .with("MAIL_DIR", ground.mails.path().display().to_string())
+            .with("SMTP_URL", url.to_owned())
+            .with("SMTP_PLAINTEXT", plaintext.to_owned())
+            .with("ENVIRONMENT", environment.to_owned());
+        let faults = platform::process::load::<NotificationService>(vars).err();
+        let faults = faults.map(|faults| faults.to_string()).unwrap_or_default();
+        assert!(!faults.contains("hunter2"), "{faults}");
+        faults.contains("SMTP_URL, or smtp:// and ?tls=required")
+    };
+    let (far, dev) = ("smtp://ada:hunter2@mail.example.com:587", "development");
+    for url in [far, &format!("{far}?tls=opportunistic")] {
+        assert!(faults(url, "false", dev), "{url}");
+        assert!(faults(url, "true", "production"), "{url}");
+        assert!(!faults(url, "true", dev), "{url}");
+    }
+    for url in [
+        "smtp://ada:hunter2@mail.example.com:587?tls=required",
+        "smtps://ada:hunter2@mail.example.com",
+        "smtp://ada:hunter2@localhost:1025",
+        "smtp://127.0.0.1:1025",
+    ] {
+        assert!(!faults(url, "false", "production"), "{url}");
     }
 }

@@ -32,10 +32,21 @@ impl Email {
         {
             return Err(invalid("has a character before the @ that is not supported"));
         }
+        // RFC 5321 §4.1.2, `Dot-string`: mail to another one can be neither composed nor sent.
+        if local.split('.').any(str::is_empty) {
+            return Err(invalid("begins or ends with a dot before the @, or has two in a row"));
+        }
         if !is_domain(domain) {
             return Err(invalid("needs a domain name after the @"));
         }
         Ok(Self(format!("{local}@{}", domain.to_ascii_lowercase())))
+    }
+
+    /// An address to look an account up by. Accounts are found too whose addresses are older than a rule
+    /// of [`Self::parse`]. None for a text that no account can have.
+    pub fn to_look_up(text: String) -> Option<Self> {
+        let is_plain = text.len() <= BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        (is_plain && text.contains('@')).then_some(Self(text))
     }
 
     /// An address as it was stored.
@@ -66,7 +77,8 @@ impl fmt::Debug for Email {
     }
 }
 
-/// Two labels or more of letters, digits and inner hyphens (RFC 1035 §2.3.1).
+/// Two labels or more of letters, digits and inner hyphens (RFC 1035 §2.3.1), the last of them not of
+/// digits alone (RFC 3696 §2): that would be an address of a machine.
 fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -74,7 +86,9 @@ fn is_domain(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    text.split('.').count() >= 2 && text.split('.').all(label)
+    let last = text.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    text.contains('.') && text.split('.').all(label) && !is_number
 }
 
 #[cfg(test)]
@@ -105,6 +119,12 @@ mod tests {
             "a@-b.com",
             "a@b.com\r\nBcc: x@y.z",
             "<ada@example.com>",
+            "a..b@example.com",
+            ".a@example.com",
+            "a.@example.com",
+            ".@example.com",
+            "a@127.0.0.1",
+            "a@example.123",
             long.as_str(),
         ] {
             let error = Email::parse(text).unwrap_err();
@@ -112,7 +132,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_account_whose_address_would_be_refused_today_is_still_found() {
+        let look_up = |text: &str| Email::to_look_up(text.to_owned());
+        assert_eq!(look_up("a..b@example.com").unwrap().as_str(), "a..b@example.com");
+        for text in ["", "ada", "a\0@example.com", "\u{e4}@example.com", &"a@".repeat(128)] {
+            assert!(look_up(text).is_none(), "{text:?}");
+        }
+    }
+
     proptest::proptest! {
+        /// notification-service writes to it by lettre: what is accepted here can be written to.
+        #[test]
+        fn whatever_is_accepted_is_an_address_to_the_mailer(
+            text in "[a-z.+!'=~-]{1,8}@[a-z0-9.-]{1,12}(\\.[a-z0-9-]{1,4})?"
+        ) {
+            if let Ok(email) = Email::parse(&text) {
+                proptest::prop_assert!(email.as_str().parse::<lettre::Address>().is_ok(), "{}", text);
+            }
+        }
+
         #[test]
         fn parsing_never_panics_and_is_idempotent(text in "\\PC{0,80}") {
             if let Ok(email) = Email::parse(&text) {

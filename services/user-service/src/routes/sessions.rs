@@ -1,7 +1,7 @@
 //! `/api/sessions`: signing in, staying signed in, signing out.
 
 use auth::opaque::{self, OpaqueToken};
-use auth::password::{HashedPassword, Passwords};
+use auth::password::{HashedPassword, PasswordError, Passwords};
 use auth::{Role, Tokens, User};
 use axum::Extension;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::config::SessionSettings;
-use crate::domain::{Email, account_of};
+use crate::domain::{Email, Password, account_of};
 use crate::error::Error;
 use crate::metrics::{self, SignIn};
 use crate::store::{Refreshed, Store};
@@ -114,17 +114,19 @@ enum Checked {
 
 impl Credentials {
     async fn check(self, store: &Store, passwords: &Passwords) -> Result<Checked, Error> {
-        let known: Option<(UserId, bool, HashedPassword)> = match Email::parse(&self.email) {
-            Ok(email) => store.credentials(&email).await?,
-            Err(_) => None,
+        let known: Option<(UserId, bool, HashedPassword)> = match Email::to_look_up(self.email) {
+            Some(email) => store.credentials(&email).await?,
+            None => None,
         };
         let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
-        let matches = passwords.verify(self.password, stored).await?;
-        Ok(match known {
-            Some((user, admin, _)) if matches => Checked::Right { user, admin },
-            Some((user, ..)) => Checked::WrongPassword(user),
-            None => Checked::UnknownAccount,
-        })
+        let password = Password::new(self.password);
+        let matched = verify(passwords, &password, stored).await?;
+        let Some((user, admin, hash)) = known else { return Ok(Checked::UnknownAccount) };
+        let Some(matched) = matched else { return Ok(Checked::WrongPassword(user)) };
+        if matched == Matched::AsTyped {
+            replace_hash(store, passwords, user, &hash, &password).await?;
+        }
+        Ok(Checked::Right { user, admin })
     }
 }
 
@@ -136,6 +138,44 @@ impl Checked {
                 .target(format_args!("user:{user}")),
             _ => Entry::new(Actor::Anybody, "sign-in", "unknown-account"),
         }
+    }
+}
+
+/// What of a password its hash is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Matched {
+    Normalised,
+    /// As all hashes were before passwords were normalised.
+    AsTyped,
+}
+
+/// Which form of the password matches, if one does. An account that is not there is tried in as many
+/// forms as one that is.
+async fn verify(
+    passwords: &Passwords,
+    password: &Password,
+    stored: Option<HashedPassword>,
+) -> Result<Option<Matched>, Error> {
+    if passwords.verify(password.normalised(), stored.clone()).await? {
+        return Ok(Some(Matched::Normalised));
+    }
+    let Some(typed) = password.as_typed() else { return Ok(None) };
+    Ok(passwords.verify(typed, stored).await?.then_some(Matched::AsTyped))
+}
+
+/// Keeps the hash of the normalised password in the place of `before`. Without a place to hash in it is
+/// left to the next sign-in.
+async fn replace_hash(
+    store: &Store,
+    passwords: &Passwords,
+    user: UserId,
+    before: &HashedPassword,
+    password: &Password,
+) -> Result<(), Error> {
+    match passwords.hash(password.normalised()).await {
+        Ok(hash) => Ok(store.replace_password_hash(user, before, &hash).await?),
+        Err(PasswordError::Busy) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chassis::RequestId;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::percent_decode_str;
 use platform::audit::{Actor, AuditTrail, Entry};
 use serde::Serialize;
 use tusk_config::Secret;
@@ -66,7 +67,8 @@ pub(crate) struct TokenRequest {
 /// What is asked for, as it is understood.
 struct Request {
     client: String,
-    secret: Secret<String>,
+    /// The secret, in each way that what was sent can be read.
+    secrets: Vec<Secret<String>>,
     target: String,
 }
 
@@ -148,7 +150,8 @@ impl Request {
             None => return Err(Refusal::request("grant_type is missing")),
         }
         let in_form = field("client_id")?.zip(field("client_secret")?);
-        let (client, secret) = match (basic(headers)?, in_form) {
+        let in_form = in_form.map(|(client, secret)| (client, vec![secret.into()]));
+        let (client, secrets) = match (basic(headers)?, in_form) {
             (Some(_), Some(_)) => return Err(Refusal::request("credentials are given twice")),
             (Some(pair), None) | (None, Some(pair)) => pair,
             (None, None) => return Err(Refusal::CLIENT),
@@ -158,7 +161,7 @@ impl Request {
             (Some(target), _) | (None, Some(target)) => target,
             (None, None) => return Err(Refusal::SCOPE),
         };
-        Ok(Self { client, secret: secret.into(), target })
+        Ok(Self { client, secrets, target })
     }
 
     /// The service that asks, if it is one.
@@ -167,7 +170,8 @@ impl Request {
     }
 
     fn granted(self, tokens: &Tokens, credentials: &Credentials) -> Result<Json<Granted>, Refusal> {
-        credentials.check(&self.client, self.secret.expose()).map_err(Refusal::from)?;
+        let secrets = self.secrets.iter().map(|secret| secret.expose().as_str());
+        credentials.check_any(&self.client, secrets).map_err(Refusal::from)?;
         if !credentials.services().any(|name| name == self.target) {
             return Err(Refusal::SCOPE);
         }
@@ -196,22 +200,24 @@ fn field(body: &[u8], name: &str) -> Result<Option<String>, Refusal> {
     Ok(value)
 }
 
-/// Name and secret in HTTP Basic, each form-encoded (RFC 6749 §2.3.1).
-fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, Refusal> {
+/// Name and secret in HTTP Basic. RFC 6749 §2.3.1 wants each form-encoded before that; `curl -u` and
+/// many clients send them as they are. Both readings of a secret are good, since each of them is as hard
+/// to guess as the other; where it has no `+` and no `%`, they are the same.
+fn basic(headers: &HeaderMap) -> Result<Option<(String, Vec<Secret<String>>)>, Refusal> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let pair = || -> Option<(String, String)> {
+    let pair = || -> Option<(String, Vec<Secret<String>>)> {
         let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
         let decoded = STANDARD.decode(encoded.trim()).ok()?;
         let (name, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-        scheme.eq_ignore_ascii_case("basic").then_some((decode(name), decode(secret)))
+        let secrets = vec![decode(secret).into(), secret.to_owned().into()];
+        scheme.eq_ignore_ascii_case("basic").then(|| (decode(name), secrets))
     };
     pair().map(Some).ok_or(Refusal::CLIENT)
 }
 
-/// A form-encoded text.
+/// A form-encoded text. Unlike a whole form it has no separators: `=` and `&` are signs as others.
 fn decode(text: &str) -> String {
-    let mut pairs = form_urlencoded::parse(text.as_bytes());
-    pairs.next().map(|(text, _)| text.into_owned()).unwrap_or_default()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 impl Refusal {

@@ -15,7 +15,7 @@ use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{self, Change, Email, Name, Status, User};
+use crate::domain::{self, Change, Email, Name, Password, Status, User};
 use crate::error::Error;
 use crate::profiles::Profiles;
 use crate::store::Store;
@@ -111,10 +111,10 @@ pub(crate) async fn register(
 ) -> Result<(StatusCode, [(HeaderName, String); 1], ETag, Json<Profile>), Error> {
     let email = Email::parse(&registration.email);
     let name = Name::parse(&registration.name);
-    let password = domain::check_password(registration.password.expose());
-    let (email, name, ()) = (email, name, password).together()?;
+    let password = Password::new(registration.password);
+    let (email, name, ()) = (email, name, password.check_length()).together()?;
     account.count(&email.account()).await?;
-    let hash = passwords.hash(registration.password).await?;
+    let hash = passwords.hash(password.normalised()).await?;
     let id = UserId::from_uuid(clock.new_id());
     let user = store.create(User::register(id, email, name, clock.now()), &hash).await?;
     let location = [(header::LOCATION, format!("/api/users/{id}"))];

@@ -15,7 +15,11 @@ use crate::app::{PASSWORD, Signed, TestApp};
 /// The service's own cache, to look into and to age.
 fn cache() -> ServiceCache {
     let (url, ttl) = (testkit::redis_url().into(), Duration::from_secs(600));
-    ServiceCache::connect("user-service", &CacheSettings { url, ttl }).unwrap()
+    ServiceCache::connect(
+        "user-service",
+        &CacheSettings { url, tls_ca: std::path::PathBuf::new(), ttl },
+    )
+    .unwrap()
 }
 
 /// What an administrator is told of a user, who may be told what is cached.

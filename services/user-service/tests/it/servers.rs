@@ -102,3 +102,27 @@ async fn it_serves_once_all_its_connections_to_the_database_are_open() {
     let counts = metrics.lines().filter(|line| of(line)).filter_map(|line| line.split(' ').nth(1));
     assert_eq!(counts.map(|count| count.parse::<u32>().unwrap()).sum::<u32>(), 11);
 }
+
+#[tokio::test]
+async fn servers_on_other_machines_without_tls_are_faults_where_the_settings_ask_for_it() {
+    let (database, broker) = tokio::join!(testkit::database("plaintext"), testkit::broker());
+    let faults = |environment: &str, required_in: &str| {
+        let vars = testkit::vars(&database, &broker)
+            .with("ENVIRONMENT", environment.to_owned())
+            .with("TLS_REQUIRED_IN", required_in.to_owned())
+            .with("DATABASE_URL", "postgres://ada:hunter2@db.example.com/users")
+            .with("REDIS_URL", "redis://:hunter2@cache.example.com")
+            .with("RABBITMQ_HOST", "broker.example.com")
+            .with("TRACING_ENABLED", "true")
+            .with("TRACING_ENDPOINT", "http://collector.example.com:4317");
+        let faults = platform::process::load::<UserService>(vars).err();
+        let faults = faults.map(|faults| faults.to_string()).unwrap_or_default();
+        assert!(!faults.contains("hunter2"), "{faults}");
+        let remedies = ["DB_SSLMODE", "RABBITMQ_TLS", "rediss://", "https://"];
+        remedies.map(|remedy| faults.contains(remedy))
+    };
+    assert_eq!(faults("production", "production,staging"), [true; 4]);
+    assert_eq!(faults("staging", "production,staging"), [true; 4]);
+    assert_eq!(faults("staging", "production"), [false; 4]);
+    assert_eq!(faults("production", ""), [false; 4], "a mesh encrypts");
+}

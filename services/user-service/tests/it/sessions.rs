@@ -255,3 +255,52 @@ async fn no_cache_keeps_what_holds_a_token() {
     assert_eq!(refreshed.status(), 200);
     assert_eq!(refreshed.headers()["cache-control"], "no-store");
 }
+
+/// One keyboard composes a letter and its accent, another sends both.
+#[tokio::test]
+async fn a_password_is_the_same_however_a_keyboard_composes_its_letters() {
+    let app = TestApp::start().await;
+    let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rter1", "pa\u{308}sswo\u{308}rter1");
+    for (registered, typed) in [(composed, decomposed), (decomposed, composed)] {
+        let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
+        let body = json!({"email": email, "name": "Ada", "password": registered});
+        assert_eq!(app.post("/api/users", &body).await.status(), 201);
+        for password in [registered, typed] {
+            assert_eq!(app.sign_in(&email, password).await.status(), 201);
+        }
+        assert_eq!(app.sign_in(&email, "passworter1").await.status(), 401);
+    }
+}
+
+/// Hashes from before passwords were normalised are those of what was typed.
+#[tokio::test]
+async fn a_hash_of_the_password_as_it_was_typed_is_good_and_replaced_at_the_next_sign_in() {
+    let app = TestApp::start().await;
+    let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rter1", "pa\u{308}sswo\u{308}rter1");
+    let user = app.somebody().await;
+    let settings = auth::password::PasswordSettings {
+        concurrency: 1,
+        queue: 1,
+        wait: std::time::Duration::from_secs(60),
+    };
+    let passwords = auth::password::Passwords::new(&settings).unwrap();
+    let old = passwords.hash(decomposed.to_owned().into()).await.unwrap();
+    let pool = app.database.pool().await;
+    let set = sqlx::query("update users set password_hash = $2 where id = $1::uuid");
+    set.bind(&user.id).bind(old.as_str()).execute(&pool).await.unwrap();
+
+    assert_eq!(app.sign_in(&user.email, composed).await.status(), 401, "nobody typed that");
+    assert_eq!(app.sign_in(&user.email, decomposed).await.status(), 201);
+    assert_eq!(app.sign_in(&user.email, composed).await.status(), 201);
+    assert_eq!(app.sign_in(&user.email, decomposed).await.status(), 201);
+}
+
+#[tokio::test]
+async fn the_length_of_a_password_is_counted_once_it_is_normalised() {
+    let app = TestApp::start().await;
+    for (password, status) in [("e\u{301}".repeat(9), 422), ("e\u{301}".repeat(128), 201)] {
+        let email = format!("{}@example.com", uuid::Uuid::now_v7().simple());
+        let body = json!({"email": email, "name": "Ada", "password": password});
+        assert_eq!(app.post("/api/users", &body).await.status(), status);
+    }
+}

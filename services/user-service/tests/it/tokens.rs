@@ -2,8 +2,10 @@
 
 use auth::Caller;
 use chassis::Clock;
+use platform::Service as _;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use user_service::UserService;
 
 use crate::app::TestApp;
 
@@ -40,11 +42,29 @@ async fn a_service_gets_a_token_for_its_own_secret_in_the_header_or_in_the_form(
     ] {
         let (status, body) = answer(request).await;
         assert_eq!(status, 200, "{body}");
-        assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(86_400)));
+        assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(3_600)));
         assert_eq!(body["scope"], "notification-service");
         let target = app.tokens("notification-service", Clock::system());
         let caller = target.verify(body["access_token"].as_str().unwrap()).unwrap();
         assert!(matches!(caller, Caller::Service(service) if service.name == "payment-service"));
+    }
+}
+
+/// RFC 6749 §2.3.1 wants name and secret form-encoded within Basic; `curl -u` sends them as they are.
+#[tokio::test]
+async fn a_secret_of_any_characters_is_taken_in_basic_form_encoded_or_as_it_is() {
+    let secret = "a+secret/of=base64&more%41==";
+    let app = TestApp::start_with(&[("PAYMENT_SERVICE_TOKEN", secret)]).await;
+    let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let ask = async |secret: &str| {
+        let form = "grant_type=client_credentials&scope=user-service";
+        answer(basic(app.oauth(form), secret)).await.0
+    };
+    for right in [secret, &encoded] {
+        assert_eq!(ask(right).await, 200, "{right}");
+    }
+    for wrong in ["a+secret/of", "a secret/of=base64&moreA==", ""] {
+        assert_eq!(ask(wrong).await, 401, "{wrong}");
     }
 }
 
@@ -145,6 +165,25 @@ async fn with_eddsa_the_public_halves_are_published_and_nothing_private() {
     // HS256 is over: not even the secret's holder signs any more.
     let before = TestApp::start().await;
     assert_eq!(app.get("/api/users/me", &before.admin_token()).await.status(), 401);
+}
+
+/// Whoever may run a program in a pod would make himself an administrator, and no log would tell.
+#[tokio::test]
+async fn no_token_is_made_by_hand_in_production() {
+    let (database, broker) = tokio::join!(testkit::database("minting"), testkit::broker());
+    let words =
+        ["token", "user", "--id", "019aca00-0000-7000-8000-000000000000", "--role", "admin"];
+    let words = words.map(str::to_owned);
+    let mint = |environment: &str| {
+        let vars = testkit::vars(&database, &broker).with("ENVIRONMENT", environment);
+        let settings = platform::process::load::<UserService>(vars).unwrap();
+        UserService::command(&settings.own, &settings.platform, &words)
+    };
+    assert!(mint("development").unwrap().starts_with("ey"));
+    assert_eq!(
+        mint("production").unwrap_err().to_string(),
+        "tokens are not made by hand where ENVIRONMENT is production: sign in"
+    );
 }
 
 fn ed25519() -> String {

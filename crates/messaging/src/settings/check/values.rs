@@ -1,12 +1,10 @@
 //! Values in `message_queue.tsk` with which nothing could work, or that would quietly count as
 //! something else.
 
-use std::fs;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tusk_config::Misfit;
+use tusk_config::{Misfit, is_loopback};
 
 use crate::settings::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 
@@ -114,7 +112,7 @@ impl RabbitSettings {
                 format!("AMQP takes a virtual host of {VHOST_BYTES_MAX} bytes at most"),
             ),
             self.guest(environment),
-            self.bad_ca(),
+            Misfit::authorities(at("tls_ca"), &self.tls_ca, self.tls),
             Misfit::outside(at("heartbeat"), self.heartbeat, SECOND..=Duration::from_mins(10)),
             Misfit::outside(
                 at("connect_timeout"),
@@ -129,41 +127,31 @@ impl RabbitSettings {
     /// somebody has told it otherwise, and then it takes everybody.
     fn guest(&self, environment: &str) -> Option<Misfit> {
         let is_guest = self.username == GUEST && self.password.expose() == GUEST;
-        let fits = environment != "production" || !is_guest || self.is_loopback();
+        let fits = environment != "production" || !is_guest || is_loopback(&self.host);
         let text = "the user guest with the password guest, whom every new broker has, must not be \
                     used in production: set RABBITMQ_USERNAME and RABBITMQ_PASSWORD, or \
                     RABBITMQ_PASSWORD_FILE";
         Some(Misfit::unless(fits, "rabbitmq.password", text)?.secret())
     }
 
-    fn is_loopback(&self) -> bool {
-        let is_address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();
-        self.host == "localhost" || is_address.is_ok_and(|address| address.is_loopback())
+    /// That the broker is spoken to without TLS, unless it is on this machine.
+    pub fn plaintext(&self) -> Option<Misfit> {
+        if self.tls {
+            return None;
+        }
+        let remedy =
+            "set RABBITMQ_TLS to true, and RABBITMQ_PORT to the broker's port for it, such as 5671";
+        Misfit::plaintext("rabbitmq.tls", &self.host, remedy)
     }
 
     fn is_ipv6(&self) -> bool {
         self.host.trim_matches(['[', ']']).parse::<std::net::Ipv6Addr>().is_ok()
     }
-
-    fn bad_ca(&self) -> Option<Misfit> {
-        let file = &self.tls_ca;
-        if file.as_os_str().is_empty() {
-            return None;
-        }
-        let text = match fs::read_to_string(file) {
-            _ if !self.tls => "it is for TLS, and tls is false".to_owned(),
-            Err(error) => format!("{} cannot be read: {error}", file.display()),
-            Ok(pem) if !pem.contains("-----BEGIN CERTIFICATE-----") => {
-                format!("{} holds no certificate in PEM", file.display())
-            }
-            Ok(_) => return None,
-        };
-        Some(Misfit::at("rabbitmq.tls_ca", text))
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::num::NonZeroU32;
 
     use tusk_config::{Loader, Vars};

@@ -15,7 +15,7 @@ use crate::{objects::Objects, system::System};
 /// Gives a line for each object that breaks it.
 pub(crate) type Rule = fn(&Objects, &System) -> Vec<String>;
 
-pub(crate) const RULES: [(&str, Rule); 27] = [
+pub(crate) const RULES: [(&str, Rule); 28] = [
     ("complete", agreement::each_service_has_one_of_everything),
     ("ports", agreement::ports_are_those_of_the_settings),
     ("settings", agreement::settings_are_the_files_that_the_service_reads),

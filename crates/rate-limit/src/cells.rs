@@ -1,4 +1,4 @@
-//! The counts of this process alone, while Redis is away: a bounded number of cells.
+//! What this process counts itself, for when Redis is away: a bounded number of cells.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::gcra::{Quota, Reading};
 
 /// Cells at most, of some hundred bytes each. Whoever can fill them while Redis is away has as many
 /// addresses or accounts.
-const CELLS_MAX: usize = 50_000;
+const CELLS_MAX: usize = 20_000;
 
 /// What is remembered under one key. Times are microseconds of the caller's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,13 +70,32 @@ impl Cells {
             }
         }
         let failures = cell.failures.saturating_add(1);
+        self.put_failures(tries, failures, curve, now);
+        Decision::Admitted { failures }
+    }
+
+    /// A try that Redis has admitted, as that failure. Answers may come out of their order.
+    pub(crate) fn note_attempt(
+        &mut self,
+        [tries, account, known]: &[String; 3],
+        curve: &Curve,
+        failures: u32,
+        now: u64,
+    ) {
+        if self.get(known, now).expires <= now {
+            self.count(&[(account.clone(), curve.account)], now);
+        }
+        let own = self.get(tries, now).failures.saturating_add(1);
+        self.put_failures(tries, failures.max(own), curve, now);
+    }
+
+    fn put_failures(&mut self, tries: &str, failures: u32, curve: &Curve, now: u64) {
         let blocked_until = match curve.pause(failures) {
-            0 => cell.blocked_until,
+            0 => 0,
             pause => now + pause,
         };
         let expires = now + curve.forget_after;
         self.put(tries, Cell { failures, blocked_until, expires, arrival: 0 }, now);
-        Decision::Admitted { failures }
     }
 
     /// A try succeeded: its failures are forgotten, and the address is known for `micros`.

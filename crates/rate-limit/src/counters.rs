@@ -1,5 +1,7 @@
 //! Where is counted: in Redis, by one round trip that has a short time limit, for all replicas
 //! together; while Redis is away or slow, in this process alone. Nothing is refused because of that.
+//! What this process admits it counts itself too, so that it begins with that when Redis goes, and a
+//! Redis that comes and goes gives nobody more than a steady one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,9 +48,15 @@ impl Counters {
         let (keys, quotas): (Vec<String>, Vec<Quota>) = cells.iter().cloned().unzip();
         let arguments: Vec<u64> =
             quotas.iter().flat_map(|quota| [quota.interval(), quota.window()]).collect();
-        match self.run::<Vec<u64>>(COUNT, &keys, &arguments).await {
-            Some(numbers) => numbers.chunks_exact(3).map(reading).collect(),
-            None => locked(&self.cells).count(cells, self.now()),
+        let shared = self.run::<Vec<u64>>(COUNT, &keys, &arguments).await;
+        let shared = shared.map(|numbers| numbers.chunks_exact(3).map(reading).collect::<Vec<_>>());
+        let is_refused = |readings: &[Reading]| readings.iter().any(|it| !it.wait.is_zero());
+        match shared {
+            Some(readings) if is_refused(&readings) => readings,
+            shared => {
+                let own = locked(&self.cells).count(cells, self.now());
+                shared.unwrap_or(own)
+            }
         }
     }
 
@@ -59,7 +67,10 @@ impl Counters {
         let forget = forget_after.div_ceil(1_000).max(1);
         let arguments = [u64::from(free), first, longest, interval, window, forget];
         match self.run::<(u8, u64, u32)>(ATTEMPT, keys, &arguments).await {
-            Some((0, _, failures)) => Decision::Admitted { failures },
+            Some((0, _, failures)) => {
+                locked(&self.cells).note_attempt(keys, curve, failures, self.now());
+                Decision::Admitted { failures }
+            }
             Some((1, wait, failures)) => Decision::blocked(wait, failures),
             Some((_, wait, _)) => Decision::AccountBlocked { wait: Duration::from_micros(wait) },
             None => locked(&self.cells).attempt(keys, curve, self.now()),
@@ -69,16 +80,14 @@ impl Counters {
     /// A try succeeded: its failures are forgotten, and the address is known for `micros`.
     pub(crate) async fn succeed(&self, keys: &[String; 3], micros: u64) {
         let known_for = micros.div_ceil(1_000).max(1);
-        if self.run::<u8>(SUCCEED, keys, &[known_for]).await.is_none() {
-            locked(&self.cells).succeed(keys, micros, self.now());
-        }
+        locked(&self.cells).succeed(keys, micros, self.now());
+        self.run::<u8>(SUCCEED, keys, &[known_for]).await;
     }
 
     /// A try came to nothing: it counts no longer.
     pub(crate) async fn undo(&self, keys: &[String; 3]) {
-        if self.run::<u8>(UNDO, keys, &[]).await.is_none() {
-            locked(&self.cells).undo(keys, self.now());
-        }
+        locked(&self.cells).undo(keys, self.now());
+        self.run::<u8>(UNDO, keys, &[]).await;
     }
 
     /// Runs a script; none when Redis is away or slow.

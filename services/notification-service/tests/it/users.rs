@@ -192,14 +192,18 @@ async fn what_waits_for_a_user_or_is_on_its_way_ends_with_the_user() {
 }
 
 #[tokio::test]
-async fn a_name_can_add_no_markup() {
+async fn a_reason_can_add_no_markup() {
     let app = TestApp::start().await;
-    let person = app.person();
-    app.user_created(person.id, &person.email, "<b>Zoë</b>").await;
-    app.until(&person, "welcome", "sent").await;
-    let mail = app.mails_to(&person.email).remove(0);
-    let (_, body) = mail.split_once("\r\n\r\n").unwrap();
-    let html = body.split("text/html").nth(1).unwrap();
+    let person = app.welcomed().await;
+    let data = json!({
+        "payment_id": Uuid::now_v7(), "user_id": person.id, "amount": 500, "currency": "JPY",
+        "reason": "<b>Zoë</b>",
+    });
+    app.happened("payment.failed", &data, 3).await;
+    app.until(&person, "payment_failure", "sent").await;
+    let mails = app.mails_to(&person.email);
+    let mail = mails.iter().find(|mail| mail.contains("declined")).unwrap();
+    let html = mail.split("text/html").nth(1).unwrap();
     assert!(html.contains("&lt;b&gt;Zo=C3=AB") && !html.contains("<b>"), "{html}");
 }
 

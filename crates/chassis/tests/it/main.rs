@@ -82,8 +82,12 @@ fn management() -> ManagementSettings {
 }
 
 fn builder(settings: ServerSettings) -> AppBuilder {
-    let info = ServiceInfo { name: "test-service", version: "1.2.3".to_owned() };
-    App::builder(info, settings)
+    named("test-service", settings)
+}
+
+/// An app whose metrics are no other test's in the same process.
+fn named(name: &'static str, settings: ServerSettings) -> AppBuilder {
+    App::builder(ServiceInfo { name, version: "1.2.3".to_owned() }, settings)
 }
 
 impl TestApp {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use chassis::app::AppBuilder;
 use chassis::health::{Health, Importance};
 use chassis::{ManagementSettings, ServerSettings};
 use reqwest::StatusCode;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::{TestApp, builder, management, open, settings};
+use crate::{TestApp, builder, management, named, open, settings};
 
 /// What an app has besides, each with where it is: on the public port, on that for operators.
 const ROUTES: [(&str, bool, bool); 12] = [
@@ -31,7 +32,12 @@ const ROUTES: [(&str, bool, bool); 12] = [
     ("/nowhere", false, false),
 ];
 
-fn app(settings: ServerSettings, management: ManagementSettings) -> chassis::app::AppBuilder {
+fn app(settings: ServerSettings, management: ManagementSettings) -> AppBuilder {
+    filled(builder(settings), management)
+}
+
+/// With [`ROUTES`] and two checks.
+fn filled(app: AppBuilder, management: ManagementSettings) -> AppBuilder {
     let administration = Router::new()
         .route("/admin/things", get(async || "things"))
         .route("/debug", get(async || "how it fares"));
@@ -40,8 +46,7 @@ fn app(settings: ServerSettings, management: ManagementSettings) -> chassis::app
         Importance::Degrading,
         async || Err("not connected"),
     );
-    builder(settings)
-        .routes(open(Router::new().route("/work", get(async || "done"))))
+    app.routes(open(Router::new().route("/work", get(async || "done"))))
         .administration(open(administration))
         .health(health)
         .management(management)
@@ -131,7 +136,8 @@ async fn operators_get_in_while_callers_have_taken_every_connection_and_every_pl
     };
     let mut full = settings();
     (full.connection_limit, full.concurrency_limit, full.service_concurrency_limit) = (2, 1, 0);
-    let app = app(full, management()).routes(open(Router::new().route("/hold", get(hold))));
+    let app = filled(named("full-service", full), management())
+        .routes(open(Router::new().route("/hold", get(hold))));
     let app = TestApp::run(app).await;
     let held = tokio::spawn(app.http.get(app.url("/hold")).send());
     entered.notified().await;
@@ -142,9 +148,9 @@ async fn operators_get_in_while_callers_have_taken_every_connection_and_every_pl
     // What gauges tell is about callers.
     let metrics = app.managed("/metrics").await.text().await.unwrap();
     for line in [
-        "service_connections_max{service=\"test-service\"} 2",
-        "service_requests_in_flight_max{service=\"test-service\"} 1",
-        "service_requests_in_flight{service=\"test-service\"} 1",
+        "service_connections_max{service=\"full-service\"} 2",
+        "service_requests_in_flight_max{service=\"full-service\"} 1",
+        "service_requests_in_flight{service=\"full-service\"} 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "no {line} in {metrics}");
     }

@@ -5,8 +5,10 @@
 //! work; the deadline covers the handler only.
 //!
 //! ```text
-//! origin ─▶ request id ─▶ problem documents ─▶ draining ─┬▶ client address ─▶ trace ─▶ panic ─▶ body ─▶ shedding ─▶ deadline ─▶ guard ─▶ route
-//!                                                         └▶ panic ─▶ open route
+//! origin ─▶ request id ─▶ protection ─▶ problem documents ─▶ draining ─┬▶ protected
+//!                                                                      └▶ panic ─▶ open route
+//! protected: CORS ─▶ caching ─▶ conditional ─▶ client address ─▶ trace ─▶ panic ─▶ singular headers
+//!            ─▶ body ─▶ shedding ─▶ deadline ─▶ guard ─▶ route
 //! ```
 
 mod body;
@@ -39,6 +41,7 @@ use crate::{ServerSettings, ServiceInfo};
 pub use client_address::ClientAddress;
 pub use deadline::client_deadline;
 pub use origin::ServiceCheck;
+pub(crate) use protection::HEADERS as PROTECTION;
 pub use request_id::RequestId;
 use shed::Places;
 pub use shed::ReservedPlace;

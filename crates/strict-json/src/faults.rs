@@ -84,7 +84,7 @@ pub(crate) fn all<T: DeserializeOwned>(text: &str, mut faults: Vec<FieldFault>) 
         let goes_on = if stop.is_unknown {
             remove(&mut value, &stop.place)
         } else {
-            replaced.replace(&mut value, stop)
+            replaced.replace(&mut value, &stop)
         };
         if !goes_on || faults.len() == FAULTS_MAX {
             break;
@@ -104,7 +104,7 @@ impl Replaced {
     }
 
     /// Puts the next thing in the place; false when there is nothing more, or no such place.
-    fn replace(&mut self, value: &mut Value, stop: Stop) -> bool {
+    fn replace(&mut self, value: &mut Value, stop: &Stop) -> bool {
         // As in: expected `one` or `other`.
         let named = stop.detail.strip_prefix("expected ").and_then(|words| words.split('`').nth(1));
         let tried = self.0.entry(stop.place.clone()).or_insert_with(|| Box::new(substitutes()));

@@ -18,7 +18,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-const HEADERS: [(HeaderName, HeaderValue); 4] = [
+/// Those that every answer has, in the order of the table.
+pub(crate) const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
         header::CONTENT_SECURITY_POLICY,

@@ -1,7 +1,8 @@
 //! Answers to what is no request: a problem document with a request id, as every other error has.
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
+use crate::middleware::PROTECTION;
 use crate::{Clock, Problem};
 
 /// The bytes of an answer with this status, after which the connection is closed.
@@ -11,9 +12,13 @@ pub(super) fn answer(status: StatusCode) -> Vec<u8> {
     tracing::info!(http.status = status.as_u16(), request.id = %id, "no request was read");
     let retry_after =
         if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
+    let line = |(name, value): &(HeaderName, HeaderValue)| {
+        format!("{name}: {}\r\n", value.to_str().unwrap_or_default())
+    };
+    let protection: String = PROTECTION.iter().map(line).collect();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-         x-request-id: {id}\r\n{retry_after}connection: close\r\n\r\n",
+         x-request-id: {id}\r\n{retry_after}{protection}connection: close\r\n\r\n",
         body.len()
     );
     [head.into_bytes(), body].concat()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
 use tusk_config::Misfit;
@@ -67,7 +68,7 @@ fn is_origin(text: &str) -> bool {
         _ => return false,
     };
     let uri = text.parse::<Uri>().ok();
-    let parsed = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
+    let parsed = uri.as_ref().and_then(Uri::authority).map(Authority::as_str);
     parsed == Some(authority)
         && !authority.is_empty()
         && !authority.contains(['@', '*'])

@@ -163,6 +163,14 @@ async fn every_answer_tells_browsers_what_it_is_not() {
 }
 
 #[tokio::test]
+async fn an_answer_to_what_is_no_request_tells_browsers_the_same() {
+    let answer = exchange(&app().await, "nonsense\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
+    assert!(answer.contains("content-security-policy: default-src 'none'; "), "{answer}");
+}
+
+#[tokio::test]
 async fn the_page_of_the_documents_has_no_script_or_source_that_its_policy_keeps_out() {
     let app = app().await;
     let page = app.get("/docs/").await.text().await.unwrap();

@@ -103,7 +103,8 @@ async fn a_whole_amount_may_be_written_with_a_fraction() {
     let paid = request.header("content-type", "application/json").body(body).send().await.unwrap();
     assert_eq!(paid.status(), 201);
     // A request has ten seconds, of which half a second is kept for the answer.
-    assert_eq!(paid.headers()["preference-applied"], "wait=9");
+    let granted = paid.headers()["preference-applied"].to_str().unwrap().strip_prefix("wait=");
+    assert!(granted.unwrap().parse::<u64>().unwrap() <= 9, "{granted:?}");
     let paid: Value = paid.json().await.unwrap();
     assert_eq!(paid["amount"], 1999);
 }

@@ -89,7 +89,7 @@ pub enum KeyError {
     NoSigner,
     /// A key would sign before others have read it.
     #[error("[keys] activation_delay must be longer than refresh_interval")]
-    Rash,
+    ActivationTooEarly,
     /// More keys than are kept.
     #[error("there are more than {KEYS_MAX} keys")]
     TooMany,

@@ -53,17 +53,17 @@ pub struct ServiceTokens(Arc<Shared>);
 struct Shared {
     issuer: Box<dyn TokenIssuer>,
     clock: Clock,
-    slots: Mutex<BTreeMap<String, Arc<Slot>>>,
+    entries: Mutex<BTreeMap<String, Arc<CacheEntry>>>,
 }
 
 #[derive(Default)]
-struct Slot {
-    held: ArcSwapOption<Held>,
-    /// Held while a token is got.
+struct CacheEntry {
+    cached: ArcSwapOption<CachedToken>,
+    /// Locked while a token is asked for.
     issuing: tokio::sync::Mutex<Option<Failure>>,
 }
 
-struct Held {
+struct CachedToken {
     token: Token,
     /// When it came.
     at: DateTime<Utc>,
@@ -78,8 +78,8 @@ struct Failure {
 impl ServiceTokens {
     /// Tokens from `issuer`.
     pub fn new(issuer: impl TokenIssuer + 'static, clock: Clock) -> Self {
-        let (issuer, slots) = (Box::new(issuer), Mutex::default());
-        Self(Arc::new(Shared { issuer, clock, slots }))
+        let (issuer, entries) = (Box::new(issuer), Mutex::default());
+        Self(Arc::new(Shared { issuer, clock, entries }))
     }
 
     /// The token for calls to `target`.
@@ -87,52 +87,58 @@ impl ServiceTokens {
     /// # Errors
     /// There is none that is valid, and none was to be had.
     pub async fn token(&self, target: &str) -> Result<Secret<String>, IssueError> {
-        let slot = self.slot(target)?;
+        let entry = self.entry(target)?;
         let now = self.0.clock.now();
-        let held = slot.held.load_full().filter(|held| held.is_valid(now));
-        match held {
-            Some(held) if now < held.renew_at => Ok(held.token.value.clone()),
-            Some(held) => Ok(self.renewed(&slot, target, &held).await),
-            None => self.issued(&slot, target).await,
+        let cached = entry.cached.load_full().filter(|cached| cached.is_valid(now));
+        match cached {
+            Some(cached) if now < cached.renew_at => Ok(cached.token.value.clone()),
+            Some(cached) => Ok(self.renewed(&entry, target, &cached).await),
+            None => self.issued(&entry, target).await,
         }
     }
 
     /// The target refused this token (401), so its key is gone: the next call gets a new one. At
     /// most once a second, and not when it has been replaced meanwhile.
     pub fn refused(&self, target: &str, token: &Secret<String>) {
-        let Ok(slot) = self.slot(target) else { return };
-        let held = slot.held.load_full();
+        let Ok(entry) = self.entry(target) else { return };
+        let cached = entry.cached.load_full();
         let since = self.0.clock.now() - FAILURE_PAUSE;
-        if held.is_some_and(|held| held.token.value.expose() == token.expose() && held.at <= since)
-        {
-            slot.held.store(None);
+        if cached.is_some_and(|cached| {
+            cached.token.value.expose() == token.expose() && cached.at <= since
+        }) {
+            entry.cached.store(None);
         }
     }
 
     /// A new token, or the one at hand when somebody is at it already or it cannot be had.
-    async fn renewed(&self, slot: &Slot, target: &str, held: &Held) -> Secret<String> {
-        let old = || held.token.value.clone();
-        let Ok(mut failure) = slot.issuing.try_lock() else { return old() };
-        let renewed = self.issue(slot, target, &mut failure).await;
+    async fn renewed(
+        &self,
+        entry: &CacheEntry,
+        target: &str,
+        cached: &CachedToken,
+    ) -> Secret<String> {
+        let old = || cached.token.value.clone();
+        let Ok(mut failure) = entry.issuing.try_lock() else { return old() };
+        let renewed = self.issue(entry, target, &mut failure).await;
         renewed.unwrap_or_else(|_| old())
     }
 
-    async fn issued(&self, slot: &Slot, target: &str) -> Result<Secret<String>, IssueError> {
-        let mut failure = slot.issuing.lock().await;
-        self.issue(slot, target, &mut failure).await
+    async fn issued(&self, entry: &CacheEntry, target: &str) -> Result<Secret<String>, IssueError> {
+        let mut failure = entry.issuing.lock().await;
+        self.issue(entry, target, &mut failure).await
     }
 
     /// Asks the issuer, unless that was done while this caller waited for its turn.
     async fn issue(
         &self,
-        slot: &Slot,
+        entry: &CacheEntry,
         target: &str,
         failure: &mut Option<Failure>,
     ) -> Result<Secret<String>, IssueError> {
         let now = self.0.clock.now();
-        let fresh = slot.held.load_full().filter(|held| now < held.renew_at);
-        if let Some(held) = fresh {
-            return Ok(held.token.value.clone());
+        let fresh = entry.cached.load_full().filter(|cached| now < cached.renew_at);
+        if let Some(cached) = fresh {
+            return Ok(cached.token.value.clone());
         }
         if let Some(failure) = failure.as_ref().filter(|failure| now < failure.until) {
             return Err(failure.error.clone());
@@ -144,8 +150,9 @@ impl ServiceTokens {
         match issued {
             Ok(token) => {
                 *failure = None;
-                let (value, held) = (token.value.clone(), Held::new(token, self.0.clock.now()));
-                slot.held.store(Some(Arc::new(held)));
+                let (value, cached) =
+                    (token.value.clone(), CachedToken::new(token, self.0.clock.now()));
+                entry.cached.store(Some(Arc::new(cached)));
                 Ok(value)
             }
             Err(error) => {
@@ -157,18 +164,18 @@ impl ServiceTokens {
         }
     }
 
-    fn slot(&self, target: &str) -> Result<Arc<Slot>, IssueError> {
-        let mut slots = self.0.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(target) {
-            return Ok(slot.clone());
+    fn entry(&self, target: &str) -> Result<Arc<CacheEntry>, IssueError> {
+        let mut entries = self.0.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(target) {
+            return Ok(entry.clone());
         }
-        if slots.len() >= TARGETS_MAX {
+        if entries.len() >= TARGETS_MAX {
             return Err(IssueError::new(target, "too many targets"));
         }
         // Series that are there from the beginning: the first failure is an increase too.
         count(target, "ok", 0);
         count(target, "failed", 0);
-        Ok(slots.entry(target.to_owned()).or_default().clone())
+        Ok(entries.entry(target.to_owned()).or_default().clone())
     }
 }
 
@@ -186,7 +193,7 @@ impl IssueError {
     }
 }
 
-impl Held {
+impl CachedToken {
     fn new(token: Token, now: DateTime<Utc>) -> Self {
         // 75 to 85 % of its life.
         let share = 0.8 + 0.05 * (2.0 * rand::random::<f64>() - 1.0);

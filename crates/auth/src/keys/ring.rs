@@ -34,13 +34,13 @@ pub struct KeyRing(Arc<Shared>);
 
 struct Shared {
     source: Box<dyn KeySource>,
-    held: ArcSwap<Held>,
+    loaded: ArcSwap<Loaded>,
     refresh_interval: Duration,
     activation_delay: TimeDelta,
     /// How long keys are believed after they were read; for ever where they are files of our own.
     max_staleness: Option<TimeDelta>,
     clock: Clock,
-    /// Held while they are read.
+    /// Locked while they are read.
     reading: Mutex<Reading>,
     /// How often they were read, or could not be.
     rounds: AtomicU64,
@@ -49,7 +49,7 @@ struct Shared {
 }
 
 /// Keys, and when they were read.
-struct Held {
+struct Loaded {
     keys: Keys,
     at: DateTime<Utc>,
 }
@@ -75,7 +75,7 @@ pub(super) fn try_open(settings: &KeySettings) -> Result<(Folder, Keys), KeyErro
     let rotation = settings.rotation();
     let rash = rotation.activation_delay <= rotation.refresh_interval.get();
     if rash && rotation.folder().is_some() {
-        return Err(KeyError::Rash);
+        return Err(KeyError::ActivationTooEarly);
     }
     let folder = Folder::new(settings);
     let keys = folder.read()?;
@@ -110,7 +110,7 @@ impl KeyRing {
             (!keys.is_empty(), clock.now(), delta(rotation.activation_delay));
         let ring = Self(Arc::new(Shared {
             source,
-            held: ArcSwap::from_pointee(Held { keys: keys.at_start(at, delay), at }),
+            loaded: ArcSwap::from_pointee(Loaded { keys: keys.at_start(at, delay), at }),
             refresh_interval: rotation.refresh_interval.get(),
             activation_delay: delay,
             max_staleness,
@@ -128,12 +128,12 @@ impl KeyRing {
 
     /// The algorithm of every key.
     pub fn algorithm(&self) -> Algorithm {
-        self.0.held.load().keys.algorithm
+        self.0.loaded.load().keys.algorithm
     }
 
     /// What others verify with.
     pub fn jwks(&self) -> JwkSet {
-        self.0.held.load().keys.jwks()
+        self.0.loaded.load().keys.jwks()
     }
 
     /// How long others may keep [`Self::jwks`].
@@ -191,12 +191,12 @@ impl KeyRing {
 
     /// Whether there are keys that are believed.
     fn has_keys(&self) -> bool {
-        let held = self.0.held.load();
-        !held.keys.is_empty() && self.believes(&held)
+        let loaded = self.0.loaded.load();
+        !loaded.keys.is_empty() && self.believes(&loaded)
     }
 
-    fn believes(&self, held: &Held) -> bool {
-        let age = self.0.clock.now() - held.at;
+    fn believes(&self, loaded: &Loaded) -> bool {
+        let age = self.0.clock.now() - loaded.at;
         self.0.max_staleness.is_none_or(|max| age <= max)
     }
 
@@ -206,16 +206,16 @@ impl KeyRing {
         reading.failures = reading.failures.saturating_add(1);
         let read = self.0.source.load().await;
         self.0.rounds.fetch_add(1, Ordering::SeqCst);
-        let held = self.0.held.load();
+        let loaded = self.0.loaded.load();
         match read {
             // Who had keys and has none is in trouble; who verifies goes on with the old ones.
-            Ok(keys) if keys.is_empty() && !held.keys.is_empty() => {
+            Ok(keys) if keys.is_empty() && !loaded.keys.is_empty() => {
                 tracing::warn!("the key set has become empty; the last one stays for a while");
             }
             Ok(keys) => {
                 reading.failures = 0;
                 let at = self.0.clock.now();
-                self.0.held.store(Arc::new(Held { keys: keys.after(&held.keys, at), at }));
+                self.0.loaded.store(Arc::new(Loaded { keys: keys.after(&loaded.keys, at), at }));
                 metrics::read(at);
             }
             Err(error) => tracing::warn!(error = %error, "keys could not be read again"),
@@ -223,30 +223,30 @@ impl KeyRing {
     }
 
     pub(crate) fn verifier(&self, kid: &str) -> Option<DecodingKey> {
-        let held = self.0.held.load();
-        if !self.believes(&held) {
+        let loaded = self.0.loaded.load();
+        if !self.believes(&loaded) {
             return None;
         }
-        held.keys.verifier(kid).cloned()
+        loaded.keys.verifier(kid).cloned()
     }
 
     pub(crate) fn signer(&self) -> Option<(String, EncodingKey)> {
-        let held = self.0.held.load();
-        let (kid, _, key) = held.keys.signer(self.0.clock.now(), self.0.activation_delay)?;
+        let loaded = self.0.loaded.load();
+        let (kid, _, key) = loaded.keys.signer(self.0.clock.now(), self.0.activation_delay)?;
         Some((kid.to_owned(), key.clone()))
     }
 
     /// When the key that signs now was made, where that is known.
     pub(super) fn signer_made(&self) -> Option<DateTime<Utc>> {
-        let held = self.0.held.load();
-        let (kid, key, _) = held.keys.signer(self.0.clock.now(), self.0.activation_delay)?;
+        let loaded = self.0.loaded.load();
+        let (kid, key, _) = loaded.keys.signer(self.0.clock.now(), self.0.activation_delay)?;
         made(kid, key)
     }
 }
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("KeyRing").field(&self.0.held.load().keys).finish()
+        f.debug_tuple("KeyRing").field(&self.0.loaded.load().keys).finish()
     }
 }
 

@@ -49,8 +49,11 @@ impl KeySettings {
         .collect();
         if signs || self.algorithm().is_shared() {
             let unusable = keys::check(self).err().map(|error| {
-                let key =
-                    if matches!(error, KeyError::Rash) { "activation_delay" } else { "folder" };
+                let key = if matches!(error, KeyError::ActivationTooEarly) {
+                    "activation_delay"
+                } else {
+                    "folder"
+                };
                 Misfit::at(format!("keys.{key}"), error.to_string())
             });
             misfits.extend(unusable);
@@ -110,8 +113,8 @@ mod tests {
         password: PasswordSettings,
     }
 
-    /// The keys that are told to user-service when these have these values in the shipped files.
-    fn told(changes: &[(&str, &str)]) -> Vec<String> {
+    /// The keys at which user-service finds a fault when these have these values in the shipped files.
+    fn faulty_keys(changes: &[(&str, &str)]) -> Vec<String> {
         let vars = [
             ("JWT_SECRET", SECRET),
             ("USER_SERVICE_TOKEN", SECRET),
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_a_fault_at_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let empty = format!("\"{}\"", folder.path().display());
         for (path, value) in [
@@ -154,17 +157,17 @@ mod tests {
             ("services.payment_servce_token", SECRET),
             ("services.payment_service", SECRET),
         ] {
-            assert_eq!(told(&[(path, value)]), [path], "{path}: {value}");
+            assert_eq!(faulty_keys(&[(path, value)]), [path], "{path}: {value}");
         }
         let no_key = [("keys.algorithm", "EdDSA"), ("keys.folder", empty.as_str())];
-        assert_eq!(told(&no_key), ["keys.folder"]);
+        assert_eq!(faulty_keys(&no_key), ["keys.folder"]);
         let rash = [("keys.folder", empty.as_str()), ("keys.activation_delay", "\"30s\"")];
-        assert_eq!(told(&rash), ["keys.activation_delay"]);
+        assert_eq!(faulty_keys(&rash), ["keys.activation_delay"]);
     }
 
     #[test]
-    fn the_shipped_values_are_not_told() {
-        assert!(told(&[]).is_empty());
+    fn the_shipped_values_have_no_fault() {
+        assert!(faulty_keys(&[]).is_empty());
     }
 
     #[test]

@@ -343,7 +343,7 @@ fn a_key_must_not_sign_before_others_have_read_it() {
     if let auth::KeySettings::EdDSA { rotation, .. } = &mut settings {
         rotation.activation_delay = rotation.refresh_interval.get();
     }
-    assert_eq!(KeyRing::open(&settings, clock()).unwrap_err(), KeyError::Rash);
+    assert_eq!(KeyRing::open(&settings, clock()).unwrap_err(), KeyError::ActivationTooEarly);
 }
 
 #[test]

@@ -231,7 +231,7 @@ async fn an_open_route_knows_who_calls_when_somebody_does() {
 }
 
 #[tokio::test]
-async fn a_route_without_a_policy_in_front_is_a_fault_not_an_open_door() {
+async fn a_route_without_a_policy_in_front_answers_an_internal_error() {
     let router = router().split_for_parts().0;
     let server = Server { router, clock: clock() };
     let user = server.user(Role::User);

@@ -69,6 +69,5 @@ async fn ask(
     command.current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
     let Output { status, stdout, .. } = command.output().await.unwrap();
     let text = String::from_utf8_lossy(&stdout);
-    println!("== {} as {caller}\n{text}", service.name());
     (!status.success()).then(|| format!("== {} as {caller}\n{text}", service.name()))
 }

@@ -156,6 +156,11 @@ fn faults(rules: &Rules, settings: &PolicySettings, api: &OpenApi) -> Vec<(Optio
     missing.chain(extra).chain(unknown).collect()
 }
 
+/// Whether anybody may call a route of a service, without a token.
+pub fn is_open(settings: &PolicySettings, service: &str, route: &Route) -> bool {
+    settings.get(service).and_then(|rules| rules.get(route)).is_some_and(Rule::is_open)
+}
+
 /// The routes of a document.
 pub fn routes(api: &OpenApi) -> Vec<Route> {
     let paths = api.paths.paths.iter();

@@ -44,7 +44,9 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         settings.management.check(&settings.server),
         settings.cors.check(),
         policy::check(S::NAME, policy, &api, services.keys()),
-        settings.rate_limit.check(&api, S::COUNTS_ACCOUNTS),
+        settings
+            .rate_limit
+            .check(&api, S::COUNTS_ACCOUNTS, |route| policy::is_open(policy, S::NAME, route)),
     ];
     parts.into_iter().flatten().collect()
 }

@@ -11,9 +11,14 @@ use super::{By, LimitSettings, RateLimitSettings};
 
 impl RateLimitSettings {
     /// What cannot work: limits of a route that is none of `api`'s, one that lets nothing pass, one that
-    /// is there twice, and one by account of a route that is none of `by_account`, whose handlers
-    /// count it.
-    pub fn check(&self, api: &OpenApi, by_account: &[&str]) -> Vec<Misfit> {
+    /// is there twice, one by user of a route that `is_open` to callers without a token, who would not
+    /// be counted, and one by account of a route that is none of `by_account`, whose handlers count it.
+    pub fn check(
+        &self,
+        api: &OpenApi,
+        by_account: &[&str],
+        is_open: impl Fn(&Route) -> bool,
+    ) -> Vec<Misfit> {
         let bounds = Duration::from_millis(1)..=Duration::from_millis(500);
         let wait = Misfit::outside("rate_limit.redis_timeout", self.redis_timeout, bounds);
         let routes = policy::routes(api);
@@ -21,7 +26,7 @@ impl RateLimitSettings {
             let path = format!("rate_limit.routes.{route}");
             let text = format!("{route} is no route of this service");
             let stranger = Misfit::unless(routes.contains(route), &path, text);
-            stranger.into_iter().chain(of_limits(route, &path, limits, by_account))
+            stranger.into_iter().chain(of_limits(route, &path, limits, by_account, is_open(route)))
         });
         wait.into_iter().chain(of_routes).collect()
     }
@@ -32,6 +37,7 @@ fn of_limits(
     path: &str,
     limits: &[LimitSettings],
     by_account: &[&str],
+    is_open: bool,
 ) -> Vec<Misfit> {
     let is_counted = by_account.contains(&&*route.to_string());
     let mut names = BTreeSet::new();
@@ -42,7 +48,9 @@ fn of_limits(
         let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
         let is_whole = per.subsec_nanos() == 0;
         let text = format!("by: account: {route} names no account that is counted");
+        let open = format!("by: user: anybody may call {route}, also without being counted");
         misfits.extend([
+            Misfit::unless(*by != By::User || !is_open, path, open),
             Misfit::unless(*requests > 0, path, "requests: 0 lets nothing pass"),
             Misfit::unless(*requests <= 1_000_000, path, "requests is more than 1000000"),
             Misfit::outside(path, *per, bounds),
@@ -66,6 +74,10 @@ mod tests {
 
     /// What is told of these limits, in a service that has one route, or why they cannot be read.
     fn told(routes: &str) -> String {
+        told_where(false, routes)
+    }
+
+    fn told_where(is_open: bool, routes: &str) -> String {
         let text = format!(
             "[rate_limit]\nenabled: true\nredis_timeout: 50ms\n[rate_limit.routes]\n{routes}\n"
         );
@@ -79,7 +91,7 @@ mod tests {
             Ok(settings) => settings,
             Err(faults) => return faults.to_string(),
         };
-        match config.check(settings.check(&api, &[])) {
+        match config.check(settings.check(&api, &[], |_| is_open)) {
             Ok(()) => String::new(),
             Err(faults) => faults.to_string(),
         }
@@ -90,6 +102,14 @@ mod tests {
         let two = "[{by: address, requests: 30, per: 1m}, {by: user, requests: 300, per: \"1d\"}]";
         assert_eq!(told(&format!("{SIGN_IN}: {two}")), "");
         assert_eq!(told(""), "");
+    }
+
+    #[test]
+    fn a_limit_by_user_of_a_route_that_is_open_to_anybody_is_told() {
+        let routes = format!("{SIGN_IN}: [{{by: user, requests: 1, per: 1m}}]");
+        assert_eq!(told_where(false, &routes), "");
+        let told = told_where(true, &routes);
+        assert!(told.contains("by: user: anybody may call POST /api/sessions"), "{told}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     ];
     let unknown = args.names.iter().find(|name| !checks.iter().any(|(known, _)| known == name));
     if let Some(name) = unknown {
-        let known = checks.map(|(known, _)| known).join(", ");
+        let known = checks.map(|(known, _)| format!("{known:?}")).join(", ");
         bail!("there is no check {name:?}; known: {known}");
     }
     let mut failed = Vec::new();

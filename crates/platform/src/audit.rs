@@ -12,7 +12,7 @@
 //! other log lines as long as those are kept.
 //!
 //! A flood of failed sign-ins fills no table: they are counted by the hour, and one process names
-//! [100](TARGETS_MAX) different users an hour whom strangers tried; further ones are counted together.
+//! 100 different users an hour whom strangers tried; further ones are counted together.
 
 mod layer;
 mod routes;

@@ -172,7 +172,9 @@ impl Keys {
         let is_ready = |key: &Key| key.sign.is_some() && now - key.known_since >= delay;
         if !self.by_kid.values().any(is_ready) {
             let last = self.by_kid.values_mut().rev().find(|key| key.sign.is_some());
-            last.into_iter().for_each(|key| key.known_since = DateTime::<Utc>::MIN_UTC);
+            if let Some(key) = last {
+                key.known_since = DateTime::<Utc>::MIN_UTC;
+            }
         }
         self
     }

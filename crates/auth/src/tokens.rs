@@ -206,7 +206,7 @@ impl Tokens {
         let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let (iss, aud) = (ISSUER.to_owned(), audience.to_owned());
         let (sub, role, sid, service, jti, nbf) = (None, None, None, None, None, None);
-        Claims { iss, aud, iat, exp, sub, role, sid, service, jti, nbf }
+        Claims { iss, aud, sub, role, sid, service, jti, iat, exp, nbf }
     }
 
     fn sign(&self, claims: &Claims, lifetime: Duration) -> Result<Token, TokenError> {

@@ -158,6 +158,15 @@ fn elsewhere() -> Vec<Violation> {
             namespace,
             "[metadata.name=anybody]",
         ),
+        // What is there under another kind or name is missing under its own.
+        ("ConfigMap", "environment", "/kind", json!("Secret"), "environment-"),
+        ("Deployment", user, "/metadata/name", json!("users"), "users is in services/ no longer"),
+    ]
+}
+
+/// Those of a server without TLS, and of a key where it does not belong.
+fn of_encryption() -> Vec<Violation> {
+    vec![
         (
             "ConfigMap",
             "environment",
@@ -196,9 +205,6 @@ fn elsewhere() -> Vec<Violation> {
             json!({ "name": "keys", "secret": { "secretName": "signing-keys-secret" } }),
             "payment-service mounts signing-keys-secret: true",
         ),
-        // What is there under another kind or name is missing under its own.
-        ("ConfigMap", "environment", "/kind", json!("Secret"), "environment-"),
-        ("Deployment", user, "/metadata/name", json!("users"), "users is in services/ no longer"),
     ]
 }
 
@@ -207,7 +213,8 @@ fn elsewhere() -> Vec<Violation> {
 fn each_violation_is_seen_and_each_rule_can_fail() {
     let (objects, system) = (Objects::render("production"), System::load());
     let mut failed: BTreeSet<String> = BTreeSet::new();
-    for (kind, name, place, value, expected) in in_a_pod().into_iter().chain(elsewhere()) {
+    let violations = in_a_pod().into_iter().chain(elsewhere()).chain(of_encryption());
+    for (kind, name, place, value, expected) in violations {
         let found = complaints(&objects.with(kind, name, place, value.clone()), &system);
         let seen: Vec<&String> = found.iter().filter(|line| line.contains(expected)).collect();
         assert!(!seen.is_empty(), "{value} at {place} of {kind} {name} gave {found:#?}");

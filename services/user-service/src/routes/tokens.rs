@@ -200,12 +200,15 @@ fn field(body: &[u8], name: &str) -> Result<Option<String>, Refusal> {
     Ok(value)
 }
 
+/// Whom somebody says to be, and the secret in each way that it can be read.
+type NameAndSecrets = (String, Vec<Secret<String>>);
+
 /// Name and secret in HTTP Basic. RFC 6749 §2.3.1 wants each form-encoded before that; `curl -u` and
 /// many clients send them as they are. Both readings of a secret are good, since each of them is as hard
 /// to guess as the other; where it has no `+` and no `%`, they are the same.
-fn basic(headers: &HeaderMap) -> Result<Option<(String, Vec<Secret<String>>)>, Refusal> {
+fn basic(headers: &HeaderMap) -> Result<Option<NameAndSecrets>, Refusal> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let pair = || -> Option<(String, Vec<Secret<String>>)> {
+    let pair = || -> Option<NameAndSecrets> {
         let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;
         let decoded = STANDARD.decode(encoded.trim()).ok()?;
         let (name, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;

@@ -92,9 +92,8 @@ impl<S: Service> ServiceBuilder<S> {
         let administration = administration_routes().with_state(administration);
         let trail = from_fn_with_state(platform.audit.clone(), audit::administrators);
         // Limits and audit are inside of the policy, so that it is known who calls.
-        let parts = [S::router().with_state(state), administration].map(|routes| {
-            rate_limit::limit(routes, &platform.limits).route_layer(trail.clone())
-        });
+        let parts = [S::router().with_state(state), administration]
+            .map(|routes| rate_limit::limit(routes, &platform.limits).route_layer(trail.clone()));
         let policy = &platform.settings.policy;
         let [routes, administration] =
             auth::policy::protect(parts, S::NAME, policy, &platform.tokens)?;

@@ -27,7 +27,7 @@ const CASES: [Case; 31] = [
     ("user-service", &[("HOST", "999.0.0.1")], ": an address to listen on is needed"),
     ("user-service", &[("HOST", "http://0.0.0.0")], ": an address to listen on is needed"),
     ("user-service", &[("DATABASE_URL", "mysql://a/b")], "database.tsk:4:1: [database] url is not"),
-    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:13:1: 0s is not within"),
+    ("user-service", &[("DB_CHECKOUT_TIMEOUT", "0")], "database.tsk:14:1: 0s is not within"),
     ("user-service", &[("REDIS_URL", "cache:6379")], "cache.tsk:4:1: [cache] url is not a Redis"),
     ("user-service", &[("CACHE_TTL", "0")], "cache.tsk:7:1: 0s is not within"),
     ("payment-service", &[("REDIS_URL", "")], "cache.tsk:4:6: REDIS_URL is empty"),

@@ -149,11 +149,13 @@ fn complete_response(status: &str, response: &mut Response) {
         says_problem(response);
     }
     let named: Vec<String> = response.headers.keys().cloned().collect();
-    let always = ["x-request-id"].into_iter().chain(match status {
-        "401" => Some("www-authenticate"),
-        "429" | "503" => Some("retry-after"),
-        _ => None,
-    });
+    let of_status: &[&str] = match status {
+        "401" => &["www-authenticate"],
+        "429" => &["retry-after", "ratelimit", "ratelimit-policy"],
+        "503" => &["retry-after"],
+        _ => &[],
+    };
+    let always = ["x-request-id"].iter().chain(of_status).copied();
     for name in always.chain(named.iter().map(String::as_str)) {
         shapes::carries(response, name);
     }

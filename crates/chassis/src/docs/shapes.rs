@@ -46,7 +46,7 @@ const REQUESTS: [Shape; 3] = [
 ];
 
 /// What answers carry.
-const ANSWERS: [Shape; 6] = [
+const ANSWERS: [Shape; 9] = [
     Shape {
         name: "x-request-id",
         component: "RequestId",
@@ -88,6 +88,28 @@ const ANSWERS: [Shape; 6] = [
         description: "`true` when the Idempotency-Key was used before; absent otherwise.",
         example: "true",
         bounds: Some(("^true$", 4)),
+    },
+    Shape {
+        name: "ratelimit-policy",
+        component: "RateLimitPolicy",
+        description: "The limits of the route: so many requests (q) in so many seconds (w). \
+                      draft-ietf-httpapi-ratelimit-headers-11.",
+        example: "\"address\";q=30;w=60",
+        bounds: Some(("^\"[^\"]+\";q=[0-9]+;w=[0-9]+", 1024)),
+    },
+    Shape {
+        name: "ratelimit",
+        component: "RateLimit",
+        description: "What is left of each limit (r), and in how many seconds all of it is there again (t).",
+        example: "\"address\";r=0;t=60",
+        bounds: Some(("^\"[^\"]+\";r=[0-9]+;t=[0-9]+", 1024)),
+    },
+    Shape {
+        name: "preference-applied",
+        component: "PreferenceApplied",
+        description: "`wait=N`: the seconds that are granted, when Prefer asked for some (RFC 7240).",
+        example: "wait=5",
+        bounds: Some(("^wait=[0-9]+$", 16)),
     },
 ];
 

@@ -66,7 +66,8 @@ pub(crate) fn listener(
 ) -> Router {
     let Surroundings { health, info, services, cors } = surroundings;
     let (proxies, services) = (settings.tracing_proxies.clone(), services.clone());
-    open.layer(CatchPanicLayer::custom(panic::answer))
+    open.layer(from_fn(singular::singular))
+        .layer(CatchPanicLayer::custom(panic::answer))
         .merge(wrap(protected, audience, info, settings, cors))
         .layer(from_fn_with_state(health.clone(), drain::close_when_draining))
         .layer(from_fn(problems::problems))
@@ -104,7 +105,8 @@ fn wrap(
         .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
         .layer(from_fn(conditional::conditional))
         .layer(from_fn(protection::caching));
-    match cors::layer(cors) {
+    // Pages have no business with operators' routes on a port of their own.
+    match cors::layer(cors).filter(|_| audience == Audience::Callers) {
         Some(cors) => routes.layer(cors),
         None => routes,
     }

@@ -197,7 +197,7 @@ impl Attempt<'_> {
     /// It was not decided, through no fault of the caller: it counts no longer.
     pub async fn undo(self) {
         if let Some(keys) = &self.keys {
-            self.backoff.limits.0.counters.undo(keys).await;
+            self.backoff.limits.0.counters.undo(keys, &self.backoff.curve).await;
         }
     }
 }

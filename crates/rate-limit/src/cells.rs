@@ -105,7 +105,12 @@ impl Cells {
     }
 
     /// A try came to nothing: it counts no longer.
-    pub(crate) fn undo(&mut self, [tries, ..]: &[String; 3], now: u64) {
+    pub(crate) fn undo(&mut self, [tries, account, known]: &[String; 3], curve: &Curve, now: u64) {
+        let quota = self.get(account, now);
+        if self.get(known, now).expires <= now && quota.arrival > 0 {
+            let arrival = quota.arrival.saturating_sub(curve.account.interval());
+            self.put(account, Cell { arrival, ..quota }, now);
+        }
         let cell = self.get(tries, now);
         if cell.failures <= 1 {
             self.cells.remove(tries);

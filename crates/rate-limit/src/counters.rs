@@ -85,9 +85,9 @@ impl Counters {
     }
 
     /// A try came to nothing: it counts no longer.
-    pub(crate) async fn undo(&self, keys: &[String; 3]) {
-        locked(&self.cells).undo(keys, self.now());
-        self.run::<u8>(UNDO, keys, &[]).await;
+    pub(crate) async fn undo(&self, keys: &[String; 3], curve: &Curve) {
+        locked(&self.cells).undo(keys, curve, self.now());
+        self.run::<u8>(UNDO, keys, &[curve.account.interval()]).await;
     }
 
     /// Runs a script; none when Redis is away or slow.

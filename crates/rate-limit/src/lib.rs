@@ -9,7 +9,7 @@
 //!
 //! | by | whom | counted |
 //! |---|---|---|
-//! | `address` | the client's address, of IPv6 the network of 64 bits | by the layer, before the body is parsed |
+//! | `address` | the client's address, of IPv6 the network of 56 bits | by the layer, before the body is parsed |
 //! | `user` | the signed-in user | by the layer |
 //! | `account` | the account that the request names, such as an e-mail address | by the handler: [`AccountLimit`] |
 //!

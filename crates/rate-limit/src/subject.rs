@@ -31,7 +31,8 @@ impl Hasher {
         self.hash("user", id)
     }
 
-    /// A client's address; of IPv6 the network of 64 bits, which is what one subscriber has at least.
+    /// A client's address; of IPv6 the network of 56 bits: providers give subscribers
+    /// whole networks of that size, in which an address is one of many at will.
     pub(crate) fn address(&self, ClientAddress(address): ClientAddress) -> String {
         match address.to_canonical() {
             IpAddr::V4(address) => self.hash("ipv4", &address.octets()),
@@ -49,7 +50,7 @@ impl Hasher {
 }
 
 fn network(address: Ipv6Addr) -> Ipv6Addr {
-    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))
+    Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 72))
 }
 
 #[cfg(test)]
@@ -61,9 +62,9 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_clients_of_one_network_of_64_bits_are_one_and_a_mapped_address_is_the_ipv4_one() {
-        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
-        assert_ne!(address("2001:db8:1:2::1"), address("2001:db8:1:3::1"));
+    fn ipv6_clients_of_one_network_of_56_bits_are_one_and_a_mapped_address_is_the_ipv4_one() {
+        assert_eq!(address("2001:db8:1:200::1"), address("2001:db8:1:2ff:ffff::9"));
+        assert_ne!(address("2001:db8:1:200::1"), address("2001:db8:1:300::1"));
         assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
         assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
     }

@@ -34,8 +34,10 @@ impl TelemetrySettings {
         let name = name.then(|| "logs, traces and metrics would bear no name".to_owned());
         let headers = self.tracing.enabled.then(|| self.tracing.headers_fault()).flatten();
         let ca = self.tracing.enabled.then(|| self.tracing.authorities_fault()).flatten();
+        let environment = environment_fault(&self.tracing.environment);
         [
             ("tracing.service_name", name),
+            ("tracing.environment", environment),
             ("tracing.endpoint", endpoint.flatten()),
             ("sampling.probability", share),
             ("log.filter", filter),
@@ -46,6 +48,13 @@ impl TelemetrySettings {
         .chain(ca)
         .collect()
     }
+}
+
+/// Why a text names no environment. What is true of `production` must not end with a capital letter.
+fn environment_fault(environment: &str) -> Option<String> {
+    let is_sign = |sign: u8| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == b'-';
+    let is_name = !environment.is_empty() && environment.bytes().all(is_sign);
+    (!is_name).then(|| "an environment is named in lower case, such as production".to_owned())
 }
 
 /// Why a text is no receiver of OTLP over gRPC; none when it is one. The text is not repeated where

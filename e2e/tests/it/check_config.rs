@@ -11,7 +11,7 @@ use crate::system::{Ground, THREE};
 /// Which service, what is set, and what is said of it.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const CASES: [Case; 31] = [
+const CASES: [Case; 32] = [
     (
         "user-service",
         &[("JWT_ALGORITHM", "EdDSA")],
@@ -24,6 +24,11 @@ const CASES: [Case; 31] = [
     ("user-service", &[("RATE_LIMIT_REDIS_TIMEOUT", "2s")], ": 2s is not within 1ms to 500ms"),
     ("user-service", &[("SIGN_IN_FREE_FAILURES", "0")], ": 0 is not within 1 to 1000"),
     ("user-service", &[("SIGN_IN_FIRST_PAUSE", "1h")], ": it is shorter than first_pause"),
+    (
+        "user-service",
+        &[("ENVIRONMENT", "Production")],
+        "tracing.tsk:8:1: an environment is named in",
+    ),
     ("user-service", &[("HOST", "999.0.0.1")], ": an address to listen on is needed"),
     ("user-service", &[("HOST", "http://0.0.0.0")], ": an address to listen on is needed"),
     ("user-service", &[("DATABASE_URL", "mysql://a/b")], "database.tsk:4:1: [database] url is not"),

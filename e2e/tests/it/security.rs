@@ -79,7 +79,7 @@ async fn with_a_past(system: &System) -> Signed {
         (answer.status() == 201).then_some(())
     });
     paid.await;
-    system.until_sent(&somebody.token, "receipt").await;
+    system.until_sent(&somebody.token, "payment_receipt").await;
     somebody
 }
 

@@ -6,17 +6,17 @@ use platform::{BuildError, PlatformSettings, Service};
 
 use crate::UserService;
 
-/// The environment whose users are real.
-const PRODUCTION: &str = "production";
+/// The environment in which nobody's account is real.
+const DEVELOPMENT: &str = "development";
 
 /// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`: for trying things
-/// out by hand. In production there is no such command: whoever may run a program in a pod would make
-/// himself an administrator, and no log would tell. There an administrator is a user whom the database
+/// out by hand in development. Elsewhere there is no such command: whoever may run a program in a pod would
+/// make himself an administrator, and no log would tell. There an administrator is a user whom the database
 /// says to be one, who signs in as everybody does.
 pub(crate) fn run(settings: &PlatformSettings, words: &[String]) -> Result<String, BuildError> {
     let PlatformSettings { auth, keys, services, telemetry, .. } = settings;
-    if telemetry.tracing.environment == PRODUCTION {
-        return Err("tokens are not made by hand where ENVIRONMENT is production: sign in".into());
+    if telemetry.tracing.environment != DEVELOPMENT {
+        return Err("tokens are made by hand only where ENVIRONMENT is development: sign in".into());
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let clock = Clock::system();

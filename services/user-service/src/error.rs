@@ -15,6 +15,9 @@ use crate::domain::DomainError;
 /// What a caller is told to wait for whose password there was no place.
 const HASHING_RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// What a caller whose request took too long is told to wait.
+const OUT_OF_TIME_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// Whatever keeps a request or a message from being done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -32,6 +35,8 @@ pub(crate) enum Error {
     Password(#[from] PasswordError),
     #[error(transparent)]
     Limited(#[from] RateLimited),
+    #[error("the request's time is up")]
+    OutOfTime,
     #[error(transparent)]
     Enqueue(#[from] EnqueueError),
     #[error("database fault")]
@@ -77,6 +82,9 @@ impl From<Error> for Problem {
                 database::problem(&error)
             }
             Error::Limited(limited) => limited.into(),
+            Error::OutOfTime => {
+                Self::unavailable("the request's time is up; try again", OUT_OF_TIME_RETRY_AFTER)
+            }
             Error::Password(PasswordError::Busy) => {
                 Self::unavailable("too many people sign in; try again", HASHING_RETRY_AFTER)
             }
@@ -114,6 +122,7 @@ impl From<Error> for Verdict {
             | Error::WrongRefreshToken
             | Error::Token(_)
             | Error::Limited(_)
+            | Error::OutOfTime
             | Error::Password(_) => Self::dead_letter(error),
         }
     }

@@ -35,9 +35,10 @@ pub(super) async fn client_address(
 
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let lines = headers.get_all(HEADER).into_iter().rev();
-    let named = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
+    let named = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     let mut client = peer;
     for name in named.take(HOPS_MAX) {
+        let name = std::str::from_utf8(name).unwrap_or_default();
         let Some(named) = trusted.contains(client).then(|| address(name)).flatten() else { break };
         client = named;
     }
@@ -75,6 +76,17 @@ mod tests {
         assert_eq!(seen("::1", &["198.51.100.1", "10.0.0.3, 10.0.0.2"]), "198.51.100.1");
         assert_eq!(seen("10.0.0.1", &["[2001:db8::1]:4711"]), "2001:db8::1");
         assert_eq!(seen("10.0.0.1", &["10.0.0.3"]), "10.0.0.3");
+    }
+
+    #[test]
+    fn a_line_with_bytes_of_no_text_hides_no_address_behind_it_and_brings_none_before_it() {
+        let lines = [&b"198.51.100.77"[..], b"\xff, 198.51.100.1"];
+        let trusted = TrustedProxies::try_from(vec!["10.0.0.0/8".to_owned()]).unwrap();
+        let headers = lines
+            .iter()
+            .map(|line| (HEADER.parse().unwrap(), http::HeaderValue::from_bytes(line).unwrap()));
+        let client = client("10.0.0.1".parse().unwrap(), &headers.collect(), &trusted);
+        assert_eq!(client.to_string(), "198.51.100.1");
     }
 
     #[test]

@@ -95,6 +95,17 @@ async fn a_success_forgets_the_failures_before_it_and_what_came_to_nothing_count
 }
 
 #[tokio::test]
+async fn tries_that_came_to_nothing_shut_nobody_out_of_an_account() {
+    for redis in with_and_without().await {
+        let backoff = backoff(&redis, &unique("secret"));
+        for number in 0..40 {
+            let from = client(&format!("192.0.2.{number}"));
+            backoff.attempt("ada", from).await.expect("no try before failed").undo().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn replicas_share_the_failures_of_an_account() {
     let (redis, secret) = (testkit::redis_url(), unique("secret"));
     let (one, other) = (backoff(&redis, &secret), backoff(&redis, &secret));

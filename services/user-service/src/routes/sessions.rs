@@ -1,5 +1,7 @@
 //! `/api/sessions`: signing in, staying signed in, signing out.
 
+use std::time::Duration;
+
 use auth::opaque::{self, OpaqueToken};
 use auth::password::{HashedPassword, PasswordError, Passwords};
 use auth::{Role, Tokens, User};
@@ -12,6 +14,7 @@ use http::StatusCode;
 use platform::audit::{Actor, AuditTrail, Entry};
 use rate_limit::Backoff;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -21,6 +24,9 @@ use crate::domain::{Email, Password, account_of};
 use crate::error::Error;
 use crate::metrics::{self, SignIn};
 use crate::store::{Refreshed, Store};
+
+/// What is left of a request's time to take back a try that was not decided.
+const UNDO_TIME: Duration = Duration::from_millis(250);
 
 /// What a user signs in with.
 #[derive(Deserialize, ToSchema)]
@@ -82,8 +88,10 @@ pub(crate) async fn sign_in(
             return Err(refused.into());
         }
     };
-    // A caller who goes away meanwhile leaves a failure behind.
-    let checked = match credentials.check(&store, &passwords).await {
+    // A caller who goes away meanwhile leaves a failure behind; time that is up here does not.
+    let left = context.deadline.remaining().unwrap_or_default().saturating_sub(UNDO_TIME);
+    let checking = timeout(left, credentials.check(&store, &passwords)).await;
+    let checked = match checking.unwrap_or(Err(Error::OutOfTime)) {
         Ok(checked) => checked,
         Err(error) => {
             attempt.undo().await;

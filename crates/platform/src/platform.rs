@@ -87,8 +87,8 @@ impl Platform {
         };
         let messaging = &settings.messaging;
         let cache = ServiceCache::connect(name, &settings.cache)?;
-        // Whoever knows how to reach Redis sees more there than whom a key is about.
-        let secret = settings.cache.url.expose();
+        // All replicas know it, and nobody who only reads what is in Redis.
+        let secret = settings.database.url.expose();
         let limits = RateLimits::new(name, &settings.rate_limit, cache.clone(), secret);
         Ok(Self {
             info: ServiceInfo { name, version },

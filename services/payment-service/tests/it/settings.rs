@@ -259,7 +259,7 @@ const SLIPS: [Slip; 32] = [
 ];
 
 /// In a variable.
-const VALUES: [(&str, &str, &[&str]); 24] = [
+const VALUES: [(&str, &str, &[&str]); 23] = [
     (
         "WORKER_LEASE",
         "40s",
@@ -299,7 +299,6 @@ const VALUES: [(&str, &str, &[&str]); 24] = [
         "http://collector:99999",
         &["tracing.tsk:{endpoint:}:", "a port is 1 to 65535"],
     ),
-    ("TRACING_ENDPOINT", "https://collector:4317", &["tracing.tsk:{endpoint:}:", "no TLS"]),
     (
         "TRACING_ENDPOINT",
         "http://collector:4318/v1/traces",

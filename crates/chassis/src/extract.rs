@@ -14,9 +14,16 @@ pub use request_context::RequestContext;
 
 use axum::extract::{FromRequestParts, rejection};
 use http::request::Parts;
+use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
+
+/// The media type that a message says its body is of, without parameters; empty when it says none.
+pub fn media_type(headers: &HeaderMap) -> &str {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim()
+}
 
 /// Path parameters; one that does not parse is a 400 problem.
 #[derive(Debug)]

@@ -73,8 +73,8 @@ impl Reading {
 /// The keys of the settings and their folder, and where they are read again.
 pub(super) fn try_open(settings: &KeySettings) -> Result<(Folder, Keys), KeyError> {
     let rotation = settings.rotation();
-    let rash = rotation.activation_delay <= rotation.refresh_interval.get();
-    if rash && rotation.folder().is_some() {
+    let is_too_early = rotation.activation_delay <= rotation.refresh_interval.get();
+    if is_too_early && rotation.folder().is_some() {
         return Err(KeyError::ActivationTooEarly);
     }
     let folder = Folder::new(settings);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth::credentials::{Credentials, CredentialsError};
 use chassis::Clock;
 
-use crate::given::clock;
+use crate::fixture::clock;
 
 const SECRET: &str = "secret-of-payment-service";
 

@@ -11,7 +11,7 @@ use chassis::{CancellationToken, Clock};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::given::{DELAY, Folder, SECRET, auth, clock, ed25519, keys, kid, pem, rsa};
+use crate::fixture::{DELAY, Folder, SECRET, auth, clock, ed25519, keys, kid, pem, rsa};
 
 const OLD: Duration = Duration::from_secs(3600);
 const NEW: Duration = Duration::ZERO;

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
 mod credentials;
-mod given;
+mod fixture;
 mod insiders;
 mod keys;
 mod policy;

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::given::{Folder, auth, clock, ed25519, tokens};
+use crate::fixture::{Folder, auth, clock, ed25519, tokens};
 use crate::keys::Remote;
 
 #[derive(Debug, serde::Deserialize)]

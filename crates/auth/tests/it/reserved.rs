@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use crate::given::{clock, tokens};
+use crate::fixture::{clock, tokens};
 use crate::policy::{bearer, rules};
 
 const RULES: &str = r#"

@@ -8,7 +8,7 @@ use auth::{Caller, IssueError, ServiceTokens, Token, TokenIssuer};
 use chassis::Clock;
 use futures_util::future::{BoxFuture, join_all};
 
-use crate::given::{clock, tokens};
+use crate::fixture::{clock, tokens};
 
 const LIFE: Duration = Duration::from_secs(1000);
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::given::{
+use crate::fixture::{
     Folder, SECRET, auth, base64url, clock, decoded, ed25519, keys, rsa, start, tokens,
 };
 

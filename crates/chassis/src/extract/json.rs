@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use strict_json::{FieldFault, Unreadable};
 
 use crate::Problem;
+use crate::extract::media_type;
 
 const JSON: &str = "application/json";
 
@@ -66,9 +67,7 @@ async fn read<S: Send + Sync, T: DeserializeOwned>(
 
 /// Whether the body is of one of these types, whatever the parameters say: JSON has none.
 fn is_one_of(accepted: &[&str], headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
+    accepted.iter().any(|accepted| media_type(headers).eq_ignore_ascii_case(accepted))
 }
 
 fn unreadable(rejection: &BytesRejection) -> Problem {

@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
+use http_body::Body as _;
 
 use crate::Problem;
 use crate::extract::{EntityTag, EntityTags};
@@ -21,6 +22,7 @@ pub(super) async fn conditional(request: Request, next: Next) -> Response {
     }
     let wanted = EntityTags::of(request.headers(), &header::IF_MATCH);
     let known = EntityTags::of(request.headers(), &header::IF_NONE_MATCH);
+    let is_head = request.method() == Method::HEAD;
     let response = next.run(request).await;
     let tag = response.headers().get(header::ETAG);
     let tag = tag.and_then(|tag| EntityTag::parse(tag.as_bytes()));
@@ -28,18 +30,22 @@ pub(super) async fn conditional(request: Request, next: Next) -> Response {
     if wanted.is_some_and(|wanted| !wanted.name_strongly(&tag)) {
         Problem::precondition_failed().into_response()
     } else if known.is_some_and(|known| known.name_weakly(&tag)) {
-        not_modified(response)
+        not_modified(response, is_head)
     } else {
         response
     }
 }
 
-/// The same head without what describes the body.
-fn not_modified(response: Response) -> Response {
-    let (mut head, _) = response.into_parts();
+/// The same head without what describes the body. To a `HEAD` axum tells the length of what is sent,
+/// and 0 would be that of no answer (RFC 9110 §8.6): there it is the length of what was found.
+fn not_modified(response: Response, is_head: bool) -> Response {
+    let (mut head, body) = response.into_parts();
     head.status = StatusCode::NOT_MODIFIED;
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
         head.headers.remove(name);
+    }
+    if let Some(length) = body.size_hint().exact().filter(|_| is_head) {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
     }
     Response::from_parts(head, Body::empty())
 }

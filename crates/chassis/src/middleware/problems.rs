@@ -5,9 +5,9 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 
 use crate::Problem;
+use crate::extract::media_type;
 
 /// Gives an error without JSON the problem document of its status. What its headers say besides of
 /// its body stays: `Allow`, for one.
@@ -29,13 +29,14 @@ pub(super) async fn problems(request: Request, next: Next) -> Response {
 
 /// Whether the body is JSON of some kind: a problem already, a report of health, an error of OAuth.
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    essence == "application/json" || essence.ends_with("+json")
+    let kind = media_type(headers);
+    kind == "application/json" || kind.ends_with("+json")
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::CONTENT_TYPE;
+
     use super::*;
 
     #[test]

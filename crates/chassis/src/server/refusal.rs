@@ -18,7 +18,7 @@ pub(super) fn answer(status: StatusCode) -> Vec<u8> {
     let protection: String = PROTECTION.iter().map(line).collect();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\n\
-         x-request-id: {id}\r\n{retry_after}{protection}connection: close\r\n\r\n",
+         x-request-id: {id}\r\n{retry_after}{protection}cache-control: no-store\r\nconnection: close\r\n\r\n",
         body.len()
     );
     [head.into_bytes(), body].concat()

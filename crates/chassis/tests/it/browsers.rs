@@ -71,6 +71,11 @@ async fn what_the_caller_has_already_is_not_sent_again() {
         assert_eq!(headers.get("content-type").map(|kind| kind.to_str().unwrap()), kind);
     }
     assert_eq!(read(&app, "/untagged", "if-none-match", &["*"]).await.status(), 200);
+    let head = app.http.head(app.url("/thing")).header("if-none-match", "*").send().await.unwrap();
+    assert_eq!(
+        (head.status().as_u16(), &head.headers()["content-length"]),
+        (304, &"7".parse().unwrap())
+    );
 }
 
 #[tokio::test]

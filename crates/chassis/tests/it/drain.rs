@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::connections::{HALF_A_HEAD, IDLE_BODY, endless, routes, sent};
-use crate::{TestApp, builder, open, settings};
+use crate::{TestApp, builder, held, open, settings};
 
 /// Longer than any stop may take that a stalled connection must not hold up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,17 +21,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_request_in_flight_is_answered_after_the_shutdown_began() {
-    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, until) = (entered.clone(), leave.clone());
-    let hold = move || {
-        let (inside, until) = (inside.clone(), until.clone());
-        async move {
-            inside.notify_one();
-            until.notified().await;
-            "finished"
-        }
-    };
-    let app = TestApp::start(settings(), Router::new().route("/hold", get(hold))).await;
+    let (entered, leave, hold) = held();
+    let app = TestApp::start(settings(), Router::new().route("/hold", hold)).await;
     let request = tokio::spawn(app.http.get(app.url("/hold")).send());
     entered.notified().await;
     app.shutdown.cancel();

@@ -12,16 +12,19 @@ mod protected;
 mod requests;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
+use axum::routing::{MethodRouter, get};
 use chassis::app::AppBuilder;
 use chassis::{
     App, CancellationToken, Guard, ManagementPort, ManagementSettings, Protected, ServerSettings,
     ServiceInfo, TrustedProxies,
 };
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -38,6 +41,21 @@ impl Guard for Anybody {
 /// Routes that everybody may call.
 fn open(routes: axum::Router) -> Protected {
     Protected::by(Anybody, OpenApiRouter::from(routes))
+}
+
+/// A route that tells when a request is in it, and answers once it is told to: the two, and the route.
+fn held() -> (Arc<Notify>, Arc<Notify>, MethodRouter) {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (inside, until) = (entered.clone(), leave.clone());
+    let hold = move || {
+        let (inside, until) = (inside.clone(), until.clone());
+        async move {
+            inside.notify_one();
+            until.notified().await;
+            "finished"
+        }
+    };
+    (entered, leave, get(hold))
 }
 
 /// A running app with routes of the test's own.

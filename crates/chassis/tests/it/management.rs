@@ -8,13 +8,13 @@ use axum::Router;
 use axum::routing::get;
 use chassis::app::AppBuilder;
 use chassis::health::{Health, Importance};
-use chassis::{ManagementSettings, ServerSettings};
-use reqwest::StatusCode;
+use chassis::{CorsSettings, ManagementSettings, ServerSettings};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::{TestApp, builder, management, named, open, settings};
+use crate::{TestApp, builder, held, management, named, open, settings};
 
 /// What an app has besides, each with where it is: on the public port, on that for operators.
 const ROUTES: [(&str, bool, bool); 12] = [
@@ -125,19 +125,11 @@ async fn a_health_check_that_panics_is_a_problem_document_on_either_port() {
 
 #[tokio::test]
 async fn operators_get_in_while_callers_have_taken_every_connection_and_every_place() {
-    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, until) = (entered.clone(), leave.clone());
-    let hold = move || {
-        let (inside, until) = (inside.clone(), until.clone());
-        async move {
-            inside.notify_one();
-            until.notified().await;
-        }
-    };
+    let (entered, leave, hold) = held();
     let mut full = settings();
     (full.connection_limit, full.concurrency_limit, full.service_concurrency_limit) = (2, 1, 0);
     let app = filled(named("full-service", full), management())
-        .routes(open(Router::new().route("/hold", get(hold))));
+        .routes(open(Router::new().route("/hold", hold)));
     let app = TestApp::run(app).await;
     let held = tokio::spawn(app.http.get(app.url("/hold")).send());
     entered.notified().await;
@@ -194,4 +186,21 @@ async fn a_port_for_operators_that_is_taken_is_named() {
     let same = ManagementSettings { port: chassis::ManagementPort::Own(port), ..management() };
     let error = app(settings(), same).bind().await.err().unwrap().to_string();
     assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{error}");
+}
+
+#[tokio::test]
+async fn pages_that_may_call_for_customers_may_not_call_for_operators() {
+    let allowed_origins = vec!["https://app.example.com".to_owned()];
+    let cors = CorsSettings { allowed_origins, ..CorsSettings::default() };
+    let app = TestApp::run(app(settings(), management()).cors(cors)).await;
+    let preflight = async |url: String| {
+        let request = app.http.request(Method::OPTIONS, url);
+        let request = request.header("origin", "https://app.example.com");
+        let request = request.header("access-control-request-method", "GET");
+        let answer = request.send().await.unwrap();
+        answer.headers().contains_key("access-control-allow-origin")
+    };
+    let managed = format!("http://{}/admin/things", app.management.unwrap());
+    assert!(preflight(app.url("/work")).await);
+    assert!(!preflight(managed).await);
 }

@@ -57,6 +57,8 @@ fn faults(answer: &Answer, status: u16, has_body: bool) -> Vec<String> {
     let kind = text("content-type");
     expect(kind == Some("application/problem+json"), format!("the content type is {kind:?}"));
     expect(text("x-request-id").is_some_and(|id| !id.is_empty()), "no x-request-id".to_owned());
+    let cached = text("cache-control");
+    expect(cached == Some("no-store"), format!("the cache is told {cached:?}"));
     let told = answer.body["status"].as_u64();
     expect(!has_body || told == Some(status.into()), format!("the body is {}", answer.body));
     let kind = answer.body["type"].as_str().unwrap_or_default();
@@ -78,6 +80,8 @@ async fn every_error_is_a_problem_document_with_a_request_id() {
     let mut wrong = Vec::new();
     for (text, status) in [
         (request("GET /nowhere"), 404),
+        ("GET /live HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n".to_owned(), 400),
+        ("GET /live HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(), 400),
         (request("HEAD /nowhere"), 404),
         (request("GET /"), 404),
         (request("GET /orders/1/more"), 404),

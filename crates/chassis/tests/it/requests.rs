@@ -1,6 +1,5 @@
 //! Requests that fail, each with its own problem; and what every answer carries.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::{get, post};
@@ -9,9 +8,8 @@ use chassis::extract::{Json, Path};
 use chassis::{ClientAddress, ServerSettings, TrustedProxies};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
-use crate::{TestApp, settings};
+use crate::{TestApp, held, settings};
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,18 +111,10 @@ async fn a_strangers_deadline_ends_no_handler() {
 
 #[tokio::test]
 async fn past_the_concurrency_limit_requests_are_refused_and_probes_are_not() {
-    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, until) = (entered.clone(), leave.clone());
-    let hold = move || {
-        let (inside, until) = (inside.clone(), until.clone());
-        async move {
-            inside.notify_one();
-            until.notified().await;
-        }
-    };
+    let (entered, leave, hold) = held();
     let mut limited = settings();
     limited.concurrency_limit = 1;
-    let app = TestApp::start(limited, Router::new().route("/hold", get(hold))).await;
+    let app = TestApp::start(limited, Router::new().route("/hold", hold)).await;
     let first = tokio::spawn(app.http.get(app.url("/hold")).send());
     entered.notified().await;
     assert_eq!(app.metric("service_requests_shed_total").await, 0);

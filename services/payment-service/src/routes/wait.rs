@@ -53,7 +53,8 @@ fn seconds(preference: &str) -> Option<u64> {
     let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
     let is_wait = name.trim().eq_ignore_ascii_case("wait");
     let is_number = bare.bytes().all(|byte| byte.is_ascii_digit());
-    (is_wait && is_number).then(|| bare.parse().ok()).flatten()
+    // What does not fit is longer than anything that is granted.
+    (is_wait && is_number && !bare.is_empty()).then(|| bare.parse().unwrap_or(u64::MAX))
 }
 
 impl<S: Sync> FromRequestParts<S> for Wait {
@@ -82,6 +83,8 @@ mod tests {
             (&["respond-async", "wait=3", "wait=4"], Some(3)),
             (&["wait=3, wait=4"], Some(3)),
             (&["wait=0"], Some(0)),
+            (&["wait=18446744073709551616"], Some(u64::MAX)),
+            (&["wait="], None),
             (&[], None),
             (&["wait"], None),
             (&["wait=soon"], None),

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chassis::RequestId;
+use chassis::extract::media_type;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use platform::audit::{Actor, AuditTrail, Entry};
@@ -138,9 +139,7 @@ pub(crate) async fn keys(State(tokens): State<Tokens>) -> Response {
 
 impl Request {
     fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Refusal> {
-        let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM)) {
+        if !media_type(headers).eq_ignore_ascii_case(FORM) {
             return Err(Refusal::request("the body must be a form"));
         }
         let field = |name| field(body, name);

@@ -109,3 +109,53 @@ async fn without_redis_replicas_go_on_limiting_and_answer_nothing_with_a_fault_o
         assert_eq!(guess(replica, PASSWORD).await, StatusCode::TOO_MANY_REQUESTS);
     }
 }
+
+#[tokio::test]
+async fn a_right_secret_gets_a_token_however_many_wrong_requests_come_from_its_address() {
+    let app = TestApp::start_with(&[ENABLED, TIMEOUT]).await;
+    let form = |body: String| {
+        let request = app.request(Method::POST, "/oauth/token");
+        request.header("content-type", "application/x-www-form-urlencoded").body(body)
+    };
+    for _ in 0..200 {
+        let status = form("x=y".to_owned()).send().await.unwrap().status();
+        assert!(status.is_client_error(), "{status}");
+    }
+    let own = "client_id=payment-service&client_secret=test-only-payment-service-token";
+    let right = format!("grant_type=client_credentials&scope=user-service&{own}");
+    assert_eq!(form(right).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_leaves_no_right_password_behind_as_a_failure() {
+    let (database, broker) = tokio::join!(testkit::database("hanging"), testkit::broker());
+    let proxy = Proxy::start(database.server()).await;
+    let mut vars = testkit::vars(&database, &broker)
+        .with("DATABASE_URL", database.url_through(proxy.address()));
+    let first_pause = ("SIGN_IN_FIRST_PAUSE", "10m");
+    let (failures, time) = (("SIGN_IN_FREE_FAILURES", "1"), ("REQUEST_TIMEOUT", "2s"));
+    for (name, value) in [ENABLED, TIMEOUT, first_pause, failures, time] {
+        vars = vars.with(name, value);
+    }
+    let service = Instance::start::<UserService>(vars).await;
+    let email = format!("{}@example.com", Uuid::now_v7().simple());
+    let register = json!({"email": email, "name": "Ada", "password": PASSWORD});
+    let request = service.request(Method::POST, "/api/users").json(&register);
+    assert_eq!(request.send().await.unwrap().status(), 201);
+    let sign_in = async || {
+        let body = json!({"email": email, "password": PASSWORD});
+        let request = service.request(Method::POST, "/api/sessions").json(&body);
+        request.send().await.unwrap().status()
+    };
+    proxy.freeze().await;
+    for _ in 0..2 {
+        assert_eq!(sign_in().await, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    proxy.thaw().await;
+    testkit::eventually("the owner signs in", async || {
+        let status = sign_in().await;
+        assert_ne!(status, StatusCode::TOO_MANY_REQUESTS, "it counts as a failure");
+        (status == StatusCode::CREATED).then_some(())
+    })
+    .await;
+}

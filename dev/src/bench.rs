@@ -16,6 +16,8 @@ when they are set; what is not set is started for this run and stopped after it.
 pub(crate) struct Args {
     /// One benchmark, for example `tusk_config`; all of them when not given
     name: Option<String>,
+    /// Parts of it, for example `publish` of `messaging`; all of them when not given
+    parts: Vec<String>,
 }
 
 /// Runs them optimised, in the package that alone builds the peers.
@@ -26,6 +28,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         Some(name) => command.args(["--bench", name]),
         None => command.arg("--benches"),
     };
+    command.arg("--").args(&args.parts);
     if args.name.as_deref().is_some_and(|name| name != WITH_SERVERS) {
         run::succeed(&mut command, interrupt)?;
         return Ok(ExitCode::SUCCESS);

@@ -1,13 +1,12 @@
 //! An outbox that has grown while the broker was away: whether its size slows the relay down.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bench::{print_table, rounds};
 use tokio::runtime::Runtime;
-use tokio::time::sleep;
 
 use crate::raw::Raw;
-use crate::world::{QUEUE, World, confirmed};
+use crate::world::{QUEUE, World, confirmed, reached};
 use crate::{head, row};
 
 const FEW: i64 = 10_000;
@@ -65,13 +64,6 @@ impl Outboxed {
         self.raw.purge(QUEUE).await;
         (done - begun) as f64 / taken.as_secs_f64()
     }
-}
-
-async fn reached(count: u64) -> u64 {
-    while confirmed() < count {
-        sleep(Duration::from_millis(1)).await;
-    }
-    confirmed()
 }
 
 /// How the outbox was read: all of it, or by its indexes.

@@ -14,7 +14,7 @@
 //! | an outbox of a million rows | 0.9 of the rate of one of ten thousand |
 //! | a pass after 240,000 rows went by under an old snapshot | 0.5 of the rate of an empty table |
 //!
-//! `cargo bench -p bench --bench messaging publish` runs a part: `publish`, `inbox`, `latency`, `drain`,
+//! `cargo dev bench messaging publish` runs a part: `publish`, `inbox`, `latency`, `drain`,
 //! `passed`.
 //! Messages are of 512 bytes, queues are quorum queues, batches of 500. A ratio is the median of
 //! the ratios within each round, as the machine may be shared. It all takes about four minutes.

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::raw::Raw;
-use crate::world::{BATCH, QUEUE, World, body, event, occurred_at};
+use crate::world::{BATCH, QUEUE, World, body, confirmed, event, occurred_at, reached};
 use crate::{head, row};
 
 /// Messages of one turn: two full batches of each partition of the outbox.
@@ -29,10 +29,14 @@ pub(crate) fn compared(runtime: &Runtime) {
         rate
     };
     let by_hand = || {
-        let event = event();
-        let id = |_| Uuid::now_v7();
-        let messages: Vec<_> = (0..MESSAGES).map(id).map(|id| (id, body(id, &event))).collect();
-        timed(runtime, async || raw.publish(&messages).await)
+        let (event, ids) = (event(), (0..MESSAGES).map(|_| Uuid::now_v7()));
+        let ids: Vec<_> = ids.collect();
+        timed(runtime, async || {
+            for batch in ids.chunks(BATCH.into()) {
+                let messages: Vec<_> = batch.iter().map(|&id| (id, body(id, &event))).collect();
+                raw.publish(&messages).await;
+            }
+        })
     };
     let published = || {
         let event = event();
@@ -47,7 +51,10 @@ pub(crate) fn compared(runtime: &Runtime) {
     let relayed = || {
         runtime.block_on(world.fill_outbox(MESSAGES.try_into().unwrap()));
         timed(runtime, async || {
+            let before = confirmed();
             outbox.wake();
+            // A look at the table reads all that is deleted from it and not yet cleaned up.
+            reached(before + MESSAGES as u64).await;
             while !world.outbox_is_empty().await {
                 sleep(Duration::from_millis(2)).await;
             }

@@ -14,6 +14,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testkit::{TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -93,6 +94,14 @@ pub(crate) fn confirmed() -> u64 {
     sent.with_label_values(&[EXCHANGE, "send", "rabbitmq", ""]).get()
 }
 
+/// Waits until so many are confirmed; gives how many are then.
+pub(crate) async fn reached(count: u64) -> u64 {
+    while confirmed() < count {
+        sleep(Duration::from_millis(1)).await;
+    }
+    confirmed()
+}
+
 /// An event whose envelope is of the agreed size.
 pub(crate) fn event() -> UserUpdated {
     let mut event = UserUpdated {
@@ -162,7 +171,10 @@ fn settings(broker: &TestBroker) -> MessagingSettings {
         },
         queues: names(&[("bench_events", QUEUE)]),
         exchanges: names(&[("user_exchange", EXCHANGE)]),
-        subscriptions: BTreeMap::new(),
+        subscriptions: BTreeMap::from([(
+            UserUpdated::TYPE.to_owned(),
+            vec!["bench_events".to_owned()],
+        )]),
         outbox: messaging::OutboxSettings::default(),
         relay: RelaySettings { batch_size: number(BATCH), ..RelaySettings::default() },
         consumer: ConsumerSettings {

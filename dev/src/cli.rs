@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     bench, check, documents, down, events, interrupt::Interrupt, logs, measure, prepare,
-    project::Project, queues, rehearse, smoke, status, template, test, token, up,
+    project::Project, queues, rehearse, restart, smoke, status, stop, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -24,6 +24,10 @@ enum Command {
     Up(up::Args),
     /// Stops what `up` started, and nothing else
     Down,
+    /// Builds services and replaces them while they serve, changed or not
+    Restart(restart::Args),
+    /// Stops services; the rest of the system runs on
+    Stop(stop::Args),
     /// Shows what runs and whether it is ready; fails when something is down
     Status(status::Args),
     /// Shows the logs
@@ -71,6 +75,8 @@ pub(crate) fn run() -> Result<ExitCode> {
     match cli.command {
         Command::Up(args) => up::run(&project, &args, &interrupt),
         Command::Down => down::run(&project),
+        Command::Restart(args) => restart::run(&project, &args, &interrupt),
+        Command::Stop(args) => stop::run(&project, &args),
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),

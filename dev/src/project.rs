@@ -43,6 +43,11 @@ impl Project {
         Ok(Self { root: root.to_owned(), services, is_offline: false })
     }
 
+    /// The same, with the services that services.tsk names now.
+    pub(crate) fn read_again(&self) -> Result<Self> {
+        Ok(Self { is_offline: self.is_offline, ..Self::at(&self.root)? })
+    }
+
     /// The same, whose cargo asks for nothing from the network.
     pub(crate) fn offline(self, is_offline: bool) -> Self {
         Self { is_offline, ..self }
@@ -66,6 +71,11 @@ impl Project {
 
     /// A path inside the workspace.
     pub(crate) fn path(&self, inner: &str) -> PathBuf {
+        self.root.join(inner)
+    }
+
+    /// The same of a path that is noted in the state.
+    pub(crate) fn path_of(&self, inner: &Path) -> PathBuf {
         self.root.join(inner)
     }
 
@@ -118,7 +128,9 @@ impl Project {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) if start.elapsed() < limit => thread::sleep(POLL),
                 Err(TryLockError::WouldBlock) => {
-                    bail!("another `cargo dev up` or `down` is at work; try again when it is done")
+                    bail!(
+                        "another `cargo dev up`, `down`, `restart` or `stop` is at work; try again when it is done"
+                    )
                 }
                 Err(TryLockError::Error(error)) => return Err(error).context("lock .dev/lock"),
             }

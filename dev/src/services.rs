@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use testkit::native::{Launch, Owner, log_tail, port, psql};
+use testkit::native::{Launch, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
@@ -20,14 +20,14 @@ use crate::{
     origin::{self, Origin},
     project::Project,
     run,
+    run_files::{self, RunFiles},
     secrets::Secrets,
     servers::{Addresses, Broker},
     state::{Kind, Process, State},
-    unrecorded,
 };
 
 /// How long a service may take from its start to its first `ready`; it migrates its database.
-const READY_LIMIT: Duration = Duration::from_mins(1);
+pub(crate) const READY_LIMIT: Duration = Duration::from_mins(1);
 /// How long a server may take that is found on its way up, of which RabbitMQ needs most.
 const SERVER_LIMIT: Duration = Duration::from_mins(2);
 /// How many lines of its log are shown when a service does not come up.
@@ -198,8 +198,8 @@ pub(crate) fn environment(
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) name: String,
-    kind: Kind,
-    port: u16,
+    pub(crate) kind: Kind,
+    pub(crate) port: u16,
     binary: PathBuf,
     variables: Vec<(String, String)>,
     pub(crate) origin: Origin,
@@ -263,14 +263,30 @@ impl Start {
         Ok(())
     }
 
-    /// Starts it.
-    pub(crate) fn spawn(&self, project: &Project) -> Result<Process> {
-        let log = project.log(&self.name);
+    /// Starts it; where a predecessor runs, as the one that takes its listeners over.
+    pub(crate) fn spawn(
+        &self,
+        project: &Project,
+        predecessor: Option<&Process>,
+    ) -> Result<Process> {
         fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
-        let owner = Owner::take(&unrecorded::locks(project), &self.name)?;
-        let launch = Launch::new(&self.binary, &log).current_dir(project.root()).owner(&owner)?;
+        let files = RunFiles::take(project, &self.name)?;
+        let log = run_files::log(project, &self.name)?;
+        let launch = Launch::new(&self.binary, &log).append(true).current_dir(project.root());
+        let launch = launch.owner(&files.owner)?;
         let variables = self.variables.iter();
         let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
+        let takeover = files.takeover.filter(|_| self.kind == Kind::Service);
+        // Not among the variables that make it older than its settings: they differ at each start.
+        let paths = [
+            ("TAKEOVER_SOCKET", takeover.as_ref()),
+            ("TAKEOVER_FROM", predecessor.and_then(|process| process.takeover.as_ref())),
+        ];
+        let paths = paths.into_iter();
+        let launch = paths.fold(launch, |launch, (name, path)| {
+            launch.env(name, path.map_or_else(Default::default, |path| path.as_os_str().to_owned()))
+        });
+        let log_start = run_files::length(&log);
         let process = launch.spawn()?;
         Ok(Process {
             name: self.name.clone(),
@@ -281,6 +297,8 @@ impl Start {
             port: Some(self.port),
             log,
             origin: Some(self.origin.clone()),
+            log_start,
+            takeover,
         })
     }
 }
@@ -316,7 +334,8 @@ pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
     }
 }
 
-/// The last lines of a process' log, introduced.
+/// The last lines of what a process has said in its log, introduced.
 pub(crate) fn end_of_log(process: &Process) -> String {
-    format!("the end of {}:\n{}", process.log.display(), log_tail(&process.log, TAIL_LINES))
+    let said = run_files::said_since(&process.log, process.log_start, TAIL_LINES);
+    format!("the end of {}:\n{said}", process.log.display())
 }

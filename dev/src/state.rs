@@ -37,6 +37,13 @@ pub(crate) struct Process {
     /// What it was started from; none of a server.
     #[serde(default)]
     pub(crate) origin: Option<Origin>,
+    /// How long its log was when it started, in bytes.
+    #[serde(default)]
+    pub(crate) log_start: u64,
+    /// Where a service offers its listeners to its successor once it serves, as seen from the top of
+    /// the workspace.
+    #[serde(default)]
+    pub(crate) takeover: Option<PathBuf>,
 }
 
 impl Process {
@@ -52,6 +59,8 @@ impl Process {
             port: port.filter(|_| !is_helper),
             log: if is_helper { log.with_extension("epmd.log") } else { log.to_owned() },
             origin: None,
+            log_start: 0,
+            takeover: None,
         }
     }
 
@@ -81,6 +90,9 @@ impl Process {
 pub(crate) struct State {
     pub(crate) addresses: Addresses,
     pub(crate) processes: Vec<Process>,
+    /// The services that `cargo dev stop` has stopped, until an `up` starts them again.
+    #[serde(default)]
+    pub(crate) stopped: Vec<String>,
 }
 
 impl State {
@@ -98,6 +110,13 @@ impl State {
     /// Writes it in one step, readable by its owner alone: the addresses hold passwords.
     pub(crate) fn save(&self, file: &Path) -> Result<()> {
         write_private(file, &serde_json::to_string_pretty(self)?)
+    }
+
+    /// Puts a process into it, in the place of what had its name.
+    pub(crate) fn put(&mut self, process: Process) {
+        self.processes.retain(|other| other.name != process.name);
+        self.stopped.retain(|name| *name != process.name);
+        self.processes.push(process);
     }
 
     /// Whether this very process is in it.
@@ -176,8 +195,11 @@ mod tests {
             port: Some(3001),
             log: "log".into(),
             origin: None,
+            log_start: 0,
+            takeover: None,
         };
-        State { addresses: Addresses::default(), processes: vec![process] }.save(&file).unwrap();
+        let state = State { processes: vec![process], ..State::default() };
+        state.save(&file).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
         let state = State::load(&file).unwrap().unwrap();

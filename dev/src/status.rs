@@ -9,7 +9,7 @@ use crate::{
     http::Client,
     project::Project,
     secrets::Secrets,
-    services::{self, Start},
+    services::{self, SIMULATOR, Start},
     state::{Kind, Process, State},
     table, unrecorded,
     up::state_file,
@@ -29,11 +29,14 @@ struct Line {
     kind: Kind,
     running: bool,
     ready: bool,
+    /// Whether `cargo dev stop` has stopped it.
+    stopped: bool,
     /// Whether the `up` that started it lived to write it down.
     recorded: bool,
     /// What has changed since it was started: `binary`, `settings`.
     older_than: Vec<&'static str>,
-    pid: u32,
+    /// None of what is stopped.
+    pid: Option<u32>,
     /// `http://…` of a service, `host:port` of a server.
     url: String,
 }
@@ -48,15 +51,36 @@ impl Line {
             kind: process.kind,
             running,
             ready: running && recorded && services::is_ready(process, client),
+            stopped: false,
             recorded,
             older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
-            pid: process.pid,
+            pid: Some(process.pid),
             url: process.url().or(port).unwrap_or_default(),
         }
     }
 
+    /// Of a service that the user has stopped.
+    fn stopped(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
+            running: false,
+            ready: false,
+            stopped: true,
+            recorded: true,
+            older_than: Vec::new(),
+            pid: None,
+            url: String::new(),
+        }
+    }
+
+    fn pid_word(&self) -> String {
+        self.pid.map(|pid| pid.to_string()).unwrap_or_default()
+    }
+
     fn word(&self) -> String {
         let word = match (self.running, self.recorded, self.ready) {
+            (false, _, _) if self.stopped => "stopped",
             (false, _, _) => "ended",
             (true, false, _) => "of an `up` that is at work, or was killed",
             (true, true, false) => "not ready",
@@ -78,10 +102,11 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         Vec::new()
     });
     let unrecorded = unrecorded::find(project, state.as_ref());
-    let recorded = state.map(|state| state.processes).unwrap_or_default();
+    let State { processes: recorded, stopped, .. } = state.unwrap_or_default();
     let lines = recorded.iter().map(|process| Line::of(process, true, &starts, &client));
     let left = unrecorded.iter().map(|process| Line::of(process, false, &starts, &client));
-    let lines: Vec<Line> = lines.chain(left).collect();
+    let stopped = stopped.iter().map(|name| Line::stopped(name));
+    let lines: Vec<Line> = lines.chain(left).chain(stopped).collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else if lines.is_empty() {
@@ -89,7 +114,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     } else {
         let rows = lines
             .iter()
-            .map(|line| [line.name.clone(), line.word(), line.pid.to_string(), line.url.clone()]);
+            .map(|line| [line.name.clone(), line.word(), line.pid_word(), line.url.clone()]);
         table::columns(["process", "state", "pid", "address"], rows);
     }
     let missing = project.services().iter().map(|service| service.name.as_str());
@@ -97,6 +122,9 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         missing.filter(|name| lines.iter().all(|line| line.name != *name)).collect();
     if !missing.is_empty() && !lines.is_empty() && !args.json {
         println!("not up: {}", missing.join(", "));
+    }
+    if lines.iter().any(|line| line.stopped) && !args.json {
+        println!("`cargo dev up --detach` starts what is stopped");
     }
     if lines.iter().any(|line| !line.older_than.is_empty() || !line.recorded) && !args.json {
         println!("`cargo dev up --detach` replaces what is old or was left");

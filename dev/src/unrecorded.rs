@@ -4,13 +4,12 @@
 //! They are found by the locks that they hold: a server's lies beside its data, a service's in
 //! `.dev/run`.
 
-use std::{fs, path::PathBuf};
-
 use anyhow::Result;
 use testkit::native::{ProcessId, Signal, holders, servers_in};
 
 use crate::{
     project::Project,
+    run_files,
     services::SIMULATOR,
     state::{Kind, Process, State},
     up::state_file,
@@ -18,11 +17,6 @@ use crate::{
 
 /// The servers by the folders of their data, under `.dev`.
 const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];
-
-/// Where services have their locks.
-pub(crate) fn locks(project: &Project) -> PathBuf {
-    project.dev("run")
-}
 
 /// What runs of the system and is not in `state`.
 pub(crate) fn find(project: &Project, state: Option<&State>) -> Vec<Process> {
@@ -53,15 +47,11 @@ pub(crate) fn with_state(project: &Project) -> Result<Option<State>> {
 }
 
 fn services(project: &Project) -> Vec<Process> {
-    let items = fs::read_dir(locks(project)).into_iter().flatten().flatten();
-    let names = items.filter_map(|item| {
-        let name = item.file_name();
-        Some(name.to_str()?.strip_suffix(".lock")?.to_owned())
-    });
-    names.flat_map(|name| of_lock(project, &name)).collect()
+    let locks = run_files::locks(project).into_iter();
+    locks.flat_map(|(name, lock)| of_lock(project, &name, &lock)).collect()
 }
 
-fn of_lock(project: &Project, name: &str) -> Vec<Process> {
+fn of_lock(project: &Project, name: &str, lock: &str) -> Vec<Process> {
     let process = |id: ProcessId| Process {
         name: name.to_owned(),
         kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
@@ -71,6 +61,8 @@ fn of_lock(project: &Project, name: &str) -> Vec<Process> {
         port: None,
         log: project.log(name),
         origin: None,
+        log_start: 0,
+        takeover: None,
     };
-    holders(&locks(project), name).into_iter().map(process).collect()
+    holders(&run_files::folder(project), lock).into_iter().map(process).collect()
 }

@@ -9,11 +9,13 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::{Extension, Router};
 use futures_util::TryFutureExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 use tokio_util::sync::CancellationToken;
 use tusk_config::Shown;
 
@@ -23,6 +25,7 @@ use crate::operator::{self, Debug};
 use crate::phases::Phases;
 use crate::server::{Server, within_open_files};
 use crate::settings::Audience;
+use crate::takeover::{IDLE_GRACE, Inherited, Offer};
 use crate::tasks::Supervisor;
 use crate::{
     Clock, CorsSettings, ManagementSettings, Protected, ServerSettings, ServiceCheck, ServiceInfo,
@@ -42,6 +45,8 @@ pub struct App {
     public: Listener,
     /// The listener for operators, where it is one of its own.
     management: Option<Listener>,
+    /// Whether it shares its listeners with the process that it replaces.
+    is_successor: bool,
     health: Health,
     tasks: Vec<Starter>,
     announcements: Vec<Starter>,
@@ -107,17 +112,25 @@ impl App {
     /// see all of it. From the first step on, answers say `Connection: close`; kept connections that
     /// are idle are closed with their port.
     ///
+    /// Where a successor has taken the listeners over, nothing more is accepted from the first step on,
+    /// and kept connections have half a second for one more request.
+    ///
     /// # Errors
-    /// The error of the task that could not go on, or of the listener.
+    /// The error of the task that could not go on, or of a listener.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BuildError> {
-        let Self { info, settings, public, management, health, .. } = self;
+        let Self { info, settings, public, management, is_successor, health, .. } = self;
         let address = public.address;
+        let listeners = std::iter::once(&public).chain(&management);
+        let copies = listeners.map(Listener::copy).collect::<Result<Vec<_>, _>>()?;
         let mut tasks = Supervisor::started(info.name, self.tasks, address);
         tasks.spawn("log", operator::go_back);
         let server = public.start(info.name);
         let management_address = management.as_ref().map(|listener| listener.address.to_string());
         let management = management.map(|listener| listener.start(info.name));
         health.set_serving(true);
+        let offer = Offer::make(&settings.takeover_socket, copies).map_err(|error| {
+            format!("cannot listen on {}: {error}", settings.takeover_socket.display())
+        })?;
         let mut announcements = Supervisor::started(info.name, self.announcements, address);
         tracing::info!(
             server.address = %address,
@@ -134,8 +147,17 @@ impl App {
         tracing::info!("draining");
         let phases = Phases::begin(&settings);
         health.set_serving(false);
+        let was_taken = match offer {
+            Some(offer) => offer.withdraw().await,
+            None => false,
+        };
+        if was_taken {
+            server.stop_accepting();
+        }
         announcements.stop(phases.announcements).await;
-        tokio::time::sleep(settings.drain_delay.min(settings.grace_period)).await;
+        let is_replaced = was_taken || is_successor;
+        let delay = settings.drain_delay.max(if is_replaced { IDLE_GRACE } else { Duration::ZERO });
+        tokio::time::sleep(delay.min(settings.grace_period)).await;
         server.close();
         let cut = server.ended(phases.requests).await;
         if cut > 0 {
@@ -242,7 +264,7 @@ impl AppBuilder {
         self
     }
 
-    /// Opens the ports.
+    /// Opens the ports. Those of a predecessor are taken over, once this process has what it needs.
     ///
     /// # Errors
     /// An address is taken or is none of this machine's; the error names it.
@@ -261,9 +283,15 @@ impl AppBuilder {
         let api = api.merge_from(of_administration);
         let debug = Debug::new(settings.debug, info.clone(), self.shown);
         let administration = administration.layer(Extension(Arc::new(debug)));
-        let listen = async |own, open, audience, settings: ServerSettings| {
+        let mut inherited =
+            Inherited::from(&settings.takeover_from).await.unwrap_or_else(|error| {
+                tracing::warn!(error = %error, "no predecessor has passed its listeners on");
+                Inherited::default()
+            });
+        let is_successor = !inherited.is_empty();
+        let mut listen = async |own, open, audience, settings: ServerSettings| {
             let router = middleware::listener(own, open, audience, &settings, &surroundings);
-            Listener::bind(router, audience, settings).await
+            Listener::bind(router, audience, settings, &mut inherited).await
         };
         let (all, callers) = (settings.clone(), Audience::Callers);
         let (public, management) = if let Some(fewer) = management {
@@ -274,8 +302,11 @@ impl AppBuilder {
             let both = own.merge(administration);
             (listen(both, open::shared(&health, api), callers, all).await?, None)
         };
+        if is_successor {
+            health.until_usable().await;
+        }
         let Self { tasks, announcements, .. } = self;
-        Ok(App { info, settings, public, management, health, tasks, announcements })
+        Ok(App { info, settings, public, management, is_successor, health, tasks, announcements })
     }
 }
 
@@ -284,13 +315,25 @@ impl Listener {
         router: Router,
         audience: Audience,
         settings: ServerSettings,
+        inherited: &mut Inherited,
     ) -> Result<Self, BuildError> {
         let (host, port) = (settings.host.as_str(), settings.port);
-        let socket = TcpListener::bind((host, port))
-            .await
-            .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+        let open = async {
+            let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+            match inherited.take(&addresses) {
+                Some(listener) => TcpListener::from_std(listener),
+                None => TcpListener::bind(addresses.as_slice()).await,
+            }
+        };
+        let socket = open.await;
+        let socket = socket.map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address, router, audience, settings })
+    }
+
+    /// Its socket, for a successor.
+    fn copy(&self) -> std::io::Result<OwnedFd> {
+        self.socket.as_fd().try_clone_to_owned()
     }
 
     fn start(self, service: &'static str) -> Server {

@@ -167,6 +167,13 @@ impl Health {
         self.0.serving.load(Ordering::Acquire)
     }
 
+    /// Waits until everything is there without which the service can do nothing.
+    pub(crate) async fn until_usable(&self) {
+        while self.report().await.status == Status::Unhealthy {
+            tokio::time::sleep(KEPT_FOR).await;
+        }
+    }
+
     /// The last answer while it is fresh; else one round of checks, however many ask at once.
     async fn report(&self) -> Report {
         let mut last = self.0.last.lock().await;

@@ -36,6 +36,7 @@ pub mod problem;
 mod protected;
 mod server;
 mod settings;
+mod takeover;
 pub mod tasks;
 mod together;
 pub mod worker;

@@ -42,6 +42,8 @@ pub(crate) use open_files::within_open_files;
 #[derive(Debug)]
 pub(crate) struct Server {
     closing: CancellationToken,
+    /// Cancelled when nothing more is to be accepted, at the latest when it closes.
+    ending: CancellationToken,
     connections: Arc<Connections>,
     accepting: JoinSet<()>,
 }
@@ -75,6 +77,7 @@ impl Server {
         settings: &ServerSettings,
     ) -> Self {
         let closing = CancellationToken::new();
+        let ending = closing.child_token();
         let connections = Arc::new(Connections::new(settings.connection_limit));
         if audience == Audience::Callers {
             metrics::show(service, &connections);
@@ -92,12 +95,18 @@ impl Server {
             connections: connections.clone(),
             closing: closing.clone(),
         };
-        let accepting = JoinSet::from_iter([accept::run(shared, listener)]);
-        Self { closing, connections, accepting }
+        let accepting = JoinSet::from_iter([accept::run(shared, listener, ending.clone())]);
+        Self { closing, ending, connections, accepting }
     }
 
-    /// Closes the port, and ends at once every connection without a request: idle ones, and those with
-    /// half a head. Every other one ends with its answer, which says `Connection: close`.
+    /// Accepts what waits in the backlog, and nothing after that; connections go on.
+    pub(crate) fn stop_accepting(&self) {
+        self.ending.cancel();
+    }
+
+    /// Closes the port once what waits in its backlog is accepted, and ends at once every other
+    /// connection without a request: idle ones, and those with half a head. Every other one ends with its
+    /// answer, which says `Connection: close`.
     pub(crate) fn close(&self) {
         self.closing.cancel();
     }

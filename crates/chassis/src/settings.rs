@@ -1,6 +1,7 @@
 //! Settings of the chassis: `[server]` of a service's own file.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +94,14 @@ pub struct ServerSettings {
     pub grace_period: Duration,
     /// Time between "not ready" and the closing of the port, so that balancers notice.
     pub drain_delay: Duration,
+    /// Path of a Unix socket at which the open listeners are offered to a successor of the same user,
+    /// from when the service serves; empty for none.
+    #[serde(default)]
+    pub takeover_socket: PathBuf,
+    /// The `takeover_socket` of the process that this one replaces, whose listeners it takes over and
+    /// uses once it is ready; empty for none.
+    #[serde(default)]
+    pub takeover_from: PathBuf,
     /// Proxies whose `X-Forwarded-For` is believed; none when left out.
     #[serde(default)]
     pub trusted_proxies: TrustedProxies,
@@ -128,6 +137,8 @@ impl ServerSettings {
             service_concurrency_limit: 1,
             grace_period: Duration::from_secs(10),
             drain_delay: Duration::ZERO,
+            takeover_socket: PathBuf::new(),
+            takeover_from: PathBuf::new(),
             trusted_proxies: TrustedProxies::default(),
             tracing_proxies: TrustedProxies::default(),
             debug: false,

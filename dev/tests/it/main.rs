@@ -6,17 +6,23 @@
 
 #[cfg(target_os = "linux")]
 mod closed_pipe;
+#[cfg(target_os = "linux")]
+mod load;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod queues;
 mod rabbitmq;
 mod redis;
 #[cfg(target_os = "linux")]
+mod replace;
+#[cfg(target_os = "linux")]
 mod slot;
 #[cfg(target_os = "linux")]
 mod system;
 #[cfg(target_os = "linux")]
 mod up;
+#[cfg(target_os = "linux")]
+mod watch;
 
 use std::{
     io::{Read, Write},

@@ -125,6 +125,28 @@ impl System {
         line.unwrap_or_else(|| panic!("{name} is not in {status:?}"))["pid"].as_u64().unwrap()
     }
 
+    /// All processes of a service that `cargo dev status` knows.
+    pub(crate) fn pids_of(&self, name: &str) -> Vec<u64> {
+        let status = self.status();
+        let of_it = status.iter().filter(|line| line["name"] == name);
+        of_it.filter_map(|line| line["pid"].as_u64()).collect()
+    }
+
+    /// The port of a service.
+    pub(crate) fn port(&self, name: &str) -> u16 {
+        let status = self.status();
+        let line = status.iter().find(|line| line["name"] == name).unwrap();
+        line["url"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// As a build does that has something to do: another file of the same name.
+    pub(crate) fn rebuild(&self, name: &str) {
+        let binary = self.binary(name);
+        let built = binary.with_extension("new");
+        fs::copy(&binary, &built).unwrap();
+        fs::rename(built, binary).unwrap();
+    }
+
     /// The processes of the services and the simulator, by the order of their names here.
     pub(crate) fn pids(&self) -> [u64; 4] {
         BINARIES.map(|name| self.pid(name))

@@ -25,7 +25,7 @@ fn up_replaces_exactly_what_changed() {
     assert_eq!(system.pids(), [user, payment, after, simulator]);
     let notification = after;
 
-    rebuild(&system, "payment-service");
+    system.rebuild("payment-service");
     assert_eq!(outdated(&system), [("payment-service".to_owned(), "binary".to_owned())]);
     let shown = String::from_utf8(system.output(&["status"]).stdout).unwrap();
     assert!(shown.contains("ready, older than its binary"), "{shown}");
@@ -67,7 +67,7 @@ fn ctrl_c_of_up_ends_what_another_up_has_replaced() {
     system.until("the first `up` notices", || system.said().contains("payment-service ended"));
 
     system.succeeds(&["up", "--detach"]);
-    rebuild(&system, "user-service");
+    system.rebuild("user-service");
     system.succeeds(&["up", "--detach"]);
     assert_ne!(system.pid("payment-service"), old);
     assert!(foreground.interrupt(), "{}", system.said());
@@ -138,14 +138,6 @@ fn is_known(system: &System) {
         assert!(count <= 1, "{count} times {program}: {:?}", system.workers());
         assert!(count == 0 || known(name), "{name} runs, and is not in {status:?}");
     }
-}
-
-/// As a build does that has something to do: another file of the same name.
-fn rebuild(system: &System, name: &str) {
-    let binary = system.binary(name);
-    let built = binary.with_extension("new");
-    fs::copy(&binary, &built).unwrap();
-    fs::rename(built, binary).unwrap();
 }
 
 /// The services that are older than what they are made of, and what of it has changed.

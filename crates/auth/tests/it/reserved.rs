@@ -1,5 +1,6 @@
 //! A service without a free place has some left for other services, and for them alone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub(crate) fn settings() -> ServerSettings {
         service_concurrency_limit: 1,
         grace_period: LONG,
         drain_delay: Duration::ZERO,
+        takeover_socket: PathBuf::new(),
+        takeover_from: PathBuf::new(),
         trusted_proxies: TrustedProxies::default(),
         tracing_proxies: TrustedProxies::default(),
         debug: false,

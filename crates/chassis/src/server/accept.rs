@@ -4,9 +4,11 @@ use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Shared};
 use super::metrics;
@@ -17,29 +19,59 @@ const RETRY: Duration = Duration::from_millis(10);
 /// Between two lines of the log that say so.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// Takes connections on until it is told to close.
-pub(super) async fn run(shared: Shared, listener: TcpListener) {
+/// Connections that wait when the port closes, at most: what a backlog holds.
+const BACKLOG: usize = 1024;
+/// How long one of them has for the first byte of its request, which is there already as a rule.
+const FIRST_BYTE: Duration = Duration::from_millis(250);
+
+/// Takes connections on until it is told to end, and what waits in the backlog then.
+pub(super) async fn run(shared: Shared, listener: TcpListener, ending: CancellationToken) {
     let mut connections = JoinSet::new();
     let mut told = None;
     loop {
         let accepted = tokio::select! {
             biased;
-            () = shared.closing.cancelled() => break,
+            () = ending.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let taken = take(&shared, &mut connections, stream, peer);
-                // Closing does not wait for room.
-                shared.closing.run_until_cancelled(taken).await;
+                // The end does not wait for room.
+                ending.run_until_cancelled(taken).await;
             }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => cannot_accept(&shared, &error, &mut told).await,
         }
     }
-    drop(listener);
+    if let Ok(listener) = listener.into_std() {
+        take_waiting(&shared, &mut connections, &listener);
+    }
     while connections.join_next().await.is_some() {}
+}
+
+/// Takes on what the kernel has taken on already: to close the listener would reset it.
+fn take_waiting(shared: &Shared, connections: &mut JoinSet<()>, listener: &std::net::TcpListener) {
+    // Asks the kernel itself: the runtime knows of new connections only after its next turn.
+    for _ in 0..BACKLOG {
+        let accepted = listener.accept().and_then(|(stream, peer)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, peer))
+        });
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some(place) = shared.connections.place().now_or_never() else { return };
+                let shared = shared.clone();
+                connections.spawn(async move {
+                    let _ended_by_serving = timeout(FIRST_BYTE, stream.readable()).await;
+                    connection::serve(shared, stream, peer, place).await;
+                });
+            }
+            Err(error) if is_the_peers(&error) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 async fn take(shared: &Shared, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
@@ -64,4 +96,47 @@ async fn cannot_accept(shared: &Shared, error: &Error, told: &mut Option<Instant
     }
     shared.connections.make_room();
     sleep(RETRY).await;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod tests {
+    use std::io::{Read, Write};
+
+    use axum::{Router, routing::get};
+
+    use super::*;
+    use crate::ServerSettings;
+    use crate::server::Server;
+    use crate::settings::Audience;
+
+    /// Of connections that the kernel has taken on, and nobody has accepted yet.
+    #[tokio::test]
+    async fn what_waits_in_the_backlog_when_the_port_closes_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let settings = ServerSettings {
+            connection_limit: 100,
+            head_limit: 8192,
+            ..ServerSettings::on_a_free_port()
+        };
+        let router = Router::new().route("/work", get(async || "done"));
+        let server = Server::start("backlog", Audience::Operators, listener, router, &settings);
+        // The runtime has one thread, which is here: nothing is accepted before the port is closed.
+        let waiting: Vec<_> = std::iter::repeat_with(|| {
+            let mut connection = std::net::TcpStream::connect(address).unwrap();
+            connection.write_all(b"GET /work HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+            connection
+        })
+        .take(50)
+        .collect();
+        server.close();
+        assert_eq!(server.ended(Instant::now() + Duration::from_secs(60)).await, 0);
+        for mut connection in waiting {
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("done"), "{answer}");
+        }
+        std::net::TcpStream::connect(address).unwrap_err();
+    }
 }

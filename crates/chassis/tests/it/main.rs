@@ -10,8 +10,10 @@ mod management;
 mod problems;
 mod protected;
 mod requests;
+mod takeover;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +86,8 @@ fn settings() -> ServerSettings {
         service_concurrency_limit: 8,
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
+        takeover_socket: PathBuf::new(),
+        takeover_from: PathBuf::new(),
         trusted_proxies: TrustedProxies::default(),
         tracing_proxies: TrustedProxies::default(),
         debug: false,

@@ -1,0 +1,56 @@
+//! Where the servers of a system come from, and what is left of earlier ones.
+
+use anyhow::Result;
+use testkit::native::Place;
+
+use crate::{
+    project::Project,
+    servers::{Addresses, Given, Plan, Source},
+    state::{Process, State, stop_all},
+    unrecorded,
+};
+
+/// From the environment, from the last `up` when they still run, else from here.
+pub(super) fn plan(project: &Project, before: Option<&State>) -> Plan {
+    let given = Given::from_environment("DEV");
+    // A port beside the standard one, which a server of the distribution may hold.
+    let place = |name: &str, usual: u16| {
+        let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
+        let port = recorded.and_then(|process| process.port).unwrap_or(usual);
+        Source::Start(Place::kept(project.dev(name)).port(port).log(project.log(name)))
+    };
+    let running = |names: &[&str], address: fn(&Addresses) -> &String| {
+        let state =
+            before.filter(|state| names.iter().all(|name| state.running(name).is_some()))?;
+        Some(address(&state.addresses).clone())
+    };
+    let source = |given: Option<String>, running: Option<String>, name: &str, usual: u16| {
+        Source::given(given.or(running), place(name, usual))
+    };
+    let postgres = running(&["postgres"], |addresses| &addresses.postgres);
+    let redis = running(&["redis"], |addresses| &addresses.redis);
+    let rabbitmq = running(&["rabbitmq", "epmd"], |addresses| &addresses.amqp);
+    let rabbitmq_api = running(&["rabbitmq", "epmd"], |addresses| &addresses.rabbitmq_api);
+    Plan {
+        postgres: source(given.postgres, postgres, "postgres", 5442),
+        redis: source(given.redis, redis, "redis", 6389),
+        rabbitmq: source(given.amqp, rabbitmq, "rabbitmq", 5682),
+        rabbitmq_api: given.rabbitmq_api.or(rabbitmq_api),
+    }
+}
+
+/// Ends what works on the data of a server that is to be started: a server of an `up` that was
+/// killed, or what is left of one that has ended.
+pub(super) fn end_left_servers(project: &Project, plan: &Plan) -> Result<()> {
+    let sources =
+        [("postgres", &plan.postgres), ("redis", &plan.redis), ("rabbitmq", &plan.rabbitmq)];
+    let started = sources.into_iter().filter(|(_, source)| source.place().is_some());
+    let left: Vec<Process> =
+        started.flat_map(|(server, _)| unrecorded::servers(project, server)).collect();
+    stop_all(&left, left_over)
+}
+
+/// Says of a process that it was stopped.
+pub(super) fn left_over(process: &Process, _in_order: bool) {
+    println!("stopped {}, which was left over", process.name);
+}

@@ -1,0 +1,177 @@
+//! A system on its way up: what it lacks is started, and what was started is stopped again when
+//! something fails on the way.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::{Request, plan::left_over, replace::Replacement, state_file};
+use crate::{
+    http::Client,
+    project::Project,
+    secrets::Secrets,
+    servers::Servers,
+    services::{self, SIMULATOR, Start},
+    state::{Kind, Process, State, stop_all},
+    unrecorded,
+};
+
+/// A system on its way up. Dropped before it is finished, it stops what it started.
+pub(super) struct Startup {
+    file: PathBuf,
+    /// What runs by now; written down at each step.
+    pub(super) state: State,
+    /// The services and the simulator that are to be started.
+    pub(super) starts: Vec<Start>,
+    /// What is replaced once everything else runs.
+    replacements: Vec<Replacement>,
+    /// The servers that this run started; none once they are left alone.
+    pub(super) servers: Option<Servers>,
+    /// The services and the simulator that this run started.
+    pub(super) started: Vec<Process>,
+    /// Whether anything is started or stopped.
+    pub(super) has_changed: bool,
+    is_finished: bool,
+}
+
+impl Startup {
+    /// Decides what is started, replaced and left alone; stops what cannot be replaced while it runs.
+    pub(super) fn new(
+        project: &Project,
+        secrets: &Secrets,
+        request: &Request,
+        before: State,
+        servers: Servers,
+        client: &Client,
+    ) -> Result<Self> {
+        let addresses = servers.addresses.clone();
+        let mut known = before.clone();
+        known.processes.extend(servers.processes());
+        stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
+        let ports = services::choose_ports(project, Some(&before));
+        // Addresses and ports are among the variables: who would go on talking to a place where
+        // nobody is has changed, too.
+        let mut starts = Start::all(project, secrets, &addresses, &ports)?;
+        starts.retain(|start| request.includes(&start.name, &before));
+        let (mut replacements, mut stopped, mut processes) = (Vec::new(), Vec::new(), Vec::new());
+        for old in before.processes.iter().filter(|process| process.is_running()) {
+            let place = starts.iter().position(|start| start.name == old.name);
+            let start = place.map(|place| &starts[place]);
+            let Some(why) = outdated(project, request, old, start) else {
+                starts.retain(|start| start.name != old.name);
+                processes.push(old.clone());
+                continue;
+            };
+            // What could not start must not take the place of what works.
+            start.map_or(Ok(()), |start| start.check(project))?;
+            match place {
+                Some(place) if passes_on(project, old, &starts[place], client) => {
+                    println!("replacing {}: {why}", old.name);
+                    let start = starts.remove(place);
+                    replacements.push(Replacement { old: old.clone(), start });
+                    processes.push(old.clone());
+                }
+                _ => {
+                    println!("stopping {}: {why}", old.name);
+                    stopped.push(old.clone());
+                }
+            }
+        }
+        processes.extend(servers.processes());
+        let has_changed =
+            !(starts.is_empty() && stopped.is_empty() && servers.processes().is_empty());
+        let mut state = State { addresses, processes, stopped: before.stopped };
+        if request.is_all() && !request.leaves_stopped {
+            state.stopped.clear();
+        }
+        let (file, started, servers) = (state_file(project), Vec::new(), Some(servers));
+        let is_finished = false;
+        let startup =
+            Self { file, state, starts, replacements, servers, started, has_changed, is_finished };
+        // Written down before anything is stopped, so that an `up` that watches does not take for a
+        // fault what ends on purpose. What is to be stopped is found by its lock.
+        startup.state.save(&startup.file)?;
+        stop_all(&stopped, |_, _| {})?;
+        Ok(startup)
+    }
+
+    /// What runs and stays as it is.
+    pub(super) fn kept(&self) -> Vec<Process> {
+        let is_replaced =
+            |process: &Process| self.replacements.iter().any(|one| one.old.id() == process.id());
+        self.state.processes.iter().filter(|process| !is_replaced(process)).cloned().collect()
+    }
+
+    /// Starts what is to be started.
+    pub(super) fn start(&mut self, project: &Project) -> Result<()> {
+        for start in std::mem::take(&mut self.starts) {
+            let process = start.spawn(project, None)?;
+            self.started.push(process.clone());
+            self.state.put(process);
+            self.state.save(&self.file)?;
+        }
+        Ok(())
+    }
+
+    /// Everything is ready: from here on it runs without us. Gives what is left to be replaced.
+    pub(super) fn finish(mut self) -> Result<Vec<Replacement>> {
+        self.state.save(&self.file)?;
+        self.is_finished = true;
+        if let Some(servers) = self.servers.take() {
+            servers.detach();
+        }
+        Ok(std::mem::take(&mut self.replacements))
+    }
+}
+
+impl Drop for Startup {
+    fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        let mut started = self.started.clone();
+        started.extend(self.servers.iter().flat_map(Servers::processes));
+        if !started.is_empty() {
+            eprintln!("stopping what was started");
+        }
+        if let Err(error) = stop_all(&started, |_, _| {}) {
+            eprintln!("could not stop everything, see `cargo dev status`: {error:#}");
+            return;
+        }
+        self.state.processes.retain(Process::is_running);
+        let outcome = if self.state.processes.is_empty() {
+            fs::remove_file(&self.file).context("remove the state")
+        } else {
+            self.state.save(&self.file)
+        };
+        if let Err(error) = outcome {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Why a process that runs is to be replaced or stopped; none when it stays.
+fn outdated(
+    project: &Project,
+    request: &Request,
+    process: &Process,
+    start: Option<&Start>,
+) -> Option<String> {
+    let is_named = process.name == SIMULATOR || project.service(&process.name).is_ok();
+    match (process.kind, start) {
+        (Kind::Server, _) => None,
+        (_, None) if request.is_all() && !is_named => Some("services.tsk does not name it".into()),
+        (_, None) => None,
+        (_, Some(_)) if request.restarts => Some("as asked".into()),
+        (_, Some(start)) => {
+            let changed = start.changed_since(process);
+            (!changed.is_empty()).then(|| format!("older than its {}", changed.join(" and its ")))
+        }
+    }
+}
+
+/// Whether a process takes requests, and can pass its listeners on to the one that replaces it.
+fn passes_on(project: &Project, process: &Process, start: &Start, client: &Client) -> bool {
+    let offers = process.takeover.as_ref().is_some_and(|socket| project.path_of(socket).exists());
+    offers && process.port == Some(start.port) && services::is_ready(process, client)
+}

@@ -52,10 +52,16 @@ enum Command {
     Token(token::Args),
     /// Makes a new service of the template, at work everywhere
     NewService(template::NewArgs),
+    /// Adds a column to a service's table: migration, repository, domain, test
+    NewColumn(template::NewColumnArgs),
     /// Adds an event to a service: contract, domain, outbox, tests
     NewEvent(template::NewEventArgs),
+    /// Has a service handle an event of another: binding, handler, inbox, test
+    NewHandler(template::NewHandlerArgs),
     /// Adds a route to a service: handler, document, policy, test
     NewRoute(template::NewRouteArgs),
+    /// Adds a setting to a service: file, variable, struct, bounds, test
+    NewSetting(template::NewSettingArgs),
     /// Takes away what `new-service` made
     RemoveService(template::RemoveArgs),
     /// Gives the project another name
@@ -89,8 +95,11 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Events(args) => events::run(&project, &args),
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
+        Command::NewColumn(args) => template::new_column(&project, &args, &interrupt),
         Command::NewEvent(args) => template::new_event(&project, &args, &interrupt),
+        Command::NewHandler(args) => template::new_handler(&project, &args, &interrupt),
         Command::NewRoute(args) => template::new_route(&project, &args, &interrupt),
+        Command::NewSetting(args) => template::new_setting(&project, &args, &interrupt),
         Command::RemoveService(args) => template::remove_service(&project, &args, &interrupt),
         Command::Rename(args) => template::rename(&project, &args),
         Command::Bench(args) => bench::run(&project, &args, &interrupt),

@@ -22,7 +22,7 @@ use crate::{
     interrupt::Interrupt,
     project::Project,
     run,
-    servers::{Given, Plan, Source},
+    servers::{Given, Plan, Servers, Source},
     services,
     slot::Slot,
 };
@@ -65,15 +65,9 @@ pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
 /// Generates everything, and gives the files that differ; writes them when told to.
 fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec<PathBuf>> {
     let slot = Slot::take(project)?;
-    let plan = Plan {
-        postgres: Source::given(Given::from_environment("TEST").postgres, slot.source("postgres")),
-        redis: Source::Unused,
-        rabbitmq: Source::Unused,
-        rabbitmq_api: None,
-    };
-    install::ensure(&plan.packages(), true, interrupt)?;
-    let servers = slot.start(&plan)?;
-    let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
+    let servers = database(&slot, interrupt)?;
+    let mut differing =
+        queries::generate(project, &servers.addresses.postgres, interrupt, write, None)?;
     differing.extend(schemas::generate(project, write)?);
     differing.extend(alerts::generate(project, write)?);
 
@@ -91,6 +85,26 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
     differing.extend(document_of(&project.path("dev/template/service"), document, write)?);
     differing.extend(readme::generate(project, write)?);
     Ok(differing)
+}
+
+/// A database of its own, as far as none is given.
+fn database(slot: &Slot, interrupt: &Interrupt) -> Result<Servers> {
+    let plan = Plan {
+        postgres: Source::given(Given::from_environment("TEST").postgres, slot.source("postgres")),
+        redis: Source::Unused,
+        rabbitmq: Source::Unused,
+        rabbitmq_api: None,
+    };
+    install::ensure(&plan.packages(), true, interrupt)?;
+    slot.start(&plan)
+}
+
+/// The descriptions of one service's queries, written.
+pub(crate) fn queries_of(project: &Project, service: &str, interrupt: &Interrupt) -> Result<()> {
+    let slot = Slot::take(project)?;
+    let servers = database(&slot, interrupt)?;
+    let (postgres, only) = (&servers.addresses.postgres, Some(service));
+    queries::generate(project, postgres, interrupt, true, only).map(drop)
 }
 
 /// The schemas of the events, written; gives the files that changed, from the root.

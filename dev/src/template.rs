@@ -11,12 +11,16 @@
 //! `route` are fragments of a service.
 
 mod addition;
+mod column;
 mod files;
 mod finish;
 mod names;
+mod new_column;
 mod new_event;
+mod new_handler;
 mod new_route;
 mod new_service;
+mod new_setting;
 mod optional;
 mod parts;
 mod plan;
@@ -24,11 +28,16 @@ mod record;
 mod remove_service;
 mod rename;
 mod service;
+mod source;
 mod words;
 
+pub(crate) use files::{below, hex};
+pub(crate) use new_column::{Args as NewColumnArgs, run as new_column};
 pub(crate) use new_event::{Args as NewEventArgs, run as new_event};
+pub(crate) use new_handler::{Args as NewHandlerArgs, run as new_handler};
 pub(crate) use new_route::{Args as NewRouteArgs, run as new_route};
 pub(crate) use new_service::{Args as NewArgs, run as new_service};
+pub(crate) use new_setting::{Args as NewSettingArgs, run as new_setting};
 pub(crate) use remove_service::{Args as RemoveArgs, run as remove_service};
 pub(crate) use rename::{Args as RenameArgs, run as rename};
 

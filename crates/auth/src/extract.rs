@@ -52,6 +52,15 @@ impl Caller {
             Self::Service(_) => true,
         }
     }
+
+    /// Whether the caller may change what belongs to `owner`: the owner, an administrator. A service
+    /// changes it by an event, or by a route for services that asks for [`CallerService`].
+    pub fn may_change(&self, owner: Uuid) -> bool {
+        match self {
+            Self::User(user) => user.id == owner || user.is_admin(),
+            Self::Service(_) => false,
+        }
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Caller {

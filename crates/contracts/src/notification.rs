@@ -59,7 +59,7 @@ pub struct NotificationFailed {
 
 impl Event for NotificationSent {
     const TYPE: &'static str = "notification.sent";
-    // No service of ours acts on it.
+    // Until a service acts on it; then the outbox is to keep it for that one.
     const MANDATORY: bool = false;
     const EXCHANGE: &'static str = "notification_exchange";
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::{Command, Output};
 
 use tusk_config::Vars;
 
@@ -50,6 +51,27 @@ pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment 
     .map(|(name, value)| (name.to_owned(), value))
     .chain(service_tokens())
     .collect()
+}
+
+/// What a service's binary says to `--check-config`, with the workspace's settings and these variables
+/// over what has to be set. No server is asked.
+pub fn check_config(binary: &str, variables: &[(&str, &str)]) -> Output {
+    let nowhere = [
+        ("CONFIG_DIR", config_dir().display().to_string()),
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing".to_owned()),
+        ("REDIS_URL", "redis://127.0.0.1:1".to_owned()),
+        ("JWT_SECRET", JWT_SECRET.to_owned()),
+        ("STRIPE_API_KEY", "sk_test_of_the_testkit".to_owned()),
+        ("MAIL_DIR", std::env::temp_dir().display().to_string()),
+    ];
+    let checked = Command::new(binary)
+        .arg("--check-config")
+        .env_clear()
+        .envs(nowhere)
+        .envs(service_tokens())
+        .envs(variables.iter().copied())
+        .output();
+    checked.unwrap_or_else(|error| panic!("cannot start {binary}: {error}"))
 }
 
 /// What each service proves itself with, by the variables that auth.tsk names.

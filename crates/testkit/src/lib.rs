@@ -95,7 +95,7 @@ pub use database::{TestDatabase, database};
 #[cfg(feature = "service")]
 pub use domain::assert_domain_is_pure;
 #[cfg(feature = "servers")]
-pub use environment::{Environment, config_dir, environment, vars};
+pub use environment::{Environment, check_config, config_dir, environment, vars};
 #[cfg(feature = "service")]
 pub use instance::{Instance, problem};
 #[cfg(feature = "servers")]

@@ -11,10 +11,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use testkit::native::psql;
 
 use super::{names, synchronise};
-use crate::{interrupt::Interrupt, project::Project, run};
+use crate::{
+    interrupt::Interrupt,
+    project::Project,
+    run,
+    template::{below, hex},
+};
 
 /// Its tables are in every service's database.
 const SHARED: &str = "messaging";
@@ -28,17 +34,24 @@ struct Crate {
     variable: String,
 }
 
-/// Generates the descriptions of all crates; gives the files that differ.
+/// Generates the descriptions of all crates, or of one; gives the files that differ.
 pub(super) fn generate(
     project: &Project,
     superuser: &str,
     interrupt: &Interrupt,
     write: bool,
+    only: Option<&str>,
 ) -> Result<Vec<PathBuf>> {
     let crates = find(project)?;
     let shared = crates.iter().find(|found| found.name == SHARED);
     let mut differing = Vec::new();
-    for one in &crates {
+    for one in crates.iter().filter(|one| only.is_none_or(|only| only == one.name)) {
+        let stamp = project.binaries().with_file_name("prepare").join(&one.name);
+        let shared_folder = shared.map(|shared| shared.folder.join("migrations"));
+        if read_stamp(&stamp) == Some(digest(project, one, shared_folder.as_deref())?) {
+            println!("queries of {}: as they were", one.name);
+            continue;
+        }
         println!("queries of {}", one.name);
         let database = format!("prepare_{}", one.name.replace('-', "_"));
         psql::run(
@@ -52,7 +65,11 @@ pub(super) fn generate(
         let fresh = describe(project, one, &url, interrupt);
         psql::run(superuser, &format!("drop database {database} with (force);"))?;
         let is_query = |name: &str| name.starts_with("query-");
-        differing.extend(synchronise(&one.folder.join(".sqlx"), &fresh?, is_query, write)?);
+        let other = synchronise(&one.folder.join(".sqlx"), &fresh?, is_query, write)?;
+        if write || other.is_empty() {
+            write_stamp(&stamp, &digest(project, one, shared_folder.as_deref())?)?;
+        }
+        differing.extend(other);
     }
     Ok(differing)
 }
@@ -78,6 +95,35 @@ fn find(project: &Project) -> Result<Vec<Crate>> {
     }
     found.sort_by_key(|one| one.name != SHARED);
     Ok(found)
+}
+
+/// Of all that the descriptions are made of, and of themselves: while it is the same, so are they.
+fn digest(project: &Project, one: &Crate, shared: Option<&Path>) -> Result<String> {
+    let mut hash = Sha256::new();
+    let inner = ["Cargo.toml", "sqlx.toml", "src", "tests", "migrations", ".sqlx"];
+    let inner = inner.map(|name| one.folder.join(name));
+    let paths = inner.iter().map(PathBuf::as_path).chain(shared);
+    for path in paths.chain([project.path("Cargo.lock").as_path()]) {
+        let files = if path.is_dir() { below(path)? } else { vec![path.to_owned()] };
+        for file in files {
+            hash.update(file.to_string_lossy().as_bytes());
+            let text = fs::read(&file).unwrap_or_default();
+            hash.update(text.len().to_le_bytes());
+            hash.update(text);
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn read_stamp(file: &Path) -> Option<String> {
+    fs::read_to_string(file).ok()
+}
+
+fn write_stamp(file: &Path, digest: &str) -> Result<()> {
+    let folder = file.parent().unwrap_or(file);
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(file, digest))
+        .with_context(|| format!("write {}", file.display()))
 }
 
 /// The first text that a key has in a TOML file.

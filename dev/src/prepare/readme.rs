@@ -19,7 +19,7 @@ const SERVICES: &str = "<!-- made by `cargo dev prepare` from services.tsk and t
 const END: &str = "<!-- end of what is made -->";
 
 /// Puts the lists into the README, or only tells whether they differ.
-pub(super) fn generate(project: &Project, write: bool) -> Result<Vec<PathBuf>> {
+pub(crate) fn generate(project: &Project, write: bool) -> Result<Vec<PathBuf>> {
     let file = project.path(README);
     let text = fs::read_to_string(&file).with_context(|| format!("read {README}"))?;
     let document = |service: &str| {

@@ -46,6 +46,12 @@ impl<'a> Addition<'a> {
         Ok(Self { root, plan: files.added(root)? })
     }
 
+    /// More of the plan, which is no fragment.
+    pub(super) fn with(mut self, add: impl FnOnce(&Path, &mut Plan) -> Result<()>) -> Result<Self> {
+        add(self.root, &mut self.plan)?;
+        Ok(self)
+    }
+
     /// Writes it and holds the service to everything; after a fault, nothing is left of it. Tells
     /// whether it is there now, and was not only to be shown. `made`: what others make of it.
     pub(super) fn make(

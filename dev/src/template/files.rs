@@ -222,7 +222,7 @@ fn query(text: &str, words: &Words) -> Result<(String, String)> {
     Ok((format!("query-{fresh}.json"), text))
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
@@ -232,7 +232,7 @@ pub(super) fn ends_in(path: &str, ending: &str) -> bool {
 }
 
 /// All files below a folder, sorted, but for what is built, left behind, or git's.
-pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -9,6 +9,7 @@ use super::{plan::Written, service::Service};
 use crate::{interrupt::Interrupt, prepare, project::Project, run, test};
 
 const LOCK: &str = "Cargo.lock";
+const README: &str = "README.md";
 
 /// How it is finished.
 pub(super) struct Finishing<'a> {
@@ -35,6 +36,13 @@ impl Finishing<'_> {
     pub(super) fn grown(&self, name: &str, written: &mut Written) -> Result<()> {
         let project = Project::find()?.offline(self.offline);
         settings(&project)?;
+        written.note(README)?;
+        prepare::readme::generate(&project, true)?;
+        if !self.quick {
+            println!("== queries");
+            written.note_folder(&format!("services/{name}/.sqlx"))?;
+            prepare::queries_of(&project, name, self.interrupt)?;
+        }
         self.compiled(&project, name, written)
     }
 

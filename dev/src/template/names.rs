@@ -212,6 +212,11 @@ pub(super) fn is_reserved(word: &str) -> bool {
     RUST.split_whitespace().any(|reserved| reserved == word)
 }
 
+/// Whether SQL takes the word for itself.
+pub(super) fn is_reserved_in_sql(word: &str) -> bool {
+    SQL.split_whitespace().any(|reserved| reserved == word)
+}
+
 fn collect(tokens: TokenStream, found: &mut BTreeSet<String>) {
     for token in tokens {
         match token {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     addition::{Addition, Options},
+    column::{Column, Kind},
     names::{Names, check_form, identifiers_of, is_reserved},
     words::{Words, pascal, snake},
 };
@@ -17,7 +18,8 @@ const FOLDER: &str = "event";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Adds the contract with its golden message and its JSON Schema, the domain's event with a decision that
-tells it, its way into the outbox, and a test of each. Whatever fails, nothing is left of it.
+tells it once, the column that says when it happened, its way into the outbox, and a test of each.
+Whatever fails, nothing is left of it.
 `cargo dev new-route SERVICE METHOD PATH --event NAME` makes a request that tells it.")]
 pub(crate) struct Args {
     /// Whose event it is: orders
@@ -37,9 +39,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     event.check_free(project)?;
+    let column = event.column();
+    column.check(project.root(), &names).with_context(|| {
+        format!("{} happens once, and `{}` would say when", event.full, column.name)
+    })?;
     let words = Words::of_service(&names).with_event(&event.name, true);
     let owned = if names.is_owner() { vec![] } else { vec!["owned".to_owned()] };
     let addition = Addition::new(project, &[FOLDER], &words, &owned)?;
+    let addition = addition.with(|root, plan| column.add(root, &names, plan))?;
     let made = [event.schema()];
     if !addition.make(&event.full, &names, &args.options, &made, interrupt)? {
         return Ok(ExitCode::SUCCESS);
@@ -48,7 +55,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let (module, full) = (&event.module, &event.full);
     println!("{full} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
     println!("  services/{service}/src/domain/{module}.rs");
-    println!("      `{}`: when it may happen, and what changes then", event.mark());
+    println!("      `{}`: when it may happen, and what changes beside", event.mark());
+    println!("      `{}`, which answers show; what of the status?", column.name);
     println!("  crates/contracts/src/{module}.rs");
     println!("      `{}`: what its readers need; also in {}", event.contract, event.golden());
     println!("      until it is published: rm {}", event.schema());
@@ -87,6 +95,17 @@ impl Event {
     /// The decision that tells it.
     pub(super) fn mark(&self) -> String {
         format!("mark_{}", snake(&self.name))
+    }
+
+    /// What says that it has happened, and when: the decision tells it once.
+    fn column(&self) -> Column {
+        Column {
+            name: format!("{}_at", snake(&self.name)),
+            kind: Kind::Timestamp,
+            default: None,
+            meaning: format!("When `{}` happened to it; none before.", self.full),
+            is_shown: true,
+        }
     }
 
     fn golden(&self) -> String {

@@ -102,6 +102,14 @@ impl Language {
         Ok(find(&self.parts(text)?, &path).is_some())
     }
 
+    /// What the parts are called that stand in the one of these names.
+    pub(super) fn names_at(self, text: &str, path: &[&str]) -> Result<Vec<String>> {
+        let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+        let parts = self.parts(text)?;
+        let found = find(&parts, &path).map(|part| part.parts.iter());
+        Ok(found.into_iter().flatten().map(|part| part.name.clone()).collect())
+    }
+
     /// Whether the piece is there as the template has it.
     pub(super) fn has_unchanged(self, text: &str, piece: &Piece) -> Result<bool> {
         let parts = self.parts(text)?;
@@ -185,6 +193,12 @@ impl Language {
 }
 
 impl Piece {
+    /// Something that is written here, and in no fragment.
+    pub(super) fn new(within: &[&str], name: &str, text: &str) -> Self {
+        let within = within.iter().map(ToString::to_string).collect();
+        Self { within, name: name.to_owned(), text: text.to_owned() }
+    }
+
     fn path(&self) -> Vec<String> {
         self.within.iter().cloned().chain([self.name.clone()]).collect()
     }

@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use similar::TextDiff;
+
+use crate::prepare::names;
 
 /// Files by their paths from the root, as they are to be; none: away.
 #[derive(Debug, Default)]
@@ -67,7 +69,16 @@ impl Plan {
 
     /// Writes it. What comes back undoes it when it is dropped before it is told to stay.
     pub(super) fn write(self, root: &Path) -> Result<Written> {
-        let mut written = Written { root: root.to_owned(), before: Vec::new(), stays: false };
+        let mut written = Written {
+            root: root.to_owned(),
+            before: Vec::new(),
+            folders: Vec::new(),
+            stays: false,
+        };
+        // Before the first file changes: one that cannot be written is found while nothing is.
+        for path in self.0.keys() {
+            check_writable(&root.join(path)).with_context(|| format!("write {path}"))?;
+        }
         for (path, change) in &self.0 {
             written.note(path)?;
             written.put(path, change.new.as_deref())?;
@@ -82,6 +93,8 @@ impl Plan {
 pub(super) struct Written {
     root: PathBuf,
     before: Vec<(String, Option<String>)>,
+    /// Folders of which each file was remembered: what else is there later is new.
+    folders: Vec<String>,
     stays: bool,
 }
 
@@ -91,6 +104,15 @@ impl Written {
         if !self.before.iter().any(|(known, _)| known == path) {
             self.before.push((path.to_owned(), read(&self.root.join(path))?));
         }
+        Ok(())
+    }
+
+    /// Remembers a folder that somebody else is about to change, with the files in it.
+    pub(super) fn note_folder(&mut self, path: &str) -> Result<()> {
+        for name in names(&self.root.join(path)) {
+            self.note(&format!("{path}/{name}"))?;
+        }
+        self.folders.push(path.to_owned());
         Ok(())
     }
 
@@ -133,12 +155,33 @@ impl Drop for Written {
         if self.stays {
             return;
         }
+        for folder in &self.folders {
+            for name in names(&self.root.join(folder)) {
+                let path = format!("{folder}/{name}");
+                if !self.before.iter().any(|(known, _)| *known == path) {
+                    self.before.push((path, None));
+                }
+            }
+        }
         for (path, text) in self.before.iter().rev() {
             if let Err(error) = self.put(path, text.as_deref()) {
                 eprintln!("could not undo: {error:#}");
             }
         }
     }
+}
+
+/// Fails when the file, or the nearest folder that is there, is closed to us.
+fn check_writable(file: &Path) -> Result<()> {
+    if file.exists() {
+        fs::File::options().append(true).open(file).context("it cannot be changed")?;
+        return Ok(());
+    }
+    let folder = file.ancestors().skip(1).find(|folder| folder.exists());
+    let folder = folder.context("there is no folder for it")?;
+    let is_closed = fs::metadata(folder)?.permissions().readonly();
+    ensure!(!is_closed, "its folder cannot be changed: {}", folder.display());
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<Option<String>> {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     files::{Files, below, ends_in, existing},
     names::Names,
+    new_handler::unsubscribe,
     parts::Language,
     plan::Plan,
     record::Record,
@@ -106,6 +107,7 @@ impl<'a> Service<'a> {
                 plan.set(self.root, path, Some(text))?;
             }
         }
+        unsubscribe(self.root, &mut plan, &format!("{}_events", snake(&self.names.aggregate)))?;
         self.take_lines(&mut plan)?;
         self.retell(&mut plan)?;
         Ok(plan)

@@ -73,6 +73,56 @@ impl Words {
         self.with(forms.into(), tells)
     }
 
+    /// The same with an event of another service: `payment.refunded`, `payment_refunded`,
+    /// `PaymentRefunded`, and the version of its contract.
+    pub(super) fn with_heard(
+        self,
+        full: &str,
+        function: &str,
+        contract: &str,
+        version: u16,
+    ) -> Self {
+        let forms = vec![
+            same("other.heard.v1", format!("{full}.v{version}")),
+            same("other.heard", full.to_owned()),
+            same("other_heard", function.to_owned()),
+            same("OtherHeard", contract.to_owned()),
+        ];
+        self.with(forms, true)
+    }
+
+    /// The same with a setting: its section, key and variable, a value that is good and one that is
+    /// not.
+    pub(super) fn with_setting(
+        self,
+        section: &str,
+        key: &str,
+        variable: &str,
+        [good, bad]: [String; 2],
+    ) -> Self {
+        let forms = vec![
+            same("[topic] key", format!("[{section}] {key}")),
+            same("topic_key", format!("{section}_{key}")),
+            same("topic_word", key.to_owned()),
+            same("TOPIC_KEY", variable.to_owned()),
+            same("TOPIC_GOOD", good),
+            same("TOPIC_BAD", bad),
+        ];
+        self.with(forms, true)
+    }
+
+    /// The same with a column: what a row has at first and may have later, in SQL, and that in JSON.
+    pub(super) fn with_column(self, column: &str, [first, other, shown]: [String; 3]) -> Self {
+        let forms = vec![
+            same("column_feature", format!("column_{column}")),
+            same("feature", column.to_owned()),
+            same("FEATURE_FIRST", first),
+            same("FEATURE_OTHER", other),
+            same("FEATURE_SHOWN", shown),
+        ];
+        self.with(forms, true)
+    }
+
     /// The same with a route: the module of its handler, as Rust has it.
     pub(super) fn with_route(self, method: &str, path: &str, module: &str) -> Self {
         let forms = vec![

@@ -8,6 +8,17 @@ const QUICK: [&str; 2] = ["--quick", "--offline"];
 const SERVICES: [(&str, &str); 3] =
     [("user", "users"), ("payment", "payments"), ("notification", "notifications")];
 
+/// Of each kind, a setting.
+const KINDS: [(&str, &str); 7] = [
+    ("bool", "true"),
+    ("integer", "0"),
+    ("text", "plain"),
+    ("duration", "14d"),
+    ("bytes", "4096"),
+    ("address", "https://example.com"),
+    ("list", "one,two"),
+];
+
 impl Workspace {
     fn adds(&self, words: &[&str], more: &[&str]) -> String {
         self.succeeds("crates", &[words, more].concat())
@@ -38,9 +49,17 @@ fn an_event_and_a_route_go_where_an_engineer_would_put_them_and_only_once() {
         ("services/order-items-service/src/lib.rs", "//! | `POST /api/order-items/{id}/return` |"),
         (
             "services/order-items-service/src/routes.rs",
-            "        .routes(routes!(post_return::answer))\n}",
+            "        .routes(routes!(post_return::post_return))\n}",
         ),
         ("services/order-items-service/src/routes/post_return.rs", ".mark_put_back(now)"),
+        ("services/order-items-service/src/routes/post_return.rs", "caller.may_change("),
+        ("services/order-items-service/src/routes/order_items.rs", "    put_back_at: Option<"),
+        ("services/order-items-service/src/store.rs", "put_back_at = $6\n         where id = $1"),
+        ("services/order-items-service/src/store.rs", "updated_at, put_back_at\n"),
+        (
+            "services/order-items-service/migrations/0002_order_items_put_back_at.sql",
+            "alter table order_items add column put_back_at timestamptz;\n",
+        ),
         ("services/order-items-service/tests/it/main.rs", "mod post_return;\n"),
         (
             "config/auth.tsk",
@@ -74,7 +93,80 @@ fn every_service_that_is_there_takes_both() {
         workspace.adds(&["new-route", service, "PUT", &path, "--event", "flagged"], &QUICK);
         let line = format!("{service}-service PUT {path} <- user\n");
         assert!(workspace.text("e2e/golden/policy.txt").contains(&line), "{line}");
+        let column = ["new-column", service, plural, "note", "text", "--nullable", "--shown"];
+        workspace.adds(&column, &QUICK);
+        let setting =
+            ["new-setting", service, "notes.kept", "duration", "14d", "How long one stays."];
+        workspace.adds(&setting, &QUICK);
+        let config = workspace.text(&format!("services/{service}-service/src/config.rs"));
+        assert!(config.contains("misfits.extend(self.notes.check());\n"), "{config}");
     }
+    workspace.is_formatted();
+}
+
+#[test]
+fn a_handler_is_bound_and_its_event_waits_for_it_from_then_on() {
+    let workspace = Workspace::copy();
+    workspace.adds(&["new-event", "payment", "refunded"], &QUICK);
+    workspace.commit();
+    let handler = ["new-handler", "notification", "payment.refunded"];
+    let shown = workspace.adds(&handler, &["--dry-run"]);
+    assert!(shown.contains("-    const MANDATORY: bool = false;"), "{shown}");
+    assert_eq!(workspace.status(), "");
+
+    workspace.adds(&handler, &QUICK);
+    for (path, piece) in [
+        ("config/message_queue.tsk", "\"payment.refunded\": [notification_events]\n"),
+        (
+            "services/notification-service/src/consumer.rs",
+            "            .on(Self::payment_refunded)\n",
+        ),
+        ("services/notification-service/src/store.rs", "use contracts::payment::PaymentRefunded;"),
+        ("services/notification-service/src/lib.rs", "//! Consumes `payment.refunded`: "),
+        ("services/notification-service/tests/it/main.rs", "mod payment_refunded;\n"),
+        (
+            "services/notification-service/tests/it/payment_refunded.rs",
+            "golden/payment.refunded.v1.json",
+        ),
+    ] {
+        let text = workspace.text(path);
+        assert!(text.contains(piece), "{path} lacks {piece}:\n{text}");
+    }
+    assert!(!workspace.text("crates/contracts/src/payment.rs").contains("MANDATORY"));
+    let again = workspace.adds(&handler, &QUICK);
+    assert!(again.contains("already"), "{again}");
+    // One more reader of the same event; another event of a module that is not named yet.
+    workspace.adds(&["new-handler", "user", "payment.refunded"], &QUICK);
+    let settings = workspace.text("config/message_queue.tsk");
+    let readers = "\"payment.refunded\": [notification_events, user_events]\n";
+    assert!(settings.contains(readers), "{settings}");
+    workspace.is_formatted();
+}
+
+#[test]
+fn of_a_service_that_is_removed_no_queue_stays_among_the_readers() {
+    let workspace = Workspace::copy();
+    workspace.succeeds("", &["new-service", "parcels", "--quick", "--offline"]);
+    workspace.adds(&["new-handler", "parcels", "payment.failed"], &QUICK);
+    workspace.adds(&["new-handler", "parcels", "notification.sent"], &QUICK);
+    workspace.succeeds("", &["remove-service", "parcels", "--force", "--offline"]);
+    workspace.is_as_at_first();
+}
+
+#[test]
+fn a_file_that_cannot_be_written_ends_it_before_anything_changes() {
+    let workspace = Workspace::copy();
+    let file = workspace.path("services/payment-service/src/store.rs");
+    // A folder in its place: what also the superuser cannot write to.
+    let kept = workspace.text("services/payment-service/src/lib.rs");
+    std::fs::remove_file(workspace.path("services/payment-service/src/lib.rs")).unwrap();
+    std::fs::create_dir(workspace.path("services/payment-service/src/lib.rs")).unwrap();
+    let error = workspace.fails("", &["new-handler", "payment", "notification.failed"]);
+    assert!(error.contains("lib.rs"), "{error}");
+    std::fs::remove_dir(workspace.path("services/payment-service/src/lib.rs")).unwrap();
+    workspace.write("services/payment-service/src/lib.rs", &kept);
+    assert!(file.exists());
+    assert_eq!(workspace.status(), "");
 }
 
 #[test]
@@ -90,6 +182,26 @@ fn what_cannot_be_added_says_why_and_changes_nothing() {
         (vec!["new-route", "user", "GET", "/users/{name}"], "as in `/api/users/{id}`"),
         (vec!["new-route", "user", "POST", "/users/{id}/x", "--event", "seen"], "new-event user"),
         (vec!["new-route", "user", "POST", "/users/x", "--event", "seen"], "names none that"),
+        (vec!["new-event", "notification", "updated"], "has a `updated_at` already"),
+        (vec!["new-handler", "user", "payment.refunded"], "there are: notification.failed,"),
+        (vec!["new-handler", "user", "user.created"], "is what user-service itself says"),
+        (vec!["new-column", "user", "sessions", "a", "text", "--nullable"], "is added by hand"),
+        (vec!["new-column", "user", "users", "limit", "text", "--nullable"], "a column in SQL"),
+        (vec!["new-column", "user", "users", "match", "text", "--nullable"], "a field in Rust"),
+        (vec!["new-column", "user", "users", "e_mail", "text", "--nullable"], "has a `email`"),
+        (vec!["new-column", "user", "users", "age", "integer", "--default", "x"], "no integer"),
+        (vec!["new-column", "user", "users", "age", "integer"], "--default"),
+        (vec!["new-setting", "user", "server.depth", "integer", "1", "A."], "by hand"),
+        (
+            vec!["new-setting", "user", "cache.depth", "integer", "1", "A."],
+            "cache.tsk has a [cache]",
+        ),
+        (vec!["new-setting", "user", "password.depth", "integer", "1", "A."], "by hand"),
+        (vec!["new-setting", "user", "signin.depth", "integer", "1", "A."], "a [sign_in] already"),
+        (vec!["new-setting", "user", "a.match", "integer", "1", "A."], "a field in Rust"),
+        (vec!["new-setting", "user", "a.wait", "duration", "14", "A."], "no duration"),
+        (vec!["new-setting", "user", "a.wait", "duration", "14d", "A"], "with a full stop"),
+        (vec!["new-setting", "user", "wait", "duration", "14d", "A."], "names no section"),
     ] {
         let error = workspace.fails("", &words);
         assert!(error.contains(expected), "{words:?}: {error}");
@@ -119,10 +231,19 @@ fn full_services_with_an_event_and_routes_are_green() {
     workspace.adds(&["new-event", "parcels", "sent-back"], &QUICK);
     workspace.adds(&["new-route", "parcels", "GET", "/parcels/{id}/history"], &QUICK);
     workspace.adds(&["new-route", "parcels", "GET", "/parcels/summary"], &QUICK);
+    workspace.adds(&["new-handler", "parcels", "payment.failed"], &QUICK);
+    workspace.adds(&["new-column", "parcels", "parcels", "note", "text", "--nullable"], &QUICK);
     let route = ["new-route", "parcels", "POST", "/parcels/{id}/return", "--event", "sent-back"];
     workspace.runs(&[&route[..], &["--offline"]].concat());
     for (service, plural) in SERVICES {
         workspace.adds(&["new-event", service, "flagged"], &QUICK);
+        let weight = ["new-column", service, plural, "weight", "integer", "--default", "7"];
+        workspace.adds(&weight, &[&["--shown"], &QUICK[..]].concat());
+        workspace.adds(&["new-handler", service, "parcel.sent_back"], &QUICK);
+        for (kind, default) in KINDS {
+            let key = format!("extras.{kind}_of_it");
+            workspace.adds(&["new-setting", service, &key, kind, default, "An extra."], &QUICK);
+        }
         let path = format!("/{plural}/{{id}}/flag");
         let route = ["new-route", service, "PUT", &path, "--event", "flagged"];
         workspace.runs(&[&route[..], &["--offline"]].concat());

@@ -47,6 +47,20 @@ type Decided = Result<(Notification, Vec<Event>), DomainError>;
 /// What a message means: the contact as it is then, and what to tell.
 pub(crate) type Told = Result<(Contact, Vec<Draft>), DomainError>;
 
+/// A statement that reads notifications: all columns of [`Row`], and the rest of it.
+macro_rules! select_notifications {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
+                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
+                    sent_at, recipient_version
+             from notifications " + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 impl Store {
     pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
         Self { database, outbox, clock, due: Arc::default() }
@@ -99,12 +113,8 @@ impl Store {
             // A replica of the version before takes no lock, and may have been faster.
             replayed = !self.insert(tx, user, source, print, draft(contact)?).await?;
         }
-        let row = sqlx::query_as!(
-            Row,
-            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
-                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at, recipient_version
-             from notifications where source = $1 and user_id = $2 and channel = $3",
+        let row = select_notifications!(
+            "where source = $1 and user_id = $2 and channel = $3",
             claim.source,
             user.as_uuid(),
             events::EMAIL,
@@ -196,17 +206,13 @@ impl Store {
         id: NotificationId,
         decide: &(impl Fn(Notification) -> Decided + Sync),
     ) -> Result<Notification, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
-                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at, recipient_version
-             from notifications where id = $1 for update",
-            id.as_uuid(),
-        );
+        let row = select_notifications!("where id = $1 for update", id.as_uuid());
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
+        let seen = row.version;
         let (notification, happened) = decide(row.try_into()?)?;
-        save(tx, &notification).await?;
+        if notification.version != seen {
+            save(tx, &notification).await?;
+        }
         events::enqueue(&self.outbox, &self.clock, tx, &notification, happened).await?;
         Ok(notification)
     }
@@ -234,14 +240,7 @@ impl Store {
 
     /// One notification.
     pub(crate) async fn notification(&self, id: NotificationId) -> Result<Notification, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
-                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at, recipient_version
-             from notifications where id = $1",
-            id.as_uuid(),
-        );
+        let row = select_notifications!("where id = $1", id.as_uuid());
         row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
     }
 
@@ -251,13 +250,8 @@ impl Store {
         of: Option<UserId>,
         page: PageRequest,
     ) -> Result<Page<Notification>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
-                    attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at, recipient_version
-             from notifications
-             where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
+        let rows = select_notifications!(
+            "where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
              order by id desc limit $3",
             of.map(UserId::as_uuid),
             page.before,

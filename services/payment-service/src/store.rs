@@ -42,6 +42,20 @@ pub(crate) struct Store {
     waiters: Waiters,
 }
 
+/// A statement that reads payments: all columns of [`PaymentRow`], and the rest of it.
+macro_rules! select_payments {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            PaymentRow,
+            "select id, user_id, amount, currency, payment_method, description, status,
+                    decline_code, decline_message, provider_id, attempts, version, created_at,
+                    updated_at
+             from payments " + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 impl Store {
     pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
         Self { database, outbox, clock, due: Arc::default(), waiters: Waiters::default() }
@@ -110,17 +124,13 @@ impl Store {
         id: PaymentId,
         decide: &(impl Fn(Payment) -> Decided + Sync),
     ) -> Result<Payment, Error> {
-        let row = sqlx::query_as!(
-            PaymentRow,
-            "select id, user_id, amount, currency, payment_method, description, status,
-                    decline_code, decline_message, provider_id, attempts, version, created_at,
-                    updated_at
-             from payments where id = $1 for update",
-            id.as_uuid(),
-        );
+        let row = select_payments!("where id = $1 for update", id.as_uuid());
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
+        let seen = row.version;
         let (payment, happened) = decide(row.try_into()?)?;
-        save(tx, &payment).await?;
+        if payment.version != seen {
+            save(tx, &payment).await?;
+        }
         events::enqueue(&self.outbox, &self.clock, tx, &payment, happened).await?;
         Ok(payment)
     }
@@ -137,14 +147,7 @@ impl Store {
 
     /// One payment.
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Payment, Error> {
-        let row = sqlx::query_as!(
-            PaymentRow,
-            "select id, user_id, amount, currency, payment_method, description, status,
-                    decline_code, decline_message, provider_id, attempts, version, created_at,
-                    updated_at
-             from payments where id = $1",
-            id.as_uuid(),
-        );
+        let row = select_payments!("where id = $1", id.as_uuid());
         row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
     }
 
@@ -154,13 +157,8 @@ impl Store {
         of: Option<UserId>,
         page: PageRequest,
     ) -> Result<Page<Payment>, Error> {
-        let rows = sqlx::query_as!(
-            PaymentRow,
-            "select id, user_id, amount, currency, payment_method, description, status,
-                    decline_code, decline_message, provider_id, attempts, version, created_at,
-                    updated_at
-             from payments
-             where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
+        let rows = select_payments!(
+            "where ($1::uuid is null or user_id = $1) and ($2::uuid is null or id < $2)
              order by id desc limit $3",
             of.map(UserId::as_uuid),
             page.before,

@@ -36,6 +36,19 @@ pub(crate) struct Store {
 /// What a decision gives: the user as it is then, and what happened.
 type Decided = Result<(User, Vec<Event>), DomainError>;
 
+/// A statement that reads users: all columns of [`Row`], and the rest of it.
+macro_rules! select_users {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "select id, email, name, admin, status, email_deliverable, version, email_version,
+                    created_at, updated_at
+             from users " + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 impl Store {
     pub(crate) fn new(
         database: Database,
@@ -144,16 +157,10 @@ impl Store {
         id: UserId,
         decide: &(impl Fn(User) -> Decided + Sync),
     ) -> Result<User, Error> {
-        let before = sqlx::query_as!(
-            Row,
-            "select id, email, name, admin, status, email_deliverable, version,
-                    email_version, created_at, updated_at
-             from users where id = $1 for update",
-            id.as_uuid(),
-        )
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(DomainError::NotFound)?;
+        let before = select_users!("where id = $1 for update", id.as_uuid(),)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or(DomainError::NotFound)?;
         let seen = before.version;
         let (user, events) = decide(before.into())?;
         events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
@@ -167,24 +174,15 @@ impl Store {
 
     /// A user, deleted ones included.
     pub(crate) async fn user(&self, id: UserId) -> Result<User, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "select id, email, name, admin, status, email_deliverable, version,
-                    email_version, created_at, updated_at
-             from users where id = $1",
-            id.as_uuid(),
-        );
+        let row = select_users!("where id = $1", id.as_uuid());
         let row = row.fetch_optional(&self.database).await?;
         Ok(row.ok_or(DomainError::NotFound)?.into())
     }
 
     /// A page of users, newest first.
     pub(crate) async fn users(&self, page: PageRequest) -> Result<Page<User>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            "select id, email, name, admin, status, email_deliverable, version,
-                    email_version, created_at, updated_at
-             from users where $1::uuid is null or id < $1 order by id desc limit $2",
+        let rows = select_users!(
+            "where $1::uuid is null or id < $1 order by id desc limit $2",
             page.before,
             page.rows(),
         );

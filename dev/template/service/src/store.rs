@@ -31,6 +31,18 @@ pub(crate) struct Store {
 /// What a decision gives: what is then, and what happened.
 type Decided = (Sample, Vec<Event>);
 
+/// A statement that reads samples: all columns of [`Row`], and the rest of it.
+macro_rules! select_samples {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            "select id, user_id, title, status, version, created_at, updated_at
+             from samples " + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 impl Store {
     pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
         Self { database, outbox, clock }
@@ -104,12 +116,7 @@ impl Store {
         id: SampleId,
         decide: &(impl Fn(Sample) -> Result<Decided, DomainError> + Sync),
     ) -> Result<Sample, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "select id, user_id, title, status, version, created_at, updated_at
-             from samples where id = $1 for update",
-            id.as_uuid(),
-        );
+        let row = select_samples!("where id = $1 for update", id.as_uuid());
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
         let seen = row.version;
         let decided = decide(row.try_into()?)?;
@@ -156,10 +163,8 @@ impl Store {
         after: Uuid,
         decide: &(impl Fn(Sample) -> Decided + Sync),
     ) -> Result<Option<Uuid>, Error> {
-        let rows = sqlx::query_as!(
-            Row,
-            "select id, user_id, title, status, version, created_at, updated_at
-             from samples where user_id = $1 and id > $2 order by id limit $3 for update",
+        let rows = select_samples!(
+            "where user_id = $1 and id > $2 order by id limit $3 for update",
             user.as_uuid(),
             after,
             BATCH,
@@ -190,12 +195,7 @@ impl Store {
 
     /// One sample.
     pub(crate) async fn sample(&self, id: SampleId) -> Result<Sample, Error> {
-        let row = sqlx::query_as!(
-            Row,
-            "select id, user_id, title, status, version, created_at, updated_at
-             from samples where id = $1",
-            id.as_uuid(),
-        );
+        let row = select_samples!("where id = $1", id.as_uuid());
         row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
     }
 
@@ -214,13 +214,7 @@ impl Store {
 
 /// What was made under a key.
 async fn by_key(tx: &mut PgConnection, user: UserId, key: &str) -> Result<Sample, Error> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, user_id, title, status, version, created_at, updated_at
-         from samples where user_id = $1 and idempotency_key = $2",
-        user.as_uuid(),
-        key,
-    );
+    let row = select_samples!("where user_id = $1 and idempotency_key = $2", user.as_uuid(), key);
     row.fetch_one(tx).await?.try_into()
 }
 

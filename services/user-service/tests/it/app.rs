@@ -86,6 +86,11 @@ impl TestApp {
         (user.id, user.token)
     }
 
+    pub(crate) async fn count(&self, query: &'static str) -> i64 {
+        let pool = self.database.pool().await;
+        sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
+    }
+
     pub(crate) fn admin_token(&self) -> String {
         self.user_token(Uuid::now_v7(), Role::Admin)
     }

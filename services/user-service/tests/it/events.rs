@@ -71,7 +71,6 @@ async fn only_the_address_that_failed_is_marked_undeliverable() {
     ] {
         assert_eq!(app.patch(&path, &user.token, etag, &change).await.status(), 200);
     }
-    let pool = app.database.pool().await;
     let mut published = 0;
     let mut deliverable_after = async |version: Option<i64>| {
         let mut failed = json!({
@@ -85,8 +84,7 @@ async fn only_the_address_that_failed_is_marked_undeliverable() {
         app.plain.publish("notification.failed", &failed).await;
         published += 1;
         testkit::eventually("the failure is handled", async || {
-            let count = sqlx::query_scalar("select count(*) from messaging_inbox");
-            let handled: i64 = count.fetch_one(&pool).await.unwrap();
+            let handled = app.count("select count(*) from messaging_inbox").await;
             (handled == published).then_some(())
         })
         .await;

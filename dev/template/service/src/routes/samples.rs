@@ -132,7 +132,7 @@ pub(crate) async fn close(
 ) -> Result<StatusCode, Error> {
     let now = clock.now();
     let close = |sample: Sample| {
-        let may = caller.may_see(sample.user_id.as_uuid());
+        let may = caller.may_change(sample.user_id.as_uuid());
         if may { Ok(sample.close(now)) } else { Err(DomainError::NotFound) }
     };
     store.change(SampleId::from_uuid(id), close).await?;

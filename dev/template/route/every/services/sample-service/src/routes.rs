@@ -2,5 +2,5 @@ mod aspect;
 
 pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(aspect::answer))
+        .routes(routes!(aspect::aspect))
 }

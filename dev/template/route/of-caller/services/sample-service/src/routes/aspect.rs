@@ -20,6 +20,6 @@ pub(crate) struct AspectView {
     (status = 200, body = AspectView),
     (status = 401, body = Problem),
 ))]
-pub(crate) async fn answer(caller: User) -> Json<AspectView> {
+pub(crate) async fn aspect(caller: User) -> Json<AspectView> {
     Json(AspectView { user_id: caller.id })
 }

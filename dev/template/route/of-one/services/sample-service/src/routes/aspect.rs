@@ -30,7 +30,7 @@ pub(crate) struct AspectView {
     (status = 200, body = AspectView),
     (status = 404, body = Problem, description = "None, or not the caller's to see"),
 ))]
-pub(crate) async fn answer(
+pub(crate) async fn aspect(
     caller: Caller,
     State(store): State<Store>,
     Path(id): Path<Uuid>,

@@ -18,19 +18,21 @@ use crate::store::Store;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AspectView {
     sample_id: Uuid,
+    /// When it happened. Asked again, this stays as it is.
+    occurred_at: Option<DateTime<Utc>>,
     /// Counts changes, from 1.
     version: i64,
     updated_at: DateTime<Utc>,
 }
 
-/// Has `sample.occurred` told of one.
+/// Has `sample.occurred` told of one, once. Asked again, the answer is the same and nothing is told.
 #[utoipa::path(get, path = "/api/samples/{id}/aspect", tag = "samples",
     operation_id = "aspect", params(("id" = Uuid, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = AspectView),
     (status = 404, body = Problem, description = "None, or not the caller's to change"),
 ))]
-pub(crate) async fn answer(
+pub(crate) async fn aspect(
     caller: Caller,
     State(store): State<Store>,
     State(clock): State<Clock>,
@@ -38,10 +40,14 @@ pub(crate) async fn answer(
 ) -> Result<Json<AspectView>, Error> {
     let now = clock.now();
     let mark = |sample: Sample| {
-        let may = caller.may_see(sample.user_id.as_uuid());
+        let may = caller.may_change(sample.user_id.as_uuid());
         if may { Ok(sample.mark_occurred(now)) } else { Err(DomainError::NotFound) }
     };
     let sample = store.change(SampleId::from_uuid(id), mark).await?;
-    let (version, updated_at) = (sample.version, sample.updated_at);
-    Ok(Json(AspectView { sample_id: sample.id.as_uuid(), version, updated_at }))
+    Ok(Json(AspectView {
+        sample_id: sample.id.as_uuid(),
+        occurred_at: sample.occurred_at,
+        version: sample.version,
+        updated_at: sample.updated_at,
+    }))
 }

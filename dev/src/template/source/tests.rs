@@ -1,0 +1,116 @@
+use super::*;
+
+const STORE: &str = r#"
+macro_rules! select_orders {
+    ($rest:literal) => {
+        sqlx::query_as!(
+            Row,
+            "select id, updated_at
+             from orders " + $rest
+        )
+    };
+}
+
+async fn save(tx: &mut PgConnection, order: &Order) -> Result<(), Error> {
+    sqlx::query!(
+        "update orders set title = $2, updated_at = $3 where id = $1",
+        order.id,
+        order.title,
+        order.updated_at
+    )
+}
+
+struct Row {
+    id: Uuid,
+    updated_at: std::time::Instant,
+}
+
+impl TryFrom<Row> for Order {
+    fn try_from(row: Row) -> Result<Self, Error> {
+        let other = Self { updated_at, ..row };
+        Ok(Self { id: row.id, updated_at: row.updated_at })
+    }
+
+    fn changed(mut self, now: DateTime<Utc>) -> Self {
+        self.updated_at = now;
+        self
+    }
+}
+"#;
+
+fn store() -> Source {
+    Source(STORE.to_owned())
+}
+
+#[test]
+fn a_column_is_added_to_what_is_read_and_to_what_is_saved() {
+    let mut source = store();
+    source.add_selected("select_orders", "orders", "sent_at").unwrap();
+    source.add_saved("orders", "sent_at", "order.sent_at").unwrap();
+    for expected in [
+        "\"select id, updated_at, sent_at\n             from orders \" + $rest",
+        "updated_at = $3, sent_at = $4\n         where id = $1\"",
+        "order.updated_at,\norder.sent_at,\n)",
+    ] {
+        assert!(source.0.contains(expected), "{expected}\n{}", source.0);
+    }
+}
+
+#[test]
+fn a_field_is_added_to_a_struct_and_to_values_that_are_written_out() {
+    let mut source = store();
+    source.add_field("Row", "sent_at: Option<Instant>").unwrap();
+    assert_eq!(source.add_to_values("Order", "updated_at", "sent_at: row.sent_at").unwrap(), 1);
+    assert_eq!(source.fields("Row").unwrap(), ["id", "updated_at", "sent_at"]);
+    assert!(source.0.contains("updated_at: row.updated_at,\nsent_at: row.sent_at,\n})"));
+    assert!(source.0.contains("Self { updated_at, ..row }"));
+}
+
+#[test]
+fn what_is_not_there_is_told() {
+    let error = |done: Result<()>| format!("{:#}", done.unwrap_err());
+    assert!(error(store().add_field("Rows", "a: b")).contains("no `struct Rows`"));
+    assert!(error(store().add_selected("select_rows", "rows", "a")).contains("select_rows"));
+    assert!(error(store().add_saved("rows", "a", "b")).contains("updates rows"));
+}
+
+#[test]
+fn a_name_that_rust_or_sql_takes_cannot_be_a_column() {
+    for (name, expected) in [
+        ("match", "in Rust"),
+        ("limit", "in SQL"),
+        ("Sent", "cannot name a column"),
+        ("sent-at", "written `sent_at`"),
+        ("sent__at", "cannot name a column"),
+    ] {
+        let error = check_column(name).unwrap_err().to_string();
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    check_column("sent_at").unwrap();
+}
+
+#[test]
+fn a_check_gives_more_whatever_it_gave_before() {
+    for (given, expected) in [
+        ("misfits", "{ misfits.extend(self.b.check());\nmisfits }"),
+        (
+            "[one, two].into_iter().flatten().collect()",
+            "{ let mut misfits: Vec<Misfit> = [one, two].into_iter().flatten().collect();\n\
+             misfits.extend(self.b.check());\nmisfits }",
+        ),
+    ] {
+        let text = "impl Other { fn check(&self) -> u8 { 0 } } impl A { fn check(&self) -> Vec<Misfit> { GIVEN } }";
+        let mut source = Source(text.replace("GIVEN", given));
+        source.extend_check("A", "self.b.check()").unwrap();
+        assert!(source.0.ends_with(&format!("{expected} }}")), "{}", source.0);
+        assert!(source.0.contains("{ 0 }"));
+    }
+}
+
+#[test]
+fn a_call_is_added_to_what_a_function_ends_with() {
+    let mut source =
+        Source("fn handlers(self) -> H {\n    H::new(self).on(Self::a)\n}\n".to_owned());
+    source.add_step("handlers", ".on(Self::b)").unwrap();
+    assert!(source.0.contains("H::new(self).on(Self::a).on(Self::b)\n}"), "{}", source.0);
+}

@@ -1,0 +1,1 @@
+mod column_feature;

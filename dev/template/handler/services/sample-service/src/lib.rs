@@ -1,0 +1,1 @@
+//! Consumes `other.heard`: nothing follows from it yet.

@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, documents, down, events, interrupt::Interrupt, logs, measure, prepare,
-    project::Project, queues, rehearse, smoke, status, template, test, token, up,
+    bench, check, documents, down, env, events, foreground, interrupt::Interrupt, logs, measure,
+    prepare, project::Project, queues, rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -26,8 +26,12 @@ enum Command {
     Down,
     /// Shows what runs and whether it is ready; fails when something is down
     Status(status::Args),
-    /// Shows the logs
+    /// Shows the logs, in the order of time: of a trace, since a time, as bad as a level
     Logs(logs::Args),
+    /// Runs one service in the foreground, also under a debugger, while the others go on
+    Run(foreground::Args),
+    /// Shows what `up` gives a service in its environment
+    Env(env::Args),
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
@@ -73,6 +77,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Down => down::run(&project),
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
+        Command::Run(args) => foreground::run(&project, &args, &interrupt),
+        Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
         Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),
         Command::Test(args) => test::run(&project, &args, &interrupt),

@@ -11,12 +11,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use testkit::native::{Launch, Owner, log_tail, port, psql};
+use testkit::native::{Launch, Owner, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
     http::Client,
     interrupt::Interrupt,
+    logs,
     origin::{self, Origin},
     project::Project,
     run,
@@ -184,7 +185,8 @@ pub(crate) fn environment(
     // What the user has set for these stays.
     let defaults = [
         ("ENVIRONMENT", "development"),
-        ("LOG_FORMAT", "human"),
+        // `cargo dev logs` shows it as a person reads it, and filters by what it says.
+        ("LOG_FORMAT", "json"),
         ("TRACING_ENABLED", "false"),
         // So that `cargo dev smoke` is one trace.
         ("TRACING_PROXIES", "127.0.0.1"),
@@ -198,10 +200,10 @@ pub(crate) fn environment(
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) name: String,
-    kind: Kind,
-    port: u16,
-    binary: PathBuf,
-    variables: Vec<(String, String)>,
+    pub(crate) kind: Kind,
+    pub(crate) port: u16,
+    pub(crate) binary: PathBuf,
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) origin: Origin,
 }
 
@@ -318,5 +320,5 @@ pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
 
 /// The last lines of a process' log, introduced.
 pub(crate) fn end_of_log(process: &Process) -> String {
-    format!("the end of {}:\n{}", process.log.display(), log_tail(&process.log, TAIL_LINES))
+    format!("the end of {}:\n{}", process.log.display(), logs::tail(&process.log, TAIL_LINES))
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
+    foreground,
     http::Client,
     project::Project,
     secrets::Secrets,
@@ -31,6 +32,8 @@ struct Line {
     ready: bool,
     /// Whether the `up` that started it lived to write it down.
     recorded: bool,
+    /// Whether a `cargo dev run` has it in its foreground.
+    foreground: bool,
     /// What has changed since it was started: `binary`, `settings`.
     older_than: Vec<&'static str>,
     pid: u32,
@@ -39,7 +42,13 @@ struct Line {
 }
 
 impl Line {
-    fn of(process: &Process, recorded: bool, starts: &[Start], client: &Client) -> Self {
+    fn of(
+        project: &Project,
+        process: &Process,
+        recorded: bool,
+        starts: &[Start],
+        client: &Client,
+    ) -> Self {
         let running = process.is_running();
         let start = starts.iter().find(|start| running && recorded && start.name == process.name);
         let port = process.port.map(|port| format!("127.0.0.1:{port}"));
@@ -49,6 +58,7 @@ impl Line {
             running,
             ready: running && recorded && services::is_ready(process, client),
             recorded,
+            foreground: running && foreground::runs_here(project, &process.name),
             older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
             pid: process.pid,
             url: process.url().or(port).unwrap_or_default(),
@@ -62,8 +72,12 @@ impl Line {
             (true, true, false) => "not ready",
             (true, true, true) => "ready",
         };
+        let word = match self.foreground {
+            true => format!("{word}, in the foreground of `cargo dev run`"),
+            false => word.to_owned(),
+        };
         if self.older_than.is_empty() {
-            return word.to_owned();
+            return word;
         }
         format!("{word}, older than its {}", self.older_than.join(" and its "))
     }
@@ -79,8 +93,8 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     });
     let unrecorded = unrecorded::find(project, state.as_ref());
     let recorded = state.map(|state| state.processes).unwrap_or_default();
-    let lines = recorded.iter().map(|process| Line::of(process, true, &starts, &client));
-    let left = unrecorded.iter().map(|process| Line::of(process, false, &starts, &client));
+    let lines = recorded.iter().map(|process| Line::of(project, process, true, &starts, &client));
+    let left = unrecorded.iter().map(|process| Line::of(project, process, false, &starts, &client));
     let lines: Vec<Line> = lines.chain(left).collect();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);

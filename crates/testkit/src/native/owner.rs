@@ -78,7 +78,7 @@ impl Owner {
     }
 
     /// The locked file, as input for the process that is to hold it.
-    pub(crate) fn input(&self) -> Result<File, NativeError> {
+    pub fn input(&self) -> Result<File, NativeError> {
         self.file.try_clone().doing(|| "pass a lock on".to_owned())
     }
 

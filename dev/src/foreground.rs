@@ -37,7 +37,7 @@ const POLL: Duration = Duration::from_millis(100);
 #[command(after_help = "\
   cargo dev run payment-service                     # Ctrl-C drains it
   cargo dev run payment-service --debugger gdb      # `break payment_service::routes::payments::create`, then `run`
-  cargo dev run payment-service --debugger wait     # stands still until a debugger is attached, such as an editor's
+  cargo dev run payment-service --debugger wait     # begins once a debugger is attached, such as an editor's
 
 The service is built first; the one that runs serves until then. All others go on on the same ports. `cargo dev up
 --detach` gives the service back. Locals are shown: the workspace's own crates have full debug information.")]
@@ -123,7 +123,6 @@ fn attend(
             was_told = true;
             if let Some(id) = id {
                 id.signal(Signal::TERM)?;
-                id.signal(Signal::CONT)?;
             }
         }
         // A debugger starts the service when it is told to, and maybe again.

@@ -20,7 +20,7 @@ use serde_json::json;
 use testkit::native::Place;
 
 use crate::{
-    down,
+    down, foreground,
     http::Client,
     install,
     interrupt::Interrupt,
@@ -123,7 +123,9 @@ fn bring_up(
     // them a little later is sooner.
     ascent.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
     // Of what an earlier `up` has started that did not live to wait for it, too.
-    services::wait_ready(&ascent.state.processes, client, interrupt)?;
+    let mut running = ascent.state.processes.clone();
+    running.retain(|process| !foreground::runs_here(project, &process.name));
+    services::wait_ready(&running, client, interrupt)?;
     ascent.start_services(project)?;
     services::wait_ready(&ascent.fresh, client, interrupt)?;
     if ascent.has_changed {
@@ -214,7 +216,8 @@ impl Ascent {
         let (mut stopped, mut processes) = (Vec::new(), Vec::new());
         for process in running {
             let start = starts.iter().find(|start| start.name == process.name);
-            match outdated(&process, start) {
+            let outdated = outdated(&process, start);
+            match outdated.filter(|_| !foreground::runs_here(project, &process.name)) {
                 Some(why) => {
                     println!("stopping {}: {why}", process.name);
                     stopped.push(process);
@@ -310,6 +313,7 @@ fn wait_connected(
     interrupt: &Interrupt,
 ) -> Result<()> {
     let services = project.services().iter();
+    let services = services.filter(|service| !foreground::runs_here(project, &service.name));
     for url in services.filter_map(|service| state.running(&service.name)?.url()) {
         let connected = interrupt.poll(CONNECT_LIMIT, || {
             let health = client.get(&format!("{url}/health")).map(|answer| answer.json());

@@ -11,8 +11,10 @@ use testkit::native::find::on_path;
 
 use crate::{env::shell, project::Project, services::Start, unrecorded};
 
-/// Stands still before it becomes the service, so that the process id is known.
-const WAITING: &str = r#"kill -STOP $$; exec "$0" "$@""#;
+/// Becomes the service once somebody traces it, or SIGCONT has come: its process id is known before.
+const WAITING: &str = r#"trap 'go=1' CONT
+while [ -z "$go" ] && ! grep -q '^TracerPid:[[:space:]]*[1-9]' /proc/$$/status; do sleep 0.1; done
+exec "$0" "$@""#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Debugger {
@@ -22,7 +24,7 @@ pub(super) enum Debugger {
     Gdb,
     /// LLDB, on this terminal
     Lldb,
-    /// Stands still until a debugger is attached
+    /// Begins once a debugger is attached, such as an editor's
     Wait,
 }
 

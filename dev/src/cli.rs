@@ -6,8 +6,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, documents, down, env, events, foreground, interrupt::Interrupt, logs, measure,
-    prepare, project::Project, queues, rehearse, smoke, status, template, test, token, up,
+    bench, check, doctor, documents, down, env, events, foreground, interrupt::Interrupt, logs,
+    measure, prepare, project::Project, queues, rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -32,6 +32,8 @@ enum Command {
     Run(foreground::Args),
     /// Shows what `up` gives a service in its environment
     Env(env::Args),
+    /// Says what of this machine, this checkout and its system is not well, and what mends it
+    Doctor(doctor::Args),
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
@@ -69,6 +71,10 @@ enum Command {
 /// Does what the command line says.
 pub(crate) fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
+    // Also where there is no workspace to speak of.
+    if let Command::Doctor(args) = &cli.command {
+        return doctor::run(args);
+    }
     let project = Project::find()?;
     // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
     let interrupt = Interrupt::register()?;
@@ -77,6 +83,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Down => down::run(&project),
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Run(args) => foreground::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),

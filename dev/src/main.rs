@@ -28,6 +28,8 @@ mod admin;
 mod bench;
 mod check;
 mod cli;
+mod data_version;
+mod doctor;
 mod documents;
 mod down;
 mod env;

@@ -94,10 +94,10 @@ impl Debugger {
             }
             Self::Wait => {
                 println!(
-                    "{name} is process {pid} and stands still. Attach to it, and let it go on:"
+                    "{name} is process {pid} and waits for a debugger; break, then `continue`:"
                 );
-                println!("  gdb -p {pid} -ex 'break main' -ex 'signal SIGCONT'");
-                println!("  lldb -p {pid}    # `process signal SIGCONT`, then `continue`");
+                println!("  gdb -p {pid} -ex 'set breakpoint pending on'");
+                println!("  lldb -p {pid}");
                 println!(
                     "  Visual Studio Code: the second entry of `cargo dev env {name} --vscode`"
                 );

@@ -6,8 +6,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, documents, down, events, interrupt::Interrupt, logs, measure, prepare,
-    project::Project, queues, rehearse, restart, smoke, status, stop, template, test, token, up,
+    bench, check, doctor, documents, down, env, events, foreground, interrupt::Interrupt, logs,
+    measure, prepare, project::Project, queues, rehearse, restart, smoke, status, stop, template,
+    test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -30,8 +31,14 @@ enum Command {
     Stop(stop::Args),
     /// Shows what runs and whether it is ready; fails when something is down
     Status(status::Args),
-    /// Shows the logs
+    /// Shows the logs, in the order of time: of a trace, since a time, as bad as a level
     Logs(logs::Args),
+    /// Runs one service in the foreground, also under a debugger, while the others go on
+    Run(foreground::Args),
+    /// Shows what `up` gives a service in its environment
+    Env(env::Args),
+    /// Says what of this machine, this checkout and its system is not well, and what mends it
+    Doctor(doctor::Args),
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
@@ -75,6 +82,10 @@ enum Command {
 /// Does what the command line says.
 pub(crate) fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
+    // Also where there is no workspace to speak of.
+    if let Command::Doctor(args) = &cli.command {
+        return doctor::run(args);
+    }
     let project = Project::find()?;
     // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
     let interrupt = Interrupt::register()?;
@@ -85,6 +96,9 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Stop(args) => stop::run(&project, &args),
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Run(args) => foreground::run(&project, &args, &interrupt),
+        Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
         Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),
         Command::Test(args) => test::run(&project, &args, &interrupt),

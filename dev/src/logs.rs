@@ -1,137 +1,335 @@
-//! `cargo dev logs`: what the processes wrote, and what they write now.
+//! `cargo dev logs`: what all processes wrote, and what they write now, as one log in the order of time.
+//!
+//! Services write JSON to their files, so that every filter is exact, and it is shown here as a person
+//! reads it. PostgreSQL, Redis, RabbitMQ and the simulator write formats of their own, whose times and
+//! levels are read (see [`entry`]).
+
+mod entries;
+mod entry;
+mod filter;
+mod lines;
+mod log;
+mod merge;
+mod show;
+mod stamp;
 
 use std::{
-    fs::{self, File},
-    io::{Read, Seek, SeekFrom},
-    path::PathBuf,
+    collections::{BTreeSet, VecDeque},
+    fs,
+    path::Path,
     process::ExitCode,
     thread,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::native::log_tail;
+use chrono::Utc;
 
+use self::{
+    entry::{Entry, Level},
+    filter::{Filter, Trace},
+    log::Log,
+    merge::{Merge, Source},
+    show::Style,
+};
 use crate::{interrupt::Interrupt, project::Project};
 
+pub(crate) use self::show::printable;
+
+/// How often it is looked for what was added.
+/// What a service says of each request that it has answered.
+const ANSWERED: &str = "request answered";
 const POLL: Duration = Duration::from_millis(200);
+/// How many of the last entries are shown where nothing narrows them down.
+const LINES: usize = 100;
+/// How much is written to the output at once.
+const OUTPUT: usize = 32 * 1024;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Entries of all logs are shown in the order of their times, which are UTC. A line without a time belongs
+to the line before it. Without --since, --until, --trace, --level or --grep the last 100 entries are
+shown, with them all that match. Of a log that has become too large, what was written before is read from NAME.log.1.
+
+`cargo dev smoke` prints the id of its trace; an answer's X-Request-Id will do as well:
+  cargo dev logs --trace 13a21241
+  cargo dev logs --level warn --since 10m --follow")]
 pub(crate) struct Args {
-    /// A service or server (`user-service`, `postgres`, …); all of them when not given
-    name: Option<String>,
+    /// Services and servers (`user-service`, `postgres`, …); all of them when none is given
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// The same; may be repeated
+    #[arg(long = "service", value_name = "NAME")]
+    services: Vec<String>,
     /// Keeps showing what is added, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// How many of the last lines of each log
-    #[arg(long, short = 'n', default_value_t = 20)]
-    lines: usize,
+    /// How many of the last entries that match
+    #[arg(long, short = 'n', value_name = "LINES")]
+    lines: Option<usize>,
+    /// What was written since: 30s, 5m, 1h, 2d ago, or a time (2026-01-15T09:30:00Z, 09:30)
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// What was written before that
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// What belongs to this trace (its id, or the first 8 digits or more), or to the trace of this request
+    #[arg(long, value_name = "ID")]
+    trace: Option<String>,
+    /// What is as bad as that, or worse; what does not tell is info
+    #[arg(long, value_enum)]
+    level: Option<Level>,
+    /// What holds this text
+    #[arg(long, value_name = "TEXT")]
+    grep: Option<String>,
+    /// Prints one JSON object a line
+    #[arg(long)]
+    json: bool,
 }
 
-/// A log and how far it was shown.
-struct Log {
-    name: String,
-    path: PathBuf,
-    shown: u64,
-    /// A line whose end has not been written yet.
-    rest: String,
+impl Args {
+    fn filter(&self) -> Result<Filter> {
+        let now = Utc::now();
+        let time = |name: &str, text: &Option<String>| {
+            let time = text.as_ref().map(|text| stamp::asked(text, now)).transpose();
+            time.map_err(|error| anyhow::anyhow!("{name}: {error}"))
+        };
+        let trace = self.trace.as_deref().map(Trace::parse).transpose();
+        Ok(Filter {
+            since: time("--since", &self.since)?,
+            until: time("--until", &self.until)?,
+            level: self.level,
+            grep: self.grep.clone(),
+            trace: trace.map_err(|error| anyhow::anyhow!("--trace: {error}"))?,
+        })
+    }
+
+    /// The logs that are asked for, of those that there are.
+    fn choose(&self, project: &Project) -> Result<BTreeSet<String>> {
+        let there = names(project);
+        let asked: BTreeSet<String> = self.names.iter().chain(&self.services).cloned().collect();
+        let may_come = |name: &String| self.follow && project.service(name).is_ok();
+        if let Some(name) = asked.iter().find(|name| !there.contains(*name) && !may_come(name)) {
+            let there = there.into_iter().collect::<Vec<_>>().join(", ");
+            bail!("no log of `{}`; there are: {there}", printable(name));
+        }
+        if there.is_empty() && !self.follow {
+            bail!("no logs yet; start the system with: cargo dev up");
+        }
+        Ok(asked)
+    }
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let mut logs = find(project)?;
-    if let Some(name) = &args.name {
-        let known: Vec<String> = logs.iter().map(|log| log.name.clone()).collect();
-        logs.retain(|log| log.name == *name);
-        if logs.is_empty() {
-            bail!("no log of `{name}`; there are: {}", known.join(", "));
-        }
+    let mut filter = args.filter()?;
+    let asked = args.choose(project)?;
+    let last = args.lines.or_else(|| filter.is_empty().then_some(LINES));
+    if filter.trace.as_ref().is_some_and(Trace::may_be_request) {
+        learn(project, &mut filter)?;
     }
-    if logs.is_empty() {
-        bail!("no logs yet; start the system with: cargo dev up");
+    let mut logs = open(project, &asked, args.follow)?;
+    if let Some(last) = last.filter(|_| filter.is_empty()) {
+        logs.iter_mut().try_for_each(|log| log.skip_to_last(last))?;
     }
-    let prefixed = logs.len() > 1;
-    for log in &mut logs {
-        log.shown = fs::metadata(&log.path).map_or(0, |data| data.len());
-        for line in log_tail(&log.path, args.lines).lines() {
-            show(log, line, prefixed);
-        }
-    }
+    let is_one = asked.len() == 1 || (asked.is_empty() && logs.len() == 1);
+    let style = match args.json {
+        true => Style::Json,
+        false => Style::Plain {
+            name_width: if is_one { 0 } else { width(&logs) },
+            is_coloured: show::is_coloured(),
+        },
+    };
+    let mut out = Output { text: String::new(), style };
+    show_there(&mut logs, &mut filter, last, || interrupt.is_set(), &mut out)?;
     while args.follow && !interrupt.is_set() {
-        for log in &mut logs {
-            for line in log.added()? {
-                show(log, &line, prefixed);
-            }
-        }
         thread::sleep(POLL);
+        for log in &mut logs {
+            log.look_again()?;
+        }
+        add(project, &asked, true, &mut logs)?;
+        show_there(&mut logs, &mut filter, None, || interrupt.is_set(), &mut out)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(log: &Log, line: &str, prefixed: bool) {
-    if prefixed {
-        println!("{:<20} | {line}", log.name);
-    } else {
-        println!("{line}");
+/// The last lines that a log has got from `start` on, as they are shown, for who tells why its process
+/// ended. Those of single requests are left out: the process that is replaced goes on answering.
+pub(crate) fn tail(path: &Path, start: u64, count: usize) -> String {
+    let read = || -> Result<String> {
+        let mut log = Log::end_of(path, start)?;
+        let style = Style::Plain { name_width: 0, is_coloured: false };
+        let mut text = String::new();
+        while let Some(entry) = log.next()? {
+            if entry.message != ANSWERED {
+                show::write(&mut text, "", 0, &entry, style);
+            }
+        }
+        Ok(text)
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// What is added to one log, shown by whoever waits for its process.
+pub(crate) struct Follow {
+    log: [Log; 1],
+    filter: Filter,
+    out: Output,
+}
+
+impl Follow {
+    /// What is written from now on.
+    pub(crate) fn from_here(name: &str, path: &Path) -> Result<Self> {
+        let reading = || format!("read {}", path.display());
+        let mut log = Log::open(name.to_owned(), path, true).with_context(reading)?;
+        log.skip_to_last(0).with_context(reading)?;
+        let style = Style::Plain { name_width: 0, is_coloured: show::is_coloured() };
+        let out = Output { text: String::new(), style };
+        Ok(Self { log: [log], filter: Filter::default(), out })
+    }
+
+    /// Shows what was added since the last call.
+    pub(crate) fn show(&mut self) -> Result<()> {
+        self.log[0].look_again()?;
+        show_there(&mut self.log, &mut self.filter, None, || false, &mut self.out)
     }
 }
 
-fn find(project: &Project) -> Result<Vec<Log>> {
-    let folder = project.dev("logs");
-    let Ok(items) = fs::read_dir(&folder) else {
-        return Ok(Vec::new());
-    };
-    let mut logs = Vec::new();
-    for item in items {
-        let path = item.with_context(|| format!("read {}", folder.display()))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log"));
-        if let Some(name) = name.map(str::to_owned) {
-            logs.push(Log { name, path, shown: 0, rest: String::new() });
+/// Text on its way to the standard output.
+struct Output {
+    text: String,
+    style: Style,
+}
+
+impl Output {
+    fn add(&mut self, name: &str, place: usize, entry: &Entry) {
+        show::write(&mut self.text, name, place, entry, self.style);
+        if self.text.len() >= OUTPUT {
+            self.flush();
         }
     }
-    logs.sort_by(|one, other| one.name.cmp(&other.name));
+
+    fn flush(&mut self) {
+        print!("{}", self.text);
+        self.text.clear();
+    }
+}
+
+/// Shows what there is now; of it the last so many, if a number is given.
+fn show_there(
+    logs: &mut [Log],
+    filter: &mut Filter,
+    last: Option<usize>,
+    is_to_end: impl Fn() -> bool,
+    out: &mut Output,
+) -> Result<()> {
+    let names: Vec<String> = logs.iter().map(|log| log.name.clone()).collect();
+    let mut merge = Merge::new(logs).context("read the logs")?;
+    let mut kept = VecDeque::new();
+    while let Some((place, entry)) = merge.next().context("read the logs")? {
+        if is_to_end() {
+            break;
+        }
+        if let Some(trace) = &mut filter.trace {
+            trace.learn(&entry);
+        }
+        if !filter.admits(&entry) {
+            continue;
+        }
+        match last {
+            None => out.add(&names[place], place, &entry),
+            Some(last) => {
+                kept.push_back((place, entry));
+                if kept.len() > last {
+                    kept.pop_front();
+                }
+            }
+        }
+    }
+    for (place, entry) in kept {
+        out.add(&names[place], place, &entry);
+    }
+    out.flush();
+    Ok(())
+}
+
+/// Finds out to which traces a request belongs: the line that names it is its last one.
+fn learn(project: &Project, filter: &mut Filter) -> Result<()> {
+    let Some(trace) = &mut filter.trace else {
+        return Ok(());
+    };
+    for mut log in open(project, &BTreeSet::new(), false)? {
+        while let Some(entry) = log.next().context("read the logs")? {
+            trace.learn(&entry);
+        }
+    }
+    Ok(())
+}
+
+/// The logs of these names; all of them when there is none.
+fn open(project: &Project, asked: &BTreeSet<String>, follows: bool) -> Result<Vec<Log>> {
+    let mut logs = Vec::new();
+    add(project, asked, follows, &mut logs)?;
     Ok(logs)
 }
 
-impl Log {
-    /// The whole lines added since the last call. A file that has become shorter was started anew.
-    fn added(&mut self) -> Result<Vec<String>> {
-        let Ok(mut file) = File::open(&self.path) else {
-            return Ok(Vec::new());
-        };
-        let length = file.metadata().map_or(0, |data| data.len());
-        if length < self.shown {
-            (self.shown, self.rest) = (0, String::new());
+/// Adds those that are not there yet.
+fn add(
+    project: &Project,
+    asked: &BTreeSet<String>,
+    follows: bool,
+    logs: &mut Vec<Log>,
+) -> Result<()> {
+    for name in names(project) {
+        let is_asked = asked.is_empty() || asked.contains(&name);
+        if is_asked && logs.iter().all(|log| log.name != name) {
+            let path = project.log(&name);
+            let log = Log::open(name, &path, follows);
+            logs.push(log.with_context(|| format!("read {}", path.display()))?);
         }
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(self.shown))
-            .and_then(|_| file.read_to_end(&mut bytes))
-            .with_context(|| format!("read {}", self.path.display()))?;
-        self.shown += bytes.len() as u64;
-        self.rest.push_str(&String::from_utf8_lossy(&bytes));
-        let Some((lines, rest)) = self.rest.rsplit_once('\n') else {
-            return Ok(Vec::new());
-        };
-        let (lines, rest) = (lines.lines().map(str::to_owned).collect(), rest.to_owned());
-        self.rest = rest;
-        Ok(lines)
     }
+    Ok(())
+}
+
+/// The names of the logs that there are.
+fn names(project: &Project) -> BTreeSet<String> {
+    let items = fs::read_dir(project.dev("logs")).into_iter().flatten().flatten();
+    let name = |item: fs::DirEntry| {
+        let name = item.file_name();
+        let name = name.to_str()?;
+        let name = name.strip_suffix(".log").or_else(|| name.strip_suffix(".log.1"))?;
+        Some(name.to_owned())
+    };
+    items.filter_map(name).collect()
+}
+
+fn width(logs: &[Log]) -> usize {
+    logs.iter().map(|log| log.name.chars().count()).max().unwrap_or_default()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::*;
+    use std::fs;
+
+    use super::tail;
 
     #[test]
-    fn lines_are_shown_once_and_whole_and_a_new_file_from_its_start() {
+    fn what_a_process_said_is_found_between_the_requests_of_another_one() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.log");
-        let mut log = Log { name: "a".into(), path: path.clone(), shown: 0, rest: String::new() };
-        fs::write(&path, "one\ntw").unwrap();
-        assert_eq!(log.added().unwrap(), ["one"]);
-        fs::write(&path, "one\ntwo\n").unwrap();
-        assert_eq!(log.added().unwrap(), ["two"]);
-        fs::write(&path, "new\n").unwrap();
-        assert_eq!(log.added().unwrap(), ["new"]);
+        let file = folder.path().join("a.log");
+        let line = |said: &str| {
+            format!(r#"{{"timestamp":"2026-01-15T09:30:00Z","level":"INFO","message":"{said}"}}"#)
+        };
+        let lines = ["before", "request answered", "no database", "request answered"].map(line);
+        fs::write(&file, lines.join("\n") + "\n").unwrap();
+        let start = lines[0].len() as u64 + 1;
+        let said = |start, lines| tail(&file, start, lines);
+        assert!(said(start, 20).ends_with("no database"), "{}", said(start, 20));
+        assert_eq!(said(start, 20).lines().count(), 1);
+        assert_eq!(said(0, 20).lines().count(), 2);
+        assert!(said(0, 1).ends_with("no database"));
+        assert_eq!(said(10_000, 20), "");
     }
 }

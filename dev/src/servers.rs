@@ -12,9 +12,9 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
-use testkit::native::{NativeError, Place, Postgres, RabbitMq, Redis};
+use testkit::native::{Place, Postgres, RabbitMq, Redis};
 
-use crate::{interrupt::Interrupt, state::Process};
+use crate::{data_version, interrupt::Interrupt, state::Process};
 
 /// Where the servers answer. Holds passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,6 +145,20 @@ impl Plan {
             .map(|(name, _)| name)
             .collect()
     }
+
+    /// An error for data that one of the servers cannot go on with.
+    fn check_data(&self) -> Result<()> {
+        let postgres = self.postgres.place().filter(|place| place.keep).and_then(|place| {
+            data_version::postgres(&place.folder, data_version::postgres_version().as_deref())
+        });
+        let rabbitmq = self.rabbitmq.place().filter(|place| place.keep).and_then(|place| {
+            data_version::rabbitmq(&place.folder, data_version::rabbitmq_version().as_deref())
+        });
+        match postgres.or(rabbitmq) {
+            Some(mismatch) => Err(anyhow!("{}; {}", mismatch.what, mismatch.mend)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The servers of a system. Those that we started end with this value unless they are detached.
@@ -163,6 +177,7 @@ impl Servers {
     /// when it answers.
     pub(crate) fn start(plan: &Plan) -> Result<Self> {
         let begin = Instant::now();
+        plan.check_data()?;
         let (rabbitmq, postgres, redis) = thread::scope(|scope| {
             let rabbitmq = scope.spawn(|| plan.rabbitmq.place().map(RabbitMq::launch).transpose());
             let postgres = scope.spawn(|| plan.postgres.place().map(Postgres::start).transpose());
@@ -171,11 +186,7 @@ impl Servers {
         });
         let broken = |_| anyhow!("starting a server broke off");
         let rabbitmq = rabbitmq.map_err(broken)?.context("start RabbitMQ");
-        let postgres = postgres.map_err(broken)?.map_err(|error| {
-            let hint = plan.postgres.place().and_then(|place| other_version(&error, place));
-            let what = format!("start PostgreSQL{}", hint.unwrap_or_default());
-            anyhow::Error::new(error).context(what)
-        });
+        let postgres = postgres.map_err(broken)?.context("start PostgreSQL");
         let redis = redis.map_err(broken)?.context("start Redis");
         // All are joined before the first error goes out, so that the others are dropped and end.
         let (rabbitmq, postgres, redis) = (rabbitmq?, postgres?, redis?);
@@ -242,16 +253,6 @@ impl Servers {
         self.redis.into_iter().for_each(|(server, _)| server.detach());
         self.rabbitmq.into_iter().for_each(|(server, _)| server.detach());
     }
-}
-
-/// What to do when the data is of another version of PostgreSQL than the server.
-fn other_version(error: &NativeError, place: &Place) -> Option<String> {
-    error.to_string().contains("not compatible with this version").then(|| {
-        format!(
-            "; to keep its data, start the old version on it and dump it; to begin anew, delete {}",
-            place.folder.display()
-        )
-    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tusk_config::{Loader, Unread, Vars};
 use crate::{
     http::Client,
     interrupt::Interrupt,
+    logs,
     origin::{self, Origin},
     project::Project,
     run,
@@ -184,7 +185,8 @@ pub(crate) fn environment(
     // What the user has set for these stays.
     let defaults = [
         ("ENVIRONMENT", "development"),
-        ("LOG_FORMAT", "human"),
+        // `cargo dev logs` shows it as a person reads it, and filters by what it says.
+        ("LOG_FORMAT", "json"),
         ("TRACING_ENABLED", "false"),
         // So that `cargo dev smoke` is one trace.
         ("TRACING_PROXIES", "127.0.0.1"),
@@ -200,8 +202,8 @@ pub(crate) struct Start {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) port: u16,
-    binary: PathBuf,
-    variables: Vec<(String, String)>,
+    pub(crate) binary: PathBuf,
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) origin: Origin,
 }
 
@@ -336,6 +338,6 @@ pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
 
 /// The last lines of what a process has said in its log, introduced.
 pub(crate) fn end_of_log(process: &Process) -> String {
-    let said = run_files::said_since(&process.log, process.log_start, TAIL_LINES);
+    let said = logs::tail(&process.log, process.log_start, TAIL_LINES);
     format!("the end of {}:\n{said}", process.log.display())
 }

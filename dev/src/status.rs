@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
+    foreground,
     http::Client,
     project::Project,
     secrets::Secrets,
@@ -33,6 +34,8 @@ struct Line {
     stopped: bool,
     /// Whether the `up` that started it lived to write it down.
     recorded: bool,
+    /// Whether a `cargo dev run` has it in its foreground.
+    foreground: bool,
     /// What has changed since it was started: `binary`, `settings`.
     older_than: Vec<&'static str>,
     /// None of what is stopped.
@@ -42,7 +45,13 @@ struct Line {
 }
 
 impl Line {
-    fn of(process: &Process, recorded: bool, starts: &[Start], client: &Client) -> Self {
+    fn of(
+        project: &Project,
+        process: &Process,
+        recorded: bool,
+        starts: &[Start],
+        client: &Client,
+    ) -> Self {
         let running = process.is_running();
         let start = starts.iter().find(|start| running && recorded && start.name == process.name);
         let port = process.port.map(|port| format!("127.0.0.1:{port}"));
@@ -53,6 +62,7 @@ impl Line {
             ready: running && recorded && services::is_ready(process, client),
             stopped: false,
             recorded,
+            foreground: running && foreground::runs_here(project, &process.name),
             older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
             pid: Some(process.pid),
             url: process.url().or(port).unwrap_or_default(),
@@ -67,6 +77,7 @@ impl Line {
             running: false,
             ready: false,
             stopped: true,
+            foreground: false,
             recorded: true,
             older_than: Vec::new(),
             pid: None,
@@ -86,8 +97,12 @@ impl Line {
             (true, true, false) => "not ready",
             (true, true, true) => "ready",
         };
+        let word = match self.foreground {
+            true => format!("{word}, in the foreground of `cargo dev run`"),
+            false => word.to_owned(),
+        };
         if self.older_than.is_empty() {
-            return word.to_owned();
+            return word;
         }
         format!("{word}, older than its {}", self.older_than.join(" and its "))
     }
@@ -103,8 +118,8 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     });
     let unrecorded = unrecorded::find(project, state.as_ref());
     let State { processes: recorded, stopped, .. } = state.unwrap_or_default();
-    let lines = recorded.iter().map(|process| Line::of(process, true, &starts, &client));
-    let left = unrecorded.iter().map(|process| Line::of(process, false, &starts, &client));
+    let lines = recorded.iter().map(|process| Line::of(project, process, true, &starts, &client));
+    let left = unrecorded.iter().map(|process| Line::of(project, process, false, &starts, &client));
     let stopped = stopped.iter().map(|name| Line::stopped(name));
     let lines: Vec<Line> = lines.chain(left).chain(stopped).collect();
     if args.json {

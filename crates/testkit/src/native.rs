@@ -45,7 +45,7 @@ pub use consul::Consul;
 pub use error::NativeError;
 pub use etcd::Etcd;
 pub use find::{Found, find};
-pub use owner::{Owner, holders, servers_in};
+pub use owner::{ELSEWHERE, Owner, holders, servers_in};
 pub use pgbouncer::PgBouncer;
 pub use place::{Place, random_hex};
 pub use postgres::Postgres;

@@ -84,6 +84,7 @@ impl Scenario {
             return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         println!("trace {trace_id}");
+        println!("what it did: cargo dev logs --trace {trace_id}");
         outcome.map(|()| {
             println!("all of it happened");
             ExitCode::SUCCESS

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::{Request, plan::left_over, replace::Replacement, state_file};
 use crate::{
+    foreground,
     http::Client,
     project::Project,
     secrets::Secrets,
@@ -95,11 +96,15 @@ impl Startup {
         Ok(startup)
     }
 
-    /// What runs and stays as it is.
-    pub(super) fn kept(&self) -> Vec<Process> {
+    /// What runs and stays as it is, but for what somebody has in the foreground, maybe at a breakpoint.
+    pub(super) fn kept(&self, project: &Project) -> Vec<Process> {
         let is_replaced =
             |process: &Process| self.replacements.iter().any(|one| one.old.id() == process.id());
-        self.state.processes.iter().filter(|process| !is_replaced(process)).cloned().collect()
+        let mut kept = self.state.processes.clone();
+        kept.retain(|process| {
+            !is_replaced(process) && !foreground::runs_here(project, &process.name)
+        });
+        kept
     }
 
     /// Starts what is to be started.
@@ -157,6 +162,9 @@ fn outdated(
     process: &Process,
     start: Option<&Start>,
 ) -> Option<String> {
+    if foreground::runs_here(project, &process.name) {
+        return None;
+    }
     let is_named = process.name == SIMULATOR || project.service(&process.name).is_ok();
     match (process.kind, start) {
         (Kind::Server, _) => None,

@@ -36,7 +36,7 @@ fn up_replaces_exactly_what_changed() {
     let payment = after;
 
     // What all services read, by a variable; the simulator reads none of it.
-    let system = system.with("LOG_FORMAT", "json");
+    let system = system.with("LOG_FORMAT", "human");
     system.succeeds(&["up", "--detach"]);
     let after = system.pids();
     assert_eq!(after[3], simulator);

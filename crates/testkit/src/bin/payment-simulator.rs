@@ -10,13 +10,15 @@
 //!
 //! Without arguments the variables `HOST` and `PORT` say where it listens, as they do for a
 //! service. `payment-simulator healthcheck` asks one that runs with the same variables whether it
-//! listens. It writes one line per call to its standard output: method, path, status, idempotency
-//! key, request id. It ends on SIGINT and SIGTERM.
+//! listens. It writes one line per call to its standard output: time, method, path, status,
+//! idempotency key, request id. It ends on SIGINT and SIGTERM.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
+use chrono::{DateTime, SecondsFormat, Utc};
 use testkit::simulator::{RecordedRequest, Simulator};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,5 +89,7 @@ fn line(request: &RecordedRequest) -> String {
 
 /// A reader that went away must not end the simulator.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let time = DateTime::<Utc>::from(SystemTime::now());
+    let time = time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let _ = writeln!(std::io::stdout(), "{time} {line}");
 }

@@ -21,7 +21,7 @@ use super::{Member, NativeError, ProcessId, Signal, error::Doing, process::POLL}
 /// How long a lock may outlast the process that held it: its children notice its end a little later.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// In a server's folder, the file that names the folder of its data when that is another one.
-pub(crate) const ELSEWHERE: &str = "data-is-elsewhere";
+pub const ELSEWHERE: &str = "data-is-elsewhere";
 /// The servers by the names of their locks, in the order of stopping, and the signal that ends them.
 const SERVERS: [(&str, Signal); 6] = [
     ("postgres", Signal::INT),
@@ -78,7 +78,7 @@ impl Owner {
     }
 
     /// The locked file, as input for the process that is to hold it.
-    pub(crate) fn input(&self) -> Result<File, NativeError> {
+    pub fn input(&self) -> Result<File, NativeError> {
         self.file.try_clone().doing(|| "pass a lock on".to_owned())
     }
 

@@ -166,6 +166,9 @@ impl Postgres {
             // No socket file: its path has a limit of 107 bytes, and nothing here needs one.
             "unix_socket_directories=".to_owned(),
             "max_connections=300".to_owned(),
+            // Lines that a reader can put in order with those of others.
+            "log_timezone=UTC".to_owned(),
+            "log_line_prefix=%m [%p] ".to_owned(),
         ];
         if !self.place.keep {
             // A killed server loses nothing by these: what it wrote is the kernel's. Only a power

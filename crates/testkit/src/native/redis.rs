@@ -116,6 +116,8 @@ fn spawn(place: &Place, owner: &Owner, port: u16, append: bool) -> Result<Proces
     Launch::new(&find::redis()?, &place.log)
         .owner(owner)?
         .append(append)
+        // Its log names no zone.
+        .env("TZ", "UTC")
         .current_dir(&place.folder)
         .args(more.exists().then_some(more))
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])

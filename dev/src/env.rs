@@ -1,0 +1,162 @@
+//! `cargo dev env`: what `up` gives a service in its environment, for a shell, an editor or a tool.
+
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    project::Project,
+    secrets::Secrets,
+    services::{self, Start},
+    state::{State, write_private},
+    up::state_file,
+};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Passwords and keys are shown in clear: they are those of this machine's development system, and of no other.
+
+  (eval \"$(cargo dev env payment-service)\"; target/debug/payment-service --check-config)
+  cargo dev env payment-service --dotenv > payment.env    # for an editor's envFile
+  cargo dev env payment-service --vscode                  # writes that file under .dev and prints a launch.json
+
+The service that runs has the port: `cargo dev run payment-service --debugger wait` takes it over.")]
+pub(crate) struct Args {
+    /// The service
+    service: String,
+    #[command(flatten)]
+    form: Form,
+}
+
+#[derive(Debug, Default, clap::Args)]
+#[group(multiple = false)]
+struct Form {
+    /// Prints one JSON object instead of `export` lines
+    #[arg(long)]
+    json: bool,
+    /// Prints lines as editors read them: NAME="value"
+    #[arg(long)]
+    dotenv: bool,
+    /// Writes such a file under .dev and prints a launch.json for Visual Studio Code that uses it
+    #[arg(long)]
+    vscode: bool,
+}
+
+pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
+    let start = start(project, &args.service)?;
+    if args.form.json {
+        let variables = start.variables.iter().map(|(name, value)| (name.clone(), json!(value)));
+        println!("{:#}", Value::Object(variables.collect::<Map<_, _>>()));
+    } else if args.form.dotenv {
+        print!("{}", dotenv(&start.variables));
+    } else if args.form.vscode {
+        let file = env_file(project, &args.service);
+        write_private(&file, &dotenv(&start.variables))?;
+        eprintln!("written: {}", file.display());
+        println!("{:#}", vscode(project, &args.service));
+    } else {
+        for (name, value) in &start.variables {
+            println!("export {name}={}", shell(value));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How `up` would start this service on the system that is up.
+pub(crate) fn start(project: &Project, service: &str) -> Result<Start> {
+    if let Err(error) = project.service(service) {
+        let known = project.services().iter().map(|service| service.name.as_str());
+        bail!("{error}; there are: {}", known.collect::<Vec<_>>().join(", "));
+    }
+    let Some(state) = State::load(&state_file(project))? else {
+        bail!(
+            "nothing is up, and where its servers are is among a service's variables; start it with: cargo dev up --detach"
+        );
+    };
+    let ports = services::choose_ports(project, Some(&state));
+    let starts = Start::all(project, &Secrets::load(project)?, &state.addresses, &ports)?;
+    let start = starts.into_iter().find(|start| start.name == service);
+    start.with_context(|| format!("`up` does not start {service}"))
+}
+
+fn env_file(project: &Project, service: &str) -> PathBuf {
+    project.dev("env").join(format!("{service}.env"))
+}
+
+/// What belongs into `.vscode/launch.json`: one entry that starts the service, one that attaches to
+/// what `cargo dev run --debugger wait` has started. For the extension `CodeLLDB`.
+fn vscode(project: &Project, service: &str) -> Value {
+    let inside = |path: PathBuf| {
+        let inner = path.strip_prefix(project.root()).map(|inner| inner.display().to_string());
+        inner.map_or_else(
+            |_| path.display().to_string(),
+            |inner| format!("${{workspaceFolder}}/{inner}"),
+        )
+    };
+    let program = inside(project.binaries().join(service));
+    json!({
+        "version": "0.2.0",
+        "configurations": [
+            {
+                "name": format!("{service} (after: cargo dev stop {service})"),
+                "type": "lldb",
+                "request": "launch",
+                "program": program,
+                "cwd": "${workspaceFolder}",
+                "envFile": inside(env_file(project, service)),
+                "sourceLanguages": ["rust"],
+            },
+            {
+                "name": format!("{service} (after: cargo dev run {service} --debugger wait)"),
+                "type": "lldb",
+                "request": "attach",
+                "program": program,
+                "pid": "${command:pickMyProcess}",
+                "sourceLanguages": ["rust"],
+            },
+        ],
+    })
+}
+
+/// As a word of a POSIX shell.
+pub(crate) fn shell(value: &str) -> String {
+    let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "-_./:=@%+,".contains(sign);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// As dotenv files have it, in the quotes in which every reader of them understands the same.
+fn dotenv(variables: &[(String, String)]) -> String {
+    variables.iter().fold(String::new(), |mut text, (name, value)| {
+        let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+        let _never_fails = writeln!(text, "{name}=\"{}\"", value.replace('$', r"\$"));
+        text
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_every_value() {
+        for value in ["", "plain", "a b", "it's", "$HOME `id` \"x\" \\", "a\nb", "*", "~", "ü"] {
+            let line = format!("export NAME={}; printf %s \"$NAME\"", shell(value));
+            let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn a_dotenv_line_keeps_quotes_and_ends_where_the_value_does() {
+        let variables =
+            [("A".to_owned(), "x\"y\\z\n$HOME".to_owned()), ("B".to_owned(), String::new())];
+        assert_eq!(dotenv(&variables), "A=\"x\\\"y\\\\z\\n\\$HOME\"\nB=\"\"\n");
+    }
+}

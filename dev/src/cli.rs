@@ -6,14 +6,18 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, documents, down, events, interrupt::Interrupt, logs, measure, prepare,
-    project::Project, queues, rehearse, smoke, status, template, test, token, up,
+    bench, check, documents, down, events, interrupt::Interrupt, logs, measure, namespaces,
+    prepare, project::Project, queues, rehearse, smoke, status, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev", bin_name = "cargo dev", disable_help_subcommand = true)]
 struct Cli {
+    /// A second system in this checkout, with data, secrets, logs and ports of its own; the variable
+    /// `DEV_NAMESPACE` names one, too
+    #[arg(long, global = true, value_name = "NAME", value_parser = namespaces::parse)]
+    namespace: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -65,7 +69,7 @@ enum Command {
 /// Does what the command line says.
 pub(crate) fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let project = Project::find()?;
+    let project = Project::find()?.in_namespace(namespaces::chosen(cli.namespace)?);
     // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
     let interrupt = Interrupt::register()?;
     match cli.command {

@@ -18,7 +18,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    graph, install,
+    graph,
+    install::{self, Permission},
     interrupt::Interrupt,
     project::Project,
     run,
@@ -35,14 +36,16 @@ pub(crate) struct Args {
     /// Writes nothing; fails when something that is checked in is out of date
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    permission: Permission,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     if args.check {
-        check(project, interrupt)?;
+        check(project, args.permission, interrupt)?;
         println!("what is generated is up to date");
     } else {
-        let written = generate(project, interrupt, true)?;
+        let written = generate(project, args.permission, interrupt, true)?;
         graph::refresh(project)?;
         match written.as_slice() {
             [] => println!("nothing changed"),
@@ -53,8 +56,12 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 /// Fails when something that is checked in differs from what is generated from it now.
-pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
-    let stale = generate(project, interrupt, false)?;
+pub(crate) fn check(
+    project: &Project,
+    permission: Permission,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let stale = generate(project, permission, interrupt, false)?;
     if stale.is_empty() {
         return Ok(());
     }
@@ -63,7 +70,12 @@ pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
 }
 
 /// Generates everything, and gives the files that differ; writes them when told to.
-fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec<PathBuf>> {
+fn generate(
+    project: &Project,
+    permission: Permission,
+    interrupt: &Interrupt,
+    write: bool,
+) -> Result<Vec<PathBuf>> {
     let slot = Slot::take(project)?;
     let plan = Plan {
         postgres: Source::given(Given::from_environment("TEST").postgres, slot.source("postgres")),
@@ -71,7 +83,7 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
         rabbitmq: Source::Unused,
         rabbitmq_api: None,
     };
-    install::ensure(&plan.packages(), true, interrupt)?;
+    install::ensure(&plan.packages(), permission, interrupt)?;
     let servers = slot.start(&plan)?;
     let mut differing = queries::generate(project, &servers.addresses.postgres, interrupt, write)?;
     differing.extend(schemas::generate(project, write)?);

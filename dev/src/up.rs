@@ -20,10 +20,11 @@ use serde_json::json;
 use testkit::native::Place;
 
 use crate::{
-    down,
+    databases, down,
     http::Client,
     install,
     interrupt::Interrupt,
+    ports,
     project::Project,
     secrets::Secrets,
     servers::{Addresses, Given, Plan, Servers, Source},
@@ -54,9 +55,8 @@ pub(crate) struct Args {
     /// Returns when everything is ready; `cargo dev down` stops it
     #[arg(long, short)]
     detach: bool,
-    /// Fails instead of installing packages of the distribution
-    #[arg(long)]
-    no_install: bool,
+    #[command(flatten)]
+    permission: install::Permission,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -74,10 +74,11 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     table::print(project, &state, &client);
     println!("ready after {:.1} s", begin.elapsed().as_secs_f64());
     if args.detach {
-        println!("stop it with: cargo dev down");
+        println!("stop it with: {}", project.command("down"));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Ctrl-C stops everything; `cargo dev logs --follow` shows what happens");
+    let logs = project.command("logs --follow");
+    println!("Ctrl-C stops everything; `{logs}` shows what happens");
     watch(project, interrupt)
 }
 
@@ -96,7 +97,7 @@ fn bring_up(
 ) -> Result<(State, bool)> {
     let secrets = Secrets::load(project)?;
     let plan = plan(project, before.as_ref());
-    install::ensure(&plan.packages(), !args.no_install, interrupt)?;
+    install::ensure(&plan.packages(), args.permission, interrupt)?;
     end_left_servers(project, &plan)?;
 
     let begin = Instant::now();
@@ -112,16 +113,16 @@ fn bring_up(
         let built = services::build(project, interrupt);
         (servers.join(), built)
     });
-    let servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
+    let mut servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
     built?;
+    // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
+    // them a little later is sooner. Its address is among their variables.
+    servers.wait_broker(interrupt)?;
 
     let mut ascent = Ascent::new(project, &secrets, before, servers)?;
     if !ascent.starts.is_empty() {
-        services::create_databases(project, &ascent.state.addresses.postgres, &secrets)?;
+        databases::create(project, &ascent.state.addresses.postgres, &secrets)?;
     }
-    // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
-    // them a little later is sooner.
-    ascent.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
     // Of what an earlier `up` has started that did not live to wait for it, too.
     services::wait_ready(&ascent.state.processes, client, interrupt)?;
     ascent.start_services(project)?;
@@ -152,28 +153,26 @@ fn left_over(process: &Process, _in_order: bool) {
 /// Where the servers come from: the environment, the last `up` when they still run, else here.
 fn plan(project: &Project, before: Option<&State>) -> Plan {
     let given = Given::from_environment("DEV");
-    // A port beside the standard one, which a server of the distribution may hold.
-    let place = |name: &str, usual: u16| {
-        let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
-        let port = recorded.and_then(|process| process.port).unwrap_or(usual);
-        Source::Start(Place::kept(project.dev(name)).port(port).log(project.log(name)))
+    let place = |name: &str| {
+        let place = Place::kept(project.dev(name)).log(project.log(name));
+        Source::Start(Place { port: ports::of_server(project, name), ..place })
     };
     let running = |names: &[&str], address: fn(&Addresses) -> &String| {
         let state =
             before.filter(|state| names.iter().all(|name| state.running(name).is_some()))?;
         Some(address(&state.addresses).clone())
     };
-    let source = |given: Option<String>, running: Option<String>, name: &str, usual: u16| {
-        Source::given(given.or(running), place(name, usual))
+    let source = |given: Option<String>, running: Option<String>, name: &str| {
+        Source::given(given.or(running), place(name))
     };
     let postgres = running(&["postgres"], |addresses| &addresses.postgres);
     let redis = running(&["redis"], |addresses| &addresses.redis);
     let rabbitmq = running(&["rabbitmq", "epmd"], |addresses| &addresses.amqp);
     let rabbitmq_api = running(&["rabbitmq", "epmd"], |addresses| &addresses.rabbitmq_api);
     Plan {
-        postgres: source(given.postgres, postgres, "postgres", 5442),
-        redis: source(given.redis, redis, "redis", 6389),
-        rabbitmq: source(given.amqp, rabbitmq, "rabbitmq", 5682),
+        postgres: source(given.postgres, postgres, "postgres"),
+        redis: source(given.redis, redis, "redis"),
+        rabbitmq: source(given.amqp, rabbitmq, "rabbitmq"),
         rabbitmq_api: given.rabbitmq_api.or(rabbitmq_api),
     }
 }
@@ -205,7 +204,8 @@ impl Ascent {
         let mut known = before.clone().unwrap_or_default();
         known.processes.extend(servers.processes());
         stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
-        let ports = services::choose_ports(project, before.as_ref());
+        let ports = ports::choose(project, before.as_ref());
+        ports::tell_moves(project, &ports);
         // Addresses and ports are among the variables: who would go on talking to a place where
         // nobody is has changed, too.
         let mut starts = Start::all(project, secrets, &addresses, &ports)?;

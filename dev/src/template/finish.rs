@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tusk_config::Check;
 
 use super::{plan::Written, service::Service};
-use crate::{interrupt::Interrupt, prepare, project::Project, run, test};
+use crate::{install::Permission, interrupt::Interrupt, prepare, project::Project, run, test};
 
 const LOCK: &str = "Cargo.lock";
 
@@ -16,6 +16,8 @@ pub(super) struct Finishing<'a> {
     pub(super) offline: bool,
     /// Only what takes no compiler.
     pub(super) quick: bool,
+    /// Whether the servers of its tests may be installed.
+    pub(super) permission: Permission,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -64,7 +66,7 @@ impl Finishing<'_> {
             ["clippy", "-p", name, "-p", "contracts", "--all-targets", "--", "-D", "warnings"];
         run::succeed(project.cargo().args(lint), self.interrupt)?;
         println!("== tests");
-        let passed = test::of(project, &[name, "contracts"], self.interrupt)?;
+        let passed = test::of(project, &[name, "contracts"], self.permission, self.interrupt)?;
         ensure!(passed, "tests of {name} fail");
         Ok(())
     }

@@ -5,7 +5,19 @@
 #![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
 #[cfg(target_os = "linux")]
+mod broken_off;
+#[cfg(target_os = "linux")]
+mod busy_port;
+#[cfg(target_os = "linux")]
 mod closed_pipe;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+mod ports;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod queues;

@@ -95,7 +95,7 @@ impl System {
 
     /// Starts a command without waiting for it.
     pub(crate) fn start(&self, words: &[&str]) -> Running {
-        Running(self.dev(words).spawn().unwrap())
+        Running::of(&mut self.dev(words))
     }
 
     /// Runs a command to its end; gives what it printed. Fails with all that it said.
@@ -187,6 +187,11 @@ impl Drop for System {
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Starts a command.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
     /// SIGKILL, which no process can prepare for.
     pub(crate) fn kill(&mut self) {
         let _ended_already = self.0.kill();

@@ -6,7 +6,7 @@ use super::{NativeError, Place};
 use crate::ports::free_port;
 
 /// How often a server is started anew because somebody took its port meanwhile.
-const ATTEMPTS_MAX: usize = 3;
+pub(crate) const ATTEMPTS_MAX: usize = 3;
 
 /// Whether a server could listen on this port now.
 pub fn is_free(port: u16) -> bool {
@@ -16,6 +16,68 @@ pub fn is_free(port: u16) -> bool {
 /// `wanted` when nobody listens there, else a port that is free now. It is not reserved.
 pub fn free(wanted: Option<u16>) -> u16 {
     wanted.filter(|port| is_free(*port)).unwrap_or_else(free_port)
+}
+
+/// Who listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// The name of its program, of which the system keeps the first 15 bytes.
+    pub program: String,
+}
+
+/// Who listens on this port of 127.0.0.1 or of every address; none when nobody does, or when the
+/// system does not tell, as of another user's process.
+#[cfg(target_os = "linux")]
+pub fn holder(port: u16) -> Option<Holder> {
+    use std::fs;
+
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    let tables: Vec<String> = tables.into_iter().flatten().collect();
+    let sockets: Vec<String> = tables
+        .iter()
+        .flat_map(|table| listeners(table, port))
+        .map(|n| format!("socket:[{n}]"))
+        .collect();
+    let holds_one = |pid: u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+        let mut targets = files.filter_map(|file| fs::read_link(file.path()).ok());
+        targets
+            .any(|target| sockets.iter().any(|socket| target.as_os_str() == &**socket))
+            .then_some(pid)
+    };
+    if sockets.is_empty() {
+        return None;
+    }
+    let pid = super::table::entries().into_iter().find_map(|entry| holds_one(entry.pid))?;
+    let program = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(Holder { pid, program: program.trim().to_owned() })
+}
+
+/// The inodes of the sockets that listen on a port, by a table of proc(5): the address is the second
+/// field, its port the hexadecimal digits after the colon; `0A` says that it listens.
+#[cfg(target_os = "linux")]
+fn listeners(table: &str, port: u16) -> Vec<&str> {
+    fn inode<'t>(line: &'t str, port: &str) -> Option<&'t str> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_meant = fields.get(1)?.ends_with(port) && *fields.get(3)? == "0A";
+        fields.get(9).copied().filter(|_| is_meant)
+    }
+    let port = format!(":{port:04X}");
+    table.lines().skip(1).filter_map(|line| inode(line, &port)).collect()
+}
+
+/// Who listens on this port of 127.0.0.1 or of every address, as `lsof` tells it.
+#[cfg(not(target_os = "linux"))]
+pub fn holder(port: u16) -> Option<Holder> {
+    let output = std::process::Command::new("lsof")
+        .args(["-nP", &format!("-iTCP:{port}"), "-sTCP:LISTEN", "-Fpc"])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let field = |letter: char| text.lines().find_map(|line| line.strip_prefix(letter));
+    Some(Holder { pid: field('p')?.parse().ok()?, program: field('c')?.to_owned() })
 }
 
 /// Starts a server, and again on other ports when it lost the race for one.
@@ -37,6 +99,15 @@ pub(crate) fn retry_when_busy<S>(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_listens_on_a_port_is_known_by_its_process() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(holder(port).unwrap().pid, std::process::id());
+        drop(listener);
+        assert_eq!(holder(port), None);
+    }
 
     #[test]
     fn a_busy_port_is_passed_over() {

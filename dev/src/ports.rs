@@ -111,6 +111,11 @@ pub(crate) fn unusual(project: &Project, state: &State) -> Vec<String> {
     state.processes.iter().filter_map(line).collect()
 }
 
+/// Whether a start has failed because somebody took a port between its choice and its use.
+pub(crate) fn was_taken(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("Address already in use")
+}
+
 /// By whom a port is held, as the end of a sentence.
 fn held(port: u16) -> String {
     match port::holder(port) {

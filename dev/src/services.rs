@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use testkit::native::{Launch, Owner, clean_environment, log_tail, psql};
+use testkit::native::{Launch, Owner, clean_environment, log_tail, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
@@ -272,7 +272,11 @@ pub(crate) fn wait_ready(
 pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
     let is_open = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
     match (process.kind, process.url()) {
-        (Kind::Service, Some(url)) => client.is_ok(&format!("{url}/ready")),
+        // Its port may have gone to a service of another system, which answers in its place.
+        (Kind::Service, Some(url)) => {
+            client.is_ok(&format!("{url}/ready"))
+                && process.port.is_some_and(|port| port::is_held_by(port, process.pid))
+        }
         (_, _) => process.port.is_none_or(is_open),
     }
 }

@@ -64,7 +64,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let lock = project.lock()?;
     let before = State::load(&state_file(project))?;
     let client = Client::new();
-    let (state, has_changed) = bring_up(project, args, before, &client, interrupt)?;
+    let (state, has_changed) = match bring_up(project, args, before, &client, interrupt) {
+        Err(error) if ports::was_taken(&error) => {
+            println!("{error:#}\nsomebody took a port meanwhile; starting once more");
+            let before = State::load(&state_file(project))?;
+            bring_up(project, args, before, &client, interrupt)?
+        }
+        outcome => outcome?,
+    };
     drop(lock);
     if !has_changed {
         println!("everything is up already");

@@ -141,7 +141,7 @@ mod tests {
                 .unwrap();
             assert!(hook.exists());
             shell_id.kill().unwrap();
-            shell.wait().unwrap();
+            let _collected_by_then = shell.wait();
             fs::remove_file(&begun).unwrap();
             assert!(hook.exists(), "nobody could take it away");
             if is_asked {

@@ -121,8 +121,8 @@ fn a_closed_terminal_ends_a_foreground_up_and_leaves_a_detached_system() {
     terminal.close();
     system.is_down();
 
-    let mut terminal = Terminal::open(&system, "up --detach; echo over; sleep 600");
-    system.until("it is up", || terminal.said().contains("over"));
+    let mut terminal = Terminal::open(&system, "up --detach; sleep 600");
+    system.until("it is up", || terminal.said().contains("stop it with: cargo dev down"));
     terminal.close();
     system.succeeds(&["status"]);
     system.succeeds(&["down"]);

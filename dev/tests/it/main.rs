@@ -15,6 +15,8 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod environment;
 #[cfg(target_os = "linux")]
+mod install;
+#[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]
 mod ports;
@@ -23,6 +25,8 @@ mod postgres;
 mod queues;
 mod rabbitmq;
 mod redis;
+#[cfg(target_os = "linux")]
+mod shared_server;
 #[cfg(target_os = "linux")]
 mod slot;
 #[cfg(target_os = "linux")]

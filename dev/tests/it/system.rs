@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::native::{Place, Postgres, ProcessId, Redis, Signal};
+use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, psql};
 
 /// The binaries of a system: its services and the simulator.
 const BINARIES: [&str; 4] =
@@ -261,6 +261,11 @@ impl Servers {
             .with("DEV_REDIS_URL", self.redis.url())
             .with("DEV_AMQP_URL", format!("{}/{}", self.amqp.trim_end_matches('/'), self.vhost))
             .with("DEV_RABBITMQ_API", &self.api)
+    }
+
+    /// Runs a statement as the superuser.
+    pub(crate) fn query(&self, sql: &str) {
+        psql::run(&self.postgres.url(), sql).unwrap();
     }
 
     fn vhost_url(&self) -> String {

@@ -1,5 +1,7 @@
 //! Ports of 127.0.0.1 that nobody listens on.
 
+#[cfg(target_os = "linux")]
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{NativeError, Place};
@@ -31,41 +33,44 @@ pub struct Holder {
 /// system does not tell, as of another user's process.
 #[cfg(target_os = "linux")]
 pub fn holder(port: u16) -> Option<Holder> {
-    use std::fs;
-
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
-    let tables: Vec<String> = tables.into_iter().flatten().collect();
-    let sockets: Vec<String> = tables
-        .iter()
-        .flat_map(|table| listeners(table, port))
-        .map(|n| format!("socket:[{n}]"))
-        .collect();
-    let holds_one = |pid: u32| {
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-        let mut targets = files.filter_map(|file| fs::read_link(file.path()).ok());
-        targets
-            .any(|target| sockets.iter().any(|socket| target.as_os_str() == &**socket))
-            .then_some(pid)
-    };
-    if sockets.is_empty() {
-        return None;
-    }
-    let pid = super::table::entries().into_iter().find_map(|entry| holds_one(entry.pid))?;
+    let sockets = listeners(port);
+    let pids = super::table::entries().into_iter().map(|entry| entry.pid);
+    let pid = pids.into_iter().find(|pid| !sockets.is_empty() && has_one(*pid, &sockets))?;
     let program = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(Holder { pid, program: program.trim().to_owned() })
 }
 
-/// The inodes of the sockets that listen on a port, by a table of proc(5): the address is the second
-/// field, its port the hexadecimal digits after the colon; `0A` says that it listens.
+/// Whether this process listens on a port; where the system does not tell, whether anybody does.
 #[cfg(target_os = "linux")]
-fn listeners(table: &str, port: u16) -> Vec<&str> {
-    fn inode<'t>(line: &'t str, port: &str) -> Option<&'t str> {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let is_meant = fields.get(1)?.ends_with(port) && *fields.get(3)? == "0A";
-        fields.get(9).copied().filter(|_| is_meant)
+pub fn is_held_by(port: u16, pid: u32) -> bool {
+    let sockets = listeners(port);
+    if fs::read_dir(format!("/proc/{pid}/fd")).is_err() {
+        !sockets.is_empty()
+    } else {
+        has_one(pid, &sockets)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn has_one(pid: u32, sockets: &[String]) -> bool {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let mut targets = files.filter_map(|file| fs::read_link(file.path()).ok());
+    targets.any(|target| sockets.iter().any(|socket| target.as_os_str() == &**socket))
+}
+
+/// The sockets that listen on a port, as links in `/proc/<pid>/fd` name them. In a table of proc(5) the
+/// address is the second field, its port the hexadecimal digits after the colon; `0A` says that it
+/// listens.
+#[cfg(target_os = "linux")]
+fn listeners(port: u16) -> Vec<String> {
     let port = format!(":{port:04X}");
-    table.lines().skip(1).filter_map(|line| inode(line, &port)).collect()
+    let socket = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_meant = fields.get(1)?.ends_with(&port) && *fields.get(3)? == "0A";
+        fields.get(9).filter(|_| is_meant).map(|inode| format!("socket:[{inode}]"))
+    };
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+    tables.iter().flatten().flat_map(|table| table.lines().filter_map(socket)).collect()
 }
 
 /// Who listens on this port of 127.0.0.1 or of every address, as `lsof` tells it.
@@ -78,6 +83,12 @@ pub fn holder(port: u16) -> Option<Holder> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let field = |letter: char| text.lines().find_map(|line| line.strip_prefix(letter));
     Some(Holder { pid: field('p')?.parse().ok()?, program: field('c')?.to_owned() })
+}
+
+/// Whether this process listens on a port.
+#[cfg(not(target_os = "linux"))]
+pub fn is_held_by(port: u16, pid: u32) -> bool {
+    holder(port).is_some_and(|holder| holder.pid == pid)
 }
 
 /// Starts a server, and again on other ports when it lost the race for one.
@@ -104,9 +115,13 @@ mod tests {
     fn who_listens_on_a_port_is_known_by_its_process() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(holder(port).unwrap().pid, std::process::id());
+        let us = std::process::id();
+        assert_eq!(holder(port).unwrap().pid, us);
+        assert!(is_held_by(port, us));
+        assert!(!is_held_by(port, 1));
         drop(listener);
         assert_eq!(holder(port), None);
+        assert!(!is_held_by(port, us));
     }
 
     #[test]

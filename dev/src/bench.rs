@@ -14,6 +14,8 @@ const WITH_SERVERS: &str = "messaging";
 `messaging` takes its servers from TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API
 when they are set; what is not set is started for this run and stopped after it.")]
 pub(crate) struct Args {
+    #[command(flatten)]
+    permission: install::Permission,
     /// One benchmark, for example `tusk_config`; all of them when not given
     name: Option<String>,
     /// Parts of it, for example `publish` of `messaging`; all of them when not given
@@ -35,8 +37,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     }
     let slot = Slot::take(project)?;
     let plan = test::plan(&slot);
-    install::ensure(&plan.packages(), true, interrupt)?;
-    let servers = slot.start(&plan)?;
+    install::ensure(&plan.packages(), args.permission, interrupt)?;
+    let mut servers = slot.start(&plan)?;
     servers.wait_broker(interrupt)?;
     run::succeed(test::with_addresses(&mut command, project, &servers), interrupt)?;
     Ok(ExitCode::SUCCESS)

@@ -5,11 +5,18 @@ mod kubernetes;
 mod openapi;
 mod python;
 
-use std::{env, process::Command, process::ExitCode};
+use std::{process::Command, process::ExitCode};
 
 use anyhow::{Result, bail};
 
-use crate::{graph, interrupt::Interrupt, prepare, project::Project, run};
+use crate::{
+    graph,
+    install::{self, Permission},
+    interrupt::Interrupt,
+    prepare,
+    project::Project,
+    run,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -17,6 +24,8 @@ pub(crate) struct Args {
     /// as is done when CI=true
     #[arg(long)]
     install_tools: bool,
+    #[command(flatten)]
+    permission: Permission,
     /// Only these checks, by the names that a run prints; all when none is named
     names: Vec<String>,
 }
@@ -29,8 +38,8 @@ enum Passed {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let is_ci = env::var("CI").is_ok_and(|value| value == "true" || value == "1");
-    let install = args.install_tools || is_ci;
+    let install = args.install_tools || install::is_ci();
+    let permission = if install { Permission::GIVEN } else { args.permission };
     let checks: [(&str, &dyn Fn() -> Result<Passed>); 14] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
@@ -40,7 +49,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("documentation", &|| documentation(project, interrupt)),
         ("deny", &|| deny(project, install, interrupt)),
         ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
-        ("drift", &|| prepare::check(project, interrupt).map(|()| Passed::Fully)),
+        ("drift", &|| prepare::check(project, permission, interrupt).map(|()| Passed::Fully)),
         ("settings", &|| {
             cargo(project, interrupt, &["tusk", "check", "--strict", "config"])?;
             cargo(project, interrupt, &["tusk", "fmt", "--check", "config"])
@@ -53,7 +62,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("kubernetes, with new services", &|| kubernetes::new_services(project, interrupt)),
         ("kubernetes schemas", &|| kubernetes::schemas(project, install, interrupt)),
         ("openapi", &|| openapi::documents(project, install, interrupt)),
-        ("schemathesis", &|| openapi::answers(project, install, interrupt)),
+        ("schemathesis", &|| openapi::answers(project, install, permission, interrupt)),
     ];
     let unknown = args.names.iter().find(|name| !checks.iter().any(|(known, _)| known == name));
     if let Some(name) = unknown {

@@ -7,14 +7,18 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     bench, check, doctor, documents, down, env, events, foreground, interrupt::Interrupt, logs,
-    measure, prepare, project::Project, queues, rehearse, restart, smoke, status, stop, template,
-    test, token, up,
+    measure, namespaces, prepare, project::Project, queues, rehearse, restart, smoke, status, stop,
+    template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev", bin_name = "cargo dev", disable_help_subcommand = true)]
 struct Cli {
+    /// A second system in this checkout, with data, secrets, logs and ports of its own; the variable
+    /// `DEV_NAMESPACE` names one, too
+    #[arg(long, global = true, value_name = "NAME", value_parser = namespaces::parse)]
+    namespace: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -86,7 +90,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     if let Command::Doctor(args) = &cli.command {
         return doctor::run(args);
     }
-    let project = Project::find()?;
+    let project = Project::find()?.in_namespace(namespaces::chosen(cli.namespace)?);
     // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
     let interrupt = Interrupt::register()?;
     match cli.command {

@@ -6,9 +6,10 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    ports,
     project::Project,
     secrets::Secrets,
-    services::{self, Start},
+    services::Start,
     state::{State, write_private},
     up::state_file,
 };
@@ -74,7 +75,7 @@ pub(crate) fn start(project: &Project, service: &str) -> Result<Start> {
             "nothing is up, and where its servers are is among a service's variables; start it with: cargo dev up --detach"
         );
     };
-    let ports = services::choose_ports(project, Some(&state));
+    let ports = ports::choose(project, Some(&state));
     let starts = Start::all(project, &Secrets::load(project)?, &state.addresses, &ports)?;
     let start = starts.into_iter().find(|start| start.name == service);
     start.with_context(|| format!("`up` does not start {service}"))

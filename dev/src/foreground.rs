@@ -21,11 +21,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGTERM};
-use testkit::native::{Owner, ProcessId, Signal};
+use testkit::native::{Owner, ProcessId, Signal, clean_environment};
 
 use self::{debugger::Debugger, taken_over::TakenOver};
 use crate::{
-    env, interrupt::Interrupt, logs::Follow, project::Project, run, run_files, services::Start,
+    env, environment, interrupt::Interrupt, logs::Follow, origin, project::Project, run, run_files,
+    services::Start,
 };
 
 pub(crate) use self::taken_over::runs_here;
@@ -85,6 +86,11 @@ fn launch(
     owner: &Owner,
 ) -> Result<Child> {
     let variables = start.variables.iter().map(|(name, value)| (name, value));
+    clean_environment(command);
+    if debugger.is_interactive() {
+        command.envs(std::env::var_os("TERM").map(|term| ("TERM", term)));
+    }
+    command.envs(environment::of_settings(&origin::settings_files(project, &start.name)?)?);
     command.envs(variables).current_dir(project.root());
     if !debugger.is_interactive() {
         let path = project.log(&start.name);

@@ -43,6 +43,8 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // Whom it asks is on this machine.
+            .proxy(None)
             // A service that was stopped between two requests must not be asked on its old
             // connection.
             .max_idle_connections(0)

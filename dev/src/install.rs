@@ -1,50 +1,81 @@
-//! Servers that are not on the machine: installed from the distribution, or named with the line
-//! that installs them.
+//! Servers that are not on the machine: installed from the distribution when the user agrees, or named
+//! with the line that installs them.
 
-use std::{fs, process::Command};
+mod apt;
+mod hints;
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use testkit::native;
 
-use crate::{interrupt::Interrupt, run};
+use self::hints::Distribution;
+use crate::interrupt::Interrupt;
 
-/// Sees to it that the servers of these packages are there.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Whether packages may be installed: the flags of every command that starts servers.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct Permission {
+    /// Installs packages of the distribution that are missing without asking, as CI=true does
+    #[arg(long, short, conflicts_with = "no_install")]
+    yes: bool,
+    /// Fails instead of asking whether to install packages
+    #[arg(long)]
+    no_install: bool,
+}
+
+impl Permission {
+    /// What `--yes` gives.
+    pub(crate) const GIVEN: Self = Self { yes: true, no_install: false };
+    /// What `--no-install` gives.
+    pub(crate) const REFUSED: Self = Self { yes: false, no_install: true };
+}
+
+/// Whether this runs in continuous integration.
+pub(crate) fn is_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+/// Sees to it that the servers of these packages are there. Nothing is installed unless the user has
+/// agreed.
 pub(crate) fn ensure(
     packages: &[&'static str],
-    may_install: bool,
+    permission: Permission,
     interrupt: &Interrupt,
 ) -> Result<()> {
     let missing = missing_of(packages);
     if missing.is_empty() {
         return Ok(());
     }
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let line = install_line(&release, &missing);
-    let is_debian =
-        is_like(&release, &["debian", "ubuntu"]) && native::find::on_path("apt-get").is_some();
-    let Some(prefix) = root_prefix().filter(|_| is_debian && may_install) else {
+    let distribution = Distribution::here();
+    let installer = apt::Installer::find(&distribution).filter(|_| !permission.no_install);
+    let Some(installer) = installer else {
         bail!(
-            "not on this machine: {}. {line}\nor give addresses of running servers: \
+            "not on this machine: {}. {}\nor give addresses of running servers: \
              {{DEV,TEST}}_POSTGRES_URL, _REDIS_URL, _AMQP_URL (and TEST_RABBITMQ_API)",
-            missing.join(", ")
+            missing.join(", "),
+            distribution.install_line(&missing)
         );
     };
-    println!("installing the distribution's packages: {}", missing.join(" "));
-    println!("(the package may start a server of its own on the standard port; it is left alone)");
-    let apt = |args: &[&str]| {
-        let words: Vec<&str> = prefix
-            .iter()
-            .copied()
-            .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"])
-            .chain(args.iter().copied())
-            .collect();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        run::succeed(&mut command, interrupt)
-    };
-    apt(&["update"])?;
-    let install = ["install", "-y", "--no-install-recommends"];
-    apt(&install.into_iter().chain(missing.iter().copied()).collect::<Vec<_>>())?;
+    let line = installer.shown(&missing);
+    println!("not on this machine: {}", missing.join(", "));
+    println!("this installs them, and starts none of their services:\n  {line}");
+    if !(permission.yes || is_ci()) {
+        if !io::stdin().is_terminal() {
+            bail!("nothing was installed, as nobody can be asked: add --yes, or run: {line}");
+        }
+        if !is_agreed("install them? [y/N] ", interrupt)? {
+            bail!("nothing was installed; run by yourself: {line}");
+        }
+    }
+    installer.install(&missing, interrupt)?;
     let still_missing = missing_of(packages);
     if !still_missing.is_empty() {
         bail!("installed, but still not found: {}", still_missing.join(", "));
@@ -56,89 +87,21 @@ fn missing_of(packages: &[&'static str]) -> Vec<&'static str> {
     native::find().missing().into_iter().filter(|package| packages.contains(package)).collect()
 }
 
-/// How a command becomes root without asking anybody: as it is, by `sudo -n`, or not at all.
-fn root_prefix() -> Option<&'static [&'static str]> {
-    if rustix::process::geteuid().is_root() {
-        return Some(&[]);
-    }
-    let sudo = Command::new("sudo").args(["-n", "true"]).output();
-    sudo.is_ok_and(|output| output.status.success()).then_some(&["sudo", "-n"])
-}
-
-/// Whether `/etc/os-release` names one of these distributions or says that it is like one.
-fn is_like(release: &str, names: &[&str]) -> bool {
-    let value =
-        |line: &str| line.split_once('=').map(|(_, value)| value.trim_matches('"').to_owned());
-    release
-        .lines()
-        .filter(|line| line.starts_with("ID=") || line.starts_with("ID_LIKE="))
-        .filter_map(value)
-        .any(|value| value.split_whitespace().any(|word| names.contains(&word)))
-}
-
-/// What to run on this system.
-fn install_line(release: &str, missing: &[&str]) -> String {
-    let debian = missing.join(" ");
-    let other = |names: [&str; 6]| {
-        let all = [
-            "postgresql",
-            "redis-server",
-            "rabbitmq-server",
-            "etcd-server",
-            "prometheus",
-            "pgbouncer",
-        ];
-        let wanted = all.iter().zip(names).filter(|(package, _)| missing.contains(package));
-        wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
-    };
-    if is_like(release, &["debian", "ubuntu"]) {
-        format!("run: sudo apt-get install -y --no-install-recommends {debian}")
-    } else if is_like(release, &["fedora", "rhel"]) {
-        let packages = other([
-            "postgresql-server",
-            "valkey",
-            "rabbitmq-server",
-            "etcd",
-            "golang-github-prometheus",
-            "pgbouncer",
-        ]);
-        format!("run: sudo dnf install -y {packages}")
-    } else if is_like(release, &["arch"]) {
-        let packages =
-            other(["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer"]);
-        format!("run: sudo pacman -S --noconfirm {packages}")
-    } else if cfg!(target_os = "macos") {
-        let packages =
-            other(["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus", "pgbouncer"]);
-        format!("run: brew install {packages}")
-    } else {
-        "install PostgreSQL, Redis, RabbitMQ, etcd, Prometheus and PgBouncer with the system's \
-         package manager"
-            .to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_system_is_told_its_own_line() {
-        let missing = ["postgresql", "rabbitmq-server"];
-        let ubuntu = "NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\n";
-        assert_eq!(
-            install_line(ubuntu, &missing),
-            "run: sudo apt-get install -y --no-install-recommends postgresql rabbitmq-server"
-        );
-        let rocky = "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n";
-        assert_eq!(
-            install_line(rocky, &missing),
-            "run: sudo dnf install -y postgresql-server rabbitmq-server"
-        );
-    }
-
-    #[test]
-    fn a_name_that_only_contains_another_is_not_like_it() {
-        assert!(!is_like("ID=debianish\nVERSION_ID=debian", &["debian"]));
+/// Asks on the terminal; anything but a yes is a no. Ctrl-C ends the waiting.
+fn is_agreed(question: &str, interrupt: &Interrupt) -> Result<bool> {
+    print!("{question}");
+    io::stdout().flush()?;
+    let (sender, answers) = mpsc::channel();
+    // A signal does not break a read off; the thread ends with the process.
+    thread::spawn(move || {
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        let _nobody_waits_any_more = sender.send(read.map(|_| answer));
+    });
+    loop {
+        interrupt.check()?;
+        if let Ok(answer) = answers.recv_timeout(POLL) {
+            return Ok(matches!(answer?.trim(), "y" | "Y" | "yes"));
+        }
     }
 }

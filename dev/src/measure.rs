@@ -3,7 +3,6 @@
 mod running;
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
@@ -17,14 +16,17 @@ use testkit::native::{Launch, Signal, log_tail};
 
 use self::running::Running;
 use crate::{
+    databases,
     http::Client,
     install,
     interrupt::Interrupt,
+    ports::{self, Ports},
+    private,
     project::Project,
     run,
     secrets::Secrets,
     servers::Addresses,
-    services::{self, Ports, SIMULATOR, Service},
+    services::{self, SIMULATOR, Service},
     slot::Slot,
     table, test,
 };
@@ -54,6 +56,8 @@ pub(crate) struct Args {
     /// Measures the binaries of this folder instead of building them
     #[arg(long, value_name = "FOLDER")]
     binaries: Option<PathBuf>,
+    #[command(flatten)]
+    permission: install::Permission,
     /// How long the idle services are watched, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     idle: u64,
@@ -66,18 +70,18 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     };
     let slot = Slot::take(project)?;
     let plan = test::plan(&slot);
-    install::ensure(&plan.packages(), true, interrupt)?;
-    let servers = slot.start(&plan)?;
+    install::ensure(&plan.packages(), args.permission, interrupt)?;
+    let mut servers = slot.start(&plan)?;
     servers.wait_broker(interrupt)?;
     let secrets = Secrets::load(project)?;
-    services::create_databases(project, &servers.addresses.postgres, &secrets)?;
-    fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
+    databases::create(project, &servers.addresses.postgres, &secrets)?;
+    private::folders(project)?;
 
     let ground = Ground {
         project,
         secrets,
         addresses: servers.addresses.clone(),
-        ports: services::choose_ports(project, None),
+        ports: ports::choose(project, None),
         binaries,
         client: Client::new(),
     };

@@ -12,6 +12,8 @@ use std::{
     thread,
 };
 
+use rustix::io::Errno;
+
 /// What a shell says of a command that wrote to a closed pipe: 128 + SIGPIPE.
 const CLOSED: u8 = 141;
 
@@ -43,6 +45,8 @@ macro_rules! eprintln {
 pub(crate) fn say(mut output: impl Write, words: Arguments<'_>) {
     match output.write_fmt(words) {
         Err(_) if thread::panicking() => {}
+        // The terminal was closed. That is a signal (SIGHUP) too, upon which the command cleans up.
+        Err(error) if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => resume_unwind(Box::new(Closed)),
         said => said.expect("the tool can say what it has to say"),
     }

@@ -18,7 +18,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    graph, install,
+    graph,
+    install::{self, Permission},
     interrupt::Interrupt,
     project::Project,
     run,
@@ -35,14 +36,16 @@ pub(crate) struct Args {
     /// Writes nothing; fails when something that is checked in is out of date
     #[arg(long)]
     check: bool,
+    #[command(flatten)]
+    permission: Permission,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     if args.check {
-        check(project, interrupt)?;
+        check(project, args.permission, interrupt)?;
         println!("what is generated is up to date");
     } else {
-        let written = generate(project, interrupt, true)?;
+        let written = generate(project, args.permission, interrupt, true)?;
         graph::refresh(project)?;
         match written.as_slice() {
             [] => println!("nothing changed"),
@@ -53,8 +56,12 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 /// Fails when something that is checked in differs from what is generated from it now.
-pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
-    let stale = generate(project, interrupt, false)?;
+pub(crate) fn check(
+    project: &Project,
+    permission: Permission,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let stale = generate(project, permission, interrupt, false)?;
     if stale.is_empty() {
         return Ok(());
     }
@@ -63,9 +70,14 @@ pub(crate) fn check(project: &Project, interrupt: &Interrupt) -> Result<()> {
 }
 
 /// Generates everything, and gives the files that differ; writes them when told to.
-fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec<PathBuf>> {
+fn generate(
+    project: &Project,
+    permission: Permission,
+    interrupt: &Interrupt,
+    write: bool,
+) -> Result<Vec<PathBuf>> {
     let slot = Slot::take(project)?;
-    let servers = database(&slot, interrupt)?;
+    let servers = database(&slot, permission, interrupt)?;
     let mut differing =
         queries::generate(project, &servers.addresses.postgres, interrupt, write, None)?;
     differing.extend(schemas::generate(project, write)?);
@@ -88,21 +100,26 @@ fn generate(project: &Project, interrupt: &Interrupt, write: bool) -> Result<Vec
 }
 
 /// A database of its own, as far as none is given.
-fn database(slot: &Slot, interrupt: &Interrupt) -> Result<Servers> {
+fn database(slot: &Slot, permission: Permission, interrupt: &Interrupt) -> Result<Servers> {
     let plan = Plan {
         postgres: Source::given(Given::from_environment("TEST").postgres, slot.source("postgres")),
         redis: Source::Unused,
         rabbitmq: Source::Unused,
         rabbitmq_api: None,
     };
-    install::ensure(&plan.packages(), true, interrupt)?;
+    install::ensure(&plan.packages(), permission, interrupt)?;
     slot.start(&plan)
 }
 
 /// The descriptions of one service's queries, written.
-pub(crate) fn queries_of(project: &Project, service: &str, interrupt: &Interrupt) -> Result<()> {
+pub(crate) fn queries_of(
+    project: &Project,
+    service: &str,
+    permission: Permission,
+    interrupt: &Interrupt,
+) -> Result<()> {
     let slot = Slot::take(project)?;
-    let servers = database(&slot, interrupt)?;
+    let servers = database(&slot, permission, interrupt)?;
     let (postgres, only) = (&servers.addresses.postgres, Some(service));
     queries::generate(project, postgres, interrupt, true, only).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, File, TryLockError},
+    fs::{File, TryLockError},
     path::{Path, PathBuf},
     process::Command,
     thread,
@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::services::{self, Service};
+use crate::{
+    namespaces, private,
+    services::{self, Service},
+};
 
 /// How often it is looked whether the other run is done.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,6 +25,7 @@ pub(crate) struct Project {
     root: PathBuf,
     services: Vec<Service>,
     is_offline: bool,
+    namespace: Option<String>,
 }
 
 impl Project {
@@ -40,7 +44,23 @@ impl Project {
     /// The workspace of this folder.
     pub(crate) fn at(root: &Path) -> Result<Self> {
         let services = services::read(&root.join("config"))?;
-        Ok(Self { root: root.to_owned(), services, is_offline: false })
+        Ok(Self { root: root.to_owned(), services, is_offline: false, namespace: None })
+    }
+
+    /// The same, whose system is the one of this name; none is the system without a namespace.
+    pub(crate) fn in_namespace(self, namespace: Option<String>) -> Self {
+        Self { namespace, ..self }
+    }
+
+    /// The name of its system.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// A command of this tool that works on the same system, as the user writes it.
+    pub(crate) fn command(&self, words: &str) -> String {
+        let flag = self.namespace().map(|name| format!("--namespace {name} ")).unwrap_or_default();
+        format!("cargo dev {flag}{words}")
     }
 
     /// The same, with the services that services.tsk names now.
@@ -79,9 +99,18 @@ impl Project {
         self.root.join(inner)
     }
 
-    /// `.dev/<inner>`: data, logs and state; not under version control.
+    /// `.dev/<inner>`, or `.dev/namespaces/<name>/<inner>`: data, logs and state; not under version
+    /// control.
     pub(crate) fn dev(&self, inner: &str) -> PathBuf {
-        self.root.join(".dev").join(inner)
+        self.dev_folders().pop().unwrap_or_default().join(inner)
+    }
+
+    /// The folder that holds what the system leaves behind, and those around it, which are made first.
+    pub(crate) fn dev_folders(&self) -> Vec<PathBuf> {
+        let outer = self.root.join(".dev");
+        let all = outer.join(namespaces::FOLDER);
+        let own = self.namespace().map(|name| all.join(name));
+        own.map_or_else(|| vec![outer.clone()], |own| vec![outer.clone(), all, own])
     }
 
     /// The log of a process that `up` starts.
@@ -119,8 +148,8 @@ impl Project {
 
     /// The same, once another run that is at work is done; an error when that takes longer.
     pub(crate) fn lock_within(&self, limit: Duration) -> Result<File> {
+        private::folders(self)?;
         let path = self.dev("lock");
-        fs::create_dir_all(self.dev("")).context("make .dev")?;
         let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
         let start = Instant::now();
         loop {

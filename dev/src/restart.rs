@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     http::Client,
+    install::Permission,
     interrupt::Interrupt,
     project::Project,
     services,
@@ -32,7 +33,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     };
     let client = Client::new();
     let build = || services::build(project, interrupt);
-    bring_up(project, &request, false, Some(before), &client, interrupt, build)?;
+    bring_up(project, &request, Permission::REFUSED, Some(before), &client, interrupt, build)?;
     println!("done after {:.1} s", begin.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
 }

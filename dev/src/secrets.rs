@@ -10,6 +10,9 @@ use testkit::native::random_hex;
 
 use crate::{project::Project, services::Service, state::write_private};
 
+/// The name of what is no secret, but made up once like them.
+const WORKSPACE: &str = "workspace";
+
 /// Every secret by the name of the variable that a service reads, and `<role>` → its password.
 #[derive(Debug)]
 pub(crate) struct Secrets(BTreeMap<String, String>);
@@ -40,10 +43,13 @@ impl Secrets {
     fn names(services: &[Service]) -> impl Iterator<Item = String> {
         let tokens = services.iter().map(|service| service.variable("TOKEN"));
         let roles = services.iter().map(Service::role);
-        ["JWT_SECRET".to_owned(), "STRIPE_WEBHOOK_SECRET".to_owned()]
-            .into_iter()
-            .chain(tokens)
-            .chain(roles)
+        ["JWT_SECRET".to_owned(), WORKSPACE.to_owned()].into_iter().chain(tokens).chain(roles)
+    }
+
+    /// What tells this system from others on a server that they share.
+    pub(crate) fn workspace(&self) -> &str {
+        let name = self.get(WORKSPACE);
+        name.get(..16).unwrap_or(name)
     }
 
     /// The secret of this name; empty for a name that is none.

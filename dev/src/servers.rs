@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use testkit::native::{Place, Postgres, RabbitMq, Redis};
 
-use crate::{data_version, interrupt::Interrupt, state::Process};
+use crate::{data_version, interrupt::Interrupt, ports, state::Process};
 
 /// Where the servers answer. Holds passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +168,16 @@ pub(crate) struct Servers {
     postgres: Option<(Postgres, PathBuf)>,
     redis: Option<(Redis, PathBuf)>,
     rabbitmq: Option<(RabbitMq, PathBuf)>,
+    /// The port that RabbitMQ was to have.
+    wanted: Option<u16>,
     begin: Instant,
+}
+
+/// Says so when a server did not get the port that it asked for.
+fn tell_move(name: &str, wanted: Option<u16>, port: u16) {
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != port) {
+        ports::tell_move(name, wanted, port);
+    }
 }
 
 impl Servers {
@@ -191,6 +200,13 @@ impl Servers {
         // All are joined before the first error goes out, so that the others are dropped and end.
         let (rabbitmq, postgres, redis) = (rabbitmq?, postgres?, redis?);
 
+        let wanted = |source: &Source| source.place().and_then(|place| place.port);
+        if let Some(server) = &postgres {
+            tell_move("postgres", wanted(&plan.postgres), server.port());
+        }
+        if let Some(server) = &redis {
+            tell_move("redis", wanted(&plan.redis), server.port());
+        }
         let at = |source: &Source| source.address().unwrap_or_default().to_owned();
         let addresses = Addresses {
             postgres: postgres.as_ref().map_or_else(|| at(&plan.postgres), Postgres::url),
@@ -208,27 +224,23 @@ impl Servers {
             postgres: postgres.map(|server| (server, log(&plan.postgres))),
             redis: redis.map(|server| (server, log(&plan.redis))),
             rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
+            wanted: wanted(&plan.rabbitmq),
             begin,
         })
     }
 
-    /// Waits until RabbitMQ answers, when we started it. An interrupt ends it, and the waiting.
-    pub(crate) fn wait_broker(&self, interrupt: &Interrupt) -> Result<()> {
-        let Some((server, _)) = &self.rabbitmq else {
+    /// Waits until RabbitMQ answers, when we started it; an interrupt ends it, and the waiting. Its
+    /// address is only certain after this: somebody else may have taken its port meanwhile.
+    pub(crate) fn wait_broker(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let Some((server, _)) = &mut self.rabbitmq else {
             return Ok(());
         };
-        thread::scope(|scope| {
-            let waiting = scope.spawn(|| server.wait_ready());
-            while !waiting.is_finished() {
-                if interrupt.is_set() {
-                    let _ended_below = server.kill();
-                }
-                thread::sleep(std::time::Duration::from_millis(50));
-            }
-            interrupt.check()?;
-            let outcome = waiting.join().map_err(|_| anyhow!("waiting for RabbitMQ broke off"))?;
-            outcome.context("start RabbitMQ")
-        })?;
+        let outcome = server.wait_ready_unless(|| interrupt.is_set());
+        interrupt.check()?;
+        outcome.context("start RabbitMQ")?;
+        tell_move("rabbitmq", self.wanted, server.port());
+        self.addresses.amqp = server.amqp_url();
+        self.addresses.rabbitmq_api = server.management_url();
         println!("rabbitmq answers after {:.1} s", self.begin.elapsed().as_secs_f64());
         Ok(())
     }

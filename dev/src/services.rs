@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,20 +11,22 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use testkit::native::{Launch, port, psql};
+use testkit::native::{Launch, clean_environment, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
+    environment,
     http::Client,
     interrupt::Interrupt,
     logs,
     origin::{self, Origin},
+    ports::Ports,
     project::Project,
     run,
     run_files::{self, RunFiles},
     secrets::Secrets,
     servers::{Addresses, Broker},
-    state::{Kind, Process, State},
+    state::{Kind, Process},
 };
 
 /// How long a service may take from its start to its first `ready`; it migrates its database.
@@ -88,25 +90,6 @@ impl Service {
     }
 }
 
-/// The ports of the services and the simulator, by name.
-pub(crate) type Ports = BTreeMap<String, u16>;
-
-/// Chooses ports: that of the last time while the process runs or nobody else took it, else the
-/// usual one, else any.
-pub(crate) fn choose_ports(project: &Project, before: Option<&State>) -> Ports {
-    let usual = project.services().iter().map(|service| (service.name.as_str(), service.port));
-    usual
-        .chain([(SIMULATOR, SIMULATOR_PORT)])
-        .map(|(name, usual)| {
-            let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
-            let last = recorded.and_then(|process| {
-                process.port.filter(|port| process.is_running() || port::is_free(*port))
-            });
-            (name.to_owned(), last.unwrap_or_else(|| port::free(Some(usual))))
-        })
-        .collect()
-}
-
 /// Builds the binaries; the output is the progress.
 pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     let mut command = project.cargo();
@@ -116,35 +99,6 @@ pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     }
     command.args(["-p", "testkit", "--features", "testkit/simulator", "--bins"]);
     run::succeed(&mut command, interrupt)
-}
-
-/// Makes each service's role and database, and sets the role's password to the current one.
-pub(crate) fn create_databases(
-    project: &Project,
-    superuser: &str,
-    secrets: &Secrets,
-) -> Result<()> {
-    for service in project.services() {
-        let (database, role) = (service.database(), service.role());
-        let password = secrets.get(&role);
-        let doing = || format!("make the database {database}");
-        psql::run(
-            superuser,
-            &format!(
-                "do $$ begin \
-                   if not exists (select from pg_roles where rolname = '{role}') then \
-                     create role {role} login; \
-                   end if; \
-                 end $$; \
-                 alter role {role} with login password '{password}';\n\
-                 select 'create database {database} owner {role}' \
-                   where not exists (select from pg_database where datname = '{database}') \\gexec\n\
-                 revoke connect on database {database} from public;"
-            ),
-        )
-        .with_context(doing)?;
-    }
-    Ok(())
 }
 
 /// What a service reads from its environment.
@@ -175,7 +129,7 @@ pub(crate) fn environment(
         ("RABBITMQ_VHOST", &broker.vhost),
         ("STRIPE_API_BASE", &format!("http://127.0.0.1:{}", port(SIMULATOR))),
         ("STRIPE_API_KEY", "sk_test_development"),
-        ("MAIL_DIR", &path(".dev/mail")),
+        ("MAIL_DIR", &project.dev("mail").display().to_string()),
     ]);
     variables.extend(secrets.variables());
     for other in project.services() {
@@ -256,6 +210,8 @@ impl Start {
         }
         let mut command = std::process::Command::new(&self.binary);
         command.arg("--check-config").current_dir(project.root());
+        clean_environment(&mut command);
+        command.envs(environment::of_settings(&origin::settings_files(project, &self.name)?)?);
         let variables = self.variables.iter().map(|(name, value)| (name, value));
         let checked = command.envs(variables).output();
         let checked = checked.with_context(|| format!("run {}", self.binary.display()))?;
@@ -271,12 +227,17 @@ impl Start {
         project: &Project,
         predecessor: Option<&Process>,
     ) -> Result<Process> {
-        fs::create_dir_all(project.dev("mail")).context("make .dev/mail")?;
         let files = RunFiles::take(project, &self.name)?;
         let log = run_files::log(project, &self.name)?;
         let launch = Launch::new(&self.binary, &log).append(true).current_dir(project.root());
         let launch = launch.owner(&files.owner)?;
-        let variables = self.variables.iter();
+        let shell = match self.kind {
+            Kind::Service => {
+                environment::of_settings(&origin::settings_files(project, &self.name)?)?
+            }
+            Kind::Simulator | Kind::Server => Vec::new(),
+        };
+        let variables = shell.iter().chain(&self.variables);
         let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
         let takeover = files.takeover.filter(|_| self.kind == Kind::Service);
         // Not among the variables that make it older than its settings: they differ at each start.
@@ -331,7 +292,11 @@ pub(crate) fn wait_ready(
 pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
     let is_open = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
     match (process.kind, process.url()) {
-        (Kind::Service, Some(url)) => client.is_ok(&format!("{url}/ready")),
+        // Its port may have gone to a service of another system, which answers in its place.
+        (Kind::Service, Some(url)) => {
+            client.is_ok(&format!("{url}/ready"))
+                && process.port.is_some_and(|port| port::is_held_by(port, process.pid))
+        }
         (_, _) => process.port.is_none_or(is_open),
     }
 }

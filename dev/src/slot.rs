@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::native::{Place, servers_in};
+use testkit::native::{Place, remove_data, servers_in};
 
 use crate::{
+    private,
     project::Project,
     servers::{Plan, Servers, Source},
     state::{Process, stop_all},
@@ -30,6 +31,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// Takes a free slot and ends what a killed run has left in it.
     pub(crate) fn take(project: &Project) -> Result<Self> {
+        private::folders(project)?;
         for number in 1..=SLOTS {
             let folder = project.dev(&format!("test/{number}"));
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
@@ -52,10 +54,7 @@ impl Slot {
             stop_all(&left, |process, _| {
                 println!("stopped {} of an earlier run that was killed", process.name);
             })?;
-            if folder.exists() {
-                fs::remove_dir_all(&folder)
-                    .with_context(|| format!("remove {}", folder.display()))?;
-            }
+            remove_data(&folder)?;
         }
         Ok(())
     }

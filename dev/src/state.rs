@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use testkit::native::{Member, ProcessId};
 
-use crate::{origin::Origin, servers::Addresses};
+use crate::{origin::Origin, ports, servers::Addresses};
 
 /// How long a process may take to end in order before it is killed. Services drain for up to 30 s.
 const STOP_GRACE: Duration = Duration::from_secs(35);
@@ -107,8 +107,11 @@ impl State {
         }
     }
 
-    /// Writes it in one step, readable by its owner alone: the addresses hold passwords.
+    /// Writes it in one step, readable by its owner alone: the addresses hold passwords. The ports are
+    /// noted beside it, where they stay when it goes.
     pub(crate) fn save(&self, file: &Path) -> Result<()> {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        ports::note(folder, &self.processes)?;
         write_private(file, &serde_json::to_string_pretty(self)?)
     }
 

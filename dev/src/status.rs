@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     foreground,
     http::Client,
+    namespaces, ports,
     project::Project,
     secrets::Secrets,
     services::{self, SIMULATOR, Start},
@@ -125,7 +126,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else if lines.is_empty() {
-        println!("nothing is up; start it with: cargo dev up");
+        println!("nothing is up; start it with: {}", project.command("up"));
     } else {
         let rows = lines
             .iter()
@@ -141,8 +142,13 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     if lines.iter().any(|line| line.stopped) && !args.json {
         println!("`cargo dev up --detach` starts what is stopped");
     }
+    if !args.json {
+        for line in namespaces::others_up(project) {
+            println!("{line}");
+        }
+    }
     if lines.iter().any(|line| !line.older_than.is_empty() || !line.recorded) && !args.json {
-        println!("`cargo dev up --detach` replaces what is old or was left");
+        println!("`{}` replaces what is old or was left", project.command("up --detach"));
     }
     let is_up = !lines.is_empty() && missing.is_empty() && lines.iter().all(|line| line.ready);
     Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -150,6 +156,6 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 /// What the services would be started from now.
 fn starts(project: &Project, state: &State) -> Result<Vec<Start>> {
-    let ports = services::choose_ports(project, Some(state));
+    let ports = ports::choose(project, Some(state));
     Start::all(project, &Secrets::load(project)?, &state.addresses, &ports)
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     http::Client,
+    ports,
     project::Project,
     servers::shown,
     services::{SIMULATOR, Service, USERS},
@@ -41,6 +42,9 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     ];
     let servers = servers.map(|row| row.map(str::to_owned));
     columns(["server", "address", ""], servers);
+    for line in ports::unusual(project, state) {
+        println!("{line}");
+    }
 
     let user = url(USERS);
     println!();

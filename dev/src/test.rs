@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    install,
+    install::{self, Permission},
     interrupt::Interrupt,
     project::Project,
     run,
@@ -22,9 +22,8 @@ use crate::{
 Addresses in TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API are used when they
 are set; what is not set is started for this run and stopped after it.")]
 pub(crate) struct Args {
-    /// Fails instead of installing packages of the distribution
-    #[arg(long)]
-    no_install: bool,
+    #[command(flatten)]
+    permission: Permission,
     /// Passed on to nextest, for example `-p messaging` or a test's name; documentation tests are
     /// then left out
     #[arg(last = true)]
@@ -37,7 +36,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     // Tests of discovery start an etcd of their own, those of metrics a Prometheus, those of the
     // database a PgBouncer.
     let packages = [plan.packages(), vec!["etcd-server", "prometheus", "pgbouncer"]].concat();
-    install::ensure(&packages, !args.no_install, interrupt)?;
+    install::ensure(&packages, args.permission, interrupt)?;
 
     let begin = Instant::now();
     let (servers, built) = thread::scope(|scope| {
@@ -45,7 +44,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         let built = services::build(project, interrupt);
         (servers.join(), built)
     });
-    let servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
+    let mut servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
     built?;
     servers.wait_broker(interrupt)?;
     println!("servers and binaries are there after {:.1} s", begin.elapsed().as_secs_f64());
@@ -72,22 +71,28 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 /// Whether the tests of these packages pass, on servers started for them.
-pub(crate) fn of(project: &Project, packages: &[&str], interrupt: &Interrupt) -> Result<bool> {
+pub(crate) fn of(
+    project: &Project,
+    packages: &[&str],
+    permission: Permission,
+    interrupt: &Interrupt,
+) -> Result<bool> {
     let args: Vec<String> =
         packages.iter().flat_map(|package| ["-p".to_owned(), (*package).to_owned()]).collect();
-    on_new_servers(project, &mut tests(project, &args), interrupt)
+    on_new_servers(project, &mut tests(project, &args), permission, interrupt)
 }
 
 /// Whether a command that needs the servers of tests succeeds, on some that are started for it.
 pub(crate) fn on_new_servers(
     project: &Project,
     command: &mut Command,
+    permission: Permission,
     interrupt: &Interrupt,
 ) -> Result<bool> {
     let slot = Slot::take(project)?;
     let plan = plan(&slot);
-    install::ensure(&plan.packages(), true, interrupt)?;
-    let servers = slot.start(&plan)?;
+    install::ensure(&plan.packages(), permission, interrupt)?;
+    let mut servers = slot.start(&plan)?;
     servers.wait_broker(interrupt)?;
     Ok(run::status(with_addresses(command, project, &servers), interrupt)?.success())
 }

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    ports,
     project::Project,
     run,
     secrets::Secrets,
@@ -70,7 +71,7 @@ pub(crate) fn administrator(project: &Project, state: &State) -> Result<String> 
 /// `user-service token`, in the environment of the running one.
 fn issuer(project: &Project, state: &State) -> Result<Command> {
     let secrets = Secrets::load(project)?;
-    let ports = services::choose_ports(project, Some(state));
+    let ports = ports::choose(project, Some(state));
     let issuer = project.service(USERS)?;
     let variables = services::environment(project, &secrets, &state.addresses, &ports, issuer)?;
     let mut command = Command::new(project.binaries().join(USERS));

@@ -32,9 +32,11 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::{
+    databases,
     http::Client,
     install,
     interrupt::Interrupt,
+    ports,
     project::Project,
     secrets::Secrets,
     servers::Servers,
@@ -73,9 +75,8 @@ pub(crate) struct Args {
     /// Stays, and builds and replaces what is saved; on a system that is up, Ctrl-C leaves it up
     #[arg(long, short, conflicts_with_all = ["detach", "services"])]
     watch: bool,
-    /// Fails instead of installing packages of the distribution
-    #[arg(long)]
-    no_install: bool,
+    #[command(flatten)]
+    permission: install::Permission,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
@@ -88,9 +89,17 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let was_up =
         before.as_ref().is_some_and(|state| state.processes.iter().any(Process::is_running));
     let client = Client::new();
-    let build = || services::build(project, interrupt);
-    let may_install = !args.no_install;
-    let up = bring_up(project, &request, may_install, before, &client, interrupt, build)?;
+    let bring_up = |before| {
+        let build = || services::build(project, interrupt);
+        bring_up(project, &request, args.permission, before, &client, interrupt, build)
+    };
+    let up = match bring_up(before) {
+        Err(error) if ports::was_taken(&error) => {
+            println!("{error:#}\nsomebody took a port meanwhile; starting once more");
+            bring_up(State::load(&state_file(project))?)?
+        }
+        outcome => outcome?,
+    };
     drop(lock);
     if request.is_all() || !was_up {
         if !up.has_changed {
@@ -103,7 +112,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let returns = args.detach || (was_up && !request.is_all()) || !(up.has_changed || args.watch);
     if returns {
         if up.has_changed && !was_up {
-            println!("stop it with: cargo dev down");
+            println!("stop it with: {}", project.command("down"));
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -112,7 +121,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     if args.watch {
         println!("what is saved is built, and replaced when it is ready");
     }
-    println!("Ctrl-C {end}; `cargo dev logs --follow` shows what happens");
+    let logs = project.command("logs --follow");
+    println!("Ctrl-C {end}; `{logs}` shows what happens");
     Attached { ends_system, on_save }.stay(project, &client, interrupt)
 }
 
@@ -133,7 +143,7 @@ pub(crate) struct Up {
 pub(crate) fn bring_up(
     project: &Project,
     request: &Request,
-    may_install: bool,
+    permission: install::Permission,
     before: Option<State>,
     client: &Client,
     interrupt: &Interrupt,
@@ -141,7 +151,7 @@ pub(crate) fn bring_up(
 ) -> Result<Up> {
     let secrets = Secrets::load(project)?;
     let plan = plan::plan(project, before.as_ref());
-    install::ensure(&plan.packages(), may_install, interrupt)?;
+    install::ensure(&plan.packages(), permission, interrupt)?;
     plan::end_left_servers(project, &plan)?;
 
     let begin = Instant::now();
@@ -157,17 +167,17 @@ pub(crate) fn bring_up(
         let built = build();
         (servers.join(), built)
     });
-    let servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
+    let mut servers = servers.unwrap_or_else(|cause| resume_unwind(cause))?;
     built?;
+    // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
+    // them a little later is sooner. Its address is among their variables.
+    servers.wait_broker(interrupt)?;
 
     let before = before.unwrap_or_default();
     let mut startup = Startup::new(project, &secrets, request, before, servers, client)?;
     if !startup.starts.is_empty() {
-        services::create_databases(project, &startup.state.addresses.postgres, &secrets)?;
+        databases::create(project, &startup.state.addresses.postgres, &secrets)?;
     }
-    // Services do come up without RabbitMQ, but then look for it at growing intervals: to start
-    // them a little later is sooner.
-    startup.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
     // Of what an earlier `up` has started that did not live to wait for it, too.
     services::wait_ready(&startup.kept(project), client, interrupt)?;
     startup.start(project)?;

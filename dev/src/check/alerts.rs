@@ -7,7 +7,13 @@ use anyhow::Result;
 use testkit::native;
 
 use super::Passed;
-use crate::{install, interrupt::Interrupt, prepare, project::Project, run};
+use crate::{
+    install::{self, Permission},
+    interrupt::Interrupt,
+    prepare,
+    project::Project,
+    run,
+};
 
 /// Where they are.
 const FOLDER: &str = "config/observability";
@@ -19,7 +25,7 @@ pub(super) fn rules(project: &Project, may_install: bool, interrupt: &Interrupt)
     let is_missing = || native::find::on_path("promtool").is_none();
     if is_missing()
         && may_install
-        && let Err(error) = install::ensure(&[PACKAGE], true, interrupt)
+        && let Err(error) = install::ensure(&[PACKAGE], Permission::GIVEN, interrupt)
     {
         return Ok(Passed::Skipped(format!("needs promtool; {error:#}")));
     }

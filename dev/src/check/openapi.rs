@@ -10,7 +10,7 @@ use super::{
     Passed,
     python::{Found, Tool},
 };
-use crate::{interrupt::Interrupt, project::Project, run, services, test};
+use crate::{install::Permission, interrupt::Interrupt, project::Project, run, services, test};
 
 const VALIDATOR: Tool =
     Tool { program: "openapi-spec-validator", package: "openapi-spec-validator==0.9.0" };
@@ -39,7 +39,12 @@ pub(super) fn documents(project: &Project, install: bool, interrupt: &Interrupt)
 }
 
 /// Asks running services whatever their documents allow and forbid: `e2e/tests/it/schemathesis.rs`.
-pub(super) fn answers(project: &Project, install: bool, interrupt: &Interrupt) -> Result<Passed> {
+pub(super) fn answers(
+    project: &Project,
+    install: bool,
+    permission: Permission,
+    interrupt: &Interrupt,
+) -> Result<Passed> {
     let program = match ASKER.find(project, install, interrupt)? {
         Found::At(program) => program,
         Found::Missing(why) => return Ok(Passed::Skipped(why)),
@@ -48,7 +53,7 @@ pub(super) fn answers(project: &Project, install: bool, interrupt: &Interrupt) -
     let mut asked = project.cargo();
     asked.args(["test", "--package", "e2e", "--test", "it", "--", "--ignored", "--exact", TEST]);
     asked.arg("--nocapture").env("SCHEMATHESIS", program);
-    if !test::on_new_servers(project, &mut asked, interrupt)? {
+    if !test::on_new_servers(project, &mut asked, permission, interrupt)? {
         bail!("services answer otherwise than their documents say");
     }
     Ok(Passed::Fully)

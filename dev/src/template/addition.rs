@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::{
     files::Files, finish::Finishing, names::Names, parts::Language, plan::Plan, words::Words,
 };
-use crate::{interrupt::Interrupt, project::Project};
+use crate::{install::Permission, interrupt::Interrupt, project::Project};
 
 /// How a service is made, or something added to one.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,8 @@ pub(super) struct Options {
     /// Asks for nothing from the network
     #[arg(long)]
     pub(super) offline: bool,
+    #[command(flatten)]
+    pub(super) permission: Permission,
 }
 
 /// New files, and pieces of those that are there.
@@ -73,7 +75,8 @@ impl<'a> Addition<'a> {
             written.note(file)?;
         }
         println!("{what}: {new} files made, {changed} changed");
-        let finishing = Finishing { offline: options.offline, quick: options.quick, interrupt };
+        let &Options { offline, quick, permission, .. } = options;
+        let finishing = Finishing { offline, quick, permission, interrupt };
         finishing.grown(&names.service, &mut written).context("nothing is left of it")?;
         written.stay();
         if options.quick {

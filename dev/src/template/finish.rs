@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tusk_config::Check;
 
 use super::{plan::Written, service::Service};
-use crate::{interrupt::Interrupt, prepare, project::Project, run, test};
+use crate::{install::Permission, interrupt::Interrupt, prepare, project::Project, run, test};
 
 const LOCK: &str = "Cargo.lock";
 const README: &str = "README.md";
@@ -17,6 +17,8 @@ pub(super) struct Finishing<'a> {
     pub(super) offline: bool,
     /// Only what takes no compiler.
     pub(super) quick: bool,
+    /// Whether the servers of its tests may be installed.
+    pub(super) permission: Permission,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -41,7 +43,7 @@ impl Finishing<'_> {
         if !self.quick {
             println!("== queries");
             written.note_folder(&format!("services/{name}/.sqlx"))?;
-            prepare::queries_of(&project, name, self.interrupt)?;
+            prepare::queries_of(&project, name, self.permission, self.interrupt)?;
         }
         self.compiled(&project, name, written)
     }
@@ -72,7 +74,7 @@ impl Finishing<'_> {
             ["clippy", "-p", name, "-p", "contracts", "--all-targets", "--", "-D", "warnings"];
         run::succeed(project.cargo().args(lint), self.interrupt)?;
         println!("== tests");
-        let passed = test::of(project, &[name, "contracts"], self.interrupt)?;
+        let passed = test::of(project, &[name, "contracts"], self.permission, self.interrupt)?;
         ensure!(passed, "tests of {name} fail");
         Ok(())
     }

@@ -63,8 +63,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     }
     let mut written = plan.write(project.root())?;
     println!("{name}: {made} files made, {changed} changed");
-    let finishing =
-        finish::Finishing { offline: args.options.offline, quick: args.options.quick, interrupt };
+    let Options { offline, quick, permission, .. } = args.options;
+    let finishing = finish::Finishing { offline, quick, permission, interrupt };
     finishing.added(&service, &mut written).context("nothing is left of it")?;
     written.stay();
 

@@ -10,7 +10,7 @@ use super::{
     record::Record,
     service::Service,
 };
-use crate::{interrupt::Interrupt, project::Project};
+use crate::{install::Permission, interrupt::Interrupt, project::Project};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -48,7 +48,12 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     let mut written = plan.write(project.root())?;
-    let finishing = finish::Finishing { offline: args.offline, quick: true, interrupt };
+    let finishing = finish::Finishing {
+        offline: args.offline,
+        quick: true,
+        permission: Permission::default(),
+        interrupt,
+    };
     finishing.taken(&mut written).context("all of it is still there")?;
     written.stay();
     println!("{name} is away: {removed} files removed, {changed} changed back");

@@ -5,7 +5,11 @@
 //! dash, it is replaced. The language of the settings, whose word is the template's name too, keeps
 //! it; the licence tells whose work this was, and does so for good.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,7 +19,7 @@ use super::{
     plan::Plan,
     words::pascal,
 };
-use crate::project::Project;
+use crate::{project::Project, run};
 
 /// Whose namespace is the project's name.
 const NAMED: &str = "k8s/overlays/production/kustomization.yaml";
@@ -74,8 +78,12 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
     let mut plan = Plan::default();
+    let ignored = ignored(root)?;
     for file in below(root)? {
         let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
+        if ignored.iter().any(|theirs| Path::new(&path).starts_with(theirs)) {
+            continue;
+        }
         let bytes = fs::read(&file).with_context(|| format!("read {path}"))?;
         let Ok(text) = String::from_utf8(bytes) else { continue };
         if KEPT.iter().any(|kept| path.starts_with(kept)) {
@@ -95,6 +103,18 @@ fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
         }
     }
     Ok(plan)
+}
+
+/// The files and folders that git leaves alone, such as a `.env` or an editor's: they are the user's.
+/// None in a copy without git.
+fn ignored(root: &Path) -> Result<Vec<PathBuf>> {
+    if !root.join(".git").exists() {
+        return Ok(Vec::new());
+    }
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]);
+    let listed = run::output(git.current_dir(root))?;
+    Ok(listed.split_terminator('\0').map(PathBuf::from).collect())
 }
 
 /// The value of `namespace`, a line of its own.
@@ -143,8 +163,25 @@ fn titled(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_git_ignores_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(ignored(root.path()).unwrap().is_empty(), "a copy without git");
+        let init = Command::new("git").args(["init", "--quiet"]).current_dir(&root).status();
+        assert!(init.unwrap().success());
+        fs::create_dir_all(root.path().join("config/editor")).unwrap();
+        fs::write(root.path().join(".gitignore"), ".env\neditor\n").unwrap();
+        for file in [".env", "config/editor/state.json", "config/a.tsk"] {
+            fs::write(root.path().join(file), "elm").unwrap();
+        }
+        let plan = planned(root.path(), "elm", "oak").unwrap();
+        let [made, changed, removed] = plan.counts();
+        assert_eq!([made, changed, removed], [0, 1, 0], "{}", plan.diff());
+    }
 
     #[test]
     fn a_name_is_replaced_wherever_it_is_a_word() {

@@ -5,7 +5,10 @@ use std::time::Instant;
 use anyhow::Result;
 
 use super::{Request, attached::LOCK_LIMIT, bring_up, sources::Sources, state_file};
-use crate::{http::Client, interrupt::Interrupt, project::Project, services, state::State};
+use crate::{
+    http::Client, install::Permission, interrupt::Interrupt, project::Project, services,
+    state::State,
+};
 
 /// How many changed files are named.
 const NAMED_MAX: usize = 3;
@@ -59,7 +62,7 @@ fn rebuild(project: &Project, client: &Client, interrupt: &Interrupt) -> Result<
     let up = bring_up(
         &project,
         &Request::of_watch(),
-        false,
+        Permission::REFUSED,
         Some(before),
         client,
         interrupt,

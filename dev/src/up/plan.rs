@@ -4,6 +4,7 @@ use anyhow::Result;
 use testkit::native::Place;
 
 use crate::{
+    ports,
     project::Project,
     servers::{Addresses, Given, Plan, Source},
     state::{Process, State, stop_all},
@@ -13,28 +14,26 @@ use crate::{
 /// From the environment, from the last `up` when they still run, else from here.
 pub(super) fn plan(project: &Project, before: Option<&State>) -> Plan {
     let given = Given::from_environment("DEV");
-    // A port beside the standard one, which a server of the distribution may hold.
-    let place = |name: &str, usual: u16| {
-        let recorded = before.and_then(|state| state.processes.iter().find(|p| p.name == name));
-        let port = recorded.and_then(|process| process.port).unwrap_or(usual);
-        Source::Start(Place::kept(project.dev(name)).port(port).log(project.log(name)))
+    let place = |name: &str| {
+        let place = Place::kept(project.dev(name)).log(project.log(name));
+        Source::Start(Place { port: ports::of_server(project, name), ..place })
     };
     let running = |names: &[&str], address: fn(&Addresses) -> &String| {
         let state =
             before.filter(|state| names.iter().all(|name| state.running(name).is_some()))?;
         Some(address(&state.addresses).clone())
     };
-    let source = |given: Option<String>, running: Option<String>, name: &str, usual: u16| {
-        Source::given(given.or(running), place(name, usual))
+    let source = |given: Option<String>, running: Option<String>, name: &str| {
+        Source::given(given.or(running), place(name))
     };
     let postgres = running(&["postgres"], |addresses| &addresses.postgres);
     let redis = running(&["redis"], |addresses| &addresses.redis);
     let rabbitmq = running(&["rabbitmq", "epmd"], |addresses| &addresses.amqp);
     let rabbitmq_api = running(&["rabbitmq", "epmd"], |addresses| &addresses.rabbitmq_api);
     Plan {
-        postgres: source(given.postgres, postgres, "postgres", 5442),
-        redis: source(given.redis, redis, "redis", 6389),
-        rabbitmq: source(given.amqp, rabbitmq, "rabbitmq", 5682),
+        postgres: source(given.postgres, postgres, "postgres"),
+        redis: source(given.redis, redis, "redis"),
+        rabbitmq: source(given.amqp, rabbitmq, "rabbitmq"),
         rabbitmq_api: given.rabbitmq_api.or(rabbitmq_api),
     }
 }

@@ -9,6 +9,7 @@ use super::{Request, plan::left_over, replace::Replacement, state_file};
 use crate::{
     foreground,
     http::Client,
+    ports,
     project::Project,
     secrets::Secrets,
     servers::Servers,
@@ -49,7 +50,8 @@ impl Startup {
         let mut known = before.clone();
         known.processes.extend(servers.processes());
         stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
-        let ports = services::choose_ports(project, Some(&before));
+        let ports = ports::choose(project, Some(&before));
+        ports::tell_moves(project, &ports);
         // Addresses and ports are among the variables: who would go on talking to a place where
         // nobody is has changed, too.
         let mut starts = Start::all(project, secrets, &addresses, &ports)?;

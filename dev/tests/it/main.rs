@@ -5,9 +5,23 @@
 #![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
 #[cfg(target_os = "linux")]
+mod broken_off;
+#[cfg(target_os = "linux")]
+mod busy_port;
+#[cfg(target_os = "linux")]
 mod closed_pipe;
 #[cfg(target_os = "linux")]
+mod disk;
+#[cfg(target_os = "linux")]
+mod environment;
+#[cfg(target_os = "linux")]
+mod install;
+#[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod namespaces;
+#[cfg(target_os = "linux")]
+mod ports;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod queues;
@@ -15,6 +29,8 @@ mod rabbitmq;
 mod redis;
 #[cfg(target_os = "linux")]
 mod replace;
+#[cfg(target_os = "linux")]
+mod shared_server;
 #[cfg(target_os = "linux")]
 mod slot;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,8 @@
 //! PostgreSQL.
 
-use testkit::native::{NativeError, Place, Postgres, psql, servers_in};
+use std::os::unix::fs::PermissionsExt;
+
+use testkit::native::{NativeError, Place, Postgres, psql, remove_data, servers_in};
 
 use crate::{ask, assert_gone, assert_in_use};
 
@@ -82,4 +84,35 @@ fn a_cluster_whose_making_was_broken_off_is_made_anew() {
     let postgres = Postgres::start(&place).unwrap();
     assert_eq!(psql::run(&postgres.url(), "select 1").unwrap(), "1");
     assert!(!half.exists());
+}
+
+#[test]
+fn data_outside_of_a_private_home_is_found_and_removed_after_a_kill() {
+    let home = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o700))
+        .tempdir()
+        .unwrap();
+    let place = Place::thrown_away(home.path().join("postgres"));
+    let is_root = rustix::process::geteuid().is_root();
+
+    // As a run leaves it that was killed.
+    let first = Postgres::start(&place).unwrap();
+    let left = first.folder().to_owned();
+    assert_eq!(left.starts_with(home.path()), !is_root, "{}", left.display());
+    assert_in_use(&Postgres::start(&place).unwrap_err(), first.process().pid, &left);
+    first.process().kill().unwrap();
+    first.detach();
+    remove_data(&place.folder).unwrap();
+    assert!(!left.exists() && !place.folder.exists());
+
+    let first = Postgres::start(&place).unwrap();
+    let left = first.folder().to_owned();
+    first.process().kill().unwrap();
+    first.detach();
+    // Nobody has cleaned up.
+    let second = Postgres::start(&place).unwrap();
+    assert!(!is_root || (second.folder() != left && !left.exists()), "{}", left.display());
+    let data = second.folder().to_owned();
+    drop(second);
+    assert!(!data.exists() && !place.folder.exists());
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::native::{Place, Postgres, ProcessId, Redis, Signal};
+use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, psql};
 
 /// The binaries of a system: its services and the simulator.
 const BINARIES: [&str; 4] =
@@ -95,7 +95,7 @@ impl System {
 
     /// Starts a command without waiting for it.
     pub(crate) fn start(&self, words: &[&str]) -> Running {
-        Running(self.dev(words).spawn().unwrap())
+        Running::of(&mut self.dev(words))
     }
 
     /// Runs a command to its end; gives what it printed. Fails with all that it said.
@@ -209,6 +209,11 @@ impl Drop for System {
 pub(crate) struct Running(Child);
 
 impl Running {
+    /// Starts a command.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
     /// SIGKILL, which no process can prepare for.
     pub(crate) fn kill(&mut self) {
         let _ended_already = self.0.kill();
@@ -278,6 +283,11 @@ impl Servers {
             .with("DEV_REDIS_URL", self.redis.url())
             .with("DEV_AMQP_URL", format!("{}/{}", self.amqp.trim_end_matches('/'), self.vhost))
             .with("DEV_RABBITMQ_API", &self.api)
+    }
+
+    /// Runs a statement as the superuser.
+    pub(crate) fn query(&self, sql: &str) {
+        psql::run(&self.postgres.url(), sql).unwrap();
     }
 
     fn vhost_url(&self) -> String {

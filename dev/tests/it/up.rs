@@ -121,7 +121,7 @@ fn data_of_another_version_of_postgresql_is_left_alone_and_it_is_said_what_to_do
 }
 
 /// `cargo dev status` names every process that runs, and no server runs twice on the same data.
-fn is_known(system: &System) {
+pub(crate) fn is_known(system: &System) {
     let status = system.status();
     let known = |name: &str| status.iter().any(|line| line["name"] == name);
     for (program, name) in [

@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::{fs::MetadataExt, process::CommandExt},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
@@ -38,9 +38,9 @@ impl Account {
         Some(Self { uid: line.get(2)?.parse().ok()?, gid: line.get(3)?.parse().ok()? })
     }
 
-    /// Whether this is the account's number.
-    pub(crate) fn is(&self, uid: u32) -> bool {
-        self.uid == uid
+    /// Its number.
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
     }
 
     /// Runs a command under this account.
@@ -56,7 +56,7 @@ impl Account {
 
     /// Whether this account may walk through every folder down to `path`, of which the last ones
     /// may not exist yet.
-    fn can_enter(&self, path: &Path) -> bool {
+    pub(crate) fn can_enter(&self, path: &Path) -> bool {
         path.ancestors().all(|folder| match fs::metadata(folder) {
             Ok(data) => {
                 let mode = data.mode();
@@ -66,16 +66,6 @@ impl Account {
             }
             Err(_) => true,
         })
-    }
-
-    /// This folder when the account can enter it, else one of the same purpose outside, named after
-    /// it so that the next run finds it again. (A home of mode 0700 is out of reach.)
-    pub(crate) fn reachable(&self, wanted: &Path, keep: bool) -> PathBuf {
-        if self.can_enter(wanted.parent().unwrap_or(wanted)) {
-            return wanted.to_owned();
-        }
-        let base = if keep { PathBuf::from("/var/lib") } else { std::env::temp_dir() };
-        base.join(format!("testkit-postgres-{:016x}", fnv1a(wanted.as_os_str().as_encoded_bytes())))
     }
 }
 
@@ -95,17 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_home_is_out_of_reach_and_the_other_place_is_always_the_same() {
+    fn a_private_home_is_out_of_reach() {
         let home = tempfile::tempdir().unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let stranger = Account { uid: 4_000_000, gid: 4_000_000 };
         let wanted = home.path().join("project/.dev/postgres");
-        let place = stranger.reachable(&wanted, true);
-        assert!(place.starts_with("/var/lib"), "{}", place.display());
-        assert_eq!(place, stranger.reachable(&wanted, true));
-
+        assert!(!stranger.can_enter(&wanted));
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(stranger.reachable(&wanted, true), wanted);
+        assert!(stranger.can_enter(&wanted));
     }
 
     #[test]

@@ -110,7 +110,6 @@ fn spawn(place: &Place, ports: Ports) -> Result<ProcessId, NativeError> {
     let port = |port: u16| port.to_string();
     Launch::new(&find::consul()?, &place.log)
         .append(true)
-        .without_env(&["CONSUL_"])
         .current_dir(&place.folder)
         .args(["agent", "-dev", "-bind", "127.0.0.1", "-node", "testkit"])
         .args(["-http-port", &port(ports.http), "-server-port", &port(ports.server)])

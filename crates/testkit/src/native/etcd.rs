@@ -144,7 +144,6 @@ fn spawn(
     Launch::new(&find::etcd()?, &place.log)
         .owner(owner)?
         .append(true)
-        .without_env(&["ETCD_"])
         .current_dir(&place.folder)
         .args(["--name", name, "--data-dir", "data"])
         .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])

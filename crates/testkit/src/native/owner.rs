@@ -7,8 +7,9 @@
 //! server's processes. Whoever has the file as input is found by it, too.
 
 use std::{
-    fs::{self, File, TryLockError},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    fs::{self, DirBuilder, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -16,7 +17,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::{Member, NativeError, ProcessId, Signal, error::Doing, process::POLL};
+use super::{Member, NativeError, ProcessId, Signal, error::Doing, folder, process::POLL};
 
 /// How long a lock may outlast the process that held it: its children notice its end a little later.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,9 +45,8 @@ impl Owner {
     /// # Errors
     /// [`NativeError::InUse`] when a process holds it, with the ids of those that do.
     pub fn take(folder: &Path, name: &str) -> Result<Self, NativeError> {
-        fs::create_dir_all(folder).doing(|| format!("make {}", folder.display()))?;
+        make(folder).doing(|| format!("make {}", folder.display()))?;
         let path = lock_file(folder, name);
-        // The folder may belong to a server's account, which must not make us write elsewhere.
         let flags = OFlags::NOFOLLOW.bits().cast_signed();
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false).custom_flags(flags);
@@ -101,12 +101,21 @@ pub fn holders(folder: &Path, name: &str) -> Vec<ProcessId> {
 /// The servers that work on the data of a folder, whoever started them, in the order of stopping.
 pub fn servers_in(folder: &Path) -> Vec<Member> {
     let mut folders = vec![folder.to_owned()];
-    folders.extend(fs::read_to_string(folder.join(ELSEWHERE)).map(|text| text.trim().into()));
+    folders.extend(folder::elsewhere(folder));
     let servers = SERVERS.iter().flat_map(|(name, stop_signal)| {
         let holders = folders.iter().flat_map(|folder| holders(folder, name));
         holders.map(|process| Member { name, process, stop_signal: *stop_signal })
     });
     servers.collect()
+}
+
+/// Makes a folder that nobody else looks into, where it is absent.
+fn make(folder: &Path) -> io::Result<()> {
+    folder.parent().map_or(Ok(()), fs::create_dir_all)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        outcome => outcome,
+    }
 }
 
 fn lock_file(folder: &Path, name: &str) -> PathBuf {

@@ -2,10 +2,12 @@
 
 use std::{
     fs,
-    io::Read,
-    os::unix::fs::PermissionsExt,
+    io::{Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
+
+use rustix::fs::OFlags;
 
 use super::{NativeError, Owner, error::Doing};
 
@@ -70,22 +72,31 @@ impl Place {
 /// knows no other.
 pub(crate) fn password(folder: &Path) -> Result<String, NativeError> {
     let file = folder.join("password");
-    if let Ok(password) = fs::read_to_string(&file) {
-        return Ok(password);
+    let mut options = fs::File::options();
+    let mut known = String::new();
+    let read = options.read(true).custom_flags(no_link()).open(&file);
+    if read.is_ok_and(|mut file| file.read_to_string(&mut known).is_ok()) && !known.is_empty() {
+        return Ok(known);
     }
     let password = random_hex(16)?;
     write_private(&file, &password)?;
     Ok(password)
 }
 
-/// Writes a file that only its owner reads.
+/// Writes a file that only its owner reads, and not what a link of that name leads to.
 pub(crate) fn write_private(file: &Path, text: &str) -> Result<(), NativeError> {
     let write = || {
-        fs::write(file, "")?;
-        fs::set_permissions(file, fs::Permissions::from_mode(0o600))?;
-        fs::write(file, text)
+        let mut options = fs::File::options();
+        options.write(true).create(true).truncate(true).mode(0o600).custom_flags(no_link());
+        let mut handle = options.open(file)?;
+        handle.set_permissions(fs::Permissions::from_mode(0o600))?;
+        handle.write_all(text.as_bytes())
     };
     write().doing(|| format!("write {}", file.display()))
+}
+
+fn no_link() -> i32 {
+    OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 /// `bytes` random bytes as hexadecimal digits, good enough for a secret.

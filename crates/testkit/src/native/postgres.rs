@@ -2,23 +2,20 @@
 
 use std::{
     fs::{self, DirBuilder},
-    io::{Error, ErrorKind},
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
-
-use rustix::process::geteuid;
 
 use super::{
     Launch, Member, NativeError, Owner, Place, ProcessId, Signal,
     account::Account,
     error::Doing,
     find,
-    owner::ELSEWHERE,
+    folder::{self, remove_data},
     place, port,
-    process::remove_env,
+    process::clean_environment,
     psql,
     ready::{ask, until_ready},
 };
@@ -66,23 +63,8 @@ impl Postgres {
     fn launch(place: &Place) -> Result<Self, NativeError> {
         let binaries = find::postgres()?;
         let account = Account::for_postgres()?;
-        fs::create_dir_all(&place.folder).doing(|| format!("make {}", place.folder.display()))?;
-        let folder = account.as_ref().map_or_else(
-            || place.folder.clone(),
-            |account| account.reachable(&place.folder, place.keep),
-        );
-        make_private(&folder, account.as_ref())?;
-        if folder != place.folder {
-            let note = place.folder.join(ELSEWHERE);
-            fs::write(&note, format!("{}\n", folder.display()))
-                .doing(|| format!("write {}", note.display()))?;
-        }
+        let folder = folder::of_place(place, account.as_ref(), NAME)?;
         let owner = Owner::of_data(&folder, NAME)?;
-        if folder != place.folder && !place.keep {
-            // What a killed run has left out there; with the place's own folder it is gone.
-            let _none_there = fs::remove_dir_all(folder.join(DATA));
-            let _none_there = fs::remove_file(folder.join("password"));
-        }
         let mut server = Self {
             password: place::password(&folder)?,
             port: port::free(place.port),
@@ -109,23 +91,29 @@ impl Postgres {
         if self.data().join("PG_VERSION").exists() {
             return Ok(());
         }
-        let password_file = self.folder.join("password");
-        if let Some(account) = &self.account {
-            account.own(&password_file)?;
-        }
         // Under another name until it is whole: nobody takes a cluster for one that was broken off.
         let fresh = self.folder.join(FRESH);
         let _none_there = fs::remove_dir_all(&fresh);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&fresh)
+            .doing(|| "make the cluster's folder".to_owned())?;
+        let password_file = self.folder.join("password.new");
+        place::write_private(&password_file, &self.password)?;
+        if let Some(account) = &self.account {
+            account.own(&fresh)?;
+            account.own(&password_file)?;
+        }
         let mut command = Command::new(self.binaries.join("initdb"));
         // While it is made it is in use, also when whoever wanted it made is killed.
         command.stdin(self.owner.input()?);
-        remove_env(&mut command, &["PG"]);
+        clean_environment(&mut command);
         command
             .args(["--username", USER, "--auth", "scram-sha-256", "--encoding", "UTF8"])
             .args(["--locale", "C.UTF-8", "--pgdata"])
             .arg(&fresh)
             .arg("--pwfile")
-            .arg(password_file)
+            .arg(&password_file)
             .current_dir(&self.folder);
         if !self.place.keep {
             command.arg("--no-sync");
@@ -133,7 +121,9 @@ impl Postgres {
         if let Some(account) = &self.account {
             account.apply(&mut command);
         }
-        let output = command.output().doing(|| "run initdb".to_owned())?;
+        let output = command.output().doing(|| "run initdb".to_owned());
+        let _none_there = fs::remove_file(&password_file);
+        let output = output?;
         if output.status.success() {
             return fs::rename(&fresh, self.data()).doing(|| "keep what initdb made".to_owned());
         }
@@ -179,7 +169,6 @@ impl Postgres {
         Launch::new(&self.binaries.join("postgres"), &self.place.log)
             .owner(&self.owner)?
             .append(append)
-            .without_env(&["PG"])
             .account(self.account.as_ref())
             .current_dir(&self.folder)
             .args([Path::new("-D"), &self.data()])
@@ -257,56 +246,7 @@ impl Drop for Postgres {
         }
         let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
         if !self.place.keep {
-            let _nobody_to_tell = fs::remove_dir_all(&self.folder);
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
-
-/// Makes a folder that only the server's account may look into. One that is there has to be ours or
-/// that account's: where its name can be guessed, somebody else may have made it first.
-fn make_private(folder: &Path, account: Option<&Account>) -> Result<(), NativeError> {
-    let doing = || format!("make {}", folder.display());
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let data = fs::symlink_metadata(folder).doing(doing)?;
-            let uid = data.uid();
-            let is_ours = uid == geteuid().as_raw() || account.is_some_and(|a| a.is(uid));
-            if !data.is_dir() || !is_ours {
-                let why = "it belongs to somebody else, or is no folder";
-                return Err(Error::new(ErrorKind::PermissionDenied, why)).doing(doing);
-            }
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).doing(doing)?;
-        }
-        outcome => outcome.doing(doing)?,
-    }
-    account.map_or(Ok(()), |account| account.own(folder))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use std::os::unix::fs::{chown, symlink};
-
-    use super::*;
-
-    #[test]
-    fn a_folder_that_somebody_else_has_made_first_is_refused() {
-        let base = tempfile::tempdir().unwrap();
-        let target = base.path().join("target");
-        fs::create_dir(&target).unwrap();
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
-        let link = base.path().join("link");
-        symlink(&target, &link).unwrap();
-        make_private(&link, None).unwrap_err();
-        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o755, "it was not touched");
-
-        make_private(&target, None).unwrap();
-        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o700);
-        if geteuid().is_root() {
-            chown(&target, Some(4_000_000), None).unwrap();
-            let error = make_private(&target, None).unwrap_err().to_string();
-            assert!(error.contains("belongs to somebody else"), "{error}");
+            let _nobody_to_tell = remove_data(&self.place.folder);
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{
     ffi::OsString,
-    fs::{File, OpenOptions},
-    os::unix::process::CommandExt,
+    fs::{DirBuilder, File, OpenOptions, Permissions},
+    os::unix::{
+        fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -11,7 +14,10 @@ use std::{
 };
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, WaitOptions, kill_process, waitpid};
+use rustix::{
+    io::Errno,
+    process::{Pid, WaitOptions, kill_process, waitpid},
+};
 
 use super::{
     NativeError, Owner,
@@ -56,10 +62,30 @@ impl ProcessId {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
             return Ok(());
         };
-        match kill_process(pid, signal) {
-            Err(rustix::io::Errno::SRCH) => Ok(()),
+        match self.send(pid, signal) {
+            Err(Errno::SRCH) => Ok(()),
             other => other.doing(|| format!("send signal {} to {}", signal.as_raw(), self.pid)),
         }
+    }
+
+    /// By a handle of the process, which stays that of the process when its id is given to another one.
+    #[cfg(target_os = "linux")]
+    fn send(self, pid: Pid, signal: Signal) -> Result<(), Errno> {
+        use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            // Looked at again, now that the handle holds whichever process it is.
+            Ok(handle) if self.is_running() => pidfd_send_signal(&handle, signal),
+            Ok(_) => Ok(()),
+            // Before Linux 5.3, or in a sandbox that forbids it.
+            Err(Errno::NOSYS | Errno::PERM) => kill_process(pid, signal),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn send(self, pid: Pid, signal: Signal) -> Result<(), Errno> {
+        kill_process(pid, signal)
     }
 
     /// Stops the clock of this process and of all its descendants (SIGSTOP): connections stay open,
@@ -153,9 +179,11 @@ fn end_all(family: &[ProcessId]) -> Result<(), NativeError> {
         .map_or(Ok(()), |process| Err(NativeError::Undying { pid: process.pid }))
 }
 
-/// A process to be started: in a session of its own, without input, with its output in a file.
+/// A process to be started: in a session of its own, without input, with its output in a file that only
+/// its owner reads.
 ///
-/// A signal that a terminal sends to its programs (Ctrl-C, hang-up) does not reach it.
+/// A signal that a terminal sends to its programs (Ctrl-C, hang-up) does not reach it. Of the variables
+/// of whoever starts it, it gets those of [`clean_environment`].
 #[derive(Debug)]
 pub struct Launch {
     command: Command,
@@ -180,6 +208,7 @@ impl Launch {
             command
         };
         command.stdin(Stdio::null());
+        clean_environment(&mut command);
         Self {
             command,
             program: program.to_owned(),
@@ -214,13 +243,6 @@ impl Launch {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.command.env(name, value.into());
-        self
-    }
-
-    /// Keeps variables whose names begin so from being inherited.
-    #[must_use]
-    pub fn without_env(mut self, prefixes: &[&str]) -> Self {
-        remove_env(&mut self.command, prefixes);
         self
     }
 
@@ -259,23 +281,31 @@ impl Launch {
 
     fn open_log(&self) -> std::io::Result<File> {
         if let Some(folder) = self.log.parent() {
-            std::fs::create_dir_all(folder)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log)?;
+        // Also one that an earlier version has made.
+        log.set_permissions(Permissions::from_mode(0o600))?;
         if !self.append {
-            std::fs::write(&self.log, "")?;
+            log.set_len(0)?;
         }
-        OpenOptions::new().create(true).append(true).open(&self.log)
+        Ok(log)
     }
 }
 
-/// Removes the inherited variables whose names begin with one of `prefixes`: what a user has set
-/// for other servers of the same kind must not steer ours.
-pub(crate) fn remove_env(command: &mut Command, prefixes: &[&str]) {
-    for (name, _) in std::env::vars_os() {
-        if prefixes.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-            command.env_remove(name);
-        }
-    }
+/// What every program may read of whoever starts it.
+const INHERITED: [&str; 8] =
+    ["PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "RUST_BACKTRACE"];
+
+/// Lets a command inherit where programs and the user's home are, the language, and the time zone, and
+/// nothing else: not the variables of cargo, which lead a program to the compiler's libraries, no proxy,
+/// which would be sent what goes from one process of this machine to another, and no settings of other
+/// servers of the same kind.
+pub fn clean_environment(command: &mut Command) {
+    command.env_clear();
+    let is_inherited = |name: &str| INHERITED.contains(&name) || name.starts_with("LC_");
+    let inherited = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_inherited));
+    command.envs(inherited);
 }
 
 #[cfg(test)]

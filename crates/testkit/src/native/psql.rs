@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{NativeError, error::Doing, find, process::remove_env};
+use super::{NativeError, error::Doing, find, process::clean_environment};
 
 /// Runs SQL on the database that `url` names and gives what it printed: rows without heads, columns
 /// parted by `|`. Stops at the first error. Neither the password nor the statements are shown in a
@@ -17,7 +17,7 @@ pub fn run(url: &str, sql: &str) -> Result<String, NativeError> {
     };
     let (address, password) = split_password(url);
     let mut command = Command::new(&program);
-    remove_env(&mut command, &["PG"]);
+    clean_environment(&mut command);
     let doing = || format!("run {}", program.display());
     let mut child = command
         .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--no-password"])

@@ -11,7 +11,7 @@ use super::{
     account::fnv1a,
     error::Doing,
     find, place, port,
-    process::remove_env,
+    process::clean_environment,
     ready::{ask, until_ready},
 };
 
@@ -58,32 +58,19 @@ struct Owners {
 impl RabbitMq {
     /// Starts it and waits until AMQP and the management API answer.
     pub fn start(place: &Place) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
-            let server = Self::launch(place)?;
-            server.wait_ready()?;
-            Ok(server)
-        })
+        let mut server = Self::launch(place)?;
+        server.wait_ready()?;
+        Ok(server)
     }
 
-    /// Starts it without waiting: its addresses are known at once, [`Self::wait_ready`] says when
-    /// they answer.
+    /// Starts it without waiting: [`Self::wait_ready`] says when it answers, and then its addresses stay
+    /// as they are.
     pub fn launch(place: &Place) -> Result<Self, NativeError> {
         let broker = place.claim(NAME)?;
         let owners = Owners { broker, epmd: Owner::take(&place.folder, EPMD)? };
-        let amqp = port::free(place.port);
-        let usual = place.port.filter(|wanted| *wanted == amqp);
-        let ports = Ports {
-            amqp,
-            management: port::free(usual.and_then(|port| port.checked_add(MANAGEMENT_OFFSET))),
-            distribution: port::free(None),
-            epmd: port::free(None),
-        };
         let password = place::password(&place.folder)?;
-        write_settings(&place.folder, ports, &password)?;
-        let epmd = spawn_epmd(place, &owners, ports.epmd)?;
-        let process = spawn(place, &owners, ports, false).inspect_err(|_| {
-            let _already_failing = epmd.kill();
-        })?;
+        let (ports, epmd, process) =
+            port::retry_when_busy(place, |place| spawn_both(place, &owners, &password))?;
         Ok(Self { place: place.clone(), ports, password, epmd, process, owners, is_ours: true })
     }
 
@@ -93,12 +80,45 @@ impl RabbitMq {
             self.epmd = spawn_epmd(&self.place, &self.owners, self.ports.epmd)?;
         }
         self.process = spawn(&self.place, &self.owners, self.ports, true)?;
-        self.wait_ready()
+        self.answers(&mut || false)
     }
 
     /// Waits until AMQP and the management API answer.
-    pub fn wait_ready(&self) -> Result<(), NativeError> {
+    ///
+    /// It takes its ports seconds after its start. When somebody else has one by then, it is started
+    /// anew on others: the addresses are to be asked for after this.
+    pub fn wait_ready(&mut self) -> Result<(), NativeError> {
+        self.wait_ready_unless(|| false)
+    }
+
+    /// The same, until `is_given_up` says so: then it is killed, and that is an error.
+    pub fn wait_ready_unless(
+        &mut self,
+        mut is_given_up: impl FnMut() -> bool,
+    ) -> Result<(), NativeError> {
+        for _ in 1..port::ATTEMPTS_MAX {
+            match self.answers(&mut is_given_up) {
+                Err(error) if error.is_busy_port() && !is_given_up() => self.move_elsewhere()?,
+                outcome => return outcome,
+            }
+        }
+        self.answers(&mut is_given_up)
+    }
+
+    fn move_elsewhere(&mut self) -> Result<(), NativeError> {
+        self.process.kill()?;
+        self.epmd.kill()?;
+        self.place.port = None;
+        (self.ports, self.epmd, self.process) =
+            spawn_both(&self.place, &self.owners, &self.password)?;
+        Ok(())
+    }
+
+    fn answers(&self, is_given_up: &mut impl FnMut() -> bool) -> Result<(), NativeError> {
         until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+            if is_given_up() {
+                let _ended_either_way = self.process.kill();
+            }
             // The first frame of a connection is a method frame, type 1; the API asks for a login.
             ask(self.ports.amqp, b"AMQP\0\0\x09\x01")
                 .is_some_and(|answer| answer.first() == Some(&1))
@@ -171,7 +191,7 @@ impl RabbitMq {
     pub fn control(&self, words: &[&str]) -> Result<(), NativeError> {
         let program = find::rabbitmq()?.with_file_name("rabbitmqctl");
         let mut command = Command::new(&program);
-        remove_env(&mut command, &["ERL_", "RABBITMQ_"]);
+        clean_environment(&mut command);
         let output = command
             .env("HOME", &self.place.folder) // the cookie lives there
             .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
@@ -215,6 +235,28 @@ impl Drop for RabbitMq {
     }
 }
 
+/// Chooses ports and starts the port mapper and the broker.
+fn spawn_both(
+    place: &Place,
+    owners: &Owners,
+    password: &str,
+) -> Result<(Ports, ProcessId, ProcessId), NativeError> {
+    let amqp = port::free(place.port);
+    let usual = place.port.filter(|wanted| *wanted == amqp);
+    let ports = Ports {
+        amqp,
+        management: port::free(usual.and_then(|port| port.checked_add(MANAGEMENT_OFFSET))),
+        distribution: port::free(None),
+        epmd: port::free(None),
+    };
+    write_settings(&place.folder, ports, password)?;
+    let epmd = spawn_epmd(place, owners, ports.epmd)?;
+    let process = spawn(place, owners, ports, false).inspect_err(|_| {
+        let _already_failing = epmd.kill();
+    })?;
+    Ok((ports, epmd, process))
+}
+
 fn write_settings(folder: &Path, ports: Ports, password: &str) -> Result<(), NativeError> {
     let settings = format!(
         "listeners.tcp.1 = 127.0.0.1:{}\n\
@@ -233,7 +275,6 @@ fn spawn_epmd(place: &Place, owners: &Owners, port: u16) -> Result<ProcessId, Na
     let log = place.log.with_extension("epmd.log");
     let process = Launch::new(&find::epmd()?, &log)
         .owner(&owners.epmd)?
-        .without_env(&["ERL_", "RABBITMQ_"])
         .current_dir(&place.folder)
         .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
         .spawn()?;
@@ -256,7 +297,6 @@ fn spawn(
     Launch::new(&find::rabbitmq()?, &place.log)
         .owner(&owners.broker)?
         .append(append)
-        .without_env(&["ERL_", "RABBITMQ_"])
         .current_dir(folder)
         .env("HOME", folder.as_os_str()) // the cookie lives there
         .env("ERL_EPMD_PORT", ports.epmd.to_string())

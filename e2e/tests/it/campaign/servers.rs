@@ -56,7 +56,7 @@ impl Servers {
 
 async fn own() -> (Servers, String, Environment) {
     let start = || {
-        let rabbitmq = RabbitMq::launch(&Place::temporary().unwrap()).unwrap();
+        let mut rabbitmq = RabbitMq::launch(&Place::temporary().unwrap()).unwrap();
         let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
         rabbitmq.wait_ready().unwrap();
         (postgres, rabbitmq)

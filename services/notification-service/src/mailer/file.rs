@@ -1,10 +1,10 @@
 //! Mails as files, for development: `<folder>/<notification id>.eml`. A repeated send replaces the
 //! file, so that counting files counts mails.
 
-use std::path::PathBuf;
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::PathBuf};
 
 use lettre::message::Mailbox;
-use tokio::fs;
+use tokio::{fs, io::AsyncWriteExt};
 
 use super::{Mail, MailSettings, Mailer, MailerError, Sending, compose};
 use crate::domain::Failure;
@@ -23,7 +23,10 @@ impl FileMailer {
     /// The folder cannot be made.
     pub fn new(settings: &MailSettings) -> Result<Self, MailerError> {
         let folder = settings.mail_dir.clone();
-        std::fs::create_dir_all(&folder)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
             .map_err(|source| MailerError::Folder { folder: folder.clone(), source })?;
         Ok(Self { folder: folder.into(), from: settings.from.0.clone() })
     }
@@ -36,7 +39,12 @@ impl Mailer for FileMailer {
             let draft = path.with_extension("eml.part");
             let bytes = compose(&self.from, mail)?.formatted();
             let written = async {
-                fs::write(&draft, bytes).await?;
+                let mut options = fs::OpenOptions::new();
+                // Nobody else reads what it says of people.
+                options.write(true).create(true).truncate(true).mode(0o600);
+                let mut file = options.open(&draft).await?;
+                file.write_all(&bytes).await?;
+                file.flush().await?;
                 // Whole or not at all: nobody reads half a mail.
                 fs::rename(&draft, &path).await
             };

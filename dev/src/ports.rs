@@ -1,0 +1,126 @@
+//! The ports of a system: noted in `.dev/ports.json`, so that they are the same after `down` and `up`.
+//!
+//! A process takes the port that it had the last time, else its usual one, else a free one. It gives
+//! way only to somebody who listens there, and that is said.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::Result;
+use testkit::native::port;
+
+use crate::{
+    project::Project,
+    services::{SIMULATOR, SIMULATOR_PORT},
+    state::{Process, State, write_private},
+};
+
+/// The usual ports of the servers: beside the standard ones, which servers of the distribution may
+/// hold.
+const SERVERS: [(&str, u16); 3] = [("postgres", 5442), ("redis", 6389), ("rabbitmq", 5682)];
+/// In the folder of the state.
+const FILE: &str = "ports.json";
+
+/// The ports by the names of their processes.
+pub(crate) type Ports = BTreeMap<String, u16>;
+
+/// The ports of the services and the simulator: that of the last time while the process runs or
+/// nobody else took it, else the usual one, else any.
+pub(crate) fn choose(project: &Project, before: Option<&State>) -> Ports {
+    let last = read(&project.dev(""));
+    let names = project.services().iter().map(|service| service.name.as_str());
+    names
+        .chain([SIMULATOR])
+        .map(|name| {
+            let running = before.and_then(|state| state.running(name)?.port);
+            let kept = || last.get(name).copied().filter(|port| port::is_free(*port));
+            let chosen = running.or_else(kept);
+            (name.to_owned(), chosen.unwrap_or_else(|| port::free(usual(project, name))))
+        })
+        .collect()
+}
+
+/// The port that a server asks for: that of the last time, else the usual one.
+pub(crate) fn of_server(project: &Project, name: &str) -> Option<u16> {
+    read(&project.dev("")).get(name).copied().or_else(|| usual(project, name))
+}
+
+/// Where a process is when nobody else is there; none in a namespace, which leaves the usual ports to
+/// the system without one.
+fn usual(project: &Project, name: &str) -> Option<u16> {
+    if project.namespace().is_some() {
+        return None;
+    }
+    let service = project.services().iter().find(|service| service.name == name);
+    let server = SERVERS.iter().find(|(server, _)| *server == name);
+    service
+        .map(|service| service.port)
+        .or_else(|| server.map(|(_, port)| *port))
+        .or_else(|| (name == SIMULATOR).then_some(SIMULATOR_PORT))
+}
+
+/// Notes the ports of these processes beside the state; what it knows of others stays.
+pub(crate) fn note(folder: &Path, processes: &[Process]) -> Result<()> {
+    let before = read(folder);
+    let mut ports = before.clone();
+    ports
+        .extend(processes.iter().filter_map(|process| Some((process.name.clone(), process.port?))));
+    if ports == before {
+        return Ok(());
+    }
+    write_private(&folder.join(FILE), &serde_json::to_string_pretty(&ports)?)
+}
+
+/// What was noted; nothing when the file is absent or broken, as a port that moves is no fault.
+fn read(folder: &Path) -> Ports {
+    let text = fs::read_to_string(folder.join(FILE)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Says which processes move away from the ports they had, and for whom.
+pub(crate) fn tell_moves(project: &Project, chosen: &Ports) {
+    let last = read(&project.dev(""));
+    for (name, port) in chosen {
+        if let Some(last) = last.get(name).filter(|last| *last != port) {
+            tell_move(name, *last, *port);
+        }
+    }
+}
+
+/// Says that a process does not get the port that it asked for.
+pub(crate) fn tell_move(name: &str, wanted: u16, port: u16) {
+    println!("{name} moves from {wanted} to {port}, because {wanted} {}", held(wanted));
+}
+
+/// One line for each process that is not on its usual port.
+pub(crate) fn unusual(project: &Project, state: &State) -> Vec<String> {
+    let line = |process: &Process| {
+        let (name, port, usual) = (&process.name, process.port?, usual(project, &process.name)?);
+        if port == usual {
+            return None;
+        }
+        Some(if port::is_free(usual) {
+            format!(
+                "{name} is on {port} as before; {usual}, its usual port, is free again, and taken \
+                 after: cargo dev down && rm {}",
+                project.dev(FILE).display()
+            )
+        } else {
+            format!("{name} is on {port}, because {usual}, its usual port, {}", held(usual))
+        })
+    };
+    state.processes.iter().filter_map(line).collect()
+}
+
+/// Whether a start has failed because somebody took a port between its choice and its use.
+pub(crate) fn was_taken(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("Address already in use")
+}
+
+/// By whom a port is held, as the end of a sentence.
+fn held(port: u16) -> String {
+    match port::holder(port) {
+        Some(holder) => format!("is held by process {} ({})", holder.pid, holder.program),
+        None if port::is_free(port) => "was held when it was asked for".to_owned(),
+        None => "is held by a process that cannot be told".to_owned(),
+    }
+}

@@ -18,7 +18,7 @@ use std::{fs, path::Path, process::Command, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{down, interrupt::Interrupt, project::Project, run, unrecorded};
+use crate::{down, http, interrupt::Interrupt, project::Project, run, unrecorded};
 use block::{Block, Held};
 
 /// The documents whose commands are held to what they show.
@@ -85,6 +85,7 @@ fn hold(project: &Project, block: &Block, interrupt: &Interrupt) -> Result<()> {
     println!("== {block}");
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &block.script]).current_dir(project.root());
+    http::spare_loopback(&mut shell);
     let status = run::status(&mut shell, interrupt)?;
     let wanted = held != Held::Fails;
     ensure!(status.success() == wanted, "{place}: the commands end with {status}");

@@ -1,6 +1,6 @@
 //! HTTP as this tool needs it: JSON in, JSON out, every status an answer.
 
-use std::time::Duration;
+use std::{env, process::Command, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -9,8 +9,27 @@ use ureq::{
     http::{HeaderMap, Request},
 };
 
+/// This machine, as `NO_PROXY` lists it.
+const LOOPBACK: &str = "localhost,127.0.0.1,::1";
 /// How long one request may take. A payment waits for its outcome up to 5 s by itself.
 const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+
+/// What keeps curl from asking the shell's proxy for an address of this machine; empty without one.
+pub(crate) fn past_the_proxy() -> &'static str {
+    let has_proxy = ["http_proxy", "all_proxy", "ALL_PROXY"]
+        .iter()
+        .any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()));
+    if has_proxy { "--noproxy '*' " } else { "" }
+}
+
+/// Keeps a command that speaks HTTP, such as a test, from asking a proxy for what is on this machine.
+pub(crate) fn spare_loopback(command: &mut Command) {
+    for name in ["NO_PROXY", "no_proxy"] {
+        let given = env::var(name).ok().filter(|hosts| !hosts.is_empty());
+        let hosts = given.map_or(LOOPBACK.to_owned(), |hosts| format!("{hosts},{LOOPBACK}"));
+        command.env(name, hosts);
+    }
+}
 
 /// An answer, whatever its status.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM, as a question that loops ask instead of a sudden end.
 
 use std::{
+    fs,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,10 +20,11 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on the signals are noted; they no longer end the process by themselves.
+    /// From now on the signals are noted; they no longer end the process by themselves. One that whoever
+    /// runs us has us ignore, as nohup(1) does with SIGHUP, stays ignored.
     pub(crate) fn register() -> Result<Self> {
         let flag = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
             signal_hook::flag::register(signal, Arc::clone(&flag)).context("watch for signals")?;
         }
         Ok(Self(flag))
@@ -59,4 +61,13 @@ impl Interrupt {
             thread::sleep(POLL);
         }
     }
+}
+
+/// Whether a signal was ignored when we were started; proc(5) has a bit for each, the lowest for 1. No
+/// where the system does not tell.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bits = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let bits = bits.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or_default();
+    bits >> (signal - 1) & 1 == 1
 }

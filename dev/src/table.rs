@@ -1,7 +1,7 @@
 //! What is shown of a running system.
 
 use crate::{
-    http::Client,
+    http::{self, Client},
     ports,
     project::Project,
     servers::shown,
@@ -52,7 +52,8 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     println!("mails   {}", project.dev("mail").display());
     println!("logins  of the servers: {}", crate::up::state_file(project).display());
     println!("demo    {DEMO_EMAIL} / {DEMO_PASSWORD}");
-    println!("try     curl -s {user}/api/sessions -H 'content-type: application/json' \\");
+    let direct = http::past_the_proxy();
+    println!("try     curl -s {direct}{user}/api/sessions -H 'content-type: application/json' \\");
     println!("          -d '{{\"email\":\"{DEMO_EMAIL}\",\"password\":\"{DEMO_PASSWORD}\"}}'");
 }
 

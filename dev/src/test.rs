@@ -8,6 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
+    http::spare_loopback,
     install::{self, Permission},
     interrupt::Interrupt,
     project::Project,
@@ -168,6 +169,7 @@ pub(crate) fn with_addresses<'a>(
     if env::var_os("CI").is_some() && env::var_os("NEXTEST_PROFILE").is_none() {
         command.env("NEXTEST_PROFILE", "ci");
     }
+    spare_loopback(command);
     command
         .env("TEST_POSTGRES_URL", &servers.addresses.postgres)
         .env("TEST_REDIS_URL", &servers.addresses.redis)

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use testkit::native::{ProcessId, Signal};
+
 use crate::{
     system::{Running, Servers, System},
     up::is_known,
@@ -126,6 +128,28 @@ fn a_closed_terminal_ends_a_foreground_up_and_leaves_a_detached_system() {
     terminal.close();
     system.succeeds(&["status"]);
     system.succeeds(&["down"]);
+    system.is_down();
+}
+
+#[test]
+fn an_up_that_is_to_outlive_its_terminal_goes_on_after_the_hang_up() {
+    let servers = Servers::start();
+    let system = servers.system();
+    let tool = system.dev(&["up"]);
+    let mut shell = Command::new("sh");
+    // What nohup(1) does.
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(tool.get_program()).arg("up");
+    let variables = tool.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    shell.envs(variables).current_dir(system.path(""));
+    let said = fs::File::options().append(true).open(system.path("up.log")).unwrap();
+    shell.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+    let mut up = Running::of(&mut shell);
+    system.until("it watches", || system.said().contains("Ctrl-C stops everything"));
+    up.signal(Signal::HUP);
+    let pid = u32::try_from(system.pid("payment-service")).unwrap();
+    ProcessId::of(pid).unwrap().signal(Signal::KILL).unwrap();
+    system.until("it still watches", || system.said().contains("payment-service ended"));
+    assert!(up.interrupt(), "{}", system.said());
     system.is_down();
 }
 

@@ -220,9 +220,14 @@ impl Running {
         self.0.wait().unwrap();
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        ProcessId::of(self.0.id()).unwrap().signal(signal).unwrap();
+    }
+
     /// Ctrl-C; waits for the end and says whether it was a success.
     pub(crate) fn interrupt(&mut self) -> bool {
-        ProcessId::of(self.0.id()).unwrap().signal(Signal::INT).unwrap();
+        self.signal(Signal::INT);
         self.0.wait().unwrap().success()
     }
 

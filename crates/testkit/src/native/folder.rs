@@ -173,6 +173,20 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_that_an_earlier_version_gave_to_the_servers_account_is_ours_again() {
+        let Some(account) = Account::for_postgres().unwrap() else {
+            return assert!(!geteuid().is_root(), "only root gives folders to an account");
+        };
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("postgres");
+        fs::create_dir(&folder).unwrap();
+        account.own(&folder).unwrap();
+        make_private(&folder, Some(&account)).unwrap();
+        assert_eq!(fs::metadata(&folder).unwrap().uid(), geteuid().as_raw());
+        assert_eq!(mode(&folder), 0o711);
+    }
+
+    #[test]
     fn data_that_is_thrown_away_never_lies_where_its_place_could_be_guessed() {
         let base = tempfile::tempdir().unwrap();
         let folders = [(); 2].map(|()| temporary(base.path()).unwrap());

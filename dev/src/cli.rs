@@ -6,8 +6,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, doctor, documents, down, env, events, foreground, interrupt::Interrupt, logs,
-    measure, prepare, project::Project, queues, rehearse, smoke, status, template, test, token, up,
+    bench, check, doctor, documents, down, env, events, export, foreground, interrupt::Interrupt,
+    logs, measure, prepare, project::Project, queues, rehearse, smoke, status, template, test,
+    token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -34,6 +35,8 @@ enum Command {
     Env(env::Args),
     /// Says what of this machine, this checkout and its system is not well, and what mends it
     Doctor(doctor::Args),
+    /// Writes what somebody needs to find a fault of this system, without its secrets, into one file
+    Export(export::Args),
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
@@ -84,6 +87,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Export(args) => export::run(&project, &args),
         Command::Run(args) => foreground::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),

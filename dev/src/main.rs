@@ -34,6 +34,7 @@ mod documents;
 mod down;
 mod env;
 mod events;
+mod export;
 mod foreground;
 mod graph;
 mod http;

@@ -25,7 +25,7 @@ pub(crate) struct Args {
 
 /// One process, as it is now.
 #[derive(Debug, Serialize)]
-struct Line {
+pub(crate) struct Line {
     name: String,
     kind: Kind,
     running: bool,
@@ -84,18 +84,7 @@ impl Line {
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    let client = Client::new();
-    let state = State::load(&state_file(project))?;
-    let starts = state.as_ref().map_or_else(|| Ok(Vec::new()), |state| starts(project, state));
-    let starts = starts.unwrap_or_else(|error| {
-        eprintln!("whether a service is older than its settings cannot be told: {error:#}");
-        Vec::new()
-    });
-    let unrecorded = unrecorded::find(project, state.as_ref());
-    let recorded = state.map(|state| state.processes).unwrap_or_default();
-    let lines = recorded.iter().map(|process| Line::of(project, process, true, &starts, &client));
-    let left = unrecorded.iter().map(|process| Line::of(project, process, false, &starts, &client));
-    let lines: Vec<Line> = lines.chain(left).collect();
+    let lines = lines(project)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else if lines.is_empty() {
@@ -117,6 +106,22 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     }
     let is_up = !lines.is_empty() && missing.is_empty() && lines.iter().all(|line| line.ready);
     Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Everything that runs, and what has ended by itself.
+pub(crate) fn lines(project: &Project) -> Result<Vec<Line>> {
+    let client = Client::new();
+    let state = State::load(&state_file(project))?;
+    let starts = state.as_ref().map_or_else(|| Ok(Vec::new()), |state| starts(project, state));
+    let starts = starts.unwrap_or_else(|error| {
+        eprintln!("whether a service is older than its settings cannot be told: {error:#}");
+        Vec::new()
+    });
+    let unrecorded = unrecorded::find(project, state.as_ref());
+    let recorded = state.map(|state| state.processes).unwrap_or_default();
+    let lines = recorded.iter().map(|process| Line::of(project, process, true, &starts, &client));
+    let left = unrecorded.iter().map(|process| Line::of(project, process, false, &starts, &client));
+    Ok(lines.chain(left).collect())
 }
 
 /// What the services would be started from now.

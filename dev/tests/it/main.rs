@@ -6,6 +6,14 @@
 
 #[cfg(target_os = "linux")]
 mod closed_pipe;
+#[cfg(target_os = "linux")]
+mod doctor;
+#[cfg(target_os = "linux")]
+mod export;
+#[cfg(target_os = "linux")]
+mod foreground;
+#[cfg(target_os = "linux")]
+mod logs;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod queues;

@@ -89,36 +89,44 @@ impl Report {
         self.json("doctor.json", &doctor::examine())?;
         self.json("status.json", &status::lines(project).unwrap_or_default())?;
         if state.is_none() {
-            self.missing.push("what runs: nothing is up".to_owned());
+            self.miss("what runs: nothing is up".to_owned());
         }
         for service in project.services() {
             let name = format!("settings/{}.json", service.name);
             match settings(project, state, &service.name) {
                 Ok(settings) => self.json(&name, &settings)?,
-                Err(error) => self.missing.push(format!("{name}: {error:#}")),
+                Err(error) => self.miss(format!("{name}: {error:#}")),
             }
         }
         match queues::snapshot(project) {
             Ok(queues) => self.json("queues.json", &queues)?,
-            Err(error) => self.missing.push(format!("queues.json: {error:#}")),
+            Err(error) => self.miss(format!("queues.json: {error:#}")),
         }
         let logs = fs::read_dir(project.dev("logs")).into_iter().flatten().flatten();
         let mut logs: Vec<PathBuf> =
             logs.map(|item| item.path()).filter(|path| path.is_file()).collect();
         logs.sort();
         if logs.is_empty() || log_size == 0 {
-            self.missing.push("logs: there are none, or none were asked for".to_owned());
+            self.miss("logs: there are none, or none were asked for".to_owned());
         }
         for path in logs.iter().filter(|_| log_size > 0) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             match end_of(path, log_size) {
-                Ok(text) => self.add(&format!("logs/{name}"), &text)?,
-                Err(error) => self.missing.push(format!("logs/{name}: {error:#}")),
+                Ok(text) => {
+                    let text = self.mask.text(&text);
+                    self.add(&format!("logs/{name}"), &text)?;
+                }
+                Err(error) => self.miss(format!("logs/{name}: {error:#}")),
             }
         }
         self.missing
             .push("traces: the system keeps none; log lines have the ids of theirs".to_owned());
         Ok(())
+    }
+
+    fn miss(&mut self, what: impl AsRef<str>) {
+        let what = self.mask.text(what.as_ref());
+        self.missing.push(what);
     }
 
     fn json(&mut self, name: &str, value: &impl Serialize) -> Result<()> {
@@ -144,9 +152,8 @@ impl Report {
         }
     }
 
+    /// Adds a text from which nothing has to be taken out.
     fn add(&mut self, name: &str, text: &str) -> Result<()> {
-        let is_json = Path::new(name).extension().is_some_and(|ending| ending == "json");
-        let text = if is_json { text.to_owned() } else { self.mask.text(text) };
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .unix_permissions(0o600);

@@ -10,7 +10,8 @@ pub(super) const MASK: &str = "***";
 const SECRET_MIN: usize = 4;
 
 /// The words of a name whose value is a secret.
-const NAMES: &str = "passw|secret|token|api_?-?key|credential|authorization|cookie|private_?-?key";
+const NAMES: &str =
+    "passw|secret|token|api_?-?key|credential|authorization|cookie|private_?-?key|headers";
 
 /// A kind of secret, by its form.
 struct Form {

@@ -5,7 +5,6 @@ use std::{
     fs::{self, OpenOptions},
     io::Write,
     path::Path,
-    process::Stdio,
 };
 
 use serde_json::Value;
@@ -64,7 +63,7 @@ fn what_was_written_before_a_rotation_comes_first_and_steers_no_terminal() {
             "b  INFO two \\u{1b}[2J\\u{9b}1m",
             "c  INFO three",
             "a  WARN four",
-            "a          at src/a.rs:1"
+            "a         at src/a.rs:1"
         ]
     );
     let warned = system.succeeds(&["logs", "--level", "warn"]);
@@ -108,7 +107,10 @@ fn a_log_that_grows_by_megabytes_does_not_fill_memory() {
     let system = System::new();
     let path = system.path(".dev/logs/a.log");
     append(&path, &line("begin"));
-    let mut follow = system.dev(&["logs", "--follow"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut follow = system.dev(&["logs", "--follow"]).spawn().unwrap();
+    system.until("it follows", || {
+        fs::read_to_string(system.path("logs.log")).is_ok_and(|said| said.contains("begin"))
+    });
     let lines = line(&"x".repeat(1000)).repeat(1000);
     for _ in 0..GROWN / lines.len() {
         append(&path, &lines);

@@ -76,7 +76,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
     // Also where there is no workspace to speak of.
     if let Command::Doctor(args) = &cli.command {
-        return doctor::run(args);
+        return Ok(doctor::run(args));
     }
     let project = Project::find()?;
     // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
@@ -86,7 +86,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Down => down::run(&project),
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Doctor(args) => Ok(doctor::run(&args)),
         Command::Export(args) => export::run(&project, &args),
         Command::Run(args) => foreground::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),

@@ -89,7 +89,7 @@ impl Report {
         self.json("doctor.json", &doctor::examine())?;
         self.json("status.json", &status::lines(project).unwrap_or_default())?;
         if state.is_none() {
-            self.miss("what runs: nothing is up".to_owned());
+            self.miss("what runs: nothing is up");
         }
         for service in project.services() {
             let name = format!("settings/{}.json", service.name);
@@ -107,7 +107,7 @@ impl Report {
             logs.map(|item| item.path()).filter(|path| path.is_file()).collect();
         logs.sort();
         if logs.is_empty() || log_size == 0 {
-            self.miss("logs: there are none, or none were asked for".to_owned());
+            self.miss("logs: there are none, or none were asked for");
         }
         for path in logs.iter().filter(|_| log_size > 0) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -172,7 +172,7 @@ impl Report {
 fn said(parts: &[String], missing: &[String], mask: &Mask) -> String {
     let masked = mask.counts.iter().map(|(kind, count)| format!("{kind}: {count}"));
     let lines =
-        |items: &[String]| items.iter().map(|item| format!("  {item}\n")).collect::<String>();
+        |items: &[String]| items.iter().fold(String::new(), |text, item| text + "  " + item + "\n");
     let masked = lines(&masked.collect::<Vec<_>>());
     let masked = if masked.is_empty() { "  nothing\n".to_owned() } else { masked };
     format!("in it:\n{}not in it:\n{}masked:\n{masked}", lines(parts), lines(missing))

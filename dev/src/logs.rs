@@ -130,13 +130,9 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         logs.iter_mut().try_for_each(|log| log.skip_to_last(last))?;
     }
     let is_one = asked.len() == 1 || (asked.is_empty() && logs.len() == 1);
-    let style = match args.json {
-        true => Style::Json,
-        false => Style::Plain {
-            name_width: if is_one { 0 } else { width(&logs) },
-            is_coloured: show::is_coloured(),
-        },
-    };
+    let name_width = if is_one { 0 } else { width(&logs) };
+    let plain = Style::Plain { name_width, is_coloured: show::is_coloured() };
+    let style = if args.json { Style::Json } else { plain };
     let mut out = Output { text: String::new(), style };
     show_there(&mut logs, &mut filter, last, || interrupt.is_set(), &mut out)?;
     while args.follow && !interrupt.is_set() {
@@ -153,11 +149,11 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 /// The last lines of a log as they are shown, for who tells why its process ended.
 pub(crate) fn tail(path: &Path, count: usize) -> String {
     let read = || -> Result<String> {
-        let mut logs = vec![Log::open(String::new(), path, false)?];
-        logs[0].skip_to_last(count)?;
+        let mut log = Log::open(String::new(), path, false)?;
+        log.skip_to_last(count)?;
         let style = Style::Plain { name_width: 0, is_coloured: false };
         let mut text = String::new();
-        while let Some(entry) = logs[0].next()? {
+        while let Some(entry) = log.next()? {
             show::write(&mut text, "", 0, &entry, style);
         }
         Ok(text)

@@ -25,6 +25,10 @@ pub(crate) struct Args {
 
 /// One process, as it is now.
 #[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, answered in JSON"
+)]
 pub(crate) struct Line {
     name: String,
     kind: Kind,
@@ -72,9 +76,10 @@ impl Line {
             (true, true, false) => "not ready",
             (true, true, true) => "ready",
         };
-        let word = match self.foreground {
-            true => format!("{word}, in the foreground of `cargo dev run`"),
-            false => word.to_owned(),
+        let word = if self.foreground {
+            format!("{word}, in the foreground of `cargo dev run`")
+        } else {
+            word.to_owned()
         };
         if self.older_than.is_empty() {
             return word;

@@ -90,7 +90,8 @@ pub(crate) fn examine() -> Vec<Finding> {
         findings.extend(system::examine(project));
         findings.extend(ports::examine(project));
     }
-    findings.extend(data::examine(&root.join(".dev")));
+    let dev = project.as_ref().map_or_else(|_| root.join(".dev"), |project| project.dev(""));
+    findings.extend(data::examine(&dev));
     findings
 }
 

@@ -29,7 +29,7 @@ use self::{
     entry::{Entry, Level},
     filter::{Filter, Trace},
     log::Log,
-    merge::{Merge, Source},
+    merge::Merge,
     show::Style,
 };
 use crate::{interrupt::Interrupt, project::Project};
@@ -146,21 +146,17 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// The last lines of a log as they are shown, for who tells why its process ended.
-pub(crate) fn tail(path: &Path, count: usize) -> String {
-    let read = || -> Result<String> {
-        let mut log = Log::open(String::new(), path, false)?;
-        log.skip_to_last(count)?;
-        let style = Style::Plain { name_width: 0, is_coloured: false };
-        let mut text = String::new();
-        while let Some(entry) = log.next()? {
-            show::write(&mut text, "", 0, &entry, style);
+/// Lines of a log as a person reads them, for who tells why a process has ended.
+pub(crate) fn shown(lines: &str) -> String {
+    let style = Style::Plain { name_width: 0, is_coloured: false };
+    let mut text = String::new();
+    for line in lines.lines() {
+        match Entry::begin(line) {
+            Some(entry) => show::write(&mut text, "", 0, &entry, style),
+            None => text.extend([&printable(line), "\n"]),
         }
-        Ok(text)
-    };
-    let text = read().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+    text.trim_end().to_owned()
 }
 
 /// What is added to one log, shown by whoever waits for its process.
@@ -252,7 +248,7 @@ fn learn(project: &Project, filter: &mut Filter) -> Result<()> {
         return Ok(());
     };
     for mut log in open(project, &BTreeSet::new(), false)? {
-        while let Some(entry) = log.next().context("read the logs")? {
+        while let Some(entry) = merge::Source::next(&mut log).context("read the logs")? {
             trace.learn(&entry);
         }
     }
@@ -298,4 +294,13 @@ fn names(project: &Project) -> BTreeSet<String> {
 
 fn width(logs: &[Log]) -> usize {
     logs.iter().map(|log| log.name.chars().count()).max().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_end_of_a_log_is_shown_as_a_person_reads_it() {
+        let log = "{\"timestamp\":\"2026-01-15T12:00:00Z\",\"level\":\"ERROR\",\"message\":\"no\"}\n  at \u{1b}[1m\n";
+        assert_eq!(super::shown(log), "2026-01-15T12:00:00.000Z ERROR no\n  at \\u{1b}[1m");
+    }
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde::Deserialize;
-use testkit::native::{Launch, Owner, port, psql};
+use testkit::native::{Launch, Owner, log_tail, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
@@ -320,5 +320,9 @@ pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
 
 /// The last lines of a process' log, introduced.
 pub(crate) fn end_of_log(process: &Process) -> String {
-    format!("the end of {}:\n{}", process.log.display(), logs::tail(&process.log, TAIL_LINES))
+    format!(
+        "the end of {}:\n{}",
+        process.log.display(),
+        logs::shown(&log_tail(&process.log, TAIL_LINES))
+    )
 }

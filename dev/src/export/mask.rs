@@ -13,11 +13,15 @@ const SECRET_MIN: usize = 4;
 const NAMES: &str =
     "passw|secret|token|api_?-?key|credential|authorization|cookie|private_?-?key|headers";
 
+/// One of these is in each of them.
+const NAME_HINTS: [&str; 8] =
+    ["passw", "secret", "token", "key", "credential", "authorization", "cookie", "headers"];
+
 /// A kind of secret, by its form.
 struct Form {
     /// What it is, in a list.
     kind: &'static str,
-    /// Texts of which one is in every line that has it; any line where there is none.
+    /// Texts of which one is in every line that has it; where there is none, those of names.
     hints: &'static [&'static str],
     pattern: Regex,
     replacement: &'static str,
@@ -62,7 +66,7 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
     ]
 });
 
-/// The words in front of which a line may have a value of a secret name.
+/// What is in the name of a secret.
 static NAMED: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!("(?i){NAMES}")).expect("a list of words is a pattern"));
 
@@ -115,7 +119,8 @@ impl Mask {
         let mut line = line.to_owned();
         for form in &FORMS[1..] {
             let may_have_it = if form.hints.is_empty() {
-                NAMED.is_match(&line)
+                let lower = line.to_ascii_lowercase();
+                NAME_HINTS.iter().any(|hint| lower.contains(hint))
             } else {
                 form.hints.iter().any(|hint| line.contains(hint))
             };

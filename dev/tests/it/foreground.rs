@@ -40,6 +40,8 @@ fn a_service_in_the_foreground_takes_the_place_of_the_one_that_runs_and_gives_it
     assert!(foreground.interrupt(), "{}", said());
     assert!(said().contains("give it back with: cargo dev up --detach"), "{}", said());
     assert!(of(&system, "user-service").is_none());
+    let doctor = system.output(&["doctor", "--json"]).stdout;
+    assert!(String::from_utf8_lossy(&doctor).contains("not up: user-service"));
     system.succeeds(&["up", "--detach"]);
     assert_eq!(of(&system, "user-service").unwrap()["foreground"], false);
 

@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::system::{Servers, System};
+use crate::{
+    Killed,
+    system::{Servers, System},
+};
 
 #[test]
 fn a_trace_is_shown_over_all_services_by_its_first_digits_and_by_a_request() {
@@ -107,7 +110,7 @@ fn a_log_that_grows_by_megabytes_does_not_fill_memory() {
     let system = System::new();
     let path = system.path(".dev/logs/a.log");
     append(&path, &line("begin"));
-    let mut follow = system.dev(&["logs", "--follow"]).spawn().unwrap();
+    let follow = Killed(system.dev(&["logs", "--follow"]).spawn().unwrap());
     system.until("it follows", || {
         fs::read_to_string(system.path("logs.log")).is_ok_and(|said| said.contains("begin"))
     });
@@ -118,14 +121,13 @@ fn a_log_that_grows_by_megabytes_does_not_fill_memory() {
     // One line that never ends, too.
     append(&path, &"y".repeat(GROWN));
     let read = || {
-        let text = fs::read_to_string(format!("/proc/{}/io", follow.id())).unwrap();
+        let text = fs::read_to_string(format!("/proc/{}/io", follow.0.id())).unwrap();
         let line = text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap();
         line.parse::<usize>().unwrap()
     };
     system.until("all of it is read", || read() > 2 * GROWN - lines.len());
-    let status = fs::read_to_string(format!("/proc/{}/status", follow.id())).unwrap();
-    follow.kill().unwrap();
-    follow.wait().unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", follow.0.id())).unwrap();
+    drop(follow);
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: usize = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib < GROWN / 1024, "{kib} KiB for {} KiB", 2 * GROWN / 1024);

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, check, doctor, documents, down, env, events, foreground, interrupt::Interrupt, logs,
-    measure, namespaces, prepare, project::Project, queues, rehearse, restart, smoke, status, stop,
-    template, test, token, up,
+    bench, check, doctor, documents, down, env, events, export, foreground, interrupt::Interrupt,
+    logs, measure, namespaces, prepare, project::Project, queues, rehearse, restart, smoke, status,
+    stop, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -43,6 +43,8 @@ enum Command {
     Env(env::Args),
     /// Says what of this machine, this checkout and its system is not well, and what mends it
     Doctor(doctor::Args),
+    /// Writes what somebody needs to find a fault of this system, without its secrets, into one file
+    Export(export::Args),
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
@@ -88,7 +90,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let cli = Cli::parse();
     // Also where there is no workspace to speak of.
     if let Command::Doctor(args) = &cli.command {
-        return doctor::run(args);
+        return Ok(doctor::run(args, cli.namespace));
     }
     let project = Project::find()?.in_namespace(namespaces::chosen(cli.namespace)?);
     // From here on Ctrl-C and SIGTERM are asked for, so that nothing is left running half way.
@@ -100,7 +102,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Stop(args) => stop::run(&project, &args),
         Command::Status(args) => status::run(&project, &args),
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Doctor(args) => Ok(doctor::run(&args, project.namespace().map(str::to_owned))),
+        Command::Export(args) => export::run(&project, &args),
         Command::Run(args) => foreground::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),

@@ -29,7 +29,7 @@ pub(crate) fn postgres_version() -> Option<String> {
 /// The version of RabbitMQ that this machine has, by the name of its own plugin.
 pub(crate) fn rabbitmq_version() -> Option<String> {
     let plugins = find::rabbitmq().ok()?.parent()?.join("../plugins");
-    let names = fs::read_dir(plugins)
+    let mut names = fs::read_dir(plugins)
         .ok()?
         .flatten()
         .filter_map(|item| item.file_name().into_string().ok());
@@ -37,7 +37,7 @@ pub(crate) fn rabbitmq_version() -> Option<String> {
         let version = name.strip_prefix("rabbit-")?.trim_end_matches(".ez").to_owned();
         version.starts_with(|first: char| first.is_ascii_digit()).then_some(version)
     };
-    names.filter_map(version).next()
+    names.find_map(version)
 }
 
 /// PostgreSQL's data in `folder`, beside a server of this version.

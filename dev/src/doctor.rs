@@ -15,11 +15,10 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::Result;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{logs::printable, project::Project, table};
+use crate::{logs::printable, namespaces, project::Project, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -65,8 +64,9 @@ impl Finding {
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let findings = examine();
+pub(crate) fn run(args: &Args, namespace: Option<String>) -> ExitCode {
+    let namespace = namespaces::chosen(namespace).ok().flatten();
+    let findings = examine(namespace);
     let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
     let (warnings, faults) = (count(Outcome::Warn), count(Outcome::Fault));
     if args.json {
@@ -77,13 +77,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         println!();
         println!("{} ok, {warnings} to look at, {faults} faults", count(Outcome::Ok));
     }
-    Ok(if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Looks at everything.
-pub(crate) fn examine() -> Vec<Finding> {
+pub(crate) fn examine(namespace: Option<String>) -> Vec<Finding> {
     let root = root();
-    let project = Project::at(&root);
+    let project = Project::at(&root).map(|project| project.in_namespace(namespace));
     let mut findings = toolchain::examine(&root);
     findings.extend(machine::examine(&root));
     findings.extend(system::checkout(&root, &project));
@@ -91,7 +91,8 @@ pub(crate) fn examine() -> Vec<Finding> {
         findings.extend(system::examine(project));
         findings.extend(ports::examine(project));
     }
-    findings.extend(data::examine(&root.join(".dev")));
+    let dev = project.as_ref().map_or_else(|_| root.join(".dev"), |project| project.dev(""));
+    findings.extend(data::examine(&dev));
     findings
 }
 

@@ -85,6 +85,7 @@ fn launch(
     command: &mut Command,
     owner: &Owner,
 ) -> Result<Child> {
+    leave_out(command, std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
     let variables = start.variables.iter().map(|(name, value)| (name, value));
     clean_environment(command);
     if debugger.is_interactive() {
@@ -102,6 +103,19 @@ fn launch(
         command.stdout(log.try_clone().context("open the log")?).stderr(log);
     }
     command.spawn().with_context(|| format!("start `{}`", run::describe(command)))
+}
+
+/// Keeps from the service what is cargo's, and the proxies, which would be sent what services send each
+/// other.
+fn leave_out(command: &mut Command, names: impl Iterator<Item = String>) {
+    for name in names {
+        let begins = ["CARGO", "RUST_RECURSION", "LD_LIBRARY_PATH"];
+        // Where rustup's programs find their toolchains.
+        let is_cargos = name != "CARGO_HOME" && begins.iter().any(|begin| name.starts_with(begin));
+        if is_cargos || name.to_lowercase().ends_with("_proxy") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Stays until the service, or its debugger, has ended.

@@ -29,7 +29,7 @@ use self::{
     entry::{Entry, Level},
     filter::{Filter, Trace},
     log::Log,
-    merge::{Merge, Source},
+    merge::Merge,
     show::Style,
 };
 use crate::{interrupt::Interrupt, project::Project};
@@ -37,8 +37,6 @@ use crate::{interrupt::Interrupt, project::Project};
 pub(crate) use self::show::printable;
 
 /// How often it is looked for what was added.
-/// What a service says of each request that it has answered.
-const ANSWERED: &str = "request answered";
 const POLL: Duration = Duration::from_millis(200);
 /// How many of the last entries are shown where nothing narrows them down.
 const LINES: usize = 100;
@@ -132,13 +130,9 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         logs.iter_mut().try_for_each(|log| log.skip_to_last(last))?;
     }
     let is_one = asked.len() == 1 || (asked.is_empty() && logs.len() == 1);
-    let style = match args.json {
-        true => Style::Json,
-        false => Style::Plain {
-            name_width: if is_one { 0 } else { width(&logs) },
-            is_coloured: show::is_coloured(),
-        },
-    };
+    let name_width = if is_one { 0 } else { width(&logs) };
+    let plain = Style::Plain { name_width, is_coloured: show::is_coloured() };
+    let style = if args.json { Style::Json } else { plain };
     let mut out = Output { text: String::new(), style };
     show_there(&mut logs, &mut filter, last, || interrupt.is_set(), &mut out)?;
     while args.follow && !interrupt.is_set() {
@@ -152,23 +146,17 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// The last lines that a log has got from `start` on, as they are shown, for who tells why its process
-/// ended. Those of single requests are left out: the process that is replaced goes on answering.
-pub(crate) fn tail(path: &Path, start: u64, count: usize) -> String {
-    let read = || -> Result<String> {
-        let mut log = Log::end_of(path, start)?;
-        let style = Style::Plain { name_width: 0, is_coloured: false };
-        let mut text = String::new();
-        while let Some(entry) = log.next()? {
-            if entry.message != ANSWERED {
-                show::write(&mut text, "", 0, &entry, style);
-            }
+/// Lines of a log as a person reads them, for who tells why a process has ended.
+pub(crate) fn shown(lines: &str) -> String {
+    let style = Style::Plain { name_width: 0, is_coloured: false };
+    let mut text = String::new();
+    for line in lines.lines() {
+        match Entry::begin(line) {
+            Some(entry) => show::write(&mut text, "", 0, &entry, style),
+            None => text.extend([&printable(line), "\n"]),
         }
-        Ok(text)
-    };
-    let text = read().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+    text.trim_end().to_owned()
 }
 
 /// What is added to one log, shown by whoever waits for its process.
@@ -260,7 +248,7 @@ fn learn(project: &Project, filter: &mut Filter) -> Result<()> {
         return Ok(());
     };
     for mut log in open(project, &BTreeSet::new(), false)? {
-        while let Some(entry) = log.next().context("read the logs")? {
+        while let Some(entry) = merge::Source::next(&mut log).context("read the logs")? {
             trace.learn(&entry);
         }
     }
@@ -309,27 +297,10 @@ fn width(logs: &[Log]) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
-    use std::fs;
-
-    use super::tail;
-
     #[test]
-    fn what_a_process_said_is_found_between_the_requests_of_another_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.log");
-        let line = |said: &str| {
-            format!(r#"{{"timestamp":"2026-01-15T09:30:00Z","level":"INFO","message":"{said}"}}"#)
-        };
-        let lines = ["before", "request answered", "no database", "request answered"].map(line);
-        fs::write(&file, lines.join("\n") + "\n").unwrap();
-        let start = lines[0].len() as u64 + 1;
-        let said = |start, lines| tail(&file, start, lines);
-        assert!(said(start, 20).ends_with("no database"), "{}", said(start, 20));
-        assert_eq!(said(start, 20).lines().count(), 1);
-        assert_eq!(said(0, 20).lines().count(), 2);
-        assert!(said(0, 1).ends_with("no database"));
-        assert_eq!(said(10_000, 20), "");
+    fn the_end_of_a_log_is_shown_as_a_person_reads_it() {
+        let log = "{\"timestamp\":\"2026-01-15T12:00:00Z\",\"level\":\"ERROR\",\"message\":\"no\"}\n  at \u{1b}[1m\n";
+        assert_eq!(super::shown(log), "2026-01-15T12:00:00.000Z ERROR no\n  at \\u{1b}[1m");
     }
 }

@@ -36,6 +36,7 @@ mod down;
 mod env;
 mod environment;
 mod events;
+mod export;
 mod foreground;
 mod graph;
 mod http;

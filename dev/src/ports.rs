@@ -26,15 +26,22 @@ pub(crate) type Ports = BTreeMap<String, u16>;
 /// The ports of the services and the simulator: that of the last time while the process runs or
 /// nobody else took it, else the usual one, else any.
 pub(crate) fn choose(project: &Project, before: Option<&State>) -> Ports {
+    choose_but(project, before, &[])
+}
+
+/// The same, without those which somebody took between their choice and their use, and may take again.
+pub(crate) fn choose_but(project: &Project, before: Option<&State>, taken: &[u16]) -> Ports {
     let last = read(&project.dev(""));
     let names = project.services().iter().map(|service| service.name.as_str());
     names
         .chain([SIMULATOR])
         .map(|name| {
             let running = before.and_then(|state| state.running(name)?.port);
+            let is_taken = |port: &u16| taken.contains(port);
             let kept = || last.get(name).copied().filter(|port| port::is_free(*port));
-            let chosen = running.or_else(kept);
-            (name.to_owned(), chosen.unwrap_or_else(|| port::free(usual(project, name))))
+            let chosen = running.or_else(|| kept().filter(|port| !is_taken(port)));
+            let usual = usual(project, name).filter(|port| !is_taken(port));
+            (name.to_owned(), chosen.unwrap_or_else(|| port::free(usual)))
         })
         .collect()
 }
@@ -111,9 +118,12 @@ pub(crate) fn unusual(project: &Project, state: &State) -> Vec<String> {
     state.processes.iter().filter_map(line).collect()
 }
 
-/// Whether a start has failed because somebody took a port between its choice and its use.
-pub(crate) fn was_taken(error: &anyhow::Error) -> bool {
-    format!("{error:#}").contains("Address already in use")
+/// The port that a service could not have because somebody took it between its choice and its use, by
+/// what the service says of that.
+pub(crate) fn taken(error: &anyhow::Error) -> Option<u16> {
+    let said = format!("{error:#}");
+    let (before, _) = said.split_once(": Address already in use")?;
+    before.rsplit_once(':')?.1.parse().ok()
 }
 
 /// By whom a port is held, as the end of a sentence.

@@ -143,13 +143,23 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Says whether all answered.
-fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> bool {
-    let answers = queues.each(|queue| {
+/// How much waits in each queue, and what was dead-lettered and why, without any message's content.
+pub(crate) fn snapshot(project: &Project) -> Result<Value> {
+    let queues = DeadLetterQueues::find(project, None)?;
+    Ok(all_of(&listed(&queues, &Map::new())))
+}
+
+fn listed<'a>(queues: &'a DeadLetterQueues, filter: &Map<String, Value>) -> Answers<'a> {
+    queues.each(|queue| {
         let mut answer = queues.list(queue, filter)?;
         answer["waiting"] = json!(queue.waiting);
         Ok(answer)
-    });
+    })
+}
+
+/// Says whether all answered.
+fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> bool {
+    let answers = listed(queues, filter);
     if as_json {
         return print_json(&answers);
     }
@@ -243,9 +253,14 @@ fn print(answers: &Answers, as_json: bool, sentence: impl Fn(&Value) -> String) 
     tell_missing(&answers.missing)
 }
 
-/// Prints each answer with its service and queue, and an `error` for each service without one; says
-/// whether all answered.
+/// Prints all of it; says whether all answered.
 fn print_json(answers: &Answers) -> bool {
+    println!("{:#}", all_of(answers));
+    answers.missing.is_empty()
+}
+
+/// Each answer with its service and queue, and an `error` for each service without one.
+fn all_of(answers: &Answers) -> Value {
     let given = answers.given.iter().map(|(queue, answer)| {
         let mut answer = answer.clone();
         (answer["service"], answer["queue"]) = (json!(queue.service), json!(queue.queue));
@@ -253,8 +268,7 @@ fn print_json(answers: &Answers) -> bool {
     });
     let missing = answers.missing.iter();
     let missing = missing.map(|Missing { service, why }| json!({"service": service, "error": why}));
-    println!("{:#}", json!(given.chain(missing).collect::<Vec<_>>()));
-    answers.missing.is_empty()
+    json!(given.chain(missing).collect::<Vec<_>>())
 }
 
 /// What was not seen, and why it ended early; empty when nothing is to be said.

@@ -17,6 +17,8 @@ use crate::project::Project;
 const SOCKET_PATH_MAX: usize = 100;
 /// A log that is longer at a start becomes `<name>.log.1`.
 const LOG_MAX: u64 = 16 << 20;
+/// Of the end of a log, how much is searched for what a process said.
+const TAIL_MAX: u64 = 1 << 20;
 
 /// The files of one process of a service.
 #[derive(Debug)]
@@ -77,6 +79,22 @@ pub(crate) fn length(log: &Path) -> u64 {
     fs::metadata(log).map_or(0, |data| data.len())
 }
 
+/// The last lines that a log has got since it was so long, without those of single requests: the
+/// process that is replaced goes on answering.
+pub(crate) fn said_since(log: &Path, length: u64, lines: usize) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = fs::File::open(log)?;
+        let start = length.max(file.metadata()?.len().saturating_sub(TAIL_MAX));
+        io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut file, &mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let said: Vec<&str> = text.lines().filter(|line| !line.contains("request answered")).collect();
+    said[said.len().saturating_sub(lines)..].join("\n")
+}
+
 fn remove(socket: &Path) -> Result<()> {
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -112,6 +130,17 @@ mod tests {
         assert_eq!(log(&project, "user-service").unwrap(), file);
         assert_eq!(length(&file), 0);
         assert_eq!(length(&project.dev("logs/user-service.log.1")), LOG_MAX + 1);
+    }
+
+    #[test]
+    fn what_a_process_said_is_found_between_the_requests_of_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.log");
+        fs::write(&file, "before\nINFO request answered\nno database\nINFO request answered\n")
+            .unwrap();
+        assert_eq!(said_since(&file, 7, 20), "no database");
+        assert_eq!(said_since(&file, 0, 1), "no database");
+        assert_eq!(said_since(&file, 1000, 20), "");
     }
 
     #[test]

@@ -303,6 +303,6 @@ pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
 
 /// The last lines of what a process has said in its log, introduced.
 pub(crate) fn end_of_log(process: &Process) -> String {
-    let said = logs::tail(&process.log, process.log_start, TAIL_LINES);
-    format!("the end of {}:\n{said}", process.log.display())
+    let said = run_files::said_since(&process.log, process.log_start, TAIL_LINES);
+    format!("the end of {}:\n{}", process.log.display(), logs::shown(&said))
 }

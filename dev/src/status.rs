@@ -26,7 +26,11 @@ pub(crate) struct Args {
 
 /// One process, as it is now.
 #[derive(Debug, Serialize)]
-struct Line {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, answered in JSON"
+)]
+pub(crate) struct Line {
     name: String,
     kind: Kind,
     running: bool,
@@ -98,9 +102,10 @@ impl Line {
             (true, true, false) => "not ready",
             (true, true, true) => "ready",
         };
-        let word = match self.foreground {
-            true => format!("{word}, in the foreground of `cargo dev run`"),
-            false => word.to_owned(),
+        let word = if self.foreground {
+            format!("{word}, in the foreground of `cargo dev run`")
+        } else {
+            word.to_owned()
         };
         if self.older_than.is_empty() {
             return word;
@@ -110,19 +115,7 @@ impl Line {
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    let client = Client::new();
-    let state = State::load(&state_file(project))?;
-    let starts = state.as_ref().map_or_else(|| Ok(Vec::new()), |state| starts(project, state));
-    let starts = starts.unwrap_or_else(|error| {
-        eprintln!("whether a service is older than its settings cannot be told: {error:#}");
-        Vec::new()
-    });
-    let unrecorded = unrecorded::find(project, state.as_ref());
-    let State { processes: recorded, stopped, .. } = state.unwrap_or_default();
-    let lines = recorded.iter().map(|process| Line::of(project, process, true, &starts, &client));
-    let left = unrecorded.iter().map(|process| Line::of(project, process, false, &starts, &client));
-    let stopped = stopped.iter().map(|name| Line::stopped(name));
-    let lines: Vec<Line> = lines.chain(left).chain(stopped).collect();
+    let lines = lines(project)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&lines)?);
     } else if lines.is_empty() {
@@ -152,6 +145,23 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     }
     let is_up = !lines.is_empty() && missing.is_empty() && lines.iter().all(|line| line.ready);
     Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Everything that runs, and what has ended by itself.
+pub(crate) fn lines(project: &Project) -> Result<Vec<Line>> {
+    let client = Client::new();
+    let state = State::load(&state_file(project))?;
+    let starts = state.as_ref().map_or_else(|| Ok(Vec::new()), |state| starts(project, state));
+    let starts = starts.unwrap_or_else(|error| {
+        eprintln!("whether a service is older than its settings cannot be told: {error:#}");
+        Vec::new()
+    });
+    let unrecorded = unrecorded::find(project, state.as_ref());
+    let State { processes: recorded, stopped, .. } = state.unwrap_or_default();
+    let lines = recorded.iter().map(|process| Line::of(project, process, true, &starts, &client));
+    let left = unrecorded.iter().map(|process| Line::of(project, process, false, &starts, &client));
+    let stopped = stopped.iter().map(|name| Line::stopped(name));
+    Ok(lines.chain(left).chain(stopped).collect())
 }
 
 /// What the services would be started from now.

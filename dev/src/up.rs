@@ -51,6 +51,8 @@ use startup::Startup;
 
 /// How long the services may take to find RabbitMQ once it answers.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+/// How many ports may be taken by others while one start is at work.
+const TAKEN_MAX: usize = 5;
 
 /// The user to try things with.
 pub(crate) const DEMO_EMAIL: &str = "demo@example.com";
@@ -81,7 +83,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let begin = Instant::now();
-    let request = Request::up(project, &args.services)?;
+    let mut request = Request::up(project, &args.services)?;
     // Before the build, so that what is saved meanwhile is built, too.
     let on_save = args.watch.then(|| OnSave::new(project));
     let lock = project.lock()?;
@@ -89,16 +91,19 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let was_up =
         before.as_ref().is_some_and(|state| state.processes.iter().any(Process::is_running));
     let client = Client::new();
-    let bring_up = |before| {
+    let mut before = before;
+    let up = loop {
         let build = || services::build(project, interrupt);
-        bring_up(project, &request, args.permission, before, &client, interrupt, build)
-    };
-    let up = match bring_up(before) {
-        Err(error) if ports::was_taken(&error) => {
-            println!("{error:#}\nsomebody took a port meanwhile; starting once more");
-            bring_up(State::load(&state_file(project))?)?
+        let permission = args.permission;
+        match bring_up(project, &request, permission, before, &client, interrupt, build) {
+            Err(error) if request.taken_ports.len() < TAKEN_MAX => {
+                let Some(port) = ports::taken(&error) else { return Err(error) };
+                println!("{error:#}\nsomebody took {port} meanwhile; starting once more");
+                request.taken_ports.push(port);
+                before = State::load(&state_file(project))?;
+            }
+            outcome => break outcome?,
         }
-        outcome => outcome?,
     };
     drop(lock);
     if request.is_all() || !was_up {

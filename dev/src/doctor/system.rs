@@ -128,6 +128,13 @@ fn running(project: &Project) -> Vec<Finding> {
             "cargo dev logs --level warn; cargo dev up --detach",
         ));
     } else if let Some(state) = state {
+        let names = project.services().iter().map(|service| service.name.as_str());
+        let missing: Vec<&str> = names.filter(|name| state.running(name).is_none()).collect();
+        if !missing.is_empty() {
+            let what = format!("not up: {}", missing.join(", "));
+            findings.push(Finding::warn("system", what, "cargo dev up --detach"));
+            return findings;
+        }
         findings.push(Finding::ok("system", format!("{} processes run", state.processes.len())));
     } else if left.is_empty() {
         findings.push(Finding::ok("system", "nothing is up, and nothing is left over"));

@@ -85,7 +85,7 @@ impl Debugger {
         let name = &start.name;
         match self {
             Self::None => {
-                println!("{name} runs in the foreground on port {}; Ctrl-C drains it", start.port)
+                println!("{name} runs in the foreground on port {}; Ctrl-C drains it", start.port);
             }
             Self::Gdb | Self::Lldb => {
                 println!("{}", line(command));

@@ -88,6 +88,7 @@ impl<'a> TakenOver<'a> {
             return Ok(());
         };
         state.processes.retain(|process| Some(process.id()) != before);
+        state.stopped.retain(|name| *name != self.process.name);
         state.processes.extend(service.map(|id| Process {
             pid: id.pid,
             started: id.started,

@@ -7,7 +7,8 @@ use std::{
     path::Path,
 };
 
-/// How much is read at once.
+/// How much is read at once, from the beginning and from the end.
+const READ: usize = 16 * 1024;
 const CHUNK: usize = 64 * 1024;
 /// The longest line that is shown whole.
 const LINE_MAX: usize = 64 * 1024;
@@ -59,8 +60,7 @@ impl Lines {
         self.go_to(0)
     }
 
-    /// Goes to a place of the file, in bytes.
-    pub(super) fn go_to(&mut self, offset: u64) -> io::Result<()> {
+    fn go_to(&mut self, offset: u64) -> io::Result<()> {
         self.offset = offset;
         self.file.seek(SeekFrom::Start(offset)).map(drop)
     }
@@ -68,7 +68,7 @@ impl Lines {
     /// The next whole line; none at the end of what is there now.
     pub(super) fn next(&mut self) -> io::Result<Option<String>> {
         while self.ready.is_empty() {
-            let mut chunk = [0; CHUNK];
+            let mut chunk = [0; READ];
             let length = self.file.read(&mut chunk)?;
             if length == 0 {
                 return Ok(None);
@@ -167,7 +167,8 @@ mod tests {
     #[test]
     fn the_last_lines_are_found_from_the_end() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let text: String = (0..50_000).map(|number| format!("line {number}\n")).collect();
+        let text =
+            (0..50_000).fold(String::new(), |text, number| text + &format!("line {number}\n"));
         for (text, count, expected) in [
             (text.as_str(), 2, &["line 49998", "line 49999"][..]),
             ("a\nb\nc", 2, &["b", "c"]),

@@ -14,9 +14,6 @@ const ROUND: usize = 4096;
 /// How many files are read at once: one whose name has changed is written to until its process ends.
 const FILES: usize = 2;
 
-/// How much of the end of a log is searched for what its process said, in bytes.
-const END_MAX: u64 = 1 << 20;
-
 /// A log, and how far it was read.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -46,15 +43,6 @@ impl Log {
         }
         let left = if follows { ROUND } else { usize::MAX };
         Ok(Self { name, path: path.to_owned(), files, follows, left })
-    }
-
-    /// What `path` alone has got from `start` on, as far as it is in its last mebibyte.
-    pub(super) fn end_of(path: &Path, start: u64) -> io::Result<Self> {
-        let mut entries = Entries::open(path)?;
-        let length = entries.lines.file().metadata()?.len();
-        entries.lines.go_to(start.max(length.saturating_sub(END_MAX)))?;
-        let (name, path, files) = (String::new(), path.to_owned(), VecDeque::from([entries]));
-        Ok(Self { name, path, files, follows: false, left: usize::MAX })
     }
 
     /// Leaves out what cannot be among the last `count` entries.

@@ -38,9 +38,8 @@ pub(super) fn write(out: &mut String, name: &str, place: usize, entry: &Entry, s
     match style {
         Style::Json => json_line(out, name, entry),
         Style::Plain { name_width, is_coloured } => {
-            let paint = |code: u8, text: &str| match is_coloured {
-                true => format!("\x1b[{code}m{text}\x1b[0m"),
-                false => text.to_owned(),
+            let paint = |code: u8, text: &str| {
+                if is_coloured { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
             };
             let shown = entry.time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
             let time = paint(DIM, &format!("{:24}", shown.unwrap_or_default()));

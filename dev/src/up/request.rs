@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(super) restarts: bool,
     /// What `cargo dev stop` has stopped stays so.
     pub(super) leaves_stopped: bool,
+    /// Ports that somebody took while they were being used for the first time.
+    pub(super) taken_ports: Vec<u16>,
 }
 
 impl Request {

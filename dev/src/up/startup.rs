@@ -50,7 +50,7 @@ impl Startup {
         let mut known = before.clone();
         known.processes.extend(servers.processes());
         stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
-        let ports = ports::choose(project, Some(&before));
+        let ports = ports::choose_but(project, Some(&before), &request.taken_ports);
         ports::tell_moves(project, &ports);
         // Addresses and ports are among the variables: who would go on talking to a place where
         // nobody is has changed, too.

@@ -13,11 +13,19 @@ mod closed_pipe;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]
+mod doctor;
+#[cfg(target_os = "linux")]
 mod environment;
+#[cfg(target_os = "linux")]
+mod export;
+#[cfg(target_os = "linux")]
+mod foreground;
 #[cfg(target_os = "linux")]
 mod install;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod logs;
 #[cfg(target_os = "linux")]
 mod namespaces;
 #[cfg(target_os = "linux")]

@@ -88,7 +88,10 @@ pub fn holder(port: u16) -> Option<Holder> {
 /// Whether this process listens on a port.
 #[cfg(not(target_os = "linux"))]
 pub fn is_held_by(port: u16, pid: u32) -> bool {
-    holder(port).is_some_and(|holder| holder.pid == pid)
+    let (pid, port) = (pid.to_string(), format!("-iTCP:{port}"));
+    let mut lsof = std::process::Command::new("lsof");
+    lsof.args(["-nP", "-a", "-p", &pid, &port, "-sTCP:LISTEN", "-Fp"]);
+    lsof.output().is_ok_and(|output| output.status.success())
 }
 
 /// Starts a server, and again on other ports when it lost the race for one.

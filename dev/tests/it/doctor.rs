@@ -1,0 +1,90 @@
+//! `cargo dev doctor` where things are broken.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::system::System;
+
+#[test]
+fn broken_things_are_told_and_nothing_is_changed() {
+    let system = System::new().with("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1");
+    let data = system.path(".dev/postgres/data");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("PG_VERSION"), "9\n").unwrap();
+    let flags = system.path(".dev/rabbitmq/data");
+    fs::create_dir_all(&flags).unwrap();
+    fs::write(flags.join("a@localhost-feature_flags"), "['rabbitmq_4.2.0',quorum_queue].\n")
+        .unwrap();
+    fs::write(system.path("config/cache.tsk"), "[[[\n").unwrap();
+    fs::write(system.path(".dev/state.json"), "{").unwrap();
+    // Where what the commands print goes.
+    fs::write(system.path("doctor.log"), "").unwrap();
+    let before = files(&system.path(""));
+    let output = system.output(&["doctor", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(!printed.contains("hunter2"), "{printed}");
+    let all: Value = serde_json::from_str(&printed).unwrap();
+    for (check, outcome) in [
+        ("postgres data", "fault"),
+        ("rabbitmq data", "fault"),
+        ("checkout", "fault"),
+        ("system", "fault"),
+        ("proxies", "warn"),
+        ("rustc", "warn"),
+        ("C compiler", "ok"),
+    ] {
+        let finding = all["checks"].as_array().unwrap().iter().find(|one| one["check"] == check);
+        let finding = finding.unwrap_or_else(|| panic!("{check} is not in {all:#}"));
+        assert_eq!(finding["outcome"], outcome, "{finding}");
+        assert_eq!(finding["mend"].is_string(), outcome != "ok", "{finding}");
+    }
+    assert_eq!(files(&system.path("")), before);
+}
+
+#[test]
+fn a_folder_without_a_workspace_and_a_machine_without_programs_have_a_table_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dev"))
+        .arg("doctor")
+        .current_dir(folder.path())
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{printed}");
+    for line in ["rustc", "C compiler", "disk: target", "checkout"] {
+        assert!(printed.contains(&format!("\n{line} ")), "{line}: {printed}");
+    }
+    assert_eq!(files(folder.path()), BTreeSet::new());
+}
+
+#[test]
+fn data_of_another_version_of_rabbitmq_is_left_alone_and_it_is_said_what_to_do() {
+    let system = System::new();
+    let folder = system.path(".dev/rabbitmq");
+    fs::create_dir_all(folder.join("data")).unwrap();
+    let flags = folder.join("data/a@localhost-feature_flags");
+    fs::write(&flags, "['rabbitmq_4.2.0',quorum_queue].\n").unwrap();
+    let output = system.output(&["up", "--detach"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(error.contains("not compatible with this version of RabbitMQ"), "{error}");
+    assert!(error.contains(&format!("delete {}", folder.display())), "{error}");
+    assert!(flags.exists());
+    system.is_down();
+}
+
+/// Every file below a folder, with its size.
+fn files(folder: &Path) -> BTreeSet<(String, u64)> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.insert((entry.path().display().to_string(), entry.metadata().unwrap().len()));
+        }
+    }
+    found
+}

@@ -169,10 +169,10 @@ pub(crate) fn bring_up(
     // them a little later is sooner.
     startup.servers.as_ref().map_or(Ok(()), |servers| servers.wait_broker(interrupt))?;
     // Of what an earlier `up` has started that did not live to wait for it, too.
-    services::wait_ready(&startup.kept(), client, interrupt)?;
+    services::wait_ready(project, &startup.kept(), client, interrupt)?;
     startup.start(project)?;
     let started = startup.started.clone();
-    services::wait_ready(&started, client, interrupt)?;
+    services::wait_ready(project, &started, client, interrupt)?;
     if !started.is_empty() {
         let names: Vec<&str> = started.iter().map(|process| process.name.as_str()).collect();
         let seconds = begin.elapsed().as_secs_f64();

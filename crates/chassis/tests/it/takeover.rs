@@ -60,6 +60,7 @@ type Asking = tokio::task::JoinHandle<()>;
 async fn no_request_fails_while_a_process_is_replaced_again_and_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut old = start(at(folder.path(), "0", ""), says("0")).await;
+    until(|| folder.path().join("0").exists()).await;
     let port = old.address.port();
     let (is_over, answers) = (Arc::default(), Arc::<AtomicUsize>::default());
     let url = old.url("/name");
@@ -87,6 +88,7 @@ async fn no_request_fails_while_a_process_is_replaced_again_and_again() {
 async fn a_successor_that_is_not_ready_accepts_nothing_and_the_old_one_serves_on() {
     let folder = tempfile::tempdir().unwrap();
     let old = start(at(folder.path(), "old", ""), says("old")).await;
+    until(|| folder.path().join("old").exists()).await;
     let unready = Health::builder().check("database", Importance::Critical, async || Err("away"));
     let settings = ServerSettings { port: old.address.port(), ..at(folder.path(), "new", "old") };
     let app = named(NAME, settings).routes(open(says("new"))).health(unready);
@@ -100,6 +102,7 @@ async fn a_successor_that_is_not_ready_accepts_nothing_and_the_old_one_serves_on
 
     let settings = ServerSettings { port: old.address.port(), ..at(folder.path(), "next", "old") };
     let next = start(settings, says("next")).await;
+    until(|| folder.path().join("next").exists()).await;
     old.shutdown.cancel();
     old.ended.await.unwrap().unwrap();
     assert_eq!(next.get("/name").await.text().await.unwrap(), "next");
@@ -110,6 +113,7 @@ async fn the_listener_for_operators_is_taken_over_too() {
     let folder = tempfile::tempdir().unwrap();
     let app = named(NAME, at(folder.path(), "old", "")).management(management());
     let old = TestApp::run(app).await;
+    until(|| folder.path().join("old").exists()).await;
     let operators = old.management.unwrap();
     let settings = ServerSettings { port: old.address.port(), ..at(folder.path(), "new", "old") };
     let mut own = management();

@@ -268,6 +268,7 @@ impl Start {
 
 /// Waits until every process is ready; one that ends meanwhile is an error with the end of its log.
 pub(crate) fn wait_ready(
+    project: &Project,
     processes: &[Process],
     client: &Client,
     interrupt: &Interrupt,
@@ -278,7 +279,10 @@ pub(crate) fn wait_ready(
             if !process.is_running() {
                 bail!("{} ended before it was ready; {}", process.name, end_of_log(process));
             }
-            Ok(is_ready(process, client).then_some(()))
+            // Another process may answer at its port, which it could not take then.
+            let offer = process.takeover.as_ref().map(|socket| project.path_of(socket));
+            let serves = offer.is_none_or(|offer| offer.exists());
+            Ok((serves && is_ready(process, client)).then_some(()))
         })?;
         if answered.is_none() {
             let limit = limit.as_secs();

@@ -35,15 +35,13 @@ pub(crate) struct Line {
     kind: Kind,
     running: bool,
     ready: bool,
-    /// Whether `cargo dev stop` has stopped it.
-    stopped: bool,
     /// Whether the `up` that started it lived to write it down.
     recorded: bool,
     /// Whether a `cargo dev run` has it in its foreground.
     foreground: bool,
     /// What has changed since it was started: `binary`, `settings`.
     older_than: Vec<&'static str>,
-    /// None of what is stopped.
+    /// None of what `cargo dev stop` has stopped.
     pid: Option<u32>,
     /// `http://…` of a service, `host:port` of a server.
     url: String,
@@ -65,7 +63,6 @@ impl Line {
             kind: process.kind,
             running,
             ready: running && recorded && services::is_ready(process, client),
-            stopped: false,
             recorded,
             foreground: running && foreground::runs_here(project, &process.name),
             older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
@@ -81,7 +78,6 @@ impl Line {
             kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
             running: false,
             ready: false,
-            stopped: true,
             foreground: false,
             recorded: true,
             older_than: Vec::new(),
@@ -96,7 +92,7 @@ impl Line {
 
     fn word(&self) -> String {
         let word = match (self.running, self.recorded, self.ready) {
-            (false, _, _) if self.stopped => "stopped",
+            (false, _, _) if self.pid.is_none() => "stopped",
             (false, _, _) => "ended",
             (true, false, _) => "of an `up` that is at work, or was killed",
             (true, true, false) => "not ready",
@@ -132,7 +128,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     if !missing.is_empty() && !lines.is_empty() && !args.json {
         println!("not up: {}", missing.join(", "));
     }
-    if lines.iter().any(|line| line.stopped) && !args.json {
+    if lines.iter().any(|line| line.pid.is_none()) && !args.json {
         println!("`cargo dev up --detach` starts what is stopped");
     }
     if !args.json {

@@ -184,10 +184,10 @@ pub(crate) fn bring_up(
         databases::create(project, &startup.state.addresses.postgres, &secrets)?;
     }
     // Of what an earlier `up` has started that did not live to wait for it, too.
-    services::wait_ready(&startup.kept(project), client, interrupt)?;
+    services::wait_ready(project, &startup.kept(project), client, interrupt)?;
     startup.start(project)?;
     let started = startup.started.clone();
-    services::wait_ready(&started, client, interrupt)?;
+    services::wait_ready(project, &started, client, interrupt)?;
     if !started.is_empty() {
         let names: Vec<&str> = started.iter().map(|process| process.name.as_str()).collect();
         let seconds = begin.elapsed().as_secs_f64();

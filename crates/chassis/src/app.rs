@@ -113,7 +113,7 @@ impl App {
     /// are idle are closed with their port.
     ///
     /// Where a successor has taken the listeners over, nothing more is accepted from the first step on,
-    /// and kept connections have half a second for one more request.
+    /// and kept connections have a second for one more request.
     ///
     /// # Errors
     /// The error of the task that could not go on, or of a listener.

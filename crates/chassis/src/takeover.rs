@@ -44,7 +44,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(100);
 /// How long kept connections of a replaced process may stand idle before they are closed. Until then,
 /// the next answer says that they end, so that no request meets a connection that is being closed.
-pub(crate) const IDLE_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const IDLE_GRACE: Duration = Duration::from_secs(1);
 
 /// Listeners that a predecessor has passed on.
 #[derive(Debug, Default)]

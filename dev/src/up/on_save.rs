@@ -37,12 +37,10 @@ impl OnSave {
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
         println!("\nsaved: {}{more}", names.join(", "));
         self.0 = saved;
-        match rebuild(project, client, interrupt) {
-            Err(_) if interrupt.is_set() => {}
-            Err(error) => {
-                eprintln!("{error:#}\nthe system runs on as it was; the next save is tried again")
-            }
-            Ok(()) => {}
+        if let Err(error) = rebuild(project, client, interrupt)
+            && !interrupt.is_set()
+        {
+            eprintln!("{error:#}\nthe system runs on as it was; the next save is tried again");
         }
         // Cargo itself brings it up to date.
         self.0.refresh(project.root(), "Cargo.lock");

@@ -97,7 +97,8 @@ fn counts(entry: &DirEntry, folder: &Path, is_package: bool) -> bool {
     // What editors leave behind for a moment.
     let passes = name.ends_with('~') || (name.starts_with('.') && name != ".sqlx");
     let is_unused = name == "target" || (is_package && UNUSED.contains(&name));
-    let is_settings = !folder.starts_with("config") || is_folder || name.ends_with(".tsk");
+    let is_tsk = Path::new(name).extension().is_some_and(|ending| ending == "tsk");
+    let is_settings = !folder.starts_with("config") || is_folder || is_tsk;
     !passes && !is_unused && is_settings
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, psql};
+use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, port, psql};
 
 /// The binaries of a system: its services and the simulator.
 const BINARIES: [&str; 4] =
@@ -51,6 +51,11 @@ impl System {
                 fs::copy(entry.path(), copy).unwrap();
             }
         }
+        // The usual ports are everybody's who runs tests on this machine.
+        let services = system.path("config/services.tsk");
+        let text = fs::read_to_string(&services).unwrap();
+        let own = |text: String, usual: &str| text.replace(usual, &port::free(None).to_string());
+        fs::write(services, ["3001", "3002", "3003"].into_iter().fold(text, own)).unwrap();
         let built = env::var_os("TEST_BIN_DIR").map(PathBuf::from);
         let built = built.expect("TEST_BIN_DIR is set: run the test by `cargo dev test`");
         fs::create_dir_all(system.path("target/debug")).unwrap();

@@ -10,10 +10,17 @@ use axum::routing::get;
 use chassis::ServerSettings;
 use chassis::health::{Health, Importance};
 
-use crate::{TestApp, builder, management, open, settings};
+use crate::{TestApp, management, named, open, settings};
 
 /// Longer than anything here takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// What these tests count is no other test's.
+const NAME: &str = "takeover";
+
+async fn start(settings: ServerSettings, routes: Router) -> TestApp {
+    TestApp::run(named(NAME, settings).routes(open(routes))).await
+}
 
 fn says(name: &'static str) -> Router {
     Router::new().route("/name", get(async move || name))
@@ -52,7 +59,8 @@ type Asking = tokio::task::JoinHandle<()>;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_a_process_is_replaced_again_and_again() {
     let folder = tempfile::tempdir().unwrap();
-    let mut old = TestApp::start(at(folder.path(), "0", ""), says("0")).await;
+    let mut old = start(at(folder.path(), "0", ""), says("0")).await;
+    until(|| folder.path().join("0").exists()).await;
     let port = old.address.port();
     let (is_over, answers) = (Arc::default(), Arc::<AtomicUsize>::default());
     let url = old.url("/name");
@@ -60,7 +68,7 @@ async fn no_request_fails_while_a_process_is_replaced_again_and_again() {
         (0..8).map(|number| asks(url.clone(), number % 2 == 0, &is_over, &answers)).collect();
     for (from, name) in [("0", "1"), ("1", "2"), ("2", "3")] {
         let settings = ServerSettings { port, ..at(folder.path(), name, from) };
-        let new = TestApp::start(settings, says(name)).await;
+        let new = start(settings, says(name)).await;
         until(|| folder.path().join(name).exists()).await;
         old.shutdown.cancel();
         old.ended.await.unwrap().unwrap();
@@ -79,10 +87,11 @@ async fn no_request_fails_while_a_process_is_replaced_again_and_again() {
 #[tokio::test]
 async fn a_successor_that_is_not_ready_accepts_nothing_and_the_old_one_serves_on() {
     let folder = tempfile::tempdir().unwrap();
-    let old = TestApp::start(at(folder.path(), "old", ""), says("old")).await;
+    let old = start(at(folder.path(), "old", ""), says("old")).await;
+    until(|| folder.path().join("old").exists()).await;
     let unready = Health::builder().check("database", Importance::Critical, async || Err("away"));
     let settings = ServerSettings { port: old.address.port(), ..at(folder.path(), "new", "old") };
-    let app = builder(settings).routes(open(says("new"))).health(unready);
+    let app = named(NAME, settings).routes(open(says("new"))).health(unready);
     let new = tokio::spawn(app.bind());
     for _ in 0..50 {
         assert_eq!(old.get("/name").await.text().await.unwrap(), "old");
@@ -92,7 +101,8 @@ async fn a_successor_that_is_not_ready_accepts_nothing_and_the_old_one_serves_on
     let _aborted = new.await;
 
     let settings = ServerSettings { port: old.address.port(), ..at(folder.path(), "next", "old") };
-    let next = TestApp::start(settings, says("next")).await;
+    let next = start(settings, says("next")).await;
+    until(|| folder.path().join("next").exists()).await;
     old.shutdown.cancel();
     old.ended.await.unwrap().unwrap();
     assert_eq!(next.get("/name").await.text().await.unwrap(), "next");
@@ -101,13 +111,14 @@ async fn a_successor_that_is_not_ready_accepts_nothing_and_the_old_one_serves_on
 #[tokio::test]
 async fn the_listener_for_operators_is_taken_over_too() {
     let folder = tempfile::tempdir().unwrap();
-    let app = builder(at(folder.path(), "old", "")).management(management());
+    let app = named(NAME, at(folder.path(), "old", "")).management(management());
     let old = TestApp::run(app).await;
+    until(|| folder.path().join("old").exists()).await;
     let operators = old.management.unwrap();
     let settings = ServerSettings { port: old.address.port(), ..at(folder.path(), "new", "old") };
     let mut own = management();
     own.port = chassis::ManagementPort::Own(operators.port());
-    let new = TestApp::run(builder(settings).management(own)).await;
+    let new = TestApp::run(named(NAME, settings).management(own)).await;
     until(|| folder.path().join("new").exists()).await;
     old.shutdown.cancel();
     old.ended.await.unwrap().unwrap();
@@ -121,7 +132,7 @@ async fn without_a_predecessor_it_opens_its_port_itself() {
     let folder = tempfile::tempdir().unwrap();
     // Of a process that was killed: the socket is there, and nobody listens.
     drop(std::os::unix::net::UnixListener::bind(folder.path().join("killed")).unwrap());
-    let app = TestApp::start(at(folder.path(), "killed", "killed"), says("here")).await;
+    let app = start(at(folder.path(), "killed", "killed"), says("here")).await;
     assert_eq!(app.get("/name").await.text().await.unwrap(), "here");
     until(|| std::os::unix::net::UnixStream::connect(folder.path().join("killed")).is_ok()).await;
 }
@@ -130,7 +141,7 @@ async fn without_a_predecessor_it_opens_its_port_itself() {
 async fn a_file_in_the_place_of_the_socket_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "precious").unwrap();
-    let app = TestApp::start(at(folder.path(), "file", ""), says("here")).await;
+    let app = start(at(folder.path(), "file", ""), says("here")).await;
     let error = app.ended.await.unwrap().unwrap_err();
     assert!(error.contains("cannot listen on") && error.contains("file"), "{error}");
     assert_eq!(std::fs::read_to_string(folder.path().join("file")).unwrap(), "precious");

@@ -121,8 +121,10 @@ impl Event {
         let path = format!("crates/contracts/src/{}.rs", self.module);
         let text =
             std::fs::read_to_string(project.path(&path)).with_context(|| format!("read {path}"))?;
-        if identifiers_of(&text)?.contains(&self.contract) {
-            bail!("{path} has something that is called `{}`: choose another name", self.contract);
+        let contract = self.contract.to_lowercase();
+        let mut used = identifiers_of(&text)?.into_iter();
+        if let Some(other) = used.find(|other| other.to_lowercase() == contract) {
+            bail!("{path} has something that is called `{other}`: choose another name");
         }
         Ok(())
     }

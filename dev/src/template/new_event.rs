@@ -62,6 +62,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     println!("      until it is published: rm {}", event.schema());
     println!("      cargo dev prepare makes that anew; from then on only optional fields come");
     println!("  cargo dev new-route {service} POST '/{plural}/{{id}}/…' --event {}", event.name);
+    println!("  cargo dev new-handler SERVICE {full}, once another service acts on it");
     Ok(ExitCode::SUCCESS)
 }
 

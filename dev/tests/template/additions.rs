@@ -8,15 +8,15 @@ const QUICK: [&str; 2] = ["--quick", "--offline"];
 const SERVICES: [(&str, &str); 3] =
     [("user", "users"), ("payment", "payments"), ("notification", "notifications")];
 
-/// Of each kind, a setting.
-const KINDS: [(&str, &str); 7] = [
-    ("bool", "true"),
-    ("integer", "0"),
-    ("text", "plain"),
-    ("duration", "14d"),
-    ("bytes", "4096"),
-    ("address", "https://example.com"),
-    ("list", "one,two"),
+/// Of each kind, a setting: its key and its default.
+const SETTINGS: [(&str, &str, &str); 7] = [
+    ("open", "bool", "true"),
+    ("most", "integer", "0"),
+    ("title", "text", "plain"),
+    ("window", "duration", "14d"),
+    ("room", "bytes", "4096"),
+    ("partner", "address", "https://example.com"),
+    ("places", "list", "one,two"),
 ];
 
 impl Workspace {
@@ -241,8 +241,8 @@ fn full_services_with_an_event_and_routes_are_green() {
         let weight = ["new-column", service, plural, "weight", "integer", "--default", "7"];
         workspace.adds(&weight, &[&["--shown"], &QUICK[..]].concat());
         workspace.adds(&["new-handler", service, "parcel.sent_back"], &QUICK);
-        for (kind, default) in KINDS {
-            let key = format!("extras.{kind}_of_it");
+        for (key, kind, default) in SETTINGS {
+            let key = format!("extras.{key}");
             workspace.adds(&["new-setting", service, &key, kind, default, "An extra."], &QUICK);
         }
         let path = format!("/{plural}/{{id}}/flag");

@@ -92,3 +92,25 @@ impl<S: Sync> FromRequestParts<S> for CallerService {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_and_an_administrator_may_change_and_a_service_only_see() {
+        let owner = Uuid::from_u128(1);
+        let user = |id, role| Caller::User(User { id, role, session: Uuid::nil() });
+        let other = Uuid::from_u128(2);
+        let service = Caller::Service(CallerService { name: "payment-service".to_owned() });
+        for (caller, may_see, may_change) in [
+            (user(owner, Role::User), true, true),
+            (user(other, Role::User), false, false),
+            (user(other, Role::Admin), true, true),
+            (service, true, false),
+        ] {
+            let may = (caller.may_see(owner), caller.may_change(owner));
+            assert_eq!(may, (may_see, may_change), "{caller:?}");
+        }
+    }
+}

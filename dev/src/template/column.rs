@@ -16,7 +16,7 @@ use super::{
     files::{ends_in, existing},
     names::Names,
     plan::Plan,
-    source::{Source, attributes, check_column, edit, import},
+    source::{Source, attributes, check_column, edit},
     words::{pascal, snake},
 };
 use crate::prepare;
@@ -180,7 +180,7 @@ impl Column {
     /// In the repository and in the domain.
     fn keep(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
         let (aggregate, table) = (pascal(&names.aggregate), snake(&names.plural));
-        let (name, rust) = (&self.name, self.rust());
+        let name = &self.name;
         let store = format!("services/{}/src/store.rs", names.service);
         let value = format!("{}.{name}", snake(&names.aggregate));
         edit(root, plan, &store, |source| {
@@ -191,6 +191,7 @@ impl Column {
         let (rows, row) = rows_of(root, names, plan)?;
         edit(root, plan, &rows, |source| {
             let is_visible = if rows == store { "" } else { "pub(super) " };
+            let rust = self.rust(&source.0);
             source.add_field(&row, &format!("{is_visible}{name}: {rust}"))?;
             let found =
                 source.add_to_values(&aggregate, "updated_at", &format!("{name}: row.{name}"))?;
@@ -204,13 +205,11 @@ impl Column {
             Some(value) => self.kind.constant(value)?[1].clone(),
         };
         edit(root, plan, &domain, |source| {
+            let rust = self.rust(&source.0);
             source.add_field(&aggregate, &format!("/// {}\npub {name}: {rust}", self.meaning))?;
             let found =
                 source.add_to_values(&aggregate, "updated_at", &format!("{name}: {first}"))?;
             ensure!(found > 0, "no place makes a new {aggregate}");
-            if self.kind == Kind::Uuid {
-                source.0 = import(&source.0, "use uuid::Uuid;");
-            }
             Ok(())
         })
     }
@@ -219,7 +218,7 @@ impl Column {
     fn show(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
         let aggregate = pascal(&names.aggregate);
         let path = format!("services/{}/src/routes/{}.rs", names.service, snake(&names.plural));
-        let (name, rust) = (&self.name, self.rust());
+        let name = &self.name;
         edit(root, plan, &path, |source| {
             let head = format!("impl From<{aggregate}> for ");
             let (_, rest) = source.0.split_once(&head).with_context(|| format!("no `{head}…`"))?;
@@ -232,6 +231,7 @@ impl Column {
                 (Some(_), true) => "#[serde(default)]\n",
                 (Some(_), false) => "",
             };
+            let rust = self.rust(&source.0);
             let field = format!("/// {}\n{attribute}{name}: {rust}", self.meaning);
             source.add_field(&view, &field)?;
             let value = format!("{name}: {}.{name}", snake(&names.aggregate));
@@ -243,8 +243,13 @@ impl Column {
         })
     }
 
-    fn rust(&self) -> String {
-        let rust = self.kind.rust();
+    /// Its type, as a file with these imports writes it.
+    fn rust(&self, text: &str) -> String {
+        let is_imported = text.lines().any(|line| line == "use uuid::Uuid;");
+        let rust = match self.kind {
+            Kind::Uuid if !is_imported => "uuid::Uuid",
+            kind => kind.rust(),
+        };
         if self.default.is_none() { format!("Option<{rust}>") } else { rust.to_owned() }
     }
 }

@@ -62,6 +62,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     println!("      until it is published: rm {}", event.schema());
     println!("      cargo dev prepare makes that anew; from then on only optional fields come");
     println!("  cargo dev new-route {service} POST '/{plural}/{{id}}/…' --event {}", event.name);
+    println!("  cargo dev new-handler SERVICE {full}, once another service acts on it");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,8 +122,10 @@ impl Event {
         let path = format!("crates/contracts/src/{}.rs", self.module);
         let text =
             std::fs::read_to_string(project.path(&path)).with_context(|| format!("read {path}"))?;
-        if identifiers_of(&text)?.contains(&self.contract) {
-            bail!("{path} has something that is called `{}`: choose another name", self.contract);
+        let contract = self.contract.to_lowercase();
+        let mut used = identifiers_of(&text)?.into_iter();
+        if let Some(other) = used.find(|other| other.to_lowercase() == contract) {
+            bail!("{path} has something that is called `{other}`: choose another name");
         }
         Ok(())
     }

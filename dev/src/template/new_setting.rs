@@ -128,6 +128,10 @@ impl Setting {
             self.key
         );
         let folded = |text: &str| text.replace('_', "");
+        let mut keys = Language::Tsk.names_at(file, &[section])?.into_iter();
+        if let Some(other) = keys.find(|other| folded(other) == folded(&self.key)) {
+            bail!("[{section}] has a `{other}` already: `{}` would be too like it", self.key);
+        }
         if let Some(other) =
             fields.iter().find(|other| *other != section && folded(other) == folded(section))
         {

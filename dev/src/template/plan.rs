@@ -173,14 +173,14 @@ impl Drop for Written {
 
 /// Fails when the file, or the nearest folder that is there, is closed to us.
 fn check_writable(file: &Path) -> Result<()> {
-    if file.exists() {
-        fs::File::options().append(true).open(file).context("it cannot be changed")?;
-        return Ok(());
+    let place = file.ancestors().find(|place| place.exists());
+    let place = place.context("there is no folder for it")?;
+    let about = fs::metadata(place)?;
+    // The superuser could write to it all the same; somebody did not want that.
+    ensure!(!about.permissions().readonly(), "{} is read-only", place.display());
+    if about.is_file() {
+        fs::File::options().append(true).open(place).context("it cannot be changed")?;
     }
-    let folder = file.ancestors().skip(1).find(|folder| folder.exists());
-    let folder = folder.context("there is no folder for it")?;
-    let is_closed = fs::metadata(folder)?.permissions().readonly();
-    ensure!(!is_closed, "its folder cannot be changed: {}", folder.display());
     Ok(())
 }
 

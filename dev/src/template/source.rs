@@ -319,15 +319,34 @@ pub(super) fn edit(
     plan.set(root, path, Some(text))
 }
 
-/// With an import, unless it is there; `cargo fmt` sorts it in.
+/// With an import, unless it is there: beside those of the same crate, else of other crates. `cargo fmt`
+/// sorts it in.
 pub(super) fn import(text: &str, line: &str) -> String {
     if text.lines().any(|other| other == line) {
         return text.to_owned();
     }
-    match text.find("\nuse ") {
-        Some(at) => format!("{}\n{line}{}", &text[..at], &text[at..]),
-        None => text.to_owned(),
-    }
+    let krate = line.trim_start_matches("use ").split("::").next().unwrap_or_default();
+    let begins = |other: &str, of: &str| {
+        let name = other.strip_prefix("use ").and_then(|path| path.split("::").next());
+        name == Some(of)
+    };
+    let is_foreign = |other: &str| {
+        other.starts_with("use ") && !["std", "crate", "super"].iter().any(|own| begins(other, own))
+    };
+    let lines = || text.split_inclusive('\n');
+    let place = lines()
+        .position(|other| begins(other, krate))
+        .or_else(|| lines().position(|other| krate != "std" && is_foreign(other)))
+        .or_else(|| lines().position(|other| other.starts_with("use ")));
+    let Some(place) = place else { return text.to_owned() };
+    let (before, after): (Vec<_>, Vec<_>) =
+        lines().enumerate().partition(|(number, _)| *number < place);
+    let joined =
+        |lines: Vec<(usize, &str)>| lines.into_iter().map(|(_, line)| line).collect::<String>();
+    // Imports of the standard library are a group of their own.
+    let is_alone = krate == "std" && !lines().any(|other| begins(other, "std"));
+    let gap = if is_alone { "\n" } else { "" };
+    format!("{}{line}\n{gap}{}", joined(before), joined(after))
 }
 
 #[cfg(test)]

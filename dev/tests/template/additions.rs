@@ -8,15 +8,15 @@ const QUICK: [&str; 2] = ["--quick", "--offline"];
 const SERVICES: [(&str, &str); 3] =
     [("user", "users"), ("payment", "payments"), ("notification", "notifications")];
 
-/// Of each kind, a setting.
-const KINDS: [(&str, &str); 7] = [
-    ("bool", "true"),
-    ("integer", "0"),
-    ("text", "plain"),
-    ("duration", "14d"),
-    ("bytes", "4096"),
-    ("address", "https://example.com"),
-    ("list", "one,two"),
+/// Of each kind, a setting: its key and its default.
+const SETTINGS: [(&str, &str, &str); 7] = [
+    ("open", "bool", "true"),
+    ("most", "integer", "0"),
+    ("title", "text", "plain"),
+    ("window", "duration", "14d"),
+    ("room", "bytes", "4096"),
+    ("partner", "address", "https://example.com"),
+    ("places", "list", "one,two"),
 ];
 
 impl Workspace {
@@ -154,18 +154,14 @@ fn of_a_service_that_is_removed_no_queue_stays_among_the_readers() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_ends_it_before_anything_changes() {
+fn a_file_that_is_read_only_ends_it_before_anything_changes() {
     let workspace = Workspace::copy();
-    let file = workspace.path("services/payment-service/src/store.rs");
-    // A folder in its place: what also the superuser cannot write to.
-    let kept = workspace.text("services/payment-service/src/lib.rs");
-    std::fs::remove_file(workspace.path("services/payment-service/src/lib.rs")).unwrap();
-    std::fs::create_dir(workspace.path("services/payment-service/src/lib.rs")).unwrap();
+    let file = workspace.path("services/payment-service/tests/it/main.rs");
+    let mut permissions = std::fs::metadata(&file).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&file, permissions).unwrap();
     let error = workspace.fails("", &["new-handler", "payment", "notification.failed"]);
-    assert!(error.contains("lib.rs"), "{error}");
-    std::fs::remove_dir(workspace.path("services/payment-service/src/lib.rs")).unwrap();
-    workspace.write("services/payment-service/src/lib.rs", &kept);
-    assert!(file.exists());
+    assert!(error.contains("main.rs is read-only"), "{error}");
     assert_eq!(workspace.status(), "");
 }
 
@@ -183,6 +179,7 @@ fn what_cannot_be_added_says_why_and_changes_nothing() {
         (vec!["new-route", "user", "POST", "/users/{id}/x", "--event", "seen"], "new-event user"),
         (vec!["new-route", "user", "POST", "/users/x", "--event", "seen"], "names none that"),
         (vec!["new-event", "notification", "updated"], "has a `updated_at` already"),
+        (vec!["new-event", "payment", "comple-ted"], "is called `PaymentCompleted`"),
         (vec!["new-handler", "user", "payment.refunded"], "there are: notification.failed,"),
         (vec!["new-handler", "user", "user.created"], "is what user-service itself says"),
         (vec!["new-column", "user", "sessions", "a", "text", "--nullable"], "is added by hand"),
@@ -198,6 +195,10 @@ fn what_cannot_be_added_says_why_and_changes_nothing() {
         ),
         (vec!["new-setting", "user", "password.depth", "integer", "1", "A."], "by hand"),
         (vec!["new-setting", "user", "signin.depth", "integer", "1", "A."], "a [sign_in] already"),
+        (
+            vec!["new-setting", "payment", "idempotency.expi_ration", "bool", "true", "A."],
+            "too like",
+        ),
         (vec!["new-setting", "user", "a.match", "integer", "1", "A."], "a field in Rust"),
         (vec!["new-setting", "user", "a.wait", "duration", "14", "A."], "no duration"),
         (vec!["new-setting", "user", "a.wait", "duration", "14d", "A"], "with a full stop"),
@@ -240,8 +241,8 @@ fn full_services_with_an_event_and_routes_are_green() {
         let weight = ["new-column", service, plural, "weight", "integer", "--default", "7"];
         workspace.adds(&weight, &[&["--shown"], &QUICK[..]].concat());
         workspace.adds(&["new-handler", service, "parcel.sent_back"], &QUICK);
-        for (kind, default) in KINDS {
-            let key = format!("extras.{kind}_of_it");
+        for (key, kind, default) in SETTINGS {
+            let key = format!("extras.{key}");
             workspace.adds(&["new-setting", service, &key, kind, default, "An extra."], &QUICK);
         }
         let path = format!("/{plural}/{{id}}/flag");

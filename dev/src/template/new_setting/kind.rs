@@ -89,7 +89,7 @@ impl Kind {
         Some(match self {
             Self::Bool => return None,
             Self::Integer | Self::Bytes => {
-                let max = self.max(default);
+                let max = grouped(self.max(default));
                 format!("Misfit::outside({path:?}, self.{key}, 0..={max})")
             }
             Self::Duration => format!(
@@ -131,6 +131,16 @@ impl Kind {
     }
 }
 
+/// As Rust writes a long number: `1_048_576`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let place = |(at, digit): (usize, char)| {
+        let left = digits.len() - at;
+        if at > 0 && left.is_multiple_of(3) { format!("_{digit}") } else { digit.to_string() }
+    };
+    digits.chars().enumerate().map(place).collect()
+}
+
 fn is_address(value: &str) -> bool {
     let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace))
@@ -161,6 +171,7 @@ mod tests {
 
     #[test]
     fn the_bounds_of_a_number_hold_its_default() {
+        assert_eq!([1, 1_000, 1 << 30].map(grouped), ["1", "1_000", "1_073_741_824"]);
         for (kind, default) in [(Kind::Integer, "0"), (Kind::Integer, "50000"), (Kind::Bytes, "1")]
         {
             let [good, bad] = kind.examples(default);

@@ -114,3 +114,23 @@ fn a_call_is_added_to_what_a_function_ends_with() {
     source.add_step("handlers", ".on(Self::b)").unwrap();
     assert!(source.0.contains("H::new(self).on(Self::a).on(Self::b)\n}"), "{}", source.0);
 }
+
+#[test]
+fn an_import_stands_beside_those_of_its_crate_and_apart_from_the_standard_library() {
+    let text =
+        "use std::sync::Arc;\n\nuse chassis::Clock;\nuse contracts::UserId;\n\nuse crate::a;\n";
+    for (line, expected) in [
+        (
+            "use contracts::parcel::Sent;",
+            "Clock;\nuse contracts::parcel::Sent;\nuse contracts::UserId",
+        ),
+        ("use uuid::Uuid;", "Arc;\n\nuse uuid::Uuid;\nuse chassis"),
+        ("use std::time::Duration;", "use std::time::Duration;\nuse std::sync"),
+    ] {
+        let imported = import(text, line);
+        assert!(imported.contains(expected), "{imported}");
+        assert_eq!(import(&imported, line), imported);
+    }
+    let alone = import("//! A.\n\nuse serde::D;\n", "use std::time::Duration;");
+    assert_eq!(alone, "//! A.\n\nuse std::time::Duration;\n\nuse serde::D;\n");
+}

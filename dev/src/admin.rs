@@ -36,7 +36,7 @@ impl Admin {
     /// All running services, or one.
     pub(crate) fn find(project: &Project, service: Option<&str>) -> Result<Self> {
         let Some(state) = State::load(&state_file(project))? else {
-            bail!("nothing is up; start it with: cargo dev up --detach");
+            bail!("nothing is up; start it with: {}", project.command("up --detach"));
         };
         let authorization = format!("Bearer {}", token::administrator(project, &state)?);
         service.map(|name| project.service(name)).transpose()?;

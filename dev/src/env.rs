@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ports,
+    environment, origin, ports,
     project::Project,
     secrets::Secrets,
     services::Start,
@@ -46,18 +46,21 @@ struct Form {
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let start = start(project, &args.service)?;
+    let mut variables = environment::of_settings(&origin::settings_files(project, &start.name)?)?;
+    variables.retain(|(name, _)| start.variables.iter().all(|(other, _)| other != name));
+    variables.extend(start.variables);
     if args.form.json {
-        let variables = start.variables.iter().map(|(name, value)| (name.clone(), json!(value)));
+        let variables = variables.iter().map(|(name, value)| (name.clone(), json!(value)));
         println!("{:#}", Value::Object(variables.collect::<Map<_, _>>()));
     } else if args.form.dotenv {
-        print!("{}", dotenv(&start.variables));
+        print!("{}", dotenv(&variables));
     } else if args.form.vscode {
         let file = env_file(project, &args.service);
-        write_private(&file, &dotenv(&start.variables))?;
+        write_private(&file, &dotenv(&variables))?;
         eprintln!("written: {}", file.display());
         println!("{:#}", vscode(project, &args.service));
     } else {
-        for (name, value) in &start.variables {
+        for (name, value) in &variables {
             println!("export {name}={}", shell(value));
         }
     }
@@ -72,7 +75,8 @@ pub(crate) fn start(project: &Project, service: &str) -> Result<Start> {
     }
     let Some(state) = State::load(&state_file(project))? else {
         bail!(
-            "nothing is up, and where its servers are is among a service's variables; start it with: cargo dev up --detach"
+            "nothing is up, and where its servers are is among a service's variables; start it with: {}",
+            project.command("up --detach")
         );
     };
     let ports = ports::choose(project, Some(&state));

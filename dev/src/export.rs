@@ -56,7 +56,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
     let written = written.with_context(|| format!("write {}", file.display()))?;
-    let state = State::load(&up::state_file(project)).ok().flatten();
+    let state = State::read(&up::state_file(project)).ok().flatten();
     let mask = Mask::of(secrets::known(project, state.as_ref()));
     let mut report =
         Report { zip: ZipWriter::new(written), mask, parts: Vec::new(), missing: Vec::new() };
@@ -143,7 +143,8 @@ impl Report {
             Value::Array(items) => items.into_iter().map(|item| self.masked(item)).collect(),
             Value::Object(entries) => {
                 let entries = entries.into_iter().map(|(name, value)| {
-                    let is_secret = is_secret_name(&name) && value.is_string();
+                    let is_secret = is_secret_name(&name)
+                        && (value.is_string() || value.is_array() || value.is_object());
                     let value = if is_secret { self.mask.named() } else { self.masked(value) };
                     (name, value)
                 });

@@ -25,8 +25,13 @@ use testkit::native::{Owner, ProcessId, Signal, clean_environment};
 
 use self::{debugger::Debugger, taken_over::TakenOver};
 use crate::{
-    env, environment, interrupt::Interrupt, logs::Follow, origin, project::Project, run, run_files,
-    services::Start,
+    env, environment,
+    interrupt::Interrupt,
+    logs::Follow,
+    origin,
+    project::Project,
+    run, run_files,
+    services::{self, Start},
 };
 
 pub(crate) use self::taken_over::runs_here;
@@ -37,7 +42,7 @@ const POLL: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
   cargo dev run payment-service                     # Ctrl-C drains it
-  cargo dev run payment-service --debugger gdb      # `break payment_service::routes::payments::create`, then `run`
+  cargo dev run payment-service --debugger gdb      # `break payments.rs:160`, a line of a handler, then `run`
   cargo dev run payment-service --debugger wait     # begins once a debugger is attached, such as an editor's
 
 The service is built first; the one that runs serves until then. All others go on on the same ports. `cargo dev up
@@ -57,9 +62,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     // Before anything is built or stopped.
     env::start(project, &args.service)?;
     let program = args.debugger.find(project, &args.service)?;
-    let mut build = project.cargo();
-    build.args(["build", "-p", &args.service]);
-    run::succeed(&mut build, interrupt)?;
+    // All of them: cargo would build their crates once more for this one alone, with other features.
+    services::build(project, interrupt)?;
 
     let lock = project.lock()?;
     let start = env::start(project, &args.service)?;
@@ -71,7 +75,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let owner = Owner::take(&run_files::folder(project), &start.name)?;
     let mut command = args.debugger.command(project, &start, program, &args.arguments);
     let child = launch(project, &start, args.debugger, &mut command, &owner)?;
-    args.debugger.introduce(&start, &command, child.id());
+    args.debugger.introduce(project, &start, &command, child.id());
     let status = attend(&taken, child, args.debugger, &mut follow, interrupt)?;
     follow.show()?;
     taken.conclude(status, interrupt)

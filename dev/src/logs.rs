@@ -112,7 +112,7 @@ impl Args {
             bail!("no log of `{}`; there are: {there}", printable(name));
         }
         if there.is_empty() && !self.follow {
-            bail!("no logs yet; start the system with: cargo dev up");
+            bail!("no logs yet; start the system with: {}", project.command("up"));
         }
         Ok(asked)
     }

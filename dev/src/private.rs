@@ -2,8 +2,9 @@
 //! holds passwords.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -29,10 +30,19 @@ pub(crate) fn folders(project: &Project) -> Result<()> {
     WITH_FILES.iter().try_for_each(|name| close_files(&project.dev(name)))
 }
 
+/// A lock file that no other user can open, and so none can hold.
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // One that an earlier version has made.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
 fn close(folder: &Path, mode: u32) -> Result<()> {
     let made = match DirBuilder::new().mode(mode).create(folder) {
         // One that is a link leads to where the user wants it.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         outcome => outcome,
     };
     made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode)))
@@ -45,7 +55,7 @@ fn close_files(folder: &Path) -> Result<()> {
         let entry = entry.with_context(doing)?;
         if entry.file_type().with_context(doing)?.is_file() {
             match fs::set_permissions(entry.path(), Permissions::from_mode(0o600)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(doing);
                 }
                 _ => {}
@@ -81,5 +91,15 @@ mod tests {
             assert_eq!(mode(&root.path().join(folder)), 0o700, "{folder}");
         }
         assert_eq!(mode(&root.path().join(".dev")) & 0o066, 0, "nobody else reads it");
+    }
+
+    #[test]
+    fn nobody_else_opens_a_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        lock(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -65,7 +65,7 @@ impl Project {
 
     /// The same, with the services that services.tsk names now.
     pub(crate) fn read_again(&self) -> Result<Self> {
-        Ok(Self { is_offline: self.is_offline, ..Self::at(&self.root)? })
+        Ok(Self { services: services::read(&self.root.join("config"))?, ..self.clone() })
     }
 
     /// The same, whose cargo asks for nothing from the network.
@@ -150,7 +150,7 @@ impl Project {
     pub(crate) fn lock_within(&self, limit: Duration) -> Result<File> {
         private::folders(self)?;
         let path = self.dev("lock");
-        let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+        let file = private::lock(&path).with_context(|| format!("open {}", path.display()))?;
         let start = Instant::now();
         loop {
             match file.try_lock() {
@@ -164,5 +164,19 @@ impl Project {
                 Err(TryLockError::Error(error)) => return Err(error).context("lock .dev/lock"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_again_it_is_the_same_system() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let demo = Project::at(root).unwrap().in_namespace(Some("demo".to_owned())).offline(true);
+        let again = demo.read_again().unwrap();
+        assert_eq!((again.dev(""), again.is_offline), (demo.dev(""), true));
     }
 }

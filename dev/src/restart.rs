@@ -29,7 +29,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let request = Request::restart(project, &args.services)?;
     let _lock = project.lock()?;
     let Some(before) = State::load(&state_file(project))? else {
-        bail!("nothing is up; start it with: cargo dev up --detach");
+        bail!("nothing is up; start it with: {}", project.command("up --detach"));
     };
     let client = Client::new();
     let build = || services::build(project, interrupt);

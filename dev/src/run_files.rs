@@ -91,8 +91,17 @@ pub(crate) fn said_since(log: &Path, length: u64, lines: usize) -> String {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
     let text = read().unwrap_or_default();
-    let said: Vec<&str> = text.lines().filter(|line| !line.contains("request answered")).collect();
+    let said = text.lines().filter(|line| !line.contains("request answered") && !is_frame(line));
+    let said: Vec<&str> = said.collect();
     said[said.len().saturating_sub(lines)..].join("\n")
+}
+
+/// Whether a line is of a backtrace, which is longer than what is shown.
+fn is_frame(line: &str) -> bool {
+    let line = line.trim_start();
+    let number = line.split_once(": ").map(|(number, _)| number);
+    line.starts_with("at ")
+        || number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn remove(socket: &Path) -> Result<()> {
@@ -140,6 +149,8 @@ mod tests {
             .unwrap();
         assert_eq!(said_since(&file, 7, 20), "no database");
         assert_eq!(said_since(&file, 0, 1), "no database");
+        fs::write(&file, "panicked\n   0: rust_begin_unwind\n             at a.rs:1:2\n").unwrap();
+        assert_eq!(said_since(&file, 0, 20), "panicked");
         assert_eq!(said_since(&file, 1000, 20), "");
     }
 

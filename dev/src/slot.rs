@@ -35,7 +35,7 @@ impl Slot {
         for number in 1..=SLOTS {
             let folder = project.dev(&format!("test/{number}"));
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-            let lock = File::create(folder.join("lock")).context("open the slot's lock")?;
+            let lock = private::lock(&folder.join("lock")).context("open the slot's lock")?;
             if lock.try_lock().is_ok() {
                 let slot = Self { folder, _lock: lock };
                 slot.clean()?;

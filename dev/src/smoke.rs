@@ -67,7 +67,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     })?;
     let mut scenario = Scenario::new(urls, args.json, interrupt.clone())?;
     let outcome = scenario.walk();
-    scenario.conclude(outcome)
+    scenario.conclude(outcome, project)
 }
 
 /// The scenario, where each service listens on its usual port.
@@ -75,7 +75,7 @@ pub(crate) fn at_usual_ports(project: &Project, interrupt: &Interrupt) -> Result
     let urls = Urls::find(project, |service| Some(usual(service)))?;
     let mut scenario = Scenario::new(urls, false, interrupt.clone())?;
     let outcome = scenario.walk();
-    scenario.conclude(outcome).map(drop)
+    scenario.conclude(outcome, project).map(drop)
 }
 
 fn usual(service: &Service) -> String {
@@ -88,7 +88,7 @@ impl Urls {
         for service in project.services() {
             let name = service.name.clone();
             let url = url(service).with_context(|| {
-                format!("{name} does not run; start it with: cargo dev up --detach")
+                format!("{name} does not run; start it with: {}", project.command("up --detach"))
             })?;
             urls.push((name, url));
         }

@@ -96,12 +96,25 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Reads what the last `up` wrote; none when the system is down.
+    /// Reads what the last `up` wrote; none when the system is down. What cannot be understood is put
+    /// aside: what runs is found by its locks then.
     pub(crate) fn load(file: &Path) -> Result<Option<Self>> {
-        match fs::read_to_string(file) {
-            Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| {
-                format!("{} is not readable; stop what it names and delete it", file.display())
-            }),
+        let Err(error) = Self::read(file) else { return Self::read(file) };
+        if error.downcast_ref::<serde_json::Error>().is_none() {
+            return Err(error);
+        }
+        let aside = file.with_extension("json.broken");
+        fs::rename(file, &aside).with_context(|| format!("put {} aside", file.display()))?;
+        eprintln!("{error:#}; it is {} now, and what runs is found by its locks", aside.display());
+        Ok(None)
+    }
+
+    /// The same without putting anything aside.
+    pub(crate) fn read(file: &Path) -> Result<Option<Self>> {
+        match fs::read(file) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .with_context(|| format!("{} is not readable", file.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
         }

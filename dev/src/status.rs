@@ -129,7 +129,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         println!("not up: {}", missing.join(", "));
     }
     if lines.iter().any(|line| line.pid.is_none()) && !args.json {
-        println!("`cargo dev up --detach` starts what is stopped");
+        println!("`{}` starts what is stopped", project.command("up --detach"));
     }
     if !args.json {
         for line in namespaces::others_up(project) {

@@ -23,7 +23,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let names = known(project, &args.services)?;
     let _lock = project.lock()?;
     let Some(mut state) = State::load(&state_file(project))? else {
-        bail!("nothing is up; start it with: cargo dev up --detach");
+        bail!("nothing is up; start it with: {}", project.command("up --detach"));
     };
     let is_named = |process: &Process| names.contains(&process.name);
     let left = unrecorded::find(project, Some(&state)).into_iter().filter(is_named);
@@ -42,6 +42,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     state.save(&state_file(project))?;
     stop_all(&stopped, table::stopped)?;
     let seconds = begin.elapsed().as_secs_f64();
-    println!("stopped after {seconds:.1} s; `cargo dev up --detach` starts it again");
+    let up = project.command("up --detach");
+    println!("stopped after {seconds:.1} s; `{up}` starts it again");
     Ok(ExitCode::SUCCESS)
 }

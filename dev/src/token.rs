@@ -47,7 +47,10 @@ enum TokenKind {
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let Some(state) = State::load(&state_file(project))? else {
-        bail!("nothing is up, so there are no keys; start it with: cargo dev up --detach");
+        bail!(
+            "nothing is up, so there are no keys; start it with: {}",
+            project.command("up --detach")
+        );
     };
     let mut command = issuer(project, &state)?;
     match &args.kind {

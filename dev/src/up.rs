@@ -180,7 +180,7 @@ pub(crate) fn bring_up(
 
     let before = before.unwrap_or_default();
     let mut startup = Startup::new(project, &secrets, request, before, servers, client)?;
-    if !startup.starts.is_empty() {
+    if startup.has_starts() {
         databases::create(project, &startup.state.addresses.postgres, &secrets)?;
     }
     // Of what an earlier `up` has started that did not live to wait for it, too.

@@ -146,14 +146,15 @@ impl App {
         };
         tracing::info!("draining");
         let phases = Phases::begin(&settings);
-        health.set_serving(false);
         let was_taken = match offer {
             Some(offer) => offer.withdraw().await,
             None => false,
         };
         if was_taken {
+            health.set_replaced();
             server.stop_accepting();
         }
+        health.set_serving(false);
         announcements.stop(phases.announcements).await;
         let is_replaced = was_taken || is_successor;
         let delay = settings.drain_delay.max(if is_replaced { IDLE_GRACE } else { Duration::ZERO });

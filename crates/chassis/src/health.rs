@@ -67,6 +67,8 @@ struct Shared {
     checks: Vec<Check>,
     /// True from the end of start-up until the drain begins.
     serving: AtomicBool,
+    /// Another process has taken this one's listeners over.
+    replaced: AtomicBool,
     last: Mutex<Option<(Instant, Report)>>,
 }
 
@@ -118,6 +120,7 @@ impl HealthBuilder {
             clock,
             checks: self.checks,
             serving: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
             last: Mutex::new(None),
         }))
     }
@@ -165,6 +168,16 @@ impl Health {
     /// Whether start-up is done and the drain has not begun.
     pub(crate) fn is_serving(&self) -> bool {
         self.0.serving.load(Ordering::Acquire)
+    }
+
+    /// What is asked of this process from now on is asked of the one that has taken its listeners over.
+    pub(crate) fn set_replaced(&self) {
+        self.0.replaced.store(true, Ordering::Release);
+    }
+
+    /// Whether requests sent to this address are answered.
+    fn is_answering(&self) -> bool {
+        self.is_serving() || self.0.replaced.load(Ordering::Acquire)
     }
 
     /// Waits until everything is there without which the service can do nothing.
@@ -250,7 +263,7 @@ pub(crate) async fn live() -> Response {
 
 /// `/ready`.
 pub(crate) async fn ready(State(health): State<Health>) -> Response {
-    let ready = health.is_serving() && health.report().await.status != Status::Unhealthy;
+    let ready = health.is_answering() && health.report().await.status != Status::Unhealthy;
     let (status, word) = if ready {
         (StatusCode::OK, "ready")
     } else {
@@ -268,6 +281,19 @@ mod tests {
         let health = checks.build(info, Clock::system());
         health.set_serving(true);
         health
+    }
+
+    #[tokio::test]
+    async fn an_address_is_ready_until_its_service_drains_and_when_another_process_has_taken_it_over()
+     {
+        let health = service(Health::builder());
+        let status = async || ready(State(health.clone())).await.status();
+
+        assert_eq!(status().await, StatusCode::OK);
+        health.set_serving(false);
+        assert_eq!(status().await, StatusCode::SERVICE_UNAVAILABLE);
+        health.set_replaced();
+        assert_eq!(status().await, StatusCode::OK);
     }
 
     #[tokio::test]

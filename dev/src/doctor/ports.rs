@@ -18,7 +18,7 @@ pub(super) fn examine(project: &Project) -> Vec<Finding> {
     let services = project.services().iter().map(|service| (service.name.as_str(), service.port));
     let usual = services.chain([(SIMULATOR, SIMULATOR_PORT)]).chain(SERVERS);
     let taken: Vec<_> = usual.filter(|(_, port)| !port::is_free(*port)).collect();
-    let ours = State::load(&state_file(project)).ok().flatten().unwrap_or_default();
+    let ours = State::read(&state_file(project)).ok().flatten().unwrap_or_default();
     let mut ours: Vec<u32> = ours.processes.iter().map(|process| process.pid).collect();
     ours.extend(crate::unrecorded::find(project, None).iter().map(|process| process.pid));
     let others: Vec<Finding> = taken

@@ -101,10 +101,10 @@ fn servers(project: &Project) -> Vec<Finding> {
 }
 
 fn running(project: &Project) -> Vec<Finding> {
-    let state = match State::load(&state_file(project)) {
+    let state = match State::read(&state_file(project)) {
         Ok(state) => state,
         Err(error) => {
-            let how = "cargo dev status, end what it names, and delete .dev/state.json";
+            let how = "cargo dev status puts it aside; cargo dev up --detach replaces what runs";
             return vec![Finding::fault("system", format!("{error:#}"), how)];
         }
     };

@@ -10,12 +10,12 @@ pub(super) const MASK: &str = "***";
 const SECRET_MIN: usize = 4;
 
 /// The words of a name whose value is a secret.
-const NAMES: &str =
-    "passw|secret|token|api_?-?key|credential|authorization|cookie|private_?-?key|headers";
+const NAMES: &str = "passw|passphrase|pwd|secret|token|api_?-?key|credential|authorization|cookie|\
+                     private_?-?key|headers";
 
 /// One of these is in each of them.
-const NAME_HINTS: [&str; 8] =
-    ["passw", "secret", "token", "key", "credential", "authorization", "cookie", "headers"];
+const NAME_HINTS: [&str; 9] =
+    ["pass", "pwd", "secret", "token", "key", "credential", "authorization", "cookie", "headers"];
 
 /// A kind of secret, by its form.
 struct Form {
@@ -32,9 +32,11 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
         let pattern = Regex::new(pattern).expect("the patterns below are ones");
         Form { kind, hints, pattern, replacement }
     };
+    // A text in JSON that is a text, a text in JSON, a text, a list or an object with what follows, a word.
     let value = format!(
-        r#"(?i)(["']?[\w.-]*(?:{NAMES})[\w.-]*\\?["']?\s*[:=]\s*)(\\?"(?:[^"\\]|\\[^"])*\\?"|'[^']*'|[^\s,;&"'}}\]]+)"#
+        r#"(?i)(["']?[\w.-]*(?:{NAMES})[\w.-]*\\?["']?\s*[:=]\s*)(\\"(?:[^"\\]|\\[^"]|\\\\\\")*\\"|"(?:[^"\\]|\\.)*"|'[^']*'|[\[{{].*|[^\s,;&"'}}\]]+)"#
     );
+    let argument = format!(r"(?i)(--[\w-]*(?:{NAMES})[\w-]*\s+)\S+");
     vec![
         form(
             "private keys",
@@ -51,12 +53,25 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
             "$1 ***",
         ),
         form(
-            "keys of the payment provider",
-            &["sk_", "whsec_", "rk_"],
-            r"\b(sk|rk)_(test|live)_\w+|\bwhsec_\w+",
+            "keys of providers",
+            &["sk_", "whsec_", "rk_", "AKIA", "gh", "xox"],
+            r"\b(sk|rk)_(test|live)_\w+|\bwhsec_\w+|\bAKIA[0-9A-Z]{16}\b|\bgh[opsur]_\w{20,}|\bxox[abp]-[\w-]+",
             MASK,
         ),
+        form(
+            "headers",
+            &["ookie", "OOKIE", "uthorization", "UTHORIZATION"],
+            r#"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization)(\s*[:=]\s*)[^\s"'](?:="[^"\n]*"|\\.|[^"'\\\n])*"#,
+            "$1$2***",
+        ),
+        form(
+            "passwords of several words",
+            &["assw", "ASSW", "assphrase"],
+            r#"(?i)\b(passwords?|passphrase)(:\s+)[^\s"'{}][^"'{}\n]*"#,
+            "$1$2***",
+        ),
         form("values of secret names", &[], &value, "$1***"),
+        form("arguments of secret names", &["--"], &argument, "$1***"),
         form(
             "e-mail addresses",
             &["@", "%40"],
@@ -167,7 +182,15 @@ mod tests {
         for (line, expected) in [
             ("at postgres://me:hunter2@db:5432/a now", "at postgres://***@db:5432/a now"),
             ("at redis://:hunt@er2@db/0", "at redis://***@db/0"),
-            ("authorization: Bearer hunter2.x", "authorization: *** ***"),
+            ("authorization: Bearer hunter2.x", "authorization: ***"),
+            (r#"Authorization: Digest user="hunter2", response="hunter2""#, "Authorization: ***"),
+            ("cookie: a=hunter2; sid=hunter2", "cookie: ***"),
+            ("password: hunter 2", "password: ***"),
+            ("dev --password hunter2 run", "dev --password *** run"),
+            ("key AKIAABCDEFGHIJKLMNOP used", "key *** used"),
+            (r#"{"password":"ab\"hunter2rest","x":1}"#, r#"{"password":***,"x":1}"#),
+            (r#"{"tokens":["hunter2","hunter2"]}"#, r#"{"tokens":***"#),
+            (r#"{"secret":{"a":{"b":1},"c":"hunter2"}}"#, r#"{"secret":***"#),
             ("sent Bearer hunter2.x to it", "sent Bearer *** to it"),
             ("sent Basic aHVudGVyMg== to it", "sent Basic *** to it"),
             (&format!("got {jwt} here"), "got *** here"),

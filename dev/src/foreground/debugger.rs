@@ -81,7 +81,7 @@ impl Debugger {
     }
 
     /// Says what to do now.
-    pub(super) fn introduce(self, start: &Start, command: &Command, pid: u32) {
+    pub(super) fn introduce(self, project: &Project, start: &Start, command: &Command, pid: u32) {
         let name = &start.name;
         match self {
             Self::None => {
@@ -90,7 +90,7 @@ impl Debugger {
             Self::Gdb | Self::Lldb => {
                 println!("{}", line(command));
                 println!("set breakpoints, then `run`; the service listens on port {}", start.port);
-                println!("its log: cargo dev logs {name} --follow");
+                println!("its log: {}", project.command(&format!("logs {name} --follow")));
             }
             Self::Wait => {
                 println!(
@@ -98,9 +98,8 @@ impl Debugger {
                 );
                 println!("  gdb -p {pid} -ex 'set breakpoint pending on'");
                 println!("  lldb -p {pid}");
-                println!(
-                    "  Visual Studio Code: the second entry of `cargo dev env {name} --vscode`"
-                );
+                let env = project.command(&format!("env {name} --vscode"));
+                println!("  Visual Studio Code: the second entry of `{env}`");
                 println!("without a debugger: kill -CONT {pid}");
                 let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
                 let is_narrow = scope.is_ok_and(|scope| scope.trim() != "0");
@@ -134,11 +133,13 @@ fn line(command: &Command) -> String {
 fn by_hand(project: &Project, service: &str) -> String {
     let binary = project.binaries().join(service).display().to_string();
     let binary = shell(&binary);
+    let command = |word: &str| project.command(&format!("{word} {service}"));
+    let (stop, env) = (command("stop"), command("env"));
     format!(
-        "  cargo dev stop {service}\n  \
-         eval \"$(cargo dev env {service})\"\n  \
+        "  {stop}\n  \
+         eval \"$({env})\"\n  \
          gdb --quiet {binary}          # then: run\n  \
          lldb {binary}                 # then: run\n\n\
-         Visual Studio Code (with CodeLLDB): cargo dev env {service} --vscode > .vscode/launch.json"
+         Visual Studio Code (with CodeLLDB): {env} --vscode > .vscode/launch.json"
     )
 }

@@ -120,7 +120,8 @@ impl<'a> TakenOver<'a> {
                     || format!("exit code {}", status.code().unwrap_or_default()),
                     |signal| format!("signal {signal}"),
                 );
-                println!("{name} has ended ({how}); give it back with: cargo dev up --detach");
+                let up = self.project.command("up --detach");
+                println!("{name} has ended ({how}); give it back with: {up}");
             }
         }
         Ok(if status.success() || is_ours { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -13,6 +13,7 @@ use super::{Further, Urls, documented};
 use crate::{
     http::{Answer, Client},
     interrupt::Interrupt,
+    project::Project,
 };
 
 /// How long a step waits for what another service does on an event.
@@ -74,7 +75,7 @@ impl Scenario {
     }
 
     /// Prints how it ended, and makes that the exit code.
-    pub(super) fn conclude(&self, outcome: Result<()>) -> Result<ExitCode> {
+    pub(super) fn conclude(&self, outcome: Result<()>, project: &Project) -> Result<ExitCode> {
         let trace_id = &self.trace_id;
         if self.as_json {
             let ok = outcome.is_ok();
@@ -84,7 +85,8 @@ impl Scenario {
             return Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         println!("trace {trace_id}");
-        println!("what it did: cargo dev logs --trace {trace_id}");
+        let logs = project.command(&format!("logs --trace {trace_id}"));
+        println!("what it did: {logs}");
         outcome.map(|()| {
             println!("all of it happened");
             ExitCode::SUCCESS

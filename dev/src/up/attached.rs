@@ -46,7 +46,7 @@ impl Attached {
             };
             tell_ended(project, &state, &mut told)?;
             if interrupt.is_set() && !self.ends_system {
-                println!("the system runs on; stop it with: cargo dev down");
+                println!("the system runs on; stop it with: {}", project.command("down"));
                 return Ok(ExitCode::SUCCESS);
             }
             if runs(&state) && !interrupt.is_set() {

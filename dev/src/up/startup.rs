@@ -24,7 +24,7 @@ pub(super) struct Startup {
     /// What runs by now; written down at each step.
     pub(super) state: State,
     /// The services and the simulator that are to be started.
-    pub(super) starts: Vec<Start>,
+    starts: Vec<Start>,
     /// What is replaced once everything else runs.
     replacements: Vec<Replacement>,
     /// The servers that this run started; none once they are left alone.
@@ -107,6 +107,11 @@ impl Startup {
             !is_replaced(process) && !foreground::runs_here(project, &process.name)
         });
         kept
+    }
+
+    /// Whether any process is to be started, be it in the place of another one.
+    pub(super) fn has_starts(&self) -> bool {
+        !(self.starts.is_empty() && self.replacements.is_empty())
     }
 
     /// Starts what is to be started.

@@ -14,8 +14,8 @@ use crate::{
     up::is_known,
 };
 
-/// How often it is killed.
-const KILLS: u64 = 8;
+/// How often it is killed; `KILL_COUNT` gives another number.
+const KILLS: u64 = 4;
 /// Of the moments; `KILL_SEED` gives another.
 const SEED: u64 = 16;
 
@@ -28,10 +28,12 @@ fn a_system_is_whole_again_after_its_up_was_killed_at_any_moment() {
     let length = start.elapsed();
     system.succeeds(&["down"]);
 
-    let seed = env::var("KILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(SEED);
-    println!("KILL_SEED={seed}");
+    let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let (seed, kills) =
+        (number("KILL_SEED").unwrap_or(SEED), number("KILL_COUNT").unwrap_or(KILLS));
+    println!("KILL_SEED={seed} KILL_COUNT={kills}");
     let mut random = Random(seed);
-    for number in 0..KILLS {
+    for number in 0..kills {
         let moment = length.mul_f64(random.share());
         println!("kill {number} after {moment:?} of {length:?}");
         let mut up = system.start(&["up", "--detach"]);

@@ -1,20 +1,16 @@
 //! The ports of a system: the same after `down` and `up`, and said when they are not the usual ones.
 
-use std::{fs, net::TcpListener};
-
-use testkit::native::port;
+use std::net::TcpListener;
 
 use crate::system::{Servers, System};
 
-/// The usual ports of services.tsk.
-const USUAL: [&str; 3] = ["3001", "3002", "3003"];
 const SERVICES: [&str; 3] = ["user-service", "payment-service", "notification-service"];
 
 #[test]
 fn ports_stay_over_down_and_up_and_give_way_only_to_who_holds_them() {
     let servers = Servers::start();
     let system = servers.system();
-    let usual = set_usual_ports(&system);
+    let usual = system.usual_ports;
     let held = TcpListener::bind(("127.0.0.1", usual[0])).unwrap();
 
     let said = system.succeeds(&["up", "--detach"]);
@@ -53,19 +49,6 @@ fn ports_stay_over_down_and_up_and_give_way_only_to_who_holds_them() {
     drop(held);
     system.succeeds(&["down"]);
     system.is_down();
-}
-
-/// Gives the services usual ports that no other system on this machine has.
-fn set_usual_ports(system: &System) -> [u16; 3] {
-    let file = system.path("config/services.tsk");
-    let mut text = fs::read_to_string(&file).unwrap();
-    let mut free = [port::free(None), port::free(None), port::free(None)];
-    free.sort_unstable();
-    for (old, new) in USUAL.iter().zip(free) {
-        text = text.replace(&format!("_PORT\", {old})"), &format!("_PORT\", {new})"));
-    }
-    fs::write(file, text).unwrap();
-    free
 }
 
 fn ports(system: &System) -> [u16; 3] {

@@ -1,6 +1,9 @@
 //! Redis.
 
-use std::process::{Command, Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use testkit::native::{Place, Redis, find, port, servers_in};
 
@@ -38,10 +41,35 @@ fn kept_data_survives_an_ordered_stop() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::kept(folder.path().join("redis"));
     let redis = Redis::start(&place).unwrap();
-    assert_eq!(ask(redis.port(), b"SET key value\r\n"), b"+OK\r\n");
+    assert_eq!(ask_signed_in(&redis, "SET key value"), "+OK\r\n+OK\r\n");
     drop(redis);
     let redis = Redis::start(&place).unwrap();
-    assert_eq!(ask(redis.port(), b"GET key\r\n"), b"$5\r\nvalue\r\n");
+    assert_eq!(ask_signed_in(&redis, "GET key"), "+OK\r\n$5\r\nvalue\r\n");
+}
+
+#[test]
+fn kept_data_is_closed_to_who_has_no_password_and_the_arguments_do_not_tell_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place::kept(folder.path().join("redis"));
+    fs::create_dir_all(&place.folder).unwrap();
+    fs::write(place.folder.join("redis.conf"), "maxclients 77\n").unwrap();
+    let redis = Redis::start(&place).unwrap();
+    assert!(ask(redis.port(), b"GET key\r\n").starts_with(b"-NOAUTH"));
+    let arguments = fs::read(format!("/proc/{}/cmdline", redis.process().pid)).unwrap_or_default();
+    assert!(!String::from_utf8_lossy(&arguments).contains(&password(&redis)));
+    let limit = ask_signed_in(&redis, "CONFIG GET maxclients");
+    assert!(limit.contains("77"), "the settings of the folder are read, too: {limit}");
+}
+
+/// The answers to signing in, and to a command.
+fn ask_signed_in(redis: &Redis, command: &str) -> String {
+    let question = format!("AUTH {}\r\n{command}\r\n", password(redis));
+    String::from_utf8(ask(redis.port(), question.as_bytes())).unwrap()
+}
+
+fn password(redis: &Redis) -> String {
+    let url = redis.url();
+    url.strip_prefix("redis://:").and_then(|rest| rest.split_once('@')).unwrap().0.to_owned()
 }
 
 #[test]
@@ -57,7 +85,7 @@ fn a_folder_has_one_server_at_a_time_and_names_it_to_a_second() {
     let place = Place::kept(folder.path().join("redis"));
     let first = Redis::start(&place).unwrap();
     assert_in_use(&Redis::start(&place).unwrap_err(), first.process().pid, &place.folder);
-    assert_eq!(ask(first.port(), b"PING\r\n"), b"+PONG\r\n", "the first one was left alone");
+    assert_eq!(ask_signed_in(&first, "PING"), "+OK\r\n+PONG\r\n", "it was left alone");
     drop(first);
     Redis::start(&place).unwrap();
 }

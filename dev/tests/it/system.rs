@@ -24,6 +24,8 @@ const POLL: Duration = Duration::from_millis(10);
 pub(crate) struct System {
     folder: TempDir,
     variables: Vec<(&'static str, String)>,
+    /// The ports that its services have when nobody else does: user, payment, notification.
+    pub(crate) usual_ports: [u16; 3],
 }
 
 /// A process that works in the system's folder.
@@ -40,7 +42,8 @@ impl System {
     pub(crate) fn new() -> Self {
         // In the build's folder, so that binaries are linked and not copied.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let system = Self { folder, variables: Vec::new() };
+        let usual_ports = [port::free(None), port::free(None), port::free(None)];
+        let system = Self { folder, variables: Vec::new(), usual_ports };
         fs::create_dir_all(system.path("dev")).unwrap();
         fs::write(system.path("dev/Cargo.toml"), "").unwrap();
         fs::create_dir_all(system.path("config")).unwrap();
@@ -54,8 +57,9 @@ impl System {
         // The usual ports are everybody's who runs tests on this machine.
         let services = system.path("config/services.tsk");
         let text = fs::read_to_string(&services).unwrap();
-        let own = |text: String, usual: &str| text.replace(usual, &port::free(None).to_string());
-        fs::write(services, ["3001", "3002", "3003"].into_iter().fold(text, own)).unwrap();
+        let own = text.replace("3001", &usual_ports[0].to_string());
+        let own = own.replace("3002", &usual_ports[1].to_string());
+        fs::write(services, own.replace("3003", &usual_ports[2].to_string())).unwrap();
         let built = env::var_os("TEST_BIN_DIR").map(PathBuf::from);
         let built = built.expect("TEST_BIN_DIR is set: run the test by `cargo dev test`");
         fs::create_dir_all(system.path("target/debug")).unwrap();

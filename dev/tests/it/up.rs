@@ -52,6 +52,16 @@ fn up_replaces_exactly_what_changed() {
         assert_eq!(system.pids(), after);
     }
 
+    // What runs is found again when nobody can tell from the state what it was.
+    fs::write(&settings, &text).unwrap();
+    let state = system.path(".dev/state.json");
+    fs::write(&state, &fs::read(&state).unwrap()[..300]).unwrap();
+    system.succeeds(&["up", "--detach"]);
+    is_known(&system);
+    assert!(system.pids().iter().all(|pid| !after.contains(pid)), "{:?}", system.pids());
+    assert!(state.with_extension("json.broken").exists());
+    fs::write(&state, "").unwrap();
+
     system.succeeds(&["down"]);
     system.is_down();
 }

@@ -1,9 +1,9 @@
 //! A private Redis.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Owner, Place, ProcessId, Signal, find, port,
+    Launch, Member, NativeError, Owner, Place, ProcessId, Signal, find, place, port,
     ready::{ask, until_ready},
 };
 
@@ -12,14 +12,22 @@ const NAME: &str = "redis";
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// A running Redis without a password, killed when dropped unless it was stopped or detached.
-#[derive(Debug)]
+/// A running Redis, killed when dropped unless it was stopped or detached. One whose data is kept lets
+/// nobody in without its password, as other users of the machine reach its port; one that is thrown
+/// away, a test's, has none.
 pub struct Redis {
     place: Place,
     port: u16,
+    password: Option<String>,
     process: ProcessId,
     owner: Owner,
     is_ours: bool,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("port", &self.port).finish_non_exhaustive()
+    }
 }
 
 impl Redis {
@@ -36,25 +44,31 @@ impl Redis {
     fn launch(place: &Place) -> Result<Self, NativeError> {
         let owner = place.claim(NAME)?;
         let port = port::free(place.port);
-        let process = spawn(place, &owner, port, false)?;
-        Ok(Self { place: place.clone(), port, process, owner, is_ours: true })
+        let password = place.keep.then(|| place::password(&place.folder)).transpose()?;
+        let process = spawn(place, password.as_deref(), &owner, port, false)?;
+        Ok(Self { place: place.clone(), port, password, process, owner, is_ours: true })
     }
 
     /// Starts it again on the same port, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        self.process = spawn(&self.place, &self.owner, self.port, true)?;
+        let password = self.password.as_deref();
+        self.process = spawn(&self.place, password, &self.owner, self.port, true)?;
         self.wait_ready()
     }
 
     fn wait_ready(&self) -> Result<(), NativeError> {
         until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
-            ask(self.port, b"PING\r\n").is_some_and(|answer| answer.starts_with(b"+PONG"))
+            let login = self.password.as_ref().map(|password| format!("AUTH {password}\r\n"));
+            let question = login.unwrap_or_default() + "PING\r\n";
+            let answer = ask(self.port, question.as_bytes());
+            answer.is_some_and(|answer| answer.windows(5).any(|bytes| bytes == b"+PONG"))
         })
     }
 
-    /// Its address.
+    /// Its address, with its password.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let login = self.password.as_ref().map(|password| format!(":{password}@"));
+        format!("redis://{}127.0.0.1:{}", login.unwrap_or_default(), self.port)
     }
 
     /// The port it listens on.
@@ -110,17 +124,35 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(place: &Place, owner: &Owner, port: u16, append: bool) -> Result<ProcessId, NativeError> {
+fn spawn(
+    place: &Place,
+    password: Option<&str>,
+    owner: &Owner,
+    port: u16,
+    append: bool,
+) -> Result<ProcessId, NativeError> {
     let append_only = if place.keep { "yes" } else { "no" };
-    let more = place.folder.join("redis.conf");
+    let more = settings(place, password)?;
     Launch::new(&find::redis()?, &place.log)
         .owner(owner)?
         .append(append)
         // Its log names no zone.
         .env("TZ", "UTC")
         .current_dir(&place.folder)
-        .args(more.exists().then_some(more))
+        .args(more)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--save", "", "--appendonly", append_only, "--daemonize", "no", "--logfile", ""])
         .spawn()
+}
+
+/// The file of settings that it is to read: `redis.conf` of the place, and before it the password, which
+/// everybody would see among its arguments. None when there is neither.
+fn settings(place: &Place, password: Option<&str>) -> Result<Option<PathBuf>, NativeError> {
+    let given = place.folder.join("redis.conf");
+    let given = given.exists().then_some(given);
+    let Some(password) = password else { return Ok(given) };
+    let include = given.map(|file| format!("include {}\n", file.display())).unwrap_or_default();
+    let file = place.folder.join("private.conf");
+    place::write_private(&file, &format!("requirepass {password}\n{include}"))?;
+    Ok(Some(file))
 }

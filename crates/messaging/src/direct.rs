@@ -253,14 +253,14 @@ impl EventPublisher {
         let outcomes = self.0.publisher.publish_all(&messages).await;
         let took = begin.elapsed();
         let (mut ended, mut all) = (Published::Sent, Ok(()));
-        for outcome in outcomes {
+        metrics::sent(outcomes.into_iter().map(|outcome| {
             let (published, sent) = told(outcome);
-            metrics::sent(exchange, published);
             // The first that did not arrive is what the caller is told.
             if all.is_ok() {
                 (ended, all) = (published, sent);
             }
-        }
+            (exchange, published)
+        }));
         metrics::send_took(exchange, ended, took);
         all
     }

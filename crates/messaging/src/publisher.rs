@@ -5,12 +5,12 @@
 //! exchange once per channel, sends a round of messages without waiting in between, and says of each
 //! what became of it once all confirms of the round are there ([`round`]).
 //!
-//! **Readers.** Before every few messages, the publisher binds the queues of all readers that the
+//! **Readers.** Before each round of messages, of at most five hundred, the publisher binds the queues of all readers that the
 //! settings name in `[subscriptions]` to the messages' routes. Binding what is bound changes nothing
 //! and takes the broker a fraction of a millisecond; it is done on the same channel, so that no
 //! message passes by a reader whose binding, queue or exchange somebody has deleted: another reader's
 //! binding alone would have confirmed it. What AMQP cannot tell is a binding that is deleted between
-//! the two, within a millisecond or so: messages on their way at that moment pass by.
+//! the two, within some ten milliseconds: messages on their way at that moment pass by.
 //!
 //! **Bounds.** One call is under way at a time; [`QUEUE_MAX`] callers may wait for their turn. One time
 //! limit bounds the wait for the turn, and again all of opening, publishing and confirms.

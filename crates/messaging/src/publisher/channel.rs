@@ -19,7 +19,7 @@ const BINDINGS_MAX: usize = 10_000;
 
 /// Messages that one look after their bindings is for. A binding that somebody deletes while they are on
 /// their way is missed by those behind it.
-const BOUND_TOGETHER: usize = 50;
+const BOUND_TOGETHER: usize = 500;
 
 /// A channel that one caller at a time publishes on. After a message without an answer it is thrown
 /// away, so that a late confirm or return is never taken for another message's.
@@ -167,11 +167,14 @@ impl PublishChannel {
                 .enumerate()
                 .map(async |(index, sent)| (index, answer_to(sent).await))
                 .collect();
+            let collecting = async {
+                while let Some((index, answer)) = confirms.next().await {
+                    answers[index] = answer;
+                }
+            };
             // What is there is taken before the time is looked at: also at the deadline, no confirm
             // that came before another one is left out.
-            while let Ok(Some((index, answer))) = timeout_at(deadline, confirms.next()).await {
-                answers[index] = answer;
-            }
+            let _those_without_an_answer_are_missing = timeout_at(deadline, collecting).await;
         }
         self.error = answers.iter().find_map(Answer::channel_error);
         let outcomes = round::outcomes(&ids, answers);

@@ -84,11 +84,13 @@ async fn publish_waves(
         }
         let messages: Vec<_> = sent.iter().map(|&index| message(service, &rows[index])).collect();
         let outcomes = publisher.publish_all(&messages).await;
-        for (index, outcome) in sent.into_iter().zip(outcomes) {
+        metrics::sent(sent.into_iter().zip(outcomes).map(|(index, outcome)| {
             let row = &rows[index];
-            settlements[index] = settlement(row, outcome);
-            stopped.note(row, &settlements[index]);
-        }
+            let (settlement, published) = settlement(row, outcome);
+            stopped.note(row, &settlement);
+            settlements[index] = settlement;
+            (row.exchange.as_str(), published)
+        }));
     }
     settlements
 }
@@ -141,9 +143,9 @@ fn message<'a>(service: &str, row: &'a Row) -> Message<'a> {
     }
 }
 
-/// What an outcome means for its row.
-fn settlement(row: &Row, outcome: PublishOutcome) -> Settlement {
-    let (settlement, published) = match outcome {
+/// What an outcome means for its row, and for the metrics.
+fn settlement(row: &Row, outcome: PublishOutcome) -> (Settlement, Published) {
+    match outcome {
         PublishOutcome::Confirmed => (Settlement::Sent, Published::Sent),
         PublishOutcome::Returned if !row.mandatory => (Settlement::Sent, Published::Sent),
         PublishOutcome::Returned => {
@@ -161,9 +163,7 @@ fn settlement(row: &Row, outcome: PublishOutcome) -> Settlement {
         PublishOutcome::Refused(Refusal::Unavailable) | PublishOutcome::Unknown => {
             (Settlement::Left, Published::NoAnswer)
         }
-    };
-    metrics::sent(&row.exchange, published);
-    settlement
+    }
 }
 
 /// The exchange of all rows; empty when they are for several.

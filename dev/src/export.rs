@@ -36,7 +36,7 @@ queues, and what was dead-lettered and why. Masked: the system's own secrets in 
 Authorization headers, tokens, keys, values of names such as `password`, and e-mail addresses. Not in it: databases,
 messages, mails, key files. What a log says in words of its own may still be private: look at it before you send it.")]
 pub(crate) struct Args {
-    /// The file to write [default: bug-report-<time>.zip]
+    /// The file to write [default: bug-report-TIME.zip]
     file: Option<PathBuf>,
     /// Overwrites it
     #[arg(long)]

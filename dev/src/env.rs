@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    environment, origin, ports,
+    ports,
     project::Project,
     secrets::Secrets,
     services::Start,
@@ -46,9 +46,7 @@ struct Form {
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let start = start(project, &args.service)?;
-    let mut variables = environment::of_settings(&origin::settings_files(project, &start.name)?)?;
-    variables.retain(|(name, _)| start.variables.iter().all(|(other, _)| other != name));
-    variables.extend(start.variables);
+    let variables: Vec<_> = start.environment(project)?.into_iter().collect();
     if args.form.json {
         let variables = variables.iter().map(|(name, value)| (name.clone(), json!(value)));
         println!("{:#}", Value::Object(variables.collect::<Map<_, _>>()));

@@ -25,10 +25,9 @@ use testkit::native::{Owner, ProcessId, Signal, clean_environment};
 
 use self::{debugger::Debugger, taken_over::TakenOver};
 use crate::{
-    env, environment,
+    env,
     interrupt::Interrupt,
     logs::Follow,
-    origin,
     project::Project,
     run, run_files,
     services::{self, Start},
@@ -89,14 +88,13 @@ fn launch(
     command: &mut Command,
     owner: &Owner,
 ) -> Result<Child> {
-    leave_out(command, std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
-    let variables = start.variables.iter().map(|(name, value)| (name, value));
     clean_environment(command);
     if debugger.is_interactive() {
-        command.envs(std::env::var_os("TERM").map(|term| ("TERM", term)));
+        // It draws on the terminal, and asks the toolchain where its helpers are.
+        let kept = ["TERM", "CARGO_HOME", "RUSTUP_HOME"];
+        command.envs(kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
     }
-    command.envs(environment::of_settings(&origin::settings_files(project, &start.name)?)?);
-    command.envs(variables).current_dir(project.root());
+    command.envs(start.environment(project)?).current_dir(project.root());
     if !debugger.is_interactive() {
         let path = project.log(&start.name);
         let log = OpenOptions::new().create(true).append(true).open(&path);
@@ -107,19 +105,6 @@ fn launch(
         command.stdout(log.try_clone().context("open the log")?).stderr(log);
     }
     command.spawn().with_context(|| format!("start `{}`", run::describe(command)))
-}
-
-/// Keeps from the service what is cargo's, and the proxies, which would be sent what services send each
-/// other.
-fn leave_out(command: &mut Command, names: impl Iterator<Item = String>) {
-    for name in names {
-        let begins = ["CARGO", "RUST_RECURSION", "LD_LIBRARY_PATH"];
-        // Where rustup's programs find their toolchains.
-        let is_cargos = name != "CARGO_HOME" && begins.iter().any(|begin| name.starts_with(begin));
-        if is_cargos || name.to_lowercase().ends_with("_proxy") {
-            command.env_remove(name);
-        }
-    }
 }
 
 /// Stays until the service, or its debugger, has ended.

@@ -203,6 +203,18 @@ impl Start {
         origin.map_or_else(|| vec!["binary"], |origin| origin.older_than(&self.origin))
     }
 
+    /// All that it gets besides what every program inherits: of the user's shell what its settings read,
+    /// and before that the variables of its own.
+    pub(crate) fn environment(&self, project: &Project) -> Result<BTreeMap<String, String>> {
+        let mut variables = BTreeMap::new();
+        if self.kind == Kind::Service {
+            let files = origin::settings_files(project, &self.name)?;
+            variables.extend(environment::of_settings(&files)?);
+        }
+        variables.extend(self.variables.iter().cloned());
+        Ok(variables)
+    }
+
     /// Has a service check its settings, as it would at its start.
     pub(crate) fn check(&self, project: &Project) -> Result<()> {
         if self.kind != Kind::Service {
@@ -211,9 +223,7 @@ impl Start {
         let mut command = std::process::Command::new(&self.binary);
         command.arg("--check-config").current_dir(project.root());
         clean_environment(&mut command);
-        command.envs(environment::of_settings(&origin::settings_files(project, &self.name)?)?);
-        let variables = self.variables.iter().map(|(name, value)| (name, value));
-        let checked = command.envs(variables).output();
+        let checked = command.envs(self.environment(project)?).output();
         let checked = checked.with_context(|| format!("run {}", self.binary.display()))?;
         if !checked.status.success() {
             bail!("{}", String::from_utf8_lossy(&checked.stderr).trim_end());
@@ -231,14 +241,8 @@ impl Start {
         let log = run_files::log(project, &self.name)?;
         let launch = Launch::new(&self.binary, &log).append(true).current_dir(project.root());
         let launch = launch.owner(&files.owner)?;
-        let shell = match self.kind {
-            Kind::Service => {
-                environment::of_settings(&origin::settings_files(project, &self.name)?)?
-            }
-            Kind::Simulator | Kind::Server => Vec::new(),
-        };
-        let variables = shell.iter().chain(&self.variables);
-        let launch = variables.fold(launch, |launch, (name, value)| launch.env(name, value));
+        let variables = self.environment(project)?.into_iter();
+        let launch = variables.fold(launch, |launch, (name, value)| launch.env(&name, value));
         let takeover = files.takeover.filter(|_| self.kind == Kind::Service);
         // Not among the variables that make it older than its settings: they differ at each start.
         let paths = [

@@ -173,7 +173,8 @@ async fn a_transaction_that_is_given_up_to_end_a_deadlock_is_done_again() {
             .map(|_| attempts.load(Ordering::SeqCst))
     };
     let (one, other) = tokio::join!(lock_both(1, 2), lock_both(2, 1));
-    assert_eq!(one.unwrap() + other.unwrap(), 3, "one of them was given up");
+    // Who begins again may be at the first row before the other has woken up, and they meet once more.
+    assert!(one.unwrap() + other.unwrap() >= 3, "one of them was given up");
 }
 
 #[tokio::test]

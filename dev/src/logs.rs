@@ -1,21 +1,11 @@
 //! `cargo dev logs`: what all processes wrote, and what they write now, as one log in the order of time.
 //!
-//! Services write JSON to their files, so that every filter is exact, and it is shown here as a person
-//! reads it. PostgreSQL, Redis, RabbitMQ and the simulator write formats of their own, whose times and
-//! levels are read (see [`entry`]).
+//! The files are read by [`log_files`]; here they are shown as a person reads them, or as tools do.
 
-mod entries;
-mod entry;
-mod filter;
-mod lines;
-mod log;
-mod merge;
 mod show;
-mod stamp;
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    fs,
     path::Path,
     process::ExitCode,
     thread,
@@ -25,13 +15,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 
-use self::{
-    entry::{Entry, Level},
-    filter::{Filter, Trace},
-    log::Log,
-    merge::Merge,
-    show::Style,
-};
+use log_files::{Entry, Filter, Level, Log, Merge, Source, Term, Trace, asked as parse_time};
+
+use self::show::Style;
 use crate::{interrupt::Interrupt, project::Project};
 
 pub(crate) use self::show::printable;
@@ -75,8 +61,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     trace: Option<String>,
     /// What is as bad as that, or worse; what does not tell is info
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
     level: Option<Level>,
+    /// What answers all words of a question, as the dashboard takes it: service:payment level:warn
+    /// payment.id:p-1 -text
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    filter: Option<String>,
     /// What holds this text
     #[arg(long, value_name = "TEXT")]
     grep: Option<String>,
@@ -85,15 +75,23 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// A level by its name.
+fn level(name: &str) -> Result<Level, String> {
+    let level = Level::ALL.into_iter().find(|level| level.name() == name);
+    level.ok_or_else(|| "there are trace, debug, info, warn and error".to_owned())
+}
+
 impl Args {
     fn filter(&self) -> Result<Filter> {
         let now = Utc::now();
         let time = |name: &str, text: &Option<String>| {
-            let time = text.as_ref().map(|text| stamp::asked(text, now)).transpose();
+            let time = text.as_ref().map(|text| parse_time(text, now)).transpose();
             time.map_err(|error| anyhow::anyhow!("{name}: {error}"))
         };
         let trace = self.trace.as_deref().map(Trace::parse).transpose();
+        let terms = Term::parse_all(self.filter.as_deref().unwrap_or_default());
         Ok(Filter {
+            terms: terms.map_err(|error| anyhow::anyhow!("--filter: {error}"))?,
             since: time("--since", &self.since)?,
             until: time("--until", &self.until)?,
             level: self.level,
@@ -122,7 +120,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let mut filter = args.filter()?;
     let asked = args.choose(project)?;
     let last = args.lines.or_else(|| filter.is_empty().then_some(LINES));
-    if filter.trace.as_ref().is_some_and(Trace::may_be_request) {
+    if filter.traces().any(|trace| trace.may_be_request()) {
         learn(project, &mut filter)?;
     }
     let mut logs = open(project, &asked, args.follow)?;
@@ -219,10 +217,8 @@ fn show_there(
         if is_to_end() {
             break;
         }
-        if let Some(trace) = &mut filter.trace {
-            trace.learn(&entry);
-        }
-        if !filter.admits(&entry) {
+        filter.traces().for_each(|trace| trace.learn(&entry));
+        if !filter.admits(&names[place], &entry) {
             continue;
         }
         match last {
@@ -244,12 +240,9 @@ fn show_there(
 
 /// Finds out to which traces a request belongs: the line that names it is its last one.
 fn learn(project: &Project, filter: &mut Filter) -> Result<()> {
-    let Some(trace) = &mut filter.trace else {
-        return Ok(());
-    };
     for mut log in open(project, &BTreeSet::new(), false)? {
-        while let Some(entry) = merge::Source::next(&mut log).context("read the logs")? {
-            trace.learn(&entry);
+        while let Some(entry) = log.next().context("read the logs")? {
+            filter.traces().for_each(|trace| trace.learn(&entry));
         }
     }
     Ok(())
@@ -269,27 +262,12 @@ fn add(
     follows: bool,
     logs: &mut Vec<Log>,
 ) -> Result<()> {
-    for name in names(project) {
-        let is_asked = asked.is_empty() || asked.contains(&name);
-        if is_asked && logs.iter().all(|log| log.name != name) {
-            let path = project.log(&name);
-            let log = Log::open(name, &path, follows);
-            logs.push(log.with_context(|| format!("read {}", path.display()))?);
-        }
-    }
-    Ok(())
+    log_files::open_new(&project.dev("logs"), asked, follows, logs).context("read the logs")
 }
 
 /// The names of the logs that there are.
 fn names(project: &Project) -> BTreeSet<String> {
-    let items = fs::read_dir(project.dev("logs")).into_iter().flatten().flatten();
-    let name = |item: fs::DirEntry| {
-        let name = item.file_name();
-        let name = name.to_str()?;
-        let name = name.strip_suffix(".log").or_else(|| name.strip_suffix(".log.1"))?;
-        Some(name.to_owned())
-    };
-    items.filter_map(name).collect()
+    log_files::names(&project.dev("logs"))
 }
 
 fn width(logs: &[Log]) -> usize {

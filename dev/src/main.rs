@@ -28,6 +28,7 @@ mod admin;
 mod bench;
 mod check;
 mod cli;
+mod dashboard;
 mod data_version;
 mod databases;
 mod doctor;

@@ -156,6 +156,8 @@ impl<'a> Ground<'a> {
             services::environment(project, secrets, &self.addresses, ports, service)?;
         // One user on one machine is the load.
         variables.push(("RATE_LIMIT_ENABLED".to_owned(), "false".to_owned()));
+        // And nobody receives their spans.
+        variables.push(("TRACING_ENABLED".to_owned(), "false".to_owned()));
         let mut times = Vec::new();
         let (mut running, _) = self.launch_until_ready(service, &variables, interrupt)?;
         for _ in 0..STARTS {

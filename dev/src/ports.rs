@@ -10,7 +10,7 @@ use testkit::native::port;
 
 use crate::{
     project::Project,
-    services::{SIMULATOR, SIMULATOR_PORT},
+    services::{DASHBOARD, DASHBOARD_PORT, SIMULATOR, SIMULATOR_PORT},
     state::{Process, State, write_private},
 };
 
@@ -23,7 +23,7 @@ const FILE: &str = "ports.json";
 /// The ports by the names of their processes.
 pub(crate) type Ports = BTreeMap<String, u16>;
 
-/// The ports of the services and the simulator: that of the last time while the process runs or
+/// The ports of the services, the simulator and the dashboard: that of the last time while the process runs or
 /// nobody else took it, else the usual one, else any.
 pub(crate) fn choose(project: &Project, before: Option<&State>) -> Ports {
     choose_but(project, before, &[])
@@ -34,7 +34,7 @@ pub(crate) fn choose_but(project: &Project, before: Option<&State>, taken: &[u16
     let last = read(&project.dev(""));
     let names = project.services().iter().map(|service| service.name.as_str());
     names
-        .chain([SIMULATOR])
+        .chain([SIMULATOR, DASHBOARD])
         .map(|name| {
             let running = before.and_then(|state| state.running(name)?.port);
             let is_taken = |port: &u16| taken.contains(port);
@@ -63,6 +63,7 @@ fn usual(project: &Project, name: &str) -> Option<u16> {
         .map(|service| service.port)
         .or_else(|| server.map(|(_, port)| *port))
         .or_else(|| (name == SIMULATOR).then_some(SIMULATOR_PORT))
+        .or_else(|| (name == DASHBOARD).then_some(DASHBOARD_PORT))
 }
 
 /// Notes the ports of these processes beside the state; what it knows of others stays.

@@ -12,6 +12,8 @@ use crate::{project::Project, services::Service, state::write_private};
 
 /// The name of what is no secret, but made up once like them.
 const WORKSPACE: &str = "workspace";
+/// The name of what a browser shows the dashboard; in lower case, as no service reads it.
+pub(crate) const DASHBOARD_TOKEN: &str = "dashboard_token";
 
 /// Every secret by the name of the variable that a service reads, and `<role>` → its password.
 #[derive(Debug)]
@@ -43,7 +45,11 @@ impl Secrets {
     fn names(services: &[Service]) -> impl Iterator<Item = String> {
         let tokens = services.iter().map(|service| service.variable("TOKEN"));
         let roles = services.iter().map(Service::role);
-        ["JWT_SECRET".to_owned(), WORKSPACE.to_owned()].into_iter().chain(tokens).chain(roles)
+        ["JWT_SECRET", WORKSPACE, DASHBOARD_TOKEN]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(tokens)
+            .chain(roles)
     }
 
     /// What tells this system from others on a server that they share.

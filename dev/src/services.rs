@@ -15,7 +15,7 @@ use testkit::native::{Launch, clean_environment, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
-    environment,
+    dashboard, environment,
     http::Client,
     interrupt::Interrupt,
     logs,
@@ -47,6 +47,9 @@ pub(crate) struct Service {
 /// The simulator's binary.
 pub(crate) const SIMULATOR: &str = "payment-simulator";
 pub(crate) const SIMULATOR_PORT: u16 = 3010;
+/// The dashboard's binary.
+pub(crate) const DASHBOARD: &str = "dashboard";
+pub(crate) const DASHBOARD_PORT: u16 = 3000;
 /// Who gives out tokens and registers users.
 pub(crate) const USERS: &str = "user-service";
 
@@ -97,7 +100,7 @@ pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     for service in project.services() {
         command.args(["-p", &service.name]);
     }
-    command.args(["-p", "testkit", "--features", "testkit/simulator", "--bins"]);
+    command.args(["-p", DASHBOARD, "-p", "testkit", "--features", "testkit/simulator", "--bins"]);
     run::succeed(&mut command, interrupt)
 }
 
@@ -137,11 +140,17 @@ pub(crate) fn environment(
         variables.push((other.variable("PORT"), port(&other.name)));
     }
     // What the user has set for these stays.
+    let dashboard = port(DASHBOARD);
+    let has_dashboard = if dashboard == "0" { "false" } else { "true" };
+    let receiver = format!("http://127.0.0.1:{dashboard}");
     let defaults = [
         ("ENVIRONMENT", "development"),
         // `cargo dev logs` shows it as a person reads it, and filters by what it says.
         ("LOG_FORMAT", "json"),
-        ("TRACING_ENABLED", "false"),
+        // Every request is a trace on the dashboard.
+        ("TRACING_ENABLED", has_dashboard),
+        ("TRACING_ENDPOINT", &receiver),
+        ("TRACING_SAMPLING_PROBABILITY", "1"),
         // So that `cargo dev smoke` is one trace.
         ("TRACING_PROXIES", "127.0.0.1"),
     ];
@@ -162,7 +171,7 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// The simulator and the services of services.tsk, in the order of starting.
+    /// The dashboard, the simulator and the services of services.tsk, in the order of starting.
     pub(crate) fn all(
         project: &Project,
         secrets: &Secrets,
@@ -172,25 +181,28 @@ impl Start {
         let port = ports.get(SIMULATOR).copied().unwrap_or_default();
         let variables = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
-        let simulator = Self::of(project, SIMULATOR, Kind::Simulator, port, variables, &[]);
+        let simulator = Self::of(project, SIMULATOR, port, variables, &[]);
+        let port = ports.get(DASHBOARD).copied().unwrap_or_default();
+        let variables = dashboard::variables(project, secrets, port)?;
+        let dashboard = Self::of(project, DASHBOARD, port, variables, &[]);
         let services = project.services().iter().map(|service| {
             let name = &service.name;
             let variables = environment(project, secrets, addresses, ports, service)?;
             let files = origin::settings_files(project, name)?;
             let port = ports.get(name).copied().unwrap_or_default();
-            Self::of(project, name, Kind::Service, port, variables, &files)
+            Self::of(project, name, port, variables, &files)
         });
-        std::iter::once(simulator).chain(services).collect()
+        [dashboard, simulator].into_iter().chain(services).collect()
     }
 
     fn of(
         project: &Project,
         name: &str,
-        kind: Kind,
         port: u16,
         variables: Vec<(String, String)>,
         files: &[PathBuf],
     ) -> Result<Self> {
+        let kind = Kind::of(name);
         let binary = project.binaries().join(name);
         let origin = Origin::now(&binary, files, &variables)?;
         Ok(Self { name: name.to_owned(), kind, port, binary, variables, origin })
@@ -207,9 +219,13 @@ impl Start {
     /// and before that the variables of its own.
     pub(crate) fn environment(&self, project: &Project) -> Result<BTreeMap<String, String>> {
         let mut variables = BTreeMap::new();
-        if self.kind == Kind::Service {
-            let files = origin::settings_files(project, &self.name)?;
-            variables.extend(environment::of_settings(&files)?);
+        match self.kind {
+            Kind::Service => {
+                let files = origin::settings_files(project, &self.name)?;
+                variables.extend(environment::of_settings(&files)?);
+            }
+            Kind::Tool => variables.extend(dashboard::of_shell(project)?),
+            Kind::Simulator | Kind::Server => {}
         }
         variables.extend(self.variables.iter().cloned());
         Ok(variables)

@@ -7,7 +7,12 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use testkit::native::{Member, ProcessId};
 
-use crate::{origin::Origin, ports, servers::Addresses};
+use crate::{
+    origin::Origin,
+    ports,
+    servers::Addresses,
+    services::{DASHBOARD, SIMULATOR},
+};
 
 /// How long a process may take to end in order before it is killed. Services drain for up to 30 s.
 const STOP_GRACE: Duration = Duration::from_secs(35);
@@ -18,7 +23,20 @@ const STOP_GRACE: Duration = Duration::from_secs(35);
 pub(crate) enum Kind {
     Service,
     Simulator,
+    /// Of the tool's own, such as the dashboard.
+    Tool,
     Server,
+}
+
+impl Kind {
+    /// Of what is started from a binary of the workspace, by its name.
+    pub(crate) fn of(name: &str) -> Self {
+        match name {
+            SIMULATOR => Self::Simulator,
+            DASHBOARD => Self::Tool,
+            _ => Self::Service,
+        }
+    }
 }
 
 /// A process that we started.
@@ -149,7 +167,7 @@ impl State {
 /// Ends processes in order: services before the simulator before the servers. Those of one kind
 /// end side by side.
 pub(crate) fn stop_all(processes: &[Process], mut tell: impl FnMut(&Process, bool)) -> Result<()> {
-    for kind in [Kind::Service, Kind::Simulator, Kind::Server] {
+    for kind in [Kind::Service, Kind::Simulator, Kind::Tool, Kind::Server] {
         let running: Vec<&Process> = processes
             .iter()
             .filter(|p| p.kind == kind && p.name != "epmd" && p.is_running())

@@ -6,12 +6,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    foreground,
+    dashboard, foreground,
     http::Client,
     namespaces, ports,
     project::Project,
     secrets::Secrets,
-    services::{self, SIMULATOR, Start},
+    services::{self, Start},
     state::{Kind, Process, State},
     table, unrecorded,
     up::state_file,
@@ -75,7 +75,7 @@ impl Line {
     fn stopped(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
+            kind: Kind::of(name),
             running: false,
             ready: false,
             foreground: false,
@@ -130,6 +130,12 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     }
     if lines.iter().any(|line| line.pid.is_none()) && !args.json {
         println!("`{}` starts what is stopped", project.command("up --detach"));
+    }
+    let state = State::load(&state_file(project))?;
+    if let Some(url) =
+        state.and_then(|state| dashboard::url(project, &state)).filter(|_| !args.json)
+    {
+        println!("dashboard  {url}");
     }
     if !args.json {
         for line in namespaces::others_up(project) {

@@ -1,6 +1,7 @@
 //! What is shown of a running system.
 
 use crate::{
+    dashboard,
     http::{self, Client},
     ports,
     project::Project,
@@ -48,6 +49,9 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
 
     let user = url(USERS);
     println!();
+    if let Some(url) = dashboard::url(project, state) {
+        println!("dashboard  {url}");
+    }
     println!("logs    {}", project.dev("logs").display());
     println!("mails   {}", project.dev("mail").display());
     println!("logins  of the servers: {}", crate::up::state_file(project).display());
@@ -61,7 +65,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
 pub(crate) fn stopped(process: &Process, in_order: bool) {
     let what = match process.kind {
         Kind::Service => "drained",
-        Kind::Simulator | Kind::Server => "stopped",
+        Kind::Simulator | Kind::Tool | Kind::Server => "stopped",
     };
     let word = if in_order { what } else { "killed, it did not end in time" };
     println!("{}: {word}", process.name);

@@ -10,7 +10,6 @@ use testkit::native::{ProcessId, Signal, holders, servers_in};
 use crate::{
     project::Project,
     run_files,
-    services::SIMULATOR,
     state::{Kind, Process, State},
     up::state_file,
 };
@@ -54,7 +53,7 @@ fn services(project: &Project) -> Vec<Process> {
 fn of_lock(project: &Project, name: &str, lock: &str) -> Vec<Process> {
     let process = |id: ProcessId| Process {
         name: name.to_owned(),
-        kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
+        kind: Kind::of(name),
         pid: id.pid,
         started: id.started,
         stop_signal: Signal::TERM.as_raw(),

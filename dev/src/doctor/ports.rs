@@ -5,7 +5,7 @@ use testkit::native::port;
 use super::Finding;
 use crate::{
     project::Project,
-    services::{SIMULATOR, SIMULATOR_PORT},
+    services::{DASHBOARD, DASHBOARD_PORT, SIMULATOR, SIMULATOR_PORT},
     state::State,
     up::state_file,
 };
@@ -16,7 +16,8 @@ const SERVERS: [(&str, u16); 4] =
 
 pub(super) fn examine(project: &Project) -> Vec<Finding> {
     let services = project.services().iter().map(|service| (service.name.as_str(), service.port));
-    let usual = services.chain([(SIMULATOR, SIMULATOR_PORT)]).chain(SERVERS);
+    let usual =
+        services.chain([(SIMULATOR, SIMULATOR_PORT), (DASHBOARD, DASHBOARD_PORT)]).chain(SERVERS);
     let taken: Vec<_> = usual.filter(|(_, port)| !port::is_free(*port)).collect();
     let ours = State::read(&state_file(project)).ok().flatten().unwrap_or_default();
     let mut ours: Vec<u32> = ours.processes.iter().map(|process| process.pid).collect();

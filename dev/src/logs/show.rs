@@ -9,10 +9,8 @@ use std::{
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
-use super::entry::{Entry, Level};
+use log_files::{Entry, Level};
 
-/// How many digits of a trace id are shown; `--trace` takes them.
-const TRACE_DIGITS: usize = 8;
 /// The colours of names, by their place.
 const NAMES: [u8; 6] = [36, 35, 34, 32, 33, 96];
 const DIM: u8 = 2;
@@ -50,7 +48,7 @@ pub(super) fn write(out: &mut String, name: &str, place: usize, entry: &Entry, s
             };
             let level =
                 entry.level.map_or_else(|| "     ".to_owned(), |level| shown_level(level, paint));
-            let _never_fails = writeln!(out, "{time}{name} {level} {}", printable(&said(entry)));
+            let _never_fails = writeln!(out, "{time}{name} {level} {}", printable(&entry.said()));
             for line in &entry.more {
                 let indent = " ".repeat(24);
                 let _never_fails = writeln!(out, "{indent}{name}       {}", printable(line));
@@ -67,28 +65,6 @@ fn shown_level(level: Level, paint: impl Fn(u8, &str) -> String) -> String {
         Level::Debug | Level::Trace => DIM,
     };
     paint(code, &format!("{:>5}", level.name().to_uppercase()))
-}
-
-/// The message, and what a line of JSON says beside it, as a person reads it.
-pub(super) fn said(entry: &Entry) -> String {
-    let mut text = entry.message.clone();
-    for (name, value) in &entry.fields {
-        // The log's name says the first; the others are for tools.
-        if matches!(name.as_str(), "service" | "target" | "span_id") {
-            continue;
-        }
-        let _never_fails = match value {
-            Value::String(value) if !value.is_empty() && !value.contains(char::is_whitespace) => {
-                write!(text, " {name}={value}")
-            }
-            value => write!(text, " {name}={value}"),
-        };
-    }
-    if let Some(trace) = entry.trace_id.as_deref().filter(|_| !text.contains("trace_id=")) {
-        let shown: String = trace.chars().take(TRACE_DIGITS).collect();
-        let _never_fails = write!(text, " trace_id={shown}");
-    }
-    text
 }
 
 fn json_line(out: &mut String, name: &str, entry: &Entry) {

@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::{origin, project::Project, services::SIMULATOR, state::State};
+use crate::{
+    origin,
+    project::Project,
+    services::{DASHBOARD, SIMULATOR},
+    state::State,
+};
 
 /// The variable by which a service finds the payment provider, and needs its simulator.
 const PROVIDER: &str = "STRIPE_API_BASE";
@@ -60,14 +65,16 @@ impl Request {
     /// Whether it is about this one.
     pub(super) fn includes(&self, name: &str, before: &State) -> bool {
         let is_stopped = self.leaves_stopped && before.stopped.iter().any(|other| other == name);
-        !is_stopped && (self.is_all() || self.names.iter().any(|other| other == name))
+        // Of whatever is started, the dashboard is to receive the traces.
+        let is_needed = self.is_all() || (name == DASHBOARD && !self.restarts);
+        !is_stopped && (is_needed || self.names.iter().any(|other| other == name))
     }
 }
 
 /// The names once each; an error when one is no service and not the simulator.
 pub(crate) fn known(project: &Project, names: &[String]) -> Result<Vec<String>> {
     let services = project.services().iter().map(|service| service.name.as_str());
-    let all: Vec<&str> = services.chain([SIMULATOR]).collect();
+    let all: Vec<&str> = services.chain([SIMULATOR, DASHBOARD]).collect();
     if let Some(stranger) = names.iter().find(|name| !all.contains(&name.as_str())) {
         let servers = if matches!(stranger.as_str(), "postgres" | "redis" | "rabbitmq") {
             "; servers start and stop with the whole system"

@@ -13,7 +13,7 @@ use crate::{
     project::Project,
     secrets::Secrets,
     servers::Servers,
-    services::{self, SIMULATOR, Start},
+    services::{self, DASHBOARD, SIMULATOR, Start},
     state::{Kind, Process, State, stop_all},
     unrecorded,
 };
@@ -172,7 +172,8 @@ fn outdated(
     if foreground::runs_here(project, &process.name) {
         return None;
     }
-    let is_named = process.name == SIMULATOR || project.service(&process.name).is_ok();
+    let is_named = matches!(process.name.as_str(), SIMULATOR | DASHBOARD)
+        || project.service(&process.name).is_ok();
     match (process.kind, start) {
         (Kind::Server, _) => None,
         (_, None) if request.is_all() && !is_named => Some("services.tsk does not name it".into()),

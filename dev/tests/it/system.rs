@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, port, psql};
 
 /// The binaries of a system: its services and the simulator.
-const BINARIES: [&str; 4] =
-    ["user-service", "payment-service", "notification-service", "payment-simulator"];
+const BINARIES: [&str; 5] =
+    ["user-service", "payment-service", "notification-service", "payment-simulator", "dashboard"];
 /// How long anything that a test waits for may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
@@ -158,7 +158,7 @@ impl System {
 
     /// The processes of the services and the simulator, by the order of their names here.
     pub(crate) fn pids(&self) -> [u64; 4] {
-        BINARIES.map(|name| self.pid(name))
+        [BINARIES[0], BINARIES[1], BINARIES[2], BINARIES[3]].map(|name| self.pid(name))
     }
 
     /// Every process that works in the system's folder, but for the tool and what it runs to an end.

@@ -2,29 +2,37 @@
 
 use std::io;
 
-use super::entry::Entry;
+use crate::entry::Entry;
 
 /// One of the logs: its next entry; none at its end.
-pub(super) trait Source {
+pub trait Source {
+    /// # Errors
+    /// It cannot be read.
     fn next(&mut self) -> io::Result<Option<Entry>>;
 }
 
 /// The entries of all sources: always the earliest of those that come next. So each source keeps its
 /// own order, also where its clock was set back.
 #[derive(Debug)]
-pub(super) struct Merge<'a, S> {
+pub struct Merge<'a, S> {
     sources: &'a mut [S],
     heads: Vec<Option<Entry>>,
 }
 
 impl<'a, S: Source> Merge<'a, S> {
-    pub(super) fn new(sources: &'a mut [S]) -> io::Result<Self> {
+    /// # Errors
+    /// A source cannot be read.
+    pub fn new(sources: &'a mut [S]) -> io::Result<Self> {
         let heads = sources.iter_mut().map(Source::next).collect::<io::Result<_>>()?;
         Ok(Self { sources, heads })
     }
 
     /// The next entry, and the place of its source.
-    pub(super) fn next(&mut self) -> io::Result<Option<(usize, Entry)>> {
+    ///
+    /// # Errors
+    /// A source cannot be read.
+    #[expect(clippy::should_implement_trait, reason = "it can fail")]
+    pub fn next(&mut self) -> io::Result<Option<(usize, Entry)>> {
         let heads = self.heads.iter().enumerate();
         let times = heads.filter_map(|(place, head)| Some((head.as_ref()?.time, place)));
         let Some((_, place)) = times.min() else {

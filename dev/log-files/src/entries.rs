@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use super::{
+use crate::{
     entry::{Entry, is_panic},
     lines::Lines,
 };
@@ -12,8 +12,8 @@ const ENTRY_MAX: usize = 256 * 1024;
 
 /// The entries of a file.
 #[derive(Debug)]
-pub(super) struct Entries {
-    pub(super) lines: Lines,
+pub(crate) struct Entries {
+    pub(crate) lines: Lines,
     /// The entry whose further lines may follow.
     open: Option<Entry>,
     /// The bytes of its further lines.
@@ -23,12 +23,12 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { lines: Lines::open(path)?, open: None, size: 0, before: None })
     }
 
     /// The next entry that is complete, since another one follows.
-    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Entry>> {
         while let Some(line) = self.lines.next()? {
             if let Some(complete) = self.take(&line) {
                 return Ok(Some(complete));
@@ -38,14 +38,14 @@ impl Entries {
     }
 
     /// What there is of the last entry: nothing more has been written.
-    pub(super) fn flush(&mut self) -> Option<Entry> {
+    pub(crate) fn flush(&mut self) -> Option<Entry> {
         let last = self.open.take()?;
         self.before = Some(Entry { message: String::new(), more: Vec::new(), ..last.clone() });
         Some(last)
     }
 
     /// The same of a file that nobody writes to any more: a line without an end is one, too.
-    pub(super) fn finish(&mut self) -> Option<Entry> {
+    pub(crate) fn finish(&mut self) -> Option<Entry> {
         let complete = self.lines.rest().and_then(|line| self.take(&line));
         complete.or_else(|| self.flush())
     }
@@ -106,7 +106,7 @@ mod tests {
             "2026-01-15T12:00:00Z  INFO one\nthread 'main' panicked at src/a.rs:1:1:\nno\n  0: a\n";
         let [one, panic] = &all(text)[..] else { panic!("two entries") };
         assert_eq!(one.more, [""; 0]);
-        assert_eq!((panic.time, panic.level), (one.time, Some(super::super::Level::Error)));
+        assert_eq!((panic.time, panic.level), (one.time, Some(crate::Level::Error)));
         assert_eq!(panic.more, ["no", "  0: a"]);
     }
 

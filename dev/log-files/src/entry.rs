@@ -1,22 +1,29 @@
 //! An entry of a log: a line with a time, and the lines behind it that have none.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
-use super::stamp::{self, Time};
+use crate::stamp::{self, Time};
 
 /// How bad something is, the worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub(crate) enum Level {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// What only whoever looks for a fault wants to read.
     Trace,
+    /// The same, less of it.
     Debug,
+    /// What happens in order.
     Info,
+    /// What somebody should look at some day.
     Warn,
+    /// What is broken.
     Error,
 }
 
 impl Level {
     /// In lower case, as it is asked for.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Trace => "trace",
             Self::Debug => "debug",
@@ -26,8 +33,11 @@ impl Level {
         }
     }
 
+    /// All of them, the worst last.
+    pub const ALL: [Self; 5] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error];
+
     /// By the words of services, PostgreSQL and RabbitMQ.
-    fn of(word: &str) -> Option<Self> {
+    pub(crate) fn of(word: &str) -> Option<Self> {
         Some(match word.to_ascii_lowercase().as_str() {
             "trace" => Self::Trace,
             "debug" | "debug1" | "debug2" | "debug3" | "debug4" | "debug5" => Self::Debug,
@@ -51,27 +61,31 @@ impl Level {
 
 /// What a line says, by what filters ask for.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// Its own, or that of the line it follows; none where a log begins without one.
-    pub(super) time: Option<Time>,
+    pub time: Option<Time>,
     /// None where the line does not tell.
-    pub(super) level: Option<Level>,
+    pub level: Option<Level>,
     /// What is left of the line.
-    pub(super) message: String,
+    pub message: String,
     /// What a line of JSON says beside it.
-    pub(super) fields: Map<String, Value>,
-    pub(super) trace_id: Option<String>,
-    pub(super) request_id: Option<String>,
+    pub fields: Map<String, Value>,
+    /// The trace that it belongs to.
+    pub trace_id: Option<String>,
+    /// The request that it belongs to.
+    pub request_id: Option<String>,
     /// The lines behind it without a time.
-    pub(super) more: Vec<String>,
+    pub more: Vec<String>,
 }
 
+/// How many digits of a trace id are shown.
+const TRACE_DIGITS: usize = 8;
 /// Of a line by PostgreSQL that goes on with the one before.
 const GOES_ON: [&str; 5] = ["DETAIL", "HINT", "STATEMENT", "CONTEXT", "QUERY"];
 
 impl Entry {
     /// The entry that begins with this line; none when the line belongs to the one before.
-    pub(super) fn begin(line: &str) -> Option<Self> {
+    pub fn begin(line: &str) -> Option<Self> {
         if line.starts_with('{') {
             return Self::of_json(line);
         }
@@ -101,7 +115,7 @@ impl Entry {
     }
 
     /// An entry that begins with a line without a time: of a panic, or at the beginning of a log.
-    pub(super) fn without_time(line: &str, before: Option<&Self>) -> Self {
+    pub(crate) fn without_time(line: &str, before: Option<&Self>) -> Self {
         let level = is_panic(line).then_some(Level::Error);
         Self {
             time: before.and_then(|before| before.time),
@@ -111,6 +125,30 @@ impl Entry {
             request_id: before.and_then(|before| before.request_id.clone()),
             ..Self::default()
         }
+    }
+
+    /// The message, and what a line of JSON says beside it, as a person reads it.
+    pub fn said(&self) -> String {
+        let mut text = self.message.clone();
+        for (name, value) in &self.fields {
+            // The log's name says the first; the others are for tools.
+            if matches!(name.as_str(), "service" | "target" | "span_id") {
+                continue;
+            }
+            let _never_fails = match value {
+                Value::String(value)
+                    if !value.is_empty() && !value.contains(char::is_whitespace) =>
+                {
+                    write!(text, " {name}={value}")
+                }
+                value => write!(text, " {name}={value}"),
+            };
+        }
+        if let Some(trace) = self.trace_id.as_deref().filter(|_| !text.contains("trace_id=")) {
+            let shown: String = trace.chars().take(TRACE_DIGITS).collect();
+            let _never_fails = write!(text, " trace_id={shown}");
+        }
+        text
     }
 
     fn of_json(line: &str) -> Option<Self> {
@@ -145,7 +183,7 @@ impl Entry {
 }
 
 /// Whether a line is the first of a panic's report, which goes past the log's format.
-pub(super) fn is_panic(line: &str) -> bool {
+pub(crate) fn is_panic(line: &str) -> bool {
     line.starts_with("thread '") && line.contains("panicked at")
 }
 

@@ -15,7 +15,7 @@ const LINE_MAX: usize = 64 * 1024;
 
 /// The lines of a file from a place on. At its end it goes on later, where the file has grown.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     file: File,
     /// How far the file was read.
     offset: u64,
@@ -28,13 +28,13 @@ pub(super) struct Lines {
 
 impl Lines {
     /// From the beginning.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         Ok(Self { file, offset: 0, ready: VecDeque::new(), open: Vec::new(), left_out: 0 })
     }
 
     /// Goes to the last `count` lines.
-    pub(super) fn skip_to_last(&mut self, count: usize) -> io::Result<()> {
+    pub(crate) fn skip_to_last(&mut self, count: usize) -> io::Result<()> {
         let mut begin = self.file.metadata()?.len();
         if count == 0 {
             return self.go_to(begin);
@@ -66,7 +66,7 @@ impl Lines {
     }
 
     /// The next whole line; none at the end of what is there now.
-    pub(super) fn next(&mut self) -> io::Result<Option<String>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<String>> {
         while self.ready.is_empty() {
             let mut chunk = [0; READ];
             let length = self.file.read(&mut chunk)?;
@@ -80,12 +80,12 @@ impl Lines {
     }
 
     /// The line that has no end, of a file that does not grow any more.
-    pub(super) fn rest(&mut self) -> Option<String> {
+    pub(crate) fn rest(&mut self) -> Option<String> {
         (!self.open.is_empty()).then(|| self.close())
     }
 
     /// Begins anew when the file has become shorter than what was read of it.
-    pub(super) fn begin_if_truncated(&mut self) -> io::Result<()> {
+    pub(crate) fn begin_if_truncated(&mut self) -> io::Result<()> {
         if self.file.metadata()?.len() < self.offset {
             self.open.clear();
             self.left_out = 0;
@@ -95,7 +95,7 @@ impl Lines {
     }
 
     /// The file that is read, whatever its name is by now.
-    pub(super) fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 

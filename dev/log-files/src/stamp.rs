@@ -4,10 +4,10 @@
 use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 /// A time of the world; all that is shown and asked for is UTC.
-pub(crate) type Time = DateTime<Utc>;
+pub type Time = DateTime<Utc>;
 
 /// The time at the beginning of a line, and what follows it.
-pub(super) fn split(line: &str) -> Option<(Time, &str)> {
+pub(crate) fn split(line: &str) -> Option<(Time, &str)> {
     if !line.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
@@ -72,7 +72,10 @@ fn redis(line: &str) -> Option<(Time, &str)> {
 /// A time as `--since` and `--until` take it: so long ago (`90s`, `5m`, `1h`, `2d`), or a time, which
 /// is UTC where it names no zone: `2026-01-15T09:30:00Z`, `2026-01-15 09:30`, `09:30` of the last day
 /// that has been.
-pub(super) fn asked(text: &str, now: Time) -> Result<Time, String> {
+///
+/// # Errors
+/// It is none of these.
+pub fn asked(text: &str, now: Time) -> Result<Time, String> {
     let text = text.trim();
     ago(text, now)
         .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()))

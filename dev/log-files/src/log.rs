@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{entries::Entries, entry::Entry, merge::Source};
+use crate::{entries::Entries, entry::Entry, merge::Source};
 
 /// How many entries are taken before the other logs have their turn.
 const ROUND: usize = 4096;
@@ -16,8 +16,9 @@ const FILES: usize = 2;
 
 /// A log, and how far it was read.
 #[derive(Debug)]
-pub(super) struct Log {
-    pub(super) name: String,
+pub struct Log {
+    /// The process that writes it.
+    pub name: String,
     path: PathBuf,
     /// The oldest first.
     files: VecDeque<Entries>,
@@ -30,7 +31,7 @@ pub(super) struct Log {
 impl Log {
     /// What is written to `path`, and before it to `path` with `.1` behind it. A log that is not
     /// there yet may come.
-    pub(super) fn open(name: String, path: &Path, follows: bool) -> io::Result<Self> {
+    pub fn open(name: String, path: &Path, follows: bool) -> io::Result<Self> {
         let mut before = path.as_os_str().to_owned();
         before.push(".1");
         let mut files = VecDeque::new();
@@ -46,12 +47,12 @@ impl Log {
     }
 
     /// Leaves out what cannot be among the last `count` entries.
-    pub(super) fn skip_to_last(&mut self, count: usize) -> io::Result<()> {
+    pub fn skip_to_last(&mut self, count: usize) -> io::Result<()> {
         self.files.iter_mut().try_for_each(|entries| entries.lines.skip_to_last(count))
     }
 
     /// Begins the next round: finds out whether the file was cut short, or is another one by now.
-    pub(super) fn look_again(&mut self) -> io::Result<()> {
+    pub fn look_again(&mut self) -> io::Result<()> {
         self.left = ROUND;
         let Some(last) = self.files.back_mut() else {
             self.files.extend(Entries::open(&self.path).ok());

@@ -1,0 +1,47 @@
+//! All that the pages look at.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::logs::Logs;
+use crate::metrics::History;
+use crate::settings::Settings;
+use crate::spans::Runs;
+use crate::system::System;
+use crate::tool::Tool;
+
+/// What every page and route is given.
+pub(crate) type App = Arc<Parts>;
+
+/// The parts, each with a lock of its own.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) system: System,
+    pub(crate) runs: Runs,
+    pub(crate) logs: Logs,
+    pub(crate) metrics: History,
+    pub(crate) tool: Arc<Tool>,
+    /// For the services and RabbitMQ's management API, whose answers it does not wait for long.
+    pub(crate) http: reqwest::Client,
+}
+
+impl Parts {
+    pub(crate) fn new(settings: Settings) -> Result<App> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(std::time::Duration::from_secs(5))
+            .build()?;
+        let system = System::read(&settings.folder);
+        Ok(Arc::new(Self {
+            runs: Runs::open(&settings.folder.join("runs"), &system.now())?,
+            logs: Logs::new(settings.folder.join("logs")),
+            metrics: History::new(),
+            tool: Arc::new(Tool::new(&settings)),
+            http,
+            system,
+            settings,
+        }))
+    }
+}

@@ -1,0 +1,31 @@
+//! Spans: received, kept on disk in a folder for each run, and put together to traces.
+//!
+//! ```text
+//! <system>/runs/20260115T093000Z/run.json        when it began, and by which process it is known
+//!                                spans-0001.ndjson   a span a line, in the order of arrival
+//! ```
+//!
+//! Memory holds where the spans of each trace stand and a summary, not the spans: a trace is read when
+//! it is looked at. A run keeps its last [`SEGMENTS_MAX`] files of [`SEGMENT_MAX`] bytes, and the folder
+//! the last [`RUNS_MAX`] runs.
+
+mod edges;
+mod index;
+mod run;
+mod runs;
+mod span;
+mod tree;
+
+pub(crate) use edges::{Edge, Edges};
+pub(crate) use index::{Query, Summary};
+pub(crate) use run::Run;
+pub(crate) use runs::Runs;
+pub(crate) use span::{Id, Kind, Span, TraceId, hex, parse_hex};
+pub(crate) use tree::{Row, rows};
+
+/// Bytes of one file of spans.
+const SEGMENT_MAX: u64 = 8 << 20;
+/// Files of one run, the oldest of which goes when there are more: some 90,000 spans.
+const SEGMENTS_MAX: usize = 8;
+/// Runs that are kept.
+const RUNS_MAX: usize = 10;

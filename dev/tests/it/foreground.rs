@@ -62,6 +62,8 @@ fn a_debugger_shows_the_locals_of_a_handler() {
     let system = servers.system();
     system.succeeds(&["up", "--detach"]);
     let words = ["run", "payment-service", "--debugger", "gdb"];
+    // A build that was made without the locals, as in continuous integration, has none to show.
+    let has_locals = env::var_os("CARGO_PROFILE_DEV_DEBUG").is_none();
     if on_path("gdb").is_none() {
         let output = system.output(&words);
         let error = String::from_utf8_lossy(&output.stderr);

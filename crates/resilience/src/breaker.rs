@@ -236,6 +236,11 @@ impl CircuitBreaker {
         self.shared.force(Kind::Disabled, FOR_EVER, Cause::Disabled);
     }
 
+    /// Ends a forced state at once: closed, with nothing counted. In any other state it does nothing.
+    pub fn release(&self) {
+        self.shared.release();
+    }
+
     /// Closes it and forgets everything, whatever its state.
     pub fn reset(&self) {
         self.shared.force(Kind::Closed, FOR_EVER, Cause::Reset);

@@ -173,9 +173,8 @@ async fn an_instance_that_is_new_or_comes_back_gets_a_growing_share() {
 /// What is said of each, by port: whether it is called, and in which words it is or is not.
 fn said(registry: &Registry) -> Vec<(u16, bool, &'static str)> {
     let reports = registry.balancer(SERVICE).reports();
-    let said = |report: &Report| {
-        (report.instance.port, report.is_called, report.eligibility.word())
-    };
+    let said =
+        |report: &Report| (report.instance.port, report.is_called, report.eligibility.word());
     reports.iter().map(said).collect()
 }
 

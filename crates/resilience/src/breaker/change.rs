@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{State, Status};
 use super::events::{Cause, Transition};
 use super::phase::{Kind, Stamp, Word};
 use super::shared::Shared;
 use super::window::nanos;
+use super::{State, Status};
 use crate::sync::{MutexGuard, Ordering};
 
 /// A forced phase that ends when somebody ends it.
@@ -49,6 +49,14 @@ impl Shared {
         self.enter(&mut self.lock(), to, lasts, cause);
     }
 
+    /// Ends a forced phase.
+    pub(super) fn release(&self) {
+        let stamp = self.word().stamp();
+        if stamp.kind().is_forced() {
+            self.change(stamp, Kind::Closed, Cause::ForceEnded);
+        }
+    }
+
     /// Ends a forced phase whose time is over.
     pub(super) fn end_force(&self) {
         let stamp = self.word().stamp();
@@ -72,7 +80,7 @@ impl Shared {
             since: history.since,
             cause: history.cause,
             until,
-            is_forced: matches!(kind, Kind::ForcedOpen | Kind::ForcedClosed | Kind::Disabled),
+            is_forced: kind.is_forced(),
         }
     }
 

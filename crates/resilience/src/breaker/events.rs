@@ -53,7 +53,8 @@ pub enum Cause {
     Disabled,
     /// [`reset`](super::CircuitBreaker::reset).
     Reset,
-    /// The time for which it was forced is over.
+    /// The time for which it was forced is over, or it was
+    /// [released](super::CircuitBreaker::release).
     ForceEnded,
 }
 
@@ -67,10 +68,10 @@ impl fmt::Display for Cause {
             Self::Recovered => "the target was found well, and a few calls try",
             Self::TrialFailed => "a call that tried failed",
             Self::TrialsSucceeded => "the calls that tried succeeded",
-            Self::Forced => "it was forced",
-            Self::Disabled => "it was disabled",
+            Self::Forced => "it is forced",
+            Self::Disabled => "it is disabled",
             Self::Reset => "it was reset",
-            Self::ForceEnded => "the time for which it was forced is over",
+            Self::ForceEnded => "it is no longer forced",
         })
     }
 }

@@ -71,7 +71,7 @@ async fn calls(State(targets): State<Targets>) -> Json<Calls> {
 /// Holds the circuit breaker to a target open or closed for a while. It is automatic again by itself
 /// after that, and at a restart. The few calls that get keys and service tokens pass it by, as always.
 #[utoipa::path(put, path = "/admin/calls/{target}/breaker", operation_id = "force_breaker",
-    tag = "admin", params(("target" = String, Path, example = "user-service")),
+    tag = "admin", params(("target" = String, Path)),
     request_body = BreakerChange, security(("bearer" = [])), responses(
     (status = 200, body = TargetReport),
     (status = 404, body = Problem, description = "No target of this name has a breaker here"),

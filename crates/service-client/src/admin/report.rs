@@ -300,3 +300,81 @@ impl Moment {
         time.ok().flatten().unwrap_or(self.time)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use discovery::{Choice, Instance, LoadBalancingSettings, Picked, Registry};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::ClientSettings;
+
+    /// What is told of the endpoints at these ports.
+    struct Endpoints {
+        registry: Registry,
+        targets: Targets,
+    }
+
+    impl Endpoints {
+        fn at(ports: &[u16]) -> Self {
+            let registry = Registry::empty();
+            for port in ports {
+                registry.register(Instance::new("user-service", "127.0.0.1", *port));
+            }
+            let settings = ClientSettings::default();
+            let targets = Targets::new("payment-service", "static", registry.clone(), settings);
+            targets.client("user-service").unwrap();
+            Self { registry, targets }
+        }
+
+        fn pick(&self, port: u16) -> Picked {
+            let pick = || self.registry.pick("user-service", &Choice::any()).unwrap();
+            std::iter::repeat_with(pick).find(|picked| picked.instance().port == port).unwrap()
+        }
+
+        fn fail(&self, port: u16) {
+            for _ in 0..LoadBalancingSettings::default().ejection_threshold {
+                self.pick(port).failure();
+            }
+        }
+
+        fn told(&self) -> Vec<Value> {
+            let mut calls = serde_json::to_value(Calls::of(&self.targets)).unwrap();
+            calls["targets"][0]["endpoints"].take().as_array().unwrap().clone()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ejected_endpoint_says_why_and_until_when_and_then_that_a_call_tries_it() {
+        let endpoints = Endpoints::at(&[1, 2]);
+        endpoints.fail(1);
+        let told = endpoints.told();
+        assert_eq!((&told[0]["state"], &told[0]["is_called"]), (&"ejected".into(), &false.into()));
+        assert_eq!(told[0]["reason"], "it is ejected, since calls to it failed");
+        assert!(told[0]["ejected_until"].is_string(), "{told:?}");
+        assert_eq!((&told[1]["state"], &told[1]["is_called"]), (&"eligible".into(), &true.into()));
+        assert_eq!(told[1].get("ejected_until"), None);
+
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let trial = endpoints.pick(1);
+        let told = endpoints.told();
+        assert!(told[0]["reason"].as_str().unwrap().ends_with("one call at a time tries it"));
+        assert_eq!((told[0].get("ejected_until"), &told[0]["in_flight"]), (None, &1.into()));
+        trial.success();
+        assert_eq!(endpoints.told()[0]["state"], "eligible");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_only_endpoint_says_that_its_calls_fail_and_that_it_is_called_all_the_same() {
+        let endpoints = Endpoints::at(&[1]);
+        let why = |told: &[Value]| told[0]["reason"].as_str().unwrap().to_owned();
+        assert_eq!(why(&endpoints.told()), "it was not checked yet, and no other is healthy");
+        endpoints.fail(1);
+        let told = endpoints.told();
+        assert_eq!((&told[0]["state"], &told[0]["is_called"]), (&"eligible".into(), &true.into()));
+        assert!(why(&told).starts_with("calls to it fail; it is not ejected"), "{told:?}");
+    }
+}

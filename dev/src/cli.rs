@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     bench, calls, check, doctor, documents, down, env, events, export, foreground,
-    interrupt::Interrupt, logs, measure, namespaces, prepare, project::Project, queues, rehearse,
-    restart, smoke, status, stop, template, test, token, up,
+    interrupt::Interrupt, logs, mcp, measure, namespaces, prepare, project::Project, queues,
+    rehearse, restart, smoke, status, stop, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -63,6 +63,8 @@ enum Command {
     Events(events::Args),
     /// Shows what the services call, and forces a circuit breaker open or closed
     Calls(calls::Args),
+    /// Speaks to assistants by the Model Context Protocol, on standard input and output
+    Mcp(mcp::Args),
     /// Issues a token for trying things
     Token(token::Args),
     /// Makes a new service of the template, at work everywhere
@@ -117,6 +119,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Queues(args) => queues::run(&project, &args),
         Command::Events(args) => events::run(&project, &args),
         Command::Calls(args) => calls::run(&project, &args),
+        Command::Mcp(_) => mcp::run(&project, &interrupt),
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
         Command::NewColumn(args) => template::new_column(&project, &args, &interrupt),

@@ -45,6 +45,7 @@ mod http;
 mod install;
 mod interrupt;
 mod logs;
+mod mcp;
 mod measure;
 mod namespaces;
 mod origin;

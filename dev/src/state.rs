@@ -18,6 +18,8 @@ const STOP_GRACE: Duration = Duration::from_secs(35);
 pub(crate) enum Kind {
     Service,
     Simulator,
+    /// A tool's own, between the services and what they call or beside them.
+    Tool,
     Server,
 }
 
@@ -146,10 +148,10 @@ impl State {
     }
 }
 
-/// Ends processes in order: services before the simulator before the servers. Those of one kind
+/// Ends processes in order: services before the simulator before the tools before the servers. Those of one kind
 /// end side by side.
 pub(crate) fn stop_all(processes: &[Process], mut tell: impl FnMut(&Process, bool)) -> Result<()> {
-    for kind in [Kind::Service, Kind::Simulator, Kind::Server] {
+    for kind in [Kind::Service, Kind::Simulator, Kind::Tool, Kind::Server] {
         let running: Vec<&Process> = processes
             .iter()
             .filter(|p| p.kind == kind && p.name != "epmd" && p.is_running())

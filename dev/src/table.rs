@@ -61,7 +61,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
 pub(crate) fn stopped(process: &Process, in_order: bool) {
     let what = match process.kind {
         Kind::Service => "drained",
-        Kind::Simulator | Kind::Server => "stopped",
+        Kind::Simulator | Kind::Tool | Kind::Server => "stopped",
     };
     let word = if in_order { what } else { "killed, it did not end in time" };
     println!("{}: {word}", process.name);

@@ -13,6 +13,7 @@ use crate::{
     services::SIMULATOR,
     state::{Kind, Process, State},
     up::state_file,
+    wires::PROXY,
 };
 
 /// The servers by the folders of their data, under `.dev`.
@@ -54,7 +55,11 @@ fn services(project: &Project) -> Vec<Process> {
 fn of_lock(project: &Project, name: &str, lock: &str) -> Vec<Process> {
     let process = |id: ProcessId| Process {
         name: name.to_owned(),
-        kind: if name == SIMULATOR { Kind::Simulator } else { Kind::Service },
+        kind: match name {
+            SIMULATOR => Kind::Simulator,
+            PROXY => Kind::Tool,
+            _ => Kind::Service,
+        },
         pid: id.pid,
         started: id.started,
         stop_signal: Signal::TERM.as_raw(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::{origin, project::Project, services::SIMULATOR, state::State};
+use crate::{origin, project::Project, services::SIMULATOR, state::State, wires::PROXY};
 
 /// The variable by which a service finds the payment provider, and needs its simulator.
 const PROVIDER: &str = "STRIPE_API_BASE";
@@ -24,7 +24,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// Everything, but for what the user has stopped.
-    pub(super) fn of_watch() -> Self {
+    pub(crate) fn of_watch() -> Self {
         Self { leaves_stopped: true, ..Self::default() }
     }
 
@@ -60,7 +60,9 @@ impl Request {
     /// Whether it is about this one.
     pub(super) fn includes(&self, name: &str, before: &State) -> bool {
         let is_stopped = self.leaves_stopped && before.stopped.iter().any(|other| other == name);
-        !is_stopped && (self.is_all() || self.names.iter().any(|other| other == name))
+        // Without the proxy, nobody reaches anybody.
+        name == PROXY
+            || (!is_stopped && (self.is_all() || self.names.iter().any(|other| other == name)))
     }
 }
 

@@ -105,14 +105,15 @@ impl Fault {
     }
 }
 
+/// What the target is: `frozen`, `slow by 300 ms`.
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Freeze { .. } => f.write_str("frozen"),
             Self::Slow { by_ms } => write!(f, "slow by {by_ms} ms"),
             Self::Cut => f.write_str("cut"),
-            Self::Decline { code } => write!(f, "declines every card ({code})"),
-            Self::Fail { status } => write!(f, "answers every call with {status}"),
+            Self::Decline { code } => write!(f, "declining every card ({code})"),
+            Self::Fail { status } => write!(f, "answering every call with {status}"),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! One connection: what comes from either side is given to the other, after its delay.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, io, pin::pin, task::Poll, time::Duration};
 
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -104,7 +104,7 @@ impl Direction {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && !is_due => {}
                 ready = self.from.readable(), if reads => {
                     ready?;
-                    self.read(delay.unwrap_or_default())?;
+                    self.read(delay.unwrap_or_default()).await?;
                 }
             }
         }
@@ -121,12 +121,14 @@ impl Direction {
     }
 
     /// Reads what is there. An idle connection has no buffer.
-    fn read(&mut self, delay: Duration) -> io::Result<()> {
+    async fn read(&mut self, delay: Duration) -> io::Result<()> {
         let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-        match self.from.try_read_buf(&mut bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-            Ok(length) => self.has_ended = length == 0,
+        // Asked once: unlike `try_read_buf`, it knows that a short read has left nothing to read.
+        let mut reading = pin!(self.from.read_buf(&mut bytes));
+        let read = poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await;
+        match read {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(read) => self.has_ended = read? == 0,
         }
         if !delay.is_zero() {
             // It stays for a while, and may be a single byte.

@@ -97,7 +97,7 @@ fn message(id: &str, queue: &str, exchange: &str, event_type: &str) -> Value {
     let now = Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true);
     let body = json!({
         "event_id": id,
-        "type": event_type,
+        "event_type": event_type,
         "data": {"poison": true},
         "timestamp": now,
         "service": "cargo-dev-fault",

@@ -57,7 +57,8 @@ pub(super) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     if steps.is_empty() {
         bail!("nothing of this system can be disturbed; start it with: {}", project.command("up"));
     }
-    println!("seed {}: {} faults, each after {:?}", args.seed, steps.len(), args.pause);
+    let pause = args.pause.as_secs_f64();
+    println!("seed {}: {} faults, each after a pause of {pause:.1} s", args.seed, steps.len());
     for (number, step) in steps.iter().enumerate() {
         println!("{:>3}. {step}", number + 1);
     }

@@ -7,10 +7,11 @@
 use std::{fs, ops::Range, path::PathBuf, time::Duration};
 
 use anyhow::{Result, bail};
-use faults::{Wire, Wires};
+use faults::{FaultKind, Wire, Wires};
 use testkit::native::port;
 
 use crate::{
+    fault,
     interrupt::Interrupt,
     ports::{self, Ports},
     project::Project,
@@ -57,21 +58,27 @@ pub(crate) fn port(ports: &Ports, target: &str) -> u16 {
 /// Notes where the wires lead, for the proxy to follow; gives the ports at which it has to begin to
 /// listen.
 pub(crate) fn write(project: &Project, addresses: &Addresses, ports: &Ports) -> Result<Vec<u16>> {
-    let wire = |name: &str| {
-        let target = match name {
-            "postgres" => host_and_port(&addresses.postgres)?,
-            "redis" => host_and_port(&addresses.redis)?,
-            "rabbitmq" => host_and_port(&addresses.amqp)?,
-            own => format!("127.0.0.1:{}", ports.get(own)?),
-        };
-        Some((name.to_owned(), Wire { port: *ports.get(&key(name))?, target }))
+    let servers =
+        [&addresses.postgres, &addresses.redis, &addresses.amqp].map(|it| host_and_port(it));
+    let servers = SERVERS.into_iter().zip(servers);
+    for (name, _) in servers.clone().filter(|(_, target)| target.is_none()) {
+        println!(
+            "services speak to {name} directly: its address is several, or its certificate is checked \
+             against its name; `{}` cannot slow or cut that",
+            project.command("fault")
+        );
+    }
+    let own = targets(project).filter(|name| !SERVERS.contains(name));
+    let own = own.map(|name| (name, ports.get(name).map(|port| format!("127.0.0.1:{port}"))));
+    let wire = |(name, target): (&str, Option<String>)| {
+        Some((name.to_owned(), Wire { port: *ports.get(&key(name))?, target: target? }))
     };
     let before = read(project);
-    let wires = Wires(targets(project).filter_map(wire).collect());
+    let wires = Wires(servers.chain(own).filter_map(wire).collect());
     let stays = |wire: &Wire| before.0.values().any(|old| old.port == wire.port);
     let new = wires.0.values().filter(|wire| !stays(wire)).map(|wire| wire.port).collect();
-    let noted = ports.iter().filter(|(name, _)| name.ends_with(&key(""))).collect::<Vec<_>>();
-    ports::keep(&project.dev(""), noted.into_iter().map(|(name, port)| (name.clone(), *port)))?;
+    let of_wires = ports.iter().filter(|(name, _)| name.ends_with(&key("")));
+    ports::keep(&project.dev(""), of_wires.map(|(name, port)| (name.clone(), *port)))?;
     if wires != before {
         write_private(&file(project), &serde_json::to_string_pretty(&wires)?)?;
     }
@@ -89,13 +96,22 @@ pub(crate) fn file(project: &Project) -> PathBuf {
     project.dev("wires.json")
 }
 
-/// Waits until the proxy listens at these ports.
-pub(crate) fn wait(proxy: &Process, ports: &[u16], interrupt: &Interrupt) -> Result<()> {
+/// Waits until the proxy listens at these ports, but for those of wires that are cut.
+pub(crate) fn wait(
+    project: &Project,
+    proxy: &Process,
+    ports: &[u16],
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let cut = fault::active(project).into_iter().filter(|fault| fault.kind == FaultKind::Cut);
+    let wires = read(project).0;
+    let cut: Vec<u16> = cut.filter_map(|fault| Some(wires.get(&fault.target)?.port)).collect();
     let listens = interrupt.poll(LISTEN_LIMIT, || {
         if !proxy.is_running() {
             bail!("{PROXY} ended before it was ready; {}", end_of_log(proxy));
         }
-        let listens = ports.iter().all(|wire| port::is_held_by(*wire, proxy.pid));
+        let mut to_listen = ports.iter().filter(|port| !cut.contains(port));
+        let listens = to_listen.all(|port| port::is_held_by(*port, proxy.pid));
         Ok(listens.then_some(()))
     })?;
     if listens.is_none() {

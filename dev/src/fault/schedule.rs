@@ -20,7 +20,7 @@ use crate::{
     interrupt::Interrupt,
     project::Project,
     services::SIMULATOR,
-    state::{Kind, State},
+    state::State,
     up::{Request, bring_up, state_file},
 };
 
@@ -53,6 +53,7 @@ pub(super) struct Args {
 
 pub(super) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let state = system(project)?;
+    let running = running(&state);
     let steps = plan(args.seed, args.length, args.pause, &candidates(project, &state));
     if steps.is_empty() {
         bail!("nothing of this system can be disturbed; start it with: {}", project.command("up"));
@@ -75,9 +76,15 @@ pub(super) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     // From here on a second Ctrl-C ends the mending.
     let interrupt = if interrupt.is_set() { Interrupt::register()? } else { interrupt.clone() };
     mend_all(project)?;
-    bring_back(project, &state, &interrupt)?;
+    bring_back(project, &running, &interrupt)?;
     outcome?;
-    wait_well(project, &state, &interrupt)
+    wait_well(project, &running, &interrupt)
+}
+
+/// The names of what runs.
+fn running(state: &State) -> Vec<String> {
+    let running = state.processes.iter().filter(|process| process.is_running());
+    running.map(|process| process.name.clone()).collect()
 }
 
 fn candidates(project: &Project, state: &State) -> Vec<Candidate> {
@@ -98,7 +105,7 @@ fn disturb(project: &Project, step: &Step, interrupt: &Interrupt) -> Result<()> 
     match step.what {
         What::Freeze => inflict::freeze(project, name, length)?,
         What::Kill => {
-            let before = system(project)?;
+            let before = running(&system(project)?);
             inflict::kill(project, name)?;
             wait(step.length, interrupt);
             let fresh = Interrupt::register()?;
@@ -130,8 +137,8 @@ fn wait(length: Duration, interrupt: &Interrupt) -> bool {
 }
 
 /// Starts what ran before and has ended, as `up` does, but builds nothing.
-fn bring_back(project: &Project, before: &State, interrupt: &Interrupt) -> Result<()> {
-    if before.processes.iter().all(|old| runs_again(project, &old.name)) {
+fn bring_back(project: &Project, before: &[String], interrupt: &Interrupt) -> Result<()> {
+    if before.iter().all(|name| runs(project, name)) {
         return Ok(());
     }
     let _lock = project.lock_within(LOCK_LIMIT)?;
@@ -143,27 +150,26 @@ fn bring_back(project: &Project, before: &State, interrupt: &Interrupt) -> Resul
     Ok(())
 }
 
-fn runs_again(project: &Project, name: &str) -> bool {
+fn runs(project: &Project, name: &str) -> bool {
     let state = State::load(&state_file(project)).ok().flatten();
     state.is_some_and(|state| state.running(name).is_some())
 }
 
 /// Waits until every service says that all it needs is there.
-fn wait_well(project: &Project, before: &State, interrupt: &Interrupt) -> Result<ExitCode> {
+fn wait_well(project: &Project, running: &[String], interrupt: &Interrupt) -> Result<ExitCode> {
     let begin = Instant::now();
     let client = Client::new();
-    let is_service = |process: &&crate::state::Process| process.kind == Kind::Service;
-    let names: Vec<&str> =
-        before.processes.iter().filter(is_service).map(|process| process.name.as_str()).collect();
-    let ill = |name: &&&str| !is_well(project, name, &client);
-    let well =
-        interrupt.poll(WELL_LIMIT, || Ok(names.iter().all(|name| !ill(&name)).then_some(())))?;
+    let services = running.iter().map(String::as_str).filter(|name| project.service(name).is_ok());
+    let mut ill = Vec::new();
+    let well = interrupt.poll(WELL_LIMIT, || {
+        ill = services.clone().filter(|name| !is_well(project, name, &client)).collect();
+        Ok(ill.is_empty().then_some(()))
+    })?;
     if well.is_some() {
         let seconds = begin.elapsed().as_secs_f64();
         println!("\nevery service is well after {seconds:.1} s");
         return Ok(ExitCode::SUCCESS);
     }
-    let ill: Vec<&str> = names.iter().filter(ill).copied().collect();
     eprintln!("not well after {} s: {}", WELL_LIMIT.as_secs(), ill.join(", "));
     Ok(ExitCode::FAILURE)
 }

@@ -141,7 +141,7 @@ impl Startup {
             self.begin(project, &start)?;
         }
         let proxy = self.state.running(PROXY).context("the proxy has ended")?;
-        wires::wait(proxy, &self.new_wires, interrupt)
+        wires::wait(project, proxy, &self.new_wires, interrupt)
     }
 
     /// Starts what is to be started.

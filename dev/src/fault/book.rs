@@ -26,7 +26,7 @@ impl<'a> Book<'a> {
         private::folders(project)?;
         let lock = private::lock(&project.dev("faults.lock")).context("open faults.lock")?;
         lock.lock().context("lock faults.lock")?;
-        let faults = read(project)?;
+        let faults = read_or_put_aside(project)?;
         let mut book = Self { project, faults, _lock: lock };
         let is_over = |fault: &Fault| !fault.lasts(now_ms()) || !stands(fault);
         for target in book.targets(is_over) {
@@ -146,18 +146,81 @@ fn id(process: FrozenProcess) -> ProcessId {
     ProcessId { pid: process.pid, started: process.started }
 }
 
-/// What cannot be understood is put aside: what stands still by it is let run on by `down`.
+/// What the file says; nothing when it is not there.
 fn read(project: &Project) -> Result<Faults> {
     let file = file(project);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Faults::default()),
-        Err(error) => return Err(error).with_context(|| format!("read {}", file.display())),
-    };
-    serde_json::from_str(&text).or_else(|error| {
-        let aside = file.with_extension("json.broken");
-        fs::rename(&file, &aside).with_context(|| format!("put {} aside", file.display()))?;
-        eprintln!("{} is not readable, and is {} now: {error}", file.display(), aside.display());
-        Ok(Faults::default())
-    })
+    match fs::read_to_string(&file) {
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{} is not readable", file.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Faults::default()),
+        Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+    }
+}
+
+/// The same; what cannot be understood is put aside. What stands still by it, `down` ends all the same.
+fn read_or_put_aside(project: &Project) -> Result<Faults> {
+    let Err(error) = read(project) else { return read(project) };
+    if error.downcast_ref::<serde_json::Error>().is_none() {
+        return Err(error);
+    }
+    let file = file(project);
+    let aside = file.with_extension("json.broken");
+    fs::rename(&file, &aside).with_context(|| format!("put {} aside", file.display()))?;
+    eprintln!("{error:#}; it is {} now", aside.display());
+    Ok(Faults::default())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use faults::FaultKind;
+
+    use super::*;
+
+    fn project(root: &Path) -> Project {
+        fs::create_dir(root.join("config")).unwrap();
+        let services = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config/services.tsk");
+        fs::copy(services, root.join("config/services.tsk")).unwrap();
+        Project::at(root).unwrap()
+    }
+
+    fn cut(target: &str, until_ms: Option<u64>) -> Fault {
+        Fault { target: target.to_owned(), kind: FaultKind::Cut, since_ms: now_ms(), until_ms }
+    }
+
+    #[test]
+    fn what_is_over_or_frozen_and_gone_is_dropped_and_the_file_goes_with_the_last_fault() {
+        let root = tempfile::tempdir().unwrap();
+        let project = project(root.path());
+        let mut book = Book::open(&project).unwrap();
+        book.set(&cut("redis", None)).unwrap();
+        book.set(&cut("postgres", Some(1))).unwrap();
+        // Another process has the id by now.
+        let process = Some(FrozenProcess { pid: std::process::id(), started: 0 });
+        let gone = Fault { kind: FaultKind::Freeze { process }, ..cut("user-service", None) };
+        book.set(&gone).unwrap();
+        drop(book);
+        let targets: Vec<String> = active(&project).into_iter().map(|it| it.target).collect();
+        assert_eq!(targets, ["redis"]);
+
+        let mut book = Book::open(&project).unwrap();
+        assert_eq!(book.targets(|_| true), ["redis"]);
+        assert_eq!(book.end("postgres").unwrap(), None);
+        assert!(book.end("redis").unwrap().is_some());
+        assert!(!file(&project).exists());
+    }
+
+    #[test]
+    fn a_broken_file_is_put_aside_by_who_changes_it_and_by_nobody_else() {
+        let root = tempfile::tempdir().unwrap();
+        let project = project(root.path());
+        fs::create_dir_all(project.dev("")).unwrap();
+        fs::write(file(&project), "{").unwrap();
+        assert_eq!(active(&project), []);
+        assert!(file(&project).exists());
+        assert_eq!(mend_all(&project).unwrap(), 0);
+        assert!(!file(&project).exists());
+    }
 }

@@ -10,7 +10,7 @@ use super::{
     length::{self, millis},
     target::{self, Target},
 };
-use crate::{project::Project, services::SIMULATOR};
+use crate::{project::Project, services::SIMULATOR, wires::SERVERS};
 
 /// The reasons of issuers that the payment provider's simulator knows.
 const DECLINE_CODES: [&str; 8] = [
@@ -31,8 +31,10 @@ pub(super) fn decline_codes() -> clap::builder::PossibleValuesParser {
 /// Stops the process, or the way to what is not ours.
 pub(super) fn freeze(project: &Project, name: &str, length: Option<Duration>) -> Result<()> {
     let target = Target::find(project, name)?;
-    let is_server = crate::wires::SERVERS.contains(&name);
-    if target.process.is_none() && (!is_server || !target.has_wire) {
+    let is_given = SERVERS.contains(&name) && target.process.is_none();
+    if is_given {
+        target.needs_wire(project)?;
+    } else {
         target.process(project)?;
     }
     let process = target.process.map(|it| FrozenProcess { pid: it.pid, started: it.started });

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, calls, check, doctor, documents, down, env, events, export, foreground,
+    bench, calls, check, doctor, documents, down, env, events, export, fault, foreground,
     interrupt::Interrupt, logs, mcp, measure, namespaces, prepare, project::Project, queues,
     rehearse, restart, smoke, status, stop, template, test, token, up,
 };
@@ -65,6 +65,8 @@ enum Command {
     Calls(calls::Args),
     /// Speaks to assistants by the Model Context Protocol, on standard input and output
     Mcp(mcp::Args),
+    /// Freezes, kills, slows and cuts servers and services on purpose, and mends them
+    Fault(fault::Args),
     /// Issues a token for trying things
     Token(token::Args),
     /// Makes a new service of the template, at work everywhere
@@ -120,6 +122,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Events(args) => events::run(&project, &args),
         Command::Calls(args) => calls::run(&project, &args),
         Command::Mcp(_) => mcp::run(&project, &interrupt),
+        Command::Fault(args) => fault::run(&project, &args, &interrupt),
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
         Command::NewColumn(args) => template::new_column(&project, &args, &interrupt),

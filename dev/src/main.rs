@@ -39,6 +39,7 @@ mod env;
 mod environment;
 mod events;
 mod export;
+mod fault;
 mod foreground;
 mod graph;
 mod http;
@@ -72,6 +73,7 @@ mod test;
 mod token;
 mod unrecorded;
 mod up;
+mod wires;
 
 use std::process::ExitCode;
 

@@ -19,10 +19,8 @@ impl Mask {
             let whole = is_secret(name).then_some(value.as_str());
             whole.into_iter().chain(password(value))
         });
-        let mut secrets: Vec<String> = secrets
-            .filter(|secret| secret.len() >= SECRET_LENGTH_MIN)
-            .map(str::to_owned)
-            .collect();
+        let mut secrets: Vec<String> =
+            secrets.filter(|secret| secret.len() >= SECRET_LENGTH_MIN).map(str::to_owned).collect();
         // One that holds another goes first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self(secrets)

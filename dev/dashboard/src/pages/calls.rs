@@ -18,9 +18,7 @@ use crate::calls::{Breaker, Calls, Endpoint, Target, calls};
 const SECONDS: [&str; 4] = ["300", "30", "60", "1800"];
 
 pub(crate) fn router() -> Router<App> {
-    Router::new()
-        .route("/calls", get(show))
-        .route("/calls/{caller}/{target}/breaker", post(force))
+    Router::new().route("/calls", get(show)).route("/calls/{caller}/{target}/breaker", post(force))
 }
 
 async fn show(State(app): State<App>, asked: Asked) -> Response {

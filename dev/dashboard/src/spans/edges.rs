@@ -215,7 +215,8 @@ mod tests {
         edges.observe(&span(13, None, Kind::Server, &[]), now);
         // The caller tells of it after the callee.
         edges.observe(&span(1, Some(3), Kind::Client, &call), now + Duration::from_secs(1));
-        let own = |from: &str, to: &str, calls, errors| (from.to_owned(), to.to_owned(), calls, errors);
+        let own =
+            |from: &str, to: &str, calls, errors| (from.to_owned(), to.to_owned(), calls, errors);
         let between = own("payment-service", "127.0.0.1:3001", 1, 0);
         let expected = [own("clients", "user-service", 1, 0), between.clone()];
         assert_eq!(told(&mut edges, now + Duration::from_secs(2)), expected);

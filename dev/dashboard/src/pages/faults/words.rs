@@ -91,7 +91,8 @@ pub(super) struct Scheduled {
 impl Scheduled {
     pub(super) fn words(&self) -> Option<Vec<String>> {
         let seed = (self.seed <= SEED_MAX).then(|| self.seed.to_string())?;
-        let mut words: Vec<String> = ["fault", "schedule", "--seed", &seed].map(str::to_owned).into();
+        let mut words: Vec<String> =
+            ["fault", "schedule", "--seed", &seed].map(str::to_owned).into();
         words.extend(option("--for", &self.r#for, &SCHEDULE_LENGTHS)?);
         words.extend(option("--pause", &self.pause, &PAUSES)?);
         match self.what.as_str() {
@@ -156,9 +157,14 @@ mod tests {
 
     #[test]
     fn nothing_else_reaches_the_tool() {
-        for fault in
-            ["freeze dashboard", "freeze --help", "poison redis", "stop --all", "freeze", "provider x"]
-        {
+        for fault in [
+            "freeze dashboard",
+            "freeze --help",
+            "poison redis",
+            "stop --all",
+            "freeze",
+            "provider x",
+        ] {
             assert_eq!(begun(fault), None, "{fault}");
         }
         let long = Begun {

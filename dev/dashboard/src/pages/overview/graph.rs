@@ -170,11 +170,8 @@ impl Graph {
         };
         let condition = &seen.condition;
         let state = (format!("{} {}", condition.sign(), condition.words()), condition.class());
-        let node = Node {
-            lines: vec![state],
-            fault: faults.of(&seen.name),
-            ..plain(&seen.name, column)
-        };
+        let node =
+            Node { lines: vec![state], fault: faults.of(&seen.name), ..plain(&seen.name, column) };
         if seen.name == BROKER && has_broker {
             self.broker = Some(node);
         } else {

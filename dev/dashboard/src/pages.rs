@@ -1,7 +1,11 @@
 //! The pages: what stands around each of them here, and a file for each.
 
+mod calls;
+mod commands;
+mod faults;
 mod logs;
 mod overview;
+mod settings;
 mod shown;
 mod traces;
 
@@ -34,7 +38,14 @@ const PAGES: [(&str, &str); 10] = [
 ];
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().merge(overview::router()).merge(logs::router()).merge(traces::router())
+    Router::new()
+        .merge(overview::router())
+        .merge(logs::router())
+        .merge(traces::router())
+        .merge(calls::router())
+        .merge(faults::router())
+        .merge(settings::router())
+        .merge(commands::router())
 }
 
 /// How a page was asked for.

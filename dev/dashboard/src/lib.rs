@@ -24,6 +24,7 @@
 mod api;
 mod app;
 mod assets;
+mod download;
 mod live;
 mod logs;
 mod metrics;

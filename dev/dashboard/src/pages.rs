@@ -1,9 +1,14 @@
 //! The pages: what stands around each of them here, and a file for each.
 
-mod logs;
+mod link;
+pub(crate) mod logs;
+pub(crate) mod metrics;
 mod overview;
 mod shown;
-mod traces;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+pub(crate) mod traces;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -34,7 +39,11 @@ const PAGES: [(&str, &str); 10] = [
 ];
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().merge(overview::router()).merge(logs::router()).merge(traces::router())
+    Router::new()
+        .merge(overview::router())
+        .merge(logs::router())
+        .merge(traces::router())
+        .merge(metrics::router())
 }
 
 /// How a page was asked for.

@@ -5,7 +5,8 @@
 //! /api/logs           ?filter=&since=&until=&limit=      the filters of the pages
 //! /api/traces         ?run=&service=&name=&took=&errors=&since=&until=&limit=
 //! /api/traces/{id}    ?run=                              the id may be the beginning of one
-//! /api/metrics        ?metric=&labels=&service=&rate=&range=   names without a metric
+//! /api/metrics        ?metric=&labels=&service=&rate=     the last values; the names without a metric
+//!                     &range=5                            with the values of so many minutes
 //! ```
 //!
 //! Logs and traces go on with `?follow=true`: an item a line, as it comes.
@@ -158,9 +159,16 @@ async fn measured(
     }
     let lines = question.lines(&app);
     let series = lines.lines.iter().map(|(labels, values)| {
-        // JSON has no word for what is not a number: null.
-        json!({"series": labels, "values": values})
+        // What is not a number is null: JSON has no word for it.
+        let mut item = json!({"series": labels, "last": values.last()});
+        if !question.range.is_empty() {
+            item["values"] = json!(values);
+        }
+        item
     });
-    Json(json!({"metric": question.metric, "times_ms": lines.times,
-        "series": series.collect::<Vec<_>>()}))
+    let mut told = json!({"metric": question.metric, "series": series.collect::<Vec<_>>()});
+    if !question.range.is_empty() {
+        told["times_ms"] = json!(lines.times);
+    }
+    Json(told)
 }

@@ -24,9 +24,10 @@ pub(crate) fn router() -> Router<App> {
 #[serde(default)]
 pub(crate) struct Question {
     /// Minutes: 5, 15 or 30.
-    range: String,
+    pub(crate) range: String,
     service: String,
     /// A metric beside the charts.
+    #[serde(alias = "name")]
     pub(crate) metric: String,
     /// Of its labels: `name=value` or a text that they hold.
     labels: String,

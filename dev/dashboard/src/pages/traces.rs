@@ -80,3 +80,7 @@ impl Signs {
         (format!("c{place}"), Self::ALL[place])
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

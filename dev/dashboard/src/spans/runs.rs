@@ -274,7 +274,7 @@ mod tests {
     }
 
     /// Prints what 50,000 spans cost:
-    /// `cargo test --release -p dashboard -- --ignored --nocapture fifty`.
+    /// `cargo test -p dashboard -- --ignored --nocapture fifty`.
     #[test]
     #[ignore = "a measurement"]
     fn fifty_thousand_spans_are_taken_in_while_somebody_looks() {

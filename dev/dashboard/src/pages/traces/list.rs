@@ -23,6 +23,7 @@ pub(crate) struct Question {
     service: String,
     name: String,
     /// Milliseconds at least.
+    #[serde(alias = "min_ms")]
     took: String,
     /// `on` for only those that failed.
     errors: String,

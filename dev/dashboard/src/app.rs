@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use crate::databases::Databases;
 use crate::logs::Logs;
+use crate::messages::DeadLetters;
 use crate::metrics::History;
 use crate::settings::Settings;
 use crate::spans::Runs;
@@ -22,6 +24,8 @@ pub(crate) struct Parts {
     pub(crate) runs: Runs,
     pub(crate) logs: Logs,
     pub(crate) metrics: History,
+    pub(crate) databases: Databases,
+    pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) tool: Arc<Tool>,
     /// For the services and RabbitMQ's management API, whose answers it does not wait for long.
     pub(crate) http: reqwest::Client,
@@ -38,6 +42,8 @@ impl Parts {
             runs: Runs::open(&settings.folder.join("runs"), &system.now())?,
             logs: Logs::new(settings.folder.join("logs")),
             metrics: History::new(),
+            databases: Databases::default(),
+            dead_letters: Arc::default(),
             tool: Arc::new(Tool::new(&settings)),
             http,
             system,

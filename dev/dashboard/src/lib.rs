@@ -6,6 +6,11 @@
 //! system/     what `up` has noted, processes, RabbitMQ's and PostgreSQL's own figures
 //! metrics/    each service's /metrics, asked every few seconds, kept for half an hour
 //! logs        the end of all logs, followed
+//! broker      queues, exchanges and bindings as RabbitMQ's management API tells them
+//! messages/   dead letters, outboxes, archives, and the contracts of events
+//! mails       the caught mails
+//! databases/  the services' databases, read only, with personal data masked
+//! keys        what is in Redis, masked
 //! tool        `cargo dev …`, by which every button acts
 //! pages/      one file for each page: what is shown, and its buttons
 //! api         the same as JSON, for `cargo dev mcp` and scripts
@@ -24,8 +29,13 @@
 mod api;
 mod app;
 mod assets;
+mod broker;
+mod databases;
+mod keys;
 mod live;
 mod logs;
+mod mails;
+mod messages;
 mod metrics;
 mod otlp;
 mod pages;

@@ -1,6 +1,9 @@
 //! The pages: what stands around each of them here, and a file for each.
 
+mod data;
 mod logs;
+mod mails;
+mod messages;
 mod overview;
 mod shown;
 mod traces;
@@ -34,7 +37,9 @@ const PAGES: [(&str, &str); 10] = [
 ];
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().merge(overview::router()).merge(logs::router()).merge(traces::router())
+    let router =
+        Router::new().merge(overview::router()).merge(logs::router()).merge(traces::router());
+    router.merge(messages::router()).merge(mails::router()).merge(data::router())
 }
 
 /// How a page was asked for.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use mail_parser::{Address, MessageParser};
 
 /// Files that are looked at, the newest of them.
-const FILES_MAX: usize = 2_000;
+const FILES_MAX: usize = 1_000;
 /// Bytes of a mail that are read for the list, and to show it.
 const HEAD_MAX: u64 = 4_096;
 const MAIL_MAX: u64 = 4 << 20;

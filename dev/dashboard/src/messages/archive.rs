@@ -35,7 +35,7 @@ pub(crate) struct Filter {
     pub(crate) before: Option<i64>,
 }
 
-/// An event that was sent, without what it says.
+/// An event that was sent, and when, without what it says.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct Sent {
     pub(crate) event_id: String,
@@ -44,7 +44,7 @@ pub(crate) struct Sent {
     pub(crate) aggregate_id: String,
     pub(crate) exchange: String,
     pub(crate) partition: i16,
-    pub(crate) sent_at: DateTime<Utc>,
+    pub(crate) at: DateTime<Utc>,
     pub(crate) bytes: i32,
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn list(
     };
     let found = sqlx::query_as(
         "select event_id::text, id as position, routing_key as event_type, aggregate_id::text,
-                exchange, partition, sent_at, octet_length(envelope) as bytes
+                exchange, partition, sent_at as at, octet_length(envelope) as bytes
          from messaging_archive
          where ($1::text is null or routing_key = $1)
            and ($2::text is null or starts_with(routing_key, $2))

@@ -25,7 +25,7 @@ pub(crate) struct Outbox {
 /// A partition.
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct Partition {
-    pub(crate) partition: i32,
+    pub(crate) number: i32,
     pub(crate) rows: i64,
     pub(crate) held: i64,
     /// Seconds for which its oldest row waits.
@@ -100,25 +100,25 @@ pub(crate) async fn read(connection: &mut PgConnection) -> sqlx::Result<Option<O
 
 async fn partitions(connection: &mut PgConnection) -> sqlx::Result<Vec<Partition>> {
     sqlx::query_as(
-        "select numbers.partition, coalesce(waiting.rows, 0) as rows,
+        "select numbers.number, coalesce(waiting.rows, 0) as rows,
                 coalesce(waiting.held, 0) as held, waiting.age,
                 case when holder.pid is not null then
                     concat_ws(' ', holder.usename, nullif(holder.application_name, ''),
                         'backend ' || holder.pid)
                 end as holder,
                 extract(epoch from clock_timestamp() - holder.xact_start)::float8 as leased_for
-         from generate_series(0, 7) as numbers (partition)
+         from generate_series(0, 7) as numbers (number)
          left join (
              select partition, count(*) as rows, count(hold_id) as held,
                     extract(epoch from now() - min(created_at))::float8 as age
              from (select partition, hold_id, created_at from messaging_outbox limit $1) as counted
              group by partition
-         ) as waiting on waiting.partition = numbers.partition
+         ) as waiting on waiting.partition = numbers.number
          left join lateral (
              select activity.* from pg_locks locks
              join pg_stat_activity activity on activity.pid = locks.pid
              where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 2
-               and locks.classid::bigint = $2 and locks.objid::bigint = numbers.partition
+               and locks.classid::bigint = $2 and locks.objid::bigint = numbers.number
                and activity.datname = current_database()
              limit 1
          ) as holder on true

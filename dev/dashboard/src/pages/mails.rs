@@ -108,8 +108,8 @@ fn mail_table(mails: &[Caught], behind: &HashMap<&str, &Notification>) -> Markup
                         td { a href=(format!("/mails/{}", mail.id)) {
                             @if mail.subject.is_empty() { "without a subject" } @else { (mail.subject) }
                         } }
-                        td { (row.map(|row| row.kind.as_str()).unwrap_or("–")) }
-                        td { (row.map(|row| row.status.as_str()).unwrap_or("–")) }
+                        td { (row.map_or("–", |row| &row.kind)) }
+                        td { (row.map_or("–", |row| &row.status)) }
                         td.number { @if let Some(row) = row { (row.attempts) } }
                         td { @if let Some(row) = row { (user(&row.user_id)) } }
                     }

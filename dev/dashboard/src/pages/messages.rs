@@ -31,12 +31,13 @@ pub(crate) fn router() -> Router<App> {
 
 async fn show(State(app): State<App>, asked: Asked) -> Response {
     let services = databases::services(&app.system.now());
-    let broker = broker::read(&app).await;
-    let dead = match &broker {
-        Ok(broker) => dead_letters::content(&app, &services, &broker.queues).await,
-        Err(_) => html! {},
+    let queues = async {
+        let broker = broker::read(&app).await;
+        let queues = broker.as_ref().map(|broker| broker.queues.as_slice()).unwrap_or_default();
+        let dead = dead_letters::content(&app, &services, queues).await;
+        (broker, dead)
     };
-    let outboxes = outboxes::read(&app, &services).await;
+    let ((broker, dead), outboxes) = tokio::join!(queues, outboxes::read(&app, &services));
     let main = html! {
         p { a href="/messages/events" { "Events that were sent" } }
         (said(&app))
@@ -46,7 +47,7 @@ async fn show(State(app): State<App>, asked: Asked) -> Response {
             Err(error) => div #broker-fault data-live { p.fault { (error) } },
         }
         h2 #dead-letters { "Dead letters" }
-        (dead)
+        @if broker.is_ok() { (dead) }
         h2 { "Outboxes" }
         (outboxes::content(&outboxes))
         @if let Ok(broker) = &broker { (queues::routes(broker)) }

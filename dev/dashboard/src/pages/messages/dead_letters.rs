@@ -78,6 +78,11 @@ fn of_queue(
     listed: Option<&Result<Arc<Listing>, String>>,
 ) -> Markup {
     let all = [("service", service), ("queue", queue), ("chosen", "all")];
+    // A look is newer than the broker's figures.
+    let count = match listed {
+        Some(Ok(listing)) => listing.dead_letters,
+        _ => count,
+    };
     html! {
         h3 { (queue) ": " (count) }
         p { (button(app, "/messages/dead-letters/replay", &all, "Replay all")) " "
@@ -126,17 +131,18 @@ pub(super) async fn show(
         return page(&app, &asked, "Dead letter", &html! {});
     }
     let known = app.dead_letters.known(&question.queue, &question.id);
-    let main = match &known {
-        Some(it) => html! {
+    let main = if let Some(it) = &known {
+        html! {
             (facts(&question, it))
             (button(&app, "/messages/dead-letter", &question.fields(), "Show what it says")) " "
             (actions(&app, &question))
             (contract(&app, it.event_type.as_deref().unwrap_or(&it.routing_key), None).await)
-        },
-        None => html! {
+        }
+    } else {
+        html! {
             p { "The last look has not found it. " a href="/messages" { "All messages" } }
             (button(&app, "/messages/dead-letter", &question.fields(), "Look for it"))
-        },
+        }
     };
     page(&app, &asked, "Dead letter", &main)
 }

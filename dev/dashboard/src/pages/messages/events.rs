@@ -86,7 +86,7 @@ fn table(all: &[Found]) -> Markup {
             sent.map(|it| (service.as_str(), it))
         })
         .collect();
-    events.sort_by_key(|(_, it)| std::cmp::Reverse((it.sent_at, it.position)));
+    events.sort_by_key(|(_, it)| std::cmp::Reverse((it.at, it.position)));
     html! {
         div.wide { table {
             thead { tr { th scope="col" { "sent" } th scope="col" { "type" } th scope="col" { "event" }
@@ -94,7 +94,7 @@ fn table(all: &[Found]) -> Markup {
                 th.number scope="col" { "bytes" } } }
             tbody #events data-live="items" { @for (service, it) in &events {
                 tr id=(format!("e{}", it.event_id)) {
-                    td.time { (shown::moment(it.sent_at)) }
+                    td.time { (shown::moment(it.at)) }
                     td { (it.event_type) }
                     td { a href=(shown::link("/messages/event", &[("service", service), ("id", &it.event_id)])) {
                         code { (it.event_id) } } }
@@ -194,7 +194,7 @@ fn facts(question: &Question, sent: &Sent, traces: &[String]) -> Markup {
         dl.facts {
             dt { "Event" } dd { code { (sent.event_id) } }
             dt { "Type" } dd { (sent.event_type) }
-            dt { "Sent" } dd { (shown::moment(sent.sent_at)) " by " (question.service) }
+            dt { "Sent" } dd { (shown::moment(sent.at)) " by " (question.service) }
             dt { "Exchange" } dd { (sent.exchange) }
             dt { "Aggregate" } dd { a href=(of_aggregate) { code { (sent.aggregate_id) } } }
             dt { "Position" } dd { (sent.position) ", partition " (sent.partition) ", " (sent.bytes) " bytes" }

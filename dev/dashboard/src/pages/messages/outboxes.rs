@@ -47,7 +47,7 @@ fn summary(service: &str, outbox: &Result<Option<Outbox>, String>) -> Markup {
             Ok(None) => td colspan="5" { "It has no outbox." },
             Ok(Some(outbox)) => {
                 td.number { (outbox.depth()) }
-                td.number { (outbox.age().map(shown::seconds).unwrap_or_else(|| "–".to_owned())) }
+                td.number { (outbox.age().map_or_else(|| "–".to_owned(), shown::seconds)) }
                 td { (partitions(outbox)) }
                 td.number { (outbox.scheduled) }
                 td.number { a href=(shown::link("/messages/events", &[("service", service)])) { (outbox.archived) } }
@@ -61,7 +61,7 @@ fn partitions(outbox: &Outbox) -> Markup {
     html! {
         @if is_quiet { "all empty, no lease taken" } @else { ul.plain { @for it in &outbox.partitions {
             @if it.rows > 0 || it.holder.is_some() { li {
-                strong { (it.partition) } ": " (it.rows) " rows"
+                strong { (it.number) } ": " (it.rows) " rows"
                 @if it.held > 0 { ", " span.warn { "⚠ " (it.held) " held" } }
                 @if let Some(age) = it.age { ", " (shown::seconds(age)) " behind" }
                 @match &it.holder {

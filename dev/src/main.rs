@@ -26,6 +26,7 @@ mod output;
 
 mod admin;
 mod bench;
+mod calls;
 mod check;
 mod cli;
 mod dashboard;

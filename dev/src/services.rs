@@ -151,6 +151,8 @@ pub(crate) fn environment(
         ("TRACING_ENABLED", has_dashboard),
         ("TRACING_ENDPOINT", &receiver),
         ("TRACING_SAMPLING_PROBABILITY", "1"),
+        // Of the OpenTelemetry SDK: within half a second, a request is there to be looked at.
+        ("OTEL_BSP_SCHEDULE_DELAY", "500"),
         // So that `cargo dev smoke` is one trace.
         ("TRACING_PROXIES", "127.0.0.1"),
         // What was sent is on the dashboard, too, and can be sent again.
@@ -317,13 +319,15 @@ pub(crate) fn wait_ready(
 /// Whether a process takes work now: a service says so at `/ready`, the others by answering at all.
 pub(crate) fn is_ready(process: &Process, client: &Client) -> bool {
     let is_open = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-    match (process.kind, process.url()) {
-        // Its port may have gone to a service of another system, which answers in its place.
-        (Kind::Service, Some(url)) => {
-            client.is_ok(&format!("{url}/ready"))
-                && process.port.is_some_and(|port| port::is_held_by(port, process.pid))
+    // Its port may have gone to a process of another system, which answers in its place.
+    let is_its_own = |port: u16| port::is_held_by(port, process.pid);
+    match (process.kind, process.port) {
+        (Kind::Service, Some(port)) => {
+            client.is_ok(&format!("http://127.0.0.1:{port}/ready")) && is_its_own(port)
         }
-        (_, _) => process.port.is_none_or(is_open),
+        (Kind::Simulator | Kind::Tool, Some(port)) => is_open(port) && is_its_own(port),
+        // PostgreSQL's helpers and Erlang's have the port of another one.
+        (_, port) => port.is_none_or(is_open),
     }
 }
 

@@ -7,6 +7,8 @@
 #[cfg(target_os = "linux")]
 mod broken_off;
 #[cfg(target_os = "linux")]
+mod browser;
+#[cfg(target_os = "linux")]
 mod busy_port;
 #[cfg(target_os = "linux")]
 mod closed_pipe;

@@ -2,6 +2,7 @@
 //! Cargo is left out: what it would build is there, and a test changes it as a build would.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -60,6 +61,8 @@ impl System {
         let own = text.replace("3001", &usual_ports[0].to_string());
         let own = own.replace("3002", &usual_ports[1].to_string());
         fs::write(services, own.replace("3003", &usual_ports[2].to_string())).unwrap();
+        // So are those of the simulator and the dashboard, which no settings file names.
+        system.had_ports(&[]);
         let built = env::var_os("TEST_BIN_DIR").map(PathBuf::from);
         let built = built.expect("TEST_BIN_DIR is set: run the test by `cargo dev test`");
         fs::create_dir_all(system.path("target/debug")).unwrap();
@@ -74,6 +77,15 @@ impl System {
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));
         self
+    }
+
+    /// As after an earlier `up`, in which the simulator and the dashboard had ports of their own, and these
+    /// processes the ones that are given.
+    pub(crate) fn had_ports(&self, others: &[(&str, u16)]) {
+        let own = [("payment-simulator", port::free(None)), ("dashboard", port::free(None))];
+        let ports: BTreeMap<&str, u16> = own.iter().chain(others).copied().collect();
+        fs::create_dir_all(self.path(".dev")).unwrap();
+        fs::write(self.path(".dev/ports.json"), serde_json::to_string(&ports).unwrap()).unwrap();
     }
 
     pub(crate) fn path(&self, inner: &str) -> PathBuf {

@@ -96,6 +96,7 @@ fn read(
 
 /// The variables that a process was started with.
 fn variables(process: &Process) -> Result<BTreeMap<String, String>> {
+    anyhow::ensure!(process.id().is_running(), "it has ended");
     let environment = std::fs::read(format!("/proc/{}/environ", process.pid));
     let environment = environment.context("its variables cannot be read")?;
     let pairs = environment.split(|byte| *byte == 0).filter_map(|pair| {

@@ -7,6 +7,8 @@ mod logs;
 mod overview;
 mod settings;
 mod shown;
+#[cfg(test)]
+mod tests;
 mod traces;
 
 use axum::Router;

@@ -91,7 +91,7 @@ fn form(all: &Settings, asks: &Question) -> Markup {
 fn line(row: &Row<'_>, services: usize) -> Markup {
     let Row { setting, .. } = row;
     html! {
-        tr id=(format!("{}-{}", setting.path, row.services.join("-"))) {
+        tr id=(format!("{}-{}", setting.path, row.services.join("-")).replace(' ', "_")) {
             th scope="row" { code { (setting.path) } }
             td { code { (setting.value) }
                 @if row.differs { " " span.warn { "≠ differs" } }

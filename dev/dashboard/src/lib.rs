@@ -28,6 +28,7 @@ mod app;
 mod assets;
 mod calls;
 mod fresh;
+mod download;
 mod live;
 mod logs;
 mod metrics;

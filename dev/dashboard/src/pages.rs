@@ -3,13 +3,18 @@
 mod calls;
 mod commands;
 mod faults;
-mod logs;
+mod link;
+pub(crate) mod logs;
+pub(crate) mod metrics;
 mod overview;
 mod settings;
 mod shown;
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+#[cfg(test)]
 mod tests;
-mod traces;
+pub(crate) mod traces;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -48,6 +53,7 @@ pub(crate) fn router() -> Router<App> {
         .merge(faults::router())
         .merge(settings::router())
         .merge(commands::router())
+        .merge(metrics::router())
 }
 
 /// How a page was asked for.

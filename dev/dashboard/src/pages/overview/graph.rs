@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Deserialize;
+use faults::{Fault, PROVIDER, Wires};
 
 use super::layout::Column;
 use crate::pages::shown;
 use crate::spans::Edge;
-use crate::system::{Broker, Fault, PROVIDER, Queue, Seen, State};
+use crate::system::{Broker, Queue, Seen, State};
 
 /// From here on an edge is slow, in nanoseconds.
 const SLOW: u64 = 500_000_000;
@@ -129,13 +129,9 @@ pub(super) struct Sources<'a> {
 
 /// Who is reached at which port: by themselves, or by the wires of the proxy before them.
 pub(super) fn ports(state: &State, folder: &Path) -> BTreeMap<u16, String> {
-    #[derive(Deserialize)]
-    struct Wire {
-        port: u16,
-    }
     let wires = std::fs::read(folder.join("wires.json")).unwrap_or_default();
-    let wires: BTreeMap<String, Wire> = serde_json::from_slice(&wires).unwrap_or_default();
-    let wires = wires.into_iter().map(|(name, wire)| (wire.port, name));
+    let wires: Wires = serde_json::from_slice(&wires).unwrap_or_default();
+    let wires = wires.0.into_iter().map(|(name, wire)| (wire.port, name));
     let own = state.processes.iter().filter_map(|it| Some((it.port?, it.name.clone())));
     wires.chain(own).collect()
 }
@@ -258,7 +254,7 @@ impl Marks<'_> {
         let is_of = |fault: &&Fault| {
             fault.target == name || (name == SIMULATOR && fault.target == PROVIDER)
         };
-        let whats: Vec<String> = self.0.iter().filter(is_of).map(Fault::what).collect();
+        let whats: Vec<String> = self.0.iter().filter(is_of).map(|fault| fault.kind.to_string()).collect();
         (!whats.is_empty()).then(|| whats.join(", "))
     }
 }

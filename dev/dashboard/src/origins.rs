@@ -165,7 +165,8 @@ fn setting(
             |value| masked(&text(&value)),
         ),
         place: first.map(place).unwrap_or_default(),
-        origins: origins.map(|origin| masked(&origin.text)).collect(),
+        // A variable is told of, and not its value.
+        origins: origins.map(|origin| cut(mask.hide("", &origin.text))).collect(),
         replaced: steps.map(|step| (place(step), masked(&step.written))).collect(),
         runs_with: runs_with.map(|value| masked(&text(value))),
         path,

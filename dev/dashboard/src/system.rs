@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-pub(crate) use broker::{Broker, Queue};
 pub(crate) use self::faults::faults;
+pub(crate) use broker::{Broker, Queue};
 pub(crate) use process::Usage;
 pub(crate) use state::{Addresses, Process, State};
 pub(crate) use survey::{Condition, Seen, survey};

@@ -88,7 +88,7 @@ fn active(app: &App, faults: &[Fault]) -> Markup {
                 }
             }
         }
-        p { (button(app, "/faults/stop", &[("target", words::ALL)], "Stop all")) }
+        div { (button(app, "/faults/stop", &[("target", words::ALL)], "Stop all")) }
     }
 }
 

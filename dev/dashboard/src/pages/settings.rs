@@ -93,7 +93,7 @@ fn line(row: &Row<'_>, services: usize) -> Markup {
     html! {
         tr id=(format!("{}-{}", setting.path, row.services.join("-")).replace(' ', "_")) {
             th scope="row" { code { (setting.path) } }
-            td { code { (setting.value) }
+            td { @if setting.value.is_empty() { span.dim { "empty" } } @else { code { (setting.value) } }
                 @if row.differs { " " span.warn { "≠ differs" } }
                 @if let Some(value) = &setting.runs_with {
                     br; span.warn { "! changed since the start: it runs with " code { (value) } } } }

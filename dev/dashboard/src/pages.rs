@@ -15,6 +15,8 @@ mod shown;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod traces;
 
 use axum::Router;

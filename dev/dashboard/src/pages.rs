@@ -7,7 +7,7 @@ mod overview;
 mod shown;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod testing;
+pub(crate) mod testing;
 pub(crate) mod traces;
 
 use axum::Router;

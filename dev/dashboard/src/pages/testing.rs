@@ -19,9 +19,14 @@ pub(crate) struct Given {
 
 /// A system of which nothing is known.
 pub(crate) fn given() -> Given {
+    given_at(3_000)
+}
+
+/// The same, at a port of its own.
+pub(crate) fn given_at(port: u16) -> Given {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
-        port: 3_000,
+        port,
         token: TOKEN.to_owned(),
         folder: folder.path().to_owned(),
         root: folder.path().to_owned(),
@@ -36,7 +41,9 @@ impl Given {
         self.folder.path()
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Response {
+        let host = format!("localhost:{}", self.app.settings.port);
+        request.headers_mut().insert(header::HOST, host.parse().unwrap());
         crate::server::router(self.app.clone()).oneshot(request).await.unwrap()
     }
 
@@ -52,10 +59,7 @@ impl Given {
 }
 
 pub(crate) fn request(path: &str) -> request::Builder {
-    Request::builder()
-        .uri(path)
-        .header(header::HOST, "localhost:3000")
-        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+    Request::builder().uri(path).header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
 }
 
 pub(crate) async fn text(response: Response) -> String {

@@ -26,6 +26,7 @@ mod output;
 
 mod admin;
 mod bench;
+mod calls;
 mod check;
 mod cli;
 mod dashboard;
@@ -38,12 +39,14 @@ mod env;
 mod environment;
 mod events;
 mod export;
+mod fault;
 mod foreground;
 mod graph;
 mod http;
 mod install;
 mod interrupt;
 mod logs;
+mod mcp;
 mod measure;
 mod namespaces;
 mod origin;
@@ -70,6 +73,7 @@ mod test;
 mod token;
 mod unrecorded;
 mod up;
+mod wires;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Result;
+use testkit::native;
 
 use crate::{
     http::spare_loopback,
@@ -31,12 +32,18 @@ pub(crate) struct Args {
     args: Vec<String>,
 }
 
+/// Debian's package of what drives a browser.
+const BROWSER: &str = "chromium-driver";
+
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let slot = Slot::take(project)?;
     let plan = plan(&slot);
     // Tests of discovery start an etcd of their own, those of metrics a Prometheus, those of the
     // database a PgBouncer.
-    let packages = [plan.packages(), vec!["etcd-server", "prometheus", "pgbouncer"]].concat();
+    let mut packages = [plan.packages(), vec!["etcd-server", "prometheus", "pgbouncer"]].concat();
+    if install::is_ci() {
+        packages.push(BROWSER);
+    }
     install::ensure(&packages, args.permission, interrupt)?;
 
     let begin = Instant::now();
@@ -54,11 +61,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let mut tests = tests(project, &args.args);
     let mut status = run::status(with_addresses(&mut tests, project, &servers), interrupt)?;
     if !args.args.is_empty() {
-        println!("skipped, because the run was narrowed: Consul, documentation, interleavings");
+        println!(
+            "skipped, because the run was narrowed: Consul, browser, documentation, interleavings"
+        );
         return Ok(exit_code(status));
     }
     for mut more in [
         consul(project, &servers),
+        browser(project, &servers),
         Some(documentation(project, &servers)),
         Some(interleavings(project)),
     ]
@@ -119,6 +129,18 @@ fn consul(project: &Project, servers: &Servers) -> Option<Command> {
     }
     let mut command = project.cargo();
     command.args(["test", "--package", "discovery", "--test", "it", "--", "--ignored"]);
+    with_addresses(&mut command, project, servers);
+    Some(command)
+}
+
+/// The dashboard in a real browser; by name when there is none.
+fn browser(project: &Project, servers: &Servers) -> Option<Command> {
+    if native::find().missing().contains(&BROWSER) {
+        println!("skipped: the dashboard in a browser (Debian's {BROWSER} is not there)");
+        return None;
+    }
+    let mut command = project.cargo();
+    command.args(["test", "--package", "dev", "--test", "it", "browser", "--", "--ignored"]);
     with_addresses(&mut command, project, servers);
     Some(command)
 }

@@ -118,6 +118,11 @@ impl Discovery {
         self.registry.clone()
     }
 
+    /// Who tells which instances there are: `static`, `dns`, `consul`, `etcd`, `kubernetes`.
+    pub fn provider(&self) -> &'static str {
+        self.provider.name()
+    }
+
     /// Watches the provider and checks the instances until `shutdown`. A provider that is away is
     /// tried again without end; the instances that it last told stay.
     ///

@@ -29,6 +29,7 @@ mod balance;
 mod checks;
 mod clock;
 mod discovery;
+mod eligibility;
 mod endpoint;
 mod instance;
 mod jitter;
@@ -45,6 +46,7 @@ mod set;
 mod settings;
 
 pub use discovery::{Discovery, SetupError};
+pub use eligibility::{Eligibility, Report};
 pub use instance::{Health, Instance, Standing, Status};
 pub use pick::{Choice, Picked};
 pub use provider::ProviderError;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::endpoint::Member;
 use crate::service::Service;
 use crate::settings::Services;
-use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Status};
+use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Report, Status};
 
 /// All known services. Cheap to clone; clones share the state. Reads take no lock.
 #[derive(Debug, Clone)]
@@ -143,6 +143,11 @@ impl Balancer {
     #[inline]
     pub fn is_awaited(&self) -> bool {
         self.0.is_awaited()
+    }
+
+    /// Every instance, in the order of registration: whether new calls go to it, and why.
+    pub fn reports(&self) -> Vec<Report> {
+        self.0.reports()
     }
 
     /// Changes whenever a check or the provider says that calls may go well again: an instance that

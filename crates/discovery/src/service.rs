@@ -13,7 +13,8 @@ use crate::random::{below, next, unit};
 use crate::rendezvous;
 use crate::set::Set;
 use crate::{
-    Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, balance, clock, metrics,
+    Algorithm, Choice, Health, Instance, LoadBalancingSettings, Picked, Report, balance, clock,
+    metrics,
 };
 
 /// One pick in so many reads the clock and measures its call: a reading costs as much as the rest of
@@ -81,6 +82,11 @@ impl Service {
     /// All instances, in the order of registration.
     pub(crate) fn members(&self) -> Vec<Arc<Member>> {
         self.set.load().members.to_vec()
+    }
+
+    /// All instances as operators see them, in the order of registration.
+    pub(crate) fn reports(&self) -> Vec<Report> {
+        self.set.load().reports()
     }
 
     pub(crate) fn is_awaited(&self) -> bool {

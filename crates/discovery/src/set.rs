@@ -69,13 +69,13 @@ impl Set {
     }
 }
 
-fn best_standing(members: &[Arc<Member>]) -> Vec<Arc<Member>> {
+pub(crate) fn best_standing(members: &[Arc<Member>]) -> Vec<Arc<Member>> {
     let standing = |member: &&Arc<Member>| member.instance.standing;
     let best = members.iter().map(|member| standing(&member)).min().unwrap_or(Standing::Ready);
     members.iter().filter(|member| standing(member) == best).cloned().collect()
 }
 
-fn well(candidates: &[Arc<Member>]) -> Vec<Arc<Member>> {
+pub(crate) fn well(candidates: &[Arc<Member>]) -> Vec<Arc<Member>> {
     let of = |health| {
         let fits = candidates.iter().filter(move |member| member.checks.health() == health);
         fits.cloned().collect::<Vec<_>>()

@@ -10,6 +10,7 @@ use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
 use chassis::{CancellationToken, docs, operator};
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
+use service_client::Targets;
 use tusk_config::{Misfit, Shown};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,6 +35,7 @@ struct Administration {
     dead_letters: DeadLetterQueue,
     archive: EventArchive,
     audit: AuditTrail,
+    targets: Targets,
 }
 
 impl<S: Service> ServiceBuilder<S> {
@@ -88,6 +90,7 @@ impl<S: Service> ServiceBuilder<S> {
             dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
             archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
             audit: platform.audit.clone(),
+            targets: platform.targets.clone(),
         };
         let administration = administration_routes().with_state(administration);
         let trail = from_fn_with_state(platform.audit.clone(), audit::administrators);
@@ -138,6 +141,7 @@ fn administration_routes() -> OpenApiRouter<Administration> {
     messaging::admin::router()
         .merge(messaging::admin::events::router())
         .merge(operator::router())
+        .merge(service_client::admin::router())
         .merge(audit::router())
 }
 

@@ -8,7 +8,7 @@ use chassis::{Clock, ServiceInfo};
 use discovery::Discovery;
 use messaging::{Broker, Outbox};
 use rate_limit::RateLimits;
-use service_client::{ClientCredentials, ServiceClient, key_ring};
+use service_client::{ClientCredentials, ServiceClient, Targets, key_ring};
 
 use crate::audit::AuditTrail;
 use crate::{PlatformSettings, Service, ServiceBuilder};
@@ -40,6 +40,8 @@ pub struct Platform {
     pub(crate) keys: KeyRing,
     pub(crate) broker: Broker,
     pub(crate) discovery: Discovery,
+    /// What the service calls, for those who operate it.
+    pub targets: Targets,
     pub(crate) settings: PlatformSettings,
     /// The client of [`ISSUER`]; none in that service itself.
     issuer: Option<ServiceClient>,
@@ -79,8 +81,9 @@ impl Platform {
             &settings.load_balancing,
             &called::<S>(settings),
         )?;
-        let client = || ServiceClient::new(ISSUER, &discovery.registry(), &settings.calls);
-        let issuer = if name == ISSUER { None } else { Some(client()?) };
+        let targets =
+            Targets::new(name, discovery.provider(), discovery.registry(), settings.calls.clone());
+        let issuer = if name == ISSUER { None } else { Some(targets.client(ISSUER)?) };
         let keys = match &issuer {
             None => KeyRing::open(&settings.keys, clock.clone())?,
             Some(issuer) => key_ring(&settings.keys, issuer, clock.clone())?,
@@ -102,6 +105,7 @@ impl Platform {
             keys,
             broker: Broker::new(name, &messaging.rabbitmq),
             discovery,
+            targets,
             settings: settings.clone(),
             issuer,
             clock,
@@ -118,15 +122,10 @@ impl Platform {
         service: &str,
         secret: &ServiceSecret,
     ) -> Result<ServiceClient, BuildError> {
-        let (registry, calls) = (self.discovery.registry(), &self.settings.calls);
+        let client = self.targets.client(service)?;
         let Some(issuer) = &self.issuer else {
             let tokens = ServiceTokens::new(self.tokens.clone(), self.clock.clone());
-            return Ok(ServiceClient::new(service, &registry, calls)?.with_tokens(tokens));
-        };
-        let client = if service == ISSUER {
-            issuer.clone()
-        } else {
-            ServiceClient::new(service, &registry, calls)?
+            return Ok(client.with_tokens(tokens));
         };
         let (name, clock) = (self.info.name, self.clock.clone());
         let credentials = ClientCredentials::new(name, secret.clone(), issuer, clock);

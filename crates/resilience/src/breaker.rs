@@ -17,6 +17,9 @@
 //! - A call counts in the phase that admitted it and nowhere else: one begun before the breaker
 //!   tripped neither closes it nor opens it again.
 //! - A call that is given up (its future dropped) has no outcome, and gives its permit back.
+//! - Whoever operates the target may hold a breaker [open](CircuitBreaker::force_open_for) or
+//!   [closed](CircuitBreaker::force_closed_for) for a while, whatever calls say. It ends by itself, and
+//!   costs calls nothing: it is a phase like the others.
 //! - What counts as a failure is the caller's decision; an answer that says "you are wrong" (4xx)
 //!   is none. See [`Outcome`](crate::Outcome).
 //!
@@ -48,6 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
+use tokio::time::Instant;
 
 pub use call::Call;
 pub use events::{Cause, Transition};
@@ -57,6 +61,7 @@ pub use service::{BreakerService, ResponseFuture};
 pub use settings::CircuitBreakerSettings;
 pub use window::Counts;
 
+use change::FOR_EVER;
 use permit::Handle;
 use phase::Kind;
 use shared::{Observer, Shared};
@@ -83,6 +88,22 @@ impl State {
             Kind::Open | Kind::ForcedOpen => Self::Open,
         }
     }
+}
+
+/// How a breaker fares, for those who operate it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// The state now.
+    pub state: State,
+    /// Since when.
+    pub since: Instant,
+    /// Why; none as long as it has never changed.
+    pub cause: Option<Cause>,
+    /// While open: when calls try again. While forced: when that ends; none where
+    /// [`reset`](CircuitBreaker::reset) alone ends it.
+    pub until: Option<Instant>,
+    /// Whether somebody holds it as it is, whatever calls say.
+    pub is_forced: bool,
 }
 
 /// The call may not be made now.
@@ -160,6 +181,11 @@ impl CircuitBreaker {
         self.shared.state()
     }
 
+    /// How it fares. Ends a forced state whose time is over.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
     /// What the window has counted in this phase; zeros when no ratio is on.
     pub fn counts(&self) -> Counts {
         self.shared.counts()
@@ -183,23 +209,41 @@ impl CircuitBreaker {
 
     /// Lets no call pass until [`reset`](Self::reset).
     pub fn force_open(&self) {
-        self.shared.force(Kind::ForcedOpen, Cause::Forced);
+        self.force_open_for(FOR_EVER);
+    }
+
+    /// Lets no call pass for so long, or until [`reset`](Self::reset); closed after that. The first
+    /// call, or whoever asks for [`status`](Self::status), after that time ends it.
+    pub fn force_open_for(&self, time: Duration) {
+        self.shared.force(Kind::ForcedOpen, time, Cause::Forced);
     }
 
     /// Lets every call pass until [`reset`](Self::reset); goes on counting for
     /// [`counts`](Self::counts).
     pub fn force_closed(&self) {
-        self.shared.force(Kind::ForcedClosed, Cause::Forced);
+        self.force_closed_for(FOR_EVER);
+    }
+
+    /// Lets every call pass for so long, or until [`reset`](Self::reset); closed, with nothing counted,
+    /// after that. The first call that fails, or whoever asks for [`status`](Self::status), after that
+    /// time ends it.
+    pub fn force_closed_for(&self, time: Duration) {
+        self.shared.force(Kind::ForcedClosed, time, Cause::Forced);
     }
 
     /// Lets every call pass until [`reset`](Self::reset), and counts nothing.
     pub fn disable(&self) {
-        self.shared.force(Kind::Disabled, Cause::Disabled);
+        self.shared.force(Kind::Disabled, FOR_EVER, Cause::Disabled);
+    }
+
+    /// Ends a forced state at once: closed, with nothing counted. In any other state it does nothing.
+    pub fn release(&self) {
+        self.shared.release();
     }
 
     /// Closes it and forgets everything, whatever its state.
     pub fn reset(&self) {
-        self.shared.force(Kind::Closed, Cause::Reset);
+        self.shared.force(Kind::Closed, FOR_EVER, Cause::Reset);
     }
 }
 

@@ -8,6 +8,7 @@ use auth::ServiceTokens;
 use bytes::Bytes;
 use discovery::Registry;
 use http::{HeaderValue, Method, header};
+use resilience::breaker::CircuitBreaker;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
@@ -56,6 +57,15 @@ impl ServiceClient {
     #[must_use]
     pub fn with_tokens(&self, tokens: ServiceTokens) -> Self {
         Self { tokens: Some(tokens), ..self.clone() }
+    }
+
+    /// The breaker to the service.
+    pub(crate) fn breaker(&self) -> &CircuitBreaker {
+        self.guards.recovery.breaker()
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.guards
     }
 
     /// `GET path`.

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use discovery::Balancer;
 use resilience::breaker::{BreakerLayer, CircuitBreaker, CircuitBreakerSettings, State};
 use resilience::bulkhead::Bulkhead;
+use resilience::retry::budget::RetryBudget;
 use resilience::retry::{RetryHint, RetryPolicy};
 use resilience::stack::Stack;
 use resilience::{Error, Outcome};
@@ -27,7 +28,7 @@ use tower::Layer;
 use tower::util::BoxCloneSyncService;
 
 use crate::request::Request;
-use crate::send::Sender;
+use crate::send::{Fault, Sender};
 use crate::{ClientSettings, Kind, metrics};
 
 /// A guarded sender of calls.
@@ -44,6 +45,11 @@ pub(crate) struct Guards {
     pub(crate) persistent: Guarded,
     /// What ends the open time of the service's breaker.
     pub(crate) recovery: Recovery,
+    /// What retries of `all` may cost.
+    pub(crate) budget: Arc<RetryBudget>,
+    /// The attempts of `all` that may be in flight.
+    pub(crate) places: Bulkhead,
+    sender: Sender,
 }
 
 impl Guards {
@@ -62,14 +68,23 @@ impl Guards {
             |(retry, places)| Stack::new().retry(retry).bulkhead(places).service(sender.clone());
         let recovery = Recovery::new(service, instances, &settings.circuit_breaker);
         let (retry, places) = bounds();
-        metrics::show(service, retry.budget().clone(), places.clone());
-        let all =
-            BreakerLayer::new(recovery.breaker.clone(), outcome).layer(attempts((retry, places)));
+        let budget = retry.budget().clone();
+        metrics::show(service, &recovery.breaker, &budget, &places);
+        let all = BreakerLayer::new(recovery.breaker.clone(), outcome)
+            .layer(attempts((retry, places.clone())));
         Self {
             all: BoxCloneSyncService::new(all),
             persistent: BoxCloneSyncService::new(attempts(bounds())),
             recovery,
+            budget,
+            places,
+            sender: sender.clone(),
         }
+    }
+
+    /// What went wrong last with an attempt.
+    pub(crate) fn last_fault(&self) -> Option<Fault> {
+        self.sender.last_fault()
     }
 }
 
@@ -93,6 +108,14 @@ impl Recovery {
             metrics::transition(transition);
         });
         Self { breaker, instances, seen }
+    }
+
+    pub(crate) fn breaker(&self) -> &CircuitBreaker {
+        &self.breaker
+    }
+
+    pub(crate) fn instances(&self) -> &Balancer {
+        &self.instances
     }
 
     /// Lets calls try an open target of which something good was heard since it opened.

@@ -23,6 +23,7 @@
 //! | `guard` | the order of the guards, and why |
 //! | `request`, `send` | what each attempt does |
 //! | `credentials`, `jwks` | tokens and keys, for services that do not hold the key |
+//! | `targets`, [`admin`] | what a process calls, shown to administrators, who may force a breaker |
 //! | `error` | the seed's kinds of fault, told apart |
 //!
 //! ```no_run
@@ -52,6 +53,9 @@ mod send;
 mod credentials;
 mod jwks;
 
+pub mod admin;
+mod targets;
+
 mod error;
 mod metrics;
 
@@ -61,3 +65,4 @@ pub use credentials::ClientCredentials;
 pub use error::{CallError, Kind, ProblemDocument};
 pub use jwks::{Jwks, key_ring};
 pub use settings::{Bounds, ClientSettings};
+pub use targets::Targets;

@@ -9,6 +9,7 @@
 //! | `service_calls_in_flight{service}` | attempts in flight |
 //! | `service_calls_in_flight_max{service}` | how many there may be |
 //! | `circuit_breaker_state{service}` | 0 closed, 1 half-open, 2 open |
+//! | `circuit_breaker_forced{service}` | 1 while an administrator holds it in its state |
 //! | `circuit_breaker_transitions_total{service, to}` | changes of that, by the state after |
 //!
 //! The few calls that get keys and tokens pass by the breaker, with a budget and a limit of their own:
@@ -17,7 +18,7 @@
 use std::sync::{Arc, LazyLock};
 
 use prometheus::IntCounterVec;
-use resilience::breaker::{State, Transition};
+use resilience::breaker::{CircuitBreaker, State, Transition};
 use resilience::bulkhead::Bulkhead;
 use resilience::retry::budget::RetryBudget;
 use telemetry::metrics::{at_scrape, circuit_breaker_state, counter, gauge, whole};
@@ -55,8 +56,14 @@ pub(crate) fn transition(change: &Transition) {
     }
 }
 
-/// Shows the guards around a service that were made just now: a breaker that is closed, and these.
-pub(crate) fn show(service: &str, budget: Arc<RetryBudget>, places: Bulkhead) {
+/// Shows the guards around a service that were made just now.
+pub(crate) fn show(
+    service: &str,
+    breaker: &CircuitBreaker,
+    budget: &Arc<RetryBudget>,
+    places: &Bulkhead,
+) {
+    let (breaker, budget, places) = (breaker.clone(), budget.clone(), places.clone());
     // A series that is there from the beginning: the first event is an increase too.
     CALLS.with_label_values(&[service, "ok"]);
     RETRIES.with_label_values(&[service]);
@@ -74,9 +81,12 @@ pub(crate) fn show(service: &str, budget: Arc<RetryBudget>, places: Bulkhead) {
     let left = of("service_call_retry_budget", help);
     let help = "Retries of calls to a service that the budget had nothing left for.";
     let refused = counter("service_call_retries_refused_total", help, &["service"]);
+    let help = "Whether an administrator holds the circuit breaker to a service: 1 or 0.";
+    let forced = of("circuit_breaker_forced", help);
     let (refused, mut counted) = (refused.with_label_values(&[service]), 0);
     at_scrape(move || {
         in_flight.set(whole(places.in_use()));
+        forced.set(breaker.status().is_forced.into());
         left.set(whole_retries(budget.balance()));
         let now = budget.refused();
         refused.inc_by(now - counted);
@@ -89,7 +99,7 @@ fn whole_retries(balance: f64) -> i64 {
     balance as i64
 }
 
-fn word(state: State) -> &'static str {
+pub(crate) fn word(state: State) -> &'static str {
     match state {
         State::Closed => "closed",
         State::HalfOpen => "half_open",

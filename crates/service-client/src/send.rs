@@ -1,7 +1,7 @@
 //! One attempt: an instance is picked, asked, and told apart by its answer.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use reqwest::{Response, Url};
 use resilience::Outcome;
 use telemetry::propagation;
+use tokio::time::Instant;
 use tower::Service;
 use tracing::{Instrument, Span, field};
 
@@ -34,6 +35,18 @@ struct Shared {
     instances: Balancer,
     http: reqwest::Client,
     bounds: Bounds,
+    /// Written when an attempt fails, and held over no await.
+    last_fault: Mutex<Option<Fault>>,
+}
+
+/// An attempt that failed in a way that says that its instance is not well.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    /// In words.
+    pub(crate) fault: String,
+    /// `host:port` of the instance.
+    pub(crate) endpoint: String,
+    pub(crate) at: Instant,
 }
 
 impl Sender {
@@ -50,7 +63,13 @@ impl Sender {
             .pool_max_idle_per_host(bounds.idle_connections_max)
             .build()?;
         let (instances, bounds) = (registry.balancer(service), bounds.clone());
-        Ok(Self(Arc::new(Shared { service: service.to_owned(), instances, http, bounds })))
+        let (service, last_fault) = (service.to_owned(), Mutex::default());
+        Ok(Self(Arc::new(Shared { service, instances, http, bounds, last_fault })))
+    }
+
+    /// What went wrong last.
+    pub(crate) fn last_fault(&self) -> Option<Fault> {
+        self.0.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -73,7 +92,11 @@ impl Service<Request> for Sender {
             // Pinned here: it is large, and would be moved with every future around it.
             let answer = pin!(answer);
             let outcome = shared.answered(answer, left, span).await;
-            picked.settle(shared.outcome(&outcome, left));
+            let told = shared.outcome(&outcome, left);
+            if let (Err(kind), Outcome::Failure | Outcome::Throttled) = (&outcome, told) {
+                shared.note(kind, picked.instance());
+            }
+            picked.settle(told);
             outcome
         })
     }
@@ -142,6 +165,14 @@ impl Shared {
             }
         }
         outcome
+    }
+
+    /// Keeps a fault for operators, in the place of the one before.
+    #[cold]
+    fn note(&self, kind: &Kind, instance: &Instance) {
+        let (fault, endpoint) = (kind.to_string(), instance.authority());
+        let fault = Fault { fault, endpoint, at: Instant::now() };
+        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 
     /// What the end of an attempt says of the instance.

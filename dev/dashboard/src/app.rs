@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use crate::calls::Calls;
+use crate::fresh::Fresh;
 use crate::logs::Logs;
 use crate::metrics::History;
+use crate::origins;
 use crate::settings::Settings;
 use crate::spans::Runs;
 use crate::system::System;
@@ -23,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) logs: Logs,
     pub(crate) metrics: History,
     pub(crate) tool: Arc<Tool>,
+    pub(crate) calls: Fresh<Vec<Calls>>,
+    pub(crate) origins: Fresh<origins::Settings>,
     /// For the services and RabbitMQ's management API, whose answers it does not wait for long.
     pub(crate) http: reqwest::Client,
 }
@@ -39,6 +44,8 @@ impl Parts {
             logs: Logs::new(settings.folder.join("logs")),
             metrics: History::new(),
             tool: Arc::new(Tool::new(&settings)),
+            calls: Fresh::default(),
+            origins: Fresh::default(),
             http,
             system,
             settings,

@@ -6,6 +6,8 @@
 //! system/     what `up` has noted, processes, RabbitMQ's and PostgreSQL's own figures
 //! metrics/    each service's /metrics, asked every few seconds, kept for half an hour
 //! logs        the end of all logs, followed
+//! calls       what each service calls and thinks of it, asked of its admin routes
+//! origins     each service's settings: what they are, where from, what they replaced
 //! tool        `cargo dev …`, by which every button acts
 //! pages/      one file for each page: what is shown, and its buttons
 //! api         the same as JSON, for `cargo dev mcp` and scripts
@@ -24,10 +26,13 @@
 mod api;
 mod app;
 mod assets;
+mod calls;
+mod fresh;
 mod download;
 mod live;
 mod logs;
 mod metrics;
+mod origins;
 mod otlp;
 mod pages;
 mod protection;

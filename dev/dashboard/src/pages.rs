@@ -1,9 +1,13 @@
 //! The pages: what stands around each of them here, and a file for each.
 
+mod calls;
+mod commands;
+mod faults;
 mod link;
 pub(crate) mod logs;
 pub(crate) mod metrics;
 mod overview;
+mod settings;
 mod shown;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -43,6 +47,10 @@ pub(crate) fn router() -> Router<App> {
         .merge(overview::router())
         .merge(logs::router())
         .merge(traces::router())
+        .merge(calls::router())
+        .merge(faults::router())
+        .merge(settings::router())
+        .merge(commands::router())
         .merge(metrics::router())
 }
 

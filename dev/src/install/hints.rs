@@ -3,8 +3,30 @@
 use std::fs;
 
 /// The servers by the names of Debian's packages.
-const PACKAGES: [&str; 6] =
-    ["postgresql", "redis-server", "rabbitmq-server", "etcd-server", "prometheus", "pgbouncer"];
+const PACKAGES: [&str; 7] = [
+    "postgresql",
+    "redis-server",
+    "rabbitmq-server",
+    "etcd-server",
+    "prometheus",
+    "pgbouncer",
+    "chromium-driver",
+];
+
+/// The same on other systems.
+const FEDORA: [&str; 7] = [
+    "postgresql-server",
+    "valkey",
+    "rabbitmq-server",
+    "etcd",
+    "golang-github-prometheus",
+    "pgbouncer",
+    "chromedriver",
+];
+const ARCH: [&str; 7] =
+    ["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer", "chromium"];
+const HOMEBREW: [&str; 7] =
+    ["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus", "pgbouncer", "chromedriver"];
 
 /// What this system calls itself: `/etc/os-release`; empty where there is none.
 #[derive(Debug)]
@@ -28,7 +50,7 @@ impl Distribution {
 
     /// What to run on this system.
     pub(super) fn install_line(&self, missing: &[&str]) -> String {
-        let named = |names: [&str; 6]| {
+        let named = |names: [&str; 7]| {
             let all = PACKAGES.iter().zip(names);
             let wanted = all.filter(|(package, _)| missing.contains(package));
             wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
@@ -37,22 +59,13 @@ impl Distribution {
             let packages = missing.join(" ");
             format!("run: sudo apt-get install -y --no-install-recommends {packages}")
         } else if self.is_like(&["fedora", "rhel"]) {
-            let packages = named([
-                "postgresql-server",
-                "valkey",
-                "rabbitmq-server",
-                "etcd",
-                "golang-github-prometheus",
-                "pgbouncer",
-            ]);
+            let packages = named(FEDORA);
             format!("run: sudo dnf install -y {packages}")
         } else if self.is_like(&["arch"]) {
-            let packages =
-                named(["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer"]);
+            let packages = named(ARCH);
             format!("run: sudo pacman -S --noconfirm {packages}")
         } else if cfg!(target_os = "macos") {
-            let packages =
-                named(["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus", "pgbouncer"]);
+            let packages = named(HOMEBREW);
             format!("run: brew install {packages}")
         } else {
             format!("install (Debian's names): {}", missing.join(" "))

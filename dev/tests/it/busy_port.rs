@@ -1,6 +1,6 @@
 //! Ports that somebody takes between their choice and the start of the process that is to have them.
 
-use std::{fs, net::TcpListener};
+use std::net::TcpListener;
 
 use testkit::native::port;
 
@@ -10,8 +10,7 @@ use crate::system::{Servers, System};
 fn a_broker_whose_port_is_taken_while_it_starts_comes_up_on_another() {
     let system = System::new();
     let wanted = port::free(None);
-    fs::create_dir_all(system.path(".dev")).unwrap();
-    fs::write(system.path(".dev/ports.json"), format!("{{\"rabbitmq\": {wanted}}}")).unwrap();
+    system.had_ports(&[("rabbitmq", wanted)]);
 
     let mut up = system.start(&["up", "--detach"]);
     // Its port mapper runs: the ports are chosen, and the broker takes seconds to listen.
@@ -32,9 +31,7 @@ fn a_service_whose_port_is_taken_while_it_starts_comes_up_on_another() {
     let servers = Servers::start();
     let system = servers.system();
     let wanted = port::free(None);
-    fs::create_dir_all(system.path(".dev")).unwrap();
-    fs::write(system.path(".dev/ports.json"), format!("{{\"payment-service\": {wanted}}}"))
-        .unwrap();
+    system.had_ports(&[("payment-service", wanted)]);
 
     let mut up = system.start(&["up", "--detach"]);
     // The ports are chosen by then, and services migrate their databases before they listen.

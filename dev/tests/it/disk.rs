@@ -70,10 +70,11 @@ impl Disk {
 
     fn mount(system: &System) -> Self {
         let folder = system.path(".dev");
-        fs::create_dir(&folder).unwrap();
+        fs::create_dir_all(&folder).unwrap();
         let owner = fs::metadata(&folder).unwrap();
         let options = format!("{},mode=755,uid={},gid={}", Self::SIZE, owner.uid(), owner.gid());
         as_root(&["mount", "-t", "tmpfs", "-o", &options, "tmpfs"], &folder);
+        system.had_ports(&[]);
         Self { folder }
     }
 

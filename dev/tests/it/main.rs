@@ -7,6 +7,8 @@
 #[cfg(target_os = "linux")]
 mod broken_off;
 #[cfg(target_os = "linux")]
+mod browser;
+#[cfg(target_os = "linux")]
 mod busy_port;
 #[cfg(target_os = "linux")]
 mod closed_pipe;
@@ -18,6 +20,8 @@ mod doctor;
 mod environment;
 #[cfg(target_os = "linux")]
 mod export;
+#[cfg(target_os = "linux")]
+mod faults;
 #[cfg(target_os = "linux")]
 mod foreground;
 #[cfg(target_os = "linux")]

@@ -73,5 +73,5 @@ fn a_namespace_that_is_no_name_is_refused() {
     let output = system.output(&["status"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("DEV_NAMESPACE"), "{error}");
-    assert!(!system.path(".dev").exists());
+    assert!(!system.path(".dev/namespaces").exists() && !system.path(".dev/run").exists());
 }

@@ -2,6 +2,7 @@
 //! Cargo is left out: what it would build is there, and a test changes it as a build would.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -16,6 +17,8 @@ use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, port, psql};
 /// The binaries of a system: its services and the simulator.
 const BINARIES: [&str; 5] =
     ["user-service", "payment-service", "notification-service", "payment-simulator", "dashboard"];
+/// What they call is behind it.
+const PROXY: &str = "dev-proxy";
 /// How long anything that a test waits for may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
@@ -60,10 +63,12 @@ impl System {
         let own = text.replace("3001", &usual_ports[0].to_string());
         let own = own.replace("3002", &usual_ports[1].to_string());
         fs::write(services, own.replace("3003", &usual_ports[2].to_string())).unwrap();
+        // So are those of the simulator and the dashboard, which no settings file names.
+        system.had_ports(&[]);
         let built = env::var_os("TEST_BIN_DIR").map(PathBuf::from);
         let built = built.expect("TEST_BIN_DIR is set: run the test by `cargo dev test`");
         fs::create_dir_all(system.path("target/debug")).unwrap();
-        for name in BINARIES {
+        for name in BINARIES.into_iter().chain([PROXY]) {
             let (from, to) = (built.join(name), system.binary(name));
             fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
         }
@@ -74,6 +79,15 @@ impl System {
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.variables.push((name, value.into()));
         self
+    }
+
+    /// As after an earlier `up`, in which the simulator and the dashboard had ports of their own, and these
+    /// processes the ones that are given.
+    pub(crate) fn had_ports(&self, others: &[(&str, u16)]) {
+        let own = [("payment-simulator", port::free(None)), ("dashboard", port::free(None))];
+        let ports: BTreeMap<&str, u16> = own.iter().chain(others).copied().collect();
+        fs::create_dir_all(self.path(".dev")).unwrap();
+        fs::write(self.path(".dev/ports.json"), serde_json::to_string(&ports).unwrap()).unwrap();
     }
 
     pub(crate) fn path(&self, inner: &str) -> PathBuf {

@@ -11,9 +11,9 @@ use crate::{
 /// Stands for cargo: reads the source when it begins, waits while there is a file `slow`, fails on a
 /// source that says so, and writes another binary when the source is another one than the last time.
 const CARGO: &str = "#!/bin/sh
-echo build >> builds
 source=services/user-service/src/lib.rs
 cp $source target/read
+echo build >> builds
 while [ -e slow ]; do sleep 0.02; done
 if grep -q broken target/read; then
   echo 'error: expected one of `!` or `::`' >&2

@@ -11,12 +11,13 @@ use tokio::net::TcpStream;
 use crate::system::{Ground, System, administrator};
 
 /// What is for operators; with a token of an administrator each is 200.
-const FOR_OPERATORS: [&str; 7] = [
+const FOR_OPERATORS: [&str; 8] = [
     "/metrics",
     "/openapi.json",
     "/docs/",
     "/admin/queues",
     "/admin/events",
+    "/admin/calls",
     "/admin/log",
     "/debug",
 ];

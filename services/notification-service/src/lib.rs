@@ -7,6 +7,7 @@
 //! | `POST /api/notifications` | user-service, payment-service | writes to a user (Idempotency-Key) |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
+//! | `/admin/calls` | an administrator | what the service calls, and the breakers (`service_client::admin`) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),

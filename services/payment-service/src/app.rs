@@ -18,6 +18,9 @@ use crate::{events, metrics};
 /// Who knows whether a user may pay.
 const USER_SERVICE: &str = ISSUER;
 
+/// What operators know the payment provider by.
+const PROVIDER: &str = "payment-provider";
+
 /// The payment service, for [`platform::process::run`].
 pub struct PaymentService;
 
@@ -46,9 +49,11 @@ impl Service for PaymentService {
         let store = Store::new(requests, outbox, clock.clone());
         let background = store.clone().over(background);
         let events = Events { store: background.clone(), clock: clock.clone() };
+        let gateway = StripeGateway::new(&settings.gateway)?;
+        platform.targets.outside(PROVIDER, gateway.base_url(), gateway.calls());
         let charger = Charger {
             store: background.clone(),
-            gateway: Arc::new(StripeGateway::new(&settings.gateway)?),
+            gateway: Arc::new(gateway),
             settings: settings.worker.clone(),
             settlement: settings.settlement.clone(),
             clock: clock.clone(),

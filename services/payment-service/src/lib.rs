@@ -8,6 +8,7 @@
 //! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
+//! | `/admin/calls` | an administrator | what the service calls, and the breakers ([`service_client::admin`]) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.

@@ -15,6 +15,7 @@
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
+//! | `/admin/calls` | an administrator | what the service calls, and the breakers (`service_client::admin`) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.

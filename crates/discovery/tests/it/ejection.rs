@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry};
+use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry, Report, Standing};
+use resilience::breaker::Cause;
 use tokio::time::advance;
 
 use crate::support::{SERVICE, instance};
@@ -167,4 +168,48 @@ async fn an_instance_that_is_new_or_comes_back_gets_a_growing_share() {
     assert_eq!(ejected(&registry), BTreeSet::new());
     let back = share(1);
     assert!((1..200).contains(&back), "{back} of 3000");
+}
+
+/// What is said of each, by port: whether it is called, and in which words it is or is not.
+fn said(registry: &Registry) -> Vec<(u16, bool, &'static str)> {
+    let reports = registry.balancer(SERVICE).reports();
+    let said =
+        |report: &Report| (report.instance.port, report.is_called, report.eligibility.word());
+    reports.iter().map(said).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_told_who_is_ejected_and_when_it_is_tried_again() {
+    let registry = registry(&settings(), 2);
+    assert_eq!(said(&registry), [(1, true, "eligible"), (2, true, "eligible")]);
+    call_many(&registry, &[1], 6);
+    assert_eq!(said(&registry), [(1, false, "ejected"), (2, true, "eligible")]);
+    let breaker = registry.balancer(SERVICE).reports()[0].breaker;
+    assert_eq!(breaker.until, Some(breaker.since + EJECTION_TIME));
+    assert_eq!(breaker.cause, Some(Cause::FailuresInARow));
+    advance(EJECTION_TIME).await;
+    call_many(&registry, &[], 10);
+    assert_eq!(said(&registry), [(1, true, "eligible"), (2, true, "eligible")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_is_told_who_is_about_to_go_not_ready_or_in_another_zone() {
+    let zone = "b".to_owned();
+    let registry = Registry::new(&LoadBalancingSettings { zone, ..settings() });
+    let instances = [
+        instance(1).zone("a"),
+        instance(2).zone("b"),
+        instance(3).standing(Standing::Draining),
+        instance(4).standing(Standing::NotReady),
+    ];
+    registry.replace(SERVICE, instances.to_vec());
+    let words = [
+        (1, false, "other_zone"),
+        (2, true, "eligible"),
+        (3, false, "draining"),
+        (4, false, "not_ready"),
+    ];
+    assert_eq!(said(&registry), words);
+    registry.replace(SERVICE, instances[2..].to_vec());
+    assert_eq!(said(&registry), [(3, true, "eligible"), (4, false, "not_ready")]);
 }

@@ -1,5 +1,6 @@
 //! Changes of state, as they are told to observers and streams.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::{Stream, stream};
@@ -45,13 +46,34 @@ pub enum Cause {
     TrialFailed,
     /// All calls that tried succeeded.
     TrialsSucceeded,
-    /// [`force_open`](super::CircuitBreaker::force_open) or
-    /// [`force_closed`](super::CircuitBreaker::force_closed).
+    /// [`force_open`](super::CircuitBreaker::force_open),
+    /// [`force_closed`](super::CircuitBreaker::force_closed), or one of them for a while.
     Forced,
     /// [`disable`](super::CircuitBreaker::disable).
     Disabled,
     /// [`reset`](super::CircuitBreaker::reset).
     Reset,
+    /// The time for which it was forced is over, or it was
+    /// [released](super::CircuitBreaker::release).
+    ForceEnded,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::FailuresInARow => "too many calls in a row failed",
+            Self::FailureRatio => "too large a part of the calls failed",
+            Self::SlowCalls => "too large a part of the calls was slow",
+            Self::TimeUp => "it was open long enough, and a few calls try",
+            Self::Recovered => "the target was found well, and a few calls try",
+            Self::TrialFailed => "a call that tried failed",
+            Self::TrialsSucceeded => "the calls that tried succeeded",
+            Self::Forced => "it is forced",
+            Self::Disabled => "it is disabled",
+            Self::Reset => "it was reset",
+            Self::ForceEnded => "it is no longer forced",
+        })
+    }
 }
 
 /// The stream over a receiver; what a slow reader missed is left out.

@@ -119,6 +119,35 @@ fn a_success_begun_before_the_trip_counts_nowhere() {
 }
 
 #[test]
+fn a_force_whose_time_is_over_ends_once_and_refuses_nobody() {
+    loom::model(|| {
+        let changes = Arc::new(AtomicUsize::new(0));
+        let counter = changes.clone();
+        let breaker = CircuitBreaker::with_observer("target", &settings(1, HOUR, 1), move |_| {
+            counter.fetch_add(1, SeqCst);
+        });
+        breaker.force_open_for(Duration::ZERO);
+        let other = breaker.clone();
+        let asks = move || other.try_acquire().is_ok();
+        let (one, two) = together(asks, || breaker.status().state == State::Closed);
+        assert!(one && two);
+        assert_eq!(changes.load(SeqCst), 2, "it was forced, and that ended");
+    });
+}
+
+#[test]
+fn a_failure_at_the_end_of_a_force_takes_no_other_force_back() {
+    loom::model(|| {
+        let breaker = CircuitBreaker::new("target", &settings(1, HOUR, 1));
+        breaker.force_closed_for(Duration::ZERO);
+        let permit = breaker.try_acquire().unwrap();
+        let other = breaker.clone();
+        together(move || permit.failure(), move || other.force_open_for(HOUR));
+        assert_eq!((breaker.state(), breaker.status().is_forced), (State::Open, true));
+    });
+}
+
+#[test]
 fn the_windows_counts_are_whole_and_of_one_phase() {
     loom::model(|| {
         let settings = CircuitBreakerSettings {

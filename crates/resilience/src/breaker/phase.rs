@@ -20,6 +20,13 @@ pub(super) enum Kind {
     Disabled = 5,
 }
 
+impl Kind {
+    /// Whether it lasts whatever calls say.
+    pub(super) fn is_forced(self) -> bool {
+        matches!(self, Self::ForcedClosed | Self::ForcedOpen | Self::Disabled)
+    }
+}
+
 const KIND_BITS: u32 = 3;
 
 /// One phase: its number and kind. The number comes again after half a thousand million changes.

@@ -8,6 +8,7 @@ use futures_util::Stream;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+use super::change::History;
 use super::events::{self, Cause, Transition};
 use super::phase::{Kind, Stamp, Word};
 use super::tally::{Run, Trials};
@@ -29,15 +30,14 @@ pub(super) struct Shared {
     is_timed: bool,
     pub(super) window: Option<Window>,
     pub(super) trials: Trials,
-    /// While open: when calls try again, in nanoseconds after `created`.
+    /// While open: when calls try again; while forced: when that ends. In nanoseconds after `created`.
     pub(super) until: AtomicU64,
     pub(super) created: Instant,
     pub(super) timeout: Duration,
     pub(super) initial_timeout: Duration,
     pub(super) name: Arc<str>,
-    /// Held while the phase changes, over no await: how many times trials failed since it was
-    /// closed.
-    pub(super) relapses: Mutex<u32>,
+    /// Held while the phase changes, over no await.
+    pub(super) history: Mutex<History>,
     pub(super) observer: Option<Observer>,
     /// There once anybody listens: few do, and a channel has room for many changes.
     pub(super) events: OnceLock<broadcast::Sender<Transition>>,
@@ -63,7 +63,7 @@ impl Shared {
             timeout: settings.timeout,
             initial_timeout: settings.initial_timeout.min(settings.timeout),
             name: name.into(),
-            relapses: Mutex::new(0),
+            history: Mutex::new(History { relapses: 0, since: created, cause: None }),
             observer,
             events: OnceLock::new(),
         }
@@ -117,7 +117,13 @@ impl Shared {
             let stamp = self.word().stamp();
             match stamp.kind() {
                 Kind::Closed | Kind::ForcedClosed | Kind::Disabled => return Ok(stamp),
-                Kind::ForcedOpen => return Err(Open { retry_after: self.timeout }),
+                Kind::ForcedOpen => {
+                    let left = self.left();
+                    if !left.is_zero() {
+                        return Err(Open { retry_after: left.min(self.timeout) });
+                    }
+                    self.change(stamp, Kind::Closed, Cause::ForceEnded);
+                }
                 Kind::HalfOpen => {
                     if self.trials.enter(stamp) {
                         return Ok(stamp);
@@ -144,13 +150,17 @@ impl Shared {
         let stamp = self.word().stamp();
         match stamp.kind() {
             Kind::Closed | Kind::ForcedClosed | Kind::Disabled => true,
-            Kind::ForcedOpen => false,
-            Kind::Open => self.left().is_zero(),
+            Kind::Open | Kind::ForcedOpen => self.left().is_zero(),
             Kind::HalfOpen => self.trials.has_room(stamp),
         }
     }
 
-    /// How long it stays open yet.
+    /// Whether the phase is a forced one whose time is over.
+    pub(super) fn is_force_over(&self, stamp: Stamp) -> bool {
+        matches!(stamp.kind(), Kind::ForcedOpen | Kind::ForcedClosed) && self.left().is_zero()
+    }
+
+    /// How long it stays open, or forced, yet.
     fn left(&self) -> Duration {
         let until = Duration::from_nanos(self.until.load(Ordering::Acquire));
         until.saturating_sub(Instant::now().saturating_duration_since(self.created))
@@ -209,6 +219,9 @@ impl Shared {
     #[cold]
     fn settle_closed(&self, word: Word, begun: Option<Instant>, outcome: Outcome) {
         let stamp = word.stamp();
+        if outcome != Outcome::Success && self.is_force_over(stamp) {
+            return self.change(stamp, Kind::Closed, Cause::ForceEnded);
+        }
         let in_a_row = match outcome {
             Outcome::Success => {
                 self.run.end(stamp);

@@ -336,6 +336,66 @@ async fn forced_states_hold_until_reset() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_breaker_forced_open_for_a_while_refuses_for_that_long_and_is_closed_then() {
+    let breaker = breaker(3, 1);
+    fail(&breaker, 2);
+    breaker.force_open_for(TIMEOUT * 2);
+    let forced = breaker.status();
+    let told = (forced.state, forced.is_forced, forced.cause, forced.until);
+    let until = forced.since + TIMEOUT * 2;
+    assert_eq!(told, (State::Open, true, Some(Cause::Forced), Some(until)));
+    breaker.half_open();
+    // Nobody is told to come back later than a breaker that opened by itself would say.
+    assert_eq!(breaker.try_acquire().unwrap_err(), Open { retry_after: TIMEOUT });
+    advance(TIMEOUT * 2 - Duration::from_secs(1)).await;
+    let last = Open { retry_after: Duration::from_secs(1) };
+    assert_eq!(breaker.try_acquire().unwrap_err(), last);
+    advance(Duration::from_secs(1)).await;
+    assert!(breaker.is_callable());
+    breaker.try_acquire().unwrap().success();
+    let after = breaker.status();
+    assert_eq!((after.state, after.is_forced), (State::Closed, false));
+    assert_eq!((after.cause, after.until), (Some(Cause::ForceEnded), None));
+    fail(&breaker, 2);
+    assert_eq!(breaker.state(), State::Closed, "what failed before it was forced is forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_forced_closed_for_a_while_passes_all_calls_and_opens_by_itself_then() {
+    let breaker = breaker(2, 1);
+    fail(&breaker, 2);
+    breaker.force_closed_for(TIMEOUT);
+    fail(&breaker, 100);
+    assert_eq!((breaker.status().state, breaker.status().is_forced), (State::Closed, true));
+    advance(TIMEOUT).await;
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), State::Closed, "the call began before anybody saw it was over");
+    fail(&breaker, 2);
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_force_whose_time_is_over_is_ended_by_whoever_asks_how_the_breaker_fares() {
+    let changes = Arc::new(Mutex::new(Vec::new()));
+    let seen = changes.clone();
+    let breaker = CircuitBreaker::with_observer("target", &Default::default(), move |change| {
+        seen.lock().unwrap().push((change.to, change.cause));
+    });
+    assert_eq!((breaker.status().cause, breaker.status().until), (None, None));
+    breaker.force_open();
+    assert_eq!(breaker.status().until, None, "nobody said for how long");
+    breaker.force_open_for(TIMEOUT);
+    breaker.force_closed_for(TIMEOUT * 3);
+    advance(TIMEOUT * 2).await;
+    assert!(breaker.status().is_forced, "the later of the two holds");
+    breaker.force_open_for(TIMEOUT);
+    advance(TIMEOUT).await;
+    assert_eq!((breaker.status().state, breaker.status().is_forced), (State::Closed, false));
+    let last = changes.lock().unwrap().last().copied();
+    assert_eq!(last, Some((State::Closed, Cause::ForceEnded)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn forced_closed_counts_and_disabled_does_not() {
     let breaker = with_ratio();
     breaker.force_closed();

@@ -99,6 +99,11 @@ impl RetryBudget {
         f64::from(self.grown(balance, self.now_ms(), self.earned(calls)).amount) / RETRY
     }
 
+    /// What time alone earns: the balance of a target that nobody calls.
+    pub fn reserve(&self) -> f64 {
+        self.per_second * FADE.as_secs_f64()
+    }
+
     /// The retries that there was nothing left for, since the beginning; for a counter.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

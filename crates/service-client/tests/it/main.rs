@@ -7,6 +7,7 @@ mod kinds;
 mod recovery;
 mod requests;
 mod start;
+mod targets;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

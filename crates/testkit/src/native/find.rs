@@ -23,6 +23,8 @@ pub struct Found {
     pub prometheus: Option<PathBuf>,
     /// `pgbouncer`.
     pub pgbouncer: Option<PathBuf>,
+    /// `chromedriver`, which drives Chromium.
+    pub chromedriver: Option<PathBuf>,
 }
 
 impl Found {
@@ -35,6 +37,7 @@ impl Found {
             ("etcd-server", self.etcd.is_some()),
             ("prometheus", self.prometheus.is_some()),
             ("pgbouncer", self.pgbouncer.is_some()),
+            ("chromium-driver", self.chromedriver.is_some()),
         ]
         .into_iter()
         .filter_map(|(package, is_there)| (!is_there).then_some(package))
@@ -51,6 +54,7 @@ pub fn find() -> Found {
         etcd: etcd().ok(),
         prometheus: prometheus().ok(),
         pgbouncer: pgbouncer().ok(),
+        chromedriver: on_path("chromedriver"),
     }
 }
 
@@ -203,7 +207,14 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_package() {
         let found = Found { redis: Some("redis-server".into()), ..Found::default() };
-        let missing = ["postgresql", "rabbitmq-server", "etcd-server", "prometheus", "pgbouncer"];
+        let missing = [
+            "postgresql",
+            "rabbitmq-server",
+            "etcd-server",
+            "prometheus",
+            "pgbouncer",
+            "chromium-driver",
+        ];
         assert_eq!(found.missing(), missing);
     }
 }

@@ -7,6 +7,7 @@
 //! | `DELETE /api/samples/{id}` | the user, an administrator | closes one |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
+//! | `/admin/calls` | an administrator | what the service calls, and the breakers ([`service_client::admin`]) |
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Asks user-service whether the user is active.

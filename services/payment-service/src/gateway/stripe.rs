@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Response, Url};
-use tokio::sync::Semaphore;
+use resilience::bulkhead::Bulkhead;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
@@ -22,6 +22,8 @@ use crate::domain::Money;
 const STRIPE_VERSION: &str = "2025-12-15.clover";
 /// Calls at once; more wait, as long as a call may take.
 const CALLS_MAX: usize = 16;
+/// Calls that wait for a place; more are told to come later.
+const CALLS_WAITING_MAX: usize = 1_024;
 /// Connections kept open between calls.
 const IDLE_CONNECTIONS_MAX: usize = 8;
 /// Far above any object we ask for; a search gives at most [`SEARCH_LIMIT`] of them.
@@ -40,7 +42,8 @@ pub struct StripeGateway {
     payment_intents: Url,
     search: Url,
     timeout: Duration,
-    calls: Semaphore,
+    base_url: Url,
+    calls: Bulkhead,
 }
 
 impl std::fmt::Debug for StripeGateway {
@@ -73,8 +76,19 @@ impl StripeGateway {
             payment_intents: settings.url("/v1/payment_intents")?,
             search: settings.url("/v1/payment_intents/search")?,
             timeout,
-            calls: Semaphore::new(CALLS_MAX),
+            base_url: settings.url("")?,
+            calls: Bulkhead::with_queue(CALLS_MAX, CALLS_WAITING_MAX),
         })
+    }
+
+    /// Where the provider is, for those who operate this service.
+    pub fn base_url(&self) -> &Url {
+        &self.base_url
+    }
+
+    /// The calls that may be in flight at once.
+    pub fn calls(&self) -> &Bulkhead {
+        &self.calls
     }
 
     async fn charge_once(&self, request: &ChargeRequest) -> Result<ChargeOutcome, GatewayError> {

@@ -5,6 +5,7 @@
 
 mod app;
 mod bad_input;
+mod calls;
 mod customers;
 mod documents;
 mod gateway;

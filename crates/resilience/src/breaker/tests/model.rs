@@ -20,6 +20,8 @@ enum Step {
     End(usize, Outcome),
     Wait(u64),
     Force(Mode),
+    /// For so long.
+    ForceFor(Mode, u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +47,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Mode::ForcedOpen),
         1 => Just(Mode::Disabled),
     ];
+    let forced = prop_oneof![Just(Mode::ForcedClosed), Just(Mode::ForcedOpen)];
     let step = prop_oneof![
         20 => Just(Step::Begin),
         30 => (0_usize..8, outcome).prop_map(|(pick, outcome)| Step::End(pick, outcome)),
         6 => (1_u64..250).prop_map(Step::Wait),
         2 => (1_u64..3_000).prop_map(Step::Wait),
         1 => mode.prop_map(Step::Force),
+        1 => (forced, 0_u64..3_000).prop_map(|(mode, millis)| Step::ForceFor(mode, millis)),
     ];
     prop::collection::vec(step, 0..250)
 }
@@ -86,6 +90,8 @@ struct Model {
     now: u64,
     mode: Mode,
     since: u64,
+    /// When a forced mode is over, if somebody has said for how long.
+    until: Option<u64>,
     /// Calls in flight that this phase admitted: when each began.
     admitted: BTreeMap<usize, u64>,
     /// What ended in this phase: when, how, and whether it was slow.
@@ -94,9 +100,13 @@ struct Model {
 
 impl Model {
     fn enter(&mut self, mode: Mode) {
-        (self.mode, self.since) = (mode, self.now);
+        (self.mode, self.since, self.until) = (mode, self.now, None);
         self.admitted.clear();
         self.ended.clear();
+    }
+
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= self.now)
     }
 
     fn state(&self) -> State {
@@ -111,7 +121,7 @@ impl Model {
         let trying = self.admitted.len() + self.ended.len();
         match self.mode {
             Mode::Closed | Mode::ForcedClosed | Mode::Disabled => true,
-            Mode::ForcedOpen => false,
+            Mode::ForcedOpen => self.is_over(),
             Mode::Open => self.now - self.since >= TIMEOUT,
             Mode::HalfOpen => trying < self.settings.half_open_max_calls as usize,
         }
@@ -120,8 +130,10 @@ impl Model {
     fn begin(&mut self, call: usize) -> bool {
         let admits = self.admits();
         if admits {
-            if self.mode == Mode::Open {
-                self.enter(Mode::HalfOpen);
+            match self.mode {
+                Mode::Open => self.enter(Mode::HalfOpen),
+                Mode::ForcedOpen => self.enter(Mode::Closed),
+                _ => {}
             }
             self.admitted.insert(call, self.now);
         }
@@ -132,6 +144,9 @@ impl Model {
         let Some(begun) = self.admitted.remove(&call) else { return };
         if outcome == Outcome::Neutral {
             return;
+        }
+        if self.mode == Mode::ForcedClosed && outcome != Outcome::Success && self.is_over() {
+            return self.enter(Mode::Closed);
         }
         let slow = self.settings.slow_call_ratio > 0.0 && self.now - begun >= SLOW;
         self.ended.push((self.now, outcome, slow));
@@ -185,6 +200,7 @@ async fn run(settings: CircuitBreakerSettings, steps: Vec<Step>) {
         now: 0,
         mode: Mode::Closed,
         since: 0,
+        until: None,
         admitted: BTreeMap::new(),
         ended: Vec::new(),
     };
@@ -212,6 +228,15 @@ async fn run(settings: CircuitBreakerSettings, steps: Vec<Step>) {
             Step::Force(mode) => {
                 force(&breaker, mode);
                 model.enter(mode);
+            }
+            Step::ForceFor(mode, millis) => {
+                let time = Duration::from_millis(millis);
+                match mode {
+                    Mode::ForcedClosed => breaker.force_closed_for(time),
+                    _ => breaker.force_open_for(time),
+                }
+                model.enter(mode);
+                model.until = Some(model.now + millis);
             }
         }
         let seen = (breaker.state(), breaker.is_callable());

@@ -15,7 +15,7 @@ const PAGES: [(&str, &str, &str); 10] = [
     ("/metrics", "Metrics", "payment-service"),
     ("/messages", "Messages", "user.events"),
     ("/calls", "Calls", "payment-provider"),
-    ("/mails", "Mails", "smoke-"),
+    ("/mails", "Mails and notifications", "smoke-"),
     ("/data", "Data", "payments"),
     ("/faults", "Faults", "postgres"),
     ("/settings", "Settings", "DATABASE_URL"),
@@ -65,7 +65,8 @@ for (const field of all("input:not([type=hidden]), select, textarea")) {
 }
 for (const link of all("a[href], button, summary")) {
   if (!link.textContent.trim() && !link.getAttribute("aria-label")) faults.push(`link ${link.outerHTML}`);
-  if (link.tabIndex < 0) faults.push(`not by keyboard: ${link.outerHTML}`);
+  // The points of a chart are too many to walk through; its legend and its link say the same.
+  if (link.tabIndex < 0 && !link.closest("svg")) faults.push(`not by keyboard: ${link.outerHTML}`);
 }
 for (const table of all("table")) {
   if (table.tHead && Array.from(table.tHead.querySelectorAll("th")).some((head) => !head.scope)) faults.push(`table ${table.id}`);
@@ -144,7 +145,7 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         dashboard.go(path);
         browser.until(
             heading,
-            &format!("document.querySelector('h1')?.innerText === {}", json!(heading)),
+            &format!("document.querySelector('h1')?.innerText.startsWith({})", json!(heading)),
         );
         browser.until(
             word,
@@ -170,6 +171,16 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         assert!(none(&foreign), "{path} loads {foreign}");
         assert_eq!(browser.complaints(), [""; 0], "{path}");
     }
+
+    // The picture of README.md, which is copied to docs/dashboard.png when the page has changed.
+    let whole = json!({"width": 1560, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+    browser.chromium("Emulation.setDeviceMetricsOverride", &whole);
+    let light = json!({"features": [{"name": "prefers-color-scheme", "value": "light"}]});
+    browser.chromium("Emulation.setEmulatedMedia", &light);
+    dashboard.go("/");
+    browser.until("the graph is there", "document.querySelector('svg.graph')");
+    dashboard.picture("readme");
+    browser.chromium("Emulation.clearDeviceMetricsOverride", &json!({}));
 
     // A fault is begun with a button, and is seen on the graph until it is stopped.
     dashboard.go("/faults");

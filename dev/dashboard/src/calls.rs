@@ -27,7 +27,8 @@ pub(crate) struct Calls {
 /// What a service knows of a target.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
-    pub(crate) target: String,
+    #[serde(rename = "target")]
+    pub(crate) name: String,
     /// Who tells its endpoints.
     pub(crate) source: String,
     /// Whether the source has not said yet which there are.

@@ -122,7 +122,9 @@ fn rows<'a>(all: &'a Settings, asks: &Question) -> Vec<Row<'a>> {
     }
     for rows in by_path.values_mut() {
         let differs = rows.iter().any(|row| row.setting.value != rows[0].setting.value);
-        rows.iter_mut().for_each(|row| row.differs = differs);
+        for row in rows {
+            row.differs = differs;
+        }
     }
     let rows = order.into_iter().filter_map(|path| by_path.remove(path)).flatten();
     rows.filter(|row| asks.admits(row)).collect()

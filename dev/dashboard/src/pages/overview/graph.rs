@@ -261,10 +261,9 @@ fn resolved(to: String, ports: &BTreeMap<u16, String>) -> String {
 
 /// What waits in a queue.
 fn depth(queue: &Queue) -> (String, &'static str) {
-    let mut text = format!("{} waiting", queue.ready + queue.unacknowledged);
-    if queue.retries > 0 {
-        text += &format!(" · {} to retry", queue.retries);
-    }
+    let retries = format!(" · {} to retry", queue.retries);
+    let retries = if queue.retries > 0 { retries } else { String::new() };
+    let text = format!("{} waiting{retries}", queue.ready + queue.unacknowledged);
     if queue.dead_letters > 0 {
         return (format!("{text} · ! {} dead", queue.dead_letters), "bad");
     }

@@ -7,9 +7,10 @@ use std::path::Path;
 use faults::{Fault, PROVIDER, Wires};
 
 use super::layout::Column;
+use super::topology::{Queue, Topology};
 use crate::pages::shown;
 use crate::spans::Edge;
-use crate::system::{Broker, Queue, Seen, State};
+use crate::system::{Seen, State};
 
 /// From here on an edge is slow, in nanoseconds.
 const SLOW: u64 = 500_000_000;
@@ -134,7 +135,7 @@ pub(super) struct Graph {
 pub(super) struct Sources<'a> {
     pub(super) seen: &'a [Seen],
     pub(super) edges: Vec<Edge>,
-    pub(super) broker: Option<&'a Broker>,
+    pub(super) broker: Option<&'a Topology>,
     pub(super) faults: &'a [Fault],
     /// The names of those who are reached at a port of this machine.
     pub(super) ports: &'a BTreeMap<u16, String>,
@@ -203,7 +204,7 @@ impl Graph {
         }
     }
 
-    fn add_broker(&mut self, broker: &Broker) {
+    fn add_broker(&mut self, broker: &Topology) {
         for exchange in &broker.exchanges {
             let node = plain(&format!("exchange {exchange}"), Column::Exchanges);
             let lines = vec![("exchange".to_owned(), "dim")];
@@ -263,7 +264,7 @@ fn resolved(to: String, ports: &BTreeMap<u16, String>) -> String {
 fn depth(queue: &Queue) -> (String, &'static str) {
     let retries = format!(" · {} to retry", queue.retries);
     let retries = if queue.retries > 0 { retries } else { String::new() };
-    let text = format!("{} waiting{retries}", queue.ready + queue.unacknowledged);
+    let text = format!("{} waiting{retries}", queue.messages);
     if queue.dead_letters > 0 {
         return (format!("{text} · ! {} dead", queue.dead_letters), "bad");
     }
@@ -296,7 +297,7 @@ mod tests {
         Edge { from: from.to_owned(), to: to.to_owned(), rate: 0.5, p95, errors, calls }
     }
 
-    fn graph(edges: Vec<Edge>, broker: Option<&Broker>) -> Graph {
+    fn graph(edges: Vec<Edge>, broker: Option<&Topology>) -> Graph {
         let ports = BTreeMap::from([(3001, "user-service".to_owned())]);
         Graph::of(Sources { seen: &[], edges, broker, faults: &[], ports: &ports })
     }
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn spans_join_with_what_the_broker_and_the_ports_say() {
         let queue = Queue { name: "payment-service.events".to_owned(), ..Queue::default() };
-        let broker = Broker {
+        let broker = Topology {
             exchanges: vec!["user.events".to_owned()],
             queues: vec![queue],
             bindings: vec![("user.events".to_owned(), "payment-service.events".to_owned())],

@@ -43,7 +43,7 @@ async fn show(State(app): State<App>, asked: Asked) -> Response {
         div #faulty data-live { (super::faults::banner(&faults)) }
         section aria-labelledby="graph-heading" {
             h2 #graph-heading { "Graph" }
-            p.dim { "Calls and messages of the last minute: how many a second, and within which time 95 of 100 ended." }
+            p.dim { "Calls and messages of the last minute: how many, and within which time 95 of 100 ended." }
             div #graph data-live { (picture::picture(&graph)) }
             p #broker-fault data-live {
                 @if let Some(Err(error)) = broker { span.bad { "✗ " (error) } }

@@ -228,13 +228,14 @@ impl Graph {
     /// tell of while it is away.
     fn add_others(&mut self) {
         let known: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
-        let ends = self.links.iter().flat_map(|link| [(&link.from, true), (&link.to, false)]);
+        let callers: BTreeSet<&String> = self.links.iter().map(|link| &link.from).collect();
+        let ends = self.links.iter().flat_map(|link| [&link.from, &link.to]);
         let mut others = BTreeMap::new();
-        for (name, is_caller) in ends.filter(|(name, _)| !known.contains(name.as_str())) {
+        for name in ends.filter(|name| !known.contains(name.as_str())) {
             let column = match name.split_once(' ') {
                 Some(("exchange", _)) => Column::Exchanges,
                 Some(("queue", _)) => Column::Queues,
-                _ if is_caller => Column::Services,
+                _ if callers.contains(name) => Column::Services,
                 _ => Column::Servers,
             };
             let label = name.split_once(' ').map_or(name.as_str(), |(_, label)| label);
@@ -353,7 +354,7 @@ mod tests {
         )
         .unwrap();
         let marks = Marks(&faults);
-        assert_eq!(marks.of(SIMULATOR).unwrap(), "answers every call with 503, cut");
+        assert_eq!(marks.of(SIMULATOR).unwrap(), "answering every call with 503, cut");
         assert_eq!(marks.of("redis"), None);
     }
 }

@@ -184,7 +184,7 @@ mod tests {
         let row = |path: &str, services: &str, differs| (path.into(), services.into(), differs);
         let ports = [row("server.port", "a", true), row("server.port", "b", true)];
         let ttl = row("cache.ttl", "a,b", false);
-        assert_eq!(shown(&Question::default()), [&ports[..], &[ttl.clone()]].concat());
+        assert_eq!(shown(&Question::default()), [&ports[..], std::slice::from_ref(&ttl)].concat());
         let only = |only: &str| Question { only: only.to_owned(), ..Question::default() };
         assert_eq!(shown(&only("differing")), ports);
         assert_eq!(shown(&only("variables")), ports);

@@ -44,7 +44,10 @@ async fn show(State(app): State<App>, asked: Asked) -> Response {
         section aria-labelledby="graph-heading" {
             h2 #graph-heading { "Graph" }
             p.dim { "Calls and messages of the last minute: how many, and within which time 95 of 100 ended." }
-            div #graph data-live { (picture::picture(&graph)) }
+            // What is renewed is within what is scrolled.
+            div.wide tabindex="0" role="region" aria-label="Graph" {
+                div #graph data-live { (picture::picture(&graph)) }
+            }
             p #broker-fault data-live {
                 @if let Some(Err(error)) = broker { span.bad { "✗ " (error) } }
             }

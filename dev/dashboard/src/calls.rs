@@ -13,7 +13,7 @@ use crate::app::App;
 /// How old they may be.
 const AGE: Duration = Duration::from_millis(900);
 /// How long a service may take to say it.
-const LIMIT: Duration = Duration::from_secs(1);
+const LIMIT: Duration = Duration::from_millis(2_500);
 /// The most bytes of an answer.
 const ANSWER_MAX: u64 = 1 << 20;
 
@@ -27,7 +27,8 @@ pub(crate) struct Calls {
 /// What a service knows of a target.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
-    pub(crate) target: String,
+    #[serde(rename = "target")]
+    pub(crate) name: String,
     /// Who tells its endpoints.
     pub(crate) source: String,
     /// Whether the source has not said yet which there are.

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 /// How long a page waits for a newer value than the one that it has.
 const PATIENCE: Duration = Duration::from_millis(30);
-/// How long it waits for the first one.
+/// From this age on a value tells nothing of now: nobody has looked for a while.
+const STALE: Duration = Duration::from_secs(5);
+/// How long a page waits where it has none but such a one, or none.
 const PATIENCE_FIRST: Duration = Duration::from_secs(3);
 
 /// The last value, and whether somebody is having another one.
@@ -59,7 +61,8 @@ impl<T: Send + Sync + 'static> Fresh<T> {
                 asking.0.last.send_replace(Some((Instant::now(), value)));
             });
         }
-        let patience = if last.is_some() { PATIENCE } else { PATIENCE_FIRST };
+        let is_recent = last.is_some_and(|(at, _)| at.elapsed() < STALE);
+        let patience = if is_recent { PATIENCE } else { PATIENCE_FIRST };
         let _the_last_one_then = tokio::time::timeout(patience, seen.changed()).await;
         self.0.last.borrow().as_ref().map(|(_, value)| Arc::clone(value))
     }

@@ -91,7 +91,7 @@ fn read(
     let folder = variables.get("CONFIG_DIR").map_or_else(|| root.join("config"), PathBuf::from);
     let services: Vec<&str> = state.services().iter().map(|it| it.name.as_str()).collect();
     let files = files(&folder, &process.name, &services)?;
-    explained(root, &folder, &process.name, files, variables, said)
+    explained(root, &folder, &process.name, &files, variables, said)
 }
 
 /// The variables that a process was started with.
@@ -125,7 +125,7 @@ fn explained(
     root: &Path,
     folder: &Path,
     service: &str,
-    files: Vec<String>,
+    files: &[String],
     variables: BTreeMap<String, String>,
     said: &BTreeMap<String, Value>,
 ) -> Result<Vec<Setting>> {
@@ -206,7 +206,7 @@ mod tests {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let variables = variables.iter().map(owned).collect();
         let said = said.iter().map(|(path, value)| ((*path).to_owned(), value.clone())).collect();
-        explained(root.path(), &folder, "a-service", names, variables, &said).unwrap()
+        explained(root.path(), &folder, "a-service", &names, variables, &said).unwrap()
     }
 
     #[test]

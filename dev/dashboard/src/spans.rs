@@ -19,7 +19,7 @@ mod span;
 mod tree;
 
 pub(crate) use compare::{Pair, pairs};
-pub(crate) use edges::{Edge, Edges};
+pub(crate) use edges::Edge;
 pub(crate) use import::Import;
 pub(crate) use index::{Query, Summary};
 pub(crate) use run::Run;

@@ -1,6 +1,5 @@
 //! What runs: as `cargo dev up` has noted it, and as the kernel sees it.
 
-mod broker;
 mod faults;
 mod process;
 mod state;
@@ -11,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 pub(crate) use self::faults::faults;
-pub(crate) use broker::{Broker, Queue};
 pub(crate) use process::Usage;
 pub(crate) use state::{Addresses, Process, State};
 pub(crate) use survey::{Condition, Seen, survey};
 
 use crate::app::App;
+use crate::broker::Broker;
 use crate::fresh::Fresh;
 
 /// How often it is looked whether `up` has noted something.
@@ -31,7 +30,7 @@ pub(crate) struct System {
     file: PathBuf,
     now: Mutex<(Option<SystemTime>, Arc<State>)>,
     survey: Fresh<Vec<Seen>>,
-    broker: Fresh<anyhow::Result<Broker>>,
+    broker: Fresh<Result<Broker, String>>,
 }
 
 impl System {
@@ -65,11 +64,9 @@ impl System {
 }
 
 /// RabbitMQ's exchanges and queues, not older than a few seconds: it counts no faster.
-pub(crate) async fn broker(app: &App) -> Option<Arc<anyhow::Result<Broker>>> {
-    let ask = || {
-        let (http, state) = (app.http.clone(), app.system.now());
-        async move { Broker::ask(&http, &state.addresses).await }
-    };
+pub(crate) async fn broker(app: &App) -> Option<Arc<Result<Broker, String>>> {
+    let asking = app.clone();
+    let ask = || async move { crate::broker::read(&asking).await };
     app.system.broker.get(BROKER_AGE, ask).await
 }
 

@@ -50,7 +50,7 @@ fn caller(app: &App, calls: &Calls) -> Markup {
 
 fn target(app: &App, caller: &str, it: &Target) -> Markup {
     html! {
-        h3 { (it.target) " " span.dim { "endpoints by " (it.source) } }
+        h3 { (it.name) " " span.dim { "endpoints by " (it.source) } }
         dl.facts {
             div { dt { "Breaker" } dd { (breaker(it.breaker.as_ref())) } }
             div { dt { "In flight" } dd { (it.in_flight) } }
@@ -85,7 +85,7 @@ fn breaker(breaker: Option<&Breaker>) -> Markup {
 }
 
 fn forces(app: &App, caller: &str, it: &Target) -> Markup {
-    let action = format!("/calls/{caller}/{}/breaker", it.target);
+    let action = format!("/calls/{caller}/{}/breaker", it.name);
     let is_forced = it.breaker.as_ref().is_some_and(|breaker| breaker.is_forced);
     html! {
         div { "Hold it for five minutes: "
@@ -160,7 +160,7 @@ async fn force(
 fn words(all: &[Calls], caller: &str, target: &str, forced: &Forced) -> Option<Vec<String>> {
     let calls = all.iter().find(|calls| calls.caller == caller)?;
     let mut targets = calls.targets.as_ref().ok()?.iter();
-    targets.find(|it| it.target == target && it.breaker.is_some())?;
+    targets.find(|it| it.name == target && it.breaker.is_some())?;
     let seconds = if forced.seconds.is_empty() { SECONDS[0] } else { &forced.seconds };
     let length: &[&str] = match forced.r#do.as_str() {
         "open" | "close" if SECONDS.contains(&seconds) => &["--for", seconds],

@@ -73,7 +73,7 @@ fn active(app: &App, faults: &[Fault]) -> Markup {
         return html! { p { "✓ Nothing goes wrong on purpose." } };
     }
     html! {
-        table {
+        div.wide { table {
             thead { tr { th scope="col" { "Target" } th scope="col" { "Fault" } th scope="col" { "Since" }
                 th scope="col" { "Until" } th scope="col" { "Do" } } }
             tbody {
@@ -87,7 +87,7 @@ fn active(app: &App, faults: &[Fault]) -> Markup {
                     }
                 }
             }
-        }
+        } }
         div { (button(app, "/faults/stop", &[("target", words::ALL)], "Stop all")) }
     }
 }
@@ -133,7 +133,7 @@ fn starter(fault: &str, target: &str) -> Markup {
 fn targets(state: &Noted) -> Markup {
     let services: Vec<&str> = words::services(state);
     html! {
-        table {
+        div.wide { table {
             thead { tr { th scope="col" { "Target" } th scope="col" { "Begin" } th scope="col" { "End its process" } } }
             tbody {
                 @for target in words::targets(state) {
@@ -147,7 +147,7 @@ fn targets(state: &Noted) -> Markup {
                     }
                 }
             }
-        }
+        } }
         p.dim { "Freeze: it stands still, takes connections and answers nothing. Slow and cut: what the others meet on their way to it. "
             "Poison: one message that no version of the service can read, which it dead-letters." }
     }

@@ -4,6 +4,7 @@ mod graph;
 mod layout;
 mod picture;
 mod processes;
+mod topology;
 
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use axum::routing::{get, post};
 use maud::html;
 
 use self::graph::{Graph, Sources};
+use self::topology::Topology;
 use super::{Asked, commands, page};
 use crate::app::App;
 use crate::system::{self, faults, survey};
@@ -29,10 +31,11 @@ async fn show(State(app): State<App>, asked: Asked) -> Response {
     let edges = app.runs.edges().all(Instant::now());
     let ports = graph::ports(&app.system.now(), folder);
     let broker = broker.as_deref();
+    let topology = broker.and_then(|broker| broker.as_ref().ok()).map(Topology::of);
     let graph = Graph::of(Sources {
         seen: &seen,
         edges,
-        broker: broker.and_then(|broker| broker.as_ref().ok()),
+        broker: topology.as_ref(),
         faults: &faults,
         ports: &ports,
     });
@@ -40,10 +43,13 @@ async fn show(State(app): State<App>, asked: Asked) -> Response {
         div #faulty data-live { (super::faults::banner(&faults)) }
         section aria-labelledby="graph-heading" {
             h2 #graph-heading { "Graph" }
-            p.dim { "Calls and messages of the last minute: how many a second, and within which time 95 of 100 ended." }
-            div #graph data-live { (picture::picture(&graph)) }
+            p.dim { "Calls and messages of the last minute: how many, and within which time 95 of 100 ended." }
+            // What is renewed is within what is scrolled.
+            div.wide tabindex="0" role="region" aria-label="Graph" {
+                div #graph data-live { (picture::picture(&graph)) }
+            }
             p #broker-fault data-live {
-                @if let Some(Err(error)) = broker { span.bad { "✗ " (format!("{error:#}")) } }
+                @if let Some(Err(error)) = broker { span.bad { "✗ " (error) } }
             }
         }
         section aria-labelledby="processes-heading" {

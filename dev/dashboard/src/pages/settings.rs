@@ -122,7 +122,9 @@ fn rows<'a>(all: &'a Settings, asks: &Question) -> Vec<Row<'a>> {
     }
     for rows in by_path.values_mut() {
         let differs = rows.iter().any(|row| row.setting.value != rows[0].setting.value);
-        rows.iter_mut().for_each(|row| row.differs = differs);
+        for row in rows {
+            row.differs = differs;
+        }
     }
     let rows = order.into_iter().filter_map(|path| by_path.remove(path)).flatten();
     rows.filter(|row| asks.admits(row)).collect()
@@ -182,7 +184,7 @@ mod tests {
         let row = |path: &str, services: &str, differs| (path.into(), services.into(), differs);
         let ports = [row("server.port", "a", true), row("server.port", "b", true)];
         let ttl = row("cache.ttl", "a,b", false);
-        assert_eq!(shown(&Question::default()), [&ports[..], &[ttl.clone()]].concat());
+        assert_eq!(shown(&Question::default()), [&ports[..], std::slice::from_ref(&ttl)].concat());
         let only = |only: &str| Question { only: only.to_owned(), ..Question::default() };
         assert_eq!(shown(&only("differing")), ports);
         assert_eq!(shown(&only("variables")), ports);

@@ -44,7 +44,7 @@ async fn pages_answer_while_services_and_servers_do_not() {
     let given = gone("exit 1");
     let page = given.get("/").await;
     assert!(page.contains("✗ ended") && page.contains("○ stopped"), "{page}");
-    assert!(page.contains("ask RabbitMQ"), "{page}");
+    assert!(page.contains("management API does not answer"), "{page}");
     assert!(!page.contains("canary"), "a login: {page}");
     for (path, says) in [
         ("/calls", "no administrator"),

@@ -190,7 +190,7 @@ mod tests {
             kind,
             began: 0,
             took: u64::from(id),
-            error: (id % 2 == 0).then(String::new),
+            error: id.is_multiple_of(2).then(String::new),
             attributes: attributes.collect(),
             events: vec![],
             links: vec![],

@@ -12,8 +12,8 @@ use crate::app::App;
 
 /// How old a survey may be that a page shows.
 const AGE: Duration = Duration::from_millis(900);
-/// How long a process may take to say how it fares.
-const LIMIT: Duration = Duration::from_millis(800);
+/// How long a process may take to say how it fares: longer than a service waits for its database.
+const LIMIT: Duration = Duration::from_millis(2_500);
 /// How long a service may be without an answer and count as starting.
 const START_LIMIT: Duration = Duration::from_mins(1);
 

@@ -7,9 +7,10 @@ use std::path::Path;
 use faults::{Fault, PROVIDER, Wires};
 
 use super::layout::Column;
+use super::topology::{Queue, Topology};
 use crate::pages::shown;
 use crate::spans::Edge;
-use crate::system::{Broker, Queue, Seen, State};
+use crate::system::{Seen, State};
 
 /// From here on an edge is slow, in nanoseconds.
 const SLOW: u64 = 500_000_000;
@@ -134,7 +135,7 @@ pub(super) struct Graph {
 pub(super) struct Sources<'a> {
     pub(super) seen: &'a [Seen],
     pub(super) edges: Vec<Edge>,
-    pub(super) broker: Option<&'a Broker>,
+    pub(super) broker: Option<&'a Topology>,
     pub(super) faults: &'a [Fault],
     /// The names of those who are reached at a port of this machine.
     pub(super) ports: &'a BTreeMap<u16, String>,
@@ -203,7 +204,7 @@ impl Graph {
         }
     }
 
-    fn add_broker(&mut self, broker: &Broker) {
+    fn add_broker(&mut self, broker: &Topology) {
         for exchange in &broker.exchanges {
             let node = plain(&format!("exchange {exchange}"), Column::Exchanges);
             let lines = vec![("exchange".to_owned(), "dim")];
@@ -227,13 +228,14 @@ impl Graph {
     /// tell of while it is away.
     fn add_others(&mut self) {
         let known: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
-        let ends = self.links.iter().flat_map(|link| [(&link.from, true), (&link.to, false)]);
+        let callers: BTreeSet<&String> = self.links.iter().map(|link| &link.from).collect();
+        let ends = self.links.iter().flat_map(|link| [&link.from, &link.to]);
         let mut others = BTreeMap::new();
-        for (name, is_caller) in ends.filter(|(name, _)| !known.contains(name.as_str())) {
+        for name in ends.filter(|name| !known.contains(name.as_str())) {
             let column = match name.split_once(' ') {
                 Some(("exchange", _)) => Column::Exchanges,
                 Some(("queue", _)) => Column::Queues,
-                _ if is_caller => Column::Services,
+                _ if callers.contains(name) => Column::Services,
                 _ => Column::Servers,
             };
             let label = name.split_once(' ').map_or(name.as_str(), |(_, label)| label);
@@ -261,10 +263,9 @@ fn resolved(to: String, ports: &BTreeMap<u16, String>) -> String {
 
 /// What waits in a queue.
 fn depth(queue: &Queue) -> (String, &'static str) {
-    let mut text = format!("{} waiting", queue.ready + queue.unacknowledged);
-    if queue.retries > 0 {
-        text += &format!(" · {} to retry", queue.retries);
-    }
+    let retries = format!(" · {} to retry", queue.retries);
+    let retries = if queue.retries > 0 { retries } else { String::new() };
+    let text = format!("{} waiting{retries}", queue.messages);
     if queue.dead_letters > 0 {
         return (format!("{text} · ! {} dead", queue.dead_letters), "bad");
     }
@@ -297,7 +298,7 @@ mod tests {
         Edge { from: from.to_owned(), to: to.to_owned(), rate: 0.5, p95, errors, calls }
     }
 
-    fn graph(edges: Vec<Edge>, broker: Option<&Broker>) -> Graph {
+    fn graph(edges: Vec<Edge>, broker: Option<&Topology>) -> Graph {
         let ports = BTreeMap::from([(3001, "user-service".to_owned())]);
         Graph::of(Sources { seen: &[], edges, broker, faults: &[], ports: &ports })
     }
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn spans_join_with_what_the_broker_and_the_ports_say() {
         let queue = Queue { name: "payment-service.events".to_owned(), ..Queue::default() };
-        let broker = Broker {
+        let broker = Topology {
             exchanges: vec!["user.events".to_owned()],
             queues: vec![queue],
             bindings: vec![("user.events".to_owned(), "payment-service.events".to_owned())],
@@ -353,7 +354,7 @@ mod tests {
         )
         .unwrap();
         let marks = Marks(&faults);
-        assert_eq!(marks.of(SIMULATOR).unwrap(), "answers every call with 503, cut");
+        assert_eq!(marks.of(SIMULATOR).unwrap(), "answering every call with 503, cut");
         assert_eq!(marks.of("redis"), None);
     }
 }

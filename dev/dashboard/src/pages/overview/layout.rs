@@ -90,7 +90,7 @@ const LABEL: i32 = 190;
 const PORT: i32 = 22;
 const SERVICE_HEIGHT_MIN: i32 = 74;
 const GAP: i32 = 24;
-const ROW_HEIGHT: i32 = 46;
+const ROW_HEIGHT: i32 = 54;
 /// From one exchange to the next.
 const ROW: i32 = 2 * (ROW_HEIGHT + 4);
 /// Above the exchanges, for the broker's own name.

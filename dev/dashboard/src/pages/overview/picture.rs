@@ -23,16 +23,14 @@ pub(super) fn picture(graph: &Graph) -> Markup {
     let drawn = layout(&parts, &ends);
     let Layout { width, height, .. } = drawn;
     html! {
-        div.wide tabindex="0" role="region" aria-label="Graph" {
-            svg.graph viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height)
-                role="img" aria-labelledby="graph-title" {
-                title #graph-title { "The parts of the system and what goes between them; the tables below say the same" }
-                @if let Some(place) = drawn.broker { (broker(place, graph)) }
-                @for (link, line) in graph.links.iter().zip(&drawn.lines) {
-                    @if let Some(line) = line { (edge(link, line)) }
-                }
-                (boxes(&graph.nodes, &drawn.places))
+        svg.graph viewBox=(format!("0 0 {width} {height}")) width=(width) height=(height)
+            role="img" aria-labelledby="graph-title" {
+            title #graph-title { "The parts of the system and what goes between them; the tables below say the same" }
+            @if let Some(place) = drawn.broker { (broker(place, graph)) }
+            @for (link, line) in graph.links.iter().zip(&drawn.lines) {
+                @if let Some(line) = line { (edge(link, line)) }
             }
+            (boxes(&graph.nodes, &drawn.places))
         }
     }
 }

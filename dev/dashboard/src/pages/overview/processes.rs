@@ -48,7 +48,8 @@ fn row(app: &App, it: &Seen, done: &[Done]) -> Markup {
 }
 
 fn links(it: &Seen) -> Markup {
-    let url = it.process.as_ref().and_then(Process::url).filter(|_| it.kind == "service");
+    let is_asked = it.is_running() && it.kind == "service";
+    let url = it.process.as_ref().and_then(Process::url).filter(|_| is_asked);
     let name = &it.name;
     html! {
         @if let Some(url) = &url {
@@ -56,7 +57,7 @@ fn links(it: &Seen) -> Markup {
             a href=(format!("{url}/metrics")) rel="noreferrer" { "metrics" } " "
         }
         a href=(format!("/logs?filter=service:{name}")) { "logs" }
-        @if url.is_some() { " " a href=(format!("/traces?service={name}")) { "traces" } }
+        @if it.kind == "service" { " " a href=(format!("/traces?service={name}")) { "traces" } }
     }
 }
 

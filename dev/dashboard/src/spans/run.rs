@@ -232,7 +232,7 @@ fn number(name: &str) -> Option<u32> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::spans::Kind;
+    use crate::spans::span::Kind;
 
     fn span(trace: u8, id: u8, began: u64) -> Span {
         Span {

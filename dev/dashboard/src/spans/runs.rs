@@ -78,8 +78,9 @@ impl Runs {
     /// Removes what is more than the last runs; never the current one.
     fn remove_old(&self) -> std::io::Result<()> {
         let current = self.current().name.clone();
-        let old = names(&self.folder).into_iter().skip(RUNS_MAX).filter(|name| *name != current);
-        old.map(|name| fs::remove_dir_all(self.folder.join(name))).collect()
+        let mut old =
+            names(&self.folder).into_iter().skip(RUNS_MAX).filter(|name| *name != current);
+        old.try_for_each(|name| fs::remove_dir_all(self.folder.join(name)))
     }
 
     /// Notes by which processes the run is known.
@@ -102,7 +103,9 @@ impl Runs {
         let now = Instant::now();
         {
             let mut edges = self.edges();
-            spans.iter().for_each(|span| edges.observe(span, now));
+            for span in &spans {
+                edges.observe(span, now);
+            }
         }
         // Written down before the run is taken, which pages want to look at meanwhile.
         let lines = Lines::of(&spans)?;
@@ -221,7 +224,7 @@ mod tests {
         let span = |number: u64| Received {
             trace_id: u128::from(number / 10 + 1).to_be_bytes().to_vec(),
             span_id: (number + 1).to_be_bytes().to_vec(),
-            parent_span_id: if number % 10 == 0 {
+            parent_span_id: if number.is_multiple_of(10) {
                 vec![]
             } else {
                 (number / 10 * 10 + 1).to_be_bytes().to_vec()

@@ -169,7 +169,9 @@ fn lines_of(app: &App, spans: &[Span], is_settled: bool) -> Lines {
             .iter()
             .for_each(|it| keep(&it.name, &it.entry));
     }
-    lines.values_mut().for_each(|lines| lines.truncate(LINES_MAX));
+    for lines in lines.values_mut() {
+        lines.truncate(LINES_MAX);
+    }
     lines
 }
 

@@ -162,6 +162,10 @@ pub(crate) fn environment(
         ("OTEL_BSP_SCHEDULE_DELAY", "500"),
         // So that `cargo dev smoke` is one trace.
         ("TRACING_PROXIES", "127.0.0.1"),
+        // What was sent is on the dashboard, too, and can be sent again.
+        ("OUTBOX_ARCHIVE", "1d"),
+        // The dashboard tells where a process runs with other settings than its files say by now.
+        ("DEBUG_ENABLED", "true"),
     ];
     let unset = defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none());
     variables.extend(owned(&unset.collect::<Vec<_>>()));

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::calls::Calls;
+use crate::databases::Databases;
 use crate::fresh::Fresh;
 use crate::logs::Logs;
+use crate::messages::DeadLetters;
 use crate::metrics::History;
 use crate::origins;
 use crate::settings::Settings;
@@ -25,6 +27,8 @@ pub(crate) struct Parts {
     pub(crate) runs: Runs,
     pub(crate) logs: Logs,
     pub(crate) metrics: History,
+    pub(crate) databases: Databases,
+    pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) tool: Arc<Tool>,
     pub(crate) calls: Fresh<Vec<Calls>>,
     pub(crate) origins: Fresh<origins::Settings>,
@@ -43,6 +47,8 @@ impl Parts {
             runs: Runs::open(&settings.folder.join("runs"), &system.now())?,
             logs: Logs::new(settings.folder.join("logs")),
             metrics: History::new(),
+            databases: Databases::default(),
+            dead_letters: Arc::default(),
             tool: Arc::new(Tool::new(&settings)),
             calls: Fresh::default(),
             origins: Fresh::default(),

@@ -8,6 +8,11 @@
 //! logs        the end of all logs, followed
 //! calls       what each service calls and thinks of it, asked of its admin routes
 //! origins     each service's settings: what they are, where from, what they replaced
+//! broker      queues, exchanges and bindings as RabbitMQ's management API tells them
+//! messages/   dead letters, outboxes, archives, and the contracts of events
+//! mails       the caught mails
+//! databases/  the services' databases, read only, with personal data masked
+//! keys        what is in Redis, masked
 //! tool        `cargo dev …`, by which every button acts
 //! pages/      one file for each page: what is shown, and its buttons
 //! api         the same as JSON, for `cargo dev mcp` and scripts
@@ -26,11 +31,16 @@
 mod api;
 mod app;
 mod assets;
+mod broker;
 mod calls;
+mod databases;
 mod download;
 mod fresh;
+mod keys;
 mod live;
 mod logs;
+mod mails;
+mod messages;
 mod metrics;
 mod origins;
 mod otlp;

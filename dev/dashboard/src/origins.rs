@@ -96,6 +96,7 @@ fn read(
 
 /// The variables that a process was started with.
 fn variables(process: &Process) -> Result<BTreeMap<String, String>> {
+    anyhow::ensure!(process.id().is_running(), "it has ended");
     let environment = std::fs::read(format!("/proc/{}/environ", process.pid));
     let environment = environment.context("its variables cannot be read")?;
     let pairs = environment.split(|byte| *byte == 0).filter_map(|pair| {
@@ -164,7 +165,8 @@ fn setting(
             |value| masked(&text(&value)),
         ),
         place: first.map(place).unwrap_or_default(),
-        origins: origins.map(|origin| masked(&origin.text)).collect(),
+        // A variable is told of, and not its value.
+        origins: origins.map(|origin| cut(mask.hide("", &origin.text))).collect(),
         replaced: steps.map(|step| (place(step), masked(&step.written))).collect(),
         runs_with: runs_with.map(|value| masked(&text(value))),
         path,

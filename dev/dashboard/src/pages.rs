@@ -2,9 +2,12 @@
 
 mod calls;
 mod commands;
+mod data;
 mod faults;
 mod link;
 pub(crate) mod logs;
+mod mails;
+mod messages;
 pub(crate) mod metrics;
 mod overview;
 mod settings;
@@ -12,6 +15,8 @@ mod shown;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod traces;
 
 use axum::Router;
@@ -52,6 +57,9 @@ pub(crate) fn router() -> Router<App> {
         .merge(settings::router())
         .merge(commands::router())
         .merge(metrics::router())
+        .merge(messages::router())
+        .merge(mails::router())
+        .merge(data::router())
 }
 
 /// How a page was asked for.

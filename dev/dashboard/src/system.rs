@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+pub(crate) use self::faults::faults;
 pub(crate) use broker::{Broker, Queue};
-pub(crate) use faults::{Fault, PROVIDER, faults};
 pub(crate) use process::Usage;
 pub(crate) use state::{Addresses, Process, State};
 pub(crate) use survey::{Condition, Seen, survey};
@@ -52,7 +52,7 @@ impl System {
     }
 
     /// Reads the state when it has changed; says whether it has.
-    fn look_again(&self) -> bool {
+    pub(crate) fn look_again(&self) -> bool {
         let changed = std::fs::metadata(&self.file).and_then(|data| data.modified()).ok();
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         if now.0 == changed {

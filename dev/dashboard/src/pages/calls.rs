@@ -88,7 +88,7 @@ fn forces(app: &App, caller: &str, it: &Target) -> Markup {
     let action = format!("/calls/{caller}/{}/breaker", it.target);
     let is_forced = it.breaker.as_ref().is_some_and(|breaker| breaker.is_forced);
     html! {
-        p { "Hold it for five minutes: "
+        div { "Hold it for five minutes: "
             (button(app, &action, &[("do", "open")], "Force open")) " "
             (button(app, &action, &[("do", "close")], "Force closed")) " "
             @if is_forced { (button(app, &action, &[("do", "automatic")], "Automatic")) } }
@@ -97,8 +97,10 @@ fn forces(app: &App, caller: &str, it: &Target) -> Markup {
 
 fn endpoints(it: &Target) -> Markup {
     if it.endpoints.is_empty() {
-        let why = if it.is_awaited { "not known yet" } else { "there are none" };
-        return html! { p.bad { "✗ Endpoints: " (why) } };
+        // A service looks for them when it calls.
+        let is_missed = it.last_fault.is_some() && !it.is_awaited;
+        let class = if is_missed { "bad" } else { "dim" };
+        return html! { p class=(class) { @if is_missed { "✗ " } @else { "○ " } "No endpoint is known." } };
     }
     html! {
         div.wide { table {

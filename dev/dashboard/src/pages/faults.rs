@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use faults::{Fault, PROVIDER};
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -15,7 +16,7 @@ use self::words::{Begun, CODES, DELAYS, LENGTHS, PAUSES, SCHEDULE_LENGTHS, STATU
 use super::{Asked, button, commands, page, plain_page};
 use crate::app::App;
 use crate::protection::form_token;
-use crate::system::{Fault, PROVIDER, State as Noted, faults};
+use crate::system::{State as Noted, faults};
 
 /// The form whose fields the buttons of the table send along.
 const FORM: &str = "fault-form";
@@ -28,14 +29,9 @@ pub(crate) fn router() -> Router<App> {
         .route("/faults/stop", post(stop))
 }
 
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
-    u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or_default()
-}
-
 async fn show(State(app): State<App>, asked: Asked) -> Response {
     let state = app.system.now();
-    let now = faults(&app.settings.folder, now_ms());
+    let now = faults(&app.settings.folder);
     let main = html! {
         section aria-labelledby="now" {
             h2 #now { "Now" }
@@ -44,7 +40,7 @@ async fn show(State(app): State<App>, asked: Asked) -> Response {
         section aria-labelledby="begin" {
             h2 #begin { "Begin" }
             (fields(&app))
-            (targets(&app, &state))
+            (targets(&state))
             (provider())
         }
         section aria-labelledby="schedule" {
@@ -64,7 +60,7 @@ pub(super) fn banner(faults: &[Fault]) -> Markup {
                 "⚡ On purpose: "
                 @for (number, fault) in faults.iter().enumerate() {
                     @if number > 0 { ", " }
-                    (fault.target) " is " (fault.what())
+                    (fault.target) " is " (fault.kind)
                 }
                 ". " a href="/faults" { "Faults" }
             }
@@ -84,7 +80,7 @@ fn active(app: &App, faults: &[Fault]) -> Markup {
                 @for fault in faults {
                     tr {
                         th scope="row" { (fault.target) }
-                        td.bad { "⚡ " (fault.what()) }
+                        td.bad { "⚡ " (fault.kind) }
                         td.time { (time(fault.since_ms)) }
                         td.time { @if let Some(until) = fault.until_ms { (time(until)) } @else { "it is stopped" } }
                         td { (button(app, "/faults/stop", &[("target", &fault.target)], "stop")) }
@@ -92,7 +88,7 @@ fn active(app: &App, faults: &[Fault]) -> Markup {
                 }
             }
         }
-        p { (button(app, "/faults/stop", &[("target", words::ALL)], "Stop all")) }
+        div { (button(app, "/faults/stop", &[("target", words::ALL)], "Stop all")) }
     }
 }
 
@@ -134,9 +130,8 @@ fn starter(fault: &str, target: &str) -> Markup {
     }
 }
 
-fn targets(app: &App, state: &Noted) -> Markup {
+fn targets(state: &Noted) -> Markup {
     let services: Vec<&str> = words::services(state);
-    let _ = app;
     html! {
         table {
             thead { tr { th scope="col" { "Target" } th scope="col" { "Begin" } th scope="col" { "End its process" } } }
@@ -198,7 +193,7 @@ struct Stop {
 }
 
 async fn stop(State(app): State<App>, Form(stop): Form<Stop>) -> Response {
-    let active = faults(&app.settings.folder, now_ms());
+    let active = faults(&app.settings.folder);
     told(&app, words::stop(&stop.target, &active))
 }
 

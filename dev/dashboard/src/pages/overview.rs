@@ -25,7 +25,7 @@ pub(crate) fn router() -> Router<App> {
 async fn show(State(app): State<App>, asked: Asked) -> Response {
     let (seen, broker) = tokio::join!(survey(&app), system::broker(&app));
     let folder = &app.settings.folder;
-    let faults = faults(folder, super::faults::now_ms());
+    let faults = faults(folder);
     let edges = app.runs.edges().all(Instant::now());
     let ports = graph::ports(&app.system.now(), folder);
     let broker = broker.as_deref();

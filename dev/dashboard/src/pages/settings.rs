@@ -91,9 +91,9 @@ fn form(all: &Settings, asks: &Question) -> Markup {
 fn line(row: &Row<'_>, services: usize) -> Markup {
     let Row { setting, .. } = row;
     html! {
-        tr id=(format!("{}-{}", setting.path, row.services.join("-"))) {
+        tr id=(format!("{}-{}", setting.path, row.services.join("-")).replace(' ', "_")) {
             th scope="row" { code { (setting.path) } }
-            td { code { (setting.value) }
+            td { @if setting.value.is_empty() { span.dim { "empty" } } @else { code { (setting.value) } }
                 @if row.differs { " " span.warn { "≠ differs" } }
                 @if let Some(value) = &setting.runs_with {
                     br; span.warn { "! changed since the start: it runs with " code { (value) } } } }

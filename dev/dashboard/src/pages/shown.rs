@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
+use maud::{Markup, html};
 
 /// Nanoseconds as `12 µs`, `3.4 ms`, `1.25 s`.
 pub(crate) fn duration(nanoseconds: u64) -> String {
@@ -43,4 +44,41 @@ pub(crate) fn time(nanoseconds: u64) -> String {
     let time = DateTime::from_timestamp_nanos(i64::try_from(nanoseconds).unwrap_or_default());
     let text = time.to_rfc3339_opts(SecondsFormat::Millis, true);
     text.get(11..23).unwrap_or_default().to_owned()
+}
+
+/// A time of the database, to the millisecond.
+pub(crate) fn moment(at: DateTime<chrono::Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Seconds as a duration.
+pub(crate) fn seconds(seconds: f64) -> String {
+    let rounded = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    if rounded.as_secs() >= 60 {
+        return uptime(rounded);
+    }
+    duration(u64::try_from(rounded.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// To the trace that a `traceparent` header names.
+pub(crate) fn trace_link(traceparent: Option<&str>) -> Markup {
+    let trace = traceparent.and_then(|text| text.split('-').nth(1));
+    let trace = trace.filter(|it| it.len() == 32 && it.bytes().all(|it| it.is_ascii_hexdigit()));
+    html! { @if let Some(trace) = trace { a href=(format!("/traces/{trace}")) { "trace" } } }
+}
+
+/// A text as JSON that is easy to read, where it is some.
+pub(crate) fn pretty(text: &str) -> Option<String> {
+    if !text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let value: serde_json::Value = serde_json::from_str(text).ok()?;
+    Some(format!("{value:#}"))
+}
+
+/// A link to a page with these questions.
+pub(crate) fn link(path: &str, query: &[(&str, &str)]) -> String {
+    let pairs = query.iter().filter(|(_, value)| !value.is_empty());
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    format!("{path}?{query}")
 }

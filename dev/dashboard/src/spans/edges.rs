@@ -12,7 +12,7 @@ const CALLS_MAX: usize = 2_000;
 /// Edges at most: names come from outside.
 const EDGES_MAX: usize = 200;
 /// How much later than its callee a service may tell of a call.
-const CALLER_LIMIT: Duration = Duration::from_secs(8);
+const CALLER_LIMIT: Duration = Duration::from_secs(4);
 /// Requests whose caller is not known yet, and calls of services, that are remembered.
 const PENDING_MAX: usize = 20_000;
 

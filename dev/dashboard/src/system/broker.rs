@@ -118,9 +118,10 @@ impl Broker {
 
 /// The queues that consumers read from, each with what its retry and dead-letter queues hold.
 fn together(listed: Vec<Listed>) -> Vec<Queue> {
+    // `<queue>.retry.<ms>`, `<queue>.dead-letters`, and what goes with that.
     let owner = |name: &str| {
-        let retry = name.find(".retry.").map(|at| name[..at].to_owned());
-        retry.or_else(|| name.strip_suffix(".dead-letters").map(str::to_owned))
+        let at = [".retry.", ".dead-letters"].iter().find_map(|mark| name.find(mark));
+        at.map(|at| name[..at].to_owned())
     };
     let (own, rest): (Vec<Listed>, Vec<Listed>) =
         listed.into_iter().partition(|it| owner(&it.name).is_none());
@@ -128,16 +129,17 @@ fn together(listed: Vec<Listed>) -> Vec<Queue> {
         .into_iter()
         .map(|it| {
             let of_it = rest.iter().filter(|other| owner(&other.name).as_ref() == Some(&it.name));
-            let (dead, retries): (Vec<&Listed>, Vec<&Listed>) =
-                of_it.partition(|other| other.name.ends_with(".dead-letters"));
-            let sum = |of: &[&Listed]| of.iter().map(|other| other.messages).sum();
+            let of_it: Vec<&Listed> = of_it.collect();
+            let sum = |is_meant: fn(&str) -> bool| {
+                of_it.iter().filter(|it| is_meant(&it.name)).map(|it| it.messages).sum()
+            };
             Queue {
                 ready: it.messages_ready,
                 unacknowledged: it.messages_unacknowledged,
                 consumers: it.consumers,
                 rate: it.message_stats.publish_details.rate,
-                retries: sum(&retries),
-                dead_letters: sum(&dead),
+                retries: sum(|name| name.contains(".retry.")),
+                dead_letters: sum(|name| name.ends_with(".dead-letters")),
                 name: it.name,
             }
         })
@@ -211,6 +213,7 @@ mod tests {
             listed("user-service.events.retry.60000", 3),
             listed("payment-service.events.dead-letters", 9),
             listed("user-service.events.dead-letters", 4),
+            listed("user-service.events.dead-letters.turn", 1),
             listed("a queue of somebody else", 0),
         ]);
         let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();

@@ -1,9 +1,10 @@
 //! The fields of forms as the words of `cargo dev fault`. Only what stands in the lists here, or runs, is
 //! handed on.
 
+use faults::{Fault, PROVIDER};
 use serde::Deserialize;
 
-use crate::system::{Fault, PROVIDER, State};
+use crate::system::State;
 
 /// Servers that services call, by the names of their processes.
 const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];

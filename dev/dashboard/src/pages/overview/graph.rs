@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::Deserialize;
+use faults::{Fault, PROVIDER, Wires};
 
 use super::layout::Column;
 use crate::pages::shown;
 use crate::spans::Edge;
-use crate::system::{Broker, Fault, PROVIDER, Queue, Seen, State};
+use crate::system::{Broker, Queue, Seen, State};
 
 /// From here on an edge is slow, in nanoseconds.
 const SLOW: u64 = 500_000_000;
+/// Errors from which on an edge is broken where other calls succeed.
+const BROKEN_MIN: usize = 3;
 /// Parts that are drawn: names of those that services call come from their settings.
 const NODES_MAX: usize = 80;
 /// The parts of the system that RabbitMQ is.
@@ -24,7 +26,7 @@ const SIMULATOR: &str = "payment-simulator";
 pub(super) struct Node {
     /// As edges call it.
     pub(super) name: String,
-    /// As it calls itself.
+    /// As it is shown.
     pub(super) label: String,
     pub(super) column: Column,
     /// How it fares, and the class of that.
@@ -52,7 +54,12 @@ impl Health {
     fn of(edge: &Edge) -> Self {
         match edge {
             Edge { calls: 0, .. } => Self::Quiet,
-            Edge { calls, errors, .. } if errors * 2 >= *calls => Self::Broken,
+            // One declined card of two breaks nothing.
+            Edge { calls, errors, .. }
+                if errors == calls || (*errors >= BROKEN_MIN && errors * 2 >= *calls) =>
+            {
+                Self::Broken
+            }
             Edge { errors: 1.., .. } => Self::Failing,
             Edge { p95: SLOW.., .. } => Self::Slow,
             _ => Self::Good,
@@ -85,7 +92,7 @@ impl Link {
     /// Rate, time and errors in a few letters.
     pub(super) fn label(&self) -> Option<String> {
         let Edge { rate, p95, errors, calls, .. } = self.calls.as_ref()?;
-        let figures = format!("{rate:.1}/s · {}", shown::duration(*p95));
+        let figures = format!("{} · {}", rate_of(*rate), shown::duration(*p95));
         Some(match self.health {
             Health::Good | Health::Bound => figures,
             Health::Slow => format!("slow · {figures}"),
@@ -101,11 +108,17 @@ impl Link {
             None => "a binding".to_owned(),
             Some(Edge { calls: 0, .. }) => "nothing in the last minute".to_owned(),
             Some(Edge { rate, p95, errors, calls, .. }) => format!(
-                "{rate:.1} a second, 95 of 100 within {}, {errors} of {calls} failed",
+                "{}, 95 of 100 within {}, {errors} of {calls} failed",
+                rate_of(*rate),
                 shown::duration(*p95)
             ),
         }
     }
+}
+
+/// `1.2/s`, or `12/min` of what is rarer.
+pub(super) fn rate_of(rate: f64) -> String {
+    if rate >= 1.0 { format!("{rate:.1}/s") } else { format!("{:.0}/min", rate * 60.0) }
 }
 
 /// All of it.
@@ -129,13 +142,9 @@ pub(super) struct Sources<'a> {
 
 /// Who is reached at which port: by themselves, or by the wires of the proxy before them.
 pub(super) fn ports(state: &State, folder: &Path) -> BTreeMap<u16, String> {
-    #[derive(Deserialize)]
-    struct Wire {
-        port: u16,
-    }
     let wires = std::fs::read(folder.join("wires.json")).unwrap_or_default();
-    let wires: BTreeMap<String, Wire> = serde_json::from_slice(&wires).unwrap_or_default();
-    let wires = wires.into_iter().map(|(name, wire)| (wire.port, name));
+    let wires: Wires = serde_json::from_slice(&wires).unwrap_or_default();
+    let wires = wires.0.into_iter().map(|(name, wire)| (wire.port, name));
     let own = state.processes.iter().filter_map(|it| Some((it.port?, it.name.clone())));
     wires.chain(own).collect()
 }
@@ -158,7 +167,22 @@ impl Graph {
             graph.links.push(Link { from, to, calls: Some(edge), health });
         }
         graph.add_others();
+        graph.sort();
         graph
+    }
+
+    /// Exchanges and queues in the order of the services whose names theirs begin with, so that fewer
+    /// edges cross.
+    fn sort(&mut self) {
+        let first = |name: &str| name.split(['-', '.']).next().unwrap_or_default().to_owned();
+        let is_service = |node: &&Node| node.column == Column::Services;
+        let services: Vec<String> =
+            self.nodes.iter().filter(is_service).map(|node| first(&node.label)).collect();
+        self.nodes.sort_by_key(|node| {
+            let is_ranked = matches!(node.column, Column::Exchanges | Column::Queues);
+            let rank = services.iter().position(|name| is_ranked && *name == first(&node.label));
+            (node.column, rank.unwrap_or(services.len()))
+        });
     }
 
     fn add_process(&mut self, seen: &Seen, faults: &Marks<'_>, has_broker: bool) {
@@ -247,7 +271,7 @@ fn depth(queue: &Queue) -> (String, &'static str) {
     if queue.consumers == 0 {
         return (format!("{text} · ! nobody reads"), "warn");
     }
-    (format!("{text} · {:.1}/s", queue.rate), "dim")
+    (format!("{text} · {}", rate_of(queue.rate)), "dim")
 }
 
 /// The faults, by whom they are of.
@@ -258,7 +282,8 @@ impl Marks<'_> {
         let is_of = |fault: &&Fault| {
             fault.target == name || (name == SIMULATOR && fault.target == PROVIDER)
         };
-        let whats: Vec<String> = self.0.iter().filter(is_of).map(Fault::what).collect();
+        let whats: Vec<String> =
+            self.0.iter().filter(is_of).map(|fault| fault.kind.to_string()).collect();
         (!whats.is_empty()).then(|| whats.join(", "))
     }
 }
@@ -295,14 +320,14 @@ mod tests {
         let names: Vec<&str> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
         let expected = [
             "clients",
+            "payment-service",
+            "user-service",
             "exchange user.events",
             "queue payment-service.events",
             "mail.example:587",
-            "payment-service",
-            "user-service",
         ];
         assert_eq!(names, expected);
-        assert_eq!(graph.nodes[2].lines[0].0, "0 waiting · ! nobody reads");
+        assert_eq!(graph.nodes[4].lines[0].0, "0 waiting · ! nobody reads");
         assert!(graph.links.iter().any(|link| link.to == "user-service"));
     }
 
@@ -311,10 +336,12 @@ mod tests {
         let label = |calls, errors, p95| {
             graph(vec![edge("a", "b", calls, errors, p95)], None).links[0].label().unwrap()
         };
-        assert_eq!(label(10, 0, 2_000_000), "0.5/s · 2.0 ms");
-        assert_eq!(label(10, 0, SLOW), "slow · 0.5/s · 500.0 ms");
-        assert_eq!(label(10, 4, 2_000_000), "! 0.5/s · 2.0 ms · 4 err");
+        assert_eq!(label(10, 0, 2_000_000), "30/min · 2.0 ms");
+        assert_eq!(label(10, 0, SLOW), "slow · 30/min · 500.0 ms");
+        assert_eq!(label(10, 4, 2_000_000), "! 30/min · 2.0 ms · 4 err");
         assert_eq!(label(10, 5, 2_000_000), "✗ broken · 5 of 10 err");
+        assert_eq!(label(2, 1, 2_000_000), "! 30/min · 2.0 ms · 1 err");
+        assert_eq!(label(1, 1, 2_000_000), "✗ broken · 1 of 1 err");
         assert_eq!(label(0, 0, 0), "quiet");
     }
 

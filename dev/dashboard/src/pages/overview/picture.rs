@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::graph::{Graph, Health, Link, Node};
+use super::graph::{Graph, Health, Link, Node, rate_of};
 use super::layout::{Layout, Line, Part, Place, layout};
 use crate::pages::shown;
 
@@ -112,7 +112,7 @@ pub(super) fn table(graph: &Graph) -> Markup {
     html! {
         div.wide { table {
             thead { tr {
-                th scope="col" { "From" } th scope="col" { "To" } th.number scope="col" { "A second" }
+                th scope="col" { "From" } th scope="col" { "To" } th.number scope="col" { "Rate" }
                 th.number scope="col" { "p95" } th.number scope="col" { "Errors" } th scope="col" { "State" }
             } }
             tbody #edges data-live="items" {
@@ -127,7 +127,7 @@ fn row(link: &Link) -> Markup {
     html! {
         tr id=(format!("edge-{}-{}", link.from.replace(' ', "_"), link.to.replace(' ', "_"))) {
             td { (link.from) } td { (link.to) }
-            td.number { (format!("{:.1}", calls.rate)) }
+            td.number { (rate_of(calls.rate)) }
             td.number { @if calls.calls == 0 { "–" } @else { (shown::duration(calls.p95)) } }
             td.number { (calls.errors) " of " (calls.calls) }
             td class=(link.health.class()) { (health(link.health)) }

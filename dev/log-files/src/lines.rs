@@ -237,7 +237,8 @@ mod tests {
             lines.skip_to(bytes, |_| None).unwrap();
             assert_eq!(all(&mut lines), expected, "{bytes}");
         }
-        let text: String = (0..100_000).map(|number| format!("{number:09}\n and more\n")).collect();
+        let text = (0..100_000)
+            .fold(String::new(), |text, number| text + &format!("{number:09}\n and more\n"));
         fs::write(&file, text).unwrap();
         for wanted in [0_usize, 1, 50_000, 99_999, 200_000] {
             let mut lines = Lines::open(file.path()).unwrap();

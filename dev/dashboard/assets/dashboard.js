@@ -50,17 +50,33 @@ function put(text) {
   }
 }
 
+// A browser has six connections for all pages of the dashboard together: one that nobody sees keeps none.
 const page = location.pathname + location.search;
-const source = new EventSource("/live?page=" + encodeURIComponent(page));
-source.addEventListener("page", (event) => {
-  if (!isPaused) put(event.data);
-});
-source.addEventListener("open", () => {
-  if (!isPaused) state.textContent = "live";
-});
-source.addEventListener("error", () => {
-  state.textContent = "not connected";
-});
+let source;
+
+function disconnect() {
+  source?.close();
+  source = undefined;
+}
+
+function connect() {
+  disconnect();
+  source = new EventSource("/live?page=" + encodeURIComponent(page));
+  source.addEventListener("page", (event) => {
+    if (!isPaused) put(event.data);
+  });
+  source.addEventListener("open", () => {
+    if (!isPaused) state.textContent = "live";
+  });
+  source.addEventListener("error", () => {
+    state.textContent = "not connected";
+  });
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+window.addEventListener("pagehide", disconnect);
+window.addEventListener("pageshow", (event) => event.persisted && connect());
+if (!document.hidden) connect();
 
 // A list that is followed begins at its end.
 if (document.querySelector("[data-follow]") && !location.hash) {

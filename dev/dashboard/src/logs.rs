@@ -130,14 +130,15 @@ impl Logs {
         filter: &mut Filter,
         mut admitted: impl FnMut(&str, &Entry) -> std::io::Result<ControlFlow<()>>,
     ) -> std::io::Result<()> {
+        let since = filter.since;
         // Which traces a request has is said by its last line.
         if filter.traces().any(|trace| trace.may_be_request()) {
-            self.read_files(|_, entry| {
+            self.read_files(since, |_, entry| {
                 filter.traces().for_each(|trace| trace.learn(entry));
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        self.read_files(|name, entry| {
+        self.read_files(since, |name, entry| {
             // Of what comes later nothing is before that.
             if filter.until.is_some_and(|until| entry.time.is_some_and(|time| time >= until)) {
                 return Ok(ControlFlow::Break(()));
@@ -152,12 +153,13 @@ impl Logs {
 
     fn read_files(
         &self,
+        since: Option<Time>,
         mut look: impl FnMut(&str, &Entry) -> std::io::Result<ControlFlow<()>>,
     ) -> std::io::Result<()> {
         let mut logs = Vec::new();
         log_files::open_new(&self.folder, &BTreeSet::new(), false, &mut logs)?;
         for log in &mut logs {
-            log.skip_to_last_bytes(SEARCHED_MAX)?;
+            log.skip_to(SEARCHED_MAX, since)?;
         }
         let names: Vec<String> = logs.iter().map(|log| log.name.clone()).collect();
         let mut merge = Merge::new(&mut logs)?;

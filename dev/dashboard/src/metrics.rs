@@ -5,7 +5,7 @@
 mod exposition;
 mod query;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,10 +57,6 @@ impl Changes {
 
     fn is_gone(&self, first: u32) -> bool {
         self.values.len() == 1 && self.values.iter().all(|it| it.1.is_nan() && it.0 <= first)
-    }
-
-    fn last(&self) -> Option<f64> {
-        self.values.back().map(|(_, value)| *value).filter(|value| !value.is_nan())
     }
 
     /// Its value in each of these rounds.
@@ -145,13 +141,6 @@ impl History {
         let kept = self.kept();
         let up = kept.series.keys().filter(|series| series.name == UP);
         up.map(|series| series.service.clone()).collect()
-    }
-
-    /// The last value of each series of this name, of services that answered the last time.
-    pub(crate) fn last(&self, name: &str) -> BTreeMap<Series, f64> {
-        let kept = self.kept();
-        let of_it = kept.series.iter().filter(|(series, _)| series.name == name);
-        of_it.filter_map(|(series, changes)| Some((series.clone(), changes.last()?))).collect()
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use import::Import;
 pub(crate) use index::{Query, Summary};
 pub(crate) use run::Run;
 pub(crate) use runs::{Kept, Runs};
-pub(crate) use span::{Id, Kind, Span, TraceId, attributes, cut, hex, parse_hex, service, text};
+pub(crate) use span::{Span, attributes, cut, hex, parse_hex, service, text};
 pub(crate) use tree::{Row, rows, self_times};
 
 /// Bytes of one file of spans.

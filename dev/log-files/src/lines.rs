@@ -60,14 +60,36 @@ impl Lines {
         self.go_to(0)
     }
 
-    /// Goes to the first line that begins among the last `bytes`.
-    pub(crate) fn skip_to_last_bytes(&mut self, bytes: u64) -> io::Result<()> {
-        let length = self.file.metadata()?.len();
-        if length <= bytes {
-            return self.go_to(0);
+    /// Goes to the first line that begins among the last `bytes`; where lines are in order, not far before
+    /// the first of these that is not `early`. What a line does not tell, one of those behind it does.
+    pub(crate) fn skip_to(
+        &mut self,
+        bytes: u64,
+        early: impl Fn(&str) -> Option<bool>,
+    ) -> io::Result<()> {
+        let mut high = self.file.metadata()?.len();
+        let mut low = high.saturating_sub(bytes);
+        while high - low > CHUNK as u64 {
+            let middle = low + (high - low) / 2;
+            self.go_to_line(middle)?;
+            let mut is_early = None;
+            while is_early.is_none() && self.offset < high {
+                let Some(line) = self.next()? else { break };
+                is_early = early(&line);
+            }
+            if is_early == Some(true) { low = middle } else { high = middle }
         }
+        self.go_to_line(low)
+    }
+
+    /// Goes to the first line that begins at this place or behind it.
+    fn go_to_line(&mut self, offset: u64) -> io::Result<()> {
+        self.open.clear();
+        self.left_out = 0;
+        self.ready.clear();
+        let Some(before) = offset.checked_sub(1) else { return self.go_to(0) };
         // The byte before is the end of a line, when one begins just there.
-        self.go_to(length - bytes - 1)?;
+        self.go_to(before)?;
         self.next().map(drop)
     }
 
@@ -195,6 +217,15 @@ mod tests {
             found.extend(lines.rest());
             assert_eq!(found, expected, "{count}");
         }
+        fs::write(&file, text).unwrap();
+        let mut lines = Lines::open(file.path()).unwrap();
+        lines.skip_to_last(20_000).unwrap();
+        assert_eq!(all(&mut lines).len(), 20_000);
+    }
+
+    #[test]
+    fn lines_among_the_last_bytes_are_found_and_those_of_a_time() {
+        let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, "one\ntwo\nthree\n").unwrap();
         for (bytes, expected) in [
             (6, &["three"][..]),
@@ -203,12 +234,21 @@ mod tests {
             (99, &["one", "two", "three"]),
         ] {
             let mut lines = Lines::open(file.path()).unwrap();
-            lines.skip_to_last_bytes(bytes).unwrap();
+            lines.skip_to(bytes, |_| None).unwrap();
             assert_eq!(all(&mut lines), expected, "{bytes}");
         }
+        let text = (0..100_000)
+            .fold(String::new(), |text, number| text + &format!("{number:09}\n and more\n"));
         fs::write(&file, text).unwrap();
-        let mut lines = Lines::open(file.path()).unwrap();
-        lines.skip_to_last(20_000).unwrap();
-        assert_eq!(all(&mut lines).len(), 20_000);
+        for wanted in [0_usize, 1, 50_000, 99_999, 200_000] {
+            let mut lines = Lines::open(file.path()).unwrap();
+            let early = |line: &str| line.parse::<usize>().ok().map(|number| number < wanted);
+            lines.skip_to(u64::MAX, early).unwrap();
+            let found = all(&mut lines);
+            let behind = 2 * 100_000_usize.saturating_sub(wanted);
+            assert!(found.len() < behind + 20_000, "{wanted}: {}", found.len());
+            let is_there = found.iter().any(|line| line.parse() == Ok(wanted));
+            assert_eq!(is_there, wanted < 100_000, "{wanted}");
+        }
     }
 }

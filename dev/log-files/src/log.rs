@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{entries::Entries, entry::Entry, merge::Source};
+use crate::{entries::Entries, entry::Entry, merge::Source, stamp::Time};
 
 /// How many entries are taken before the other logs have their turn.
 const ROUND: usize = 4096;
@@ -51,12 +51,14 @@ impl Log {
         self.files.iter_mut().try_for_each(|entries| entries.lines.skip_to_last(count))
     }
 
-    /// Leaves out what stands before the last `bytes` of each of its files.
+    /// Leaves out what stands before the last `bytes` of each of its files, and most of what was written
+    /// before `since`.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub fn skip_to_last_bytes(&mut self, bytes: u64) -> io::Result<()> {
-        self.files.iter_mut().try_for_each(|entries| entries.lines.skip_to_last_bytes(bytes))
+    pub fn skip_to(&mut self, bytes: u64, since: Option<Time>) -> io::Result<()> {
+        let early = |line: &str| Some(Entry::begin(line)?.time? < since?);
+        self.files.iter_mut().try_for_each(|entries| entries.lines.skip_to(bytes, early))
     }
 
     /// Begins the next round: finds out whether the file was cut short, or is another one by now.

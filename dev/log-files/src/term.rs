@@ -73,7 +73,10 @@ impl Term {
             Kind::Trace(trace) => trace.admits(entry),
             Kind::Field(name, value) => entry.fields.get(name).is_some_and(|there| match there {
                 serde_json::Value::String(there) => there.contains(value.as_str()),
-                there => there.to_string() == *value,
+                there => {
+                    let there = there.to_string();
+                    there == *value
+                }
             }),
             Kind::Text(text) => {
                 let holds = |said: &str| said.to_lowercase().contains(text.as_str());

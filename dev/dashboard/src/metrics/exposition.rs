@@ -15,15 +15,12 @@ pub(crate) fn parse(text: &str) -> Vec<Sample<'_>> {
 }
 
 fn sample(line: &str) -> Option<Sample<'_>> {
-    let (name, labels, rest) = match line.split_once('{') {
-        Some((name, rest)) => {
-            let end = end_of_labels(rest)?;
-            (name, rest[..end].trim_end_matches(','), &rest[end + 1..])
-        }
-        None => {
-            let (name, rest) = line.split_once(' ')?;
-            (name, "", rest)
-        }
+    let (name, labels, rest) = if let Some((name, rest)) = line.split_once('{') {
+        let end = end_of_labels(rest)?;
+        (name, rest[..end].trim_end_matches(','), &rest[end + 1..])
+    } else {
+        let (name, rest) = line.split_once(' ')?;
+        (name, "", rest)
     };
     let value = rest.split_whitespace().next()?;
     Some(Sample { name, labels, value: value.parse().ok()? })

@@ -70,7 +70,9 @@ impl History {
         // Those that were only there for the rates of the next ones.
         let spare = times.len().saturating_sub(rounds);
         let times = times.into_iter().skip(spare).collect();
-        lines.values_mut().for_each(|values| drop(values.drain(..spare.min(values.len()))));
+        for values in lines.values_mut() {
+            values.drain(..spare.min(values.len()));
+        }
         Lines { times, lines }
     }
 
@@ -138,11 +140,10 @@ fn rate(times: &[i64], values: &[f64], up: &[f64]) -> Vec<f64> {
             let [from, to] = [values[place], values[place + 1]];
             let was_up = up.get(place).is_some_and(|up| !up.is_nan());
             grown += match (from.is_nan(), to.is_nan()) {
-                (_, true) => 0.0,
                 (true, false) if was_up => to,
-                (true, false) => 0.0,
                 (false, false) if to >= from => to - from,
                 (false, false) => to,
+                (_, true) | (true, false) => 0.0,
             };
         }
         Some(grown / seconds.max(0.001))
@@ -190,10 +191,8 @@ mod tests {
     #[test]
     fn values_are_kept_by_their_changes_and_have_a_gap_while_nobody_answers() {
         let history = History::new();
-        for (at, text) in
-            [Some("a 1"), Some("a 1"), None, Some("a 1"), Some("a 2")].into_iter().enumerate()
-        {
-            add(&history, at as i64, text);
+        for (at, text) in (0..).zip([Some("a 1"), Some("a 1"), None, Some("a 1"), Some("a 2")]) {
+            add(&history, at, text);
         }
         let key = |series: &Series| Some(series.service.clone());
         let sums = history.sums("a", 10, Measure::Value, key);
@@ -202,7 +201,6 @@ mod tests {
             [Some(1_000), Some(1_000), None, Some(1_000), Some(2_000)]
         );
         assert_eq!(sums.times, [0, 5_000, 10_000, 15_000, 20_000]);
-        assert_eq!(history.last("a").into_values().collect::<Vec<_>>(), [2.0]);
         for at in 5..1_000 {
             add(&history, at, None);
         }
@@ -213,11 +211,10 @@ mod tests {
     #[test]
     fn a_rate_counts_the_first_request_and_a_new_beginning() {
         let history = History::new();
-        for (at, text) in ["b 1", "b 1", "b 1", "b 1\na 15", "b 1\na 15", "b 1\na 30", "b 1\na 15"]
-            .iter()
-            .enumerate()
+        for (at, text) in
+            (0..).zip(["b 1", "b 1", "b 1", "b 1\na 15", "b 1\na 15", "b 1\na 30", "b 1\na 15"])
         {
-            add(&history, at as i64, Some(text));
+            add(&history, at, Some(text));
         }
         let sums = history.sums("a", 4, Measure::Rate, |_| Some(String::new()));
         assert_eq!(rounded(&sums.lines[""]), [Some(1_000), Some(1_000), Some(2_000), Some(2_000)]);

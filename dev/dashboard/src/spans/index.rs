@@ -148,7 +148,7 @@ impl Index {
         self.spans += 1;
         let summary = &mut trace.summary;
         let is_root = span.parent.is_none() && span.kind != Kind::Consumer;
-        if (is_root && !summary.has_root) || (!summary.has_root && span.began < summary.began) {
+        if !summary.has_root && (is_root || span.began < summary.began) {
             (summary.name, summary.service) = (self.names.get(&span.name), Arc::clone(&service));
             summary.has_root |= is_root;
         }

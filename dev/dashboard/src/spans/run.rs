@@ -96,11 +96,10 @@ impl Run {
     }
 
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if let Some((file, length)) = &mut self.open {
-            file.write_all(text)?;
-            *length += text.len() as u64;
-        }
-        Ok(())
+        let Some((file, length)) = &mut self.open else { return Ok(()) };
+        *length += text.len() as u64;
+        // Where half of it was written, nothing is known of places behind that: the next file begins anew.
+        file.write_all(text).inspect_err(|_| self.open = None)
     }
 
     /// The file that is written to and its length; another one when it is full.
@@ -232,7 +231,7 @@ fn number(name: &str) -> Option<u32> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::spans::Kind;
+    use crate::spans::span::Kind;
 
     fn span(trace: u8, id: u8, began: u64) -> Span {
         Span {

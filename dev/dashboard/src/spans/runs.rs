@@ -27,6 +27,9 @@ struct Marks {
 /// For how long an earlier run is kept in memory after somebody has looked at it.
 const EARLIER_KEPT: Duration = Duration::from_secs(60);
 
+/// Earlier runs that are in memory at once: two, to compare them.
+const EARLIER_MAX: usize = 2;
+
 /// A run that is kept, without what is in it.
 #[derive(Debug)]
 pub(crate) struct Kept {
@@ -41,8 +44,8 @@ pub(crate) struct Kept {
 pub(crate) struct Runs {
     folder: PathBuf,
     current: Mutex<Run>,
-    /// An earlier one that somebody has looked at, and when.
-    earlier: Mutex<Option<(Arc<Run>, Instant)>>,
+    /// Earlier ones that somebody has looked at, and when; the last one looked at stands last.
+    earlier: Mutex<Vec<(Arc<Run>, Instant)>>,
     edges: Mutex<Edges>,
 }
 
@@ -67,7 +70,7 @@ impl Runs {
         let runs = Self {
             folder: folder.to_owned(),
             current: Mutex::new(run),
-            earlier: Mutex::new(None),
+            earlier: Mutex::default(),
             edges: Mutex::default(),
         };
         runs.mark(state);
@@ -78,8 +81,9 @@ impl Runs {
     /// Removes what is more than the last runs; never the current one.
     fn remove_old(&self) -> std::io::Result<()> {
         let current = self.current().name.clone();
-        let old = names(&self.folder).into_iter().skip(RUNS_MAX).filter(|name| *name != current);
-        old.map(|name| fs::remove_dir_all(self.folder.join(name))).collect()
+        let mut old =
+            names(&self.folder).into_iter().skip(RUNS_MAX).filter(|name| *name != current);
+        old.try_for_each(|name| fs::remove_dir_all(self.folder.join(name)))
     }
 
     /// Notes by which processes the run is known.
@@ -102,7 +106,9 @@ impl Runs {
         let now = Instant::now();
         {
             let mut edges = self.edges();
-            spans.iter().for_each(|span| edges.observe(span, now));
+            for span in &spans {
+                edges.observe(span, now);
+            }
         }
         // Written down before the run is taken, which pages want to look at meanwhile.
         let lines = Lines::of(&spans)?;
@@ -133,26 +139,27 @@ impl Runs {
 
     fn earlier(&self, name: &str) -> Option<Arc<Run>> {
         let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((run, looked_at)) = earlier.as_mut().filter(|(run, _)| run.name == name) {
-            *looked_at = Instant::now();
-            return Some(Arc::clone(run));
-        }
-        // Only what is there: a name may hold anything.
-        let name = self.names().into_iter().find(|there| there == name)?;
-        // Two at once would be twice the memory.
-        *earlier = None;
-        let run = Arc::new(Run::open(&self.folder.join(name)).ok()?);
-        *earlier = Some((Arc::clone(&run), Instant::now()));
+        let known = earlier.iter().position(|(run, _)| run.name == name);
+        let run = if let Some(place) = known {
+            earlier.remove(place).0
+        } else {
+            // Only what is there: a name may hold anything.
+            let name = self.names().into_iter().find(|there| there == name)?;
+            // Before the next one is read: it is memory.
+            if earlier.len() >= EARLIER_MAX {
+                earlier.remove(0);
+            }
+            Arc::new(Run::open(&self.folder.join(name)).ok()?)
+        };
+        earlier.push((Arc::clone(&run), Instant::now()));
         Some(run)
     }
 
     /// Gives back the memory of an earlier run that nobody looks at any more.
     pub(crate) fn forget_earlier(&self) {
         // While it is locked somebody looks.
-        if let Ok(mut earlier) = self.earlier.try_lock()
-            && earlier.as_ref().is_some_and(|(_, at)| at.elapsed() > EARLIER_KEPT)
-        {
-            *earlier = None;
+        if let Ok(mut earlier) = self.earlier.try_lock() {
+            earlier.retain(|(_, looked_at)| looked_at.elapsed() < EARLIER_KEPT);
         }
     }
 
@@ -221,7 +228,7 @@ mod tests {
         let span = |number: u64| Received {
             trace_id: u128::from(number / 10 + 1).to_be_bytes().to_vec(),
             span_id: (number + 1).to_be_bytes().to_vec(),
-            parent_span_id: if number % 10 == 0 {
+            parent_span_id: if number.is_multiple_of(10) {
                 vec![]
             } else {
                 (number / 10 * 10 + 1).to_be_bytes().to_vec()
@@ -265,12 +272,14 @@ mod tests {
         assert_eq!(runs.with(Some(&name), Run::counts), Some((3, 25)));
         assert_eq!(runs.names().len(), 2);
         assert!(runs.with(Some("../elsewhere"), |_| ()).is_none());
+        fs::remove_dir_all(folder.path().join(&name)).unwrap();
+        assert_eq!(runs.with(Some(&name), Run::counts), Some((3, 25)), "it is read once");
 
         let mut import = runs.import().unwrap();
         import.push(b"no span\n").unwrap_err();
         drop(import);
         runs.imported(runs.import().unwrap()).unwrap_err();
-        assert_eq!(runs.names().len(), 2, "of what holds no spans nothing stays");
+        assert_eq!(runs.names().len(), 1, "of what holds no spans nothing stays");
     }
 
     /// Prints what 50,000 spans cost:

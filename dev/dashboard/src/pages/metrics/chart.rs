@@ -80,6 +80,7 @@ impl Chart {
                     (self.svg(&lines, top, service))
                     (self.legend(&lines))
                     @if left_out > 0 { p.dim { "and " (left_out) " more; ask for fewer" } }
+                    (self.values(&lines))
                     p { a href=(self.traces(0, self.lines.times.len(), service)) { "Traces of this time" } }
                 }
             }
@@ -177,6 +178,28 @@ impl Chart {
                             }
                             td.number { (self.unit.show(values.last().copied().unwrap_or(f64::NAN))) }
                             td.number { (self.unit.show(most(values))) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the pointer is told, for the keyboard.
+    fn values(&self, lines: &[(&String, &Vec<f64>)]) -> Markup {
+        let count = self.lines.times.len();
+        let step = count.div_ceil(COLUMNS).max(1);
+        html! {
+            details id=(format!("values-{}", self.id)) {
+                summary { "Values" }
+                table.legend {
+                    thead { tr { th scope="col" { "time" } @for (label, _) in lines { th.number scope="col" { (label) } } } }
+                    tbody {
+                        @for place in (0..count).rev().step_by(step) {
+                            tr {
+                                th scope="row" { (clock(self.lines.times[place])) }
+                                @for (_, values) in lines { td.number { (self.unit.show(values.get(place).copied().unwrap_or(f64::NAN))) } }
+                            }
                         }
                     }
                 }

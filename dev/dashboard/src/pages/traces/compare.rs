@@ -56,7 +56,9 @@ pub(super) async fn show(
 
 /// The newest traces that begin like this one.
 async fn alike(app: &App, run: &str, id: &str, spans: &[Span]) -> Vec<Summary> {
-    let root = spans.iter().find(|span| hex(&span.trace) == id && span.parent.is_none());
+    let of_it = spans.iter().filter(|span| hex(&span.trace) == id);
+    // The list names a trace after the same one.
+    let root = of_it.min_by_key(|span| (span.parent.is_some(), span.began));
     let query =
         spans::Query { name: root.map(|root| root.name.to_lowercase()), ..spans::Query::default() };
     let found = look(app, run, move |run| run.find(&query, OFFERED + 1).0).await;
@@ -141,7 +143,10 @@ fn whole(spans: &[Span]) -> u64 {
 /// `+1.2 ms slower`; a word where it is a tenth or more.
 fn difference(a: u64, b: u64) -> Markup {
     let (sign, by) = if b >= a { ("+", b - a) } else { ("−", a - b) };
-    let is_much = by.saturating_mul(10) >= a && by > 0;
+    let is_much = by.saturating_mul(10) >= a;
+    if by == 0 {
+        return html! { "the same" };
+    }
     html! {
         (sign) (shown::duration(by))
         @if is_much && b > a { span.bad { " slower" } }

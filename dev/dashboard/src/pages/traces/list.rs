@@ -135,7 +135,7 @@ fn form(question: &Question, found: &Found, runs: &[Kept]) -> Markup {
             label for="run" { "Run" }
             select #run name="run" {
                 @for run in runs {
-                    option value=(if run.is_current { "" } else { &run.name }) selected[run.name == question.run] {
+                    option value=(if run.is_current { "" } else { &run.name }) selected[run.name == question.run || (run.is_current && question.run.is_empty())] {
                         (run.name) @if run.is_current { " (now)" }
                     }
                 }

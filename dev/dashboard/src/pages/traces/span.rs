@@ -40,19 +40,19 @@ pub(super) fn row(
         li {
             @if is_detailed {
                 details id=(anchor) open[is_open] {
-                    summary { (line(drawn, row, html! { (span.name) })) }
+                    summary { (line(drawn, row, &html! { (span.name) })) }
                     (details(drawn, span, own))
                 }
             } @else {
                 @let path = format!("/traces/{}", hex(&span.trace));
                 @let target = format!("{}#{anchor}", link(&path, &[("run", &drawn.run.run), ("open", &id)]));
-                div.row id=(anchor) { (line(drawn, row, html! { a href=(target) { (span.name) } })) }
+                div.row id=(anchor) { (line(drawn, row, &html! { a href=(target) { (span.name) } })) }
             }
         }
     }
 }
 
-fn line(drawn: &Drawn<'_>, row: &Row<'_>, name: Markup) -> Markup {
+fn line(drawn: &Drawn<'_>, row: &Row<'_>, name: &Markup) -> Markup {
     let span = row.span;
     let (class, sign) = drawn.signs.get(&span.service);
     html! {

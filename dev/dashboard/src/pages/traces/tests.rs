@@ -154,6 +154,8 @@ async fn a_run_is_exported_and_comes_back_by_an_import() {
     let target = response.headers()[header::LOCATION].to_str().unwrap().to_owned();
     assert!(given.get(&target).await.contains("3 of 3 traces, 5 spans"), "{target}");
     assert_eq!(given.get("/runs").await.matches("<tr id=\"r").count(), 2);
+    let page = given.get("/traces").await;
+    assert!(page.contains("value=\"\" selected>"), "the current run is chosen: {page}");
 
     let response = import("no span\n".to_owned()).await;
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);

@@ -169,7 +169,9 @@ fn lines_of(app: &App, spans: &[Span], is_settled: bool) -> Lines {
             .iter()
             .for_each(|it| keep(&it.name, &it.entry));
     }
-    lines.values_mut().for_each(|lines| lines.truncate(LINES_MAX));
+    for lines in lines.values_mut() {
+        lines.truncate(LINES_MAX);
+    }
     lines
 }
 
@@ -214,7 +216,8 @@ fn head(run: &OfRun, trace: &str, spans: &[Span], drawn: &Drawn<'_>) -> Markup {
     }
     let others: Vec<(&String, &Span)> =
         traces.iter().filter(|(id, _)| *id != trace).map(|(id, span)| (id, *span)).collect();
-    let (since, until) = (drawn.began.saturating_sub(1_000_000_000), drawn.began + drawn.took);
+    let (since, until) =
+        (drawn.began.saturating_sub(1_000_000_000), drawn.began.saturating_add(drawn.took));
     let logs = link(
         "/logs",
         &[

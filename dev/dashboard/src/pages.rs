@@ -6,6 +6,9 @@ mod mails;
 mod messages;
 mod overview;
 mod shown;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 mod traces;
 
 use axum::Router;

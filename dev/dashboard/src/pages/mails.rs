@@ -283,3 +283,7 @@ async fn select(
 fn is_id(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-')
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

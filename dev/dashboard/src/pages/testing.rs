@@ -1,0 +1,63 @@
+//! The dashboard over a folder of a test's own.
+
+use std::path::Path;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header, request};
+use axum::response::Response;
+use tower::ServiceExt;
+
+use crate::app::{App, Parts};
+use crate::settings::Settings;
+
+const TOKEN: &str = "a-token";
+
+pub(crate) struct Given {
+    pub(crate) app: App,
+    folder: tempfile::TempDir,
+}
+
+/// A system of which nothing is known.
+pub(crate) fn given() -> Given {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        port: 3_000,
+        token: TOKEN.to_owned(),
+        folder: folder.path().to_owned(),
+        root: folder.path().to_owned(),
+        tool: "true".into(),
+        namespace: String::new(),
+    };
+    Given { app: Parts::new(settings).unwrap(), folder }
+}
+
+impl Given {
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+        crate::server::router(self.app.clone()).oneshot(request).await.unwrap()
+    }
+
+    /// What a page or a route of the API gives to whoever has the token.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        let request = request(path).body(Body::empty()).unwrap();
+        let response = self.send(request).await;
+        let status = response.status();
+        let text = text(response).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        text
+    }
+}
+
+pub(crate) fn request(path: &str) -> request::Builder {
+    Request::builder()
+        .uri(path)
+        .header(header::HOST, "localhost:3000")
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+}
+
+pub(crate) async fn text(response: Response) -> String {
+    String::from_utf8(to_bytes(response.into_body(), 64 << 20).await.unwrap().into()).unwrap()
+}

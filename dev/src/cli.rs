@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, calls, check, doctor, documents, down, env, events, export, foreground,
-    interrupt::Interrupt, logs, measure, namespaces, prepare, project::Project, queues, rehearse,
-    restart, smoke, status, stop, template, test, token, up,
+    bench, calls, check, doctor, documents, down, env, events, export, fault, foreground,
+    interrupt::Interrupt, logs, mcp, measure, namespaces, prepare, project::Project, queues,
+    rehearse, restart, smoke, status, stop, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -63,6 +63,10 @@ enum Command {
     Events(events::Args),
     /// Shows what the services call, and forces a circuit breaker open or closed
     Calls(calls::Args),
+    /// Speaks to assistants by the Model Context Protocol, on standard input and output
+    Mcp(mcp::Args),
+    /// Freezes, kills, slows and cuts servers and services on purpose, and mends them
+    Fault(fault::Args),
     /// Issues a token for trying things
     Token(token::Args),
     /// Makes a new service of the template, at work everywhere
@@ -117,6 +121,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Queues(args) => queues::run(&project, &args),
         Command::Events(args) => events::run(&project, &args),
         Command::Calls(args) => calls::run(&project, &args),
+        Command::Mcp(_) => mcp::run(&project, &interrupt),
+        Command::Fault(args) => fault::run(&project, &args, &interrupt),
         Command::Token(args) => token::run(&project, &args),
         Command::NewService(args) => template::new_service(&project, &args, &interrupt),
         Command::NewColumn(args) => template::new_column(&project, &args, &interrupt),

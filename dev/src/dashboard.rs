@@ -47,7 +47,13 @@ pub(crate) fn of_shell(project: &Project) -> Result<Vec<(String, String)>> {
 
 /// Where a browser finds the one that runs, with the token that lets it in.
 pub(crate) fn url(project: &Project, state: &State) -> Option<String> {
+    let (base, token) = address(project, state)?;
+    Some(format!("{base}/?token={token}"))
+}
+
+/// Where the one that runs is, and its token.
+pub(crate) fn address(project: &Project, state: &State) -> Option<(String, String)> {
     let port = state.running(DASHBOARD)?.port?;
     let secrets = Secrets::load(project).ok()?;
-    Some(format!("http://localhost:{port}/?token={}", secrets.get(DASHBOARD_TOKEN)))
+    Some((format!("http://localhost:{port}"), secrets.get(DASHBOARD_TOKEN).to_owned()))
 }

@@ -4,7 +4,7 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{project::Project, state::stop_all, table, unrecorded, up::state_file};
+use crate::{fault, project::Project, state::stop_all, table, unrecorded, up::state_file};
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let _lock = project.lock()?;
@@ -18,6 +18,8 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
 
 /// Stops everything, under the lock of the caller; says whether there was anything.
 pub(crate) fn stop(project: &Project) -> Result<bool> {
+    // Who stands still, or hears nobody, does not end in order.
+    fault::mend_all(project)?;
     let Some(state) = unrecorded::with_state(project)? else {
         return Ok(false);
     };

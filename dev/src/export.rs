@@ -23,8 +23,8 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use self::mask::{MASK, Mask, is_secret_name};
 use crate::{
-    data_version, doctor, origin, ports, project::Project, queues, services, state::State, status,
-    up,
+    data_version, doctor, fault, origin, ports, project::Project, queues, services, state::State,
+    status, up,
 };
 
 const MIB: u64 = 1 << 20;
@@ -89,6 +89,7 @@ impl Report {
         self.json("versions.json", &versions(project))?;
         self.json("doctor.json", &doctor::examine(project.namespace().map(str::to_owned)))?;
         self.json("status.json", &status::lines(project).unwrap_or_default())?;
+        self.json("faults.json", &fault::active(project))?;
         if state.is_none() {
             self.miss("what runs: nothing is up");
         }

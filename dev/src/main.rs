@@ -39,12 +39,14 @@ mod env;
 mod environment;
 mod events;
 mod export;
+mod fault;
 mod foreground;
 mod graph;
 mod http;
 mod install;
 mod interrupt;
 mod logs;
+mod mcp;
 mod measure;
 mod namespaces;
 mod origin;
@@ -71,6 +73,7 @@ mod test;
 mod token;
 mod unrecorded;
 mod up;
+mod wires;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ use crate::{
     project::Project,
     services::{DASHBOARD, DASHBOARD_PORT, SIMULATOR, SIMULATOR_PORT},
     state::{Process, State, write_private},
+    wires,
 };
 
 /// The usual ports of the servers: beside the standard ones, which servers of the distribution may
@@ -23,8 +24,8 @@ const FILE: &str = "ports.json";
 /// The ports by the names of their processes.
 pub(crate) type Ports = BTreeMap<String, u16>;
 
-/// The ports of the services, the simulator and the dashboard: that of the last time while the process runs or
-/// nobody else took it, else the usual one, else any.
+/// The ports of the services, the simulator and the dashboard, and those of their wires and of the servers': that of the
+/// last time while the process runs or nobody else took it, else the usual one, else any.
 pub(crate) fn choose(project: &Project, before: Option<&State>) -> Ports {
     choose_but(project, before, &[])
 }
@@ -32,18 +33,26 @@ pub(crate) fn choose(project: &Project, before: Option<&State>) -> Ports {
 /// The same, without those which somebody took between their choice and their use, and may take again.
 pub(crate) fn choose_but(project: &Project, before: Option<&State>, taken: &[u16]) -> Ports {
     let last = read(&project.dev(""));
-    let names = project.services().iter().map(|service| service.name.as_str());
-    names
-        .chain([SIMULATOR, DASHBOARD])
-        .map(|name| {
-            let running = before.and_then(|state| state.running(name)?.port);
-            let is_taken = |port: &u16| taken.contains(port);
-            let kept = || last.get(name).copied().filter(|port| port::is_free(*port));
-            let chosen = running.or_else(|| kept().filter(|port| !is_taken(port)));
-            let usual = usual(project, name).filter(|port| !is_taken(port));
-            (name.to_owned(), chosen.unwrap_or_else(|| port::free(usual)))
-        })
-        .collect()
+    let choose = |name: &str, running: Option<u16>| {
+        let is_taken = |port: &u16| taken.contains(port);
+        let kept = || last.get(name).copied().filter(|port| port::is_free(*port));
+        let chosen = running.or_else(|| kept().filter(|port| !is_taken(port)));
+        let usual = usual(project, name).filter(|port| !is_taken(port));
+        (name.to_owned(), chosen.unwrap_or_else(|| port::free(usual)))
+    };
+    let names = project
+        .services()
+        .iter()
+        .map(|service| service.name.as_str())
+        .chain([SIMULATOR, DASHBOARD]);
+    let own = names.map(|name| choose(name, before.and_then(|state| state.running(name)?.port)));
+    // The proxy has the ports of all wires while it runs.
+    let has_proxy = before.is_some_and(|state| state.running(wires::PROXY).is_some());
+    let wires = wires::targets(project).map(wires::key).map(|name| {
+        let running = last.get(&name).copied().filter(|_| has_proxy);
+        choose(&name, running)
+    });
+    own.chain(wires).collect()
 }
 
 /// The port that a server asks for: that of the last time, else the usual one.
@@ -68,10 +77,14 @@ fn usual(project: &Project, name: &str) -> Option<u16> {
 
 /// Notes the ports of these processes beside the state; what it knows of others stays.
 pub(crate) fn note(folder: &Path, processes: &[Process]) -> Result<()> {
+    keep(folder, processes.iter().filter_map(|process| Some((process.name.clone(), process.port?))))
+}
+
+/// Notes ports in the folder of the state; what it knows of others stays.
+pub(crate) fn keep(folder: &Path, more: impl Iterator<Item = (String, u16)>) -> Result<()> {
     let before = read(folder);
     let mut ports = before.clone();
-    ports
-        .extend(processes.iter().filter_map(|process| Some((process.name.clone(), process.port?))));
+    ports.extend(more);
     if ports == before {
         return Ok(());
     }

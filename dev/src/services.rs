@@ -15,7 +15,7 @@ use testkit::native::{Launch, clean_environment, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
-    dashboard, environment,
+    dashboard, environment, fault,
     http::Client,
     interrupt::Interrupt,
     logs,
@@ -27,6 +27,7 @@ use crate::{
     secrets::Secrets,
     servers::{Addresses, Broker},
     state::{Kind, Process},
+    wires::{self, PROXY},
 };
 
 /// How long a service may take from its start to its first `ready`; it migrates its database.
@@ -100,11 +101,13 @@ pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     for service in project.services() {
         command.args(["-p", &service.name]);
     }
-    command.args(["-p", DASHBOARD, "-p", "testkit", "--features", "testkit/simulator", "--bins"]);
+    command.args(["-p", DASHBOARD, "-p", PROXY]);
+    command.args(["-p", "testkit", "--features", "testkit/simulator", "--bins"]);
     run::succeed(&mut command, interrupt)
 }
 
-/// What a service reads from its environment.
+/// What a service reads from its environment. What it calls, it calls by the wires that are among the
+/// ports.
 pub(crate) fn environment(
     project: &Project,
     secrets: &Secrets,
@@ -117,27 +120,31 @@ pub(crate) fn environment(
     let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
-    let login = psql::with_user(&addresses.postgres, &service.role(), secrets.get(&service.role()));
-    let broker = Broker::parse(&addresses.amqp)?;
+    let through = |name: &str, address: &str| wires::through(ports, name, address);
+    let wire = |name: &str| wires::port(ports, name).to_string();
+    let postgres = through("postgres", &addresses.postgres);
+    let login = psql::with_user(&postgres, &service.role(), secrets.get(&service.role()));
+    let amqp = through("rabbitmq", &addresses.amqp);
+    let broker = Broker::parse(&amqp)?;
     let mut variables = owned(&[
         ("CONFIG_DIR", &path("config")),
         ("HOST", "127.0.0.1"),
         ("PORT", &port(&service.name)),
         ("DATABASE_URL", &psql::with_database(&login, &service.database())),
-        ("REDIS_URL", &addresses.redis),
+        ("REDIS_URL", &through("redis", &addresses.redis)),
         ("RABBITMQ_HOST", broker.host),
         ("RABBITMQ_PORT", broker.port),
         ("RABBITMQ_USERNAME", broker.username),
         ("RABBITMQ_PASSWORD", broker.password),
         ("RABBITMQ_VHOST", &broker.vhost),
-        ("STRIPE_API_BASE", &format!("http://127.0.0.1:{}", port(SIMULATOR))),
+        ("STRIPE_API_BASE", &format!("http://127.0.0.1:{}", wire(SIMULATOR))),
         ("STRIPE_API_KEY", "sk_test_development"),
         ("MAIL_DIR", &project.dev("mail").display().to_string()),
     ]);
     variables.extend(secrets.variables());
     for other in project.services() {
         variables.push((other.variable("HOST"), "127.0.0.1".to_owned()));
-        variables.push((other.variable("PORT"), port(&other.name)));
+        variables.push((other.variable("PORT"), wire(&other.name)));
     }
     // What the user has set for these stays.
     let dashboard = port(DASHBOARD);
@@ -157,17 +164,20 @@ pub(crate) fn environment(
         ("TRACING_PROXIES", "127.0.0.1"),
         // What was sent is on the dashboard, too, and can be sent again.
         ("OUTBOX_ARCHIVE", "1d"),
+        // The dashboard tells where a process runs with other settings than its files say by now.
+        ("DEBUG_ENABLED", "true"),
     ];
     let unset = defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none());
     variables.extend(owned(&unset.collect::<Vec<_>>()));
     Ok(variables)
 }
 
-/// A service, or the simulator, as it would be started now.
+/// A service, the simulator, or the proxy, as it would be started now.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) name: String,
     pub(crate) kind: Kind,
+    /// 0 without one of its own.
     pub(crate) port: u16,
     pub(crate) binary: PathBuf,
     pub(crate) variables: Vec<(String, String)>,
@@ -175,7 +185,7 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// The dashboard, the simulator and the services of services.tsk, in the order of starting.
+    /// The dashboard, the proxy, the simulator and the services of services.tsk, in the order of starting.
     pub(crate) fn all(
         project: &Project,
         secrets: &Secrets,
@@ -183,8 +193,16 @@ impl Start {
         ports: &Ports,
     ) -> Result<Vec<Self>> {
         let port = ports.get(SIMULATOR).copied().unwrap_or_default();
-        let variables = [("HOST", "127.0.0.1".to_owned()), ("PORT", port.to_string())];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let owned = |pairs: &[(&str, String)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+        let path = |path: PathBuf| path.display().to_string();
+        let faults = ("FAULTS_FILE", path(fault::file(project)));
+        let variables = owned(&[faults.clone(), ("WIRES_FILE", path(wires::file(project)))]);
+        // It has no port of its own.
+        let proxy = Self::of(project, PROXY, 0, variables, &[]);
+        let host = ("HOST", "127.0.0.1".to_owned());
+        let variables = owned(&[host, ("PORT", port.to_string()), faults]);
         let simulator = Self::of(project, SIMULATOR, port, variables, &[]);
         let port = ports.get(DASHBOARD).copied().unwrap_or_default();
         let variables = dashboard::variables(project, secrets, port)?;
@@ -196,7 +214,7 @@ impl Start {
             let port = ports.get(name).copied().unwrap_or_default();
             Self::of(project, name, port, variables, &files)
         });
-        [dashboard, simulator].into_iter().chain(services).collect()
+        [dashboard, proxy, simulator].into_iter().chain(services).collect()
     }
 
     fn of(
@@ -281,7 +299,7 @@ impl Start {
             pid: process.pid,
             started: process.started,
             stop_signal: Signal::TERM.as_raw(),
-            port: Some(self.port),
+            port: Some(self.port).filter(|port| *port != 0),
             log,
             origin: Some(self.origin.clone()),
             log_start,

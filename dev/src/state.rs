@@ -12,6 +12,7 @@ use crate::{
     ports,
     servers::Addresses,
     services::{DASHBOARD, SIMULATOR},
+    wires::PROXY,
 };
 
 /// How long a process may take to end in order before it is killed. Services drain for up to 30 s.
@@ -23,7 +24,7 @@ const STOP_GRACE: Duration = Duration::from_secs(35);
 pub(crate) enum Kind {
     Service,
     Simulator,
-    /// Of the tool's own, such as the dashboard.
+    /// The tool's own: the proxy between the services and what they call, the dashboard.
     Tool,
     Server,
 }
@@ -33,7 +34,7 @@ impl Kind {
     pub(crate) fn of(name: &str) -> Self {
         match name {
             SIMULATOR => Self::Simulator,
-            DASHBOARD => Self::Tool,
+            DASHBOARD | PROXY => Self::Tool,
             _ => Self::Service,
         }
     }
@@ -164,7 +165,7 @@ impl State {
     }
 }
 
-/// Ends processes in order: services before the simulator before the servers. Those of one kind
+/// Ends processes in order: services before the simulator before the tools before the servers. Those of one kind
 /// end side by side.
 pub(crate) fn stop_all(processes: &[Process], mut tell: impl FnMut(&Process, bool)) -> Result<()> {
     for kind in [Kind::Service, Kind::Simulator, Kind::Tool, Kind::Server] {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    dashboard, foreground,
+    dashboard, fault, foreground,
     http::Client,
     namespaces, ports,
     project::Project,
@@ -41,6 +41,8 @@ pub(crate) struct Line {
     foreground: bool,
     /// What has changed since it was started: `binary`, `settings`.
     older_than: Vec<&'static str>,
+    /// What `cargo dev fault` does to it: `frozen`, `slow by 300 ms`, `cut`.
+    fault: Option<String>,
     /// None of what `cargo dev stop` has stopped.
     pid: Option<u32>,
     /// `http://…` of a service, `host:port` of a server.
@@ -58,14 +60,18 @@ impl Line {
         let running = process.is_running();
         let start = starts.iter().find(|start| running && recorded && start.name == process.name);
         let port = process.port.map(|port| format!("127.0.0.1:{port}"));
+        let frozen = fault::is_frozen(project, process);
+        let fault = fault::active(project).into_iter().find(|fault| fault.target == process.name);
         Self {
             name: process.name.clone(),
             kind: process.kind,
             running,
-            ready: running && recorded && services::is_ready(process, client),
+            // One that stands still is not asked.
+            ready: running && recorded && !frozen && services::is_ready(process, client),
             recorded,
             foreground: running && foreground::runs_here(project, &process.name),
             older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
+            fault: fault.map(|fault| fault.kind.to_string()),
             pid: Some(process.pid),
             url: process.url().or(port).unwrap_or_default(),
         }
@@ -81,6 +87,7 @@ impl Line {
             foreground: false,
             recorded: true,
             older_than: Vec::new(),
+            fault: None,
             pid: None,
             url: String::new(),
         }
@@ -103,6 +110,8 @@ impl Line {
         } else {
             word.to_owned()
         };
+        let word =
+            self.fault.iter().fold(word, |word, fault| format!("{word}, {fault} on purpose"));
         if self.older_than.is_empty() {
             return word;
         }
@@ -138,7 +147,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         println!("dashboard  {url}");
     }
     if !args.json {
-        for line in namespaces::others_up(project) {
+        for line in fault::tell(project).into_iter().chain(namespaces::others_up(project)) {
             println!("{line}");
         }
     }

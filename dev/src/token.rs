@@ -66,9 +66,18 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 /// A token with which an administrator who is nobody in particular calls the running system.
 pub(crate) fn administrator(project: &Project, state: &State) -> Result<String> {
+    of(project, state, "", "admin")
+}
+
+/// A token of this user, or of nobody in particular; of an ordinary user when the role is empty.
+pub(crate) fn of(project: &Project, state: &State, user: &str, role: &str) -> Result<String> {
     let mut command = issuer(project, state)?;
-    let token = run::output(command.args(["user", "--id", NOBODY, "--role", "admin"]))?;
-    Ok(token.trim().to_owned())
+    let user = if user.is_empty() { NOBODY } else { user };
+    command.args(["user", "--id", user]);
+    if !role.is_empty() {
+        command.args(["--role", role]);
+    }
+    Ok(run::output(&mut command)?.trim().to_owned())
 }
 
 /// `user-service token`, in the environment of the running one.

@@ -32,7 +32,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::{
-    databases,
+    databases, fault,
     http::Client,
     install,
     interrupt::Interrupt,
@@ -66,7 +66,7 @@ ones in DEV_POSTGRES_URL (a superuser's), DEV_REDIS_URL and DEV_AMQP_URL are use
 or together. On a system that is up, it builds and replaces the services whose binary or settings
 have changed, while they serve: a new one starts beside the old one, takes its port over when it is
 ready, and only then the old one finishes and ends. All others, and the servers, run on. A new one
-that does not become ready is stopped, and the old one serves on.")]
+that does not become ready is stopped, and the old one serves on. What `cargo dev fault` has set ends.")]
 pub(crate) struct Args {
     /// These services alone, with the servers and what else they need; all when none is named
     #[arg(value_name = "SERVICE")]
@@ -90,6 +90,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let before = State::load(&state_file(project))?;
     let was_up =
         before.as_ref().is_some_and(|state| state.processes.iter().any(Process::is_running));
+    fault::mend_all(project)?;
     let client = Client::new();
     let mut before = before;
     let up = loop {
@@ -154,6 +155,9 @@ pub(crate) fn bring_up(
     interrupt: &Interrupt,
     build: impl FnOnce() -> Result<()>,
 ) -> Result<Up> {
+    for line in fault::tell(project) {
+        println!("{line}");
+    }
     let secrets = Secrets::load(project)?;
     let plan = plan::plan(project, before.as_ref());
     install::ensure(&plan.packages(), permission, interrupt)?;
@@ -180,6 +184,7 @@ pub(crate) fn bring_up(
 
     let before = before.unwrap_or_default();
     let mut startup = Startup::new(project, &secrets, request, before, servers, client)?;
+    startup.start_proxy(project, interrupt)?;
     if startup.has_starts() {
         databases::create(project, &startup.state.addresses.postgres, &secrets)?;
     }

@@ -43,7 +43,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     /// In words.
-    pub(crate) fault: String,
+    pub(crate) what: String,
     /// `host:port` of the instance.
     pub(crate) endpoint: String,
     pub(crate) at: Instant,
@@ -170,8 +170,8 @@ impl Shared {
     /// Keeps a fault for operators, in the place of the one before.
     #[cold]
     fn note(&self, kind: &Kind, instance: &Instance) {
-        let (fault, endpoint) = (kind.to_string(), instance.authority());
-        let fault = Fault { fault, endpoint, at: Instant::now() };
+        let (what, endpoint) = (kind.to_string(), instance.authority());
+        let fault = Fault { what, endpoint, at: Instant::now() };
         *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
 

@@ -53,6 +53,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -98,6 +99,9 @@ pub enum Fault {
     /// Answers 400 `invalid_request_error` without doing anything, as for an account that may not
     /// charge any more.
     Rejected,
+    /// Declines every card for this reason, such as `insufficient_funds`; does the work as ever when the
+    /// call charges none, or the reason is unknown.
+    Declined(String),
     /// Answers 400 `idempotency_error` without doing anything, as when the key's first call had
     /// other parameters.
     KeyReused,
@@ -196,6 +200,12 @@ impl Simulator {
     /// already.
     pub fn fail_next(&self, count: usize, fault: Fault) {
         self.shared.state().faults.extend(std::iter::repeat_n(fault, count));
+    }
+
+    /// From now on, calls for which no fault is waiting go wrong as this file says of the provider; see
+    /// the crate `faults`. It may come and go.
+    pub fn obey(&self, file: &Path) {
+        self.shared.obey(file);
     }
 
     /// From now on the search shows a payment intent only when it has not changed for so long,

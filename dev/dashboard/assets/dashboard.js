@@ -35,6 +35,11 @@ function putItems(old, fresh) {
 function put(text) {
   const fresh = document.createElement("template");
   fresh.innerHTML = text;
+  // What the user has opened stays open.
+  for (const details of fresh.content.querySelectorAll("details[id]")) {
+    const old = document.getElementById(details.id);
+    if (old) details.open = old.open;
+  }
   for (const part of fresh.content.querySelectorAll("[data-live][id]")) {
     const old = document.getElementById(part.id);
     if (!old || part.parentElement?.closest("[data-live='']")) continue;
@@ -55,6 +60,24 @@ source.addEventListener("open", () => {
 });
 source.addEventListener("error", () => {
   state.textContent = "not connected";
+});
+
+// A list that is followed begins at its end.
+if (document.querySelector("[data-follow]") && !location.hash) {
+  window.scrollTo(0, document.body.scrollHeight);
+}
+
+// A file is sent as it is; the page says what came of it.
+document.querySelector("form[data-upload]")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const said = form.querySelector("[role=status]");
+  said.textContent = "sending …";
+  const token = document.querySelector("meta[name=form-token]").content;
+  const file = form.querySelector("input[type=file]").files[0];
+  const answer = await fetch(form.action, { method: "POST", body: file, headers: { "x-form-token": token } });
+  if (answer.redirected) location = answer.url;
+  else said.textContent = await answer.text();
 });
 
 // Keys: digits for the pages, `/` for the filter, `p` to pause.

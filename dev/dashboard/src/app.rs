@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use crate::calls::Calls;
 use crate::databases::Databases;
+use crate::fresh::Fresh;
 use crate::logs::Logs;
 use crate::messages::DeadLetters;
 use crate::metrics::History;
+use crate::origins;
 use crate::settings::Settings;
 use crate::spans::Runs;
 use crate::system::System;
@@ -27,6 +30,8 @@ pub(crate) struct Parts {
     pub(crate) databases: Databases,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) tool: Arc<Tool>,
+    pub(crate) calls: Fresh<Vec<Calls>>,
+    pub(crate) origins: Fresh<origins::Settings>,
     /// For the services and RabbitMQ's management API, whose answers it does not wait for long.
     pub(crate) http: reqwest::Client,
 }
@@ -45,6 +50,8 @@ impl Parts {
             databases: Databases::default(),
             dead_letters: Arc::default(),
             tool: Arc::new(Tool::new(&settings)),
+            calls: Fresh::default(),
+            origins: Fresh::default(),
             http,
             system,
             settings,

@@ -6,6 +6,8 @@
 //! system/     what `up` has noted, processes, RabbitMQ's and PostgreSQL's own figures
 //! metrics/    each service's /metrics, asked every few seconds, kept for half an hour
 //! logs        the end of all logs, followed
+//! calls       what each service calls and thinks of it, asked of its admin routes
+//! origins     each service's settings: what they are, where from, what they replaced
 //! broker      queues, exchanges and bindings as RabbitMQ's management API tells them
 //! messages/   dead letters, outboxes, archives, and the contracts of events
 //! mails       the caught mails
@@ -30,13 +32,17 @@ mod api;
 mod app;
 mod assets;
 mod broker;
+mod calls;
 mod databases;
+mod download;
+mod fresh;
 mod keys;
 mod live;
 mod logs;
 mod mails;
 mod messages;
 mod metrics;
+mod origins;
 mod otlp;
 mod pages;
 mod protection;

@@ -1,6 +1,12 @@
-//! The receiver of spans: OTLP over gRPC, at the dashboard's own port.
+//! The receiver of spans and log entries: OTLP over gRPC, at the dashboard's own port.
 
 use axum::Router;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
@@ -14,8 +20,9 @@ use crate::app::App;
 
 pub(crate) fn router(app: App) -> Router {
     // Only its own paths: the rest is the pages', and answered by them.
-    let service = TraceServiceServer::new(Receiver(app));
-    Routes::new(service).into_axum_router().reset_fallback()
+    let spans = TraceServiceServer::new(Receiver(app.clone()));
+    let logs = LogsServiceServer::new(Receiver(app));
+    Routes::new(spans).add_service(logs).into_axum_router().reset_fallback()
 }
 
 #[derive(Debug)]
@@ -35,6 +42,27 @@ impl TraceService for Receiver {
             Ok(Ok(())) => Ok(Response::new(ExportTraceServiceResponse::default())),
             Ok(Err(error)) => Err(Status::unavailable(format!("spans cannot be kept: {error}"))),
             Err(_) => Err(Status::internal("spans cannot be kept")),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let app = App::clone(&self.0);
+        let logs = request.into_inner().resource_logs;
+        let kept = tokio::task::spawn_blocking(move || {
+            // What `up` has started writes a file itself.
+            let state = app.system.now();
+            app.logs.receive(logs, |service| state.process(service).is_some())
+        });
+        match kept.await {
+            Ok(Ok(())) => Ok(Response::new(ExportLogsServiceResponse::default())),
+            Ok(Err(error)) => Err(Status::unavailable(format!("logs cannot be kept: {error}"))),
+            Err(_) => Err(Status::internal("logs cannot be kept")),
         }
     }
 }

@@ -1,15 +1,23 @@
 //! The pages: what stands around each of them here, and a file for each.
 
+mod calls;
+mod commands;
 mod data;
-mod logs;
+mod faults;
+mod link;
+pub(crate) mod logs;
 mod mails;
 mod messages;
+pub(crate) mod metrics;
 mod overview;
+mod settings;
 mod shown;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
-mod traces;
+#[cfg(test)]
+mod tests;
+pub(crate) mod traces;
 
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -40,9 +48,18 @@ const PAGES: [(&str, &str); 10] = [
 ];
 
 pub(crate) fn router() -> Router<App> {
-    let router =
-        Router::new().merge(overview::router()).merge(logs::router()).merge(traces::router());
-    router.merge(messages::router()).merge(mails::router()).merge(data::router())
+    Router::new()
+        .merge(overview::router())
+        .merge(logs::router())
+        .merge(traces::router())
+        .merge(calls::router())
+        .merge(faults::router())
+        .merge(settings::router())
+        .merge(commands::router())
+        .merge(metrics::router())
+        .merge(messages::router())
+        .merge(mails::router())
+        .merge(data::router())
 }
 
 /// How a page was asked for.

@@ -9,19 +9,23 @@
 //! it is looked at. A run keeps its last [`SEGMENTS_MAX`] files of [`SEGMENT_MAX`] bytes, and the folder
 //! the last [`RUNS_MAX`] runs.
 
+mod compare;
 mod edges;
+mod import;
 mod index;
 mod run;
 mod runs;
 mod span;
 mod tree;
 
+pub(crate) use compare::{Pair, pairs};
 pub(crate) use edges::{Edge, Edges};
+pub(crate) use import::Import;
 pub(crate) use index::{Query, Summary};
 pub(crate) use run::Run;
-pub(crate) use runs::Runs;
-pub(crate) use span::{Id, Kind, Span, TraceId, hex, parse_hex};
-pub(crate) use tree::{Row, rows};
+pub(crate) use runs::{Kept, Runs};
+pub(crate) use span::{Id, Kind, Span, TraceId, attributes, cut, hex, parse_hex, service, text};
+pub(crate) use tree::{Row, rows, self_times};
 
 /// Bytes of one file of spans.
 const SEGMENT_MAX: u64 = 8 << 20;

@@ -7,14 +7,20 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 use crate::settings::Settings;
 
 /// How long a command may take: a restart builds first.
 const LIMIT: Duration = Duration::from_secs(600);
+/// How long what a command has said is read after its end.
+const REST_LIMIT: Duration = Duration::from_millis(500);
 /// Commands whose ends are remembered.
 const DONE_MAX: usize = 50;
+/// Bytes of what a command says that are remembered: its end.
+const OUTPUT_MAX: usize = 32 * 1024;
 
 /// The tool and what it was told.
 #[derive(Debug)]
@@ -27,13 +33,17 @@ pub(crate) struct Tool {
 }
 
 /// A command that a button gave.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Done {
+    /// Counted from 1.
+    pub(crate) number: u64,
     /// `cargo dev restart user-service`.
     pub(crate) command: String,
     /// None while it is at work.
     pub(crate) succeeded: Option<bool>,
     pub(crate) output: String,
+    /// Of its process, while it is at work.
+    pid: Option<u32>,
 }
 
 impl Tool {
@@ -73,29 +83,86 @@ impl Tool {
         Ok(text)
     }
 
-    /// Runs a command to its end and remembers it.
+    /// Runs a command to its end and remembers it, and what it says while it says it.
     pub(crate) async fn act(&self, words: &[&str]) -> Done {
-        let command = format!("cargo dev {}", words.join(" "));
-        let begun = Done { command, succeeded: None, output: String::new() };
-        self.done().insert(0, begun.clone());
-        let output = tokio::time::timeout(LIMIT, self.command(words).output()).await;
-        let (succeeded, output) = match output {
-            Ok(Ok(output)) => {
-                let said = [output.stdout, output.stderr].concat();
-                (output.status.success(), String::from_utf8_lossy(&said).trim().to_owned())
-            }
-            Ok(Err(error)) => (false, error.to_string()),
+        let number = self.begin(format!("cargo dev {}", words.join(" ")));
+        let outcome = tokio::time::timeout(LIMIT, self.follow(number, words)).await;
+        let (succeeded, more) = match outcome {
+            Ok(Ok(succeeded)) => (succeeded, String::new()),
+            Ok(Err(error)) => (false, format!("{error:#}")),
             Err(_) => (false, "it took too long".to_owned()),
         };
-        let ended = Done { succeeded: Some(succeeded), output, ..begun };
+        self.change(number, |done| {
+            done.output.push_str(&more);
+            (done.succeeded, done.pid) = (Some(succeeded), None);
+        })
+        .unwrap_or_default()
+    }
+
+    fn begin(&self, command: String) -> u64 {
         let mut done = self.done();
-        if let Some(place) =
-            done.iter_mut().rev().find(|it| it.command == ended.command && it.succeeded.is_none())
-        {
-            *place = ended.clone();
-        }
+        let number = done.first().map_or(0, |last| last.number) + 1;
+        done.insert(0, Done { number, command, ..Done::default() });
         done.truncate(DONE_MAX);
-        ended
+        number
+    }
+
+    async fn follow(&self, number: u64, words: &[&str]) -> Result<bool> {
+        let mut command = self.command(words);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("run cargo dev")?;
+        let pid = child.id();
+        self.change(number, |done| done.pid = pid);
+        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let said = async { tokio::join!(self.keep(number, output), self.keep(number, errors)) };
+        let ended = child.wait();
+        tokio::pin!(said, ended);
+        let status = tokio::select! {
+            _ = &mut said => ended.await,
+            status = &mut ended => {
+                // What it has started may hold on to its output.
+                let _said_all = tokio::time::timeout(REST_LIMIT, said).await;
+                status
+            }
+        };
+        Ok(status?.success())
+    }
+
+    /// Remembers the end of what is read.
+    async fn keep(&self, number: u64, from: Option<impl AsyncRead + Unpin>) {
+        let Some(mut from) = from else { return };
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            let text = String::from_utf8_lossy(&buffer[..length]);
+            self.change(number, |done| {
+                done.output.push_str(&text);
+                let surplus = done.output.len().saturating_sub(OUTPUT_MAX);
+                done.output.drain(..done.output.ceil_char_boundary(surplus));
+            });
+        }
+    }
+
+    fn change(&self, number: u64, change: impl FnOnce(&mut Done)) -> Option<Done> {
+        let mut done = self.done();
+        let found = done.iter_mut().find(|done| done.number == number)?;
+        change(found);
+        Some(found.clone())
+    }
+
+    /// Ends a command that is at work, as Ctrl-C does.
+    pub(crate) fn interrupt(&self, number: u64) {
+        let done = self.done();
+        let pid = done.iter().find(|done| done.number == number).and_then(|done| done.pid);
+        let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        if let Some(pid) = pid {
+            // It may have ended at this moment.
+            let _ended = kill_process(pid, Signal::INT);
+        }
+    }
+
+    /// Of the last command.
+    pub(crate) fn last_number(&self) -> u64 {
+        self.done().first().map_or(0, |last| last.number)
     }
 
     /// The same without waiting for it.

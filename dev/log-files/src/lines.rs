@@ -60,6 +60,17 @@ impl Lines {
         self.go_to(0)
     }
 
+    /// Goes to the first line that begins among the last `bytes`.
+    pub(crate) fn skip_to_last_bytes(&mut self, bytes: u64) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        if length <= bytes {
+            return self.go_to(0);
+        }
+        // The byte before is the end of a line, when one begins just there.
+        self.go_to(length - bytes - 1)?;
+        self.next().map(drop)
+    }
+
     fn go_to(&mut self, offset: u64) -> io::Result<()> {
         self.offset = offset;
         self.file.seek(SeekFrom::Start(offset)).map(drop)
@@ -183,6 +194,17 @@ mod tests {
             let mut found = all(&mut lines);
             found.extend(lines.rest());
             assert_eq!(found, expected, "{count}");
+        }
+        fs::write(&file, "one\ntwo\nthree\n").unwrap();
+        for (bytes, expected) in [
+            (6, &["three"][..]),
+            (7, &["three"]),
+            (10, &["two", "three"]),
+            (99, &["one", "two", "three"]),
+        ] {
+            let mut lines = Lines::open(file.path()).unwrap();
+            lines.skip_to_last_bytes(bytes).unwrap();
+            assert_eq!(all(&mut lines), expected, "{bytes}");
         }
         fs::write(&file, text).unwrap();
         let mut lines = Lines::open(file.path()).unwrap();

@@ -51,6 +51,14 @@ impl Log {
         self.files.iter_mut().try_for_each(|entries| entries.lines.skip_to_last(count))
     }
 
+    /// Leaves out what stands before the last `bytes` of each of its files.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn skip_to_last_bytes(&mut self, bytes: u64) -> io::Result<()> {
+        self.files.iter_mut().try_for_each(|entries| entries.lines.skip_to_last_bytes(bytes))
+    }
+
     /// Begins the next round: finds out whether the file was cut short, or is another one by now.
     pub fn look_again(&mut self) -> io::Result<()> {
         self.left = ROUND;

@@ -13,6 +13,7 @@ use testkit::native::find;
 use super::{Finding, version_of};
 use crate::{
     data_version::{postgres_version, rabbitmq_version},
+    fault,
     project::Project,
     servers::Given,
     state::State,
@@ -75,6 +76,7 @@ fn writable(root: &Path) -> Finding {
 pub(super) fn examine(project: &Project) -> Vec<Finding> {
     let mut findings = servers(project);
     findings.extend(running(project));
+    findings.extend(faults(project));
     findings.push(lock(project));
     findings
 }
@@ -140,6 +142,16 @@ fn running(project: &Project) -> Vec<Finding> {
         findings.push(Finding::ok("system", "nothing is up, and nothing is left over"));
     }
     findings
+}
+
+/// What goes wrong on purpose.
+fn faults(project: &Project) -> Option<Finding> {
+    let faults = fault::active(project);
+    let named: Vec<String> =
+        faults.iter().map(|fault| format!("{} {}", fault.target, fault.kind)).collect();
+    let mend = project.command("fault stop --all");
+    (!named.is_empty())
+        .then(|| Finding::warn("faults", format!("on purpose: {}", named.join(", ")), mend))
 }
 
 /// A lock goes with its process: it is held by somebody, or by nobody.

@@ -9,6 +9,7 @@ use crate::{
     project::Project,
     services::{DASHBOARD, SIMULATOR},
     state::State,
+    wires::PROXY,
 };
 
 /// The variable by which a service finds the payment provider, and needs its simulator.
@@ -29,7 +30,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// Everything, but for what the user has stopped.
-    pub(super) fn of_watch() -> Self {
+    pub(crate) fn of_watch() -> Self {
         Self { leaves_stopped: true, ..Self::default() }
     }
 
@@ -65,9 +66,11 @@ impl Request {
     /// Whether it is about this one.
     pub(super) fn includes(&self, name: &str, before: &State) -> bool {
         let is_stopped = self.leaves_stopped && before.stopped.iter().any(|other| other == name);
-        // Of whatever is started, the dashboard is to receive the traces.
+        // Without the proxy, nobody reaches anybody; and of whatever is started, the dashboard is to
+        // receive the traces.
         let is_needed = self.is_all() || (name == DASHBOARD && !self.restarts);
-        !is_stopped && (is_needed || self.names.iter().any(|other| other == name))
+        let is_named = self.names.iter().any(|other| other == name);
+        name == PROXY || (!is_stopped && (is_needed || is_named))
     }
 }
 

@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 
 use super::{Request, plan::left_over, replace::Replacement, state_file};
 use crate::{
-    foreground,
+    fault, foreground,
     http::Client,
+    interrupt::Interrupt,
     ports,
     project::Project,
     secrets::Secrets,
@@ -16,6 +17,7 @@ use crate::{
     services::{self, DASHBOARD, SIMULATOR, Start},
     state::{Kind, Process, State, stop_all},
     unrecorded,
+    wires::{self, PROXY},
 };
 
 /// A system on its way up. Dropped before it is finished, it stops what it started.
@@ -31,6 +33,8 @@ pub(super) struct Startup {
     pub(super) servers: Option<Servers>,
     /// The services and the simulator that this run started.
     pub(super) started: Vec<Process>,
+    /// The wires at which the proxy has to begin to listen.
+    new_wires: Vec<u16>,
     /// Whether anything is started or stopped.
     pub(super) has_changed: bool,
     is_finished: bool,
@@ -52,6 +56,7 @@ impl Startup {
         stop_all(&unrecorded::find(project, Some(&known)), left_over)?;
         let ports = ports::choose_but(project, Some(&before), &request.taken_ports);
         ports::tell_moves(project, &ports);
+        let mut new_wires = wires::write(project, &addresses, &ports)?;
         // Addresses and ports are among the variables: who would go on talking to a place where
         // nobody is has changed, too.
         let mut starts = Start::all(project, secrets, &addresses, &ports)?;
@@ -89,8 +94,20 @@ impl Startup {
         }
         let (file, started, servers) = (state_file(project), Vec::new(), Some(servers));
         let is_finished = false;
-        let startup =
-            Self { file, state, starts, replacements, servers, started, has_changed, is_finished };
+        if starts.iter().any(|start| start.name == PROXY) {
+            new_wires = wires::read(project).0.into_values().map(|wire| wire.port).collect();
+        }
+        let startup = Self {
+            file,
+            state,
+            starts,
+            replacements,
+            servers,
+            started,
+            new_wires,
+            has_changed,
+            is_finished,
+        };
         // Written down before anything is stopped, so that an `up` that watches does not take for a
         // fault what ends on purpose. What is to be stopped is found by its lock.
         startup.state.save(&startup.file)?;
@@ -98,13 +115,16 @@ impl Startup {
         Ok(startup)
     }
 
-    /// What runs and stays as it is, but for what somebody has in the foreground, maybe at a breakpoint.
+    /// What runs and stays as it is, but for what somebody has in the foreground, maybe at a breakpoint, and
+    /// for what stands still on purpose.
     pub(super) fn kept(&self, project: &Project) -> Vec<Process> {
         let is_replaced =
             |process: &Process| self.replacements.iter().any(|one| one.old.id() == process.id());
         let mut kept = self.state.processes.clone();
         kept.retain(|process| {
-            !is_replaced(process) && !foreground::runs_here(project, &process.name)
+            !is_replaced(process)
+                && !foreground::runs_here(project, &process.name)
+                && !fault::is_frozen(project, process)
         });
         kept
     }
@@ -114,15 +134,27 @@ impl Startup {
         !(self.starts.is_empty() && self.replacements.is_empty())
     }
 
+    /// Sees to it that the proxy is there, before which no service is ready.
+    pub(super) fn start_proxy(&mut self, project: &Project, interrupt: &Interrupt) -> Result<()> {
+        if let Some(place) = self.starts.iter().position(|start| start.name == PROXY) {
+            let start = self.starts.remove(place);
+            self.begin(project, &start)?;
+        }
+        let proxy = self.state.running(PROXY).context("the proxy has ended")?;
+        wires::wait(project, proxy, &self.new_wires, interrupt)
+    }
+
     /// Starts what is to be started.
     pub(super) fn start(&mut self, project: &Project) -> Result<()> {
-        for start in std::mem::take(&mut self.starts) {
-            let process = start.spawn(project, None)?;
-            self.started.push(process.clone());
-            self.state.put(process);
-            self.state.save(&self.file)?;
-        }
-        Ok(())
+        let starts = std::mem::take(&mut self.starts);
+        starts.iter().try_for_each(|start| self.begin(project, start))
+    }
+
+    fn begin(&mut self, project: &Project, start: &Start) -> Result<()> {
+        let process = start.spawn(project, None)?;
+        self.started.push(process.clone());
+        self.state.put(process);
+        self.state.save(&self.file)
     }
 
     /// Everything is ready: from here on it runs without us. Gives what is left to be replaced.
@@ -172,13 +204,13 @@ fn outdated(
     if foreground::runs_here(project, &process.name) {
         return None;
     }
-    let is_named = matches!(process.name.as_str(), SIMULATOR | DASHBOARD)
+    let is_named = [SIMULATOR, PROXY, DASHBOARD].contains(&process.name.as_str())
         || project.service(&process.name).is_ok();
     match (process.kind, start) {
         (Kind::Server, _) => None,
         (_, None) if request.is_all() && !is_named => Some("services.tsk does not name it".into()),
         (_, None) => None,
-        (_, Some(_)) if request.restarts => Some("as asked".into()),
+        (Kind::Service | Kind::Simulator, Some(_)) if request.restarts => Some("as asked".into()),
         (_, Some(start)) => {
             let changed = start.changed_since(process);
             (!changed.is_empty()).then(|| format!("older than its {}", changed.join(" and its ")))

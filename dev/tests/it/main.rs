@@ -21,6 +21,8 @@ mod environment;
 #[cfg(target_os = "linux")]
 mod export;
 #[cfg(target_os = "linux")]
+mod faults;
+#[cfg(target_os = "linux")]
 mod foreground;
 #[cfg(target_os = "linux")]
 mod install;

@@ -17,6 +17,8 @@ use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, port, psql};
 /// The binaries of a system: its services and the simulator.
 const BINARIES: [&str; 5] =
     ["user-service", "payment-service", "notification-service", "payment-simulator", "dashboard"];
+/// What they call is behind it.
+const PROXY: &str = "dev-proxy";
 /// How long anything that a test waits for may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
@@ -66,7 +68,7 @@ impl System {
         let built = env::var_os("TEST_BIN_DIR").map(PathBuf::from);
         let built = built.expect("TEST_BIN_DIR is set: run the test by `cargo dev test`");
         fs::create_dir_all(system.path("target/debug")).unwrap();
-        for name in BINARIES {
+        for name in BINARIES.into_iter().chain([PROXY]) {
             let (from, to) = (built.join(name), system.binary(name));
             fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
         }

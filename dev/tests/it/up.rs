@@ -140,6 +140,7 @@ pub(crate) fn is_known(system: &System) {
         ("beam.smp", "rabbitmq"),
         ("epmd", "epmd"),
         ("payment-simulat", "payment-simulator"),
+        ("dev-proxy", "dev-proxy"),
         ("user-service", "user-service"),
         ("payment-service", "payment-service"),
         ("notification-se", "notification-service"),

@@ -343,14 +343,14 @@ async fn a_breaker_forced_open_for_a_while_refuses_for_that_long_and_is_closed_t
     let forced = breaker.status();
     let told = (forced.state, forced.is_forced, forced.cause, forced.until);
     let until = forced.since + TIMEOUT * 2;
+    let second = Duration::from_secs(1);
     assert_eq!(told, (State::Open, true, Some(Cause::Forced), Some(until)));
     breaker.half_open();
     // Nobody is told to come back later than a breaker that opened by itself would say.
     assert_eq!(breaker.try_acquire().unwrap_err(), Open { retry_after: TIMEOUT });
-    advance(TIMEOUT * 2 - Duration::from_secs(1)).await;
-    let last = Open { retry_after: Duration::from_secs(1) };
-    assert_eq!(breaker.try_acquire().unwrap_err(), last);
-    advance(Duration::from_secs(1)).await;
+    advance(TIMEOUT + Duration::from_secs(59)).await;
+    assert_eq!(breaker.try_acquire().unwrap_err(), Open { retry_after: second });
+    advance(second).await;
     assert!(breaker.is_callable());
     breaker.try_acquire().unwrap().success();
     let after = breaker.status();
@@ -378,7 +378,8 @@ async fn a_breaker_forced_closed_for_a_while_passes_all_calls_and_opens_by_itsel
 async fn a_force_whose_time_is_over_is_ended_by_whoever_asks_how_the_breaker_fares() {
     let changes = Arc::new(Mutex::new(Vec::new()));
     let seen = changes.clone();
-    let breaker = CircuitBreaker::with_observer("target", &Default::default(), move |change| {
+    let settings = CircuitBreakerSettings::default();
+    let breaker = CircuitBreaker::with_observer("target", &settings, move |change| {
         seen.lock().unwrap().push((change.to, change.cause));
     });
     assert_eq!((breaker.status().cause, breaker.status().until), (None, None));

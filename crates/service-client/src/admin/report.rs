@@ -245,8 +245,8 @@ fn word(health: Health) -> &'static str {
 
 impl FaultReport {
     fn of(fault: Fault, clock: Moment) -> Self {
-        let Fault { fault, endpoint, at } = fault;
-        Self { fault, endpoint, at: clock.time(at) }
+        let Fault { what, endpoint, at } = fault;
+        Self { fault: what, endpoint, at: clock.time(at) }
     }
 }
 

@@ -275,7 +275,12 @@ impl Launch {
             doing: format!("find process {} of {}", child.id(), self.program.display()),
             source: std::io::ErrorKind::NotFound.into(),
         })?;
-        self.lock.map_or(Ok(()), |lock| Owner::note(&lock, process))?;
+        let noted = self.lock.map_or(Ok(()), |lock| Owner::note(&lock, process));
+        if let Err(error) = noted {
+            // As on a full disk: who is told that it did not start does not end it.
+            process.kill()?;
+            return Err(error);
+        }
         Ok(process)
     }
 

@@ -44,6 +44,18 @@ const BRANDS: [&str; 12] = [
     "de",
 ];
 
+/// The payment methods that are declined, after `pm_card_`, and with which reason.
+const DECLINED: [(&str, &str); 8] = [
+    ("chargeDeclined", "generic_decline"),
+    ("chargeDeclinedInsufficientFunds", "insufficient_funds"),
+    ("chargeDeclinedLostCard", "lost_card"),
+    ("chargeDeclinedStolenCard", "stolen_card"),
+    ("chargeDeclinedVelocityLimitExceeded", "card_velocity_exceeded"),
+    ("chargeDeclinedExpiredCard", "expired_card"),
+    ("chargeDeclinedIncorrectCvc", "incorrect_cvc"),
+    ("chargeDeclinedProcessingError", "processing_error"),
+];
+
 /// The outcome of charging a payment method, or that there is none of that name.
 pub(super) fn outcome(payment_method: &str) -> Result<Outcome, ApiError> {
     let name = payment_method.strip_prefix("pm_card_").unwrap_or_default();
@@ -51,32 +63,42 @@ pub(super) fn outcome(payment_method: &str) -> Result<Outcome, ApiError> {
         return Ok(Outcome::Approved);
     }
     // Stripe names some of them with the brand and some without; both are taken for all.
-    let declined =
-        |code, decline_code, message| Outcome::Declined(Decline { code, decline_code, message });
-    let refused = |decline_code, message| declined("card_declined", Some(decline_code), message);
-    Ok(match name.strip_prefix("visa_").unwrap_or(name) {
-        "chargeDeclined" => refused("generic_decline", "Your card was declined."),
-        "chargeDeclinedInsufficientFunds" => {
-            refused("insufficient_funds", "Your card has insufficient funds.")
-        }
-        "chargeDeclinedLostCard" => refused("lost_card", "Your card was declined."),
-        "chargeDeclinedStolenCard" => refused("stolen_card", "Your card was declined."),
-        "chargeDeclinedVelocityLimitExceeded" => refused(
+    let name = name.strip_prefix("visa_").unwrap_or(name);
+    if name == "authenticationRequired" {
+        return Ok(Outcome::AuthenticationRequired);
+    }
+    let reason = DECLINED.iter().find(|(declined, _)| *declined == name);
+    reason
+        .and_then(|(_, reason)| decline(reason))
+        .map(Outcome::Declined)
+        .ok_or_else(|| unknown(payment_method))
+}
+
+/// How a card is declined for an issuer's reason, or for one of the provider's own.
+pub(super) fn decline(reason: &str) -> Option<Decline> {
+    let own = |code, message| Decline { code, decline_code: None, message };
+    let issuers = |decline_code, message| Decline {
+        code: "card_declined",
+        decline_code: Some(decline_code),
+        message,
+    };
+    Some(match reason {
+        "generic_decline" => issuers("generic_decline", "Your card was declined."),
+        "insufficient_funds" => issuers("insufficient_funds", "Your card has insufficient funds."),
+        "lost_card" => issuers("lost_card", "Your card was declined."),
+        "stolen_card" => issuers("stolen_card", "Your card was declined."),
+        "card_velocity_exceeded" => issuers(
             "card_velocity_exceeded",
             "Your card was declined for making repeated attempts too frequently or exceeding \
              its amount limit.",
         ),
-        "chargeDeclinedExpiredCard" => declined("expired_card", None, "Your card has expired."),
-        "chargeDeclinedIncorrectCvc" => {
-            declined("incorrect_cvc", None, "Your card's security code is incorrect.")
-        }
-        "chargeDeclinedProcessingError" => declined(
+        "expired_card" => own("expired_card", "Your card has expired."),
+        "incorrect_cvc" => own("incorrect_cvc", "Your card's security code is incorrect."),
+        "processing_error" => own(
             "processing_error",
-            None,
             "An error occurred while processing your card. Try again in a little bit.",
         ),
-        "authenticationRequired" => Outcome::AuthenticationRequired,
-        _ => return Err(unknown(payment_method)),
+        _ => return None,
     })
 }
 

@@ -189,7 +189,8 @@ impl Intent {
             return Err(ApiError::invalid(message).code("payment_intent_unexpected_state"));
         };
         let never_act = form.boolean("error_on_requires_action")? || form.boolean("off_session")?;
-        let result = match cards::outcome(&payment_method)? {
+        let outcome = cards::outcome(&payment_method)?;
+        let result = match state.decline.map_or(outcome, Outcome::Declined) {
             Outcome::Approved => {
                 self.approve(state, payment_method);
                 Ok(())

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +13,12 @@ use axum::extract::{ConnectInfo, Request, State as Extracted};
 use axum::http::{HeaderMap, HeaderValue, Response, header};
 use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
+use faults::{FaultKind, Faults, PROVIDER, Watched, now_ms};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::calls::Call;
+use super::cards;
 use super::error::ApiError;
 use super::form::Form;
 use super::idempotency::{self, Begin};
@@ -33,6 +36,8 @@ type OnAnswer = dyn Fn(&RecordedRequest) + Send + Sync;
 #[derive(Clone)]
 pub(super) struct Shared {
     state: Arc<Mutex<State>>,
+    /// What goes wrong with every call, as a file says.
+    standing: Arc<Mutex<Option<Watched<Faults>>>>,
     on_answer: Arc<OnAnswer>,
 }
 
@@ -127,8 +132,8 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
             Err(error) => return Err(error).into(),
         }
     }
-    if let Some(Fault::Slow(delay)) = fault {
-        tokio::time::sleep(delay).await;
+    if let Some(Fault::Slow(delay)) = &fault {
+        tokio::time::sleep(*delay).await;
     }
     let mut state = shared.state();
     let failed = || Answer::from(Err(ApiError::provider(500)));
@@ -137,6 +142,12 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
         Some(Fault::ErrorAfterCharging) => {
             let _ = call.execute(&mut state);
             failed()
+        }
+        Some(Fault::Declined(reason)) => {
+            state.decline = cards::decline(&reason);
+            let answer = call.execute(&mut state).into();
+            state.decline = None;
+            answer
         }
         _ => call.execute(&mut state).into(),
     };
@@ -148,7 +159,26 @@ async fn perform(shared: Shared, call: Call, fault: Option<Fault>) -> Answer {
 
 impl Shared {
     pub(super) fn new(on_answer: impl Fn(&RecordedRequest) + Send + Sync + 'static) -> Self {
-        Self { state: Arc::default(), on_answer: Arc::new(on_answer) }
+        Self { state: Arc::default(), standing: Arc::default(), on_answer: Arc::new(on_answer) }
+    }
+
+    pub(super) fn obey(&self, file: &Path) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watched::new(file));
+    }
+
+    /// What goes wrong with every call now. A file that cannot be read says what it said before.
+    fn standing(&self) -> Option<Fault> {
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = standing.as_mut()?;
+        let _as_before = watched.look();
+        match &watched.value().of(PROVIDER, now_ms())?.kind {
+            FaultKind::Slow { by_ms } => {
+                Some(Fault::Slow(Duration::from_millis(*by_ms).min(HOLD_MAX)))
+            }
+            FaultKind::Decline { code } => Some(Fault::Declined(code.clone())),
+            FaultKind::Fail { status } => Some(Fault::Status(*status)),
+            FaultKind::Freeze { .. } | FaultKind::Cut => None,
+        }
     }
 
     /// The state. A panic under the lock leaves it as usable as it was.
@@ -171,7 +201,8 @@ impl Shared {
         state.requests.insert(id, record);
         call.authenticate()?;
         let fault = state.faults.pop_front();
-        Ok((call, fault))
+        drop(state);
+        Ok((call, fault.or_else(|| self.standing())))
     }
 
     /// Records what a call is answered.

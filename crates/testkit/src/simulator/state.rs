@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use uuid::Uuid;
 
+use super::cards::Decline;
 use super::idempotency::Entry;
 use super::intents::Intent;
 use super::{Charge, Fault, KEPT_MAX, RecordedRequest};
@@ -19,6 +20,8 @@ pub(super) struct State {
     pub(super) keys: Bounded<Entry>,
     pub(super) requests: Bounded<RecordedRequest>,
     pub(super) faults: VecDeque<Fault>,
+    /// How every card is declined during the call that is carried out now.
+    pub(super) decline: Option<Decline>,
     /// How long the search does not know of a change.
     pub(super) search_lag: Duration,
 }

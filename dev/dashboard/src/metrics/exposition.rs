@@ -29,6 +29,40 @@ fn sample(line: &str) -> Option<Sample<'_>> {
     Some(Sample { name, labels, value: value.parse().ok()? })
 }
 
+/// The names and values of labels as they are written.
+pub(crate) fn labels(text: &str) -> Vec<(&str, String)> {
+    let mut rest = text;
+    let mut labels = Vec::new();
+    while let Some((name, after)) = rest.split_once("=\"") {
+        let (mut value, mut end, mut is_escaped) = (String::new(), after.len(), false);
+        for (place, sign) in after.char_indices() {
+            match sign {
+                'n' if is_escaped => value.push('\n'),
+                sign if is_escaped => value.push(sign),
+                '\\' => {
+                    is_escaped = true;
+                    continue;
+                }
+                '"' => {
+                    end = place + 1;
+                    break;
+                }
+                sign => value.push(sign),
+            }
+            is_escaped = false;
+        }
+        labels.push((name.trim_start_matches(',').trim(), value));
+        rest = &after[end..];
+    }
+    labels
+}
+
+/// The value of a label; empty when there is none.
+pub(crate) fn label(text: &str, name: &str) -> String {
+    let found = labels(text).into_iter().find(|(found, _)| *found == name);
+    found.map(|(_, value)| value).unwrap_or_default()
+}
+
 /// Where the brace is that ends the labels: a value may hold one.
 fn end_of_labels(text: &str) -> Option<usize> {
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -47,6 +81,16 @@ fn end_of_labels(text: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_read_with_their_escapes() {
+        let text = r#"a="x,y=\"z\"",le="+Inf",c="1\n\\2""#;
+        assert_eq!(
+            labels(text),
+            [("a", "x,y=\"z\"".to_owned()), ("le", "+Inf".to_owned()), ("c", "1\n\\2".to_owned())]
+        );
+        assert_eq!((label(text, "le").as_str(), label(text, "b").as_str()), ("+Inf", ""));
+    }
 
     #[test]
     fn values_are_read_with_their_labels() {

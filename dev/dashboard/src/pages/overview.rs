@@ -1,44 +1,60 @@
 //! System: what runs, and what goes from whom to whom.
 
+mod graph;
+mod layout;
+mod picture;
+mod processes;
+
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use maud::html;
 
-use super::{Asked, page, shown};
+use self::graph::{Graph, Sources};
+use super::{Asked, commands, page};
 use crate::app::App;
-use crate::system::Usage;
+use crate::system::{self, faults, survey};
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().route("/", get(show))
+    Router::new().route("/", get(show)).route("/processes/{name}", post(processes::act))
 }
 
 async fn show(State(app): State<App>, asked: Asked) -> Response {
-    let state = app.system.now();
+    let (seen, broker) = tokio::join!(survey(&app), system::broker(&app));
+    let folder = &app.settings.folder;
+    let faults = faults(folder);
     let edges = app.runs.edges().all(Instant::now());
+    let ports = graph::ports(&app.system.now(), folder);
+    let broker = broker.as_deref();
+    let graph = Graph::of(Sources {
+        seen: &seen,
+        edges,
+        broker: broker.and_then(|broker| broker.as_ref().ok()),
+        faults: &faults,
+        ports: &ports,
+    });
     let main = html! {
-        table #processes data-live {
-            thead { tr { th { "process" } th { "pid" } th { "uptime" } th { "memory" } } }
-            tbody {
-                @for process in &state.processes {
-                    @let usage = Usage::of(process.pid);
-                    tr { td { (process.name) } td { (process.pid) }
-                        td { (shown::uptime(usage.uptime)) } td { (shown::bytes(usage.memory)) } }
-                }
+        div #faulty data-live { (super::faults::banner(&faults)) }
+        section aria-labelledby="graph-heading" {
+            h2 #graph-heading { "Graph" }
+            p.dim { "Calls and messages of the last minute: how many a second, and within which time 95 of 100 ended." }
+            div #graph data-live { (picture::picture(&graph)) }
+            p #broker-fault data-live {
+                @if let Some(Err(error)) = broker { span.bad { "✗ " (format!("{error:#}")) } }
             }
         }
-        table #edges data-live {
-            thead { tr { th { "from" } th { "to" } th { "a second" } th { "p95" } th { "errors" } } }
-            tbody {
-                @for edge in &edges {
-                    tr { td { (edge.from) } td { (edge.to) } td { (format!("{:.1}", edge.rate)) }
-                        td { (shown::duration(edge.p95)) } td { (edge.errors) } }
-                }
-            }
+        section aria-labelledby="processes-heading" {
+            h2 #processes-heading { "Processes" }
+            (processes::table(&app, &seen))
         }
+        section aria-labelledby="edges-heading" {
+            h2 #edges-heading { "What goes between them" }
+            (picture::table(&graph))
+        }
+        (commands::list(&app))
     };
     page(&app, &asked, "System", &main)
 }

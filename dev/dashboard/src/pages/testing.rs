@@ -1,5 +1,6 @@
 //! The dashboard over a folder of a test's own.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use axum::body::{Body, to_bytes};
@@ -19,13 +20,21 @@ pub(crate) struct Given {
 
 /// A system of which nothing is known.
 pub(crate) fn given() -> Given {
+    given_with("exit 0")
+}
+
+/// The same with a script in the place of the tool.
+pub(crate) fn given_with(script: &str) -> Given {
     let folder = tempfile::tempdir().unwrap();
+    let tool = folder.path().join("tool");
+    std::fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o700)).unwrap();
     let settings = Settings {
         port: 3_000,
         token: TOKEN.to_owned(),
         folder: folder.path().to_owned(),
         root: folder.path().to_owned(),
-        tool: "true".into(),
+        tool,
         namespace: String::new(),
     };
     Given { app: Parts::new(settings).unwrap(), folder }
@@ -34,6 +43,10 @@ pub(crate) fn given() -> Given {
 impl Given {
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Response {

@@ -1,58 +1,86 @@
-//! Traces: the list, and the waterfall of one.
+//! Traces: the list, the waterfall of one, two of them side by side, and the runs they are of.
+
+mod compare;
+mod list;
+mod runs;
+mod span;
+mod waterfall;
 
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use axum::routing::get;
-use maud::html;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use serde::Deserialize;
 
-use super::{Asked, page, plain_page, shown};
 use crate::app::App;
-use crate::spans::{Query, hex, rows};
+use crate::spans::{self, Run};
 
-/// Traces on the page.
-const SHOWN_MAX: usize = 200;
+use super::link;
+
+pub(crate) use list::Question;
+pub(crate) use waterfall::find;
 
 pub(crate) fn router() -> Router<App> {
-    Router::new().route("/traces", get(list)).route("/traces/{id}", get(show))
+    Router::new()
+        .route("/traces", get(list::show))
+        .route("/traces/find", get(waterfall::by_id))
+        .route("/traces/compare", get(compare::show))
+        .route("/traces/{id}", get(waterfall::show))
+        .route("/runs", get(runs::show))
+        .route("/runs/{name}/export", get(runs::export))
+        .route("/runs/import", post(runs::import).layer(DefaultBodyLimit::disable()))
 }
 
-async fn list(State(app): State<App>, asked: Asked) -> Response {
-    let (found, count) = app.runs.current().find(&Query::default(), SHOWN_MAX);
-    let main = html! {
-        p #count data-live { (count) " traces" }
-        table {
-            thead { tr { th { "began" } th { "name" } th { "service" } th { "spans" } th { "errors" } th { "took" } } }
-            tbody #traces data-live="items" {
-                @for it in &found {
-                    tr id=(format!("t{}", hex(&it.trace))) {
-                        td.time { (shown::time(it.began)) }
-                        td { a href=(format!("/traces/{}", hex(&it.trace))) { (it.name) } }
-                        td { (it.service) } td { (it.spans) } td { (it.errors) } td { (shown::duration(it.took())) }
-                    }
-                }
-            }
-        }
-    };
-    page(&app, &asked, "Traces", &main)
+/// Which run is asked for: the current one when none is named.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OfRun {
+    run: String,
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>, asked: Asked) -> Response {
-    let spans = {
-        let run = app.runs.current();
-        run.named(&id).map(|trace| run.trace(&trace)).unwrap_or_default()
-    };
-    if spans.is_empty() {
-        return plain_page(StatusCode::NOT_FOUND, "No such trace", &html! {});
+impl OfRun {
+    /// The page of a trace of it.
+    fn trace(&self, trace: &str) -> String {
+        link::link(&format!("/traces/{trace}"), &[("run", &self.run)])
     }
-    let main = html! {
-        table #spans data-live {
-            @for row in rows(&spans) {
-                tr { td style=(format!("padding-left: {}em", row.depth)) { (row.span.name) }
-                    td { (row.span.service) } td { (shown::duration(row.span.took)) } }
+}
+
+/// Looks at a run on a thread that may wait; none where there is no such run.
+pub(crate) async fn look<T: Send + 'static>(
+    app: &App,
+    run: &str,
+    look: impl FnOnce(&Run) -> T + Send + 'static,
+) -> Option<T> {
+    let (app, run) = (App::clone(app), run.to_owned());
+    let looked = tokio::task::spawn_blocking(move || app.runs.with(Some(&run), look));
+    looked.await.ok().flatten()
+}
+
+/// The colour and the sign of a service, among those of a page.
+#[derive(Debug, Default)]
+struct Signs(Vec<String>);
+
+impl Signs {
+    const ALL: [&'static str; 8] = ["●", "■", "▲", "◆", "○", "□", "△", "◇"];
+
+    fn of(spans: &[spans::Span]) -> Self {
+        let mut services = Vec::new();
+        for span in spans {
+            if !services.contains(&span.service) && services.len() < 64 {
+                services.push(span.service.clone());
             }
         }
-    };
-    page(&app, &asked, "Trace", &main)
+        services.sort_unstable();
+        Self(services)
+    }
+
+    /// Its class, and its sign.
+    fn get(&self, service: &str) -> (String, &'static str) {
+        let place = self.0.iter().position(|it| it == service).unwrap_or_default();
+        let place = place % Self::ALL.len();
+        (format!("c{place}"), Self::ALL[place])
+    }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Which traces there are, and where their spans stand.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::span::{Kind, Span, TraceId};
 
@@ -8,6 +9,10 @@ use super::span::{Kind, Span, TraceId};
 const SPANS_OF_TRACE_MAX: usize = 5_000;
 /// Links that lead to a trace and are remembered.
 const LINKS_MAX: usize = 64;
+/// Names that are kept once for all traces that have them.
+const NAMES_MAX: usize = 10_000;
+/// Services of one trace that are told.
+const SERVICES_MAX: usize = 32;
 
 /// Where a span stands: its file, and the bytes in it.
 #[derive(Debug, Clone, Copy)]
@@ -22,10 +27,10 @@ pub(super) struct Place {
 pub(crate) struct Summary {
     pub(crate) trace: TraceId,
     /// Of the span that began it: without a parent, else the earliest.
-    pub(crate) name: String,
-    pub(crate) service: String,
-    /// The services that have spans in it.
-    pub(crate) services: BTreeSet<String>,
+    pub(crate) name: Arc<str>,
+    pub(crate) service: Arc<str>,
+    /// The services that have spans in it, in the order of their arrival.
+    pub(crate) services: Vec<Arc<str>>,
     /// Nanoseconds since 1970.
     pub(crate) began: u64,
     /// Nanoseconds since 1970.
@@ -56,10 +61,29 @@ struct Trace {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     traces: HashMap<TraceId, Trace>,
-    order: std::collections::VecDeque<TraceId>,
+    order: VecDeque<TraceId>,
     /// Links that came before the trace that they lead to.
     early: HashMap<TraceId, BTreeSet<TraceId>>,
+    names: Names,
+    services: BTreeSet<Arc<str>>,
     spans: usize,
+}
+
+/// Texts that thousands of traces share, each of them once in memory.
+#[derive(Debug, Default)]
+struct Names(HashSet<Arc<str>>);
+
+impl Names {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        if self.0.len() < NAMES_MAX {
+            self.0.insert(Arc::clone(&name));
+        }
+        name
+    }
 }
 
 /// Which traces are asked for: those that answer all of it.
@@ -67,7 +91,7 @@ pub(super) struct Index {
 pub(crate) struct Query {
     /// Has spans of this service.
     pub(crate) service: Option<String>,
-    /// Its name holds this, in any case of letters.
+    /// Its name holds this, which is in lower case, in any case of letters.
     pub(crate) name: Option<String>,
     /// Took so many nanoseconds at least.
     pub(crate) took_min: Option<u64>,
@@ -75,32 +99,38 @@ pub(crate) struct Query {
     pub(crate) has_errors: bool,
     /// Began at this time or later, in nanoseconds since 1970.
     pub(crate) since: Option<u64>,
+    /// Began before this time.
+    pub(crate) until: Option<u64>,
 }
 
 impl Query {
     fn admits(&self, summary: &Summary) -> bool {
-        self.service.as_ref().is_none_or(|service| summary.services.contains(service))
-            && self
-                .name
-                .as_ref()
-                .is_none_or(|name| summary.name.to_lowercase().contains(&name.to_lowercase()))
-            && self.took_min.is_none_or(|least| summary.took() >= least)
-            && self.since.is_none_or(|since| summary.began >= since)
-            && (!self.has_errors || summary.errors > 0)
+        let Self { service, name, took_min, has_errors, since, until } = self;
+        let is_of = |service: &String| summary.services.iter().any(|it| **it == **service);
+        service.as_ref().is_none_or(is_of)
+            && took_min.is_none_or(|least| summary.took() >= least)
+            && since.is_none_or(|since| summary.began >= since)
+            && until.is_none_or(|until| summary.began < until)
+            && (!has_errors || summary.errors > 0)
+            && name.as_ref().is_none_or(|name| summary.name.to_lowercase().contains(name))
     }
 }
 
 impl Index {
     pub(super) fn add(&mut self, span: &Span, place: Place) {
         let early = &mut self.early;
+        let service = self.names.get(&span.service);
+        if self.services.len() < NAMES_MAX {
+            self.services.insert(Arc::clone(&service));
+        }
         let trace = self.traces.entry(span.trace).or_insert_with(|| {
             self.order.push_back(span.trace);
             Trace {
                 summary: Summary {
                     trace: span.trace,
-                    name: String::new(),
-                    service: String::new(),
-                    services: BTreeSet::new(),
+                    name: Arc::clone(&service),
+                    service: Arc::clone(&service),
+                    services: Vec::new(),
                     began: u64::MAX,
                     ended: 0,
                     spans: 0,
@@ -119,11 +149,11 @@ impl Index {
         let summary = &mut trace.summary;
         let is_root = span.parent.is_none() && span.kind != Kind::Consumer;
         if (is_root && !summary.has_root) || (!summary.has_root && span.began < summary.began) {
-            (summary.name, summary.service) = (span.name.clone(), span.service.clone());
+            (summary.name, summary.service) = (self.names.get(&span.name), Arc::clone(&service));
             summary.has_root |= is_root;
         }
-        if !summary.services.contains(&span.service) {
-            summary.services.insert(span.service.clone());
+        if summary.services.len() < SERVICES_MAX && !summary.services.contains(&service) {
+            summary.services.push(service);
         }
         summary.began = summary.began.min(span.began);
         summary.ended = summary.ended.max(span.ended());
@@ -164,22 +194,45 @@ impl Index {
         self.traces.get(trace).map_or(&[], |trace| &trace.places)
     }
 
-    pub(super) fn linked(&self, trace: &TraceId) -> Vec<TraceId> {
-        self.traces
-            .get(trace)
-            .map(|trace| trace.linked.iter().copied().collect())
-            .unwrap_or_default()
-    }
-
-    pub(super) fn summary(&self, trace: &TraceId) -> Option<Summary> {
-        self.traces.get(trace).map(|trace| trace.summary.clone())
-    }
-
     /// The trace whose id begins like that, when there is one alone.
     pub(super) fn named(&self, prefix: &str) -> Option<TraceId> {
-        let mut found =
-            self.order.iter().filter(|trace| super::hex(&trace[..]).starts_with(prefix));
+        if let Some(whole) = super::parse_hex(prefix) {
+            return self.traces.contains_key(&whole).then_some(whole);
+        }
+        let digits: Vec<u8> = prefix
+            .chars()
+            .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect::<Option<_>>()?;
+        let begins = |trace: &TraceId| {
+            digits.iter().enumerate().all(|(place, digit)| {
+                let byte = trace.get(place / 2).copied().unwrap_or_default();
+                *digit == if place % 2 == 0 { byte >> 4 } else { byte & 0xf }
+            })
+        };
+        if digits.is_empty() || digits.len() > 32 {
+            return None;
+        }
+        let mut found = self.order.iter().filter(|trace| begins(trace));
         found.next().copied().filter(|_| found.next().is_none())
+    }
+
+    /// The trace and those that are linked with it, and with those; the nearest first, up to a bound.
+    pub(super) fn family(&self, trace: TraceId, traces_max: usize) -> Vec<TraceId> {
+        let mut family = vec![trace];
+        let mut place = 0;
+        while let Some(next) = family.get(place).copied() {
+            place += 1;
+            let linked = self.traces.get(&next).into_iter().flat_map(|trace| &trace.linked);
+            for other in linked {
+                if family.len() >= traces_max {
+                    return family;
+                }
+                if self.traces.contains_key(other) && !family.contains(other) {
+                    family.push(*other);
+                }
+            }
+        }
+        family
     }
 
     /// The last traces that answer the question, the newest first, and how many there are in all.
@@ -202,7 +255,7 @@ impl Index {
     }
 
     /// The services that have sent spans.
-    pub(super) fn services(&self) -> BTreeSet<String> {
-        self.traces.values().flat_map(|trace| trace.summary.services.iter().cloned()).collect()
+    pub(super) fn services(&self) -> Vec<Arc<str>> {
+        self.services.iter().cloned().collect()
     }
 }

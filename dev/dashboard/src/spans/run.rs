@@ -1,13 +1,19 @@
 //! One run: the spans of a system from its `up` to its end.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::index::{Index, Place, Query, Summary};
 use super::span::{Span, TraceId};
 use super::{SEGMENT_MAX, SEGMENTS_MAX};
+
+/// Traces that are put together with one by their links.
+const FAMILY_MAX: usize = 64;
+/// Spans that are read at once.
+const SPANS_READ_MAX: usize = 5_000;
 
 /// Bytes of one line.
 const LINE_MAX: usize = 1 << 20;
@@ -43,7 +49,7 @@ impl Run {
     }
 
     fn path(&self, segment: u32) -> PathBuf {
-        self.folder.join(format!("spans-{segment:04}.ndjson"))
+        path(&self.folder, segment)
     }
 
     fn read_segment(&mut self, segment: u32) -> io::Result<()> {
@@ -63,27 +69,30 @@ impl Run {
         }
     }
 
-    /// Keeps spans.
-    pub(super) fn add(&mut self, spans: &[Span]) -> io::Result<()> {
-        let mut text = Vec::with_capacity(spans.len() * 512);
-        let (mut segment, mut begin) = self.writable()?;
-        for span in spans {
-            let start = text.len();
-            serde_json::to_writer(&mut text, span)?;
-            text.push(b'\n');
-            let (Ok(offset), Ok(length)) =
-                (u32::try_from(begin + start as u64), u32::try_from(text.len() - start))
-            else {
-                continue;
-            };
-            self.index.add(span, Place { segment, offset, length });
-            if begin + text.len() as u64 >= SEGMENT_MAX {
-                self.write(&text)?;
-                text.clear();
-                (segment, begin) = self.writable()?;
+    /// Keeps spans, which were [written down](Lines::of) before: whoever wants the run waits for no more
+    /// than that they are put into a file.
+    pub(super) fn add(&mut self, spans: &[Span], lines: &Lines) -> io::Result<()> {
+        let (mut next, mut begin) = (0, 0);
+        while next < spans.len() {
+            let (segment, length) = self.writable()?;
+            // As many as the file has room for, and one at least.
+            let room = usize::try_from(SEGMENT_MAX - length).unwrap_or_default();
+            let fitting = lines.ends[next..].iter().take_while(|end| *end - begin <= room).count();
+            let last = (next + fitting.max(1)).min(spans.len());
+            let end = lines.ends[last - 1];
+            self.write(&lines.text[begin..end])?;
+            let mut offset = length;
+            for (span, end) in spans[next..last].iter().zip(&lines.ends[next..last]) {
+                let size = end - begin;
+                begin = *end;
+                if let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(size)) {
+                    self.index.add(span, Place { segment, offset, length });
+                }
+                offset += size as u64;
             }
+            next = last;
         }
-        self.write(&text)
+        Ok(())
     }
 
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
@@ -117,34 +126,20 @@ impl Run {
         Ok((segment, length))
     }
 
-    /// The spans of a trace, by their beginning.
-    pub(crate) fn trace(&self, trace: &TraceId) -> Vec<Span> {
-        let mut spans = Vec::new();
-        let mut open: Option<(u32, File)> = None;
-        for place in self.index.places(trace) {
-            if open.as_ref().is_none_or(|(segment, _)| *segment != place.segment) {
-                open = File::open(self.path(place.segment)).ok().map(|file| (place.segment, file));
-            }
-            let Some((_, file)) = &mut open else { continue };
-            let mut line = vec![0; place.length as usize];
-            let is_read = file
-                .seek(SeekFrom::Start(place.offset.into()))
-                .and_then(|_| file.read_exact(&mut line));
-            let span = is_read.ok().and_then(|()| serde_json::from_slice::<Span>(&line).ok());
-            spans.extend(span);
-        }
-        spans.sort_by_key(|span| span.began);
-        spans
+    /// Where the spans stand of a trace and of all that are linked with it, some thousands at most.
+    pub(crate) fn family(&self, trace: &TraceId) -> Located {
+        let family = self.index.family(*trace, FAMILY_MAX);
+        let places = family.iter().flat_map(|trace| self.index.places(trace));
+        let places: Vec<Place> = places.take(SPANS_READ_MAX).copied().collect();
+        Located { folder: self.folder.clone(), places }
     }
 
-    /// Traces that this one is linked with.
-    pub(crate) fn linked(&self, trace: &TraceId) -> Vec<TraceId> {
-        self.index.linked(trace)
-    }
-
-    /// A trace in a line.
-    pub(crate) fn summary(&self, trace: &TraceId) -> Option<Summary> {
-        self.index.summary(trace)
+    /// Its files, the oldest first, and how many bytes of each are whole lines.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, u64)> {
+        let written = self.open.as_ref().map(|(_, length)| *length);
+        let last = self.segments.last().copied();
+        let length = |segment: u32| written.filter(|_| last == Some(segment)).unwrap_or(u64::MAX);
+        self.segments.iter().map(|segment| (self.path(*segment), length(*segment))).collect()
     }
 
     /// The trace whose id begins like that, when there is one alone.
@@ -163,9 +158,70 @@ impl Run {
     }
 
     /// The services that have sent spans.
-    pub(crate) fn services(&self) -> std::collections::BTreeSet<String> {
+    pub(crate) fn services(&self) -> Vec<Arc<str>> {
         self.index.services()
     }
+}
+
+/// Where spans stand: they are read without the run, which takes in others meanwhile.
+#[derive(Debug)]
+pub(crate) struct Located {
+    folder: PathBuf,
+    places: Vec<Place>,
+}
+
+impl Located {
+    /// The spans by their beginning, without those whose file is gone by now.
+    pub(crate) fn read(mut self) -> Vec<Span> {
+        self.places.sort_unstable_by_key(|place| (place.segment, place.offset));
+        let mut spans = Vec::with_capacity(self.places.len());
+        let mut open: Option<(u32, BufReader<File>, u64)> = None;
+        for place in self.places {
+            if open.as_ref().is_none_or(|(segment, ..)| *segment != place.segment) {
+                let file = File::open(path(&self.folder, place.segment)).ok();
+                open = file.map(|file| (place.segment, BufReader::new(file), 0));
+            }
+            let Some((_, file, at)) = &mut open else { continue };
+            let mut line = vec![0; place.length as usize];
+            // What stands close by is in the buffer already.
+            let ahead = i64::from(place.offset) - i64::try_from(*at).unwrap_or_default();
+            let is_read = file.seek_relative(ahead).and_then(|()| file.read_exact(&mut line));
+            *at = u64::from(place.offset) + u64::from(place.length);
+            let span = is_read.ok().and_then(|()| serde_json::from_slice::<Span>(&line).ok());
+            spans.extend(span);
+        }
+        spans.sort_by_key(|span| span.began);
+        spans
+    }
+}
+
+/// Spans as they are written: a line each.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Lines {
+    pub(super) fn of(spans: &[Span]) -> io::Result<Self> {
+        let text = Vec::with_capacity(spans.len() * 512);
+        let mut lines = Self { text, ends: Vec::with_capacity(spans.len()) };
+        for span in spans {
+            serde_json::to_writer(&mut lines.text, span)?;
+            lines.text.push(b'\n');
+            lines.ends.push(lines.text.len());
+        }
+        Ok(lines)
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+}
+
+fn path(folder: &Path, segment: u32) -> PathBuf {
+    folder.join(format!("spans-{segment:04}.ndjson"))
 }
 
 fn number(name: &str) -> Option<u32> {
@@ -195,12 +251,16 @@ mod tests {
         }
     }
 
+    fn add(run: &mut Run, spans: &[Span]) {
+        run.add(spans, &Lines::of(spans).unwrap()).unwrap();
+    }
+
     #[test]
     fn spans_are_found_by_their_trace_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("20260115T093000Z");
         let mut run = Run::open(&folder).unwrap();
-        run.add(&[span(1, 2, 20), span(2, 1, 30), span(1, 1, 10)]).unwrap();
+        add(&mut run, &[span(1, 2, 20), span(2, 1, 30), span(1, 1, 10)]);
         // What a process was writing when it was killed.
         File::options()
             .append(true)
@@ -209,12 +269,13 @@ mod tests {
             .write_all(b"{\"trace\":\"01")
             .unwrap();
         let mut again = Run::open(&folder).unwrap();
-        again.add(&[span(1, 3, 15)]).unwrap();
-        let ids: Vec<u8> = again.trace(&[1; 16]).iter().map(|span| span.id[0]).collect();
+        add(&mut again, &[span(1, 3, 15)]);
+        let ids: Vec<u8> = again.family(&[1; 16]).read().iter().map(|span| span.id[0]).collect();
         assert_eq!(ids, [1, 3, 2]);
         let (found, count) = again.find(&Query::default(), 1);
         assert_eq!((found[0].trace, count), ([2; 16], 2));
-        assert_eq!(again.summary(&[1; 16]).unwrap().name, "GET /1", "that of the root");
+        let (all, _) = again.find(&Query::default(), 9);
+        assert_eq!(&*all[1].name, "GET /1", "that of the root");
     }
 
     #[test]
@@ -224,11 +285,11 @@ mod tests {
         let many: Vec<Span> = (0..250).map(|id| span(id, id, 1)).collect();
         let enough = SEGMENT_MAX * (SEGMENTS_MAX as u64 + 1) / (250 * 1100);
         for _ in 0..=enough {
-            run.add(&many).unwrap();
+            add(&mut run, &many);
         }
         assert!(fs::read_dir(folder.path()).unwrap().count() <= SEGMENTS_MAX);
         let (traces, spans) = run.counts();
         assert!(traces <= 250 && spans > 30_000, "{traces} {spans}");
-        assert!(!run.trace(&[7; 16]).is_empty());
+        assert!(!run.family(&[7; 16]).read().is_empty());
     }
 }

@@ -15,7 +15,7 @@ pub(crate) type TraceId = [u8; 16];
 pub(crate) type Id = [u8; 8];
 
 /// What a span is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
     Internal,
@@ -132,19 +132,20 @@ impl Span {
 }
 
 /// The name of the service that sent these attributes of its process.
-pub(super) fn service(resource: &[KeyValue]) -> String {
+pub(crate) fn service(resource: &[KeyValue]) -> String {
     let name = resource.iter().find(|pair| pair.key == "service.name");
     let name = name.and_then(|pair| pair.value.clone()).map(|value| text(value, 0));
     cut(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned()))
 }
 
-fn attributes(pairs: Vec<KeyValue>) -> Vec<(String, String)> {
+/// Names and values, as many as are kept.
+pub(crate) fn attributes(pairs: Vec<KeyValue>) -> Vec<(String, String)> {
     let pairs = pairs.into_iter().take(MANY_MAX);
     pairs.filter_map(|pair| Some((cut(pair.key), cut(text(pair.value?, 0))))).collect()
 }
 
 /// A value as text; lists that hold lists are left out below the third.
-fn text(value: AnyValue, depth: usize) -> String {
+pub(crate) fn text(value: AnyValue, depth: usize) -> String {
     match value.value {
         None => String::new(),
         Some(Value::StringValue(text)) => text,
@@ -159,7 +160,8 @@ fn text(value: AnyValue, depth: usize) -> String {
     }
 }
 
-fn cut(mut text: String) -> String {
+/// As much of a text as is kept.
+pub(crate) fn cut(mut text: String) -> String {
     if text.len() > TEXT_MAX {
         text.truncate(text.floor_char_boundary(TEXT_MAX));
         text.push('…');

@@ -62,6 +62,35 @@ fn walk<'a>(
     }
 }
 
+/// Of each row's span the nanoseconds in which none of its own children was at work.
+pub(crate) fn self_times(rows: &[Row<'_>]) -> Vec<u64> {
+    let places: HashMap<(TraceId, Id), usize> = rows
+        .iter()
+        .enumerate()
+        .map(|(place, row)| ((row.span.trace, row.span.id), place))
+        .collect();
+    let mut children: Vec<Vec<(u64, u64)>> = vec![Vec::new(); rows.len()];
+    for row in rows {
+        let parent = row.span.parent.and_then(|parent| places.get(&(row.span.trace, parent)));
+        if let Some(place) = parent {
+            children[*place].push((row.span.began, row.span.ended()));
+        }
+    }
+    rows.iter().zip(children).map(|(row, times)| row.span.took - covered(row.span, times)).collect()
+}
+
+/// How much of a span these times cover together.
+fn covered(span: &Span, mut times: Vec<(u64, u64)>) -> u64 {
+    times.sort_unstable();
+    let (mut covered, mut at) = (0, span.began);
+    for (began, ended) in times {
+        let (began, ended) = (began.max(at), ended.min(span.ended()));
+        covered += ended.saturating_sub(began);
+        at = at.max(ended);
+    }
+    covered
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::span::{Kind, Link};
@@ -100,6 +129,23 @@ mod tests {
             span(1, 7, Some(9), None),
         ];
         assert_eq!(shown(&spans), [(1, 0), (2, 1), (4, 2), (5, 3), (6, 4), (3, 1), (7, 0)]);
+    }
+
+    #[test]
+    fn a_spans_own_time_is_without_that_of_its_children_which_may_overlap() {
+        let times = |id, parent, began, took| Span { began, took, ..span(1, id, parent, None) };
+        let spans = [
+            times(1, None, 100, 100),
+            times(2, Some(1), 110, 30),
+            times(3, Some(1), 120, 40),
+            // It ends after its parent, as what goes on in the background does.
+            times(4, Some(1), 190, 50),
+            times(5, Some(3), 120, 40),
+        ];
+        let rows = rows(&spans);
+        let of = |id: u8| rows.iter().position(|row| row.span.id[0] == id).unwrap_or_default();
+        let own = self_times(&rows);
+        assert_eq!([own[of(1)], own[of(2)], own[of(3)]], [40, 30, 0]);
     }
 
     #[test]

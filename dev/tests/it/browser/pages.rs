@@ -82,7 +82,7 @@ impl Dashboard {
     /// Of a system that is up; opened by the URL that `status` prints.
     fn of(system: &System) -> Self {
         let printed = system.succeeds(&["status"]);
-        let url = printed.lines().find_map(|line| line.strip_prefix("dashboard  ")).unwrap();
+        let url = printed.split_whitespace().find(|word| word.contains("/?token=")).unwrap();
         let (base, token) = url.split_once("/?token=").unwrap();
         let browser = Browser::open(1280, 900);
         browser.go(url);

@@ -124,3 +124,39 @@ async fn a_search_that_lags_does_not_show_what_is_there_and_shows_it_later() {
     provider.simulator.search_lags(Duration::ZERO);
     assert_eq!(provider.get(search).await.body["data"], serde_json::json!([paid.body]));
 }
+
+#[tokio::test]
+async fn every_call_goes_wrong_while_a_file_says_so() {
+    let provider = Provider::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("faults.json");
+    provider.simulator.obey(&file);
+    let says = |fault: &str| {
+        let new = folder.path().join("new");
+        let since = r#""target":"provider","since_ms":0"#;
+        std::fs::write(&new, format!(r#"{{"faults":[{{{since},{fault}}}]}}"#)).unwrap();
+        std::fs::rename(new, &file).unwrap();
+    };
+    assert_eq!(answer(provider.pay("pm_card_visa")).await.status, 200);
+
+    says(r#""kind":"decline","code":"insufficient_funds""#);
+    for _ in 0..2 {
+        let declined = answer(provider.pay("pm_card_visa")).await;
+        assert_eq!(declined.status, 402);
+        assert_eq!(declined.body["error"]["decline_code"], "insufficient_funds");
+    }
+    says(r#""kind":"fail","status":502"#);
+    assert_eq!(answer(provider.pay("pm_card_visa")).await.status, 502);
+    says(r#""kind":"slow","by_ms":200"#);
+    let begin = std::time::Instant::now();
+    assert_eq!(answer(provider.pay("pm_card_visa")).await.status, 200);
+    assert!(begin.elapsed() >= Duration::from_millis(200));
+
+    says(r#""kind":"fail","status":502,"until_ms":1"#);
+    assert_eq!(answer(provider.pay("pm_card_visa")).await.status, 200, "it is over");
+    says(r#""kind":"fail","status":502"#);
+    assert_eq!(answer(provider.pay("pm_card_visa")).await.status, 502);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(answer(provider.pay("pm_card_visa")).await.status, 200);
+    assert_eq!(provider.simulator.charges().len(), 4);
+}

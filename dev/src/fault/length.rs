@@ -1,0 +1,85 @@
+//! Durations as they are typed, and times as they are shown.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+
+/// The longest delay of a wire or of the payment provider.
+const DELAY_MAX: Duration = Duration::from_secs(60);
+/// The longest time after which a fault ends by itself.
+const LIMIT_MAX: Duration = Duration::from_hours(1);
+
+/// From 1 ms to a minute.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    let delay = parse(text)?;
+    if delay.is_zero() || delay > DELAY_MAX {
+        return Err("it is from 1ms to 1m".to_owned());
+    }
+    Ok(delay)
+}
+
+/// From a second to an hour.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    let limit = parse(text)?;
+    if limit < Duration::from_secs(1) || limit > LIMIT_MAX {
+        return Err("it is from 1s to 1h".to_owned());
+    }
+    Ok(limit)
+}
+
+/// At most a minute.
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
+    let pause = parse(text)?;
+    if pause > DELAY_MAX {
+        return Err("it is at most 1m".to_owned());
+    }
+    Ok(pause)
+}
+
+/// `300ms`, `5s`, `2m`, `1h`.
+fn parse(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|sign: char| !sign.is_ascii_digit()).unwrap_or(text.len());
+    let factor = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write 300ms, 5s, 2m or 1h".to_owned()),
+    };
+    let number: u64 = text[..digits].parse().map_err(|_| "write 300ms, 5s, 2m or 1h".to_owned())?;
+    let millis = number.checked_mul(factor).ok_or("it is too long")?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// Milliseconds, of what is within the bounds here.
+pub(super) fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time of milliseconds since 1970.
+pub(super) fn time(millis: u64) -> String {
+    let time = i64::try_from(millis).ok().and_then(DateTime::from_timestamp_millis);
+    time.map_or_else(|| millis.to_string(), |time| time.format("%H:%M:%S UTC").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit_and_bounds() {
+        assert_eq!(delay("300ms"), Ok(Duration::from_millis(300)));
+        assert_eq!(limit("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(pause("0s"), Ok(Duration::ZERO));
+        for text in ["", "5", "s", "-1s", "1.5s", "1d", "61s", "0ms", "99999999999999999999s"] {
+            assert!(delay(text).is_err(), "{text}");
+        }
+        assert!(delay("18446744073709551615h").is_err());
+        assert!(limit("999ms").is_err() && limit("61m").is_err() && pause("61s").is_err());
+    }
+
+    #[test]
+    fn a_time_is_shown_as_the_day_has_it() {
+        assert_eq!(time(1_764_547_199_999), "23:59:59 UTC");
+    }
+}

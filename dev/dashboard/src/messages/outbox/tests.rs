@@ -68,7 +68,7 @@ async fn a_database_without_an_outbox_has_none_and_no_archive() {
 async fn sent_events_are_found_by_type_id_aggregate_and_time_the_last_first() {
     let (_server, pool) = outbox().await;
     let of = "01a2292b-b6ba-75ed-bb2b-da1f8045bfb2";
-    sqlx::raw_sql(&*format!(
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
         "insert into messaging_archive
              (event_id, id, aggregate_id, partition, exchange, routing_key, envelope, mandatory, sent_at)
          values
@@ -78,7 +78,7 @@ async fn sent_events_are_found_by_type_id_aggregate_and_time_the_last_first() {
               '2026-01-15T10:00:00Z'),
              ('01a2292b-0000-7000-8000-000000000003', 3, gen_random_uuid(), 0, 'x', 'payment.failed',
               '{{}}', true, '2026-01-15T11:00:00Z')"
-    ))
+    )))
     .execute(&pool)
     .await
     .unwrap();

@@ -40,8 +40,9 @@ async fn a_partition_tells_its_rows_its_lag_what_is_held_and_who_has_its_lease()
     .await
     .unwrap();
     let mut lease = pool.begin().await.unwrap();
-    let taking = "select pg_advisory_xact_lock(1870034018, 3)";
-    sqlx::raw_sql(taking).execute(&mut *lease).await.unwrap();
+    // As crates/messaging/src/relay/lease.rs takes it.
+    let taking = sqlx::query("select pg_advisory_xact_lock($1, $2)").bind(0x6f75_7462).bind(3);
+    taking.execute(&mut *lease).await.unwrap();
 
     let found = look(&pool).await;
 

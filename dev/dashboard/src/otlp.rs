@@ -66,3 +66,65 @@ impl LogsService for Receiver {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+    use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+    use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use tonic::transport::Channel;
+
+    use super::*;
+    use crate::pages::testing::given_at;
+
+    #[tokio::test]
+    async fn spans_and_log_entries_are_taken_in_at_the_port_of_the_pages() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let given = given_at(port);
+        let routes = crate::server::router(given.app.clone());
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await });
+
+        let channel = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+        let channel = channel.connect().await.unwrap();
+        let name = Some(AnyValue { value: Some(Value::StringValue("my-script".into())) });
+        let name = KeyValue { key: "service.name".into(), value: name, ..KeyValue::default() };
+
+        let span = Span {
+            trace_id: vec![7; 16],
+            span_id: vec![7; 8],
+            name: "a step".into(),
+            ..Span::default()
+        };
+        let mut spans = ResourceSpans {
+            scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],
+            ..ResourceSpans::default()
+        };
+        spans.resource.get_or_insert_default().attributes = vec![name.clone()];
+        let request = ExportTraceServiceRequest { resource_spans: vec![spans] };
+        TraceServiceClient::new(channel.clone()).export(request).await.unwrap();
+
+        let record = LogRecord {
+            trace_id: vec![7; 16],
+            span_id: vec![7; 8],
+            body: Some(AnyValue { value: Some(Value::StringValue("it is done".into())) }),
+            ..LogRecord::default()
+        };
+        let mut logs = ResourceLogs {
+            scope_logs: vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }],
+            ..ResourceLogs::default()
+        };
+        logs.resource.get_or_insert_default().attributes = vec![name];
+        let request = ExportLogsServiceRequest { resource_logs: vec![logs] };
+        LogsServiceClient::new(channel).export(request).await.unwrap();
+
+        let trace = given.get(&format!("/traces/{}", "07".repeat(16))).await;
+        assert!(trace.contains("a step"), "{trace}");
+        let logs = given.get("/logs?filter=service:my-script&until=1s").await;
+        assert!(logs.contains("it is done"), "{logs}");
+        server.abort();
+    }
+}

@@ -20,17 +20,26 @@ pub(crate) struct Given {
 
 /// A system of which nothing is known.
 pub(crate) fn given() -> Given {
-    given_with("exit 0")
+    given_by(3_000, "exit 0")
 }
 
 /// The same with a script in the place of the tool.
 pub(crate) fn given_with(script: &str) -> Given {
+    given_by(3_000, script)
+}
+
+/// The same, at a port of its own.
+pub(crate) fn given_at(port: u16) -> Given {
+    given_by(port, "exit 0")
+}
+
+fn given_by(port: u16, script: &str) -> Given {
     let folder = tempfile::tempdir().unwrap();
     let tool = folder.path().join("tool");
     std::fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o700)).unwrap();
     let settings = Settings {
-        port: 3_000,
+        port,
         token: TOKEN.to_owned(),
         folder: folder.path().to_owned(),
         root: folder.path().to_owned(),
@@ -49,7 +58,9 @@ impl Given {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Response {
+        let host = format!("localhost:{}", self.app.settings.port);
+        request.headers_mut().insert(header::HOST, host.parse().unwrap());
         crate::server::router(self.app.clone()).oneshot(request).await.unwrap()
     }
 
@@ -65,10 +76,7 @@ impl Given {
 }
 
 pub(crate) fn request(path: &str) -> request::Builder {
-    Request::builder()
-        .uri(path)
-        .header(header::HOST, "localhost:3000")
-        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+    Request::builder().uri(path).header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
 }
 
 pub(crate) async fn text(response: Response) -> String {

@@ -246,6 +246,8 @@ impl Index {
                 found.push(trace.summary.clone());
             }
         }
+        // They come in the order in which services export, some seconds apart.
+        found.sort_by_key(|summary| std::cmp::Reverse(summary.began));
         (found, count)
     }
 

@@ -8,10 +8,17 @@ use super::driver::Browser;
 use crate::system::{Servers, System};
 
 /// Path, heading, and a word that is there once `cargo dev smoke` was walked.
-const PAGES: [(&str, &str, &str); 3] = [
+const PAGES: [(&str, &str, &str); 10] = [
     ("/", "System", "notification-service"),
     ("/logs", "Logs", "request answered"),
     ("/traces", "Traces", "POST /api/"),
+    ("/metrics", "Metrics", "payment-service"),
+    ("/messages", "Messages", "user.events"),
+    ("/calls", "Calls", "payment-provider"),
+    ("/mails", "Mails", "smoke-"),
+    ("/data", "Data", "payments"),
+    ("/faults", "Faults", "postgres"),
+    ("/settings", "Settings", "DATABASE_URL"),
 ];
 
 /// Texts whose contrast with what is behind them is less than WCAG's AA asks for.
@@ -164,7 +171,38 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         assert_eq!(browser.complaints(), [""; 0], "{path}");
     }
 
+    // A fault is begun with a button, and is seen on the graph until it is stopped.
+    dashboard.go("/faults");
+    browser.click("button[value='freeze redis']", "freeze");
+    browser.until("the fault is there", "document.querySelector('main').innerText.includes('⚡ On purpose') || document.querySelector('main td.bad')");
+    dashboard.go("/");
+    browser.until("the graph shows it", "document.querySelector('svg.graph .faulty')");
+    dashboard.picture("fault");
+    dashboard.go("/faults");
+    browser.click("main button", "Stop all");
+    browser.until(
+        "it is stopped",
+        "document.querySelector('main').innerText.includes('Nothing goes wrong on purpose')",
+    );
+
+    // A poison message is dead-lettered, and put back by a button.
+    system.succeeds(&["fault", "poison", "notification-service"]);
+    dashboard.go("/messages");
+    browser.click("form[action='/messages/dead-letters/replay'] button", "Replay");
+    browser.until("the command is shown", "document.body.innerText.includes('queues replay')");
+    dashboard.picture("replayed");
+
+    // A service is replaced by a button.
+    let before = system.pid("notification-service");
+    dashboard.go("/");
+    browser.click("form[action='/processes/notification-service'] button", "restart");
+    system.until("it is another process", || {
+        let pids = system.pids_of("notification-service");
+        pids.len() == 1 && pids[0] != before
+    });
+
     // By keyboard alone.
+    dashboard.go("/");
     browser.press("2");
     browser.until("the key of the logs leads there", "location.pathname === '/logs'");
     browser.press("/");

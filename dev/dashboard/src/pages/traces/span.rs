@@ -56,7 +56,7 @@ fn line(drawn: &Drawn<'_>, row: &Row<'_>, name: Markup) -> Markup {
     let span = row.span;
     let (class, sign) = drawn.signs.get(&span.service);
     html! {
-        span.name class=(format!("d{}", row.depth.min(DEPTH_MAX))) {
+        span class=(format!("name d{}", row.depth.min(DEPTH_MAX))) {
             @if row.is_linked { span.dim title="linked" { "↪ linked " } }
             span class=(format!("t{class}")) title=(span.service) { (sign) } " "
             (name) " "

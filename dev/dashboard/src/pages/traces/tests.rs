@@ -96,6 +96,8 @@ async fn a_trace_is_shown_with_what_it_is_linked_with_and_all_that_it_says_escap
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(!page.contains("style="), "the policy lets none pass: {page}");
+    assert_eq!(page.matches("class=\"name d1\"").count(), 1, "children are indented: {page}");
+    assert_eq!(page.matches("class=\"name d2\"").count(), 1, "and what is linked: {page}");
     let page = given.get(&format!("/traces/{}", "ff".repeat(16))).await;
     assert!(page.contains("id=\"trace\" data-live"), "it may come: {page}");
 }

@@ -228,9 +228,9 @@ fn head(run: &OfRun, trace: &str, spans: &[Span], drawn: &Drawn<'_>) -> Markup {
             (spans.len()) " spans, "
             @if errors > 0 { strong.bad { "✖ " (errors) " failed" } } @else { "none failed" } "." }
         p.quick {
-            a href=(logs) { "Its log lines" } " "
-            a href=(link("/traces/compare", &[("a", trace), ("run", &run.run)])) { "Compare with another" } " "
-            a href=(link(&format!("/api/traces/{trace}"), &[("run", &run.run)])) { "JSON" } " "
+            a href=(logs) { "Its log lines" } " · "
+            a href=(link("/traces/compare", &[("a", trace), ("run", &run.run)])) { "Compare with another" } " · "
+            a href=(link(&format!("/api/traces/{trace}"), &[("run", &run.run)])) { "JSON" } " · "
             @for service in &drawn.signs.0 {
                 @let (class, sign) = drawn.signs.get(service);
                 span.sign { span class=(format!("t{class}")) aria-hidden="true" { (sign) } " " (service) } " "

@@ -88,7 +88,7 @@ async fn list(State(app): State<App>, Query(question): Query<Question>, asked: A
         h2 { "Notifications" }
         (notification_part(&rows))
     };
-    page(&app, &asked, "Mails and notifications", &main)
+    page(&app, &asked, "Mails", &main)
 }
 
 fn mail_table(mails: &[Caught], behind: &HashMap<&str, &Notification>) -> Markup {

@@ -110,19 +110,5 @@ pub(crate) async fn limited<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_is_named_after_its_service() {
-        assert_eq!(database("user-service"), "user_db");
-        assert_eq!(database("stock"), "stock_db");
-    }
-
-    #[tokio::test]
-    async fn another_database_than_a_services_is_not_opened() {
-        let state = State { stopped: vec!["user-service".to_owned()], ..State::default() };
-        let refused = limited(Databases::default().begin(&state, "postgres")).await;
-        assert_eq!(refused.err().as_deref(), Some("the system has no such service"));
-    }
-}
+#[allow(clippy::unwrap_used)]
+mod tests;

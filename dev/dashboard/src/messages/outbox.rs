@@ -160,3 +160,7 @@ async fn holds(connection: &mut PgConnection) -> sqlx::Result<Vec<Hold>> {
     .fetch_all(connection)
     .await
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -88,7 +88,7 @@ async fn list(State(app): State<App>, Query(question): Query<Question>, asked: A
         h2 { "Notifications" }
         (notification_part(&rows))
     };
-    page(&app, &asked, "Mails and notifications", &main)
+    page(&app, &asked, "Mails", &main)
 }
 
 fn mail_table(mails: &[Caught], behind: &HashMap<&str, &Notification>) -> Markup {
@@ -283,3 +283,7 @@ async fn select(
 fn is_id(text: &str) -> bool {
     text.len() == 36 && text.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-')
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

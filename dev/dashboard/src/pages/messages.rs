@@ -126,3 +126,7 @@ fn headers(headers: &[(String, String)]) -> Markup {
         } } } } }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -7,6 +7,7 @@
 mod tools;
 
 use std::{
+    fmt::Write as _,
     io::{self, BufRead, Read, Write},
     process::ExitCode,
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -62,10 +63,14 @@ fn lines() -> Receiver<io::Result<String>> {
     thread::spawn(move || {
         let mut input = io::stdin().lock();
         loop {
-            let mut line = String::new();
-            let read = (&mut input).take(MESSAGE_MAX).read_line(&mut line);
-            let is_end = matches!(read, Ok(0) | Err(_));
-            if is_end && read.is_ok() || sender.send(read.map(|_| line)).is_err() || is_end {
+            let mut line = Vec::new();
+            let read = match (&mut input).take(MESSAGE_MAX).read_until(b'\n', &mut line) {
+                Ok(0) => return,
+                // What is no text is no JSON either, and answered as such.
+                Ok(_) => Ok(String::from_utf8_lossy(&line).into_owned()),
+                Err(error) => Err(error),
+            };
+            if sender.send(read).is_err() {
                 return;
             }
         }
@@ -132,7 +137,8 @@ fn cut(mut text: String) -> String {
     if text.len() > ANSWER_MAX {
         let left_out = text.len() - ANSWER_MAX;
         text.truncate(text.floor_char_boundary(ANSWER_MAX));
-        text.push_str(&format!("\n… {left_out} more bytes; ask for less by a filter or a limit"));
+        let _never_fails =
+            write!(text, "\n… {left_out} more bytes; ask for less by a filter or a limit");
     }
     text
 }

@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::pages::plain_page;
+use crate::spans::hex;
 
 /// Nothing from elsewhere, no script in the page itself, no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -105,8 +106,7 @@ pub(crate) async fn known(State(app): State<App>, request: Request, next: Next) 
 /// What a form sends along, so that a page elsewhere cannot act even where a browser would send the
 /// cookie.
 pub(crate) fn form_token(token: &str) -> String {
-    let digest = Sha256::digest(format!("form:{token}"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(format!("form:{token}")))
 }
 
 fn form_header(headers: &HeaderMap) -> &str {

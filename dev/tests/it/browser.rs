@@ -1,4 +1,4 @@
-//! The dashboard in a real browser: Chromium, driven over the WebDriver protocol
+//! The dashboard in a real browser: Chromium, driven over the `WebDriver` protocol
 //! (<https://www.w3.org/TR/webdriver2/>).
 
 mod driver;

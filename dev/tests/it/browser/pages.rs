@@ -133,14 +133,26 @@ fn none(found: &Value) -> bool {
 
 #[test]
 #[ignore = "needs Chromium and its driver: `cargo dev test` runs it where they are"]
-fn every_page_shows_the_system_after_a_walk_through_it() {
+fn every_page_shows_the_system_after_a_walk_through_it_and_its_buttons_act() {
     let servers = Servers::start();
     let system = servers.system();
     system.succeeds(&["up", "--detach"]);
     system.succeeds(&["smoke"]);
     let dashboard = Dashboard::of(&system);
-    let browser = &dashboard.browser;
 
+    every_page_can_be_read(&dashboard);
+    take_picture_of_readme(&dashboard);
+    a_fault_is_seen(&dashboard);
+    a_dead_letter_is_replayed(&system, &dashboard);
+    a_service_is_restarted(&system, &dashboard);
+    a_log_line_leads_to_its_trace_by_keyboard(&dashboard);
+    strangers_are_turned_away(&dashboard);
+    system.succeeds(&["down"]);
+    system.is_down();
+}
+
+fn every_page_can_be_read(dashboard: &Dashboard) {
+    let browser = &dashboard.browser;
     for (path, heading, word) in PAGES {
         dashboard.go(path);
         browser.until(
@@ -171,8 +183,11 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         assert!(none(&foreign), "{path} loads {foreign}");
         assert_eq!(browser.complaints(), [""; 0], "{path}");
     }
+}
 
-    // The picture of README.md, which is copied to docs/dashboard.png when the page has changed.
+/// The picture of README.md, which is copied to docs/dashboard.png when the page has changed.
+fn take_picture_of_readme(dashboard: &Dashboard) {
+    let browser = &dashboard.browser;
     let whole = json!({"width": 1560, "height": 900, "deviceScaleFactor": 1, "mobile": false});
     browser.chromium("Emulation.setDeviceMetricsOverride", &whole);
     let light = json!({"features": [{"name": "prefers-color-scheme", "value": "light"}]});
@@ -181,8 +196,11 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
     browser.until("the graph is there", "document.querySelector('svg.graph')");
     dashboard.picture("readme");
     browser.chromium("Emulation.clearDeviceMetricsOverride", &json!({}));
+}
 
-    // A fault is begun with a button, and is seen on the graph until it is stopped.
+/// A fault is begun with a button, and is seen on the graph until it is stopped.
+fn a_fault_is_seen(dashboard: &Dashboard) {
+    let browser = &dashboard.browser;
     dashboard.go("/faults");
     browser.click("button[value='freeze redis']", "freeze");
     browser.until("the fault is there", "document.querySelector('main').innerText.includes('⚡ On purpose') || document.querySelector('main td.bad')");
@@ -195,15 +213,21 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         "it is stopped",
         "document.querySelector('main').innerText.includes('Nothing goes wrong on purpose')",
     );
+}
 
-    // A poison message is dead-lettered, and put back by a button.
+/// A poison message is dead-lettered, and put back by a button.
+fn a_dead_letter_is_replayed(system: &System, dashboard: &Dashboard) {
+    let browser = &dashboard.browser;
     system.succeeds(&["fault", "poison", "notification-service"]);
     dashboard.go("/messages");
     browser.click("form[action='/messages/dead-letters/replay'] button", "Replay");
     browser.until("the command is shown", "document.body.innerText.includes('queues replay')");
     dashboard.picture("replayed");
+}
 
-    // A service is replaced by a button.
+/// A service is replaced by a button.
+fn a_service_is_restarted(system: &System, dashboard: &Dashboard) {
+    let browser = &dashboard.browser;
     let before = system.pid("notification-service");
     dashboard.go("/");
     browser.click("form[action='/processes/notification-service'] button", "restart");
@@ -211,8 +235,11 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         let pids = system.pids_of("notification-service");
         pids.len() == 1 && pids[0] != before
     });
+}
 
-    // By keyboard alone.
+/// By keyboard alone.
+fn a_log_line_leads_to_its_trace_by_keyboard(dashboard: &Dashboard) {
+    let browser = &dashboard.browser;
     dashboard.go("/");
     browser.press("2");
     browser.until("the key of the logs leads there", "location.pathname === '/logs'");
@@ -229,8 +256,10 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
         "document.querySelector('main').innerText.includes('payment-service')",
     );
     dashboard.picture("trace");
+}
 
-    // Nobody from elsewhere, and nobody without the token.
+/// Nobody from elsewhere, and nobody without the token.
+fn strangers_are_turned_away(dashboard: &Dashboard) {
     let pages = PAGES.iter().map(|(path, ..)| *path);
     let others = [
         "/live?page=/",
@@ -251,6 +280,4 @@ fn every_page_shows_the_system_after_a_walk_through_it() {
     for path in ["/", "/logs", "/live?page=/", "/api/traces"] {
         assert_eq!(dashboard.status(path, &[]), 401, "{path}");
     }
-    system.succeeds(&["down"]);
-    system.is_down();
 }

@@ -69,6 +69,14 @@ pub(crate) struct Asked {
     is_fragment: bool,
 }
 
+impl Asked {
+    /// Whether it is this page, or one below it such as a trace of the traces.
+    fn is_of(&self, page: &str) -> bool {
+        let rest = self.path.strip_prefix(page);
+        rest.is_some_and(|rest| rest.is_empty() || (page != "/" && rest.starts_with('/')))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Asked {
     type Rejection = std::convert::Infallible;
 
@@ -89,7 +97,7 @@ pub(crate) fn page(app: &App, asked: &Asked, title: &str, main: &Markup) -> Resp
     }
     let nav = html! {
         @for (number, (path, name)) in PAGES.iter().enumerate() {
-            li { a href=(path) aria-current=[(asked.path == *path).then_some("page")]
+            li { a href=(path) aria-current=[asked.is_of(path).then_some("page")]
                 accesskey=((number + 1) % 10) { (name) } }
         }
     };

@@ -95,6 +95,8 @@ async fn a_trace_is_shown_with_what_it_is_linked_with_and_all_that_it_says_escap
     {
         assert!(page.contains(part), "{part}: {page}");
     }
+    assert!(page.contains("href=\"/traces\" aria-current=\"page\""), "{page}");
+    assert_eq!(page.matches("aria-current").count(), 1, "of one page alone: {page}");
     assert!(!page.contains("style="), "the policy lets none pass: {page}");
     assert_eq!(page.matches("class=\"name d1\"").count(), 1, "children are indented: {page}");
     assert_eq!(page.matches("class=\"name d2\"").count(), 1, "and what is linked: {page}");

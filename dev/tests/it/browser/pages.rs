@@ -15,7 +15,7 @@ const PAGES: [(&str, &str, &str); 10] = [
     ("/metrics", "Metrics", "payment-service"),
     ("/messages", "Messages", "user.events"),
     ("/calls", "Calls", "payment-provider"),
-    ("/mails", "Mails and notifications", "smoke-"),
+    ("/mails", "Mails", "smoke-"),
     ("/data", "Data", "payments"),
     ("/faults", "Faults", "postgres"),
     ("/settings", "Settings", "DATABASE_URL"),

@@ -161,9 +161,9 @@ fn every_page_can_be_read(dashboard: &Dashboard) {
         );
         browser.until(
             word,
-            &format!("document.querySelector('main').innerText.includes({})", json!(word)),
+            &format!("document.querySelector('main')?.innerText.includes({})", json!(word)),
         );
-        browser.until("it is live", "document.querySelector('#state').innerText === 'live'");
+        browser.until("it is live", "document.querySelector('#state')?.innerText === 'live'");
         for scheme in ["light", "dark"] {
             let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
             browser.chromium("Emulation.setEmulatedMedia", &json!({ "features": features }));
@@ -203,7 +203,7 @@ fn a_fault_is_seen(dashboard: &Dashboard) {
     let browser = &dashboard.browser;
     dashboard.go("/faults");
     browser.click("button[value='freeze redis']", "freeze");
-    browser.until("the fault is there", "document.querySelector('main').innerText.includes('⚡ On purpose') || document.querySelector('main td.bad')");
+    browser.until("the fault is there", "document.querySelector('main')?.innerText.includes('⚡ On purpose') || document.querySelector('main td.bad')");
     dashboard.go("/");
     browser.until("the graph shows it", "document.querySelector('svg.graph .faulty')");
     dashboard.picture("fault");
@@ -211,7 +211,7 @@ fn a_fault_is_seen(dashboard: &Dashboard) {
     browser.click("main button", "Stop all");
     browser.until(
         "it is stopped",
-        "document.querySelector('main').innerText.includes('Nothing goes wrong on purpose')",
+        "document.querySelector('main')?.innerText.includes('Nothing goes wrong on purpose')",
     );
 }
 
@@ -221,7 +221,7 @@ fn a_dead_letter_is_replayed(system: &System, dashboard: &Dashboard) {
     system.succeeds(&["fault", "poison", "notification-service"]);
     dashboard.go("/messages");
     browser.click("form[action='/messages/dead-letters/replay'] button", "Replay");
-    browser.until("the command is shown", "document.body.innerText.includes('queues replay')");
+    browser.until("the command is shown", "document.body?.innerText.includes('queues replay')");
     dashboard.picture("replayed");
 }
 
@@ -244,7 +244,7 @@ fn a_log_line_leads_to_its_trace_by_keyboard(dashboard: &Dashboard) {
     browser.press("2");
     browser.until("the key of the logs leads there", "location.pathname === '/logs'");
     browser.press("/");
-    browser.until("the filter has the focus", "document.activeElement.id === 'filter'");
+    browser.until("the filter has the focus", "document.activeElement?.id === 'filter'");
 
     // From a line of the log to its trace.
     browser.press("service:payment-service answered\u{e007}");
@@ -253,7 +253,7 @@ fn a_log_line_leads_to_its_trace_by_keyboard(dashboard: &Dashboard) {
     browser.until("the trace is there", "location.pathname.startsWith('/traces/')");
     browser.until(
         "with its spans",
-        "document.querySelector('main').innerText.includes('payment-service')",
+        "document.querySelector('main')?.innerText.includes('payment-service')",
     );
     dashboard.picture("trace");
 }

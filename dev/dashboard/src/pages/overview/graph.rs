@@ -119,7 +119,8 @@ impl Link {
 
 /// `1.2/s`, or `12/min` of what is rarer.
 pub(super) fn rate_of(rate: f64) -> String {
-    if rate >= 1.0 { format!("{rate:.1}/s") } else { format!("{:.0}/min", rate * 60.0) }
+    // Without the sign of a zero that a sum of nothing has.
+    if rate >= 1.0 { format!("{rate:.1}/s") } else { format!("{:.0}/min", (rate * 60.0).abs()) }
 }
 
 /// All of it.
@@ -159,6 +160,8 @@ impl Graph {
             graph.add_process(seen, &faults, sources.broker.is_some());
         }
         if let Some(broker) = sources.broker {
+            // Of a broker that `up` has not started, its management API tells.
+            graph.broker.get_or_insert_with(|| faults.marked(plain(BROKER, Column::Servers)));
             graph.add_broker(broker);
         }
         for mut edge in sources.edges {
@@ -167,7 +170,7 @@ impl Graph {
             let (from, to) = (edge.from.clone(), edge.to.clone());
             graph.links.push(Link { from, to, calls: Some(edge), health });
         }
-        graph.add_others();
+        graph.add_others(&faults);
         graph.sort();
         graph
     }
@@ -195,8 +198,7 @@ impl Graph {
         };
         let condition = &seen.condition;
         let state = (format!("{} {}", condition.sign(), condition.words()), condition.class());
-        let node =
-            Node { lines: vec![state], fault: faults.of(&seen.name), ..plain(&seen.name, column) };
+        let node = faults.marked(Node { lines: vec![state], ..plain(&seen.name, column) });
         if seen.name == BROKER && has_broker {
             self.broker = Some(node);
         } else {
@@ -225,8 +227,8 @@ impl Graph {
     }
 
     /// Parts that only spans tell of: what is called outside of the system, and what the broker does not
-    /// tell of while it is away.
-    fn add_others(&mut self) {
+    /// tell of while it is away. And servers that `up` has not started, with which something is wrong.
+    fn add_others(&mut self, faults: &Marks<'_>) {
         let known: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
         let callers: BTreeSet<&String> = self.links.iter().map(|link| &link.from).collect();
         let ends = self.links.iter().flat_map(|link| [&link.from, &link.to]);
@@ -239,8 +241,15 @@ impl Graph {
                 _ => Column::Servers,
             };
             let label = name.split_once(' ').map_or(name.as_str(), |(_, label)| label);
-            let node = Node { label: label.to_owned(), ..plain(name, column) };
+            let node = faults.marked(Node { label: label.to_owned(), ..plain(name, column) });
             others.entry(name.clone()).or_insert(node);
+        }
+        let is_shown = |name: &str| known.contains(name) || name == PROVIDER;
+        let is_broker = |name: &str| name == BROKER && self.broker.is_some();
+        let faulty = faults.0.iter().map(|fault| fault.target.as_str());
+        for name in faulty.filter(|name| !is_shown(name) && !is_broker(name)) {
+            let node = || faults.marked(plain(name, Column::Servers));
+            others.entry(name.to_owned()).or_insert_with(node);
         }
         let room = NODES_MAX.saturating_sub(self.nodes.len());
         self.nodes.extend(others.into_values().take(room));
@@ -279,6 +288,10 @@ fn depth(queue: &Queue) -> (String, &'static str) {
 struct Marks<'a>(&'a [Fault]);
 
 impl Marks<'_> {
+    fn marked(&self, node: Node) -> Node {
+        Node { fault: self.of(&node.name), ..node }
+    }
+
     fn of(&self, name: &str) -> Option<String> {
         let is_of = |fault: &&Fault| {
             fault.target == name || (name == SIMULATOR && fault.target == PROVIDER)
@@ -344,6 +357,24 @@ mod tests {
         assert_eq!(label(2, 1, 2_000_000), "! 30/min · 2.0 ms · 1 err");
         assert_eq!(label(1, 1, 2_000_000), "✗ broken · 1 of 1 err");
         assert_eq!(label(0, 0, 0), "quiet");
+    }
+
+    #[test]
+    fn a_server_of_others_is_shown_when_something_is_wrong_with_it() {
+        let faults: Vec<Fault> =
+            serde_json::from_str(r#"[{"target":"redis","kind":"freeze","since_ms":1}]"#).unwrap();
+        let ports = BTreeMap::new();
+        for edges in [vec![], vec![edge("user-service", "redis", 1, 0, 5)]] {
+            let graph = Graph::of(Sources {
+                seen: &[],
+                edges,
+                broker: None,
+                faults: &faults,
+                ports: &ports,
+            });
+            let node = graph.nodes.iter().find(|node| node.name == "redis").unwrap();
+            assert!(node.fault.is_some());
+        }
     }
 
     #[test]

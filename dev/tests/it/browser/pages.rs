@@ -249,7 +249,7 @@ fn a_log_line_leads_to_its_trace_by_keyboard(dashboard: &Dashboard) {
     // From a line of the log to its trace.
     browser.press("service:payment-service answered\u{e007}");
     browser.until("the filter is in the address", "location.search.includes('payment-service')");
-    browser.click("main a[href^='/traces/']", "trace");
+    browser.click("main a[href^='/traces/']", "");
     browser.until("the trace is there", "location.pathname.startsWith('/traces/')");
     browser.until(
         "with its spans",

@@ -31,8 +31,8 @@ const MIB: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-In it: versions, what `status` and `doctor` say, the settings of each service, the end of each log, the depths of the
-queues, and what was dead-lettered and why. Masked: the system's own secrets in every spelling, logins in addresses,
+In it: versions, what `status` and `doctor` say, the settings of each service, the end of each log, the last traces,
+the depths of the queues, and what was dead-lettered and why. Masked: the system's own secrets in every spelling, logins in addresses,
 Authorization headers, tokens, keys, values of names such as `password`, and e-mail addresses. Not in it: databases,
 messages, mails, key files. What a log says in words of its own may still be private: look at it before you send it.")]
 pub(crate) struct Args {
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Overwrites it
     #[arg(long)]
     force: bool,
-    /// How much of the end of each log, in MiB
+    /// How much of the end of each log and of the traces, in MiB
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
     log_size: u64,
 }
@@ -121,9 +121,42 @@ impl Report {
                 Err(error) => self.miss(format!("logs/{name}: {error:#}")),
             }
         }
-        self.missing
-            .push("traces: the system keeps none; log lines have the ids of theirs".to_owned());
-        Ok(())
+        self.traces(project, log_size)
+    }
+
+    /// The end of the spans that the dashboard keeps of its newest run; its `/runs` page takes them in.
+    fn traces(&mut self, project: &Project, size: u64) -> Result<()> {
+        let newest = |folder: &Path| {
+            let items = fs::read_dir(folder).into_iter().flatten().flatten();
+            let mut paths: Vec<PathBuf> = items.map(|item| item.path()).collect();
+            paths.sort();
+            paths.reverse();
+            paths
+        };
+        let runs = newest(&project.dev("runs"));
+        let is_spans = |path: &PathBuf| path.extension().is_some_and(|it| it == "ndjson");
+        let files = runs.iter().find_map(|run| {
+            let files: Vec<PathBuf> = newest(run).into_iter().filter(is_spans).collect();
+            (!files.is_empty()).then_some((run, files))
+        });
+        let Some((run, files)) = files.filter(|_| size > 0) else {
+            self.miss("traces: there are none, or none were asked for");
+            return Ok(());
+        };
+        let mut texts = Vec::new();
+        let mut left = size;
+        for file in files {
+            let text = end_of(&file, left).with_context(|| format!("read {}", file.display()))?;
+            left = left.saturating_sub(text.len() as u64);
+            texts.push(text);
+            if left == 0 {
+                break;
+            }
+        }
+        texts.reverse();
+        let name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = self.mask.text(&texts.concat());
+        self.add(&format!("traces/{name}.ndjson"), &text)
     }
 
     fn miss(&mut self, what: impl AsRef<str>) {

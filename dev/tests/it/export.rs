@@ -81,6 +81,9 @@ fn a_report_of_a_running_system_has_what_is_needed_and_no_secret() {
         serde_json::from_str::<Value>(part).unwrap();
     }
     assert!(parts["settings/payment-service.json"].contains("\"tracing.headers\": \"***\""));
+    let (_, spans) = parts.iter().find(|(name, _)| name.starts_with("traces/")).unwrap();
+    let spans = spans.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert!(spans.into_iter().any(|span| span["service"] == "user-service"), "spans are there");
     let queues: Value = serde_json::from_str(&parts["queues.json"]).unwrap();
     assert_eq!(queues.as_array().unwrap().len(), 3);
 

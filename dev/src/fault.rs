@@ -174,6 +174,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 fn list(project: &Project, as_json: bool) -> Result<()> {
+    book::mend_overdue(project)?;
     let faults = active(project);
     if as_json {
         println!("{}", serde_json::to_string_pretty(&faults)?);
@@ -190,7 +191,7 @@ fn list(project: &Project, as_json: bool) -> Result<()> {
 }
 
 fn stop(project: &Project, name: &str) -> Result<()> {
-    let Some(fault) = book::Book::open(project)?.end(name)? else {
+    let Some(fault) = book::Book::open(project)?.stop(name)? else {
         bail!("`{name}` has no fault; `{}` lists them", project.command("fault list"));
     };
     println!("{name} is no longer {}", fault.kind);

@@ -66,8 +66,12 @@ fn lines() -> Receiver<io::Result<String>> {
             let mut line = Vec::new();
             let read = match (&mut input).take(MESSAGE_MAX).read_until(b'\n', &mut line) {
                 Ok(0) => return,
-                // What is no text is no JSON either, and answered as such.
-                Ok(_) => Ok(String::from_utf8_lossy(&line).into_owned()),
+                // What is no text is no JSON either, and answered as such; of what is too long, the
+                // rest is passed over, and it is answered once.
+                Ok(_) if line.ends_with(b"\n") || (line.len() as u64) < MESSAGE_MAX => {
+                    Ok(String::from_utf8_lossy(&line).into_owned())
+                }
+                Ok(_) => pass_over_line(&mut input).map(|()| "too long".to_owned()),
                 Err(error) => Err(error),
             };
             if sender.send(read).is_err() {
@@ -76,6 +80,19 @@ fn lines() -> Receiver<io::Result<String>> {
         }
     });
     lines
+}
+
+/// Reads to the end of the line and keeps nothing of it.
+fn pass_over_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(length);
+        if end.is_some() || length == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// The answer to a message; none to a notification.

@@ -27,7 +27,7 @@ again. --beyond-inbox-retention replays them too.
 
 A service that does not answer is named on standard error, and the others answer all the same. The exit code is 0 when
 everything that was asked for was done or shown, and 1 when a service did not answer, `replay` left something that
-matches or stopped early, or `peek` found nothing.")]
+matches or stopped early, or nothing has the id that was given.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
@@ -208,7 +208,22 @@ fn replay(
         .given
         .iter()
         .all(|(_, answer)| answer["stopped"].is_null() && answer["beyond_inbox_retention"] == 0);
-    print(&answers, as_json, replayed) && is_done
+    print(&answers, as_json, replayed) && is_done && is_found(&answers, filter, "replayed")
+}
+
+/// Whether a message that was named was there, unless it was left where it is for another reason; says so
+/// when it was not.
+fn is_found(answers: &Answers, filter: &Map<String, Value>, count: &str) -> bool {
+    let is_one = |answer: &Value| {
+        answer[count] != 0 || answer["beyond_inbox_retention"].as_u64().is_some_and(|it| it > 0)
+    };
+    let is_found = !filter.contains_key("id")
+        || !answers.missing.is_empty()
+        || answers.given.iter().any(|(_, answer)| is_one(answer));
+    if !is_found {
+        eprintln!("error: no dead letter that was looked at has this id");
+    }
+    is_found
 }
 
 fn replayed(answer: &Value) -> String {
@@ -231,15 +246,17 @@ fn discard(
 ) -> bool {
     let asked = queues.each(|queue| queues.act(queue, "discard", &json!({ "filter": filter })));
     if !yes {
-        return print(&asked, as_json, |answer| {
+        let is_shown = print(&asked, as_json, |answer| {
             format!("{} would be thrown away; repeat with --yes", answer["matched"])
         });
+        return is_shown && is_found(&asked, filter, "matched");
     }
     let answers = asked.then(|queue, asked| {
         let body = json!({ "filter": filter, "confirmation": asked["confirmation"] });
         queues.act(queue, "discard", &body)
     });
     print(&answers, as_json, |answer| format!("{} thrown away", answer["discarded"]))
+        && is_found(&answers, filter, "discarded")
 }
 
 /// Prints a sentence for each queue, or all as JSON; says whether all answered.

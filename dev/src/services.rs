@@ -197,8 +197,9 @@ impl Start {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
         };
         let path = |path: PathBuf| path.display().to_string();
-        let faults = ("FAULTS_FILE", path(fault::file(project)));
-        let variables = owned(&[faults.clone(), ("WIRES_FILE", path(wires::file(project)))]);
+        // Not `…_FILE`: what stands in such a file would be a setting of the process, which is older than it then.
+        let faults = ("FAULTS_PATH", path(fault::file(project)));
+        let variables = owned(&[faults.clone(), ("WIRES_PATH", path(wires::file(project)))]);
         // It has no port of its own.
         let proxy = Self::of(project, PROXY, 0, variables, &[]);
         let host = ("HOST", "127.0.0.1".to_owned());

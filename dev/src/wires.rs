@@ -4,7 +4,13 @@
 //! A wire has its port for good, noted with the other ports. Where it leads stands in `.dev/wires.json`,
 //! which the proxy follows: a server that comes back on another port needs no restart of any service.
 
-use std::{fs, ops::Range, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    net::{TcpStream, ToSocketAddrs},
+    ops::Range,
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Result, bail};
 use faults::{FaultKind, Wire, Wires};
@@ -26,6 +32,8 @@ pub(crate) const PROXY: &str = "dev-proxy";
 pub(crate) const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];
 /// How long the proxy may take to listen.
 const LISTEN_LIMIT: Duration = Duration::from_secs(10);
+/// How long a target may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_millis(300);
 
 /// What wires lead to.
 pub(crate) fn targets(project: &Project) -> impl Iterator<Item = &str> {
@@ -96,7 +104,8 @@ pub(crate) fn file(project: &Project) -> PathBuf {
     project.dev("wires.json")
 }
 
-/// Waits until the proxy listens at these ports, but for those of wires that are cut.
+/// Waits until the proxy listens at these ports, but for those of wires that are cut, or whose target is
+/// away: they refuse as it does.
 pub(crate) fn wait(
     project: &Project,
     proxy: &Process,
@@ -106,18 +115,29 @@ pub(crate) fn wait(
     let cut = fault::active(project).into_iter().filter(|fault| fault.kind == FaultKind::Cut);
     let wires = read(project).0;
     let cut: Vec<u16> = cut.filter_map(|fault| Some(wires.get(&fault.target)?.port)).collect();
+    let is_away = |port: u16| {
+        let wire = wires.values().find(|wire| wire.port == port);
+        wire.is_some_and(|wire| !is_reached(&wire.target))
+    };
     let listens = interrupt.poll(LISTEN_LIMIT, || {
         if !proxy.is_running() {
             bail!("{PROXY} ended before it was ready; {}", end_of_log(proxy));
         }
         let mut to_listen = ports.iter().filter(|port| !cut.contains(port));
-        let listens = to_listen.all(|port| port::is_held_by(*port, proxy.pid));
+        let listens = to_listen.all(|port| port::is_held_by(*port, proxy.pid) || is_away(*port));
         Ok(listens.then_some(()))
     })?;
     if listens.is_none() {
         bail!("{PROXY} does not listen everywhere; {}", end_of_log(proxy));
     }
     Ok(())
+}
+
+/// Whether somebody accepts connections there.
+fn is_reached(target: &str) -> bool {
+    let addresses = target.to_socket_addrs().into_iter().flatten();
+    let connect = |address| TcpStream::connect_timeout(&address, CONNECT_LIMIT);
+    addresses.into_iter().any(|address| connect(address).is_ok())
 }
 
 /// What is before a wire: where a server is. None where services have to speak to it directly, because

@@ -33,6 +33,7 @@ mod app;
 mod assets;
 mod broker;
 mod calls;
+mod connections;
 mod databases;
 mod download;
 mod fresh;

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Parts};
+use crate::connections::Connections;
 use crate::settings::Settings;
 use crate::{api, assets, live, logs, metrics, otlp, pages, protection, system};
 
@@ -37,7 +38,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         let _nobody_waits = told.send(());
     };
     let routes = router(app.clone());
-    let served = axum::serve(listener, routes).with_graceful_shutdown(is_told);
+    let served = axum::serve(Connections::of(listener), routes).with_graceful_shutdown(is_told);
     tokio::select! {
         served = async { served.await } => served.context("serve")?,
         () = async { let _is_told = wait.await; tokio::time::sleep(CLOSING_LIMIT).await } => {}

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Memory holds where the spans of each trace stand and a summary, not the spans: a trace is read when
-//! it is looked at. A run keeps its last [`SEGMENTS_MAX`] files of [`SEGMENT_MAX`] bytes, and the folder
-//! the last [`RUNS_MAX`] runs.
+//! it is looked at. A run keeps its last [`SEGMENTS_MAX`] files of [`SEGMENT_MAX`] bytes or
+//! [`SEGMENT_SPANS_MAX`] spans, and the folder the last [`RUNS_MAX`] runs.
 
 mod compare;
 mod edges;
@@ -29,7 +29,10 @@ pub(crate) use tree::{Row, rows, self_times};
 
 /// Bytes of one file of spans.
 const SEGMENT_MAX: u64 = 8 << 20;
-/// Files of one run, the oldest of which goes when there are more: some 90,000 spans.
+/// Spans of one file: small ones would otherwise be so many that memory, which knows where each stands, is
+/// not bounded by the bytes on disk.
+const SEGMENT_SPANS_MAX: usize = 15_000;
+/// Files of one run, the oldest of which goes when there are more: some 90,000 spans, 120,000 at most.
 const SEGMENTS_MAX: usize = 8;
 /// Runs that are kept.
 const RUNS_MAX: usize = 10;

@@ -1,6 +1,6 @@
 //! The proxy as a process, started by `cargo dev up` before the services.
 //!
-//! `WIRES_FILE` and `FAULTS_FILE` name the two files that it obeys; see the crate `faults`. It ends on
+//! `WIRES_PATH` and `FAULTS_PATH` name the two files that it obeys; see the crate `faults`. It ends on
 //! SIGTERM and SIGINT, and at its start when it cannot listen where it is to.
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::SystemTime};
@@ -21,7 +21,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start() -> std::io::Result<()> {
-    let files = Files { wires: path("WIRES_FILE")?, faults: path("FAULTS_FILE")? };
+    let files = Files { wires: path("WIRES_PATH")?, faults: path("FAULTS_PATH")? };
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     raise_file_limit();

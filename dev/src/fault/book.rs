@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Book<'a> {
     project: &'a Project,
     faults: Faults,
+    /// What should have ended before it was opened, and has now.
+    overdue: Vec<Fault>,
     _lock: File,
 }
 
@@ -27,10 +29,11 @@ impl<'a> Book<'a> {
         let lock = private::lock(&project.dev("faults.lock")).context("open faults.lock")?;
         lock.lock().context("lock faults.lock")?;
         let faults = read_or_put_aside(project)?;
-        let mut book = Self { project, faults, _lock: lock };
+        let mut book = Self { project, faults, overdue: Vec::new(), _lock: lock };
         let is_over = |fault: &Fault| !fault.lasts(now_ms()) || !stands(fault);
         for target in book.targets(is_over) {
-            book.end(&target)?;
+            let ended = book.end(&target)?;
+            book.overdue.extend(ended);
         }
         Ok(book)
     }
@@ -70,6 +73,12 @@ impl<'a> Book<'a> {
         Ok(Some(fault))
     }
 
+    /// The same where it may have been overdue.
+    pub(super) fn stop(&mut self, target: &str) -> Result<Option<Fault>> {
+        let ended = self.end(target)?;
+        Ok(ended.or_else(|| self.overdue.iter().find(|fault| fault.target == target).cloned()))
+    }
+
     fn targets(&self, is_meant: impl Fn(&Fault) -> bool) -> Vec<String> {
         let meant = self.faults.faults.iter().filter(|fault| is_meant(fault));
         meant.map(|fault| fault.target.clone()).collect()
@@ -99,6 +108,15 @@ pub(crate) fn active(project: &Project) -> Vec<Fault> {
     let mut faults = read(project).unwrap_or_default().faults;
     faults.retain(|fault| stands(fault) && (fault.process().is_some() || fault.lasts(now_ms())));
     faults
+}
+
+/// Ends what should have ended by now, had not somebody killed who was to do so.
+pub(crate) fn mend_overdue(project: &Project) -> Result<()> {
+    let is_overdue = |fault: &Fault| fault.process().is_some() && !fault.lasts(now_ms());
+    if read(project)?.faults.iter().any(is_overdue) {
+        Book::open(project)?;
+    }
+    Ok(())
 }
 
 /// Whether this process stands still on purpose.
@@ -134,6 +152,8 @@ pub(crate) fn tell(project: &Project) -> Vec<String> {
             until.unwrap_or_default()
         )
     };
+    // Should it not be possible, it is told as it is.
+    let _told_below = mend_overdue(project);
     active(project).iter().map(line).collect()
 }
 

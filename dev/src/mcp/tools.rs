@@ -278,11 +278,12 @@ fn command(project: &Project, words: &[String]) -> Result<String> {
         command.args(words).current_dir(project.root()).output().context("run cargo dev")?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr);
-    // `status` fails when something is down, and tells it.
-    if output.status.success() || !printed.trim().is_empty() {
+    // That something is down is what `status` is asked for.
+    let is_told = words.first().is_some_and(|word| word == "status") && !printed.is_empty();
+    if output.status.success() || is_told {
         return Ok(printed);
     }
-    bail!("{}", said.trim())
+    bail!("{}\n{}", said.trim(), printed.trim())
 }
 
 fn state(project: &Project) -> Result<State> {

@@ -64,6 +64,13 @@ fn faults_of_servers_services_and_the_provider_are_met_told_and_mended() {
     fault(&system, &["provider", "decline", "--code", "lost_card"]);
     let smoke = String::from_utf8(system.output(&["smoke"]).stdout).unwrap();
     assert!(smoke.contains("FAIL pay with a good card"), "{smoke}");
+    // A fault is no setting: nothing is older than it, and who replaces a service replaces that one alone.
+    let untouched = ["dev-proxy", "payment-simulator", "user-service"];
+    let before = untouched.map(|name| system.pid(name));
+    let is_old = |line: &Value| line["older_than"].as_array().is_some_and(|it| !it.is_empty());
+    assert!(!system.status().iter().any(is_old), "{:?}", system.status());
+    system.succeeds(&["restart", "payment-service"]);
+    assert_eq!(untouched.map(|name| system.pid(name)), before);
     fault(&system, &["stop", "provider"]);
 
     // A poison message is given up on with its cause, and by nobody else.

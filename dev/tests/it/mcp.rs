@@ -85,6 +85,12 @@ fn an_assistant_sees_the_system_and_calls_a_route_with_a_token() {
     assert!(assistant.tool("dead_letters", &json!({})).contains("user-service.events"));
     assistant.tool("events", &json!({"service": "user-service"}));
 
+    // What is too long is answered once, and what comes after it as ever.
+    writeln!(assistant.input, "{}", "x".repeat(3 << 20)).unwrap();
+    let answer: Value = serde_json::from_str(&assistant.answers.next().unwrap().unwrap()).unwrap();
+    assert_eq!(answer["error"]["code"], -32700, "{answer}");
+    assert_eq!(assistant.ask("ping", &json!({})), json!({}));
+
     drop(assistant.input);
     assert!(assistant.process.wait().unwrap().success(), "it ends with its input");
     system.succeeds(&["down"]);

@@ -13,6 +13,12 @@ fn queues_and_calls_of_running_services_are_shown_when_one_service_is_down() {
     let all: Vec<Value> =
         serde_json::from_str(&system.succeeds(&["queues", "list", "--json"])).unwrap();
     assert_eq!(all.len(), 3, "{all:?}");
+    for words in [&["replay"][..], &["discard"], &["discard", "--yes"]] {
+        let output = system.output(&[&["queues"], words, &["--id", "no-such-id"]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("no dead letter that was looked at"), "{words:?}: {errors}");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+    }
     stop(&system, "notification-service");
 
     let listed = system.output(&["queues", "list", "--json"]);

@@ -10,7 +10,7 @@
 //!
 //! Without arguments the variables `HOST` and `PORT` say where it listens, as they do for a
 //! service. `payment-simulator healthcheck` asks one that runs with the same variables whether it
-//! listens. `FAULTS_FILE` names the file by which `cargo dev fault provider` has it answer late, decline
+//! listens. `FAULTS_PATH` names the file by which `cargo dev fault provider` has it answer late, decline
 //! or fail. It writes one line per call to its standard output: time, method, path, status,
 //! idempotency key, request id. It ends on SIGINT and SIGTERM.
 
@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
     let simulator = Simulator::bind(address, |request| say(&line(request)))
         .await
         .with_context(|| format!("cannot listen on {address}; choose another --port"))?;
-    if let Some(file) = Vars::process().get("FAULTS_FILE") {
+    if let Some(file) = Vars::process().get("FAULTS_PATH") {
         simulator.obey(file.as_ref());
     }
     say(&format!("payment-simulator listens on {}", simulator.url()));

@@ -61,7 +61,7 @@ struct Notification {
 async fn list(State(app): State<App>, Query(question): Query<Question>, asked: Asked) -> Response {
     let filter = question.filter.trim().to_owned();
     let user = is_id(&filter).then_some(filter.as_str());
-    let rows = notifications(&app, user, &[]).await;
+    let rows = notifications(&app, user, None).await;
     let of_user: Option<Vec<String>> =
         user.map(|_| rows.iter().flatten().map(|row| row.id.clone()).collect());
     let (folder, text) = (folder(&app), filter.to_lowercase());
@@ -73,7 +73,7 @@ async fn list(State(app): State<App>, Query(question): Query<Question>, asked: A
     });
     let (mails, count) = reading.await.unwrap_or_default();
     let ids: Vec<&str> = mails.iter().map(|mail| mail.id.as_str()).collect();
-    let behind = notifications(&app, None, &ids).await.unwrap_or_default();
+    let behind = notifications(&app, None, Some(&ids)).await.unwrap_or_default();
     let behind: HashMap<&str, &Notification> =
         behind.iter().map(|row| (row.id.as_str(), row)).collect();
     let main = html! {
@@ -170,7 +170,7 @@ async fn show(State(app): State<App>, Path(id): Path<String>, asked: Asked) -> R
         // It does not change, and what is open of it stays so.
         return page(&app, &asked, "Mail", &html! {});
     }
-    let row = notifications(&app, None, &[&id]).await;
+    let row = notifications(&app, None, Some(&[&id])).await;
     let row = row.ok().and_then(|rows| rows.into_iter().next());
     let mail = open(&app, id.clone()).await;
     if mail.is_none() && row.is_none() {
@@ -242,17 +242,21 @@ fn folder(app: &App) -> PathBuf {
     app.settings.folder.join("mail")
 }
 
-/// The newest notifications, of a user, or those with these ids; none of them where none are asked for.
+/// The newest notifications of everybody or of a user; where ids are given, those that have one of them.
 async fn notifications(
     app: &App,
     user: Option<&str>,
-    ids: &[&str],
+    ids: Option<&[&str]>,
 ) -> Result<Vec<Notification>, String> {
-    let ids: Vec<String> = ids.iter().filter(|id| is_id(id)).map(|id| (*id).to_owned()).collect();
+    // What is no id is nobody's.
+    let known = |ids: &[&str]| -> Vec<String> {
+        ids.iter().filter(|id| is_id(id)).map(|id| (*id).to_owned()).collect()
+    };
+    let ids = ids.map(known);
     let reading = async {
         let state = app.system.now();
         let mut tx = app.databases.begin(&state, SERVICE).await?;
-        let rows = select(&mut tx, user, &ids).await?;
+        let rows = select(&mut tx, user, ids.as_deref()).await?;
         tx.rollback().await?;
         Ok(rows)
     };
@@ -262,14 +266,14 @@ async fn notifications(
 async fn select(
     connection: &mut PgConnection,
     user: Option<&str>,
-    ids: &[String],
+    ids: Option<&[String]>,
 ) -> sqlx::Result<Vec<Notification>> {
     sqlx::query_as(
         "select id::text, user_id::text, kind, channel, status, attempts, failure_reason,
                 created_at, next_attempt_at, sent_at, traceparent
          from notifications
          where ($1::text is null or user_id = cast($1 as uuid))
-           and (cardinality($2::text[]) = 0 or id = any(cast($2::text[] as uuid[])))
+           and ($2::text[] is null or id = any(cast($2::text[] as uuid[])))
          order by notifications.id desc
          limit $3",
     )

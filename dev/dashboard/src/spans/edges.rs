@@ -129,7 +129,8 @@ fn edge(from: String, to: String, calls: &VecDeque<Call>, now: Instant) -> Edge 
     // A full memory holds less than the window.
     let oldest = calls.front().map_or(WINDOW, |call| now.duration_since(call.at));
     let covered = if calls.len() >= CALLS_MAX { oldest } else { WINDOW };
-    let weight: f64 = calls.iter().map(|call| f64::from(call.weight)).sum();
+    // A sum of nothing would be minus zero.
+    let weight = calls.iter().fold(0.0, |sum, call| sum + f64::from(call.weight));
     Edge {
         from,
         to,

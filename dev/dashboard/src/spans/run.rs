@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::index::{Index, Place, Query, Summary};
 use super::span::{Span, TraceId};
-use super::{SEGMENT_MAX, SEGMENTS_MAX};
+use super::{SEGMENT_MAX, SEGMENT_SPANS_MAX, SEGMENTS_MAX};
 
 /// Traces that are put together with one by their links.
 const FAMILY_MAX: usize = 64;
@@ -27,7 +27,17 @@ pub(crate) struct Run {
     index: Index,
     /// The files that there are, the newest last.
     segments: Vec<u32>,
-    open: Option<(File, u64)>,
+    open: Option<Segment>,
+}
+
+/// The file that is written to.
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    /// Bytes that are in it.
+    length: u64,
+    /// Spans that this process has put into it.
+    spans: usize,
 }
 
 impl Run {
@@ -74,13 +84,13 @@ impl Run {
     pub(super) fn add(&mut self, spans: &[Span], lines: &Lines) -> io::Result<()> {
         let (mut next, mut begin) = (0, 0);
         while next < spans.len() {
-            let (segment, length) = self.writable()?;
+            let (segment, length, spans_left) = self.writable()?;
             // As many as the file has room for, and one at least.
             let room = usize::try_from(SEGMENT_MAX - length).unwrap_or_default();
             let fitting = lines.ends[next..].iter().take_while(|end| *end - begin <= room).count();
-            let last = (next + fitting.max(1)).min(spans.len());
+            let last = (next + fitting.clamp(1, spans_left)).min(spans.len());
             let end = lines.ends[last - 1];
-            self.write(&lines.text[begin..end])?;
+            self.write(&lines.text[begin..end], last - next)?;
             let mut offset = length;
             for (span, end) in spans[next..last].iter().zip(&lines.ends[next..last]) {
                 let size = end - begin;
@@ -95,34 +105,37 @@ impl Run {
         Ok(())
     }
 
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        let Some((file, length)) = &mut self.open else { return Ok(()) };
-        *length += text.len() as u64;
+    fn write(&mut self, text: &[u8], spans: usize) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        open.length += text.len() as u64;
+        open.spans += spans;
         // Where half of it was written, nothing is known of places behind that: the next file begins anew.
-        file.write_all(text).inspect_err(|_| self.open = None)
+        open.file.write_all(text).inspect_err(|_| self.open = None)
     }
 
-    /// The file that is written to and its length; another one when it is full.
-    fn writable(&mut self) -> io::Result<(u32, u64)> {
+    /// The file that is written to, its length, and how many spans it has room for, one at least; another
+    /// one when it is full.
+    fn writable(&mut self) -> io::Result<(u32, u64, usize)> {
         let last = self.segments.last().copied();
-        if let (Some(segment), Some((_, length))) = (last, &self.open)
-            && *length < SEGMENT_MAX
+        if let (Some(segment), Some(open)) = (last, &self.open)
+            && open.length < SEGMENT_MAX
+            && open.spans < SEGMENT_SPANS_MAX
         {
-            return Ok((segment, *length));
+            return Ok((segment, open.length, SEGMENT_SPANS_MAX - open.spans));
         }
         // Not after the end of another process' last line, which may be half of one.
         let segment = last.map_or(1, |last| last + 1);
         let file =
             File::options().append(true).create(true).mode(0o600).open(self.path(segment))?;
         let length = file.metadata()?.len();
-        self.open = Some((file, length));
+        self.open = Some(Segment { file, length, spans: 0 });
         self.segments.push(segment);
         while self.segments.len() > SEGMENTS_MAX {
             let oldest = self.segments.remove(0);
             self.index.drop_segment(oldest);
             fs::remove_file(self.path(oldest))?;
         }
-        Ok((segment, length))
+        Ok((segment, length, SEGMENT_SPANS_MAX))
     }
 
     /// Where the spans stand of a trace and of all that are linked with it, some thousands at most.
@@ -135,7 +148,7 @@ impl Run {
 
     /// Its files, the oldest first, and how many bytes of each are whole lines.
     pub(crate) fn files(&self) -> Vec<(PathBuf, u64)> {
-        let written = self.open.as_ref().map(|(_, length)| *length);
+        let written = self.open.as_ref().map(|open| open.length);
         let last = self.segments.last().copied();
         let length = |segment: u32| written.filter(|_| last == Some(segment)).unwrap_or(u64::MAX);
         self.segments.iter().map(|segment| (self.path(*segment), length(*segment))).collect()

@@ -280,4 +280,9 @@ fn strangers_are_turned_away(dashboard: &Dashboard) {
     for path in ["/", "/logs", "/live?page=/", "/api/traces"] {
         assert_eq!(dashboard.status(path, &[]), 401, "{path}");
     }
+    // What is not there is nobody's.
+    let bearer = format!("Bearer {}", dashboard.token);
+    for path in ["/mails/nonsense", "/nothing"] {
+        assert_eq!(dashboard.status(path, &[("authorization", &bearer)]), 404, "{path}");
+    }
 }

@@ -119,8 +119,7 @@ impl Link {
 
 /// `1.2/s`, or `12/min` of what is rarer.
 pub(super) fn rate_of(rate: f64) -> String {
-    // Without the sign of a zero that a sum of nothing has.
-    if rate >= 1.0 { format!("{rate:.1}/s") } else { format!("{:.0}/min", (rate * 60.0).abs()) }
+    if rate >= 1.0 { format!("{rate:.1}/s") } else { format!("{:.0}/min", rate * 60.0) }
 }
 
 /// All of it.

@@ -127,8 +127,7 @@ fn consul(project: &Project, servers: &Servers) -> Option<Command> {
         println!("skipped: discovery against a real Consul agent (CONSUL_BIN is not set)");
         return None;
     }
-    let mut command = project.cargo();
-    command.args(["test", "--package", "discovery", "--test", "it", "--", "--ignored"]);
+    let mut command = ignored(project, "discovery", "consul");
     with_addresses(&mut command, project, servers);
     Some(command)
 }
@@ -139,8 +138,7 @@ fn browser(project: &Project, servers: &Servers) -> Option<Command> {
         println!("skipped: the dashboard in a browser (Debian's {BROWSER} is not there)");
         return None;
     }
-    let mut command = project.cargo();
-    command.args(["test", "--package", "dev", "--test", "it", "browser", "--", "--ignored"]);
+    let mut command = ignored(project, "dev", "browser");
     with_addresses(&mut command, project, servers);
     Some(command)
 }
@@ -162,12 +160,29 @@ fn interleavings(project: &Project) -> Command {
     command
 }
 
+/// The tests of a package whose names hold this, and which are run only where what they need is there: of
+/// the same build as all others, since a package alone would be built with other features.
+pub(crate) fn ignored(project: &Project, package: &str, name: &str) -> Command {
+    let mut command = project.cargo();
+    if has_nextest(project) {
+        let filter = format!("package({package}) & test({name})");
+        command.args(["nextest", "run", "--workspace", "--exclude", "bench"]);
+        command.args(["--run-ignored", "only", "-E", &filter]);
+    } else {
+        command.args(["test", "--package", package, "--test", "it", name, "--", "--ignored"]);
+    }
+    command
+}
+
+fn has_nextest(project: &Project) -> bool {
+    let version = project.cargo().args(["nextest", "--version"]).output();
+    version.is_ok_and(|output| output.status.success())
+}
+
 /// nextest, or cargo's own runner where nextest is absent.
 fn tests(project: &Project, args: &[String]) -> Command {
-    let has_nextest = project.cargo().args(["nextest", "--version"]).output();
-    let has_nextest = has_nextest.is_ok_and(|output| output.status.success());
     let mut command = project.cargo();
-    if has_nextest {
+    if has_nextest(project) {
         command.args(["nextest", "run"]);
     } else {
         command.args(["test", "--all-targets"]);

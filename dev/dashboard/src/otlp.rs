@@ -123,7 +123,7 @@ mod tests {
 
         let trace = given.get(&format!("/traces/{}", "07".repeat(16))).await;
         assert!(trace.contains("a step"), "{trace}");
-        let logs = given.get("/logs?filter=service:my-script&until=1s").await;
+        let logs = given.get("/logs?filter=service:otlp-my-script&until=1s").await;
         assert!(logs.contains("it is done"), "{logs}");
         server.abort();
     }

@@ -34,5 +34,5 @@ const SEGMENT_MAX: u64 = 8 << 20;
 const SEGMENT_SPANS_MAX: usize = 15_000;
 /// Files of one run, the oldest of which goes when there are more: some 90,000 spans, 120,000 at most.
 const SEGMENTS_MAX: usize = 8;
-/// Runs that are kept.
+/// Runs that are kept, of the system's own and of imported ones each.
 const RUNS_MAX: usize = 10;

@@ -50,9 +50,8 @@ pub(super) fn answers(
         Found::Missing(why) => return Ok(Passed::Skipped(why)),
     };
     services::build(project, interrupt)?;
-    let mut asked = project.cargo();
-    asked.args(["test", "--package", "e2e", "--test", "it", "--", "--ignored", "--exact", TEST]);
-    asked.arg("--nocapture").env("SCHEMATHESIS", program);
+    let mut asked = test::ignored(project, "e2e", TEST);
+    asked.env("SCHEMATHESIS", program);
     if !test::on_new_servers(project, &mut asked, permission, interrupt)? {
         bail!("services answer otherwise than their documents say");
     }

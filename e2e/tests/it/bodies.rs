@@ -121,7 +121,8 @@ async fn routes_with_bodies(
         for (method, operation) in item.as_object().unwrap() {
             if operation["requestBody"]["content"].get("application/json").is_some() {
                 let method = method.to_uppercase().parse().unwrap();
-                let url = service.url(&path.replace("{id}", &user.id).replace("{queue}", &queue));
+                let path = path.replace("{id}", &user.id).replace("{queue}", &queue);
+                let url = service.url(&path.replace("{target}", "user-service"));
                 routes.push(Route { method, url, tokens: tokens.clone() });
             }
         }

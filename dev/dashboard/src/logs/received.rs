@@ -53,7 +53,8 @@ impl Received {
         if files.len() >= SERVICES_MAX && !files.contains_key(&service) {
             return Ok(());
         }
-        let path = folder.join(format!("{service}.log"));
+        // Under a name that no process of the system has: nobody puts lines into the log of another.
+        let path = folder.join(format!("otlp-{service}.log"));
         // By its name: somebody may have removed it.
         let length = fs::metadata(&path).map(|data| data.len());
         if length.as_ref().is_ok_and(|length| *length > FILE_MAX) {
@@ -157,6 +158,9 @@ mod tests {
         let mut filter = Filter { terms, ..Filter::default() };
         let found = logs.search(&mut filter, 9).unwrap();
         let [(name, entry)] = &found[..] else { panic!("one entry: {found:?}") };
-        assert_eq!((name.as_str(), entry.message.as_str()), ("my-script", "Slow provider\nby far"));
+        assert_eq!(
+            (name.as_str(), entry.message.as_str()),
+            ("otlp-my-script", "Slow provider\nby far")
+        );
     }
 }

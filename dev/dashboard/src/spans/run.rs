@@ -124,12 +124,18 @@ impl Run {
             return Ok((segment, open.length, SEGMENT_SPANS_MAX - open.spans));
         }
         // Not after the end of another process' last line, which may be half of one.
-        let segment = last.map_or(1, |last| last + 1);
+        // One that is empty is taken again: on a full disk, each try would leave one and remove the oldest.
+        let is_empty =
+            |segment: &u32| fs::metadata(self.path(*segment)).is_ok_and(|it| it.len() == 0);
+        let left = last.filter(is_empty);
+        let segment = left.unwrap_or_else(|| last.map_or(1, |last| last + 1));
         let file =
             File::options().append(true).create(true).mode(0o600).open(self.path(segment))?;
         let length = file.metadata()?.len();
         self.open = Some(Segment { file, length, spans: 0 });
-        self.segments.push(segment);
+        if left.is_none() {
+            self.segments.push(segment);
+        }
         while self.segments.len() > SEGMENTS_MAX {
             let oldest = self.segments.remove(0);
             self.index.drop_segment(oldest);
@@ -289,6 +295,24 @@ mod tests {
         let (all, _) = again.find(&Query::default(), 9);
         let first = all.iter().find(|it| it.trace == [1; 16]).unwrap();
         assert_eq!(&*first.name, "GET /1", "that of the root");
+    }
+
+    #[test]
+    fn small_spans_are_bounded_by_their_number_and_a_file_that_stayed_empty_is_taken_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = Run::open(folder.path()).unwrap();
+        let mut small = span(1, 1, 1);
+        small.attributes.clear();
+        let many: Vec<Span> = vec![small; SEGMENT_SPANS_MAX / 2 + 1];
+        for _ in 0..3 {
+            add(&mut run, &many);
+        }
+        assert_eq!(run.files().len(), 2);
+        for _ in 0..SEGMENTS_MAX {
+            run.open = None;
+            run.writable().unwrap();
+        }
+        assert_eq!(run.files().len(), 3, "one more, which is empty");
     }
 
     #[test]

@@ -78,12 +78,16 @@ impl Runs {
         Ok(runs)
     }
 
-    /// Removes what is more than the last runs; never the current one.
+    /// Removes what is more than the last runs, of the system's own and of those that were imported each;
+    /// never the current one.
     fn remove_old(&self) -> std::io::Result<()> {
         let current = self.current().name.clone();
-        let mut old =
-            names(&self.folder).into_iter().skip(RUNS_MAX).filter(|name| *name != current);
-        old.try_for_each(|name| fs::remove_dir_all(self.folder.join(name)))
+        let is_own = |name: &String| self.folder.join(name).join("run.json").exists();
+        let (own, imported): (Vec<String>, Vec<String>) =
+            names(&self.folder).into_iter().partition(is_own);
+        let old = own.into_iter().skip(RUNS_MAX).chain(imported.into_iter().skip(RUNS_MAX));
+        old.filter(|name| *name != current)
+            .try_for_each(|name| fs::remove_dir_all(self.folder.join(name)))
     }
 
     /// Notes by which processes the run is known.

@@ -95,7 +95,10 @@ pub(super) async fn show(
     if asked.is_fragment && is_settled {
         return page(&app, &asked, "Trace", &html! {});
     }
-    let title = spans.iter().find(|span| hex(&span.trace) == trace).map(|span| span.name.clone());
+    // Its root, as the list has it, though a clock may say that another one began before it.
+    let own = || spans.iter().filter(|span| hex(&span.trace) == trace);
+    let root = own().find(|span| span.parent.is_none()).or_else(|| own().next());
+    let title = root.map(|span| span.name.clone());
     let drawing = App::clone(&app);
     let drawn = tokio::task::spawn_blocking(move || {
         let lines = lines_of(&drawing, &spans, is_settled);

@@ -223,14 +223,15 @@ fn wait_connected(started: &[Process], client: &Client, interrupt: &Interrupt) -
     Ok(())
 }
 
-/// Registers the demo user, where there is the service for it; that it is there already is fine.
+/// Registers the demo user, where there is the service for it. That it is there already is fine, and so is
+/// that registrations are limited after some starts: then it is.
 fn create_demo_user(state: &State, client: &Client) -> Result<()> {
     let Some(url) = state.running(USERS).and_then(Process::url) else {
         return Ok(());
     };
     let body = json!({"email": DEMO_EMAIL, "name": "Demo", "password": DEMO_PASSWORD});
     let answer = client.send("POST", &format!("{url}/api/users"), &[], Some(&body))?;
-    if !matches!(answer.status, 201 | 409) {
+    if !matches!(answer.status, 201 | 409 | 429) {
         eprintln!("the demo user could not be made: {} {}", answer.status, answer.text);
     }
     Ok(())

@@ -31,8 +31,8 @@ pub(crate) use tree::{Row, rows, self_times};
 const SEGMENT_MAX: u64 = 8 << 20;
 /// Spans of one file: small ones would otherwise be so many that memory, which knows where each stands, is
 /// not bounded by the bytes on disk.
-const SEGMENT_SPANS_MAX: usize = 15_000;
-/// Files of one run, the oldest of which goes when there are more: some 90,000 spans, 120,000 at most.
+const SEGMENT_SPANS_MAX: usize = 7_500;
+/// Files of one run, the oldest of which goes when there are more: 60,000 spans at most.
 const SEGMENTS_MAX: usize = 8;
 /// Runs that are kept, of the system's own and of imported ones each.
 const RUNS_MAX: usize = 10;

@@ -74,8 +74,10 @@ fn an_assistant_sees_the_system_and_calls_a_route_with_a_token() {
     });
     let spans = assistant.tool("trace", &json!({ "id": trace }));
     assert!(spans.contains("user-service"), "{spans}");
-    let logs = assistant.tool("logs", &json!({"trace": request, "limit": 5}));
-    assert!(logs.contains("request answered"), "{logs}");
+    system.until("its line is in the log", || {
+        let logs = assistant.tool("logs", &json!({"trace": request, "limit": 5}));
+        logs.contains("request answered")
+    });
     let settings = assistant.tool("settings", &json!({"service": "user-service"}));
     assert!(settings.contains("DATABASE_URL") && !settings.contains("postgres://"), "{settings}");
     system.until("the services have been asked for their metrics", || {

@@ -1,6 +1,6 @@
-//! RabbitMQ. One test, because a start takes seconds.
+//! RabbitMQ. Few tests, because a start takes seconds.
 
-use testkit::native::{Place, RabbitMq, servers_in};
+use testkit::native::{Place, RabbitMq, port, servers_in};
 
 use crate::{ask, assert_gone, assert_in_use};
 
@@ -42,4 +42,18 @@ fn it_answers_stands_still_comes_back_and_leaves_nothing() {
 fn overview(rabbitmq: &RabbitMq) -> u16 {
     let url = format!("{}/api/overview", rabbitmq.management_url());
     ureq::get(url).call().unwrap().status().as_u16()
+}
+
+#[test]
+fn two_that_ask_for_one_port_at_the_same_time_come_up_on_two() {
+    let wanted = port::free(None);
+    let launch = || {
+        let place = Place { port: Some(wanted), ..Place::temporary().unwrap() };
+        RabbitMq::launch(&place).unwrap()
+    };
+    let mut both = [launch(), launch()];
+    both.each_mut().map(|one| one.wait_ready_unless(|| false).unwrap());
+    assert_ne!(both[0].port(), both[1].port());
+    let members = both.iter().flat_map(RabbitMq::members);
+    assert!(members.into_iter().all(|member| member.process.is_running()));
 }

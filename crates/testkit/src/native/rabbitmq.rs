@@ -119,6 +119,11 @@ impl RabbitMq {
             if is_given_up() {
                 let _ended_either_way = self.process.kill();
             }
+            // Another one that took the port meanwhile would answer in its place.
+            let ports = [self.ports.amqp, self.ports.management];
+            if !ports.iter().all(|port| port::is_held_by(*port, self.process.pid)) {
+                return false;
+            }
             // The first frame of a connection is a method frame, type 1; the API asks for a login.
             ask(self.ports.amqp, b"AMQP\0\0\x09\x01")
                 .is_some_and(|answer| answer.first() == Some(&1))

@@ -52,7 +52,9 @@ fn two_that_ask_for_one_port_at_the_same_time_come_up_on_two() {
         RabbitMq::launch(&place).unwrap()
     };
     let mut both = [launch(), launch()];
-    both.each_mut().map(|one| one.wait_ready_unless(|| false).unwrap());
+    for one in &mut both {
+        one.wait_ready_unless(|| false).unwrap();
+    }
     assert_ne!(both[0].port(), both[1].port());
     let members = both.iter().flat_map(RabbitMq::members);
     assert!(members.into_iter().all(|member| member.process.is_running()));

@@ -137,12 +137,12 @@ fn of_target(caller: &Value, target: &Value) -> [String; 6] {
     let bulkhead = &target["bulkhead"];
     let left = target["retry_budget"]["left"].as_f64().map(|left| format!("{left:.1}"));
     [
-        text(caller),
-        text(&target["target"]),
-        text(&breaker["state"]) + mark,
+        table::cell(caller),
+        table::cell(&target["target"]),
+        table::cell(&breaker["state"]) + mark,
         format!("{} of {}", bulkhead["used"], bulkhead["capacity"]),
         left.unwrap_or_else(|| "-".to_owned()),
-        text(&breaker["reason"]) + &until + &fault.unwrap_or_default(),
+        table::cell(&breaker["reason"]) + &until + &fault.unwrap_or_default(),
     ]
 }
 
@@ -150,18 +150,10 @@ fn of_endpoints(target: &Value) -> impl Iterator<Item = [String; 6]> {
     let endpoints = target["endpoints"].as_array().into_iter().flatten();
     endpoints.map(|endpoint| {
         let names = ["address", "state", "in_flight", "ejected_until", "reason"];
-        let [address, state, in_flight, until, reason] = names.map(|name| text(&endpoint[name]));
-        [text(&target["target"]), address, state, in_flight, until, reason]
+        let [address, state, in_flight, until, reason] =
+            names.map(|name| table::cell(&endpoint[name]));
+        [table::cell(&target["target"]), address, state, in_flight, until, reason]
     })
-}
-
-/// A value as a cell of a table.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

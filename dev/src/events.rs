@@ -154,9 +154,9 @@ fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> ExitCode {
     }
     let rows = pages.iter().flat_map(|page| page["items"].as_array().into_iter().flatten());
     let names = ["position", "id", "type", "aggregate", "sent_at", "bytes"];
-    table::columns(names, rows.map(|item| names.map(|name| text(&item[name]))));
+    table::columns(names, rows.map(|item| names.map(|name| table::cell(&item[name]))));
     for page in pages.iter().filter(|page| page["next"].is_i64()) {
-        println!("more of {}: --after {}", text(&page["service"]), page["next"]);
+        println!("more of {}: --after {}", table::cell(&page["service"]), page["next"]);
     }
     ended(&missing, false)
 }
@@ -247,11 +247,6 @@ impl Sent {
             "service": service, "matched": matched, "republished": republished, "stopped": stopped,
         })
     }
-}
-
-/// A value as a cell of a table.
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

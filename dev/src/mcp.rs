@@ -4,6 +4,7 @@
 //! Each message is a line of JSON-RPC 2.0. Whatever a tool tells, a command of `cargo dev` or the
 //! dashboard's API tells, too: nothing is known here alone.
 
+mod calls;
 mod tools;
 
 use std::{

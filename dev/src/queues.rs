@@ -165,7 +165,8 @@ fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -
     }
     let counts = answers.given.iter().map(|(queue, answer)| {
         let shown = answer["items"].as_array().map_or(0, Vec::len).to_string();
-        let [waiting, dead_letters] = ["waiting", "dead_letters"].map(|name| text(&answer[name]));
+        let [waiting, dead_letters] =
+            ["waiting", "dead_letters"].map(|name| table::cell(&answer[name]));
         [queue.queue.clone(), waiting, dead_letters + &unseen(answer), shown]
     });
     table::columns(["queue", "waiting", "dead letters", "shown"], counts);
@@ -180,7 +181,7 @@ fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -
 
 fn row(item: &Value) -> [String; 5] {
     let names = ["id", "type", "attempts", "last_failed_at", "cause"];
-    names.map(|name| text(&item[name]))
+    names.map(|name| table::cell(&item[name]))
 }
 
 /// Says whether it was found.
@@ -295,21 +296,12 @@ fn unseen(answer: &Value) -> String {
     if seen < dead_letters {
         remarks.push(format!(
             "{} of {} looked at",
-            text(&answer["seen"]),
-            text(&answer["dead_letters"])
+            table::cell(&answer["seen"]),
+            table::cell(&answer["dead_letters"])
         ));
     }
     remarks.extend(answer["stopped"].as_str().map(str::to_owned));
     if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(": ")) }
-}
-
-/// A value as a cell of a table.
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]

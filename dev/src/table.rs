@@ -1,5 +1,7 @@
 //! What is shown of a running system.
 
+use serde_json::Value;
+
 use crate::{
     dashboard,
     http::{self, Client},
@@ -69,6 +71,15 @@ pub(crate) fn stopped(process: &Process, in_order: bool) {
     };
     let word = if in_order { what } else { "killed, it did not end in time" };
     println!("{}: {word}", process.name);
+}
+
+/// A value as a cell.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// Prints rows under their heads, each column as wide as its widest cell.

@@ -10,6 +10,19 @@ use serde::{Deserialize, Serialize};
 /// The target of faults of the payment provider's answers, as against those of the way to it.
 pub const PROVIDER: &str = "provider";
 
+/// The reasons of issuers by which the simulator declines cards, in the provider's words; the first says
+/// nothing more.
+pub const DECLINE_CODES: [&str; 8] = [
+    "generic_decline",
+    "insufficient_funds",
+    "lost_card",
+    "stolen_card",
+    "card_velocity_exceeded",
+    "expired_card",
+    "incorrect_cvc",
+    "processing_error",
+];
+
 /// All that goes wrong; at most one fault of each target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Faults {

@@ -13,6 +13,6 @@ mod fault;
 mod watched;
 mod wire;
 
-pub use fault::{Fault, FaultKind, Faults, FrozenProcess, PROVIDER, now_ms};
+pub use fault::{DECLINE_CODES, Fault, FaultKind, Faults, FrozenProcess, PROVIDER, now_ms};
 pub use watched::Watched;
 pub use wire::{Wire, Wires};

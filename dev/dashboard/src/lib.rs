@@ -14,9 +14,12 @@
 //! databases/  the services' databases, read only, with personal data masked
 //! keys        what is in Redis, masked
 //! tool        `cargo dev …`, by which every button acts
+//! fresh       what others are asked for at most every so often, without a page waiting for them
 //! pages/      one file for each page: what is shown, and its buttons
 //! api         the same as JSON, for `cargo dev mcp` and scripts
 //! protection  who may ask: hosts, origins, the token
+//! otlp        the receiver of spans and logs
+//! connections as many at once as a development system needs
 //! live        a page again and again, as long as somebody looks at it
 //! ```
 //!

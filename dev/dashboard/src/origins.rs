@@ -54,8 +54,11 @@ pub(crate) async fn settings(app: &App) -> std::sync::Arc<Settings> {
 async fn read_all(app: App) -> Settings {
     let state = app.system.now();
     // What stands in files is shown without it, too: a token waits for user-service, which may wait for others.
-    let token = tokio::time::timeout(LIMIT, app.tool.administrator()).await;
-    let token = token.ok().and_then(Result::ok).unwrap_or_default();
+    // It is waited for no longer, and not broken off: the next look has it, and asks for no second one.
+    let tool = std::sync::Arc::clone(&app.tool);
+    let asked = tokio::spawn(async move { tool.administrator().await });
+    let token = tokio::time::timeout(LIMIT, asked).await;
+    let token = token.ok().and_then(|it| it.ok()?.ok()).unwrap_or_default();
     let mut all = Settings::new();
     for process in state.services() {
         let said = said(&app, process, &token).await;

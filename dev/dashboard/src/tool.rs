@@ -85,7 +85,12 @@ impl Tool {
 
     /// Runs a command to its end and remembers it, and what it says while it says it.
     pub(crate) async fn act(&self, words: &[&str]) -> Done {
-        let number = self.begin(format!("cargo dev {}", words.join(" ")));
+        // As it is written in a shell, where the namespace is not known.
+        let namespace = match self.namespace.as_str() {
+            "" => String::new(),
+            name => format!("--namespace {name} "),
+        };
+        let number = self.begin(format!("cargo dev {namespace}{}", words.join(" ")));
         let outcome = tokio::time::timeout(LIMIT, self.follow(number, words)).await;
         let (succeeded, more) = match outcome {
             Ok(Ok(succeeded)) => (succeeded, String::new()),
@@ -184,10 +189,9 @@ impl Tool {
         /// Shorter than any token lives.
         const GOOD_FOR: Duration = Duration::from_secs(120);
         let mut kept = self.administrator.lock().await;
-        if let Some((token, since)) = kept.as_ref().filter(|(_, since)| since.elapsed() < GOOD_FOR)
-        {
-            let _ = since;
-            return Ok(token.clone());
+        match &*kept {
+            Some((token, since)) if since.elapsed() < GOOD_FOR => return Ok(token.clone()),
+            _ => {}
         }
         let nobody = "00000000-0000-7000-8000-000000000000";
         let words = ["token", "user", "--id", nobody, "--role", "admin"];

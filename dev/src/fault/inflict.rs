@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use faults::{Fault, FaultKind, FrozenProcess, PROVIDER, now_ms};
+use faults::{DECLINE_CODES, Fault, FaultKind, FrozenProcess, PROVIDER, now_ms};
 
 use super::{
     book::Book,
@@ -11,18 +11,6 @@ use super::{
     target::{self, Target},
 };
 use crate::{project::Project, services::SIMULATOR, wires::SERVERS};
-
-/// The reasons of issuers that the payment provider's simulator knows.
-const DECLINE_CODES: [&str; 8] = [
-    "generic_decline",
-    "insufficient_funds",
-    "lost_card",
-    "stolen_card",
-    "card_velocity_exceeded",
-    "expired_card",
-    "incorrect_cvc",
-    "processing_error",
-];
 
 pub(super) fn decline_codes() -> clap::builder::PossibleValuesParser {
     DECLINE_CODES.into()

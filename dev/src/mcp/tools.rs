@@ -1,20 +1,10 @@
 //! The tools: what each is called, what it takes, and what it does.
 
-use std::{env, process::Command};
-
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    admin::{Admin, query},
-    dashboard,
-    http::Client,
-    project::Project,
-    services::USERS,
-    state::{Process, State},
-    token,
-    up::state_file,
-};
+use super::calls;
+use crate::project::Project;
 
 /// Entries, traces or messages in one answer when nothing else is said, and at most.
 const LIMIT: u64 = 50;
@@ -215,10 +205,10 @@ impl Tool {
         let given = arguments.as_object().unwrap_or(&empty);
         self.check(given)?;
         match &self.does {
-            Does::Command(words) => command(project, &words_of(words, given)),
-            Does::Api(path) => api(project, path, given),
-            Does::Settings => settings(project, text(given, "service")),
-            Does::Route => route(project, given),
+            Does::Command(words) => calls::command(project, &words_of(words, given)),
+            Does::Api(path) => calls::api(project, path, given),
+            Does::Settings => calls::settings(project, text(given, "service")),
+            Does::Route => calls::route(project, given),
         }
     }
 
@@ -248,7 +238,7 @@ fn plain(name: &str) -> &str {
 }
 
 /// A parameter as text; empty when it was not given.
-fn text<'a>(given: &'a Map<String, Value>, name: &str) -> &'a str {
+pub(super) fn text<'a>(given: &'a Map<String, Value>, name: &str) -> &'a str {
     given.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -266,86 +256,6 @@ fn words_of(words: &[&str], given: &Map<String, Value>) -> Vec<String> {
         Some(format!("{before}{value}"))
     };
     words.iter().filter_map(put).collect()
-}
-
-/// What a command of this tool prints.
-fn command(project: &Project, words: &[String]) -> Result<String> {
-    let mut command = Command::new(env::current_exe().context("find this program")?);
-    if let Some(namespace) = project.namespace() {
-        command.args(["--namespace", namespace]);
-    }
-    let output =
-        command.args(words).current_dir(project.root()).output().context("run cargo dev")?;
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr);
-    // That something is down is what `status` is asked for.
-    let is_told = words.first().is_some_and(|word| word == "status") && !printed.is_empty();
-    if output.status.success() || is_told {
-        return Ok(printed);
-    }
-    bail!("{}\n{}", said.trim(), printed.trim())
-}
-
-fn state(project: &Project) -> Result<State> {
-    let state = State::load(&state_file(project))?;
-    state.with_context(|| {
-        format!("nothing is up; start it with: {}", project.command("up --detach"))
-    })
-}
-
-/// What the dashboard answers.
-fn api(project: &Project, path: &str, given: &Map<String, Value>) -> Result<String> {
-    let (base, token) = dashboard::address(project, &state(project)?)
-        .context("the dashboard does not run; `cargo dev up --detach` starts it")?;
-    let mut given = given.clone();
-    let id = given.remove("id");
-    let path = path.replace(
-        "{id}",
-        &crate::admin::escaped(id.as_ref().and_then(Value::as_str).unwrap_or_default()),
-    );
-    let url = format!("{base}{path}?{}", query(&given));
-    let bearer = format!("Bearer {token}");
-    let answer = Client::new().send("GET", &url, &[("authorization", &bearer)], None)?;
-    ensure!(answer.status == 200, "the dashboard answers {}: {}", answer.status, answer.text);
-    Ok(answer.text)
-}
-
-/// What the running service says of its settings.
-fn settings(project: &Project, service: &str) -> Result<String> {
-    let admin = Admin::find(project, Some(service))?;
-    let (_, url) = admin.services.first().with_context(|| format!("{service} does not run"))?;
-    let report = admin.call("GET", &format!("{url}/debug"), None)?;
-    Ok(format!("{:#}", report["settings"]))
-}
-
-/// A request like any client's.
-fn route(project: &Project, given: &Map<String, Value>) -> Result<String> {
-    let state = state(project)?;
-    let (service, path) = (text(given, "service"), text(given, "path"));
-    project.service(service)?;
-    let url = state.running(service).and_then(Process::url);
-    let url = url.with_context(|| format!("{service} does not run"))?;
-    ensure!(path.starts_with('/'), "a path begins with a slash");
-    let method = if text(given, "method").is_empty() { "GET" } else { text(given, "method") };
-    let token = match (text(given, "user"), text(given, "role")) {
-        ("", "") => None,
-        (user, role) => {
-            state.running(USERS).context("tokens are issued with user-service's keys")?;
-            Some(format!("Bearer {}", token::of(project, &state, user, role)?))
-        }
-    };
-    let headers: Vec<(&str, &str)> =
-        token.iter().map(|token| ("authorization", token.as_str())).collect();
-    let answer =
-        Client::new().send(method, &format!("{url}{path}"), &headers, given.get("body"))?;
-    let named = ["content-type", "location", "etag", "x-request-id", "retry-after"];
-    let shown: Map<String, Value> = named
-        .into_iter()
-        .filter(|name| !answer.header(name).is_empty())
-        .map(|name| (name.to_owned(), json!(answer.header(name))))
-        .collect();
-    let body = if answer.json().is_null() { json!(answer.text) } else { answer.json() };
-    Ok(format!("{:#}", json!({"status": answer.status, "headers": shown, "body": body})))
 }
 
 #[cfg(test)]

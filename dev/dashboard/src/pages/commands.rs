@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
 use maud::{Markup, html};
@@ -56,7 +57,15 @@ fn command(app: &App, done: &Done) -> Markup {
 }
 
 /// Ends a command that is at work, as Ctrl-C does in a shell.
-async fn interrupt(State(app): State<App>, Path(number): Path<u64>) -> Response {
+async fn interrupt(
+    State(app): State<App>,
+    Path(number): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
     app.tool.interrupt(number);
-    back("/")
+    // The page that the button stands on, whose path alone is believed: never another host.
+    let from = headers.get(header::REFERER).and_then(|value| value.to_str().ok());
+    let from = from.and_then(|text| text.parse::<Uri>().ok());
+    let page = from.as_ref().map_or("/", Uri::path);
+    back(&format!("/{}", page.trim_start_matches('/')))
 }

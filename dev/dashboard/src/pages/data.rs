@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{Asked, page, shown};
 use crate::app::App;
 use crate::databases::{self, Relation, limited, relations};
+use crate::pages::link::link;
 use crate::protection::form_token;
 
 pub(crate) fn router() -> Router<App> {
@@ -91,7 +92,7 @@ fn tables(service: &str, found: &Result<Vec<Relation>, String>) -> Markup {
                 thead { tr { th scope="col" { "table" } th.number scope="col" { "rows, estimated" }
                     th.number scope="col" { "size" } } }
                 tbody { @for it in found { tr {
-                    th scope="row" { a href=(shown::link("/data", &[
+                    th scope="row" { a href=(link("/data", &[
                         ("service", service), ("schema", &it.schema), ("table", &it.name),
                     ])) { @if it.schema != "public" { (it.schema) "." } (it.name) } }
                     td.number { @if it.rows < 0 { "not yet" } @else { (it.rows) } }

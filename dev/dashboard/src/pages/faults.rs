@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use faults::{Fault, PROVIDER};
+use faults::{DECLINE_CODES, Fault, PROVIDER};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use self::words::{Begun, CODES, DELAYS, LENGTHS, PAUSES, SCHEDULE_LENGTHS, STATUSES, Scheduled};
+use self::words::{Begun, DELAYS, LENGTHS, PAUSES, SCHEDULE_LENGTHS, STATUSES, Scheduled};
 use super::{Asked, button, commands, page, plain_page};
 use crate::app::App;
 use crate::protection::form_token;
@@ -103,7 +103,7 @@ fn fields(app: &App) -> Markup {
             input type="hidden" name="form_token" value=(form_token(&app.settings.token));
             (select("for", "Lasts", &LENGTHS))
             (select("by", "Slow by", &DELAYS))
-            (select("code", "Reason of declines", &CODES))
+            (select("code", "Reason of declines", &DECLINE_CODES))
             (select("status", "Status of failures", &STATUSES))
         }
     }

@@ -75,10 +75,3 @@ pub(crate) fn pretty(text: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(text).ok()?;
     Some(format!("{value:#}"))
 }
-
-/// A link to a page with these questions.
-pub(crate) fn link(path: &str, query: &[(&str, &str)]) -> String {
-    let pairs = query.iter().filter(|(_, value)| !value.is_empty());
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    format!("{path}?{query}")
-}

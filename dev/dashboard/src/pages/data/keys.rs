@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::databases::looks_personal;
 use crate::keys::{self, Found, Key};
+use crate::pages::link::link;
 use crate::pages::{Asked, button, page, shown};
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,7 +77,7 @@ pub(super) async fn show_value(
     let value = keys::value(&app.system.now().addresses.redis, &question.key).await;
     let main = html! {
         p { a href="/data" { "All tables" } " / "
-            a href=(shown::link("/data/redis", &[("prefix", &question.prefix)])) { "Redis" } }
+            a href=(link("/data/redis", &[("prefix", &question.prefix)])) { "Redis" } }
         h2 { code { (question.key) } }
         @match &value {
             Err(error) => p.fault role="alert" { (error) },

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{Question, cell, fault, unmask};
 use crate::app::App;
 use crate::databases::{Column, Key, ROWS_MAX, Rows, Sensitivity, Table, limited, rows, table};
-use crate::pages::shown::link;
+use crate::pages::link::link;
 
 pub(super) async fn content(app: &App, question: &Question, with_personal: bool) -> Markup {
     let key = Some(Key { column: question.column.clone(), value: question.value.clone() });

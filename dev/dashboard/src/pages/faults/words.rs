@@ -1,7 +1,7 @@
 //! The fields of forms as the words of `cargo dev fault`. Only what stands in the lists here, or runs, is
 //! handed on.
 
-use faults::{Fault, PROVIDER};
+use faults::{DECLINE_CODES, Fault, PROVIDER};
 use serde::Deserialize;
 
 use crate::system::State;
@@ -12,17 +12,6 @@ const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];
 pub(super) const LENGTHS: [&str; 6] = ["", "10s", "30s", "1m", "5m", "30m"];
 /// How much longer everything takes.
 pub(super) const DELAYS: [&str; 6] = ["300ms", "50ms", "100ms", "1s", "3s", "10s"];
-/// Why issuers decline.
-pub(super) const CODES: [&str; 8] = [
-    "generic_decline",
-    "insufficient_funds",
-    "lost_card",
-    "stolen_card",
-    "card_velocity_exceeded",
-    "expired_card",
-    "incorrect_cvc",
-    "processing_error",
-];
 /// What a provider that fails answers.
 pub(super) const STATUSES: [&str; 4] = ["503", "500", "502", "504"];
 /// How long a schedule goes on: less than a command of a button may take.
@@ -67,7 +56,7 @@ impl Begun {
         let is_target = targets(state).contains(&whom);
         let mut words = match (what, whom) {
             (PROVIDER, "slow") => by()?,
-            (PROVIDER, "decline") => option("--code", &self.code, &CODES)?,
+            (PROVIDER, "decline") => option("--code", &self.code, &DECLINE_CODES)?,
             (PROVIDER, "fail") => option("--status", &self.status, &STATUSES)?,
             ("slow", _) if is_target => by()?,
             ("freeze" | "cut" | "kill", _) if is_target => Vec::new(),

@@ -13,7 +13,8 @@ use crate::app::App;
 use crate::broker::Queue;
 use crate::messages::DeadLetters;
 use crate::messages::dead_letters::{DeadLetter, Listing, Peeked, queue_of};
-use crate::pages::{Asked, button, page, shown};
+use crate::pages::link::link;
+use crate::pages::{Asked, button, page};
 
 /// Which dead letters are meant: one by its id, or all of a queue.
 #[derive(Debug, Default, Deserialize)]
@@ -86,7 +87,7 @@ fn of_queue(
     html! {
         h3 { (queue) ": " (count) }
         p { (button(app, "/messages/dead-letters/replay", &all, "Replay all")) " "
-            a href=(shown::link("/messages/discard", &all)) { "Discard all …" } }
+            a href=(link("/messages/discard", &all)) { "Discard all …" } }
         @match listed {
             None => p { "It is looked into …" },
             Some(Err(error)) => p.fault { (error) },
@@ -106,7 +107,7 @@ fn listing_of(app: &App, service: &str, queue: &str, listing: &Listing) -> Marku
             tbody { @for it in &listing.items {
                 @let fields = [("service", service), ("queue", queue), ("id", it.id.as_str())];
                 tr {
-                    td { a href=(shown::link("/messages/dead-letter", &fields)) { code { (it.id) } } }
+                    td { a href=(link("/messages/dead-letter", &fields)) { code { (it.id) } } }
                     td { (it.event_type.as_deref().unwrap_or("cannot be read")) }
                     td { (it.cause) }
                     td.number { (it.attempts) } td.number { (it.replays) }
@@ -114,7 +115,7 @@ fn listing_of(app: &App, service: &str, queue: &str, listing: &Listing) -> Marku
                     td.number { (it.bytes) }
                     td { (button(app, "/messages/dead-letter", &fields, "Peek")) " "
                         (button(app, "/messages/dead-letters/replay", &fields, "Replay")) " "
-                        a href=(shown::link("/messages/discard", &fields)) { "Discard …" } }
+                        a href=(link("/messages/discard", &fields)) { "Discard …" } }
                 }
             } }
         } }
@@ -196,7 +197,7 @@ fn facts(question: &Question, it: &DeadLetter) -> Markup {
             dt { "First failed" } dd { (it.first_failed_at.as_deref().unwrap_or("not known")) }
             dt { "Last failed" } dd { (it.last_failed_at.as_deref().unwrap_or("not known")) }
             dt { "Came through" } dd { (it.exchange) " as " code { (it.routing_key) } ", " (it.bytes) " bytes" }
-            dt { "Logs" } dd { a href=(shown::link("/logs", &[("filter", &it.id)])) { "lines that name it" } }
+            dt { "Logs" } dd { a href=(link("/logs", &[("filter", &it.id)])) { "lines that name it" } }
         }
     }
 }
@@ -206,7 +207,7 @@ fn actions(app: &App, question: &Question) -> Markup {
     let beyond = [fields[0], fields[1], fields[2], ("retention", "beyond")];
     html! {
         (button(app, "/messages/dead-letters/replay", &fields, "Replay")) " "
-        a href=(shown::link("/messages/discard", &fields)) { "Discard …" }
+        a href=(link("/messages/discard", &fields)) { "Discard …" }
         details {
             summary { "It failed longer ago than the inbox remembers" }
             p { "A replay leaves such a message: if it had its effect before it was dead-lettered, nothing "

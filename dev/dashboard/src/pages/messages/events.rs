@@ -13,6 +13,7 @@ use super::{act, contract, said};
 use crate::app::App;
 use crate::databases::{self, limited};
 use crate::messages::archive::{self, Filter, LISTED_MAX, Sent};
+use crate::pages::link::link;
 use crate::pages::{Asked, page, plain_page, shown};
 use crate::protection::form_token;
 
@@ -96,9 +97,9 @@ fn table(all: &[Found]) -> Markup {
                 tr id=(format!("e{}", it.event_id)) {
                     td.time { (shown::moment(it.at)) }
                     td { (it.event_type) }
-                    td { a href=(shown::link("/messages/event", &[("service", service), ("id", &it.event_id)])) {
+                    td { a href=(link("/messages/event", &[("service", service), ("id", &it.event_id)])) {
                         code { (it.event_id) } } }
-                    td { a href=(shown::link("/messages/events", &[("id", &it.aggregate_id)])) {
+                    td { a href=(link("/messages/events", &[("id", &it.aggregate_id)])) {
                         code { (it.aggregate_id) } } }
                     td { (service) } td { (it.exchange) } td.number { (it.bytes) }
                 }
@@ -118,7 +119,7 @@ fn older(filter: &Filter, all: &[Found]) -> Markup {
     let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
     let (since, until, before) =
         (time(filter.since), time(filter.until), last.position.to_string());
-    html! { p #older data-live { a rel="next" href=(shown::link("/messages/events", &[
+    html! { p #older data-live { a rel="next" href=(link("/messages/events", &[
         ("service", service), ("type", &filter.event_type), ("id", &filter.id), ("since", &since),
         ("until", &until), ("before", &before),
     ])) { "Older" } } }
@@ -188,7 +189,7 @@ async fn render(app: &App, asked: &Asked, question: &Question, with_body: bool) 
 }
 
 fn facts(question: &Question, sent: &Sent, traces: &[String]) -> Markup {
-    let of_aggregate = shown::link("/messages/events", &[("id", &sent.aggregate_id)]);
+    let of_aggregate = link("/messages/events", &[("id", &sent.aggregate_id)]);
     html! {
         p { a href="/messages/events" { "Events that were sent" } }
         dl.facts {
@@ -203,7 +204,7 @@ fn facts(question: &Question, sent: &Sent, traces: &[String]) -> Markup {
             dt { "Traces" } dd {
                 @if traces.is_empty() { "none of this run" }
                 @for trace in traces { a href=(format!("/traces/{trace}")) { code { (trace) } } " " } }
-            dt { "Logs" } dd { a href=(shown::link("/logs", &[("filter", &sent.event_id)])) {
+            dt { "Logs" } dd { a href=(link("/logs", &[("filter", &sent.event_id)])) {
                 "lines that name it" } }
         }
     }

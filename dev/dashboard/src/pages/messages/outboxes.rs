@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::app::App;
 use crate::databases::limited;
 use crate::messages::outbox::{self, Outbox, Waiting};
+use crate::pages::link::link;
 use crate::pages::shown;
 
 /// A service and its outbox; none where its database has none.
@@ -50,7 +51,7 @@ fn summary(service: &str, outbox: &Result<Option<Outbox>, String>) -> Markup {
                 td.number { (outbox.age().map_or_else(|| "–".to_owned(), shown::seconds)) }
                 td { (partitions(outbox)) }
                 td.number { (outbox.scheduled) }
-                td.number { a href=(shown::link("/messages/events", &[("service", service)])) { (outbox.archived) } }
+                td.number { a href=(link("/messages/events", &[("service", service)])) { (outbox.archived) } }
             }
         }
     }
@@ -102,7 +103,7 @@ fn rows(service: &str, outbox: &Outbox) -> Markup {
 }
 
 fn waiting(service: &str, row: &Waiting) -> Markup {
-    let to_row = shown::link(
+    let to_row = link(
         "/data",
         &[
             ("service", service),

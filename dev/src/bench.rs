@@ -1,18 +1,37 @@
 //! `cargo dev bench`: the benchmarks, each figure beside its peers and its limit.
 
-use std::process::ExitCode;
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
 use anyhow::Result;
 
 use crate::{install, interrupt::Interrupt, project::Project, run, slot::Slot, test};
 
-/// The one that needs servers.
-const WITH_SERVERS: &str = "messaging";
+/// Those that need servers.
+const MESSAGING: &str = "messaging";
+const HTTP: &str = "http";
+/// What `http` starts: the limit, and services in the profile of a release. The generated one asks nobody
+/// whether a user is active, as the others call nobody.
+const COMPARED: [&str; 6] = ["-p", "http-limit", "-p", "user-service", "-p", "sample-service"];
+const CALLS_NOBODY: [&str; 2] = ["--features", "sample-service/calls-nobody"];
+/// Where Debian's packages of Go libraries are.
+const GO_LIBRARIES: &str = "/usr/share/gocode";
+/// Those that the peer in Go needs, besides `golang-go`.
+const GO_PACKAGES: [&str; 4] = [
+    "github.com/gin-gonic/gin",
+    "github.com/golang-jwt/jwt",
+    "github.com/google/uuid",
+    "github.com/jackc/pgx/v4",
+];
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-`messaging` takes its servers from TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API
-when they are set; what is not set is started for this run and stopped after it.")]
+`messaging` and `http` take their servers from TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and
+TEST_RABBITMQ_API when they are set; what is not set is started for this run and stopped after it. `http` loads
+by wrk, and compares with Go where golang-go, golang-github-gin-gonic-gin-dev, golang-github-golang-jwt-jwt-dev,
+golang-github-google-uuid-dev and golang-github-jackc-pgx-v4-dev are installed.")]
 pub(crate) struct Args {
     #[command(flatten)]
     permission: install::Permission,
@@ -24,22 +43,67 @@ pub(crate) struct Args {
 
 /// Runs them optimised, in the package that alone builds the peers.
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let mut command = project.cargo();
-    command.args(["bench", "--package", "bench"]);
-    match &args.name {
-        Some(name) => command.args(["--bench", name]),
-        None => command.arg("--benches"),
-    };
-    command.arg("--").args(&args.parts);
-    if args.name.as_deref().is_some_and(|name| name != WITH_SERVERS) {
-        run::succeed(&mut command, interrupt)?;
-        return Ok(ExitCode::SUCCESS);
+    let all = ["tusk_config", "resilience", "service_client", "balancing", MESSAGING, HTTP];
+    let names = args.name.as_deref().map_or(all.to_vec(), |name| vec![name]);
+    for name in names {
+        match name {
+            MESSAGING | HTTP => with_servers(project, args, name, interrupt)?,
+            _ => run::succeed(&mut bench(project, args, name), interrupt)?,
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bench(project: &Project, args: &Args, name: &str) -> Command {
+    let mut command = project.cargo();
+    command.args(["bench", "--package", "bench", "--bench", name, "--"]).args(&args.parts);
+    command
+}
+
+fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrupt) -> Result<()> {
     let slot = Slot::take(project)?;
-    let plan = test::plan(&slot);
-    install::ensure(&plan.packages(), args.permission, interrupt)?;
+    let mut plan = test::plan(&slot);
+    let mut packages = plan.packages();
+    if name == HTTP {
+        packages.push("wrk");
+        // A POST waits for the disk, as it does in production.
+        if plan.postgres.place().is_some() {
+            plan.postgres = slot.durable("postgres");
+        }
+    }
+    install::ensure(&packages, args.permission, interrupt)?;
+    let mut command = bench(project, args, name);
+    if name == HTTP {
+        let mut build = project.cargo();
+        build.args(["build", "--release"]).args(COMPARED).args(CALLS_NOBODY);
+        run::succeed(&mut build, interrupt)?;
+        command.envs(gin(project, interrupt)?.map(|binary| ("BENCH_GIN", binary)));
+    }
     let mut servers = slot.start(&plan)?;
     servers.wait_broker(interrupt)?;
-    run::succeed(test::with_addresses(&mut command, project, &servers), interrupt)?;
-    Ok(ExitCode::SUCCESS)
+    test::with_addresses(&mut command, project, &servers);
+    if name == HTTP {
+        command.env("TEST_BIN_DIR", project.binaries().with_file_name("release"));
+    }
+    run::succeed(&mut command, interrupt)
+}
+
+/// The peer in Go, where it can be built from what is installed.
+fn gin(project: &Project, interrupt: &Interrupt) -> Result<Option<PathBuf>> {
+    let library = |name: &&str| PathBuf::from(GO_LIBRARIES).join("src").join(name).is_dir();
+    let has_go = Command::new("go").arg("version").output().is_ok_and(|go| go.status.success());
+    if !has_go || !GO_PACKAGES.iter().all(|name| library(name)) {
+        return Ok(None);
+    }
+    let binary = project.binaries().with_file_name("gin");
+    let mut build = Command::new("go");
+    build
+        .args(["build", "-o"])
+        .arg(&binary)
+        .arg(project.path("bench/gin/main.go"))
+        .env("GO111MODULE", "off")
+        .env("GOPATH", GO_LIBRARIES)
+        .env("GOCACHE", project.binaries().with_file_name("go"));
+    run::succeed(&mut build, interrupt)?;
+    Ok(Some(binary))
 }

@@ -65,6 +65,13 @@ impl Slot {
         Source::Start(Place::thrown_away(self.folder.join(server)).log(log))
     }
 
+    /// The same for a server that waits for the disk, as in production; the next run that takes the slot
+    /// removes its data.
+    pub(crate) fn durable(&self, server: &str) -> Source {
+        let log = self.folder.join(format!("{server}.log"));
+        Source::Start(Place::kept(self.folder.join(server)).log(log))
+    }
+
     /// Starts servers. They end when the value is dropped; if that never happens, the next run that
     /// takes the slot ends them.
     #[expect(clippy::unused_self, reason = "who has no slot has no folders to start servers in")]

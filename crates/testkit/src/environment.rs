@@ -1,9 +1,11 @@
 //! The variables a service needs, pointing at one test's database and broker.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
 use tusk_config::Vars;
 
 use crate::{TestBroker, TestDatabase, addresses};
@@ -13,13 +15,44 @@ pub type Environment = BTreeMap<String, String>;
 
 /// Signs tokens in tests; long enough for HS256, and the same for all services of a test so that
 /// they believe each other.
-const JWT_SECRET: &str = "test-only-jwt-secret-of-at-least-32-bytes";
+pub const JWT_SECRET: &str = "test-only-jwt-secret-of-at-least-32-bytes";
 
 /// The workspace's `config/` folder, wherever the test runs from.
 pub fn config_dir() -> PathBuf {
     let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let workspace = crates.ancestors().nth(2).expect("this package is in crates/ of the workspace");
     workspace.join("config")
+}
+
+/// Settings as the generator makes them: those of the workspace with those of the template laid over them.
+/// Sections of one name are one, and of an event that both tell of, the template's line counts.
+pub fn config_with_template() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let workspace = config_dir();
+    let template = workspace.with_file_name("dev").join("template/config");
+    for source in [workspace, template] {
+        let entries =
+            fs::read_dir(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.extension().is_some_and(|end| end == "tsk") {
+                lay_over(&path, folder.path());
+            }
+        }
+    }
+    folder
+}
+
+fn lay_over(file: &Path, folder: &Path) {
+    let target = folder.join(file.file_name().unwrap_or_default());
+    let before = fs::read_to_string(&target).unwrap_or_default();
+    let more =
+        fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let event =
+        |line: &str| line.strip_prefix('"')?.split_once("\": [").map(|(it, _)| it.to_owned());
+    let told: Vec<String> = more.lines().filter_map(event).collect();
+    let kept = before.lines().filter(|line| !event(line).is_some_and(|it| told.contains(&it)));
+    let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+    fs::write(target, kept + &more).expect("a file can be written in an own folder");
 }
 
 /// All variables that any of the services needs: `CONFIG_DIR`, `HOST` and `PORT` (0: any), the

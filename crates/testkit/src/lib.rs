@@ -95,7 +95,9 @@ pub use database::{TestDatabase, database};
 #[cfg(feature = "service")]
 pub use domain::assert_domain_is_pure;
 #[cfg(feature = "servers")]
-pub use environment::{Environment, check_config, config_dir, environment, vars};
+pub use environment::{
+    Environment, JWT_SECRET, check_config, config_dir, config_with_template, environment, vars,
+};
 #[cfg(feature = "service")]
 pub use instance::{Instance, problem};
 #[cfg(feature = "servers")]

@@ -3,7 +3,7 @@
 use std::fs;
 
 /// The servers by the names of Debian's packages.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
     "postgresql",
     "redis-server",
     "rabbitmq-server",
@@ -11,10 +11,11 @@ const PACKAGES: [&str; 7] = [
     "prometheus",
     "pgbouncer",
     "chromium-driver",
+    "wrk",
 ];
 
 /// The same on other systems.
-const FEDORA: [&str; 7] = [
+const FEDORA: [&str; 8] = [
     "postgresql-server",
     "valkey",
     "rabbitmq-server",
@@ -22,11 +23,20 @@ const FEDORA: [&str; 7] = [
     "golang-github-prometheus",
     "pgbouncer",
     "chromedriver",
+    "wrk",
 ];
-const ARCH: [&str; 7] =
-    ["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer", "chromium"];
-const HOMEBREW: [&str; 7] =
-    ["postgresql@17", "redis", "rabbitmq", "etcd", "prometheus", "pgbouncer", "chromedriver"];
+const ARCH: [&str; 8] =
+    ["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer", "chromium", "wrk"];
+const HOMEBREW: [&str; 8] = [
+    "postgresql@17",
+    "redis",
+    "rabbitmq",
+    "etcd",
+    "prometheus",
+    "pgbouncer",
+    "chromedriver",
+    "wrk",
+];
 
 /// What this system calls itself: `/etc/os-release`; empty where there is none.
 #[derive(Debug)]
@@ -50,7 +60,7 @@ impl Distribution {
 
     /// What to run on this system.
     pub(super) fn install_line(&self, missing: &[&str]) -> String {
-        let named = |names: [&str; 7]| {
+        let named = |names: [&str; 8]| {
             let all = PACKAGES.iter().zip(names);
             let wanted = all.filter(|(package, _)| missing.contains(package));
             wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")

@@ -25,6 +25,8 @@ pub struct Found {
     pub pgbouncer: Option<PathBuf>,
     /// `chromedriver`, which drives Chromium.
     pub chromedriver: Option<PathBuf>,
+    /// `wrk`, which loads HTTP servers.
+    pub wrk: Option<PathBuf>,
 }
 
 impl Found {
@@ -38,6 +40,7 @@ impl Found {
             ("prometheus", self.prometheus.is_some()),
             ("pgbouncer", self.pgbouncer.is_some()),
             ("chromium-driver", self.chromedriver.is_some()),
+            ("wrk", self.wrk.is_some()),
         ]
         .into_iter()
         .filter_map(|(package, is_there)| (!is_there).then_some(package))
@@ -55,6 +58,7 @@ pub fn find() -> Found {
         prometheus: prometheus().ok(),
         pgbouncer: pgbouncer().ok(),
         chromedriver: on_path("chromedriver"),
+        wrk: on_path("wrk"),
     }
 }
 

@@ -92,6 +92,11 @@ pub(crate) async fn create(
 
 /// Goes on only when user-service says that the user is active.
 async fn require_active(users: &ServiceClient, id: UserId, call: Call) -> Result<(), Error> {
+    // template: if template
+    if cfg!(feature = "calls-nobody") {
+        return Ok(());
+    }
+    // template: end
     match users.get::<Profile>(&format!("/api/users/{id}"), call).await {
         Ok(profile) if profile.status == "active" => Ok(()),
         Ok(_) => Err(Error::UserNotActive),

@@ -36,7 +36,7 @@ impl TestApp {
             .with("USER_SERVICE_HOST", "127.0.0.1")
             .with("USER_SERVICE_PORT", users.port().to_string());
         // template: if template
-        let config = crate::config::laid_over();
+        let config = testkit::config_with_template();
         let vars = vars
             .with("CONFIG_DIR", config.path().display().to_string())
             .with("SAMPLE_SERVICE_TOKEN", "test-only-sample-service-token");

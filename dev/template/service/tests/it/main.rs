@@ -5,9 +5,6 @@
 
 mod app;
 mod bad_input;
-// template: if template
-mod config;
-// template: end
 // template: if events=user
 mod deletions;
 // template: end

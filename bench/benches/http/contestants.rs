@@ -17,11 +17,15 @@ const TABLES: &str = "
         id uuid primary key, routing_key text not null, body jsonb not null, created_at timestamptz not null);
     insert into users
     select gen_random_uuid(), 'User ' || n, n || '@example.com', now() from generate_series(1, 1000) n";
-/// Rows of user-service.
-const USERS: &str = "
-    insert into users (id, email, name, admin, status, email_deliverable, version, created_at, updated_at)
-    select gen_random_uuid(), n || '@example.com', 'User ' || n, false, 'active', true, 1, now(), now()
+/// Rows of whoever asks.
+const SAMPLES: &str = "
+    insert into samples (id, user_id, idempotency_key, title, status, version, created_at, updated_at)
+    select gen_random_uuid(), $1, 'k' || n, 'Sample ' || n, 'open', 1, now(), now()
     from generate_series(1, 1000) n";
+/// Whoever asks for the own profile, which user-service has in its cache then.
+const USER: &str = "
+    insert into users (id, email, name, admin, status, email_deliverable, version, created_at, updated_at)
+    values ($1, 'ada@example.com', 'Ada', false, 'active', true, 1, now(), now())";
 
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
@@ -32,7 +36,7 @@ pub(crate) struct Contestant {
     pub(crate) token: String,
     /// What makes a row, `#` where it must be unique; none where a POST is other work than the others'.
     pub(crate) body: Option<&'static str>,
-    /// Whoever's rows they are.
+    /// Whose token it is.
     owner: Uuid,
     variables: Vec<(&'static str, String)>,
 }
@@ -95,8 +99,8 @@ pub(crate) fn generated(collector: &Collector) -> Contestant {
 }
 
 fn users(collector: &Collector) -> Contestant {
-    let claims =
-        json!({"aud": "user-service", "service": "payment-service", "jti": Uuid::now_v7()});
+    let owner = Uuid::now_v7();
+    let claims = json!({"aud": "tusk-api", "sub": owner, "role": "user", "sid": Uuid::now_v7()});
     Contestant {
         name: "users",
         binary: binary("user-service"),
@@ -104,7 +108,7 @@ fn users(collector: &Collector) -> Contestant {
         base: "/api/users",
         token: token(claims),
         body: None,
-        owner: Uuid::now_v7(),
+        owner,
         variables: everything(collector),
     }
 }
@@ -157,19 +161,13 @@ impl Contestant {
     /// Fills the tables; gives the ids that are there.
     pub(crate) async fn fill(&self, database: &TestDatabase) -> Vec<Uuid> {
         let pool = database.pool().await;
-        let samples = format!(
-            "insert into samples (id, user_id, idempotency_key, title, status, version, created_at, updated_at)
-             select gen_random_uuid(), '{}', 'k' || n, 'Sample ' || n, 'open', 1, now(), now()
-             from generate_series(1, 1000) n",
-            self.owner
-        );
         let (table, rows) = match self.kind {
             Kind::Bare => ("users", None),
-            Kind::Generated => ("samples", Some(samples)),
-            Kind::Users => ("users", Some(USERS.to_owned())),
+            Kind::Generated => ("samples", Some(SAMPLES)),
+            Kind::Users => ("users", Some(USER)),
         };
         if let Some(rows) = rows {
-            sqlx::raw_sql(AssertSqlSafe(rows)).execute(&pool).await.unwrap();
+            sqlx::query(rows).bind(self.owner).execute(&pool).await.unwrap();
         }
         let statistics = AssertSqlSafe(format!("vacuum analyze {table}; checkpoint"));
         let _may_not_be_allowed = sqlx::raw_sql(statistics).execute(&pool).await;

@@ -4,6 +4,7 @@
 
 use axum::extract::FromRequestParts;
 use chassis::Problem;
+use http::Extensions;
 use http::request::Parts;
 use uuid::Uuid;
 
@@ -45,6 +46,11 @@ impl User {
 }
 
 impl Caller {
+    /// Who sends a request, by what the policy in front of its route has left in its extensions.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        Identity::known(extensions)
+    }
+
     /// Whether the caller may see what belongs to `owner`: the owner, an administrator, a service.
     pub fn may_see(&self, owner: Uuid) -> bool {
         match self {

@@ -157,7 +157,12 @@ impl Keys {
         self.by_kid.is_empty()
     }
 
-    fn verifier(&self, kid: &str) -> Option<&DecodingKey> {
+    /// The algorithm of each of them.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    pub(crate) fn verifier(&self, kid: &str) -> Option<&DecodingKey> {
         self.by_kid.get(kid).map(|key| &key.verify)
     }
 

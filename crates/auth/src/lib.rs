@@ -51,6 +51,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod claims;
 pub mod credentials;
 pub mod extract;
 pub mod keys;

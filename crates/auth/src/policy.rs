@@ -21,7 +21,7 @@
 mod layer;
 mod rule;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chassis::{Protected, ServiceCheck};
@@ -31,6 +31,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use layer::Identity;
+pub use layer::PolicyGuard;
 pub use rule::{Route, Rule, Who};
 
 use crate::tokens::Tokens;
@@ -43,9 +44,9 @@ pub type PolicySettings = BTreeMap<String, Rules>;
 /// The rules of one service, by `METHOD /path/{parameter}`.
 pub type Rules = BTreeMap<Route, Rule>;
 
-/// The rules of one service's routes. Cheap to clone.
+/// The rules of one service's routes, by their paths and methods. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Policy(Arc<Rules>);
+pub struct Policy(Arc<HashMap<String, Vec<(Method, Rule)>>>);
 
 /// Rules and routes do not fit. Every one that does not is named.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +69,12 @@ impl Policy {
         let rules = settings.get(service).cloned().unwrap_or_default();
         let faults = faults(&rules, settings, api);
         if faults.is_empty() {
-            return Ok(Self(Arc::new(rules)));
+            let mut by_path: HashMap<String, Vec<(Method, Rule)>> = HashMap::new();
+            for (route, rule) in rules {
+                let (method, path) = route.parts();
+                by_path.entry(path.to_owned()).or_default().push((method, rule));
+            }
+            return Ok(Self(Arc::new(by_path)));
         }
         let faults = faults.into_iter().map(|(_, text)| text).collect();
         Err(PolicyError { service: service.to_owned(), faults })
@@ -77,7 +83,8 @@ impl Policy {
     /// The rule of a route; `HEAD` is a `GET` without its body.
     fn rule(&self, method: &Method, path: &str) -> Option<&Rule> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.0.get(&Route::new(method.as_str(), path))
+        let (_, rule) = self.0.get(path)?.iter().find(|(of, _)| of == method)?;
+        Some(rule)
     }
 
     /// The methods of a path for which there are rules.
@@ -98,10 +105,7 @@ pub fn protect<const PARTS: usize>(
     settings: &PolicySettings,
     tokens: &Tokens,
 ) -> Result<[Protected; PARTS], PolicyError> {
-    let documents = parts.iter().map(|routes| routes.get_openapi().clone());
-    let api = documents.reduce(OpenApi::merge_from).unwrap_or_default();
-    let policy = Policy::new(service, settings, &api)?;
-    let guard = layer::PolicyGuard { policy, tokens: tokens.clone() };
+    let guard = PolicyGuard::new(&parts, service, settings, tokens)?;
     Ok(parts.map(|routes| Protected::by(guard.clone(), routes)))
 }
 

@@ -12,6 +12,7 @@
 //!
 //! A service's token is good at its target alone: the service of a path must equal `aud`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::Clock;
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
 use uuid::Uuid;
 
+use crate::claims::Claims;
 use crate::extract::{Caller, CallerService, User};
-use crate::keys::{self, KeyRing};
+use crate::keys::{self, KeyRing, Keys};
 use crate::settings::AuthSettings;
 
 const ISSUER: &str = "tusk-microservices";
@@ -92,27 +94,6 @@ pub enum Role {
     Admin,
 }
 
-/// The claims of both kinds; which ones there are tells the kinds apart.
-#[derive(Serialize, Deserialize)]
-struct Claims {
-    iss: String,
-    aud: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sub: Option<Uuid>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    role: Option<Role>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sid: Option<Uuid>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    jti: Option<Uuid>,
-    iat: i64,
-    exp: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    nbf: Option<i64>,
-}
-
 impl Tokens {
     /// Tokens for the service called `service`.
     pub fn new(
@@ -173,16 +154,21 @@ impl Tokens {
     /// The token is refused.
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
         let claims = self.checked(token)?;
-        match claims {
-            Claims {
-                sub: Some(id), role: Some(role), sid: Some(session), service: None, ..
-            } if claims.aud == USER_AUDIENCE => Ok(Caller::User(User { id, role, session })),
-            Claims { sub: None, role: None, sid: None, service: Some(name), .. }
-                if claims.aud == self.service =>
+        match &*claims {
+            &Claims {
+                sub: Some(id),
+                role: Some(role),
+                sid: Some(session),
+                service: None,
+                ref aud,
+                ..
+            } if aud == USER_AUDIENCE => Ok(Caller::User(User { id, role, session })),
+            Claims { sub: None, role: None, sid: None, service: Some(name), aud, .. }
+                if aud == self.service =>
             {
-                Ok(Caller::Service(CallerService { name }))
+                Ok(Caller::Service(CallerService { name: name.clone() }))
             }
-            _ if [USER_AUDIENCE, self.service].contains(&claims.aud.as_str()) => {
+            Claims { aud, .. } if [USER_AUDIENCE, self.service].contains(&aud.as_str()) => {
                 Err(TokenError::Invalid)
             }
             _ => Err(TokenError::Audience),
@@ -219,28 +205,11 @@ impl Tokens {
     }
 
     /// The claims of a token that is ours and in its time.
-    fn checked(&self, token: &str) -> Result<Claims, TokenError> {
+    fn checked(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Invalid);
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
-        // The algorithm is ours to choose, so neither `none` nor a public key used as a secret gets
-        // through. We understand no extension that could be critical (RFC 7515 §4.1.11).
-        let algorithm = self.keys.algorithm().jwt();
-        if header.alg != algorithm || header.crit.is_some() {
-            return Err(TokenError::Invalid);
-        }
-        let kid = header.kid.filter(|kid| keys::is_kid(kid)).ok_or(TokenError::Invalid)?;
-        let key = self.keys.verifier(&kid).ok_or(TokenError::UnknownKey)?;
-        let mut validation = Validation::new(algorithm);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["iss", "aud", "exp"]);
-        // Told apart by the kinds of callers.
-        validation.validate_aud = false;
-        // Checked below, against a clock that tests control.
-        validation.validate_exp = false;
-        let data = jsonwebtoken::decode::<Claims>(token, &key, &validation);
-        let claims = data.map_err(|_| TokenError::Invalid)?.claims;
+        let claims = self.keys.verified(token, |keys| decoded(token, keys))?;
         self.in_time(&claims).map(|()| claims)
     }
 
@@ -255,4 +224,26 @@ impl Tokens {
             Ok(())
         }
     }
+}
+
+/// The claims of a token that one of the keys has signed.
+fn decoded(token: &str, keys: &Keys) -> Result<Claims, TokenError> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
+    // The algorithm is ours to choose, so neither `none` nor a public key used as a secret gets
+    // through. We understand no extension that could be critical (RFC 7515 §4.1.11).
+    let algorithm = keys.algorithm().jwt();
+    if header.alg != algorithm || header.crit.is_some() {
+        return Err(TokenError::Invalid);
+    }
+    let kid = header.kid.filter(|kid| keys::is_kid(kid)).ok_or(TokenError::Invalid)?;
+    let key = keys.verifier(&kid).ok_or(TokenError::UnknownKey)?;
+    let mut validation = Validation::new(algorithm);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["iss", "aud", "exp"]);
+    // Told apart by the kinds of callers.
+    validation.validate_aud = false;
+    // Checked for each request, against a clock that tests control.
+    validation.validate_exp = false;
+    let data = jsonwebtoken::decode::<Claims>(token, key, &validation);
+    Ok(data.map_err(|_| TokenError::Invalid)?.claims)
 }

@@ -4,6 +4,7 @@
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
 //!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
 //!   middleware  origin ─▶ request id ─▶ problem documents ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline
+//!     next        the rest of a request's way, which each function of the middleware goes on with
 //!   protected   routes behind a guard, the only ones that an app takes     open  the chassis' own for probes and operators
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500
 //!   problem     RFC 9457, the one shape of every error
@@ -28,6 +29,7 @@ pub mod extract;
 pub mod health;
 pub mod healthcheck;
 mod middleware;
+mod next;
 mod open;
 pub mod operator;
 pub mod page;
@@ -45,6 +47,7 @@ pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
 pub use middleware::{ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline};
+pub use next::Next;
 pub use problem::Problem;
 pub use protected::{Guard, Protected};
 pub use settings::{

@@ -27,18 +27,23 @@ mod shed;
 mod singular;
 mod trace;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use resilience::bulkhead::Bulkhead;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 
 use crate::health::Health;
-use crate::settings::{Audience, CorsSettings};
+use crate::next::{Next, around};
+use crate::settings::{Audience, CorsSettings, TrustedProxies};
 use crate::{ServerSettings, ServiceInfo};
 
 pub use client_address::ClientAddress;
+use conditional::Conditions;
 pub use deadline::client_deadline;
 pub use origin::ServiceCheck;
 pub(crate) use protection::HEADERS as PROTECTION;
@@ -64,50 +69,112 @@ pub(crate) fn listener(
     settings: &ServerSettings,
     surroundings: &Surroundings,
 ) -> Router {
-    let Surroundings { health, info, services, cors } = surroundings;
-    let (proxies, services) = (settings.tracing_proxies.clone(), services.clone());
-    open.layer(from_fn(singular::singular))
-        .layer(CatchPanicLayer::custom(panic::answer))
-        .merge(wrap(protected, audience, info, settings, cors))
-        .layer(from_fn_with_state(health.clone(), drain::close_when_draining))
-        .layer(from_fn(problems::problems))
-        .layer(from_fn(protection::protection))
-        .layer(from_fn(request_id::request_id))
-        .layer(from_fn_with_state(origin::Insiders { proxies, services }, origin::origin))
+    let way = Arc::new(Way::new(audience, settings, surroundings));
+    let to_open = {
+        let way = way.clone();
+        around(move |request, route| {
+            let way = way.clone();
+            async move { way.to_open(request, route).await }
+        })
+    };
+    let to_protected = around(move |request, route| {
+        let way = way.clone();
+        async move { way.to_protected(request, route).await }
+    });
+    let nowhere = protected.fallback(async || StatusCode::NOT_FOUND);
+    open.layer(to_open).merge(nowhere.layer(to_protected))
 }
 
-/// Wraps a service's routes.
-fn wrap(
-    routes: Router,
-    audience: Audience,
-    info: &ServiceInfo,
-    settings: &ServerSettings,
-    cors: &CorsSettings,
-) -> Router {
-    let places = Places {
-        service: info.name,
-        anybody: Bulkhead::new(settings.concurrency_limit),
-        services: Bulkhead::new(settings.service_concurrency_limit),
-    };
-    if audience == Audience::Callers {
-        metrics::show(info.name, places.anybody.clone());
+/// The way of a listener's requests, and what the functions along it need.
+struct Way {
+    service: &'static str,
+    health: Health,
+    insiders: origin::Insiders,
+    cors: Option<CorsLayer>,
+    proxies: TrustedProxies,
+    bodies: body::Limits,
+    body_limit: DefaultBodyLimit,
+    places: Places,
+    request_timeout: Duration,
+}
+
+impl Way {
+    fn new(audience: Audience, settings: &ServerSettings, surroundings: &Surroundings) -> Self {
+        let Surroundings { health, info, services, cors } = surroundings;
+        let places = Places {
+            service: info.name,
+            anybody: Bulkhead::new(settings.concurrency_limit),
+            services: Bulkhead::new(settings.service_concurrency_limit),
+        };
+        if audience == Audience::Callers {
+            metrics::show(info.name, places.anybody.clone());
+        }
+        let (proxies, services) = (settings.tracing_proxies.clone(), services.clone());
+        Self {
+            service: info.name,
+            health: health.clone(),
+            insiders: origin::Insiders { proxies, services },
+            // Pages have no business with operators' routes on a port of their own.
+            cors: cors::layer(cors).filter(|_| audience == Audience::Callers),
+            proxies: settings.trusted_proxies.clone(),
+            bodies: body::Limits::new(settings),
+            body_limit: DefaultBodyLimit::max(settings.body_limit),
+            places,
+            request_timeout: settings.request_timeout,
+        }
     }
-    let bodies = body::Limits::new(settings);
-    let routes = routes
-        .fallback(async || StatusCode::NOT_FOUND)
-        .layer(DefaultBodyLimit::max(settings.body_limit))
-        .layer(from_fn_with_state((info.name, settings.request_timeout), deadline::limit))
-        .layer(from_fn_with_state(places, shed::overload))
-        .layer(from_fn_with_state(bodies, body::whole))
-        .layer(from_fn(singular::singular))
-        .layer(CatchPanicLayer::custom(panic::answer))
-        .layer(from_fn_with_state(info.name, trace::trace))
-        .layer(from_fn_with_state(settings.trusted_proxies.clone(), client_address::client_address))
-        .layer(from_fn(conditional::conditional))
-        .layer(from_fn(protection::caching));
-    // Pages have no business with operators' routes on a port of their own.
-    match cors::layer(cors).filter(|_| audience == Audience::Callers) {
-        Some(cors) => routes.layer(cors),
-        None => routes,
+
+    async fn to_open(&self, mut request: Request, route: impl Next) -> Response {
+        let id = self.begin(&mut request);
+        let response = match singular::fault(&request) {
+            Some(problem) => problem.into_response(),
+            None => panic::caught(route.run(request)).await,
+        };
+        self.end(id, response)
+    }
+
+    async fn to_protected(&self, mut request: Request, route: impl Next) -> Response {
+        let id = self.begin(&mut request);
+        let route = |request| self.traced(request, route);
+        let response = cors::cors(self.cors.as_ref(), request, route).await;
+        self.end(id, response)
+    }
+
+    async fn traced(&self, mut request: Request, route: impl Next) -> Response {
+        let (method, conditions) = (request.method().clone(), Conditions::of(&request));
+        client_address::tell(&self.proxies, &mut request);
+        let route = |request| panic::caught(self.limited(request, route));
+        let response = trace::trace(self.service, request, route).await;
+        let mut response = conditions.apply(response);
+        protection::caching(&method, &mut response);
+        response
+    }
+
+    async fn limited(&self, request: Request, route: impl Next) -> Response {
+        if let Some(problem) = singular::fault(&request) {
+            return problem.into_response();
+        }
+        let mut request = match body::whole(&self.bodies, request).await {
+            Ok(request) => request,
+            Err(problem) => return body::refused(problem),
+        };
+        let Some(_place) = self.places.take(&mut request) else { return self.places.refuse() };
+        self.body_limit.apply(&mut request);
+        deadline::limit(self.service, self.request_timeout, request, route).await
+    }
+
+    /// What is found out about every request.
+    fn begin(&self, request: &mut Request) -> RequestId {
+        origin::find(&self.insiders, request);
+        request_id::give(request)
+    }
+
+    /// What every answer says.
+    fn end(&self, id: RequestId, response: Response) -> Response {
+        let mut response = problems::documented(response);
+        drain::close_when_draining(&self.health, &mut response);
+        protection::protect(&mut response);
+        request_id::give_back(id, &mut response);
+        response
     }
 }

@@ -4,22 +4,24 @@
 //! [`open`](crate::open).
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::next::{Next, around};
+
 /// Decides which requests reach a route. The crate `auth` has the one that services use.
-pub trait Guard: Clone + Send + Sync + 'static {
+pub trait Guard: Send + Sync + 'static {
     /// Goes on with a request that may pass, which `next` does; answers every other one.
     ///
     /// It comes after routing: the route's template is in the request's extensions as
     /// [`MatchedPath`], and what is no route never gets here.
-    fn decide(self, request: Request, next: Next) -> impl Future<Output = Response> + Send;
+    fn decide(&self, request: Request, next: impl Next) -> impl Future<Output = Response> + Send;
 }
 
 /// Routes that a [`Guard`] stands in front of. There is no other way to make one, so that a router
@@ -37,16 +39,14 @@ pub trait Guard: Clone + Send + Sync + 'static {
 ///
 /// ```
 /// use axum::extract::Request;
-/// use axum::middleware::Next;
 /// use axum::response::{IntoResponse, Response};
-/// use chassis::{Guard, Problem, Protected};
+/// use chassis::{Guard, Next, Problem, Protected};
 /// use utoipa_axum::router::OpenApiRouter;
 ///
-/// #[derive(Clone)]
 /// struct Nobody;
 ///
 /// impl Guard for Nobody {
-///     async fn decide(self, _: Request, _: Next) -> Response {
+///     async fn decide(&self, _: Request, _: impl Next) -> Response {
 ///         Problem::forbidden().into_response()
 ///     }
 /// }
@@ -67,13 +67,14 @@ impl Protected {
     /// nested router, is reached by nobody: it is no route, so that no guard knows of it.
     pub fn by<G: Guard>(guard: G, routes: OpenApiRouter) -> Self {
         let (router, api) = routes.split_for_parts();
-        let guard = from_fn(move |request: Request, next| {
+        let guard = Arc::new(guard);
+        let guard = around(move |request: Request, route| {
             let guard = guard.clone();
             async move {
                 if request.extensions().get::<MatchedPath>().is_none() {
                     return StatusCode::NOT_FOUND.into_response();
                 }
-                guard.decide(request, next).await
+                guard.decide(request, route).await
             }
         });
         Self { router: router.layer(guard), api }

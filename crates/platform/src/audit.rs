@@ -4,7 +4,7 @@
 //! | what | how |
 //! |---|---|
 //! | a change in the database | [`AuditTrail::record_in`] its transaction: both or neither |
-//! | an administrator's request | a layer around all routes, before the request is carried out |
+//! | an administrator's request | a step before each route, before the request is carried out |
 //! | what anybody may cause, such as failed sign-ins | [`AuditTrail::count`]: a row an hour |
 //!
 //! An entry holds ids of users and sessions, names of services, a route: no address, no name, no
@@ -32,7 +32,6 @@ use sqlx::PgConnection;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-pub(crate) use layer::administrators;
 pub use routes::AuditEntry;
 pub(crate) use routes::router;
 pub use settings::AuditSettings;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
+use auth::policy::PolicyGuard;
 use axum::extract::FromRef;
-use axum::middleware::from_fn_with_state;
 use chassis::app::{App, AppBuilder, BuildError};
 use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
-use chassis::{CancellationToken, docs, operator};
+use chassis::{CancellationToken, Protected, docs, operator};
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
 use service_client::Targets;
 use tusk_config::{Misfit, Shown};
@@ -16,6 +16,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::audit::{self, AuditTrail};
+use crate::guard::RouteGuard;
 use crate::{Platform, Service};
 
 /// A service that is put together and has opened nothing yet.
@@ -93,13 +94,14 @@ impl<S: Service> ServiceBuilder<S> {
             targets: platform.targets.clone(),
         };
         let administration = administration_routes().with_state(administration);
-        let trail = from_fn_with_state(platform.audit.clone(), audit::administrators);
-        // Limits and audit are inside of the policy, so that it is known who calls.
-        let parts = [S::router().with_state(state), administration]
-            .map(|routes| rate_limit::limit(routes, &platform.limits).route_layer(trail.clone()));
-        let policy = &platform.settings.policy;
-        let [routes, administration] =
-            auth::policy::protect(parts, S::NAME, policy, &platform.tokens)?;
+        let parts = [S::router().with_state(state), administration];
+        let (name, rules, tokens) = (S::NAME, &platform.settings.policy, &platform.tokens);
+        let guard = RouteGuard {
+            policy: PolicyGuard::new(&parts, name, rules, tokens)?,
+            audit: platform.audit.clone(),
+            limits: platform.limits.clone(),
+        };
+        let [routes, administration] = parts.map(|routes| Protected::by(guard.clone(), routes));
 
         if let Some(consumer) = consumer {
             let consumer = consumer?;

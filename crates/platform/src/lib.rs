@@ -56,6 +56,7 @@
 pub mod audit;
 mod builder;
 mod check;
+mod guard;
 mod platform;
 pub mod process;
 mod service;

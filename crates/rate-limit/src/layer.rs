@@ -4,80 +4,67 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use auth::Caller;
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use chassis::{ClientAddress, Problem};
+use chassis::{ClientAddress, Next, Problem};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use utoipa_axum::router::OpenApiRouter;
 
 use crate::gcra::{Quota, Reading};
 use crate::settings::By;
-use crate::{Limit, RateLimited, RateLimits, metrics};
+use crate::{Limit, RateLimited, RateLimits, RouteLimits, metrics};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// Puts a service's limits in front of its routes. The policy goes in front of that, so that it is
-/// known who calls.
-pub fn limit<S: Clone + Send + Sync + 'static>(
-    routes: OpenApiRouter<S>,
-    limits: &RateLimits,
-) -> OpenApiRouter<S> {
-    routes.route_layer(from_fn_with_state(limits.clone(), count))
-}
-
-async fn count(State(limits): State<RateLimits>, request: Request, next: Next) -> Response {
-    let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let Some((route, limits_of_route)) = limits.of(request.method(), path) else {
-        return next.run(request).await;
-    };
-    let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &()).await.ok();
-    if matches!(caller, Some(Caller::Service(_))) {
-        return next.run(Request::from_parts(parts, body)).await;
+impl RateLimits {
+    /// Goes on with a request that is within the limits of its route. The policy comes before it, so
+    /// that it is known who calls.
+    pub async fn count(&self, mut request: Request, next: impl Next) -> Response {
+        let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let Some(route) = self.of(request.method(), path) else { return next.run(request).await };
+        let caller = Caller::of(request.extensions());
+        if matches!(caller, Some(Caller::Service(_))) {
+            return next.run(request).await;
+        }
+        let counted = Counted::new(self, route);
+        let client = request.extensions().get::<ClientAddress>().copied();
+        let whom = |by| match (by, caller) {
+            (By::Address, _) => client.map(|client| self.0.hasher.address(client)),
+            (By::User, Some(Caller::User(user))) => Some(self.0.hasher.user(user.id.as_bytes())),
+            (By::User | By::Account, _) => None,
+        };
+        let mut response = if let Err(limited) = counted.count(whom).await {
+            Problem::from(limited).into_response()
+        } else {
+            request.extensions_mut().insert(counted.clone());
+            next.run(request).await
+        };
+        counted.tell(response.headers_mut());
+        response
     }
-    let counted = Counted::new(&limits, route);
-    let client = parts.extensions.get::<ClientAddress>().copied();
-    let whom = |by| match (by, &caller) {
-        (By::Address, _) => client.map(|client| limits.0.hasher.address(client)),
-        (By::User, Some(Caller::User(user))) => Some(limits.0.hasher.user(user.id.as_bytes())),
-        (By::User | By::Account, _) => None,
-    };
-    let mut response = if let Err(limited) = counted.count(limits_of_route, whom).await {
-        Problem::from(limited).into_response()
-    } else {
-        parts.extensions.insert(counted.clone());
-        next.run(Request::from_parts(parts, body)).await
-    };
-    counted.tell(response.headers_mut());
-    response
 }
 
 /// What was counted for a request; an extension of it.
 #[derive(Clone)]
 struct Counted {
     limits: RateLimits,
-    route: Arc<str>,
+    route: Arc<RouteLimits>,
     told: Arc<Mutex<Vec<(String, Quota, Reading)>>>,
 }
 
 impl Counted {
-    fn new(limits: &RateLimits, route: &str) -> Self {
-        Self { limits: limits.clone(), route: route.into(), told: Arc::default() }
+    fn new(limits: &RateLimits, route: &Arc<RouteLimits>) -> Self {
+        Self { limits: limits.clone(), route: route.clone(), told: Arc::default() }
     }
 
     /// Counts against those limits for which it is known whom they are about.
-    async fn count(
-        &self,
-        limits: &[Limit],
-        whom: impl Fn(By) -> Option<String>,
-    ) -> Result<(), RateLimited> {
+    async fn count(&self, whom: impl Fn(By) -> Option<String>) -> Result<(), RateLimited> {
+        let RouteLimits { route, limits } = &*self.route;
         let known = limits.iter().filter_map(|limit| Some((limit, whom(limit.by)?)));
         let (limits, cells): (Vec<&Limit>, Vec<(String, Quota)>) = known
             .map(|(limit, whom)| {
-                (limit, (format!("rate:{}:{}:{whom}", self.route, limit.name), limit.quota))
+                (limit, (format!("rate:{route}:{}:{whom}", limit.name), limit.quota))
             })
             .unzip();
         if cells.is_empty() {
@@ -88,7 +75,7 @@ impl Counted {
         let mut retry_after = Duration::ZERO;
         for (limit, reading) in limits.iter().zip(&readings) {
             if !reading.wait.is_zero() {
-                metrics::limited(shared.service, &self.route, &limit.name);
+                metrics::limited(shared.service, route, &limit.name);
             }
             retry_after = retry_after.max(reading.wait);
         }
@@ -137,9 +124,8 @@ impl AccountLimit {
     pub async fn count(&self, account: &str) -> Result<(), RateLimited> {
         let Some(counted) = &self.0 else { return Ok(()) };
         let shared = &*counted.limits.0;
-        let limits = shared.routes.get(&*counted.route).map_or(&[][..], Vec::as_slice);
         let whom = |by| (by == By::Account).then(|| shared.hasher.account(account));
-        counted.count(limits, whom).await
+        counted.count(whom).await
     }
 }
 

@@ -48,7 +48,7 @@ mod metrics;
 mod settings;
 mod subject;
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ use cache::ServiceCache;
 use http::Method;
 
 pub use backoff::{Attempt, Backoff, BackoffSettings};
-pub use layer::{AccountLimit, limit};
+pub use layer::AccountLimit;
 pub use settings::{By, LimitSettings, RateLimitSettings};
 
 use counters::Counters;
@@ -78,10 +78,18 @@ pub struct RateLimits(Arc<Shared>);
 struct Shared {
     service: &'static str,
     is_enabled: bool,
-    /// By `METHOD /path/{parameter}`.
-    routes: BTreeMap<String, Vec<Limit>>,
+    /// By their paths and methods.
+    routes: HashMap<String, Vec<(Method, Arc<RouteLimits>)>>,
     counters: Counters,
     hasher: Hasher,
+}
+
+/// The limits of a route.
+#[derive(Debug)]
+struct RouteLimits {
+    /// `METHOD /path/{parameter}`.
+    route: String,
+    limits: Vec<Limit>,
 }
 
 /// One limit of a route.
@@ -102,31 +110,33 @@ impl RateLimits {
         cache: ServiceCache,
         secret: &str,
     ) -> Self {
-        let routes = settings.routes.iter().map(|(route, limits)| {
-            let limits: Vec<Limit> = limits.iter().map(Limit::new).collect();
-            let route = route.to_string();
-            for limit in &limits {
-                metrics::register(service, &route, &limit.name);
+        let mut routes: HashMap<String, Vec<(Method, Arc<RouteLimits>)>> = HashMap::new();
+        for (route, limits) in &settings.routes {
+            let (method, path) = route.parts();
+            let limits = limits.iter().map(Limit::new).collect();
+            let limits = RouteLimits { route: route.to_string(), limits };
+            for limit in &limits.limits {
+                metrics::register(service, &limits.route, &limit.name);
             }
-            (route, limits)
-        });
+            routes.entry(path.to_owned()).or_default().push((method, Arc::new(limits)));
+        }
         Self(Arc::new(Shared {
             service,
             is_enabled: settings.enabled,
-            routes: routes.collect(),
+            routes,
             counters: Counters::new(service, cache, settings.redis_timeout),
             hasher: Hasher::new(secret),
         }))
     }
 
-    /// The limits of a route, and its name; `HEAD` is a `GET` without its body.
-    fn of(&self, method: &Method, path: &str) -> Option<(&str, &[Limit])> {
+    /// The limits of a route; `HEAD` is a `GET` without its body.
+    fn of(&self, method: &Method, path: &str) -> Option<&Arc<RouteLimits>> {
         if !self.0.is_enabled {
             return None;
         }
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        let (route, limits) = self.0.routes.get_key_value(&format!("{method} {path}"))?;
-        Some((route, limits))
+        let (_, limits) = self.0.routes.get(path)?.iter().find(|(of, _)| of == method)?;
+        Some(limits)
     }
 }
 

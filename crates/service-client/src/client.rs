@@ -25,7 +25,7 @@ use crate::{Call, CallError, ClientSettings, Kind, metrics};
 #[derive(Clone)]
 pub struct ServiceClient {
     service: Arc<str>,
-    guards: Guards,
+    guards: Arc<Guards>,
     /// Whether the service's breaker is left out.
     is_persistent: bool,
     tokens: Option<ServiceTokens>,
@@ -43,6 +43,7 @@ impl ServiceClient {
     ) -> Result<Self, reqwest::Error> {
         let sender = Sender::new(service, registry, &settings.client)?;
         let guards = Guards::new(service, &sender, registry.balancer(service), settings);
+        let guards = Arc::new(guards);
         Ok(Self { service: service.into(), guards, is_persistent: false, tokens: None })
     }
 

@@ -8,13 +8,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use chassis::{CancellationToken, Clock};
 use chrono::{DateTime, TimeDelta, Utc};
-use jsonwebtoken::{DecodingKey, EncodingKey};
+use jsonwebtoken::EncodingKey;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use super::folder::Folder;
 use super::{Algorithm, JwkSet, KeyError, KeySource, Keys, made, metrics};
+use crate::claims::{Claims, VerifiedTokens};
 use crate::settings::{KeySettings, Rotation};
+use crate::tokens::TokenError;
 
 /// Tokens that name unknown keys have the keys read again at most this often; half as often after each
 /// reading that failed, down to the longest pause.
@@ -48,10 +50,17 @@ struct Shared {
     waiters: Semaphore,
 }
 
-/// Keys, and when they were read.
+/// Keys, when they were read, and what was verified with them since.
 struct Loaded {
     keys: Keys,
     at: DateTime<Utc>,
+    verified: VerifiedTokens,
+}
+
+impl Loaded {
+    fn new(keys: Keys, at: DateTime<Utc>) -> Self {
+        Self { keys, at, verified: VerifiedTokens::default() }
+    }
 }
 
 /// The last reading.
@@ -110,7 +119,7 @@ impl KeyRing {
             (!keys.is_empty(), clock.now(), delta(rotation.activation_delay));
         let ring = Self(Arc::new(Shared {
             source,
-            loaded: ArcSwap::from_pointee(Loaded { keys: keys.at_start(at, delay), at }),
+            loaded: ArcSwap::from_pointee(Loaded::new(keys.at_start(at, delay), at)),
             refresh_interval: rotation.refresh_interval.get(),
             activation_delay: delay,
             max_staleness,
@@ -215,19 +224,25 @@ impl KeyRing {
             Ok(keys) => {
                 reading.failures = 0;
                 let at = self.0.clock.now();
-                self.0.loaded.store(Arc::new(Loaded { keys: keys.after(&loaded.keys, at), at }));
+                let keys = keys.after(&loaded.keys, at);
+                self.0.loaded.store(Arc::new(Loaded::new(keys, at)));
                 metrics::read(at);
             }
             Err(error) => tracing::warn!(error = %error, "keys could not be read again"),
         }
     }
 
-    pub(crate) fn verifier(&self, kid: &str) -> Option<DecodingKey> {
+    /// The claims of a token, which `decode` reads with these keys where that was not done before.
+    pub(crate) fn verified(
+        &self,
+        token: &str,
+        decode: impl FnOnce(&Keys) -> Result<Claims, TokenError>,
+    ) -> Result<Arc<Claims>, TokenError> {
         let loaded = self.0.loaded.load();
         if !self.believes(&loaded) {
-            return None;
+            return decode(&Keys::none(loaded.keys.algorithm)).map(Arc::new);
         }
-        loaded.keys.verifier(kid).cloned()
+        loaded.verified.claims(token, || decode(&loaded.keys))
     }
 
     pub(crate) fn signer(&self) -> Option<(String, EncodingKey)> {

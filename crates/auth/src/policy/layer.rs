@@ -4,23 +4,42 @@
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use chassis::{Guard, Problem, ReservedPlace, client_deadline};
+use chassis::{Guard, Next, Problem, ReservedPlace, client_deadline};
 use http::{Extensions, HeaderMap, header};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use super::Policy;
+use super::{Policy, PolicyError, PolicySettings};
 use crate::extract::Caller;
 use crate::tokens::{TokenError, Tokens};
 
 /// What a caller is told to wait when keys have not been fetched yet.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A policy, and what tells who calls.
+/// A policy, and what tells who calls. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct PolicyGuard {
-    pub(super) policy: Policy,
-    pub(super) tokens: Tokens,
+pub struct PolicyGuard {
+    policy: Policy,
+    tokens: Tokens,
+}
+
+impl PolicyGuard {
+    /// The guard of all these routes of a service, for whoever puts more behind the policy than
+    /// [`protect`](super::protect) does.
+    ///
+    /// # Errors
+    /// The policy does not fit all parts together.
+    pub fn new(
+        parts: &[OpenApiRouter],
+        service: &str,
+        settings: &PolicySettings,
+        tokens: &Tokens,
+    ) -> Result<Self, PolicyError> {
+        let documents = parts.iter().map(|routes| routes.get_openapi().clone());
+        let api = documents.reduce(OpenApi::merge_from).unwrap_or_default();
+        Ok(Self { policy: Policy::new(service, settings, &api)?, tokens: tokens.clone() })
+    }
 }
 
 /// Who calls, as far as is known; left in the request's extensions.
@@ -28,6 +47,11 @@ pub(super) struct PolicyGuard {
 pub(crate) struct Identity(Result<Caller, TokenError>);
 
 impl Identity {
+    /// The caller of a request, where one is known.
+    pub(crate) fn known(extensions: &Extensions) -> Option<&Caller> {
+        extensions.get::<Self>()?.0.as_ref().ok()
+    }
+
     /// The caller of a request.
     pub(crate) fn of(extensions: &Extensions) -> Result<Caller, Problem> {
         let Some(Self(caller)) = extensions.get() else {
@@ -53,12 +77,16 @@ pub(super) fn is_service(tokens: &Tokens, request: &mut Request) -> bool {
 }
 
 impl Guard for PolicyGuard {
-    async fn decide(self, request: Request, next: Next) -> Response {
-        admit(&self, request, next).await.unwrap_or_else(Problem::into_response)
+    async fn decide(&self, request: Request, next: impl Next) -> Response {
+        admit(self, request, next).await.unwrap_or_else(Problem::into_response)
     }
 }
 
-async fn admit(guard: &PolicyGuard, mut request: Request, next: Next) -> Result<Response, Problem> {
+async fn admit(
+    guard: &PolicyGuard,
+    mut request: Request,
+    next: impl Next,
+) -> Result<Response, Problem> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let Some(rule) = guard.policy.rule(request.method(), path) else {
         return Ok(without_rule(&guard.policy.methods(path)));
@@ -76,8 +104,11 @@ async fn admit(guard: &PolicyGuard, mut request: Request, next: Next) -> Result<
     {
         return Err(place.refuse());
     }
-    if !rule.is_open() && !rule.admits(&caller.clone().map_err(refused)?) {
-        return Err(Problem::forbidden());
+    match &caller {
+        _ if rule.is_open() => {}
+        Ok(caller) if rule.admits(caller) => {}
+        Ok(_) => return Err(Problem::forbidden()),
+        Err(error) => return Err(refused(*error)),
     }
     request.extensions_mut().insert(Identity(caller));
     if is_service {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::Method;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
@@ -39,6 +40,12 @@ pub enum Who {
 impl Route {
     pub(super) fn new(method: &str, path: &str) -> Self {
         Self(format!("{method} {path}"))
+    }
+
+    /// Its method and its path.
+    pub fn parts(&self) -> (Method, &str) {
+        let (method, path) = self.0.split_once(' ').unwrap_or_default();
+        (method.parse().unwrap_or_default(), path)
     }
 }
 

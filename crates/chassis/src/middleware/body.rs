@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header};
@@ -47,26 +46,25 @@ impl Limits {
     }
 }
 
-/// Goes on with the whole body; refuses one that is too large with 413, one that does not come in
-/// time with 408, one that ends early with 400, and a large one with 503 while all large ones
+/// The same request with its whole body. Refuses one that is too large with 413, one that does not come
+/// in time with 408, one that ends early with 400, and a large one with 503 while all large ones
 /// together are too much.
-pub(super) async fn whole(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+pub(super) async fn whole(limits: &Limits, request: Request) -> Result<Request, Problem> {
     if request.body().is_end_stream() {
-        return next.run(request).await;
+        return Ok(request);
     }
     let (head, body) = request.into_parts();
-    match read(body, &head.headers, &limits).await {
-        // The budget is given back once the body is handed over: from then on the limit of requests
-        // in hand bounds what is kept.
-        Ok(bytes) => next.run(Request::from_parts(head, Body::from(bytes))).await,
-        Err(problem) => {
-            let mut response = problem.into_response();
-            // The rest of the body is still on its way.
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
-            response
-        }
-    }
+    // The budget is given back once the body is handed over: from then on the limit of requests in hand
+    // bounds what is kept.
+    let bytes = read(body, &head.headers, limits).await?;
+    Ok(Request::from_parts(head, Body::from(bytes)))
+}
+
+/// The answer to a request without its whole body; the rest of it is still on its way.
+pub(super) fn refused(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn read(body: Body, headers: &HeaderMap, limits: &Limits) -> Result<Bytes, Problem> {

@@ -6,7 +6,6 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 use http_body::Body as _;
@@ -14,25 +13,39 @@ use http_body::Body as _;
 use crate::Problem;
 use crate::extract::{EntityTag, EntityTags};
 
-/// Answers 304 in the place of what `If-None-Match` names, and 412 in the place of what `If-Match`
-/// does not.
-pub(super) async fn conditional(request: Request, next: Next) -> Response {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return next.run(request).await;
+/// What a read is conditional on; other requests are not looked at.
+pub(super) struct Conditions {
+    wanted: Option<EntityTags>,
+    known: Option<EntityTags>,
+    is_head: bool,
+}
+
+impl Conditions {
+    pub(super) fn of(request: &Request) -> Self {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let tags = |name| is_read.then(|| EntityTags::of(request.headers(), name)).flatten();
+        let (wanted, known) = (tags(&header::IF_MATCH), tags(&header::IF_NONE_MATCH));
+        Self { wanted, known, is_head: request.method() == Method::HEAD }
     }
-    let wanted = EntityTags::of(request.headers(), &header::IF_MATCH);
-    let known = EntityTags::of(request.headers(), &header::IF_NONE_MATCH);
-    let is_head = request.method() == Method::HEAD;
-    let response = next.run(request).await;
-    let tag = response.headers().get(header::ETAG);
-    let tag = tag.and_then(|tag| EntityTag::parse(tag.as_bytes()));
-    let Some(tag) = tag.filter(|_| response.status() == StatusCode::OK) else { return response };
-    if wanted.is_some_and(|wanted| !wanted.name_strongly(&tag)) {
-        Problem::precondition_failed().into_response()
-    } else if known.is_some_and(|known| known.name_weakly(&tag)) {
-        not_modified(response, is_head)
-    } else {
-        response
+
+    /// Answers 304 in the place of what `If-None-Match` names, and 412 in the place of what `If-Match`
+    /// does not.
+    pub(super) fn apply(self, response: Response) -> Response {
+        let Self { wanted, known, is_head } = self;
+        if wanted.is_none() && known.is_none() || response.status() != StatusCode::OK {
+            return response;
+        }
+        let tag = response.headers().get(header::ETAG);
+        let Some(tag) = tag.and_then(|tag| EntityTag::parse(tag.as_bytes())) else {
+            return response;
+        };
+        if wanted.is_some_and(|wanted| !wanted.name_strongly(&tag)) {
+            Problem::precondition_failed().into_response()
+        } else if known.is_some_and(|known| known.name_weakly(&tag)) {
+            not_modified(response, is_head)
+        } else {
+            response
+        }
     }
 }
 

@@ -1,10 +1,16 @@
 //! Browsers of other origins: the preflight is answered here, before anybody asks for a token, and
 //! what scripts may see of an answer is said.
 
+use std::convert::Infallible;
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderName, Method, header};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::settings::CorsSettings;
+use crate::{Next, Problem};
 
 const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
@@ -49,4 +55,21 @@ pub(super) fn layer(settings: &CorsSettings) -> Option<CorsLayer> {
         let origins = AllowOrigin::list(settings.origins());
         layer.allow_origin(origins).allow_credentials(settings.allow_credentials)
     })
+}
+
+/// Answers a preflight, and says what pages may see of every other answer; nothing without a layer.
+pub(super) async fn cors(layer: Option<&CorsLayer>, request: Request, next: impl Next) -> Response {
+    let Some(layer) = layer else { return next.run(request).await };
+    let mut next = Some(next);
+    // The layer calls it once at most.
+    let route = service_fn(|request| {
+        let next = next.take();
+        async move {
+            let Some(next) = next else { return Ok(Problem::internal().into_response()) };
+            Ok(next.run(request).await)
+        }
+    });
+    let answer: Result<Response, Infallible> = layer.layer(route).oneshot(request).await;
+    let Ok(response) = answer;
+    response
 }

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use resilience::deadline::Deadline;
 use tokio::time::timeout_at;
 
 use super::metrics;
-use crate::Problem;
+use crate::{Next, Problem};
 
 /// What a caller that ran out of time is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -25,9 +24,10 @@ struct Counted(&'static str);
 /// Ends the handler when the service's own time is up; it reads what is left from the request's
 /// extensions.
 pub(super) async fn limit(
-    State((service, limit)): State<(&'static str, Duration)>,
+    service: &'static str,
+    limit: Duration,
     mut request: Request,
-    next: Next,
+    next: impl Next,
 ) -> Response {
     request.extensions_mut().insert(Counted(service));
     within(Deadline::within(limit), request, next).await
@@ -36,7 +36,7 @@ pub(super) async fn limit(
 /// Goes on within the deadline that the request's header states, where that is shorter than the
 /// service's own. For whoever has made sure that another service calls; a request whose time is
 /// over already is not begun.
-pub async fn client_deadline(request: Request, next: Next) -> Response {
+pub async fn client_deadline(request: Request, next: impl Next) -> Response {
     let Some(asked) = Deadline::from_headers(request.headers()) else {
         return next.run(request).await;
     };
@@ -45,7 +45,7 @@ pub async fn client_deadline(request: Request, next: Next) -> Response {
     within(deadline, request, next).await
 }
 
-async fn within(deadline: Deadline, mut request: Request, next: Next) -> Response {
+async fn within(deadline: Deadline, mut request: Request, next: impl Next) -> Response {
     let counted = request.extensions().get::<Counted>().copied();
     request.extensions_mut().insert(deadline);
     if deadline.remaining().is_some()

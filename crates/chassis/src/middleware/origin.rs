@@ -9,9 +9,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{ConnectInfo, Request};
 use http::{Extensions, HeaderName, header};
 
 use super::request_id::HEADER;
@@ -47,16 +45,11 @@ impl Origin {
 }
 
 /// Finds out where a request comes from, if it says anything of which that decides.
-pub(super) async fn origin(
-    State(insiders): State<Insiders>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let is_inside = request.headers().keys().any(|name| [TRACEPARENT, HEADER].contains(name))
-        && insiders.include_sender(&mut request);
+pub(super) fn find(insiders: &Insiders, request: &mut Request) {
+    let says = |name: HeaderName| request.headers().contains_key(name);
+    let is_inside = (says(TRACEPARENT) || says(HEADER)) && insiders.include_sender(request);
     let origin = if is_inside { Origin::Inside } else { Origin::Outside };
     request.extensions_mut().insert(origin);
-    next.run(request).await
 }
 
 impl Insiders {

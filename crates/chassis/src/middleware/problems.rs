@@ -1,8 +1,6 @@
 //! An error that brings no JSON becomes a problem document, whoever made it: the router, a file that
 //! is not there, a layer of another crate.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 
@@ -11,8 +9,7 @@ use crate::extract::media_type;
 
 /// Gives an error without JSON the problem document of its status. What its headers say besides of
 /// its body stays: `Allow`, for one.
-pub(super) async fn problems(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+pub(super) fn documented(response: Response) -> Response {
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     if !is_error || is_json(response.headers()) {

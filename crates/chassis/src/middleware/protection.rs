@@ -11,8 +11,6 @@
 //! `Strict-Transport-Security` is not among them: the service itself speaks plain HTTP, where it must
 //! not be sent (RFC 6797 §7.2). Whoever ends TLS in front of it sends it, as ingress-nginx does.
 
-use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, Method, header};
 
@@ -30,28 +28,24 @@ pub(crate) const HEADERS: [(HeaderName, HeaderValue); 4] = [
 ];
 
 /// Adds those that an answer does not have.
-pub(super) async fn protection(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+pub(super) fn protect(response: &mut Response) {
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
     }
-    response
 }
 
 /// Says of an answer that says nothing of caches: what is read is kept by the caller's own cache
 /// alone, since it may be personal, and asked for again each time, which `If-None-Match` makes cheap.
 /// Everything else is kept by none: an error, and what a change gives, such as a new token (RFC 6749
 /// §5.1). The answer is another one for another caller, though its `ETag` may be the same.
-pub(super) async fn caching(request: Request, next: Next) -> Response {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = next.run(request).await;
+pub(super) fn caching(method: &Method, response: &mut Response) {
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
     let is_error = response.status().is_client_error() || response.status().is_server_error();
     let headers = response.headers_mut();
     if headers.contains_key(header::CACHE_CONTROL) {
-        return response;
+        return;
     }
     let value = if is_error || !is_read { "no-store" } else { "private, no-cache" };
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
     headers.append(header::VARY, HeaderValue::from_static("authorization"));
-    response
 }

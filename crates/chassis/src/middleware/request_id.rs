@@ -2,7 +2,6 @@
 //! with the answer. A stranger's is not logged either: it is a text of his own choice.
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 
@@ -40,10 +39,14 @@ impl RequestId {
     }
 }
 
-pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(&request).unwrap_or_else(RequestId::new);
+/// Gives a request its id.
+pub(super) fn give(request: &mut Request) -> RequestId {
+    let id = RequestId::of(request).unwrap_or_else(RequestId::new);
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    id
+}
+
+/// Gives the id back with the answer.
+pub(super) fn give_back(id: RequestId, response: &mut Response) {
     response.headers_mut().insert(HEADER, id.0);
-    response
 }

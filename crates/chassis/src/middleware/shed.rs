@@ -7,11 +7,10 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{Extensions, header};
-use resilience::bulkhead::Bulkhead;
+use resilience::bulkhead::{Bulkhead, BulkheadPermit};
 
 use super::metrics;
 use crate::Problem;
@@ -48,22 +47,24 @@ impl ReservedPlace {
     }
 }
 
-/// Refuses with 503 while all places are taken.
-pub(super) async fn overload(
-    State(places): State<Places>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(_place) = places.anybody.try_acquire() {
-        return next.run(request).await;
+impl Places {
+    /// A place for a request, until it is dropped; none while all are taken.
+    pub(super) fn take(&self, request: &mut Request) -> Option<BulkheadPermit> {
+        if let Some(place) = self.anybody.try_acquire() {
+            return Some(place);
+        }
+        if !request.headers().contains_key(header::AUTHORIZATION) {
+            return None;
+        }
+        let place = self.services.try_acquire()?;
+        request.extensions_mut().insert(ReservedPlace { service: self.service });
+        Some(place)
     }
-    if request.headers().contains_key(header::AUTHORIZATION)
-        && let Some(_place) = places.services.try_acquire()
-    {
-        request.extensions_mut().insert(ReservedPlace { service: places.service });
-        return next.run(request).await;
+
+    /// The answer where there is no place.
+    pub(super) fn refuse(&self) -> Response {
+        overloaded(self.service).into_response()
     }
-    overloaded(places.service).into_response()
 }
 
 fn overloaded(service: &str) -> Problem {

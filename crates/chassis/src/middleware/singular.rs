@@ -6,9 +6,7 @@
 //! as its standard says, and a second `Content-Length` hyper refuses.
 
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, Version, header};
+use http::{HeaderName, Version, header};
 
 use crate::Problem;
 
@@ -28,14 +26,8 @@ const SINGULAR: [HeaderName; 10] = [
 
 /// Refuses with 400 what has one of them twice, and a request of HTTP/1.1 without `Host` (RFC 9112
 /// §3.2).
-pub(super) async fn singular(request: Request, next: Next) -> Response {
-    match fault(request.version(), request.headers()) {
-        Some(problem) => problem.into_response(),
-        None => next.run(request).await,
-    }
-}
-
-fn fault(version: Version, headers: &HeaderMap) -> Option<Problem> {
+pub(super) fn fault(request: &Request) -> Option<Problem> {
+    let (version, headers) = (request.version(), request.headers());
     let count = |name: &HeaderName| headers.get_all(name).iter().count();
     if let Some(name) = SINGULAR.iter().find(|name| count(name) > 1) {
         return Some(Problem::bad_request(format!("send one {name} header, not several")));

@@ -1,7 +1,6 @@
 //! One span, one counter, one duration and one log line per request.
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use http::{Method, Version};
 use telemetry::propagation;
@@ -13,17 +12,14 @@ use uuid::fmt::Hyphenated;
 
 use super::origin::Origin;
 use super::{RequestId, metrics};
+use crate::Next;
 
 /// A method that is none of the standard ones.
 const OTHER: &str = "_OTHER";
 /// In the place of a part of a path.
 const REDACTED: &str = "REDACTED";
 
-pub(super) async fn trace(
-    State(service): State<&'static str>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn trace(service: &'static str, request: Request, next: impl Next) -> Response {
     let began = Instant::now();
     let method = method_label(request.method());
     // The template, not the path: ids in names would make every request its own series.

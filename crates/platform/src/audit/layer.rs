@@ -4,10 +4,9 @@
 //! While the database is away the log alone has it: an operator must be able to act just then.
 
 use auth::Caller;
-use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
-use axum::middleware::Next;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request};
 use axum::response::Response;
-use chassis::RequestId;
+use chassis::{Next, RequestId};
 use http::request::Parts;
 
 use super::{Actor, AuditTrail, Entry};
@@ -15,41 +14,42 @@ use super::{Actor, AuditTrail, Entry};
 /// Longest part of a path that an entry keeps.
 const PART_LENGTH_MAX: usize = 100;
 
-pub(crate) async fn administrators(
-    State(trail): State<AuditTrail>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let entry = entry(&mut parts).await;
-    let is_read = parts.method.is_safe();
-    let request = Request::from_parts(parts, body);
-    let Some(entry) = entry else { return next.run(request).await };
-    if is_read {
-        trail.count(entry).await;
-        return next.run(request).await;
+impl AuditTrail {
+    /// Goes on with a request; what an administrator asks is recorded.
+    pub(crate) async fn record_administrator(&self, request: Request, next: impl Next) -> Response {
+        let Some(Caller::User(user)) = Caller::of(request.extensions()) else {
+            return next.run(request).await;
+        };
+        if !user.is_admin() {
+            return next.run(request).await;
+        }
+        let actor = Actor::Administrator(user.id);
+        let (mut parts, body) = request.into_parts();
+        let entry = entry(actor, &mut parts).await;
+        let is_read = parts.method.is_safe();
+        let request = Request::from_parts(parts, body);
+        if is_read {
+            self.count(entry).await;
+            return next.run(request).await;
+        }
+        let id = self.begin(&entry).await;
+        let answer = next.run(request).await;
+        if let Some(id) = id {
+            self.finish(id, answer.status().as_str()).await;
+        }
+        answer
     }
-    let id = trail.begin(&entry).await;
-    let answer = next.run(request).await;
-    if let Some(id) = id {
-        trail.finish(id, answer.status().as_str()).await;
-    }
-    answer
 }
 
-/// The entry of a request; none when no administrator sent it.
-async fn entry(parts: &mut Parts) -> Option<Entry> {
-    let Ok(Caller::User(user)) = Caller::from_request_parts(parts, &()).await else { return None };
-    if !user.is_admin() {
-        return None;
-    }
+/// The entry of a request.
+async fn entry(actor: Actor, parts: &mut Parts) -> Entry {
     let path = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let action = format!("{} {path}", parts.method);
     let outcome = if parts.method.is_safe() { "asked" } else { "begun" };
     let target = target(parts).await;
-    let entry = Entry::new(Actor::Administrator(user.id), action, outcome).target(target);
+    let entry = Entry::new(actor, action, outcome).target(target);
     let request_id = parts.extensions.get::<RequestId>();
-    Some(request_id.map_or(entry.clone(), |id| entry.request(id)))
+    request_id.map_or(entry.clone(), |id| entry.request(id))
 }
 
 /// The variable parts of the path, as far as they are ids or names.

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use cache::{CacheSettings, ServiceCache};
-use chassis::ClientAddress;
+use chassis::{ClientAddress, Guard, Next, Protected};
 use http::{Response, StatusCode};
 use rate_limit::{AccountLimit, By, LimitSettings, RateLimitSettings, RateLimited, RateLimits};
 use tower::ServiceExt;
@@ -18,6 +18,15 @@ use utoipa_axum::router::OpenApiRouter;
 pub(crate) struct Replica {
     router: Router,
     pub(crate) limits: RateLimits,
+}
+
+/// The limits alone in front of routes, where a service has its policy before them.
+struct Limited(RateLimits);
+
+impl Guard for Limited {
+    async fn decide(&self, request: Request, next: impl Next) -> axum::response::Response {
+        self.0.count(request, next).await
+    }
 }
 
 pub(crate) fn limit(by: By, requests: u32, per: Duration) -> LimitSettings {
@@ -53,7 +62,7 @@ impl Replica {
             Ok(())
         };
         let routes = OpenApiRouter::new().route("/things", axum::routing::post(handler));
-        let router = rate_limit::limit(routes, &limits).into();
+        let router = Protected::by(Limited(limits.clone()), routes).into_parts().0;
         Self { router, limits }
     }
 

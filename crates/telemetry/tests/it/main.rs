@@ -58,6 +58,7 @@ fn a_callers_trace_is_continued_in_logs_and_headers_though_nothing_is_exported()
     let traceparent = passed_on["traceparent"].as_str().unwrap();
     let span = line["span_id"].as_str().unwrap();
     assert_eq!(traceparent, format!("00-0af7651916cd43dd8448eb211c80319c-{span}-01"));
+    assert_eq!(passed_on["makes_spans"], false, "nobody would get them");
 }
 
 #[test]

@@ -80,6 +80,20 @@ async fn end(telemetry: Telemetry) {
 fn a_line_with_fields() {
     let _telemetry = start(false, "http://localhost:4317");
     tracing::info!(server.port = 3001, server.tls = false, "server listening");
+    let (level, target, trace_id) = ("ERROR", "somewhere", "0af7651916cd43dd8448eb211c80319c");
+    let stranger = "another-service";
+    tracing::info!(level, target, service = stranger, trace_id, "a field like a key");
+    tracing::info!(inner = %Chatty, "a value that logs");
+}
+
+/// Logs while it is formatted.
+struct Chatty;
+
+impl std::fmt::Display for Chatty {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        tracing::info!("within a value");
+        out.write_str("chatty")
+    }
 }
 
 /// Ten thousand lines; then a line on standard error, after which somebody reads them.

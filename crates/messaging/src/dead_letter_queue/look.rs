@@ -109,7 +109,9 @@ impl Look {
             }
         };
         // It fails only when it panics or the process ends.
-        tokio::spawn(telemetry::in_current_trace(opening)).await.map_err(|_| DeadLetterError::Ended)?
+        tokio::spawn(telemetry::in_current_trace(opening))
+            .await
+            .map_err(|_| DeadLetterError::Ended)?
     }
 
     /// The next message that matches; none at the end of the dead-letter queue or of the look.

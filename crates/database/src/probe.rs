@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+
+use crate::Database;
 
 /// How long the connection that is kept may take to answer, before another one is opened: it may hear
 /// nothing for ever, as after a database was replaced behind its address.
@@ -34,11 +36,11 @@ struct Shared {
     options: PgConnectOptions,
     /// None while a look is under way, and after one that failed.
     kept: Mutex<Option<PgConnection>>,
-    pools: [PgPool; 2],
+    pools: [Database; 2],
 }
 
 impl Probe {
-    pub(crate) fn new(options: PgConnectOptions, kept: PgConnection, pools: [PgPool; 2]) -> Self {
+    pub(crate) fn new(options: PgConnectOptions, kept: PgConnection, pools: [Database; 2]) -> Self {
         Self(Arc::new(Shared { options, kept: Mutex::new(Some(kept)), pools }))
     }
 
@@ -75,8 +77,8 @@ async fn ask(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("select 1").execute(connection).await.map(drop)
 }
 
-async fn is_ready(pool: &PgPool) -> bool {
+async fn is_ready(pool: &Database) -> bool {
     // One that is idle is not taken: that would be measured as somebody's wait.
-    pool.num_idle() > 0
+    pool.counts().2 > 0
         || timeout(BUSY_AFTER, pool.acquire()).await.is_ok_and(|acquired| acquired.is_ok())
 }

@@ -42,7 +42,6 @@ mod build_info;
 mod export;
 mod logs;
 pub mod metrics;
-mod pool;
 pub mod propagation;
 mod settings;
 mod sql;
@@ -110,7 +109,7 @@ pub fn init(settings: &TelemetrySettings, build: BuildInfo) -> Result<Telemetry,
     let provider = traces::provider(settings, build)?;
     let tracer = traces::tracer(&provider);
     let (spans, statements) = (traces::layer(tracer.clone()), statements::layer(tracer));
-    Registry::default().with(spans).with(statements).with(logs).with(pool::layer()).try_init()?;
+    Registry::default().with(spans).with(statements).with(logs).try_init()?;
     build_info::set(build);
     metrics::build_info(service, build);
     metrics::runtime();

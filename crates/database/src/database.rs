@@ -141,7 +141,9 @@ impl Database {
         let query = query?;
         let done = if self.session().is_pooled() {
             let (query, run) = (&query, &run);
-            self.attempts(|tx| async move { run(tx, query.clone()).await }.scope_boxed()).await
+            // Boxed: the other way needs less room.
+            Box::pin(self.attempts(|tx| async move { run(tx, query.clone()).await }.scope_boxed()))
+                .await
         } else {
             self.repeated(&query, run).await
         };

@@ -67,7 +67,10 @@ impl fmt::Debug for Manager {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = Target::from(&self.options);
-        f.debug_struct("Manager").field("target", &target).field("limits", &self.limits).finish()
+        f.debug_struct("Manager")
+            .field("target", &target)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +82,8 @@ impl managed::Manager for Manager {
     async fn create(&self) -> Result<Pooled, sqlx::Error> {
         let mut pause = CONNECT_PAUSE_MIN;
         loop {
-            match self.open().await {
+            // Boxed: whoever takes a connection that is there need not have the room to open one.
+            match Box::pin(self.open()).await {
                 Ok(connection) => return Ok(Pooled { connection, idle_since: Instant::now() }),
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
@@ -112,10 +116,8 @@ fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// A pool that opens nothing before it is used, and closes what is idle for too long.
-///
-/// # Panics
-/// Outside of a tokio runtime.
+/// A pool that opens nothing before it is used, and closes what is idle for too long. It is made within
+/// a tokio runtime.
 pub(crate) fn lazy(options: PgConnectOptions, session: Session, limits: Limits) -> Pool<Manager> {
     let help = "Time until a connection was taken from the pool, in seconds.";
     let wait_times = histogram("db_client_connection_wait_time_seconds", help, &[]);
@@ -123,7 +125,7 @@ pub(crate) fn lazy(options: PgConnectOptions, session: Session, limits: Limits) 
     let manager = Manager { options, session, limits, wait_times };
     let pool = Pool::builder(manager).max_size(limits.size_max as usize).build();
     let pool = pool.expect("only a pool with limits of time needs a runtime named");
-    Handle::current().spawn(close_idle(pool.weak(), limits.idle_max));
+    in_background(close_idle(pool.weak(), limits.idle_max));
     pool
 }
 
@@ -193,7 +195,7 @@ impl PooledConnection {
     }
 
     /// Takes the connection out of the pool, which may open another one in its place.
-    pub fn detach(mut self) -> PgConnection {
+    pub(crate) fn detach(mut self) -> PgConnection {
         let object = self.object.take().expect(TAKEN);
         Object::take(object).connection
     }
@@ -262,7 +264,7 @@ impl Drop for PooledConnection {
     }
 }
 
-/// Does work that ends by itself soon. Where the runtime is gone, the work is dropped.
+/// Does work that ends by itself. Where the runtime is gone, the work is dropped.
 fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(work);
@@ -290,7 +292,7 @@ impl Unchecked {
                 );
             }
             Err(_) => {
-                tracing::warn!("a connection that was given up does not answer, and is closed")
+                tracing::warn!("a connection that was given up does not answer, and is closed");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Whether the database is there: asked on a connection of its own, so that pools whose connections
 //! are all lent out do not look like a database that is away.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use crate::Database;
+use crate::{Database, Target};
 
 /// How long the connection that is kept may take to answer, before another one is opened: it may hear
 /// nothing for ever, as after a database was replaced behind its address.
@@ -31,12 +32,19 @@ pub enum Condition {
 #[derive(Debug, Clone)]
 pub struct Probe(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     options: PgConnectOptions,
     /// None while a look is under way, and after one that failed.
     kept: Mutex<Option<PgConnection>>,
     pools: [Database; 2],
+}
+
+impl fmt::Debug for Shared {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = Target::from(&self.options);
+        f.debug_struct("Probe").field("target", &target).finish_non_exhaustive()
+    }
 }
 
 impl Probe {

@@ -225,6 +225,18 @@ async fn every_wait_for_a_connection_is_measured() {
     assert_eq!(waits() - before, 3);
 }
 
+#[tokio::test]
+async fn the_debug_text_of_pools_names_the_database_and_not_the_password() {
+    let server = testkit::database("debug").await;
+    let credentials = server.url().split(['/', '@']).nth(2).unwrap();
+    let (_, password) = credentials.split_once(':').unwrap();
+
+    let text = format!("{:?}", connect(&settings(server.url())).await);
+
+    assert!(text.contains(server.name()), "{text}");
+    assert!(!text.contains(password), "{text}");
+}
+
 /// A pool of one connection.
 async fn lone(server: &TestDatabase, idle_in_transaction_timeout: Duration) -> Database {
     let pool_size = NonZero::<u32>::MIN;

@@ -148,14 +148,14 @@ fn tell_context() {
     tracing::info!(header, traceparent = row, makes_spans, "passed on");
 }
 
-/// Two thousand requests of strangers with a span of their own each, and one of each kind of caller.
+/// Eight hundred requests of strangers with a span of their own each, and one of each kind of caller.
 async fn requests(endpoint: &str, probability: f64) {
     let telemetry = start_with(true, endpoint, probability);
     let begin = |headers: &HeaderMap, caller, name| {
         RequestTrace::begin(headers, caller, || tracing::info_span!("request", otel.name = name))
     };
     let mut inner = 0;
-    for _ in 0..2_000 {
+    for _ in 0..800 {
         let trace = begin(&called_with("01"), Caller::Stranger, "of a stranger");
         let work = async {
             tokio::task::yield_now().await;

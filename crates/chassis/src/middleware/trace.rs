@@ -31,7 +31,7 @@ pub(super) async fn trace(service: &'static str, request: Request, next: impl Ne
     };
     let trace = RequestTrace::begin(request.headers(), caller, || span(&request, method, route));
     let request_id = request.extensions().get::<RequestId>().cloned();
-    let response = trace.instrument(next.run(request)).await;
+    let response = trace.run(next.run(request)).await;
 
     let (status, took) = (response.status(), began.elapsed());
     let span = trace.span();

@@ -6,8 +6,8 @@
 //! soon as it flows again.
 //!
 //! To wake the thread is a system call, and it took a fourteenth of a busy service's time to do so for
-//! nearly each line. So the first line after a quiet time wakes it, and it waits a moment for others,
-//! which wake nobody.
+//! nearly each line. So the first line after a quiet time wakes it and is written at once; then it
+//! pauses, and lines that come meanwhile wake nobody.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,11 +19,11 @@ use crate::metrics;
 
 /// Lines that wait at most, in bytes: some thousand. As many may be on their way out besides.
 const BYTES_MAX: usize = 1024 * 1024;
-/// Lines that are not waited behind for more, in bytes.
-const GATHERED_BYTES_MAX: usize = BYTES_MAX / 2;
-/// How long lines wait for more: the thread is woken 200 times a second at most, and nobody who reads
-/// a log sees the difference.
-const GATHER: Duration = Duration::from_millis(5);
+/// Lines that end a pause, in bytes.
+const PAUSE_BYTES_MAX: usize = BYTES_MAX / 2;
+/// How long the thread pauses between two writings: it is woken 200 times a second at most, and nobody
+/// who reads a log sees the difference.
+const PAUSE: Duration = Duration::from_millis(5);
 /// What a buffer keeps of its memory when it is empty again, in bytes.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 
@@ -46,8 +46,7 @@ struct Shared {
     /// Wakes who waits for the end of the writing.
     written: Condvar,
     dropped: IntCounter,
-    /// How long lines wait for more.
-    gather: Duration,
+    pause: Duration,
 }
 
 #[derive(Default)]
@@ -66,15 +65,16 @@ enum Thread {
     /// Sleeps until a line comes.
     #[default]
     Idle,
-    /// Has been woken, and waits for more lines.
-    Gathering,
+    /// Writes, or has been woken to.
     Writing,
+    /// Has written, and lets lines come together.
+    Pausing,
 }
 
 impl State {
-    /// Whether there is a reason not to wait for more lines.
+    /// Whether there is a reason to pause no longer.
     fn is_urgent(&self) -> bool {
-        self.flushes > 0 || self.waiting.len() > GATHERED_BYTES_MAX
+        self.flushes > 0 || self.waiting.len() > PAUSE_BYTES_MAX
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn install(notice: impl Fn(u64) -> Vec<u8> + Send + 'static) -> io::R
     if let Some(writer) = INSTALLED.get() {
         return Ok(writer.clone());
     }
-    let writer = LogWriter::new(GATHER);
+    let writer = LogWriter::new(PAUSE);
     let thread = writer.clone();
     std::thread::Builder::new()
         .name("log".to_owned())
@@ -93,7 +93,7 @@ pub(super) fn install(notice: impl Fn(u64) -> Vec<u8> + Send + 'static) -> io::R
 }
 
 impl LogWriter {
-    fn new(gather: Duration) -> Self {
+    fn new(pause: Duration) -> Self {
         let help = "Log lines that were dropped because nobody read them fast enough.";
         let none: &[&str] = &[];
         let dropped = metrics::counter("telemetry_log_lines_dropped_total", help, none);
@@ -102,7 +102,7 @@ impl LogWriter {
             arrived: Condvar::new(),
             written: Condvar::new(),
             dropped: dropped.with_label_values(none),
-            gather,
+            pause,
         }))
     }
 
@@ -122,11 +122,11 @@ impl LogWriter {
         state.waiting.extend_from_slice(line);
         let wakes = match state.thread {
             Thread::Idle => true,
-            Thread::Gathering => state.is_urgent() && !was_urgent,
             Thread::Writing => false,
+            Thread::Pausing => state.is_urgent() && !was_urgent,
         };
         if wakes {
-            state.thread = Thread::Gathering;
+            state.thread = Thread::Writing;
             drop(state);
             self.0.arrived.notify_one();
         }
@@ -159,21 +159,27 @@ impl LogWriter {
         }
     }
 
-    /// Waits for lines and puts them into `batch`; gives how many lines were dropped after them.
+    /// Waits for the lines after `batch` and puts them in its place; gives how many lines were dropped
+    /// after them.
     fn next(&self, batch: &mut Vec<u8>) -> u64 {
-        batch.clear();
-        batch.shrink_to(KEPT_BYTES_MAX);
         let mut state = self.state();
-        state.thread = Thread::Idle;
         if state.waiting.is_empty() {
             self.0.written.notify_all();
         }
-        let is_quiet = |state: &mut State| state.waiting.is_empty();
-        state = self.0.arrived.wait_while(state, is_quiet).unwrap_or_else(PoisonError::into_inner);
-        state.thread = Thread::Gathering;
-        let may_wait = |state: &mut State| !state.is_urgent();
-        let gathered = self.0.arrived.wait_timeout_while(state, self.0.gather, may_wait);
-        state = gathered.unwrap_or_else(PoisonError::into_inner).0;
+        if !batch.is_empty() {
+            state.thread = Thread::Pausing;
+            let may_pause = |state: &mut State| !state.is_urgent();
+            let paused = self.0.arrived.wait_timeout_while(state, self.0.pause, may_pause);
+            state = paused.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        batch.clear();
+        batch.shrink_to(KEPT_BYTES_MAX);
+        if state.waiting.is_empty() {
+            state.thread = Thread::Idle;
+            let is_quiet = |state: &mut State| state.waiting.is_empty();
+            let woken = self.0.arrived.wait_while(state, is_quiet);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
         state.thread = Thread::Writing;
         std::mem::swap(batch, &mut state.waiting);
         std::mem::take(&mut state.dropped)
@@ -209,10 +215,10 @@ mod tests {
         }
     }
 
-    /// A writer whose lines wait so long for more, and the batches that it writes.
-    fn writer(gather: Duration) -> (LogWriter, Receiver<Vec<u8>>) {
+    /// A writer that pauses so long, and the batches that it writes.
+    fn writer(pause: Duration) -> (LogWriter, Receiver<Vec<u8>>) {
         let (sender, batches) = channel();
-        let writer = LogWriter::new(gather);
+        let writer = LogWriter::new(pause);
         let thread = writer.clone();
         std::thread::spawn(move || thread.write_out(&mut Pipe(sender), |_| Vec::new()));
         (writer, batches)
@@ -221,15 +227,23 @@ mod tests {
     /// Longer than any test takes.
     const LONG: Duration = Duration::from_secs(3600);
 
-    #[test]
-    fn lines_that_come_while_the_first_waits_go_out_with_it_in_order_when_they_are_flushed() {
+    /// A writer that has written one line and pauses.
+    fn pausing() -> (LogWriter, Receiver<Vec<u8>>) {
         let (writer, batches) = writer(LONG);
+        writer.push(b"first\n");
+        assert_eq!(batches.recv().unwrap(), b"first\n", "it waits for no other");
+        (writer, batches)
+    }
+
+    #[test]
+    fn lines_that_come_in_a_pause_go_out_together_in_order_when_they_are_flushed() {
+        let (writer, batches) = pausing();
         let mut expected = Vec::new();
         for number in 0..100 {
             let line = format!("line {number}\n");
             writer.push(line.as_bytes());
             expected.extend_from_slice(line.as_bytes());
-            // The thread has time to write the first alone, if it does not wait for more.
+            // The thread has time to write each line alone, if it does not pause.
             std::thread::sleep(Duration::from_micros(100));
         }
         assert!(writer.flush(LONG));
@@ -239,18 +253,18 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_written_at_once_when_half_of_the_buffer_is_full() {
-        let (writer, batches) = writer(LONG);
+    fn a_pause_ends_when_half_of_the_buffer_is_full() {
+        let (writer, batches) = pausing();
         let line = [b'x'; 1024];
-        for _ in 0..=GATHERED_BYTES_MAX / line.len() {
+        for _ in 0..=PAUSE_BYTES_MAX / line.len() {
             writer.push(&line);
         }
-        assert!(batches.recv().unwrap().len() > GATHERED_BYTES_MAX);
+        assert!(batches.recv().unwrap().len() > PAUSE_BYTES_MAX);
     }
 
     #[test]
-    fn a_line_is_written_when_no_other_comes() {
-        let (writer, batches) = writer(GATHER);
+    fn a_line_that_comes_in_a_pause_is_written_after_it_when_no_other_comes() {
+        let (writer, batches) = writer(PAUSE);
         for line in [b"one\n", b"two\n"] {
             writer.push(line);
             assert_eq!(batches.recv().unwrap(), line);
@@ -259,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_flush_says_when_its_time_is_over_before_the_lines_are_written() {
-        let writer = LogWriter::new(GATHER);
+        let writer = LogWriter::new(PAUSE);
         writer.push(b"nobody writes it\n");
         assert!(!writer.flush(Duration::from_millis(1)));
     }

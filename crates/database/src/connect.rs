@@ -55,7 +55,9 @@ pub struct Pools {
 /// # Errors
 /// A bad address.
 pub fn unopened(settings: &DatabaseSettings) -> Result<Database, DatabaseError> {
-    Ok(pool(settings, &Session::new(settings), settings.pool_size.get(), options(settings)?))
+    let session = Session::new(settings);
+    let options = session.options(options(settings)?);
+    Ok(pool(settings, &session, settings.pool_size.get(), options))
 }
 
 /// Opens both pools with all their connections, waiting up to `start_timeout` for a database that is

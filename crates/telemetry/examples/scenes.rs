@@ -169,13 +169,9 @@ async fn requests(endpoint: &str, probability: f64) {
         begin(&called_with(flags), Caller::Trusted, name).run(async { tell_context() }).await;
     }
     let trace = begin(&HeaderMap::new(), Caller::Trusted, "of nobody");
-    tokio::spawn(
-        trace.run(async { tokio::spawn(telemetry::in_current_trace(async { tell_context() })) }),
-    )
-    .await
-    .unwrap()
-    .await
-    .unwrap();
+    #[allow(clippy::disallowed_methods, reason = "what is spawned within a request is the scene")]
+    let spawn = || tokio::spawn(telemetry::in_current_trace(async { tell_context() }));
+    trace.in_scope(spawn).await.unwrap();
     end(telemetry).await;
 }
 

@@ -117,7 +117,7 @@ pub fn init(settings: &TelemetrySettings, build: BuildInfo) -> Result<Telemetry,
     let spans = traces::layer(tracer.clone(), sampler.is_enabled());
     let statements = sampler.is_enabled().then(|| statements::layer(tracer));
     // The spans' layer is asked first, since it refuses most.
-    Registry::default().with(logs).with(pool::layer()).with(statements).with(spans).try_init()?;
+    Registry::default().with(logs).with(statements).with(spans).try_init()?;
     sampler.install();
     build_info::set(build);
     metrics::build_info(service, build);

@@ -57,3 +57,15 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_process_are_in_the_order_in_which_they_were_made() {
+        let clock = Clock::system();
+        let ids: Vec<Uuid> = (0..10_000).map(|_| clock.new_id()).collect();
+        assert!(ids.is_sorted_by(|one, next| one < next));
+    }
+}

@@ -1,26 +1,26 @@
 //! The pools, which are open before there is load, and what ends a start.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 use telemetry::metrics::{at_scrape, gauge, whole};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::log::LevelFilter;
 
 use crate::fault::begin_to_count;
+use crate::pool::{Limits, PooledConnection};
 use crate::session::Session;
 use crate::target::{Target, cause};
 use crate::{Database, DatabaseSettings, Probe, is_unavailable, kind, limit};
 
 /// Pause between two attempts at start-up.
 const START_PAUSE: Duration = Duration::from_millis(500);
-/// How long a connection that comes back to the pool may take to answer. One that was given up in the
-/// middle of a statement may never do so, and would keep its place in the pool for good.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a new connection may take to tell its session.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,9 @@ pub struct Pools {
 /// # Errors
 /// A bad address.
 pub fn unopened(settings: &DatabaseSettings) -> Result<Database, DatabaseError> {
-    Ok(PgPool::connect_lazy_with(options(settings)?).into())
+    let session = Session::new(settings);
+    let options = session.options(options(settings)?);
+    Ok(pool(settings, &session, settings.pool_size.get(), options))
 }
 
 /// Opens both pools with all their connections, waiting up to `start_timeout` for a database that is
@@ -87,8 +89,7 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Pools, DatabaseError
     }
     drop(opened);
     let probe = Probe::new(options, first, [requests.clone(), background.clone()]);
-    let database = |pool| Database::new(pool, session.clone());
-    Ok(Pools { requests: database(requests), background: database(background), probe })
+    Ok(Pools { requests, background, probe })
 }
 
 fn options(settings: &DatabaseSettings) -> Result<PgConnectOptions, DatabaseError> {
@@ -159,48 +160,32 @@ fn hint(error: &sqlx::Error) -> String {
 fn pool(
     settings: &DatabaseSettings,
     session: &Session,
-    size: u32,
+    size_max: u32,
     options: PgConnectOptions,
-) -> PgPool {
-    let session = session.clone();
-    PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(settings.checkout_timeout)
-        .idle_timeout(settings.reaping_frequency)
-        // Telemetry makes a metric of it.
-        .acquire_time_level(LevelFilter::Debug)
-        // A ping before each use costs a tenth of the throughput; a dead connection shows itself.
-        .test_before_acquire(false)
-        .after_connect(move |connection, _| {
-            let session = session.clone();
-            Box::pin(async move { session.limit(connection).await })
-        })
-        .after_release(|connection, _| Box::pin(answers(connection)))
-        .connect_lazy_with(options)
-}
-
-/// Whether a connection can be used again; an error has it closed without a farewell.
-async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let silent = |_| sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-    timeout(RELEASE_TIMEOUT, connection.ping()).await.map_err(silent)??;
-    Ok(true)
+) -> Database {
+    let limits = Limits {
+        size_max,
+        checkout_timeout: settings.checkout_timeout,
+        idle_max: settings.reaping_frequency,
+    };
+    Database::lazy(options, session.clone(), limits)
 }
 
 /// `db_client_connections` and `db_client_connection_max`, of each pool.
-fn show(pools: [(&'static str, &PgPool); 2]) {
+fn show(pools: [(&'static str, &Database); 2]) {
     let labels = ["db_client_connection_pool_name", "db_client_connection_state"];
     let help = "Connections to the database, by pool and state: idle or used.";
     let count = gauge("db_client_connections", help, &labels);
     let help = "Connections that there may be at most, by pool.";
     let max = gauge("db_client_connection_max", help, &labels[..1]);
     for (name, pool) in pools {
-        max.with_label_values(&[name]).set(pool.options().get_max_connections().into());
+        let (size_max, ..) = pool.counts();
+        max.with_label_values(&[name]).set(whole(size_max));
         let (pool, count) = (pool.clone(), count.clone());
         at_scrape(move || {
-            let (all, idle) = (i64::from(pool.size()), whole(pool.num_idle()));
-            count.with_label_values(&[name, "idle"]).set(idle);
-            // The two are read one after the other.
-            count.with_label_values(&[name, "used"]).set((all - idle).max(0));
+            let (_, open, idle) = pool.counts();
+            count.with_label_values(&[name, "idle"]).set(whole(idle));
+            count.with_label_values(&[name, "used"]).set(whole(open - idle));
         });
     }
 }
@@ -208,8 +193,8 @@ fn show(pools: [(&'static str, &PgPool); 2]) {
 /// Opens all connections of a pool at once, before there is load. Under load it takes seconds:
 /// proving the password (SCRAM) gives way to other tasks some eight hundred times, and meanwhile the
 /// request that wanted one more connection waits for just that.
-async fn open(pool: &PgPool) -> Vec<PoolConnection<Postgres>> {
-    let size = pool.options().get_max_connections();
+async fn open(pool: &Database) -> Vec<PooledConnection> {
+    let (size, ..) = pool.counts();
     let opened = join_all((0..size).map(|_| pool.acquire())).await;
     let (opened, failed): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
     if let Some(error) = failed.into_iter().find_map(Result::err) {
@@ -222,21 +207,24 @@ async fn open(pool: &PgPool) -> Vec<PoolConnection<Postgres>> {
 
 /// Whether two connections that are open at the same time are one session of the server: then what
 /// one of them sets, locks or prepares is another one's too.
-async fn share_sessions(first: &mut PgConnection, opened: &mut [PoolConnection<Postgres>]) -> bool {
-    let mut sessions = std::collections::BTreeSet::new();
-    let others = opened.iter_mut().map(|connection| &mut **connection);
-    for connection in std::iter::once(first).chain(others) {
-        let asking = sqlx::raw_sql("select pg_backend_pid()::text").fetch_one(connection);
-        let silent = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-        let session = timeout(RELEASE_TIMEOUT, asking).await.unwrap_or_else(silent);
-        match session.and_then(|session| session.try_get::<String, _>(0)) {
-            Ok(session) => {
-                if !sessions.insert(session) {
-                    return true;
-                }
-            }
-            Err(error) => tracing::debug!(error.kind = kind(&error), "a session is unknown"),
+async fn share_sessions(first: &mut PgConnection, opened: &mut [PooledConnection]) -> bool {
+    let mut sessions = BTreeSet::from_iter(session(first).await);
+    for connection in opened {
+        let Some(session) = session(connection).await else { continue };
+        connection.set_idle();
+        if !sessions.insert(session) {
+            return true;
         }
     }
     false
+}
+
+async fn session(connection: &mut PgConnection) -> Option<String> {
+    let asking = sqlx::raw_sql("select pg_backend_pid()::text").fetch_one(connection);
+    let silent = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    let session = timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(silent);
+    let session = session.and_then(|session| session.try_get(0));
+    session
+        .inspect_err(|error| tracing::debug!(error.kind = kind(error), "a session is unknown"))
+        .ok()
 }

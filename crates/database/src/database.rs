@@ -1,56 +1,86 @@
 //! The pool as stores use it.
 
+use std::time::Duration;
+
+use deadpool::managed::Pool;
 use either::Either;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use futures_util::{StreamExt, TryFutureExt, TryStreamExt};
 use scoped_futures::{ScopedBoxFuture, ScopedFutureExt as _};
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
+};
 use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr};
 
 use crate::Fault;
 use crate::fault::{count_unavailable, has_lost_a_race, is_outdated};
+use crate::pool::{self, Limits, Manager, PooledConnection};
 use crate::session::Session;
 
 /// How often work is done in all: one more time for each of a few changes of the schema or lost races.
 const ATTEMPTS_MAX: u32 = 4;
+/// Idle time after which a connection is closed, where nobody says another one.
+const IDLE_MAX: Duration = Duration::from_mins(10);
 
-/// A pool of connections whose prepared statements follow the schema. Cheap to clone.
+/// A pool of connections whose prepared statements follow the schema. A clone is one pointer.
 #[derive(Debug, Clone)]
 pub struct Database {
-    pool: PgPool,
-    session: Session,
+    pool: Pool<Manager>,
 }
 
 type Step = Either<PgQueryResult, PgRow>;
 
+/// A pool of the same size and limits of time, for the same database. It has connections of its own,
+/// with whatever limits the server has for them.
 impl From<PgPool> for Database {
     fn from(pool: PgPool) -> Self {
-        Self::new(pool, Session::default())
+        let options = pool.options();
+        let limits = Limits {
+            size_max: options.get_max_connections(),
+            checkout_timeout: options.get_acquire_timeout(),
+            idle_max: options.get_idle_timeout().unwrap_or(IDLE_MAX),
+        };
+        Self::lazy((*pool.connect_options()).clone(), Session::default(), limits)
     }
 }
 
 impl Database {
-    pub(crate) fn new(pool: PgPool, session: Session) -> Self {
-        Self { pool, session }
+    /// Opens nothing before it is used.
+    pub(crate) fn lazy(options: PgConnectOptions, session: Session, limits: Limits) -> Self {
+        Self { pool: pool::lazy(options, session, limits) }
     }
 
     pub(crate) fn session(&self) -> &Session {
-        &self.session
+        &self.pool.manager().session
     }
 
-    /// The pool itself, whose statements nobody looks after: behind a pooler each of them needs a
-    /// transaction that [`begin_statement`](Self::begin_statement) begins.
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.pool.manager().options
+    }
+
+    /// How many connections there may be, how many are open, and how many of these are idle.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let status = self.pool.status();
+        (status.max_size, status.size, status.available)
+    }
+
+    /// Takes a connection, whose statements nobody looks after: behind a pooler each of them needs a
+    /// transaction that [`begin_statement`](Self::begin_statement) begins. Those who wait for one have
+    /// theirs in the order in which they came.
+    ///
+    /// # Errors
+    /// None is free, or could be opened, within `checkout_timeout`
+    /// ([`sqlx::Error::PoolTimedOut`]); what the server said to a new one.
+    pub async fn acquire(&self) -> Result<PooledConnection, sqlx::Error> {
+        pool::acquire(&self.pool).await
     }
 
     /// The statements that begin a transaction, with its limits where a connection has none, for
-    /// whoever takes a connection of the [pool](Self::pool). They are sent as they are
+    /// whoever [takes a connection](Self::acquire). They are sent as they are
     /// ([`sqlx::raw_sql`]).
     pub fn begin_statement(&self) -> SqlStr {
-        self.session.begin_statement()
+        self.session().begin_statement()
     }
 
     /// Does `work` in a transaction, which is committed when it succeeds and rolled back when it
@@ -77,16 +107,14 @@ impl Database {
         E: Fault,
         F: for<'c> Fn(&'c mut PgConnection) -> ScopedBoxFuture<'a, 'c, Result<T, E>>,
     {
-        let mut held = Held { connection: Some(self.pool.acquire().await?), is_beginning: false };
+        let mut connection = self.acquire().await?;
         let mut attempt = 1;
         loop {
-            let connection = held.connection.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-            held.is_beginning = true;
-            let mut tx = self.session.begin(connection).await?;
-            held.is_beginning = false;
+            let mut tx = connection.begin_as(self.session()).await?;
             let error = match work(&mut tx).await {
                 Ok(done) => {
                     tx.commit().await?;
+                    connection.release();
                     return Ok(done);
                 }
                 Err(error) => error,
@@ -96,36 +124,51 @@ impl Database {
             }
             tx.rollback().await?;
             if error.database().is_some_and(is_outdated) {
-                prepare_anew(connection).await?;
+                prepare_anew(&mut connection).await?;
             }
             attempt += 1;
         }
     }
 
-    /// All that a statement gives.
-    async fn all<'q>(&self, query: impl Execute<'q, Postgres>) -> Result<Vec<Step>, sqlx::Error> {
-        let query = parts(query)?;
-        let steps = if self.session.is_pooled() {
-            let query = &query;
-            self.attempts(|tx| async move { steps(tx, query).await }.scope_boxed()).await
+    /// Runs a statement outside of a transaction of its caller.
+    async fn run<T, R>(&self, query: Result<Query, sqlx::Error>, run: R) -> Result<T, sqlx::Error>
+    where
+        R: for<'c> Fn(&'c mut PgConnection, Query) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + Sync,
+        T: Send,
+    {
+        let query = query?;
+        let done = if self.session().is_pooled() {
+            let (query, run) = (&query, &run);
+            // Boxed: the other way needs less room.
+            Box::pin(self.attempts(|tx| async move { run(tx, query.clone()).await }.scope_boxed()))
+                .await
         } else {
-            self.repeated(&query).await
+            self.repeated(&query, run).await
         };
-        steps.inspect_err(count_unavailable)
+        done.inspect_err(count_unavailable)
     }
 
-    async fn repeated(&self, query: &Query) -> Result<Vec<Step>, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
+    async fn repeated<T, R>(&self, query: &Query, run: R) -> Result<T, sqlx::Error>
+    where
+        R: for<'c> Fn(&'c mut PgConnection, Query) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+    {
+        let mut connection = self.acquire().await?;
         let mut attempt = 1;
         loop {
-            match steps(&mut connection, query).await {
+            match run(&mut connection, query.clone()).await {
+                Ok(done) => {
+                    connection.release();
+                    return Ok(done);
+                }
                 Err(error) if attempt < ATTEMPTS_MAX && is_worth_repeating(&error) => {
                     if is_outdated(&error) {
                         prepare_anew(&mut connection).await?;
                     }
                     attempt += 1;
                 }
-                steps => return steps,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -133,10 +176,6 @@ impl Database {
 
 /// A statement and its arguments.
 type Query = (SqlStr, Option<PgArguments>);
-
-async fn steps(connection: &mut PgConnection, query: &Query) -> Result<Vec<Step>, sqlx::Error> {
-    connection.fetch_many(query.clone()).try_collect().await
-}
 
 fn parts<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Query, sqlx::Error> {
     let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
@@ -153,39 +192,35 @@ async fn prepare_anew(connection: &mut PgConnection) -> Result<(), sqlx::Error> 
     connection.clear_cached_statements().await
 }
 
-/// A connection on which a transaction begins.
-///
-/// sqlx 0.9.0 forgets a `begin` that is dropped before the server has answered, as by a caller who
-/// goes: the server has begun, nobody rolls back, and whatever runs on the connection next, reads and
-/// writes of others, is part of that transaction and lost with it
-/// (<https://github.com/transact-rs/sqlx/issues/4393>). So a connection that is given up at that
-/// moment is closed instead of given back.
-struct Held {
-    connection: Option<PoolConnection<Postgres>>,
-    is_beginning: bool,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && self.is_beginning
-        {
-            connection.close_on_drop();
-        }
-    }
-}
-
 /// Statements outside of a transaction. What they return is collected before the first row is seen.
 impl<'c> Executor<'c> for &'c Database {
     type Database = Postgres;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<PgQueryResult, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(self.run(parts(query), |connection, query| connection.execute(query)))
+    }
 
     fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Step, sqlx::Error>>
     where
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let steps = self.all(query).map_ok(|steps| stream::iter(steps).map(Ok));
-        stream::once(steps).try_flatten().boxed()
+        let steps = self.run(parts(query), |connection, query| {
+            Box::pin(connection.fetch_many(query).try_collect::<Vec<_>>())
+        });
+        stream::once(steps.map_ok(|steps| stream::iter(steps).map(Ok))).try_flatten().boxed()
+    }
+
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(self.run(parts(query), |connection, query| connection.fetch_all(query)))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -196,8 +231,7 @@ impl<'c> Executor<'c> for &'c Database {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let row = |steps: Vec<Step>| steps.into_iter().find_map(Either::right);
-        self.all(query).map_ok(row).boxed()
+        Box::pin(self.run(parts(query), |connection, query| connection.fetch_optional(query)))
     }
 
     fn prepare_with<'e>(
@@ -208,13 +242,13 @@ impl<'c> Executor<'c> for &'c Database {
     where
         'c: 'e,
     {
-        (&self.pool).prepare_with(sql, parameters)
+        Box::pin(async move { self.acquire().await?.prepare_with(sql, parameters).await })
     }
 
     fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
     where
         'c: 'e,
     {
-        (&self.pool).describe(sql)
+        Box::pin(async move { self.acquire().await?.describe(sql).await })
     }
 }

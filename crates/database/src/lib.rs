@@ -5,6 +5,9 @@
 //! connection for health checks, so that a backlog of one takes nothing from another and a busy
 //! database is told from one that is away.
 //!
+//! A connection that was used cleanly goes back to its pool without a round trip. One that was given
+//! up has its transaction rolled back first, or is closed ([`PooledConnection`]).
+//!
 //! The server ends each statement that takes too long, waits too long for a lock, or leaves its
 //! transaction idle, also when nobody waits for it any more:
 //!
@@ -54,6 +57,7 @@ mod database;
 mod fault;
 mod limit;
 mod migrate;
+mod pool;
 mod probe;
 mod session;
 mod settings;
@@ -64,6 +68,7 @@ pub use connect::{DatabaseError, Pools, connect, unopened};
 pub use database::Database;
 pub use fault::{Fault, is_unavailable, kind, safe};
 pub use migrate::migrate;
+pub use pool::PooledConnection;
 pub use probe::{Condition, Probe};
 pub use scoped_futures::ScopedFutureExt as FutureExt;
 pub use settings::DatabaseSettings;

@@ -5,10 +5,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::pool::PooledConnection;
 use crate::session::Session;
 use crate::target::{Target, cause};
 use crate::{Database, DatabaseError};
@@ -59,17 +59,15 @@ impl From<sqlx::Error> for Failure {
 /// within `migration_wait`; behind a pooler, a migration that must not run in a transaction.
 pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<(), DatabaseError> {
     migrations.set_ignore_missing(true).set_locking(false);
-    let (options, session) = (database.pool().connect_options(), database.session());
-    let target = Target::from(&*options);
+    let (options, session) = (database.options(), database.session());
+    let target = Target::from(options);
     let fault = |why: String| DatabaseError::Refused { target: target.clone(), why };
     let begun = Instant::now();
     let mut told: Option<Instant> = None;
     loop {
-        let mut connection = match answered(PgConnection::connect_with(&options)).await {
+        let mut connection = match answered(PgConnection::connect_with(options)).await {
             // The server gives no more: one of the pool's own does as well, and is opened anew later.
-            Err(error) if is_full(&error) => {
-                database.pool().acquire().await.map(PoolConnection::detach)
-            }
+            Err(error) if is_full(&error) => database.acquire().await.map(PooledConnection::detach),
             opened => opened,
         }
         .map_err(|error| fault(cause(&error)))?;

@@ -1,14 +1,17 @@
 //! Whether the database is there: asked on a connection of its own, so that pools whose connections
 //! are all lent out do not look like a database that is away.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
+
+use crate::{Database, Target};
 
 /// How long the connection that is kept may take to answer, before another one is opened: it may hear
 /// nothing for ever, as after a database was replaced behind its address.
@@ -29,16 +32,23 @@ pub enum Condition {
 #[derive(Debug, Clone)]
 pub struct Probe(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     options: PgConnectOptions,
     /// None while a look is under way, and after one that failed.
     kept: Mutex<Option<PgConnection>>,
-    pools: [PgPool; 2],
+    pools: [Database; 2],
+}
+
+impl fmt::Debug for Shared {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = Target::from(&self.options);
+        f.debug_struct("Probe").field("target", &target).finish_non_exhaustive()
+    }
 }
 
 impl Probe {
-    pub(crate) fn new(options: PgConnectOptions, kept: PgConnection, pools: [PgPool; 2]) -> Self {
+    pub(crate) fn new(options: PgConnectOptions, kept: PgConnection, pools: [Database; 2]) -> Self {
         Self(Arc::new(Shared { options, kept: Mutex::new(Some(kept)), pools }))
     }
 
@@ -75,8 +85,8 @@ async fn ask(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("select 1").execute(connection).await.map(drop)
 }
 
-async fn is_ready(pool: &PgPool) -> bool {
+async fn is_ready(pool: &Database) -> bool {
     // One that is idle is not taken: that would be measured as somebody's wait.
-    pool.num_idle() > 0
+    pool.counts().2 > 0
         || timeout(BUSY_AFTER, pool.acquire()).await.is_ok_and(|acquired| acquired.is_ok())
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use telemetry::{
-    BuildInfo, LogFormat, LogSettings, SamplingSettings, Telemetry, TelemetrySettings,
-    TracingSettings, propagation,
+    BuildInfo, Caller, LogFormat, LogSettings, RequestTrace, SamplingSettings, Telemetry,
+    TelemetrySettings, TracingSettings, propagation,
 };
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -30,6 +30,9 @@ async fn main() {
         ["a_panic"] => a_panic(),
         ["sampling", endpoint, probability] => {
             sampling(endpoint, probability.parse().unwrap()).await;
+        }
+        ["requests", endpoint, probability] => {
+            requests(endpoint, probability.parse().unwrap()).await;
         }
         ["statements", endpoint] => statements(endpoint).await,
         ref other => panic!("no scene is called {other:?}"),
@@ -71,11 +74,26 @@ fn start_trusting(
 async fn end(telemetry: Telemetry) {
     tokio::task::spawn_blocking(|| telemetry.shutdown(Duration::from_secs(8))).await.unwrap();
     tracing::info!(metrics = telemetry::metrics::render(), "the end");
+    assert!(telemetry::flush_logs(Duration::from_secs(5)));
 }
 
 fn a_line_with_fields() {
     let _telemetry = start(false, "http://localhost:4317");
     tracing::info!(server.port = 3001, server.tls = false, "server listening");
+    let (level, target, trace_id) = ("ERROR", "somewhere", "0af7651916cd43dd8448eb211c80319c");
+    let stranger = "another-service";
+    tracing::info!(level, target, service = stranger, trace_id, "a field like a key");
+    tracing::info!(inner = %Chatty, "a value that logs");
+}
+
+/// Logs while it is formatted.
+struct Chatty;
+
+impl std::fmt::Display for Chatty {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        tracing::info!("within a value");
+        out.write_str("chatty")
+    }
 }
 
 /// Ten thousand lines; then a line on standard error, after which somebody reads them.
@@ -103,16 +121,58 @@ fn many_lines(count: u32) {
 
 fn a_continued_trace() {
     let _telemetry = start(false, "http://localhost:4317");
-    let mut headers = HeaderMap::new();
-    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    headers.insert("traceparent", traceparent.parse().unwrap());
-    let span = tracing::info_span!("request");
-    propagation::set_parent(&span, &headers);
-    span.in_scope(|| {
+    let headers = called_with("01");
+    let trace = RequestTrace::begin(&headers, Caller::Trusted, || tracing::info_span!("request"));
+    trace.in_scope(|| {
         tracing::info!("inside");
-        let passed_on = propagation::current_traceparent();
-        tracing::info!(traceparent = passed_on, "passed on");
+        tell_context();
     });
+    assert!(trace.span().is_disabled());
+}
+
+/// The headers of a caller of ours with these flags.
+fn called_with(flags: &str) -> HeaderMap {
+    let traceparent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+    [(http::HeaderName::from_static("traceparent"), traceparent.parse().unwrap())]
+        .into_iter()
+        .collect()
+}
+
+/// Logs what a call, a row and a message would pass on, and whether a span would be made.
+fn tell_context() {
+    let mut headers = HeaderMap::new();
+    propagation::inject(&mut headers);
+    let header = headers.get("traceparent").map(|value| value.to_str().unwrap());
+    let row = propagation::current_traceparent();
+    let makes_spans = !tracing::info_span!("inner").is_disabled();
+    tracing::info!(header, traceparent = row, makes_spans, "passed on");
+}
+
+/// Eight hundred requests of strangers with a span of their own each, and one of each kind of caller.
+async fn requests(endpoint: &str, probability: f64) {
+    let telemetry = start_with(true, endpoint, probability);
+    let begin = |headers: &HeaderMap, caller, name| {
+        RequestTrace::begin(headers, caller, || tracing::info_span!("request", otel.name = name))
+    };
+    let mut inner = 0;
+    for _ in 0..800 {
+        let trace = begin(&called_with("01"), Caller::Stranger, "of a stranger");
+        let work = async {
+            tokio::task::yield_now().await;
+            let span = tracing::info_span!("inner");
+            span.in_scope(|| u32::from(!span.is_disabled()))
+        };
+        inner += trace.run(work).await;
+    }
+    tracing::info!(inner, "inner spans made");
+    for (flags, name) in [("01", "of a recorded caller"), ("00", "of an unrecorded caller")] {
+        begin(&called_with(flags), Caller::Trusted, name).run(async { tell_context() }).await;
+    }
+    let trace = begin(&HeaderMap::new(), Caller::Trusted, "of nobody");
+    #[allow(clippy::disallowed_methods, reason = "what is spawned within a request is the scene")]
+    let spawn = || tokio::spawn(telemetry::in_current_trace(async { tell_context() }));
+    trace.in_scope(spawn).await.unwrap();
+    end(telemetry).await;
 }
 
 /// Each line tells the filter that it was written under.

@@ -26,7 +26,8 @@
 //! nor the end of the process. `telemetry_log_lines_dropped_total` counts the lines that found no
 //! room meanwhile, and the log says how many once it flows again.
 //!
-//! With `[tracing] enabled: false` nothing is exported and unsampled work records nothing; the
+//! Whether a request's trace is recorded is known before its first span ([`RequestTrace`]): one that
+//! is not has a context and no spans. With `[tracing] enabled: false` that is every request. The
 //! context still flows, so that the logs of one request share one trace id across services. A collector that is away costs
 //! a bounded queue and never an answer: `telemetry_spans_total{outcome}` counts the spans that were
 //! `exported`, those of exports that `failed`, and those `dropped` because the queue was full. The log
@@ -42,8 +43,9 @@ mod build_info;
 mod export;
 mod logs;
 pub mod metrics;
-mod pool;
 pub mod propagation;
+mod request_trace;
+mod sampling;
 mod settings;
 mod sql;
 pub mod statements;
@@ -53,11 +55,13 @@ pub use build_info::{BuildInfo, build_info};
 #[doc(hidden)]
 pub use git_commit::commit;
 pub use logs::{FilterError, LogFilter, flush_logs, log_filter};
+pub use request_trace::{Caller, RequestTrace, in_current_trace};
 pub use settings::{LogFormat, LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
 
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use sampling::TraceSampler;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -107,10 +111,14 @@ pub struct Telemetry {
 pub fn init(settings: &TelemetrySettings, build: BuildInfo) -> Result<Telemetry, TelemetryError> {
     let service = &settings.tracing.service_name;
     let logs = logs::layer(&settings.log, service)?;
-    let provider = traces::provider(settings, build)?;
+    let sampler = TraceSampler::new(settings);
+    let provider = traces::provider(settings, build, sampler.clone())?;
     let tracer = traces::tracer(&provider);
-    let (spans, statements) = (traces::layer(tracer.clone()), statements::layer(tracer));
-    Registry::default().with(spans).with(statements).with(logs).with(pool::layer()).try_init()?;
+    let spans = traces::layer(tracer.clone(), sampler.is_enabled());
+    let statements = sampler.is_enabled().then(|| statements::layer(tracer));
+    // The spans' layer is asked first, since it refuses most.
+    Registry::default().with(logs).with(statements).with(spans).try_init()?;
+    sampler.install();
     build_info::set(build);
     metrics::build_info(service, build);
     metrics::runtime();

@@ -19,12 +19,14 @@ const TRACEPARENT_BYTES: usize = 55;
 /// A longer `tracestate` is left out; the standard asks for as much at least.
 const TRACESTATE_BYTES_MAX: usize = 512;
 
-/// Writes the current span's context as `traceparent` and `tracestate` headers.
+/// Writes the current context as `traceparent` and `tracestate` headers.
 pub fn inject(headers: &mut HeaderMap) {
-    let context = Span::current().context();
-    let span = context.span();
-    let Some(traceparent) = traceparent(span.span_context()) else { return };
-    let state = span.span_context().trace_state().header();
+    let current = |context: &Context| {
+        let span = context.span();
+        let state = span.span_context().trace_state().header();
+        traceparent(span.span_context()).map(|traceparent| (traceparent, state))
+    };
+    let Some((traceparent, state)) = Context::map_current(current) else { return };
     for (name, value) in [(TRACEPARENT, traceparent), (TRACESTATE, state)] {
         if let Ok(value) = HeaderValue::try_from(value)
             && !value.is_empty()
@@ -34,27 +36,12 @@ pub fn inject(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes the caller named by the headers the parent of `span`: for whoever has made sure that the
-/// caller is one of ours, since it also decides whether the trace is recorded. Bad headers are
-/// ignored, as the standard asks: the span then starts a trace of its own. Call it before the span is
-/// entered.
-pub fn set_parent(span: &Span, headers: &HeaderMap) {
-    parent(span, from_headers(headers));
-}
-
-/// Links `span` to a caller who may be anybody: his ids can be looked for, and nothing follows from
-/// them. His `tracestate` is a text of his own choice, and is left out.
-pub fn add_link(span: &Span, headers: &HeaderMap) {
-    link(span, one(headers, TRACEPARENT).and_then(parse));
-}
-
-/// The current span's context as a `traceparent` value, for a row or a message.
-/// None outside any trace.
+/// The current context as a `traceparent` value, for a row or a message. None outside any trace.
 pub fn current_traceparent() -> Option<String> {
-    traceparent(Span::current().context().span().span_context())
+    Context::map_current(|context| traceparent(context.span().span_context()))
 }
 
-/// Whether the current span is recorded: outside of such a trace there is no need to describe
+/// Whether the current trace is recorded: outside of such a trace there is no need to describe
 /// anything.
 pub fn is_sampled() -> bool {
     Context::map_current(|context| context.span().span_context().is_sampled())
@@ -68,24 +55,32 @@ pub fn add_link_from(span: &Span, traceparent: &str) {
 
 /// Makes the creator of a row or message the parent of `span`, from its `traceparent` value.
 pub fn set_parent_from(span: &Span, traceparent: &str) {
-    parent(span, parse(traceparent));
-}
-
-fn parent(span: &Span, context: Option<SpanContext>) {
-    if let Some(context) = context {
-        // Only fails where no trace layer is installed (tests), or when the span has begun already.
-        let _ = span.set_parent(Context::new().with_remote_span_context(context));
+    if let Some(context) = parse(traceparent) {
+        set_parent_context(span, Context::new().with_remote_span_context(context));
     }
 }
 
-fn link(span: &Span, context: Option<SpanContext>) {
+/// Makes `context` the parent of a span that has not begun.
+pub(crate) fn set_parent_context(span: &Span, context: Context) {
+    // Only fails where no trace layer is installed (tests), or when the span has begun already.
+    let _ = span.set_parent(context);
+}
+
+pub(crate) fn link(span: &Span, context: Option<SpanContext>) {
     if let Some(context) = context {
         span.add_link(context);
     }
 }
 
-fn from_headers(headers: &HeaderMap) -> Option<SpanContext> {
-    let context = one(headers, TRACEPARENT).and_then(parse)?;
+/// The caller's ids and its decision, without `tracestate`: of a stranger, that is a text of his own
+/// choice.
+pub(crate) fn ids(headers: &HeaderMap) -> Option<SpanContext> {
+    one(headers, TRACEPARENT).and_then(parse)
+}
+
+/// The caller's context; none when its headers are not as the standard says.
+pub(crate) fn from_headers(headers: &HeaderMap) -> Option<SpanContext> {
+    let context = ids(headers)?;
     let lines = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str);
     let state = lines.collect::<Result<Vec<_>, _>>().unwrap_or_default().join(",");
     if state.is_empty() || state.len() > TRACESTATE_BYTES_MAX {
@@ -143,6 +138,7 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
+    use crate::{Caller, RequestTrace};
 
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -181,15 +177,15 @@ mod tests {
         }
     }
 
-    /// Whether a span goes on with the trace that `set` gives it.
-    fn is_continued(set: impl FnOnce(&Span)) -> bool {
-        let provider = SdkTracerProvider::builder().with_id_generator(New).build();
-        let layer = crate::traces::layer(crate::traces::tracer(&provider));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            let span = tracing::info_span!("request");
-            set(&span);
-            span.context().span().span_context().trace_id() != New.new_trace_id()
-        })
+    /// Whether the current trace is that of the header.
+    fn is_continued() -> bool {
+        current_traceparent().is_some_and(|traceparent| traceparent.contains(TRACE))
+    }
+
+    /// Whether a request goes on with the trace of its headers.
+    fn request_goes_on(headers: &HeaderMap) -> bool {
+        let trace = RequestTrace::begin(headers, Caller::Trusted, Span::none);
+        trace.in_scope(is_continued)
     }
 
     fn headers(traceparents: &[&str]) -> HeaderMap {
@@ -200,11 +196,13 @@ mod tests {
 
     /// Whether the trace of this header goes on, and that of a row or a message with it.
     fn goes_on(traceparent: &str) -> [bool; 2] {
-        let headers = headers(&[traceparent]);
-        [
-            is_continued(|span| set_parent(span, &headers)),
-            is_continued(|span| set_parent_from(span, traceparent)),
-        ]
+        let provider = SdkTracerProvider::builder().with_id_generator(New).build();
+        let layer = crate::traces::layer(crate::traces::tracer(&provider), true);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let span = tracing::info_span!("message");
+            set_parent_from(&span, traceparent);
+            [request_goes_on(&headers(&[traceparent])), span.in_scope(is_continued)]
+        })
     }
 
     #[test]
@@ -265,13 +263,13 @@ mod tests {
         let (sender, ended) = channel();
         let provider = SdkTracerProvider::builder().with_id_generator(New);
         let provider = provider.with_span_processor(Ended(sender)).build();
-        let layer = crate::traces::layer(crate::traces::tracer(&provider));
+        let layer = crate::traces::layer(crate::traces::tracer(&provider), true);
+        crate::sampling::TraceSampler::always().install();
         let mut headers = headers(&[GOOD]);
         headers.insert(TRACESTATE, HeaderValue::from_static("card=4242424242424242"));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            let span = tracing::info_span!("request");
-            add_link(&span, &headers);
-            span.in_scope(|| {});
+            let make_span = || tracing::info_span!("request");
+            RequestTrace::begin(&headers, Caller::Stranger, make_span).in_scope(|| {});
         });
         let span = ended.recv().unwrap();
         assert_eq!(span.span_context.trace_id(), New.new_trace_id());
@@ -301,7 +299,7 @@ mod tests {
     #[test]
     fn no_header_and_several_begin_a_new_trace() {
         for several in [&[][..], &[GOOD, GOOD], &[GOOD, "nonsense"]] {
-            assert!(!is_continued(|span| set_parent(span, &headers(several))), "{several:?}");
+            assert!(!request_goes_on(&headers(several)), "{several:?}");
         }
     }
 }

@@ -4,21 +4,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::Uri;
-use opentelemetry::KeyValue;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{TraceContextExt, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider,
-};
-use tracing::{Level, Subscriber};
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider};
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, dynamic_filter_fn};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, layer};
 
 use crate::export::SpanQueue;
+use crate::sampling::TraceSampler;
 use crate::{BuildInfo, TelemetryError, TelemetrySettings, TracingSettings};
 
 /// The longest that one export may take.
@@ -30,15 +30,12 @@ const NAMESPACE: &str = "tusk";
 pub(crate) fn provider(
     settings: &TelemetrySettings,
     build: BuildInfo,
+    sampler: TraceSampler,
 ) -> Result<SdkTracerProvider, TelemetryError> {
     let builder = SdkTracerProvider::builder().with_resource(resource(settings, build));
     if !settings.tracing.enabled {
-        // A caller's sampled trace keeps its ids here, so that logs and later services share them.
-        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         return Ok(builder.with_sampler(sampler).build());
     }
-    let probability = settings.sampling.probability.clamp(0.0, 1.0);
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(probability)));
     let exporter = exporter(&settings.tracing)?;
     let queue = SpanQueue::new(exporter, host_and_port(&settings.tracing.endpoint));
     Ok(builder.with_sampler(sampler).with_span_processor(queue).build())
@@ -85,16 +82,42 @@ pub(crate) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
 /// The layer that turns `tracing` spans into OpenTelemetry spans. It gets no events: what is logged
 /// has the ids of its span, and once is enough. Finer spans are those of libraries, which nobody
 /// has looked through for what they hold.
-pub(crate) fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
+///
+/// No span is made within a trace that is not recorded, nor, unless `is_enabled`, within any: the
+/// context that is there already is enough for what has to be passed on.
+pub(crate) fn layer<S>(tracer: SdkTracer, is_enabled: bool) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    tracing_opentelemetry::layer()
+    let is_one = |metadata: &Metadata<'_>| metadata.is_span() && *metadata.level() <= Level::INFO;
+    let filter = dynamic_filter_fn(move |metadata, _: &layer::Context<'_, S>| is_one(metadata));
+    // The gate is asked of each span anew, and of no event.
+    let filter =
+        filter.with_max_level_hint(LevelFilter::INFO).with_callsite_filter(move |metadata| {
+            if is_one(metadata) { Interest::sometimes() } else { Interest::never() }
+        });
+    let spans = tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
         .with_threads(false)
-        .with_tracked_inactivity(false)
-        .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
+        .with_tracked_inactivity(false);
+    Gate { is_enabled }.and_then(spans).with_filter(filter)
+}
+
+/// Lets a span begin outside of all traces, or in one that is recorded. It refuses for all layers: a
+/// span that one filter alone refuses gets its place in the registry all the same.
+struct Gate {
+    is_enabled: bool,
+}
+
+impl<S: Subscriber> Layer<S> for Gate {
+    fn enabled(&self, _: &Metadata<'_>, _: layer::Context<'_, S>) -> bool {
+        Context::map_current(|context| {
+            let span = context.span();
+            let span = span.span_context();
+            !span.is_valid() || self.is_enabled && span.is_sampled()
+        })
+    }
 }
 
 /// Who exports: <https://opentelemetry.io/docs/specs/semconv/resource/service/>, and of which commit:

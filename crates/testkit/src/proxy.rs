@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -30,6 +30,7 @@ pub struct Proxy {
     address: SocketAddr,
     commands: mpsc::Sender<Command>,
     open_connections: Arc<AtomicUsize>,
+    client_bytes: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -58,7 +59,7 @@ impl Proxy {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free_port()));
         let listener = listen(address).await;
         let (commands, received) = mpsc::channel(1);
-        let open_connections = Arc::default();
+        let (open_connections, client_bytes) = (Arc::default(), Arc::default());
         let wire = Wire {
             address,
             target: target.into(),
@@ -66,9 +67,10 @@ impl Proxy {
             stranded: Vec::new(),
             connections: JoinSet::new(),
             open_connections: Arc::clone(&open_connections),
+            client_bytes: Arc::clone(&client_bytes),
         };
         let task = tokio::spawn(wire.run(listener, received));
-        Self { address, commands, open_connections, task }
+        Self { address, commands, open_connections, client_bytes, task }
     }
 
     /// Where clients connect to.
@@ -84,6 +86,11 @@ impl Proxy {
     /// Connections that are open through the proxy now.
     pub fn connections(&self) -> usize {
         self.open_connections.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that clients have sent to the server so far, over all connections.
+    pub fn client_bytes(&self) -> u64 {
+        self.client_bytes.load(Ordering::Relaxed)
     }
 
     /// Closes every connection and refuses new ones, as when a server dies.
@@ -138,6 +145,7 @@ struct Wire {
     stranded: Vec<watch::Sender<State>>,
     connections: JoinSet<()>,
     open_connections: Arc<AtomicUsize>,
+    client_bytes: Arc<AtomicU64>,
 }
 
 impl Wire {
@@ -158,6 +166,7 @@ impl Wire {
                     let connection = Connection {
                         target: self.target.clone(),
                         state: self.state.subscribe(),
+                        client_bytes: Arc::clone(&self.client_bytes),
                         _counted: Counted::new(&self.open_connections),
                     };
                     self.connections.spawn(connection.run(client));
@@ -187,6 +196,7 @@ impl Wire {
 struct Connection {
     target: String,
     state: watch::Receiver<State>,
+    client_bytes: Arc<AtomicU64>,
     _counted: Counted,
 }
 
@@ -202,15 +212,21 @@ impl Connection {
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
+        let uncounted = AtomicU64::new(0);
         tokio::join!(
-            pump(from_client, to_server, self.state.clone()),
-            pump(from_server, to_client, self.state),
+            pump(from_client, to_server, self.state.clone(), &self.client_bytes),
+            pump(from_server, to_client, self.state, &uncounted),
         );
     }
 }
 
-/// Passes one direction on until it ends, then closes the other side's half.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+/// Passes one direction on until it ends, counting its bytes, then closes the other side's half.
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    bytes: &AtomicU64,
+) {
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         // The end of the stream counts as 0 bytes, and so does its breaking.
@@ -220,6 +236,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
         if wait_until_open(&mut state).await.is_err() || length == 0 {
             return;
         }
+        bytes.fetch_add(length as u64, Ordering::Relaxed);
         if to.write_all(&chunk[..length]).await.is_err() {
             return;
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 
+use serde_json::Value;
 use testkit::collector::{Collector, Span};
 use testkit::{Environment, ServiceProcess, eventually};
 
@@ -255,11 +256,13 @@ async fn a_strangers_trace_is_linked_and_not_continued_and_he_does_not_decide_on
         let mut system = ground.start(environment).await;
         let user = system.somebody().await;
         assert_eq!(system.pay(&user.token, "order-1", "pm_card_visa").await.status(), 201);
+        system.until_sent(&user.token, "payment_receipt").await;
         let stranger = system.traceparent.split('-').nth(1).unwrap().to_owned();
         flush(&mut system).await;
 
         let spans = collector.spans();
         assert!(spans.iter().all(|span| span.trace_id != stranger), "{spans:?}");
+        one_trace_in_all_logs(&system, &stranger);
         if probability == "0" {
             assert!(spans.is_empty(), "{spans:?}");
             continue;
@@ -272,6 +275,24 @@ async fn a_strangers_trace_is_linked_and_not_continued_and_he_does_not_decide_on
         assert_eq!((asked.service(), &asked.trace_id), (USERS, &request.trace_id));
         assert!(asked.links.is_empty(), "{asked:?}");
     }
+}
+
+/// Asserts that a payment is one trace in the logs of all services, recorded or not: over the call of
+/// another service, the rows and the messages. It is not the stranger's.
+fn one_trace_in_all_logs(system: &System, stranger: &str) {
+    let traces = |service: &ServiceProcess, name: &str, value: &str| -> Vec<String> {
+        let log = service.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = lines.filter(|line| line[name] == value);
+        lines.filter_map(|line| line["trace_id"].as_str().map(str::to_owned)).collect()
+    };
+    let paid = traces(&system.payments, "http.route", "/api/payments");
+    let [trace] = &paid[..] else { panic!("one payment: {paid:?}") };
+    assert_ne!(trace, stranger);
+    let asked = traces(&system.users, "http.route", "/api/users/{id}");
+    assert!(asked.contains(trace), "{trace} is not among {asked:?}");
+    let told = traces(&system.notifications, "message", "notification worked on");
+    assert!(told.contains(trace), "{trace} is not among {told:?}");
 }
 
 /// One user-service alone, exporting to an endpoint.

@@ -1,12 +1,12 @@
-//! One span, one counter, one duration and one log line per request.
+//! One trace, one counter, one duration and one log line per request.
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use http::{Method, Version};
-use telemetry::propagation;
+use telemetry::{Caller, RequestTrace};
 use tokio::time::Instant;
+use tracing::Span;
 use tracing::field::Empty;
-use tracing::{Instrument, Span};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -25,23 +25,23 @@ pub(super) async fn trace(service: &'static str, request: Request, next: impl Ne
     // The template, not the path: ids in names would make every request its own series.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
-    let span = span(&request, method, route);
-    match Origin::of(request.extensions()) {
-        Origin::Inside => propagation::set_parent(&span, request.headers()),
-        Origin::Outside => propagation::add_link(&span, request.headers()),
-    }
-    let log_span = span.clone();
+    let caller = match Origin::of(request.extensions()) {
+        Origin::Inside => Caller::Trusted,
+        Origin::Outside => Caller::Stranger,
+    };
+    let trace = RequestTrace::begin(request.headers(), caller, || span(&request, method, route));
     let request_id = request.extensions().get::<RequestId>().cloned();
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = trace.run(next.run(request)).await;
 
     let (status, took) = (response.status(), began.elapsed());
+    let span = trace.span();
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "ERROR").record("error.type", status.as_str());
     }
     let route = route.unwrap_or("unmatched");
     metrics::answered(service, method, route, status, took);
-    log_span.in_scope(|| {
+    trace.in_scope(|| {
         tracing::info!(
             http.method = method,
             http.route = route,

@@ -24,7 +24,7 @@ async fn a_pool_whose_connections_are_all_lent_out_is_busy_and_not_away() {
 
     let mut all = Vec::new();
     for _ in 0..3 {
-        all.push(pools.requests.pool().acquire().await.unwrap());
+        all.push(pools.requests.acquire().await.unwrap());
     }
 
     assert_eq!(look(&pools.probe).await, Some(Condition::Busy));

@@ -93,7 +93,7 @@ async fn background_work_that_takes_all_its_connections_leaves_those_of_requests
     let pools = connect(&settings(server.url())).await;
     let background = pools.background.clone();
     let hoard = async |database: &Database, size| {
-        let taken = (0..size).map(|_| database.pool().acquire());
+        let taken = (0..size).map(|_| database.acquire());
         futures_util::future::try_join_all(taken).await.unwrap()
     };
     let all = hoard(&background, 2).await;

@@ -6,6 +6,7 @@ mod budget;
 mod health;
 mod limits;
 mod migrations;
+mod pool;
 mod pooler;
 mod starts;
 mod stranded;
@@ -58,13 +59,8 @@ struct World {
 impl World {
     async fn new(hint: &str) -> Self {
         let server = testkit::database(hint).await;
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .min_connections(CONNECTIONS)
-            .test_before_acquire(false)
-            .connect(server.url())
-            .await
-            .unwrap();
+        let pool =
+            PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy(server.url()).unwrap();
         let world = Self { database: pool.into(), server };
         world.execute("create table things (id bigint primary key, name text not null)").await;
         world.execute("insert into things values (1, 'one')").await;
@@ -198,13 +194,11 @@ async fn other_faults_are_not_tried_again_and_roll_back() {
 #[tokio::test]
 async fn work_that_is_given_up_while_its_transaction_begins_leaves_no_transaction_behind() {
     let world = World::new("begin").await;
-    let pool = PgPoolOptions::new().max_connections(1).test_before_acquire(false);
-    let pool = pool.connect(world.server.url()).await.unwrap();
-    let database = Database::from(pool.clone());
+    let settings =
+        DatabaseSettings { pool_size: 1.try_into().unwrap(), ..settings(world.server.url()) };
+    let database = connect(&settings).await.requests;
     let other = world.server.pool().await;
     for number in 2..=10_i64 {
-        let is_free = async || (pool.num_idle() == 1 || pool.size() == 0).then_some(());
-        testkit::eventually("the connection is free or closed", is_free).await;
         // Asked once whether it is there: that sends the statement.
         let renamed = renamed(database.clone());
         assert!(renamed.now_or_never().is_none());

@@ -113,7 +113,7 @@ async fn limits_go_along_with_each_statement_and_stay_with_no_session() {
     let sessions: i64 = sqlx::query_scalar(sessions).fetch_one(database).await.unwrap();
     assert!(sessions <= 2, "{sessions}");
     // A transaction of somebody who sets nothing, on the same sessions.
-    let mut other = database.pool().acquire().await.unwrap();
+    let mut other = database.acquire().await.unwrap();
     let limit = sqlx::raw_sql("show statement_timeout").fetch_one(&mut *other).await.unwrap();
     assert_eq!(sqlx::Row::get::<String, _>(&limit, 0), "0");
 }

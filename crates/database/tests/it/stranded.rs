@@ -27,11 +27,12 @@ async fn a_pool_whose_connections_were_all_given_up_opens_new_ones() {
 async fn a_transaction_whose_client_is_gone_gives_its_locks_back() {
     let (database, wire, server) = behind_a_wire("gone", 1).await;
     sqlx::raw_sql("create table things (id bigint primary key); insert into things values (1)")
-        .execute(database.pool())
+        .execute(&database)
         .await
         .unwrap();
     let lock = "select id from things for update";
-    let mut tx = database.pool().begin().await.unwrap();
+    let mut holder = database.acquire().await.unwrap();
+    let mut tx = holder.begin().await.unwrap();
     sqlx::query(lock).execute(&mut *tx).await.unwrap();
 
     wire.strand().await;
@@ -42,7 +43,7 @@ async fn a_transaction_whose_client_is_gone_gives_its_locks_back() {
 }
 
 /// A service's pool, with a wire between it and the server.
-async fn behind_a_wire(hint: &str, pool_size: u32) -> (Database, Proxy, TestDatabase) {
+pub(crate) async fn behind_a_wire(hint: &str, pool_size: u32) -> (Database, Proxy, TestDatabase) {
     let server = testkit::database(hint).await;
     let (host, _) = server.url().rsplit_once('@').unwrap().1.split_once('/').unwrap();
     let wire = Proxy::start(host).await;

@@ -18,7 +18,6 @@ use lapin::options::{
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::Instrument;
 
 use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
@@ -110,7 +109,9 @@ impl Look {
             }
         };
         // It fails only when it panics or the process ends.
-        tokio::spawn(opening.in_current_span()).await.map_err(|_| DeadLetterError::Ended)?
+        tokio::spawn(telemetry::in_current_trace(opening))
+            .await
+            .map_err(|_| DeadLetterError::Ended)?
     }
 
     /// The next message that matches; none at the end of the dead-letter queue or of the look.
@@ -202,7 +203,7 @@ impl Look {
     fn give_back(&mut self) -> Option<JoinHandle<()>> {
         let held = self.held.take()?;
         let runtime = Handle::try_current().ok()?;
-        Some(runtime.spawn(held.give_back().in_current_span()))
+        Some(runtime.spawn(telemetry::in_current_trace(held.give_back())))
     }
 }
 

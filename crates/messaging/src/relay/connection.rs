@@ -2,12 +2,9 @@
 //! in the middle of is undone by the database, and one that hangs leaves the pool.
 
 use std::future::Future;
-use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use database::Database;
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres};
+use database::{Database, PooledConnection};
 use tokio::time::timeout;
 
 /// The longest that one statement of a relay may take in the database.
@@ -24,44 +21,11 @@ pub(super) enum DatabaseError {
     NoAnswer,
 }
 
-/// A connection, until [`Connection::release`] gives it back.
-pub(super) struct Connection {
-    connection: PoolConnection<Postgres>,
-    is_released: bool,
-}
-
-impl Connection {
-    pub(super) async fn take(database: &Database) -> Result<Self, DatabaseError> {
-        let connection = answered(database.pool().acquire()).await?;
-        Ok(Self { connection, is_released: false })
-    }
-
-    /// Gives the connection back to the pool: it is idle, and in no transaction.
-    pub(super) fn release(mut self) {
-        self.is_released = true;
-    }
-}
-
-impl Deref for Connection {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for Connection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if !self.is_released {
-            self.connection.close_on_drop();
-        }
-    }
+/// Takes a connection that is closed unless it is [released](PooledConnection::release).
+pub(super) async fn take(database: &Database) -> Result<PooledConnection, DatabaseError> {
+    let mut connection = answered(database.acquire()).await?;
+    connection.close_on_drop();
+    Ok(connection)
 }
 
 /// Waits for an answer of the database, but not for ever.

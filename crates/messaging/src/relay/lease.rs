@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use database::Database;
+use database::{Database, PooledConnection};
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use crate::metrics;
 use crate::outbox::PARTITIONS;
-use crate::relay::connection::{Connection, DatabaseError, STATEMENT_TIMEOUT, answered};
+use crate::relay::connection::{self, DatabaseError, STATEMENT_TIMEOUT, answered};
 
 /// First key of the advisory locks of partitions; the second is the partition.
 const LEASE_CLASS: i32 = 0x6f75_7462;
@@ -18,7 +18,7 @@ const LEASE_CLASS: i32 = 0x6f75_7462;
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 /// A transaction that has the lease of a partition. It is undone unless it is committed.
-pub(super) struct Lease(Connection);
+pub(super) struct Lease(PooledConnection);
 
 impl Lease {
     /// Leases a partition, unless another relay has it, and gives all further statements of the
@@ -29,7 +29,7 @@ impl Lease {
         partition: i16,
         confirm_timeout: Duration,
     ) -> Result<Option<Self>, DatabaseError> {
-        let mut lease = Self(Connection::take(database).await?);
+        let mut lease = Self(connection::take(database).await?);
         answered(sqlx::raw_sql(database.begin_statement()).execute(lease.connection())).await?;
         let millis = |limit: Duration| limit.as_millis().to_string();
         let leasing = sqlx::query_scalar!(

@@ -8,7 +8,7 @@ use database::{Database, FutureExt};
 use messaging::process_manager::{self, Process, ProcessError, Step};
 use messaging::{Delivery, Handlers, Outbox, Verdict};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::raw::{Client, json as body};
@@ -133,7 +133,8 @@ impl Shop {
         id: PaymentId,
         message: Message,
     ) -> Verdict {
-        let mut tx = self.database.pool().begin().await.unwrap();
+        let mut connection = self.database.acquire().await.unwrap();
+        let mut tx = connection.begin().await.unwrap();
         let taken = async {
             if delivery.claim(&mut tx).await? {
                 step(&mut tx, &self.outbox, id, message).await?;
@@ -279,13 +280,13 @@ async fn a_crash_in_the_middle_of_a_step_leaves_nothing_of_it() {
     let (payment_id, pay_until) = (id(1), Utc::now() + TimeDelta::hours(1));
     let begin = Message::Placed { payment_id, pay_until };
 
-    let mut tx = database.pool().begin().await.unwrap();
+    let mut tx = world.pool.begin().await.unwrap();
     assert!(step(&mut tx, &outbox, payment_id, begin).await.unwrap());
     drop(tx);
     assert!(!committed(&database, &outbox, payment_id, Message::Paid).await, "it never began");
     assert!(committed(&database, &outbox, payment_id, begin).await);
 
-    let mut tx = database.pool().begin().await.unwrap();
+    let mut tx = world.pool.begin().await.unwrap();
     assert!(step(&mut tx, &outbox, payment_id, Message::Paid).await.unwrap());
     drop(tx);
     assert!(events_of(&world, payment_id).await.is_empty());

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use contracts::user::UserCreated;
 use messaging::{Delivery, Handlers, Verdict};
-use telemetry::propagation;
-use telemetry::{LogSettings, SamplingSettings, TelemetrySettings, TracingSettings};
+use telemetry::{
+    Caller, LogSettings, RequestTrace, SamplingSettings, TelemetrySettings, TracingSettings,
+    propagation,
+};
 use testkit::collector::Collector;
 use tracing::Instrument;
 
@@ -44,6 +46,37 @@ async fn the_handler_continues_the_trace_of_the_request() {
         let trace = trace.as_ref().unwrap();
         assert!(trace.contains(TRACE) && *trace != on_the_wire, "a child: {trace}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_is_not_recorded_passes_its_trace_on_to_the_handler_and_says_so() {
+    telemetry();
+    let world = World::new("unrecorded").await;
+    let client = world.client().await;
+    let copies = client.listen(EXCHANGE, "#").await;
+    let (sender, mut handled) = tokio::sync::mpsc::unbounded_channel();
+    let (handler, seen) = Notes::new(move |_: Delivery| {
+        sender.send(propagation::current_traceparent()).unwrap();
+        async { Verdict::Ack }
+    });
+    let outbox = world.outbox();
+    let _relay = world.relay(&outbox);
+    let _consumer = world.consumer(handler);
+    world.bound().await;
+
+    let caller = format!("00-{TRACE}-b7ad6b7169203331-00");
+    let name = http::HeaderName::from_static("traceparent");
+    let headers = [(name, caller.parse().unwrap())].into_iter().collect();
+    let trace = RequestTrace::begin(&headers, Caller::Trusted, || panic!("nobody records it"));
+    let current = trace.in_scope(propagation::current_traceparent).unwrap();
+    assert!(current.contains(TRACE) && current != caller, "{current}");
+    trace.run(world.emit(&outbox, &created(1))).await;
+    seen.wait_for(1).await;
+
+    let on_the_wire = header(&client.next(&copies).await, "traceparent").unwrap();
+    assert_eq!(on_the_wire, current, "its row makes no span of its own");
+    let handled = handled.recv().await.unwrap().unwrap();
+    assert!(handled.contains(TRACE) && handled.ends_with("-00"), "{handled}");
 }
 
 /// A batch belongs to no one of its messages: its span is of none of their traces, and linked to

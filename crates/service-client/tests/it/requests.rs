@@ -8,7 +8,9 @@ use auth::keys::Algorithm;
 use auth::{IssueError, KeySource, ServiceTokens, Token, TokenIssuer};
 use chassis::Clock;
 use futures_util::future::{BoxFuture, ready};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use service_client::{Call, Jwks, Kind};
+use telemetry::RequestTrace;
 
 use crate::{Answer, Server, client, get, settings};
 
@@ -73,6 +75,25 @@ async fn token_deadline_request_id_and_json_go_along() {
     assert_eq!(seen["content-type"], "application/json");
     let left: u64 = seen["x-deadline-ms"].to_str().unwrap().parse().unwrap();
     assert!((1..=3_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn the_trace_of_a_request_that_is_not_recorded_goes_along_and_says_so() {
+    let (server, instance) = Server::start([]).await;
+    let client = client(&settings(), &[&instance]);
+    let caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let headers = HeaderMap::from_iter([(
+        HeaderName::from_static("traceparent"),
+        HeaderValue::from_static(caller),
+    )]);
+    let trace =
+        RequestTrace::begin(&headers, telemetry::Caller::Trusted, || panic!("nobody records it"));
+    let current = trace.in_scope(telemetry::propagation::current_traceparent).unwrap();
+    trace.run(get(&client)).await.unwrap();
+    let seen = server.seen.lock().unwrap().remove(0);
+    assert_eq!(seen["traceparent"], current);
+    assert!(current.starts_with(&caller[..36]) && current.ends_with("-00"), "{current}");
+    assert_ne!(current, caller, "the call is ours");
 }
 
 #[tokio::test]

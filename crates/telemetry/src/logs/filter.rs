@@ -87,9 +87,11 @@ pub(super) fn install<S: Subscriber>(
         replace: Box::new(move |filter| handle.reload(filter)),
     });
     // A filter of its own: in one with the directives, the more specific one would win.
-    let filter = filter.and(filter_fn(may_be_logged).with_max_level_hint(LevelFilter::TRACE));
+    let filter = filter_fn(may_be_logged).with_max_level_hint(LevelFilter::TRACE).and(filter);
     let is_audit = |metadata: &Metadata<'_>| {
-        metadata.target() == ALWAYS_LOGGED && *metadata.level() <= LevelFilter::INFO
+        metadata.is_event()
+            && metadata.target() == ALWAYS_LOGGED
+            && *metadata.level() <= LevelFilter::INFO
     };
     Ok(filter.or(filter_fn(is_audit).with_max_level_hint(LevelFilter::INFO)))
 }
@@ -102,6 +104,8 @@ pub(crate) fn parse(directives: &str) -> Result<EnvFilter, FilterError> {
     for directive in directives.split(',') {
         let is_level = !directive.is_empty() && directive.parse::<LevelFilter>().is_ok();
         let is_of_a_module = directive.find('=').is_some_and(|position| position > 0);
+        // `[span]=level` would have every span made for the filter alone.
+        let is_of_a_module = is_of_a_module && !directive.contains('[');
         if !(is_level || is_of_a_module) || directive.parse::<Directive>().is_err() {
             return Err(refused(directive));
         }
@@ -109,11 +113,13 @@ pub(crate) fn parse(directives: &str) -> Result<EnvFilter, FilterError> {
     EnvFilter::builder().parse(directives).map_err(|_| refused(directives))
 }
 
+/// Spans are not logged, and must not be made for a log.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
-    !NEVER_LOGGED.iter().any(|never| {
-        target.strip_prefix(never).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    })
+    metadata.is_event()
+        && !NEVER_LOGGED.iter().any(|never| {
+            target.strip_prefix(never).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+        })
 }
 
 #[cfg(test)]
@@ -132,6 +138,8 @@ mod tests {
             ("info, sqlx=warn", " sqlx=warn"),
             ("info,", ""),
             ("=debug", "=debug"),
+            ("info,[http.request]=debug", "[http.request]=debug"),
+            ("user_service[charge]=debug", "user_service[charge]=debug"),
             ("", ""),
         ] {
             let fault = parse(bad).unwrap_err();

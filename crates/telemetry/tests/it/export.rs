@@ -88,6 +88,47 @@ async fn new_traces_are_recorded_as_often_as_the_settings_say() {
 }
 
 #[tokio::test]
+async fn requests_are_recorded_as_often_as_the_settings_say_and_the_others_make_no_spans() {
+    for (probability, expected) in [("0", 0..=0), ("0.1", 30..=140), ("1", 800..=800)] {
+        let (spans, lines) = watch("requests", &[probability]).await;
+        let requests = spans.iter().filter(|span| span.name == "of a stranger");
+        assert!(requests.clone().all(|span| span.links.len() == 1 && span.parent_id.is_empty()));
+        let recorded = requests.count();
+        assert!(expected.contains(&recorded), "{recorded} at {probability}");
+        let made = lines.iter().find(|line| line["message"] == "inner spans made").unwrap();
+        assert_eq!(made["inner"], recorded, "at {probability}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_recorded_when_its_caller_records_it_and_passes_that_on_with_its_trace() {
+    for probability in ["0", "1"] {
+        let (spans, lines) = watch("requests", &[probability]).await;
+        let callers = spans.iter().filter(|span| span.name.ends_with("caller"));
+        let names: Vec<&str> = callers.map(|span| span.name.as_str()).collect();
+        assert_eq!(names, ["of a recorded caller"], "at {probability}");
+        let told: Vec<&Value> =
+            lines.iter().filter(|line| line["message"] == "passed on").collect();
+        let new = if probability == "1" { "01" } else { "00" };
+        for (line, flags) in told.iter().zip(["01", "00", new]) {
+            let (trace, span) = (&line["trace_id"], &line["span_id"]);
+            let passed_on =
+                format!("00-{}-{}-{flags}", trace.as_str().unwrap(), span.as_str().unwrap());
+            assert_eq!(
+                (&line["header"], &line["traceparent"]),
+                (&passed_on.as_str().into(), &passed_on.as_str().into())
+            );
+            assert_eq!(line["makes_spans"], flags == "01", "{line}");
+        }
+        let traces: Vec<bool> = told
+            .iter()
+            .map(|line| line["trace_id"] == "0af7651916cd43dd8448eb211c80319c")
+            .collect();
+        assert_eq!(traces, [true, true, false], "at {probability}");
+    }
+}
+
+#[tokio::test]
 async fn a_statement_is_a_client_span_below_the_span_that_it_ran_in() {
     let (spans, _) = watch("statements", &[]).await;
     let [statement, request] = &spans[..] else { panic!("two spans: {spans:?}") };

@@ -49,6 +49,30 @@ fn a_log_line_is_one_json_object_with_fixed_message_fields_and_service() {
 }
 
 #[test]
+fn a_field_that_is_called_like_a_key_of_the_line_changes_no_key_and_makes_no_second_one() {
+    let output = String::from_utf8(run("a_line_with_fields").stdout).unwrap();
+    let line = output.lines().find(|line| line.contains("a field like a key")).unwrap();
+    for key in ["level", "target", "service", "trace_id"] {
+        assert!(line.matches(&format!("\"{key}\":")).count() <= 1, "{line}");
+    }
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["level"], &line["service"]), (&"INFO".into(), &"user-service".into()));
+    assert_eq!(line["trace_id"], Value::Null, "it is of no trace");
+    assert_eq!(
+        (&line["field.level"], &line["field.target"]),
+        (&"ERROR".into(), &"somewhere".into())
+    );
+}
+
+#[test]
+fn a_value_that_logs_while_it_is_formatted_leaves_both_lines_whole() {
+    let lines = lines("a_line_with_fields");
+    let line = lines.iter().find(|line| line["message"] == "a value that logs").unwrap();
+    assert_eq!(line["inner"], "chatty");
+    assert!(lines.iter().any(|line| line["message"] == "within a value"));
+}
+
+#[test]
 fn a_callers_trace_is_continued_in_logs_and_headers_though_nothing_is_exported() {
     let lines = lines("a_continued_trace");
     let line = lines.iter().find(|line| line["message"] == "inside").unwrap();
@@ -58,6 +82,7 @@ fn a_callers_trace_is_continued_in_logs_and_headers_though_nothing_is_exported()
     let traceparent = passed_on["traceparent"].as_str().unwrap();
     let span = line["span_id"].as_str().unwrap();
     assert_eq!(traceparent, format!("00-0af7651916cd43dd8448eb211c80319c-{span}-01"));
+    assert_eq!(passed_on["makes_spans"], false, "nobody would get them");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{process::Command, process::ExitCode};
 use anyhow::{Result, bail};
 
 use crate::{
+    features::{self, UNIFIED},
     graph,
     install::{self, Permission},
     interrupt::Interrupt,
@@ -40,7 +41,7 @@ enum Passed {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let install = args.install_tools || install::is_ci();
     let permission = if install { Permission::GIVEN } else { args.permission };
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 14] = [
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 15] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -49,13 +50,15 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         ("documentation", &|| documentation(project, interrupt)),
         ("deny", &|| deny(project, install, interrupt)),
         ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
+        ("features", &|| features::check(project).map(|()| Passed::Fully)),
         ("drift", &|| prepare::check(project, permission, interrupt).map(|()| Passed::Fully)),
         ("settings", &|| {
             cargo(project, interrupt, &["tusk", "check", "--strict", "config"])?;
             cargo(project, interrupt, &["tusk", "fmt", "--check", "config"])
         }),
         ("workflows", &|| {
-            cargo(project, interrupt, &["test", "--package", "dev", "--test", "pipeline"])
+            let test = [&["test", "-p", "dev"], &UNIFIED[..], &["--test", "pipeline"]].concat();
+            cargo(project, interrupt, &test)
         }),
         ("alert rules", &|| alerts::rules(project, install, interrupt)),
         ("kubernetes", &|| kubernetes::rules(project, interrupt)),

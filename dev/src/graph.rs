@@ -38,6 +38,13 @@ pub(crate) fn refresh(project: &Project) -> Result<()> {
         .with_context(|| format!("write {GOLDEN}"))
 }
 
+/// The names of the workspace's packages.
+pub(crate) fn members(project: &Project) -> Result<Vec<String>> {
+    let metadata = metadata(project)?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    Ok(packages.filter_map(|package| package["name"].as_str().map(str::to_owned)).collect())
+}
+
 fn metadata(project: &Project) -> Result<Value> {
     let mut command = project.cargo();
     command.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]);

@@ -40,6 +40,7 @@ mod environment;
 mod events;
 mod export;
 mod fault;
+mod features;
 mod foreground;
 mod graph;
 mod http;

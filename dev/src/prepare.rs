@@ -18,13 +18,13 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    features::UNIFIED,
     graph,
     install::{self, Permission},
     interrupt::Interrupt,
     project::Project,
     run,
     servers::{Given, Plan, Servers, Source},
-    services,
     slot::Slot,
 };
 
@@ -83,18 +83,16 @@ fn generate(
     differing.extend(schemas::generate(project, write)?);
     differing.extend(alerts::generate(project, write)?);
 
-    services::build(project, interrupt)?;
-    for service in project.services() {
-        let mut command = Command::new(project.binaries().join(&service.name));
-        let document = run::output(command.arg("--print-openapi").current_dir(project.root()))?;
-        let folder = project.path("services").join(&service.name);
+    // The template is a service, but no part of the system.
+    let template = (TEMPLATE, project.path("dev/template/service"));
+    let services = project
+        .services()
+        .iter()
+        .map(|service| (service.name.as_str(), project.path("services").join(&service.name)));
+    let (names, folders): (Vec<&str>, Vec<PathBuf>) = services.chain([template]).unzip();
+    for (document, folder) in openapi(project, &names, interrupt)?.into_iter().zip(folders) {
         differing.extend(document_of(&folder, document, write)?);
     }
-    // The template is a service, but no part of the system.
-    let mut command = project.cargo();
-    command.args(["run", "--quiet", "--package", TEMPLATE, "--", "--print-openapi"]);
-    let document = run::output(&mut command)?;
-    differing.extend(document_of(&project.path("dev/template/service"), document, write)?);
     differing.extend(readme::generate(project, write)?);
     Ok(differing)
 }
@@ -129,6 +127,22 @@ pub(crate) fn schemas(project: &Project) -> Result<Vec<String>> {
     let files = schemas::generate(project, true)?;
     let files = files.iter().filter_map(|file| file.strip_prefix(project.root()).ok());
     Ok(files.map(|file| file.to_string_lossy().into_owned()).collect())
+}
+
+/// The API documents of services, which are built for it, in their order.
+pub(crate) fn openapi(
+    project: &Project,
+    services: &[&str],
+    interrupt: &Interrupt,
+) -> Result<Vec<String>> {
+    let mut build = project.cargo();
+    build.arg("build").args(services.iter().flat_map(|name| ["-p", *name])).args(UNIFIED);
+    run::succeed(build.arg("--bins"), interrupt)?;
+    let print = |service: &&str| {
+        let mut print = Command::new(project.binaries().join(service));
+        run::output(print.arg("--print-openapi").current_dir(project.root()))
+    };
+    services.iter().map(print).collect()
 }
 
 /// Keeps a service's API document in its folder.

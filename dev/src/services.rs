@@ -16,6 +16,7 @@ use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
     dashboard, environment, fault,
+    features::UNIFIED,
     http::Client,
     interrupt::Interrupt,
     logs,
@@ -97,13 +98,16 @@ impl Service {
 /// Builds the binaries; the output is the progress.
 pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     let mut command = project.cargo();
-    command.arg("build");
-    for service in project.services() {
-        command.args(["-p", &service.name]);
-    }
-    command.args(["-p", DASHBOARD, "-p", PROXY]);
-    command.args(["-p", "testkit", "--features", "testkit/simulator", "--bins"]);
+    command.arg("build").args(packages(project)).arg("--bins");
     run::succeed(&mut command, interrupt)
+}
+
+/// What [`build`] chooses to build, as arguments of cargo.
+pub(crate) fn packages(project: &Project) -> Vec<String> {
+    let services = project.services().iter().map(|service| service.name.as_str());
+    let chosen = services.chain([DASHBOARD, PROXY, "testkit"]).flat_map(|name| ["-p", name]);
+    let chosen = chosen.chain(["--features", "testkit/simulator"]).chain(UNIFIED);
+    chosen.map(str::to_owned).collect()
 }
 
 /// What a service reads from its environment. What it calls, it calls by the wires that are among the

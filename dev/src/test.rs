@@ -9,6 +9,7 @@ use anyhow::Result;
 use testkit::native;
 
 use crate::{
+    features::UNIFIED,
     http::spare_loopback,
     install::{self, Permission},
     interrupt::Interrupt,
@@ -160,8 +161,7 @@ fn interleavings(project: &Project) -> Command {
     command
 }
 
-/// The tests of a package whose names hold this, and which are run only where what they need is there: of
-/// the same build as all others, since a package alone would be built with other features.
+/// The tests of a package whose names hold this, and which are run only where what they need is there.
 pub(crate) fn ignored(project: &Project, package: &str, name: &str) -> Command {
     let mut command = project.cargo();
     if has_nextest(project) {
@@ -169,7 +169,8 @@ pub(crate) fn ignored(project: &Project, package: &str, name: &str) -> Command {
         command.args(["nextest", "run", "--workspace", "--exclude", "bench"]);
         command.args(["--run-ignored", "only", "-E", &filter]);
     } else {
-        command.args(["test", "--package", package, "--test", "it", name, "--", "--ignored"]);
+        command.args(["test", "--package", package]).args(UNIFIED);
+        command.args(["--test", "it", name, "--", "--ignored"]);
     }
     command
 }
@@ -189,7 +190,9 @@ fn tests(project: &Project, args: &[String]) -> Command {
     }
     // With `--workspace` cargo would ignore a choice of packages.
     let chooses = |arg: &String| arg.starts_with("-p") || arg.starts_with("--package");
-    if !args.iter().any(chooses) {
+    if args.iter().any(chooses) {
+        command.args(UNIFIED);
+    } else {
         // But for the benchmarks, which would build what they are compared with.
         command.args(["--workspace", "--exclude", "bench"]);
     }

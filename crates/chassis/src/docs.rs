@@ -1,22 +1,28 @@
-//! `/openapi.json` and `/docs`: the API's document, and Swagger UI with its assets in the binary.
+//! `/openapi.json` and `/docs`: the API's document, and Swagger UI, which the binary bears compressed.
 
 mod complete;
 mod shapes;
 
-use axum::Router;
+use std::sync::Arc;
+
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use http::HeaderValue;
-use http::header::CONTENT_SECURITY_POLICY;
+use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_swagger_ui::SwaggerUi;
 
 pub use complete::complete;
 
 /// The security scheme of our own tokens.
 const BEARER: &str = "bearer";
+/// Swagger UI's own files, compressed as gzip does it (build.rs).
+const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
+const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
+const JAVASCRIPT: &str = "text/javascript";
 
 /// Adds the security scheme `bearer`, which routes name: `modifiers(&Bearer)`.
 pub struct Bearer;
@@ -48,7 +54,23 @@ impl utoipa::Modify for Basic {
 }
 
 pub(crate) fn router(api: OpenApi) -> Router {
-    Router::from(SwaggerUi::new("/docs").url("/openapi.json", api)).layer(from_fn(page_policy))
+    let api = Arc::new(api);
+    let page = get(async || Html(include_str!("docs/page.html")));
+    let start = ([(CONTENT_TYPE, JAVASCRIPT)], include_str!("docs/page.js"));
+    Router::new()
+        .route("/openapi.json", get(async move || Json(api)))
+        .route("/docs", get(async || Redirect::to("/docs/")))
+        .route("/docs/", page.clone())
+        .route("/docs/index.html", page)
+        .route("/docs/page.js", get(start))
+        .route("/docs/swagger-ui-bundle.js", get(compressed(JAVASCRIPT, SCRIPT)))
+        .route("/docs/swagger-ui.css", get(compressed("text/css", STYLE)))
+        .layer(from_fn(page_policy))
+}
+
+/// A file that is sent as it is stored, whoever asks: no browser is without gzip.
+fn compressed(kind: &'static str, bytes: &'static [u8]) -> impl IntoResponse + Clone {
+    ([(CONTENT_TYPE, kind), (CONTENT_ENCODING, "gzip")], bytes)
 }
 
 /// Swagger UI runs its own scripts and asks this service alone. It puts styles into its elements,

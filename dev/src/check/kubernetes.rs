@@ -9,7 +9,7 @@ use super::{
     Passed, cargo,
     python::{Found, Tool},
 };
-use crate::{interrupt::Interrupt, project::Project, run};
+use crate::{features::UNIFIED, interrupt::Interrupt, project::Project, run};
 
 /// The schemas, from Python's package index.
 const SCHEMAS: Tool =
@@ -24,8 +24,8 @@ pub(super) fn rules(project: &Project, interrupt: &Interrupt) -> Result<Passed> 
     if let Some(why) = cannot_render() {
         return Ok(Passed::Skipped(why));
     }
-    let test = ["test", "--package", "dev", "--test", "kubernetes", "--", "--include-ignored"];
-    cargo(project, interrupt, &test)
+    let test = ["--test", "kubernetes", "--", "--include-ignored"];
+    cargo(project, interrupt, &[&["test", "-p", "dev"], &UNIFIED[..], &test].concat())
 }
 
 /// The same rules once services were made of the template: `dev/tests/template`.
@@ -34,8 +34,8 @@ pub(super) fn new_services(project: &Project, interrupt: &Interrupt) -> Result<P
         return Ok(Passed::Skipped(why));
     }
     let name = "three_more_services_keep_every_rule";
-    let test = ["test", "--package", "dev", "--test", "template", "--", "--ignored", name];
-    cargo(project, interrupt, &test)
+    let test = ["--test", "template", "--", "--ignored", name];
+    cargo(project, interrupt, &[&["test", "-p", "dev"], &UNIFIED[..], &test].concat())
 }
 
 /// Every name and type in every object, of every overlay.

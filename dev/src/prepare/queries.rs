@@ -16,6 +16,7 @@ use testkit::native::psql;
 
 use super::{names, synchronise};
 use crate::{
+    features::UNIFIED,
     interrupt::Interrupt,
     project::Project,
     run,
@@ -24,6 +25,8 @@ use crate::{
 
 /// Its tables are in every service's database.
 const SHARED: &str = "messaging";
+/// How a query begins that is checked.
+const MACROS: [&str; 4] = ["query!(", "query_as!(", "query_scalar!(", "query_file"];
 
 /// A crate whose queries are checked.
 #[derive(Debug)]
@@ -68,6 +71,9 @@ pub(super) fn generate(
         let other = synchronise(&one.folder.join(".sqlx"), &fresh?, is_query, write)?;
         if write || other.is_empty() {
             write_stamp(&stamp, &digest(project, one, shared_folder.as_deref())?)?;
+        } else {
+            // What was compiled knows descriptions that are not checked in.
+            touch(&one.folder.join("src/lib.rs"))?;
         }
         differing.extend(other);
     }
@@ -147,7 +153,8 @@ fn migrate(url: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Has the crate compiled against the database, and gives what its macros wrote.
+/// Has the crate compiled against the database, and gives what its macros wrote. It is the build that
+/// `up` and the tests make, so that what it compiles is compiled once.
 fn describe(
     project: &Project,
     one: &Crate,
@@ -158,7 +165,13 @@ fn describe(
     touch(&one.folder.join("src/lib.rs"))?;
     let mut command = project.cargo();
     command
-        .args(["check", "--quiet", "--all-targets", "-p", &one.name])
+        .args(["build", "--quiet", "-p", &one.name])
+        .args(UNIFIED)
+        .args(if tests_have_queries(&one.folder)? {
+            &["--all-targets"][..]
+        } else {
+            &["--lib", "--bins"]
+        })
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", output.path())
         .env(&one.variable, url);
@@ -168,6 +181,23 @@ fn describe(
         Ok((name, text))
     };
     names(output.path()).into_iter().map(read).collect()
+}
+
+/// Whether a query stands where only tests are compiled, which takes longer.
+fn tests_have_queries(folder: &Path) -> Result<bool> {
+    let folders = ["src", "tests"].map(|name| folder.join(name));
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        for file in below(folder)? {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            let is_test = folder.ends_with("tests") || file.ends_with("tests.rs");
+            let begin = if is_test { Some(0) } else { text.find("#[cfg(test)]") };
+            let tests = begin.map_or("", |begin| &text[begin..]);
+            if MACROS.iter().any(|name| tests.contains(name)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Makes cargo compile the crate again: what its macros saw in the environment is no part of what
@@ -181,8 +211,25 @@ fn touch(file: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_counts_as_one_of_tests_where_only_they_are_compiled() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("src")).unwrap();
+        let write = |text| fs::write(folder.path().join("src/store.rs"), text).unwrap();
+
+        write("sqlx::query!(\"select 1\");\n#[cfg(test)]\nmod tests {}\n");
+        assert!(!tests_have_queries(folder.path()).unwrap());
+        write("#[cfg(test)]\nmod tests { fn a() { sqlx::query_as!(A, \"select 1\"); } }\n");
+        assert!(tests_have_queries(folder.path()).unwrap());
+        write("");
+        fs::create_dir(folder.path().join("tests")).unwrap();
+        fs::write(folder.path().join("tests/it.rs"), "sqlx::query!(\"select 1\");").unwrap();
+        assert!(tests_have_queries(folder.path()).unwrap());
+    }
 
     #[test]
     fn the_variable_is_read_from_the_settings() {

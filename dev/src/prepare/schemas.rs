@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{names, synchronise};
-use crate::{project::Project, run};
+use crate::{features::UNIFIED, project::Project, run};
 
 /// Where they are kept.
 const FOLDER: &str = "crates/contracts/schemas";
@@ -36,7 +36,8 @@ pub(super) fn generate(project: &Project, write: bool) -> Result<Vec<PathBuf>> {
 fn of_package(project: &Project, name: &str, folder: &str, write: bool) -> Result<Vec<PathBuf>> {
     let made = tempfile::tempdir().context("make a temporary folder")?;
     let mut command = project.cargo();
-    command.args(["test", "--quiet", "-p", name, "--features", "schema", "--lib"]);
+    command.args(["test", "--quiet", "-p", name]).args(UNIFIED);
+    command.args(["--features", &format!("{name}/schema"), "--lib"]);
     run::output(command.env("SCHEMAS", made.path()))?;
     let (mut fresh, mut schemas) = (BTreeMap::new(), BTreeMap::new());
     for file in names(made.path()) {

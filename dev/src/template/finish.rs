@@ -1,12 +1,13 @@
 //! After the files are written: what other tools add to them, and whether all of it works.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail, ensure};
 use tusk_config::Check;
 
 use super::{plan::Written, service::Service};
-use crate::{install::Permission, interrupt::Interrupt, prepare, project::Project, run, test};
+use crate::{
+    features::UNIFIED, install::Permission, interrupt::Interrupt, prepare, project::Project, run,
+    test,
+};
 
 const LOCK: &str = "Cargo.lock";
 const README: &str = "README.md";
@@ -63,16 +64,15 @@ impl Finishing<'_> {
         for file in prepare::schemas(project)? {
             written.note(&file)?;
         }
-        run::succeed(project.cargo().args(["build", "-p", name, "--bins"]), self.interrupt)?;
-        let mut print = Command::new(project.binaries().join(name));
-        let document = run::output(print.arg("--print-openapi").current_dir(project.root()))?;
+        let document = prepare::openapi(project, &[name], self.interrupt)?.concat();
         let file = format!("services/{name}/openapi.json");
         written.note(&file)?;
         std::fs::write(project.path(&file), document).context("write openapi.json")?;
         println!("== lints");
-        let lint =
-            ["clippy", "-p", name, "-p", "contracts", "--all-targets", "--", "-D", "warnings"];
-        run::succeed(project.cargo().args(lint), self.interrupt)?;
+        let mut lint = project.cargo();
+        lint.args(["clippy", "-p", name, "-p", "contracts"]).args(UNIFIED);
+        lint.args(["--all-targets", "--", "-D", "warnings"]);
+        run::succeed(&mut lint, self.interrupt)?;
         println!("== tests");
         let passed = test::of(project, &[name, "contracts"], self.permission, self.interrupt)?;
         ensure!(passed, "tests of {name} fail");

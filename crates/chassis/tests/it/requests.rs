@@ -1,11 +1,13 @@
 //! Requests that fail, each with its own problem; and what every answer carries.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use chassis::extract::{Json, Path};
 use chassis::{ClientAddress, ServerSettings, TrustedProxies};
+use flate2::read::GzDecoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -175,6 +177,30 @@ async fn health_has_the_seeds_body() {
     assert_eq!(body["status"], "healthy");
     assert_eq!((&body["service"], &body["version"]), (&"test-service".into(), &"1.2.3".into()));
     assert!(body["timestamp"].is_string() && body["checks"].is_object());
+}
+
+#[tokio::test]
+async fn the_scripts_and_styles_of_the_page_arrive_whole_as_gzip() {
+    let app = TestApp::start(settings(), routes()).await;
+    for (file, kind, part) in [
+        ("swagger-ui-bundle.js", "text/javascript", "SwaggerUIBundle"),
+        ("swagger-ui.css", "text/css", ".swagger-ui"),
+    ] {
+        let answer = app.get(&format!("/docs/{file}")).await;
+        assert_eq!(answer.headers()["content-type"], kind);
+        assert_eq!(answer.headers()["content-encoding"], "gzip");
+        let (stored, mut text) = (answer.bytes().await.unwrap(), String::new());
+        // Its end has a sum and a length, which are compared.
+        GzDecoder::new(&stored[..]).read_to_string(&mut text).unwrap();
+        assert!(text.contains(part), "{file}");
+    }
+    let page = app.get("/docs/").await.text().await.unwrap();
+    let start = app.get("/docs/page.js").await;
+    assert_eq!(start.headers()["content-type"], "text/javascript");
+    assert!(start.text().await.unwrap().contains("/openapi.json"));
+    for file in ["swagger-ui-bundle.js", "swagger-ui.css", "page.js"] {
+        assert!(page.contains(&format!("\"./{file}\"")), "{page}");
+    }
 }
 
 #[tokio::test]

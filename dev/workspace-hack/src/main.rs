@@ -1,0 +1,3 @@
+//! Never compiled, see Cargo.toml.
+
+fn main() {}

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::middleware::Next;
+use chassis::Next;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use chassis::app::AppBuilder;
@@ -35,7 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 struct Anybody;
 
 impl Guard for Anybody {
-    async fn decide(self, request: Request, next: Next) -> Response {
+    async fn decide(&self, request: Request, next: impl Next) -> Response {
         next.run(request).await
     }
 }

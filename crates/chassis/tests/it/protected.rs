@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::Next;
+use chassis::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use chassis::{Guard, Problem, Protected};
@@ -15,7 +15,7 @@ use crate::{TestApp, builder, settings};
 struct Nobody;
 
 impl Guard for Nobody {
-    async fn decide(self, _: Request, _: Next) -> Response {
+    async fn decide(&self, _: Request, _: impl Next) -> Response {
         Problem::forbidden().into_response()
     }
 }

@@ -92,7 +92,7 @@ fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrup
 fn gin(project: &Project, interrupt: &Interrupt) -> Result<Option<PathBuf>> {
     let library = |name: &&str| PathBuf::from(GO_LIBRARIES).join("src").join(name).is_dir();
     let has_go = Command::new("go").arg("version").output().is_ok_and(|go| go.status.success());
-    if !has_go || !GO_PACKAGES.iter().all(|name| library(name)) {
+    if !has_go || !GO_PACKAGES.iter().all(library) {
         return Ok(None);
     }
     let binary = project.binaries().with_file_name("gin");

@@ -2,8 +2,8 @@
 //!
 //! Cargo turns on, for each choice of packages, the features that just these packages ask for; a crate whose
 //! features differ is compiled again, and so is all that depends on it: the tests of `cache` after those of
-//! `chassis` would compile 154 third-party crates. So [`UNIFIED`] stands beside every choice: a package that
-//! asks for all features and of which nothing is ever compiled. Images are built without it, with the few
+//! the workspace would compile 82 units of third-party crates. So [`UNIFIED`] stands beside every choice: a package
+//! that asks for all features and of which nothing is ever compiled. Images are built without it, with the few
 //! features that the services themselves need.
 
 use std::collections::{BTreeMap, BTreeSet};

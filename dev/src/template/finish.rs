@@ -46,6 +46,7 @@ impl Finishing<'_> {
             written.note_folder(&format!("services/{name}/.sqlx"))?;
             prepare::queries_of(&project, name, self.permission, self.interrupt)?;
         }
+        self.linted(&project, name)?;
         self.compiled(&project, name, written)
     }
 
@@ -68,15 +69,23 @@ impl Finishing<'_> {
         let file = format!("services/{name}/openapi.json");
         written.note(&file)?;
         std::fs::write(project.path(&file), document).context("write openapi.json")?;
-        println!("== lints");
-        let mut lint = project.cargo();
-        lint.args(["clippy", "-p", name, "-p", "contracts"]).args(UNIFIED);
-        lint.args(["--all-targets", "--", "-D", "warnings"]);
-        run::succeed(&mut lint, self.interrupt)?;
         println!("== tests");
         let passed = test::of(project, &[name, "contracts"], self.permission, self.interrupt)?;
         ensure!(passed, "tests of {name} fail");
         Ok(())
+    }
+
+    /// Lints compile every crate a second time, without code, which takes longest of all. The template is
+    /// linted as it is, with the workspace; what is put into a service is not.
+    fn linted(&self, project: &Project, name: &str) -> Result<()> {
+        if self.quick {
+            return Ok(());
+        }
+        println!("== lints");
+        let mut lint = project.cargo();
+        lint.args(["clippy", "-p", name, "-p", "contracts"]).args(UNIFIED);
+        lint.args(["--all-targets", "--", "-D", "warnings"]);
+        run::succeed(&mut lint, self.interrupt)
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     written.stay();
 
     println!("{name} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
+    println!("  cargo dev check clippy             # its lints, as the template passes them");
     println!("  cargo dev up --detach              # runs it: http://localhost:{port}/docs");
     println!("  cargo dev smoke                    # the scenario, and what its document shows");
     println!(

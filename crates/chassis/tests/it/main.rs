@@ -18,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use chassis::Next;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
+use chassis::Next;
 use chassis::app::AppBuilder;
 use chassis::{
     App, CancellationToken, Guard, ManagementPort, ManagementSettings, Protected, ServerSettings,

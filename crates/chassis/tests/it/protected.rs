@@ -2,9 +2,9 @@
 
 use axum::Router;
 use axum::extract::Request;
-use chassis::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use chassis::Next;
 use chassis::{Guard, Problem, Protected};
 use utoipa_axum::router::OpenApiRouter;
 

@@ -218,6 +218,7 @@ mod tests {
             "prometheus",
             "pgbouncer",
             "chromium-driver",
+            "wrk",
         ];
         assert_eq!(found.missing(), missing);
     }

@@ -92,7 +92,7 @@ pub(crate) fn generated(collector: &Collector) -> Contestant {
         kind: Kind::Generated,
         base: "/api/samples",
         token: token(claims),
-        body: Some(r##"{"title": "Sample #"}"##),
+        body: Some(r#"{"title": "Sample #"}"#),
         owner,
         variables: everything(collector),
     }

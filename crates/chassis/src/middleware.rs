@@ -8,7 +8,7 @@
 //! begin         origin ─▶ request id                                             end  problem document, draining,
 //!   to_open       singular headers ─▶ panic ─▶ route                                  protection, request id
 //!   to_protected  CORS ─▶ traced
-//!     traced        conditions ─▶ client address ─▶ trace ─▶ panic ─▶ limited ─▶ caching
+//!     traced        client address ─▶ trace ─▶ conditions ─▶ panic ─▶ limited ─▶ caching
 //!     limited       singular headers ─▶ body ─▶ place ─▶ deadline ─▶ guard ─▶ route
 //! ```
 //!
@@ -147,9 +147,9 @@ impl Pipeline {
     async fn traced(&self, mut request: Request, route: impl Next) -> Response {
         let (method, conditions) = (request.method().clone(), Conditions::of(&request));
         client_address::tell(&self.proxies, &mut request);
-        let route = |request| panic::caught(self.limited(request, route));
-        let response = trace::trace(self.service, request, route).await;
-        let mut response = conditions.apply(response);
+        let route =
+            |request| async { conditions.apply(panic::caught(self.limited(request, route)).await) };
+        let mut response = trace::trace(self.service, request, route).await;
         protection::caching(&method, &mut response);
         response
     }

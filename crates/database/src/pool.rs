@@ -15,7 +15,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleResult};
+use deadpool::managed::{self, Metrics, Object, Pool, PoolError, QueueMode, RecycleResult};
 use futures_util::future::join_all;
 use prometheus::Histogram;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -33,6 +33,11 @@ use crate::target::Target;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long saying farewell to the server may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How old a connection may become: a session's memory at the server grows with what it has seen, and a
+/// load balancer before a new server gets its share only from new connections.
+const AGE_MAX: Duration = Duration::from_mins(30);
+/// How often connections are looked at.
+const CLOSE_INTERVAL_MAX: Duration = Duration::from_mins(1);
 /// First pause before a server that starts, or has no connection left, is asked again; it doubles.
 const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
 const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -56,11 +61,19 @@ pub(crate) struct Manager {
     wait_times: Histogram,
 }
 
-/// A connection, and since when nobody has it.
+/// A connection, since when it is there, and since when nobody has it.
 #[derive(Debug)]
 pub(crate) struct Pooled {
     connection: PgConnection,
+    opened: Instant,
     idle_since: Instant,
+}
+
+impl Pooled {
+    fn new(connection: PgConnection) -> Self {
+        let now = Instant::now();
+        Self { connection, opened: now, idle_since: now }
+    }
 }
 
 impl fmt::Debug for Manager {
@@ -84,7 +97,7 @@ impl managed::Manager for Manager {
         loop {
             // Boxed: whoever takes a connection that is there need not have the room to open one.
             match Box::pin(self.open()).await {
-                Ok(connection) => return Ok(Pooled { connection, idle_since: Instant::now() }),
+                Ok(connection) => return Ok(Pooled::new(connection)),
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -123,20 +136,29 @@ pub(crate) fn lazy(options: PgConnectOptions, session: Session, limits: Limits) 
     let wait_times = histogram("db_client_connection_wait_time_seconds", help, &[]);
     let wait_times = wait_times.with_label_values::<&str>(&[]);
     let manager = Manager { options, session, limits, wait_times };
-    let pool = Pool::builder(manager).max_size(limits.size_max as usize).build();
+    // Last in, first out: what is not needed becomes idle for long enough to be closed.
+    let pool =
+        Pool::builder(manager).max_size(limits.size_max as usize).queue_mode(QueueMode::Lifo);
+    let pool = pool.build();
     let pool = pool.expect("only a pool with limits of time needs a runtime named");
     in_background(close_idle(pool.weak(), limits.idle_max));
     pool
 }
 
-/// Closes what is idle for too long, as long as the pool is there.
+/// Closes what is idle for too long, and of what is too old one connection at a time, as long as the pool
+/// is there.
 async fn close_idle(pool: managed::WeakPool<Manager>, idle_max: Duration) {
     loop {
-        sleep(idle_max).await;
+        sleep(idle_max.min(CLOSE_INTERVAL_MAX)).await;
         let Some(pool) = pool.upgrade() else { return };
-        let idle = pool.retain(|pooled, _| pooled.idle_since.elapsed() < idle_max).removed;
+        let mut is_old_found = false;
+        let closed = pool.retain(|pooled, _| {
+            let is_old = !is_old_found && pooled.opened.elapsed() > AGE_MAX;
+            is_old_found |= is_old;
+            !is_old && pooled.idle_since.elapsed() < idle_max
+        });
         drop(pool);
-        join_all(idle.into_iter().map(|pooled| close(pooled.connection))).await;
+        join_all(closed.removed.into_iter().map(|pooled| close(pooled.connection))).await;
     }
 }
 

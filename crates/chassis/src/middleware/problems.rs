@@ -3,6 +3,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
+use http::header::CACHE_CONTROL;
 
 use crate::Problem;
 use crate::extract::media_type;
@@ -17,7 +18,8 @@ pub(super) fn documented(response: Response) -> Response {
     }
     let mut problem = Problem::of(status).into_response();
     for (name, value) in response.headers() {
-        if !name.as_str().starts_with("content-") {
+        // The document has said of caches what is to be said.
+        if !name.as_str().starts_with("content-") && name != CACHE_CONTROL {
             problem.headers_mut().append(name, value.clone());
         }
     }

@@ -164,6 +164,7 @@ async fn every_answer_tells_browsers_what_it_is_not() {
         assert!(policy.ends_with("frame-ancestors 'none'"), "{path}: {policy}");
         assert_eq!(policy.contains("script-src"), path == "/docs/" || path == "/openapi.json");
         assert!(!headers.contains_key("strict-transport-security"), "{path}");
+        assert!(headers.get_all("cache-control").iter().count() <= 1, "{path}: {headers:?}");
     }
 }
 
@@ -236,4 +237,18 @@ async fn preflight(app: &TestApp, origin: &str) -> reqwest::Response {
 
 fn is_allowed(headers: &HeaderMap, origin: &str) -> bool {
     headers.get("access-control-allow-origin").is_some_and(|allowed| allowed == origin)
+}
+
+#[tokio::test]
+async fn a_read_whose_condition_is_not_met_is_counted_as_it_was_answered() {
+    let app = app().await;
+    for (condition, tag, status) in [("if-none-match", "*", 304), ("if-match", "\"0\"", 412)] {
+        let request = app.http.get(app.url("/thing")).header(condition, tag);
+        assert_eq!(request.send().await.unwrap().status().as_u16(), status);
+        let labels = format!(
+            "{{http_request_method=\"GET\",http_response_status_code=\"{status}\",http_route=\"/thing\"}}"
+        );
+        let line = format!("http_server_request_duration_seconds_count{labels} 1");
+        assert!(app.metrics().await.contains(&line), "{line}");
+    }
 }

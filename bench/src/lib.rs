@@ -12,7 +12,7 @@ mod rounds;
 
 use std::time::{Duration, Instant};
 
-pub use rounds::{Rates, Turn, rounds};
+pub use rounds::{Rates, Turn, median, order, rounds};
 
 /// Turns before anything is measured.
 const WARM_UP: usize = 3;

@@ -7,16 +7,11 @@ pub type Turn<'a> = Box<dyn Fn() -> f64 + 'a>;
 #[derive(Debug, Clone)]
 pub struct Rates(Vec<f64>);
 
-/// Lets contestants take turns in so many rounds, after one that is not measured; every other round
-/// goes backwards, so that nobody always comes after the same one.
+/// Lets contestants take turns in so many rounds, after one that is not measured.
 pub fn rounds<const N: usize>(count: usize, turns: &[Turn<'_>; N]) -> [Rates; N] {
     let mut rates = turns.each_ref().map(|_| Rates(Vec::new()));
     for round in 0..=count {
-        let mut order: Vec<usize> = (0..N).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for index in order {
+        for index in order(round, N) {
             let rate = turns[index]();
             if round > 0 {
                 rates[index].0.push(rate);
@@ -24,6 +19,16 @@ pub fn rounds<const N: usize>(count: usize, turns: &[Turn<'_>; N]) -> [Rates; N]
         }
     }
     rates
+}
+
+/// The order of so many contestants in a round: every other one goes backwards, so that nobody always
+/// comes after the same one.
+pub fn order(round: usize, contestants: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..contestants).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 impl Rates {
@@ -38,7 +43,8 @@ impl Rates {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one; of an even number the upper one of the two.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -63,12 +63,7 @@ fn main() {
 async fn compare(contestants: &[Contestant]) {
     let mut turns: Vec<Vec<Turn>> = contestants.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds() {
-        let mut order: Vec<usize> = (0..contestants.len()).collect();
-        // Nobody always comes after the same one.
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for index in order {
+        for index in bench::order(round, contestants.len()) {
             let turn = Turn::take(&contestants[index]).await;
             println!("round {}: {}: {turn}", round + 1, contestants[index].name);
             turns[index].push(turn);

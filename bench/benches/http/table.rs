@@ -1,6 +1,6 @@
 //! The table: each contestant's medians, and the ratios that limits are about.
 
-use bench::{print_table, verdict};
+use bench::{median, print_table, verdict};
 
 use crate::contestants::{Contestant, Kind};
 use crate::load::Figures;
@@ -119,9 +119,4 @@ fn ratio(ours: &[Turn], theirs: &[Turn], read: Read) -> Option<f64> {
     let pairs = ours.iter().zip(theirs);
     let ratios = pairs.map(|(ours, theirs)| Some(read(ours)? / read(theirs)?));
     ratios.collect::<Option<Vec<f64>>>().map(median)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -1,6 +1,6 @@
 //! Extractors: a handler that names one in its signature cannot be reached without it.
 //!
-//! They take what the policy layer has found out; the token is verified once per request.
+//! They take what the policy's guard has found out; the token is verified once per request.
 
 use axum::extract::FromRequestParts;
 use chassis::Problem;

@@ -1,8 +1,8 @@
 //! Authentication and authorization: who calls, and whether it may.
 //!
 //! ```text
-//! request ─▶ policy layer ── bearer token ─▶ tokens ── kid ─▶ key ring ◀── folder, or JWKS
-//!                │  401, 403                    ▼
+//! request ─▶ policy ── bearer token ─▶ tokens ── kid ─▶ key ring ◀── folder, or JWKS
+//!                │  401, 403               ▼
 //!                └──▶ handler(User | CallerService | Caller)
 //!
 //! call    ─▶ service tokens ── kept, renewed ─▶ token issuer: signs, or asks POST /oauth/token

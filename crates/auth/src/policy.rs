@@ -1,4 +1,4 @@
-//! Who may call which route: data in `auth.tsk`, decided in one layer, denied by default.
+//! Who may call which route: data in `auth.tsk`, decided by one guard, denied by default.
 //!
 //! ```text
 //! [policy.user-service]
@@ -18,7 +18,7 @@
 //! 401, one whom the rule does not name 403. Whether the caller may see a certain row is decided by the
 //! handler that reads it.
 
-mod layer;
+mod guard;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -30,8 +30,8 @@ use tusk_config::Misfit;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub(crate) use layer::Identity;
-pub use layer::PolicyGuard;
+pub(crate) use guard::Identity;
+pub use guard::PolicyGuard;
 pub use rule::{Route, Rule, Who};
 
 use crate::tokens::Tokens;
@@ -114,7 +114,7 @@ pub fn protect<const PARTS: usize>(
 /// there.
 pub fn service_check(tokens: &Tokens) -> ServiceCheck {
     let tokens = tokens.clone();
-    Arc::new(move |request| layer::is_service(&tokens, request))
+    Arc::new(move |request| guard::is_service(&tokens, request))
 }
 
 /// What does not fit in `auth.tsk`: the rules of `service`, whose routes are those of `api`, and

@@ -6,7 +6,6 @@ mod shapes;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,6 +13,8 @@ use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::next::{Next, around};
 
 pub use complete::complete;
 
@@ -65,7 +66,7 @@ pub(crate) fn router(api: OpenApi) -> Router {
         .route("/docs/page.js", get(start))
         .route("/docs/swagger-ui-bundle.js", get(compressed(JAVASCRIPT, SCRIPT)))
         .route("/docs/swagger-ui.css", get(compressed("text/css", STYLE)))
-        .layer(from_fn(page_policy))
+        .layer(around(page_policy))
 }
 
 /// A file that is sent as it is stored, whoever asks: no browser is without gzip.
@@ -76,7 +77,7 @@ fn compressed(kind: &'static str, bytes: &'static [u8]) -> impl IntoResponse + C
 /// Swagger UI runs its own scripts and asks this service alone. It puts styles into its elements,
 /// which is why inline ones are let in; scripts are not. Nobody frames the page, which has a field for
 /// tokens.
-async fn page_policy(request: Request, next: Next) -> Response {
+async fn page_policy(request: Request, next: impl Next) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
                           img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
                           form-action 'none'; frame-ancestors 'none'";

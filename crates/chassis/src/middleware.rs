@@ -12,8 +12,8 @@
 //!     limited       singular headers ─▶ body ─▶ place ─▶ deadline ─▶ guard ─▶ route
 //! ```
 //!
-//! It is one layer of plain functions. As fifteen layers of axum's, each of which clones what is behind
-//! it and boxes its future, it cost a request more than its handler and its statement did.
+//! It is one layer of plain functions, and not one of axum's for each: such a layer clones all that is
+//! behind it, and boxes it and its future, for each request.
 
 mod body;
 mod client_address;

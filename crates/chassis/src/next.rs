@@ -1,8 +1,8 @@
 //! The rest of a request's way, as what stands before it sees it.
 //!
 //! A layer of axum's own (`from_fn`) clones all that is behind it, and boxes it and its future, for each
-//! request; with fifteen of them in a row a request cost three times what its handler did. So what a
-//! request passes here is plain functions, each of which gets the next one as its last argument:
+//! request. So what a request passes here is plain functions; one that goes on by itself gets the rest as its
+//! last argument:
 //!
 //! ```
 //! use axum::extract::Request;

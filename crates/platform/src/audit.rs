@@ -14,7 +14,7 @@
 //! A flood of failed sign-ins fills no table: they are counted by the hour, and one process names
 //! 100 different users an hour whom strangers tried; further ones are counted together.
 
-mod layer;
+mod requests;
 mod routes;
 mod settings;
 

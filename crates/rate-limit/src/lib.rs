@@ -9,11 +9,11 @@
 //!
 //! | by | whom | counted |
 //! |---|---|---|
-//! | `address` | the client's address, of IPv6 the network of 56 bits | by the layer, before the body is parsed |
-//! | `user` | the signed-in user | by the layer |
+//! | `address` | the client's address, of IPv6 the network of 56 bits | before the handler, and before the body is parsed |
+//! | `user` | the signed-in user | before the handler |
 //! | `account` | the account that the request names, such as an e-mail address | by the handler: [`AccountLimit`] |
 //!
-//! The layer stands behind the policy, which says who calls. A call of another service, whose token
+//! [`RateLimits::count`] stands behind the policy, which says who calls. A call of another service, whose token
 //! has been verified, is not limited: it stands for a user who was counted where the call began,
 //! and a bulkhead bounds it. What the policy refuses is not counted: there is nothing to be guessed in
 //! a signed token.
@@ -23,7 +23,7 @@
 //! draft-ietf-httpapi-ratelimit-headers-11.
 //!
 //! ```text
-//! layer        the limits of a route, and the fields of its answers
+//! requests     the limits of a route, and the fields of its answers
 //!   backoff    a growing pause after failures, by account and address: for passwords
 //!   counters   one round trip to Redis; while it is away or slow, this process alone
 //!     gcra     the algorithm    cells   its state in this process    scripts/  the same within Redis
@@ -43,8 +43,8 @@ mod backoff;
 mod cells;
 mod counters;
 mod gcra;
-mod layer;
 mod metrics;
+mod requests;
 mod settings;
 mod subject;
 
@@ -56,7 +56,7 @@ use cache::ServiceCache;
 use http::Method;
 
 pub use backoff::{Attempt, Backoff, BackoffSettings};
-pub use layer::AccountLimit;
+pub use requests::AccountLimit;
 pub use settings::{By, LimitSettings, RateLimitSettings};
 
 use counters::Counters;

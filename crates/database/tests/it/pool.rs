@@ -172,6 +172,39 @@ async fn connections_that_are_idle_for_too_long_are_closed_and_opened_again_when
 }
 
 #[tokio::test]
+async fn a_connection_that_is_half_an_hour_old_is_replaced_though_it_is_in_use_again_and_again() {
+    let server = testkit::database("aged").await;
+    let pool_size = NonZero::<u32>::MIN;
+    let reaping_frequency = Duration::from_hours(10);
+    let settings = DatabaseSettings { pool_size, reaping_frequency, ..settings(server.url()) };
+    let database = connect(&settings).await.requests;
+    let before = session(&database).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_mins(31)).await;
+    tokio::time::resume();
+
+    testkit::eventually("another connection is there", async || {
+        (session(&database).await != before).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_that_a_trickle_of_statements_does_not_need_are_closed() {
+    let server = testkit::database("trickle").await;
+    let wire = Proxy::start(server.server()).await;
+    let url = server.url_through(wire.address());
+    let reaping_frequency = Duration::from_secs(1);
+    let pools = connect(&DatabaseSettings { reaping_frequency, ..settings(&url) }).await;
+
+    testkit::eventually("one connection is left beside that of health checks", async || {
+        sqlx::query("select 1").execute(&pools.requests).await.unwrap();
+        (wire.connections() == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn connections_that_the_server_has_ended_fail_once_each_at_most_and_are_replaced() {
     let server = testkit::database("ended").await;
     let pools = connect(&settings(server.url())).await;

@@ -1,4 +1,4 @@
-//! The layer: who calls, once per request, and whether the rule of the route lets it in. A service
+//! The guard: who calls, once per request, and whether the rule of the route lets it in. A service
 //! that calls also says how long it waits; nobody else's deadline counts.
 
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Identity {
 #[derive(Debug, Clone)]
 struct Verified(Caller);
 
-/// Whether another service calls, by the keys that are here. The layer need not verify its token
+/// Whether another service calls, by the keys that are here. The guard need not verify its token
 /// again.
 pub(super) fn is_service(tokens: &Tokens, request: &mut Request) -> bool {
     let caller = known_caller(tokens, request.headers());

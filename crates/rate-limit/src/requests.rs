@@ -1,4 +1,4 @@
-//! The layer: counts a request against the limits of its route, and says in the answer what is left.
+//! Counts a request against the limits of its route, and says in the answer what is left.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //!
 //! | how a connection comes back | what becomes of it |
 //! |---|---|
-//! | untouched, or [released](PooledConnection::release) | the next one has it at once |
+//! | untouched, or [released](PooledConnection::release) | the next one has it at once; one that is half an hour old is closed |
 //! | given up, or after an error | what is queued, as the rollback of a transaction, is sent at once; it is lent again when it answers within three seconds, and closed when it does not |
 //! | as one that [closes](PooledConnection::close_on_drop) | it is closed |
 //!
@@ -34,8 +34,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long saying farewell to the server may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How old a connection may become: a session's memory at the server grows with what it has seen, and a
-/// load balancer before a new server gets its share only from new connections.
+/// load balancer before a new server gets its share only from new connections. Each ends up to
+/// `AGE_SPREAD` of it earlier, as those that were opened together are not to end together.
 const AGE_MAX: Duration = Duration::from_mins(30);
+const AGE_SPREAD: f64 = 0.2;
 /// How often connections are looked at.
 const CLOSE_INTERVAL_MAX: Duration = Duration::from_mins(1);
 /// First pause before a server that starts, or has no connection left, is asked again; it doubles.
@@ -61,18 +63,23 @@ pub(crate) struct Manager {
     wait_times: Histogram,
 }
 
-/// A connection, since when it is there, and since when nobody has it.
+/// A connection, when it is too old, and since when nobody has it.
 #[derive(Debug)]
 pub(crate) struct Pooled {
     connection: PgConnection,
-    opened: Instant,
+    expires: Instant,
     idle_since: Instant,
 }
 
 impl Pooled {
     fn new(connection: PgConnection) -> Self {
         let now = Instant::now();
-        Self { connection, opened: now, idle_since: now }
+        let age_max = AGE_MAX.mul_f64(1.0 - AGE_SPREAD * rand::random::<f64>());
+        Self { connection, expires: now + age_max, idle_since: now }
+    }
+
+    fn is_expired(&self) -> bool {
+        self.expires <= Instant::now()
     }
 }
 
@@ -145,17 +152,13 @@ pub(crate) fn lazy(options: PgConnectOptions, session: Session, limits: Limits) 
     pool
 }
 
-/// Closes what is idle for too long, and of what is too old one connection at a time, as long as the pool
-/// is there.
+/// Closes what is idle for too long, or too old, as long as the pool is there.
 async fn close_idle(pool: managed::WeakPool<Manager>, idle_max: Duration) {
     loop {
         sleep(idle_max.min(CLOSE_INTERVAL_MAX)).await;
         let Some(pool) = pool.upgrade() else { return };
-        let mut is_old_found = false;
         let closed = pool.retain(|pooled, _| {
-            let is_old = !is_old_found && pooled.opened.elapsed() > AGE_MAX;
-            is_old_found |= is_old;
-            !is_old && pooled.idle_since.elapsed() < idle_max
+            !pooled.is_expired() && pooled.idle_since.elapsed() < idle_max
         });
         drop(pool);
         join_all(closed.removed.into_iter().map(|pooled| close(pooled.connection))).await;
@@ -279,6 +282,9 @@ impl Drop for PooledConnection {
     fn drop(&mut self) {
         let Some(mut object) = self.object.take() else { return };
         match self.on_drop {
+            OnDrop::Return if object.is_expired() => {
+                in_background(close(Object::take(object).connection));
+            }
             OnDrop::Return => object.idle_since = Instant::now(),
             OnDrop::Check => in_background(Unchecked(Some(object)).check()),
             OnDrop::Close => in_background(close(Object::take(object).connection)),

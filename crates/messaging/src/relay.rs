@@ -10,9 +10,10 @@
 //!                     commit
 //! ```
 //!
-//! Two batches are under way at a time: while one is published, the other one is claimed or settled.
-//! Neither waits for the other's transaction, so that a lock which somebody takes on the table in
-//! between stops neither for good.
+//! A pass begins 20 ms after the one before at the earliest: what is written meanwhile shares its
+//! statements. Two batches are under way at a time: while one is published, the other one is claimed
+//! or settled. Neither waits for the other's transaction, so that a lock which somebody takes on the
+//! table in between stops neither for good.
 //!
 //! **At least once.** A crash between confirm and commit sends rows again, under the same message
 //! ids; the inbox of each consumer makes that one effect.
@@ -38,8 +39,10 @@ mod lease;
 mod pass;
 mod waves;
 
+use std::time::Duration;
+
 use database::Database;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
@@ -52,6 +55,9 @@ use crate::topology::Readers;
 
 /// Batches that are under way at the same time, each with a connection of the pool.
 pub(crate) const BATCHES: u32 = 2;
+/// A pass begins no sooner than this after the one before it began, so that what is written meanwhile
+/// shares statements, transactions and confirms. An event of a quiet time does not wait.
+const PASS_INTERVAL_MIN: Duration = Duration::from_millis(20);
 
 /// Publishes the rows of an outbox. Several relays, in one process or in many, share the work.
 #[derive(Debug, Clone)]
@@ -95,6 +101,7 @@ impl Relay {
         let mut failures = 0_u32;
         // Being ready waits for the broker, endlessly: the one wait that shutdown must cut short.
         while shutdown.run_until_cancelled(publisher.ready()).await.is_some() {
+            let next_pass = Instant::now() + PASS_INTERVAL_MIN;
             match pass.run(shutdown).await {
                 Ok(()) => failures = 0,
                 Err(error) => {
@@ -109,6 +116,7 @@ impl Relay {
                 () = self.outbox.woken() => {}
                 () = sleep(self.settings.relay.poll_interval) => {}
             }
+            shutdown.run_until_cancelled(sleep_until(next_pass)).await;
         }
     }
 }

@@ -6,11 +6,13 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{Read, Seek},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use testkit::native::psql;
 
@@ -25,6 +27,8 @@ use crate::{
 
 /// Its tables are in every service's database.
 const SHARED: &str = "messaging";
+/// How often a crate is compiled at most, while other builds come in between.
+const COMPILATIONS_MAX: usize = 5;
 /// How a query begins that is checked.
 const MACROS: [&str; 4] = ["query!(", "query_as!(", "query_scalar!(", "query_file"];
 
@@ -154,18 +158,40 @@ fn migrate(url: &str, folder: &Path) -> Result<()> {
 }
 
 /// Has the crate compiled against the database, and gives what its macros wrote. It is the build that
-/// `up` and the tests make, so that what it compiles is compiled once.
+/// `up` and the tests make, so that what it compiles is compiled once. A build that somebody else
+/// began in between may have compiled a part of the crate without the database: then once more.
 fn describe(
     project: &Project,
     one: &Crate,
     url: &str,
     interrupt: &Interrupt,
 ) -> Result<BTreeMap<String, String>> {
-    let output = tempfile::tempdir().context("make a temporary folder")?;
+    for _ in 0..COMPILATIONS_MAX {
+        let output = tempfile::tempdir().context("make a temporary folder")?;
+        if compile(project, one, (url, output.path()), interrupt)? {
+            let read = |name: String| {
+                let text = fs::read_to_string(output.path().join(&name));
+                Ok((name, text.context("read a description")?))
+            };
+            return names(output.path()).into_iter().map(read).collect();
+        }
+    }
+    bail!("another build compiles {} again and again: try it when that is over", one.name)
+}
+
+/// Compiles a crate's code, with its descriptions written into a folder; false when a part of it was
+/// compiled already.
+fn compile(
+    project: &Project,
+    one: &Crate,
+    (url, output): (&str, &Path),
+    interrupt: &Interrupt,
+) -> Result<bool> {
+    let mut messages = tempfile::tempfile().context("make a temporary file")?;
     touch(&one.folder.join("src/lib.rs"))?;
     let mut command = project.cargo();
     command
-        .args(["build", "--quiet", "-p", &one.name])
+        .args(["build", "--quiet", "--message-format", "json-render-diagnostics", "-p", &one.name])
         .args(UNIFIED)
         .args(if tests_have_queries(&one.folder)? {
             &["--all-targets"][..]
@@ -173,14 +199,35 @@ fn describe(
             &["--lib", "--bins"]
         })
         .env("SQLX_OFFLINE", "false")
-        .env("SQLX_OFFLINE_DIR", output.path())
-        .env(&one.variable, url);
+        .env("SQLX_OFFLINE_DIR", output)
+        .env(&one.variable, url)
+        .stdout(messages.try_clone().context("share a temporary file")?);
     run::succeed(&mut command, interrupt)?;
-    let read = |name: String| {
-        let text = fs::read_to_string(output.path().join(&name)).context("read a description")?;
-        Ok((name, text))
-    };
-    names(output.path()).into_iter().map(read).collect()
+    let mut text = String::new();
+    messages.rewind().and_then(|()| messages.read_to_string(&mut text)).context("read messages")?;
+    Ok(!has_fresh(&text, &one.folder.join("Cargo.toml")))
+}
+
+/// What cargo says of something that it has built, as far as it is looked at.
+#[derive(Deserialize)]
+struct Artifact {
+    manifest_path: PathBuf,
+    target: Target,
+    fresh: bool,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+/// Whether code of the package was compiled before; its build script has no queries.
+fn has_fresh(messages: &str, manifest: &Path) -> bool {
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
+    let mut own = artifacts.filter(|artifact| artifact.manifest_path == manifest);
+    own.any(|artifact| {
+        artifact.fresh && !artifact.target.kind.iter().any(|kind| kind == "custom-build")
+    })
 }
 
 /// Whether a query stands where only tests are compiled, which takes longer.
@@ -229,6 +276,24 @@ mod tests {
         fs::create_dir(folder.path().join("tests")).unwrap();
         fs::write(folder.path().join("tests/it.rs"), "sqlx::query!(\"select 1\");").unwrap();
         assert!(tests_have_queries(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn a_part_of_the_crate_that_was_compiled_before_is_seen_and_its_build_script_is_none() {
+        let manifest = Path::new("/w/services/orders/Cargo.toml");
+        let message = |folder: &str, kind: &str, fresh: bool| {
+            let path = format!("/w/services/{folder}/Cargo.toml");
+            let artifact = serde_json::json!({
+                "reason": "compiler-artifact", "manifest_path": path, "target": {"kind": [kind]},
+                "fresh": fresh,
+            });
+            format!("{artifact}\n")
+        };
+        let others = message("users", "lib", true) + &message("orders", "custom-build", true);
+        let compiled = message("orders", "lib", false) + "{\"reason\":\"build-finished\"}\n";
+
+        assert!(!has_fresh(&(others.clone() + &compiled), manifest));
+        assert!(has_fresh(&(others + &compiled + &message("orders", "bin", true)), manifest));
     }
 
     #[test]

@@ -32,11 +32,9 @@ mod events;
 #[cfg(test)]
 #[cfg(loom_resilience)]
 mod interleavings;
-mod layer;
 mod permit;
 mod phase;
 mod ring;
-mod service;
 mod settings;
 mod shared;
 mod tally;
@@ -53,11 +51,9 @@ use std::time::Duration;
 use futures_util::Stream;
 use tokio::time::Instant;
 
-pub use call::Call;
+pub use call::{Call, Error};
 pub use events::{Cause, Transition};
-pub use layer::BreakerLayer;
 pub use permit::Permit;
-pub use service::{BreakerService, ResponseFuture};
 pub use settings::CircuitBreakerSettings;
 pub use window::Counts;
 
@@ -66,7 +62,7 @@ use permit::Handle;
 use phase::Kind;
 use shared::{Observer, Shared};
 
-use crate::Classify;
+use crate::Outcome;
 use crate::stripes::Stripes;
 
 /// The three states, as the gauge `circuit_breaker_state` shows them: 0, 1, 2.
@@ -155,16 +151,15 @@ impl CircuitBreaker {
         Ok(Permit::new(self.handles.mine().clone(), stamp, begun))
     }
 
-    /// Makes a call if it is permitted, and reports its end as `classify` sees it.
+    /// Makes a call if it is permitted, and reports what `classify` says of its end.
     ///
     /// # Errors
-    /// [`Error::Open`](crate::Error::Open) when it is not permitted,
-    /// [`Error::Inner`](crate::Error::Inner) when it fails.
+    /// [`Error::Open`] when it is not permitted, [`Error::Inner`] when it fails.
     #[inline]
     pub fn call<T, E, F, C>(&self, classify: C, call: F) -> Call<'_, F, C>
     where
         F: Future<Output = Result<T, E>>,
-        C: Classify<T, E>,
+        C: Fn(&Result<T, E>) -> Outcome,
     {
         Call::new(&self.shared, classify, call)
     }

@@ -44,11 +44,12 @@
 
 mod settings;
 
+mod attempt;
 mod call;
 mod client;
 mod guard;
 mod request;
-mod send;
+mod response;
 
 mod credentials;
 mod jwks;

@@ -17,6 +17,9 @@ use super::{CircuitBreakerSettings, Open, State};
 use crate::Outcome;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
+/// Who finds no room beside the calls that try a target is told to wait so long at most.
+const TRIAL_TIME: Duration = Duration::from_secs(1);
+
 /// Told of each change of state, in order, as it is made.
 pub(super) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
 
@@ -131,7 +134,7 @@ impl Shared {
                     // The phase may have changed between the two loads.
                     if self.word().stamp() == stamp {
                         // Calls are trying it at this moment: soon it is known.
-                        return Err(Open { retry_after: self.initial_timeout });
+                        return Err(Open { retry_after: self.initial_timeout.min(TRIAL_TIME) });
                     }
                 }
                 Kind::Open => {

@@ -1,14 +1,12 @@
 //! The breaker's rules one by one; among them each fault of the breaker in the Ruby document.
 
 mod model;
-mod service;
 
 use futures_util::StreamExt;
 use std::sync::Mutex;
 use tokio::time::advance;
 
 use super::*;
-use crate::{AnyError, Error, Outcome};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,6 +19,10 @@ fn breaker(failure_threshold: u32, half_open_max_calls: u32) -> CircuitBreaker {
         ..Default::default()
     };
     CircuitBreaker::new("target", &settings)
+}
+
+fn outcome<T, E>(result: &Result<T, E>) -> Outcome {
+    if result.is_ok() { Outcome::Success } else { Outcome::Failure }
 }
 
 fn fail(breaker: &CircuitBreaker, times: u32) {
@@ -65,6 +67,16 @@ async fn half_open_lets_only_so_many_calls_through_and_needs_all_to_succeed() {
         permit.success();
     }
     assert_eq!(breaker.state(), State::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_room_beside_the_calls_that_try_is_told_a_short_time() {
+    let breaker = breaker(1, 1);
+    fail(&breaker, 1);
+    advance(TIMEOUT).await;
+    let _trial = breaker.try_acquire().unwrap();
+    let refused = breaker.try_acquire().unwrap_err();
+    assert_eq!(refused.retry_after, Duration::from_secs(1), "not the minute of the open state");
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +140,7 @@ fn settle(breaker: &CircuitBreaker, outcome: Outcome, times: u32) {
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_says_you_are_wrong_is_no_failure() {
     let breaker = breaker(1, 1);
-    let status = |result: &Result<u16, Error<&str>>| match result {
+    let status = |result: &Result<u16, &str>| match result {
         Ok(500..) | Err(_) => Outcome::Failure,
         Ok(_) => Outcome::Success,
     };
@@ -170,7 +182,7 @@ async fn a_call_of_an_earlier_closed_phase_counts_nowhere() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_is_no_outcome_while_closed() {
     let breaker = breaker(1, 1);
-    let call = breaker.call(AnyError, std::future::pending::<Result<(), ()>>());
+    let call = breaker.call(outcome, std::future::pending::<Result<(), ()>>());
     tokio::time::timeout(Duration::from_secs(1), call).await.unwrap_err();
     assert_eq!(breaker.state(), State::Closed);
 }
@@ -180,10 +192,10 @@ async fn a_call_that_is_given_up_while_trying_makes_room_for_another() {
     let breaker = breaker(1, 1);
     fail(&breaker, 1);
     advance(TIMEOUT).await;
-    let call = breaker.call(AnyError, std::future::pending::<Result<(), ()>>());
+    let call = breaker.call(outcome, std::future::pending::<Result<(), ()>>());
     tokio::time::timeout(Duration::from_secs(1), call).await.unwrap_err();
     assert!(breaker.is_callable());
-    assert_eq!(breaker.call(AnyError, async { Ok::<_, ()>(1) }).await, Ok(1));
+    assert_eq!(breaker.call(outcome, async { Ok::<_, ()>(1) }).await, Ok(1));
     assert_eq!(breaker.state(), State::Closed);
 }
 

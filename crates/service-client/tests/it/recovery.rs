@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use discovery::{Instance, LoadBalancingSettings, Registry};
 use resilience::breaker::CircuitBreakerSettings;
-use service_client::{ClientSettings, Kind, ServiceClient};
+use service_client::{CallError, ClientSettings, Kind, ServiceClient};
 use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
 
@@ -41,6 +41,43 @@ async fn answers_soon(client: &ServiceClient) {
 fn checked(instance: &Instance) -> Instance {
     let url = format!("http://{}:{}/health", instance.host, instance.port);
     instance.clone().health_check(HttpRequest { method: "GET".to_owned(), url })
+}
+
+/// A service that is restarted, its six callers, and the settings of every service: the minute that
+/// the breaker may stay open is the time of a long outage.
+#[tokio::test]
+async fn half_a_second_without_the_only_instance_is_over_soon_after_it_is_back() {
+    let instance = checked(&nobody());
+    let registry = Registry::new(&LoadBalancingSettings::default());
+    registry.register(instance.clone());
+    let mut shipped = without_retries(CircuitBreakerSettings::default());
+    shipped.retry.max_attempts = 3;
+    let client = ServiceClient::new("user-service", &registry, &shipped).unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(registry.clone().run(shutdown.clone()));
+    let serve = async || {
+        let address = (instance.host.as_str(), instance.port);
+        let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
+        let router = Router::new().fallback(async || "{\"ok\":true}");
+        tokio::spawn(async { axum::serve(listener, router).await })
+    };
+    let server = serve().await;
+    answers_soon(&client).await;
+
+    let callers = (0..6).map(|_| async {
+        let is_open = |error: CallError| matches!(error.kind, Kind::Open { .. });
+        while !get(&client).await.is_err_and(is_open) {}
+    });
+    server.abort();
+    let _ = server.await;
+    let opens = futures_util::future::join_all(callers);
+    tokio::time::timeout(SOON, opens).await.expect("the breaker opens");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let _server = serve().await;
+    let back = tokio::time::Instant::now();
+    answers_soon(&client).await;
+    println!("answered {:?} after it was back", back.elapsed());
+    shutdown.cancel();
 }
 
 #[tokio::test]

@@ -23,7 +23,8 @@ async fn second(limit: &Limit, callers: usize, capacity: usize, usual: Duration)
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_are_refused_when_taken_and_come_back_and_the_last_quarter_is_not_for_the_background() {
+async fn places_are_refused_when_taken_and_come_back_and_the_last_quarter_is_not_for_the_background()
+ {
     for limit in [Limit::fixed(8), Limit::adaptive(8)] {
         let background = fill(&limit, Criticality::Background);
         let others = fill(&limit, Criticality::Default);

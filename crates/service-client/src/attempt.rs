@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::{Balancer, Choice, Instance, Picked};
+use discovery::{Balancer, Choice, Instance, Picked, Scheme};
 use reqwest::Url;
 use resilience::Outcome;
 use resilience::deadline::Deadline;
@@ -26,7 +26,8 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) instances: Balancer,
-    pub(crate) http: reqwest::Client,
+    http: reqwest::Client,
+    scheme: Scheme,
     pub(crate) bounds: Bounds,
     /// What nearly all reads take.
     pub(crate) reads: P95,
@@ -54,9 +55,14 @@ pub(crate) struct AttemptResult {
 }
 
 impl Transport {
-    pub(crate) fn new(instances: Balancer, http: reqwest::Client, bounds: &Bounds) -> Self {
+    pub(crate) fn new(
+        instances: Balancer,
+        http: reqwest::Client,
+        scheme: Scheme,
+        bounds: &Bounds,
+    ) -> Self {
         let (reads, last_fault) = (P95::default(), Mutex::default());
-        Self { instances, http, bounds: bounds.clone(), reads, last_fault }
+        Self { instances, http, scheme, bounds: bounds.clone(), reads, last_fault }
     }
 
     /// What went wrong last.
@@ -97,7 +103,7 @@ impl Transport {
     ) -> impl Future<Output = AttemptResult> + use<'a> {
         let deadline = request.deadline;
         let left = deadline.remaining().unwrap_or_default();
-        let url = picked.base_url().cloned();
+        let url = self.base_url(&picked);
         let span = span(request, picked.instance(), url.as_ref(), number);
         let sent = url.map(|url| self.http.execute(span.in_scope(|| http_request(request, url))));
         let mut attempt = InFlight::new(self, request.is_read(), picked, left);
@@ -115,6 +121,16 @@ impl Transport {
             }
             attempt.end(answer, place)
         }
+    }
+
+    fn base_url(&self, picked: &Picked) -> Option<Url> {
+        let mut url = picked.base_url()?.clone();
+        if self.scheme == Scheme::Https {
+            // Its port is the instance's, and not that of the scheme.
+            url.set_scheme("https").ok()?;
+            url.set_port(Some(picked.instance().port)).ok()?;
+        }
+        Some(url)
     }
 
     /// Waits for an answer as long as an attempt may take.
@@ -174,7 +190,8 @@ impl<'a> InFlight<'a> {
             _ if outcome == Outcome::Success => place.answered(),
             Err(_) | Ok(_) => drop(place),
         }
-        if self.is_read && answer.is_ok() {
+        let is_late = matches!(answer, Err(Kind::TimedOut | Kind::DeadlineExceeded));
+        if self.is_read && (answer.is_ok() || is_late) {
             self.transport.reads.note(self.began.elapsed());
         }
         if let (Err(kind), Outcome::Failure | Outcome::Throttled) = (&answer, outcome) {

@@ -40,14 +40,18 @@ impl ServiceClient {
         registry: &Registry,
         settings: &ClientSettings,
     ) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+        let http = registry
+            .http_client(service)
             .connect_timeout(settings.client.connect_timeout)
             .pool_idle_timeout(settings.client.idle_timeout)
             .pool_max_idle_per_host(settings.client.idle_connections_max)
             .build()?;
-        let transport = Transport::new(registry.balancer(service), http, &settings.client);
+        let transport = Transport::new(
+            registry.balancer(service),
+            http,
+            registry.scheme(service),
+            &settings.client,
+        );
         let guards = Arc::new(Guards::new(service, transport, settings));
         Ok(Self { service: service.into(), guards, is_persistent: false, tokens: None })
     }
@@ -265,12 +269,7 @@ impl ServiceClient {
     }
 }
 
-fn request(
-    method: Method,
-    path: &str,
-    body: Option<Body>,
-    call: &Call,
-) -> Result<Request, Kind> {
+fn request(method: Method, path: &str, body: Option<Body>, call: &Call) -> Result<Request, Kind> {
     if !path.starts_with('/') {
         // Behind host and port, anything else could name another host.
         return Err(Kind::Unexpected("a path begins with a slash"));

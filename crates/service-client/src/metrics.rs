@@ -67,8 +67,7 @@ pub(crate) fn transition(change: &Transition) {
 
 /// Shows the guards around a service that were made just now.
 pub(crate) fn show(service: &str, breaker: &CircuitBreaker, bounds: &SharedBounds) {
-    let (breaker, budget, limit) =
-        (breaker.clone(), bounds.budget.clone(), bounds.limit.clone());
+    let (breaker, budget, limit) = (breaker.clone(), bounds.budget.clone(), bounds.limit.clone());
     // A series that is there from the beginning: the first event is an increase too.
     CALLS.with_label_values(&[service, "ok"]);
     RETRIES.with_label_values(&[service]);

@@ -48,7 +48,8 @@ fn fault(error: &reqwest::Error) -> Kind {
 
 /// Whether the connection was gone before the first byte of the request was written to it.
 fn was_never_written(error: &reqwest::Error) -> bool {
-    let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
+    let causes =
+        std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
     causes.filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_canceled)
 }
 
@@ -74,14 +75,13 @@ async fn refusal(answer: &mut Response) -> Kind {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let value = text(header::RETRY_AFTER)?;
-    let asked = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let until = httpdate::parse_http_date(value).ok()?;
-            let date = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
-            let now = date.unwrap_or_else(|| SystemTime::from(Clock::system().now()));
-            until.duration_since(now).unwrap_or_default()
-        }
+    let asked = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        let date = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+        let now = date.unwrap_or_else(|| SystemTime::from(Clock::system().now()));
+        until.duration_since(now).unwrap_or_default()
     };
     Some(asked.min(RETRY_AFTER_MAX))
 }

@@ -150,7 +150,7 @@ impl TargetReport {
     }
 
     fn of_service(name: &str, client: &ServiceClient, source: &'static str) -> Self {
-        let (clock, guards) = (Now::now(), client.guards());
+        let (clock, guards) = (TwoClocks::read(), client.guards());
         let instances = &guards.transport.instances;
         let endpoints = instances.reports();
         let endpoints: Vec<_> =
@@ -196,7 +196,7 @@ impl TargetReport {
 }
 
 impl EndpointReport {
-    fn of(report: Report, clock: Now) -> Self {
+    fn of(report: Report, clock: TwoClocks) -> Self {
         let reason = reason(&report);
         let Report { instance, status, is_called, eligibility, breaker } = report;
         let is_left_alone = status.ejected && breaker.state == State::Open;
@@ -245,14 +245,14 @@ fn word(health: Health) -> &'static str {
 }
 
 impl FaultReport {
-    fn of(fault: Fault, clock: Now) -> Self {
+    fn of(fault: Fault, clock: TwoClocks) -> Self {
         let Fault { what, endpoint, at } = fault;
         Self { fault: what, endpoint, at: clock.time(at) }
     }
 }
 
 impl BreakerReport {
-    fn of(breaker: &CircuitBreaker, clock: Now) -> Self {
+    fn of(breaker: &CircuitBreaker, clock: TwoClocks) -> Self {
         let Status { state, since, cause, until, is_forced } = breaker.status();
         let reason = cause.map(|cause| cause.to_string());
         let until = until.map(|at| clock.time(at));
@@ -285,15 +285,15 @@ impl BulkheadReport {
     }
 }
 
-/// Now on both clocks: the one that breakers go by, and the one that people read.
+/// The same moment on two clocks: the one that breakers go by, and the one that people read.
 #[derive(Debug, Clone, Copy)]
-struct Now {
+struct TwoClocks {
     instant: Instant,
     time: DateTime<Utc>,
 }
 
-impl Now {
-    fn now() -> Self {
+impl TwoClocks {
+    fn read() -> Self {
         Self { instant: Instant::now(), time: Clock::system().now() }
     }
 

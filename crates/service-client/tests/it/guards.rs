@@ -219,7 +219,8 @@ fn busy(retry_after: &'static str) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn an_instance_that_answers_503_is_left_alone_and_nobody_waits_for_it_while_another_is_well() {
+async fn an_instance_that_answers_503_is_left_alone_and_nobody_waits_for_it_while_another_is_well()
+{
     let (sick, first) = Server::start(busy("1")).await;
     let (_well, second) = Server::start([]).await;
     let client = client(&settings(), &[&first, &second]);

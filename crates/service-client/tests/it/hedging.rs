@@ -37,8 +37,10 @@ async fn a_read_that_is_late_is_answered_by_another_instance_and_the_first_is_gi
         }
     }
     assert!(counted("service_call_hedges_total", "") >= before + 2);
-    assert_eq!(counted("service_calls_total", "outcome=\"ok\""), first.calls() + second.calls()
-        - counted("service_call_hedges_total", ""));
+    assert_eq!(
+        counted("service_calls_total", "outcome=\"ok\""),
+        first.calls() + second.calls() - counted("service_call_hedges_total", "")
+    );
 }
 
 #[tokio::test]
@@ -54,13 +56,17 @@ async fn a_read_is_asked_of_nobody_twice_by_one_instance_without_budget_or_when_
         read(&client).await;
         let made = server.calls() + other_server.calls();
         let hedges = counted("service_call_hedges_total", "");
-        [&server, &other_server].map(|server| server.will(Answer::Hang));
+        for server in [&server, &other_server] {
+            server.will(Answer::Hang);
+        }
         let call = Call::new("get_user").within(Duration::from_millis(300));
         let late = client.get::<serde_json::Value>("/", call).await.unwrap_err();
         assert!(matches!(late.kind, Kind::DeadlineExceeded) && late.attempts == 1, "{late}");
         assert_eq!(server.calls() + other_server.calls(), made + 1);
         assert_eq!(counted("service_call_hedges_total", ""), hedges);
-        [&server, &other_server].map(|server| server.answers.lock().unwrap().clear());
+        for server in [&server, &other_server] {
+            server.answers.lock().unwrap().clear();
+        }
     }
 }
 
@@ -71,7 +77,9 @@ async fn a_write_is_never_hedged_though_it_may_be_repeated() {
     let client = client(&patient(), &[&instance, &other]);
     read(&client).await;
     let made = server.calls() + other_server.calls();
-    [&server, &other_server].map(|server| server.will(Answer::Hang));
+    for server in [&server, &other_server] {
+        server.will(Answer::Hang);
+    }
     let call = Call::new("make").idempotency_key("order-7").within(Duration::from_millis(300));
     let late = client.post::<_, serde_json::Value>("/", &1, call).await.unwrap_err();
     assert!(matches!(late.kind, Kind::DeadlineExceeded), "{late}");

@@ -9,6 +9,7 @@ mod recovery;
 mod requests;
 mod start;
 mod targets;
+mod tls;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +31,9 @@ use service_client::{Bounds, Call, CallError, ClientSettings, ServiceClient};
 enum Answer {
     Json(&'static str),
     Status(u16),
-    Busy { retry_after: &'static str },
+    Busy {
+        retry_after: &'static str,
+    },
     Problem,
     /// The connection ends in the middle of the answer.
     Cut,

@@ -43,6 +43,14 @@ fn checked(instance: &Instance) -> Instance {
     instance.clone().health_check(HttpRequest { method: "GET".to_owned(), url })
 }
 
+/// Listens at an instance's address for as long as it is polled.
+async fn serve(instance: Instance) {
+    let address = (instance.host.as_str(), instance.port);
+    let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
+    let router = Router::new().fallback(async || "{\"ok\":true}");
+    axum::serve(listener, router).await.expect("it serves");
+}
+
 /// A service that is restarted, its six callers, and the settings of every service: the minute that
 /// the breaker may stay open is the time of a long outage.
 #[tokio::test]
@@ -55,13 +63,7 @@ async fn half_a_second_without_the_only_instance_is_over_soon_after_it_is_back()
     let client = ServiceClient::new("user-service", &registry, &shipped).unwrap();
     let shutdown = CancellationToken::new();
     tokio::spawn(registry.clone().run(shutdown.clone()));
-    let serve = async || {
-        let address = (instance.host.as_str(), instance.port);
-        let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
-        let router = Router::new().fallback(async || "{\"ok\":true}");
-        tokio::spawn(async { axum::serve(listener, router).await })
-    };
-    let server = serve().await;
+    let server = tokio::spawn(serve(instance.clone()));
     answers_soon(&client).await;
 
     let callers = (0..6).map(|_| async {
@@ -73,10 +75,8 @@ async fn half_a_second_without_the_only_instance_is_over_soon_after_it_is_back()
     let opens = futures_util::future::join_all(callers);
     tokio::time::timeout(SOON, opens).await.expect("the breaker opens");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let _server = serve().await;
-    let back = tokio::time::Instant::now();
+    tokio::spawn(serve(instance));
     answers_soon(&client).await;
-    println!("answered {:?} after it was back", back.elapsed());
     shutdown.cancel();
 }
 
@@ -106,10 +106,7 @@ async fn a_breaker_lets_calls_through_as_soon_as_a_check_finds_the_instance_well
         }
     };
     tokio::time::timeout(SOON, is_checked).await.expect("a check of the instance fails");
-    let listener = tokio::net::TcpListener::bind((instance.host.as_str(), instance.port)).await;
-    let router = Router::new().fallback(async || "{\"ok\":true}");
-    let listener = listener.expect("the port is free again");
-    tokio::spawn(async { axum::serve(listener, router).await });
+    tokio::spawn(serve(instance));
     answers_soon(&client).await;
     shutdown.cancel();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use discovery::provider::{Provider, Sink};
 use discovery::{
     Discovery, DiscoverySettings, Instance, LoadBalancingSettings, ProviderError, ProviderType,
-    ServiceSettings,
+    Scheme, ServiceSettings,
 };
 use futures_util::future::BoxFuture;
 use service_client::{ClientSettings, Kind, ServiceClient};
@@ -97,6 +97,8 @@ impl Told {
             health_check: HttpRequest::get("http://user-service:3001/health"),
             version: "1.0.0".to_owned(),
             instances: Vec::new(),
+            scheme: Scheme::Http,
+            tls_name: String::new(),
         };
         let unchecked = LoadBalancingSettings {
             health_check_interval: Duration::ZERO,

@@ -25,7 +25,10 @@ pub(crate) fn deposits() {
         ("resilience", depositing(|| ours.deposit())),
         ("tower TpsBudget", depositing(|| towers.deposit())),
         ("resilience, a withdrawal per ten", withdrawing(|| ours.deposit(), || ours.withdraw())),
-        ("tower TpsBudget, a withdrawal per ten", withdrawing(|| towers.deposit(), || towers.withdraw())),
+        (
+            "tower TpsBudget, a withdrawal per ten",
+            withdrawing(|| towers.deposit(), || towers.withdraw()),
+        ),
     ]);
     print("A retry budget", &rows, "floor: one shared counter", &[("resilience", 1.5)]);
 }

@@ -43,10 +43,7 @@ pub(crate) fn whole() {
         ("tower: timeout, retry, concurrency, timeout", through(tower)),
         ("resilience: the same parts", calls(|number| fixed.call(number))),
         ("resilience: with an adaptive limit", calls(|number| adaptive.call(number))),
-        (
-            "resilience: and breaker",
-            calls(|number| breaker.call(outcome, adaptive.call(number))),
-        ),
+        ("resilience: and breaker", calls(|number| breaker.call(outcome, adaptive.call(number)))),
     ]);
     let limits = [("resilience: the same parts", 1.0)];
     print("All guards", &rows, "tower: timeout, retry, concurrency, timeout", &limits);

@@ -274,3 +274,17 @@ fn http_request(request: &Request, mut url: Url) -> reqwest::Request {
 fn path_and_query(text: &str) -> (&str, Option<&str>) {
     text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_gives_up_at_the_deadline_of_a_call_is_no_failure_of_its_own() {
+        let busy = || Kind::Server { status: 503, retry_after: None };
+        let within = |millis| Deadline::within(Duration::from_millis(millis));
+        assert!(matches!(at_the_deadline(busy(), within(5)), Kind::DeadlineExceeded));
+        assert!(matches!(at_the_deadline(busy(), within(6)), Kind::Server { status: 503, .. }));
+        assert!(matches!(at_the_deadline(Kind::NotFound, within(0)), Kind::NotFound));
+    }
+}

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use failsafe::futures::CircuitBreaker as _;
 use recloser::{AsyncRecloser, Recloser};
-use resilience::breaker::{BreakerLayer, CircuitBreaker, CircuitBreakerSettings};
-use resilience::{AnyError, Error, guard};
+use resilience::Outcome;
+use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_resilience_circuitbreaker::{CircuitBreakerLayer, SlidingWindowType};
 
@@ -37,9 +37,9 @@ pub(crate) fn closed() {
     let rows = measure(&[
         ("bare", calls(bare)),
         ("floor", calls(floor)),
-        ("resilience, failures in a row", calls(|number| in_a_row.call(AnyError, bare(number)))),
-        ("resilience, and failure ratio", calls(|number| ratio.call(AnyError, bare(number)))),
-        ("resilience, the same as a layer", layered(&ratio)),
+        ("resilience, failures in a row", calls(|number| in_a_row.call(outcome, bare(number)))),
+        ("resilience, and failure ratio", calls(|number| ratio.call(outcome, bare(number)))),
+        ("resilience, the same by a permit", calls(|number| permitted(&ratio, number))),
         ("failsafe, ratio", calls(|number| failsafe.call(bare(number)))),
         ("failsafe, in a row", calls(|number| failsafe_consecutive.call(bare(number)))),
         ("recloser", calls(|number| recloser.call(bare(number)))),
@@ -74,7 +74,7 @@ pub(crate) fn closed_timed() {
     let rows = measure(&[
         ("bare", calls(bare)),
         ("floor with a clock pair", calls(floor)),
-        ("resilience, slow calls", calls(|number| timed.call(AnyError, bare(number)))),
+        ("resilience, slow calls", calls(|number| timed.call(outcome, bare(number)))),
     ]);
     print(
         "A closed breaker that times calls",
@@ -88,17 +88,15 @@ fn ratio() -> CircuitBreakerSettings {
     CircuitBreakerSettings { failure_ratio: 0.5, window: WINDOW, ..Default::default() }
 }
 
-fn layered(breaker: &CircuitBreaker) -> Work<'_> {
-    Box::new(|| {
-        let layer = BreakerLayer::new(breaker.clone(), AnyError);
-        let mut service = layer.layer(guard(service_fn(bare)));
-        block_on(async {
-            for number in 0..CALLS {
-                let service: Result<_, Error<&str>> = service.ready().await;
-                let _ = service.unwrap().call(number).await;
-            }
-        });
-    })
+pub(crate) fn outcome<T, E>(result: &Result<T, E>) -> Outcome {
+    if result.is_ok() { Outcome::Success } else { Outcome::Failure }
+}
+
+async fn permitted(breaker: &CircuitBreaker, number: usize) -> Result<usize, &'static str> {
+    let permit = breaker.try_acquire().map_err(|_| "open")?;
+    let result = bare(number).await;
+    permit.settle(outcome(&result));
+    result
 }
 
 fn tower_resilience(window: SlidingWindowType) -> Work<'static> {

@@ -22,28 +22,34 @@ pub(crate) fn deposits() {
                 }
             }),
         ),
-        ("resilience", depositing(&ours)),
-        ("tower TpsBudget", depositing(&towers)),
-        ("resilience, a withdrawal per ten", withdrawing(&ours)),
-        ("tower TpsBudget, a withdrawal per ten", withdrawing(&towers)),
+        ("resilience", depositing(|| ours.deposit())),
+        ("tower TpsBudget", depositing(|| towers.deposit())),
+        ("resilience, a withdrawal per ten", withdrawing(|| ours.deposit(), || ours.withdraw())),
+        (
+            "tower TpsBudget, a withdrawal per ten",
+            withdrawing(|| towers.deposit(), || towers.withdraw()),
+        ),
     ]);
     print("A retry budget", &rows, "floor: one shared counter", &[("resilience", 1.5)]);
 }
 
-fn depositing(budget: &(impl Budget + Sync)) -> Work<'_> {
-    Box::new(|| {
+fn depositing<'a>(deposit: impl Fn() + Sync + 'a) -> Work<'a> {
+    Box::new(move || {
         for _ in 0..CALLS {
-            budget.deposit();
+            deposit();
         }
     })
 }
 
-fn withdrawing(budget: &(impl Budget + Sync)) -> Work<'_> {
-    Box::new(|| {
+fn withdrawing<'a>(
+    deposit: impl Fn() + Sync + 'a,
+    withdraw: impl Fn() -> bool + Sync + 'a,
+) -> Work<'a> {
+    Box::new(move || {
         for number in 0..CALLS {
-            budget.deposit();
+            deposit();
             if number % 10 == 0 {
-                std::hint::black_box(budget.withdraw());
+                std::hint::black_box(withdraw());
             }
         }
     })

@@ -38,7 +38,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use resilience::bulkhead::Bulkhead;
+use resilience::limit::Limit;
 use tower_http::cors::CorsLayer;
 
 use crate::health::Health;
@@ -107,8 +107,12 @@ impl Pipeline {
         let Surroundings { health, info, services, cors } = surroundings;
         let places = Places {
             service: info.name,
-            anybody: Bulkhead::new(settings.concurrency_limit),
-            services: Bulkhead::new(settings.service_concurrency_limit),
+            anybody: if settings.adaptive_concurrency {
+                Limit::adaptive(settings.concurrency_limit)
+            } else {
+                Limit::fixed(settings.concurrency_limit)
+            },
+            services: Limit::fixed(settings.service_concurrency_limit),
         };
         if audience == Audience::Callers {
             metrics::show(info.name, places.anybody.clone());
@@ -162,9 +166,11 @@ impl Pipeline {
             Ok(request) => request,
             Err(problem) => return body::refused(problem),
         };
-        let Some(_place) = self.places.take(&mut request) else { return self.places.refuse() };
+        let Some(place) = self.places.take(&mut request) else { return self.places.refuse() };
         self.body_limit.apply(&mut request);
-        deadline::limit(self.service, self.request_timeout, request, route).await
+        let response = deadline::limit(self.service, self.request_timeout, request, route).await;
+        place.leave(&response);
+        response
     }
 
     /// What is found out about every request.

@@ -87,6 +87,10 @@ pub struct ServerSettings {
     pub request_timeout: Duration,
     /// Requests in flight at most; more are refused with 503 at once.
     pub concurrency_limit: usize,
+    /// Whether fewer may be in flight, down to a sixteenth, while answers take longer than usual; yes
+    /// when left out.
+    #[serde(default = "yes")]
+    pub adaptive_concurrency: bool,
     /// Further requests that may be in flight, of other services only.
     pub service_concurrency_limit: usize,
     /// Longest time from SIGTERM to the end of the process, `drain_delay` included. Withdrawing the
@@ -114,6 +118,10 @@ pub struct ServerSettings {
     pub debug: bool,
 }
 
+fn yes() -> bool {
+    true
+}
+
 impl ServerSettings {
     /// What telemetry has of the grace period, to send what it holds once all else has ended.
     pub fn telemetry_share(&self) -> Duration {
@@ -134,6 +142,7 @@ impl ServerSettings {
             write_timeout: Duration::from_secs(1),
             request_timeout: Duration::from_secs(1),
             concurrency_limit: 1,
+            adaptive_concurrency: true,
             service_concurrency_limit: 1,
             grace_period: Duration::from_secs(10),
             drain_delay: Duration::ZERO,

@@ -2,6 +2,7 @@
 //! with jitter so that many callers do not ask in step. One that may be down is asked again after
 //! a shorter while, so that it gets calls soon after it is well.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,12 +27,12 @@ impl Registry {
     /// # Errors
     /// The HTTP client cannot be built.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), reqwest::Error> {
-        let http = client(self.0.settings.health_check_timeout)?;
+        let http = Clients::new(&self)?;
         shutdown.run_until_cancelled(self.check_for_ever(&http)).await;
         Ok(())
     }
 
-    async fn check_for_ever(&self, http: &Client) {
+    async fn check_for_ever(&self, http: &Clients) {
         let interval = self.0.settings.health_check_interval;
         if interval.is_zero() {
             return std::future::pending().await;
@@ -56,26 +57,42 @@ impl Registry {
         }
     }
 
-    async fn check(&self, http: &Client, which: impl Fn(&Member) -> bool) {
+    async fn check(&self, http: &Clients, which: impl Fn(&Member) -> bool) {
         let mut members = self.members();
         members.retain(|member| which(member));
         check_all(http, members).await;
     }
 }
 
-/// Redirects are not followed: a health check that moved is not healthy.
-fn client(timeout: Duration) -> Result<Client, reqwest::Error> {
-    let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    builder.timeout(timeout).build()
+/// The HTTP clients of the services. Redirects are not followed: a health check that moved is not
+/// healthy.
+struct Clients {
+    plain: Client,
+    /// Of those that are spoken to over TLS.
+    secured: BTreeMap<String, Client>,
 }
 
-async fn check_all(http: &Client, members: Vec<Arc<Member>>) {
+impl Clients {
+    fn new(registry: &Registry) -> Result<Self, reqwest::Error> {
+        let timeout = registry.0.settings.health_check_timeout;
+        let client = |service: &str| registry.http_client(service).timeout(timeout).build();
+        let secured = registry.0.secured.load();
+        let secured = secured.names().map(|name| Ok((name.clone(), client(name)?)));
+        Ok(Self { plain: client("")?, secured: secured.collect::<Result<_, _>>()? })
+    }
+
+    fn of(&self, service: &str) -> &Client {
+        self.secured.get(service).unwrap_or(&self.plain)
+    }
+}
+
+async fn check_all(http: &Clients, members: Vec<Arc<Member>>) {
     let checks = stream::iter(members);
     checks.for_each_concurrent(CONCURRENCY_MAX, |member| check(http, member)).await;
 }
 
 /// The seed's rule: 200 is healthy, all else is not.
-async fn check(http: &Client, member: Arc<Member>) {
+async fn check(http: &Clients, member: Arc<Member>) {
     let success = answers_well(http, &member).await;
     let Some(service) = member.service.upgrade() else { return };
     let Some(health) = service.checked(&member, success) else { return };
@@ -96,9 +113,10 @@ async fn check(http: &Client, member: Arc<Member>) {
     }
 }
 
-async fn answers_well(http: &Client, member: &Member) -> bool {
+async fn answers_well(http: &Clients, member: &Member) -> bool {
     let check = &member.instance.health_check;
     let Ok(method) = Method::from_bytes(check.method.as_bytes()) else { return false };
+    let http = http.of(&member.instance.service);
     let answer = http.request(method, &check.url).send().await;
     answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }

@@ -9,7 +9,11 @@ use url::Url;
 use crate::provider::{Consul, Dns, Etcd, Kubernetes, Provider, Sink, Static, supervise};
 use crate::registration::Registration;
 use crate::settings::Services;
-use crate::{DiscoverySettings, LoadBalancingSettings, ProviderType, Registry, ServiceSettings};
+use crate::tls::Secured;
+use crate::{
+    DiscoverySettings, LoadBalancingSettings, ProviderType, Registry, ServiceSettings, ServiceTls,
+    TlsError,
+};
 
 /// The settings cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,9 @@ pub enum SetupError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Certificates and keys.
+    #[error("[service_tls] {0}")]
+    Tls(#[from] TlsError),
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built: {0}")]
     Client(#[from] reqwest::Error),
@@ -111,6 +118,15 @@ impl Discovery {
             settings: Arc::new(settings.clone()),
             zone: balancing.zone.clone(),
         })
+    }
+
+    /// Speaks TLS to the services whose sections say so; to be set before clients are made.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is of no use.
+    pub fn with_tls(self, tls: &ServiceTls, services: &Services) -> Result<Self, SetupError> {
+        self.registry.0.secured.store(Arc::new(Secured::new(tls, services)?));
+        Ok(self)
     }
 
     /// Where the instances are, to pick from.

@@ -44,6 +44,7 @@ mod rendezvous;
 mod service;
 mod set;
 mod settings;
+mod tls;
 
 pub use discovery::{Discovery, SetupError};
 pub use eligibility::{Eligibility, Report};
@@ -56,3 +57,4 @@ pub use settings::{
     Address, Algorithm, DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings,
     Services,
 };
+pub use tls::{Scheme, ServiceTls, TlsError};

@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 use crate::endpoint::Member;
 use crate::service::Service;
 use crate::settings::Services;
-use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Report, Status};
+use crate::tls::Secured;
+use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Report, Scheme, Status};
 
 /// All known services. Cheap to clone; clones share the state. Reads take no lock.
 #[derive(Debug, Clone)]
@@ -21,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<LoadBalancingSettings>,
     /// Woken when there are instances that were never checked.
     pub(crate) unchecked: Arc<Notify>,
+    pub(crate) secured: ArcSwap<Secured>,
 }
 
 /// Picks among the instances of one service, without looking for its name each time. Cheap to
@@ -40,6 +42,7 @@ impl Registry {
             services: ArcSwap::default(),
             settings: Arc::new(settings.clone()),
             unchecked: Arc::default(),
+            secured: ArcSwap::default(),
         }))
     }
 
@@ -103,6 +106,17 @@ impl Registry {
     /// What picks for one service, which may still be unknown.
     pub fn balancer(&self, service: &str) -> Balancer {
         Balancer(self.service(service))
+    }
+
+    /// How a service is spoken to.
+    pub fn scheme(&self, service: &str) -> Scheme {
+        self.0.secured.load().scheme(service)
+    }
+
+    /// The HTTP client of a service, without time limits: over TLS where the settings say so, without
+    /// a proxy, and without following redirects. Calls and health checks have the same.
+    pub fn http_client(&self, service: &str) -> reqwest::ClientBuilder {
+        self.0.secured.load().client(service)
     }
 
     /// Whether a provider has yet to say for the first time which instances of a service there are.

@@ -9,8 +9,8 @@ use tusk_config::{HttpRequest, Secret};
 
 mod check;
 
-use crate::Instance;
 use crate::instance::Authority;
+use crate::{Instance, Scheme};
 
 /// How many times as long as at first an instance is left alone at most.
 const EJECTION_GROWTH_MAX: u32 = 10;
@@ -30,6 +30,12 @@ pub struct ServiceSettings {
     /// `port` are then not called.
     #[serde(default)]
     pub instances: Vec<Address>,
+    /// How its instances are spoken to.
+    #[serde(default)]
+    pub scheme: Scheme,
+    /// The name that its certificate must have, where it is not the host that is called.
+    #[serde(default)]
+    pub tls_name: String,
 }
 
 /// The sections of `services.tsk` by the services' names.

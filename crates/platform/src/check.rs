@@ -32,6 +32,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
         plaintext(settings),
         settings.service_discovery.check(services, &named),
         settings.calls.check(),
+        settings.service_tls.check(services),
         settings.load_balancing.check(),
         settings.database.check(),
         messaging.rabbitmq.check(&telemetry.tracing.environment),

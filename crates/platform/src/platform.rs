@@ -81,6 +81,7 @@ impl Platform {
             &settings.load_balancing,
             &called::<S>(settings),
         )?;
+        let discovery = discovery.with_tls(&settings.service_tls, &settings.services)?;
         let targets =
             Targets::new(name, discovery.provider(), discovery.registry(), settings.calls.clone());
         let issuer = if name == ISSUER { None } else { Some(targets.client(ISSUER)?) };

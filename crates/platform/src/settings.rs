@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use auth::{AuthSettings, KeySettings, PolicySettings};
 use cache::CacheSettings;
 use chassis::{CorsSettings, DatabaseSettings, ManagementSettings, ServerSettings};
-use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings};
+use discovery::{DiscoverySettings, LoadBalancingSettings, ServiceSettings, ServiceTls};
 use messaging::MessagingSettings;
 use rate_limit::RateLimitSettings;
 use serde::Deserialize;
@@ -19,7 +19,10 @@ use crate::audit::AuditSettings;
 /// comes after them, and the later one wins.
 pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("services", &["service"]),
-    ("microservices", &["circuit_breaker", "client", "retry", "service_discovery", "tls"]),
+    (
+        "microservices",
+        &["circuit_breaker", "client", "retry", "service_discovery", "service_tls", "tls"],
+    ),
     ("scaling", &["load_balancing", "scaling"]),
     ("database", &["database"]),
     (
@@ -51,6 +54,9 @@ pub struct PlatformSettings {
     /// `microservices.tsk`: how calls to other services are guarded.
     #[serde(flatten)]
     pub calls: ClientSettings,
+    /// `microservices.tsk`: whom to trust where other services are spoken to over TLS, and who we are.
+    #[serde(default)]
+    pub service_tls: ServiceTls,
     /// `microservices.tsk`: where servers must be spoken to over TLS.
     #[serde(default)]
     pub tls: TlsSettings,

@@ -32,11 +32,9 @@ mod events;
 #[cfg(test)]
 #[cfg(loom_resilience)]
 mod interleavings;
-mod layer;
 mod permit;
 mod phase;
 mod ring;
-mod service;
 mod settings;
 mod shared;
 mod tally;
@@ -50,14 +48,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
 use tokio::time::Instant;
 
-pub use call::Call;
+pub use call::{Call, Error};
 pub use events::{Cause, Transition};
-pub use layer::BreakerLayer;
 pub use permit::Permit;
-pub use service::{BreakerService, ResponseFuture};
 pub use settings::CircuitBreakerSettings;
 pub use window::Counts;
 
@@ -66,7 +61,7 @@ use permit::Handle;
 use phase::Kind;
 use shared::{Observer, Shared};
 
-use crate::Classify;
+use crate::Outcome;
 use crate::stripes::Stripes;
 
 /// The three states, as the gauge `circuit_breaker_state` shows them: 0, 1, 2.
@@ -83,7 +78,7 @@ pub enum State {
 impl State {
     fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Closed | Kind::ForcedClosed | Kind::Disabled => Self::Closed,
+            Kind::Closed | Kind::ForcedClosed => Self::Closed,
             Kind::HalfOpen => Self::HalfOpen,
             Kind::Open | Kind::ForcedOpen => Self::Open,
         }
@@ -155,16 +150,15 @@ impl CircuitBreaker {
         Ok(Permit::new(self.handles.mine().clone(), stamp, begun))
     }
 
-    /// Makes a call if it is permitted, and reports its end as `classify` sees it.
+    /// Makes a call if it is permitted, and reports what `classify` says of its end.
     ///
     /// # Errors
-    /// [`Error::Open`](crate::Error::Open) when it is not permitted,
-    /// [`Error::Inner`](crate::Error::Inner) when it fails.
+    /// [`Error::Open`] when it is not permitted, [`Error::Inner`] when it fails.
     #[inline]
     pub fn call<T, E, F, C>(&self, classify: C, call: F) -> Call<'_, F, C>
     where
         F: Future<Output = Result<T, E>>,
-        C: Classify<T, E>,
+        C: Fn(&Result<T, E>) -> Outcome,
     {
         Call::new(&self.shared, classify, call)
     }
@@ -196,20 +190,10 @@ impl CircuitBreaker {
         self.shared.name()
     }
 
-    /// Changes of state from now on. A reader that is behind by more than 64 misses the oldest.
-    pub fn events(&self) -> impl Stream<Item = Transition> + Send + Unpin + use<> {
-        self.shared.events()
-    }
-
     /// Lets calls try an open target now: a health check, or a registry, says that it is well. In
     /// any other state it does nothing.
     pub fn half_open(&self) {
         self.shared.half_open();
-    }
-
-    /// Lets no call pass until [`reset`](Self::reset).
-    pub fn force_open(&self) {
-        self.force_open_for(FOR_EVER);
     }
 
     /// Lets no call pass for so long, or until [`reset`](Self::reset); closed after that. The first
@@ -218,22 +202,11 @@ impl CircuitBreaker {
         self.shared.force(Kind::ForcedOpen, time, Cause::Forced);
     }
 
-    /// Lets every call pass until [`reset`](Self::reset); goes on counting for
-    /// [`counts`](Self::counts).
-    pub fn force_closed(&self) {
-        self.force_closed_for(FOR_EVER);
-    }
-
     /// Lets every call pass for so long, or until [`reset`](Self::reset); closed, with nothing counted,
     /// after that. The first call that fails, or whoever asks for [`status`](Self::status), after that
     /// time ends it.
     pub fn force_closed_for(&self, time: Duration) {
         self.shared.force(Kind::ForcedClosed, time, Cause::Forced);
-    }
-
-    /// Lets every call pass until [`reset`](Self::reset), and counts nothing.
-    pub fn disable(&self) {
-        self.shared.force(Kind::Disabled, FOR_EVER, Cause::Disabled);
     }
 
     /// Ends a forced state at once: closed, with nothing counted. In any other state it does nothing.

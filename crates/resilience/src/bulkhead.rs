@@ -3,8 +3,6 @@
 //!
 //! Calls beyond the places are refused, or wait in a queue that is bounded too.
 
-mod layer;
-mod service;
 #[cfg(test)]
 #[cfg(not(loom_resilience))]
 mod tests;
@@ -13,9 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-pub use layer::BulkheadLayer;
-pub use service::{BulkheadService, ResponseFuture};
 
 /// Places for calls in flight. Cheap to clone; clones share the places.
 #[derive(Debug, Clone)]

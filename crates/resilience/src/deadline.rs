@@ -56,18 +56,6 @@ impl Deadline {
     }
 }
 
-/// A request that knows by when it must be answered.
-pub trait HasDeadline {
-    /// The moment; none when it may take as long as it takes.
-    fn deadline(&self) -> Option<Deadline>;
-
-    /// Makes the moment known to what is called next. Does nothing by default: then an outer time
-    /// limit still ends the call, but retries and attempts inside of it do not plan for it.
-    fn set_deadline(&mut self, deadline: Deadline) {
-        let _ = deadline;
-    }
-}
-
 #[cfg(test)]
 #[cfg(not(loom_resilience))]
 mod tests {

@@ -1,109 +1,76 @@
-//! Resilience patterns on tower: one module each, with the pattern itself, a layer and a service.
+//! Resilience patterns as primitives: one module each, without a framework around them.
 //!
 //! | module | pattern | protects |
 //! |---|---|---|
 //! | [`deadline`] | how long the work may still take, passed from caller to callee | the caller's patience |
-//! | [`timeout`] | a limit for each attempt, and one for the call in all | the caller's patience |
+//! | [`criticality`] | who is refused first, passed from caller to callee | what matters most |
 //! | [`retry`] | full-jitter back-off within a budget, never past the deadline | against faults that pass |
 //! | [`breaker`] | stops calling what keeps failing, tries again by itself | the target, and the caller's time |
-//! | [`bulkhead`] | so many calls in flight | memory and connections |
-//! | [`rate_limit`] | so many calls in a second | the target |
-//! | [`shed`] | refuses what would have to wait | everybody's time |
-//! | [`fallback`] | a substitute, or the last good answer | the caller |
-//! | [`stack`] | all of it around one service, in the order that works | |
+//! | [`limit`] | as many calls in flight as are answered as quickly as usual | the target, and everybody's time |
+//! | [`bulkhead`] | so many calls in flight, and so many that wait | memory and connections |
+//! | [`quantile`] | what nearly all calls take, to tell a late one | – |
 //!
-//! Every primitive works alone ([`CircuitBreaker`](breaker::CircuitBreaker),
-//! [`RetryBudget`](retry::budget::RetryBudget), [`Bulkhead`](bulkhead::Bulkhead), …). As layers they
-//! share one flat [`Error`], which [`guard`] puts a plain service's error into.
+//! Each is a value to ask before a call and to tell of its end; what is dropped untold was given up.
+//! The order in which they stand around a call is the caller's: `service-client` has the one of calls
+//! between services, `chassis` that of requests. Here is a call with the three that most calls need:
 //!
 //! ```
 //! use std::time::Duration;
 //!
+//! use resilience::Outcome;
 //! use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings, State};
-//! use resilience::bulkhead::Bulkhead;
-//! use resilience::deadline::{Deadline, HasDeadline};
-//! use resilience::fallback::FallbackLayer;
-//! use resilience::rate_limit::{RateLimit, RateLimitSettings};
-//! use resilience::retry::{AnyFailure, Repeatable, RetryPolicy, RetrySettings};
-//! use resilience::stack::Stack;
-//! use resilience::{AnyError, Error};
-//! use tower::{ServiceExt, service_fn};
+//! use resilience::deadline::Deadline;
+//! use resilience::retry::{Backoff, RetrySettings, budget::RetryBudget};
 //!
-//! /// A question to some target.
-//! #[derive(Clone)]
-//! struct Question {
-//!     id: u32,
-//!     deadline: Option<Deadline>,
+//! async fn ask(question: u32) -> Result<String, &'static str> {
+//!     if question == 0 { Err("away") } else { Ok(format!("answer {question}")) }
 //! }
 //!
-//! impl HasDeadline for Question {
-//!     fn deadline(&self) -> Option<Deadline> {
-//!         self.deadline
-//!     }
-//!
-//!     fn set_deadline(&mut self, deadline: Deadline) {
-//!         self.deadline = Some(deadline);
-//!     }
-//! }
-//!
-//! impl Repeatable for Question {
-//!     fn may_repeat(&self) -> bool {
-//!         true // it only reads
-//!     }
-//!
-//!     fn try_clone(&self) -> Option<Self> {
-//!         Some(self.clone())
-//!     }
+//! /// The breaker counts calls, and a call is all of its attempts.
+//! async fn guarded(
+//!     breaker: &CircuitBreaker, budget: &RetryBudget, question: u32,
+//! ) -> Result<String, &'static str> {
+//!     let permit = breaker.try_acquire().map_err(|_open| "left alone")?;
+//!     let (backoff, deadline) =
+//!         (Backoff::new(&RetrySettings::default()), Deadline::within(Duration::from_secs(5)));
+//!     budget.deposit();
+//!     let mut attempt = 1;
+//!     let answer = loop {
+//!         let answer = ask(question).await;
+//!         let pause = backoff.next(attempt, None, deadline);
+//!         // The budget last: what is not spent is left for others.
+//!         let Some(pause) = pause.filter(|_| answer.is_err() && budget.withdraw()) else {
+//!             break answer;
+//!         };
+//!         tokio::time::sleep(pause).await;
+//!         attempt += 1;
+//!     };
+//!     permit.settle(if answer.is_ok() { Outcome::Success } else { Outcome::Failure });
+//!     answer
 //! }
 //!
 //! # let mut runtime = tokio::runtime::Builder::new_current_thread();
 //! # runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
-//! let target = service_fn(|question: Question| async move {
-//!     if question.id == 0 { Err("no such thing") } else { Ok(format!("answer {}", question.id)) }
-//! });
-//!
-//! let settings = CircuitBreakerSettings { failure_threshold: 3, ..Default::default() };
+//! let settings = CircuitBreakerSettings { failure_threshold: 1, ..Default::default() };
 //! let breaker = CircuitBreaker::new("target", &settings);
-//! let service = Stack::new()
-//!     .fallback(FallbackLayer::new(|error: Error<&'static str>| async move {
-//!         match error {
-//!             Error::Open(_) => Ok("an older answer".to_owned()),
-//!             other => Err(other),
-//!         }
-//!     }))
-//!     .total_timeout(Duration::from_secs(5))
-//!     .retry(RetryPolicy::new(&RetrySettings::default(), AnyFailure))
-//!     .rate_limit(RateLimit::new(&RateLimitSettings { per_second: 1_000, burst: 100 }))
-//!     .bulkhead(Bulkhead::new(64))
-//!     .breaker(breaker.clone(), AnyError)
-//!     .attempt_timeout(Duration::from_secs(1))
-//!     .service(target);
-//!
-//! let question = |id| Question { id, deadline: None };
-//! assert_eq!(service.clone().oneshot(question(7)).await.unwrap(), "answer 7");
-//!
-//! // Three attempts fail, and the breaker opens.
-//! assert_eq!(service.clone().oneshot(question(0)).await, Err(Error::Inner("no such thing")));
+//! let budget = RetryBudget::new(&RetrySettings::default().budget());
+//! assert_eq!(guarded(&breaker, &budget, 7).await.unwrap(), "answer 7");
+//! assert_eq!(guarded(&breaker, &budget, 0).await, Err("away"));
 //! assert_eq!(breaker.state(), State::Open);
-//! assert_eq!(service.clone().oneshot(question(7)).await.unwrap(), "an older answer");
+//! assert_eq!(guarded(&breaker, &budget, 7).await, Err("left alone"));
 //! # });
 //! ```
 
-mod error;
-mod http;
 mod outcome;
 mod stripes;
 mod sync;
 
 pub mod breaker;
 pub mod bulkhead;
+pub mod criticality;
 pub mod deadline;
-pub mod fallback;
-pub mod rate_limit;
+pub mod limit;
+pub mod quantile;
 pub mod retry;
-pub mod shed;
-pub mod stack;
-pub mod timeout;
 
-pub use error::{Error, ErrorLayer, ErrorService, guard};
-pub use outcome::{AnyError, Classify, Outcome};
+pub use outcome::Outcome;

@@ -3,18 +3,12 @@
 //!
 //! ```text
 //!   answer ─▶ worth another attempt? ─▶ attempts and time left? ─▶ budget? ─▶ pause ─▶ attempt
-//!              RetryClassify             Backoff                    RetryBudget
+//!              the caller knows          Backoff                    RetryBudget
 //! ```
-//!
-//! The policy is one of tower's: `tower::retry::RetryLayer::new(policy)` makes the layer.
 
 mod backoff;
 pub mod budget;
-mod policy;
-mod repeatable;
 mod settings;
 
 pub use backoff::Backoff;
-pub use policy::{AnyFailure, RetryClassify, RetryHint, RetryPolicy};
-pub use repeatable::Repeatable;
 pub use settings::RetrySettings;

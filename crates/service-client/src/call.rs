@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chassis::extract::RequestContext;
 use http::{HeaderMap, HeaderValue, header};
+use resilience::criticality::Criticality;
 use resilience::deadline::Deadline;
 use tusk_config::Secret;
 
@@ -23,6 +24,7 @@ pub struct Call {
     pub(crate) request_id: Option<String>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) client_address: Option<IpAddr>,
+    pub(crate) criticality: Criticality,
     pub(crate) may_repeat: bool,
     authorization: Option<HeaderValue>,
 }
@@ -37,6 +39,7 @@ impl Call {
             request_id: None,
             idempotency_key: None,
             client_address: None,
+            criticality: Criticality::Default,
             may_repeat: false,
             authorization: None,
         }
@@ -62,13 +65,20 @@ impl Call {
         self
     }
 
-    /// Passes on what there is to know of the request at hand: its deadline, its id, and where it
-    /// comes from.
+    /// Passes on what there is to know of the request at hand: its deadline, its id, its criticality,
+    /// and where it comes from.
     #[must_use]
     pub fn passing_on(self, request: &RequestContext) -> Self {
-        let RequestContext { deadline, request_id, client_address } = request;
-        let call = self.by(*deadline).request_id(request_id.as_str());
+        let RequestContext { deadline, request_id, client_address, criticality } = request;
+        let call = self.by(*deadline).request_id(request_id.as_str()).criticality(*criticality);
         call.client_address(client_address.0)
+    }
+
+    /// How much it matters, here and at the target, where there is not room for all calls.
+    #[must_use]
+    pub fn criticality(mut self, criticality: Criticality) -> Self {
+        self.criticality = criticality;
+        self
     }
 
     /// Makes a `POST` or `PATCH` safe to repeat.

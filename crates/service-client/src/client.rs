@@ -12,13 +12,12 @@ use resilience::breaker::CircuitBreaker;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
-use tower::ServiceExt;
 use tracing::{Instrument, field};
 use tusk_config::Secret;
 
+use crate::attempt::Transport;
 use crate::guard::Guards;
-use crate::request::{Body, Journey, Request};
-use crate::send::Sender;
+use crate::request::{Attempts, Body, Request};
 use crate::{Call, CallError, ClientSettings, Kind, metrics};
 
 /// Calls one service. Cheap to clone; clones share connections, breaker and retry budget.
@@ -41,9 +40,19 @@ impl ServiceClient {
         registry: &Registry,
         settings: &ClientSettings,
     ) -> Result<Self, reqwest::Error> {
-        let sender = Sender::new(service, registry, &settings.client)?;
-        let guards = Guards::new(service, &sender, registry.balancer(service), settings);
-        let guards = Arc::new(guards);
+        let http = registry
+            .http_client(service)
+            .connect_timeout(settings.client.connect_timeout)
+            .pool_idle_timeout(settings.client.idle_timeout)
+            .pool_max_idle_per_host(settings.client.idle_connections_max)
+            .build()?;
+        let transport = Transport::new(
+            registry.balancer(service),
+            http,
+            registry.scheme(service),
+            &settings.client,
+        );
+        let guards = Arc::new(Guards::new(service, transport, settings));
         Ok(Self { service: service.into(), guards, is_persistent: false, tokens: None })
     }
 
@@ -62,7 +71,7 @@ impl ServiceClient {
 
     /// The breaker to the service.
     pub(crate) fn breaker(&self) -> &CircuitBreaker {
-        self.guards.recovery.breaker()
+        &self.guards.recovery.breaker
     }
 
     pub(crate) fn guards(&self) -> &Guards {
@@ -173,28 +182,36 @@ impl ServiceClient {
         body: Option<Result<Body, Kind>>,
         call: Call,
     ) -> Result<T, CallError> {
-        let (began, journey) = (Instant::now(), Journey::default());
+        let (began, mut attempts) = (Instant::now(), Attempts::default());
         let answer = async {
-            let request = request(method, path, body.transpose()?, &call, journey.clone())?;
-            let answer = self.authenticated(request).await?;
+            let request = request(method, path, body.transpose()?, &call)?;
+            let answer = self.authenticated(request, &mut attempts).await?;
             let answer = if answer.is_empty() { Bytes::from_static(b"null") } else { answer };
             serde_json::from_slice(&answer).map_err(|_| Kind::Unexpected("it has another shape"))
         };
-        answer.await.map_err(|kind| {
-            let (attempts, instance) = journey.so_far();
-            let (service, elapsed) = (self.service.to_string(), began.elapsed());
-            CallError { service, operation: call.operation, instance, attempts, elapsed, kind }
+        let answer = answer.await;
+        answer.map_err(|kind| CallError {
+            service: self.service.to_string(),
+            operation: call.operation,
+            instance: attempts.last_instance(),
+            attempts: attempts.count,
+            elapsed: began.elapsed(),
+            kind,
         })
     }
 
     /// Sends with a token, where there are tokens. One that the target refuses is replaced, once: its
     /// key may be gone before its time. A 401 comes before any work, so every request may be sent
     /// again.
-    async fn authenticated(&self, mut request: Request) -> Result<Bytes, Kind> {
-        let Some(tokens) = &self.tokens else { return self.sent(request).await };
+    async fn authenticated(
+        &self,
+        mut request: Request,
+        attempts: &mut Attempts,
+    ) -> Result<Bytes, Kind> {
+        let Some(tokens) = &self.tokens else { return self.sent(&request, attempts).await };
         let token = self.token(tokens, &request).await?;
         request.authorize(&token)?;
-        let answer = self.sent(request.clone()).await;
+        let answer = self.sent(&request, attempts).await;
         if !matches!(answer, Err(Kind::Client { status: 401, .. })) {
             return answer;
         }
@@ -204,7 +221,7 @@ impl ServiceClient {
             return answer;
         }
         request.authorize(&renewed)?;
-        self.sent(request).await
+        self.sent(&request, attempts).await
     }
 
     /// A token that cannot be had ends the call: without it the call would be somebody else's.
@@ -217,16 +234,27 @@ impl ServiceClient {
         token.map_err(|_| Kind::DeadlineExceeded)?.map_err(Kind::NoToken)
     }
 
-    async fn sent(&self, request: Request) -> Result<Bytes, Kind> {
+    // In boxes: a call is large, and would be moved with every handler that makes one.
+    async fn sent(&self, request: &Request, attempts: &mut Attempts) -> Result<Bytes, Kind> {
         if self.is_persistent {
-            return Ok(self.guards.persistent.clone().oneshot(request).await?);
+            return Box::pin(self.guards.call_persistently(request, attempts)).await;
         }
-        self.guards.recovery.heed();
-        Ok(self.guards.all.clone().oneshot(request).await?)
+        Box::pin(self.guards.call(request, attempts)).await
     }
 
-    /// Calls, and on a fault that may pass answers with what `fallback` gives, as the seed's
-    /// `context[:fallback]`. A refusal (4xx) is an answer and comes through.
+    /// Calls, and on a fault that may pass answers with what `fallback` gives. A refusal (4xx) is an
+    /// answer and comes through.
+    ///
+    /// ```
+    /// # async fn example(users: &service_client::ServiceClient) -> Result<(), service_client::CallError> {
+    /// use service_client::{Call, ServiceClient};
+    ///
+    /// let name = users.get::<String>("/api/users/7/name", Call::new("get_name"));
+    /// // Right for a greeting, never for a question such as whether somebody may pay.
+    /// let name = ServiceClient::or_fallback(name, |_away| Some("friend".to_owned())).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// A fault that will not pass, or that the fallback has no answer for.
@@ -241,13 +269,7 @@ impl ServiceClient {
     }
 }
 
-fn request(
-    method: Method,
-    path: &str,
-    body: Option<Body>,
-    call: &Call,
-    journey: Journey,
-) -> Result<Request, Kind> {
+fn request(method: Method, path: &str, body: Option<Body>, call: &Call) -> Result<Request, Kind> {
     if !path.starts_with('/') {
         // Behind host and port, anything else could name another host.
         return Err(Kind::Unexpected("a path begins with a slash"));
@@ -259,12 +281,12 @@ fn request(
     Ok(Request {
         may_repeat: is_idempotent(&method) || call.may_repeat,
         method,
-        path: path.into(),
+        path: path.to_owned(),
         headers,
         body: body.map(|body| body.bytes),
         deadline: call.deadline,
         client_address: call.client_address,
-        journey,
+        criticality: call.criticality,
     })
 }
 

@@ -1,10 +1,10 @@
-//! What can go wrong with a call: the seed's kinds, told apart, each with where and when.
+//! What can go wrong with a call: the kinds of fault, each with where and when.
 
 use std::time::Duration;
 
 use auth::IssueError;
 use chassis::Problem;
-use resilience::{Error, Outcome};
+use resilience::Outcome;
 use serde::Deserialize;
 
 /// What a caller is told to wait when nobody says how long.
@@ -83,9 +83,12 @@ pub enum Kind {
     /// No instance is registered: nobody was called.
     #[error("no instance is known")]
     NoInstance,
-    /// The instance could not be reached, or the connection was lost.
+    /// The instance could not be reached: nothing was sent.
     #[error("unreachable")]
     Unreachable,
+    /// The connection was lost: whether the target did it is unknown.
+    #[error("the connection was lost")]
+    ConnectionLost,
     /// There is no token to call with: the target was not called.
     #[error(transparent)]
     NoToken(IssueError),
@@ -102,6 +105,7 @@ impl Kind {
             | Self::TimedOut
             | Self::DeadlineExceeded
             | Self::Unreachable
+            | Self::ConnectionLost
             | Self::NoInstance
             | Self::NoToken(_)
             | Self::Open { .. }
@@ -110,14 +114,30 @@ impl Kind {
         }
     }
 
-    /// What it says of the target, for a breaker. Being told to slow down (429, or 503 with a time)
-    /// is not being down; a refusal is an answer; a caller in a hurry proves nothing.
+    /// Whether another attempt of the same call may do better.
+    pub(crate) fn may_pass_at_once(&self) -> bool {
+        self.is_transient() && !matches!(self, Self::Overloaded | Self::Open { .. })
+    }
+
+    /// Whether nothing was sent, so that even what may not be repeated may be tried again.
+    pub(crate) fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable | Self::NoInstance)
+    }
+
+    /// Whether it says that too many calls are in flight.
+    pub(crate) fn is_overload(&self) -> bool {
+        matches!(self, Self::Server { status: 429 | 503, .. } | Self::TimedOut)
+    }
+
+    /// What it says of the target, for a breaker. Being told to slow down (429) is not being down; 503
+    /// is, whatever time the target names, since it is what a service says that lost its database; a
+    /// refusal is an answer; a caller in a hurry proves nothing.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Server { status: 429, .. } | Self::Server { retry_after: Some(_), .. } => {
-                Outcome::Throttled
+            Self::Server { status: 429, .. } => Outcome::Throttled,
+            Self::Server { .. } | Self::TimedOut | Self::Unreachable | Self::ConnectionLost => {
+                Outcome::Failure
             }
-            Self::Server { .. } | Self::TimedOut | Self::Unreachable => Outcome::Failure,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => Outcome::Success,
             Self::DeadlineExceeded
             | Self::NoInstance
@@ -140,6 +160,7 @@ impl Kind {
             Self::NoInstance => "no_instance",
             Self::NoToken(_) => "no_token",
             Self::Unreachable => "unreachable",
+            Self::ConnectionLost => "connection_lost",
             Self::Unexpected(_) => "unexpected",
         }
     }
@@ -150,19 +171,6 @@ impl Kind {
             Self::Open { retry_after } => Some(*retry_after),
             Self::Server { retry_after, .. } => *retry_after,
             _ => None,
-        }
-    }
-}
-
-/// A guard's refusal, in the words of a call.
-impl From<Error<Kind>> for Kind {
-    fn from(error: Error<Kind>) -> Self {
-        match error {
-            Error::Open(open) => Self::Open { retry_after: open.retry_after },
-            Error::TimedOut => Self::TimedOut,
-            Error::DeadlineExceeded => Self::DeadlineExceeded,
-            Error::Full | Error::RateLimited { .. } => Self::Overloaded,
-            Error::Inner(kind) => kind,
         }
     }
 }

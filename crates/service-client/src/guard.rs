@@ -1,97 +1,292 @@
-//! The guards around a call.
+//! The guards around a call, in their order.
 //!
 //! ```text
 //!   circuit breaker of the service    counts calls: one that succeeds at the second instance is a
 //!     │                               success, so an instance that dies opens nothing
-//!     retry, within the budget        never past the deadline, only what may be repeated
-//!       bulkhead                      attempts in flight
-//!         pick ─ circuit breaker of the instance ─ time limit ─ HTTP
+//!     retry, within the budget        never past the deadline; only what may be repeated, or was
+//!       │                             never sent
+//!       hedge                         a read that is late is asked of a second instance as well
+//!         limit                       attempts in flight: as many as are answered in the usual time
+//!           pick                      an instance that was not tried and has not asked for a pause
+//!             attempt                 circuit breaker of the instance ─ time limit ─ HTTP
 //! ```
 //!
 //! The breaker that ends attempts is the instance's, and lives in the registry, which then picks
 //! others. The service's own stands outside of the retries: it opens when no instance is left that
 //! answers, and spares callers the wait. As soon as a health check or the registry says that an
 //! instance is well again, it lets calls try, whatever is left of its time.
+//!
+//! | what ends an attempt | says of the instance | is tried again |
+//! |---|---|---|
+//! | an answer, a refusal (4xx) too | it is well | no |
+//! | 429 | it asks for less | at another instance, or after its `Retry-After` |
+//! | 503, any other 5xx | it fails | the same |
+//! | no connection, so nothing was sent | it fails | anything, at another instance |
+//! | the connection is lost, or no answer in time | it fails | what may be repeated |
+//! | the deadline, with half of an attempt's time or more | it fails | there is no time left |
+//! | the deadline, with less than that | nothing: the caller is in a hurry | there is no time left |
+//!
+//! A call is a failure of the service when any of its attempts was one and none later succeeded.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::Balancer;
-use resilience::breaker::{BreakerLayer, CircuitBreaker, CircuitBreakerSettings, State};
-use resilience::bulkhead::Bulkhead;
+use discovery::{Balancer, Picked};
+use futures_util::future::{Either, select};
+use resilience::Outcome;
+use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings, Error, State};
+use resilience::limit::{Limit, LimitPermit};
+use resilience::retry::Backoff;
 use resilience::retry::budget::RetryBudget;
-use resilience::retry::{RetryHint, RetryPolicy};
-use resilience::stack::Stack;
-use resilience::{Error, Outcome};
-use tower::Layer;
-use tower::util::BoxCloneSyncService;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::request::Request;
-use crate::send::{Fault, Sender};
+use crate::attempt::{AttemptResult, Transport};
+use crate::request::{Attempts, Request};
 use crate::{ClientSettings, Kind, metrics};
 
-/// A guarded sender of calls.
-pub(crate) type Guarded = BoxCloneSyncService<Request, Bytes, Error<Kind>>;
-
-type Answer = Result<Bytes, Error<Kind>>;
+/// A hedge is sent no sooner: below this the time is that of the network and of the scheduler.
+const HEDGE_DELAY_MIN: Duration = Duration::from_millis(1);
 
 /// The guards of one service.
-#[derive(Clone)]
+#[derive(Debug)]
 pub(crate) struct Guards {
-    /// All of them.
-    pub(crate) all: Guarded,
-    /// All but the service's breaker, with a budget of their own.
-    pub(crate) persistent: Guarded,
-    /// What ends the open time of the service's breaker.
+    service: String,
+    pub(crate) transport: Transport,
+    /// The service's breaker.
     pub(crate) recovery: Recovery,
-    /// What retries of `all` may cost.
+    backoff: Backoff,
+    max_attempts: u32,
+    is_hedging: bool,
+    /// What calls may cost.
+    pub(crate) bounds: SharedBounds,
+    /// That of the few calls that pass by the breaker.
+    persistent: SharedBounds,
+}
+
+/// What the calls of one kind share.
+#[derive(Debug)]
+pub(crate) struct SharedBounds {
+    /// What their retries and hedges may cost.
     pub(crate) budget: Arc<RetryBudget>,
-    /// The attempts of `all` that may be in flight.
-    pub(crate) places: Bulkhead,
-    sender: Sender,
+    /// Their attempts in flight.
+    pub(crate) limit: Limit,
+}
+
+impl SharedBounds {
+    fn new(settings: &ClientSettings) -> Self {
+        let max = settings.client.concurrency_limit;
+        let limit = if settings.client.adaptive_concurrency {
+            Limit::adaptive(max)
+        } else {
+            Limit::fixed(max)
+        };
+        Self { budget: Arc::new(RetryBudget::new(&settings.retry.budget())), limit }
+    }
+}
+
+/// Why a call gave no answer.
+struct Failure {
+    kind: Kind,
+    /// What the call says of the service.
+    outcome: Outcome,
 }
 
 impl Guards {
-    /// The guards around a sender to `instances`.
-    pub(crate) fn new(
-        service: &str,
-        sender: &Sender,
-        instances: Balancer,
-        settings: &ClientSettings,
-    ) -> Self {
-        let bounds = || {
-            let retry = RetryPolicy::new(&settings.retry, hint);
-            (retry, Bulkhead::new(settings.client.concurrency_limit))
-        };
-        let attempts =
-            |(retry, places)| Stack::new().retry(retry).bulkhead(places).service(sender.clone());
+    /// The guards around calls of `service`.
+    pub(crate) fn new(service: &str, transport: Transport, settings: &ClientSettings) -> Self {
+        let instances = transport.instances.clone();
         let recovery = Recovery::new(service, instances, &settings.circuit_breaker);
-        let (retry, places) = bounds();
-        let budget = retry.budget().clone();
-        metrics::show(service, &recovery.breaker, &budget, &places);
-        let all = BreakerLayer::new(recovery.breaker.clone(), outcome)
-            .layer(attempts((retry, places.clone())));
+        let (bounds, persistent) = (SharedBounds::new(settings), SharedBounds::new(settings));
+        metrics::show(service, &recovery.breaker, &bounds);
         Self {
-            all: BoxCloneSyncService::new(all),
-            persistent: BoxCloneSyncService::new(attempts(bounds())),
+            service: service.to_owned(),
+            transport,
             recovery,
-            budget,
-            places,
-            sender: sender.clone(),
+            backoff: Backoff::new(&settings.retry),
+            max_attempts: settings.retry.max_attempts,
+            is_hedging: settings.client.hedging,
+            bounds,
+            persistent,
         }
     }
 
-    /// What went wrong last with an attempt.
-    pub(crate) fn last_fault(&self) -> Option<Fault> {
-        self.sender.last_fault()
+    /// Calls, if the service's breaker lets it.
+    pub(crate) async fn call(
+        &self,
+        request: &Request,
+        attempts: &mut Attempts,
+    ) -> Result<Bytes, Kind> {
+        self.recovery.heed();
+        let outcome = |answer: &Result<Bytes, Failure>| {
+            answer.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success)
+        };
+        let call = self.retried(&self.bounds, request, attempts);
+        self.recovery.breaker.call(outcome, call).await.map_err(|error| match error {
+            Error::Open(open) => Kind::Open { retry_after: open.retry_after },
+            Error::Inner(failure) => failure.kind,
+        })
+    }
+
+    /// Calls without the service's breaker: what asks seldom, by itself, and without which nothing
+    /// goes on. It has bounds of its own.
+    pub(crate) async fn call_persistently(
+        &self,
+        request: &Request,
+        attempts: &mut Attempts,
+    ) -> Result<Bytes, Kind> {
+        let answer = self.retried(&self.persistent, request, attempts).await;
+        answer.map_err(|failure| failure.kind)
+    }
+
+    /// Attempts until one is answered, or another one would be of no use.
+    async fn retried(
+        &self,
+        bounds: &SharedBounds,
+        request: &Request,
+        attempts: &mut Attempts,
+    ) -> Result<Bytes, Failure> {
+        bounds.budget.deposit();
+        let before = attempts.count;
+        loop {
+            let kind = match self.hedged(bounds, request, attempts).await {
+                Ok(answer) => return Ok(answer),
+                Err(kind) => kind,
+            };
+            let made = attempts.count - before;
+            let Some(pause) = self.pause(&kind, bounds, request, attempts, made) else {
+                let outcome = match kind.outcome() {
+                    Outcome::Neutral | Outcome::Throttled if attempts.is_target_at_fault => {
+                        Outcome::Failure
+                    }
+                    other => other,
+                };
+                return Err(Failure { kind, outcome });
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// The pause before another attempt; none when there is to be no other.
+    fn pause(
+        &self,
+        kind: &Kind,
+        bounds: &SharedBounds,
+        request: &Request,
+        attempts: &Attempts,
+        made: u32,
+    ) -> Option<Duration> {
+        if !kind.may_pass_at_once() || !(request.may_repeat || kind.is_unsent()) {
+            return None;
+        }
+        // An instance that asked for a pause binds the attempts that go to itself alone.
+        let next = self.transport.pick(request, attempts);
+        let asked = next.and_then(|picked| attempts.busy_for(picked.instance()));
+        let pause = self.backoff.next(made, asked, request.deadline)?;
+        // The budget last: what is not spent is left for others.
+        bounds.budget.withdraw().then_some(pause)
+    }
+
+    /// One attempt, and a second one beside it when it is a read that is late.
+    async fn hedged(
+        &self,
+        bounds: &SharedBounds,
+        request: &Request,
+        attempts: &mut Attempts,
+    ) -> Result<Bytes, Kind> {
+        let place = bounds.limit.try_acquire(request.criticality).ok_or(Kind::Overloaded)?;
+        self.transport.wait_for_instances(request.deadline).await;
+        request.deadline.remaining().ok_or(Kind::DeadlineExceeded)?;
+        let Some(picked) = self.transport.pick(request, attempts) else {
+            attempts.count += 1;
+            return Err(Kind::NoInstance);
+        };
+        let mut first = pin!(self.send(request, picked, place, attempts));
+        let Some(delay) = self.hedge_delay(request) else {
+            return attempts.note(first.await);
+        };
+        if let Ok(result) = timeout(delay, &mut first).await {
+            return attempts.note(result);
+        }
+        let Some((picked, place)) = self.hedge(bounds, request, attempts) else {
+            return attempts.note(first.await);
+        };
+        metrics::hedged(&self.service);
+        let second = pin!(self.send(request, picked, place, attempts));
+        let (sooner, other) = match select(first, second).await {
+            Either::Left((result, second)) => (result, Either::Left(second)),
+            Either::Right((result, first)) => (result, Either::Right(first)),
+        };
+        match attempts.note(sooner) {
+            // The other one may yet have an answer.
+            Err(kind) if kind.may_pass_at_once() => attempts.note(other.await),
+            // The other one is dropped, and its connection with it.
+            answer => answer,
+        }
+    }
+
+    /// Begins an attempt.
+    fn send<'a>(
+        &'a self,
+        request: &Request,
+        picked: Picked,
+        place: LimitPermit,
+        attempts: &mut Attempts,
+    ) -> impl Future<Output = AttemptResult> + use<'a> {
+        attempts.count += 1;
+        if attempts.count > 1 {
+            metrics::repeated(&self.service);
+        }
+        attempts.instances.push(picked.instance().clone());
+        self.transport.send(request, picked, place, attempts.count)
+    }
+
+    /// How long a read is waited for alone: as long as nineteen in twenty take. None when that is not
+    /// known, or so long that the attempt's own time limit will do.
+    fn hedge_delay(&self, request: &Request) -> Option<Duration> {
+        if !self.is_hedging || !request.is_read() {
+            return None;
+        }
+        let delay = self.transport.reads.get()?.max(HEDGE_DELAY_MIN);
+        (delay < self.transport.bounds.attempt_timeout / 2).then_some(delay)
+    }
+
+    /// What a second attempt beside the first needs: an instance that was not tried, a place, and a
+    /// retry of the budget, which all that hedging costs comes out of.
+    fn hedge(
+        &self,
+        bounds: &SharedBounds,
+        request: &Request,
+        attempts: &Attempts,
+    ) -> Option<(Picked, LimitPermit)> {
+        if attempts.count >= self.max_attempts {
+            return None;
+        }
+        let picked = self.transport.pick(request, attempts)?;
+        let is_another = !attempts.has_tried(picked.instance());
+        let place = is_another.then(|| bounds.limit.try_acquire(request.criticality)).flatten()?;
+        bounds.budget.withdraw().then_some((picked, place))
+    }
+}
+
+impl Attempts {
+    /// Notes how an attempt ended; gives its answer.
+    fn note(&mut self, result: AttemptResult) -> Result<Bytes, Kind> {
+        let AttemptResult { instance, answer, outcome } = result;
+        self.is_target_at_fault |= outcome == Outcome::Failure;
+        if let Some(time) = answer.as_ref().err().and_then(Kind::retry_after) {
+            self.busy.push((instance, Instant::now() + time));
+        }
+        answer
     }
 }
 
 /// The service's breaker, and what it has heard of the instances.
-#[derive(Clone)]
+#[derive(Debug)]
 pub(crate) struct Recovery {
-    breaker: CircuitBreaker,
+    pub(crate) breaker: CircuitBreaker,
     instances: Balancer,
     /// [`Balancer::recoveries`] when the breaker opened last.
     seen: Arc<AtomicU64>,
@@ -110,16 +305,8 @@ impl Recovery {
         Self { breaker, instances, seen }
     }
 
-    pub(crate) fn breaker(&self) -> &CircuitBreaker {
-        &self.breaker
-    }
-
-    pub(crate) fn instances(&self) -> &Balancer {
-        &self.instances
-    }
-
     /// Lets calls try an open target of which something good was heard since it opened.
-    pub(crate) fn heed(&self) {
+    fn heed(&self) {
         if self.breaker.state() != State::Open {
             return;
         }
@@ -127,24 +314,5 @@ impl Recovery {
         if self.seen.swap(heard, Ordering::Relaxed) != heard {
             self.breaker.half_open();
         }
-    }
-}
-
-/// What the end of a call says of the service.
-fn outcome(answer: &Answer) -> Outcome {
-    match answer {
-        Ok(_) => Outcome::Success,
-        Err(Error::Inner(kind)) => kind.outcome(),
-        Err(_) => Outcome::Neutral,
-    }
-}
-
-/// Whether another attempt may go better.
-fn hint(answer: &Answer) -> Option<RetryHint> {
-    match answer {
-        Err(Error::Inner(kind)) if kind.is_transient() => {
-            Some(RetryHint { retry_after: kind.retry_after() })
-        }
-        _ => None,
     }
 }

@@ -1,30 +1,33 @@
-//! How one service calls another: discover → guard → authenticate → trace → send → tell apart.
+//! How one service calls another: one call, its attempts, and what becomes of each.
 //!
 //! ```text
-//!  get("/api/users/7", Call::new("get_user"))
-//!    span service_call.user-service.get_user
-//!    │  service token, kept and renewed
-//!    └─ breaker of the service ── retry, within a budget ── bulkhead
-//!                                   │ attempt 1..n
-//!                                   └─ pick an instance that was not tried ── its breaker ── HTTP
+//!  client.get("/api/users/7", Call::new("get_user"))                                      module
+//!    span service_call.user-service.get_user, service token                               client
+//!    └─ circuit breaker of the service ─▶ retry, within the budget                        guard
+//!         └─ hedge a late read ─▶ limit of attempts in flight                             guard
+//!              └─ attempt 1..n ─▶ pick an instance that was not tried                     attempt
+//!                   └─ time limit ─▶ HTTP ─▶ answer, or a Kind of fault                   response
+//!                        └─ attempt result ─▶ circuit breaker of the instance
 //! ```
 //!
-//! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, and what has an Idempotency-Key or says so.
-//! - No call outlives its deadline; the target is told what is left of it.
+//! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, what has an Idempotency-Key or says so; and
+//!   anything that was never sent.
+//! - No call outlives its deadline; the target is told what is left of it, and how much the call matters.
 //! - A 4xx says that the caller is wrong: it is no failure of the target and is not repeated.
 //! - A process that has just started waits for the provider's first word, and calls then; a provider
 //!   that fails, or says nothing for as long as an attempt may take, is not waited for.
-//! - An instance that dies costs no caller an error: its calls go to another one, and it is ejected.
+//! - An instance that dies costs no caller an error: its calls go to another one, and it is ejected. One
+//!   that asks for a pause (`Retry-After`) gets it, and the call goes to another one at once.
 //! - A target that fails for everybody gets a tenth more load by retries, not a multiple.
 //!
 //! | module | what |
 //! |---|---|
 //! | `call`, `client` | what a caller says and gets |
-//! | `guard` | the order of the guards, and why |
-//! | `request`, `send` | what each attempt does |
+//! | `guard` | the order of the guards, and what each end of an attempt means |
+//! | `request`, `attempt`, `response` | what an attempt sends, to whom, and what its answer means |
 //! | `credentials`, `jwks` | tokens and keys, for services that do not hold the key |
 //! | `targets`, [`admin`] | what a process calls, shown to administrators, who may force a breaker |
-//! | `error` | the seed's kinds of fault, told apart |
+//! | `error` | the kinds of fault |
 //!
 //! ```no_run
 //! # async fn example(registry: discovery::Registry, settings: service_client::ClientSettings)
@@ -44,11 +47,12 @@
 
 mod settings;
 
+mod attempt;
 mod call;
 mod client;
 mod guard;
 mod request;
-mod send;
+mod response;
 
 mod credentials;
 mod jwks;

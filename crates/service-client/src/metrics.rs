@@ -3,11 +3,12 @@
 //! | family | tells |
 //! |---|---|
 //! | `service_calls_total{service, outcome}` | calls ended, all attempts of one counted once; `ok`, or the kind of fault |
-//! | `service_call_retries_total{service}` | attempts beyond the first |
+//! | `service_call_retries_total{service}` | attempts beyond the first, hedges included |
+//! | `service_call_hedges_total{service}` | second attempts beside a first one that was late |
 //! | `service_call_retries_refused_total{service}` | retries that the budget had nothing left for |
 //! | `service_call_retry_budget{service}` | whole retries that could be spent now |
 //! | `service_calls_in_flight{service}` | attempts in flight |
-//! | `service_calls_in_flight_max{service}` | how many there may be |
+//! | `service_calls_in_flight_max{service}` | how many there may be now |
 //! | `circuit_breaker_state{service}` | 0 closed, 1 half-open, 2 open |
 //! | `circuit_breaker_forced{service}` | 1 while an administrator holds it in its state |
 //! | `circuit_breaker_transitions_total{service, to}` | changes of that, by the state after |
@@ -15,15 +16,14 @@
 //! The few calls that get keys and tokens pass by the breaker, with a budget and a limit of their own:
 //! the first two count them, the others do not.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use prometheus::IntCounterVec;
 use resilience::breaker::{CircuitBreaker, State, Transition};
-use resilience::bulkhead::Bulkhead;
-use resilience::retry::budget::RetryBudget;
 use telemetry::metrics::{at_scrape, circuit_breaker_state, counter, gauge, whole};
 
 use crate::Kind;
+use crate::guard::SharedBounds;
 
 static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Calls to a service, by outcome: ok, or the kind of fault.";
@@ -33,6 +33,11 @@ static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Attempts of calls to a service beyond the first one.";
     counter("service_call_retries_total", help, &["service"])
+});
+
+static HEDGES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Attempts of calls to a service beside a first one that was late.";
+    counter("service_call_hedges_total", help, &["service"])
 });
 
 static TRANSITIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -48,6 +53,10 @@ pub(crate) fn repeated(service: &str) {
     RETRIES.with_label_values(&[service]).inc();
 }
 
+pub(crate) fn hedged(service: &str) {
+    HEDGES.with_label_values(&[service]).inc();
+}
+
 /// Shows a change of the breaker's state, which the breaker itself logs.
 pub(crate) fn transition(change: &Transition) {
     circuit_breaker_state().with_label_values(&[&change.name]).set(change.to as i64);
@@ -57,16 +66,12 @@ pub(crate) fn transition(change: &Transition) {
 }
 
 /// Shows the guards around a service that were made just now.
-pub(crate) fn show(
-    service: &str,
-    breaker: &CircuitBreaker,
-    budget: &Arc<RetryBudget>,
-    places: &Bulkhead,
-) {
-    let (breaker, budget, places) = (breaker.clone(), budget.clone(), places.clone());
+pub(crate) fn show(service: &str, breaker: &CircuitBreaker, bounds: &SharedBounds) {
+    let (breaker, budget, limit) = (breaker.clone(), bounds.budget.clone(), bounds.limit.clone());
     // A series that is there from the beginning: the first event is an increase too.
     CALLS.with_label_values(&[service, "ok"]);
     RETRIES.with_label_values(&[service]);
+    HEDGES.with_label_values(&[service]);
     for state in [State::Closed, State::HalfOpen, State::Open] {
         TRANSITIONS.with_label_values(&[service, word(state)]);
     }
@@ -74,7 +79,7 @@ pub(crate) fn show(
 
     let of = |name, help| gauge(name, help, &["service"]).with_label_values(&[service]);
     let help = "Attempts of calls to a service that may be in flight.";
-    of("service_calls_in_flight_max", help).set(whole(places.capacity()));
+    let in_flight_max = of("service_calls_in_flight_max", help);
     let help = "Attempts of calls to a service in flight.";
     let in_flight = of("service_calls_in_flight", help);
     let help = "Retries of calls to a service that could be spent now.";
@@ -85,7 +90,8 @@ pub(crate) fn show(
     let forced = of("circuit_breaker_forced", help);
     let (refused, mut counted) = (refused.with_label_values(&[service]), 0);
     at_scrape(move || {
-        in_flight.set(whole(places.in_use()));
+        in_flight_max.set(whole(limit.limit()));
+        in_flight.set(whole(limit.in_flight()));
         forced.set(breaker.status().is_forced.into());
         left.set(whole_retries(budget.balance()));
         let now = budget.refused();

@@ -1,29 +1,31 @@
-//! A call on its way through the guards: what each attempt sends, and what was tried so far.
+//! What a call sends, and what became of its attempts so far.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use discovery::Instance;
 use http::{HeaderMap, Method, header};
-use resilience::deadline::{Deadline, HasDeadline};
-use resilience::retry::Repeatable;
+use resilience::criticality::Criticality;
+use resilience::deadline::Deadline;
 use serde::Serialize;
+use tokio::time::Instant;
 use tusk_config::Secret;
 
 use crate::{Kind, call};
 
-/// What is sent. Cheap to clone: each attempt gets one.
-#[derive(Debug, Clone)]
+/// What every attempt of a call sends.
+#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) method: Method,
-    pub(crate) path: Arc<str>,
+    pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) deadline: Deadline,
     pub(crate) client_address: Option<IpAddr>,
+    pub(crate) criticality: Criticality,
+    /// Whether sending it twice has the effect of sending it once.
     pub(crate) may_repeat: bool,
-    pub(crate) journey: Journey,
 }
 
 impl Request {
@@ -32,6 +34,11 @@ impl Request {
         let bearer = bearer.ok_or(Kind::Unexpected("the token is no header"))?;
         self.headers.insert(header::AUTHORIZATION, bearer);
         Ok(())
+    }
+
+    /// Whether it only reads (RFC 9110 §9.2.1), so that nobody minds two at the same time.
+    pub(crate) fn is_read(&self) -> bool {
+        self.method == Method::GET
     }
 }
 
@@ -55,57 +62,33 @@ impl Body {
     }
 }
 
-/// What was tried for one call; clones share it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Journey(Arc<Mutex<Tried>>);
-
+/// The attempts of one call so far.
 #[derive(Debug, Default)]
-struct Tried {
-    attempts: u32,
-    instances: Vec<Arc<Instance>>,
+pub(crate) struct Attempts {
+    /// How many were begun.
+    pub(crate) count: u32,
+    /// The instances that they went to, the last one last.
+    pub(crate) instances: Vec<Arc<Instance>>,
+    /// Those that asked to be left alone, and until when.
+    pub(crate) busy: Vec<(Arc<Instance>, Instant)>,
+    /// Whether one of them failed by the target's fault.
+    pub(crate) is_target_at_fault: bool,
 }
 
-impl Journey {
-    /// Counts an attempt; gives its number, from 1, and the instances before it.
-    pub(crate) fn begin(&self) -> (u32, Vec<Arc<Instance>>) {
-        let mut tried = self.lock();
-        tried.attempts += 1;
-        (tried.attempts, tried.instances.clone())
+impl Attempts {
+    /// `host:port` of the last instance that was called.
+    pub(crate) fn last_instance(&self) -> Option<String> {
+        self.instances.last().map(|instance| instance.authority())
     }
 
-    /// Notes whom the attempt goes to.
-    pub(crate) fn goes_to(&self, instance: &Arc<Instance>) {
-        self.lock().instances.push(instance.clone());
+    pub(crate) fn has_tried(&self, instance: &Instance) -> bool {
+        self.instances.iter().any(|tried| tried.is_same(instance))
     }
 
-    /// Attempts made, and the last instance that was called.
-    pub(crate) fn so_far(&self) -> (u32, Option<String>) {
-        let tried = self.lock();
-        let last = tried.instances.last();
-        (tried.attempts, last.map(|instance| format!("{}:{}", instance.host, instance.port)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Tried> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl HasDeadline for Request {
-    fn deadline(&self) -> Option<Deadline> {
-        Some(self.deadline)
-    }
-
-    fn set_deadline(&mut self, deadline: Deadline) {
-        self.deadline = deadline;
-    }
-}
-
-impl Repeatable for Request {
-    fn may_repeat(&self) -> bool {
-        self.may_repeat
-    }
-
-    fn try_clone(&self) -> Option<Self> {
-        Some(self.clone())
+    /// How long an instance has asked to be left alone from now on.
+    pub(crate) fn busy_for(&self, instance: &Instance) -> Option<std::time::Duration> {
+        let (_, until) = self.busy.iter().rfind(|(busy, _)| busy.is_same(instance))?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
     }
 }

@@ -26,8 +26,14 @@ pub struct ClientSettings {
 pub struct Bounds {
     /// Longest time for one attempt; what is left of the call's deadline when that is shorter.
     pub attempt_timeout: Duration,
-    /// Calls to one service in flight at most; more fail at once. It bounds connections too.
+    /// Attempts of calls to one service in flight at most; more fail at once. It bounds connections
+    /// too.
     pub concurrency_limit: usize,
+    /// Whether fewer may be in flight, down to a sixteenth, while they take longer than usual.
+    pub adaptive_concurrency: bool,
+    /// Whether a `GET` that is not answered as soon as nineteen in twenty are is asked of a second
+    /// instance as well. The budget of retries pays for it.
+    pub hedging: bool,
     /// Longest time to connect to an instance.
     pub connect_timeout: Duration,
     /// Idle connections kept to one instance.
@@ -43,6 +49,8 @@ impl Default for Bounds {
         Self {
             attempt_timeout: Duration::from_secs(2),
             concurrency_limit: 256,
+            adaptive_concurrency: true,
+            hedging: true,
             connect_timeout: Duration::from_secs(1),
             idle_connections_max: 32,
             idle_timeout: Duration::from_secs(30),

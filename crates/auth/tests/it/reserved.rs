@@ -60,6 +60,7 @@ pub(crate) fn settings() -> ServerSettings {
         write_timeout: LONG,
         request_timeout: LONG,
         concurrency_limit: 1,
+        adaptive_concurrency: true,
         service_concurrency_limit: 1,
         grace_period: LONG,
         drain_delay: Duration::ZERO,

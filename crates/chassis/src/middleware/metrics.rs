@@ -6,7 +6,7 @@
 //! | `service_request_duration_seconds{service, method}` | how long that took |
 //! | `http_server_request_duration_seconds{http_request_method, http_route, http_response_status_code}` | the same by route, by OpenTelemetry's conventions |
 //! | `service_requests_in_flight{service}` | requests inside of the limit |
-//! | `service_requests_in_flight_max{service}` | the limit, `[server] concurrency_limit` |
+//! | `service_requests_in_flight_max{service}` | the limit now: `[server] concurrency_limit`, or less |
 //! | `service_requests_shed_total{service}` | requests refused at the limit |
 //! | `service_requests_timed_out_total{service}` | requests whose time was up |
 //!
@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use resilience::bulkhead::Bulkhead;
+use resilience::limit::Limit;
 use telemetry::metrics::{at_scrape, counter, gauge, histogram, whole};
 use telemetry::metrics::{service_request_duration_seconds, service_requests_total};
 
@@ -63,13 +63,16 @@ pub(super) fn timed_out(service: &str) {
 }
 
 /// Shows the limit of a service, and how much of it is taken.
-pub(super) fn show(service: &str, places: Bulkhead) {
+pub(super) fn show(service: &str, limit: Limit) {
     // Series that are there from the beginning: the first event is an increase too.
     SHED.with_label_values(&[service]);
     TIMED_OUT.with_label_values(&[service]);
     let of = |name, help| gauge(name, help, &["service"]).with_label_values(&[service]);
     let help = "Requests that may be in flight.";
-    of("service_requests_in_flight_max", help).set(whole(places.capacity()));
+    let in_flight_max = of("service_requests_in_flight_max", help);
     let in_flight = of("service_requests_in_flight", "Requests in flight.");
-    at_scrape(move || in_flight.set(whole(places.in_use())));
+    at_scrape(move || {
+        in_flight_max.set(whole(limit.limit()));
+        in_flight.set(whole(limit.in_flight()));
+    });
 }

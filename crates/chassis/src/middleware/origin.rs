@@ -1,16 +1,20 @@
-//! Inside and outside: whose word on traces and request ids counts.
+//! Inside and outside: whose word on traces, request ids and criticality counts.
 //!
 //! A stranger who chose the trace would have every request of his recorded, or none, and could put
 //! them into somebody else's trace; the ids go on from here into rows, messages and logs. So these
 //! headers count from another service, whose token the [`ServiceCheck`] has verified, and from the
 //! proxies of `[server] tracing_proxies`. It is known before the request's span begins, which
 //! cannot change its trace afterwards.
+//!
+//! Anybody may say that a request matters less than others, and only another service that it matters
+//! more: a stranger's request that is `critical` is like any other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request};
 use http::{Extensions, HeaderName, header};
+use resilience::criticality::Criticality;
 
 use super::request_id::HEADER;
 use crate::settings::TrustedProxies;
@@ -44,19 +48,29 @@ impl Origin {
     }
 }
 
-/// Finds out where a request comes from, if it says anything of which that decides.
+/// Finds out where a request comes from, if it says anything of which that decides, and how much it
+/// matters.
 pub(super) fn find(insiders: &Insiders, request: &mut Request) {
     let says = |name: HeaderName| request.headers().contains_key(name);
-    let is_inside = (says(TRACEPARENT) || says(HEADER)) && insiders.include_sender(request);
+    let has_ids = says(TRACEPARENT) || says(HEADER);
+    let said = Criticality::from_headers(request.headers()).unwrap_or_default();
+    let is_critical = said > Criticality::default();
+    let is_proxy = has_ids && insiders.include_proxy(request);
+    let is_service = (is_critical || has_ids && !is_proxy) && insiders.include_service(request);
+    let is_inside = is_proxy || has_ids && is_service;
     let origin = if is_inside { Origin::Inside } else { Origin::Outside };
+    let criticality = if is_critical && !is_service { Criticality::default() } else { said };
     request.extensions_mut().insert(origin);
+    request.extensions_mut().insert(criticality);
 }
 
 impl Insiders {
-    fn include_sender(&self, request: &mut Request) -> bool {
+    fn include_proxy(&self, request: &Request) -> bool {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-        let is_proxy = peer.is_some_and(|ConnectInfo(peer)| self.proxies.contains(peer.ip()));
-        is_proxy
-            || request.headers().contains_key(header::AUTHORIZATION) && (self.services)(request)
+        peer.is_some_and(|ConnectInfo(peer)| self.proxies.contains(peer.ip()))
+    }
+
+    fn include_service(&self, request: &mut Request) -> bool {
+        request.headers().contains_key(header::AUTHORIZATION) && (self.services)(request)
     }
 }

@@ -4,6 +4,7 @@
 
 mod browsers;
 mod connections;
+mod criticality;
 mod drain;
 mod kinds;
 mod management;
@@ -83,6 +84,7 @@ fn settings() -> ServerSettings {
         write_timeout: Duration::from_secs(60),
         request_timeout: Duration::from_secs(5),
         concurrency_limit: 64,
+        adaptive_concurrency: true,
         service_concurrency_limit: 8,
         grace_period: Duration::from_secs(10),
         drain_delay: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use discovery::{
     Choice, Discovery, DiscoverySettings, Instance, LoadBalancingSettings, ProviderType, Registry,
-    ServiceSettings, Services,
+    Scheme, ServiceSettings, Services,
 };
 use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
@@ -26,6 +26,8 @@ pub(crate) fn services(host: &str, port: u16) -> Services {
         health_check: HttpRequest::get(format!("http://{host}:{port}/health")),
         version: "1.0.0".to_owned(),
         instances: Vec::new(),
+        scheme: Scheme::Http,
+        tls_name: String::new(),
     };
     BTreeMap::from([(SERVICE.to_owned(), settings)])
 }

@@ -7,9 +7,21 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
+use super::Open;
 use super::phase::Stamp;
 use super::shared::Shared;
-use crate::{Classify, Error};
+use crate::Outcome;
+
+/// Why a call through a breaker gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error<E> {
+    /// The call was not made.
+    #[error(transparent)]
+    Open(#[from] Open),
+    /// The call was made, and failed.
+    #[error("{0}")]
+    Inner(E),
+}
 
 pin_project! {
     /// A call that asks the breaker when it is first polled. Dropping it reports a call that was
@@ -48,7 +60,7 @@ impl<'a, F, C> Call<'a, F, C> {
 impl<F, C, T, E> Future for Call<'_, F, C>
 where
     F: Future<Output = Result<T, E>>,
-    C: Classify<T, E>,
+    C: Fn(&Result<T, E>) -> Outcome,
 {
     type Output = Result<T, Error<E>>;
 
@@ -62,9 +74,9 @@ where
             *this.begun = this.shared.begin();
             *this.permitted = true;
         }
-        let result = ready!(this.inner.poll(cx)).map_err(Error::Inner);
+        let result = ready!(this.inner.poll(cx));
         *this.permitted = false;
-        this.shared.settle(*this.stamp, *this.begun, this.classify.classify(&result));
-        Poll::Ready(result)
+        this.shared.settle(*this.stamp, *this.begun, (this.classify)(&result));
+        Poll::Ready(result.map_err(Error::Inner))
     }
 }

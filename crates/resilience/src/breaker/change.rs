@@ -70,7 +70,7 @@ impl Shared {
         let history = self.lock();
         let kind = self.word().stamp().kind();
         let until = match (kind, self.until.load(Ordering::Acquire)) {
-            (Kind::Closed | Kind::HalfOpen | Kind::Disabled, _) | (_, u64::MAX) => None,
+            (Kind::Closed | Kind::HalfOpen, _) | (_, u64::MAX) => None,
             (Kind::Open | Kind::ForcedOpen | Kind::ForcedClosed, until) => {
                 self.created.checked_add(Duration::from_nanos(until))
             }
@@ -99,7 +99,7 @@ impl Shared {
                 history.relapses = 0;
                 self.lasts(now, lasts);
             }
-            Kind::Closed | Kind::Disabled => history.relapses = 0,
+            Kind::Closed => history.relapses = 0,
         }
         // All of it before the word, which lets calls see it.
         self.trials.begin(stamp);
@@ -138,10 +138,6 @@ impl Shared {
         );
         if let Some(observer) = &self.observer {
             observer(&transition);
-        }
-        if let Some(events) = self.events.get() {
-            // Nobody listening any more is no fault.
-            let _ = events.send(transition);
         }
     }
 

@@ -1,17 +1,11 @@
-//! Changes of state, as they are told to observers and streams.
+//! Changes of state, as they are told to observers.
 
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::{Stream, stream};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::State;
-
-/// Changes that a slow reader of the stream may be behind by; it misses what is older.
-pub(super) const BEHIND_MAX: usize = 64;
 
 /// One change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,11 +40,9 @@ pub enum Cause {
     TrialFailed,
     /// All calls that tried succeeded.
     TrialsSucceeded,
-    /// [`force_open`](super::CircuitBreaker::force_open),
-    /// [`force_closed`](super::CircuitBreaker::force_closed), or one of them for a while.
+    /// [`force_open_for`](super::CircuitBreaker::force_open_for) or
+    /// [`force_closed_for`](super::CircuitBreaker::force_closed_for).
     Forced,
-    /// [`disable`](super::CircuitBreaker::disable).
-    Disabled,
     /// [`reset`](super::CircuitBreaker::reset).
     Reset,
     /// The time for which it was forced is over, or it was
@@ -69,24 +61,8 @@ impl fmt::Display for Cause {
             Self::TrialFailed => "a call that tried failed",
             Self::TrialsSucceeded => "the calls that tried succeeded",
             Self::Forced => "it is forced",
-            Self::Disabled => "it is disabled",
             Self::Reset => "it was reset",
             Self::ForceEnded => "it is no longer forced",
         })
     }
-}
-
-/// The stream over a receiver; what a slow reader missed is left out.
-pub(super) fn stream_of(
-    receiver: Receiver<Transition>,
-) -> impl Stream<Item = Transition> + Send + Unpin + 'static {
-    Box::pin(stream::unfold(receiver, |mut receiver| async move {
-        loop {
-            match receiver.recv().await {
-                Ok(transition) => return Some((transition, receiver)),
-                Err(RecvError::Lagged(_)) => {}
-                Err(RecvError::Closed) => return None,
-            }
-        }
-    }))
 }

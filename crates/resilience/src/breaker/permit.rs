@@ -42,11 +42,6 @@ impl Permit {
         self.settle(Outcome::Failure);
     }
 
-    /// The target asks for less.
-    pub fn throttled(self) {
-        self.settle(Outcome::Throttled);
-    }
-
     /// The call ended like this.
     #[inline]
     pub fn settle(mut self, outcome: Outcome) {

@@ -17,13 +17,12 @@ pub(super) enum Kind {
     Open = 2,
     ForcedClosed = 3,
     ForcedOpen = 4,
-    Disabled = 5,
 }
 
 impl Kind {
     /// Whether it lasts whatever calls say.
     pub(super) fn is_forced(self) -> bool {
-        matches!(self, Self::ForcedClosed | Self::ForcedOpen | Self::Disabled)
+        matches!(self, Self::ForcedClosed | Self::ForcedOpen)
     }
 }
 
@@ -40,8 +39,7 @@ impl Stamp {
             1 => Kind::HalfOpen,
             2 => Kind::Open,
             3 => Kind::ForcedClosed,
-            4 => Kind::ForcedOpen,
-            _ => Kind::Disabled,
+            _ => Kind::ForcedOpen,
         }
     }
 

@@ -1,21 +1,22 @@
 //! What a call asks and tells, without a lock.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::Stream;
-use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::change::History;
-use super::events::{self, Cause, Transition};
+use super::events::{Cause, Transition};
 use super::phase::{Kind, Stamp, Word};
 use super::tally::{Run, Trials};
 use super::window::{Counts, Window};
 use super::{CircuitBreakerSettings, Open, State};
 use crate::Outcome;
 use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// Who finds no room beside the calls that try a target is told to wait so long at most.
+const TRIAL_TIME: Duration = Duration::from_secs(1);
 
 /// Told of each change of state, in order, as it is made.
 pub(super) type Observer = Box<dyn Fn(&Transition) + Send + Sync>;
@@ -39,8 +40,6 @@ pub(super) struct Shared {
     /// Held while the phase changes, over no await.
     pub(super) history: Mutex<History>,
     pub(super) observer: Option<Observer>,
-    /// There once anybody listens: few do, and a channel has room for many changes.
-    pub(super) events: OnceLock<broadcast::Sender<Transition>>,
 }
 
 impl Shared {
@@ -65,17 +64,11 @@ impl Shared {
             name: name.into(),
             history: Mutex::new(History { relapses: 0, since: created, cause: None }),
             observer,
-            events: OnceLock::new(),
         }
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
         &self.name
-    }
-
-    pub(super) fn events(&self) -> impl Stream<Item = Transition> + Send + Unpin + use<> {
-        let channel = || broadcast::Sender::new(events::BEHIND_MAX);
-        events::stream_of(self.events.get_or_init(channel).subscribe())
     }
 
     pub(super) fn state(&self) -> State {
@@ -100,7 +93,7 @@ impl Shared {
     pub(super) fn admit(&self) -> Result<Stamp, Open> {
         let stamp = self.word().stamp();
         match stamp.kind() {
-            Kind::Closed | Kind::ForcedClosed | Kind::Disabled => Ok(stamp),
+            Kind::Closed | Kind::ForcedClosed => Ok(stamp),
             Kind::HalfOpen | Kind::Open | Kind::ForcedOpen => self.try_enter(),
         }
     }
@@ -116,7 +109,7 @@ impl Shared {
         loop {
             let stamp = self.word().stamp();
             match stamp.kind() {
-                Kind::Closed | Kind::ForcedClosed | Kind::Disabled => return Ok(stamp),
+                Kind::Closed | Kind::ForcedClosed => return Ok(stamp),
                 Kind::ForcedOpen => {
                     let left = self.left();
                     if !left.is_zero() {
@@ -131,7 +124,7 @@ impl Shared {
                     // The phase may have changed between the two loads.
                     if self.word().stamp() == stamp {
                         // Calls are trying it at this moment: soon it is known.
-                        return Err(Open { retry_after: self.initial_timeout });
+                        return Err(Open { retry_after: self.initial_timeout.min(TRIAL_TIME) });
                     }
                 }
                 Kind::Open => {
@@ -149,7 +142,7 @@ impl Shared {
     pub(super) fn is_callable(&self) -> bool {
         let stamp = self.word().stamp();
         match stamp.kind() {
-            Kind::Closed | Kind::ForcedClosed | Kind::Disabled => true,
+            Kind::Closed | Kind::ForcedClosed => true,
             Kind::Open | Kind::ForcedOpen => self.left().is_zero(),
             Kind::HalfOpen => self.trials.has_room(stamp),
         }
@@ -181,7 +174,7 @@ impl Shared {
             }
             (Kind::Closed | Kind::ForcedClosed, _) => self.settle_closed(word, begun, outcome),
             (Kind::HalfOpen, _) => self.settle_trial(stamp, begun, outcome),
-            (Kind::Open | Kind::ForcedOpen | Kind::Disabled, _) => {}
+            (Kind::Open | Kind::ForcedOpen, _) => {}
         }
     }
 

@@ -6,10 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
-use tower::{Layer, ServiceExt, service_fn};
 
 use super::*;
-use crate::{Error, guard};
 
 #[test]
 fn places_are_refused_when_taken_and_come_back() {
@@ -20,19 +18,6 @@ fn places_are_refused_when_taken_and_come_back() {
     drop(first);
     assert_eq!((bulkhead.in_use(), bulkhead.capacity()), (1, 2));
     assert!(bulkhead.try_acquire().is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn as_a_layer_it_refuses_what_finds_no_place_to_wait() {
-    let layer = BulkheadLayer::new(Bulkhead::with_queue(1, 1));
-    let service = layer.layer(guard(service_fn(async |millis| {
-        tokio::time::sleep(std::time::Duration::from_millis(millis)).await;
-        Ok::<_, ()>(millis)
-    })));
-    let call = |millis| service.clone().oneshot(millis);
-    let answers = tokio::join!(call(30), call(20), call(10));
-    assert_eq!(answers, (Ok(30), Ok(20), Err(Error::Full)));
-    assert_eq!(call(1).await, Ok(1), "all places came back");
 }
 
 /// What may happen to a bulkhead. Numbers pick a permit or a caller that waits.

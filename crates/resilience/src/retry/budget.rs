@@ -27,7 +27,6 @@ mod tests;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower::retry::budget::Budget;
 
 use crate::stripes::Stripes;
 use crate::sync::{AtomicU64, Ordering};
@@ -52,9 +51,14 @@ impl Default for BudgetSettings {
 const RETRY: f64 = 1_000.0;
 /// The time in which a balance fades to 1/e.
 const FADE: Duration = Duration::from_secs(10);
-/// The shortest time after which fading and the reserve are worked out, so that rounding them does
-/// not add up.
-const TICK_MS: u32 = 10;
+/// Time is counted in these: fading and the reserve are worked out no more often, so that rounding
+/// them does not add up.
+const TICK: Duration = Duration::from_millis(10);
+/// The part of a packed balance that is its amount: 268,435 retries at most. The other 36 bits count
+/// ticks for 21 years. A count that wraps sooner takes a long quiet time for a short one, in which
+/// nothing fades.
+const AMOUNT_BITS: u32 = 28;
+const AMOUNT_MAX: u64 = (1 << AMOUNT_BITS) - 1;
 
 /// A budget of one target, to be shared by all that call it.
 #[derive(Debug)]
@@ -69,11 +73,11 @@ pub struct RetryBudget {
     refused: AtomicU64,
 }
 
-/// The balance at a moment: thousandths of a retry, and milliseconds since the budget was made.
+/// The balance at a moment: thousandths of a retry, and ticks since the budget was made.
 #[derive(Debug, Clone, Copy)]
 struct Balance {
-    at_ms: u32,
-    amount: u32,
+    at: u64,
+    amount: u64,
 }
 
 impl RetryBudget {
@@ -81,7 +85,7 @@ impl RetryBudget {
     pub fn new(settings: &BudgetSettings) -> Self {
         let clean = |value: f64, max: f64| if value.is_nan() { 0.0 } else { value.clamp(0.0, max) };
         let per_second = clean(settings.per_second, 1e6);
-        let first = Balance { at_ms: 0, amount: units(per_second * FADE.as_secs_f64()) };
+        let first = Balance { at: 0, amount: units(per_second * FADE.as_secs_f64()) };
         Self {
             ratio: clean(settings.ratio, 10.0),
             per_second,
@@ -96,7 +100,7 @@ impl RetryBudget {
     pub fn balance(&self) -> f64 {
         let calls = self.deposits.iter().map(|calls| calls.load(Ordering::Relaxed)).sum();
         let balance = Balance::unpack(self.balance.load(Ordering::Acquire));
-        f64::from(self.grown(balance, self.now_ms(), self.earned(calls)).amount) / RETRY
+        self.grown(balance, self.now(), self.earned(calls)).retries()
     }
 
     /// What time alone earns: the balance of a target that nobody calls.
@@ -109,9 +113,9 @@ impl RetryBudget {
         self.refused.load(Ordering::Relaxed)
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "milliseconds may wrap, after 49 days")]
-    fn now_ms(&self) -> u32 {
-        Instant::now().saturating_duration_since(self.created).as_millis() as u32
+    fn now(&self) -> u64 {
+        let ticks = self.created.elapsed().as_millis() / TICK.as_millis();
+        u64::try_from(ticks).unwrap_or(u64::MAX).min(u64::MAX >> AMOUNT_BITS)
     }
 
     #[allow(clippy::cast_precision_loss, reason = "calls between two withdrawals")]
@@ -125,35 +129,36 @@ impl RetryBudget {
         waiting.map(|calls| calls.swap(0, Ordering::Relaxed)).sum()
     }
 
-    /// The balance at `now_ms`, with what calls and time have earned since.
-    fn grown(&self, balance: Balance, now_ms: u32, earned: f64) -> Balance {
-        let passed = now_ms.wrapping_sub(balance.at_ms);
+    /// The balance at `now`, with what calls and time have earned since.
+    fn grown(&self, balance: Balance, now: u64, earned: f64) -> Balance {
         // Another thread's clock may be ahead by a little.
-        if !(TICK_MS..=u32::MAX / 2).contains(&passed) {
-            return Balance { amount: balance.amount.saturating_add(units(earned)), ..balance };
+        let passed = TICK.as_secs_f64() * ticks(now.saturating_sub(balance.at));
+        if passed == 0.0 {
+            let amount = (balance.amount + units(earned)).min(AMOUNT_MAX);
+            return Balance { amount, ..balance };
         }
-        let age = f64::from(passed) / FADE.as_secs_f64() / 1e3;
+        let age = passed / FADE.as_secs_f64();
         let left = (-age).exp();
         // What comes evenly over this time fades on the average by (1 - e^-age) / age.
         let even = (1.0 - left) / age;
-        let reserve = self.per_second * f64::from(passed) / 1e3;
-        let amount = f64::from(balance.amount) * left + (earned + reserve) * even * RETRY;
-        Balance { at_ms: now_ms, amount: units(amount / RETRY) }
+        let reserve = self.per_second * passed;
+        Balance { at: now, amount: units(balance.retries() * left + (earned + reserve) * even) }
     }
-}
 
-impl Budget for RetryBudget {
+    /// Notes a call: it earns a part of a retry.
     #[inline]
-    fn deposit(&self) {
+    pub fn deposit(&self) {
         self.deposits.mine().fetch_add(1, Ordering::Relaxed);
     }
 
-    fn withdraw(&self) -> bool {
+    /// Takes one retry, if there is one.
+    #[must_use]
+    pub fn withdraw(&self) -> bool {
         let earned = self.earned(self.gather());
-        let now_ms = self.now_ms();
+        let now = self.now();
         let mut old = self.balance.load(Ordering::Acquire);
         loop {
-            let mut balance = self.grown(Balance::unpack(old), now_ms, earned);
+            let mut balance = self.grown(Balance::unpack(old), now, earned);
             let left = balance.amount.checked_sub(units(1.0));
             balance.amount = left.unwrap_or(balance.amount);
             let new = balance.pack();
@@ -172,17 +177,26 @@ impl Budget for RetryBudget {
 
 impl Balance {
     fn pack(self) -> u64 {
-        (u64::from(self.at_ms) << 32) | u64::from(self.amount)
+        (self.at << AMOUNT_BITS) | self.amount
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "the halves of one word")]
     fn unpack(word: u64) -> Self {
-        Self { at_ms: (word >> 32) as u32, amount: word as u32 }
+        Self { at: word >> AMOUNT_BITS, amount: word & AMOUNT_MAX }
     }
+
+    #[allow(clippy::cast_precision_loss, reason = "28 bits")]
+    fn retries(self) -> f64 {
+        self.amount as f64 / RETRY
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "36 bits")]
+fn ticks(count: u64) -> f64 {
+    count as f64
 }
 
 /// Retries in the unit of the balance, rounded down: a budget may give less, never more.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-fn units(retries: f64) -> u32 {
-    (retries * RETRY) as u32
+fn units(retries: f64) -> u64 {
+    ((retries * RETRY) as u64).min(AMOUNT_MAX)
 }

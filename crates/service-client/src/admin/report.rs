@@ -10,7 +10,8 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use crate::send::Fault;
+use crate::attempt::Fault;
+use crate::guard::SharedBounds;
 use crate::targets::Target;
 use crate::{ServiceClient, Targets, metrics};
 
@@ -125,7 +126,7 @@ struct RetryBudgetReport {
 struct BulkheadReport {
     /// Places taken.
     used: usize,
-    /// Places in all.
+    /// Places in all; fewer while calls take longer than usual.
     capacity: usize,
     /// Calls that wait for a place.
     waiting: usize,
@@ -149,8 +150,8 @@ impl TargetReport {
     }
 
     fn of_service(name: &str, client: &ServiceClient, source: &'static str) -> Self {
-        let (clock, guards) = (Moment::now(), client.guards());
-        let instances = guards.recovery.instances();
+        let (clock, guards) = (TwoClocks::read(), client.guards());
+        let instances = &guards.transport.instances;
         let endpoints = instances.reports();
         let endpoints: Vec<_> =
             endpoints.into_iter().map(|report| EndpointReport::of(report, clock)).collect();
@@ -160,10 +161,10 @@ impl TargetReport {
             is_awaited: instances.is_awaited(),
             in_flight: endpoints.iter().map(|endpoint| endpoint.in_flight).sum(),
             endpoints,
-            last_fault: guards.last_fault().map(|fault| FaultReport::of(fault, clock)),
+            last_fault: guards.transport.last_fault().map(|fault| FaultReport::of(fault, clock)),
             breaker: Some(BreakerReport::of(client.breaker(), clock)),
-            retry_budget: Some(RetryBudgetReport::of(&guards.budget)),
-            bulkhead: BulkheadReport::of(&guards.places),
+            retry_budget: Some(RetryBudgetReport::of(&guards.bounds.budget)),
+            bulkhead: BulkheadReport::of_limit(&guards.bounds),
         }
     }
 
@@ -195,7 +196,7 @@ impl TargetReport {
 }
 
 impl EndpointReport {
-    fn of(report: Report, clock: Moment) -> Self {
+    fn of(report: Report, clock: TwoClocks) -> Self {
         let reason = reason(&report);
         let Report { instance, status, is_called, eligibility, breaker } = report;
         let is_left_alone = status.ejected && breaker.state == State::Open;
@@ -244,14 +245,14 @@ fn word(health: Health) -> &'static str {
 }
 
 impl FaultReport {
-    fn of(fault: Fault, clock: Moment) -> Self {
+    fn of(fault: Fault, clock: TwoClocks) -> Self {
         let Fault { what, endpoint, at } = fault;
         Self { fault: what, endpoint, at: clock.time(at) }
     }
 }
 
 impl BreakerReport {
-    fn of(breaker: &CircuitBreaker, clock: Moment) -> Self {
+    fn of(breaker: &CircuitBreaker, clock: TwoClocks) -> Self {
         let Status { state, since, cause, until, is_forced } = breaker.status();
         let reason = cause.map(|cause| cause.to_string());
         let until = until.map(|at| clock.time(at));
@@ -278,17 +279,21 @@ impl BulkheadReport {
         let (used, capacity) = (places.in_use(), places.capacity());
         Self { used, capacity, waiting: places.waiting() }
     }
+
+    fn of_limit(bounds: &SharedBounds) -> Self {
+        Self { used: bounds.limit.in_flight(), capacity: bounds.limit.limit(), waiting: 0 }
+    }
 }
 
-/// One moment on both clocks: the one that breakers go by, and the one that people read.
+/// The same moment on two clocks: the one that breakers go by, and the one that people read.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct TwoClocks {
     instant: Instant,
     time: DateTime<Utc>,
 }
 
-impl Moment {
-    fn now() -> Self {
+impl TwoClocks {
+    fn read() -> Self {
         Self { instant: Instant::now(), time: Clock::system().now() }
     }
 

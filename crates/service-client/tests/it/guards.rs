@@ -212,3 +212,118 @@ async fn calls_for_one_client_go_to_one_instance_by_ip_hash() {
     calls.sort_unstable();
     assert_eq!(calls, [0, 0, 30]);
 }
+
+/// How a service of this workspace says that its database is away.
+fn busy(retry_after: &'static str) -> Vec<Answer> {
+    vec![Answer::Busy { retry_after }; 1_000]
+}
+
+#[tokio::test]
+async fn an_instance_that_answers_503_is_left_alone_and_nobody_waits_for_it_while_another_is_well()
+{
+    let (sick, first) = Server::start(busy("1")).await;
+    let (_well, second) = Server::start([]).await;
+    let client = client(&settings(), &[&first, &second]);
+    let all = async {
+        for _ in 0..50 {
+            get(&client).await.unwrap();
+        }
+    };
+    // Each wait for the one that asked for it would take a second.
+    tokio::time::timeout(Duration::from_secs(3), all).await.expect("nobody waits");
+    assert!(sick.calls() <= 6, "{} calls", sick.calls());
+}
+
+#[tokio::test]
+async fn a_retry_after_beyond_the_deadline_does_not_end_a_call_that_another_instance_can_answer() {
+    let mut patient = settings();
+    patient.retry.max_backoff = Duration::from_secs(60);
+    let (sick, first) = Server::start(busy("30")).await;
+    let (well, second) = Server::start([]).await;
+    let client = client(&patient, &[&first, &second]);
+    for _ in 0..2 {
+        get(&client).await.unwrap();
+    }
+    assert_eq!((sick.calls(), well.calls()), (1, 2));
+}
+
+#[tokio::test]
+async fn the_only_instance_is_asked_again_after_the_time_that_it_named() {
+    let mut patient = settings();
+    patient.retry.max_backoff = Duration::from_secs(60);
+    let (server, instance) = Server::start([Answer::Busy { retry_after: "1" }]).await;
+    let began = std::time::Instant::now();
+    get(&client(&patient, &[&instance])).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(server.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_post_that_was_never_sent_goes_to_another_instance_without_a_key() {
+    let (server, here) = Server::start([]).await;
+    let client = client(&settings(), &[&nobody(), &here]);
+    for _ in 0..4 {
+        client.post::<_, serde_json::Value>("/x", &1, Call::new("make")).await.unwrap();
+    }
+    assert_eq!(server.calls(), 4);
+}
+
+#[tokio::test]
+async fn a_post_whose_connection_was_lost_is_not_sent_again() {
+    let (server, there) = Server::start(vec![Answer::Cut; 9]).await;
+    let client = client(&settings(), &[&there]);
+    let error = client.post::<_, serde_json::Value>("/x", &1, Call::new("make")).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error.kind, Kind::ConnectionLost), "{error}");
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
+async fn calls_that_may_not_be_repeated_earn_retries_for_those_that_may() {
+    let mut earning = settings();
+    (earning.retry.budget_per_second, earning.retry.budget_ratio) = (0.0, 0.1);
+    let (server, instance) = Server::start([]).await;
+    let client = client(&earning, &[&instance]);
+    for _ in 0..30 {
+        client.post::<_, serde_json::Value>("/x", &1, Call::new("make")).await.unwrap();
+    }
+    server.answers.lock().unwrap().push_back(Answer::Status(500));
+    get(&client).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_target_that_hangs_opens_the_breaker_of_callers_whose_deadline_ends_the_last_attempt() {
+    let mut fast = settings();
+    fast.client.attempt_timeout = Duration::from_millis(20);
+    fast.circuit_breaker.initial_timeout = Duration::from_secs(60);
+    fast.circuit_breaker.timeout = Duration::from_secs(60);
+    let (_server, instance) = Server::start(vec![Answer::Hang; 100]).await;
+    for time in [50, 15] {
+        let client = client(&fast, &[&instance]);
+        for _ in 0..20 {
+            let call = Call::new("get_user").within(Duration::from_millis(time));
+            client.get::<serde_json::Value>("/", call).await.unwrap_err();
+        }
+        assert!(matches!(get(&client).await.unwrap_err().kind, Kind::Open { .. }), "{time} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_says_too_much_gets_fewer_calls_at_a_time_where_the_limit_is_adaptive() {
+    let mut narrow = settings();
+    (narrow.client.concurrency_limit, narrow.retry.max_attempts) = (32, 1);
+    let (_server, instance) = Server::start(vec![Answer::Status(429); 100_000]).await;
+    let mut fixed = narrow.clone();
+    fixed.client.adaptive_concurrency = false;
+    for (settings, shrinks) in [(&fixed, false), (&narrow, true)] {
+        let client = client(settings, &[&instance]);
+        let until_it_shrinks = async {
+            while counted("service_calls_in_flight_max", "") == 32 {
+                futures_util::future::join_all((0..32).map(|_| get(&client))).await;
+            }
+        };
+        // Some windows of half a second.
+        let time = Duration::from_secs(if shrinks { 20 } else { 2 });
+        assert_eq!(tokio::time::timeout(time, until_it_shrinks).await.is_ok(), shrinks);
+    }
+}

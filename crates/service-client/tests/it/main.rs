@@ -3,11 +3,13 @@
 #![allow(clippy::disallowed_methods, reason = "tests start what they call")]
 
 mod guards;
+mod hedging;
 mod kinds;
 mod recovery;
 mod requests;
 mod start;
 mod targets;
+mod tls;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -28,8 +31,12 @@ use service_client::{Bounds, Call, CallError, ClientSettings, ServiceClient};
 enum Answer {
     Json(&'static str),
     Status(u16),
-    Busy { retry_after: &'static str },
+    Busy {
+        retry_after: &'static str,
+    },
     Problem,
+    /// The connection ends in the middle of the answer.
+    Cut,
     Hang,
     Large,
 }
@@ -42,6 +49,17 @@ struct Server {
     seen: Arc<Mutex<Vec<HeaderMap>>>,
     asked_for: Arc<Mutex<Vec<String>>>,
     calls: Arc<AtomicUsize>,
+    /// Requests that were given up while this server hung.
+    given_up: Arc<AtomicUsize>,
+}
+
+/// Counts when it is dropped.
+struct Counts(Arc<AtomicUsize>);
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 async fn handle(State(server): State<Server>, request: Request) -> Response {
@@ -59,7 +77,14 @@ async fn handle(State(server): State<Server>, request: Request) -> Response {
             let body = r#"{"type":"/problems/payer","title":"No payer","detail":"deleted"}"#;
             (StatusCode::UNPROCESSABLE_ENTITY, body).into_response()
         }
-        Answer::Hang => std::future::pending().await,
+        Answer::Cut => {
+            let cut = futures_util::stream::iter([Err::<Bytes, _>(std::io::Error::other("cut"))]);
+            Body::from_stream(cut).into_response()
+        }
+        Answer::Hang => {
+            let _given_up = Counts(server.given_up.clone());
+            std::future::pending().await
+        }
         Answer::Large => "x".repeat(2 * 1024 * 1024).into_response(),
     }
 }
@@ -73,6 +98,10 @@ impl Server {
         let router = Router::new().fallback(handle).with_state(server.clone());
         tokio::spawn(async { axum::serve(listener, router).await });
         (server, Instance::new("user-service", "127.0.0.1", port))
+    }
+
+    fn will(&self, answer: Answer) {
+        self.answers.lock().unwrap().push_back(answer);
     }
 
     fn calls(&self) -> usize {

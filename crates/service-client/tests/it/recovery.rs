@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use discovery::{Instance, LoadBalancingSettings, Registry};
 use resilience::breaker::CircuitBreakerSettings;
-use service_client::{ClientSettings, Kind, ServiceClient};
+use service_client::{CallError, ClientSettings, Kind, ServiceClient};
 use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
 
@@ -43,6 +43,43 @@ fn checked(instance: &Instance) -> Instance {
     instance.clone().health_check(HttpRequest { method: "GET".to_owned(), url })
 }
 
+/// Listens at an instance's address for as long as it is polled.
+async fn serve(instance: Instance) {
+    let address = (instance.host.as_str(), instance.port);
+    let listener = tokio::net::TcpListener::bind(address).await.expect("the port is free");
+    let router = Router::new().fallback(async || "{\"ok\":true}");
+    axum::serve(listener, router).await.expect("it serves");
+}
+
+/// A service that is restarted, its six callers, and the settings of every service: the minute that
+/// the breaker may stay open is the time of a long outage.
+#[tokio::test]
+async fn half_a_second_without_the_only_instance_is_over_soon_after_it_is_back() {
+    let instance = checked(&nobody());
+    let registry = Registry::new(&LoadBalancingSettings::default());
+    registry.register(instance.clone());
+    let mut shipped = without_retries(CircuitBreakerSettings::default());
+    shipped.retry.max_attempts = 3;
+    let client = ServiceClient::new("user-service", &registry, &shipped).unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(registry.clone().run(shutdown.clone()));
+    let server = tokio::spawn(serve(instance.clone()));
+    answers_soon(&client).await;
+
+    let callers = (0..6).map(|_| async {
+        let is_open = |error: CallError| matches!(error.kind, Kind::Open { .. });
+        while !get(&client).await.is_err_and(is_open) {}
+    });
+    server.abort();
+    let _ = server.await;
+    let opens = futures_util::future::join_all(callers);
+    tokio::time::timeout(SOON, opens).await.expect("the breaker opens");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::spawn(serve(instance));
+    answers_soon(&client).await;
+    shutdown.cancel();
+}
+
 #[tokio::test]
 async fn a_breaker_that_opened_for_a_moment_lets_calls_through_after_a_moment() {
     let (_server, instance) = Server::start(vec![Answer::Status(500); 5]).await;
@@ -69,10 +106,7 @@ async fn a_breaker_lets_calls_through_as_soon_as_a_check_finds_the_instance_well
         }
     };
     tokio::time::timeout(SOON, is_checked).await.expect("a check of the instance fails");
-    let listener = tokio::net::TcpListener::bind((instance.host.as_str(), instance.port)).await;
-    let router = Router::new().fallback(async || "{\"ok\":true}");
-    let listener = listener.expect("the port is free again");
-    tokio::spawn(async { axum::serve(listener, router).await });
+    tokio::spawn(serve(instance));
     answers_soon(&client).await;
     shutdown.cancel();
 }

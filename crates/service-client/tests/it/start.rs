@@ -8,7 +8,7 @@ use std::time::Duration;
 use discovery::provider::{Provider, Sink};
 use discovery::{
     Discovery, DiscoverySettings, Instance, LoadBalancingSettings, ProviderError, ProviderType,
-    ServiceSettings,
+    Scheme, ServiceSettings,
 };
 use futures_util::future::BoxFuture;
 use service_client::{ClientSettings, Kind, ServiceClient};
@@ -22,7 +22,7 @@ use crate::{Server, counted, get, settings};
 #[tokio::test]
 async fn a_call_before_the_provider_has_told_the_instances_waits_for_them() {
     let (server, instance) = Server::start([]).await;
-    let provider = Arc::<Told>::default();
+    let provider = Arc::<FakeProvider>::default();
     let (client, _running) = provider.client(&settings());
     let call = tokio::spawn(async move { get(&client).await });
     provider.asked.subscribe().wait_for(|asked| *asked).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_call_does_not_wait_for_a_provider_that_is_away() {
     let mut patient = settings();
     patient.retry.max_attempts = 1;
     patient.client.attempt_timeout = Duration::from_secs(3600);
-    let provider = Arc::<Told>::default();
+    let provider = Arc::<FakeProvider>::default();
     provider.word.send_replace(Some(Err("no route")));
     let (client, _running) = provider.client(&patient);
 
@@ -52,7 +52,7 @@ async fn a_call_does_not_wait_for_a_provider_that_is_away() {
 async fn a_call_waits_for_a_silent_provider_as_long_as_an_attempt_may_take() {
     let mut once = settings();
     once.retry.max_attempts = 1;
-    let (client, _running) = Arc::<Told>::default().client(&once);
+    let (client, _running) = Arc::<FakeProvider>::default().client(&once);
     let began = Instant::now();
 
     assert!(matches!(get(&client).await.unwrap_err().kind, Kind::NoInstance));
@@ -61,20 +61,20 @@ async fn a_call_waits_for_a_silent_provider_as_long_as_an_attempt_may_take() {
 
 /// A provider that says what the test says, and nothing before.
 #[derive(Debug)]
-struct Told {
+struct FakeProvider {
     asked: watch::Sender<bool>,
     word: watch::Sender<Option<Result<Instance, &'static str>>>,
 }
 
-impl Default for Told {
+impl Default for FakeProvider {
     fn default() -> Self {
         Self { asked: watch::Sender::new(false), word: watch::Sender::new(None) }
     }
 }
 
-impl Provider for Told {
+impl Provider for FakeProvider {
     fn name(&self) -> &'static str {
-        "told"
+        "fake"
     }
 
     fn watch<'a>(&'a self, sink: &'a Sink) -> BoxFuture<'a, Result<Infallible, ProviderError>> {
@@ -88,7 +88,7 @@ impl Provider for Told {
     }
 }
 
-impl Told {
+impl FakeProvider {
     /// A client of user-service, whose instances this provider tells for as long as the guard lives.
     fn client(self: &Arc<Self>, settings: &ClientSettings) -> (ServiceClient, DropGuard) {
         let section = ServiceSettings {
@@ -97,6 +97,8 @@ impl Told {
             health_check: HttpRequest::get("http://user-service:3001/health"),
             version: "1.0.0".to_owned(),
             instances: Vec::new(),
+            scheme: Scheme::Http,
+            tls_name: String::new(),
         };
         let unchecked = LoadBalancingSettings {
             health_check_interval: Duration::ZERO,

@@ -11,6 +11,7 @@ use chassis::{Clock, Problem, Together};
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use http::{HeaderValue, StatusCode, header};
+use resilience::criticality::Criticality;
 use serde::{Deserialize, Serialize};
 use service_client::{Call, Kind, ServiceClient};
 use sha2::{Digest, Sha256};
@@ -162,6 +163,8 @@ pub(crate) async fn pay(
         kept
     } else {
         let call = Call::new("get_user").within(PAYER_TIMEOUT).passing_on(&context);
+        // Payments are what all of this is for: where user-service is full, others are refused first.
+        let call = call.criticality(Criticality::Critical);
         check_payer(&users, user_id, call).await?;
         store.create(&claim, &payment).await?
     };

@@ -31,7 +31,6 @@ enum Mode {
     Open,
     ForcedClosed,
     ForcedOpen,
-    Disabled,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -45,7 +44,6 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => Just(Mode::Closed),
         1 => Just(Mode::ForcedClosed),
         1 => Just(Mode::ForcedOpen),
-        1 => Just(Mode::Disabled),
     ];
     let forced = prop_oneof![Just(Mode::ForcedClosed), Just(Mode::ForcedOpen)];
     let step = prop_oneof![
@@ -111,7 +109,7 @@ impl Model {
 
     fn state(&self) -> State {
         match self.mode {
-            Mode::Closed | Mode::ForcedClosed | Mode::Disabled => State::Closed,
+            Mode::Closed | Mode::ForcedClosed => State::Closed,
             Mode::HalfOpen => State::HalfOpen,
             Mode::Open | Mode::ForcedOpen => State::Open,
         }
@@ -120,7 +118,7 @@ impl Model {
     fn admits(&self) -> bool {
         let trying = self.admitted.len() + self.ended.len();
         match self.mode {
-            Mode::Closed | Mode::ForcedClosed | Mode::Disabled => true,
+            Mode::Closed | Mode::ForcedClosed => true,
             Mode::ForcedOpen => self.is_over(),
             Mode::Open => self.now - self.since >= TIMEOUT,
             Mode::HalfOpen => trying < self.settings.half_open_max_calls as usize,
@@ -186,9 +184,8 @@ impl Model {
 
 fn force(breaker: &CircuitBreaker, mode: Mode) {
     match mode {
-        Mode::ForcedClosed => breaker.force_closed(),
-        Mode::ForcedOpen => breaker.force_open(),
-        Mode::Disabled => breaker.disable(),
+        Mode::ForcedClosed => breaker.force_closed_for(Duration::MAX),
+        Mode::ForcedOpen => breaker.force_open_for(Duration::MAX),
         _ => breaker.reset(),
     }
 }

@@ -52,6 +52,20 @@ async fn a_quiet_hour_saves_nothing_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_long_it_was_quiet_nothing_is_saved_up() {
+    const DAY: Duration = Duration::from_hours(24);
+    for days in [24, 26, 49, 50, 51, 75, 600, 7_000] {
+        let budget = budget(0.1, 3.0);
+        deposit(&budget, 1_000_000);
+        advance(DAY * days).await;
+        let given = withdraw_all(&budget);
+        assert!(given <= 310, "{given} after {days} days");
+        advance(Duration::from_secs(60)).await;
+        assert!((20..=30).contains(&withdraw_all(&budget)), "the reserve after {days} days");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_takes_nothing() {
     let budget = budget(0.5, 0.0);
     deposit(&budget, 1);

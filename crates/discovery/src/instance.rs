@@ -96,13 +96,22 @@ impl Instance {
     }
 }
 
+/// A host as it stands in a URL: an IPv6 address in brackets.
+pub(crate) struct Host<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.0.trim_matches(['[', ']']);
+        if host.contains(':') { write!(f, "[{host}]") } else { f.write_str(host) }
+    }
+}
+
 /// `host:port`, as it stands in a URL.
 pub(crate) struct Authority<'a>(pub(crate) &'a str, pub(crate) u16);
 
 impl fmt::Display for Authority<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(host, port) = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        write!(f, "{}:{}", Host(self.0), self.1)
     }
 }
 

@@ -5,7 +5,7 @@
 //! loop of its own for trouble; and an error never changes the set.
 
 mod consul;
-mod dns;
+pub(crate) mod dns;
 mod error;
 mod etcd;
 mod http;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub(crate) use consul::Consul;
-pub use dns::{Dns, Lookup};
+pub(crate) use dns::Dns;
 pub use error::ProviderError;
 pub(crate) use etcd::Etcd;
 pub(crate) use kubernetes::Kubernetes;
@@ -60,11 +60,12 @@ pub trait Registrar: Send + Sync + Debug {
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 
-    /// Ends a registration; one that is not there is as good.
+    /// Ends a registration; one that is not there is as good. Without a lease, one whose making got no
+    /// answer.
     fn deregister<'a>(
         &'a self,
         own: &'a Announcement,
-        lease: &'a Lease,
+        lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 

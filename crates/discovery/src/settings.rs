@@ -6,11 +6,12 @@ use std::time::Duration;
 use resilience::breaker::CircuitBreakerSettings;
 use serde::Deserialize;
 use tusk_config::{HttpRequest, Secret};
+use url::Url;
 
 mod check;
 
 use crate::Instance;
-use crate::instance::Authority;
+use crate::instance::Host;
 
 /// How many times as long as at first an instance is left alone at most.
 const EJECTION_GROWTH_MAX: u32 = 10;
@@ -43,13 +44,18 @@ impl ServiceSettings {
         addresses.iter().map(|address| self.at(service, &address.host, address.port)).collect()
     }
 
-    /// An instance at another address, with the section's health check asked there.
+    /// An instance at an address, with the section's health check asked there. A health check on
+    /// another port than the service's keeps that port.
     pub(crate) fn at(&self, service: &str, host: &str, port: u16) -> Instance {
-        let named = Authority(&self.host, self.port).to_string();
-        let there = Authority(host, port).to_string();
-        let url = self.health_check.url.replacen(&named, &there, 1);
-        let request = HttpRequest { method: self.health_check.method.clone(), url };
-        Instance::new(service, host, port).health_check(request)
+        let HttpRequest { method, url } = self.health_check.clone();
+        let there = Url::parse(&url).ok().and_then(|mut there| {
+            let is_own = there.port_or_known_default() == Some(self.port);
+            there.set_host(Some(&Host(host).to_string())).ok()?;
+            there.set_port(if is_own { Some(port) } else { there.port() }).ok()?;
+            Some(there.to_string())
+        });
+        let url = there.unwrap_or(url);
+        Instance::new(service, host, port).health_check(HttpRequest { method, url })
     }
 }
 
@@ -92,6 +98,8 @@ pub struct DiscoverySettings {
     /// How long instances stay that are gone after the provider failed or lost its data: it may
     /// only have forgotten them.
     pub removal_grace: Duration,
+    /// `dns`: `address:port` of the name servers; empty: those of the system.
+    pub dns_servers: Vec<String>,
     /// `consul`: the agent's address.
     pub consul_url: String,
     /// `consul`: the token that is sent with each request; empty: none.
@@ -116,6 +124,7 @@ impl Default for DiscoverySettings {
             advertise_host: String::new(),
             registration_ttl: Duration::from_secs(30),
             removal_grace: Duration::from_secs(30),
+            dns_servers: Vec::new(),
             consul_url: "http://127.0.0.1:8500".to_owned(),
             consul_token: Secret::from(""),
             etcd_endpoints: vec!["http://127.0.0.1:2379".to_owned()],

@@ -102,7 +102,8 @@ impl Consul {
             }
             let index = header("x-consul-index").and_then(|index| index.parse().ok());
             let index = index.ok_or_else(|| ProviderError::Malformed("no index".to_owned()))?;
-            Ok((json(answer).await?, index))
+            let entries: Vec<serde_json::Value> = json(answer).await?;
+            Ok((entries.into_iter().filter_map(Entry::read).collect(), index))
         })
         .await
     }
@@ -155,6 +156,17 @@ struct Check {
 }
 
 impl Entry {
+    /// None for a registration that is no instance, as with a port that is none: others may register
+    /// what they like, and it must not hide the rest.
+    fn read(entry: serde_json::Value) -> Option<Self> {
+        let id = entry["Service"]["ID"].as_str().unwrap_or_default().to_owned();
+        let read = serde_json::from_value(entry);
+        read.inspect_err(|error| {
+            tracing::warn!(consul.service_id = id, error = %error, "this registration is no instance");
+        })
+        .ok()
+    }
+
     fn instance(&self, sink: &Sink) -> Instance {
         let service = &self.service;
         let host = if service.address.is_empty() { &self.node.address } else { &service.address };
@@ -242,7 +254,7 @@ impl Registrar for Consul {
     fn deregister<'a>(
         &'a self,
         own: &'a Announcement,
-        _lease: &'a Lease,
+        _lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
             match self.put(&["agent", "service", "deregister", &own.id()], None).await {

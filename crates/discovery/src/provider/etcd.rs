@@ -29,7 +29,7 @@ use super::{Announcement, Lease, Provider, ProviderError, Registrar, Sink};
 use crate::discovery::SetupError;
 use crate::instance::Authority;
 use crate::{DiscoverySettings, Instance};
-use gateway::Gateway;
+use gateway::{Gateway, Member};
 use wire::{Event, Granted, KeptAlive, KeyValue, Range, Text, Value, Watched};
 
 /// How often a server is asked beside its watch, at most.
@@ -45,6 +45,8 @@ pub(crate) struct Etcd {
 /// What is known under one prefix.
 struct Known<'a> {
     sink: &'a Sink,
+    /// Who is asked for it.
+    member: Member<'a>,
     instances: BTreeMap<Text, Instance>,
     revision: u64,
 }
@@ -71,7 +73,7 @@ impl Etcd {
     /// All of a service's keys.
     async fn read(&self, known: &mut Known<'_>) -> Result<(), ProviderError> {
         let range: Range =
-            self.gateway.ask("kv/range", &all(&self.folder(known.sink.service()))).await?;
+            known.member.ask("kv/range", &all(&self.folder(known.sink.service()))).await?;
         if range.header.revision < known.revision {
             // Another cluster than before, or one that lost its data.
             known.sink.suspect();
@@ -88,9 +90,9 @@ impl Etcd {
         let folder = all(&self.folder(known.sink.service()));
         let mut create = folder.clone();
         create["start_revision"] = json!((known.revision + 1).to_string());
-        let mut lines = self.gateway.watch(&json!({ "create_request": create })).await?;
-        let mut probe = interval(self.probe_interval);
-        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lines = known.member.watch(&json!({ "create_request": create })).await?;
+        let mut probes = interval(self.probe_interval);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 line = lines.next::<Watched>() => {
@@ -101,20 +103,20 @@ impl Etcd {
                     }
                     known.apply(told.header.revision, told.events);
                 }
-                _ = probe.tick() => {
-                    self.probe(&folder).await?;
+                _ = probes.tick() => {
+                    probe(known.member, &folder).await?;
                     known.sink.confirm();
                 }
             }
         }
     }
+}
 
-    /// An answer that only a server with a leader gives.
-    async fn probe(&self, folder: &serde_json::Value) -> Result<(), ProviderError> {
-        let mut count = folder.clone();
-        count["count_only"] = json!(true);
-        self.gateway.ask::<Range>("kv/range", &count).await.map(drop)
-    }
+/// An answer that only a member with a leader gives.
+async fn probe(member: Member<'_>, folder: &serde_json::Value) -> Result<(), ProviderError> {
+    let mut count = folder.clone();
+    count["count_only"] = json!(true);
+    member.ask::<Range>("kv/range", &count).await.map(drop)
 }
 
 /// All keys that begin so.
@@ -166,7 +168,8 @@ impl Provider for Etcd {
 
     fn watch<'a>(&'a self, sink: &'a Sink) -> BoxFuture<'a, Result<Infallible, ProviderError>> {
         Box::pin(async move {
-            let mut known = Known { sink, instances: BTreeMap::new(), revision: 0 };
+            let member = self.gateway.member();
+            let mut known = Known { sink, member, instances: BTreeMap::new(), revision: 0 };
             loop {
                 self.read(&mut known).await?;
                 self.follow(&mut known).await?;
@@ -181,7 +184,7 @@ impl Provider for Etcd {
 
 impl Registrar for Etcd {
     fn server(&self) -> (String, u16) {
-        host_and_port(self.gateway.endpoint())
+        host_and_port(self.gateway.member().url())
     }
 
     fn register<'a>(
@@ -190,9 +193,10 @@ impl Registrar for Etcd {
     ) -> BoxFuture<'a, Result<Lease, ProviderError>> {
         Box::pin(async move {
             let ttl = own.ttl.as_secs().to_string();
-            let granted: Granted = self.gateway.ask("lease/grant", &json!({ "TTL": ttl })).await?;
+            let member = self.gateway.member();
+            let granted: Granted = member.ask("lease/grant", &json!({ "TTL": ttl })).await?;
             let put = self.put(own, &granted.id);
-            self.gateway.ask::<serde_json::Value>("kv/put", &put).await?;
+            member.ask::<serde_json::Value>("kv/put", &put).await?;
             Ok(Lease(granted.id))
         })
     }
@@ -204,8 +208,8 @@ impl Registrar for Etcd {
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
-            let kept: KeptAlive =
-                self.gateway.ask("lease/keepalive", &json!({ "ID": lease.0 })).await?;
+            let member = self.gateway.member();
+            let kept: KeptAlive = member.ask("lease/keepalive", &json!({ "ID": lease.0 })).await?;
             if kept.result.ttl == 0 {
                 return Err(ProviderError::Lost);
             }
@@ -213,18 +217,23 @@ impl Registrar for Etcd {
             let absent = json!({ "key": key, "target": "CREATE", "create_revision": "0" });
             let put = json!({ "request_put": self.put(own, &lease.0) });
             let put_if_absent = json!({ "compare": [absent], "success": [put] });
-            self.gateway.ask::<serde_json::Value>("kv/txn", &put_if_absent).await.map(drop)
+            member.ask::<serde_json::Value>("kv/txn", &put_if_absent).await.map(drop)
         })
     }
 
+    /// The key goes by itself, since it may be there under a lease that nobody was told of.
     fn deregister<'a>(
         &'a self,
-        _own: &'a Announcement,
-        lease: &'a Lease,
+        own: &'a Announcement,
+        lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
+            let member = self.gateway.member();
+            let key = json!({ "key": Text::from(self.key(own).as_str()) });
+            member.ask::<serde_json::Value>("kv/deleterange", &key).await?;
+            let Some(lease) = lease else { return Ok(()) };
             let revoke = json!({ "ID": lease.0 });
-            match self.gateway.ask::<serde_json::Value>("lease/revoke", &revoke).await {
+            match member.ask::<serde_json::Value>("lease/revoke", &revoke).await {
                 Err(ProviderError::Refused { status: 404, .. }) => Ok(()),
                 other => other.map(drop),
             }

@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use tusk_config::Misfit;
 
 use super::{DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings, Services};
+use crate::instance::Host;
 use crate::{SetupError, provider};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,7 +56,11 @@ impl DiscoverySettings {
             Some(Misfit::at(at(key), fault.to_string()))
         };
         let misfits: Vec<Option<Misfit>> = match self.r#type {
-            ProviderType::Static | ProviderType::Dns => Vec::new(),
+            ProviderType::Static => Vec::new(),
+            ProviderType::Dns => {
+                let servers = provider::dns::check_servers(self).err();
+                vec![servers.map(|error| Misfit::at(at("dns_servers"), error.to_string()))]
+            }
             ProviderType::Consul => {
                 let token = HeaderValue::from_str(self.consul_token.expose());
                 let text = "it has characters that no token has";
@@ -98,13 +103,21 @@ impl ServiceSettings {
     fn check(&self, section: &str) -> Vec<Misfit> {
         let at = |key: &str| format!("{section}.{key}");
         let text = "a host name or an address is needed, without a scheme and a port";
-        let is_http = Url::parse(&self.health_check.url)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = Url::parse(&self.health_check.url);
+        let is_there = url.as_ref().map_or(true, |url| {
+            url.host_str()
+                .is_none_or(|host| host.eq_ignore_ascii_case(&Host(&self.host).to_string()))
+        });
+        let elsewhere =
+            "its host is not the service's, and each instance is asked at its own address";
         let strange = self.instances.iter().find(|it| !is_host(&it.host) || it.port == 0);
+        let is_http =
+            url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let all = [
             Misfit::unless(is_host(&self.host), at("host"), text),
             Misfit::outside(at("port"), self.port, 1..=u16::MAX),
             Misfit::unless(is_http, at("health_check"), "it is no http or https URL"),
+            Misfit::unless(is_there || !is_http, at("health_check"), elsewhere),
             Misfit::unless(!self.version.is_empty(), at("version"), "the version is empty"),
             Misfit::unless(strange.is_none(), at("instances"), "an instance is written host:port"),
         ];
@@ -197,6 +210,7 @@ mod tests {
             ("service:user-service.port", "0"),
             ("service:user-service.health_check", "\"\""),
             ("service:user-service.health_check", "/health"),
+            ("service:user-service.health_check", "http://elsewhere:3001/health"),
             ("service:user-service.version", "\"\""),
             ("service:user-service.instances", "[\"a:1\", \"http://b:2\"]"),
             ("service:user-service.instances", "[\"a:0\"]"),
@@ -217,6 +231,7 @@ mod tests {
             ("consul", "registration_ttl", "\"0s\""),
             ("consul", "advertise_host", "\"0.0.0.0\""),
             ("consul", "advertise_host", "\"http://users\""),
+            ("dns", "dns_servers", "[\"192.0.2.1\"]"),
             ("etcd", "etcd_endpoints", "[]"),
             ("etcd", "etcd_endpoints", "[\"http://a:2379\", \"b:2379\"]"),
             ("etcd", "etcd_prefix", "\"\""),

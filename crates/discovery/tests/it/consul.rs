@@ -272,3 +272,18 @@ async fn the_token_goes_along_and_one_without_an_address_is_at_its_node() {
     let running = Running::start(&settings);
     running.until_known(&[250]).await;
 }
+
+#[tokio::test]
+async fn a_registration_that_cannot_be_read_hides_no_other() {
+    let mut server = fake();
+    server.hold(&[1]).await;
+    server.backend.0.add(json!({
+        "Node": { "Address": host(7) }, "Checks": [],
+        "Service": { "Service": SERVICE, "Address": host(7), "Port": 70_000 },
+    }));
+    let running = Running::start(&server.settings());
+    running.until_known(&[1]).await;
+    server.hold(&[1, 2]).await;
+    running.until_known(&[1, 2]).await;
+    assert_eq!(provider_errors(), 0);
+}

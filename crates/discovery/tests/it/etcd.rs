@@ -1,5 +1,7 @@
 //! `etcd`, against the distribution's own server in processes that are really stopped and killed.
 
+mod fake;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -12,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
 use crate::support::{
-    PORT, Running, SERVICE, client, host, number, provider_errors, settings, until_broken,
+    PORT, Running, SERVICE, client, host, number, provider_errors, services, settings, unchecked,
+    until, until_broken,
 };
+use fake::Cluster;
 
 const FOLDER: &str = "/services/user-service/";
 
@@ -227,4 +231,38 @@ async fn the_next_member_is_asked_when_one_is_away() {
     let etcd_endpoints = vec![nobody, server.etcd.url()];
     let running = Running::start(&DiscoverySettings { etcd_endpoints, ..server.settings() });
     running.until_known(&[1]).await;
+}
+
+/// The section of another service, which is called too.
+const OTHER: &str = "other-service";
+
+fn both_services(etcd_endpoints: Vec<String>) -> Running {
+    let mut services = services("localhost", PORT);
+    services.insert(OTHER.to_owned(), services[SERVICE].clone());
+    let settings = DiscoverySettings { etcd_endpoints, ..settings(ProviderType::Etcd) };
+    Running::of(Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap())
+}
+
+#[tokio::test]
+async fn a_watch_leaves_a_member_that_froze_while_the_others_are_at_another_one() {
+    let cluster = Cluster::start();
+    let put = |service: &str, number: u8| {
+        let value = json!({ "host": host(number), "port": PORT });
+        cluster.put(&format!("/services/{service}/{}:{PORT}", host(number)), &value);
+    };
+    put(SERVICE, 1);
+    put(OTHER, 1);
+    // The refusal sends the other service's watch to the second member.
+    cluster.hold_back("/services/other-service/", FOLDER);
+    let running = both_services(cluster.urls());
+    running.until_known(&[1]).await;
+    until("the other service is watched", || {
+        cluster.watched_at("/services/other-service/").is_some()
+    })
+    .await;
+    let watched_at = cluster.watched_at(FOLDER).unwrap();
+    assert_ne!(cluster.watched_at("/services/other-service/"), Some(watched_at));
+    cluster.freeze(watched_at);
+    put(SERVICE, 2);
+    running.until_known(&[1, 2]).await;
 }

@@ -109,6 +109,26 @@ fn several_instances_of_a_section_are_each_asked_at_their_own_address() {
     assert_eq!(statuses[2].0.base_url(), "http://[::1]:5001");
 }
 
+#[test]
+fn a_health_check_follows_its_instance_whatever_its_url_is_written_like() {
+    for (health_check, port, expected) in [
+        ("http://localhost:3001/health", 3001, "http://10.0.0.1:4001/health"),
+        // The port of its scheme, which need not be written.
+        ("http://localhost/health?deep=1", 80, "http://10.0.0.1:4001/health?deep=1"),
+        ("http://LOCALHOST:3001/health", 3001, "http://10.0.0.1:4001/health"),
+        // A port of its own, which all instances have.
+        ("http://localhost:9001/health", 3001, "http://10.0.0.1:9001/health"),
+    ] {
+        let mut services = services("localhost", port);
+        let section = services.get_mut(SERVICE).unwrap();
+        section.health_check.url = health_check.to_owned();
+        section.instances = vec![address("10.0.0.1:4001")];
+        let registry = Registry::from_settings(&services, &LoadBalancingSettings::default());
+        let statuses = registry.statuses(SERVICE);
+        assert_eq!(statuses[0].0.health_check.url, expected, "{health_check}");
+    }
+}
+
 fn address(text: &str) -> Address {
     text.to_owned().try_into().unwrap()
 }

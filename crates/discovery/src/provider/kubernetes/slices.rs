@@ -15,7 +15,7 @@ const PORT_NAME: &str = "http";
 pub(super) struct List {
     metadata: Metadata,
     #[serde(default)]
-    items: Vec<Slice>,
+    items: Vec<serde_json::Value>,
 }
 
 /// A line of a watch; which kind of object it has depends on its type.
@@ -81,7 +81,8 @@ pub(super) struct Slices {
 
 impl From<List> for Slices {
     fn from(list: List) -> Self {
-        let named = list.items.into_iter().map(|slice| (slice.metadata.name.clone(), slice));
+        let slices = list.items.into_iter().filter_map(Slice::read);
+        let named = slices.map(|slice| (slice.metadata.name.clone(), slice));
         Self { version: list.metadata.resource_version, slices: named.collect() }
     }
 }
@@ -98,13 +99,15 @@ impl Slices {
             let status: Status = serde_json::from_value(event.object).unwrap_or_default();
             return Err(ProviderError::Refused { status: status.code, text: status.message });
         }
-        let slice: Slice = serde_json::from_value(event.object)
+        let metadata = Metadata::deserialize(&event.object["metadata"])
             .map_err(|error| ProviderError::Malformed(error.to_string()))?;
-        self.version.clone_from(&slice.metadata.resource_version);
-        let name = slice.metadata.name.clone();
+        self.version = metadata.resource_version;
         match event.r#type.as_str() {
-            "ADDED" | "MODIFIED" => drop(self.slices.insert(name, slice)),
-            "DELETED" => drop(self.slices.remove(&name)),
+            "ADDED" | "MODIFIED" => match Slice::read(event.object) {
+                Some(slice) => drop(self.slices.insert(metadata.name, slice)),
+                None => drop(self.slices.remove(&metadata.name)),
+            },
+            "DELETED" => drop(self.slices.remove(&metadata.name)),
             // A bookmark only moves the version.
             _ => return Ok(false),
         }
@@ -128,6 +131,16 @@ impl Slices {
 }
 
 impl Slice {
+    /// None for what is no slice, as with a port that is none: it must not hide the others.
+    fn read(object: serde_json::Value) -> Option<Self> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let read = serde_json::from_value(object);
+        read.inspect_err(|error| {
+            tracing::warn!(kubernetes.slice = name, error = %error, "this slice cannot be read");
+        })
+        .ok()
+    }
+
     fn instances(&self, sink: &Sink) -> Vec<Instance> {
         let (Some(endpoints), Some(port)) = (&self.endpoints, self.port()) else {
             return Vec::new();

@@ -50,13 +50,12 @@ pub trait Registrar: Send + Sync + Debug {
     fn server(&self) -> (String, u16);
 
     /// Registers a process, whether it is registered or not.
-    fn register<'a>(&'a self, own: &'a Announcement)
-    -> BoxFuture<'a, Result<Lease, ProviderError>>;
+    fn register<'a>(&'a self, own: &'a Advertised) -> BoxFuture<'a, Result<Lease, ProviderError>>;
 
     /// Renews a registration. An error says that it may be lost: it is registered again then.
     fn renew<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 
@@ -64,14 +63,14 @@ pub trait Registrar: Send + Sync + Debug {
     /// answer.
     fn deregister<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
 /// What a process says of itself.
 #[derive(Debug, Clone)]
-pub struct Announcement {
+pub struct Advertised {
     /// The service's name in `services.tsk`.
     pub service: String,
     /// Where callers reach it.
@@ -86,7 +85,7 @@ pub struct Announcement {
     pub ttl: Duration,
 }
 
-impl Announcement {
+impl Advertised {
     /// `service-host-port`: the same after a restart, which so replaces the registration.
     pub fn id(&self) -> String {
         format!("{}-{}-{}", self.service, self.host, self.port)

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::jitter::jittered;
-use crate::provider::{Announcement, Lease, Provider, Registrar, pause};
+use crate::provider::{Advertised, Lease, Provider, Registrar, pause};
 use crate::{DiscoverySettings, ProviderError, metrics};
 
 /// Heartbeats within the life of a registration: two may get lost.
@@ -24,7 +24,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone)]
 pub struct Registration {
     provider: Arc<dyn Provider>,
-    own: Announcement,
+    own: Advertised,
 }
 
 impl Registration {
@@ -34,7 +34,7 @@ impl Registration {
         zone: &str,
         (service, port, version): (&str, u16, &str),
     ) -> Self {
-        let own = Announcement {
+        let own = Advertised {
             service: service.to_owned(),
             host: settings.advertise_host.clone(),
             port,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::endpoint::Member;
+use crate::endpoint::Endpoint;
 use crate::service::Service;
 use crate::settings::Services;
 use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Report, Status};
@@ -19,8 +19,10 @@ pub struct Registry(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     services: ArcSwap<BTreeMap<String, Arc<Service>>>,
     pub(crate) settings: Arc<LoadBalancingSettings>,
-    /// Woken when there are instances that were never checked.
-    pub(crate) unchecked: Arc<Notify>,
+    /// Woken when a check is due earlier than planned.
+    pub(crate) checks_due: Arc<Notify>,
+    /// This process among all that call the same services.
+    caller: u64,
 }
 
 /// Picks among the instances of one service, without looking for its name each time. Cheap to
@@ -39,7 +41,8 @@ impl Registry {
         Self(Arc::new(Shared {
             services: ArcSwap::default(),
             settings: Arc::new(settings.clone()),
-            unchecked: Arc::default(),
+            checks_due: Arc::default(),
+            caller: fastrand::u64(..),
         }))
     }
 
@@ -69,26 +72,24 @@ impl Registry {
         self.service(service).replace(instances);
     }
 
-    /// A healthy instance of a service, as the seed's `get_service`. See [`Registry::pick`] for one
-    /// to call.
+    /// A healthy instance of a service. See [`Registry::pick`] for one to call.
     pub fn get(&self, service: &str) -> Option<Arc<Instance>> {
-        let members = self.0.services.load().get(service)?.members();
-        let healthy = members.iter().find(|known| known.checks.health() == Health::Healthy)?;
+        let endpoints = self.0.services.load().get(service)?.endpoints();
+        let healthy = endpoints.iter().find(|known| is_healthy(known))?;
         Some(healthy.instance.clone())
     }
 
-    /// All healthy instances of all services, as the seed's `list_services`.
+    /// All healthy instances of all services.
     pub fn list_healthy(&self) -> Vec<Arc<Instance>> {
-        let all = self.members();
-        let healthy = all.iter().filter(|known| known.checks.health() == Health::Healthy);
-        healthy.map(|known| known.instance.clone()).collect()
+        let all = self.services().flat_map(|service| service.endpoints());
+        all.filter(is_healthy).map(|known| known.instance.clone()).collect()
     }
 
     /// Every instance of a service, in the order of registration, with what is known of it.
     pub fn statuses(&self, service: &str) -> Vec<(Arc<Instance>, Status)> {
         let services = self.0.services.load();
-        let members = services.get(service).map(|service| service.members()).unwrap_or_default();
-        members.iter().map(|known| (known.instance.clone(), known.status())).collect()
+        let known = services.get(service).map(|service| service.endpoints()).unwrap_or_default();
+        known.iter().map(|known| (known.instance.clone(), known.status())).collect()
     }
 
     /// The instance to call next; none only when none is registered. See [`Algorithm`] for how one
@@ -110,9 +111,9 @@ impl Registry {
         self.service(service).set_awaited(is_awaited);
     }
 
-    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = Arc<Service>> + use<> {
         let services = self.0.services.load();
-        services.values().flat_map(|service| service.members()).collect()
+        services.values().cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// The service of this name, new if there was none.
@@ -120,7 +121,8 @@ impl Registry {
         if let Some(service) = self.0.services.load().get(name) {
             return service.clone();
         }
-        let new = Service::new(name, &self.0.settings, &self.0.unchecked);
+        let Shared { settings, caller, checks_due, .. } = &*self.0;
+        let new = Service::new(name, settings, *caller, checks_due);
         self.0.services.rcu(|services| {
             let mut services = BTreeMap::clone(services);
             services.entry(name.to_owned()).or_insert_with(|| new.clone());
@@ -129,6 +131,10 @@ impl Registry {
         // Another thread's may have come first.
         self.0.services.load().get(name).cloned().unwrap_or(new)
     }
+}
+
+fn is_healthy(endpoint: &Arc<Endpoint>) -> bool {
+    endpoint.state.checks.health() == Health::Healthy
 }
 
 impl Balancer {

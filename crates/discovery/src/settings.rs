@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use resilience::breaker::CircuitBreakerSettings;
 use serde::Deserialize;
 use tusk_config::{HttpRequest, Secret};
 use url::Url;
@@ -12,9 +11,6 @@ mod check;
 
 use crate::Instance;
 use crate::instance::Host;
-
-/// How many times as long as at first an instance is left alone at most.
-const EJECTION_GROWTH_MAX: u32 = 10;
 
 /// A section `[service:…]` of `services.tsk`: where a service is found.
 #[derive(Debug, Clone, Deserialize)]
@@ -172,21 +168,36 @@ pub struct LoadBalancingSettings {
     pub unhealthy_threshold: u32,
     /// Failed calls in a row after which an instance is ejected; 0 counts as 1.
     pub ejection_threshold: u32,
-    /// How long it is left alone the first time; up to ten times as long when trials fail.
+    /// How long it is left alone the first time; up to ten times as long when it is ejected again and
+    /// again or its trials fail.
     pub ejection_time: Duration,
     /// The largest share of the instances that is ejected, in percent.
     pub ejection_percent_max: u32,
+    /// How often the success rates and latencies of the instances are compared.
+    pub outlier_interval: Duration,
+    /// Calls of an instance without which it is not compared; fewer wait for those of the next interval.
+    pub outlier_minimum_calls: u32,
+    /// By how many percent points an instance's success rate may lie below the median of the others
+    /// before it is ejected, if chance does not explain it; 0: it is never ejected for that.
+    pub success_rate_margin: u32,
+    /// From what multiple of the median of the others on the mean latency of an instance ejects it; 0: it
+    /// is never ejected for that.
+    pub latency_factor: u32,
     /// When fewer than this share could be picked, in percent, health and ejection are not looked
     /// at: all would be too much for the few, and the checks may be what is wrong. 0: never.
     pub panic_percent: u32,
-    /// How long the share of an instance grows that is new or comes back; 0: it starts with all.
+    /// How long the share of an instance grows that is new or comes back; 0: it starts with all. Keys of
+    /// `ip_hash` go to their instance at once.
     pub slow_start: Duration,
     /// Where this service runs: instances there are preferred. Empty: no preference.
     pub zone: String,
+    /// How many of more instances this process calls and checks, a quarter more being checked as spare
+    /// ones; 0: all of them.
+    pub subset_size: u32,
 }
 
 impl Default for LoadBalancingSettings {
-    /// Checks as the seed's, ejection as Envoy's, no slow start.
+    /// Ejection by failures in a row as Envoy's, and by success rate; no slow start, no subset.
     fn default() -> Self {
         Self {
             algorithm: Algorithm::RoundRobin,
@@ -198,22 +209,14 @@ impl Default for LoadBalancingSettings {
             ejection_threshold: 5,
             ejection_time: Duration::from_secs(30),
             ejection_percent_max: 50,
+            outlier_interval: Duration::from_secs(5),
+            outlier_minimum_calls: 20,
+            success_rate_margin: 20,
+            latency_factor: 0,
             panic_percent: 50,
             slow_start: Duration::ZERO,
             zone: String::new(),
-        }
-    }
-}
-
-impl LoadBalancingSettings {
-    /// One call at a time tries an ejected instance, and brings it back when it succeeds.
-    pub(crate) fn breaker(&self) -> CircuitBreakerSettings {
-        CircuitBreakerSettings {
-            failure_threshold: self.ejection_threshold,
-            timeout: self.ejection_time * EJECTION_GROWTH_MAX,
-            initial_timeout: self.ejection_time,
-            half_open_max_calls: 1,
-            ..CircuitBreakerSettings::default()
+            subset_size: 0,
         }
     }
 }

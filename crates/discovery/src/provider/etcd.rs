@@ -25,12 +25,12 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::http::host_and_port;
-use super::{Announcement, Lease, Provider, ProviderError, Registrar, Sink};
+use super::{Advertised, Lease, Provider, ProviderError, Registrar, Sink};
 use crate::discovery::SetupError;
 use crate::instance::Authority;
 use crate::{DiscoverySettings, Instance};
 use gateway::{Gateway, Member};
-use wire::{Event, Granted, KeptAlive, KeyValue, Range, Text, Value, Watched};
+use wire::{Event, Granted, KeptAlive, KeyValue, Range, Text, Value, WatchLine};
 
 /// How often a server is asked beside its watch, at most.
 const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(5);
@@ -66,7 +66,7 @@ impl Etcd {
         format!("{}/{service}/", self.prefix)
     }
 
-    fn key(&self, own: &Announcement) -> String {
+    fn key(&self, own: &Advertised) -> String {
         format!("{}{}", self.folder(&own.service), Authority(&own.host, own.port))
     }
 
@@ -95,13 +95,13 @@ impl Etcd {
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                line = lines.next::<Watched>() => {
+                line = lines.next::<WatchLine>() => {
                     let line = line?.ok_or(ProviderError::Broken("the server ended the watch"))?;
-                    let told = line.into_result()?;
-                    if told.is_compacted() {
+                    let response = line.into_result()?;
+                    if response.is_compacted() {
                         return Ok(());
                     }
-                    known.apply(told.header.revision, told.events);
+                    known.apply(response.header.revision, response.events);
                 }
                 _ = probes.tick() => {
                     probe(known.member, &folder).await?;
@@ -187,10 +187,7 @@ impl Registrar for Etcd {
         host_and_port(self.gateway.member().url())
     }
 
-    fn register<'a>(
-        &'a self,
-        own: &'a Announcement,
-    ) -> BoxFuture<'a, Result<Lease, ProviderError>> {
+    fn register<'a>(&'a self, own: &'a Advertised) -> BoxFuture<'a, Result<Lease, ProviderError>> {
         Box::pin(async move {
             let ttl = own.ttl.as_secs().to_string();
             let member = self.gateway.member();
@@ -204,7 +201,7 @@ impl Registrar for Etcd {
     /// The key is put again if somebody removed it; as it is, its revision does not move.
     fn renew<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
@@ -224,7 +221,7 @@ impl Registrar for Etcd {
     /// The key goes by itself, since it may be there under a lease that nobody was told of.
     fn deregister<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
@@ -242,7 +239,7 @@ impl Registrar for Etcd {
 }
 
 impl Etcd {
-    fn put(&self, own: &Announcement, lease: &str) -> serde_json::Value {
+    fn put(&self, own: &Advertised, lease: &str) -> serde_json::Value {
         let value = Value {
             host: own.host.clone(),
             port: own.port,

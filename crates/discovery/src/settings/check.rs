@@ -142,6 +142,7 @@ impl LoadBalancingSettings {
             ("recheck_interval", self.recheck_interval, millis(10)),
             ("health_check_timeout", self.health_check_timeout, millis(1)),
             ("ejection_time", self.ejection_time, millis(1)),
+            ("outlier_interval", self.outlier_interval, millis(100)),
             ("slow_start", self.slow_start, Duration::ZERO),
         ];
         let counts = [
@@ -149,7 +150,11 @@ impl LoadBalancingSettings {
             ("unhealthy_threshold", self.unhealthy_threshold, 1, 1_000),
             ("ejection_threshold", self.ejection_threshold, 1, 1_000_000),
             ("ejection_percent_max", self.ejection_percent_max, 0, 100),
+            ("outlier_minimum_calls", self.outlier_minimum_calls, 1, 1_000_000),
+            ("success_rate_margin", self.success_rate_margin, 0, 100),
+            ("latency_factor", self.latency_factor, 0, 1_000),
             ("panic_percent", self.panic_percent, 0, 100),
+            ("subset_size", self.subset_size, 0, 100_000),
         ];
         let times = times
             .into_iter()
@@ -205,7 +210,12 @@ mod tests {
             ("load_balancing.ejection_threshold", "0"),
             ("load_balancing.ejection_time", "\"0s\""),
             ("load_balancing.ejection_percent_max", "101"),
+            ("load_balancing.outlier_interval", "\"50ms\""),
+            ("load_balancing.outlier_minimum_calls", "0"),
+            ("load_balancing.success_rate_margin", "101"),
+            ("load_balancing.latency_factor", "1001"),
             ("load_balancing.panic_percent", "101"),
+            ("load_balancing.subset_size", "100001"),
             ("load_balancing.slow_start", "\"25h\""),
             ("service:user-service.port", "0"),
             ("service:user-service.health_check", "\"\""),

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
 use crate::support::{
-    PORT, Running, SERVICE, client, host, number, provider_errors, services, settings, unchecked,
-    until, until_broken,
+    OTHER, PORT, Running, SERVICE, client, host, number, provider_errors, services, settings,
+    unchecked, until, until_broken,
 };
 use fake::Cluster;
 
@@ -23,6 +23,8 @@ const FOLDER: &str = "/services/user-service/";
 
 struct Server3 {
     etcd: Etcd,
+    /// Another member of its cluster.
+    other: Option<Etcd>,
     http: reqwest::Client,
 }
 
@@ -32,11 +34,13 @@ impl Server3 {
     }
 
     fn of(etcd: Etcd) -> Self {
-        Self { etcd, http: client() }
+        Self { etcd, other: None, http: client() }
     }
 
     fn settings(&self) -> DiscoverySettings {
-        DiscoverySettings { etcd_endpoints: vec![self.etcd.url()], ..settings(ProviderType::Etcd) }
+        let members = std::iter::once(&self.etcd).chain(&self.other);
+        let etcd_endpoints = members.map(Etcd::url).collect();
+        DiscoverySettings { etcd_endpoints, ..settings(ProviderType::Etcd) }
     }
 
     async fn ask(&self, path: &str, body: Value) -> Value {
@@ -127,6 +131,14 @@ impl RegistrationServer for Server3 {
 #[tokio::test]
 async fn etcd_conforms() {
     conforms(&mut Server3::start()).await;
+}
+
+/// Without one of the two there is no leader.
+#[tokio::test]
+async fn an_etcd_of_two_members_conforms() {
+    let places = [Place::temporary().unwrap(), Place::temporary().unwrap()];
+    let [first, second] = Etcd::start_pair(&places).unwrap();
+    conforms(&mut Server3 { other: Some(second), ..Server3::of(first) }).await;
 }
 
 #[tokio::test]
@@ -233,12 +245,8 @@ async fn the_next_member_is_asked_when_one_is_away() {
     running.until_known(&[1]).await;
 }
 
-/// The section of another service, which is called too.
-const OTHER: &str = "other-service";
-
 fn both_services(etcd_endpoints: Vec<String>) -> Running {
-    let mut services = services("localhost", PORT);
-    services.insert(OTHER.to_owned(), services[SERVICE].clone());
+    let services = services("localhost", PORT);
     let settings = DiscoverySettings { etcd_endpoints, ..settings(ProviderType::Etcd) };
     Running::of(Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap())
 }

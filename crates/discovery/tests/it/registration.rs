@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
-use discovery::provider::{Announcement, Lease, Provider, Registrar, Sink};
+use discovery::provider::{Advertised, Lease, Provider, Registrar, Sink};
 use discovery::{Discovery, ProviderError, ProviderType};
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
@@ -47,10 +47,7 @@ impl Registrar for Slow {
         ("127.0.0.1".to_owned(), 1)
     }
 
-    fn register<'a>(
-        &'a self,
-        own: &'a Announcement,
-    ) -> BoxFuture<'a, Result<Lease, ProviderError>> {
+    fn register<'a>(&'a self, own: &'a Advertised) -> BoxFuture<'a, Result<Lease, ProviderError>> {
         Box::pin(async move {
             self.registered.lock().unwrap().insert(own.id());
             self.answer.notified().await;
@@ -60,7 +57,7 @@ impl Registrar for Slow {
 
     fn renew<'a>(
         &'a self,
-        _: &'a Announcement,
+        _: &'a Advertised,
         _: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async { Ok(()) })
@@ -68,7 +65,7 @@ impl Registrar for Slow {
 
     fn deregister<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         _: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {

@@ -1,11 +1,11 @@
-//! The registry's face. The names of the first tests are the seed's defects.
+//! The registry's face.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use discovery::{
-    Address, Choice, Discovery, DiscoverySettings, LoadBalancingSettings, Registry, SetupError,
-    Standing,
+    Address, Choice, Discovery, DiscoverySettings, LoadBalancingSettings, Readiness, Registry,
+    SetupError,
 };
 
 use crate::support::{SERVICE, instance, pick, services};
@@ -65,7 +65,7 @@ fn registering_twice_is_registering_once() {
 #[test]
 fn a_draining_instance_gets_new_calls_only_when_it_is_alone() {
     let registry = Registry::empty();
-    registry.replace(SERVICE, vec![instance(1).standing(Standing::Draining), instance(2)]);
+    registry.replace(SERVICE, vec![instance(1).readiness(Readiness::Draining), instance(2)]);
     assert!((0..10).all(|_| pick(&registry) == 2));
     registry.deregister(&instance(2));
     assert_eq!(pick(&registry), 1);
@@ -74,8 +74,8 @@ fn a_draining_instance_gets_new_calls_only_when_it_is_alone() {
 #[test]
 fn one_that_its_provider_calls_unwell_is_the_last_choice() {
     let registry = Registry::empty();
-    let unwell = instance(1).standing(Standing::NotReady);
-    registry.replace(SERVICE, vec![unwell, instance(2).standing(Standing::Draining)]);
+    let unwell = instance(1).readiness(Readiness::NotReady);
+    registry.replace(SERVICE, vec![unwell, instance(2).readiness(Readiness::Draining)]);
     assert!((0..10).all(|_| pick(&registry) == 2));
     registry.deregister(&instance(2));
     assert_eq!(pick(&registry), 1);
@@ -160,4 +160,32 @@ fn the_token_of_a_provider_shows_nowhere() {
     let settings =
         DiscoverySettings { consul_token: "very-secret".into(), ..DiscoverySettings::default() };
     assert!(!format!("{settings:?}").contains("very-secret"));
+}
+
+/// How often the set of picks was worked out.
+fn rebuilds() -> u64 {
+    let text = telemetry::metrics::render();
+    let line = text.lines().find(|line| line.starts_with("discovery_set_rebuilds_total{"));
+    line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+#[test]
+fn a_registry_that_repeats_itself_changes_nothing() {
+    let registry = Registry::empty();
+    let all: Vec<_> = (1..=3).map(instance).collect();
+    registry.replace(SERVICE, all.clone());
+    let (before, known) = (rebuilds(), registry.statuses(SERVICE));
+    for round in 0..10_000 {
+        let mut again = all.clone();
+        // In another order, as some registries answer.
+        again.rotate_left(round % 3);
+        registry.replace(SERVICE, again);
+        registry.register(all[round % 3].clone());
+    }
+    assert_eq!(rebuilds(), before);
+    for ((before, _), (after, _)) in known.iter().zip(registry.statuses(SERVICE)) {
+        assert!(std::sync::Arc::ptr_eq(before, &after), "{before:?} was made anew");
+    }
+    registry.replace(SERVICE, all[1..].to_vec());
+    assert_eq!(rebuilds(), before + 1, "what changes is seen");
 }

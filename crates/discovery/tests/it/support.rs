@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
 
 pub(crate) const SERVICE: &str = "user-service";
+/// Another one that is called.
+pub(crate) const OTHER: &str = "other-service";
 /// The port of all instances in tests of providers.
 pub(crate) const PORT: u16 = 3001;
 
@@ -18,7 +20,7 @@ pub(crate) fn instance(port: u16) -> Instance {
     Instance::new(SERVICE, "127.0.0.1", port)
 }
 
-/// `services.tsk` with one service.
+/// `services.tsk` with two services at one place.
 pub(crate) fn services(host: &str, port: u16) -> Services {
     let settings = ServiceSettings {
         host: host.to_owned(),
@@ -27,7 +29,7 @@ pub(crate) fn services(host: &str, port: u16) -> Services {
         version: "1.0.0".to_owned(),
         instances: Vec::new(),
     };
-    BTreeMap::from([(SERVICE.to_owned(), settings)])
+    BTreeMap::from([(SERVICE.to_owned(), settings.clone()), (OTHER.to_owned(), settings)])
 }
 
 /// Quick enough for a test; nothing is checked actively.
@@ -106,10 +108,13 @@ pub(crate) async fn until(what: &str, mut reached: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(Duration::from_secs(30), wait).await.is_ok(), "never: {what}");
 }
 
-/// How often a provider's watch broke, as the metrics say.
+/// How often a provider's watch of the one service broke, as the metrics say.
 pub(crate) fn provider_errors() -> u64 {
     let text = telemetry::metrics::render();
-    let line = text.lines().find(|line| line.starts_with("discovery_provider_errors_total{"));
+    let is_it = |line: &&str| {
+        line.starts_with("discovery_provider_errors_total{") && line.contains(SERVICE)
+    };
+    let line = text.lines().find(is_it);
     line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::provider::{ProviderError, Sink};
-use crate::{Instance, Standing};
+use crate::{Instance, Readiness};
 
 /// The port that is called when a service has several.
 const PORT_NAME: &str = "http";
@@ -114,14 +114,14 @@ impl Slices {
         Ok(true)
     }
 
-    /// Each address once, in its best standing.
+    /// Each address once, in its best readiness.
     pub(super) fn instances(&self, sink: &Sink) -> Vec<Instance> {
         let mut all: BTreeMap<(String, u16), Instance> = BTreeMap::new();
         for slice in self.slices.values() {
             for instance in slice.instances(sink) {
                 let address = (instance.host.clone(), instance.port);
                 match all.get(&address) {
-                    Some(known) if known.standing <= instance.standing => {}
+                    Some(known) if known.readiness <= instance.readiness => {}
                     _ => drop(all.insert(address, instance)),
                 }
             }
@@ -148,7 +148,7 @@ impl Slice {
         // All addresses of one endpoint are the same pod: the first will do.
         let first = |endpoint: &Endpoint| {
             let host = endpoint.addresses.first()?;
-            let mut instance = sink.instance(host, port).standing(endpoint.conditions.standing());
+            let mut instance = sink.instance(host, port).readiness(endpoint.conditions.readiness());
             instance.zone.clone_from(&endpoint.zone);
             Some(instance)
         };
@@ -166,11 +166,11 @@ impl Slice {
 impl Conditions {
     /// What is not said counts as ready (the type's documentation); one that is about to end but
     /// still serves is draining.
-    fn standing(&self) -> Standing {
+    fn readiness(&self) -> Readiness {
         match (self.ready, self.serving, self.terminating) {
-            (Some(true) | None, _, None | Some(false)) => Standing::Ready,
-            (_, Some(true), Some(true)) => Standing::Draining,
-            _ => Standing::NotReady,
+            (Some(true) | None, _, None | Some(false)) => Readiness::Ready,
+            (_, Some(true), Some(true)) => Readiness::Draining,
+            _ => Readiness::NotReady,
         }
     }
 }

@@ -34,6 +34,8 @@ impl Registry {
         let http = client(self.0.settings.health_check_timeout)?;
         let both = async { tokio::join!(self.check_for_ever(&http), self.compare_for_ever()) };
         shutdown.run_until_cancelled(both).await;
+        // Where both are off, there is nothing to do until then.
+        shutdown.cancelled().await;
         Ok(())
     }
 

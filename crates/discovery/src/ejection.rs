@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::{AtomicTime, Time};
+use crate::endpoint::State;
+
 /// How many times as long as at first an endpoint is ejected at most.
 const GROWTH_MAX: u32 = 10;
 
@@ -65,6 +68,8 @@ pub(crate) struct Outlier {
     generation: AtomicU32,
     /// Ejections in a row, which make the next one longer.
     times: AtomicU32,
+    /// When it last came back, or one of the ejections in a row was forgotten.
+    well_since: AtomicTime,
     /// Whether a call tries it.
     is_tried: AtomicBool,
     /// Written under the service's lock.
@@ -115,6 +120,7 @@ impl Outlier {
         *self.lock() = None;
         self.failures_in_a_row.store(0, Relaxed);
         self.generation.fetch_add(1, Relaxed);
+        self.well_since.store(Some(Time::now()));
     }
 
     /// Nobody waits for the time that it was to be left alone: it was found well.
@@ -124,17 +130,20 @@ impl Outlier {
         }
     }
 
-    /// It did well for a while.
-    pub(crate) fn forgive(&self) {
-        let _none_left = self.times.try_update(Relaxed, Relaxed, |times| times.checked_sub(1));
+    /// It is not ejected: one of the ejections in a row is forgotten for each `time` that this lasts.
+    pub(crate) fn forgive(&self, time: Duration) {
+        let now = Time::now();
+        if self.well_since.load().is_some_and(|since| since.after(time) <= now) {
+            let _none_left = self.times.try_update(Relaxed, Relaxed, |times| times.checked_sub(1));
+            self.well_since.store(Some(now));
+        }
     }
 
-    /// Permission to try it, if it is ejected, its time is over and nobody tries it now. Takes no lock
-    /// that another holds.
-    pub(crate) fn try_it(self: &Arc<Self>) -> Option<Trial> {
-        let until = self.ejection.try_lock().ok()?.as_ref()?.until;
-        let is_due = Instant::now() >= until && !self.is_tried.swap(true, Relaxed);
-        is_due.then(|| Trial(self.clone()))
+    /// Whether it is ejected, its time is over and nobody tries it now. Waits for no lock.
+    fn begin_trial(&self) -> bool {
+        let ejection = self.ejection.try_lock().ok().and_then(|ejection| *ejection);
+        ejection.is_some_and(|ejection| Instant::now() >= ejection.until)
+            && !self.is_tried.swap(true, Relaxed)
     }
 
     fn longer(&self, time: Duration) -> Duration {
@@ -149,10 +158,17 @@ impl Outlier {
 
 /// The one call that tries an ejected endpoint; dropped, another may.
 #[derive(Debug)]
-pub(crate) struct Trial(Arc<Outlier>);
+pub(crate) struct Trial(Arc<State>);
+
+impl Trial {
+    /// Permission to try an endpoint, if it is ejected and it is time.
+    pub(crate) fn of(state: &Arc<State>) -> Option<Self> {
+        state.outlier.begin_trial().then(|| Self(state.clone()))
+    }
+}
 
 impl Drop for Trial {
     fn drop(&mut self) {
-        self.0.is_tried.store(false, Relaxed);
+        self.0.outlier.is_tried.store(false, Relaxed);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct State {
     pub(crate) calls: Calls,
     pub(crate) latency: Latency,
-    pub(crate) outlier: Arc<Outlier>,
+    pub(crate) outlier: Outlier,
     pub(crate) window: Window,
     pub(crate) checks: Checks,
     /// Since when it is in its slow start.
@@ -48,7 +48,7 @@ impl Endpoint {
         let state = State {
             calls: Calls::default(),
             latency: Latency::default(),
-            outlier: Arc::default(),
+            outlier: Outlier::default(),
             window: Window::default(),
             checks: Checks::default(),
             warming_since: AtomicTime::default(),
@@ -135,26 +135,21 @@ pub(crate) struct InFlight {
     pub(crate) endpoint: Arc<Endpoint>,
     /// That of its endpoint's [`Outlier`] when it was made.
     pub(crate) generation: u32,
-    /// Whether it has an outcome; one that is dropped without says nothing.
-    pub(crate) is_settled: bool,
 }
 
 impl InFlight {
     #[inline]
-    pub(crate) fn new(endpoint: &Arc<Endpoint>) -> Self {
+    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
         let state = &endpoint.state;
         state.calls.0.fetch_add(Calls::BEGUN + Calls::IN_FLIGHT, Relaxed);
         let generation = state.outlier.generation();
-        Self { endpoint: endpoint.clone(), generation, is_settled: false }
+        Self { endpoint, generation }
     }
 }
 
 impl Drop for InFlight {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_settled {
-            self.endpoint.state.window.note_neutral();
-        }
         self.endpoint.state.calls.0.fetch_sub(Calls::IN_FLIGHT, Relaxed);
     }
 }

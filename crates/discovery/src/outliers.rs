@@ -25,8 +25,6 @@ const SLOW_MIN: f64 = 20_000_000.0;
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     failures: AtomicU32,
-    /// Calls that ended and say nothing.
-    neutral: AtomicU32,
     measured: AtomicU32,
     /// Nanoseconds that the measured calls took together.
     taken: AtomicU64,
@@ -39,32 +37,28 @@ impl Window {
         self.failures.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn note_neutral(&self) {
-        self.neutral.fetch_add(1, Relaxed);
-    }
-
     pub(crate) fn note_taken(&self, nanos: u64) {
         self.measured.fetch_add(1, Relaxed);
         self.taken.fetch_add(nanos, Relaxed);
     }
 
-    /// What there is, and begins anew; fewer calls than `min` wait for more.
+    /// What there is, and begins anew; fewer calls than `min` wait for more. A call that says nothing
+    /// counts as one that did not fail: to count it apart would cost each pick a write more.
     pub(crate) fn take(&self, calls: &Calls, min: u32) -> Option<Sample> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = calls.ended();
-        let decided = ended.wrapping_sub(*seen).saturating_sub(self.neutral.load(Relaxed));
-        if decided < min.max(1) {
+        let calls = ended.wrapping_sub(*seen);
+        if calls < min.max(1) {
             return None;
         }
         *seen = ended;
-        self.neutral.store(0, Relaxed);
-        let failures = self.failures.swap(0, Relaxed).min(decided);
+        let failures = self.failures.swap(0, Relaxed).min(calls);
         // Too few measured calls wait for more, too.
         let mean = (self.measured.load(Relaxed) >= MEASURED_MIN).then(|| {
             let (measured, taken) = (self.measured.swap(0, Relaxed), self.taken.swap(0, Relaxed));
             taken as f64 / f64::from(measured.max(1))
         });
-        let calls = f64::from(decided);
+        let calls = f64::from(calls);
         Some(Sample { calls, success_rate: 1.0 - f64::from(failures) / calls, mean })
     }
 }

@@ -68,11 +68,10 @@ impl Picked {
 
     /// The call ended like this.
     pub fn settle(self, outcome: Outcome) {
-        let Self { mut call, trial, began } = self;
+        let Self { call, trial, began } = self;
         if outcome == Outcome::Neutral {
             return;
         }
-        call.is_settled = true;
         let state = &call.endpoint.state;
         let failed = outcome != Outcome::Success;
         if began.is_some() || failed {

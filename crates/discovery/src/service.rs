@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::balance::{OwnLine, RoundRobin, least_connections, p2c};
 use crate::clock::{AtomicTime, Time};
+use crate::ejection::Trial;
 use crate::endpoint::{Endpoint, InFlight};
 use crate::rendezvous::hash;
 use crate::set::Set;
@@ -124,13 +125,13 @@ impl Service {
         {
             return Some(trial);
         }
-        let (call, began) = self.choose(choice)?;
-        Some(Picked { call, trial: None, began })
+        let (endpoint, began) = self.choose(choice)?;
+        Some(Picked { call: InFlight::new(endpoint), trial: None, began })
     }
 
     /// One of those that are not left alone, and when its call began, where that is measured.
     #[inline(never)]
-    fn choose(&self, choice: &Choice<'_>) -> Option<(InFlight, Option<Time>)> {
+    fn choose(&self, choice: &Choice<'_>) -> Option<(Arc<Endpoint>, Option<Time>)> {
         let mut set = self.set.load();
         if set.grows_at.is_some() && self.grow(&set) {
             set = self.set.load();
@@ -167,7 +168,7 @@ impl Service {
         {
             began = Some(Time::now());
         }
-        Some((InFlight::new(endpoint), began))
+        Some((endpoint.clone(), began))
     }
 
     /// The time, as near as it is known; `began` is set when it was read for this pick.
@@ -190,9 +191,9 @@ impl Service {
         }
         // Not by turns: those of the others would be taken from them.
         let endpoint = fastrand::choice(set.ejected.iter())?;
-        let trial = endpoint.state.outlier.try_it()?;
+        let trial = Trial::of(&endpoint.state)?;
         Some(Picked {
-            call: InFlight::new(endpoint),
+            call: InFlight::new(endpoint.clone()),
             trial: Some(trial),
             began: (self.algorithm == Algorithm::P2c).then(Time::now),
         })

@@ -136,7 +136,7 @@ impl Service {
             let state = &endpoint.state;
             let sample = state.window.take(&state.calls, self.settings.outlier_minimum_calls);
             if state.outlier.ejection().is_none() {
-                state.outlier.forgive();
+                state.outlier.forgive(self.settings.ejection_time);
                 judged.extend(sample.map(|sample| (endpoint, sample)));
             }
         }

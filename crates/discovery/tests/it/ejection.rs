@@ -338,3 +338,25 @@ async fn an_instance_that_is_ejected_again_and_again_stays_away_longer() {
     }
     assert_eq!(times, [1, 2, 3].map(|times| EJECTION_TIME * times));
 }
+
+/// How long the instance at port 1 is ejected, of which every third call fails.
+async fn next_ejection(registry: &Registry) -> Duration {
+    while reason(registry, 1).is_none() {
+        every_third_fails(registry, 1, 1, u32::MAX).await;
+    }
+    let ejection = registry.balancer(SERVICE).reports()[0].ejection.unwrap();
+    tokio::time::sleep_until(ejection.until).await;
+    while reason(registry, 1).is_some() {
+        any(registry).success();
+    }
+    ejection.until - ejection.since
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_which_an_instance_does_well_shortens_its_next_ejection() {
+    let (registry, _running) = comparing(&settings(), 3);
+    assert_eq!(next_ejection(&registry).await, EJECTION_TIME);
+    assert_eq!(next_ejection(&registry).await, EJECTION_TIME * 2);
+    every_third_fails(&registry, 180, 0, u32::MAX).await;
+    assert_eq!(next_ejection(&registry).await, EJECTION_TIME);
+}

@@ -6,7 +6,7 @@
 //!   etcd · kubernetes             │  ▲ Outlier: failures in a row, success rate, latency
 //!                                 ▼
 //!                  Eligibility of each ─▶ Set: slots by weight, zone, slow start
-//!                                          └──▶ pick(service, choice) ─▶ Picked ─▶ settle(outcome)
+//!                                          └──▶ pick(service, options) ─▶ Pick ─▶ settle(outcome)
 //!                                                                       (InFlight until then)
 //! ```
 //!
@@ -22,15 +22,15 @@
 //! - An [`Ejection`] says why and until when; then one call at a time tries the endpoint.
 //!
 //! ```
-//! use discovery::{Choice, Instance, Registry};
+//! use discovery::{PickOptions, Instance, Registry};
 //!
 //! let registry = Registry::empty();
 //! for port in [3001, 3011] {
 //!     registry.register(Instance::new("user-service", "127.0.0.1", port));
 //! }
 //! // Round robin, from anywhere on.
-//! let first = registry.pick("user-service", &Choice::any()).unwrap();
-//! let second = registry.pick("user-service", &Choice::any()).unwrap();
+//! let first = registry.pick("user-service", &PickOptions::any()).unwrap();
+//! let second = registry.pick("user-service", &PickOptions::any()).unwrap();
 //! assert_eq!(first.instance().port + second.instance().port, 3001 + 3011);
 //! first.success();
 //! second.success();
@@ -63,10 +63,10 @@ pub use discovery::{Discovery, SetupError};
 pub use ejection::{Ejection, EjectionReason};
 pub use eligibility::Eligibility;
 pub use instance::{Health, Instance, Readiness, Status};
-pub use pick::{Choice, Picked};
+pub use pick::{Pick, PickOptions};
 pub use provider::ProviderError;
 pub use registration::Registration;
-pub use registry::{Balancer, Registry};
+pub use registry::{LoadBalancer, Registry};
 pub use set::Report;
 pub use settings::{
     Address, Algorithm, DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings,

@@ -12,12 +12,12 @@ use crate::endpoint::InFlight;
 
 /// What a call wishes of its instance.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Choice<'a> {
+pub struct PickOptions<'a> {
     pub(crate) key: Option<&'a str>,
     pub(crate) avoid: &'a [Arc<Instance>],
 }
 
-impl<'a> Choice<'a> {
+impl<'a> PickOptions<'a> {
     /// Any instance will do.
     pub fn any() -> Self {
         Self::default()
@@ -47,7 +47,7 @@ impl<'a> Choice<'a> {
 /// as a call in flight.
 #[derive(Debug)]
 #[must_use = "a pick that is dropped counts as a call that was given up"]
-pub struct Picked {
+pub struct Pick {
     pub(crate) call: InFlight,
     /// Permission to try an endpoint that is ejected.
     pub(crate) trial: Option<Trial>,
@@ -55,7 +55,7 @@ pub struct Picked {
     pub(crate) began: Option<Time>,
 }
 
-impl Picked {
+impl Pick {
     /// Whom to call.
     pub fn instance(&self) -> &Arc<Instance> {
         &self.call.endpoint.instance

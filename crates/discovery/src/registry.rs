@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::endpoint::Endpoint;
 use crate::service::Service;
 use crate::settings::Services;
-use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Report, Status};
+use crate::{Health, Instance, LoadBalancingSettings, Pick, PickOptions, Report, Status};
 
 /// All known services. Cheap to clone; clones share the state. Reads take no lock.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
 /// Picks among the instances of one service, without looking for its name each time. Cheap to
 /// clone.
 #[derive(Debug, Clone)]
-pub struct Balancer(Arc<Service>);
+pub struct LoadBalancer(Arc<Service>);
 
 impl Registry {
     /// A registry without services, with the defaults of [`LoadBalancingSettings`].
@@ -97,13 +97,13 @@ impl Registry {
     ///
     /// [`Algorithm`]: crate::Algorithm
     #[inline]
-    pub fn pick(&self, service: &str, choice: &Choice<'_>) -> Option<Picked> {
-        self.0.services.load().get(service)?.pick(choice)
+    pub fn pick(&self, service: &str, options: &PickOptions<'_>) -> Option<Pick> {
+        self.0.services.load().get(service)?.pick(options)
     }
 
     /// What picks for one service, which may still be unknown.
-    pub fn balancer(&self, service: &str) -> Balancer {
-        Balancer(self.service(service))
+    pub fn balancer(&self, service: &str) -> LoadBalancer {
+        LoadBalancer(self.service(service))
     }
 
     /// Whether a provider has yet to say for the first time which instances of a service there are.
@@ -137,11 +137,11 @@ fn is_healthy(endpoint: &Arc<Endpoint>) -> bool {
     endpoint.state.checks.health() == Health::Healthy
 }
 
-impl Balancer {
+impl LoadBalancer {
     /// As [`Registry::pick`].
     #[inline]
-    pub fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
-        self.0.pick(choice)
+    pub fn pick(&self, options: &PickOptions<'_>) -> Option<Pick> {
+        self.0.pick(options)
     }
 
     /// Whether the provider has yet to say for the first time which instances there are. A service

@@ -15,7 +15,7 @@ use crate::ejection::Trial;
 use crate::endpoint::{Endpoint, InFlight};
 use crate::rendezvous::hash;
 use crate::set::Set;
-use crate::{Algorithm, Choice, LoadBalancingSettings, Picked, Report};
+use crate::{Algorithm, LoadBalancingSettings, Pick, PickOptions, Report};
 
 /// One pick in so many reads the clock and measures its call: a reading costs as much as the rest of
 /// a pick, and an eighth of the calls tells as much.
@@ -119,19 +119,19 @@ impl Service {
 
     // Small enough to be inlined: one that is handed over in memory costs half as much again.
     #[inline]
-    pub(crate) fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
+    pub(crate) fn pick(&self, options: &PickOptions<'_>) -> Option<Pick> {
         if self.has_ejected.load(Ordering::Relaxed)
-            && let Some(trial) = self.trial(choice)
+            && let Some(trial) = self.trial(options)
         {
             return Some(trial);
         }
-        let (endpoint, began) = self.choose(choice)?;
-        Some(Picked { call: InFlight::new(endpoint), trial: None, began })
+        let (endpoint, began) = self.choose(options)?;
+        Some(Pick { call: InFlight::new(endpoint), trial: None, began })
     }
 
     /// One of those that are not left alone, and when its call began, where that is measured.
     #[inline(never)]
-    fn choose(&self, choice: &Choice<'_>) -> Option<(Arc<Endpoint>, Option<Time>)> {
+    fn choose(&self, options: &PickOptions<'_>) -> Option<(Arc<Endpoint>, Option<Time>)> {
         let mut set = self.set.load();
         if set.grows_at.is_some() && self.grow(&set) {
             set = self.set.load();
@@ -143,7 +143,7 @@ impl Service {
         let mut began = None;
         let index = match (self.algorithm, &set.table) {
             (Algorithm::IpHash, Some(table)) => {
-                let key = choice.key.map_or_else(|| fastrand::u64(..), hash);
+                let key = options.key.map_or_else(|| fastrand::u64(..), hash);
                 table.pick(slots, key)
             }
             (Algorithm::P2c, _) => {
@@ -161,8 +161,8 @@ impl Service {
             self.time(fastrand::u64(..), &mut began);
         }
         let mut endpoint = &slots[index];
-        if !choice.avoid.is_empty() {
-            endpoint = untried(&set, choice, endpoint);
+        if !options.avoid.is_empty() {
+            endpoint = untried(&set, options, endpoint);
         }
         if self.algorithm == Algorithm::P2c && began.is_none() && !endpoint.state.latency.is_known()
         {
@@ -184,15 +184,15 @@ impl Service {
     /// An ejected endpoint, if the one that is looked at may be tried. Not for a repeated call: it
     /// had its bad luck already.
     #[cold]
-    fn trial(&self, choice: &Choice<'_>) -> Option<Picked> {
+    fn trial(&self, options: &PickOptions<'_>) -> Option<Pick> {
         let set = self.set.load();
-        if !choice.avoid.is_empty() {
+        if !options.avoid.is_empty() {
             return None;
         }
         // Not by turns: those of the others would be taken from them.
         let endpoint = fastrand::choice(set.ejected.iter())?;
         let trial = Trial::of(&endpoint.state)?;
-        Some(Picked {
+        Some(Pick {
             call: InFlight::new(endpoint.clone()),
             trial: Some(trial),
             began: (self.algorithm == Algorithm::P2c).then(Time::now),
@@ -207,17 +207,17 @@ impl Service {
     }
 }
 
-/// This one, unless the choice avoids it: then one that it does not, if there is any. From anywhere, so
+/// This one, unless the call avoids it: then one that it does not, if there is any. From anywhere, so
 /// that the calls of one that is down do not all go to its neighbour; and from beyond those that are
 /// preferred, when all of these were tried.
 #[cold]
 fn untried<'a>(
     set: &'a Set,
-    choice: &Choice<'_>,
+    options: &PickOptions<'_>,
     endpoint: &'a Arc<Endpoint>,
 ) -> &'a Arc<Endpoint> {
-    if !choice.avoids(&endpoint.instance) {
+    if !options.avoids(&endpoint.instance) {
         return endpoint;
     }
-    set.any_that(|other| !choice.avoids(&other.instance)).unwrap_or(endpoint)
+    set.any_that(|other| !options.avoids(&other.instance)).unwrap_or(endpoint)
 }

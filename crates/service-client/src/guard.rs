@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use discovery::Balancer;
+use discovery::LoadBalancer;
 use resilience::breaker::{BreakerLayer, CircuitBreaker, CircuitBreakerSettings, State};
 use resilience::bulkhead::Bulkhead;
 use resilience::retry::budget::RetryBudget;
@@ -57,7 +57,7 @@ impl Guards {
     pub(crate) fn new(
         service: &str,
         sender: &Sender,
-        instances: Balancer,
+        instances: LoadBalancer,
         settings: &ClientSettings,
     ) -> Self {
         let bounds = || {
@@ -92,13 +92,13 @@ impl Guards {
 #[derive(Clone)]
 pub(crate) struct Recovery {
     breaker: CircuitBreaker,
-    instances: Balancer,
-    /// [`Balancer::recoveries`] when the breaker opened last.
+    instances: LoadBalancer,
+    /// [`LoadBalancer::recoveries`] when the breaker opened last.
     seen: Arc<AtomicU64>,
 }
 
 impl Recovery {
-    fn new(service: &str, instances: Balancer, settings: &CircuitBreakerSettings) -> Self {
+    fn new(service: &str, instances: LoadBalancer, settings: &CircuitBreakerSettings) -> Self {
         let seen = Arc::new(AtomicU64::new(0));
         let (at_opening, of) = (seen.clone(), instances.clone());
         let breaker = CircuitBreaker::with_observer(service, settings, move |transition| {
@@ -114,7 +114,7 @@ impl Recovery {
         &self.breaker
     }
 
-    pub(crate) fn instances(&self) -> &Balancer {
+    pub(crate) fn instances(&self) -> &LoadBalancer {
         &self.instances
     }
 

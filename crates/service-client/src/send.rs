@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::{Balancer, Choice, Instance, Picked, Registry};
+use discovery::{Instance, LoadBalancer, Pick, PickOptions, Registry};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, header};
 use reqwest::{Response, Url};
@@ -32,7 +32,7 @@ pub(crate) struct Sender(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     service: String,
-    instances: Balancer,
+    instances: LoadBalancer,
     http: reqwest::Client,
     bounds: Bounds,
     /// Written when an attempt fails, and held over no await.
@@ -104,7 +104,7 @@ impl Service<Request> for Sender {
 
 /// An attempt that goes to an instance. `answer` is its answer to come.
 struct Attempt<F> {
-    picked: Picked,
+    picked: Pick,
     /// Until the call's deadline.
     left: Duration,
     span: Span,
@@ -132,8 +132,9 @@ impl Shared {
             metrics::repeated(&self.service);
         }
         let address = request.client_address.map(|address| address.to_string());
-        let choice =
-            address.as_deref().map_or_else(Choice::any, |address| Choice::any().key(address));
+        let choice = address
+            .as_deref()
+            .map_or_else(PickOptions::any, |address| PickOptions::any().key(address));
         let picked = self.instances.pick(&choice.avoid(&tried)).ok_or(Kind::NoInstance)?;
         request.journey.goes_to(picked.instance());
         let base_url = picked.base_url().ok_or(Kind::Unexpected("the request cannot be built"))?;

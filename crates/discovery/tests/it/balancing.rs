@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry};
+use discovery::{Algorithm, LoadBalancingSettings, Pick, PickOptions, Registry};
 
 use crate::support::{SERVICE, instance, pick};
 
@@ -15,11 +15,11 @@ fn registry(algorithm: Algorithm, ports: std::ops::RangeInclusive<u16>) -> Regis
     registry
 }
 
-fn any(registry: &Registry) -> Picked {
-    registry.pick(SERVICE, &Choice::any()).unwrap()
+fn any(registry: &Registry) -> Pick {
+    registry.pick(SERVICE, &PickOptions::any()).unwrap()
 }
 
-fn port(picked: &Picked) -> u16 {
+fn port(picked: &Pick) -> u16 {
     picked.instance().port
 }
 
@@ -27,7 +27,7 @@ fn port(picked: &Picked) -> u16 {
 fn homes(registry: &Registry) -> BTreeMap<String, u16> {
     let client = |number: u32| format!("10.{}.{}.7", number / 250, number % 250);
     let home = |client: String| {
-        let picked = registry.pick(SERVICE, &Choice::any().key(&client)).unwrap();
+        let picked = registry.pick(SERVICE, &PickOptions::any().key(&client)).unwrap();
         (client, port(&picked))
     };
     (0..5_000).map(client).map(home).collect()
@@ -167,7 +167,7 @@ fn heavier_instances_have_more_keys() {
 #[test]
 fn an_instance_with_far_more_than_the_mean_is_passed_over() {
     let registry = registry(Algorithm::IpHash, 1..=10);
-    let choice = Choice::any().key("10.0.0.1");
+    let choice = PickOptions::any().key("10.0.0.1");
     let held: Vec<_> = (0..200).filter_map(|_| registry.pick(SERVICE, &choice)).collect();
     let max = registry.statuses(SERVICE).iter().map(|(_, status)| status.in_flight).max();
     // The mean is 20, and the bound 25; it is worked out now and then only.
@@ -190,7 +190,7 @@ fn a_repeated_call_goes_elsewhere_while_there_is_an_elsewhere() {
     {
         let registry = registry(algorithm, 1..=3);
         for _ in 0..50 {
-            let key = Choice::any().key("10.0.0.1");
+            let key = PickOptions::any().key("10.0.0.1");
             let first = registry.pick(SERVICE, &key).unwrap();
             let tried = [first.instance().clone()];
             let second = registry.pick(SERVICE, &key.avoid(&tried)).unwrap();
@@ -202,7 +202,7 @@ fn a_repeated_call_goes_elsewhere_while_there_is_an_elsewhere() {
         registry.replace(SERVICE, vec![instance(1)]);
         let only = any(&registry);
         let tried = [only.instance().clone()];
-        assert!(registry.pick(SERVICE, &Choice::any().avoid(&tried)).is_some());
+        assert!(registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).is_some());
     }
 }
 
@@ -230,11 +230,11 @@ fn a_repeated_call_finds_the_one_that_was_not_tried_beyond_those_that_are_prefer
     assert_eq!(port(&first), 1, "the own zone is enough");
     let mut tried = vec![first.instance().clone()];
     for _ in 0..2 {
-        let next = registry.pick(SERVICE, &Choice::any().avoid(&tried)).unwrap();
+        let next = registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).unwrap();
         assert!(tried.iter().all(|tried| tried.port != port(&next)), "{next:?}");
         tried.push(next.instance().clone());
     }
-    assert!(registry.pick(SERVICE, &Choice::any().avoid(&tried)).is_some());
+    assert!(registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).is_some());
 }
 
 #[test]

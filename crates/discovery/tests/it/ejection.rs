@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use discovery::{
-    Algorithm, Choice, EjectionReason, LoadBalancingSettings, Picked, Readiness, Registry, Report,
+    Algorithm, EjectionReason, LoadBalancingSettings, Pick, PickOptions, Readiness, Registry,
+    Report,
 };
 use tokio::time::{Instant, advance};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -27,11 +28,11 @@ fn registry(settings: &LoadBalancingSettings, count: u16) -> Registry {
     registry
 }
 
-fn any(registry: &Registry) -> Picked {
-    registry.pick(SERVICE, &Choice::any()).unwrap()
+fn any(registry: &Registry) -> Pick {
+    registry.pick(SERVICE, &PickOptions::any()).unwrap()
 }
 
-fn port(picked: &Picked) -> u16 {
+fn port(picked: &Pick) -> u16 {
     picked.instance().port
 }
 
@@ -97,7 +98,7 @@ async fn a_repeated_call_is_no_trial() {
     advance(EJECTION_TIME).await;
     let tried = [std::sync::Arc::new(instance(2))];
     for _ in 0..10 {
-        let again = registry.pick(SERVICE, &Choice::any().avoid(&tried)).unwrap();
+        let again = registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).unwrap();
         assert_eq!(port(&again), 3);
     }
 }
@@ -109,7 +110,7 @@ async fn calls_begun_before_an_ejection_do_not_end_it() {
     call_many(&registry, &[1], 6);
     assert_eq!(ejected(&registry), BTreeSet::from([1]));
     advance(EJECTION_TIME).await;
-    early.into_iter().for_each(Picked::success);
+    early.into_iter().for_each(Pick::success);
     assert_eq!(ejected(&registry), BTreeSet::from([1]));
 }
 
@@ -229,7 +230,7 @@ fn comparing(settings: &LoadBalancingSettings, count: u16) -> (Registry, DropGua
 }
 
 /// A hundred calls a second for so many seconds; each ends as `end` says.
-async fn call_for(seconds: u64, registry: &Registry, mut end: impl AsyncFnMut(Picked)) {
+async fn call_for(seconds: u64, registry: &Registry, mut end: impl AsyncFnMut(Pick)) {
     let until = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < until {
         end(any(registry)).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use discovery::{
-    Address, Choice, Discovery, DiscoverySettings, LoadBalancingSettings, Readiness, Registry,
+    Address, Discovery, DiscoverySettings, LoadBalancingSettings, PickOptions, Readiness, Registry,
     SetupError,
 };
 
@@ -23,7 +23,7 @@ fn removing_an_instance_in_the_middle_never_yields_none() {
         assert_eq!(pick(&registry), 2);
     }
     registry.deregister(&all[1]);
-    assert!(registry.pick(SERVICE, &Choice::any()).is_none());
+    assert!(registry.pick(SERVICE, &PickOptions::any()).is_none());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn picks_never_fail_while_others_change_the_set() {
             done.store(true, Ordering::SeqCst);
         });
         while !done.load(Ordering::SeqCst) {
-            assert!(registry.pick(SERVICE, &Choice::any()).is_some());
+            assert!(registry.pick(SERVICE, &PickOptions::any()).is_some());
         }
     });
 }
@@ -52,7 +52,7 @@ fn while_none_is_known_to_be_well_unknown_ones_are_picked_but_not_listed() {
     assert_eq!(pick(&registry), 1);
     assert_eq!(registry.get(SERVICE), None);
     assert!(registry.list_healthy().is_empty());
-    assert!(registry.pick("no-such-service", &Choice::any()).is_none());
+    assert!(registry.pick("no-such-service", &PickOptions::any()).is_none());
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn one_that_its_provider_calls_unwell_is_the_last_choice() {
 fn what_is_said_anew_of_an_instance_keeps_what_is_known_of_it() {
     let registry = Registry::empty();
     registry.register(instance(1));
-    let picked = registry.pick(SERVICE, &Choice::any()).unwrap();
+    let picked = registry.pick(SERVICE, &PickOptions::any()).unwrap();
     registry.register(instance(1));
     assert_eq!(registry.statuses(SERVICE)[0].1.in_flight, 1);
     drop(picked);

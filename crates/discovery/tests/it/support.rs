@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use discovery::{
-    Choice, Discovery, DiscoverySettings, Instance, LoadBalancingSettings, ProviderType, Registry,
-    ServiceSettings, Services,
+    Discovery, DiscoverySettings, Instance, LoadBalancingSettings, PickOptions, ProviderType,
+    Registry, ServiceSettings, Services,
 };
 use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
@@ -95,7 +95,7 @@ pub(crate) fn number(host: &str) -> u8 {
 }
 
 pub(crate) fn pick(registry: &Registry) -> u16 {
-    registry.pick(SERVICE, &Choice::any()).unwrap().instance().port
+    registry.pick(SERVICE, &PickOptions::any()).unwrap().instance().port
 }
 
 /// Waits for a condition, at most half a minute.

@@ -304,7 +304,7 @@ impl Moment {
 mod tests {
     use std::time::Duration;
 
-    use discovery::{Choice, Instance, LoadBalancingSettings, Picked, Registry};
+    use discovery::{Instance, LoadBalancingSettings, Pick, PickOptions, Registry};
     use serde_json::Value;
 
     use super::*;
@@ -328,8 +328,8 @@ mod tests {
             Self { registry, targets }
         }
 
-        fn pick(&self, port: u16) -> Picked {
-            let pick = || self.registry.pick("user-service", &Choice::any()).unwrap();
+        fn pick(&self, port: u16) -> Pick {
+            let pick = || self.registry.pick("user-service", &PickOptions::any()).unwrap();
             std::iter::repeat_with(pick).find(|picked| picked.instance().port == port).unwrap()
         }
 

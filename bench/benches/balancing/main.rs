@@ -8,7 +8,7 @@
 mod peers;
 
 use bench::{Contestant, Figure, compare, print_table, verdict};
-use discovery::{Algorithm, Balancer, Choice, Instance, LoadBalancingSettings, Registry};
+use discovery::{Algorithm, Instance, LoadBalancer, LoadBalancingSettings, PickOptions, Registry};
 use peers::{ArcSwapRoundRobin, TowerBalance};
 
 /// Picks of one turn.
@@ -55,7 +55,7 @@ fn registry(algorithm: Algorithm, count: u16) -> Registry {
     registry.replace(SERVICE, instances(count));
     // Latencies are known, as they are in a service that runs.
     for _ in 0..10_000 {
-        registry.pick(SERVICE, &Choice::any()).unwrap().success();
+        registry.pick(SERVICE, &PickOptions::any()).unwrap().success();
     }
     registry
 }
@@ -73,7 +73,7 @@ fn among(count: u16) -> Vec<Figure> {
         row("ArcSwap round robin, no more", || drop(plain.pick())),
         row("round_robin", || any(&turns)),
         row("round_robin, by the service's name", || {
-            drop(named.pick(SERVICE, &Choice::any()).unwrap());
+            drop(named.pick(SERVICE, &PickOptions::any()).unwrap());
         }),
         row("round_robin, settled", || settled(&turns)),
         row("least_connections", || any(&least)),
@@ -89,20 +89,20 @@ fn row<'a>(name: &'a str, pick: impl Fn() + 'a) -> Contestant<'a> {
     Contestant::new(name, 0, move || (0..PICKS).for_each(|_| pick()))
 }
 
-fn keyed<'a>(name: &'a str, balancer: &'a Balancer, keys: &'a [String]) -> Contestant<'a> {
+fn keyed<'a>(name: &'a str, balancer: &'a LoadBalancer, keys: &'a [String]) -> Contestant<'a> {
     let picks = move || {
         for number in 0..PICKS {
-            let choice = Choice::any().key(&keys[number % KEYS]);
+            let choice = PickOptions::any().key(&keys[number % KEYS]);
             drop(std::hint::black_box(balancer.pick(&choice).unwrap()));
         }
     };
     Contestant::new(name, 0, picks)
 }
 
-fn any(balancer: &Balancer) {
-    drop(std::hint::black_box(balancer.pick(&Choice::any()).unwrap()));
+fn any(balancer: &LoadBalancer) {
+    drop(std::hint::black_box(balancer.pick(&PickOptions::any()).unwrap()));
 }
 
-fn settled(balancer: &Balancer) {
-    std::hint::black_box(balancer.pick(&Choice::any()).unwrap()).success();
+fn settled(balancer: &LoadBalancer) {
+    std::hint::black_box(balancer.pick(&PickOptions::any()).unwrap()).success();
 }

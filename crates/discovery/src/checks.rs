@@ -1,66 +1,105 @@
-//! Active health checks: each instance is asked as soon as it is known and then every interval,
-//! with jitter so that many callers do not ask in step. One that may be down is asked again after
-//! a shorter while, so that it gets calls soon after it is well.
+//! Active health checks: each endpoint is asked as soon as it is known and then every interval, with
+//! jitter so that many callers do not ask in step. One that may be down is asked again after a shorter
+//! while, so that it gets calls soon after it is well. Each has its own time: one that hangs holds up no
+//! other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use reqwest::{Client, Method, StatusCode};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use crate::endpoint::Member;
+use crate::clock::Time;
+use crate::endpoint::Endpoint;
+use crate::health::Due;
 use crate::jitter::jittered;
-use crate::{Health, Registry};
+use crate::{Health, LoadBalancingSettings, Registry};
 
 /// Checks of one process that run at a time.
 const CONCURRENCY_MAX: usize = 32;
 /// The shortest time between two checks of an instance that may be down.
 const RECHECK_MIN: Duration = Duration::from_millis(10);
+/// When nothing is due.
+const FAR: Duration = Duration::from_hours(1);
 
 impl Registry {
-    /// Checks all instances until `shutdown`.
+    /// Checks all instances, and ejects those that do worse than their peers, until `shutdown`.
     ///
     /// # Errors
     /// The HTTP client cannot be built.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), reqwest::Error> {
         let http = Clients::new(&self)?;
-        shutdown.run_until_cancelled(self.check_for_ever(&http)).await;
+        let both = async { tokio::join!(self.check_for_ever(&http), self.compare_for_ever()) };
+        shutdown.run_until_cancelled(both).await;
+        // Where both are off, there is nothing to do until then.
+        shutdown.cancelled().await;
         Ok(())
     }
 
-    async fn check_for_ever(&self, http: &Clients) {
-        let interval = self.0.settings.health_check_interval;
-        if interval.is_zero() {
-            return std::future::pending().await;
+    async fn compare_for_ever(&self) {
+        let settings = &self.0.settings;
+        if settings.success_rate_margin == 0 && settings.latency_factor == 0 {
+            return;
         }
-        let recheck_interval = self.0.settings.recheck_interval.max(RECHECK_MIN).min(interval);
         loop {
-            check_all(http, self.members()).await;
-            let next_round = Instant::now() + jittered(interval);
-            let mut next_recheck = Instant::now() + jittered(recheck_interval);
-            while Instant::now() < next_round {
-                tokio::select! {
-                    () = sleep_until(next_round) => {}
-                    () = sleep_until(next_recheck) => {
-                        self.check(http, |member| member.is_in_doubt()).await;
-                        next_recheck = Instant::now() + jittered(recheck_interval);
-                    }
-                    () = self.0.unchecked.notified() => {
-                        self.check(http, |member| member.checks.last().is_none()).await;
-                    }
-                }
+            tokio::time::sleep(settings.outlier_interval.max(Duration::from_millis(100))).await;
+            self.services().for_each(|service| service.eject_outliers());
+        }
+    }
+
+    async fn check_for_ever(&self, http: &Clients) {
+        if self.0.settings.health_check_interval.is_zero() {
+            return;
+        }
+        let mut running = FuturesUnordered::new();
+        loop {
+            let next = self.begin_due(CONCURRENCY_MAX - running.len(), |endpoint| {
+                running.push(check(http, &self.0.settings, endpoint));
+            });
+            tokio::select! {
+                Some(()) = running.next() => {}
+                () = self.0.checks_due.notified() => {}
+                () = sleep_until(next.instant()) => {}
             }
         }
     }
 
-    async fn check(&self, http: &Clients, which: impl Fn(&Member) -> bool) {
-        let mut members = self.members();
-        members.retain(|member| which(member));
-        check_all(http, members).await;
+    /// Begins up to so many checks that are due, first those of endpoints that nobody knows yet; gives the
+    /// time of the next.
+    fn begin_due(&self, places: usize, mut begin: impl FnMut(Arc<Endpoint>)) -> Time {
+        let now = Time::now();
+        let far = now.after(FAR);
+        if places == 0 {
+            // One that ends makes room.
+            return far;
+        }
+        let mut waiting: Vec<_> = self
+            .services()
+            .flat_map(|service| service.checked_endpoints())
+            .filter_map(|endpoint| Some((endpoint.state.checks.due()?, endpoint)))
+            .collect();
+        waiting.sort_by_key(|(due, _)| *due);
+        let is_due = waiting.partition_point(|(due, _)| *due <= Due::At(now)).min(places);
+        let later = waiting.split_off(is_due);
+        for (_, endpoint) in waiting {
+            endpoint.state.checks.begin();
+            begin(endpoint);
+        }
+        match later.first() {
+            Some((Due::At(at), _)) if *at > now => *at,
+            _ => far,
+        }
+    }
+}
+
+impl LoadBalancingSettings {
+    /// How soon an endpoint is checked again that may be down.
+    pub(crate) fn recheck_interval(&self) -> Duration {
+        jittered(self.recheck_interval.max(RECHECK_MIN).min(self.health_check_interval))
     }
 }
 
@@ -86,17 +125,19 @@ impl Clients {
     }
 }
 
-async fn check_all(http: &Clients, members: Vec<Arc<Member>>) {
-    let checks = stream::iter(members);
-    checks.for_each_concurrent(CONCURRENCY_MAX, |member| check(http, member)).await;
-}
-
-/// The seed's rule: 200 is healthy, all else is not.
-async fn check(http: &Clients, member: Arc<Member>) {
-    let success = answers_well(http, &member).await;
-    let Some(service) = member.service.upgrade() else { return };
-    let Some(health) = service.checked(&member, success) else { return };
-    let instance = &member.instance;
+/// 200 is healthy, all else is not.
+async fn check(http: &Clients, settings: &LoadBalancingSettings, endpoint: Arc<Endpoint>) {
+    let success = answers_well(http, &endpoint).await;
+    let service = endpoint.state.service.upgrade();
+    let health = service.and_then(|service| service.checked(&endpoint, success));
+    let interval = if endpoint.is_in_doubt(settings) {
+        settings.recheck_interval()
+    } else {
+        jittered(settings.health_check_interval)
+    };
+    endpoint.state.checks.end(Time::now().after(interval));
+    let Some(health) = health else { return };
+    let instance = &endpoint.instance;
     match health {
         Health::Unhealthy => tracing::warn!(
             instance.service = instance.service,
@@ -113,10 +154,10 @@ async fn check(http: &Clients, member: Arc<Member>) {
     }
 }
 
-async fn answers_well(http: &Clients, member: &Member) -> bool {
-    let check = &member.instance.health_check;
+async fn answers_well(http: &Clients, endpoint: &Endpoint) -> bool {
+    let check = &endpoint.instance.health_check;
     let Ok(method) = Method::from_bytes(check.method.as_bytes()) else { return false };
-    let http = http.of(&member.instance.service);
+    let http = http.of(&endpoint.instance.service);
     let answer = http.request(method, &check.url).send().await;
     answer.is_ok_and(|answer| answer.status() == StatusCode::OK)
 }

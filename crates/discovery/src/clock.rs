@@ -1,6 +1,8 @@
-//! Points in time as numbers, so that atomics hold them.
+//! Points in time that fit into an atomic.
 
+use std::num::NonZeroU64;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,19 +14,46 @@ static START: LazyLock<Instant> = LazyLock::new(|| {
     now.checked_sub(Duration::from_secs(3600)).unwrap_or(now)
 });
 
-/// Now, as [`nanos`].
-pub(crate) fn now() -> u64 {
-    nanos(Instant::now())
+/// A point in time, in nanoseconds since a point before the process first asked for any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Time(NonZeroU64);
+
+impl Time {
+    pub(crate) fn now() -> Self {
+        Instant::now().into()
+    }
+
+    /// Nanoseconds; 0 when `earlier` is later.
+    pub(crate) fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get())
+    }
+
+    pub(crate) fn after(self, time: Duration) -> Self {
+        (self.instant() + time).into()
+    }
+
+    pub(crate) fn instant(self) -> Instant {
+        *START + Duration::from_nanos(self.0.get())
+    }
 }
 
-/// Nanoseconds since a point before the process first asked for any; never 0, which stands for
-/// "not yet".
-pub(crate) fn nanos(at: Instant) -> u64 {
-    let since = at.saturating_duration_since(*START);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX).max(1)
+impl From<Instant> for Time {
+    fn from(at: Instant) -> Self {
+        let nanos = at.saturating_duration_since(*START).as_nanos();
+        Self(u64::try_from(nanos).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN))
+    }
 }
 
-/// The point in time that [`nanos`] gave; none for 0.
-pub(crate) fn instant(nanos: u64) -> Option<Instant> {
-    (nanos > 0).then(|| *START + Duration::from_nanos(nanos))
+/// A point in time that may not have come yet.
+#[derive(Debug, Default)]
+pub(crate) struct AtomicTime(AtomicU64);
+
+impl AtomicTime {
+    pub(crate) fn load(&self) -> Option<Time> {
+        NonZeroU64::new(self.0.load(Ordering::Relaxed)).map(Time)
+    }
+
+    pub(crate) fn store(&self, time: Option<Time>) {
+        self.0.store(time.map_or(0, |time| time.0.get()), Ordering::Relaxed);
+    }
 }

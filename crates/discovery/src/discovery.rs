@@ -29,6 +29,12 @@ pub enum SetupError {
         /// What it says.
         value: String,
     },
+    /// No address and port of a name server.
+    #[error("[service_discovery] dns_servers: {0} is no name server: write 192.0.2.1:53")]
+    NameServer(String),
+    /// The system says not, or strangely, whom to ask for names.
+    #[error("the system\'s name servers cannot be found: {0}")]
+    Resolver(String),
     /// A file that the provider needs.
     #[error("cannot read {path}: {source}")]
     File {
@@ -78,7 +84,7 @@ impl Discovery {
     ) -> Result<Self, SetupError> {
         let provider: Arc<dyn Provider> = match settings.r#type {
             ProviderType::Static => Arc::new(Static),
-            ProviderType::Dns => Arc::new(Dns::new(settings.refresh_interval)),
+            ProviderType::Dns => Arc::new(Dns::new(settings)?),
             ProviderType::Consul => Arc::new(Consul::new(settings)?),
             ProviderType::Etcd => Arc::new(Etcd::new(settings)?),
             ProviderType::Kubernetes => Arc::new(Kubernetes::new(settings)?),

@@ -1,222 +1,155 @@
-//! An instance in the registry with everything that is known of it: health, ejection, latency,
-//! calls in flight.
+//! An endpoint: one address of a service, with everything that is known of it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use resilience::breaker::{CircuitBreaker, State};
-use tokio::time::Instant;
 use url::Url;
 
+use crate::clock::{AtomicTime, Time};
+use crate::ejection::Outlier;
+use crate::health::Checks;
 use crate::latency::Latency;
+use crate::outliers::Window;
 use crate::service::Service;
-use crate::{Health, Instance, LoadBalancingSettings, Status, clock};
+use crate::{Health, Instance, LoadBalancingSettings, Status};
 
-/// The share that an instance has at the begin of its slow start.
+/// The share that an endpoint has at the begin of its slow start.
 const SHARE_MIN: f64 = 0.1;
 
-/// The one place that keeps an [`Endpoint`]; lists share this. So every further reference to the
-/// endpoint is a call in flight, and counting them costs no more than holding them.
+/// One address of a service. What its provider says of it is fixed: when that changes, another endpoint
+/// shares the state of this one.
 #[derive(Debug)]
-pub(crate) struct Member(Arc<Endpoint>);
-
-// In this order, because what picks look at lies beside the count of references then.
-#[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Endpoint {
-    pub(crate) latency: Latency,
-    /// Counts ejections and returns: odd while it is ejected.
-    turns: AtomicUsize,
+    pub(crate) state: Arc<State>,
     /// That of the instance, 1 at least.
     pub(crate) weight: u32,
     pub(crate) instance: Arc<Instance>,
     /// The instance's; none if its host is no host.
     pub(crate) base_url: Option<Url>,
-    pub(crate) breaker: CircuitBreaker,
+}
+
+/// What is known of an endpoint, whatever its provider says. What picks look at comes first.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct State {
+    pub(crate) calls: Calls,
+    pub(crate) latency: Latency,
+    pub(crate) outlier: Outlier,
+    pub(crate) window: Window,
     pub(crate) checks: Checks,
-    /// Since when it is warming up, as [`clock::nanos`]; 0: it is warm.
-    warming_since: AtomicU64,
+    /// Since when it is in its slow start.
+    warming_since: AtomicTime,
     pub(crate) service: Weak<Service>,
 }
 
-impl Member {
-    pub(crate) fn new(
-        instance: Instance,
-        settings: &LoadBalancingSettings,
-        service: Weak<Service>,
-    ) -> Self {
-        let breaker = CircuitBreaker::new(&instance.authority(), &settings.breaker());
-        Self(Arc::new(Endpoint {
+impl Endpoint {
+    pub(crate) fn new(instance: Instance, service: Weak<Service>) -> Self {
+        let state = State {
+            calls: Calls::default(),
             latency: Latency::default(),
-            turns: AtomicUsize::new(0),
-            weight: instance.weight.max(1),
-            base_url: Url::parse(&instance.base_url()).ok(),
-            instance: Arc::new(instance),
-            breaker,
+            outlier: Outlier::default(),
+            window: Window::default(),
             checks: Checks::default(),
-            warming_since: AtomicU64::new(0),
+            warming_since: AtomicTime::default(),
             service,
-        }))
+        };
+        Self::of(instance, Arc::new(state))
     }
 
-    /// The same address, of which the provider says something else now. What is known of it stays;
-    /// calls in flight are those begun from now on.
-    pub(crate) fn told_anew(&self, instance: Instance) -> Self {
-        let old = &self.0;
-        Self(Arc::new(Endpoint {
-            latency: old.latency.clone(),
-            turns: AtomicUsize::new(old.turns()),
-            weight: instance.weight.max(1),
-            base_url: old.base_url.clone(),
-            instance: Arc::new(instance),
-            breaker: old.breaker.clone(),
-            checks: old.checks.clone(),
-            warming_since: AtomicU64::new(old.warming_since.load(Ordering::Relaxed)),
-            service: old.service.clone(),
-        }))
+    /// The same address, of which the provider says something else now.
+    pub(crate) fn with(&self, instance: Instance) -> Self {
+        if instance.readiness != self.instance.readiness {
+            self.state.checks.reset();
+        }
+        Self::of(instance, self.state.clone())
     }
 
-    /// A reference that counts as a call in flight.
-    pub(crate) fn hold(&self) -> Arc<Endpoint> {
-        self.0.clone()
+    fn of(instance: Instance, state: Arc<State>) -> Self {
+        let (weight, base_url) = (instance.weight.max(1), Url::parse(&instance.base_url()).ok());
+        Self { state, weight, instance: Arc::new(instance), base_url }
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
-        Arc::strong_count(&self.0) - 1
+    #[inline]
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.state.calls.in_flight()
     }
 
     pub(crate) fn status(&self) -> Status {
         Status {
-            health: self.checks.health(),
-            last_check: self.checks.last(),
-            ejected: self.is_ejected(),
-            in_flight: self.in_flight(),
-        }
-    }
-}
-
-impl std::ops::Deref for Member {
-    type Target = Endpoint;
-
-    fn deref(&self) -> &Endpoint {
-        &self.0
-    }
-}
-
-impl Endpoint {
-    pub(crate) fn turns(&self) -> usize {
-        self.turns.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_ejected(&self) -> bool {
-        self.turns() % 2 == 1
-    }
-
-    /// Ejects it, or takes it back. Called under the service's lock.
-    pub(crate) fn turn(&self) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether its breaker and its ejection say different things.
-    pub(crate) fn is_due_for_review(&self) -> bool {
-        match self.breaker.state() {
-            State::Open => !self.is_ejected(),
-            State::Closed => self.is_ejected(),
-            State::HalfOpen => false,
+            health: self.state.checks.health(),
+            last_check: self.state.checks.last(),
+            ejected: self.state.outlier.ejection().is_some(),
+            in_flight: self.in_flight() as usize,
         }
     }
 
     /// Whether it may be down: calls of it fail, the last check did, or too few succeeded since.
-    pub(crate) fn is_in_doubt(&self) -> bool {
-        self.checks.has_failed()
-            || self.checks.health() == Health::Unhealthy
-            || self.breaker.state() != State::Closed
+    pub(crate) fn is_in_doubt(&self, settings: &LoadBalancingSettings) -> bool {
+        let State { checks, outlier, .. } = &*self.state;
+        checks.has_failed()
+            || checks.health() == Health::Unhealthy
+            || outlier.failures_in_a_row() >= settings.ejection_threshold.max(1)
+            || outlier.ejection().is_some()
     }
 
-    /// Begins a slow start.
-    pub(crate) fn warm_up(&self) {
-        self.warming_since.store(clock::now(), Ordering::Relaxed);
+    /// Begins a slow start, if there is one.
+    pub(crate) fn warm_up(&self, settings: &LoadBalancingSettings) {
+        let begins = !settings.slow_start.is_zero();
+        self.state.warming_since.store(begins.then(Time::now));
     }
 
     /// The share that it has now, above 0 and up to 1, in a slow start that takes `window`.
     pub(crate) fn share(&self, window: Duration) -> f64 {
-        let Some(since) = clock::instant(self.warming_since.load(Ordering::Relaxed)) else {
-            return 1.0;
-        };
-        (since.elapsed().as_secs_f64() / window.as_secs_f64()).clamp(SHARE_MIN, 1.0)
+        let Some(since) = self.state.warming_since.load() else { return 1.0 };
+        (since.instant().elapsed().as_secs_f64() / window.as_secs_f64()).clamp(SHARE_MIN, 1.0)
     }
 }
 
-/// What the active checks found.
+/// The calls of an endpoint in one number: in its lower half those in flight, in its upper half those
+/// ever begun, which may wrap around. So a call that begins counts in both by one addition.
 #[derive(Debug, Default)]
-pub(crate) struct Checks {
-    health: AtomicU8,
-    /// When the last one ended, as [`clock::nanos`]; 0: never.
-    last: AtomicU64,
-    /// Answers in a row that say otherwise than `health`.
-    streak: AtomicU32,
-    /// Whether the last one failed.
-    failed: AtomicBool,
-}
+pub(crate) struct Calls(AtomicU64);
 
-const UNKNOWN: u8 = 0;
-const HEALTHY: u8 = 1;
-const UNHEALTHY: u8 = 2;
+impl Calls {
+    const BEGUN: u64 = 1 << 32;
+    const IN_FLIGHT: u64 = 1;
 
-impl Checks {
-    pub(crate) fn health(&self) -> Health {
-        match self.health.load(Ordering::Relaxed) {
-            HEALTHY => Health::Healthy,
-            UNHEALTHY => Health::Unhealthy,
-            _ => Health::Unknown,
-        }
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the lower half")]
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.0.load(Relaxed) as u32
     }
 
-    pub(crate) fn last(&self) -> Option<Instant> {
-        clock::instant(self.last.load(Ordering::Relaxed))
-    }
-
-    /// Whether the last check failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Notes a check's outcome; gives the health when that changed it. One check of an instance
-    /// runs at a time.
-    pub(crate) fn note(&self, success: bool, settings: &LoadBalancingSettings) -> Option<Health> {
-        self.last.store(clock::now(), Ordering::Relaxed);
-        self.failed.store(!success, Ordering::Relaxed);
-        let before = self.health.load(Ordering::Relaxed);
-        let (agrees, threshold, after) = if success {
-            // The first success is enough: nothing speaks against it.
-            let threshold = if before == UNKNOWN { 1 } else { settings.healthy_threshold };
-            (before == HEALTHY, threshold, HEALTHY)
-        } else {
-            (before == UNHEALTHY, settings.unhealthy_threshold, UNHEALTHY)
-        };
-        if agrees {
-            self.streak.store(0, Ordering::Relaxed);
-            return None;
-        }
-        let streak = self.streak.fetch_add(1, Ordering::Relaxed) + 1;
-        if streak < threshold {
-            return None;
-        }
-        self.streak.store(0, Ordering::Relaxed);
-        self.health.store(after, Ordering::Relaxed);
-        Some(self.health())
+    /// Those that have ended since the start of the process; may wrap around.
+    #[allow(clippy::cast_possible_truncation, reason = "the halves")]
+    pub(crate) fn ended(&self) -> u32 {
+        let calls = self.0.load(Relaxed);
+        ((calls >> 32) as u32).wrapping_sub(calls as u32)
     }
 }
 
-impl Clone for Checks {
-    fn clone(&self) -> Self {
-        let copy = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Relaxed));
-        Self {
-            health: AtomicU8::new(self.health.load(Ordering::Relaxed)),
-            last: copy(&self.last),
-            streak: AtomicU32::new(self.streak.load(Ordering::Relaxed)),
-            failed: AtomicBool::new(self.has_failed()),
-        }
+/// A call in flight: counts up when it is made and down when it is dropped.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    pub(crate) endpoint: Arc<Endpoint>,
+    /// That of its endpoint's [`Outlier`] when it was made.
+    pub(crate) generation: u32,
+}
+
+impl InFlight {
+    #[inline]
+    pub(crate) fn new(endpoint: Arc<Endpoint>) -> Self {
+        let state = &endpoint.state;
+        state.calls.0.fetch_add(Calls::BEGUN + Calls::IN_FLIGHT, Relaxed);
+        let generation = state.outlier.generation();
+        Self { endpoint, generation }
+    }
+}
+
+impl Drop for InFlight {
+    #[inline]
+    fn drop(&mut self) {
+        self.endpoint.state.calls.0.fetch_sub(Calls::IN_FLIGHT, Relaxed);
     }
 }

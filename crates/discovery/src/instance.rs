@@ -22,12 +22,12 @@ pub struct Instance {
     /// Where it runs, if the provider knows.
     pub zone: Option<String>,
     /// What its provider says of it.
-    pub standing: Standing,
+    pub readiness: Readiness,
 }
 
-/// What a provider says of an instance. New calls go to the best standing that any has.
+/// What a provider says of an instance. New calls go to the best readiness that any has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Standing {
+pub enum Readiness {
     /// It takes calls.
     #[default]
     Ready,
@@ -48,7 +48,7 @@ impl Instance {
             health_check: HttpRequest::get(url),
             weight: 1,
             zone: None,
-            standing: Standing::Ready,
+            readiness: Readiness::Ready,
         }
     }
 
@@ -66,10 +66,10 @@ impl Instance {
         self
     }
 
-    /// The same instance with another standing.
+    /// The same instance with another readiness.
     #[must_use]
-    pub fn standing(mut self, standing: Standing) -> Self {
-        self.standing = standing;
+    pub fn readiness(mut self, readiness: Readiness) -> Self {
+        self.readiness = readiness;
         self
     }
 
@@ -96,17 +96,26 @@ impl Instance {
     }
 }
 
+/// A host as it stands in a URL: an IPv6 address in brackets.
+pub(crate) struct Host<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Host<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.0.trim_matches(['[', ']']);
+        if host.contains(':') { write!(f, "[{host}]") } else { f.write_str(host) }
+    }
+}
+
 /// `host:port`, as it stands in a URL.
 pub(crate) struct Authority<'a>(pub(crate) &'a str, pub(crate) u16);
 
 impl fmt::Display for Authority<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(host, port) = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        write!(f, "{}:{}", Host(self.0), self.1)
     }
 }
 
-/// What is known of an instance's health, in the seed's words.
+/// What is known of an instance's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// Not checked yet.

@@ -7,5 +7,5 @@ const JITTER: f64 = 0.1;
 
 /// About this time.
 pub(crate) fn jittered(time: Duration) -> Duration {
-    time.mul_f64(1.0 + JITTER * rand::random_range(-1.0..=1.0))
+    time.mul_f64(1.0 + JITTER * (2.0 * fastrand::f64() - 1.0))
 }

@@ -12,10 +12,11 @@
     reason = "estimates; times are not negative"
 )]
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::{AtomicTime, Time};
 
 /// After this time a measurement has half of its say.
 const HALF_LIFE: Duration = Duration::from_secs(5);
@@ -28,57 +29,44 @@ const PENALTY: u64 = 1_000_000_000;
 /// Both halves are read and written for themselves: a torn pair is a slightly wrong guess.
 #[derive(Debug, Default)]
 pub(crate) struct Latency {
-    /// Nanoseconds; 0 while nothing was measured.
+    /// Nanoseconds, once anything was measured.
     average: AtomicU64,
-    /// When it was measured, as [`clock::nanos`].
-    at: AtomicU64,
+    measured_at: AtomicTime,
 }
 
 impl Latency {
-    /// Takes the time since `began` ([`clock::nanos`]) into the average.
-    pub(crate) fn note(&self, began: u64, failed: bool) {
-        let at = clock::now();
-        let taken = at.saturating_sub(began);
+    /// Takes a call that took so many nanoseconds until now into the average.
+    pub(crate) fn note(&self, taken: u64, now: Time, failed: bool) {
         let taken = if failed { taken.max(PENALTY) } else { taken } as f64;
-        let old = self.average.load(Ordering::Relaxed) as f64;
-        let say = self.say(at);
+        let old = self.average().map_or(0.0, |average| average.get() as f64);
+        let say = self.say(Some(now));
         let new = if taken >= old { taken } else { old * say + taken * (1.0 - say) };
         self.average.store((new as u64).max(1), Ordering::Relaxed);
-        self.at.store(at, Ordering::Relaxed);
-    }
-
-    /// Takes a failure of a call that nobody measured into the average.
-    pub(crate) fn note_failure(&self) {
-        self.note(clock::now(), true);
+        self.measured_at.store(Some(now));
     }
 
     /// Whether anything was measured.
     pub(crate) fn is_known(&self) -> bool {
-        self.average.load(Ordering::Relaxed) > 0
+        self.average().is_some()
     }
 
-    /// Nanoseconds, fewer the longer before `now` ([`clock::nanos`]) they were measured; none while
-    /// nothing was.
-    pub(crate) fn estimate(&self, now: u64) -> Option<f64> {
-        let average = self.average.load(Ordering::Relaxed);
-        (average > 0).then(|| average as f64 * self.say(now))
+    /// Nanoseconds, fewer the longer before `now` they were measured; none while nothing was.
+    pub(crate) fn estimate(&self, now: Option<Time>) -> Option<f64> {
+        self.average().map(|average| average.get() as f64 * self.say(now))
+    }
+
+    fn average(&self) -> Option<NonZeroU64> {
+        NonZeroU64::new(self.average.load(Ordering::Relaxed))
     }
 
     /// The part of the average that still counts: a half of it after each half-life, a straight
     /// line between, since every pick asks and an exponential is slow.
-    fn say(&self, now: u64) -> f64 {
-        let age = now.saturating_sub(self.at.load(Ordering::Relaxed)) as f64;
-        let half_lives = age * (1.0 / HALF_LIFE.as_nanos() as f64);
+    fn say(&self, now: Option<Time>) -> f64 {
+        let (Some(now), Some(at)) = (now, self.measured_at.load()) else { return 1.0 };
+        let half_lives = now.nanos_since(at) as f64 * (1.0 / HALF_LIFE.as_nanos() as f64);
         let whole = (half_lives as u32).min(HALF_LIVES_MAX);
         // 2 to the power of -whole, by its exponent alone.
         let rest = (half_lives - f64::from(whole)).min(1.0);
         (1.0 - rest / 2.0) * f64::from_bits((1023 - u64::from(whole)) << 52)
-    }
-}
-
-impl Clone for Latency {
-    fn clone(&self) -> Self {
-        let copy = |value: &AtomicU64| AtomicU64::new(value.load(Ordering::Relaxed));
-        Self { average: copy(&self.average), at: copy(&self.at) }
     }
 }

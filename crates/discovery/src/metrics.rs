@@ -5,17 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use telemetry::metrics::{counter, gauge};
 
-use crate::Health;
 use crate::set::Set;
+use crate::{EjectionReason, Health};
 
-/// `discovery_instances{service, health}`; an ejected instance counts as `ejected` alone.
+/// `discovery_instances{service, health}`; an ejected instance counts as `ejected` alone. And
+/// `discovery_set_rebuilds_total{service}`: this is told once for each set.
 pub(crate) fn instances(service: &str, set: &Set) {
     let family =
         gauge("discovery_instances", "Known instances, by health.", &["service", "health"]);
     let mut counts = [("unknown", 0), ("healthy", 0), ("unhealthy", 0), ("ejected", 0)];
-    for member in &set.members {
-        let index = match member.checks.health() {
-            _ if member.is_ejected() => 3,
+    for endpoint in &set.endpoints {
+        let index = match endpoint.state.checks.health() {
+            _ if endpoint.state.outlier.ejection().is_some() => 3,
             Health::Unknown => 0,
             Health::Healthy => 1,
             Health::Unhealthy => 2,
@@ -25,15 +26,22 @@ pub(crate) fn instances(service: &str, set: &Set) {
     for (health, count) in counts {
         family.with_label_values(&[service, health]).set(count);
     }
-    // A series that is there from the beginning: the first ejection is an increase too.
-    ejections(service, 0);
+    // Series that are there from the beginning: the first ejection is an increase too.
+    let reasons =
+        [EjectionReason::FailuresInARow, EjectionReason::SuccessRate, EjectionReason::Latency];
+    for reason in reasons {
+        ejections(service, reason, 0);
+    }
+    let help = "Times that the set of instances that are picked from was worked out anew.";
+    let rebuilds = counter("discovery_set_rebuilds_total", help, &["service"]);
+    rebuilds.with_label_values(&[service]).inc();
 }
 
-/// `discovery_ejections_total{service}`: instances left alone because calls to them failed.
-pub(crate) fn ejections(service: &str, times: u64) {
-    let help = "Instances left alone because calls to them failed.";
-    let ejections = counter("discovery_ejections_total", help, &["service"]);
-    ejections.with_label_values(&[service]).inc_by(times);
+/// `discovery_ejections_total{service, reason}`: instances left alone because of what their calls say.
+pub(crate) fn ejections(service: &str, reason: EjectionReason, times: u64) {
+    let help = "Instances left alone because calls to them failed or did worse than others'.";
+    let ejections = counter("discovery_ejections_total", help, &["service", "reason"]);
+    ejections.with_label_values(&[service, reason.word()]).inc_by(times);
 }
 
 /// `discovery_provider_errors_total{service, provider}`: watches that ended and were begun anew.

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use resilience::Outcome;
-use resilience::breaker::Permit;
 use url::Url;
 
 use crate::Instance;
-use crate::endpoint::Endpoint;
+use crate::clock::Time;
+use crate::ejection::Trial;
+use crate::endpoint::InFlight;
 
 /// What a call wishes of its instance.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Choice<'a> {
+pub struct PickOptions<'a> {
     pub(crate) key: Option<&'a str>,
     pub(crate) avoid: &'a [Arc<Instance>],
 }
 
-impl<'a> Choice<'a> {
+impl<'a> PickOptions<'a> {
     /// Any instance will do.
     pub fn any() -> Self {
         Self::default()
@@ -46,53 +47,47 @@ impl<'a> Choice<'a> {
 /// as a call in flight.
 #[derive(Debug)]
 #[must_use = "a pick that is dropped counts as a call that was given up"]
-pub struct Picked {
-    pub(crate) endpoint: Arc<Endpoint>,
-    /// Permission to try an instance that is ejected. A call to any other asks the breaker when its
-    /// outcome is there: a closed one lets everything pass. Boxed, since it is rare: so a pick is
-    /// small.
-    pub(crate) trial: Option<Box<Permit>>,
-    /// The endpoint's count of ejections at the time of the pick.
-    pub(crate) turns: usize,
-    /// When the call began, as [`clock::nanos`](crate::clock::nanos); 0: its latency is not
-    /// measured.
-    pub(crate) began: u64,
+pub struct Pick {
+    pub(crate) call: InFlight,
+    /// Permission to try an endpoint that is ejected.
+    pub(crate) trial: Option<Trial>,
+    /// When the call began, where its latency is measured.
+    pub(crate) began: Option<Time>,
 }
 
-impl Picked {
+impl Pick {
     /// Whom to call.
     pub fn instance(&self) -> &Arc<Instance> {
-        &self.endpoint.instance
+        &self.call.endpoint.instance
     }
 
     /// `http://host:port/`; none if the host is no host.
     pub fn base_url(&self) -> Option<&Url> {
-        self.endpoint.base_url.as_ref()
+        self.call.endpoint.base_url.as_ref()
     }
 
     /// The call ended like this.
     pub fn settle(self, outcome: Outcome) {
-        let Self { endpoint, trial, turns, began } = self;
-        let failed = matches!(outcome, Outcome::Failure | Outcome::Throttled);
-        if began > 0 && outcome != Outcome::Neutral {
-            endpoint.latency.note(began, failed);
-        } else if failed {
-            endpoint.latency.note_failure();
+        let Self { call, trial, began } = self;
+        if outcome == Outcome::Neutral {
+            return;
         }
-        let matters = failed || trial.is_some() || turns % 2 == 1;
-        // A call that began before an ejection or a return says nothing about the time after it.
-        let late = endpoint.turns() != turns;
-        let permit = trial
-            .map(|permit| *permit)
-            .or_else(|| (!late).then(|| endpoint.breaker.try_acquire().ok())?);
-        if let Some(permit) = permit {
-            permit.settle(outcome);
+        let state = &call.endpoint.state;
+        let failed = outcome != Outcome::Success;
+        if began.is_some() || failed {
+            let now = Time::now();
+            let taken = began.map_or(0, |began| now.nanos_since(began));
+            state.latency.note(taken, now, failed);
+            if began.is_some() {
+                state.window.note_taken(taken);
+            }
         }
-        if matters
-            && endpoint.is_due_for_review()
-            && let Some(service) = endpoint.service.upgrade()
-        {
-            service.review(&endpoint);
+        if failed || trial.is_some() {
+            if let Some(service) = state.service.upgrade() {
+                service.settle(&call, trial.as_ref(), outcome);
+            }
+        } else {
+            state.outlier.note_success();
         }
     }
 

@@ -5,7 +5,7 @@
 //! loop of its own for trouble; and an error never changes the set.
 
 mod consul;
-mod dns;
+pub(crate) mod dns;
 mod error;
 mod etcd;
 mod http;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 pub(crate) use consul::Consul;
-pub use dns::{Dns, Lookup};
+pub(crate) use dns::Dns;
 pub use error::ProviderError;
 pub(crate) use etcd::Etcd;
 pub(crate) use kubernetes::Kubernetes;
@@ -50,27 +50,27 @@ pub trait Registrar: Send + Sync + Debug {
     fn server(&self) -> (String, u16);
 
     /// Registers a process, whether it is registered or not.
-    fn register<'a>(&'a self, own: &'a Announcement)
-    -> BoxFuture<'a, Result<Lease, ProviderError>>;
+    fn register<'a>(&'a self, own: &'a Advertised) -> BoxFuture<'a, Result<Lease, ProviderError>>;
 
     /// Renews a registration. An error says that it may be lost: it is registered again then.
     fn renew<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 
-    /// Ends a registration; one that is not there is as good.
+    /// Ends a registration; one that is not there is as good. Without a lease, one whose making got no
+    /// answer.
     fn deregister<'a>(
         &'a self,
-        own: &'a Announcement,
-        lease: &'a Lease,
+        own: &'a Advertised,
+        lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>>;
 }
 
 /// What a process says of itself.
 #[derive(Debug, Clone)]
-pub struct Announcement {
+pub struct Advertised {
     /// The service's name in `services.tsk`.
     pub service: String,
     /// Where callers reach it.
@@ -85,7 +85,7 @@ pub struct Announcement {
     pub ttl: Duration,
 }
 
-impl Announcement {
+impl Advertised {
     /// `service-host-port`: the same after a restart, which so replaces the registration.
     pub fn id(&self) -> String {
         format!("{}-{}-{}", self.service, self.host, self.port)

@@ -10,21 +10,21 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::jitter::jittered;
-use crate::provider::{Announcement, Lease, Provider, Registrar, pause};
+use crate::provider::{Advertised, Lease, Provider, Registrar, pause};
 use crate::{DiscoverySettings, ProviderError, metrics};
 
 /// Heartbeats within the life of a registration: two may get lost.
 const HEARTBEATS: u32 = 3;
 /// The shortest life that leaves time for them.
 const TTL_MIN: Duration = Duration::from_secs(3);
-/// Longest time that a drain waits for the registration to be gone.
-const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest time that a drain waits for a registration that is being made, and again for it to be gone.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Keeps a process registered. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registration {
     provider: Arc<dyn Provider>,
-    own: Announcement,
+    own: Advertised,
 }
 
 impl Registration {
@@ -34,7 +34,7 @@ impl Registration {
         zone: &str,
         (service, port, version): (&str, u16, &str),
     ) -> Self {
-        let own = Announcement {
+        let own = Advertised {
             service: service.to_owned(),
             host: settings.advertise_host.clone(),
             port,
@@ -58,23 +58,31 @@ impl Registration {
             return Ok(());
         };
         let mut lease = None;
-        let kept = self.keep(registrar, &mut lease);
-        draining.run_until_cancelled(kept).await;
-        if let Some(lease) = lease {
-            self.end(registrar, &lease).await;
-        }
+        self.keep(registrar, &mut lease, &draining).await;
+        self.end(registrar, lease.as_ref()).await;
         Ok(())
     }
 
-    async fn keep(&mut self, registrar: &dyn Registrar, kept: &mut Option<Lease>) {
+    /// Registers and renews until `draining`. A registration that has begun is let end, because the
+    /// server may have made it already.
+    async fn keep(
+        &mut self,
+        registrar: &dyn Registrar,
+        kept: &mut Option<Lease>,
+        draining: &CancellationToken,
+    ) {
         let mut failures = 0;
-        loop {
-            match self.register(registrar).await {
+        while !draining.is_cancelled() {
+            let registered = tokio::select! {
+                registered = self.register(registrar) => registered,
+                () = long_after(draining) => return,
+            };
+            match registered {
                 Ok(lease) => {
                     failures = 0;
                     self.show("registered");
-                    let lease = kept.insert(lease);
-                    let error = self.renew(registrar, lease).await;
+                    let renewed = self.renew(registrar, kept.insert(lease));
+                    let Some(error) = draining.run_until_cancelled(renewed).await else { return };
                     tracing::warn!(error = %error, "registration may be lost");
                 }
                 Err(error) => {
@@ -83,7 +91,7 @@ impl Registration {
                 }
             }
             metrics::registered(&self.own.service, self.provider.name(), false);
-            sleep(pause(failures)).await;
+            draining.run_until_cancelled(sleep(pause(failures))).await;
         }
     }
 
@@ -109,9 +117,9 @@ impl Registration {
         }
     }
 
-    async fn end(&self, registrar: &dyn Registrar, lease: &Lease) {
+    async fn end(&self, registrar: &dyn Registrar, lease: Option<&Lease>) {
         metrics::registered(&self.own.service, self.provider.name(), false);
-        match timeout(DEREGISTER_TIMEOUT, registrar.deregister(&self.own, lease)).await {
+        match timeout(DRAIN_TIMEOUT, registrar.deregister(&self.own, lease)).await {
             Ok(Ok(())) => self.show("deregistered"),
             Ok(Err(error)) => tracing::warn!(error = %error, "not deregistered: it will lapse"),
             Err(_) => tracing::warn!("not deregistered in time: it will lapse"),
@@ -127,6 +135,11 @@ impl Registration {
             "{message}"
         );
     }
+}
+
+async fn long_after(draining: &CancellationToken) {
+    draining.cancelled().await;
+    sleep(DRAIN_TIMEOUT).await;
 }
 
 /// The address of this machine from which a server is reached. Nothing is sent.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::endpoint::Member;
+use crate::endpoint::Endpoint;
 use crate::service::Service;
 use crate::settings::Services;
 use crate::tls::Secured;
-use crate::{Choice, Health, Instance, LoadBalancingSettings, Picked, Report, Scheme, Status};
+use crate::{Health, Instance, LoadBalancingSettings, Pick, PickOptions, Report, Scheme, Status};
 
 /// All known services. Cheap to clone; clones share the state. Reads take no lock.
 #[derive(Debug, Clone)]
@@ -20,15 +20,17 @@ pub struct Registry(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     services: ArcSwap<BTreeMap<String, Arc<Service>>>,
     pub(crate) settings: Arc<LoadBalancingSettings>,
-    /// Woken when there are instances that were never checked.
-    pub(crate) unchecked: Arc<Notify>,
+    /// Woken when a check is due earlier than planned.
+    pub(crate) checks_due: Arc<Notify>,
     pub(crate) secured: ArcSwap<Secured>,
+    /// This process among all that call the same services.
+    caller: u64,
 }
 
 /// Picks among the instances of one service, without looking for its name each time. Cheap to
 /// clone.
 #[derive(Debug, Clone)]
-pub struct Balancer(Arc<Service>);
+pub struct LoadBalancer(Arc<Service>);
 
 impl Registry {
     /// A registry without services, with the defaults of [`LoadBalancingSettings`].
@@ -41,8 +43,9 @@ impl Registry {
         Self(Arc::new(Shared {
             services: ArcSwap::default(),
             settings: Arc::new(settings.clone()),
-            unchecked: Arc::default(),
+            checks_due: Arc::default(),
             secured: ArcSwap::default(),
+            caller: fastrand::u64(..),
         }))
     }
 
@@ -72,26 +75,24 @@ impl Registry {
         self.service(service).replace(instances);
     }
 
-    /// A healthy instance of a service, as the seed's `get_service`. See [`Registry::pick`] for one
-    /// to call.
+    /// A healthy instance of a service. See [`Registry::pick`] for one to call.
     pub fn get(&self, service: &str) -> Option<Arc<Instance>> {
-        let members = self.0.services.load().get(service)?.members();
-        let healthy = members.iter().find(|known| known.checks.health() == Health::Healthy)?;
+        let endpoints = self.0.services.load().get(service)?.endpoints();
+        let healthy = endpoints.iter().find(|known| is_healthy(known))?;
         Some(healthy.instance.clone())
     }
 
-    /// All healthy instances of all services, as the seed's `list_services`.
+    /// All healthy instances of all services.
     pub fn list_healthy(&self) -> Vec<Arc<Instance>> {
-        let all = self.members();
-        let healthy = all.iter().filter(|known| known.checks.health() == Health::Healthy);
-        healthy.map(|known| known.instance.clone()).collect()
+        let all = self.services().flat_map(|service| service.endpoints());
+        all.filter(is_healthy).map(|known| known.instance.clone()).collect()
     }
 
     /// Every instance of a service, in the order of registration, with what is known of it.
     pub fn statuses(&self, service: &str) -> Vec<(Arc<Instance>, Status)> {
         let services = self.0.services.load();
-        let members = services.get(service).map(|service| service.members()).unwrap_or_default();
-        members.iter().map(|known| (known.instance.clone(), known.status())).collect()
+        let known = services.get(service).map(|service| service.endpoints()).unwrap_or_default();
+        known.iter().map(|known| (known.instance.clone(), known.status())).collect()
     }
 
     /// The instance to call next; none only when none is registered. See [`Algorithm`] for how one
@@ -99,13 +100,13 @@ impl Registry {
     ///
     /// [`Algorithm`]: crate::Algorithm
     #[inline]
-    pub fn pick(&self, service: &str, choice: &Choice<'_>) -> Option<Picked> {
-        self.0.services.load().get(service)?.pick(choice)
+    pub fn pick(&self, service: &str, options: &PickOptions<'_>) -> Option<Pick> {
+        self.0.services.load().get(service)?.pick(options)
     }
 
     /// What picks for one service, which may still be unknown.
-    pub fn balancer(&self, service: &str) -> Balancer {
-        Balancer(self.service(service))
+    pub fn balancer(&self, service: &str) -> LoadBalancer {
+        LoadBalancer(self.service(service))
     }
 
     /// How a service is spoken to.
@@ -124,9 +125,9 @@ impl Registry {
         self.service(service).set_awaited(is_awaited);
     }
 
-    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = Arc<Service>> + use<> {
         let services = self.0.services.load();
-        services.values().flat_map(|service| service.members()).collect()
+        services.values().cloned().collect::<Vec<_>>().into_iter()
     }
 
     /// The service of this name, new if there was none.
@@ -134,7 +135,8 @@ impl Registry {
         if let Some(service) = self.0.services.load().get(name) {
             return service.clone();
         }
-        let new = Service::new(name, &self.0.settings, &self.0.unchecked);
+        let Shared { settings, caller, checks_due, .. } = &*self.0;
+        let new = Service::new(name, settings, *caller, checks_due);
         self.0.services.rcu(|services| {
             let mut services = BTreeMap::clone(services);
             services.entry(name.to_owned()).or_insert_with(|| new.clone());
@@ -145,11 +147,15 @@ impl Registry {
     }
 }
 
-impl Balancer {
+fn is_healthy(endpoint: &Arc<Endpoint>) -> bool {
+    endpoint.state.checks.health() == Health::Healthy
+}
+
+impl LoadBalancer {
     /// As [`Registry::pick`].
     #[inline]
-    pub fn pick(&self, choice: &Choice<'_>) -> Option<Picked> {
-        self.0.pick(choice)
+    pub fn pick(&self, options: &PickOptions<'_>) -> Option<Pick> {
+        self.0.pick(options)
     }
 
     /// Whether the provider has yet to say for the first time which instances there are. A service

@@ -1,140 +1,141 @@
-//! What a pick reads: the instances that may be picked, worked out once per change and not once
-//! per pick.
-
-#![allow(clippy::cast_precision_loss, reason = "estimates and shares")]
+//! What a pick reads: the endpoints that may be picked, worked out once per change and not once per
+//! pick.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::endpoint::Member;
+use crate::clock::Time;
+use crate::eligibility::{Eligibility, Judged, judge};
+use crate::endpoint::Endpoint;
 use crate::rendezvous::Table;
-use crate::{Algorithm, Health, LoadBalancingSettings, Standing};
+use crate::weights::slots;
+use crate::{Algorithm, Ejection, Instance, LoadBalancingSettings, Status};
 
-/// How many slots different weights may make; they are rounded to fit.
-const SLOTS_MAX: usize = 4096;
+/// In so many steps a slow start grows.
+const STEPS: u32 = 20;
+/// The shortest step.
+const STEP_MIN: Duration = Duration::from_millis(10);
 
-/// One service's instances at one time. Never changed: a change makes another.
+/// One service's endpoints at one time. Never changed: a change makes another.
 #[derive(Debug, Default)]
 pub(crate) struct Set {
     /// All that are registered, in the order of registration.
-    pub(crate) members: Box<[Arc<Member>]>,
-    /// Those to pick from; one of weight 2 twice, where the algorithm takes turns. `ip_hash` has
-    /// the ejected ones here too, and passes over them: so their keys come back with them.
-    pub(crate) slots: Box<[Arc<Member>]>,
-    /// Those that are left alone, but for trials.
-    pub(crate) ejected: Box<[Arc<Member>]>,
+    pub(crate) endpoints: Box<[Arc<Endpoint>]>,
+    /// Of each.
+    eligibility: Box<[Eligibility]>,
+    /// Those to pick from, one that has twice the weight of another twice; where keys have homes, each
+    /// once.
+    pub(crate) slots: Box<[Arc<Endpoint>]>,
     /// `ip_hash`: which slot a key belongs to.
     pub(crate) table: Option<Table>,
-    /// Whether one in `slots` may have a share below 1.
-    pub(crate) is_warming: bool,
+    /// Those that only trials go to.
+    pub(crate) ejected: Box<[Arc<Endpoint>]>,
+    /// Whose health is checked.
+    pub(crate) checked: Box<[Arc<Endpoint>]>,
+    /// When shares have grown by a step; none while nobody is in a slow start.
+    pub(crate) grows_at: Option<Time>,
     /// Whether so few could be picked that all are.
     pub(crate) is_panicking: bool,
+    /// Whether one more may be ejected.
+    pub(crate) may_eject: bool,
+}
+
+/// One instance of a service, as its operators see it.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The instance.
+    pub instance: Arc<Instance>,
+    /// What is known of its health, and how many calls are in flight.
+    pub status: Status,
+    /// Whether new calls go to it; to one that is ejected, trials alone.
+    pub is_called: bool,
+    /// What speaks for it or against it.
+    pub eligibility: Eligibility,
+    /// Why, since when and until when it is ejected.
+    pub ejection: Option<Ejection>,
+    /// Whether so many of its calls failed in a row that it would be ejected, were not too many others.
+    pub is_failing: bool,
 }
 
 impl Set {
-    /// The rules, in their order: the best standing that any has; of these the healthy ones, or
-    /// while there are none, those not checked yet; of these the ones that are not ejected. If that
-    /// leaves fewer than `panic_percent` of those of the best standing, all of them. Last, the own
-    /// zone alone, if enough of it is left.
-    pub(crate) fn build(members: Vec<Arc<Member>>, settings: &LoadBalancingSettings) -> Self {
-        let candidates = best_standing(&members);
-        let well = well(&candidates);
-        let (ejected, mut slots) = split(&well, |member| member.is_ejected());
-        let is_panicking = is_below(slots.len(), candidates.len(), settings.panic_percent);
-        if is_panicking {
-            slots = candidates;
-        } else if settings.algorithm == Algorithm::IpHash {
-            slots = well;
-        }
-        let mut slots = in_zone(slots, settings);
-        let is_warming = slots.iter().any(|member| member.share(settings.slow_start) < 1.0);
-        let mut table = None;
-        match settings.algorithm {
-            Algorithm::RoundRobin => slots = by_weight(slots),
-            Algorithm::IpHash => table = Some(Table::new(&slots)),
-            Algorithm::LeastConnections | Algorithm::P2c => {}
-        }
+    pub(crate) fn build(
+        endpoints: Box<[Arc<Endpoint>]>,
+        settings: &LoadBalancingSettings,
+        caller: u64,
+        before: &Self,
+    ) -> Self {
+        let Judged { eligibility, called, pool, is_panicking } =
+            judge(&endpoints, settings, caller);
+        let is_ejected = |index: &usize| matches!(eligibility[*index], Eligibility::Ejected(_));
+        let all = |indices: &mut dyn Iterator<Item = usize>| -> Box<[Arc<Endpoint>]> {
+            indices.map(|index| endpoints[index].clone()).collect()
+        };
+        let ejected = all(&mut pool.iter().copied().filter(is_ejected));
+        let checked = if pool.len() < eligibility.len() && settings.subset_size > 0 {
+            all(&mut pool.iter().copied())
+        } else {
+            endpoints.clone()
+        };
+        let share = |index: usize| endpoints[index].share(settings.slow_start);
+        let is_warming = called.iter().any(|(index, _)| share(*index) < 1.0);
+        let weighted = |(index, part): &(usize, f64), share: f64| {
+            let endpoint = &endpoints[*index];
+            (endpoint.clone(), f64::from(endpoint.weight) * part * share)
+        };
+        let (slots, table) = if settings.algorithm == Algorithm::IpHash {
+            // A slow start would move keys at each step.
+            let weighted: Vec<_> = called.iter().map(|it| weighted(it, 1.0)).collect();
+            let takes = |(index, _): &(usize, f64)| is_panicking || !is_ejected(index);
+            let takes = called.iter().map(takes).collect();
+            let table = Table::new(&weighted, takes, before.table.as_ref());
+            (weighted.into_iter().map(|(endpoint, _)| endpoint).collect(), Some(table))
+        } else {
+            let weighted: Vec<_> = called.iter().map(|it| weighted(it, share(it.0))).collect();
+            (slots(&weighted), None)
+        };
+        let step = (settings.slow_start / STEPS).max(STEP_MIN);
+        let ejected_max = pool.len() * settings.ejection_percent_max as usize / 100;
         Self {
-            members: members.into(),
-            slots: slots.into(),
-            ejected: if is_panicking { Box::default() } else { ejected.into() },
+            slots,
             table,
-            is_warming,
+            may_eject: ejected.len() < ejected_max,
+            ejected,
+            checked,
+            grows_at: (is_warming && settings.algorithm != Algorithm::IpHash)
+                .then(|| Time::now().after(step)),
             is_panicking,
+            eligibility,
+            endpoints,
         }
     }
 
-    /// Whether one of the slots may be picked: only `ip_hash` has ejected ones among them.
-    pub(crate) fn may_have(&self, slot: &Member) -> bool {
-        self.is_panicking || !slot.is_ejected()
+    /// One that `fits`, wherever it is: anyone of those against whom the least speaks.
+    #[cold]
+    pub(crate) fn any_that(&self, fits: impl Fn(&Endpoint) -> bool) -> Option<&Arc<Endpoint>> {
+        let all = self.endpoints.iter().zip(&self.eligibility);
+        let fitting: Vec<_> = all.filter(|(endpoint, _)| fits(endpoint)).collect();
+        let best = fitting.iter().map(|(_, eligibility)| eligibility.rank()).min()?;
+        let best = fitting.iter().filter(|(_, eligibility)| eligibility.rank() == best);
+        let best: Vec<_> = best.map(|(endpoint, _)| *endpoint).collect();
+        fastrand::choice(best)
     }
-}
 
-pub(crate) fn best_standing(members: &[Arc<Member>]) -> Vec<Arc<Member>> {
-    let standing = |member: &&Arc<Member>| member.instance.standing;
-    let best = members.iter().map(|member| standing(&member)).min().unwrap_or(Standing::Ready);
-    members.iter().filter(|member| standing(member) == best).cloned().collect()
-}
-
-pub(crate) fn well(candidates: &[Arc<Member>]) -> Vec<Arc<Member>> {
-    let of = |health| {
-        let fits = candidates.iter().filter(move |member| member.checks.health() == health);
-        fits.cloned().collect::<Vec<_>>()
-    };
-    let healthy = of(Health::Healthy);
-    if healthy.is_empty() { of(Health::Unknown) } else { healthy }
-}
-
-/// Those that fit, and the others.
-fn split(
-    members: &[Arc<Member>],
-    fits: impl Fn(&Member) -> bool,
-) -> (Vec<Arc<Member>>, Vec<Arc<Member>>) {
-    members.iter().cloned().partition(|member| fits(member))
-}
-
-/// None at all is always too few.
-fn is_below(part: usize, whole: usize, percent: u32) -> bool {
-    part == 0 || part * 100 < whole * percent as usize
-}
-
-/// Those of the own zone, unless they are too few beside those of other zones: then all.
-fn in_zone(slots: Vec<Arc<Member>>, settings: &LoadBalancingSettings) -> Vec<Arc<Member>> {
-    if settings.zone.is_empty() {
-        return slots;
+    /// Every instance, in the order of registration.
+    pub(crate) fn reports(&self, settings: &LoadBalancingSettings) -> Vec<Report> {
+        let report = |(endpoint, eligibility): (&Arc<Endpoint>, &Eligibility)| {
+            let has_slot = self.slots.iter().any(|slot| Arc::ptr_eq(slot, endpoint));
+            let outlier = &endpoint.state.outlier;
+            let ejection = outlier.ejection();
+            Report {
+                instance: endpoint.instance.clone(),
+                status: endpoint.status(),
+                is_called: has_slot && (self.is_panicking || ejection.is_none()),
+                eligibility: *eligibility,
+                ejection,
+                is_failing: ejection.is_none()
+                    && outlier.failures_in_a_row() >= settings.ejection_threshold.max(1),
+            }
+        };
+        self.endpoints.iter().zip(&self.eligibility).map(report).collect()
     }
-    let is_near = |member: &Member| member.instance.zone.as_deref() == Some(&settings.zone);
-    let zones: std::collections::BTreeSet<_> =
-        slots.iter().map(|member| member.instance.zone.as_deref()).collect();
-    let (near, _) = split(&slots, is_near);
-    // A zone that has less than its even part of the instances cannot carry its even part of calls.
-    let even = slots.len() / zones.len().max(1);
-    if near.is_empty() || near.len() < even { slots } else { near }
-}
-
-/// Each as often as its weight says, spread evenly over the turns.
-fn by_weight(slots: Vec<Arc<Member>>) -> Vec<Arc<Member>> {
-    let weights: Vec<usize> = weights(&slots);
-    if weights.iter().all(|weight| *weight == 1) {
-        return slots;
-    }
-    let mut turns: Vec<(f64, &Arc<Member>)> = Vec::with_capacity(weights.iter().sum());
-    for (member, weight) in slots.iter().zip(weights) {
-        turns.extend((0..weight).map(|turn| ((turn as f64 + 0.5) / weight as f64, member)));
-    }
-    turns.sort_by(|(one, _), (other, _)| one.total_cmp(other));
-    turns.into_iter().map(|(_, member)| member.clone()).collect()
-}
-
-/// The weights without what all have in common, rounded so that their sum fits.
-fn weights(slots: &[Arc<Member>]) -> Vec<usize> {
-    let weights = || slots.iter().map(|member| member.instance.weight.max(1) as usize);
-    let common = weights().reduce(greatest_common_divisor).unwrap_or(1);
-    let sum: usize = weights().map(|weight| weight / common).sum();
-    let max = SLOTS_MAX.max(slots.len());
-    let fit = |weight: usize| if sum <= max { weight } else { (weight * max / sum).max(1) };
-    weights().map(|weight| fit(weight / common)).collect()
-}
-
-fn greatest_common_divisor(one: usize, other: usize) -> usize {
-    if other == 0 { one } else { greatest_common_divisor(other, one % other) }
 }

@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use resilience::breaker::CircuitBreakerSettings;
 use serde::Deserialize;
 use tusk_config::{HttpRequest, Secret};
+use url::Url;
 
 mod check;
 
-use crate::instance::Authority;
+use crate::instance::Host;
 use crate::{Instance, Scheme};
-
-/// How many times as long as at first an instance is left alone at most.
-const EJECTION_GROWTH_MAX: u32 = 10;
 
 /// A section `[service:…]` of `services.tsk`: where a service is found.
 #[derive(Debug, Clone, Deserialize)]
@@ -49,13 +46,18 @@ impl ServiceSettings {
         addresses.iter().map(|address| self.at(service, &address.host, address.port)).collect()
     }
 
-    /// An instance at another address, with the section's health check asked there.
+    /// An instance at an address, with the section's health check asked there. A health check on
+    /// another port than the service's keeps that port.
     pub(crate) fn at(&self, service: &str, host: &str, port: u16) -> Instance {
-        let named = Authority(&self.host, self.port).to_string();
-        let there = Authority(host, port).to_string();
-        let url = self.health_check.url.replacen(&named, &there, 1);
-        let request = HttpRequest { method: self.health_check.method.clone(), url };
-        Instance::new(service, host, port).health_check(request)
+        let HttpRequest { method, url } = self.health_check.clone();
+        let there = Url::parse(&url).ok().and_then(|mut there| {
+            let is_own = there.port_or_known_default() == Some(self.port);
+            there.set_host(Some(&Host(host).to_string())).ok()?;
+            there.set_port(if is_own { Some(port) } else { there.port() }).ok()?;
+            Some(there.to_string())
+        });
+        let url = there.unwrap_or(url);
+        Instance::new(service, host, port).health_check(HttpRequest { method, url })
     }
 }
 
@@ -98,6 +100,8 @@ pub struct DiscoverySettings {
     /// How long instances stay that are gone after the provider failed or lost its data: it may
     /// only have forgotten them.
     pub removal_grace: Duration,
+    /// `dns`: `address:port` of the name servers; empty: those of the system.
+    pub dns_servers: Vec<String>,
     /// `consul`: the agent's address.
     pub consul_url: String,
     /// `consul`: the token that is sent with each request; empty: none.
@@ -122,6 +126,7 @@ impl Default for DiscoverySettings {
             advertise_host: String::new(),
             registration_ttl: Duration::from_secs(30),
             removal_grace: Duration::from_secs(30),
+            dns_servers: Vec::new(),
             consul_url: "http://127.0.0.1:8500".to_owned(),
             consul_token: Secret::from(""),
             etcd_endpoints: vec!["http://127.0.0.1:2379".to_owned()],
@@ -169,21 +174,36 @@ pub struct LoadBalancingSettings {
     pub unhealthy_threshold: u32,
     /// Failed calls in a row after which an instance is ejected; 0 counts as 1.
     pub ejection_threshold: u32,
-    /// How long it is left alone the first time; up to ten times as long when trials fail.
+    /// How long it is left alone the first time; up to ten times as long when it is ejected again and
+    /// again or its trials fail.
     pub ejection_time: Duration,
     /// The largest share of the instances that is ejected, in percent.
     pub ejection_percent_max: u32,
+    /// How often the success rates and latencies of the instances are compared.
+    pub outlier_interval: Duration,
+    /// Calls of an instance without which it is not compared; fewer wait for those of the next interval.
+    pub outlier_minimum_calls: u32,
+    /// By how many percent points an instance's success rate may lie below the median of the others
+    /// before it is ejected, if chance does not explain it; 0: it is never ejected for that.
+    pub success_rate_margin: u32,
+    /// From what multiple of the median of the others on the mean latency of an instance ejects it; 0: it
+    /// is never ejected for that.
+    pub latency_factor: u32,
     /// When fewer than this share could be picked, in percent, health and ejection are not looked
     /// at: all would be too much for the few, and the checks may be what is wrong. 0: never.
     pub panic_percent: u32,
-    /// How long the share of an instance grows that is new or comes back; 0: it starts with all.
+    /// How long the share of an instance grows that is new or comes back; 0: it starts with all. Keys of
+    /// `ip_hash` go to their instance at once.
     pub slow_start: Duration,
     /// Where this service runs: instances there are preferred. Empty: no preference.
     pub zone: String,
+    /// How many of more instances this process calls and checks, a quarter more being checked as spare
+    /// ones; 0: all of them.
+    pub subset_size: u32,
 }
 
 impl Default for LoadBalancingSettings {
-    /// Checks as the seed's, ejection as Envoy's, no slow start.
+    /// Ejection by failures in a row as Envoy's, and by success rate; no slow start, no subset.
     fn default() -> Self {
         Self {
             algorithm: Algorithm::RoundRobin,
@@ -195,22 +215,14 @@ impl Default for LoadBalancingSettings {
             ejection_threshold: 5,
             ejection_time: Duration::from_secs(30),
             ejection_percent_max: 50,
+            outlier_interval: Duration::from_secs(5),
+            outlier_minimum_calls: 20,
+            success_rate_margin: 20,
+            latency_factor: 0,
             panic_percent: 50,
             slow_start: Duration::ZERO,
             zone: String::new(),
-        }
-    }
-}
-
-impl LoadBalancingSettings {
-    /// One call at a time tries an ejected instance, and brings it back when it succeeds.
-    pub(crate) fn breaker(&self) -> CircuitBreakerSettings {
-        CircuitBreakerSettings {
-            failure_threshold: self.ejection_threshold,
-            timeout: self.ejection_time * EJECTION_GROWTH_MAX,
-            initial_timeout: self.ejection_time,
-            half_open_max_calls: 1,
-            ..CircuitBreakerSettings::default()
+            subset_size: 0,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::{Balancer, Choice, Instance, Picked, Scheme};
+use discovery::{Instance, LoadBalancer, Pick, PickOptions, Scheme};
 use reqwest::Url;
 use resilience::Outcome;
 use resilience::deadline::Deadline;
@@ -25,7 +25,7 @@ const DEADLINE_SLACK: Duration = Duration::from_millis(5);
 /// Sends attempts to the instances of one service.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    pub(crate) instances: Balancer,
+    pub(crate) instances: LoadBalancer,
     http: reqwest::Client,
     scheme: Scheme,
     pub(crate) bounds: Bounds,
@@ -56,7 +56,7 @@ pub(crate) struct AttemptResult {
 
 impl Transport {
     pub(crate) fn new(
-        instances: Balancer,
+        instances: LoadBalancer,
         http: reqwest::Client,
         scheme: Scheme,
         bounds: &Bounds,
@@ -81,9 +81,10 @@ impl Transport {
     }
 
     /// An instance that was not tried, if there is one; else one that has not asked to be left alone.
-    pub(crate) fn pick(&self, request: &Request, attempts: &Attempts) -> Option<Picked> {
+    pub(crate) fn pick(&self, request: &Request, attempts: &Attempts) -> Option<Pick> {
         let key = request.client_address.map(|address| address.to_string());
-        let choice = key.as_deref().map_or_else(Choice::any, |key| Choice::any().key(key));
+        let choice =
+            key.as_deref().map_or_else(PickOptions::any, |key| PickOptions::any().key(key));
         let picked = self.instances.pick(&choice.avoid(&attempts.instances))?;
         if attempts.busy_for(picked.instance()).is_none() {
             return Some(picked);
@@ -97,7 +98,7 @@ impl Transport {
     pub(crate) fn send<'a>(
         &'a self,
         request: &Request,
-        picked: Picked,
+        picked: Pick,
         place: LimitPermit,
         number: u32,
     ) -> impl Future<Output = AttemptResult> + use<'a> {
@@ -123,7 +124,7 @@ impl Transport {
         }
     }
 
-    fn base_url(&self, picked: &Picked) -> Option<Url> {
+    fn base_url(&self, picked: &Pick) -> Option<Url> {
         let mut url = picked.base_url()?.clone();
         if self.scheme == Scheme::Https {
             // Its port is the instance's, and not that of the scheme.
@@ -166,7 +167,7 @@ impl Transport {
 struct InFlight<'a> {
     transport: &'a Transport,
     instance: Arc<Instance>,
-    picked: Option<Picked>,
+    picked: Option<Pick>,
     is_read: bool,
     /// Until the call's deadline, at its begin.
     left: Duration,
@@ -174,7 +175,7 @@ struct InFlight<'a> {
 }
 
 impl<'a> InFlight<'a> {
-    fn new(transport: &'a Transport, is_read: bool, picked: Picked, left: Duration) -> Self {
+    fn new(transport: &'a Transport, is_read: bool, picked: Pick, left: Duration) -> Self {
         let (instance, began) = (picked.instance().clone(), Instant::now());
         Self { transport, instance, picked: Some(picked), is_read, left, began }
     }

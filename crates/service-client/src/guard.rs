@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use discovery::{Balancer, Picked};
+use discovery::{LoadBalancer, Pick};
 use futures_util::future::{Either, select};
 use resilience::Outcome;
 use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings, Error, State};
@@ -231,7 +231,7 @@ impl Guards {
     fn send<'a>(
         &'a self,
         request: &Request,
-        picked: Picked,
+        picked: Pick,
         place: LimitPermit,
         attempts: &mut Attempts,
     ) -> impl Future<Output = AttemptResult> + use<'a> {
@@ -260,7 +260,7 @@ impl Guards {
         bounds: &SharedBounds,
         request: &Request,
         attempts: &Attempts,
-    ) -> Option<(Picked, LimitPermit)> {
+    ) -> Option<(Pick, LimitPermit)> {
         if attempts.count >= self.max_attempts {
             return None;
         }
@@ -287,13 +287,13 @@ impl Attempts {
 #[derive(Debug)]
 pub(crate) struct Recovery {
     pub(crate) breaker: CircuitBreaker,
-    instances: Balancer,
-    /// [`Balancer::recoveries`] when the breaker opened last.
+    instances: LoadBalancer,
+    /// [`LoadBalancer::recoveries`] when the breaker opened last.
     seen: Arc<AtomicU64>,
 }
 
 impl Recovery {
-    fn new(service: &str, instances: Balancer, settings: &CircuitBreakerSettings) -> Self {
+    fn new(service: &str, instances: LoadBalancer, settings: &CircuitBreakerSettings) -> Self {
         let seen = Arc::new(AtomicU64::new(0));
         let (at_opening, of) = (seen.clone(), instances.clone());
         let breaker = CircuitBreaker::with_observer(service, settings, move |transition| {

@@ -1,7 +1,7 @@
 //! `consul`: blocking queries to the local agent, and registration there with a TTL check.
 //!
 //! - **All instances are asked for, not the passing ones.** When Consul itself stood still, all
-//!   heartbeats have lapsed and nobody passes; they are [`Standing::NotReady`] then, and still
+//!   heartbeats have lapsed and nobody passes; they are [`Readiness::NotReady`] then, and still
 //!   there.
 //! - **Only the agent's endpoints register.** What is put into the catalog directly is removed
 //!   again by the agent's anti-entropy.
@@ -23,9 +23,9 @@ use tusk_config::Secret;
 use url::Url;
 
 use super::http::{builder, json, send, within};
-use super::{Announcement, Lease, Provider, ProviderError, Registrar, Sink};
+use super::{Advertised, Lease, Provider, ProviderError, Registrar, Sink};
 use crate::discovery::SetupError;
-use crate::{DiscoverySettings, Instance, Standing};
+use crate::{DiscoverySettings, Instance, Readiness};
 
 /// The longest wait that is asked for.
 const WAIT_MAX: Duration = Duration::from_secs(55);
@@ -102,7 +102,8 @@ impl Consul {
             }
             let index = header("x-consul-index").and_then(|index| index.parse().ok());
             let index = index.ok_or_else(|| ProviderError::Malformed("no index".to_owned()))?;
-            Ok((json(answer).await?, index))
+            let entries: Vec<serde_json::Value> = json(answer).await?;
+            Ok((entries.into_iter().filter_map(Entry::read).collect(), index))
         })
         .await
     }
@@ -155,13 +156,24 @@ struct Check {
 }
 
 impl Entry {
+    /// None for a registration that is no instance, as with a port that is none: others may register
+    /// what they like, and it must not hide the rest.
+    fn read(entry: serde_json::Value) -> Option<Self> {
+        let id = entry["Service"]["ID"].as_str().unwrap_or_default().to_owned();
+        let read = serde_json::from_value(entry);
+        read.inspect_err(|error| {
+            tracing::warn!(consul.service_id = id, error = %error, "this registration is no instance");
+        })
+        .ok()
+    }
+
     fn instance(&self, sink: &Sink) -> Instance {
         let service = &self.service;
         let host = if service.address.is_empty() { &self.node.address } else { &service.address };
         let any = |status: &str| self.checks.iter().any(|check| check.status == status);
         let weight = if any("warning") { service.weights.warning } else { service.weights.passing };
-        let standing = if any("critical") { Standing::NotReady } else { Standing::Ready };
-        let mut instance = sink.instance(host, service.port).weight(weight).standing(standing);
+        let readiness = if any("critical") { Readiness::NotReady } else { Readiness::Ready };
+        let mut instance = sink.instance(host, service.port).weight(weight).readiness(readiness);
         instance.zone = service.meta.as_ref().and_then(|meta| meta.get("zone").cloned());
         instance
     }
@@ -200,10 +212,7 @@ impl Registrar for Consul {
 
     /// A check with a TTL starts as critical unless told otherwise, and a repeated registration
     /// leaves the check as it is: so it is passed at once.
-    fn register<'a>(
-        &'a self,
-        own: &'a Announcement,
-    ) -> BoxFuture<'a, Result<Lease, ProviderError>> {
+    fn register<'a>(&'a self, own: &'a Advertised) -> BoxFuture<'a, Result<Lease, ProviderError>> {
         Box::pin(async move {
             let id = own.id();
             let lease = Lease(format!("service:{id}"));
@@ -233,7 +242,7 @@ impl Registrar for Consul {
 
     fn renew<'a>(
         &'a self,
-        _own: &'a Announcement,
+        _own: &'a Advertised,
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move { self.put(&["agent", "check", "pass", &lease.0], None).await })
@@ -241,8 +250,8 @@ impl Registrar for Consul {
 
     fn deregister<'a>(
         &'a self,
-        own: &'a Announcement,
-        _lease: &'a Lease,
+        own: &'a Advertised,
+        _lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
             match self.put(&["agent", "service", "deregister", &own.id()], None).await {

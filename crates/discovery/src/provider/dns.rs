@@ -1,80 +1,109 @@
-//! `dns`: the addresses behind a name, asked for again every `refresh_interval`.
+//! `dns`: the addresses behind a name, asked for again when their time to live is over, and at the
+//! latest every `refresh_interval`.
 //!
-//! The way in Kubernetes that needs no rights: the name of a headless service has the address of
-//! each ready pod.
+//! The way in Kubernetes that needs no rights: the name of a headless service has the address of each
+//! ready pod. A name that does not exist, or has no address, is a service without instances, and its
+//! addresses are forgotten at once: they may be given to others. A server that cannot say (SERVFAIL, no
+//! answer) is an error, which changes nothing.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig,
+};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use tokio::time::sleep;
 
-use super::{Provider, ProviderError, Sink, http::within};
-use crate::Address;
+use super::http::within;
+use super::{Provider, ProviderError, Sink};
+use crate::discovery::SetupError;
 use crate::jitter::jittered;
+use crate::{DiscoverySettings, Instance};
 
 /// Longest time for one answer.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// The shortest time between two questions, however short an address lives.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// Gives the addresses behind a host and port.
-pub type Lookup = Arc<dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
-
-/// The addresses behind a name.
-pub struct Dns {
+pub(crate) struct Dns {
+    resolver: TokioResolver,
     refresh_interval: Duration,
-    lookup: Lookup,
 }
 
 impl Dns {
-    /// Asks the system's resolver.
-    pub fn new(refresh_interval: Duration) -> Self {
-        Self::with_lookup(refresh_interval, Arc::new(|address| Box::pin(lookup(address))))
+    /// Asks the servers of the settings, or those of the system.
+    pub(crate) fn new(settings: &DiscoverySettings) -> Result<Self, SetupError> {
+        let provider = TokioRuntimeProvider::default();
+        let mut builder = if settings.dns_servers.is_empty() {
+            TokioResolver::builder(provider)?
+        } else {
+            let servers = settings.dns_servers.iter().map(|server| name_server(server));
+            let servers = servers.collect::<Result<_, _>>()?;
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+            TokioResolver::builder_with_config(config, provider)
+        };
+        let options = builder.options_mut();
+        // The same machines answer to both families: those of IPv4, if there are any.
+        options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
+        options.cache_size = 0;
+        let refresh_interval = settings.refresh_interval.max(INTERVAL_MIN);
+        Ok(Self { resolver: builder.build()?, refresh_interval })
     }
 
-    /// Asks another resolver.
-    pub fn with_lookup(refresh_interval: Duration, lookup: Lookup) -> Self {
-        Self { refresh_interval, lookup }
-    }
-
-    /// An error for one of several names is one for all: half of a set is no set.
-    async fn ask(&self, sink: &Sink) -> Result<(), ProviderError> {
+    /// Tells what is found, and says how long that holds. An error for one of several names is one for
+    /// all: half of a set is no set.
+    async fn ask(&self, sink: &Sink) -> Result<Duration, ProviderError> {
+        let mut valid_for = self.refresh_interval;
         let mut found = Vec::new();
-        for named in sink.named() {
-            let what = format!("look up {}", named.host);
-            let address = Address { host: named.host, port: named.port };
-            let lookup = (self.lookup)(address);
-            let addresses = within(LOOKUP_TIMEOUT, async {
-                lookup.await.map_err(|source| ProviderError::Io { what, source })
-            });
-            for address in one_family(addresses.await?) {
-                found.push(sink.instance(&address.to_string(), named.port));
-            }
+        for Instance { host, port, .. } in sink.named() {
+            let lookup = async { self.look_up(&host).await };
+            let (addresses, ttl) = within(LOOKUP_TIMEOUT, lookup).await?;
+            found.extend(addresses.iter().map(|address| sink.instance(&address.to_string(), port)));
+            valid_for = valid_for.min(ttl);
         }
         sink.publish(found);
-        Ok(())
+        Ok(valid_for.max(INTERVAL_MIN))
+    }
+
+    async fn look_up(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), ProviderError> {
+        match self.resolver.lookup_ip(host).await {
+            Ok(answer) => {
+                let mut addresses: Vec<IpAddr> = answer.iter().collect();
+                // Servers rotate their answers; the set is the same.
+                addresses.sort_unstable();
+                addresses.dedup();
+                Ok((addresses, answer.valid_until().saturating_duration_since(Instant::now())))
+            }
+            Err(error) if error.is_no_records_found() => Ok((Vec::new(), INTERVAL_MIN)),
+            Err(source) => Err(ProviderError::Lookup { host: host.to_owned(), source }),
+        }
     }
 }
 
-async fn lookup(Address { host, port }: Address) -> io::Result<Vec<IpAddr>> {
-    let mut addresses: Vec<IpAddr> =
-        tokio::net::lookup_host((host, port)).await?.map(|address| address.ip()).collect();
-    if addresses.is_empty() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    // Servers rotate their answers; the set is the same.
-    addresses.sort_unstable();
-    Ok(addresses)
+/// The server at `address:port`.
+fn name_server(server: &str) -> Result<NameServerConfig, SetupError> {
+    let address: SocketAddr =
+        server.trim().parse().map_err(|_| SetupError::NameServer(server.to_owned()))?;
+    let mut config = NameServerConfig::udp_and_tcp(address.ip());
+    let at_port = |connection: &mut ConnectionConfig| connection.port = address.port();
+    config.connections.iter_mut().for_each(at_port);
+    Ok(config)
 }
 
-/// The same machines answer to both families: those of IPv4, if there are any.
-fn one_family(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
-    if addresses.iter().any(IpAddr::is_ipv4) {
-        addresses.retain(IpAddr::is_ipv4);
+/// What does not fit in the settings of `dns`. Opens nothing.
+pub(crate) fn check_servers(settings: &DiscoverySettings) -> Result<(), SetupError> {
+    settings.dns_servers.iter().try_for_each(|server| name_server(server).map(drop))
+}
+
+impl From<NetError> for SetupError {
+    fn from(error: NetError) -> Self {
+        Self::Resolver(error.to_string())
     }
-    addresses
 }
 
 impl Provider for Dns {
@@ -85,8 +114,7 @@ impl Provider for Dns {
     fn watch<'a>(&'a self, sink: &'a Sink) -> BoxFuture<'a, Result<Infallible, ProviderError>> {
         Box::pin(async move {
             loop {
-                self.ask(sink).await?;
-                sleep(jittered(self.refresh_interval)).await;
+                sleep(jittered(self.ask(sink).await?)).await;
             }
         })
     }

@@ -31,7 +31,15 @@ pub enum ProviderError {
     /// The registration is not there any more.
     #[error("the registration is lost")]
     Lost,
-    /// A name has no address, or a file could not be read.
+    /// No name server could say which addresses a name has.
+    #[error("look up {host}: {source}")]
+    Lookup {
+        /// The name.
+        host: String,
+        /// Why not.
+        source: hickory_resolver::net::NetError,
+    },
+    /// The own address was not found, or a file could not be read.
     #[error("{what}: {source}")]
     Io {
         /// What was being done.

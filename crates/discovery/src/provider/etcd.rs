@@ -25,12 +25,12 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::http::host_and_port;
-use super::{Announcement, Lease, Provider, ProviderError, Registrar, Sink};
+use super::{Advertised, Lease, Provider, ProviderError, Registrar, Sink};
 use crate::discovery::SetupError;
 use crate::instance::Authority;
 use crate::{DiscoverySettings, Instance};
-use gateway::Gateway;
-use wire::{Event, Granted, KeptAlive, KeyValue, Range, Text, Value, Watched};
+use gateway::{Gateway, Member};
+use wire::{Event, Granted, KeptAlive, KeyValue, Range, Text, Value, WatchLine};
 
 /// How often a server is asked beside its watch, at most.
 const PROBE_INTERVAL_MAX: Duration = Duration::from_secs(5);
@@ -45,6 +45,8 @@ pub(crate) struct Etcd {
 /// What is known under one prefix.
 struct Known<'a> {
     sink: &'a Sink,
+    /// Who is asked for it.
+    member: Member<'a>,
     instances: BTreeMap<Text, Instance>,
     revision: u64,
 }
@@ -64,14 +66,14 @@ impl Etcd {
         format!("{}/{service}/", self.prefix)
     }
 
-    fn key(&self, own: &Announcement) -> String {
+    fn key(&self, own: &Advertised) -> String {
         format!("{}{}", self.folder(&own.service), Authority(&own.host, own.port))
     }
 
     /// All of a service's keys.
     async fn read(&self, known: &mut Known<'_>) -> Result<(), ProviderError> {
         let range: Range =
-            self.gateway.ask("kv/range", &all(&self.folder(known.sink.service()))).await?;
+            known.member.ask("kv/range", &all(&self.folder(known.sink.service()))).await?;
         if range.header.revision < known.revision {
             // Another cluster than before, or one that lost its data.
             known.sink.suspect();
@@ -88,33 +90,33 @@ impl Etcd {
         let folder = all(&self.folder(known.sink.service()));
         let mut create = folder.clone();
         create["start_revision"] = json!((known.revision + 1).to_string());
-        let mut lines = self.gateway.watch(&json!({ "create_request": create })).await?;
-        let mut probe = interval(self.probe_interval);
-        probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut lines = known.member.watch(&json!({ "create_request": create })).await?;
+        let mut probes = interval(self.probe_interval);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                line = lines.next::<Watched>() => {
+                line = lines.next::<WatchLine>() => {
                     let line = line?.ok_or(ProviderError::Broken("the server ended the watch"))?;
-                    let told = line.into_result()?;
-                    if told.is_compacted() {
+                    let response = line.into_result()?;
+                    if response.is_compacted() {
                         return Ok(());
                     }
-                    known.apply(told.header.revision, told.events);
+                    known.apply(response.header.revision, response.events);
                 }
-                _ = probe.tick() => {
-                    self.probe(&folder).await?;
+                _ = probes.tick() => {
+                    probe(known.member, &folder).await?;
                     known.sink.confirm();
                 }
             }
         }
     }
+}
 
-    /// An answer that only a server with a leader gives.
-    async fn probe(&self, folder: &serde_json::Value) -> Result<(), ProviderError> {
-        let mut count = folder.clone();
-        count["count_only"] = json!(true);
-        self.gateway.ask::<Range>("kv/range", &count).await.map(drop)
-    }
+/// An answer that only a member with a leader gives.
+async fn probe(member: Member<'_>, folder: &serde_json::Value) -> Result<(), ProviderError> {
+    let mut count = folder.clone();
+    count["count_only"] = json!(true);
+    member.ask::<Range>("kv/range", &count).await.map(drop)
 }
 
 /// All keys that begin so.
@@ -166,7 +168,8 @@ impl Provider for Etcd {
 
     fn watch<'a>(&'a self, sink: &'a Sink) -> BoxFuture<'a, Result<Infallible, ProviderError>> {
         Box::pin(async move {
-            let mut known = Known { sink, instances: BTreeMap::new(), revision: 0 };
+            let member = self.gateway.member();
+            let mut known = Known { sink, member, instances: BTreeMap::new(), revision: 0 };
             loop {
                 self.read(&mut known).await?;
                 self.follow(&mut known).await?;
@@ -181,18 +184,16 @@ impl Provider for Etcd {
 
 impl Registrar for Etcd {
     fn server(&self) -> (String, u16) {
-        host_and_port(self.gateway.endpoint())
+        host_and_port(self.gateway.member().url())
     }
 
-    fn register<'a>(
-        &'a self,
-        own: &'a Announcement,
-    ) -> BoxFuture<'a, Result<Lease, ProviderError>> {
+    fn register<'a>(&'a self, own: &'a Advertised) -> BoxFuture<'a, Result<Lease, ProviderError>> {
         Box::pin(async move {
             let ttl = own.ttl.as_secs().to_string();
-            let granted: Granted = self.gateway.ask("lease/grant", &json!({ "TTL": ttl })).await?;
+            let member = self.gateway.member();
+            let granted: Granted = member.ask("lease/grant", &json!({ "TTL": ttl })).await?;
             let put = self.put(own, &granted.id);
-            self.gateway.ask::<serde_json::Value>("kv/put", &put).await?;
+            member.ask::<serde_json::Value>("kv/put", &put).await?;
             Ok(Lease(granted.id))
         })
     }
@@ -200,12 +201,12 @@ impl Registrar for Etcd {
     /// The key is put again if somebody removed it; as it is, its revision does not move.
     fn renew<'a>(
         &'a self,
-        own: &'a Announcement,
+        own: &'a Advertised,
         lease: &'a Lease,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
-            let kept: KeptAlive =
-                self.gateway.ask("lease/keepalive", &json!({ "ID": lease.0 })).await?;
+            let member = self.gateway.member();
+            let kept: KeptAlive = member.ask("lease/keepalive", &json!({ "ID": lease.0 })).await?;
             if kept.result.ttl == 0 {
                 return Err(ProviderError::Lost);
             }
@@ -213,18 +214,23 @@ impl Registrar for Etcd {
             let absent = json!({ "key": key, "target": "CREATE", "create_revision": "0" });
             let put = json!({ "request_put": self.put(own, &lease.0) });
             let put_if_absent = json!({ "compare": [absent], "success": [put] });
-            self.gateway.ask::<serde_json::Value>("kv/txn", &put_if_absent).await.map(drop)
+            member.ask::<serde_json::Value>("kv/txn", &put_if_absent).await.map(drop)
         })
     }
 
+    /// The key goes by itself, since it may be there under a lease that nobody was told of.
     fn deregister<'a>(
         &'a self,
-        _own: &'a Announcement,
-        lease: &'a Lease,
+        own: &'a Advertised,
+        lease: Option<&'a Lease>,
     ) -> BoxFuture<'a, Result<(), ProviderError>> {
         Box::pin(async move {
+            let member = self.gateway.member();
+            let key = json!({ "key": Text::from(self.key(own).as_str()) });
+            member.ask::<serde_json::Value>("kv/deleterange", &key).await?;
+            let Some(lease) = lease else { return Ok(()) };
             let revoke = json!({ "ID": lease.0 });
-            match self.gateway.ask::<serde_json::Value>("lease/revoke", &revoke).await {
+            match member.ask::<serde_json::Value>("lease/revoke", &revoke).await {
                 Err(ProviderError::Refused { status: 404, .. }) => Ok(()),
                 other => other.map(drop),
             }
@@ -233,7 +239,7 @@ impl Registrar for Etcd {
 }
 
 impl Etcd {
-    fn put(&self, own: &Announcement, lease: &str) -> serde_json::Value {
+    fn put(&self, own: &Advertised, lease: &str) -> serde_json::Value {
         let value = Value {
             host: own.host.clone(),
             port: own.port,

@@ -20,14 +20,14 @@ pub struct Sink {
     section: ServiceSettings,
     provider: &'static str,
     removal_grace: Duration,
-    told: Mutex<Told>,
+    latest: Mutex<Latest>,
     /// Woken when removals begin to wait.
     waiting: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Told {
-    latest: Vec<Instance>,
+struct Latest {
+    instances: Vec<Instance>,
     /// What was told may be missing some.
     is_suspect: bool,
     removals_at: Option<Instant>,
@@ -49,7 +49,7 @@ impl Sink {
             section: section.clone(),
             provider,
             removal_grace,
-            told: Mutex::default(),
+            latest: Mutex::default(),
             waiting: Notify::new(),
         }
     }
@@ -76,17 +76,17 @@ impl Sink {
 
     /// All instances that there are now.
     pub fn publish(&self, instances: Vec<Instance>) {
-        let mut told = self.told();
-        told.count += 1;
-        if std::mem::take(&mut told.is_suspect) {
+        let mut latest = self.latest();
+        latest.count += 1;
+        if std::mem::take(&mut latest.is_suspect) {
             // From the first of several faults on: a watch that keeps breaking must not keep who left.
             let grace = Instant::now() + self.removal_grace;
-            told.removals_at.get_or_insert(grace);
+            latest.removals_at.get_or_insert(grace);
             self.waiting.notify_one();
         }
         let mut all = instances.clone();
-        told.latest = instances;
-        if told.removals_at.is_some_and(|at| Instant::now() < at) {
+        latest.instances = instances;
+        if latest.removals_at.is_some_and(|at| Instant::now() < at) {
             for (known, _) in self.registry.statuses(&self.service) {
                 if !all.iter().any(|instance| instance.is_same(&known)) {
                     all.push(Instance::clone(&known));
@@ -100,13 +100,13 @@ impl Sink {
 
     /// What was told last is still so.
     pub fn confirm(&self) {
-        self.told().count += 1;
+        self.latest().count += 1;
         metrics::synced(&self.service, self.provider);
     }
 
     /// The next set may be missing instances.
     pub fn suspect(&self) {
-        self.told().is_suspect = true;
+        self.latest().is_suspect = true;
     }
 
     /// The watch ended: nobody waits for a provider that is away.
@@ -117,7 +117,7 @@ impl Sink {
 
     /// How often something was told or confirmed.
     pub(crate) fn count(&self) -> u64 {
-        self.told().count
+        self.latest().count
     }
 
     /// Lets removals happen when they have waited long enough.
@@ -132,18 +132,18 @@ impl Sink {
     }
 
     fn removals_at(&self) -> Option<Instant> {
-        self.told().removals_at
+        self.latest().removals_at
     }
 
     fn remove_missing(&self) {
-        let mut told = self.told();
-        if told.removals_at.is_some_and(|at| at <= Instant::now()) {
-            told.removals_at = None;
-            self.registry.replace(&self.service, told.latest.clone());
+        let mut latest = self.latest();
+        if latest.removals_at.is_some_and(|at| at <= Instant::now()) {
+            latest.removals_at = None;
+            self.registry.replace(&self.service, latest.instances.clone());
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,6 +8,7 @@ use reqwest::header::HeaderValue;
 use tusk_config::Misfit;
 
 use super::{DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings, Services};
+use crate::instance::Host;
 use crate::{SetupError, provider};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -55,7 +56,11 @@ impl DiscoverySettings {
             Some(Misfit::at(at(key), fault.to_string()))
         };
         let misfits: Vec<Option<Misfit>> = match self.r#type {
-            ProviderType::Static | ProviderType::Dns => Vec::new(),
+            ProviderType::Static => Vec::new(),
+            ProviderType::Dns => {
+                let servers = provider::dns::check_servers(self).err();
+                vec![servers.map(|error| Misfit::at(at("dns_servers"), error.to_string()))]
+            }
             ProviderType::Consul => {
                 let token = HeaderValue::from_str(self.consul_token.expose());
                 let text = "it has characters that no token has";
@@ -98,13 +103,21 @@ impl ServiceSettings {
     fn check(&self, section: &str) -> Vec<Misfit> {
         let at = |key: &str| format!("{section}.{key}");
         let text = "a host name or an address is needed, without a scheme and a port";
-        let is_http = Url::parse(&self.health_check.url)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url = Url::parse(&self.health_check.url);
+        let is_there = url.as_ref().map_or(true, |url| {
+            url.host_str()
+                .is_none_or(|host| host.eq_ignore_ascii_case(&Host(&self.host).to_string()))
+        });
+        let elsewhere =
+            "its host is not the service's, and each instance is asked at its own address";
         let strange = self.instances.iter().find(|it| !is_host(&it.host) || it.port == 0);
+        let is_http =
+            url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let all = [
             Misfit::unless(is_host(&self.host), at("host"), text),
             Misfit::outside(at("port"), self.port, 1..=u16::MAX),
             Misfit::unless(is_http, at("health_check"), "it is no http or https URL"),
+            Misfit::unless(is_there || !is_http, at("health_check"), elsewhere),
             Misfit::unless(!self.version.is_empty(), at("version"), "the version is empty"),
             Misfit::unless(strange.is_none(), at("instances"), "an instance is written host:port"),
         ];
@@ -129,6 +142,7 @@ impl LoadBalancingSettings {
             ("recheck_interval", self.recheck_interval, millis(10)),
             ("health_check_timeout", self.health_check_timeout, millis(1)),
             ("ejection_time", self.ejection_time, millis(1)),
+            ("outlier_interval", self.outlier_interval, millis(100)),
             ("slow_start", self.slow_start, Duration::ZERO),
         ];
         let counts = [
@@ -136,7 +150,11 @@ impl LoadBalancingSettings {
             ("unhealthy_threshold", self.unhealthy_threshold, 1, 1_000),
             ("ejection_threshold", self.ejection_threshold, 1, 1_000_000),
             ("ejection_percent_max", self.ejection_percent_max, 0, 100),
+            ("outlier_minimum_calls", self.outlier_minimum_calls, 1, 1_000_000),
+            ("success_rate_margin", self.success_rate_margin, 0, 100),
+            ("latency_factor", self.latency_factor, 0, 1_000),
             ("panic_percent", self.panic_percent, 0, 100),
+            ("subset_size", self.subset_size, 0, 100_000),
         ];
         let times = times
             .into_iter()
@@ -192,11 +210,17 @@ mod tests {
             ("load_balancing.ejection_threshold", "0"),
             ("load_balancing.ejection_time", "\"0s\""),
             ("load_balancing.ejection_percent_max", "101"),
+            ("load_balancing.outlier_interval", "\"50ms\""),
+            ("load_balancing.outlier_minimum_calls", "0"),
+            ("load_balancing.success_rate_margin", "101"),
+            ("load_balancing.latency_factor", "1001"),
             ("load_balancing.panic_percent", "101"),
+            ("load_balancing.subset_size", "100001"),
             ("load_balancing.slow_start", "\"25h\""),
             ("service:user-service.port", "0"),
             ("service:user-service.health_check", "\"\""),
             ("service:user-service.health_check", "/health"),
+            ("service:user-service.health_check", "http://elsewhere:3001/health"),
             ("service:user-service.version", "\"\""),
             ("service:user-service.instances", "[\"a:1\", \"http://b:2\"]"),
             ("service:user-service.instances", "[\"a:0\"]"),
@@ -217,6 +241,7 @@ mod tests {
             ("consul", "registration_ttl", "\"0s\""),
             ("consul", "advertise_host", "\"0.0.0.0\""),
             ("consul", "advertise_host", "\"http://users\""),
+            ("dns", "dns_servers", "[\"192.0.2.1\"]"),
             ("etcd", "etcd_endpoints", "[]"),
             ("etcd", "etcd_endpoints", "[\"http://a:2379\", \"b:2379\"]"),
             ("etcd", "etcd_prefix", "\"\""),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry};
+use discovery::{Algorithm, LoadBalancingSettings, Pick, PickOptions, Registry};
 
 use crate::support::{SERVICE, instance, pick};
 
@@ -15,11 +15,11 @@ fn registry(algorithm: Algorithm, ports: std::ops::RangeInclusive<u16>) -> Regis
     registry
 }
 
-fn any(registry: &Registry) -> Picked {
-    registry.pick(SERVICE, &Choice::any()).unwrap()
+fn any(registry: &Registry) -> Pick {
+    registry.pick(SERVICE, &PickOptions::any()).unwrap()
 }
 
-fn port(picked: &Picked) -> u16 {
+fn port(picked: &Pick) -> u16 {
     picked.instance().port
 }
 
@@ -27,7 +27,7 @@ fn port(picked: &Picked) -> u16 {
 fn homes(registry: &Registry) -> BTreeMap<String, u16> {
     let client = |number: u32| format!("10.{}.{}.7", number / 250, number % 250);
     let home = |client: String| {
-        let picked = registry.pick(SERVICE, &Choice::any().key(&client)).unwrap();
+        let picked = registry.pick(SERVICE, &PickOptions::any().key(&client)).unwrap();
         (client, port(&picked))
     };
     (0..5_000).map(client).map(home).collect()
@@ -80,7 +80,8 @@ fn weights_too_large_for_their_slots_keep_about_their_shares() {
 #[test]
 fn least_connections_goes_to_the_idle_one_and_takes_turns_when_all_are() {
     let registry = registry(Algorithm::LeastConnections, 1..=2);
-    assert_eq!((0..4).map(|_| pick(&registry)).collect::<Vec<_>>(), [1, 2, 1, 2]);
+    let picks = [(); 4].map(|()| pick(&registry));
+    assert!([[1, 2, 1, 2], [2, 1, 2, 1]].contains(&picks), "{picks:?}");
     let busy = any(&registry);
     for _ in 0..10 {
         assert_ne!(pick(&registry), port(&busy));
@@ -166,7 +167,7 @@ fn heavier_instances_have_more_keys() {
 #[test]
 fn an_instance_with_far_more_than_the_mean_is_passed_over() {
     let registry = registry(Algorithm::IpHash, 1..=10);
-    let choice = Choice::any().key("10.0.0.1");
+    let choice = PickOptions::any().key("10.0.0.1");
     let held: Vec<_> = (0..200).filter_map(|_| registry.pick(SERVICE, &choice)).collect();
     let max = registry.statuses(SERVICE).iter().map(|(_, status)| status.in_flight).max();
     // The mean is 20, and the bound 25; it is worked out now and then only.
@@ -189,7 +190,7 @@ fn a_repeated_call_goes_elsewhere_while_there_is_an_elsewhere() {
     {
         let registry = registry(algorithm, 1..=3);
         for _ in 0..50 {
-            let key = Choice::any().key("10.0.0.1");
+            let key = PickOptions::any().key("10.0.0.1");
             let first = registry.pick(SERVICE, &key).unwrap();
             let tried = [first.instance().clone()];
             let second = registry.pick(SERVICE, &key.avoid(&tried)).unwrap();
@@ -201,7 +202,7 @@ fn a_repeated_call_goes_elsewhere_while_there_is_an_elsewhere() {
         registry.replace(SERVICE, vec![instance(1)]);
         let only = any(&registry);
         let tried = [only.instance().clone()];
-        assert!(registry.pick(SERVICE, &Choice::any().avoid(&tried)).is_some());
+        assert!(registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).is_some());
     }
 }
 
@@ -216,4 +217,86 @@ fn the_own_zone_is_preferred_while_it_has_its_part() {
     registry.deregister(&instance(1));
     registry.register(zoned(6, "b"));
     assert_eq!(counts(&registry, 400).len(), 4, "one of four is less than a half");
+}
+
+#[test]
+fn a_repeated_call_finds_the_one_that_was_not_tried_beyond_those_that_are_preferred() {
+    let settings =
+        LoadBalancingSettings { zone: "a".to_owned(), ..LoadBalancingSettings::default() };
+    let registry = Registry::new(&settings);
+    let zoned = |port, zone: &str| instance(port).zone(zone);
+    registry.replace(SERVICE, vec![zoned(1, "a"), zoned(2, "b"), zoned(3, "c")]);
+    let first = any(&registry);
+    assert_eq!(port(&first), 1, "the own zone is enough");
+    let mut tried = vec![first.instance().clone()];
+    for _ in 0..2 {
+        let next = registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).unwrap();
+        assert!(tried.iter().all(|tried| tried.port != port(&next)), "{next:?}");
+        tried.push(next.instance().clone());
+    }
+    assert!(registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).is_some());
+}
+
+#[test]
+fn callers_that_start_together_do_not_all_begin_with_the_same_instance() {
+    for algorithm in [Algorithm::RoundRobin, Algorithm::LeastConnections] {
+        let first = |_| pick(&registry(algorithm, 1..=8));
+        let firsts: std::collections::BTreeSet<u16> = (0..40).map(first).collect();
+        assert!(firsts.len() > 1, "{algorithm:?} begins with {firsts:?}");
+    }
+}
+
+#[test]
+fn a_zone_gets_calls_by_its_capacity_beside_its_callers() {
+    let settings =
+        LoadBalancingSettings { zone: "a".to_owned(), ..LoadBalancingSettings::default() };
+    let registry = Registry::new(&settings);
+    let zoned = |port, zone: &str| instance(port).zone(zone);
+    // An eighth of the capacity of each other zone: what it cannot carry goes there, by what they have
+    // to spare.
+    let of = |zone, ports: std::ops::Range<u16>| ports.map(move |port| zoned(port, zone));
+    registry
+        .replace(SERVICE, of("a", 1..2).chain(of("b", 11..19)).chain(of("c", 21..25)).collect());
+    // The even part of a zone is 13/3: `a` keeps 3/13 of its callers' calls, `b` has 11/3 to spare and
+    // `c` nothing.
+    let counts = counts(&registry, 13_000);
+    assert!((2_800..=3_200).contains(&counts[&1]), "{counts:?}");
+    assert!(counts.keys().all(|port| *port < 20), "{counts:?}");
+    assert!(counts.iter().all(|(port, count)| *port == 1 || (1_150..=1_350).contains(count)));
+}
+
+fn subset(registry: &Registry) -> std::collections::BTreeSet<u16> {
+    counts(registry, 1_000).into_keys().collect()
+}
+
+#[test]
+fn of_more_instances_than_the_subset_each_process_calls_a_part_of_its_own() {
+    for algorithm in
+        [Algorithm::RoundRobin, Algorithm::LeastConnections, Algorithm::IpHash, Algorithm::P2c]
+    {
+        let settings =
+            LoadBalancingSettings { algorithm, subset_size: 5, ..LoadBalancingSettings::default() };
+        let callers: Vec<_> = (0..40).map(|_| Registry::new(&settings)).collect();
+        let all = |registry: &Registry| registry.replace(SERVICE, (1..=20).map(instance).collect());
+        callers.iter().for_each(all);
+        let subsets: Vec<_> = callers.iter().map(subset).collect();
+        assert!(subsets.iter().all(|subset| subset.len() == 5), "{algorithm:?}: {subsets:?}");
+        let called: std::collections::BTreeSet<_> = subsets.iter().flatten().collect();
+        assert_eq!(called.len(), 20, "all are called by somebody");
+
+        // One that goes is replaced by one, and nothing else changes.
+        let gone = *subsets[0].first().unwrap();
+        callers[0].deregister(&instance(gone));
+        let after = subset(&callers[0]);
+        assert_eq!(after.intersection(&subsets[0]).count(), 4, "{algorithm:?}");
+        assert_eq!(after.len(), 5, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn up_to_the_size_of_the_subset_all_are_called() {
+    let settings = LoadBalancingSettings { subset_size: 5, ..LoadBalancingSettings::default() };
+    let registry = Registry::new(&settings);
+    registry.replace(SERVICE, (1..=5).map(instance).collect());
+    assert_eq!(subset(&registry).len(), 5);
 }

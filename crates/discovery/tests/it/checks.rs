@@ -1,4 +1,4 @@
-//! Active checks over real HTTP servers. The name of the first test is one of the seed's defects.
+//! Active checks over real HTTP servers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::any;
-use discovery::{Health, Instance, LoadBalancingSettings, Registry};
+use discovery::{Health, Instance, LoadBalancingSettings, Readiness, Registry};
 use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
 
@@ -19,16 +19,29 @@ struct Fake {
     instance: Instance,
     healthy: Arc<AtomicBool>,
     probes: Arc<AtomicUsize>,
+    gate: Arc<tokio::sync::RwLock<()>>,
+}
+
+impl Fake {
+    /// Checks get no answer until this is dropped.
+    async fn hold(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        self.gate.clone().write_owned().await
+    }
 }
 
 async fn fake() -> Fake {
     let (healthy, probes) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
-    let (state, count) = (healthy.clone(), probes.clone());
+    let gate = Arc::new(tokio::sync::RwLock::new(()));
+    let (state, count, open) = (healthy.clone(), probes.clone(), gate.clone());
     let answer = move |method: Method| {
         count.fetch_add(1, Ordering::SeqCst);
-        let healthy = state.load(Ordering::SeqCst) && method == Method::OPTIONS;
-        let status = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        async move { status }
+        let (state, open) = (state.clone(), open.clone());
+        async move {
+            // What is held back was judged before.
+            let healthy = state.load(Ordering::SeqCst) && method == Method::OPTIONS;
+            let _open = open.read().await;
+            if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+        }
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -38,7 +51,7 @@ async fn fake() -> Fake {
     let url = format!("http://127.0.0.1:{port}/health");
     let request = HttpRequest { method: "OPTIONS".to_owned(), url };
     let instance = Instance::new(SERVICE, "127.0.0.1", port).health_check(request);
-    Fake { instance, healthy, probes }
+    Fake { instance, healthy, probes, gate }
 }
 
 fn checked_every(interval: Duration, instances: &[&Instance]) -> Registry {
@@ -62,7 +75,7 @@ fn start(registry: &Registry) -> CancellationToken {
 
 fn health(registry: &Registry, of: &Fake) -> Health {
     let statuses = registry.statuses(SERVICE);
-    statuses.into_iter().find(|(instance, _)| **instance == of.instance).unwrap().1.health
+    statuses.into_iter().find(|(instance, _)| instance.is_same(&of.instance)).unwrap().1.health
 }
 
 #[tokio::test]
@@ -129,6 +142,47 @@ async fn when_too_few_are_well_all_are_called() {
     let ports: BTreeSet<u16> = (0..3).map(|_| pick(&registry)).collect();
     assert_eq!(ports.len(), 3, "one of three is below the half that is needed");
     shutdown.cancel();
+}
+
+/// An instance that was told as not ready, whose first check the test lets end.
+async fn told_ready_during(is_under_way: bool) {
+    let (good, late) = (fake().await, fake().await);
+    late.healthy.store(false, Ordering::SeqCst);
+    let hour = Duration::from_secs(3600);
+    let registry = Registry::new(&LoadBalancingSettings {
+        health_check_interval: hour,
+        recheck_interval: if is_under_way { Duration::from_secs(1) } else { hour },
+        ..LoadBalancingSettings::default()
+    });
+    registry.register(good.instance.clone());
+    let shutdown = start(&registry);
+    until("healthy", || health(&registry, &good) == Health::Healthy).await;
+    let held = late.hold().await;
+    registry.register(late.instance.clone().readiness(Readiness::NotReady));
+    until("a check", || late.probes.load(Ordering::SeqCst) == 1).await;
+    let held = if is_under_way {
+        Some(held)
+    } else {
+        drop(held);
+        let is_checked = || registry.statuses(SERVICE)[1].1.last_check.is_some();
+        until("the check failed", is_checked).await;
+        None
+    };
+    late.healthy.store(true, Ordering::SeqCst);
+    registry.register(late.instance.clone());
+    drop(held);
+    until("the late one is picked", || pick(&registry) == late.instance.port).await;
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn the_result_of_a_check_counts_though_the_instance_was_told_anew_meanwhile() {
+    told_ready_during(true).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_is_told_ready_is_checked_at_once_whatever_its_last_check_said() {
+    told_ready_during(false).await;
 }
 
 #[tokio::test]

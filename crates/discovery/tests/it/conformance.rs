@@ -6,7 +6,7 @@ use discovery::{Discovery, DiscoverySettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    PORT, Running, SERVICE, host, provider_errors, services, unchecked, until, until_broken,
+    OTHER, PORT, Running, SERVICE, host, provider_errors, services, unchecked, until, until_broken,
 };
 
 /// A provider's server and how it is changed. Each test makes one.
@@ -36,12 +36,12 @@ pub(crate) trait RegistrationServer: Server {
 const OWN: u8 = 9;
 
 pub(crate) fn discovery(settings: &DiscoverySettings) -> Discovery {
-    let services = services("localhost", PORT);
     let settings = DiscoverySettings { advertise_host: host(OWN), ..settings.clone() };
-    Discovery::new(&settings, &services, &unchecked(), &[SERVICE]).unwrap()
+    let services = services("localhost", PORT);
+    Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap()
 }
 
-/// Instances come and go; while the server is away the last set stays; when it is back the set
+/// With two services, each of which is watched by itself: instances come and go; while the server is away the last set stays; when it is back the set
 /// follows again.
 pub(crate) async fn conforms(server: &mut impl Server) {
     server.hold(&[1]).await;

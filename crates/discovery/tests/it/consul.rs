@@ -8,7 +8,7 @@ mod fake;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use discovery::{Discovery, DiscoverySettings, ProviderType, Standing};
+use discovery::{Discovery, DiscoverySettings, ProviderType, Readiness};
 use serde_json::{Value, json};
 use testkit::native::{Consul, Place};
 use tokio_util::sync::CancellationToken;
@@ -210,7 +210,7 @@ async fn a_frozen_real_consul_is_noticed_and_changes_nothing_and_lapsed_heartbea
     assert_eq!(running.known(), BTreeSet::from([9]));
     server.backend.cont().unwrap();
     until_passing(&server).await;
-    let is_ready = || running.registry.statuses(SERVICE)[0].0.standing == Standing::Ready;
+    let is_ready = || running.registry.statuses(SERVICE)[0].0.readiness == Readiness::Ready;
     until("it is ready", is_ready).await;
     assert_eq!(running.known(), BTreeSet::from([9]));
     draining.cancel();
@@ -251,15 +251,15 @@ async fn an_instance_whose_heartbeat_lapsed_is_there_but_not_ready() {
     let server = fake();
     let body = json!({
         "ID": id(1), "Name": SERVICE, "Address": host(1), "Port": PORT, "Check": {
-            "CheckID": format!("service:{}", id(1)), "TTL": "200ms", "Status": "passing",
+            "CheckID": format!("service:{}", id(1)), "TTL": "2000ms", "Status": "passing",
             "DeregisterCriticalServiceAfter": "60s",
         },
     });
     server.put("register", body).await;
     let running = Running::start(&server.settings());
-    let standing = || Some(running.registry.statuses(SERVICE).first()?.0.standing);
-    until("it is ready", || standing() == Some(Standing::Ready)).await;
-    until("it is not ready", || standing() == Some(Standing::NotReady)).await;
+    let readiness = || Some(running.registry.statuses(SERVICE).first()?.0.readiness);
+    until("it is ready", || readiness() == Some(Readiness::Ready)).await;
+    until("it is not ready", || readiness() == Some(Readiness::NotReady)).await;
 }
 
 #[tokio::test]
@@ -271,4 +271,19 @@ async fn the_token_goes_along_and_one_without_an_address_is_at_its_node() {
     let settings = DiscoverySettings { consul_token: "of-a-test".into(), ..server.settings() };
     let running = Running::start(&settings);
     running.until_known(&[250]).await;
+}
+
+#[tokio::test]
+async fn a_registration_that_cannot_be_read_hides_no_other() {
+    let mut server = fake();
+    server.hold(&[1]).await;
+    server.backend.0.add(json!({
+        "Node": { "Address": host(7) }, "Checks": [],
+        "Service": { "Service": SERVICE, "Address": host(7), "Port": 70_000 },
+    }));
+    let running = Running::start(&server.settings());
+    running.until_known(&[1]).await;
+    server.hold(&[1, 2]).await;
+    running.until_known(&[1, 2]).await;
+    assert_eq!(provider_errors(), 0);
 }

@@ -1,54 +1,149 @@
-//! `dns`, with a resolver that the test answers for; and the system's own with `localhost`.
+//! `dns`, with a name server inside the test; and the system's own names with `localhost`.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use discovery::provider::Dns;
-use discovery::{Discovery, ProviderType};
+use discovery::{Discovery, DiscoverySettings, ProviderType};
+use tokio::net::UdpSocket;
 
 use crate::conformance::{Server, conforms, discovery};
-use crate::support::{PORT, Running, SERVICE, services, settings, unchecked, until};
+use crate::support::{
+    PORT, Running, SERVICE, provider_errors, services, settings, unchecked, until, until_broken,
+};
 
-/// A name server with one name.
-#[derive(Default)]
+/// What a name server says of every name.
+#[derive(Clone)]
+enum Says {
+    Addresses(Vec<u8>),
+    NoSuchName,
+    ServerFailure,
+}
+
+/// A name server, as far as it is asked here: addresses of IPv4 over UDP (RFC 1035).
 struct Names {
-    addresses: Arc<Mutex<Option<Vec<IpAddr>>>>,
-    held: Vec<IpAddr>,
+    address: SocketAddr,
+    says: Arc<Mutex<Says>>,
+    asked: Arc<AtomicUsize>,
+    held: Vec<u8>,
+}
+
+impl Names {
+    /// Its answers live for so many seconds.
+    async fn start(ttl: u32) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (says, asked) = (Arc::new(Mutex::new(Says::NoSuchName)), Arc::default());
+        let names = Self { address: socket.local_addr().unwrap(), says, asked, held: Vec::new() };
+        let (says, asked) = (names.says.clone(), names.asked.clone());
+        tokio::spawn(async move {
+            let mut question = [0; 512];
+            loop {
+                let (length, from) = socket.recv_from(&mut question).await.unwrap();
+                asked.fetch_add(1, Ordering::SeqCst);
+                let answer = answer(&question[..length], &says.lock().unwrap().clone(), ttl);
+                socket.send_to(&answer, from).await.unwrap();
+            }
+        });
+        names
+    }
+
+    fn say(&self, says: Says) {
+        *self.says.lock().unwrap() = says;
+    }
+
+    fn discovery_of(&self, refresh_interval: Duration) -> Discovery {
+        let settings = DiscoverySettings {
+            refresh_interval,
+            dns_servers: vec![self.address.to_string()],
+            ..settings(ProviderType::Dns)
+        };
+        Discovery::new(&settings, &services("users", PORT), &unchecked(), &[SERVICE]).unwrap()
+    }
+}
+
+fn answer(question: &[u8], says: &Says, ttl: u32) -> Vec<u8> {
+    let name_end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
+    let is_ipv4 = question[name_end..name_end + 2] == [0, 1];
+    let (code, numbers) = match says {
+        Says::Addresses(numbers) if is_ipv4 => (0, numbers.clone()),
+        Says::Addresses(_) => (0, Vec::new()),
+        Says::NoSuchName => (3, Vec::new()),
+        Says::ServerFailure => (2, Vec::new()),
+    };
+    let count = u8::try_from(numbers.len()).unwrap();
+    let mut answer = question[..2].to_vec();
+    // An answer, to a question that wished for recursion, from a server that has it.
+    answer.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
+    answer.extend(&question[12..name_end + 4]);
+    for number in numbers {
+        // The name as in the question, A, IN, and four bytes of address.
+        answer.extend([0xc0, 12, 0, 1, 0, 1]);
+        answer.extend(ttl.to_be_bytes());
+        answer.extend([0, 4, 10, 0, 0, number]);
+    }
+    answer
 }
 
 impl Server for Names {
     fn discovery(&self) -> Discovery {
-        let addresses = self.addresses.clone();
-        let lookup = move |_| -> futures_util::future::BoxFuture<'static, _> {
-            let answer = addresses.lock().unwrap().clone();
-            Box::pin(async move { answer.ok_or_else(|| io::Error::other("no such name")) })
-        };
-        let provider = Dns::with_lookup(Duration::from_millis(20), Arc::new(lookup));
-        let (settings, services) = (settings(ProviderType::Dns), services("users", PORT));
-        Discovery::with_provider(Arc::new(provider), &settings, &services, &unchecked(), &[SERVICE])
-            .unwrap()
+        self.discovery_of(Duration::from_secs(1))
     }
 
     async fn hold(&mut self, numbers: &[u8]) {
-        let address = |number: &u8| Ipv4Addr::new(10, 0, 0, *number).into();
-        self.held = numbers.iter().map(address).collect();
-        *self.addresses.lock().unwrap() = Some(self.held.clone());
+        self.held = numbers.to_vec();
+        self.say(Says::Addresses(self.held.clone()));
     }
 
     async fn go_down(&mut self) {
-        *self.addresses.lock().unwrap() = None;
+        self.say(Says::ServerFailure);
     }
 
     async fn come_back(&mut self) {
-        *self.addresses.lock().unwrap() = Some(self.held.clone());
+        self.say(Says::Addresses(self.held.clone()));
     }
 }
 
 #[tokio::test]
 async fn dns_conforms() {
-    conforms(&mut Names::default()).await;
+    conforms(&mut Names::start(1).await).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_gone_has_no_instances_and_a_server_that_cannot_say_changes_nothing() {
+    let names = Names::start(1).await;
+    names.say(Says::Addresses(vec![1, 2]));
+    let running = Running::of(names.discovery());
+    running.until_known(&[1, 2]).await;
+    names.say(Says::ServerFailure);
+    until_broken(provider_errors()).await;
+    assert_eq!(running.known(), BTreeSet::from([1, 2]));
+    names.say(Says::NoSuchName);
+    running.until_known(&[]).await;
+    names.say(Says::Addresses(vec![3]));
+    running.until_known(&[3]).await;
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_again_when_its_time_to_live_is_over() {
+    let names = Names::start(1).await;
+    names.say(Says::Addresses(vec![1]));
+    let running = Running::of(names.discovery_of(Duration::from_secs(3600)));
+    running.until_known(&[1]).await;
+    names.say(Says::Addresses(vec![2]));
+    running.until_known(&[2]).await;
+}
+
+#[tokio::test]
+async fn an_interval_of_nothing_asks_once_a_second() {
+    let names = Names::start(0).await;
+    names.say(Says::Addresses(vec![1]));
+    let running = Running::of(names.discovery_of(Duration::ZERO));
+    running.until_known(&[1]).await;
+    names.say(Says::Addresses(vec![2]));
+    running.until_known(&[2]).await;
+    assert!(names.asked.load(Ordering::SeqCst) <= 3, "{:?}", names.asked);
 }
 
 #[tokio::test]

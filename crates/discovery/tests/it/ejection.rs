@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use discovery::{Algorithm, Choice, LoadBalancingSettings, Picked, Registry, Report, Standing};
-use resilience::breaker::Cause;
-use tokio::time::advance;
+use discovery::{
+    Algorithm, EjectionReason, LoadBalancingSettings, Pick, PickOptions, Readiness, Registry,
+    Report,
+};
+use tokio::time::{Instant, advance};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::support::{SERVICE, instance};
 
@@ -25,11 +28,11 @@ fn registry(settings: &LoadBalancingSettings, count: u16) -> Registry {
     registry
 }
 
-fn any(registry: &Registry) -> Picked {
-    registry.pick(SERVICE, &Choice::any()).unwrap()
+fn any(registry: &Registry) -> Pick {
+    registry.pick(SERVICE, &PickOptions::any()).unwrap()
 }
 
-fn port(picked: &Picked) -> u16 {
+fn port(picked: &Pick) -> u16 {
     picked.instance().port
 }
 
@@ -95,7 +98,7 @@ async fn a_repeated_call_is_no_trial() {
     advance(EJECTION_TIME).await;
     let tried = [std::sync::Arc::new(instance(2))];
     for _ in 0..10 {
-        let again = registry.pick(SERVICE, &Choice::any().avoid(&tried)).unwrap();
+        let again = registry.pick(SERVICE, &PickOptions::any().avoid(&tried)).unwrap();
         assert_eq!(port(&again), 3);
     }
 }
@@ -107,7 +110,7 @@ async fn calls_begun_before_an_ejection_do_not_end_it() {
     call_many(&registry, &[1], 6);
     assert_eq!(ejected(&registry), BTreeSet::from([1]));
     advance(EJECTION_TIME).await;
-    early.into_iter().for_each(Picked::success);
+    early.into_iter().for_each(Pick::success);
     assert_eq!(ejected(&registry), BTreeSet::from([1]));
 }
 
@@ -156,6 +159,9 @@ async fn an_instance_that_is_new_or_comes_back_gets_a_growing_share() {
     registry.register(instance(4));
     let begin = share(4);
     assert!((1..200).contains(&begin), "{begin} of 3000");
+    let others = [1, 2, 3].map(share);
+    let (least, most) = (others.iter().min().unwrap(), others.iter().max().unwrap());
+    assert!(most - least < most / 10, "nobody takes over the part of the new one: {others:?}");
     advance(Duration::from_secs(5)).await;
     let middle = share(4);
     assert!((begin + 1..650).contains(&middle), "{middle} of 3000");
@@ -184,9 +190,9 @@ async fn an_operator_is_told_who_is_ejected_and_when_it_is_tried_again() {
     assert_eq!(said(&registry), [(1, true, "eligible"), (2, true, "eligible")]);
     call_many(&registry, &[1], 6);
     assert_eq!(said(&registry), [(1, false, "ejected"), (2, true, "eligible")]);
-    let breaker = registry.balancer(SERVICE).reports()[0].breaker;
-    assert_eq!(breaker.until, Some(breaker.since + EJECTION_TIME));
-    assert_eq!(breaker.cause, Some(Cause::FailuresInARow));
+    let ejection = registry.balancer(SERVICE).reports()[0].ejection.unwrap();
+    assert_eq!(ejection.until, ejection.since + EJECTION_TIME);
+    assert_eq!(ejection.reason, EjectionReason::FailuresInARow);
     advance(EJECTION_TIME).await;
     call_many(&registry, &[], 10);
     assert_eq!(said(&registry), [(1, true, "eligible"), (2, true, "eligible")]);
@@ -199,8 +205,8 @@ async fn an_operator_is_told_who_is_about_to_go_not_ready_or_in_another_zone() {
     let instances = [
         instance(1).zone("a"),
         instance(2).zone("b"),
-        instance(3).standing(Standing::Draining),
-        instance(4).standing(Standing::NotReady),
+        instance(3).readiness(Readiness::Draining),
+        instance(4).readiness(Readiness::NotReady),
     ];
     registry.replace(SERVICE, instances.to_vec());
     let words = [
@@ -212,4 +218,146 @@ async fn an_operator_is_told_who_is_about_to_go_not_ready_or_in_another_zone() {
     assert_eq!(said(&registry), words);
     registry.replace(SERVICE, instances[2..].to_vec());
     assert_eq!(said(&registry), [(3, true, "eligible"), (4, false, "not_ready")]);
+}
+
+/// A registry that compares its instances, until the guard is dropped.
+fn comparing(settings: &LoadBalancingSettings, count: u16) -> (Registry, DropGuard) {
+    let settings =
+        LoadBalancingSettings { health_check_interval: Duration::ZERO, ..settings.clone() };
+    let (registry, shutdown) = (registry(&settings, count), CancellationToken::new());
+    tokio::spawn(registry.clone().run(shutdown.clone()));
+    (registry, shutdown.drop_guard())
+}
+
+/// A hundred calls a second for so many seconds; each ends as `end` says.
+async fn call_for(seconds: u64, registry: &Registry, mut end: impl AsyncFnMut(Pick)) {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    while Instant::now() < until {
+        end(any(registry)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn reason(registry: &Registry, port: u16) -> Option<EjectionReason> {
+    let reports = registry.balancer(SERVICE).reports();
+    let report = reports.into_iter().find(|report| report.instance.port == port).unwrap();
+    report.ejection.map(|ejection| ejection.reason)
+}
+
+/// Every third call of this instance fails, and of the others every `nth`.
+async fn every_third_fails(registry: &Registry, seconds: u64, port: u16, nth: u32) {
+    let mut counts = std::collections::BTreeMap::<u16, u32>::new();
+    call_for(seconds, registry, async |picked| {
+        let count = counts.entry(self::port(&picked)).or_default();
+        *count += 1;
+        let fails_each = if self::port(&picked) == port { 3 } else { nth };
+        if count.is_multiple_of(fails_each) { picked.failure() } else { picked.success() }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_of_which_every_third_call_fails_is_ejected_within_ten_seconds() {
+    for count in [2, 3, 8] {
+        let (registry, _running) = comparing(&LoadBalancingSettings::default(), count);
+        every_third_fails(&registry, 10, 1, u32::MAX).await;
+        assert_eq!(reason(&registry, 1), Some(EjectionReason::SuccessRate), "one of {count}");
+        assert_eq!(ejected(&registry), BTreeSet::from([1]));
+        let told = registry.balancer(SERVICE).reports()[0].eligibility.to_string();
+        assert_eq!(told, "it is ejected, since more of its calls fail than of the others'");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_instance_is_ejected_for_its_success_rate_when_all_fail_alike_or_it_is_off() {
+    let off = LoadBalancingSettings { success_rate_margin: 0, ..LoadBalancingSettings::default() };
+    for (settings, nth) in [(LoadBalancingSettings::default(), 3), (off, u32::MAX)] {
+        let (registry, _running) = comparing(&settings, 3);
+        every_third_fails(&registry, 60, 1, nth).await;
+        assert_eq!(ejected(&registry), BTreeSet::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_few_calls_say_nothing_of_the_success_rate() {
+    let (registry, _running) = comparing(&LoadBalancingSettings::default(), 2);
+    let calls = |failing: &[u16]| call_many(&registry, failing, 2);
+    for _ in 0..9 {
+        calls(&[1]);
+        calls(&[]);
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+    assert_eq!(ejected(&registry), BTreeSet::new(), "nine of eighteen calls failed");
+    calls(&[1]);
+    calls(&[]);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(ejected(&registry), BTreeSet::from([1]), "ten of twenty did");
+}
+
+#[tokio::test(start_paused = true)]
+async fn comparisons_eject_no_more_than_the_largest_share() {
+    let (registry, _running) = comparing(&LoadBalancingSettings::default(), 5);
+    call_for(60, &registry, async |picked| {
+        let fails = port(&picked) <= 3 && fastrand::bool();
+        if fails { picked.failure() } else { picked.success() }
+    })
+    .await;
+    assert!(ejected(&registry).len() <= 2, "{:?}", ejected(&registry));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_far_slower_than_the_others_is_ejected_where_that_is_on() {
+    for (algorithm, latency_factor) in
+        [(Algorithm::RoundRobin, 3), (Algorithm::LeastConnections, 3), (Algorithm::RoundRobin, 0)]
+    {
+        let on =
+            LoadBalancingSettings { algorithm, latency_factor, ..LoadBalancingSettings::default() };
+        let (registry, _running) = comparing(&on, 3);
+        call_for(30, &registry, async |picked| {
+            let time = if port(&picked) == 2 { 100 } else { 10 };
+            tokio::time::sleep(Duration::from_millis(time)).await;
+            picked.success();
+        })
+        .await;
+        let expected = (latency_factor > 0).then_some(EjectionReason::Latency);
+        assert_eq!(reason(&registry, 2), expected, "{algorithm:?}, {latency_factor}");
+        assert!(!ejected(&registry).contains(&1) && !ejected(&registry).contains(&3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_ejected_again_and_again_stays_away_longer() {
+    let registry = registry(&settings(), 2);
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        call_many(&registry, &[1], 20);
+        let ejection = registry.balancer(SERVICE).reports()[0].ejection.unwrap();
+        times.push(ejection.until - ejection.since);
+        advance(ejection.until - Instant::now()).await;
+        call_many(&registry, &[], 4);
+        assert_eq!(ejected(&registry), BTreeSet::new());
+    }
+    assert_eq!(times, [1, 2, 3].map(|times| EJECTION_TIME * times));
+}
+
+/// How long the instance at port 1 is ejected, of which every third call fails.
+async fn next_ejection(registry: &Registry) -> Duration {
+    while reason(registry, 1).is_none() {
+        every_third_fails(registry, 1, 1, u32::MAX).await;
+    }
+    let ejection = registry.balancer(SERVICE).reports()[0].ejection.unwrap();
+    tokio::time::sleep_until(ejection.until).await;
+    while reason(registry, 1).is_some() {
+        any(registry).success();
+    }
+    ejection.until - ejection.since
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_in_which_an_instance_does_well_shortens_its_next_ejection() {
+    let (registry, _running) = comparing(&settings(), 3);
+    assert_eq!(next_ejection(&registry).await, EJECTION_TIME);
+    assert_eq!(next_ejection(&registry).await, EJECTION_TIME * 2);
+    every_third_fails(&registry, 180, 0, u32::MAX).await;
+    assert_eq!(next_ejection(&registry).await, EJECTION_TIME);
 }

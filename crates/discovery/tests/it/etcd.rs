@@ -1,5 +1,7 @@
 //! `etcd`, against the distribution's own server in processes that are really stopped and killed.
 
+mod fake;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -12,13 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
 use crate::support::{
-    PORT, Running, SERVICE, client, host, number, provider_errors, settings, until_broken,
+    OTHER, PORT, Running, SERVICE, client, host, number, provider_errors, services, settings,
+    unchecked, until, until_broken,
 };
+use fake::Cluster;
 
 const FOLDER: &str = "/services/user-service/";
 
 struct Server3 {
     etcd: Etcd,
+    /// Another member of its cluster.
+    other: Option<Etcd>,
     http: reqwest::Client,
 }
 
@@ -28,11 +34,13 @@ impl Server3 {
     }
 
     fn of(etcd: Etcd) -> Self {
-        Self { etcd, http: client() }
+        Self { etcd, other: None, http: client() }
     }
 
     fn settings(&self) -> DiscoverySettings {
-        DiscoverySettings { etcd_endpoints: vec![self.etcd.url()], ..settings(ProviderType::Etcd) }
+        let members = std::iter::once(&self.etcd).chain(&self.other);
+        let etcd_endpoints = members.map(Etcd::url).collect();
+        DiscoverySettings { etcd_endpoints, ..settings(ProviderType::Etcd) }
     }
 
     async fn ask(&self, path: &str, body: Value) -> Value {
@@ -123,6 +131,14 @@ impl RegistrationServer for Server3 {
 #[tokio::test]
 async fn etcd_conforms() {
     conforms(&mut Server3::start()).await;
+}
+
+/// Without one of the two there is no leader.
+#[tokio::test]
+async fn an_etcd_of_two_members_conforms() {
+    let places = [Place::temporary().unwrap(), Place::temporary().unwrap()];
+    let [first, second] = Etcd::start_pair(&places).unwrap();
+    conforms(&mut Server3 { other: Some(second), ..Server3::of(first) }).await;
 }
 
 #[tokio::test]
@@ -227,4 +243,34 @@ async fn the_next_member_is_asked_when_one_is_away() {
     let etcd_endpoints = vec![nobody, server.etcd.url()];
     let running = Running::start(&DiscoverySettings { etcd_endpoints, ..server.settings() });
     running.until_known(&[1]).await;
+}
+
+fn both_services(etcd_endpoints: Vec<String>) -> Running {
+    let services = services("localhost", PORT);
+    let settings = DiscoverySettings { etcd_endpoints, ..settings(ProviderType::Etcd) };
+    Running::of(Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap())
+}
+
+#[tokio::test]
+async fn a_watch_leaves_a_member_that_froze_while_the_others_are_at_another_one() {
+    let cluster = Cluster::start();
+    let put = |service: &str, number: u8| {
+        let value = json!({ "host": host(number), "port": PORT });
+        cluster.put(&format!("/services/{service}/{}:{PORT}", host(number)), &value);
+    };
+    put(SERVICE, 1);
+    put(OTHER, 1);
+    // The refusal sends the other service's watch to the second member.
+    cluster.hold_back("/services/other-service/", FOLDER);
+    let running = both_services(cluster.urls());
+    running.until_known(&[1]).await;
+    until("the other service is watched", || {
+        cluster.watched_at("/services/other-service/").is_some()
+    })
+    .await;
+    let watched_at = cluster.watched_at(FOLDER).unwrap();
+    assert_ne!(cluster.watched_at("/services/other-service/"), Some(watched_at));
+    cluster.freeze(watched_at);
+    put(SERVICE, 2);
+    running.until_known(&[1, 2]).await;
 }

@@ -5,7 +5,7 @@ mod fake;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use discovery::{Discovery, DiscoverySettings, ProviderType, Standing};
+use discovery::{Discovery, DiscoverySettings, ProviderType, Readiness};
 use serde_json::json;
 
 use crate::conformance::{Server, conforms, discovery};
@@ -99,9 +99,9 @@ async fn conditions_say_who_takes_calls() {
     let running = Running::start(&cluster.settings());
     running.until_known(&[1, 2, 3, 4]).await;
     let statuses = running.registry.statuses(SERVICE);
-    let standings: Vec<_> = statuses.iter().map(|(instance, _)| instance.standing).collect();
-    let ready = Standing::Ready;
-    assert_eq!(standings, [ready, ready, Standing::Draining, Standing::NotReady]);
+    let standings: Vec<_> = statuses.iter().map(|(instance, _)| instance.readiness).collect();
+    let ready = Readiness::Ready;
+    assert_eq!(standings, [ready, ready, Readiness::Draining, Readiness::NotReady]);
     assert!(statuses.iter().all(|(instance, _)| instance.port == PORT));
     assert!(statuses.iter().all(|(instance, _)| instance.zone.as_deref() == Some("a")));
 }
@@ -180,4 +180,17 @@ async fn the_token_is_read_anew_when_kubernetes_has_replaced_it() {
     until("the new token", || cluster.api.token().as_deref() == Some("Bearer second")).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(running.known(), BTreeSet::from([1]));
+}
+
+#[tokio::test]
+async fn a_slice_that_cannot_be_read_hides_no_other() {
+    let cluster = Cluster::start();
+    cluster.slice("a", &[1]);
+    cluster.api.put("odd", json!("no list"));
+    let running = Running::start(&cluster.settings());
+    running.until_known(&[1]).await;
+    cluster.api.put("odd", json!("still none"));
+    cluster.slice("a", &[1, 2]);
+    running.until_known(&[1, 2]).await;
+    assert_eq!(provider_errors(), 0);
 }

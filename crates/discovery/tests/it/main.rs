@@ -11,5 +11,6 @@ mod dns;
 mod ejection;
 mod etcd;
 mod kubernetes;
+mod registration;
 mod registry;
 mod support;

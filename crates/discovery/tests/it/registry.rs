@@ -1,11 +1,11 @@
-//! The registry's face. The names of the first tests are the seed's defects.
+//! The registry's face.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use discovery::{
-    Address, Choice, Discovery, DiscoverySettings, LoadBalancingSettings, Registry, SetupError,
-    Standing,
+    Address, Discovery, DiscoverySettings, LoadBalancingSettings, PickOptions, Readiness, Registry,
+    SetupError,
 };
 
 use crate::support::{SERVICE, instance, pick, services};
@@ -23,7 +23,7 @@ fn removing_an_instance_in_the_middle_never_yields_none() {
         assert_eq!(pick(&registry), 2);
     }
     registry.deregister(&all[1]);
-    assert!(registry.pick(SERVICE, &Choice::any()).is_none());
+    assert!(registry.pick(SERVICE, &PickOptions::any()).is_none());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn picks_never_fail_while_others_change_the_set() {
             done.store(true, Ordering::SeqCst);
         });
         while !done.load(Ordering::SeqCst) {
-            assert!(registry.pick(SERVICE, &Choice::any()).is_some());
+            assert!(registry.pick(SERVICE, &PickOptions::any()).is_some());
         }
     });
 }
@@ -52,7 +52,7 @@ fn while_none_is_known_to_be_well_unknown_ones_are_picked_but_not_listed() {
     assert_eq!(pick(&registry), 1);
     assert_eq!(registry.get(SERVICE), None);
     assert!(registry.list_healthy().is_empty());
-    assert!(registry.pick("no-such-service", &Choice::any()).is_none());
+    assert!(registry.pick("no-such-service", &PickOptions::any()).is_none());
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn registering_twice_is_registering_once() {
 #[test]
 fn a_draining_instance_gets_new_calls_only_when_it_is_alone() {
     let registry = Registry::empty();
-    registry.replace(SERVICE, vec![instance(1).standing(Standing::Draining), instance(2)]);
+    registry.replace(SERVICE, vec![instance(1).readiness(Readiness::Draining), instance(2)]);
     assert!((0..10).all(|_| pick(&registry) == 2));
     registry.deregister(&instance(2));
     assert_eq!(pick(&registry), 1);
@@ -74,8 +74,8 @@ fn a_draining_instance_gets_new_calls_only_when_it_is_alone() {
 #[test]
 fn one_that_its_provider_calls_unwell_is_the_last_choice() {
     let registry = Registry::empty();
-    let unwell = instance(1).standing(Standing::NotReady);
-    registry.replace(SERVICE, vec![unwell, instance(2).standing(Standing::Draining)]);
+    let unwell = instance(1).readiness(Readiness::NotReady);
+    registry.replace(SERVICE, vec![unwell, instance(2).readiness(Readiness::Draining)]);
     assert!((0..10).all(|_| pick(&registry) == 2));
     registry.deregister(&instance(2));
     assert_eq!(pick(&registry), 1);
@@ -85,7 +85,7 @@ fn one_that_its_provider_calls_unwell_is_the_last_choice() {
 fn what_is_said_anew_of_an_instance_keeps_what_is_known_of_it() {
     let registry = Registry::empty();
     registry.register(instance(1));
-    let picked = registry.pick(SERVICE, &Choice::any()).unwrap();
+    let picked = registry.pick(SERVICE, &PickOptions::any()).unwrap();
     registry.register(instance(1));
     assert_eq!(registry.statuses(SERVICE)[0].1.in_flight, 1);
     drop(picked);
@@ -107,6 +107,26 @@ fn several_instances_of_a_section_are_each_asked_at_their_own_address() {
     assert_eq!(urls, expected.map(|address| format!("http://{address}/health")));
     assert!(statuses.iter().all(|(instance, _)| instance.health_check.method == "HEAD"));
     assert_eq!(statuses[2].0.base_url(), "http://[::1]:5001");
+}
+
+#[test]
+fn a_health_check_follows_its_instance_whatever_its_url_is_written_like() {
+    for (health_check, port, expected) in [
+        ("http://localhost:3001/health", 3001, "http://10.0.0.1:4001/health"),
+        // The port of its scheme, which need not be written.
+        ("http://localhost/health?deep=1", 80, "http://10.0.0.1:4001/health?deep=1"),
+        ("http://LOCALHOST:3001/health", 3001, "http://10.0.0.1:4001/health"),
+        // A port of its own, which all instances have.
+        ("http://localhost:9001/health", 3001, "http://10.0.0.1:9001/health"),
+    ] {
+        let mut services = services("localhost", port);
+        let section = services.get_mut(SERVICE).unwrap();
+        section.health_check.url = health_check.to_owned();
+        section.instances = vec![address("10.0.0.1:4001")];
+        let registry = Registry::from_settings(&services, &LoadBalancingSettings::default());
+        let statuses = registry.statuses(SERVICE);
+        assert_eq!(statuses[0].0.health_check.url, expected, "{health_check}");
+    }
 }
 
 fn address(text: &str) -> Address {
@@ -140,4 +160,32 @@ fn the_token_of_a_provider_shows_nowhere() {
     let settings =
         DiscoverySettings { consul_token: "very-secret".into(), ..DiscoverySettings::default() };
     assert!(!format!("{settings:?}").contains("very-secret"));
+}
+
+/// How often the set of picks was worked out.
+fn rebuilds() -> u64 {
+    let text = telemetry::metrics::render();
+    let line = text.lines().find(|line| line.starts_with("discovery_set_rebuilds_total{"));
+    line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+#[test]
+fn a_registry_that_repeats_itself_changes_nothing() {
+    let registry = Registry::empty();
+    let all: Vec<_> = (1..=3).map(instance).collect();
+    registry.replace(SERVICE, all.clone());
+    let (before, known) = (rebuilds(), registry.statuses(SERVICE));
+    for round in 0..10_000 {
+        let mut again = all.clone();
+        // In another order, as some registries answer.
+        again.rotate_left(round % 3);
+        registry.replace(SERVICE, again);
+        registry.register(all[round % 3].clone());
+    }
+    assert_eq!(rebuilds(), before);
+    for ((before, _), (after, _)) in known.iter().zip(registry.statuses(SERVICE)) {
+        assert!(std::sync::Arc::ptr_eq(before, &after), "{before:?} was made anew");
+    }
+    registry.replace(SERVICE, all[1..].to_vec());
+    assert_eq!(rebuilds(), before + 1, "what changes is seen");
 }

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use discovery::{
-    Choice, Discovery, DiscoverySettings, Instance, LoadBalancingSettings, ProviderType, Registry,
-    Scheme, ServiceSettings, Services,
+    Discovery, DiscoverySettings, Instance, LoadBalancingSettings, PickOptions, ProviderType,
+    Registry, Scheme, ServiceSettings, Services,
 };
 use tokio_util::sync::CancellationToken;
 use tusk_config::HttpRequest;
 
 pub(crate) const SERVICE: &str = "user-service";
+/// Another one that is called.
+pub(crate) const OTHER: &str = "other-service";
 /// The port of all instances in tests of providers.
 pub(crate) const PORT: u16 = 3001;
 
@@ -18,7 +20,7 @@ pub(crate) fn instance(port: u16) -> Instance {
     Instance::new(SERVICE, "127.0.0.1", port)
 }
 
-/// `services.tsk` with one service.
+/// `services.tsk` with two services at one place.
 pub(crate) fn services(host: &str, port: u16) -> Services {
     let settings = ServiceSettings {
         host: host.to_owned(),
@@ -29,7 +31,7 @@ pub(crate) fn services(host: &str, port: u16) -> Services {
         scheme: Scheme::Http,
         tls_name: String::new(),
     };
-    BTreeMap::from([(SERVICE.to_owned(), settings)])
+    BTreeMap::from([(SERVICE.to_owned(), settings.clone()), (OTHER.to_owned(), settings)])
 }
 
 /// Quick enough for a test; nothing is checked actively.
@@ -95,7 +97,7 @@ pub(crate) fn number(host: &str) -> u8 {
 }
 
 pub(crate) fn pick(registry: &Registry) -> u16 {
-    registry.pick(SERVICE, &Choice::any()).unwrap().instance().port
+    registry.pick(SERVICE, &PickOptions::any()).unwrap().instance().port
 }
 
 /// Waits for a condition, at most half a minute.
@@ -108,10 +110,13 @@ pub(crate) async fn until(what: &str, mut reached: impl FnMut() -> bool) {
     assert!(tokio::time::timeout(Duration::from_secs(30), wait).await.is_ok(), "never: {what}");
 }
 
-/// How often a provider's watch broke, as the metrics say.
+/// How often a provider's watch of the one service broke, as the metrics say.
 pub(crate) fn provider_errors() -> u64 {
     let text = telemetry::metrics::render();
-    let line = text.lines().find(|line| line.starts_with("discovery_provider_errors_total{"));
+    let is_it = |line: &&str| {
+        line.starts_with("discovery_provider_errors_total{") && line.contains(SERVICE)
+    };
+    let line = text.lines().find(is_it);
     line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
 }
 

@@ -3,7 +3,7 @@
 use chassis::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use discovery::{Eligibility, Health, Report};
-use resilience::breaker::{CircuitBreaker, State, Status};
+use resilience::breaker::{CircuitBreaker, Status};
 use resilience::bulkhead::Bulkhead;
 use resilience::retry::budget::RetryBudget;
 use serde::Serialize;
@@ -60,7 +60,7 @@ struct EndpointReport {
     zone: Option<String>,
     /// Its share beside the others.
     weight: u32,
-    /// `eligible`, `other_zone`, `ejected`, `unchecked`, `unhealthy`, `draining`, `not_ready`.
+    /// `eligible`, `other_zone`, `spare`, `ejected`, `unchecked`, `unhealthy`, `draining`, `not_ready`.
     #[schema(example = "eligible")]
     state: &'static str,
     /// Whether new calls go to it.
@@ -197,9 +197,9 @@ impl TargetReport {
 
 impl EndpointReport {
     fn of(report: Report, clock: TwoClocks) -> Self {
-        let reason = reason(&report);
-        let Report { instance, status, is_called, eligibility, breaker } = report;
-        let is_left_alone = status.ejected && breaker.state == State::Open;
+        let reason = reason(&report, clock.instant);
+        let Report { instance, status, is_called, eligibility, ejection, .. } = report;
+        let ejected_until = ejection.map(|it| it.until).filter(|until| *until > clock.instant);
         Self {
             address: instance.authority(),
             zone: instance.zone.clone(),
@@ -209,30 +209,28 @@ impl EndpointReport {
             reason,
             health: word(status.health),
             last_check: status.last_check.map(|at| clock.time(at)),
-            ejected_until: breaker.until.filter(|_| is_left_alone).map(|at| clock.time(at)),
+            ejected_until: ejected_until.map(|at| clock.time(at)),
             in_flight: status.in_flight,
         }
     }
 }
 
 /// What is said of an endpoint, in a sentence.
-fn reason(report: &Report) -> String {
-    let Report { status, is_called, eligibility, breaker, .. } = report;
-    match (eligibility, breaker.state, status.health) {
-        (Eligibility::Eligible, State::Open, _) => {
+fn reason(report: &Report, now: Instant) -> String {
+    let Report { status, is_called, eligibility, ejection, is_failing, .. } = report;
+    match (eligibility, status.health) {
+        (Eligibility::Eligible, _) if *is_failing => {
             "calls to it fail; it is not ejected, since too few others would be left".to_owned()
         }
-        (Eligibility::Eligible, _, Health::Healthy) => "its health checks succeed".to_owned(),
-        (Eligibility::Eligible, _, _) => {
-            "it was not checked yet, and no other is healthy".to_owned()
-        }
-        (Eligibility::Ejected, State::HalfOpen, _) => {
-            "it is ejected, since calls to it failed; one call at a time tries it".to_owned()
-        }
-        (other, _, _) if *is_called => {
+        (Eligibility::Eligible, Health::Healthy) => "its health checks succeed".to_owned(),
+        (Eligibility::Eligible, _) => "it was not checked yet, and no other is healthy".to_owned(),
+        (other, _) if *is_called => {
             format!("{other}; it is called all the same, since too few others are left")
         }
-        (other, _, _) => other.to_string(),
+        (other, _) if ejection.is_some_and(|ejection| ejection.until <= now) => {
+            format!("{other}; one call at a time tries it")
+        }
+        (other, _) => other.to_string(),
     }
 }
 
@@ -311,7 +309,7 @@ impl TwoClocks {
 mod tests {
     use std::time::Duration;
 
-    use discovery::{Choice, Instance, LoadBalancingSettings, Picked, Registry};
+    use discovery::{Instance, LoadBalancingSettings, Pick, PickOptions, Registry};
     use serde_json::Value;
 
     use super::*;
@@ -335,8 +333,8 @@ mod tests {
             Self { registry, targets }
         }
 
-        fn pick(&self, port: u16) -> Picked {
-            let pick = || self.registry.pick("user-service", &Choice::any()).unwrap();
+        fn pick(&self, port: u16) -> Pick {
+            let pick = || self.registry.pick("user-service", &PickOptions::any()).unwrap();
             std::iter::repeat_with(pick).find(|picked| picked.instance().port == port).unwrap()
         }
 

@@ -11,9 +11,13 @@ use crate::{Answer, Server, client, counted, get, nobody, settings};
 async fn a_get_that_fails_is_repeated_on_the_next_instance() {
     let (bad, first) = Server::start([Answer::Status(500)]).await;
     let (good, second) = Server::start([]).await;
-    let answer = get(&client(&settings(), &[&first, &second])).await.unwrap();
-    assert_eq!(answer["ok"], true);
-    assert_eq!((bad.calls(), good.calls()), (1, 1));
+    let client = client(&settings(), &[&first, &second]);
+    // Whichever of the two is first: one of the calls meets the fault.
+    for _ in 0..2 {
+        assert_eq!(get(&client).await.unwrap()["ok"], true);
+    }
+    assert!(good.calls() >= 1, "the repeated one went elsewhere");
+    assert_eq!(bad.calls() + good.calls(), 3);
 }
 
 #[tokio::test]

@@ -115,6 +115,7 @@ fn endpoint(it: &Endpoint) -> Markup {
     let (sign, class) = match (it.state.as_str(), it.is_called) {
         ("eligible", true) => ("✓", "good"),
         (_, true) => ("!", "warn"),
+        ("other_zone" | "spare", false) => ("○", "dim"),
         _ => ("✗", "bad"),
     };
     html! {

@@ -1,6 +1,10 @@
 //! Requests to the members of a cluster, the next one when one fails.
+//!
+//! A watch belongs to one member: the stream, the read before it and the probes beside it go to that
+//! one. Were a probe to ask whichever member is current, it would be answered by one that is well while
+//! the stream hangs on one that stands still.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
@@ -19,24 +23,39 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Gateway {
     http: Client,
     /// At least one.
-    endpoints: Vec<Url>,
+    members: Vec<Url>,
+    /// Counts the errors that moved on to the next.
     current: AtomicUsize,
+}
+
+/// One member, as long as it answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    gateway: &'a Gateway,
+    number: usize,
 }
 
 impl Gateway {
     pub(super) fn new(endpoints: &[String]) -> Result<Self, SetupError> {
         const KEY: &str = "etcd_endpoints";
         let url = |endpoint: &String| SetupError::base_url(KEY, endpoint.trim());
-        let endpoints: Vec<Url> = endpoints.iter().map(url).collect::<Result<_, _>>()?;
-        if endpoints.is_empty() {
+        let members: Vec<Url> = endpoints.iter().map(url).collect::<Result<_, _>>()?;
+        if members.is_empty() {
             return Err(SetupError::Url { key: KEY, value: String::new() });
         }
-        Ok(Self { http: builder().build()?, endpoints, current: AtomicUsize::new(0) })
+        Ok(Self { http: builder().build()?, members, current: AtomicUsize::new(0) })
     }
 
     /// The member that is asked now.
-    pub(super) fn endpoint(&self) -> &Url {
-        &self.endpoints[self.current.load(Ordering::Relaxed) % self.endpoints.len()]
+    pub(super) fn member(&self) -> Member<'_> {
+        Member { gateway: self, number: self.current.load(Relaxed) }
+    }
+}
+
+impl Member<'_> {
+    /// Its address.
+    pub(super) fn url(&self) -> &Url {
+        &self.gateway.members[self.number % self.gateway.members.len()]
     }
 
     /// One answer to one request.
@@ -57,16 +76,18 @@ impl Gateway {
     }
 
     fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        let mut url = self.endpoint().clone();
+        let mut url = self.url().clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v3").extend(path.split('/'));
         }
-        self.http.post(url).json(body)
+        self.gateway.http.post(url).json(body)
     }
 
+    /// Several who ask the same member move on by one together.
     fn or_next<T>(&self, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
         if answer.is_err() {
-            self.current.fetch_add(1, Ordering::Relaxed);
+            let (number, next) = (self.number, self.number.wrapping_add(1));
+            let _moved_on = self.gateway.current.compare_exchange(number, next, Relaxed, Relaxed);
         }
         answer
     }

@@ -79,14 +79,14 @@ pub(super) struct Range {
 /// A line of a watch.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Watched {
-    Result(Told),
+pub(super) enum WatchLine {
+    Result(WatchResponse),
     Error(serde_json::Value),
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Told {
+pub(super) struct WatchResponse {
     pub(super) header: Header,
     canceled: bool,
     #[serde(deserialize_with = "number")]
@@ -103,9 +103,9 @@ pub(super) struct Event {
     pub(super) kv: KeyValue,
 }
 
-impl Watched {
+impl WatchLine {
     /// What was told; a watch that was cancelled for another reason than compaction is an error.
-    pub(super) fn into_result(self) -> Result<Told, ProviderError> {
+    pub(super) fn into_result(self) -> Result<WatchResponse, ProviderError> {
         match self {
             Self::Result(told) if told.canceled && !told.is_compacted() => {
                 Err(ProviderError::Malformed(format!("watch cancelled: {}", told.cancel_reason)))
@@ -116,7 +116,7 @@ impl Watched {
     }
 }
 
-impl Told {
+impl WatchResponse {
     pub(super) fn is_compacted(&self) -> bool {
         self.canceled && self.compact_revision > 0
     }

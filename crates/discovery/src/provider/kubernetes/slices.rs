@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::provider::{ProviderError, Sink};
-use crate::{Instance, Standing};
+use crate::{Instance, Readiness};
 
 /// The port that is called when a service has several.
 const PORT_NAME: &str = "http";
@@ -15,7 +15,7 @@ const PORT_NAME: &str = "http";
 pub(super) struct List {
     metadata: Metadata,
     #[serde(default)]
-    items: Vec<Slice>,
+    items: Vec<serde_json::Value>,
 }
 
 /// A line of a watch; which kind of object it has depends on its type.
@@ -81,7 +81,8 @@ pub(super) struct Slices {
 
 impl From<List> for Slices {
     fn from(list: List) -> Self {
-        let named = list.items.into_iter().map(|slice| (slice.metadata.name.clone(), slice));
+        let slices = list.items.into_iter().filter_map(Slice::read);
+        let named = slices.map(|slice| (slice.metadata.name.clone(), slice));
         Self { version: list.metadata.resource_version, slices: named.collect() }
     }
 }
@@ -98,27 +99,29 @@ impl Slices {
             let status: Status = serde_json::from_value(event.object).unwrap_or_default();
             return Err(ProviderError::Refused { status: status.code, text: status.message });
         }
-        let slice: Slice = serde_json::from_value(event.object)
+        let metadata = Metadata::deserialize(&event.object["metadata"])
             .map_err(|error| ProviderError::Malformed(error.to_string()))?;
-        self.version.clone_from(&slice.metadata.resource_version);
-        let name = slice.metadata.name.clone();
+        self.version = metadata.resource_version;
         match event.r#type.as_str() {
-            "ADDED" | "MODIFIED" => drop(self.slices.insert(name, slice)),
-            "DELETED" => drop(self.slices.remove(&name)),
+            "ADDED" | "MODIFIED" => match Slice::read(event.object) {
+                Some(slice) => drop(self.slices.insert(metadata.name, slice)),
+                None => drop(self.slices.remove(&metadata.name)),
+            },
+            "DELETED" => drop(self.slices.remove(&metadata.name)),
             // A bookmark only moves the version.
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Each address once, in its best standing.
+    /// Each address once, in its best readiness.
     pub(super) fn instances(&self, sink: &Sink) -> Vec<Instance> {
         let mut all: BTreeMap<(String, u16), Instance> = BTreeMap::new();
         for slice in self.slices.values() {
             for instance in slice.instances(sink) {
                 let address = (instance.host.clone(), instance.port);
                 match all.get(&address) {
-                    Some(known) if known.standing <= instance.standing => {}
+                    Some(known) if known.readiness <= instance.readiness => {}
                     _ => drop(all.insert(address, instance)),
                 }
             }
@@ -128,6 +131,16 @@ impl Slices {
 }
 
 impl Slice {
+    /// None for what is no slice, as with a port that is none: it must not hide the others.
+    fn read(object: serde_json::Value) -> Option<Self> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let read = serde_json::from_value(object);
+        read.inspect_err(|error| {
+            tracing::warn!(kubernetes.slice = name, error = %error, "this slice cannot be read");
+        })
+        .ok()
+    }
+
     fn instances(&self, sink: &Sink) -> Vec<Instance> {
         let (Some(endpoints), Some(port)) = (&self.endpoints, self.port()) else {
             return Vec::new();
@@ -135,7 +148,7 @@ impl Slice {
         // All addresses of one endpoint are the same pod: the first will do.
         let first = |endpoint: &Endpoint| {
             let host = endpoint.addresses.first()?;
-            let mut instance = sink.instance(host, port).standing(endpoint.conditions.standing());
+            let mut instance = sink.instance(host, port).readiness(endpoint.conditions.readiness());
             instance.zone.clone_from(&endpoint.zone);
             Some(instance)
         };
@@ -153,11 +166,11 @@ impl Slice {
 impl Conditions {
     /// What is not said counts as ready (the type's documentation); one that is about to end but
     /// still serves is draining.
-    fn standing(&self) -> Standing {
+    fn readiness(&self) -> Readiness {
         match (self.ready, self.serving, self.terminating) {
-            (Some(true) | None, _, None | Some(false)) => Standing::Ready,
-            (_, Some(true), Some(true)) => Standing::Draining,
-            _ => Standing::NotReady,
+            (Some(true) | None, _, None | Some(false)) => Readiness::Ready,
+            (_, Some(true), Some(true)) => Readiness::Draining,
+            _ => Readiness::NotReady,
         }
     }
 }

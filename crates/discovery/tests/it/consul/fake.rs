@@ -25,6 +25,8 @@ pub(crate) struct Agent(Arc<Mutex<Shared>>);
 #[derive(Default)]
 struct Shared {
     services: BTreeMap<String, Service>,
+    /// What stands in every answer besides.
+    others: Vec<Value>,
     index: u64,
     /// What the index was last counted up for.
     seen: String,
@@ -92,6 +94,11 @@ impl Agent {
         self.0.lock().unwrap().has_no_leader = lost;
     }
 
+    /// From now on every answer has this entry too.
+    pub(crate) fn add(&self, entry: Value) {
+        self.0.lock().unwrap().others.push(entry);
+    }
+
     /// From now on only requests with this token are answered.
     pub(crate) fn want_token(&self, token: &str) {
         self.0.lock().unwrap().token = Some(token.to_owned());
@@ -120,7 +127,7 @@ impl Shared {
 
     fn entries(&self, name: &str) -> Vec<Value> {
         let named = self.services.values().filter(|service| service.registration.name == name);
-        named.map(Service::entry).collect()
+        named.map(Service::entry).chain(self.others.iter().cloned()).collect()
     }
 }
 

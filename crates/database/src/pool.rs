@@ -157,9 +157,8 @@ async fn close_idle(pool: managed::WeakPool<Manager>, idle_max: Duration) {
     loop {
         sleep(idle_max.min(CLOSE_INTERVAL_MAX)).await;
         let Some(pool) = pool.upgrade() else { return };
-        let closed = pool.retain(|pooled, _| {
-            !pooled.is_expired() && pooled.idle_since.elapsed() < idle_max
-        });
+        let closed =
+            pool.retain(|pooled, _| !pooled.is_expired() && pooled.idle_since.elapsed() < idle_max);
         drop(pool);
         join_all(closed.removed.into_iter().map(|pooled| close(pooled.connection))).await;
     }

@@ -75,7 +75,8 @@ pub(crate) fn check_links(project: &Project) -> Result<()> {
 /// The documents whose commands are held to what they show, from the root.
 fn documents(root: &Path) -> Vec<String> {
     let names = prepare::names(&root.join(FOLDER)).into_iter();
-    let names = names.filter(|name| name.ends_with(".md")).map(|name| format!("{FOLDER}/{name}"));
+    let is_document = |name: &String| Path::new(name).extension().is_some_and(|end| end == "md");
+    let names = names.filter(is_document).map(|name| format!("{FOLDER}/{name}"));
     FIRST.map(str::to_owned).into_iter().chain(names).collect()
 }
 

@@ -1,5 +1,5 @@
 //! The settings of three services in seven files, which name everything by the usual names of a system on
-//! TuskLang, read to the right typed values.
+//! `TuskLang`, read to the right typed values.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! The table of this tool's commands, from the definitions by which it reads its command line.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, builder::PossibleValue};
 
 /// Flags that many commands have; the document explains them once.
 const COMMON: [&str; 5] = ["help", "namespace", "yes", "no-install", "offline"];
@@ -45,24 +45,24 @@ fn is_common(arg: &Arg) -> bool {
 
 /// `NAME`, `[NAME…]`, `[--trace ID]`, `[--debugger gdb|lldb|wait]`, `[-- ARG…]`
 fn synopsis(arg: &Arg) -> String {
-    let mut word = arg.get_long().map(|long| format!("--{long}")).unwrap_or_default();
+    let flag = arg.get_long().map(|long| format!("--{long}"));
+    let mut words: Vec<String> = flag.into_iter().collect();
     if arg.get_action().takes_values() {
         let choices = arg.get_possible_values();
         let names = arg.get_value_names().unwrap_or_default().iter().map(ToString::to_string);
         let value = if choices.is_empty() || choices.len() > CHOICES_MAX {
             names.collect::<Vec<_>>().join(" ")
         } else {
-            choices.iter().map(|choice| choice.get_name()).collect::<Vec<_>>().join("|")
+            choices.iter().map(PossibleValue::get_name).collect::<Vec<_>>().join("|")
         };
-        word = format!("{word} {value}").trim().to_owned();
-        let many = arg.get_num_args().is_some_and(|count| count.max_values() > 1);
-        if many || matches!(arg.get_action(), ArgAction::Append) {
-            word.push('…');
-        }
+        let is_many = arg.get_num_args().is_some_and(|count| count.max_values() > 1)
+            || matches!(arg.get_action(), ArgAction::Append);
+        words.push(if is_many { value + "…" } else { value });
     }
     if arg.is_last_set() {
-        word = format!("-- {word}");
+        words.insert(0, "--".to_owned());
     }
+    let word = words.join(" ");
     if arg.is_required_set() { word } else { format!("[{word}]") }
 }
 

@@ -10,6 +10,7 @@ use std::{process::Command, process::ExitCode};
 use anyhow::{Result, bail};
 
 use crate::{
+    documents,
     features::{self, UNIFIED},
     graph,
     install::{self, Permission},
@@ -41,13 +42,14 @@ enum Passed {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let install = args.install_tools || install::is_ci();
     let permission = if install { Permission::GIVEN } else { args.permission };
-    let checks: [(&str, &dyn Fn() -> Result<Passed>); 15] = [
+    let checks: [(&str, &dyn Fn() -> Result<Passed>); 16] = [
         ("format", &|| cargo(project, interrupt, &["fmt", "--all", "--check"])),
         ("clippy", &|| {
             let lint = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
             cargo(project, interrupt, &lint)
         }),
         ("documentation", &|| documentation(project, interrupt)),
+        ("links", &|| documents::check_links(project).map(|()| Passed::Fully)),
         ("deny", &|| deny(project, install, interrupt)),
         ("graph", &|| graph::check(project).map(|()| Passed::Fully)),
         ("features", &|| features::check(project).map(|()| Passed::Fully)),

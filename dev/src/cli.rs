@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     bench, calls, check, doctor, documents, down, env, events, export, fault, foreground,
@@ -53,7 +53,7 @@ enum Command {
     Test(test::Args),
     /// Holds the code to what continuous integration holds it to
     Check(check::Args),
-    /// Runs the commands that README.md and CONTRIBUTING.md show, as a reader would
+    /// Runs the commands that the documents show, as a reader would
     Documents(documents::Args),
     /// Refreshes what is generated and checked in
     Prepare(prepare::Args),
@@ -137,18 +137,20 @@ pub(crate) fn run() -> Result<ExitCode> {
     }
 }
 
+/// All commands with their arguments, as they are read.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// The names of all commands.
 #[cfg(test)]
 pub(crate) fn commands() -> Vec<String> {
-    use clap::CommandFactory;
-    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    definition().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

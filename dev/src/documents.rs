@@ -13,16 +13,20 @@
 //! | `job=template` | takes minutes: run by `--job template`, a step of that job, and skipped by name elsewhere |
 
 mod block;
+mod links;
 
 use std::{fs, path::Path, process::Command, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{down, http, interrupt::Interrupt, project::Project, run, unrecorded};
+use crate::{down, http, interrupt::Interrupt, prepare, project::Project, run, unrecorded};
 use block::{Block, Held};
 
-/// The documents whose commands are held to what they show.
-const DOCUMENTS: [&str; 3] = ["README.md", "CONTRIBUTING.md", "k8s/README.md"];
+/// The documents whose commands are held to what they show, in the order in which they are run; those
+/// in [`FOLDER`] come after them.
+const FIRST: [&str; 3] = ["README.md", "CONTRIBUTING.md", "k8s/README.md"];
+/// The folder all of whose documents are held so.
+const FOLDER: &str = "docs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -61,14 +65,29 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// Fails when a relative link in a document leads nowhere.
+pub(crate) fn check_links(project: &Project) -> Result<()> {
+    let dead = links::dead(project.root())?;
+    ensure!(dead.is_empty(), "links that lead nowhere:\n  {}", dead.join("\n  "));
+    Ok(())
+}
+
+/// The documents whose commands are held to what they show, from the root.
+fn documents(root: &Path) -> Vec<String> {
+    let names = prepare::names(&root.join(FOLDER)).into_iter();
+    let is_document = |name: &String| Path::new(name).extension().is_some_and(|end| end == "md");
+    let names = names.filter(is_document).map(|name| format!("{FOLDER}/{name}"));
+    FIRST.map(str::to_owned).into_iter().chain(names).collect()
+}
+
 /// All blocks of commands of all documents.
 fn read(root: &Path) -> Result<Vec<Block>> {
-    let of_document = |document: &&'static str| {
-        let text = fs::read_to_string(root.join(document));
+    let of_document = |document: String| {
+        let text = fs::read_to_string(root.join(&document));
         let text = text.with_context(|| format!("read {document}"))?;
-        block::of(document, &text)
+        block::of(&document, &text)
     };
-    let blocks = DOCUMENTS.iter().map(of_document).collect::<Result<Vec<_>>>()?;
+    let blocks = documents(root).into_iter().map(of_document).collect::<Result<Vec<_>>>()?;
     Ok(blocks.into_iter().flatten().collect())
 }
 
@@ -130,6 +149,11 @@ mod tests {
     }
 
     #[test]
+    fn every_link_leads_somewhere() {
+        assert_eq!(links::dead(&root()).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
     fn what_is_left_to_a_job_is_a_step_of_it() {
         assert!(read(&root()).unwrap().iter().any(|block| block.held == Held::InJob));
         let ci = fs::read_to_string(root().join(".github/workflows/ci.yml")).unwrap();
@@ -142,8 +166,8 @@ mod tests {
     #[test]
     fn what_the_documents_say_of_cargo_dev_are_commands_that_it_has() {
         let known = crate::cli::commands();
-        for document in DOCUMENTS {
-            let text = fs::read_to_string(root().join(document)).unwrap();
+        for document in documents(&root()) {
+            let text = fs::read_to_string(root().join(&document)).unwrap();
             for command in block::inline(&text) {
                 let mut words = command.split_whitespace();
                 if words.next() == Some("cargo") && words.next() == Some("dev") {

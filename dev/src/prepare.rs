@@ -5,8 +5,8 @@
 
 mod alerts;
 mod queries;
-pub(crate) mod readme;
 mod schemas;
+pub(crate) mod tables;
 
 use std::{
     collections::BTreeMap,
@@ -93,7 +93,7 @@ fn generate(
     for (document, folder) in openapi(project, &names, interrupt)?.into_iter().zip(folders) {
         differing.extend(document_of(&folder, document, write)?);
     }
-    differing.extend(readme::generate(project, write)?);
+    differing.extend(tables::generate(project, write)?);
     Ok(differing)
 }
 

@@ -1,4 +1,4 @@
-//! What every event travels in: the seed's four fields, and two of ours.
+//! What every event travels in: four fields that every client knows, and two that one may leave out.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -23,10 +23,10 @@ pub struct Envelope<D = Value> {
     pub timestamp: DateTime<Utc>,
     /// The publisher, as `services.tsk` names it.
     pub service: String,
-    /// The event's own id, the same in every delivery. A client of the seed sends none.
+    /// The event's own id, the same in every delivery. A client that knows the four fields alone sends none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<EventId>,
-    /// The version of `data`. A client of the seed sends none and means 1.
+    /// The version of `data`. A client that knows the four fields alone sends none and means 1.
     #[serde(default = "one", deserialize_with = "or_one")]
     pub version: u16,
 }

@@ -1,7 +1,7 @@
 //! Contracts: what the services say to each other.
 //!
 //! ```text
-//!   {"event_type":"user.created",            Envelope   the seed's four fields, then ours
+//!   {"event_type":"user.created",            Envelope   four fields, then two that may be left out
 //!    "data":{"user_id":"…","email":"…", …},  Event      one struct per type, one module per publisher
 //!    "timestamp":"2026-01-15T09:30:00.123456Z",
 //!    "service":"user-service",              golden/    the bytes of every version, for ever
@@ -14,10 +14,10 @@
 //! `cargo dev prepare` makes the schema of each current version from its type, and refuses a change
 //! of a published one that is not additive.
 //!
-//! A client written to the seed sends no `event_id` and no `version`; its messages decode all the
-//! same. A field is optional where the reader's work can be done without it; the module of each
-//! event says which; `null` there is as good as left out. What is required and missing makes the
-//! message undecodable, as does a field out of its [bounds]: it is dead-lettered.
+//! A client that knows the first four fields alone sends no `event_id` and no `version`; its messages
+//! decode all the same. A field is optional where the reader's work can be done without it; the module
+//! of each event says which; `null` there is as good as left out. What is required and missing makes
+//! the message undecodable, as does a field out of its [bounds]: it is dead-lettered.
 //!
 //! ```
 //! use contracts::{Envelope, Event, EventId, UserId, user::UserDeleted};

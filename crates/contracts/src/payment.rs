@@ -1,7 +1,7 @@
 //! What payment-service publishes, on `payment_exchange`.
 //!
-//! The seed names `payment_id` alone. A reader must know whom to tell and of how much, so
-//! `user_id`, `amount` and `currency` are required: a message without them is dead-lettered, not guessed.
+//! A reader must know whom to tell and of how much, so besides `payment_id`, `user_id`, `amount` and
+//! `currency` are required: a message without them is dead-lettered, not guessed.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -1,7 +1,7 @@
 //! What user-service publishes, on `user_exchange`.
 //!
 //! `user_id` and `email` are required where they stand: no reader can do its work without them.
-//! The rest may be left out by a client of the seed.
+//! The rest may be left out.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -10,7 +10,7 @@ use tusk_config::Secret;
 
 mod check;
 
-/// Section `[database]` (its names are decided in ARCHITECTURE.md).
+/// Section `[database]`, in the words that connection pools usually have for it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct DatabaseSettings {
     /// `postgres://user:password@host:port/database`.

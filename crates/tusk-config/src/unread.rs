@@ -12,7 +12,7 @@ pub(crate) const UNREAD: &str = "a key that is not read here";
 
 /// Stands for a key that belongs to somebody else, so that it is neither evaluated nor unknown.
 ///
-/// In `[services]` of the seed each service reads its own token only. It names the others so:
+/// Where all services' tokens stand in one section, each service reads its own only. It names the others so:
 ///
 /// ```
 /// use std::collections::BTreeMap;

@@ -5,12 +5,11 @@ use tusk_config::Check;
 
 use super::{plan::Written, service::Service};
 use crate::{
-    features::UNIFIED, install::Permission, interrupt::Interrupt, prepare, project::Project, run,
-    test,
+    features::UNIFIED, install::Permission, interrupt::Interrupt, prepare, prepare::tables,
+    project::Project, run, test,
 };
 
 const LOCK: &str = "Cargo.lock";
-const README: &str = "README.md";
 
 /// How it is finished.
 pub(super) struct Finishing<'a> {
@@ -39,8 +38,10 @@ impl Finishing<'_> {
     pub(super) fn grown(&self, name: &str, written: &mut Written) -> Result<()> {
         let project = Project::find()?.offline(self.offline);
         settings(&project)?;
-        written.note(README)?;
-        prepare::readme::generate(&project, true)?;
+        for document in tables::DOCUMENTS {
+            written.note(document)?;
+        }
+        tables::generate(&project, true)?;
         if !self.quick {
             println!("== queries");
             written.note_folder(&format!("services/{name}/.sqlx"))?;

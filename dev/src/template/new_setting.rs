@@ -24,7 +24,7 @@ const FOLDER: &str = "setting";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Adds the key to the service's own file with its variable, the field with its bounds to config.rs, its row
-to the README, and a test. Whatever fails, nothing is left of it. For example:
+to docs/settings.md, and a test. Whatever fails, nothing is left of it. For example:
   cargo dev new-setting payment-service disputes.window duration 14d \"How long a payment can be disputed.\"")]
 pub(crate) struct Args {
     /// Whose setting it is: payment-service

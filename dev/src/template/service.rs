@@ -14,12 +14,9 @@ use super::{
     words::{Words, snake},
 };
 use crate::{
-    prepare::{self, readme},
+    prepare::{self, tables},
     project::Project,
 };
-
-/// The file with lists that are made of the settings.
-const README: &str = "README.md";
 
 /// A service of the template.
 pub(super) struct Service<'a> {
@@ -126,7 +123,7 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// What the README lists of the settings, as they will be.
+    /// What the documents list of the settings, as they will be.
     fn retell(&self, plan: &mut Plan) -> Result<()> {
         let copy = tempfile::tempdir().context("make a temporary folder")?;
         let mut paths = vec![];
@@ -147,11 +144,13 @@ impl<'a> Service<'a> {
         }
         let document =
             |service: &str| plan.text(self.root, &format!("services/{service}/openapi.json"));
-        let text = readme::with_lists(
-            &existing(self.root, plan, README)?,
-            &copy.path().join("config"),
-            |service| Ok(document(service)?.unwrap_or_default()),
-        )?;
-        plan.set(self.root, README, Some(text))
+        let tables = tables::of_settings(&copy.path().join("config"), |service| {
+            Ok(document(service)?.unwrap_or_default())
+        })?;
+        for table in tables {
+            let text = table.put_into(&existing(self.root, plan, table.document())?)?;
+            plan.set(self.root, table.document(), Some(text))?;
+        }
+        Ok(())
     }
 }

@@ -127,8 +127,8 @@ impl Parser<'_> {
     }
 }
 
-/// The path that a section header names. A name with a colon is one literal key, as the seed's
-/// lookups want it; otherwise dots separate nested names.
+/// The path that a section header names. A name with a colon is one literal key, such as
+/// `service:user-service`; otherwise dots separate nested names.
 fn section_path(name: &str) -> Option<Vec<&str>> {
     let quoted = |quote: char| name.strip_prefix(quote)?.strip_suffix(quote);
     if let Some(literal) = quoted('"').or_else(|| quoted('\'')) {

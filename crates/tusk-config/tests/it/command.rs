@@ -46,10 +46,10 @@ fn project() -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn the_seed_and_our_own_configuration_are_clean() {
+fn a_system_of_three_services_and_our_own_configuration_are_clean() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own: PathBuf = root.join("../../config");
-    for path in [root.join("tests/fixtures/seed"), own] {
+    for path in [root.join("tests/fixtures/microservices"), own] {
         let (code, shown) = tusk(&["check", "--strict", path.to_str().unwrap()], &[]);
         assert_eq!(code, 0, "{shown}");
         assert!(shown.contains(" 0 errors, 0 warnings"), "{shown}");

@@ -1,4 +1,4 @@
-//! What a service sees of this crate: the seed's files, faults, overlays, the command.
+//! What a service sees of this crate: settings of three services, faults, overlays, the command.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod ambiguities;
@@ -8,10 +8,10 @@ mod files;
 mod format;
 mod imports;
 mod layers;
+mod microservices;
 mod never_panics;
 mod readme;
 mod recovery;
-mod seed;
 
 use tusk_config::{Errors, Loader, Vars};
 

@@ -202,7 +202,7 @@ proptest! {
         length in 0_usize..40,
         token in proptest::sample::select(&TOKENS[..]),
     ) {
-        let text = include_str!("../fixtures/seed/services.tsk");
+        let text = include_str!("../fixtures/microservices/services.tsk");
         let start = at.min(text.len());
         let end = (start + length).min(text.len());
         read(&format!("{}{token}{}", &text[..start], &text[end..]));

@@ -185,7 +185,7 @@ fn every_page_can_be_read(dashboard: &Dashboard) {
     }
 }
 
-/// The picture of README.md, which is copied to docs/dashboard.png when the page has changed.
+/// The picture of docs/dashboard.md, which is copied to docs/dashboard.png when the page has changed.
 fn take_picture_of_readme(dashboard: &Dashboard) {
     let browser = &dashboard.browser;
     let whole = json!({"width": 1560, "height": 900, "deviceScaleFactor": 1, "mobile": false});

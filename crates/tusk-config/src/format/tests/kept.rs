@@ -84,10 +84,10 @@ pub(crate) fn formatted(text: &str) -> Option<String> {
     Some(once)
 }
 
-/// The files of the seed and of this workspace.
+/// The files of a system of three services, and those of this workspace.
 pub(crate) fn files() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folders = [root.join("tests/fixtures/seed"), root.join("../../config")];
+    let folders = [root.join("tests/fixtures/microservices"), root.join("../../config")];
     let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
     let paths = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
     paths.map(|path| fs::read_to_string(path).unwrap()).collect()

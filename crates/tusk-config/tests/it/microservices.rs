@@ -1,4 +1,5 @@
-//! The seed's seven files, as they are, read to the right typed values.
+//! The settings of three services in seven files, which name everything by the usual names of a system on
+//! `TuskLang`, read to the right typed values.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ struct Retry {
 }
 
 #[derive(Debug, Deserialize, PartialEq)]
-#[allow(clippy::struct_field_names, reason = "the seed's spelling")]
+#[allow(clippy::struct_field_names, reason = "the files' spelling")]
 struct Scaling {
     auto_scaling: bool,
     min_instances: u32,
@@ -140,14 +141,14 @@ fn secrets() -> Vars {
     ])
 }
 
-fn seed() -> Loader {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed");
+fn files() -> Loader {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/microservices");
     FILES.iter().fold(Loader::new(folder), |loader, file| loader.file(file))
 }
 
 #[test]
 fn all_seven_files_read_to_the_right_values() {
-    let all: Settings = seed().vars(secrets()).load().unwrap();
+    let all: Settings = files().vars(secrets()).load().unwrap();
     let seconds = Duration::from_secs;
 
     assert_eq!(all.auth.jwt_secret.expose(), "hunter2");
@@ -219,7 +220,7 @@ fn variables_win_over_defaults_and_reach_references() {
         .with("SERVICE_DISCOVERY_TYPE", "consul")
         .with("CIRCUIT_BREAKER_TIMEOUT", "250ms")
         .with("TRACING_ENABLED", "false");
-    let all: Settings = seed().vars(vars).load().unwrap();
+    let all: Settings = files().vars(vars).load().unwrap();
     let user = &all.calls.instances["user-service"];
     assert_eq!(user.health_check, HttpRequest::get("http://users.internal:8080/health"));
     assert_eq!(all.calls.service_discovery.r#type, DiscoveryType::Consul);
@@ -235,11 +236,11 @@ fn a_missing_secret_and_a_mistyped_port_are_reported_together() {
         ("NOTIFICATION_SERVICE_TOKEN", "token-n"),
         ("USER_SERVICE_PORT", "abc"),
     ]);
-    let errors = seed().vars(vars).load::<Settings>().unwrap_err();
+    let errors = files().vars(vars).load::<Settings>().unwrap_err();
     let shown = errors.to_string();
     assert_eq!(errors.len(), 2, "{shown}");
-    assert!(shown.contains("seed/auth.tsk:3:13: JWT_SECRET is not set\n"), "{shown}");
-    let port = "seed/services.tsk:4:7: USER_SERVICE_PORT is \"abc\", not a number";
+    assert!(shown.contains("microservices/auth.tsk:3:13: JWT_SECRET is not set\n"), "{shown}");
+    let port = "microservices/services.tsk:4:7: USER_SERVICE_PORT is \"abc\", not a number";
     assert!(shown.contains(port), "{shown}");
     assert!(
         shown.contains("\n  4 | port: @env(\"USER_SERVICE_PORT\", 3001)\n    |       ^^^^"),
@@ -267,13 +268,13 @@ fn a_service_needs_only_the_secrets_that_it_reads() {
         _own: Own,
     }
     let vars = Vars::of([("USER_SERVICE_TOKEN", "token-u")]);
-    let own: Own = seed().vars(vars.clone()).load().unwrap();
+    let own: Own = files().vars(vars.clone()).load().unwrap();
     assert_eq!(own.services.user_service_token.expose(), "token-u");
-    let errors = seed().vars(vars.clone()).load::<Flattened>().unwrap_err();
+    let errors = files().vars(vars.clone()).load::<Flattened>().unwrap_err();
     let unknown = "unknown key `notification_service_token`";
     assert_eq!(errors.iter().map(tusk_config::Fault::text).collect::<Vec<_>>(), [unknown]);
 
-    let config = seed().vars(vars).tree().unwrap();
+    let config = files().vars(vars).tree().unwrap();
     let token: Secret = config.get("services.user_service_token").unwrap();
     assert_eq!(token.expose(), "token-u");
     assert!(config.get::<Secret>("auth.jwt_secret").is_err());

@@ -1,4 +1,4 @@
-//! What a client written to the seed sends is understood.
+//! What a client sends that knows the envelope's first four fields alone is understood.
 
 use chrono::{DateTime, Utc};
 use contracts::notification::NotificationFailed;
@@ -10,7 +10,7 @@ use serde_json::json;
 const USER: &str = "0197c1f0-5c00-7000-8000-000000000001";
 
 #[test]
-fn the_seeds_four_fields_are_an_envelope() {
+fn four_fields_are_an_envelope() {
     let body = json!({
         "event_type": "user.created",
         "data": {"user_id": USER, "email": "ada@example.com"},

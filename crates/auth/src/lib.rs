@@ -18,6 +18,7 @@
 //! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` |
 //! | [`password`] | argon2id, off the async threads, a bounded number at once |
 //! | [`opaque`] | random single-purpose tokens, stored as hashes |
+//! | [`MailTokens`] | single-purpose tokens that go out by mail, and in no event |
 //!
 //! ```
 //! use auth::{AuthSettings, Caller, KeyRing, KeySettings, Tokens};
@@ -55,6 +56,7 @@ mod claims;
 pub mod credentials;
 pub mod extract;
 pub mod keys;
+mod mail_tokens;
 pub mod opaque;
 pub mod password;
 pub mod policy;
@@ -65,6 +67,7 @@ pub mod tokens;
 pub use credentials::Credentials;
 pub use extract::{Caller, CallerService, User};
 pub use keys::{KeyRing, KeySource};
+pub use mail_tokens::MailTokens;
 pub use policy::PolicySettings;
 pub use service_tokens::{IssueError, ServiceTokens, TokenIssuer};
 pub use settings::{AuthSettings, JwtSecret, KeySettings, Rotation, ServiceSecret};

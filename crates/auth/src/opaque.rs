@@ -20,6 +20,11 @@ impl OpaqueToken {
     /// A new random token.
     pub fn generate() -> Self {
         let bytes: [u8; TOKEN_BYTES] = rand::random();
+        Self::of(bytes)
+    }
+
+    /// The token of bytes that nobody else can know.
+    pub(crate) fn of(bytes: [u8; TOKEN_BYTES]) -> Self {
         Self(URL_SAFE_NO_PAD.encode(bytes).into())
     }
 

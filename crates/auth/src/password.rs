@@ -170,6 +170,18 @@ impl HashedPassword {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a hash that is made today costs more to guess at: the password is to be hashed again as
+    /// soon as it is there, at a sign-in. False for what is no hash.
+    pub fn is_outdated(&self) -> bool {
+        let Ok(hash) = PasswordHash::new(&self.0) else { return false };
+        let Ok(params) = Params::try_from(&hash) else { return false };
+        let today = Params::DEFAULT;
+        hash.algorithm.as_str() != Algorithm::default().as_str()
+            || hash.version != Some(Version::default().into())
+            || params.m_cost() < today.m_cost()
+            || params.t_cost() < today.t_cost()
+    }
 }
 
 impl std::fmt::Debug for HashedPassword {
@@ -279,6 +291,28 @@ mod tests {
         {
             verify(malformed).await.unwrap_err();
         }
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_costs_less_than_one_of_today_is_outdated() {
+        let today = passwords().hash(word()).await.unwrap();
+        assert!(!today.is_outdated());
+        let of = |algorithm, version, m_cost, t_cost| {
+            let params = Params::new(m_cost, t_cost, 1, None).unwrap();
+            let hash = Argon2::new(algorithm, version, params).hash_password(b"correct horse");
+            HashedPassword::from_stored(hash.unwrap().to_string())
+        };
+        let (id, newest) = (Algorithm::Argon2id, Version::V0x13);
+        for older in [
+            of(id, newest, 64, 2),
+            of(id, newest, 19_456, 1),
+            of(Algorithm::Argon2i, newest, 19_456, 2),
+            of(id, Version::V0x10, 19_456, 2),
+        ] {
+            assert!(older.is_outdated(), "{}", older.as_str());
+        }
+        assert!(!of(id, newest, 19_457, 3).is_outdated());
+        assert!(!HashedPassword::from_stored("no hash".to_owned()).is_outdated());
     }
 
     #[tokio::test]

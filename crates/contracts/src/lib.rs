@@ -48,4 +48,4 @@ pub use envelope::{Envelope, Event};
 pub use ids::EventId;
 pub use notification::NotificationId;
 pub use payment::PaymentId;
-pub use user::UserId;
+pub use user::{MailTokenId, UserId};

@@ -2,7 +2,13 @@
 //!
 //! `user_id` and `email` are required where they stand: no reader can do its work without them.
 //! The rest may be left out.
+//!
+//! **Tokens.** What a mail has its reader prove an address or set a password with is a secret, and an
+//! event is none: it stands in tables, queues and archives, where operators look at it. So an event
+//! names a token by its id. Who may send the mail makes the token from the id, with a key that only it
+//! and user-service have (`auth::MailTokens`).
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,6 +18,11 @@ use crate::{Event, id};
 id! {
     /// A user of user-service.
     UserId
+}
+
+id! {
+    /// A token that goes to an address by mail; not the token itself.
+    MailTokenId
 }
 
 /// `user.created`: somebody signed up.
@@ -29,6 +40,12 @@ pub struct UserCreated {
     /// client that counts none; then the times of events are all there is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// The token with which they prove that the address is theirs; left out when none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<MailTokenId>,
+    /// When the token is no longer good; there when `token_id` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// `user.updated`: a profile changed. Carries the whole new state, so that readers need no history.
@@ -58,6 +75,61 @@ pub struct UserUpdated {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UserDeleted {
+    /// Who.
+    pub user_id: UserId,
+}
+
+/// `user.email_verification_requested`: somebody is to prove that an address is theirs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserEmailVerificationRequested {
+    /// Who.
+    pub user_id: UserId,
+    /// The address to prove, in lower case.
+    pub email: String,
+    /// Whether the user's address becomes another one by that: until then mail goes to the one before,
+    /// and what becomes of this mail says nothing of that one.
+    #[serde(default, deserialize_with = "or_default")]
+    pub is_change: bool,
+    /// The token with which it is proven.
+    pub token_id: MailTokenId,
+    /// When the token is no longer good: no mail is of use after that.
+    pub expires_at: DateTime<Utc>,
+    /// The user's version; see [`UserUpdated::version`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+}
+
+/// `user.email_change_requested`: somebody asked for another address of a user, and has not proven it
+/// yet. The owner is told where mail reaches them now; the other address is nobody's business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserEmailChangeRequested {
+    /// Who.
+    pub user_id: UserId,
+}
+
+/// `user.password_reset_requested`: somebody who does not know a user's password asked for another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserPasswordResetRequested {
+    /// Who.
+    pub user_id: UserId,
+    /// The user's address, in lower case: the token is good for nobody who does not get its mail.
+    pub email: String,
+    /// The token with which the password is set.
+    pub token_id: MailTokenId,
+    /// When the token is no longer good: no mail is of use after that.
+    pub expires_at: DateTime<Utc>,
+    /// The user's version; see [`UserUpdated::version`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
+}
+
+/// `user.password_changed`: a user has another password now, and other sessions have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserPasswordChanged {
     /// Who.
     pub user_id: UserId,
 }
@@ -105,15 +177,115 @@ impl Event for UserDeleted {
     }
 }
 
+impl Event for UserEmailVerificationRequested {
+    const TYPE: &'static str = "user.email_verification_requested";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+
+    fn check(&self) -> Checked {
+        bounds::email("email", &self.email)?;
+        bounds::version("version", self.version)
+    }
+}
+
+impl Event for UserEmailChangeRequested {
+    const TYPE: &'static str = "user.email_change_requested";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserPasswordResetRequested {
+    const TYPE: &'static str = "user.password_reset_requested";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+
+    fn check(&self) -> Checked {
+        bounds::email("email", &self.email)?;
+        bounds::version("version", self.version)
+    }
+}
+
+impl Event for UserPasswordChanged {
+    const TYPE: &'static str = "user.password_changed";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::{USER, holds};
+    use crate::golden::{USER, holds, id};
+
+    const TOKEN: MailTokenId = MailTokenId::from_uuid(id(4));
+
+    fn expires_at() -> DateTime<Utc> {
+        "2026-01-15T10:00:00Z".parse().unwrap()
+    }
 
     #[test]
     fn user_created() {
-        let (email, name) = ("ada@example.com".to_owned(), "Ada Lovelace".to_owned());
-        holds("user-service", UserCreated { user_id: USER, email, name, version: Some(1) });
+        holds(
+            "user-service",
+            UserCreated {
+                user_id: USER,
+                email: "ada@example.com".to_owned(),
+                name: "Ada Lovelace".to_owned(),
+                version: Some(1),
+                token_id: Some(TOKEN),
+                expires_at: Some(expires_at()),
+            },
+        );
+    }
+
+    #[test]
+    fn user_email_verification_requested() {
+        holds(
+            "user-service",
+            UserEmailVerificationRequested {
+                user_id: USER,
+                email: "ada@example.org".to_owned(),
+                is_change: true,
+                token_id: TOKEN,
+                expires_at: expires_at(),
+                version: Some(2),
+            },
+        );
+    }
+
+    #[test]
+    fn user_email_change_requested() {
+        holds("user-service", UserEmailChangeRequested { user_id: USER });
+    }
+
+    #[test]
+    fn user_password_reset_requested() {
+        holds(
+            "user-service",
+            UserPasswordResetRequested {
+                user_id: USER,
+                email: "ada@example.com".to_owned(),
+                token_id: TOKEN,
+                expires_at: expires_at(),
+                version: Some(2),
+            },
+        );
+    }
+
+    #[test]
+    fn user_password_changed() {
+        holds("user-service", UserPasswordChanged { user_id: USER });
     }
 
     #[test]

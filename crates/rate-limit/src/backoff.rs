@@ -156,11 +156,7 @@ impl Backoff {
         if !shared.is_enabled {
             return Ok(Attempt { backoff: self, keys: None });
         }
-        let account = shared.hasher.account(account);
-        let address = shared.hasher.address(client);
-        let key = |kind: &str, whom: &str| format!("backoff:{kind}:{}:{whom}", self.route);
-        let pair = format!("{account}:{address}");
-        let keys = [key("tries", &pair), key("account", &account), key("known", &pair)];
+        let keys = self.keys(account, client);
         let (wait, limit) = match shared.counters.attempt(&keys, &self.curve).await {
             Decision::Admitted { failures } => {
                 self.tell_first_pause(failures);
@@ -171,6 +167,23 @@ impl Backoff {
         };
         metrics::limited(shared.service, self.route, limit);
         Err(RateLimited { retry_after: wait })
+    }
+
+    /// Forgets the failures of an account from an address that has proven otherwise that it is the
+    /// owner's, and has the account know the address.
+    pub async fn forget(&self, account: &str, client: ClientAddress) {
+        if self.limits.0.is_enabled {
+            let keys = self.keys(account, client);
+            self.limits.0.counters.succeed(&keys, self.known_for).await;
+        }
+    }
+
+    fn keys(&self, account: &str, client: ClientAddress) -> [String; 3] {
+        let hasher = &self.limits.0.hasher;
+        let (account, address) = (hasher.account(account), hasher.address(client));
+        let key = |kind: &str, whom: &str| format!("backoff:{kind}:{}:{whom}", self.route);
+        let pair = format!("{account}:{address}");
+        [key("tries", &pair), key("account", &account), key("known", &pair)]
     }
 
     /// One line for each account and address, whatever comes after it.

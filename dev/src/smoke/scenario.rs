@@ -62,7 +62,15 @@ impl Scenario {
         self.step("a failure notice is sent", |s| s.mail(&user, "payment_failure"))?;
 
         self.step("change the e-mail address", |s| s.change_email(&user))?;
-        self.step("a notice of the change is sent", |s| s.mail(&user, "email_changed"))?;
+        self.step("the old address is told", |s| s.mail(&user, "email_change_requested"))?;
+        self.step("ask for the mail that proves the new one", |s| {
+            s.ask(&[("authorization", &user.bearer)], "/api/email-verifications", None)?;
+            s.mail(&user, "email_change")
+        })?;
+        self.step("ask for a new password by mail", |s| {
+            s.ask(&[], "/api/password-resets", Some(&json!({"email": email})))?;
+            s.mail(&user, "password_reset")
+        })?;
         self.step("the same payment again is answered, not repeated", |s| {
             s.replay(&user, &key, &paid)
         })?;
@@ -196,6 +204,12 @@ impl Scenario {
         let answer = self.send("PATCH", &url, &[bearer, ("if-match", etag)], Some(&body))?;
         expect(&answer, 200)?;
         Ok(((), json!({"email": email, "etag": answer.header("etag")})))
+    }
+
+    /// Asks user-service for a mail.
+    fn ask(&self, headers: &[(&str, &str)], path: &str, body: Option<&Value>) -> Result<()> {
+        let answer = self.send("POST", &format!("{}{path}", self.urls.user), headers, body)?;
+        expect(&answer, 202).map(drop)
     }
 
     fn replay(&self, user: &User, key: &str, paid: &Value) -> Result<((), Value)> {

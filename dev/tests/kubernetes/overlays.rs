@@ -21,10 +21,11 @@ const SILENT: &str = "as in config/";
 /// What an overlay has to have for itself: what it is called, and each of it.
 type Own = fn(&Objects) -> BTreeSet<String>;
 
-const OWN: [(&str, Own); 5] = [
+const OWN: [(&str, Own); 6] = [
     ("broker and virtual host", broker),
     ("ingress host", ingress_hosts),
     ("environment", |objects| variable(objects, "ENVIRONMENT")),
+    ("front end", |objects| variable(objects, "FRONT_END_URL")),
     ("mail sender", |objects| variable(objects, "MAIL_FROM")),
     ("namespace", namespaces),
 ];
@@ -117,12 +118,14 @@ fn whatever_staging_takes_from_production_is_seen() {
     let virtual_host = ("ConfigMap", "environment", "/data/RABBITMQ_VHOST");
     let environment = ("ConfigMap", "environment", "/data/ENVIRONMENT");
     let sender = ("ConfigMap", "environment", "/data/MAIL_FROM");
+    let front_end = ("ConfigMap", "environment", "/data/FRONT_END_URL");
     let mut seen = BTreeSet::new();
     for (places, what) in [
         (vec![host, virtual_host], "broker and virtual host"),
         (vec![("Ingress", "tusk", "/spec/rules/0/host")], "ingress host"),
         (vec![("Ingress", "tusk", "/spec/tls/0/hosts/0")], "ingress host"),
         (vec![environment], "environment"),
+        (vec![front_end], "front end"),
         (vec![sender], "mail sender"),
         (vec![("Deployment", "user-service", "/metadata/namespace")], "namespace"),
     ] {

@@ -76,6 +76,17 @@ const CASES: [Case; 32] = [
         &[("SMTP_URL", "smtp://mail.example.com:587")],
         ": what goes to this server could be read",
     ),
+    ("user-service", &[("PASSWORD_RESET_EXPIRATION", "1s")], ": 1s is not within 1m to 30d"),
+    (
+        "notification-service",
+        &[("ENVIRONMENT", "production")],
+        ": https:// is needed: whoever reads",
+    ),
+    (
+        "notification-service",
+        &[("FRONT_END_URL", "app.example.com")],
+        ": the address of a page is needed: https://host",
+    ),
     ("notification-service", &[("SMTP_URL", "imap://mail")], ": [mail] smtp_url is not an SMTP"),
     ("notification-service", &[("MAIL_SEND_TIMEOUT", "1m")], ": [worker] lease is 1m"),
     (

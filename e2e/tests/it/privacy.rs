@@ -101,6 +101,8 @@ impl Person {
             json!({"amount": 1, "currency": "EUR", "payment_method": email}).to_string(),
             json!({"refresh_token": password, "more": email}).to_string(),
             json!({"refresh_token": email}).to_string(),
+            json!({"current_password": password, "new_password": CARD, email: name}).to_string(),
+            json!({"token": email, "password": [password]}).to_string(),
             json!({"filter": {"type": email}, "confirmation": CARD}).to_string(),
         ]
     }
@@ -132,6 +134,9 @@ async fn bad_bodies(
         (users, Method::POST, "/api/sessions/refresh", ""),
         (users, Method::POST, "/oauth/token", ""),
         (users, Method::PATCH, &own, &person.token),
+        (users, Method::PUT, &format!("{own}/password"), &person.token),
+        (users, Method::POST, "/api/email-verifications/complete", ""),
+        (users, Method::POST, "/api/password-resets/complete", ""),
         (payments, Method::POST, "/api/payments", &person.token),
         (&system.notifications, Method::POST, "/api/notifications", service),
         (payments, Method::POST, &format!("{dlq}/replay"), admin),
@@ -183,6 +188,47 @@ async fn refusals(system: &System, person: &Person, canaries: &Canaries) {
     let nobody = json!({"email": format!("x{email}"), "password": password});
     refused(canaries, system.request(Method::POST, &users.url("/api/sessions")).json(&nobody))
         .await;
+}
+
+/// Proves the address, moves to another one and sets another password, each by what came by mail; then
+/// signs in again. All of it is a canary.
+async fn by_mail(system: &System, person: &mut Person, canaries: &mut Canaries) {
+    let users = |path: &str| system.users.url(path);
+    let proof = system.mailed_token(&person.email, "verify-email");
+    canaries.add("token of a mail", &proof);
+    system.complete("email-verifications", &json!({"token": proof})).await;
+
+    let moved = format!("moved.{}", person.email);
+    let change = system.request(Method::PATCH, &users(&format!("/api/users/{}", person.id)));
+    let change = change.bearer_auth(&person.token).header("if-match", "*");
+    let changed = change.json(&json!({"email": moved})).send().await.unwrap();
+    assert_eq!(changed.status(), 200);
+    system.until_sent(&person.token, "email_change").await;
+    let proof = system.mailed_token(&moved, "verify-email");
+    canaries.add("token of a mail", &proof);
+    system.complete("email-verifications", &json!({"token": proof})).await;
+    person.email = moved;
+
+    let ask = system.request(Method::POST, &users("/api/password-resets"));
+    let asked = ask.json(&json!({"email": person.email})).send().await.unwrap();
+    assert_eq!(asked.status(), 202);
+    system.until_sent(&person.token, "password_reset").await;
+    let proof = system.mailed_token(&person.email, "reset-password");
+    canaries.add("token of a mail", &proof);
+    person.password = format!("another-{}", person.password);
+    let reset = json!({"token": proof, "password": person.password});
+    system.complete("password-resets", &reset).await;
+
+    let login = json!({"email": person.email, "password": person.password});
+    let session = system.request(Method::POST, &users("/api/sessions")).json(&login);
+    let session: Value = session.send().await.unwrap().json().await.unwrap();
+    session["access_token"].as_str().unwrap().clone_into(&mut person.token);
+    let change = system.request(Method::PUT, &users(&format!("/api/users/{}/password", person.id)));
+    let next = format!("changed-{}", person.password);
+    let body = json!({"current_password": person.password, "new_password": next});
+    let changed = change.bearer_auth(&person.token).json(&body).send().await.unwrap();
+    assert_eq!(changed.status(), 204);
+    person.password = next;
 }
 
 /// Messages that no service can handle, full of data, into every queue.
@@ -261,6 +307,8 @@ async fn what_people_trust_us_with_is_in_no_log_span_metric_or_error() {
     canaries.add("token", session["refresh_token"].as_str().unwrap());
     system.until_sent(&token, "welcome").await;
     assert_eq!(system.mails_to(&person.email).len(), 1, "the canary went the whole way");
+    by_mail(&system, &mut person, &mut canaries).await;
+    let token = person.token.clone();
 
     assert_eq!(system.pay(&token, "order-1", "pm_card_visa").await.status(), 201);
     let declined = system.pay(&token, "order-2", "pm_card_visa_chargeDeclined").await;

@@ -230,6 +230,23 @@ impl System {
         .await
     }
 
+    /// The token of the one mail to an address whose link leads to this page.
+    pub(crate) fn mailed_token(&self, address: &str, page: &str) -> String {
+        let begin = format!("/{page}#token=");
+        let mails = self.mails_to(address).into_iter();
+        let tokens = mails.filter_map(|mail| Some(mail.split_once(&begin)?.1[..43].to_owned()));
+        let mut tokens: Vec<String> = tokens.collect();
+        assert_eq!(tokens.len(), 1, "links to {page}");
+        tokens.remove(0)
+    }
+
+    /// Shows user-service what came by mail.
+    pub(crate) async fn complete(&self, what: &str, body: &Value) {
+        let url = self.users.url(&format!("/api/{what}/complete"));
+        let answer = self.request(Method::POST, &url).json(body).send().await.unwrap();
+        assert_eq!(answer.status(), 204, "{what}: {}", answer.text().await.unwrap());
+    }
+
     /// The mails to an address, as they would have gone out.
     pub(crate) fn mails_to(&self, address: &str) -> Vec<String> {
         let files = std::fs::read_dir(self.mails.path()).unwrap();

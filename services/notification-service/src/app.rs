@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
+use crate::links::Links;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers::Sender;
@@ -44,6 +45,7 @@ impl Service for NotificationService {
         let sender = Sender {
             store: background,
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
+            links: Links::new(&settings.links, &settings.service_secret)?,
             settings: settings.worker.clone(),
             clock: clock.clone(),
         };

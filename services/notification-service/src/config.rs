@@ -8,6 +8,7 @@ use platform::PlatformSettings;
 use serde::Deserialize;
 use tusk_config::{Misfit, Unread};
 
+use crate::links::LinkSettings;
 use crate::mailer::MailSettings;
 
 /// What the service reads besides [`platform::PlatformSettings`].
@@ -18,6 +19,8 @@ pub struct Settings {
     pub service_secret: OwnSecret,
     /// `notification-service.tsk`: how mail goes out.
     pub mail: MailSettings,
+    /// `notification-service.tsk`: where the links of mails lead.
+    pub links: LinkSettings,
     /// `notification-service.tsk`: how pending notifications are taken up.
     pub worker: WorkerSettings,
 }
@@ -28,6 +31,7 @@ impl Settings {
         // A lease that ends while the mail is on its way has another worker send it too.
         let why = "sending one mail, within [mail] send_timeout, may take";
         let mut misfits = self.mail.check(platform.requires_tls());
+        misfits.extend(self.links.check(platform.requires_tls()));
         misfits.extend(self.worker.check(self.mail.send_timeout, why));
         misfits
     }

@@ -2,11 +2,14 @@
 
 use contracts::UserId;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
-use contracts::user::{UserCreated, UserDeleted, UserUpdated};
+use contracts::user::{
+    UserCreated, UserDeleted, UserEmailChangeRequested, UserEmailVerificationRequested,
+    UserPasswordChanged, UserPasswordResetRequested, UserUpdated,
+};
 use messaging::inbox::InboxKey;
 use messaging::{Delivery, Handlers};
 
-use crate::domain::{Before, Contact, DomainError, Draft, Message, News, Reach};
+use crate::domain::{Before, Contact, DomainError, Draft, Message, News, Reach, Token};
 use crate::error::Error;
 use crate::store::{Store, Told};
 
@@ -26,19 +29,28 @@ impl Events {
             .on(Self::user_created)
             .on(Self::user_updated)
             .on(Self::user_deleted)
+            .on(Self::verification_requested)
+            .on(Self::email_change_requested)
+            .on(Self::password_reset_requested)
+            .on(Self::password_changed)
             .on(Self::payment_completed)
             .on(Self::payment_failed)
     }
 
-    /// The contact, and a welcome.
+    /// The contact, and a welcome, in which the user is asked to prove the address.
     async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
         let message = created.inbox_key();
-        let UserCreated { user_id, email, name, version } = created.data;
+        let UserCreated { user_id, email, name, version, token_id, expires_at } = created.data;
         let (at, before) = (created.timestamp, Before::Nothing);
-        let news = News { reach: Reach { email, name }, version, at, before };
+        let token = token_id.zip(expires_at).map(|(id, expires_at)| Token { id, expires_at });
+        let news = News { reach: Reach { email, name }, version, at, before, reached: false };
         let decide = |known: Option<Contact>| {
             let contact = Contact::told(known, user_id, news.clone());
-            let drafts = write_to(&contact, Message::Welcome);
+            // The token is for the address with which the user registered, and proves no later one.
+            let address = contact.reach.as_ref().map(|reach| &reach.email);
+            let token = token.filter(|_| address == Some(&news.reach.email));
+            let welcome = Message::Welcome(token.map(|token| token.expires_at - at));
+            let drafts = write_to(&contact, welcome, token);
             Ok((contact, drafts))
         };
         self.store.change_once(&message, user_id, decide).await
@@ -47,15 +59,17 @@ impl Events {
     /// The contact; when the address changed, a notice to the address before.
     async fn user_updated(self, updated: Delivery<UserUpdated>) -> Result<(), Error> {
         let message = updated.inbox_key();
-        let UserUpdated { user_id, email, name, previous_email, version, .. } = updated.data;
+        let UserUpdated { user_id, email, name, previous_email, version, changed } = updated.data;
         let notice = previous_email.clone().map(|previous| Draft {
             email: previous,
             // Not the user's own any more.
             version: None,
             message: Message::EmailChanged,
+            token: None,
         });
         let (at, before) = (updated.timestamp, previous_email.into());
-        let news = News { reach: Reach { email, name }, version, at, before };
+        let reached = changed.iter().any(|field| field == "email_deliverable");
+        let news = News { reach: Reach { email, name }, version, at, before, reached };
         let decide = |known: Option<Contact>| {
             let contact = Contact::told(known, user_id, news.clone());
             let drafts = notice.iter().filter(|_| contact.reach.is_some()).cloned().collect();
@@ -69,6 +83,53 @@ impl Events {
         let user = deleted.data.user_id;
         let gone = Contact::gone(user, deleted.timestamp);
         self.store.change_once(&deleted.inbox_key(), user, |_| Ok((gone.clone(), vec![]))).await
+    }
+
+    /// A mail with which an address is proven, to that address.
+    async fn verification_requested(
+        self,
+        requested: Delivery<UserEmailVerificationRequested>,
+    ) -> Result<(), Error> {
+        let (why, at) = (requested.inbox_key(), requested.timestamp);
+        let UserEmailVerificationRequested { user_id, token_id, expires_at, version, .. } =
+            requested.data;
+        let (email, is_change) = (requested.data.email, requested.data.is_change);
+        let mail = if is_change { Message::EmailChange } else { Message::EmailVerification };
+        let draft = Draft {
+            email,
+            // Not the user's own yet.
+            version: version.filter(|_| !is_change),
+            message: mail(expires_at - at),
+            token: Some(Token { id: token_id, expires_at }),
+        };
+        self.send(&why, user_id, draft).await
+    }
+
+    /// A notice to the address that the user has.
+    async fn email_change_requested(
+        self,
+        requested: Delivery<UserEmailChangeRequested>,
+    ) -> Result<(), Error> {
+        let user = requested.data.user_id;
+        self.tell(&requested.inbox_key(), user, Message::EmailChangeRequested).await
+    }
+
+    /// A mail with which another password is set.
+    async fn password_reset_requested(
+        self,
+        requested: Delivery<UserPasswordResetRequested>,
+    ) -> Result<(), Error> {
+        let (why, at) = (requested.inbox_key(), requested.timestamp);
+        let UserPasswordResetRequested { user_id, email, token_id, expires_at, version } =
+            requested.data;
+        let (message, token) =
+            (Message::PasswordReset(expires_at - at), Some(Token { id: token_id, expires_at }));
+        self.send(&why, user_id, Draft { email, version, message, token }).await
+    }
+
+    /// A notice of another password.
+    async fn password_changed(self, changed: Delivery<UserPasswordChanged>) -> Result<(), Error> {
+        self.tell(&changed.inbox_key(), changed.data.user_id, Message::PasswordChanged).await
     }
 
     /// A receipt.
@@ -89,21 +150,39 @@ impl Events {
         self.tell(&why, user_id, notice).await
     }
 
+    /// Sends what goes to an address that the event names, as long as the user is there.
+    async fn send(&self, why: &InboxKey, user: UserId, draft: Draft) -> Result<(), Error> {
+        let decide = |before: Option<Contact>| -> Told {
+            let contact = before.ok_or(DomainError::UnknownContact)?;
+            let drafts = contact.reach.iter().map(|_| draft.clone()).collect();
+            Ok((contact, drafts))
+        };
+        self.store.change_once(why, user, decide).await
+    }
+
     /// Tells a user whose contact must be known by now, or soon.
     async fn tell(&self, why: &InboxKey, user: UserId, message: Message) -> Result<(), Error> {
         let decide = |before: Option<Contact>| -> Told {
             let contact = before.ok_or(DomainError::UnknownContact)?;
-            let drafts = write_to(&contact, message.clone());
+            let drafts = write_to(&contact, message.clone(), None);
             Ok((contact, drafts))
         };
         self.store.change_once(why, user, decide).await
     }
 }
 
-/// The message to the contact; nothing when the user is gone.
-fn write_to(contact: &Contact, message: Message) -> Vec<Draft> {
+/// The message to the contact; nothing when the user is gone, or when mail is refused there and the
+/// message is not about the account itself.
+fn write_to(contact: &Contact, message: Message, token: Option<Token>) -> Vec<Draft> {
+    if contact.undeliverable && !message.kind().is_essential() {
+        tracing::info!(
+            notification.kind = message.kind().as_str(),
+            "a notification is left out: mail to the user's address was refused"
+        );
+        return Vec::new();
+    }
     let reach = contact.reach.clone();
     let version = contact.version;
-    let draft = |Reach { email, .. }| Draft { email, version, message };
+    let draft = |Reach { email, .. }| Draft { email, version, message, token };
     reach.map(draft).into_iter().collect()
 }

@@ -6,8 +6,8 @@ mod notification;
 mod text;
 
 pub use contact::{Before, Contact, News, Reach};
-pub use message::{Content, Kind, Message};
-pub use notification::{Draft, Event, Failure, Notification, Status};
+pub use message::{Content, Kind, LinkPurpose, Message};
+pub use notification::{Draft, Event, Failure, Notification, Status, Token};
 
 /// Why something cannot happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

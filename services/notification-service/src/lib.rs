@@ -11,7 +11,9 @@
 //! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
-//! `user.deleted` (forgets the address), `payment.completed` (receipt), `payment.failed`.
+//! `user.deleted` (forgets the address), `user.email_verification_requested` and
+//! `user.password_reset_requested` (a link), `user.email_change_requested` and `user.password_changed`
+//! (notices), `payment.completed` (receipt), `payment.failed`.
 //! Publishes `notification.sent` and `notification.failed` to `notification.events`.
 //! Tables: `contacts` (whom we can write to), `notifications`, and messaging's outbox and inbox.
 
@@ -20,6 +22,7 @@ mod config;
 mod routes;
 
 mod consumer;
+mod links;
 pub mod mailer;
 mod workers;
 
@@ -31,3 +34,4 @@ pub mod domain;
 
 pub use app::NotificationService;
 pub use config::Settings;
+pub use links::LinkSettings;

@@ -141,7 +141,7 @@ fn compose(from: &Mailbox, mail: Mail) -> Result<Message, Failure> {
     let invalid = |_| Failure::Permanent("the address is not valid".to_owned());
     let address = mail.to.parse().map_err(invalid)?;
     let part = |kind: ContentType, text: String| {
-        let body = Body::new(text);
+        let body = body(text);
         let encoding = ContentTransferEncoding::clone(&body.encoding());
         SinglePart::builder().header(kind).header(encoding).body(body)
     };
@@ -155,4 +155,18 @@ fn compose(from: &Mailbox, mail: Mail) -> Result<Message, Failure> {
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
         .multipart(parts)
         .map_err(|_| Failure::Refused("the mail cannot be composed".to_owned()))
+}
+
+/// The longest line of a mail, without its end (RFC 5322 §2.1.1).
+const LINE_BYTES_MAX: usize = 998;
+
+/// A text as it is, where a mail may have it so: the library would break a link in two as soon as a line
+/// is longer than 76 characters, for whoever reads the mail as a file.
+fn body(text: String) -> Body {
+    let is_plain = text.is_ascii() && !text.contains('\r');
+    if is_plain && text.lines().all(|line| line.len() <= LINE_BYTES_MAX) {
+        let lines = text.replace('\n', "\r\n").into_bytes();
+        return Body::dangerous_pre_encoded(lines, ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text)
 }

@@ -9,14 +9,16 @@ use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
-use contracts::{NotificationId, UserId};
+use contracts::{MailTokenId, NotificationId, UserId};
 use messaging::Outbox;
 use messaging::inbox::InboxKey;
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::domain::{Contact, Content, DomainError, Draft, Event, Kind, Notification, Status};
+use crate::domain::{
+    Contact, Content, DomainError, Draft, Event, Kind, Notification, Status, Token,
+};
 use crate::error::Error;
 use crate::events;
 
@@ -30,6 +32,8 @@ pub(crate) struct Store {
     outbox: Outbox,
     clock: Clock,
     due: Arc<Notify>,
+    /// The words of the kinds that this version sends.
+    kinds: Arc<[String]>,
 }
 
 /// A caller's claim on a key of its own.
@@ -54,7 +58,7 @@ macro_rules! select_notifications {
             Row,
             "select id, user_id, kind, source, recipient, subject, text_body, html_body, status,
                     attempts, next_attempt_at, failure_reason, version, created_at, updated_at,
-                    sent_at, recipient_version
+                    sent_at, recipient_version, token_id, expires_at
              from notifications " + $rest
             $(, $argument)*
         )
@@ -63,7 +67,8 @@ macro_rules! select_notifications {
 
 impl Store {
     pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
-        Self { database, outbox, clock, due: Arc::default() }
+        let kinds = Kind::ALL.map(|kind| kind.as_str().to_owned());
+        Self { database, outbox, clock, due: Arc::default(), kinds: Arc::new(kinds) }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -119,7 +124,7 @@ impl Store {
             user.as_uuid(),
             events::EMAIL,
         );
-        Ok((row.fetch_one(tx).await?.try_into()?, replayed))
+        Ok((row.fetch_one(tx).await?.into(), replayed))
     }
 
     /// Applies a message: the contact changes and what there is to tell is made, once.
@@ -155,7 +160,7 @@ impl Store {
             save_contact(tx, &after).await?;
         }
         for draft in drafts {
-            if !self.may_have_more(tx, user, draft.message.kind()).await? {
+            if !self.may_have_more(tx, user, &draft.message.kind()).await? {
                 continue;
             }
             self.insert(tx, user, message.message_id().as_str(), None, draft).await?;
@@ -168,7 +173,7 @@ impl Store {
         &self,
         tx: &mut PgConnection,
         user: UserId,
-        kind: Kind,
+        kind: &Kind,
     ) -> Result<bool, Error> {
         let Some(max) = kind.per_day_max() else { return Ok(true) };
         let count = sqlx::query_scalar!(
@@ -208,10 +213,15 @@ impl Store {
     ) -> Result<Notification, Error> {
         let row = select_notifications!("where id = $1 for update", id.as_uuid());
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
-        let seen = row.version;
-        let (notification, happened) = decide(row.try_into()?)?;
+        let before = Notification::from(row);
+        let (seen, recipient) = (before.version, before.recipient.clone());
+        let (notification, happened) = decide(before)?;
         if notification.version != seen {
             save(tx, &notification).await?;
+        }
+        let is_refused = |event: &Event| matches!(event, Event::Failed { permanent: true, .. });
+        if let Some(address) = recipient.filter(|_| happened.iter().any(is_refused)) {
+            mark_undeliverable(tx, notification.user_id, &address).await?;
         }
         events::enqueue(&self.outbox, &self.clock, tx, &notification, happened).await?;
         Ok(notification)
@@ -227,11 +237,12 @@ impl Store {
         let claimed = sqlx::query!(
             "update notifications set next_attempt_at = $2, attempts = attempts + 1
              where id = (select id from notifications
-                         where status = 'pending' and next_attempt_at <= $1
+                         where status = 'pending' and next_attempt_at <= $1 and kind = any($3)
                          order by next_attempt_at limit 1 for update skip locked)
              returning id, traceparent",
             now,
             now + lease,
+            &*self.kinds,
         );
         let Some(claimed) = claimed.fetch_optional(&self.database).await? else { return Ok(None) };
         let notification = self.notification(NotificationId::from_uuid(claimed.id)).await?;
@@ -241,7 +252,7 @@ impl Store {
     /// One notification.
     pub(crate) async fn notification(&self, id: NotificationId) -> Result<Notification, Error> {
         let row = select_notifications!("where id = $1", id.as_uuid());
-        row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
+        Ok(row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.into())
     }
 
     /// A page of a user's notifications, or of all, newest first.
@@ -258,9 +269,8 @@ impl Store {
             page.rows(),
         );
         let rows = rows.fetch_all(&self.database).await?;
-        let all: Result<Vec<Notification>, Error> =
-            rows.into_iter().map(TryInto::try_into).collect();
-        Ok(Page::new(all?, page, |notification| notification.id.as_uuid()))
+        let all: Vec<Notification> = rows.into_iter().map(Into::into).collect();
+        Ok(Page::new(all, page, |notification| notification.id.as_uuid()))
     }
 
     /// Writes a new notification; one of the same source, user and channel stays as it is. Tells
@@ -279,9 +289,9 @@ impl Store {
             "insert into notifications (id, user_id, kind, channel, source, recipient, subject,
                                         text_body, html_body, status, attempts, next_attempt_at,
                                         version, created_at, updated_at, traceparent,
-                                        fingerprint, recipient_version)
+                                        fingerprint, recipient_version, token_id, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10, 1, $10, $10, $11, $12,
-                     $13)
+                     $13, $14, $15)
              on conflict (source, user_id, channel) do nothing",
             new.id.as_uuid(),
             new.user_id.as_uuid(),
@@ -296,6 +306,8 @@ impl Store {
             telemetry::propagation::current_traceparent(),
             fingerprint.map(<[u8; 32]>::as_slice),
             new.recipient_version,
+            new.token.map(|token| token.id.as_uuid()),
+            new.token.map(|token| token.expires_at),
         );
         Ok(inserted.execute(tx).await?.rows_affected() > 0)
     }
@@ -329,7 +341,7 @@ async fn is_claimed(tx: &mut PgConnection, user: UserId, claim: &Claim) -> Resul
 /// A user's contact, its row locked.
 async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>, Error> {
     let row = sqlx::query!(
-        "select email, name, as_of, version from contacts where user_id = $1 for update",
+        "select email, name, as_of, version, undeliverable from contacts where user_id = $1 for update",
         user.as_uuid(),
     );
     let row = row.fetch_optional(tx).await?;
@@ -338,6 +350,7 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
         reach: row.email.zip(row.name).map(|(email, name)| crate::domain::Reach { email, name }),
         as_of: row.as_of,
         version: row.version,
+        undeliverable: row.undeliverable,
     }))
 }
 
@@ -346,17 +359,19 @@ async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>,
 async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
     let reach = contact.reach.as_ref();
     sqlx::query!(
-        "insert into contacts (user_id, email, name, as_of, version, deleted)
-         values ($1, $2, $3, $4, $5, $6)
+        "insert into contacts (user_id, email, name, as_of, version, deleted, undeliverable)
+         values ($1, $2, $3, $4, $5, $6, $7)
          on conflict (user_id) do update
          set email = excluded.email, name = excluded.name, as_of = excluded.as_of,
-             version = excluded.version, deleted = excluded.deleted",
+             version = excluded.version, deleted = excluded.deleted,
+             undeliverable = excluded.undeliverable",
         contact.user_id.as_uuid(),
         reach.map(|reach| reach.email.as_str()),
         reach.map(|reach| reach.name.as_str()),
         contact.as_of,
         contact.version,
         reach.is_none(),
+        contact.undeliverable,
     )
     .execute(&mut *tx)
     .await?;
@@ -383,11 +398,28 @@ async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Er
     Ok(())
 }
 
+/// Notes that mail to an address is refused, if it is the user's still.
+async fn mark_undeliverable(
+    tx: &mut PgConnection,
+    user: UserId,
+    address: &str,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "update contacts set undeliverable = true where user_id = $1 and email = $2",
+        user.as_uuid(),
+        address,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 async fn save(tx: &mut PgConnection, notification: &Notification) -> Result<(), Error> {
     let (status, next_attempt_at, failure_reason, sent_at) = match &notification.status {
         Status::Pending { next_attempt_at } => ("pending", Some(*next_attempt_at), None, None),
         Status::Sent { at } => ("sent", None, None, Some(*at)),
         Status::Failed { reason } => ("failed", None, Some(reason.as_str()), None),
+        Status::Other(word) => (word.as_str(), None, None, None),
     };
     sqlx::query!(
         "update notifications
@@ -426,33 +458,34 @@ struct Row {
     updated_at: DateTime<Utc>,
     sent_at: Option<DateTime<Utc>>,
     recipient_version: Option<i64>,
+    token_id: Option<Uuid>,
+    expires_at: Option<DateTime<Utc>>,
 }
 
-impl TryFrom<Row> for Notification {
-    type Error = Error;
-
-    /// Fails on a row that a newer version of the service has written.
-    fn try_from(row: Row) -> Result<Self, Error> {
-        let unknown = |what: &str| sqlx::Error::Decode(format!("unknown {what}").into());
+/// A row that a newer version of the service has written may have words that this one does not know.
+impl From<Row> for Notification {
+    fn from(row: Row) -> Self {
         let status = match (row.status.as_str(), row.next_attempt_at, row.sent_at) {
             ("pending", Some(next_attempt_at), _) => Status::Pending { next_attempt_at },
             ("sent", _, Some(at)) => Status::Sent { at },
             ("failed", _, _) => Status::Failed { reason: row.failure_reason.unwrap_or_default() },
-            _ => return Err(unknown("status").into()),
+            _ => Status::Other(row.status),
         };
-        Ok(Self {
+        let token = row.token_id.map(MailTokenId::from_uuid).zip(row.expires_at);
+        Self {
             id: NotificationId::from_uuid(row.id),
             user_id: UserId::from_uuid(row.user_id),
-            kind: Kind::parse(&row.kind).ok_or_else(|| unknown("kind"))?,
+            kind: row.kind.into(),
             source: row.source,
             recipient: row.recipient,
             recipient_version: row.recipient_version,
             content: Content { subject: row.subject, text: row.text_body, html: row.html_body },
+            token: token.map(|(id, expires_at)| Token { id, expires_at }),
             status,
             attempts: u32::try_from(row.attempts).unwrap_or_default(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-        })
+        }
     }
 }

@@ -16,6 +16,7 @@ use tracing::field::Empty;
 
 use crate::domain::{DomainError, Failure, Notification};
 use crate::error::Error;
+use crate::links::Links;
 use crate::mailer::{Mail, Mailer};
 use crate::store::Store;
 
@@ -24,6 +25,7 @@ use crate::store::Store;
 pub(crate) struct Sender {
     pub(crate) store: Store,
     pub(crate) mailer: Arc<dyn Mailer>,
+    pub(crate) links: Links,
     pub(crate) settings: WorkerSettings,
     pub(crate) clock: Clock,
 }
@@ -82,9 +84,17 @@ impl Sender {
     }
 
     async fn send(&self, notification: Notification) -> Result<(), Failure> {
+        if notification.is_expired(self.clock.now()) {
+            return Err(Failure::Refused("the time of its link is up".to_owned()));
+        }
+        let link = self.links.of(&notification);
         let gone = || Failure::Permanent("there is no address".to_owned());
         let to = notification.recipient.ok_or_else(gone)?;
         let (id, content) = (notification.id, notification.content);
+        let content = match link {
+            Some(link) => content.with_link(link.expose()),
+            None => content,
+        };
         let span = tracing::info_span!(
             "send mail",
             otel.kind = "client",

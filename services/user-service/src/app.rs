@@ -1,7 +1,7 @@
 //! What is this service's own, on the platform that all services share.
 
-use auth::Credentials;
 use auth::password::Passwords;
+use auth::{Credentials, MailTokens};
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use rate_limit::Backoff;
 use sqlx::migrate::Migrator;
@@ -12,8 +12,12 @@ use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
 use crate::profiles::Profiles;
 use crate::routes::{self, AppState};
-use crate::store::Store;
+use crate::store::{Store, TokenMaking};
+use crate::workers::ResetRequests;
 use crate::{commands, events, metrics, workers};
+
+/// Who sends the mails with tokens in them.
+const MAIL_SENDER: &str = "notification-service";
 
 /// The user service, for [`platform::process::run`].
 pub struct UserService;
@@ -42,15 +46,21 @@ impl Service for UserService {
         let Platform { clock, requests, background, outbox, cache, limits, tokens, audit, .. } =
             platform.clone();
         let profiles = Profiles::new(cache);
-        let store = Store::new(requests, outbox, clock.clone(), profiles.clone(), audit.clone());
+        let maker = MailTokens::sent_by(MAIL_SENDER, &settings.service_secrets);
+        let maker = maker.ok_or_else(|| format!("[services] has no secret of {MAIL_SENDER}"))?;
+        let making = TokenMaking { maker, settings: settings.mail_tokens.clone() };
+        let (noted, shown) = (audit.clone(), profiles.clone());
+        let store = Store::new(requests, outbox, clock.clone(), shown, noted, making);
         let background = store.clone().over(background);
         let events = Events { store: background.clone(), clock: clock.clone() };
+        let resets = ResetRequests::new(background.clone())?;
         let state = AppState {
             store,
             tokens,
             credentials: Credentials::new(&settings.service_secrets, clock.clone()),
             passwords: Passwords::new(&settings.password)?,
             sign_in: Backoff::new(&limits, routes::SIGN_IN, &settings.sign_in),
+            password_change: Backoff::new(&limits, routes::PASSWORD_CHANGE, &settings.sign_in),
             profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,
@@ -62,6 +72,7 @@ impl Service for UserService {
             .service(state)
             .consumes(events.handlers())
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
+            .task("password resets", move |shutdown| resets.clone().run(shutdown))
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(background.clone(), sweep, shutdown)
             }))

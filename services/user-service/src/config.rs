@@ -21,6 +21,8 @@ pub struct Settings {
     pub password: PasswordSettings,
     /// `user-service.tsk`: how long people stay signed in.
     pub sessions: SessionSettings,
+    /// `user-service.tsk`: how long what is sent by mail is good.
+    pub mail_tokens: MailTokenSettings,
     /// `user-service.tsk`: what becomes of passwords that are guessed at.
     pub sign_in: BackoffSettings,
 }
@@ -35,6 +37,7 @@ impl Settings {
         misfits.extend(Misfit::unless(wait <= request, "password.wait", text));
         misfits.extend(self.password.check());
         misfits.extend(self.sessions.check());
+        misfits.extend(self.mail_tokens.check());
         misfits.extend(self.sign_in.check("sign_in"));
         misfits
     }
@@ -56,5 +59,26 @@ impl SessionSettings {
             Misfit::outside("sessions.refresh_expiration", self.refresh_expiration, bounds);
         let interval = self.sweep_interval.check("sessions.sweep_interval");
         [expiration, interval].into_iter().flatten().collect()
+    }
+}
+
+/// Section `[mail_tokens]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct MailTokenSettings {
+    /// How long an address can be proven by what was sent there.
+    pub verification_expiration: Duration,
+    /// How long another password can be set by what was sent to the user.
+    pub password_reset_expiration: Duration,
+}
+
+impl MailTokenSettings {
+    fn check(&self) -> Vec<Misfit> {
+        // A minute at least: mail takes a while.
+        let bounds = Duration::from_mins(1)..=Duration::from_hours(24 * 30);
+        let (verification, reset) = (self.verification_expiration, self.password_reset_expiration);
+        let verification =
+            Misfit::outside("mail_tokens.verification_expiration", verification, bounds.clone());
+        let reset = Misfit::outside("mail_tokens.password_reset_expiration", reset, bounds);
+        [verification, reset].into_iter().flatten().collect()
     }
 }

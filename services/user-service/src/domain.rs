@@ -1,12 +1,15 @@
 //! What a user is and what may happen to one. Pure: no database, no network, no clock of its own.
 
 mod email;
+mod mail_token;
 mod name;
 mod password;
+mod proofs;
 mod session;
 mod user;
 
 pub use email::{Email, account_of};
+pub use mail_token::{MailToken, NewToken, Purpose};
 pub use name::Name;
 pub use password::{PASSWORD_CHARS, Password};
 pub use session::{Presented, Refresh, Session};
@@ -29,6 +32,13 @@ pub enum DomainError {
     /// There is no such user, or none any more.
     #[error("there is no such user")]
     NotFound,
+    /// The token that came by mail is not known, was used, or its time is up.
+    #[error("the token is not known, was used, or its time is up")]
+    WrongToken,
+    /// A newer version of the service keeps the user in a status that this one does not know: it
+    /// decides nothing about it.
+    #[error("the user is in a status that this version does not know")]
+    UnknownStatus,
     /// The user changed since the caller read it.
     #[error("the user has changed since it was read")]
     Stale,

@@ -74,6 +74,15 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::EmailTaken) => Self::new(kind::EMAIL_TAKEN),
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such user"),
             Error::Domain(DomainError::Stale) => Self::precondition_failed(),
+            // One text for all that a token can be besides good.
+            Error::Domain(DomainError::WrongToken) => {
+                Self::validation().field("/token", "is not known, was used, or its time is up")
+            }
+            // A replica of the newer version knows.
+            Error::Domain(DomainError::UnknownStatus) => Self::unavailable(
+                "the user is in a status that this replica does not know; try again",
+                OUT_OF_TIME_RETRY_AFTER,
+            ),
             // One text for an unknown address and a wrong password.
             Error::WrongCredentials | Error::WrongRefreshToken => {
                 Self::unauthorized(error.to_string())
@@ -108,6 +117,7 @@ impl From<Error> for Verdict {
         match error {
             // The user is gone: there is nobody left to note it for.
             Error::Domain(DomainError::NotFound) => Self::Ack,
+            Error::Domain(DomainError::UnknownStatus) => Self::retry(error),
             Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
                 if database::is_unavailable(&error) {
                     Self::unavailable(database::kind(&error))

@@ -1,12 +1,15 @@
 //! What happened to a user, as the contract that the other services read.
 
-use contracts::user::{UserCreated, UserDeleted, UserUpdated};
+use contracts::user::{
+    MailTokenId, UserCreated, UserDeleted, UserEmailChangeRequested,
+    UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested, UserUpdated,
+};
 use messaging::{EnqueueError, Outbox, archive};
 use sqlx::PgConnection;
 
 use chassis::Clock;
 
-use crate::domain::{Event, User};
+use crate::domain::{Event, MailToken, User};
 
 /// The key in `[exchanges]` of what they are published through.
 pub(crate) const EXCHANGE: &str = <UserCreated as contracts::Event>::EXCHANGE;
@@ -19,15 +22,18 @@ pub(crate) async fn enqueue(
     user: &User,
     events: Vec<Event>,
 ) -> Result<(), EnqueueError> {
-    let (user_id, at) = (user.id, user.updated_at);
+    // Some events change nothing of the user that has a time.
+    let (user_id, at, now) = (user.id, user.updated_at, clock.now());
     let email = || user.email.as_str().to_owned();
     let name = || user.name.as_str().to_owned();
     let version = Some(user.version);
     for event in events {
         let id = clock.new_id();
         match event {
-            Event::Created => {
-                let created = UserCreated { user_id, email: email(), name: name(), version };
+            Event::Created(MailToken { id: token, expires_at, .. }) => {
+                let (token_id, expires_at) = (Some(token.into()), Some(expires_at));
+                let (email, name) = (email(), name());
+                let created = UserCreated { user_id, email, name, version, token_id, expires_at };
                 outbox.enqueue(tx, id, at, &created).await?;
             }
             Event::Updated { changed, previous_email } => {
@@ -37,6 +43,33 @@ pub(crate) async fn enqueue(
                 let updated =
                     UserUpdated { user_id, email, name, changed, previous_email, version };
                 outbox.enqueue(tx, id, at, &updated).await?;
+            }
+            Event::VerificationRequested(MailToken { id: token, email, expires_at, .. }) => {
+                let requested = UserEmailVerificationRequested {
+                    user_id,
+                    is_change: email != user.email,
+                    email: email.as_str().to_owned(),
+                    token_id: MailTokenId::from_uuid(token),
+                    expires_at,
+                    version,
+                };
+                outbox.enqueue(tx, id, now, &requested).await?;
+            }
+            Event::EmailChangeRequested => {
+                outbox.enqueue(tx, id, at, &UserEmailChangeRequested { user_id }).await?;
+            }
+            Event::PasswordResetRequested(MailToken { id: token, email, expires_at, .. }) => {
+                let requested = UserPasswordResetRequested {
+                    user_id,
+                    email: email.as_str().to_owned(),
+                    token_id: MailTokenId::from_uuid(token),
+                    expires_at,
+                    version,
+                };
+                outbox.enqueue(tx, id, now, &requested).await?;
+            }
+            Event::PasswordChanged => {
+                outbox.enqueue(tx, id, now, &UserPasswordChanged { user_id }).await?;
             }
             Event::Deleted => {
                 // What was said about the user before goes; that they are gone stays.

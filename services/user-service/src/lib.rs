@@ -8,6 +8,11 @@
 //! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
+//! | `PUT /api/users/{id}/password` | the user, who knows the one before | sets another password; other sessions end |
+//! | `POST /api/password-resets` | anybody | has a mail sent to an address, if a user has it |
+//! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
+//! | `POST /api/email-verifications` | a user | has the mail sent again that proves the address |
+//! | `POST /api/email-verifications/complete` | the holder of the mail's token | proves the address |
 //! | `POST /api/sessions` | anybody | signs in |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
@@ -20,9 +25,12 @@
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
-//! Publishes `user.created`, `user.updated` and `user.deleted` to `user.events`.
+//! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
+//! `user.email_change_requested`, `user.password_reset_requested` and `user.password_changed` to
+//! `user.events`.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
-//! Tables: `users`, `sessions`, `former_refresh_tokens`, and messaging's outbox and inbox.
+//! Tables: `users`, `sessions`, `former_refresh_tokens`, `mail_tokens`, `password_reset_requests`, and
+//! messaging's outbox and inbox.
 
 mod app;
 mod commands;

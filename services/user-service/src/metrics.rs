@@ -1,10 +1,11 @@
-//! What is counted of sign-ins and sessions.
+//! What is counted of sign-ins, sessions, passwords and tokens that go by mail.
 
 use std::sync::LazyLock;
 
 use prometheus::IntCounter;
 use telemetry::metrics::counter;
 
+use crate::domain::Purpose;
 use crate::store::Refreshed;
 
 /// The refreshes, by outcome.
@@ -48,10 +49,78 @@ static SIGN_INS: LazyLock<[IntCounter; 3]> = LazyLock::new(|| {
     ["succeeded", "failed", "refused"].map(|outcome| family.with_label_values(&[outcome]))
 });
 
+/// What became of a change of a password.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PasswordChange {
+    /// By whoever knew the one before.
+    Changed,
+    /// By whoever read the user's mail.
+    Reset,
+    /// The one before was wrong.
+    Failed,
+    /// It was wrong too often.
+    Refused,
+}
+
+static PASSWORD_CHANGES: LazyLock<[IntCounter; 4]> = LazyLock::new(|| {
+    let help = "Changes of passwords, by outcome: changed, reset by mail, failed for a wrong password, \
+                or refused after too many that failed.";
+    let family = counter("user_password_changes_total", help, &["outcome"]);
+    ["changed", "reset", "failed", "refused"].map(|outcome| family.with_label_values(&[outcome]))
+});
+
+/// What became of a token that goes by mail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mailed {
+    /// Somebody asked for it.
+    Requested,
+    /// Somebody showed it.
+    Used,
+    /// What was shown is none.
+    Refused,
+}
+
+static MAIL_TOKENS: LazyLock<[[IntCounter; 3]; 2]> = LazyLock::new(|| {
+    let help = "Tokens that go by mail, by purpose and outcome: requested, whether or not there is \
+                somebody to send one to, used, or refused because it is none.";
+    let family = counter("user_mail_tokens_total", help, &["purpose", "outcome"]);
+    [Purpose::Verification, Purpose::PasswordReset].map(|purpose| {
+        let of = |outcome| family.with_label_values(&[purpose.as_str(), outcome]);
+        ["requested", "used", "refused"].map(of)
+    })
+});
+
 /// Shows all outcomes from the beginning: the first one of each is an increase too.
 pub(crate) fn register() {
     LazyLock::force(&REFRESHES);
     LazyLock::force(&SIGN_INS);
+    LazyLock::force(&PASSWORD_CHANGES);
+    LazyLock::force(&MAIL_TOKENS);
+}
+
+/// Counts a change of a password.
+pub(crate) fn password_changed(outcome: PasswordChange) {
+    let [changed, reset, failed, refused] = &*PASSWORD_CHANGES;
+    match outcome {
+        PasswordChange::Changed => changed.inc(),
+        PasswordChange::Reset => reset.inc(),
+        PasswordChange::Failed => failed.inc(),
+        PasswordChange::Refused => refused.inc(),
+    }
+}
+
+/// Counts a token that goes by mail.
+pub(crate) fn mailed(purpose: Purpose, outcome: Mailed) {
+    let [verification, reset] = &*MAIL_TOKENS;
+    let [requested, used, refused] = match purpose {
+        Purpose::Verification => verification,
+        Purpose::PasswordReset => reset,
+    };
+    match outcome {
+        Mailed::Requested => requested.inc(),
+        Mailed::Used => used.inc(),
+        Mailed::Refused => refused.inc(),
+    }
 }
 
 /// Counts a sign-in.

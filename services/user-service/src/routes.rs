@@ -1,8 +1,10 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
+mod passwords;
 mod sessions;
 mod tokens;
 mod users;
+mod verifications;
 
 use auth::password::Passwords;
 use auth::{Credentials, Tokens};
@@ -21,8 +23,15 @@ use crate::store::Store;
 
 /// The route at which passwords can be guessed.
 pub(crate) const SIGN_IN: &str = "POST /api/sessions";
+/// The route at which they can be guessed by whoever has found a session.
+pub(crate) const PASSWORD_CHANGE: &str = "PUT /api/users/{id}/password";
 /// The routes that name an address to which mail goes, and count it.
-pub(crate) const COUNTS_ACCOUNTS: &[&str] = &["POST /api/users", "PATCH /api/users/{id}"];
+pub(crate) const COUNTS_ACCOUNTS: &[&str] = &[
+    "POST /api/users",
+    "PATCH /api/users/{id}",
+    "POST /api/email-verifications",
+    "POST /api/password-resets",
+];
 
 /// What handlers use. Each names in its signature the parts that it touches.
 #[derive(Clone, FromRef)]
@@ -32,6 +41,8 @@ pub struct AppState {
     pub(crate) credentials: Credentials,
     pub(crate) passwords: Passwords,
     pub(crate) sign_in: Backoff,
+    #[from_ref(skip)]
+    pub(crate) password_change: Backoff,
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
@@ -51,6 +62,11 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(users::register, users::list))
         .routes(routes!(users::me))
         .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(passwords::replace))
+        .routes(routes!(passwords::request_reset))
+        .routes(routes!(passwords::reset))
+        .routes(routes!(verifications::request))
+        .routes(routes!(verifications::complete))
         .routes(routes!(sessions::sign_in))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::sign_out))

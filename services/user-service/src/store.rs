@@ -2,7 +2,12 @@
 //! `change` for routes, by `change_once` for messages; what happened is saved and sent together or not
 //! at all.
 
+mod mail_tokens;
+mod passwords;
+mod reset_requests;
 mod sessions;
+
+use std::sync::Arc;
 
 use auth::password::HashedPassword;
 use chassis::Clock;
@@ -14,6 +19,7 @@ use messaging::Outbox;
 use messaging::inbox::InboxKey;
 use platform::audit::AuditTrail;
 use sqlx::PgConnection;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::{DomainError, Email, Event, Name, Status, User};
@@ -21,9 +27,11 @@ use crate::error::Error;
 use crate::events;
 use crate::profiles::Profiles;
 
+pub(crate) use mail_tokens::TokenMaking;
+pub(crate) use passwords::{Account, NewPassword};
 pub(crate) use sessions::Refreshed;
 
-/// Users and sessions. Cheap to clone.
+/// Users, their sessions, and the tokens that they get by mail. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
     database: Database,
@@ -31,6 +39,9 @@ pub(crate) struct Store {
     clock: Clock,
     profiles: Profiles,
     audit: AuditTrail,
+    tokens: TokenMaking,
+    /// This process has committed a request for another password.
+    reset_requested: Arc<Notify>,
 }
 
 /// What a decision gives: the user as it is then, and what happened.
@@ -41,8 +52,8 @@ macro_rules! select_users {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            "select id, email, name, admin, status, email_deliverable, version, email_version,
-                    created_at, updated_at
+            "select id, email, name, pending_email, admin, status, email_deliverable, version,
+                    email_version, email_verified_version, created_at, updated_at
              from users " + $rest
             $(, $argument)*
         )
@@ -56,8 +67,10 @@ impl Store {
         clock: Clock,
         profiles: Profiles,
         audit: AuditTrail,
+        tokens: TokenMaking,
     ) -> Self {
-        Self { database, outbox, clock, profiles, audit }
+        let reset_requested = Arc::default();
+        Self { database, outbox, clock, profiles, audit, tokens, reset_requested }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -96,7 +109,7 @@ impl Store {
             user.name.as_str(),
             password.as_str(),
             user.admin,
-            status_text(user.status),
+            user.status.as_str(),
             user.email_deliverable,
             user.version,
             user.email_version,
@@ -106,8 +119,7 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(taken)?;
-        events::enqueue(&self.outbox, &self.clock, tx, user, events.to_vec()).await?;
-        Ok(())
+        self.send(tx, user, events.to_vec()).await
     }
 
     /// Changes a user as `decide` says, for a request.
@@ -161,10 +173,13 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?
             .ok_or(DomainError::NotFound)?;
-        let seen = before.version;
-        let (user, events) = decide(before.into())?;
-        events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
-        if user.version != seen {
+        let before = User::from(before);
+        let (user, events) = decide(before.clone())?;
+        if let Some(email) = user.pending_email_since(&before) {
+            check_free(tx, email).await?;
+        }
+        self.send(tx, &user, events).await?;
+        if user.version != before.version {
             save(tx, &user).await?;
             // Last, so that little more than the commit comes after it.
             self.profiles.withhold(id).await;
@@ -190,72 +205,66 @@ impl Store {
         Ok(Page::new(users, page, |user: &User| user.id.as_uuid()))
     }
 
-    /// The active user with an address, and the hash of the password.
-    pub(crate) async fn credentials(
+    /// Sends what happened to a user, and keeps the hashes of the tokens that go with it.
+    async fn send(
         &self,
-        email: &Email,
-    ) -> Result<Option<(UserId, bool, HashedPassword)>, Error> {
-        let row = sqlx::query!(
-            r#"select id, admin, password_hash as "password_hash!" from users
-               where lower(email) = lower($1) and status = 'active' and password_hash is not null"#,
-            email.as_str(),
-        );
-        let row = row.fetch_optional(&self.database).await?;
-        Ok(row.map(|row| {
-            let hash = HashedPassword::from_stored(row.password_hash);
-            (UserId::from_uuid(row.id), row.admin, hash)
-        }))
-    }
-
-    /// Keeps another hash of a user's password, unless the one before has been replaced meanwhile.
-    pub(crate) async fn replace_password_hash(
-        &self,
-        user: UserId,
-        before: &HashedPassword,
-        hash: &HashedPassword,
+        tx: &mut PgConnection,
+        user: &User,
+        events: Vec<Event>,
     ) -> Result<(), Error> {
-        let (before, hash) = (before.as_str(), hash.as_str());
-        let id = user.as_uuid();
-        sqlx::query!(
-            "update users set password_hash = $3 where id = $1 and password_hash = $2",
-            id,
-            before,
-            hash,
-        )
-        .execute(&self.database)
-        .await?;
+        let tokens: Vec<_> = events.iter().filter_map(Event::token).cloned().collect();
+        events::enqueue(&self.outbox, &self.clock, tx, user, events).await?;
+        for token in tokens {
+            self.insert_token(tx, user.id, &token).await?;
+        }
         Ok(())
     }
 }
 
-/// Saves a changed user. A deleted one loses password and sessions.
+/// Saves a changed user. A deleted one loses password, sessions and tokens.
 async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     let deleted = user.status == Status::Deleted;
     sqlx::query!(
         "update users set email = $2, name = $3, admin = $4, status = $5, email_deliverable = $6,
                 version = $7, email_version = $8, updated_at = $9,
-                password_hash = case when $10 then null else password_hash end
+                password_hash = case when $10 then null else password_hash end,
+                pending_email = $11, email_verified_version = $12
          where id = $1",
         user.id.as_uuid(),
         user.email.as_str(),
         user.name.as_str(),
         user.admin,
-        status_text(user.status),
+        user.status.as_str(),
         user.email_deliverable,
         user.version,
         user.email_version,
         user.updated_at,
         deleted,
+        user.pending_email.as_ref().map(Email::as_str),
+        user.email_verified_version,
     )
     .execute(&mut *tx)
     .await
     .map_err(taken)?;
     if deleted {
         sqlx::query!("delete from sessions where user_id = $1", user.id.as_uuid())
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query!("delete from mail_tokens where user_id = $1", user.id.as_uuid())
             .execute(tx)
             .await?;
     }
     Ok(())
+}
+
+/// Makes sure that nobody has an address. Somebody may have it when it is proven: then the unique index
+/// says so.
+async fn check_free(tx: &mut PgConnection, email: &Email) -> Result<(), Error> {
+    let is_taken = sqlx::query_scalar!(
+        r#"select exists (select from users where lower(email) = lower($1)) as "is_taken!""#,
+        email.as_str(),
+    );
+    if is_taken.fetch_one(tx).await? { Err(DomainError::EmailTaken.into()) } else { Ok(()) }
 }
 
 /// The unique index on addresses, by name, is a domain error; all else stays a fault.
@@ -270,11 +279,13 @@ struct Row {
     id: Uuid,
     email: String,
     name: String,
+    pending_email: Option<String>,
     admin: bool,
     status: String,
     email_deliverable: bool,
     version: i64,
     email_version: i64,
+    email_verified_version: Option<i64>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -285,21 +296,15 @@ impl From<Row> for User {
             id: UserId::from_uuid(row.id),
             email: Email::from_stored(row.email),
             name: Name::from_stored(row.name),
+            pending_email: row.pending_email.map(Email::from_stored),
             admin: row.admin,
-            // The table's check admits no third word.
-            status: if row.status == "active" { Status::Active } else { Status::Deleted },
+            status: row.status.into(),
             email_deliverable: row.email_deliverable,
             version: row.version,
             email_version: row.email_version,
+            email_verified_version: row.email_verified_version,
             created_at: row.created_at,
             updated_at: row.updated_at,
         }
-    }
-}
-
-fn status_text(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Deleted => "deleted",
     }
 }

@@ -179,7 +179,14 @@ pub(crate) fn user(number: u128) -> UserId {
 
 pub(crate) fn created(number: u128) -> UserCreated {
     let (email, name) = ("a@example.com".to_owned(), "A".to_owned());
-    UserCreated { user_id: user(number), email, name, version: None }
+    UserCreated {
+        user_id: user(number),
+        email,
+        name,
+        version: None,
+        token_id: None,
+        expires_at: None,
+    }
 }
 
 /// An update whose name is its place in the order of one user's updates.

@@ -16,6 +16,8 @@ pub struct Contact {
     pub as_of: DateTime<Utc>,
     /// The user's version that it told; none when it told none.
     pub version: Option<i64>,
+    /// Whether mail to the address was refused for good: nothing but what the account needs is sent.
+    pub undeliverable: bool,
 }
 
 /// How to reach a user and what to call the user.
@@ -38,6 +40,8 @@ pub struct News {
     pub at: DateTime<Utc>,
     /// What it says of the time before.
     pub before: Before,
+    /// Whether mail has reached the address, though it was refused before.
+    pub reached: bool,
 }
 
 /// What an event says of the time before it.
@@ -63,13 +67,21 @@ impl Contact {
     pub fn told(known: Option<Self>, user_id: UserId, news: News) -> Self {
         match known {
             Some(known) if !known.is_before(&news) => known,
-            _ => Self { user_id, reach: Some(news.reach), as_of: news.at, version: news.version },
+            known => {
+                let is_same = |known: &Self| {
+                    known.reach.as_ref().is_some_and(|reach| reach.email == news.reach.email)
+                };
+                let undeliverable =
+                    !news.reached && known.is_some_and(|it| it.undeliverable && is_same(&it));
+                let (reach, as_of, version) = (Some(news.reach), news.at, news.version);
+                Self { user_id, reach, as_of, version, undeliverable }
+            }
         }
     }
 
     /// The contact of a user who is gone.
     pub fn gone(user_id: UserId, at: DateTime<Utc>) -> Self {
-        Self { user_id, reach: None, as_of: at, version: None }
+        Self { user_id, reach: None, as_of: at, version: None, undeliverable: false }
     }
 
     /// Whether an event is later than what is known. Versions know, whatever the clocks of the
@@ -111,7 +123,7 @@ mod tests {
 
     fn news(email: &str, seconds: i64, before: Before) -> News {
         let reach = Reach { email: email.to_owned(), name: String::new() };
-        News { reach, version: None, at: at(seconds), before }
+        News { reach, version: None, at: at(seconds), before, reached: false }
     }
 
     fn changed(email: &str, seconds: i64, previous: &str) -> News {
@@ -156,6 +168,21 @@ mod tests {
             let plain = news("plain@example.com", seconds, Before::Unsaid);
             assert_eq!(address([versioned.clone(), plain.clone()]), expected);
             assert_eq!(address([plain, versioned.clone()]), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_stays_undeliverable_until_it_is_another_one_or_mail_reaches_it() {
+        let known = Contact::told(None, user(), news("old@example.com", 1, Before::Nothing));
+        let known = Contact { undeliverable: true, ..known };
+        let reached = News { reached: true, ..news("old@example.com", 2, Before::Unsaid) };
+        for (news, undeliverable) in [
+            (news("old@example.com", 2, Before::Unsaid), true),
+            (changed("new@example.com", 2, "old@example.com"), false),
+            (reached, false),
+        ] {
+            let told = Contact::told(Some(known.clone()), user(), news);
+            assert_eq!(told.undeliverable, undeliverable);
         }
     }
 

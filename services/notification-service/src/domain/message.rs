@@ -1,21 +1,37 @@
 //! What is told: one variant per kind, with the variables its text needs; rendered once, when the
 //! notification is made, so that a later change of the profile does not alter it.
 
+use chrono::TimeDelta;
+
 use super::DomainError;
-use super::text::{amount, escape};
+use super::text::{amount, duration, escape};
 
 /// Longest subject that another service may write, in characters.
 const SUBJECT_CHARS_MAX: usize = 150;
 /// Longest text that another service may write, in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Something to tell a user.
+/// Where a link will stand: a paragraph of its own. No other words of the messages that have one come
+/// from elsewhere.
+const LINK: &str = "[link]";
+
+/// Something to tell a user. A message with a link says how long it is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// The user registered.
-    Welcome,
+    /// The user registered; there may be a link that proves the address.
+    Welcome(Option<TimeDelta>),
+    /// The user is to prove the address.
+    EmailVerification(TimeDelta),
+    /// The user is to prove the address that is to be the account's; goes there.
+    EmailChange(TimeDelta),
+    /// Another address was asked for.
+    EmailChangeRequested,
     /// The user's address changed; goes to the address before.
     EmailChanged,
+    /// Another password was asked for.
+    PasswordReset(TimeDelta),
+    /// There is another password.
+    PasswordChanged,
     /// A payment succeeded.
     PaymentReceipt {
         /// The payment.
@@ -46,18 +62,39 @@ pub enum Message {
 }
 
 /// The kind of a message, as it stands in the table, in the API and in events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// [`Message::Welcome`]
     Welcome,
+    /// [`Message::EmailVerification`]
+    EmailVerification,
+    /// [`Message::EmailChange`]
+    EmailChange,
+    /// [`Message::EmailChangeRequested`]
+    EmailChangeRequested,
     /// [`Message::EmailChanged`]
     EmailChanged,
+    /// [`Message::PasswordReset`]
+    PasswordReset,
+    /// [`Message::PasswordChanged`]
+    PasswordChanged,
     /// [`Message::PaymentReceipt`]
     PaymentReceipt,
     /// [`Message::PaymentFailure`]
     PaymentFailure,
     /// [`Message::Custom`]
     Message,
+    /// One of a newer version of the service, by its word: this version shows it, and sends none.
+    Other(String),
+}
+
+/// What the link of a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkPurpose {
+    /// To prove an address.
+    Verification,
+    /// To set another password.
+    PasswordReset,
 }
 
 /// A rendered message: always with a text part. Not shown by Debug.
@@ -90,8 +127,13 @@ impl Message {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Welcome => Kind::Welcome,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::EmailVerification(_) => Kind::EmailVerification,
+            Self::EmailChange(_) => Kind::EmailChange,
+            Self::EmailChangeRequested => Kind::EmailChangeRequested,
             Self::EmailChanged => Kind::EmailChanged,
+            Self::PasswordReset(_) => Kind::PasswordReset,
+            Self::PasswordChanged => Kind::PasswordChanged,
             Self::PaymentReceipt { .. } => Kind::PaymentReceipt,
             Self::PaymentFailure { .. } => Kind::PaymentFailure,
             Self::Custom { .. } => Kind::Message,
@@ -110,18 +152,48 @@ impl Message {
 
     fn words(&self) -> (String, Vec<String>) {
         match self {
-            Self::Welcome => (
-                "Welcome".to_owned(),
-                vec!["your account is ready.".to_owned(), "Good to have you here.".to_owned()],
+            Self::Welcome(valid_for) => {
+                let words = ["your account is ready.", "Good to have you here."];
+                let link = valid_for.map(|valid_for| {
+                    with_link("Please confirm that this is your address:", valid_for)
+                });
+                let words = words.map(str::to_owned).into_iter();
+                ("Welcome".to_owned(), words.chain(link.into_iter().flatten()).collect())
+            }
+            Self::EmailVerification(valid_for) => {
+                let link = with_link("please confirm that this is your address:", *valid_for);
+                ("Confirm your e-mail address".to_owned(), link)
+            }
+            Self::EmailChange(valid_for) => {
+                let why = "somebody asked for this address as the one of an account. If it was you, \
+                           please confirm it:";
+                let mut link = with_link(why, *valid_for);
+                link.push("If it was not you, do nothing: nothing changes.".to_owned());
+                ("Confirm your new e-mail address".to_owned(), link)
+            }
+            Self::PasswordReset(valid_for) => {
+                let why = "somebody asked for a new password of your account. If it was you, choose \
+                           one here:";
+                let mut link = with_link(why, *valid_for);
+                link.push("If it was not you, do nothing: nothing changes.".to_owned());
+                ("Choose a new password".to_owned(), link)
+            }
+            Self::EmailChangeRequested => notice(
+                "Another e-mail address was asked for",
+                "somebody asked for another e-mail address of your account. Until that address is \
+                 confirmed we write to this one.",
+                "If it was not you, change your password now: that ends it.",
             ),
-            Self::EmailChanged => (
-                "Your e-mail address was changed".to_owned(),
-                vec![
-                    "the e-mail address of your account was changed. From now on we write to the \
-                     new one."
-                        .to_owned(),
-                    "If this was not you, contact us at once.".to_owned(),
-                ],
+            Self::EmailChanged => notice(
+                "Your e-mail address was changed",
+                "the e-mail address of your account was changed. From now on we write to the new one.",
+                "If this was not you, contact us at once.",
+            ),
+            Self::PasswordChanged => notice(
+                "Your password was changed",
+                "the password of your account was changed, and other sessions were signed out.",
+                "If this was not you, choose a new password at once, by the mail that you can ask for \
+                 where you sign in.",
             ),
             Self::PaymentReceipt { payment, amount: minor, currency } => {
                 let amount = amount(*minor, currency);
@@ -144,39 +216,106 @@ impl Message {
     }
 }
 
+fn notice(subject: &str, what: &str, otherwise: &str) -> (String, Vec<String>) {
+    (subject.to_owned(), vec![what.to_owned(), otherwise.to_owned()])
+}
+
+fn with_link(why: &str, valid_for: TimeDelta) -> Vec<String> {
+    let how_long = format!("The link works once, within {}.", duration(valid_for));
+    vec![why.to_owned(), LINK.to_owned(), how_long]
+}
+
 impl Kind {
+    /// All that this version sends.
+    pub const ALL: [Self; 10] = [
+        Self::Welcome,
+        Self::EmailVerification,
+        Self::EmailChange,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::PaymentReceipt,
+        Self::PaymentFailure,
+        Self::Message,
+    ];
+
     /// The word for it.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Welcome => "welcome",
+            Self::EmailVerification => "email_verification",
+            Self::EmailChange => "email_change",
+            Self::EmailChangeRequested => "email_change_requested",
             Self::EmailChanged => "email_changed",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
             Self::PaymentReceipt => "payment_receipt",
             Self::PaymentFailure => "payment_failure",
             Self::Message => "message",
+            Self::Other(word) => word,
         }
     }
 
     /// How many of it are made for one user in a day; none: as many as there are. A payment that is
     /// declined costs nothing, and whoever registered somebody else's address can have as many mails
     /// sent to it. The payer has been told by the answer.
-    pub fn per_day_max(self) -> Option<i64> {
-        match self {
-            Self::PaymentFailure => Some(10),
-            Self::Welcome | Self::EmailChanged | Self::PaymentReceipt | Self::Message => None,
-        }
+    pub fn per_day_max(&self) -> Option<i64> {
+        (*self == Self::PaymentFailure).then_some(10)
     }
 
-    /// The kind of this word.
-    pub fn parse(word: &str) -> Option<Self> {
-        [
-            Self::Welcome,
-            Self::EmailChanged,
-            Self::PaymentReceipt,
-            Self::PaymentFailure,
-            Self::Message,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == word)
+    /// Whether the account itself is at stake: sent too where mail was refused before.
+    pub fn is_essential(&self) -> bool {
+        matches!(
+            self,
+            Self::EmailVerification
+                | Self::EmailChange
+                | Self::EmailChangeRequested
+                | Self::EmailChanged
+                | Self::PasswordReset
+                | Self::PasswordChanged
+        )
+    }
+
+    /// Whether it goes to the address that the user has: what becomes of it says something of that
+    /// address then.
+    pub fn is_to_own_address(&self) -> bool {
+        !matches!(self, Self::EmailChange | Self::EmailChanged)
+    }
+
+    /// What its link is for, if it has one.
+    pub fn link(&self) -> Option<LinkPurpose> {
+        match self {
+            Self::Welcome | Self::EmailVerification | Self::EmailChange => {
+                Some(LinkPurpose::Verification)
+            }
+            Self::PasswordReset => Some(LinkPurpose::PasswordReset),
+            _ => None,
+        }
+    }
+}
+
+impl From<String> for Kind {
+    fn from(word: String) -> Self {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.unwrap_or(Self::Other(word))
+    }
+}
+
+impl Content {
+    /// The message with the link in its place. It is made to be sent, and not to be kept.
+    pub fn with_link(self, url: &str) -> Self {
+        let (place, html_place) = (format!("\n\n{LINK}\n\n"), format!("<p>{LINK}</p>"));
+        let shown = escape(url);
+        Self {
+            subject: self.subject,
+            text: self.text.replacen(&place, &format!("\n\n{url}\n\n"), 1),
+            html: self.html.replacen(
+                &html_place,
+                &format!("<p><a href=\"{shown}\">{shown}</a></p>"),
+                1,
+            ),
+        }
     }
 }
 
@@ -253,9 +392,32 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_is_found_by_its_word() {
-        for word in ["welcome", "email_changed", "payment_receipt", "payment_failure", "message"] {
-            assert_eq!(Kind::parse(word).unwrap().as_str(), word);
+    fn every_kind_is_found_by_its_word_and_an_unknown_word_is_kept() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from(kind.as_str().to_owned()), kind);
         }
+        assert_eq!(Kind::from("postcard".to_owned()), Kind::Other("postcard".to_owned()));
+    }
+
+    #[test]
+    fn a_message_with_a_link_has_one_place_for_it_and_says_how_long_it_works() {
+        let url = "https://app.example.com/a?b=1&c=2#token=x";
+        for (message, how_long) in [
+            (Message::Welcome(Some(TimeDelta::hours(24))), "24 hours"),
+            (Message::EmailVerification(TimeDelta::hours(1)), "1 hour"),
+            (Message::EmailChange(TimeDelta::days(3)), "3 days"),
+            (Message::PasswordReset(TimeDelta::minutes(30)), "30 minutes"),
+        ] {
+            assert!(message.kind().link().is_some());
+            let content = message.render();
+            assert!(!content.text.contains("token"), "{}", content.text);
+            let Content { text, html, .. } = content.with_link(url);
+            assert!(text.contains(&format!("\n\n{url}\n\n")), "{text}");
+            assert!(text.contains(&format!("within {how_long}.")), "{text}");
+            let escaped = "https://app.example.com/a?b=1&amp;c=2#token=x";
+            assert!(html.contains(&format!("<a href=\"{escaped}\">{escaped}</a>")), "{html}");
+            assert!(!text.contains(LINK) && !html.contains(LINK));
+        }
+        assert!(!Message::Welcome(None).render().text.contains(LINK));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use contracts::{NotificationId, UserId};
+use contracts::{MailTokenId, NotificationId, UserId};
 
 use super::{Content, DomainError, Kind, Message};
 
@@ -37,8 +37,10 @@ pub struct Notification {
     /// The version of the user whose address that is; none when it is not known, or the address is
     /// not the user's own.
     pub recipient_version: Option<i64>,
-    /// The rendered message.
+    /// The rendered message, without its link.
     pub content: Content,
+    /// What its link holds.
+    pub token: Option<Token>,
     /// Where it stands.
     pub status: Status,
     /// Attempts begun.
@@ -49,6 +51,15 @@ pub struct Notification {
     pub created_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+/// A token that goes out in a link, by its id; user-service knows it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// Its id, of which the token is made.
+    pub id: MailTokenId,
+    /// When it is no longer good: the mail is of no use then.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Where a notification stands.
@@ -69,15 +80,19 @@ pub enum Status {
         /// Why, without the address.
         reason: String,
     },
+    /// What a newer version of the service says of it, in its word. This one shows the word, and decides
+    /// nothing.
+    Other(String),
 }
 
 impl Status {
     /// The word for it.
-    pub fn as_str(&self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Pending { .. } => "pending",
             Self::Sent { .. } => "sent",
             Self::Failed { .. } => "failed",
+            Self::Other(word) => word,
         }
     }
 }
@@ -127,6 +142,8 @@ pub struct Draft {
     pub version: Option<i64>,
     /// What to say.
     pub message: Message,
+    /// What its link holds, if it has one.
+    pub token: Option<Token>,
 }
 
 impl Notification {
@@ -144,6 +161,7 @@ impl Notification {
             kind: draft.message.kind(),
             source,
             content: draft.message.render(),
+            token: draft.token,
             recipient: Some(draft.email),
             recipient_version: draft.version,
             status: Status::Pending { next_attempt_at: now },
@@ -172,8 +190,7 @@ impl Notification {
         luck: f64,
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<Event>), DomainError> {
-        // The notice goes to the address before: what becomes of it says nothing of the user's own.
-        let own = self.kind != Kind::EmailChanged;
+        let own = self.kind.is_to_own_address();
         let (reason, passing, permanent) = match failure {
             Failure::Permanent(reason) => (reason, false, own),
             Failure::Refused(reason) => (reason, false, false),
@@ -181,7 +198,9 @@ impl Notification {
         };
         let index = usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = PAUSES.get(index).map(|pause| pause.mul_f64(1.0 + JITTER * luck));
-        let again = pause.filter(|pause| passing && now + *pause < self.created_at + AGE_MAX);
+        let end = self.created_at + AGE_MAX;
+        let end = self.token.map_or(end, |token| end.min(token.expires_at));
+        let again = pause.filter(|pause| passing && now + *pause < end);
         if let Some(pause) = again {
             let mut notification = self.pending()?;
             notification.status = Status::Pending { next_attempt_at: now + pause };
@@ -189,6 +208,11 @@ impl Notification {
         }
         let failed = self.settle(Status::Failed { reason: reason.clone() }, now)?;
         Ok((failed, vec![Event::Failed { reason, permanent }]))
+    }
+
+    /// Whether it came so late that its link is good for nothing.
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.token.is_some_and(|token| token.expires_at <= now)
     }
 
     fn settle(self, status: Status, now: DateTime<Utc>) -> Result<Self, DomainError> {
@@ -201,7 +225,9 @@ impl Notification {
     fn pending(self) -> Result<Self, DomainError> {
         match self.status {
             Status::Pending { .. } => Ok(self),
-            Status::Sent { .. } | Status::Failed { .. } => Err(DomainError::Settled),
+            Status::Sent { .. } | Status::Failed { .. } | Status::Other(_) => {
+                Err(DomainError::Settled)
+            }
         }
     }
 
@@ -238,7 +264,8 @@ mod tests {
         let draft = Draft {
             email: "ada@example.com".to_owned(),
             version: Some(1),
-            message: Message::Welcome,
+            message: Message::Welcome(None),
+            token: None,
         };
         let (id, user) = (NotificationId::from_uuid(nil), UserId::from_uuid(nil));
         Notification::new(id, user, "message-1".to_owned(), draft, at(0))
@@ -259,17 +286,32 @@ mod tests {
         let reason = "no".to_owned();
         let (address, mail) =
             (Failure::Permanent(reason.clone()), Failure::Refused(reason.clone()));
-        let notice = Notification { kind: Kind::EmailChanged, ..notification() };
+        let of = |kind| Notification { kind, ..notification() };
         let cases = [
             (notification(), address.clone(), true),
+            (of(Kind::PasswordReset), address.clone(), true),
             (notification(), mail, false),
-            (notice, address, false),
+            (of(Kind::EmailChanged), address.clone(), false),
+            (of(Kind::EmailChange), address, false),
         ];
         for (notification, failure, permanent) in cases {
             let (failed, events) = notification.attempt_failed(failure, 0.5, at(1)).unwrap();
             assert_eq!(events, [Event::Failed { reason: reason.clone(), permanent }]);
             assert_eq!(failed.status, Status::Failed { reason: reason.clone() });
         }
+    }
+
+    #[test]
+    fn a_mail_whose_link_is_good_no_longer_is_given_up() {
+        let token = Token { id: MailTokenId::from_uuid(uuid::Uuid::nil()), expires_at: at(40) };
+        let notification = Notification { token: Some(token), attempts: 1, ..notification() };
+        assert!(!notification.is_expired(at(39)) && notification.is_expired(at(40)));
+        let failed = |now| {
+            let failure = Failure::Transient("away".to_owned());
+            notification.clone().attempt_failed(failure, 0.0, at(now)).unwrap().1.len()
+        };
+        // The next attempt is five seconds later.
+        assert_eq!((failed(34), failed(35)), (0, 1));
     }
 
     proptest! {

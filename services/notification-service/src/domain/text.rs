@@ -1,4 +1,6 @@
-//! Small pieces of text: escaping for HTML, amounts of money.
+//! Small pieces of text: escaping for HTML, amounts of money, times.
+
+use chrono::TimeDelta;
 
 /// Minor units as people write them: 1999 EUR is `19.99 EUR`. No floating point.
 pub(super) fn amount(minor: i64, currency: &str) -> String {
@@ -8,6 +10,19 @@ pub(super) fn amount(minor: i64, currency: &str) -> String {
     let (whole, part) = digits.split_at(digits.len() - decimals);
     let point = if decimals == 0 { "" } else { "." };
     format!("{sign}{whole}{point}{part} {currency}")
+}
+
+/// How long something takes, in the largest unit that it is a whole number of: `30 minutes`. Two days
+/// are 48 hours to nobody, one day is 24.
+pub(super) fn duration(time: TimeDelta) -> String {
+    let minutes = time.num_minutes().max(1);
+    let (count, unit) = match minutes {
+        days if days % (24 * 60) == 0 && days > 24 * 60 => (days / (24 * 60), "day"),
+        hours if hours % 60 == 0 => (hours / 60, "hour"),
+        minutes => (minutes, "minute"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {unit}{plural}")
 }
 
 /// Text inside HTML, and inside its attributes.
@@ -43,6 +58,20 @@ mod tests {
             (i64::MIN, "USD", "-92233720368547758.08 USD"),
         ] {
             assert_eq!(amount(minor, currency), text);
+        }
+    }
+
+    #[test]
+    fn times_are_in_the_largest_whole_unit() {
+        for (minutes, text) in [
+            (0, "1 minute"),
+            (30, "30 minutes"),
+            (60, "1 hour"),
+            (90, "90 minutes"),
+            (24 * 60, "24 hours"),
+            (48 * 60, "2 days"),
+        ] {
+            assert_eq!(duration(TimeDelta::minutes(minutes)), text);
         }
     }
 

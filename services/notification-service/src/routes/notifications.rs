@@ -37,12 +37,14 @@ pub(crate) struct NewNotification {
 pub(crate) struct NotificationView {
     notification_id: Uuid,
     user_id: Uuid,
-    /// `welcome`, `email_changed`, `payment_receipt`, `payment_failure` or `message`.
-    kind: &'static str,
+    /// `welcome`, `email_verification`, `email_change`, `email_change_requested`, `email_changed`,
+    /// `password_reset`, `password_changed`, `payment_receipt`, `payment_failure` or `message`; another
+    /// word when a newer version of the service wrote it.
+    kind: String,
     /// `email`.
     channel: &'static str,
-    /// `pending`, `sent` or `failed`.
-    status: &'static str,
+    /// `pending`, `sent` or `failed`; another word when a newer version of the service wrote it.
+    status: String,
     /// Empty once the user is deleted.
     subject: String,
     attempts: u32,
@@ -55,16 +57,16 @@ pub(crate) struct NotificationView {
 
 impl From<Notification> for NotificationView {
     fn from(notification: Notification) -> Self {
-        let status = notification.status.as_str();
+        let status = notification.status.as_str().to_owned();
         let (sent_at, failure_reason) = match notification.status {
-            Status::Pending { .. } => (None, None),
+            Status::Pending { .. } | Status::Other(_) => (None, None),
             Status::Sent { at } => (Some(at), None),
             Status::Failed { reason } => (None, Some(reason)),
         };
         Self {
             notification_id: notification.id.as_uuid(),
             user_id: notification.user_id.as_uuid(),
-            kind: notification.kind.as_str(),
+            kind: notification.kind.as_str().to_owned(),
             channel: events::EMAIL,
             status,
             subject: notification.content.subject,
@@ -135,8 +137,9 @@ pub(crate) async fn create(
     let claim = Claim { source, fingerprint: new.fingerprint() };
     let draft = |contact: crate::domain::Contact| {
         let version = contact.version;
-        let reach = contact.reach.ok_or(DomainError::UnknownContact)?;
-        Ok(Draft { email: reach.email, version, message: message.clone() })
+        let reach = contact.reach.filter(|_| !contact.undeliverable);
+        let email = reach.ok_or(DomainError::UnknownContact)?.email;
+        Ok(Draft { email, version, message: message.clone(), token: None })
     };
     let (made, replayed) = store.create(UserId::from_uuid(new.user_id), &claim, draft).await?;
     let location = [(header::LOCATION, format!("/api/notifications/{}", made.id))];

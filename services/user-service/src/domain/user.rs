@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 
-use super::{DomainError, Email, Name};
+use super::{DomainError, Email, MailToken, Name, NewToken, Purpose};
 
 /// A user as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct User {
     pub email: Email,
     /// How to call the user.
     pub name: Name,
+    /// The address that becomes the user's own once it is proven; mail goes to the one before
+    /// until then.
+    pub pending_email: Option<Email>,
     /// Whether the user is an administrator.
     pub admin: bool,
     /// Active, or deleted.
@@ -27,6 +30,8 @@ pub struct User {
     pub version: i64,
     /// The version at which the address last changed.
     pub email_version: i64,
+    /// The version of the address that was proven last, if one was.
+    pub email_verified_version: Option<i64>,
     /// When the user registered.
     pub created_at: DateTime<Utc>,
     /// When the user last changed.
@@ -34,19 +39,43 @@ pub struct User {
 }
 
 /// Whether the user can do anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Signs in, pays, is written to.
     Active,
     /// Gone: what was personal is erased.
     Deleted,
+    /// What a newer version of the service says of the user, in its word. This one shows the word, and
+    /// decides nothing.
+    Other(String),
+}
+
+impl Status {
+    /// The word for it, in the table and in the API.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Active => "active",
+            Self::Deleted => "deleted",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl From<String> for Status {
+    fn from(word: String) -> Self {
+        match word.as_str() {
+            "active" => Self::Active,
+            "deleted" => Self::Deleted,
+            _ => Self::Other(word),
+        }
+    }
 }
 
 /// What happened to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Registered.
-    Created,
+    /// Registered; the token proves the address.
+    Created(MailToken),
     /// The profile changed.
     Updated {
         /// The names of the changed fields.
@@ -54,40 +83,72 @@ pub enum Event {
         /// The address before, when it changed: the notice goes there too.
         previous_email: Option<Email>,
     },
+    /// An address is to be proven.
+    VerificationRequested(MailToken),
+    /// Another address was asked for. The owner is told where mail goes now.
+    EmailChangeRequested,
+    /// Another password was asked for by somebody who does not know the password.
+    PasswordResetRequested(MailToken),
+    /// There is another password.
+    PasswordChanged,
     /// Deleted.
     Deleted,
+}
+
+impl Event {
+    /// The token that it has sent.
+    pub fn token(&self) -> Option<&MailToken> {
+        match self {
+            Self::Created(token)
+            | Self::VerificationRequested(token)
+            | Self::PasswordResetRequested(token) => Some(token),
+            Self::Updated { .. }
+            | Self::EmailChangeRequested
+            | Self::PasswordChanged
+            | Self::Deleted => None,
+        }
+    }
 }
 
 /// What the owner may change; `None` leaves a field alone.
 #[derive(Debug, Clone, Default)]
 pub struct Change {
-    /// A new address.
+    /// A new address, which is the user's own once it is proven.
     pub email: Option<Email>,
     /// A new name.
     pub name: Option<Name>,
 }
 
 impl User {
-    /// A new user.
+    /// A new user, whose address is to be proven with the token.
     pub fn register(
         id: UserId,
         email: Email,
         name: Name,
+        token: NewToken,
         now: DateTime<Utc>,
     ) -> (Self, Vec<Event>) {
+        let created = Event::Created(token.sent_to(&email, Purpose::Verification));
         let user = Self {
             id,
             email,
             name,
+            pending_email: None,
             admin: false,
             status: Status::Active,
             email_deliverable: true,
             version: 1,
             email_version: 1,
+            email_verified_version: None,
             created_at: now,
             updated_at: now,
         };
-        (user, vec![Event::Created])
+        (user, vec![created])
+    }
+
+    /// Whether somebody has shown that mail to the address reaches them.
+    pub fn is_email_verified(&self) -> bool {
+        self.email_verified_version == Some(self.email_version)
     }
 
     /// Goes on only at a version that the caller saw.
@@ -98,32 +159,34 @@ impl User {
         if is_as_seen(self.version) { Ok(self) } else { Err(DomainError::Stale) }
     }
 
-    /// Changes the profile. A new address counts as deliverable until shown otherwise.
+    /// Changes the profile. A new address is pending until it is proven with the token; the address
+    /// that the user has already ends what is pending.
     ///
     /// # Errors
     /// [`DomainError::NotFound`] once deleted.
     pub fn change(
         self,
         change: Change,
+        token: NewToken,
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<Event>), DomainError> {
         let mut user = self.active()?;
-        let (mut changed, mut previous_email) = (Vec::new(), None);
-        if let Some(email) = change.email.filter(|email| *email != user.email) {
-            previous_email = Some(std::mem::replace(&mut user.email, email));
-            user.email_deliverable = true;
-            // The one that this change makes.
-            user.email_version = user.version + 1;
-            changed.push("email");
-        }
+        let (before, mut events) = (user.clone(), Vec::new());
         if let Some(name) = change.name.filter(|name| *name != user.name) {
             user.name = name;
-            changed.push("name");
+            events.push(Event::Updated { changed: vec!["name"], previous_email: None });
         }
-        if changed.is_empty() {
+        if let Some(email) = change.email {
+            user.pending_email = Some(email).filter(|email| *email != user.email);
+        }
+        if let Some(email) = user.pending_email_since(&before) {
+            let token = token.sent_to(email, Purpose::Verification);
+            events.extend([Event::EmailChangeRequested, Event::VerificationRequested(token)]);
+        }
+        if user == before {
             return Ok((user, Vec::new()));
         }
-        Ok((user.changed_at(now), vec![Event::Updated { changed, previous_email }]))
+        Ok((user.changed_at(now), events))
     }
 
     /// Deletes the user and erases what is personal.
@@ -135,6 +198,7 @@ impl User {
         user.status = Status::Deleted;
         user.email = Email::from_stored(format!("{}@deleted.invalid", user.id));
         user.email_version = user.version + 1;
+        user.pending_email = None;
         user.name = Name::from_stored("deleted user".to_owned());
         Ok((user.changed_at(now), vec![Event::Deleted]))
     }
@@ -162,11 +226,15 @@ impl User {
         Ok((user.changed_at(now), Vec::new()))
     }
 
-    fn active(self) -> Result<Self, DomainError> {
-        if self.status == Status::Active { Ok(self) } else { Err(DomainError::NotFound) }
+    pub(super) fn active(self) -> Result<Self, DomainError> {
+        match self.status {
+            Status::Active => Ok(self),
+            Status::Deleted => Err(DomainError::NotFound),
+            Status::Other(_) => Err(DomainError::UnknownStatus),
+        }
     }
 
-    fn changed_at(mut self, now: DateTime<Utc>) -> Self {
+    pub(super) fn changed_at(mut self, now: DateTime<Utc>) -> Self {
         self.version += 1;
         self.updated_at = now;
         self
@@ -177,56 +245,84 @@ impl User {
 mod tests {
     use super::*;
 
-    fn user() -> User {
-        let email = Email::parse("ada@example.com").unwrap();
-        User::register(
-            UserId::from_uuid(uuid::Uuid::nil()),
-            email,
-            Name::parse("Ada").unwrap(),
-            at(0),
-        )
-        .0
-    }
-
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
+    fn token() -> NewToken {
+        NewToken { id: uuid::Uuid::from_u128(7), expires_at: at(1_000) }
+    }
+
+    fn email(text: &str) -> Email {
+        Email::parse(text).unwrap()
+    }
+
+    fn user() -> User {
+        let (id, name) = (UserId::from_uuid(uuid::Uuid::nil()), Name::parse("Ada").unwrap());
+        User::register(id, email("ada@example.com"), name, token(), at(0)).0
+    }
+
+    fn to(address: &str) -> Change {
+        Change { email: Some(email(address)), name: None }
+    }
+
     #[test]
-    fn a_new_address_is_one_event_that_knows_the_old_address() {
-        let mut user = user();
-        user.email_deliverable = false;
-        let email = Email::parse("ada@new.example").unwrap();
-        let change = Change { email: Some(email.clone()), name: None };
-        let (user, events) = user.change(change, at(60)).unwrap();
-        let previous_email = Some(Email::parse("ada@example.com").unwrap());
-        assert_eq!(events, [Event::Updated { changed: vec!["email"], previous_email }]);
-        assert_eq!((user.version, user.email, user.email_deliverable), (2, email, true));
+    fn a_new_address_is_pending_and_the_one_before_goes_on() {
+        let (user, events) = user().change(to("ada@new.example"), token(), at(60)).unwrap();
+        let sent = token().sent_to(&email("ada@new.example"), Purpose::Verification);
+        assert_eq!(events, [Event::EmailChangeRequested, Event::VerificationRequested(sent)]);
+        assert_eq!((user.version, user.email_version), (2, 1));
+        assert_eq!(user.email, email("ada@example.com"));
+        assert_eq!(user.pending_email, Some(email("ada@new.example")));
+        // Once more sends nothing; the address before ends it.
+        let again = user.clone().change(to("ada@new.example"), token(), at(61)).unwrap();
+        assert_eq!(again, (user.clone(), vec![]));
+        let (user, events) = user.change(to("ada@example.com"), token(), at(62)).unwrap();
+        assert_eq!((user.pending_email, user.version, events), (None, 3, vec![]));
     }
 
     #[test]
     fn changing_to_what_is_already_so_is_no_change() {
         let change = Change { email: Some(user().email), name: Some(user().name) };
-        assert_eq!(user().change(change, at(60)).unwrap(), (user(), vec![]));
+        assert_eq!(user().change(change, token(), at(60)).unwrap(), (user(), vec![]));
     }
 
     #[test]
     fn deletion_erases_what_is_personal_and_happens_once() {
-        let (user, events) = user().delete(at(60)).unwrap();
+        let (user, _) = user().change(to("ada@new.example"), token(), at(50)).unwrap();
+        let (user, events) = user.delete(at(60)).unwrap();
         assert_eq!(events, [Event::Deleted]);
         assert!(!user.email.as_str().contains("ada") && user.name.as_str() == "deleted user");
+        assert_eq!((&user.pending_email, user.is_email_verified()), (&None, false));
         assert_eq!(user.clone().delete(at(60)), Err(DomainError::NotFound));
-        assert_eq!(user.change(Change::default(), at(60)), Err(DomainError::NotFound));
+        assert_eq!(user.change(Change::default(), token(), at(60)), Err(DomainError::NotFound));
+    }
+
+    #[test]
+    fn nothing_is_decided_on_a_status_of_a_newer_version() {
+        let user = User { status: Status::from("frozen".to_owned()), ..user() };
+        assert_eq!(user.status.as_str(), "frozen");
+        for decided in [
+            user.clone().change(Change::default(), token(), at(60)),
+            user.clone().mark_undeliverable(Some(1), at(60)),
+            user.clone().prove(&user.email, at(60)),
+            user.clone().delete(at(60)),
+        ] {
+            assert_eq!(decided, Err(DomainError::UnknownStatus));
+        }
     }
 
     #[test]
     fn only_a_failure_of_the_current_address_marks_it() {
         let named = Change { email: None, name: Some(Name::parse("Ada L.").unwrap()) };
-        let moved = Change { email: Some(Email::parse("ada@new.example").unwrap()), name: None };
-        let (named, _) = user().change(named, at(60)).unwrap();
-        let (moved, _) = named.clone().change(moved, at(61)).unwrap();
-        let (back, _) =
-            moved.clone().change(Change { email: Some(user().email), name: None }, at(62)).unwrap();
+        let (named, _) = user().change(named, token(), at(60)).unwrap();
+        let moved = |user: User, address| {
+            let (user, _) = user.change(to(address), token(), at(61)).unwrap();
+            user.prove(&email(address), at(62)).unwrap().0
+        };
+        let gone = moved(named.clone(), "ada@new.example");
+        let back = moved(gone.clone(), "ada@example.com");
+        assert_eq!((gone.email_version, back.email_version), (4, 6));
         for (user, failed, marks) in [
             (user(), Some(1), true),
             (user(), None, true),
@@ -234,11 +330,11 @@ mod tests {
             (named.clone(), Some(2), true),
             (named.clone(), Some(3), false),
             (named, None, true),
-            (moved.clone(), Some(2), false),
-            (moved.clone(), Some(3), true),
-            (moved, None, false),
+            (gone.clone(), Some(3), false),
+            (gone.clone(), Some(4), true),
+            (gone, None, false),
             (back.clone(), Some(1), false),
-            (back, Some(4), true),
+            (back, Some(6), true),
         ] {
             let version = user.version;
             let (marked, events) = user.mark_undeliverable(failed, at(70)).unwrap();

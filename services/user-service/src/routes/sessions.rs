@@ -23,7 +23,7 @@ use crate::config::SessionSettings;
 use crate::domain::{Email, Password, account_of};
 use crate::error::Error;
 use crate::metrics::{self, SignIn};
-use crate::store::{Refreshed, Store};
+use crate::store::{Account, Refreshed, Store};
 
 /// What is left of a request's time to take back a try that was not decided.
 const UNDO_TIME: Duration = Duration::from_millis(250);
@@ -98,7 +98,7 @@ pub(crate) async fn sign_in(
             return Err(error);
         }
     };
-    let Checked::Right { user, admin } = checked else {
+    let Checked::Right(account) = checked else {
         metrics::signed_in(SignIn::Failed);
         audit.count(checked.failed()).await;
         return Err(Error::WrongCredentials);
@@ -106,35 +106,36 @@ pub(crate) async fn sign_in(
     attempt.succeeded().await;
     metrics::signed_in(SignIn::Succeeded);
     let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
-    let entry = Entry::new(Actor::User(user.as_uuid()), "sign-in", "success");
+    let entry = Entry::new(Actor::User(account.user.as_uuid()), "sign-in", "success");
     let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
-    let end = issuer.refresh_end();
-    store.open_session((session, user), refresh.hash(), end, &entry).await?;
-    Ok((StatusCode::CREATED, Json(issuer.session(session, user, admin, &refresh)?)))
+    let kept = (refresh.hash(), issuer.refresh_end());
+    store.open_session(session, &account, kept, &entry).await?;
+    let opened = issuer.session(session, account.user, account.admin, &refresh)?;
+    Ok((StatusCode::CREATED, Json(opened)))
 }
 
 /// What became of credentials.
 enum Checked {
-    Right { user: UserId, admin: bool },
+    Right(Account),
     WrongPassword(UserId),
     UnknownAccount,
 }
 
 impl Credentials {
     async fn check(self, store: &Store, passwords: &Passwords) -> Result<Checked, Error> {
-        let known: Option<(UserId, bool, HashedPassword)> = match Email::to_look_up(self.email) {
-            Some(email) => store.credentials(&email).await?,
+        let known = match Email::to_look_up(self.email) {
+            Some(email) => store.account_by_email(&email).await?,
             None => None,
         };
-        let stored = known.as_ref().map(|(_, _, hash)| hash.clone());
+        let stored = known.as_ref().map(|account| account.hash.clone());
         let password = Password::new(self.password);
         let matched = verify(passwords, &password, stored).await?;
-        let Some((user, admin, hash)) = known else { return Ok(Checked::UnknownAccount) };
-        let Some(matched) = matched else { return Ok(Checked::WrongPassword(user)) };
-        if matched == Matched::AsTyped {
-            replace_hash(store, passwords, user, &hash, &password).await?;
+        let Some(account) = known else { return Ok(Checked::UnknownAccount) };
+        let Some(matched) = matched else { return Ok(Checked::WrongPassword(account.user)) };
+        if matched == Matched::AsTyped || account.hash.is_outdated() {
+            replace_hash(store, passwords, &account, &password).await?;
         }
-        Ok(Checked::Right { user, admin })
+        Ok(Checked::Right(account))
     }
 }
 
@@ -151,7 +152,7 @@ impl Checked {
 
 /// What of a password its hash is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Matched {
+pub(super) enum Matched {
     Normalised,
     /// As all hashes were before passwords were normalised.
     AsTyped,
@@ -159,7 +160,7 @@ enum Matched {
 
 /// Which form of the password matches, if one does. An account that is not there is tried in as many
 /// forms as one that is.
-async fn verify(
+pub(super) async fn verify(
     passwords: &Passwords,
     password: &Password,
     stored: Option<HashedPassword>,
@@ -171,17 +172,16 @@ async fn verify(
     Ok(passwords.verify(typed, stored).await?.then_some(Matched::AsTyped))
 }
 
-/// Keeps the hash of the normalised password in the place of `before`. Without a place to hash in it is
+/// Keeps a hash of today of the normalised password in the place of the one before. Without a place to hash in it is
 /// left to the next sign-in.
 async fn replace_hash(
     store: &Store,
     passwords: &Passwords,
-    user: UserId,
-    before: &HashedPassword,
+    Account { user, hash: before, .. }: &Account,
     password: &Password,
 ) -> Result<(), Error> {
     match passwords.hash(password.normalised()).await {
-        Ok(hash) => Ok(store.replace_password_hash(user, before, &hash).await?),
+        Ok(hash) => Ok(store.replace_password_hash(*user, before, &hash).await?),
         Err(PasswordError::Busy) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -15,8 +15,9 @@ use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{self, Change, Email, Name, Password, Status, User};
+use crate::domain::{self, Change, Email, Name, Password, Purpose, User};
 use crate::error::Error;
+use crate::metrics::{self, Mailed};
 use crate::profiles::Profiles;
 use crate::store::Store;
 
@@ -29,7 +30,7 @@ pub(crate) struct Registration {
     /// 1 to 100 characters.
     #[schema(example = "Ada Lovelace", min_length = 1, max_length = 100)]
     name: String,
-    /// 10 to 128 characters.
+    /// 10 to 128 characters, and none of the commonest passwords.
     #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
     password: Secret<String>,
 }
@@ -38,6 +39,7 @@ pub(crate) struct Registration {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProfileChange {
+    /// A new address is `pending_email` until it is proven; the address that the user has ends that.
     #[schema(example = "ada@example.com", format = "email", max_length = 254)]
     email: Option<String>,
     /// 1 to 100 characters.
@@ -57,22 +59,23 @@ pub(crate) struct Profile {
     name: String,
     /// `user` or `admin`.
     role: auth::Role,
-    /// `active` or `deleted`.
-    status: ProfileStatus,
-    /// False once mail to the address was refused for good.
+    /// `active` or `deleted`; a version of the service that is newer than this document may know another word.
+    #[schema(example = "active", min_length = 1)]
+    status: String,
+    /// Whether somebody has shown that they read what comes to the address.
+    #[serde(default)]
+    email_verified: bool,
+    /// False once mail to the address was refused for good: only what the account needs is sent there.
     email_deliverable: bool,
+    /// The address that becomes `email` once it is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 254)]
+    pending_email: Option<String>,
     /// The number in the ETag.
     #[schema(minimum = 1)]
     version: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-}
-
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum ProfileStatus {
-    Active,
-    Deleted,
 }
 
 impl From<User> for Profile {
@@ -82,10 +85,9 @@ impl From<User> for Profile {
             email: user.email.as_str().to_owned(),
             name: user.name.as_str().to_owned(),
             role: if user.admin { auth::Role::Admin } else { auth::Role::User },
-            status: match user.status {
-                Status::Active => ProfileStatus::Active,
-                Status::Deleted => ProfileStatus::Deleted,
-            },
+            status: user.status.as_str().to_owned(),
+            email_verified: user.is_email_verified(),
+            pending_email: user.pending_email.as_ref().map(|email| email.as_str().to_owned()),
             email_deliverable: user.email_deliverable,
             version: user.version,
             created_at: user.created_at,
@@ -94,7 +96,7 @@ impl From<User> for Profile {
     }
 }
 
-/// Registers a user.
+/// Registers a user, and sends a mail with which the address can be proven.
 #[utoipa::path(post, path = "/api/users", tag = "users", request_body = Registration, responses(
     (status = 201, body = Profile, headers(("location" = String), ("etag" = String))),
     (status = 409, body = Problem, description = "The address is taken"),
@@ -112,11 +114,14 @@ pub(crate) async fn register(
     let email = Email::parse(&registration.email);
     let name = Name::parse(&registration.name);
     let password = Password::new(registration.password);
-    let (email, name, ()) = (email, name, password.check_length()).together()?;
+    let (email, name, ()) = (email, name, password.check_new("/password")).together()?;
     account.count(&email.account()).await?;
     let hash = passwords.hash(password.normalised()).await?;
     let id = UserId::from_uuid(clock.new_id());
-    let user = store.create(User::register(id, email, name, clock.now()), &hash).await?;
+    let token = store.new_token(Purpose::Verification);
+    let registered = User::register(id, email, name, token, clock.now());
+    let user = store.create(registered, &hash).await?;
+    metrics::mailed(Purpose::Verification, Mailed::Requested);
     let location = [(header::LOCATION, format!("/api/users/{id}"))];
     Ok((StatusCode::CREATED, location, ETag(user.version), Json(user.into())))
 }
@@ -172,7 +177,8 @@ pub(crate) async fn show(
     Ok((ETag(profile.version), Json(profile)))
 }
 
-/// Changes a profile that nobody else has changed since it was read.
+/// Changes a profile that nobody else has changed since it was read. A new address counts once it is
+/// proven: a mail goes there with which that is done, and the one before is told.
 #[utoipa::path(patch, path = "/api/users/{id}", tag = "users",
     request_body(content(
         (ProfileChange = "application/json"), (ProfileChange = "application/merge-patch+json"),
@@ -203,8 +209,9 @@ pub(crate) async fn change(
         account.count(&email.account()).await.map_err(Error::from)?;
     }
     let (change, now) = (Change { email, name }, clock.now());
+    let token = store.new_token(Purpose::Verification);
     let decide =
-        |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), now);
+        |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);
     let user = store.change(UserId::from_uuid(id), decide).await?;
     Ok((ETag(user.version), Json(user.into())))
 }

@@ -9,7 +9,7 @@ use platform::audit::{Actor, Entry};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Store;
+use super::{Account, Store};
 use crate::domain::{Presented, Refresh, Session};
 use crate::error::Error;
 
@@ -47,18 +47,19 @@ impl Refreshed {
 }
 
 impl Store {
-    /// Opens a session; `entry` says so in the audit trail.
+    /// Opens a session; `entry` says so in the audit trail. [`Error::WrongCredentials`] when the
+    /// account's password was replaced since it was read.
     pub(crate) async fn open_session(
         &self,
-        (session, user): (Uuid, UserId),
-        refresh: OpaqueHash,
-        expires_at: DateTime<Utc>,
+        session: Uuid,
+        account: &Account,
+        (refresh, expires_at): (OpaqueHash, DateTime<Utc>),
         entry: &Entry,
     ) -> Result<(), Error> {
         self.database
             .transaction(|tx| {
                 async move {
-                    self.insert_session(tx, (session, user), refresh, expires_at).await?;
+                    self.insert_session(tx, session, account, (refresh, expires_at)).await?;
                     self.audit.record_in(tx, entry).await?;
                     Ok::<_, Error>(())
                 }
@@ -72,22 +73,25 @@ impl Store {
     async fn insert_session(
         &self,
         tx: &mut PgConnection,
-        (session, user): (Uuid, UserId),
-        refresh: OpaqueHash,
-        expires_at: DateTime<Utc>,
+        session: Uuid,
+        account: &Account,
+        (refresh, expires_at): (OpaqueHash, DateTime<Utc>),
     ) -> Result<(), Error> {
-        let now = self.clock.now();
-        sqlx::query!(
+        // Waits for whoever is replacing the password: all sessions but this one would end.
+        let opened = sqlx::query!(
             "insert into sessions (id, user_id, refresh_hash, created_at, expires_at)
-             values ($1, $2, $3, $4, $5)",
+             select $1, id, $3, $4, $5 from users
+             where id = $2 and status = 'active' and password_version = $6 for share",
             session,
-            user.as_uuid(),
+            account.user.as_uuid(),
             refresh.as_slice(),
-            now,
+            self.clock.now(),
             expires_at,
-        )
-        .execute(tx)
-        .await?;
+            account.password_version,
+        );
+        if opened.execute(tx).await?.rows_affected() == 0 {
+            return Err(Error::WrongCredentials);
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use auth::Role;
+use auth::{MailTokens, Role, ServiceSecret};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use testkit::{Instance, Plain, TestBroker, TestDatabase};
@@ -17,6 +17,7 @@ pub(crate) struct TestApp {
 }
 
 /// A registered user who is signed in.
+#[derive(Clone)]
 pub(crate) struct Signed {
     pub(crate) id: String,
     pub(crate) email: String,
@@ -86,6 +87,38 @@ impl TestApp {
         (user.id, user.token)
     }
 
+    pub(crate) async fn put(&self, path: &str, token: &str, body: &Value) -> Response {
+        self.request(Method::PUT, path).bearer_auth(token).json(body).send().await.unwrap()
+    }
+
+    /// The tokens that were sent to a user for a purpose, the newest first, as the sender of mails makes
+    /// them; waits for the first one.
+    pub(crate) async fn mail_tokens(&self, user: &str, purpose: &str) -> Vec<String> {
+        let pool = self.database.pool().await;
+        let ids: Vec<Uuid> = testkit::eventually("a token is sent", async || {
+            let ids = "select id from mail_tokens where user_id = $1::uuid and purpose = $2
+                       order by id desc";
+            let ids = sqlx::query_scalar(ids).bind(user).bind(purpose).fetch_all(&pool);
+            Some(ids.await.unwrap()).filter(|ids: &Vec<Uuid>| !ids.is_empty())
+        })
+        .await;
+        ids.into_iter().map(mail_token).collect()
+    }
+
+    /// The token of the newest mail to a user for a purpose.
+    pub(crate) async fn mail_token(&self, user: &str, purpose: &str) -> String {
+        self.mail_tokens(user, purpose).await.remove(0)
+    }
+
+    /// Asks to have this token, for a mail that proves an address, redeemed.
+    pub(crate) async fn verify(&self, token: &str) -> Response {
+        self.post("/api/email-verifications/complete", &json!({"token": token})).await
+    }
+
+    pub(crate) async fn me(&self, token: &str) -> Value {
+        self.get("/api/users/me", token).await.json().await.unwrap()
+    }
+
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
         let pool = self.database.pool().await;
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
@@ -102,4 +135,10 @@ impl Deref for TestApp {
     fn deref(&self) -> &Instance {
         &self.instance
     }
+}
+
+/// The token of an id, as notification-service makes it.
+pub(crate) fn mail_token(id: Uuid) -> String {
+    let secret = ServiceSecret::try_from("test-only-notification-service-token".to_owned());
+    MailTokens::new(&secret.unwrap()).token(id).expose().to_owned()
 }

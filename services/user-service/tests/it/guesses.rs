@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::app::{PASSWORD, TestApp};
 
 /// A service that limits, and believes what a client on this machine says of its address.
-async fn limited() -> TestApp {
+pub(crate) async fn limited() -> TestApp {
     let limited = [
         ("RATE_LIMIT_ENABLED", "true"),
         // Long enough for a machine that is busy with other tests.

@@ -79,7 +79,8 @@ async fn enqueue(tx: &mut PgConnection, outbox: &Outbox, intent: i64) -> Result<
     let user_id = UserId::from_uuid(Uuid::from_u128(user));
     let (email, name, version) = ("ada@example.com".to_owned(), intent.to_string(), None);
     let enqueued = if Kind::of(intent) == Kind::Unroutable {
-        let event = UserCreated { user_id, email, name, version };
+        let (token_id, expires_at) = (None, None);
+        let event = UserCreated { user_id, email, name, version, token_id, expires_at };
         outbox.enqueue(tx, event_id, now, &event).await
     } else {
         let (changed, previous_email) = (vec!["name".to_owned()], None);

@@ -1,0 +1,219 @@
+//! Another password: for whoever knows the one before, and for whoever reads the user's mail.
+
+use auth::password::Passwords;
+use auth::{User as SignedIn, opaque};
+use axum::extract::State;
+use chassis::extract::{Json, Path, RequestContext};
+use chassis::{Problem, RequestId, Together};
+use contracts::UserId;
+use http::StatusCode;
+use platform::audit::{Actor, AuditTrail, Entry};
+use rate_limit::{AccountLimit, Backoff};
+use serde::Deserialize;
+use tusk_config::Secret;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::sessions::verify;
+use crate::domain::{DomainError, Email, Password, Purpose};
+use crate::error::Error;
+use crate::metrics::{self, Mailed, PasswordChange};
+use crate::store::{Account, NewPassword, Store};
+
+/// A password in the place of another one.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replacement {
+    #[schema(value_type = String, format = Password)]
+    current_password: Secret<String>,
+    /// 10 to 128 characters, and none of the commonest passwords.
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
+    new_password: Secret<String>,
+}
+
+/// Who has forgotten the password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetRequest {
+    #[schema(example = "ada@example.com", format = "email", max_length = 254)]
+    email: String,
+}
+
+/// What came by mail, and the new password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reset {
+    /// The token of the mail.
+    #[schema(value_type = String)]
+    token: Secret<String>,
+    /// 10 to 128 characters, and none of the commonest passwords.
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
+    password: Secret<String>,
+}
+
+/// Sets the caller's own password. All other sessions of the user end, what was asked for by mail is
+/// good for nothing any more, and the user is told by mail. Access tokens of the sessions that end are
+/// valid until their time is up.
+#[utoipa::path(put, path = "/api/users/{id}/password", tag = "accounts",
+    request_body = Replacement, params(("id" = Uuid, Path)), security(("bearer" = [])), responses(
+    (status = 204),
+    (status = 404, body = Problem, description = "Not the caller"),
+    (status = 422, body = Problem, description = "The current password is wrong, or the new one is refused"),
+    (status = 429, body = Problem, description = "Too many tries failed; Retry-After says when to come again"),
+    (status = 503, body = Problem, description = "Too many passwords are being hashed"),
+))]
+pub(crate) async fn replace(
+    caller: SignedIn,
+    State(changes): State<Changes>,
+    Path(id): Path<Uuid>,
+    context: RequestContext,
+    Json(replacement): Json<Replacement>,
+) -> Result<StatusCode, Error> {
+    if caller.id != id {
+        return Err(DomainError::NotFound.into());
+    }
+    let new = Password::new(replacement.new_password);
+    new.check_new("/new_password")?;
+    let current = Password::new(replacement.current_password);
+    let account = changes.check(id, &current, &context).await?;
+    let hash = changes.passwords.hash(new.normalised()).await?;
+    let (user, seen, session) = (account.user, account.password_version, caller.session);
+    let new = NewPassword { user, seen, hash, session };
+    let entry = entry(id, "success", &context.request_id);
+    match changes.store.change_password(&new, &entry).await {
+        // Somebody else was faster: what was shown is not the password any more.
+        Err(Error::Domain(DomainError::Stale)) => return Err(wrong_password()),
+        changed => changed?,
+    }
+    metrics::password_changed(PasswordChange::Changed);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a user changes the own password with.
+pub(crate) struct Changes {
+    store: Store,
+    passwords: Passwords,
+    backoff: Backoff,
+    audit: AuditTrail,
+}
+
+impl axum::extract::FromRef<super::AppState> for Changes {
+    fn from_ref(state: &super::AppState) -> Self {
+        Self {
+            store: state.store.clone(),
+            passwords: state.passwords.clone(),
+            backoff: state.password_change.clone(),
+            audit: state.audit.clone(),
+        }
+    }
+}
+
+impl Changes {
+    /// The account of a signed-in user who knows its password. Whoever has found a session may guess
+    /// at it, and is answered as at a sign-in.
+    async fn check(
+        &self,
+        id: Uuid,
+        password: &Password,
+        context: &RequestContext,
+    ) -> Result<Account, Error> {
+        let refused = async |outcome, change| {
+            metrics::password_changed(change);
+            self.audit.count(entry(id, outcome, &context.request_id)).await;
+        };
+        let attempt = match self.backoff.attempt(&id.to_string(), context.client_address).await {
+            Ok(attempt) => attempt,
+            Err(limited) => {
+                refused("too-many-tries", PasswordChange::Refused).await;
+                return Err(limited.into());
+            }
+        };
+        match self.verified(UserId::from_uuid(id), password).await {
+            Ok(Some(account)) => {
+                attempt.succeeded().await;
+                Ok(account)
+            }
+            Ok(None) => {
+                refused("wrong-password", PasswordChange::Failed).await;
+                Err(wrong_password())
+            }
+            Err(error) => {
+                attempt.undo().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The user's account, if that is its password.
+    async fn verified(&self, user: UserId, password: &Password) -> Result<Option<Account>, Error> {
+        let account = self.store.account(user).await?;
+        let matched = verify(&self.passwords, password, Some(account.hash.clone())).await?;
+        Ok(matched.map(|_| account))
+    }
+}
+
+/// A change of the own password, in the audit trail.
+fn entry(user: Uuid, outcome: &'static str, request: &RequestId) -> Entry {
+    let entry = Entry::new(Actor::User(user), "password-change", outcome);
+    entry.target(format_args!("user:{user}")).request(request)
+}
+
+fn wrong_password() -> Error {
+    let (pointer, reason) = ("/current_password", "is not the password");
+    DomainError::Invalid { pointer, reason }.into()
+}
+
+/// Asks for a mail with which another password can be set. The answer and its time are the same
+/// whether or not anybody has the address: who has it is looked up afterwards.
+#[utoipa::path(post, path = "/api/password-resets", tag = "accounts",
+    request_body = ResetRequest, responses(
+    (status = 202, description = "A mail is on its way, if a user has the address"),
+    (status = 422, body = Problem, description = "That is no address"),
+    (status = 429, body = Problem, description = "Too many requests from there, or for this address"),
+))]
+pub(crate) async fn request_reset(
+    State(store): State<Store>,
+    account: AccountLimit,
+    Json(request): Json<ResetRequest>,
+) -> Result<StatusCode, Error> {
+    let invalid = DomainError::Invalid { pointer: "/email", reason: "is no address" };
+    let email = Email::to_look_up(request.email).ok_or(invalid)?;
+    account.count(&email.account()).await?;
+    store.request_password_reset(&email).await?;
+    metrics::mailed(Purpose::PasswordReset, Mailed::Requested);
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Sets another password with the token that came by mail. All sessions of the user end, the address
+/// is proven, and the user is told by mail.
+#[utoipa::path(post, path = "/api/password-resets/complete", tag = "accounts",
+    request_body = Reset, responses(
+    (status = 204),
+    (status = 422, body = Problem, description = "The token is not known, was used, or its time is up, or the password is refused"),
+    (status = 429, body = Problem, description = "Too many tokens from there"),
+    (status = 503, body = Problem, description = "Too many passwords are being hashed"),
+))]
+pub(crate) async fn reset(
+    State(store): State<Store>,
+    State(passwords): State<Passwords>,
+    State(sign_in): State<Backoff>,
+    context: RequestContext,
+    Json(reset): Json<Reset>,
+) -> Result<StatusCode, Error> {
+    let (token, password) = (opaque::hash(reset.token.expose()), Password::new(reset.password));
+    // No password is hashed for whoever has no token.
+    let known = if store.knows_token(token, Purpose::PasswordReset).await? {
+        Ok(())
+    } else {
+        metrics::mailed(Purpose::PasswordReset, Mailed::Refused);
+        Err(DomainError::WrongToken)
+    };
+    (known, password.check_new("/password")).together()?;
+    let hash = passwords.hash(password.normalised()).await?;
+    let user = store.reset_password(token, &hash, &context.request_id).await?;
+    metrics::mailed(Purpose::PasswordReset, Mailed::Used);
+    metrics::password_changed(PasswordChange::Reset);
+    // Whoever forgot the password has tried others before.
+    sign_in.forget(&user.email.account(), context.client_address).await;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,158 @@
+//! Passwords: whom they let in, and how they are replaced.
+
+use auth::password::HashedPassword;
+use chassis::database::FutureExt;
+use contracts::UserId;
+use platform::audit::Entry;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Store;
+use crate::domain::{DomainError, Email, Purpose, User};
+use crate::error::Error;
+
+/// Who signs in with which password.
+pub(crate) struct Account {
+    pub(crate) user: UserId,
+    pub(crate) admin: bool,
+    pub(crate) hash: HashedPassword,
+    /// Counts the passwords that the user has had.
+    pub(crate) password_version: i64,
+}
+
+/// A password in the place of another one.
+pub(crate) struct NewPassword {
+    pub(crate) user: UserId,
+    /// The version of the password that was shown.
+    pub(crate) seen: i64,
+    pub(crate) hash: HashedPassword,
+    /// The session that goes on.
+    pub(crate) session: Uuid,
+}
+
+/// A statement that reads the account of an active user, by the rest of its condition.
+macro_rules! select_account {
+    ($condition:literal, $argument:expr) => {
+        sqlx::query_as!(
+            Row,
+            r#"select id, admin, password_hash as "password_hash!", password_version from users
+               where status = 'active' and password_hash is not null and "#
+                + $condition,
+            $argument
+        )
+    };
+}
+
+struct Row {
+    id: Uuid,
+    admin: bool,
+    password_hash: String,
+    password_version: i64,
+}
+
+impl From<Row> for Account {
+    fn from(row: Row) -> Self {
+        Self {
+            user: UserId::from_uuid(row.id),
+            admin: row.admin,
+            hash: HashedPassword::from_stored(row.password_hash),
+            password_version: row.password_version,
+        }
+    }
+}
+
+impl Store {
+    /// The account of the active user with an address.
+    pub(crate) async fn account_by_email(&self, email: &Email) -> Result<Option<Account>, Error> {
+        let row = select_account!("lower(email) = lower($1)", email.as_str());
+        Ok(row.fetch_optional(&self.database).await?.map(Account::from))
+    }
+
+    /// The account of an active user.
+    pub(crate) async fn account(&self, user: UserId) -> Result<Account, Error> {
+        let row = select_account!("id = $1", user.as_uuid()).fetch_optional(&self.database).await?;
+        Ok(row.ok_or(DomainError::NotFound)?.into())
+    }
+
+    /// Keeps another hash of a user's password, unless the one before has been replaced meanwhile.
+    pub(crate) async fn replace_password_hash(
+        &self,
+        user: UserId,
+        before: &HashedPassword,
+        hash: &HashedPassword,
+    ) -> Result<(), Error> {
+        let (before, hash) = (before.as_str(), hash.as_str());
+        let id = user.as_uuid();
+        sqlx::query!(
+            "update users set password_hash = $3 where id = $1 and password_hash = $2",
+            id,
+            before,
+            hash,
+        )
+        .execute(&self.database)
+        .await?;
+        Ok(())
+    }
+
+    /// Sets another password and ends all other sessions, which `entry` says in the audit trail.
+    ///
+    /// [`DomainError::Stale`] when the password was replaced since it was shown.
+    pub(crate) async fn change_password(
+        &self,
+        new: &NewPassword,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        self.database.transaction(|tx| self.write_password(tx, new, entry).scope_boxed()).await?;
+        self.outbox.wake();
+        entry.log();
+        Ok(())
+    }
+
+    async fn write_password(
+        &self,
+        tx: &mut PgConnection,
+        new: &NewPassword,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let user = self.write(tx, new.user, &|user: User| user.change_password(now)).await?;
+        if set_password(tx, new.user, &new.hash).await? != new.seen + 1 {
+            return Err(DomainError::Stale.into());
+        }
+        end_sessions(tx, new.user, Some(new.session)).await?;
+        self.end_tokens(tx, &user, Purpose::PasswordReset, &user.email).await?;
+        self.audit.record_in(tx, entry).await?;
+        Ok(())
+    }
+}
+
+/// Sets a user's password; tells its version.
+pub(super) async fn set_password(
+    tx: &mut PgConnection,
+    user: UserId,
+    hash: &HashedPassword,
+) -> Result<i64, Error> {
+    let version = sqlx::query_scalar!(
+        "update users set password_hash = $2, password_version = password_version + 1
+         where id = $1 returning password_version",
+        user.as_uuid(),
+        hash.as_str(),
+    );
+    Ok(version.fetch_one(tx).await?)
+}
+
+/// Ends the sessions of a user, but for one that is to go on.
+pub(super) async fn end_sessions(
+    tx: &mut PgConnection,
+    user: UserId,
+    but_for: Option<Uuid>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from sessions where user_id = $1 and id is distinct from $2",
+        user.as_uuid(),
+        but_for,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

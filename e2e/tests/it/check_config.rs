@@ -11,7 +11,7 @@ use crate::system::{Ground, THREE};
 /// Which service, what is set, and what is said of it.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const CASES: [Case; 32] = [
+const CASES: [Case; 35] = [
     (
         "user-service",
         &[("JWT_ALGORITHM", "EdDSA")],

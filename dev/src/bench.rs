@@ -43,7 +43,8 @@ pub(crate) struct Args {
 
 /// Runs them optimised, in the package that alone builds the peers.
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let all = ["tusk_config", "resilience", "service_client", "balancing", MESSAGING, HTTP];
+    let all =
+        ["tusk_config", "resilience", "service_client", "balancing", "outages", MESSAGING, HTTP];
     let names = args.name.as_deref().map_or(all.to_vec(), |name| vec![name]);
     for name in names {
         match name {

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig,
-};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::ProtoError;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
 use tokio::time::sleep;
 
 use super::http::within;
@@ -32,27 +33,30 @@ const INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Dns {
     resolver: TokioResolver,
+    /// What a short name is completed by, in this order.
+    search: Vec<Name>,
+    /// With so many dots a name is tried as it is before it is completed.
+    dots: usize,
     refresh_interval: Duration,
 }
 
 impl Dns {
     /// Asks the servers of the settings, or those of the system.
     pub(crate) fn new(settings: &DiscoverySettings) -> Result<Self, SetupError> {
-        let provider = TokioRuntimeProvider::default();
-        let mut builder = if settings.dns_servers.is_empty() {
-            TokioResolver::builder(provider)?
+        let (config, mut options) = if settings.dns_servers.is_empty() {
+            read_system_conf()?
         } else {
             let servers = settings.dns_servers.iter().map(|server| name_server(server));
             let servers = servers.collect::<Result<_, _>>()?;
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers);
-            TokioResolver::builder_with_config(config, provider)
+            (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
         };
-        let options = builder.options_mut();
-        // The same machines answer to both families: those of IPv4, if there are any.
-        options.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;
         options.cache_size = 0;
+        let search = config.domain().into_iter().chain(config.search()).cloned().collect();
+        let dots = options.ndots;
+        let provider = TokioRuntimeProvider::default();
+        let builder = TokioResolver::builder_with_config(config, provider).with_options(options);
         let refresh_interval = settings.refresh_interval.max(INTERVAL_MIN);
-        Ok(Self { resolver: builder.build()?, refresh_interval })
+        Ok(Self { resolver: builder.build()?, search, dots, refresh_interval })
     }
 
     /// Tells what is found, and says how long that holds. An error for one of several names is one for
@@ -70,18 +74,50 @@ impl Dns {
         Ok(valid_for.max(INTERVAL_MIN))
     }
 
+    /// The addresses of the first of its names that has any, those of IPv4 if there are such, since the
+    /// same machines answer to both families. That a name has none counts only if all before it were
+    /// answered: the resolver's own search would give the answer to its last question.
     async fn look_up(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), ProviderError> {
-        match self.resolver.lookup_ip(host).await {
-            Ok(answer) => {
-                let mut addresses: Vec<IpAddr> = answer.iter().collect();
+        if let Ok(address) = host.parse() {
+            return Ok((vec![address], self.refresh_interval));
+        }
+        let failed = |source| ProviderError::Lookup { host: host.to_owned(), source };
+        for name in self.names(host).map_err(|error| failed(error.into()))? {
+            for family in [RecordType::A, RecordType::AAAA] {
+                let answer = match self.resolver.lookup(name.clone(), family).await {
+                    Ok(answer) => answer,
+                    Err(error) if error.is_no_records_found() => continue,
+                    Err(error) => return Err(failed(error)),
+                };
+                let records = answer.answers().iter();
+                let mut addresses: Vec<IpAddr> =
+                    records.filter_map(|record| record.data.ip_addr()).collect();
+                if addresses.is_empty() {
+                    continue;
+                }
                 // Servers rotate their answers; the set is the same.
                 addresses.sort_unstable();
                 addresses.dedup();
-                Ok((addresses, answer.valid_until().saturating_duration_since(Instant::now())))
+                let ttl = answer.valid_until().saturating_duration_since(Instant::now());
+                return Ok((addresses, ttl));
             }
-            Err(error) if error.is_no_records_found() => Ok((Vec::new(), INTERVAL_MIN)),
-            Err(source) => Err(ProviderError::Lookup { host: host.to_owned(), source }),
         }
+        Ok((Vec::new(), INTERVAL_MIN))
+    }
+
+    /// The full names that a name may stand for, as resolv.conf(5) has it.
+    fn names(&self, host: &str) -> Result<Vec<Name>, ProtoError> {
+        let name = Name::from_str_relaxed(host)?;
+        if name.is_fqdn() {
+            return Ok(vec![name]);
+        }
+        let completed = self.search.iter().map(|search| name.clone().append_domain(search));
+        let mut names = completed.collect::<Result<Vec<_>, _>>()?;
+        let mut as_it_is = name.clone();
+        as_it_is.set_fqdn(true);
+        let is_first = usize::from(name.num_labels()) > self.dots || name.is_localhost();
+        names.insert(if is_first { 0 } else { names.len() }, as_it_is);
+        Ok(names)
     }
 }
 

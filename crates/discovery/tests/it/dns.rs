@@ -20,6 +20,8 @@ enum Says {
     Addresses(Vec<u8>),
     NoSuchName,
     ServerFailure,
+    /// Of addresses of IPv4; of others, that there are none.
+    HalfAFailure,
 }
 
 /// A name server, as far as it is asked here: addresses of IPv4 over UDP (RFC 1035).
@@ -70,7 +72,8 @@ fn answer(question: &[u8], says: &Says, ttl: u32) -> Vec<u8> {
         Says::Addresses(numbers) if is_ipv4 => (0, numbers.clone()),
         Says::Addresses(_) => (0, Vec::new()),
         Says::NoSuchName => (3, Vec::new()),
-        Says::ServerFailure => (2, Vec::new()),
+        Says::HalfAFailure if !is_ipv4 => (0, Vec::new()),
+        Says::ServerFailure | Says::HalfAFailure => (2, Vec::new()),
     };
     let count = u8::try_from(numbers.len()).unwrap();
     let mut answer = question[..2].to_vec();
@@ -116,9 +119,11 @@ async fn a_name_that_is_gone_has_no_instances_and_a_server_that_cannot_say_chang
     names.say(Says::Addresses(vec![1, 2]));
     let running = Running::of(names.discovery());
     running.until_known(&[1, 2]).await;
-    names.say(Says::ServerFailure);
-    until_broken(provider_errors()).await;
-    assert_eq!(running.known(), BTreeSet::from([1, 2]));
+    for failure in [Says::ServerFailure, Says::HalfAFailure] {
+        names.say(failure);
+        until_broken(provider_errors()).await;
+        assert_eq!(running.known(), BTreeSet::from([1, 2]));
+    }
     names.say(Says::NoSuchName);
     running.until_known(&[]).await;
     names.say(Says::Addresses(vec![3]));

@@ -116,12 +116,13 @@ async fn retry_after_that_reaches_past_the_deadline_ends_the_call_at_once() {
 
 #[tokio::test]
 async fn a_call_ends_at_its_deadline_however_many_attempts_are_left() {
-    let (server, instance) = Server::start(vec![Answer::Hang; 9]).await;
+    let (_server, instance) = Server::start(vec![Answer::Hang; 9]).await;
     let client = client(&settings(), &[&instance]);
     let call = Call::new("get_user").within(Duration::from_millis(50));
     let error = client.get::<serde_json::Value>("/", call).await.unwrap_err();
     assert!(matches!(error.kind, Kind::DeadlineExceeded), "{error}");
-    assert_eq!(server.calls(), 1);
+    // None, where the machine is so busy that the time is up before the first.
+    assert!(error.attempts <= 1, "{error}");
 }
 
 /// The breaker of the instance ends the attempts that go there; the service's own counts calls, and
@@ -298,17 +299,21 @@ async fn calls_that_may_not_be_repeated_earn_retries_for_those_that_may() {
 #[tokio::test]
 async fn a_target_that_hangs_opens_the_breaker_of_callers_whose_deadline_ends_the_last_attempt() {
     let mut fast = settings();
-    fast.client.attempt_timeout = Duration::from_millis(20);
+    fast.client.attempt_timeout = Duration::from_millis(200);
     fast.circuit_breaker.initial_timeout = Duration::from_secs(60);
     fast.circuit_breaker.timeout = Duration::from_secs(60);
     let (_server, instance) = Server::start(vec![Answer::Hang; 100]).await;
-    for time in [50, 15] {
+    for time in [500, 150] {
         let client = client(&fast, &[&instance]);
+        let mut last = None;
         for _ in 0..20 {
             let call = Call::new("get_user").within(Duration::from_millis(time));
-            client.get::<serde_json::Value>("/", call).await.unwrap_err();
+            last = client.get::<serde_json::Value>("/", call).await.err().map(|error| error.kind);
+            if matches!(last, Some(Kind::Open { .. })) {
+                break;
+            }
         }
-        assert!(matches!(get(&client).await.unwrap_err().kind, Kind::Open { .. }), "{time} ms");
+        assert!(matches!(last, Some(Kind::Open { .. })), "{time} ms: {last:?}");
     }
 }
 

@@ -9,6 +9,7 @@ use auth::{IssueError, KeySource, ServiceTokens, Token, TokenIssuer};
 use chassis::Clock;
 use futures_util::future::{BoxFuture, ready};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use resilience::criticality::Criticality;
 use service_client::{Call, Jwks, Kind};
 use telemetry::RequestTrace;
 
@@ -75,6 +76,20 @@ async fn token_deadline_request_id_and_json_go_along() {
     assert_eq!(seen["content-type"], "application/json");
     let left: u64 = seen["x-deadline-ms"].to_str().unwrap().parse().unwrap();
     assert!((1..=3_000).contains(&left), "{left}");
+    assert!(!seen.contains_key("x-criticality"), "the default is not said");
+}
+
+#[tokio::test]
+async fn how_much_a_call_matters_goes_along() {
+    let (server, instance) = Server::start([]).await;
+    let client = client(&settings(), &[&instance]);
+    for (criticality, word) in
+        [(Criticality::Background, "background"), (Criticality::Critical, "critical")]
+    {
+        let call = Call::new("get_user").criticality(criticality);
+        client.get::<serde_json::Value>("/", call).await.unwrap();
+        assert_eq!(server.seen.lock().unwrap().remove(0)["x-criticality"], word);
+    }
 }
 
 #[tokio::test]

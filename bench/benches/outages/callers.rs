@@ -106,7 +106,7 @@ impl Contestant {
         let client = ServiceClient::new(SERVICE, &registry, &settings).unwrap();
         let ended = CancellationToken::new();
         tokio::spawn(registry.clone().run(ended.clone()));
-        Client { client, registry, _checks: ended.drop_guard() }
+        Client { service: client, registry, _checks: ended.drop_guard() }
     }
 }
 
@@ -118,7 +118,7 @@ fn instance(replica: &Replica) -> Instance {
 
 /// That of this workspace, with its health checks.
 struct Client {
-    client: ServiceClient,
+    service: ServiceClient,
     registry: Registry,
     _checks: DropGuard,
 }
@@ -127,7 +127,7 @@ impl Caller for Client {
     fn call(&self) -> BoxFuture<'_, bool> {
         Box::pin(async {
             let call = Call::new("work").within(DEADLINE);
-            self.client.get::<serde_json::Value>("/work", call).await.is_ok()
+            self.service.get::<serde_json::Value>("/work", call).await.is_ok()
         })
     }
 
@@ -214,7 +214,9 @@ impl TowerP2c {
         let (changes, receiver) = tokio::sync::mpsc::unbounded_channel();
         let balance = Balance::new(Changes(Mutex::new(receiver)));
         let this = Self { changes, balance: tokio::sync::Mutex::new(balance) };
-        replicas.iter().for_each(|replica| this.knows(replica));
+        for replica in replicas {
+            this.knows(replica);
+        }
         this
     }
 }

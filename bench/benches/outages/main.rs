@@ -51,7 +51,9 @@ fn main() {
         let is_wanted = |word: &String| scenario.name().replace(' ', "_").starts_with(word);
         if words.is_empty() || words.iter().any(is_wanted) {
             let rows = runtime.block_on(run(scenario));
-            print_table(&format!("{}: {}", scenario.name(), scenario.figures()), &rows);
+            let title =
+                format!("{}, {} calls/s, from second 3 to 9 of 12", scenario.name(), load::RATE);
+            print_table(&title, &rows);
         }
     }
 }

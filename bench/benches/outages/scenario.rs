@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::load::RATE;
 use crate::replica::{Mode, Replica};
 
 /// Replicas that are there from the beginning; one more waits to come.
@@ -46,11 +45,6 @@ impl Scenario {
         }
     }
 
-    pub(crate) fn figures(self) -> String {
-        let seconds = (BEFORE + OUTAGE + AFTER).as_secs();
-        format!("{RATE} calls/s for {seconds} s, the outage from second 3 to 9")
-    }
-
     /// The replicas, the one that comes later last.
     pub(crate) fn replicas(self) -> Vec<Replica> {
         let count = REPLICAS + usize::from(self == Self::SlowStart);
@@ -65,7 +59,7 @@ impl Scenario {
             Self::EveryThirdFails => first.set(Mode::FailsEveryThird),
             Self::BusyAtOnce => first.set(Mode::Busy),
             Self::SlowOne => first.set(Mode::Slow(20.0)),
-            Self::SlowAll => replicas.iter().for_each(|replica| replica.set(Mode::Slow(12.0))),
+            Self::SlowAll => set_all(replicas, Mode::Slow(12.0)),
             Self::Death => first.kill(),
             Self::SlowStart => {
                 replicas[REPLICAS].set(Mode::Slow(10.0));
@@ -76,6 +70,12 @@ impl Scenario {
             }
         }
         sleep(OUTAGE).await;
-        replicas.iter().for_each(|replica| replica.set(Mode::Well));
+        set_all(replicas, Mode::Well);
+    }
+}
+
+fn set_all(replicas: &[Replica], mode: Mode) {
+    for replica in replicas {
+        replica.set(mode);
     }
 }

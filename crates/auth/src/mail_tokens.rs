@@ -32,7 +32,7 @@ impl MailTokens {
     /// The tokens that the service with this secret sends.
     pub fn new(secret: &ServiceSecret) -> Self {
         let key = Sha256::new().chain_update("mail tokens\0").chain_update(secret.expose());
-        Self(Hmac::new_from_slice(&key.finalize()).expect("HMAC takes keys of any length"))
+        Self(keyed(&key.finalize()))
     }
 
     /// The tokens that `service` sends, whose secret is one of section `[services]`.
@@ -45,6 +45,10 @@ impl MailTokens {
     pub fn token(&self, id: Uuid) -> OpaqueToken {
         OpaqueToken::of(self.0.clone().chain_update(id).finalize().into_bytes().into())
     }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 impl fmt::Debug for MailTokens {

@@ -304,6 +304,7 @@ impl From<String> for Kind {
 
 impl Content {
     /// The message with the link in its place. It is made to be sent, and not to be kept.
+    #[must_use]
     pub fn with_link(self, url: &str) -> Self {
         let (place, html_place) = (format!("\n\n{LINK}\n\n"), format!("<p>{LINK}</p>"));
         let shown = escape(url);

@@ -127,7 +127,7 @@ async fn no_table_has_the_token_of_a_link_before_or_after_its_mail_is_sent() {
 }
 
 async fn assert_no_table_has(app: &TestApp, token: &str) {
-    let hexadecimal: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hexadecimal = token.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let tables = "select table_name::text from information_schema.tables
                   where table_schema = 'public'";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&app.pool).await.unwrap();

@@ -13,9 +13,8 @@ const NEW: &str = "battery staple horse";
 const CHEAP: &str = "$argon2id$v=19$m=64,t=1,p=1$cS1W1/OxCo5D8pupw8mN6w$Vc4w5E3qz6cCV75Dc+jJdXkXazj0StTIbOfKlc21Ons";
 
 async fn change(app: &TestApp, user: &Signed, current: &str, new: &str) -> (u16, Value) {
-    let request = app.request(Method::PUT, &format!("/api/users/{}/password", user.id));
     let body = json!({"current_password": current, "new_password": new});
-    let answer = request.bearer_auth(&user.token).json(&body).send().await.unwrap();
+    let answer = app.put(&format!("/api/users/{}/password", user.id), &user.token, &body).await;
     let status = answer.status().as_u16();
     (status, answer.json().await.unwrap_or_default())
 }

@@ -110,7 +110,8 @@ async fn the_token_of_a_mail_is_in_no_table() {
         let rows: String =
             sqlx::query_scalar(sqlx::AssertSqlSafe(rows)).fetch_one(&pool).await.unwrap();
         for token in &tokens {
-            let hexadecimal: String = token.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let hexadecimal =
+                token.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
             assert!(!rows.contains(token) && !rows.contains(&hexadecimal), "{table}");
         }
     }
@@ -217,6 +218,7 @@ async fn tokens_and_requests_that_are_late_are_removed() {
 /// Prints the medians over 200 requests each; says nothing by itself, as machines differ.
 #[tokio::test]
 #[ignore = "a measurement: run it alone, on a machine that does nothing else"]
+#[expect(clippy::print_stderr, reason = "it is what the test is for")]
 async fn how_long_requests_for_users_and_for_nobody_take() {
     let app = TestApp::start().await;
     let user = app.somebody().await;

@@ -251,9 +251,7 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     .await
     .map_err(taken)?;
     if deleted {
-        sqlx::query!("delete from sessions where user_id = $1", user.id.as_uuid())
-            .execute(tx)
-            .await?;
+        sessions::end_sessions(tx, user.id, None).await?;
     }
     Ok(())
 }

@@ -199,6 +199,23 @@ impl Store {
     }
 }
 
+/// Ends the sessions of a user, but for one that is to go on; whatever takes from the user what the
+/// sessions were opened with calls it, in the same transaction.
+pub(super) async fn end_sessions(
+    tx: &mut PgConnection,
+    user: UserId,
+    except: Option<Uuid>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from sessions where user_id = $1 and id is distinct from $2",
+        user.as_uuid(),
+        except,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// The session of a token that is presented.
 struct Line {
     id: Uuid,

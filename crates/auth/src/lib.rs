@@ -14,6 +14,7 @@
 //! | [`keys`] | what they are signed with: HS256, EdDSA, RS256; rotation without a restart |
 //! | [`policy`] | who may call which route, from `auth.tsk`, denied by default |
 //! | [`service_tokens`] | the tokens for calls to others, kept and renewed |
+//! | [`EndedSessions`] | sessions whose tokens are refused although their time is not up |
 //! | [`credentials`] | how a service proves itself when it asks for a token |
 //! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` |
 //! | [`password`] | argon2id, off the async threads, a bounded number at once |
@@ -53,6 +54,7 @@
 
 mod claims;
 pub mod credentials;
+mod ended;
 pub mod extract;
 pub mod keys;
 pub mod opaque;
@@ -63,6 +65,7 @@ mod settings;
 pub mod tokens;
 
 pub use credentials::Credentials;
+pub use ended::EndedSessions;
 pub use extract::{Caller, CallerService, User};
 pub use keys::{KeyRing, KeySource};
 pub use policy::PolicySettings;

@@ -62,6 +62,17 @@ pub struct UserDeleted {
     pub user_id: UserId,
 }
 
+/// `user.session_reused`: a refresh token of a session came a second time, so that somebody else may have
+/// it; the session has ended, and its owner is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserSessionReused {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which; for whoever looks into the audit trail.
+    pub session_id: Uuid,
+}
+
 impl Event for UserCreated {
     const TYPE: &'static str = "user.created";
     const EXCHANGE: &'static str = "user_exchange";
@@ -105,6 +116,15 @@ impl Event for UserDeleted {
     }
 }
 
+impl Event for UserSessionReused {
+    const TYPE: &'static str = "user.session_reused";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +154,11 @@ mod tests {
     #[test]
     fn user_deleted() {
         holds("user-service", UserDeleted { user_id: USER });
+    }
+
+    #[test]
+    fn user_session_reused() {
+        let session_id = Uuid::from_u128(0x019a_ca00_0000_7000_8000_0000_0000_00c1);
+        holds("user-service", UserSessionReused { user_id: USER, session_id });
     }
 }

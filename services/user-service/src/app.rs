@@ -41,6 +41,7 @@ impl Service for UserService {
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
         let Platform { clock, requests, background, outbox, cache, limits, tokens, audit, .. } =
             platform.clone();
+        let feed = platform.ended.clone();
         let profiles = Profiles::new(cache);
         let store = Store::new(requests, outbox, clock.clone(), profiles.clone(), audit.clone());
         let background = store.clone().over(background);
@@ -57,21 +58,24 @@ impl Service for UserService {
             audit,
         };
         metrics::register();
-        let sweep = settings.sessions.sweep_interval;
+        let (sweep, telling) = (settings.sessions.sweep_interval, background.clone());
         Ok(platform
             .service(state)
             .consumes(events.handlers())
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
+            .task("ended sessions told", move |shutdown| {
+                workers::tell_ended_sessions(telling.clone(), feed.clone(), shutdown)
+            })
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(background.clone(), sweep, shutdown)
             }))
     }
 
-    fn command(
+    async fn command(
         _: &Settings,
         platform: &PlatformSettings,
         words: &[String],
     ) -> Result<String, BuildError> {
-        commands::run(platform, words)
+        commands::run(platform, words).await
     }
 }

@@ -9,7 +9,7 @@ mod user;
 pub use email::{Email, account_of};
 pub use name::Name;
 pub use password::{PASSWORD_CHARS, Password};
-pub use session::{Presented, Refresh, Session};
+pub use session::{Presented, Refresh, Session, device};
 pub use user::{Change, Event, Status, User};
 
 /// Why something cannot happen.
@@ -29,6 +29,9 @@ pub enum DomainError {
     /// There is no such user, or none any more.
     #[error("there is no such user")]
     NotFound,
+    /// Nobody else is an administrator.
+    #[error("there is no other administrator")]
+    LastAdministrator,
     /// The user changed since the caller read it.
     #[error("the user has changed since it was read")]
     Stale,

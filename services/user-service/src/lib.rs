@@ -3,14 +3,19 @@
 //! | route | who | does |
 //! |---|---|---|
 //! | `POST /api/users` | anybody | registers a user |
-//! | `GET /api/users` | an administrator | lists users, newest first |
+//! | `GET /api/users` | an administrator | lists users, newest first; by status, role, beginning of the address |
 //! | `GET /api/users/me` | a user | the own profile |
 //! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
+//! | `PUT /api/users/{id}/role` | an administrator | makes it an administrator's, or a user's; its sessions end |
 //! | `POST /api/sessions` | anybody | signs in |
+//! | `GET /api/sessions` | a user | where the user is signed in |
+//! | `DELETE /api/sessions` | a user | ends all sessions, or all but this one |
+//! | `DELETE /api/sessions/{id}` | a user | ends one of them |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
+//! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |
 //! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
@@ -20,9 +25,10 @@
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
-//! Publishes `user.created`, `user.updated` and `user.deleted` to `user.events`.
+//! Publishes `user.created`, `user.updated`, `user.deleted` and `user.session_reused` to `user.events`.
+//! Tells all services which sessions have ended ([`platform::EndedFeed`]).
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
-//! Tables: `users`, `sessions`, `former_refresh_tokens`, and messaging's outbox and inbox.
+//! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, and messaging's outbox and inbox.
 
 mod app;
 mod commands;

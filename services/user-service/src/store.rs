@@ -1,7 +1,9 @@
 //! The service's repository: all its SQL is here and in `store/`. A user changes by `create` and
-//! `change` for routes, by `change_once` for messages; what happened is saved and sent together or not
+//! `change_audited` for routes, by `change_once` for messages; what happened is saved and sent together or not
 //! at all.
 
+mod administrators;
+mod ended;
 mod sessions;
 
 use auth::password::HashedPassword;
@@ -12,7 +14,7 @@ use chrono::{DateTime, Utc};
 use contracts::UserId;
 use messaging::Outbox;
 use messaging::inbox::InboxKey;
-use platform::audit::AuditTrail;
+use platform::audit::{AuditTrail, Entry};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -21,7 +23,8 @@ use crate::error::Error;
 use crate::events;
 use crate::profiles::Profiles;
 
-pub(crate) use sessions::Refreshed;
+pub(crate) use administrators::{First, appoint_first};
+pub(crate) use sessions::{Opening, Refreshed, Shown};
 
 /// Users and sessions. Cheap to clone.
 #[derive(Clone)]
@@ -31,6 +34,15 @@ pub(crate) struct Store {
     clock: Clock,
     profiles: Profiles,
     audit: AuditTrail,
+}
+
+/// Which users are asked for; all, where nothing is said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UserFilter {
+    pub(crate) status: Option<Status>,
+    pub(crate) admin: Option<bool>,
+    /// How the address begins, in lower case.
+    pub(crate) email_prefix: Option<String>,
 }
 
 /// What a decision gives: the user as it is then, and what happened.
@@ -110,15 +122,22 @@ impl Store {
         Ok(())
     }
 
-    /// Changes a user as `decide` says, for a request.
-    pub(crate) async fn change(
+    /// Changes a user as `decide` says, for a request; `entry` says so in the audit trail, in the same
+    /// transaction.
+    pub(crate) async fn change_audited(
         &self,
         id: UserId,
+        entry: &Entry,
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
-        let user =
-            self.database.transaction(|tx| self.write(tx, id, &decide).scope_boxed()).await?;
+        let write = async |tx: &mut PgConnection| {
+            // First: little is to come between withholding the profile and the commit.
+            self.audit.record_in(tx, entry).await?;
+            self.write(tx, id, &decide).await
+        };
+        let user = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
         self.outbox.wake();
+        entry.log();
         Ok(user)
     }
 
@@ -161,8 +180,16 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?
             .ok_or(DomainError::NotFound)?;
-        let seen = before.version;
-        let (user, events) = decide(before.into())?;
+        let before = User::from(before);
+        let (seen, was_administrator) = (before.version, before.is_administrator());
+        let (user, events) = decide(before)?;
+        if was_administrator && !user.is_administrator() {
+            administrators::check_not_last(tx, id).await?;
+        }
+        if was_administrator != user.is_administrator() {
+            // Each token of theirs names the role that they had.
+            sessions::end_sessions(tx, id, None).await?;
+        }
         events::enqueue(&self.outbox, &self.clock, tx, &user, events).await?;
         if user.version != seen {
             save(tx, &user).await?;
@@ -179,14 +206,54 @@ impl Store {
         Ok(row.ok_or(DomainError::NotFound)?.into())
     }
 
-    /// A page of users, newest first.
-    pub(crate) async fn users(&self, page: PageRequest) -> Result<Page<User>, Error> {
-        let rows = select_users!(
-            "where $1::uuid is null or id < $1 order by id desc limit $2",
-            page.before,
-            page.rows(),
-        );
-        let users = rows.fetch_all(&self.database).await?.into_iter().map(User::from).collect();
+    /// A page of the users that are asked for, newest first. What few have has a statement of its own,
+    /// so that its index is used.
+    pub(crate) async fn users(
+        &self,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>, Error> {
+        let (status, admin) = (filter.status.map(status_text), filter.admin);
+        let rows = match (&filter.email_prefix, admin) {
+            (Some(prefix), _) => {
+                select_users!(
+                    "where lower(email) ~>=~ $5 and lower(email) ~<~ ($5 || U&'\\+10FFFF')
+                   and ($3::text is null or status = $3) and ($4::boolean is null or admin = $4)
+                   and ($1::uuid is null or id < $1) order by id desc limit $2",
+                    page.before,
+                    page.rows(),
+                    status,
+                    admin,
+                    prefix,
+                )
+                .fetch_all(&self.database)
+                .await?
+            }
+            (None, Some(true)) => {
+                select_users!(
+                    "where admin and ($3::text is null or status = $3)
+                   and ($1::uuid is null or id < $1) order by id desc limit $2",
+                    page.before,
+                    page.rows(),
+                    status,
+                )
+                .fetch_all(&self.database)
+                .await?
+            }
+            (None, _) => {
+                select_users!(
+                "where ($3::text is null or status = $3) and ($4::boolean is null or admin = $4)
+                   and ($1::uuid is null or id < $1) order by id desc limit $2",
+                page.before,
+                page.rows(),
+                status,
+                admin,
+            )
+                .fetch_all(&self.database)
+                .await?
+            }
+        };
+        let users = rows.into_iter().map(User::from).collect();
         Ok(Page::new(users, page, |user: &User| user.id.as_uuid()))
     }
 

@@ -14,6 +14,7 @@
 //! | [`keys`] | what they are signed with: HS256, EdDSA, RS256; rotation without a restart |
 //! | [`policy`] | who may call which route, from `auth.tsk`, denied by default |
 //! | [`service_tokens`] | the tokens for calls to others, kept and renewed |
+//! | [`EndedSessions`] | sessions whose tokens are refused although their time is not up |
 //! | [`credentials`] | how a service proves itself when it asks for a token |
 //! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` |
 //! | [`password`] | argon2id, off the async threads, a bounded number at once |
@@ -54,6 +55,7 @@
 
 mod claims;
 pub mod credentials;
+mod ended;
 pub mod extract;
 pub mod keys;
 mod mail_tokens;
@@ -65,6 +67,7 @@ mod settings;
 pub mod tokens;
 
 pub use credentials::Credentials;
+pub use ended::EndedSessions;
 pub use extract::{Caller, CallerService, User};
 pub use keys::{KeyRing, KeySource};
 pub use mail_tokens::MailTokens;

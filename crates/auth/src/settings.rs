@@ -66,7 +66,7 @@ pub struct Rotation {
     /// has read the key by then.
     pub activation_delay: Duration,
     /// How long fetched keys are believed while they cannot be read again; longer than
-    /// `refresh_interval`. An hour unless it is said: as long as users' tokens live, so that a key
+    /// `refresh_interval`. An hour unless it is said: as long as services' tokens live, so that a key
     /// that was withdrawn ends in time and no good token is refused for it.
     #[serde(default = "max_staleness")]
     pub max_staleness: Duration,

@@ -23,6 +23,7 @@ use tusk_config::Secret;
 use uuid::Uuid;
 
 use crate::claims::Claims;
+use crate::ended::EndedSessions;
 use crate::extract::{Caller, CallerService, User};
 use crate::keys::{self, KeyRing, Keys};
 use crate::settings::AuthSettings;
@@ -43,6 +44,7 @@ pub struct Tokens {
     user_lifetime: Duration,
     service_lifetime: Duration,
     clock: Clock,
+    ended: EndedSessions,
 }
 
 /// A signed token and its time.
@@ -67,6 +69,9 @@ pub enum TokenError {
     /// Its time is up.
     #[error("the token has expired")]
     Expired,
+    /// Its session has ended before it.
+    #[error("the session has ended")]
+    Ended,
     /// Its time has not come, by more than clocks differ.
     #[error("the token is not valid yet")]
     Early,
@@ -104,12 +109,23 @@ impl Tokens {
     ) -> Self {
         let user_lifetime = settings.jwt_expiration;
         let service_lifetime = settings.service_token_expiration;
-        Self { service, keys, user_lifetime, service_lifetime, clock }
+        let ended = EndedSessions::default();
+        Self { service, keys, user_lifetime, service_lifetime, clock, ended }
     }
 
     /// How long a user's token lives.
     pub fn user_lifetime(&self) -> Duration {
         self.user_lifetime
+    }
+
+    /// How long after the end of a session a token of it may be good by its own time.
+    pub fn outlives_session(&self) -> Duration {
+        self.user_lifetime + Duration::from_secs(LEEWAY_SECONDS.unsigned_abs())
+    }
+
+    /// The sessions whose tokens are refused.
+    pub fn ended_sessions(&self) -> &EndedSessions {
+        &self.ended
     }
 
     /// The keys behind the tokens.
@@ -122,9 +138,25 @@ impl Tokens {
     /// # Errors
     /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_user(&self, id: Uuid, role: Role, session: Uuid) -> Result<Token, TokenError> {
-        let claims = self.claims(USER_AUDIENCE, self.user_lifetime);
+        self.for_user_until(id, role, session, DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// A token for a user whose session ends at `end`, and the token with it.
+    ///
+    /// # Errors
+    /// There is no key to sign with, or signing failed; a fault of ours.
+    pub fn for_user_until(
+        &self,
+        id: Uuid,
+        role: Role,
+        session: Uuid,
+        end: DateTime<Utc>,
+    ) -> Result<Token, TokenError> {
+        let left = (end - self.clock.now()).to_std().unwrap_or_default();
+        let lifetime = self.user_lifetime.min(left);
+        let claims = self.claims(USER_AUDIENCE, lifetime);
         let claims = Claims { sub: Some(id), role: Some(role), sid: Some(session), ..claims };
-        self.sign(&claims, self.user_lifetime)
+        self.sign(&claims, lifetime)
     }
 
     /// A token with which this service calls `target`.
@@ -162,7 +194,12 @@ impl Tokens {
                 service: None,
                 ref aud,
                 ..
-            } if aud == USER_AUDIENCE => Ok(Caller::User(User { id, role, session })),
+            } if aud == USER_AUDIENCE => {
+                if self.ended.refuses(session) {
+                    return Err(TokenError::Ended);
+                }
+                Ok(Caller::User(User { id, role, session }))
+            }
             Claims { sub: None, role: None, sid: None, service: Some(name), aud, .. }
                 if aud == self.service =>
             {

@@ -8,6 +8,9 @@
 //! | do several steps as one | [`ServiceCache::eval`], a Lua script |
 //! | forget many | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
 //!
+//! What one service tells all others, in order: [`ServiceCache::tell`] and [`ServiceCache::told_since`], on
+//! the keys of [`ServiceCache::shared`].
+//!
 //! Where a value must not outlive a change at its source: [`ServiceCache::withhold`] before the change
 //! is committed, and [`ServiceCache::add_for`] by those who read.
 //!
@@ -28,10 +31,12 @@
 //! # }
 //! ```
 
+mod feed;
 mod metrics;
 mod settings;
 mod trace;
 
+pub use feed::{FEED_PAGE, FeedPosition};
 pub use settings::CacheSettings;
 
 use std::time::{Duration, Instant};

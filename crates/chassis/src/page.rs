@@ -33,6 +33,11 @@ pub struct PageRequest {
 }
 
 impl PageQuery {
+    /// What a query asks for that says more than the page.
+    pub fn new(limit: Option<u16>, cursor: Option<Uuid>) -> Self {
+        Self { limit, cursor }
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors

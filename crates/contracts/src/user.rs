@@ -134,6 +134,17 @@ pub struct UserPasswordChanged {
     pub user_id: UserId,
 }
 
+/// `user.session_reused`: a refresh token of a session came a second time, so that somebody else may have
+/// it; the session has ended, and its owner is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserSessionReused {
+    /// Whose.
+    pub user_id: UserId,
+    /// Which; for whoever looks into the audit trail.
+    pub session_id: Uuid,
+}
+
 impl Event for UserCreated {
     const TYPE: &'static str = "user.created";
     const EXCHANGE: &'static str = "user_exchange";
@@ -211,6 +222,15 @@ impl Event for UserPasswordResetRequested {
     fn check(&self) -> Checked {
         bounds::email("email", &self.email)?;
         bounds::version("version", self.version)
+    }
+}
+
+impl Event for UserSessionReused {
+    const TYPE: &'static str = "user.session_reused";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
     }
 }
 

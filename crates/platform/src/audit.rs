@@ -134,7 +134,8 @@ impl Entry {
 }
 
 impl AuditTrail {
-    pub(crate) fn new(database: Database, clock: Clock, settings: AuditSettings) -> Self {
+    /// The trail in a service's database, which has its table once the service has started.
+    pub fn new(database: Database, clock: Clock, settings: AuditSettings) -> Self {
         Self { database, clock, settings, named: Arc::default() }
     }
 

@@ -110,7 +110,9 @@ impl<S: Service> ServiceBuilder<S> {
         let relay = Relay::new(background.clone(), broker.clone(), outbox.clone(), messaging);
         let cleaner = inbox::Cleaner::new(background.clone(), messaging);
         let (keys, trail) = (platform.keys.clone(), platform.audit.clone());
+        let ended = platform.ended.clone();
         app = app
+            .task("ended sessions", move |shutdown| ended.clone().follow(shutdown))
             .task("audit", move |shutdown| trail.clone().sweep(shutdown))
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))

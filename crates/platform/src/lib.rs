@@ -8,6 +8,7 @@
 //!   builder    what it gives back; here relay, consumer, keys, discovery and checks join it
 //!   check      what `--check-config` says, which is what a start would
 //!   audit      who did what, as rows and as log lines
+//!   ended      which sessions have ended, told to every service
 //!   settings   the sections that every service reads
 //! ```
 //!
@@ -56,6 +57,7 @@
 pub mod audit;
 mod builder;
 mod check;
+mod ended;
 mod guard;
 mod platform;
 pub mod process;
@@ -65,6 +67,7 @@ mod signals;
 
 pub use builder::{ServiceBuilder, openapi};
 pub use chassis::BuildError;
+pub use ended::EndedFeed;
 pub use platform::{ISSUER, Platform};
 pub use service::Service;
 pub use settings::{PlatformSettings, Settings};

@@ -11,7 +11,7 @@ use rate_limit::RateLimits;
 use service_client::{ClientCredentials, ServiceClient, Targets, key_ring};
 
 use crate::audit::AuditTrail;
-use crate::{PlatformSettings, Service, ServiceBuilder};
+use crate::{EndedFeed, PlatformSettings, Service, ServiceBuilder};
 
 /// The service that signs users' tokens, and gives services theirs where the key is not shared.
 pub const ISSUER: &str = "user-service";
@@ -37,6 +37,8 @@ pub struct Platform {
     pub tokens: Tokens,
     /// Who did what.
     pub audit: AuditTrail,
+    /// Which sessions have ended.
+    pub ended: EndedFeed,
     pub(crate) keys: KeyRing,
     pub(crate) broker: Broker,
     pub(crate) discovery: Discovery,
@@ -93,16 +95,18 @@ impl Platform {
         let cache = ServiceCache::connect(name, &settings.cache)?;
         // All replicas know it, and nobody who only reads what is in Redis.
         let secret = settings.database.url.expose();
+        let tokens = Tokens::new(&settings.auth, keys.clone(), name, clock.clone());
         let limits = RateLimits::new(name, &settings.rate_limit, cache.clone(), secret);
         Ok(Self {
             info: ServiceInfo { name, version },
             audit: AuditTrail::new(requests.clone(), clock.clone(), settings.audit.clone()),
+            ended: EndedFeed::new(&cache, tokens.clone(), clock.clone()),
             requests,
             background,
             outbox: Outbox::new(name, messaging),
             cache,
             limits,
-            tokens: Tokens::new(&settings.auth, keys.clone(), name, clock.clone()),
+            tokens,
             keys,
             broker: Broker::new(name, &messaging.rabbitmq),
             discovery,

@@ -42,7 +42,7 @@ async fn answer<S: Service>(words: &[String]) -> Result<(), String> {
     if words == ["healthcheck"] {
         return print(healthcheck::ask(&settings.platform.server).await);
     }
-    print(S::command(&settings.own, &settings.platform, words))
+    print(S::command(&settings.own, &settings.platform, words).await)
 }
 
 async fn serve<S: Service>(build: BuildInfo) -> Result<(), String> {

@@ -56,10 +56,8 @@ pub trait Service: Sized + 'static {
         _: &Self::Settings,
         _: &PlatformSettings,
         words: &[String],
-    ) -> Result<String, BuildError> {
-        Err(format!(
-            "unknown command {words:?}; known: healthcheck, --check-config, --print-openapi"
-        )
-        .into())
+    ) -> impl Future<Output = Result<String, BuildError>> {
+        let known = "healthcheck, --check-config, --print-openapi";
+        std::future::ready(Err(format!("unknown command {words:?}; known: {known}").into()))
     }
 }

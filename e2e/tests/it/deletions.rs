@@ -43,7 +43,9 @@ async fn nobody_pays_after_a_deletion_that_was_cut_off_at_whatever_moment_and_to
             deleted += 1;
             // One that was on its way to the service when nothing was locked may come after it.
             let again = system.pay(&user.token, &format!("again-{patience}"), "pm_card_visa").await;
-            assert_eq!(again.status(), StatusCode::UNPROCESSABLE_ENTITY, "after {patience} ms");
+            // Within two seconds of the end of the sessions the token alone is reason enough.
+            let refused = [StatusCode::UNPROCESSABLE_ENTITY, StatusCode::UNAUTHORIZED];
+            assert!(refused.contains(&again.status()), "{} after {patience} ms", again.status());
         } else {
             assert_eq!(paid.status(), StatusCode::CREATED, "after {patience} ms");
         }

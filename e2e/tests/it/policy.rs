@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
-use testkit::{Environment, ServiceProcess, TestDatabase};
+use testkit::{Environment, ServiceProcess, TestDatabase, eventually};
 use tusk_config::{Loader, Vars};
 use uuid::Uuid;
 
-use crate::system::{self, Ground, System};
+use crate::system::{self, Ground, Signed, System};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/policy.txt");
 const NOBODY: &str = "nobody";
@@ -28,6 +28,7 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
     let services: Vec<&ServiceProcess> = services.into_iter().chain(&more).collect();
     let callers = [NOBODY, "user", "admin"].into_iter();
     let callers: Vec<&str> = callers.chain(services.iter().map(|service| service.name())).collect();
+    let ended = ended(&system, &services).await;
 
     let mut lines = BTreeSet::new();
     for service in &services {
@@ -45,6 +46,18 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
             }
             let route = format!("{} {method} {path}", service.name());
             let needs_token = !let_in.contains(&NOBODY);
+            if needs_token {
+                let elsewhere = services.iter().find(|other| other.name() != service.name());
+                let elsewhere =
+                    elsewhere.map(|other| token(&variables, service.name(), other.name()));
+                for good_for_nobody in [elsewhere.flatten(), Some(ended.token.clone())] {
+                    let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
+                    let request = system.request(method.clone(), &url);
+                    let request = good_for_nobody.iter().fold(request, RequestBuilder::bearer_auth);
+                    let answer = request.send().await.unwrap();
+                    assert!(!is_let_in(NOBODY, &answer), "{} {method} {path}", service.name());
+                }
+            }
             assert_eq!(says_token, needs_token, "{route}: the document's `security` is wrong");
             lines.extend(said(&route, &let_in, &callers));
         }
@@ -55,6 +68,23 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
     assert_eq!(found, golden, "{GOLDEN} says otherwise; found:\n{found}");
+}
+
+/// Somebody whose session has ended, which every service knows by now.
+async fn ended(system: &System, services: &[&ServiceProcess]) -> Signed {
+    let user = system.somebody().await;
+    let sign_out = system.request(Method::DELETE, &system.users.url("/api/sessions"));
+    assert_eq!(sign_out.bearer_auth(&user.token).send().await.unwrap().status(), 204);
+    for service in services {
+        eventually("the service refuses the session", async || {
+            // Every service has it, for administrators: whoever is known is answered 403.
+            let request = system.request(Method::GET, &service.url("/admin/queues"));
+            let answer = request.bearer_auth(&user.token).send().await.unwrap();
+            (answer.status() == 401).then_some(())
+        })
+        .await;
+    }
+    user
 }
 
 /// In the words of auth.tsk: `anybody`, `user` (administrators too), `admin`, a service's name.

@@ -45,6 +45,7 @@ impl Service for UserService {
     fn build(platform: Platform, settings: &Settings) -> Result<ServiceBuilder<Self>, BuildError> {
         let Platform { clock, requests, background, outbox, cache, limits, tokens, audit, .. } =
             platform.clone();
+        let feed = platform.ended.clone();
         let profiles = Profiles::new(cache);
         let maker = MailTokens::sent_by(MAIL_SENDER, &settings.service_secrets);
         let maker = maker.ok_or_else(|| format!("[services] has no secret of {MAIL_SENDER}"))?;
@@ -67,22 +68,25 @@ impl Service for UserService {
             audit,
         };
         metrics::register();
-        let sweep = settings.sessions.sweep_interval;
+        let (sweep, telling) = (settings.sessions.sweep_interval, background.clone());
         Ok(platform
             .service(state)
             .consumes(events.handlers())
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("password resets", move |shutdown| resets.clone().run(shutdown))
+            .task("ended sessions told", move |shutdown| {
+                workers::tell_ended_sessions(telling.clone(), feed.clone(), shutdown)
+            })
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(background.clone(), sweep, shutdown)
             }))
     }
 
-    fn command(
+    async fn command(
         _: &Settings,
         platform: &PlatformSettings,
         words: &[String],
     ) -> Result<String, BuildError> {
-        commands::run(platform, words)
+        commands::run(platform, words).await
     }
 }

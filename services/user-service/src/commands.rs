@@ -1,31 +1,72 @@
 //! What the program does besides serving.
 
 use auth::{KeyRing, Role, Tokens};
-use chassis::Clock;
+use chassis::{Clock, database};
+use contracts::UserId;
+use platform::audit::{Actor, AuditTrail, Entry};
 use platform::{BuildError, PlatformSettings, Service};
 
 use crate::UserService;
+use crate::domain::Email;
+use crate::store::{First, appoint_first};
 
 /// The environment in which nobody's account is real.
 const DEVELOPMENT: &str = "development";
+/// What there is to say.
+const KNOWN: &str = "known: admin --email ADDRESS, token user --id UUID [--role admin], \
+                     token service NAME --for TARGET";
+
+/// Does what the words say, and gives what to print.
+pub(crate) async fn run(
+    settings: &PlatformSettings,
+    words: &[String],
+) -> Result<String, BuildError> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["admin", "--email", email] => appoint(settings, email).await,
+        ["token", ..] => token(settings, &words),
+        _ => Err(KNOWN.into()),
+    }
+}
+
+/// `admin --email ADDRESS`: makes a registered user the first administrator. Who may run a program beside
+/// the service may do that once: where there is an administrator, that one appoints the others
+/// (`PUT /api/users/{id}/role`).
+async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, BuildError> {
+    let email = Email::parse(email)?;
+    let (database, clock) =
+        (database::connect(&settings.database).await?.requests, Clock::system());
+    let audit = AuditTrail::new(database.clone(), clock.clone(), settings.audit.clone());
+    let entry = |user: UserId| {
+        let actor = Actor::Service(UserService::NAME.to_owned());
+        Entry::new(actor, "first-administrator", "admin").target(format_args!("user:{user}"))
+    };
+    let first = appoint_first(&database, (&audit, &clock), &email, entry).await?;
+    match first {
+        First::Appointed(user) => {
+            Ok(format!("user {user} is an administrator from the next sign-in on"))
+        }
+        First::NotFirst => Err("there is an administrator already, who can appoint others".into()),
+        First::NoSuchUser => Err("no active user has this address: register it first".into()),
+    }
+}
 
 /// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`: for trying things
 /// out by hand in development. Elsewhere there is no such command: whoever may run a program in a pod would
 /// make himself an administrator, and no log would tell. There an administrator is a user whom the database
 /// says to be one, who signs in as everybody does.
-pub(crate) fn run(settings: &PlatformSettings, words: &[String]) -> Result<String, BuildError> {
+fn token(settings: &PlatformSettings, words: &[&str]) -> Result<String, BuildError> {
     let PlatformSettings { auth, keys, services, telemetry, .. } = settings;
     if telemetry.tracing.environment != DEVELOPMENT {
         return Err("tokens are made by hand only where ENVIRONMENT is development: sign in".into());
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let clock = Clock::system();
     let keys = KeyRing::open(keys, clock.clone())?;
     let tokens = Tokens::new(auth, keys, UserService::NAME, clock.clone());
     let user = |id: &str, role| -> Result<_, BuildError> {
         Ok(tokens.for_user(id.parse()?, role, clock.new_id())?)
     };
-    let token = match words[..] {
+    let token = match *words {
         ["token", "user", "--id", id] => user(id, Role::User)?,
         ["token", "user", "--id", id, "--role", "admin"] => user(id, Role::Admin)?,
         ["token", "service", caller, "--for", target] => {
@@ -33,11 +74,7 @@ pub(crate) fn run(settings: &PlatformSettings, words: &[String]) -> Result<Strin
             let caller = known.ok_or("services.tsk has no such service")?;
             tokens.for_caller(caller, target)?
         }
-        _ => {
-            return Err("known: token user --id UUID [--role admin], \
-                        token service NAME --for TARGET"
-                .into());
-        }
+        _ => return Err(KNOWN.into()),
     };
     Ok(token.value.expose().clone())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use auth::ServiceSecret;
 use auth::password::PasswordSettings;
 use chassis::Interval;
+use chrono::{DateTime, Utc};
 use platform::PlatformSettings;
 use rate_limit::BackoffSettings;
 use serde::Deserialize;
@@ -48,6 +49,8 @@ impl Settings {
 pub struct SessionSettings {
     /// How long a refresh token is valid after its last use.
     pub refresh_expiration: Duration,
+    /// How long after the sign-in the session ends, however often it was used.
+    pub max_age: Duration,
     /// How often sessions past their time are removed.
     pub sweep_interval: Interval,
 }
@@ -56,9 +59,19 @@ impl SessionSettings {
     fn check(&self) -> Vec<Misfit> {
         let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 3_650);
         let expiration =
-            Misfit::outside("sessions.refresh_expiration", self.refresh_expiration, bounds);
+            Misfit::outside("sessions.refresh_expiration", self.refresh_expiration, bounds.clone());
+        let age = Misfit::outside("sessions.max_age", self.max_age, bounds);
         let interval = self.sweep_interval.check("sessions.sweep_interval");
-        [expiration, interval].into_iter().flatten().collect()
+        [expiration, age, interval].into_iter().flatten().collect()
+    }
+
+    /// When a session ends that began at `created_at` and is used `now` for the last time.
+    pub(crate) fn expires_at(
+        &self,
+        created_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> DateTime<Utc> {
+        (now + self.refresh_expiration).min(created_at + self.max_age)
     }
 }
 

@@ -12,7 +12,7 @@ pub use email::{Email, account_of};
 pub use mail_token::{MailToken, NewToken, Purpose};
 pub use name::Name;
 pub use password::{PASSWORD_CHARS, Password};
-pub use session::{Presented, Refresh, Session};
+pub use session::{Presented, Refresh, Session, device};
 pub use user::{Change, Event, Status, User};
 
 /// Why something cannot happen.
@@ -39,6 +39,9 @@ pub enum DomainError {
     /// decides nothing about it.
     #[error("the user is in a status that this version does not know")]
     UnknownStatus,
+    /// Nobody else is an administrator.
+    #[error("there is no other administrator")]
+    LastAdministrator,
     /// The user changed since the caller read it.
     #[error("the user has changed since it was read")]
     Stale,

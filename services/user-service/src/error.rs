@@ -73,6 +73,7 @@ impl From<Error> for Problem {
             }
             Error::Domain(DomainError::EmailTaken) => Self::new(kind::EMAIL_TAKEN),
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such user"),
+            Error::Domain(DomainError::LastAdministrator) => Self::new(kind::LAST_ADMINISTRATOR),
             Error::Domain(DomainError::Stale) => Self::precondition_failed(),
             // One text for all that a token can be besides good.
             Error::Domain(DomainError::WrongToken) => {

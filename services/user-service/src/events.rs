@@ -1,11 +1,14 @@
 //! What happened to a user, as the contract that the other services read.
 
+use contracts::UserId;
 use contracts::user::{
     MailTokenId, UserCreated, UserDeleted, UserEmailChangeRequested,
-    UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested, UserUpdated,
+    UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested,
+    UserSessionReused, UserUpdated,
 };
 use messaging::{EnqueueError, Outbox, archive};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use chassis::Clock;
 
@@ -78,5 +81,18 @@ pub(crate) async fn enqueue(
             }
         }
     }
+    Ok(())
+}
+
+/// Writes to the outbox that a used refresh token of a session came again, in the transaction that ends
+/// the session.
+pub(crate) async fn enqueue_reuse(
+    (outbox, clock): (&Outbox, &Clock),
+    tx: &mut PgConnection,
+    user_id: UserId,
+    session_id: Uuid,
+) -> Result<(), EnqueueError> {
+    let reused = UserSessionReused { user_id, session_id };
+    outbox.enqueue(tx, clock.new_id(), clock.now(), &reused).await?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! | route | who | does |
 //! |---|---|---|
 //! | `POST /api/users` | anybody | registers a user |
-//! | `GET /api/users` | an administrator | lists users, newest first |
+//! | `GET /api/users` | an administrator | lists users, newest first; by status, role, beginning of the address |
 //! | `GET /api/users/me` | a user | the own profile |
 //! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
@@ -13,9 +13,14 @@
 //! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
 //! | `POST /api/email-verifications` | a user | has the mail sent again that proves the address |
 //! | `POST /api/email-verifications/complete` | the holder of the mail's token | proves the address |
+//! | `PUT /api/users/{id}/role` | an administrator | makes it an administrator's, or a user's; its sessions end |
 //! | `POST /api/sessions` | anybody | signs in |
+//! | `GET /api/sessions` | a user | where the user is signed in |
+//! | `DELETE /api/sessions` | a user | ends all sessions, or all but this one |
+//! | `DELETE /api/sessions/{id}` | a user | ends one of them |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
+//! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |
 //! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
@@ -26,11 +31,12 @@
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
-//! `user.email_change_requested`, `user.password_reset_requested` and `user.password_changed` to
-//! `user.events`.
+//! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed` and
+//! `user.session_reused` to `user.events`. Tells all services which sessions have ended
+//! ([`platform::EndedFeed`]).
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
-//! Tables: `users`, `sessions`, `former_refresh_tokens`, `mail_tokens`, `password_reset_requests`, and
-//! messaging's outbox and inbox.
+//! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
+//! `password_reset_requests`, and messaging's outbox and inbox.
 
 mod app;
 mod commands;

@@ -1,6 +1,9 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
+mod administrators;
+mod own_sessions;
 mod passwords;
+mod queries;
 mod sessions;
 mod tokens;
 mod users;
@@ -59,17 +62,20 @@ struct Document;
 /// All routes of the service, each with its part of the document.
 pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(users::register, users::list))
+        .routes(routes!(users::register, administrators::list))
         .routes(routes!(users::me))
         .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(administrators::appoint))
         .routes(routes!(passwords::replace))
         .routes(routes!(passwords::request_reset))
         .routes(routes!(passwords::reset))
         .routes(routes!(verifications::request))
         .routes(routes!(verifications::complete))
-        .routes(routes!(sessions::sign_in))
+        .routes(routes!(sessions::sign_in, own_sessions::list, own_sessions::end_all))
         .routes(routes!(sessions::refresh))
-        .routes(routes!(sessions::sign_out))
+        .routes(routes!(own_sessions::sign_out))
+        .routes(routes!(own_sessions::sign_out_by_token))
+        .routes(routes!(own_sessions::end))
         .routes(routes!(tokens::grant))
         .routes(routes!(tokens::keys))
 }

@@ -2,6 +2,8 @@
 //! `change` for routes, by `change_once` for messages; what happened is saved and sent together or not
 //! at all.
 
+mod administrators;
+mod ended;
 mod mail_tokens;
 mod passwords;
 mod reset_requests;
@@ -17,7 +19,7 @@ use chrono::{DateTime, Utc};
 use contracts::UserId;
 use messaging::Outbox;
 use messaging::inbox::InboxKey;
-use platform::audit::AuditTrail;
+use platform::audit::{AuditTrail, Entry};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -27,9 +29,10 @@ use crate::error::Error;
 use crate::events;
 use crate::profiles::Profiles;
 
+pub(crate) use administrators::{First, appoint_first};
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
-pub(crate) use sessions::Refreshed;
+pub(crate) use sessions::{Opening, Refreshed, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +45,15 @@ pub(crate) struct Store {
     tokens: TokenMaking,
     /// This process has committed a request for another password.
     reset_requested: Arc<Notify>,
+}
+
+/// Which users are asked for; all, where nothing is said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UserFilter {
+    pub(crate) status: Option<Status>,
+    pub(crate) admin: Option<bool>,
+    /// How the address begins, in lower case.
+    pub(crate) email_prefix: Option<String>,
 }
 
 /// What a decision gives: the user as it is then, and what happened.
@@ -122,15 +134,22 @@ impl Store {
         self.send(tx, user, events.to_vec()).await
     }
 
-    /// Changes a user as `decide` says, for a request.
+    /// Changes a user as `decide` says, for a request; `entry` says so in the audit trail, in the same
+    /// transaction.
     pub(crate) async fn change(
         &self,
         id: UserId,
+        entry: &Entry,
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
-        let user =
-            self.database.transaction(|tx| self.write(tx, id, &decide).scope_boxed()).await?;
+        let write = async |tx: &mut PgConnection| {
+            // First: little is to come between withholding the profile and the commit.
+            self.audit.record_in(tx, entry).await?;
+            self.write(tx, id, &decide).await
+        };
+        let user = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
         self.outbox.wake();
+        entry.log();
         Ok(user)
     }
 
@@ -178,6 +197,14 @@ impl Store {
         if let Some(email) = user.pending_email_since(&before) {
             check_free(tx, email).await?;
         }
+        if before.is_administrator() && !user.is_administrator() {
+            administrators::check_not_last(tx, id).await?;
+        }
+        // Each token names the role that the user had; and who had another address may be another one.
+        let is_other = before.is_administrator() != user.is_administrator();
+        if is_other || before.email != user.email {
+            sessions::end_sessions(tx, id, None).await?;
+        }
         self.send(tx, &user, events).await?;
         if user.version != before.version {
             save(tx, &user).await?;
@@ -194,14 +221,54 @@ impl Store {
         Ok(row.ok_or(DomainError::NotFound)?.into())
     }
 
-    /// A page of users, newest first.
-    pub(crate) async fn users(&self, page: PageRequest) -> Result<Page<User>, Error> {
-        let rows = select_users!(
-            "where $1::uuid is null or id < $1 order by id desc limit $2",
-            page.before,
-            page.rows(),
-        );
-        let users = rows.fetch_all(&self.database).await?.into_iter().map(User::from).collect();
+    /// A page of the users that are asked for, newest first. What few have has a statement of its own,
+    /// so that its index is used.
+    pub(crate) async fn users(
+        &self,
+        filter: &UserFilter,
+        page: PageRequest,
+    ) -> Result<Page<User>, Error> {
+        let (status, admin) = (filter.status.as_ref().map(Status::as_str), filter.admin);
+        let rows = match (&filter.email_prefix, admin) {
+            (Some(prefix), _) => {
+                select_users!(
+                    "where lower(email) ~>=~ $5 and lower(email) ~<~ ($5 || U&'\\+10FFFF')
+                   and ($3::text is null or status = $3) and ($4::boolean is null or admin = $4)
+                   and ($1::uuid is null or id < $1) order by id desc limit $2",
+                    page.before,
+                    page.rows(),
+                    status,
+                    admin,
+                    prefix,
+                )
+                .fetch_all(&self.database)
+                .await?
+            }
+            (None, Some(true)) => {
+                select_users!(
+                    "where admin and ($3::text is null or status = $3)
+                   and ($1::uuid is null or id < $1) order by id desc limit $2",
+                    page.before,
+                    page.rows(),
+                    status,
+                )
+                .fetch_all(&self.database)
+                .await?
+            }
+            (None, _) => {
+                select_users!(
+                "where ($3::text is null or status = $3) and ($4::boolean is null or admin = $4)
+                   and ($1::uuid is null or id < $1) order by id desc limit $2",
+                page.before,
+                page.rows(),
+                status,
+                admin,
+            )
+                .fetch_all(&self.database)
+                .await?
+            }
+        };
+        let users = rows.into_iter().map(User::from).collect();
         Ok(Page::new(users, page, |user: &User| user.id.as_uuid()))
     }
 
@@ -247,9 +314,7 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     .await
     .map_err(taken)?;
     if deleted {
-        sqlx::query!("delete from sessions where user_id = $1", user.id.as_uuid())
-            .execute(&mut *tx)
-            .await?;
+        sessions::end_sessions(tx, user.id, None).await?;
         sqlx::query!("delete from mail_tokens where user_id = $1", user.id.as_uuid())
             .execute(tx)
             .await?;

@@ -1,15 +1,20 @@
-//! Background work of the service's own: answering requests for another password, and removing
-//! sessions and tokens whose time is up.
+//! Background work of the service's own: answering requests for another password, removing sessions and
+//! tokens whose time is up, and telling the other services which sessions have ended.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use chassis::worker::{self, Step, Worker, WorkerSettings};
 use chassis::{CancellationToken, Interval};
+use platform::EndedFeed;
 
 use crate::error::Error;
 use crate::store::Store;
 
+/// Pause between two looks for sessions that have ended.
+const TELL_PAUSE: Duration = Duration::from_secs(1);
+/// Sessions that are told of at a time.
+const TOLD_AT_ONCE: u16 = 1_000;
 /// How long a request waits at most that another process has kept, and not worked on.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -61,4 +66,52 @@ pub(crate) async fn sweep_sessions(
         worker::sweep("tokens of mails", interval, &shutdown, tokens),
     );
     Ok(())
+}
+
+/// Tells all services, each second until `shutdown`, which sessions have ended: rows that were written
+/// with the end itself, so that none is lost. Several replicas may tell the same one, which does no harm.
+pub(crate) async fn tell_ended_sessions(
+    store: Store,
+    feed: EndedFeed,
+    shutdown: CancellationToken,
+) -> Result<(), Infallible> {
+    let mut was_told = true;
+    loop {
+        let told = tell(&store, &feed).await;
+        if let Err(cause) = &told
+            && was_told
+        {
+            tracing::warn!(
+                cause,
+                "other services are not told which sessions ended; tried again each second"
+            );
+        }
+        was_told = told.is_ok();
+        // Whatever is left is told before the process ends, where that can be.
+        if shutdown.run_until_cancelled(tokio::time::sleep(TELL_PAUSE)).await.is_none() {
+            let _tried = tell(&store, &feed).await;
+            return Ok(());
+        }
+    }
+}
+
+/// One look: tells all that is new; everything, where Redis has lost it.
+async fn tell(store: &Store, feed: &EndedFeed) -> Result<(), &'static str> {
+    let of_database = |error: Error| match error {
+        Error::Database(error) => chassis::database::kind(&error),
+        _ => "database fault",
+    };
+    let limit = i64::from(TOLD_AT_ONCE);
+    store.sweep_ended(feed.kept(), limit).await.map_err(of_database)?;
+    if !feed.is_there().await.map_err(|error| error.kind())? {
+        store.forget_told().await.map_err(of_database)?;
+    }
+    loop {
+        let untold = store.untold_sessions(limit).await.map_err(of_database)?;
+        feed.tell(&untold).await.map_err(|error| error.kind())?;
+        store.note_told(&untold).await.map_err(of_database)?;
+        if untold.len() < usize::from(TOLD_AT_ONCE) {
+            return Ok(());
+        }
+    }
 }

@@ -47,6 +47,39 @@ fn a_users_token_is_accepted_by_every_service() {
 }
 
 #[test]
+fn a_token_is_refused_from_the_end_of_its_session_on_though_it_was_verified_before() {
+    let clock = clock();
+    let tokens = tokens("user-service", &clock);
+    let (session, other) = (clock.new_id(), clock.new_id());
+    let of = |session| tokens.for_user(Uuid::nil(), Role::Admin, session).unwrap();
+    let [token, other] = [session, other].map(of);
+    assert!(tokens.verify(token.value.expose()).is_ok());
+
+    let now = clock.now();
+    tokens.ended_sessions().end(session, now + tokens.outlives_session(), now);
+
+    // A clone refuses it as well: they share what they know.
+    assert_eq!(tokens.clone().verify(token.value.expose()), Err(TokenError::Ended));
+    assert!(tokens.verify(other.value.expose()).is_ok());
+    clock.advance(tokens.outlives_session());
+    tokens.ended_sessions().forget(clock.now());
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(tokens.verify(token.value.expose()), Err(TokenError::Expired));
+}
+
+#[test]
+fn a_users_token_ends_with_its_session() {
+    let clock = clock();
+    let tokens = tokens("user-service", &clock);
+    for (left, lifetime) in [(7_200, 3_600), (600, 600), (0, 0), (-5, 0)] {
+        let end = clock.now() + chrono::TimeDelta::seconds(left);
+        let token = tokens.for_user_until(Uuid::nil(), Role::User, Uuid::nil(), end).unwrap();
+        assert_eq!(token.lifetime, Duration::from_secs(lifetime), "{left}");
+        assert_eq!((token.expires_at - clock.now()).num_seconds(), lifetime.cast_signed());
+    }
+}
+
+#[test]
 fn a_service_token_is_accepted_by_its_target_only() {
     let clock = clock();
     let token = tokens("payment-service", &clock).for_service("user-service").unwrap();

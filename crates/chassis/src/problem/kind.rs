@@ -57,6 +57,8 @@ kinds! {
          and confirm that.";
     EMAIL_TAKEN = "email-taken", CONFLICT, "The e-mail address is taken",
         "Somebody has registered it, in upper or lower case. Sign in, or use another one.";
+    LAST_ADMINISTRATOR = "last-administrator", CONFLICT, "There would be no administrator left",
+        "The user is the only administrator. Make somebody else one first.";
     IDEMPOTENCY_IN_FLIGHT = "idempotency-in-flight", CONFLICT,
         "A request with this Idempotency-Key is in flight",
         "The first request with the key has not got far enough to be waited for. Ask again with the \

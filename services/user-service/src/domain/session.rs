@@ -21,6 +21,17 @@ use chrono::{DateTime, Utc};
 /// for an answer.
 const REPEAT_WINDOW: Duration = Duration::from_secs(30);
 
+/// Longest text about a device, in characters.
+const DEVICE_CHARS_MAX: usize = 200;
+
+/// What a client says of itself (`User-Agent`), fit to be shown: printable ASCII alone, since whatever
+/// else it may send could turn or hide what stands around it; 200 characters at most.
+pub fn device(user_agent: &[u8]) -> String {
+    let shown = user_agent.iter().filter(|byte| matches!(byte, b' '..=b'~'));
+    let text: String = shown.map(|byte| char::from(*byte)).take(DEVICE_CHARS_MAX).collect();
+    text.trim().to_owned()
+}
+
 /// Where a session's line of tokens stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
@@ -96,6 +107,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_device_is_one_short_line_of_printable_characters() {
+        assert_eq!(device(b" Firefox/140 (X11; Linux) "), "Firefox/140 (X11; Linux)");
+        assert_eq!(device("a\u{202e}b\0\r\nc\u{e9}".as_bytes()), "abc");
+        assert_eq!(device(&[b'x'; 5_000]).len(), 200);
+        assert_eq!(device(b""), "");
+    }
+
     proptest! {
         /// Two hold the first token, and each goes on with what it was given last.
         #[test]
@@ -123,6 +142,50 @@ mod tests {
                 tokens.push(session.generation);
                 served[who] += 1;
                 prop_assert!(served[0] < 2 || served[1] < 2, "{served:?}");
+            }
+        }
+
+        /// Three hold tokens of one session: they refresh, lose the answer, or steal what another has.
+        #[test]
+        fn in_whatever_order_tokens_are_used_lost_and_stolen_one_branch_is_alive(
+            steps in prop::collection::vec((0_usize..3, 0_usize..3, 0_u8..3, 0_i64..60), 1..80),
+        ) {
+            let mut session = Session { generation: 1, rotated_at: None };
+            // Each token's generation and the token that it was given for; the token that was exchanged last.
+            let (mut tokens, mut parent) = (vec![(1, None)], None);
+            let (mut last, mut now) = ([0; 3], 0);
+            for (who, other, what, pause) in steps {
+                now += pause;
+                if what == 0 {
+                    last[who] = last[other];
+                    continue;
+                }
+                let (generation, is_parent) = (tokens[last[who]].0, parent == Some(last[who]));
+                match session.present(Presented { generation, is_parent }, at(now)) {
+                    Refresh::Rotated => {
+                        parent = Some(last[who]);
+                        let generation = session.generation + 1;
+                        session = Session { generation, rotated_at: Some(at(now)) };
+                    }
+                    Refresh::Repeated => {}
+                    Refresh::Late => continue,
+                    // The session is gone, and all its tokens with it.
+                    Refresh::Reused => break,
+                }
+                tokens.push((session.generation, Some(last[who])));
+                if what == 1 {
+                    last[who] = tokens.len() - 1;
+                }
+                for (token, &(generation, given_for)) in tokens.iter().enumerate() {
+                    let is_parent = parent == Some(token);
+                    let presented = Presented { generation, is_parent };
+                    let is_alive = matches!(
+                        session.present(presented, at(now)),
+                        Refresh::Rotated | Refresh::Repeated
+                    );
+                    // What is good is the last token that was exchanged, and what was given for it.
+                    prop_assert!(!is_alive || is_parent || given_for == parent, "{token} of {tokens:?}");
+                }
             }
         }
     }

@@ -189,6 +189,28 @@ impl User {
         Ok((user.changed_at(now), events))
     }
 
+    /// Whether the user may do what administrators do.
+    pub fn is_administrator(&self) -> bool {
+        self.admin && self.status == Status::Active
+    }
+
+    /// Makes the user an administrator, or a user as all others are. No event: nobody else acts on it.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] once deleted.
+    pub fn appoint(
+        self,
+        admin: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
+        let mut user = self.active()?;
+        if user.admin == admin {
+            return Ok((user, Vec::new()));
+        }
+        user.admin = admin;
+        Ok((user.changed_at(now), Vec::new()))
+    }
+
     /// Deletes the user and erases what is personal.
     ///
     /// # Errors
@@ -310,6 +332,16 @@ mod tests {
         ] {
             assert_eq!(decided, Err(DomainError::UnknownStatus));
         }
+    }
+
+    #[test]
+    fn an_appointment_counts_as_a_change_and_one_to_what_is_already_so_does_not() {
+        assert_eq!(user().appoint(false, at(60)).unwrap(), (user(), vec![]));
+        let (admin, events) = user().appoint(true, at(60)).unwrap();
+        assert_eq!((admin.is_administrator(), admin.version, events), (true, 2, vec![]));
+        let (gone, _) = admin.delete(at(70)).unwrap();
+        assert!(!gone.is_administrator());
+        assert_eq!(gone.appoint(false, at(80)), Err(DomainError::NotFound));
     }
 
     #[test]

@@ -1,16 +1,17 @@
-//! `/api/sessions`: signing in, staying signed in, signing out.
+//! `/api/sessions`: signing in and staying signed in.
 
 use std::time::Duration;
 
 use auth::opaque::{self, OpaqueToken};
 use auth::password::{HashedPassword, PasswordError, Passwords};
-use auth::{Role, Tokens, User};
+use auth::{Role, Tokens};
 use axum::Extension;
 use axum::extract::State;
 use chassis::extract::{Json, RequestContext};
 use chassis::{Clock, Problem, RequestId};
+use chrono::{DateTime, Utc};
 use contracts::UserId;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use platform::audit::{Actor, AuditTrail, Entry};
 use rate_limit::Backoff;
 use serde::{Deserialize, Serialize};
@@ -20,10 +21,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::config::SessionSettings;
-use crate::domain::{Email, Password, account_of};
+use crate::domain::{self, Email, Password, account_of};
 use crate::error::Error;
 use crate::metrics::{self, SignIn};
-use crate::store::{Account, Refreshed, Store};
+use crate::store::{Account, Opening, Refreshed, Store};
 
 /// What is left of a request's time to take back a try that was not decided.
 const UNDO_TIME: Duration = Duration::from_millis(250);
@@ -44,6 +45,12 @@ pub(crate) struct Credentials {
 pub(crate) struct Refresh {
     #[schema(value_type = String)]
     refresh_token: Secret<String>,
+}
+
+impl Refresh {
+    pub(super) fn expose(&self) -> &str {
+        self.refresh_token.expose()
+    }
 }
 
 /// An open session (the field names of RFC 6749 §5.1).
@@ -70,6 +77,7 @@ pub(crate) struct Session {
     (status = 429, body = Problem, description = "Too many tries failed; Retry-After says when to come again"),
     (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
 pub(crate) async fn sign_in(
     State(store): State<Store>,
     State(passwords): State<Passwords>,
@@ -77,6 +85,7 @@ pub(crate) async fn sign_in(
     State(issuer): State<Issuer>,
     State(audit): State<AuditTrail>,
     context: RequestContext,
+    headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
     let account = account_of(&credentials.email);
@@ -108,9 +117,13 @@ pub(crate) async fn sign_in(
     let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
     let entry = Entry::new(Actor::User(account.user.as_uuid()), "sign-in", "success");
     let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
-    let kept = (refresh.hash(), issuer.refresh_end());
-    store.open_session(session, &account, kept, &entry).await?;
-    let opened = issuer.session(session, account.user, account.admin, &refresh)?;
+    let user_agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+    let (device, now) = (domain::device(user_agent), issuer.clock.now());
+    let expires_at = issuer.settings.expires_at(now, now);
+    let opening = Opening { refresh: refresh.hash(), expires_at, device: &device };
+    store.open_session(session, &account, &opening, &entry).await?;
+    let whose = (session, account.user, account.admin);
+    let opened = issuer.session(whose, expires_at, &refresh)?;
     Ok((StatusCode::CREATED, Json(opened)))
 }
 
@@ -201,13 +214,12 @@ pub(crate) async fn refresh(
     Extension(request): Extension<RequestId>,
     Json(presented): Json<Refresh>,
 ) -> Result<Json<Session>, Error> {
-    let (used, next) = (opaque::hash(presented.refresh_token.expose()), OpaqueToken::generate());
-    let end = issuer.refresh_end();
-    let refreshed = store.refresh_session(used, next.hash(), end, &request).await?;
+    let (used, next) = (opaque::hash(presented.expose()), OpaqueToken::generate());
+    let refreshed = store.refresh_session(used, next.hash(), &issuer.settings, &request).await?;
     metrics::refreshed(refreshed);
     match refreshed {
-        Refreshed::Exchanged { session, user, admin, .. } => {
-            return Ok(Json(issuer.session(session, user, admin, &next)?));
+        Refreshed::Exchanged { session, user, admin, expires_at, .. } => {
+            return Ok(Json(issuer.session((session, user, admin), expires_at, &next)?));
         }
         Refreshed::Reused { session, .. } => tracing::warn!(
             session.id = %session,
@@ -221,20 +233,6 @@ pub(crate) async fn refresh(
     }
     // One text for all of them: which it was is nothing that a thief needs to know.
     Err(Error::WrongRefreshToken)
-}
-
-/// Signs out: the session's refresh token is worth nothing from now on.
-#[utoipa::path(delete, path = "/api/sessions/current", tag = "sessions",
-    security(("bearer" = [])), responses((status = 204), (status = 401, body = Problem)))]
-pub(crate) async fn sign_out(
-    caller: User,
-    State(store): State<Store>,
-    Extension(request): Extension<RequestId>,
-) -> Result<StatusCode, Error> {
-    let entry = Entry::new(Actor::User(caller.id), "sign-out", "success");
-    let entry = entry.target(format_args!("session:{}", caller.session)).request(&request);
-    store.close_session(caller.session, caller.id, &entry).await?;
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Makes the tokens of a session.
@@ -252,23 +250,18 @@ impl axum::extract::FromRef<super::AppState> for Issuer {
 }
 
 impl Issuer {
-    fn refresh_end(&self) -> chrono::DateTime<chrono::Utc> {
-        self.clock.now() + self.settings.refresh_expiration
-    }
-
     fn session(
         &self,
-        session: Uuid,
-        user: UserId,
-        admin: bool,
+        (session, user, admin): (Uuid, UserId, bool),
+        end: DateTime<Utc>,
         refresh: &OpaqueToken,
     ) -> Result<Session, Error> {
         let role = if admin { Role::Admin } else { Role::User };
-        let access = self.tokens.for_user(user.as_uuid(), role, session)?;
+        let access = self.tokens.for_user_until(user.as_uuid(), role, session, end)?;
         Ok(Session {
             access_token: access.value.expose().clone(),
             token_type: "Bearer",
-            expires_in: self.tokens.user_lifetime().as_secs(),
+            expires_in: access.lifetime.as_secs().max(1),
             refresh_token: refresh.expose().to_owned(),
         })
     }

@@ -2,13 +2,14 @@
 
 use auth::password::Passwords;
 use auth::{Caller, User as SignedIn};
+use axum::Extension;
 use axum::extract::State;
-use chassis::extract::{ETag, IfMatch, Json, MergePatch, Path, Query};
-use chassis::page::{Page, PageQuery};
-use chassis::{Clock, Problem, Together};
+use chassis::extract::{ETag, IfMatch, Json, MergePatch, Path};
+use chassis::{Clock, Problem, RequestId, Together};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use http::{HeaderName, StatusCode, header};
+use platform::audit::{Actor, Entry};
 use rate_limit::AccountLimit;
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
@@ -126,21 +127,6 @@ pub(crate) async fn register(
     Ok((StatusCode::CREATED, location, ETag(user.version), Json(user.into())))
 }
 
-/// Lists users, newest first.
-#[utoipa::path(get, path = "/api/users", tag = "users", params(PageQuery),
-    security(("bearer" = [])), responses(
-    (status = 200, body = Page<Profile>),
-    (status = 401, body = Problem),
-    (status = 403, body = Problem, description = "Not an administrator"),
-))]
-pub(crate) async fn list(
-    State(store): State<Store>,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<Page<Profile>>, Problem> {
-    let users = store.users(page.check()?).await?;
-    Ok(Json(users.map(Profile::from)))
-}
-
 /// The caller's own profile.
 #[utoipa::path(get, path = "/api/users/me", tag = "users", security(("bearer" = [])), responses(
     (status = 200, body = Profile, headers(("etag" = String))),
@@ -192,6 +178,7 @@ pub(crate) async fn show(
     (status = 428, body = Problem, description = "If-Match is missing"),
     (status = 429, body = Problem, description = "Too many changes, or too many to this address"),
 ))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
 pub(crate) async fn change(
     caller: SignedIn,
     State(store): State<Store>,
@@ -199,6 +186,7 @@ pub(crate) async fn change(
     Path(id): Path<Uuid>,
     seen: IfMatch,
     account: AccountLimit,
+    Extension(request): Extension<RequestId>,
     MergePatch(change): MergePatch<ProfileChange>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
     visible(&Caller::User(caller), id)?;
@@ -212,7 +200,8 @@ pub(crate) async fn change(
     let token = store.new_token(Purpose::Verification);
     let decide =
         |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);
-    let user = store.change(UserId::from_uuid(id), decide).await?;
+    let entry = entry(caller, "user-change", id, &request);
+    let user = store.change(UserId::from_uuid(id), &entry, decide).await?;
     Ok((ETag(user.version), Json(user.into())))
 }
 
@@ -221,8 +210,9 @@ pub(crate) async fn change(
     params(("id" = Uuid, Path), ("if-match" = Option<String>, Header)),
     security(("bearer" = [])), responses(
     (status = 204),
-    (status = 412, body = Problem, description = "Changed meanwhile"),
     (status = 404, body = Problem, description = "No such user, or not the caller's to delete"),
+    (status = 409, body = Problem, description = "There would be no administrator left"),
+    (status = 412, body = Problem, description = "Changed meanwhile"),
 ))]
 pub(crate) async fn delete(
     caller: SignedIn,
@@ -230,13 +220,27 @@ pub(crate) async fn delete(
     State(clock): State<Clock>,
     Path(id): Path<Uuid>,
     seen: Option<IfMatch>,
+    Extension(request): Extension<RequestId>,
 ) -> Result<StatusCode, Problem> {
     visible(&Caller::User(caller), id)?;
     let now = clock.now();
     let is_as_seen = |version| seen.as_ref().is_none_or(|seen| seen.admits(version));
     let decide = |user: User| user.when(is_as_seen)?.delete(now);
-    store.change(UserId::from_uuid(id), decide).await?;
+    let entry = entry(caller, "user-deletion", id, &request);
+    store.change(UserId::from_uuid(id), &entry, decide).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the audit trail says of a change: who made it, as whom, to which user.
+pub(super) fn entry(
+    caller: SignedIn,
+    action: &'static str,
+    user: Uuid,
+    request: &RequestId,
+) -> Entry {
+    let actor = if caller.id == user { Actor::User } else { Actor::Administrator };
+    let entry = Entry::new(actor(caller.id), action, "success");
+    entry.target(format_args!("user:{user}")).request(request)
 }
 
 /// Whose it is not cannot tell it from one that does not exist.

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::domain::{DomainError, Purpose, User};
 use crate::error::Error;
 use crate::metrics::{self, Mailed};
+use crate::routes::users::entry;
 use crate::store::Store;
 
 /// What came by mail.
@@ -38,13 +39,15 @@ pub(crate) struct Verification {
 pub(crate) async fn request(
     caller: SignedIn,
     State(store): State<Store>,
+    Extension(request): Extension<RequestId>,
     account: AccountLimit,
 ) -> Result<StatusCode, Error> {
     let id = UserId::from_uuid(caller.id);
     if let Some(email) = store.user(id).await?.unproven_email() {
         account.count(&email.account()).await?;
         let token = store.new_token(Purpose::Verification);
-        store.change(id, |user: User| user.request_verification(token)).await?;
+        let entry = entry(caller, "email-verification-request", caller.id, &request);
+        store.change(id, &entry, |user: User| user.request_verification(token)).await?;
         metrics::mailed(Purpose::Verification, Mailed::Requested);
     }
     Ok(StatusCode::ACCEPTED)

@@ -9,7 +9,8 @@ use contracts::UserId;
 use platform::audit::{Actor, Entry};
 use sqlx::PgConnection;
 
-use super::passwords::{end_sessions, set_password};
+use super::passwords::set_password;
+use super::sessions::end_sessions;
 use super::{Decided, Store};
 use crate::config::MailTokenSettings;
 use crate::domain::{DomainError, Email, MailToken, NewToken, Purpose, User};

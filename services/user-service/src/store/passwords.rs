@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Store;
+use super::sessions::end_sessions;
 use crate::domain::{DomainError, Email, Purpose, User};
 use crate::error::Error;
 
@@ -139,20 +140,4 @@ pub(super) async fn set_password(
         hash.as_str(),
     );
     Ok(version.fetch_one(tx).await?)
-}
-
-/// Ends the sessions of a user, but for one that is to go on.
-pub(super) async fn end_sessions(
-    tx: &mut PgConnection,
-    user: UserId,
-    but_for: Option<Uuid>,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "delete from sessions where user_id = $1 and id is distinct from $2",
-        user.as_uuid(),
-        but_for,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

@@ -10,18 +10,45 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Account, Store};
+use crate::config::SessionSettings;
 use crate::domain::{Presented, Refresh, Session};
 use crate::error::Error;
+use crate::events;
 
 /// Tokens that a session remembers at most: enough for one every five minutes over thirty days. One
 /// that has so many ends, because a thief could make room by using tokens if the oldest went.
 const TOKENS_MAX: i64 = 10_000;
+/// Sessions of a user at most; a further sign-in ends the one that was not used for the longest time.
+const SESSIONS_MAX: i64 = 100;
+
+/// A session of a user, as its owner is shown it.
+pub(crate) struct Shown {
+    pub(crate) id: Uuid,
+    pub(crate) device: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) last_used_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// What a session begins with.
+pub(crate) struct Opening<'a> {
+    pub(crate) refresh: OpaqueHash,
+    pub(crate) expires_at: DateTime<Utc>,
+    pub(crate) device: &'a str,
+}
 
 /// What became of a refresh token that was presented.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Refreshed {
     /// It was exchanged, or exchanged again.
-    Exchanged { session: Uuid, user: UserId, admin: bool, repeated: bool },
+    Exchanged {
+        session: Uuid,
+        user: UserId,
+        admin: bool,
+        repeated: bool,
+        /// When the session ends unless it is refreshed again.
+        expires_at: DateTime<Utc>,
+    },
     /// It is of no session, or its time is up.
     Unknown,
     /// It came again too late; the session goes on.
@@ -48,18 +75,19 @@ impl Refreshed {
 
 impl Store {
     /// Opens a session; `entry` says so in the audit trail. [`Error::WrongCredentials`] when the
-    /// account's password was replaced since it was read.
+    /// account is not any more what was read of it: its sessions would have ended.
     pub(crate) async fn open_session(
         &self,
         session: Uuid,
         account: &Account,
-        (refresh, expires_at): (OpaqueHash, DateTime<Utc>),
+        opening: &Opening<'_>,
         entry: &Entry,
     ) -> Result<(), Error> {
         self.database
             .transaction(|tx| {
                 async move {
-                    self.insert_session(tx, session, account, (refresh, expires_at)).await?;
+                    self.insert_session(tx, session, account, opening).await?;
+                    make_room(tx, account.user).await?;
                     self.audit.record_in(tx, entry).await?;
                     Ok::<_, Error>(())
                 }
@@ -75,19 +103,22 @@ impl Store {
         tx: &mut PgConnection,
         session: Uuid,
         account: &Account,
-        (refresh, expires_at): (OpaqueHash, DateTime<Utc>),
+        &Opening { refresh, expires_at, device }: &Opening<'_>,
     ) -> Result<(), Error> {
-        // Waits for whoever is replacing the password: all sessions but this one would end.
+        // Waits for whoever is changing the account just now.
         let opened = sqlx::query!(
-            "insert into sessions (id, user_id, refresh_hash, created_at, expires_at)
-             select $1, id, $3, $4, $5 from users
-             where id = $2 and status = 'active' and password_version = $6 for share",
+            "insert into sessions (id, user_id, refresh_hash, created_at, expires_at, device)
+             select $1, id, $3, $4, $5, $7 from users
+             where id = $2 and status = 'active' and password_version = $6 and admin = $8
+             for share",
             session,
             account.user.as_uuid(),
             refresh.as_slice(),
             self.clock.now(),
             expires_at,
             account.password_version,
+            device,
+            account.admin,
         );
         if opened.execute(tx).await?.rows_affected() == 0 {
             return Err(Error::WrongCredentials);
@@ -96,19 +127,24 @@ impl Store {
     }
 
     /// Exchanges a refresh token for the next one, as the session decides; a session that ends
-    /// takes all its tokens with it, and the audit trail says so.
+    /// takes all its tokens with it, and the audit trail says so; the owner of one whose token came
+    /// again is told.
     pub(crate) async fn refresh_session(
         &self,
         presented: OpaqueHash,
         next: OpaqueHash,
-        expires_at: DateTime<Utc>,
+        settings: &SessionSettings,
         request: &RequestId,
     ) -> Result<Refreshed, Error> {
         let refreshed = self
             .database
             .transaction(|tx| {
                 async move {
-                    let refreshed = self.exchange(tx, presented, next, expires_at).await?;
+                    let refreshed = self.exchange(tx, presented, next, settings).await?;
+                    if let Refreshed::Reused { session, user } = refreshed {
+                        let at = (&self.outbox, &self.clock);
+                        events::enqueue_reuse(at, tx, user, session).await?;
+                    }
                     if let Some(entry) = refreshed.entry(request) {
                         self.audit.record_in(tx, &entry).await?;
                     }
@@ -118,6 +154,9 @@ impl Store {
             })
             .await?;
         refreshed.entry(request).inspect(Entry::log);
+        if let Refreshed::Reused { .. } = refreshed {
+            self.outbox.wake();
+        }
         Ok(refreshed)
     }
 
@@ -126,12 +165,16 @@ impl Store {
         tx: &mut PgConnection,
         presented: OpaqueHash,
         next: OpaqueHash,
-        expires_at: DateTime<Utc>,
+        settings: &SessionSettings,
     ) -> Result<Refreshed, Error> {
         let now = self.clock.now();
         let Some(line) = lock_session(tx, presented, now).await? else {
             return Ok(Refreshed::Unknown);
         };
+        let expires_at = settings.expires_at(line.created_at, now);
+        if expires_at <= now {
+            return Ok(Refreshed::Unknown);
+        }
         let refreshed = match line.session.present(line.presented, now) {
             Refresh::Late => return Ok(Refreshed::Late),
             Refresh::Reused => Refreshed::Reused { session: line.id, user: line.user },
@@ -143,6 +186,7 @@ impl Store {
                 user: line.user,
                 admin: line.admin,
                 repeated: decided == Refresh::Repeated,
+                expires_at,
             },
         };
         match refreshed {
@@ -157,23 +201,81 @@ impl Store {
         Ok(refreshed)
     }
 
-    /// Ends a session, which `entry` says in the audit trail; one that has ended already is as good.
+    /// The sessions of a user, the one that was used last first.
+    pub(crate) async fn sessions(
+        &self,
+        user: Uuid,
+        settings: &SessionSettings,
+    ) -> Result<Vec<Shown>, Error> {
+        let now = self.clock.now();
+        let shown = sqlx::query_as!(
+            Shown,
+            r#"select id, device, created_at, expires_at,
+                      coalesce(rotated_at, created_at) as "last_used_at!"
+               from sessions where user_id = $1 and expires_at > $2 and created_at > $3
+               order by coalesce(rotated_at, created_at) desc, id limit $4"#,
+            user,
+            now,
+            now - settings.max_age,
+            SESSIONS_MAX,
+        );
+        Ok(shown.fetch_all(&self.database).await?)
+    }
+
+    /// Ends a session, which `entry` says in the audit trail; tells whether the user had it.
     pub(crate) async fn close_session(
         &self,
         session: Uuid,
         user: Uuid,
         entry: &Entry,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let delete = async |tx: &mut PgConnection| {
-            sqlx::query!("delete from sessions where id = $1 and user_id = $2", session, user)
-                .execute(&mut *tx)
-                .await?;
+            let delete =
+                sqlx::query!("delete from sessions where id = $1 and user_id = $2", session, user);
+            let closed = delete.execute(&mut *tx).await?.rows_affected() > 0;
+            if closed {
+                self.audit.record_in(tx, entry).await?;
+            }
+            Ok::<_, Error>(closed)
+        };
+        let closed = self.database.transaction(|tx| delete(tx).scope_boxed()).await?;
+        if closed {
+            entry.log();
+        }
+        Ok(closed)
+    }
+
+    /// Ends all sessions of a user but one, if one is named, which `entry` says in the audit trail.
+    pub(crate) async fn close_sessions(
+        &self,
+        user: UserId,
+        except: Option<Uuid>,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let end = async |tx: &mut PgConnection| {
+            end_sessions(tx, user, except).await?;
             self.audit.record_in(tx, entry).await?;
             Ok::<_, Error>(())
         };
-        self.database.transaction(|tx| delete(tx).scope_boxed()).await?;
+        self.database.transaction(|tx| end(tx).scope_boxed()).await?;
         entry.log();
         Ok(())
+    }
+
+    /// The session and the user of a refresh token, used or not.
+    pub(crate) async fn session_of(
+        &self,
+        presented: OpaqueHash,
+    ) -> Result<Option<(Uuid, Uuid)>, Error> {
+        let found = sqlx::query!(
+            "select id, user_id from sessions
+             where refresh_hash = $1 or id = (select session_id from former_refresh_tokens
+                                              where refresh_hash = $1 and expires_at > $2)",
+            presented.as_slice(),
+            self.clock.now(),
+        );
+        let found = found.fetch_optional(&self.database).await?;
+        Ok(found.map(|found| (found.id, found.user_id)))
     }
 
     /// Removes former tokens and sessions whose time is up, up to `limit` in all; tells how many.
@@ -203,11 +305,43 @@ impl Store {
     }
 }
 
+/// Ends the sessions of a user, but for one that is to go on; whatever takes from the user what the
+/// sessions were opened with calls it, in the same transaction.
+pub(super) async fn end_sessions(
+    tx: &mut PgConnection,
+    user: UserId,
+    except: Option<Uuid>,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from sessions where user_id = $1 and id is distinct from $2",
+        user.as_uuid(),
+        except,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ends the sessions that a user has beyond [`SESSIONS_MAX`].
+async fn make_room(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from sessions where id = any(array
+           (select id from sessions where user_id = $1
+            order by coalesce(rotated_at, created_at) desc, id desc offset $2))",
+        user.as_uuid(),
+        SESSIONS_MAX,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// The session of a token that is presented.
 struct Line {
     id: Uuid,
     user: UserId,
     admin: bool,
+    created_at: DateTime<Utc>,
     session: Session,
     presented: Presented,
     /// Whether it remembers as many tokens as it may.
@@ -233,7 +367,7 @@ async fn lock_session(
     // The tokens are read by a statement of their own: the one that waits for the lock would see
     // those that there were before the lock.
     let row = sqlx::query!(
-        "select sessions.user_id, users.admin
+        "select sessions.user_id, sessions.created_at, users.admin
          from sessions join users on users.id = sessions.user_id
          where sessions.id = $1 and sessions.expires_at > $2 and users.status = 'active'
          for update of sessions",
@@ -263,6 +397,7 @@ async fn lock_session(
         id,
         user: UserId::from_uuid(row.user_id),
         admin: row.admin,
+        created_at: row.created_at,
         session: Session { generation: tokens.generation, rotated_at: tokens.rotated_at },
         presented: Presented { generation, is_parent: tokens.is_parent },
         is_full: tokens.is_full,

@@ -13,7 +13,7 @@ pub(crate) struct TestApp {
     pub(crate) database: TestDatabase,
     pub(crate) plain: Plain,
     instance: Instance,
-    _broker: TestBroker,
+    broker: TestBroker,
 }
 
 /// A registered user who is signed in.
@@ -40,7 +40,12 @@ impl TestApp {
         }
         let instance = Instance::start::<UserService>(vars).await;
         let plain = Plain::connect(&broker).await;
-        Self { database, plain, instance, _broker: broker }
+        Self { database, plain, instance, broker }
+    }
+
+    /// The variables that it runs with, but for those that a test sets.
+    pub(crate) fn vars(&self) -> tusk_config::Vars {
+        testkit::vars(&self.database, &self.broker)
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {

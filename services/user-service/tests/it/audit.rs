@@ -27,7 +27,7 @@ async fn times(pool: &PgPool, what: [&str; 4]) -> i64 {
 
 impl Signed {
     /// The target that stands for the session of the access token.
-    fn session(&self) -> String {
+    pub(crate) fn session(&self) -> String {
         use base64::Engine;
         let claims = self.token.split('.').nth(1).unwrap();
         let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
@@ -53,6 +53,8 @@ async fn sign_in_sign_out_and_reuse_of_a_refresh_token_are_entries_of_the_user()
     refresh(&user.refresh_token).await;
     assert_eq!(times(&pool, [&actor, "refresh", &user.session(), "reused"]).await, 1);
 
+    let user = app.somebody().await;
+    let actor = format!("user:{}", user.id);
     let out = app.request(Method::DELETE, "/api/sessions/current").bearer_auth(&user.token);
     assert_eq!(out.send().await.unwrap().status(), 204);
     assert_eq!(times(&pool, [&actor, "sign-out", &user.session(), "success"]).await, 1);
@@ -135,6 +137,12 @@ async fn an_administrators_changes_are_entries_and_reads_are_counted() {
     assert_eq!(times(&pool, [&actor, "GET /api/users", "", "asked"]).await, 2);
     assert_eq!(times(&pool, [&actor, "PATCH /api/users/{id}", &user.id, "200"]).await, 1);
     assert_eq!(times(&pool, [&actor, "PATCH /api/users/{id}", &user.id, "412"]).await, 1);
+    // The change itself, in its own transaction: the one that was refused left none.
+    let target = format!("user:{}", user.id);
+    assert_eq!(times(&pool, [&actor, "user-change", &target, "success"]).await, 1);
+    let delete = app.request(Method::DELETE, &path).bearer_auth(&token).send().await.unwrap();
+    assert_eq!(delete.status(), 204);
+    assert_eq!(times(&pool, [&actor, "user-deletion", &target, "success"]).await, 1);
     // Users' own requests are no administrators'.
     app.get("/api/users/me", &user.token).await;
     let rows = entries(&pool).await;

@@ -2,14 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
 #![allow(clippy::disallowed_methods, reason = "tests start what they watch")]
 
+mod administrators;
 mod app;
 mod audit;
 mod bad_input;
 mod cached;
 mod documents;
+mod ended;
 mod events;
 mod guesses;
 mod limits;
+mod own_sessions;
 mod passwords;
 mod process;
 mod resets;

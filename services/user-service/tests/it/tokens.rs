@@ -177,12 +177,13 @@ async fn no_token_is_made_by_hand_outside_of_development() {
     let mint = |environment: &str| {
         let vars = testkit::vars(&database, &broker).with("ENVIRONMENT", environment);
         let settings = platform::process::load::<UserService>(vars).unwrap();
-        UserService::command(&settings.own, &settings.platform, &words)
+        let words = &words;
+        async move { UserService::command(&settings.own, &settings.platform, words).await }
     };
-    assert!(mint("development").unwrap().starts_with("ey"));
+    assert!(mint("development").await.unwrap().starts_with("ey"));
     for environment in ["production", "staging", "prod"] {
         assert_eq!(
-            mint(environment).unwrap_err().to_string(),
+            mint(environment).await.unwrap_err().to_string(),
             "tokens are made by hand only where ENVIRONMENT is development: sign in"
         );
     }

@@ -74,9 +74,8 @@ async fn a_deleted_user_is_erased_and_cannot_sign_in() {
     let app = TestApp::start().await;
     let user = app.somebody().await;
     let path = format!("/api/users/{}", user.id);
-    let delete = || app.request(Method::DELETE, &path).bearer_auth(&user.token).send();
-    assert_eq!(delete().await.unwrap().status(), 204);
-    assert_eq!(delete().await.unwrap().status(), 404);
+    assert_eq!(app.delete(&path, &user.token).await, 204);
+    assert_eq!(app.delete(&path, &app.admin_token()).await, 404);
     assert_eq!(app.sign_in(&user.email, crate::app::PASSWORD).await.status(), 401);
     let refresh = json!({"refresh_token": user.refresh_token});
     assert_eq!(app.post("/api/sessions/refresh", &refresh).await.status(), 401);

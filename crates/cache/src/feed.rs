@@ -1,0 +1,84 @@
+//! A feed: words that one service tells all others through Redis, in order, each for a time.
+//!
+//! It is a stream. A reader asks for what came after the entry that it read last, so that a look
+//! costs the same however much there is, and none is missed by looking seldom.
+
+use std::time::Duration;
+
+use crate::{CacheError, ServiceCache};
+
+/// Entries at most, some tens of bytes each; the oldest ones make room.
+const ENTRIES_MAX: usize = 100_000;
+/// Entries that one look gives at most.
+pub const FEED_PAGE: usize = 1_000;
+
+/// Adds the words, and drops what is older than ARGV[1] ms. The whole key goes when nothing was added for
+/// as long as that.
+const TELL: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for i = 3, #ARGV do
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[2], '*', 'word', ARGV[i])
+end
+redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[1]))
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+return #ARGV - 2";
+
+/// How far a reader has read; the beginning by default.
+#[derive(Debug, Clone, Default)]
+pub struct FeedPosition(Option<String>);
+
+impl ServiceCache {
+    /// The same connection, for keys that all services share.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self { prefix: "service_cache:shared:".to_owned(), ..self.clone() }
+    }
+
+    /// Tells the readers of a feed these words, for `keep`.
+    ///
+    /// # Errors
+    /// Redis is away; some may have been told already.
+    pub async fn tell(
+        &self,
+        feed: &str,
+        words: &[String],
+        keep: Duration,
+    ) -> Result<(), CacheError> {
+        if words.is_empty() {
+            return Ok(());
+        }
+        let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1);
+        let mut tell = redis::cmd("EVAL");
+        tell.arg(TELL).arg(1).arg(self.key(feed)).arg(keep).arg(ENTRIES_MAX).arg(words);
+        self.run::<i64>(&mut tell).await.map(drop)
+    }
+
+    /// Whether a feed holds anything: one that Redis has lost does not.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn has_feed(&self, feed: &str) -> Result<bool, CacheError> {
+        self.run(redis::cmd("EXISTS").arg(self.key(feed))).await
+    }
+
+    /// What was told since `position`, which moves on: [`FEED_PAGE`] entries at most, so that fewer
+    /// are the last.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn told_since(
+        &self,
+        feed: &str,
+        position: &mut FeedPosition,
+    ) -> Result<Vec<String>, CacheError> {
+        let after = position.0.as_ref().map_or("-".to_owned(), |id| format!("({id}"));
+        let mut range = redis::cmd("XRANGE");
+        range.arg(self.key(feed)).arg(after).arg("+").arg("COUNT").arg(FEED_PAGE);
+        let entries: Vec<(String, (String, String))> = self.run(&mut range).await?;
+        if let Some((last, _)) = entries.last() {
+            position.0 = Some(last.clone());
+        }
+        Ok(entries.into_iter().map(|(_, (_, word))| word).collect())
+    }
+}

@@ -1,0 +1,127 @@
+//! Which sessions have ended: from user-service, which ends them, to every service, which refuses
+//! their access tokens for as long as those last.
+//!
+//! ```text
+//! user-service   the end of a session, and its row in `ended_sessions`, in one transaction
+//!                  └▶ a task, each second: rows not told yet ─▶ a feed in Redis, kept for a token's life
+//! every service    a task, each second: what is new in the feed ─▶ `auth::EndedSessions`, in memory
+//!                  a request: one look into that memory
+//! ```
+//!
+//! So a token is refused two seconds after the end at the latest, and no request waits for anybody.
+//! It is a feed and no event, because the queue of a service gives each event to one of its replicas
+//! and all of them must know; and because a replica that starts needs what was before.
+//!
+//! With Redis away a service goes on with what it knows, and lets tokens of sessions that end
+//! meanwhile in until their own time is up, `[auth] jwt_expiration` at most: to refuse everybody
+//! instead would make Redis a thing without which nothing works. The row stays, and is told once
+//! Redis answers. A Redis that has lost the feed is told everything again.
+//!
+//! | metric | tells |
+//! |---|---|
+//! | `auth_ended_sessions_reads_total{outcome}` | looks into the feed: `ok`, or `failed`, when ends pass unseen |
+//! | `auth_ended_sessions_read_timestamp_seconds` | the last look that was answered, in Unix time |
+//! | `auth_ended_sessions` | sessions that are refused now |
+//! | `auth_ended_session_refusals_total` | requests that were refused |
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use auth::Tokens;
+use cache::{CacheError, FEED_PAGE, FeedPosition, ServiceCache};
+use chassis::{CancellationToken, Clock};
+use telemetry::metrics::{counter, gauge};
+use uuid::Uuid;
+
+/// The key of the feed among those that all services share.
+const FEED: &str = "ended_sessions";
+/// Pause between two looks into the feed.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The feed of sessions that have ended. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct EndedFeed {
+    cache: ServiceCache,
+    tokens: Tokens,
+    clock: Clock,
+}
+
+impl EndedFeed {
+    pub(crate) fn new(cache: &ServiceCache, tokens: Tokens, clock: Clock) -> Self {
+        Self { cache: cache.shared(), tokens, clock }
+    }
+
+    /// How long a session that has ended is to be told of: until its last access token is over.
+    pub fn kept(&self) -> Duration {
+        self.tokens.outlives_session()
+    }
+
+    /// Tells all services that these sessions have ended.
+    ///
+    /// # Errors
+    /// Redis is away; some may have been told already.
+    pub async fn tell(&self, sessions: &[Uuid]) -> Result<(), CacheError> {
+        let words: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
+        self.cache.tell(FEED, &words, self.kept()).await
+    }
+
+    /// Whether Redis has the feed; one that has just been set up has none.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn is_there(&self) -> Result<bool, CacheError> {
+        self.cache.has_feed(FEED).await
+    }
+
+    /// Follows the feed until `shutdown`.
+    pub(crate) async fn follow(self, shutdown: CancellationToken) -> Result<(), Infallible> {
+        let (mut position, mut was_told) = (FeedPosition::default(), true);
+        count("failed", 0);
+        loop {
+            let read = self.read(&mut position).await;
+            match &read {
+                Ok(()) => count("ok", 1),
+                Err(error) => {
+                    count("failed", 1);
+                    if was_told {
+                        tracing::warn!(error = %error, "ended sessions cannot be read: their tokens are let in");
+                    }
+                }
+            }
+            was_told = read.is_ok();
+            let pause = tokio::time::sleep(PAUSE);
+            if shutdown.run_until_cancelled(pause).await.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads all that is new.
+    async fn read(&self, position: &mut FeedPosition) -> Result<(), CacheError> {
+        loop {
+            let told = self.cache.told_since(FEED, position).await?;
+            let is_last = told.len() < FEED_PAGE;
+            let now = self.clock.now();
+            // Of whatever else stands there, nothing is a session.
+            for session in told.iter().filter_map(|word| word.parse().ok()) {
+                self.tokens.ended_sessions().end(session, now + self.kept(), now);
+            }
+            if is_last {
+                break;
+            }
+        }
+        let now = self.clock.now();
+        self.tokens.ended_sessions().forget(now);
+        let help = "When the sessions that have ended were last read, in Unix time.";
+        let read = gauge("auth_ended_sessions_read_timestamp_seconds", help, &[]);
+        read.with_label_values::<&str>(&[]).set(now.timestamp());
+        Ok(())
+    }
+}
+
+/// Counts looks into the feed.
+fn count(outcome: &str, looks: u64) {
+    let help = "Looks for sessions that have ended, by outcome: ok or failed.";
+    let reads = counter("auth_ended_sessions_reads_total", help, &["outcome"]);
+    reads.with_label_values(&[outcome]).inc_by(looks);
+}

@@ -1,0 +1,68 @@
+//! What administrators do with users: find them, and say who else is an administrator.
+
+use auth::{Role, User as SignedIn};
+use axum::Extension;
+use axum::extract::State;
+use chassis::extract::{ETag, Json, Path, Query};
+use chassis::page::Page;
+use chassis::{Clock, Problem, RequestId};
+use contracts::UserId;
+use platform::audit::{Actor, Entry};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::queries::UserQuery;
+use super::users::Profile;
+use crate::domain::User;
+use crate::store::Store;
+
+/// What the user is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Appointment {
+    /// `user` or `admin`.
+    role: Role,
+}
+
+/// Lists users, newest first.
+#[utoipa::path(get, path = "/api/users", tag = "users", params(UserQuery),
+    security(("bearer" = [])), responses(
+    (status = 200, body = Page<Profile>),
+    (status = 401, body = Problem),
+    (status = 403, body = Problem, description = "Not an administrator"),
+))]
+pub(crate) async fn list(
+    State(store): State<Store>,
+    Query(query): Query<UserQuery>,
+) -> Result<Json<Page<Profile>>, Problem> {
+    let (filter, page) = query.check()?;
+    let users = store.users(&filter, page).await?;
+    Ok(Json(users.map(Profile::from)))
+}
+
+/// Makes a user an administrator, or one as all others. The sessions of the user end, since their tokens
+/// say what the user was.
+#[utoipa::path(put, path = "/api/users/{id}/role", tag = "users", request_body = Appointment,
+    params(("id" = Uuid, Path)), security(("bearer" = [])), responses(
+    (status = 200, body = Profile, headers(("etag" = String))),
+    (status = 403, body = Problem, description = "Not an administrator"),
+    (status = 404, body = Problem, description = "No such user, or none any more"),
+    (status = 409, body = Problem, description = "There would be no administrator left"),
+))]
+pub(crate) async fn appoint(
+    caller: SignedIn,
+    State(store): State<Store>,
+    State(clock): State<Clock>,
+    Extension(request): Extension<RequestId>,
+    Path(id): Path<Uuid>,
+    Json(appointment): Json<Appointment>,
+) -> Result<(ETag, Json<Profile>), Problem> {
+    let (admin, now) = (appointment.role == Role::Admin, clock.now());
+    let outcome = if admin { "admin" } else { "user" };
+    let entry = Entry::new(Actor::Administrator(caller.id), "role-change", outcome);
+    let entry = entry.target(format_args!("user:{id}")).request(&request);
+    let decide = |user: User| user.appoint(admin, now);
+    let user = store.change(UserId::from_uuid(id), &entry, decide).await?;
+    Ok((ETag(user.version), Json(user.into())))
+}

@@ -1,0 +1,194 @@
+//! Who administers: how the first one comes, how others do, and what they find.
+
+use platform::Service;
+use reqwest::Method;
+use serde_json::{Value, json};
+use user_service::UserService;
+
+use crate::app::{PASSWORD, Signed, TestApp};
+
+impl TestApp {
+    async fn appoint(&self, by: &str, user: &str, role: &str) -> (u16, Value) {
+        let request = self.request(Method::PUT, &format!("/api/users/{user}/role")).bearer_auth(by);
+        let answer = request.json(&json!({"role": role})).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// The user with a token of what it is now.
+    async fn again(&self, user: &Signed) -> String {
+        let session: Value = self.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
+        session["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The ids that a search gives, all pages of it.
+    async fn found(&self, admin: &str, query: &str) -> Vec<String> {
+        let (mut found, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("/api/users?limit=2&{query}{cursor}"), admin).await;
+            assert_eq!(page.status(), 200, "{query}");
+            let page: Value = page.json().await.unwrap();
+            let ids = page["items"].as_array().unwrap().iter().map(|user| user["user_id"].clone());
+            found.extend(ids.map(|id| id.as_str().unwrap().to_owned()));
+            let Some(next) = page["next_cursor"].as_str() else { return found };
+            cursor = format!("&cursor={next}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_others_by_that_one() {
+    let app = TestApp::start().await;
+    let (ada, bob) = (app.somebody().await, app.somebody().await);
+    let command = async |words: &[&str]| {
+        let settings = platform::process::load::<UserService>(app.vars()).unwrap();
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let done = UserService::command(&settings.own, &settings.platform, &words).await;
+        done.map_err(|error| error.to_string())
+    };
+    assert!(
+        command(&["admin", "--email", "nobody@example.com"])
+            .await
+            .unwrap_err()
+            .contains("no active user")
+    );
+    assert!(command(&["admin", "--email", "no address"]).await.is_err());
+    assert!(command(&["admin", &ada.email]).await.unwrap_err().starts_with("known: admin"));
+    assert_eq!(app.get("/api/users", &app.again(&ada).await).await.status(), 403);
+
+    let said = command(&["admin", "--email", &ada.email.to_uppercase()]).await.unwrap();
+
+    assert!(said.contains(&ada.id) && !said.contains('@'), "{said}");
+    assert!(!app.refreshes(&ada.refresh_token).await, "the sessions of before have ended");
+    let admin = app.again(&ada).await;
+    assert_eq!(app.get("/api/users", &admin).await.status(), 200);
+    let refused = command(&["admin", "--email", &bob.email]).await.unwrap_err();
+    assert!(refused.contains("an administrator already"), "{refused}");
+
+    let (status, profile) = app.appoint(&admin, &bob.id, "admin").await;
+    assert_eq!((status, &profile["role"]), (200, &json!("admin")));
+    assert_eq!(app.get("/api/users", &app.again(&bob).await).await.status(), 200);
+    let pool = app.database.pool().await;
+    let entries = "select actor, action, target, outcome from audit
+                   where action in ('first-administrator', 'role-change') order by id";
+    let entries: Vec<(String, String, String, String)> =
+        sqlx::query_as(entries).fetch_all(&pool).await.unwrap();
+    let entry = |actor: String, action: &str, user: &Signed| {
+        (actor, action.to_owned(), format!("user:{}", user.id), "admin".to_owned())
+    };
+    assert_eq!(
+        entries,
+        [
+            entry("service:user-service".to_owned(), "first-administrator", &ada),
+            entry(format!("administrator:{}", ada.id), "role-change", &bob),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing_does_not() {
+    let app = TestApp::start().await;
+    let (admin, user) = (app.admin_token(), app.somebody().await);
+    let (status, profile) = app.appoint(&admin, &user.id, "user").await;
+    assert_eq!((status, &profile["version"]), (200, &json!(1)));
+    assert!(app.refreshes(&user.refresh_token).await);
+    let user = app.somebody().await;
+    let (_, profile) = app.appoint(&admin, &user.id, "admin").await;
+    assert_eq!(profile["version"], 2);
+    assert!(!app.refreshes(&user.refresh_token).await);
+    // Who is none any more may do nothing that administrators do.
+    let other = app.somebody().await;
+    app.appoint(&admin, &other.id, "admin").await;
+    let before = app.again(&user).await;
+    assert_eq!(app.appoint(&admin, &user.id, "user").await.0, 200);
+    testkit::eventually("the administrator's token is refused", async || {
+        (app.get("/api/users", &before).await.status() == 401).then_some(())
+    })
+    .await;
+    assert_eq!(app.get("/api/users", &app.again(&user).await).await.status(), 403);
+
+    assert_eq!(app.appoint(&admin, &uuid::Uuid::nil().to_string(), "admin").await.0, 404);
+    assert_eq!(app.appoint(&admin, &user.id, "emperor").await.0, 422);
+    assert_eq!(app.appoint(&user.token, &user.id, "admin").await.0, 401, "its session has ended");
+    let own = app.again(&user).await;
+    assert_eq!(app.appoint(&own, &user.id, "admin").await.0, 403);
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays_one_also_when_two_go_at_once() {
+    let app = TestApp::start().await;
+    let (admin, ada, bob) = (app.admin_token(), app.somebody().await, app.somebody().await);
+    app.appoint(&admin, &ada.id, "admin").await;
+    let (status, problem) = app.appoint(&admin, &ada.id, "user").await;
+    assert_eq!((status, &problem["type"]), (409, &json!("/problems/last-administrator")));
+    assert_eq!(app.delete(&format!("/api/users/{}", ada.id), &admin).await, 409);
+
+    for _ in 0..4 {
+        app.appoint(&admin, &ada.id, "admin").await;
+        app.appoint(&admin, &bob.id, "admin").await;
+        let (one, other) = tokio::join!(
+            app.appoint(&admin, &ada.id, "user"),
+            app.appoint(&admin, &bob.id, "user"),
+        );
+        let mut statuses = [one.0, other.0];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409]);
+        assert_eq!(app.count("select count(*) from users where admin").await, 1);
+    }
+}
+
+#[tokio::test]
+async fn administrators_find_users_by_status_role_and_the_beginning_of_the_address() {
+    let app = TestApp::start().await;
+    let admin = app.admin_token();
+    let mut ids = Vec::new();
+    for email in
+        ["find-A@example.com", "find-b@example.com", "find_c@example.com", "other@example.com"]
+    {
+        let user: Value = app.register(email).await.json().await.unwrap();
+        ids.push(user["user_id"].as_str().unwrap().to_owned());
+    }
+    app.appoint(&admin, &ids[1], "admin").await;
+    assert_eq!(app.delete(&format!("/api/users/{}", ids[3]), &admin).await, 204);
+    let of = |indexes: &[usize]| -> Vec<String> {
+        indexes.iter().map(|index| ids[*index].clone()).collect()
+    };
+    for (query, expected) in [
+        ("", &[3, 2, 1, 0][..]),
+        ("status=active", &[2, 1, 0]),
+        ("status=deleted", &[3]),
+        ("role=admin", &[1]),
+        ("role=admin&status=deleted", &[]),
+        ("role=user", &[3, 2, 0]),
+        ("email=find", &[2, 1, 0]),
+        ("email=FIND-", &[1, 0]),
+        ("email=find-a@example.com", &[0]),
+        ("email=find-a@example.comm", &[]),
+        // No pattern: each sign is itself.
+        ("email=find_", &[2]),
+        ("email=fi%25", &[]),
+        ("email=find&role=user", &[2, 0]),
+        ("email=find&role=user&status=deleted", &[]),
+    ] {
+        assert_eq!(app.found(&admin, query).await, of(expected), "{query}");
+    }
+    for query in ["email=fi", "role=emperor", "status=gone", "limit=0", "name=ada"] {
+        assert_eq!(app.get(&format!("/api/users?{query}"), &admin).await.status(), 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_by_address_reads_its_index_and_not_all_users() {
+    let app = TestApp::start().await;
+    app.somebody().await;
+    let pool = app.database.pool().await;
+    let more = "insert into users (id, email, name, password_hash, status, email_deliverable, version,
+                                   created_at, updated_at)
+                select gen_random_uuid(), n || '@example.com', name, null, status, true, 1, now(), now()
+                from users, generate_series(1, 20000) n";
+    sqlx::query(more).execute(&pool).await.unwrap();
+    sqlx::query("analyze users").execute(&pool).await.unwrap();
+    let explain = "explain select id from users where lower(email) ~>=~ '1234'
+                   and lower(email) ~<~ ('1234' || U&'\\+10FFFF') order by id desc limit 21";
+    let plan: Vec<String> = sqlx::query_scalar(explain).fetch_all(&pool).await.unwrap();
+    assert!(plan.join("\n").contains("users_email_prefix"), "{plan:?}");
+}

@@ -46,7 +46,7 @@ async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, Bui
         First::Appointed(user) => {
             Ok(format!("user {user} is an administrator from the next sign-in on"))
         }
-        First::NotFirst => Err("there is an administrator already, who can appoint others".into()),
+        First::TooLate => Err("there is an administrator already, who can appoint others".into()),
         First::NoSuchUser => Err("no active user has this address: register it first".into()),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) enum First {
     /// The user is one.
     Appointed(UserId),
     /// There is one, who can appoint others.
-    NotFirst,
+    TooLate,
     /// No active user has the address.
     NoSuchUser,
 }
@@ -54,7 +54,7 @@ pub(crate) async fn appoint_first(
             r#"select exists (select from users where admin and status = 'active') as "is_there!""#,
         );
         if is_there.fetch_one(&mut *tx).await? {
-            return Ok(First::NotFirst);
+            return Ok(First::TooLate);
         }
         let appointed = sqlx::query_scalar!(
             "update users set admin = true, version = version + 1, updated_at = $2

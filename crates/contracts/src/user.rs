@@ -228,6 +228,8 @@ impl Event for UserPasswordResetRequested {
 impl Event for UserSessionReused {
     const TYPE: &'static str = "user.session_reused";
     const EXCHANGE: &'static str = "user_exchange";
+    /// The audit trail has it already.
+    const MANDATORY: bool = false;
 
     fn aggregate_id(&self) -> Uuid {
         self.user_id.as_uuid()

@@ -103,7 +103,7 @@ async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
             404,
         ),
         ("unknown route", "/api/nothing", None, 404),
-        ("unknown method", "/api/sessions", None, 405),
+        ("unknown method", "/api/sessions/refresh", None, 405),
     ];
     for (case, path, token, expected) in cases {
         let mut request = app.request(Method::GET, path);

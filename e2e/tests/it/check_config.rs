@@ -48,13 +48,13 @@ const CASES: [Case; 35] = [
     (
         "payment-service",
         &[("CLIENT_CONCURRENCY_LIMIT", "0")],
-        "microservices.tsk:52:1: 0 is not within",
+        "microservices.tsk:60:1: 0 is not within",
     ),
     ("payment-service", &[("REQUEST_TIMEOUT", "0")], ": 0s is not within 1ms to 1h"),
     (
         "payment-service",
         &[("SERVICE_DISCOVERY_TYPE", "kubernetes"), ("KUBERNETES_ACCOUNT_DIR", "/nowhere")],
-        "microservices.tsk:16:1: cannot read /nowhere/namespace",
+        "microservices.tsk:17:1: cannot read /nowhere/namespace",
     ),
     (
         "payment-service",

@@ -21,7 +21,7 @@
 //!   [closed](CircuitBreaker::force_closed_for) for a while, whatever calls say. It ends by itself, and
 //!   costs calls nothing: it is a phase like the others.
 //! - What counts as a failure is the caller's decision; an answer that says "you are wrong" (4xx)
-//!   is none. See [`Outcome`](crate::Outcome).
+//!   is none. See [`Outcome`].
 //!
 //! A call through a closed breaker takes no lock and reads no clock (two, where slow calls count),
 //! and threads that share a breaker write to no common cache line while calls succeed.

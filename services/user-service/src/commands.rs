@@ -1,6 +1,7 @@
 //! What the program does besides serving.
 
 use auth::{KeyRing, Role, Tokens};
+use cache::ServiceCache;
 use chassis::{Clock, database};
 use contracts::UserId;
 use platform::audit::{Actor, AuditTrail, Entry};
@@ -8,6 +9,7 @@ use platform::{BuildError, PlatformSettings, Service};
 
 use crate::UserService;
 use crate::domain::Email;
+use crate::profiles::Profiles;
 use crate::store::{First, appoint_first};
 
 /// The environment in which nobody's account is real.
@@ -41,7 +43,8 @@ async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, Bui
         let actor = Actor::Service(UserService::NAME.to_owned());
         Entry::new(actor, "first-administrator", "admin").target(format_args!("user:{user}"))
     };
-    let first = appoint_first(&database, (&audit, &clock), &email, entry).await?;
+    let profiles = Profiles::new(ServiceCache::connect(UserService::NAME, &settings.cache)?);
+    let first = appoint_first(&database, (&audit, &clock, &profiles), &email, entry).await?;
     match first {
         First::Appointed(user) => {
             Ok(format!("user {user} is an administrator from the next sign-in on"))

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::sessions::end_sessions;
 use crate::domain::{DomainError, Email};
 use crate::error::Error;
+use crate::profiles::Profiles;
 
 /// Holds, until the transaction ends, everybody else who changes who is an administrator.
 async fn lock(tx: &mut PgConnection) -> Result<(), Error> {
@@ -41,10 +42,10 @@ pub(crate) enum First {
 }
 
 /// Makes the active user with an address the first administrator, which `entry` of the id says in the
-/// audit trail.
+/// audit trail. Nobody sees the profile before any more.
 pub(crate) async fn appoint_first(
     database: &Database,
-    (audit, clock): (&AuditTrail, &Clock),
+    (audit, clock, profiles): (&AuditTrail, &Clock, &Profiles),
     email: &Email,
     entry: impl Fn(UserId) -> Entry + Send + Sync,
 ) -> Result<First, Error> {
@@ -68,6 +69,7 @@ pub(crate) async fn appoint_first(
         let user = UserId::from_uuid(user);
         end_sessions(tx, user, None).await?;
         audit.record_in(tx, &entry(user)).await?;
+        profiles.withhold(user).await;
         Ok::<_, Error>(First::Appointed(user))
     };
     database.transaction(|tx| appoint(tx).scope_boxed()).await

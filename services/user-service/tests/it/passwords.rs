@@ -19,11 +19,6 @@ async fn change(app: &TestApp, user: &Signed, current: &str, new: &str) -> (u16,
     (status, answer.json().await.unwrap_or_default())
 }
 
-async fn refreshes(app: &TestApp, token: &str) -> bool {
-    let refresh = json!({"refresh_token": token});
-    app.post("/api/sessions/refresh", &refresh).await.status() == 200
-}
-
 #[tokio::test]
 async fn a_password_is_replaced_by_whoever_knows_it_and_all_other_sessions_end() {
     let app = TestApp::start().await;
@@ -37,9 +32,9 @@ async fn a_password_is_replaced_by_whoever_knows_it_and_all_other_sessions_end()
 
     assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 401);
     assert_eq!(app.sign_in(&user.email, NEW).await.status(), 201);
-    assert!(!refreshes(&app, other["refresh_token"].as_str().unwrap()).await);
-    assert!(refreshes(&app, &user.refresh_token).await, "the own session goes on");
-    assert!(refreshes(&app, &bystander.refresh_token).await, "nobody else's ends");
+    assert!(!app.refreshes(other["refresh_token"].as_str().unwrap()).await);
+    assert!(app.refreshes(&user.refresh_token).await, "the own session goes on");
+    assert!(app.refreshes(&bystander.refresh_token).await, "nobody else's ends");
     // Whoever had asked for a mail before gets nothing by it.
     let body = json!({"token": reset, "password": "another horse battery"});
     assert_eq!(app.post("/api/password-resets/complete", &body).await.status(), 422);

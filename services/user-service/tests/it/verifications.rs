@@ -102,10 +102,13 @@ async fn a_new_address_is_pending_until_it_is_proven_and_the_one_before_goes_on_
     let token = mail_token(asked.token_id.as_uuid());
     assert_eq!(app.verify(&token).await.status(), 204);
 
-    let me = app.me(&user.token).await;
+    assert!(!app.refreshes(&user.refresh_token).await, "the sessions of before have ended");
+    let session = app.sign_in(&new, crate::app::PASSWORD).await;
+    assert_eq!(session.status(), 201);
+    let session: Value = session.json().await.unwrap();
+    let me = app.me(session["access_token"].as_str().unwrap()).await;
     assert_eq!((&me["email"], &me["email_verified"]), (&json!(new), &json!(true)));
     assert!(me.get("pending_email").is_none(), "{me}");
-    assert_eq!(app.sign_in(&new, crate::app::PASSWORD).await.status(), 201);
     assert_eq!(app.sign_in(&user.email, crate::app::PASSWORD).await.status(), 401);
     let updated: UserUpdated = heard(&app).await;
     assert_eq!((updated.email, updated.previous_email), (new, Some(user.email)));

@@ -166,6 +166,7 @@ impl Guards {
                 return Err(Failure { kind, outcome });
             };
             sleep(pause).await;
+            metrics::retried(&self.service);
         }
     }
 
@@ -236,9 +237,6 @@ impl Guards {
         attempts: &mut Attempts,
     ) -> impl Future<Output = AttemptResult> + use<'a> {
         attempts.count += 1;
-        if attempts.count > 1 {
-            metrics::repeated(&self.service);
-        }
         attempts.instances.push(picked.instance().clone());
         self.transport.send(request, picked, place, attempts.count)
     }

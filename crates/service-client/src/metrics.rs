@@ -3,7 +3,7 @@
 //! | family | tells |
 //! |---|---|
 //! | `service_calls_total{service, outcome}` | calls ended, all attempts of one counted once; `ok`, or the kind of fault |
-//! | `service_call_retries_total{service}` | attempts beyond the first, hedges included |
+//! | `service_call_retries_total{service}` | attempts after one that failed |
 //! | `service_call_hedges_total{service}` | second attempts beside a first one that was late |
 //! | `service_call_retries_refused_total{service}` | retries that the budget had nothing left for |
 //! | `service_call_retry_budget{service}` | whole retries that could be spent now |
@@ -31,7 +31,7 @@ static CALLS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 
 static RETRIES: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    let help = "Attempts of calls to a service beyond the first one.";
+    let help = "Attempts of calls to a service after one that failed.";
     counter("service_call_retries_total", help, &["service"])
 });
 
@@ -49,7 +49,7 @@ pub(crate) fn ended(service: &str, fault: Option<&Kind>) {
     CALLS.with_label_values(&[service, fault.map_or("ok", Kind::label)]).inc();
 }
 
-pub(crate) fn repeated(service: &str) {
+pub(crate) fn retried(service: &str) {
     RETRIES.with_label_values(&[service]).inc();
 }
 

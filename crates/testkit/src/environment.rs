@@ -24,6 +24,21 @@ pub fn config_dir() -> PathBuf {
     workspace.join("config")
 }
 
+/// A place in a message about settings, such as `auth.tsk:{JWT_KEYS_DIR}:1: …`, with the number of the
+/// first line that has the text in braces: a line that is added above it breaks no test.
+///
+/// # Panics
+/// The file is not in the folder, or has no such text.
+pub fn with_line(config_dir: &Path, said: &str) -> String {
+    let place = said.split_once(":{").and_then(|(file, rest)| Some((file, rest.split_once("}:")?)));
+    let Some((file, (sought, rest))) = place else { return said.to_owned() };
+    let text =
+        fs::read_to_string(config_dir.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let line = text.lines().position(|line| line.contains(sought));
+    let line = line.unwrap_or_else(|| panic!("{file} has no {sought}")) + 1;
+    format!("/{file}:{line}:{rest}")
+}
+
 /// Settings as the generator makes them: those of the workspace with those of the template laid over them.
 /// Sections of one name are one, and of an event that both tell of, the template's line counts.
 pub fn config_with_template() -> TempDir {

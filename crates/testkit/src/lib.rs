@@ -97,6 +97,7 @@ pub use domain::assert_domain_is_pure;
 #[cfg(feature = "servers")]
 pub use environment::{
     Environment, JWT_SECRET, check_config, config_dir, config_with_template, environment, vars,
+    with_line,
 };
 #[cfg(feature = "service")]
 pub use instance::{Instance, problem};

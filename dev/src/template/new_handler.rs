@@ -187,16 +187,20 @@ fn bodies(text: &str) -> impl Iterator<Item = (&str, &str)> {
     parts.filter_map(|part| part.split_once(" {"))
 }
 
+/// What stands between `begin` and `end` before the first item ends.
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once("\n}").map_or(text, |(body, _)| body).split_once(begin)?;
+    let item = text.split_once("\n}").map_or(text, |(item, _)| item);
+    let (_, rest) = item.split_once(begin)?;
     rest.split_once(end).map(|(found, _)| found)
 }
 
 /// The key of the service's queue.
 fn queue_of(root: &Path, consumer: &str) -> Result<String> {
     let text = existing(root, &Plan::default(), consumer)?;
-    let found = between(&text, "const QUEUE: &str = \"", "\"");
-    Ok(found.with_context(|| format!("{consumer} has no `QUEUE`"))?.to_owned())
+    let found =
+        text.split_once("const QUEUE: &str = \"").and_then(|(_, rest)| rest.split_once('"'));
+    let (queue, _) = found.with_context(|| format!("{consumer} has no `QUEUE`"))?;
+    Ok(queue.to_owned())
 }
 
 /// Names the queue among the event's readers.

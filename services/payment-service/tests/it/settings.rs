@@ -4,10 +4,9 @@ use std::fs;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use testkit::Environment;
+use testkit::{Environment, with_line};
 
-/// What is wrong in a file, and what is said of it; `{text}` stands for the number of the first line
-/// with that text in the file that is named before it.
+/// What is wrong in a file, and what is said of it; of a line, [`with_line`] knows the number.
 struct Slip {
     file: &'static str,
     right: &'static str,
@@ -272,7 +271,11 @@ const VALUES: [(&str, &str, &[&str]); 23] = [
         "sk_test x",
         &["payment-service.tsk:{api_key:}:", "characters that no key has"],
     ),
-    ("WORKER_CONCURRENCY", "0", &["payment-service.tsk:{concurrency:}:", "0 is not within 1 to"]),
+    (
+        "WORKER_CONCURRENCY",
+        "0",
+        &["payment-service.tsk:{WORKER_CONCURRENCY}:", "0 is not within 1 to"],
+    ),
     ("DATABASE_URL", "mysql://host/db", &["database.tsk:{url:}:", "not a PostgreSQL address"]),
     ("REDIS_URL", "cache:6379", &["cache.tsk:{url:}:", "not a Redis address"]),
     (
@@ -394,22 +397,10 @@ impl Checked {
     /// What is missing in what was said; nothing when it is all there and the check failed.
     fn unsaid(&self, wrong: &str, said: &[&str]) -> Option<String> {
         let text = String::from_utf8_lossy(&self.output.stderr);
-        let said = said.iter().map(|said| self.with_line(said));
+        let said = said.iter().map(|said| with_line(self.folder.path(), said));
         let missing: Vec<String> = said.filter(|said| !text.contains(said.as_str())).collect();
         let is_right = !self.output.status.success() && missing.is_empty();
         (!is_right).then(|| format!("{wrong:?}: {missing:?} is not said:\n{text}"))
-    }
-
-    /// `auth.tsk:{user}:` with the number of the first line that has `user` in it.
-    fn with_line(&self, said: &str) -> String {
-        let Some((file, (sought, rest))) =
-            said.split_once(":{").and_then(|(file, rest)| Some((file, rest.split_once("}:")?)))
-        else {
-            return said.to_owned();
-        };
-        let text = fs::read_to_string(self.folder.path().join(file)).unwrap();
-        let line = text.lines().position(|line| line.contains(sought)).unwrap() + 1;
-        format!("/{file}:{line}:{rest}")
     }
 }
 

@@ -46,7 +46,9 @@ pub mod worker;
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
-pub use middleware::{ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline};
+pub use middleware::{
+    ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline, own_queue,
+};
 pub use next::Next;
 pub use problem::Problem;
 pub use protected::{Guard, Protected};

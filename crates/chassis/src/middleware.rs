@@ -53,7 +53,7 @@ pub use origin::ServiceCheck;
 pub(crate) use protection::HEADERS as PROTECTION;
 pub use request_id::RequestId;
 use shed::Places;
-pub use shed::ReservedPlace;
+pub use shed::{ReservedPlace, own_queue};
 
 /// What the layers of a listener need besides its settings.
 pub(crate) struct Surroundings {
@@ -166,7 +166,10 @@ impl Pipeline {
             Ok(request) => request,
             Err(problem) => return body::refused(problem),
         };
-        let Some(place) = self.places.take(&mut request) else { return self.places.refuse() };
+        let place = match self.places.take(&mut request) {
+            Ok(place) => place,
+            Err(problem) => return problem.into_response(),
+        };
         self.body_limit.apply(&mut request);
         let response = deadline::limit(self.service, self.request_timeout, request, route).await;
         place.leave(&response);

@@ -309,8 +309,10 @@ impl Unchecked {
         match timeout(ANSWER_TIMEOUT, pooled.connection.ping()).await {
             Ok(Ok(())) => {
                 pooled.idle_since = Instant::now();
-                // Gives it back.
-                self.0 = None;
+                // Gives it back; one that is too old is closed at the end of this function.
+                if !pooled.is_expired() {
+                    self.0 = None;
+                }
             }
             Ok(Err(error)) => {
                 tracing::warn!(

@@ -137,6 +137,8 @@ pub(crate) fn judge(
         is_panicking || eligibility == Eligibility::Eligible || keeps_place(eligibility)
     };
     let mut called: Vec<usize> = pool.iter().copied().filter(is_called).collect();
+    let mut takers = called.clone();
+    takers.retain(|index| is_panicking || eligibility[*index] == Eligibility::Eligible);
     let mut set_aside = |index: usize, as_what: Eligibility| {
         if eligibility[index] == Eligibility::Eligible {
             eligibility[index] = as_what;
@@ -146,8 +148,9 @@ pub(crate) fn judge(
         let beyond = called.drain(size.min(called.len())..);
         beyond.for_each(|index| set_aside(index, Eligibility::Spare));
         called.sort_unstable();
+        takers.retain(|index| called.contains(index));
     }
-    let mut called: Vec<(usize, f64)> = near(&called, endpoints, &settings.zone);
+    let mut called: Vec<(usize, f64)> = near(&called, &takers, endpoints, &settings.zone);
     called.retain(|(index, part)| {
         if *part <= 0.0 {
             set_aside(*index, Eligibility::OtherZone);

@@ -62,6 +62,10 @@ impl Endpoint {
         if instance.readiness != self.instance.readiness {
             self.state.checks.reset();
         }
+        // Told that it is better than it was: a call may find out.
+        if instance.readiness < self.instance.readiness {
+            self.state.outlier.try_soon();
+        }
         Self::of(instance, self.state.clone())
     }
 

@@ -91,6 +91,12 @@ impl Pick {
         }
     }
 
+    /// Nobody waits for the call any longer, which has taken longer than nearly all do. That is no fault
+    /// that ejects alone; an instance to which it happens far more often than to its peers is an outlier.
+    pub fn outpaced(self) {
+        self.call.endpoint.state.window.note_failure();
+    }
+
     /// The instance answered, even if with a refusal.
     pub fn success(self) {
         self.settle(Outcome::Success);

@@ -158,6 +158,11 @@ impl LoadBalancer {
         self.0.pick(options)
     }
 
+    /// Any instance that is not one of these, if there is one: to look, not to call.
+    pub fn another_than(&self, these: &[Arc<Instance>]) -> Option<Arc<Instance>> {
+        self.0.another_than(these)
+    }
+
     /// Whether the provider has yet to say for the first time which instances there are. A service
     /// whose instances nobody watches is not awaited.
     #[inline]

@@ -7,7 +7,7 @@
 //! those of XXH3, which are the same in every process and version.
 //!
 //! Load is bounded as in "Consistent Hashing with Bounded Loads" (Mirrokni et al. 2016): an endpoint
-//! with more calls in flight than 1.25 times the mean is passed over.
+//! with more calls in flight than 1.25 times its part of them, by its weight, is passed over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -34,13 +34,15 @@ pub(crate) struct Table {
     buckets: Arc<[u16]>,
     /// Whether a slot takes calls; keys of one that does not go elsewhere until it does again.
     takes: Box<[bool]>,
-    /// Calls in flight at which an instance is passed over.
+    /// Calls in flight at which an instance of the mean weight is passed over.
     limit: AtomicU32,
+    mean_weight: f64,
 }
 
 impl Table {
     /// A table of the first 65,536 slots: there are fewer buckets anyway. Scores are taken over from the
     /// table before it where they are the same.
+    #[allow(clippy::cast_precision_loss, reason = "a set has far fewer than 2^52 slots")]
     pub(crate) fn new(
         weighted: &[(Arc<Endpoint>, f64)],
         takes: Box<[bool]>,
@@ -54,7 +56,9 @@ impl Table {
             Some(before) if before.hashes == hashes => before.buckets.clone(),
             _ => owners(&hashes),
         };
-        Self { hashes, buckets, takes, limit: AtomicU32::new(FREE) }
+        let mean_weight =
+            hashes.iter().map(|(_, weight)| weight).sum::<f64>() / hashes.len() as f64;
+        Self { hashes, buckets, takes, limit: AtomicU32::new(FREE), mean_weight }
     }
 
     /// The slot for a hashed key: its own, or the next of its choices that takes calls and is not
@@ -83,11 +87,11 @@ impl Table {
 
     fn has_room(&self, slots: &[Arc<Endpoint>], index: usize) -> bool {
         let in_flight = slots[index].in_flight();
-        self.takes[index] && (in_flight < FREE || self.is_below_limit(slots, in_flight))
+        self.takes[index] && (in_flight < FREE || self.is_below_limit(slots, index, in_flight))
     }
 
     #[cold]
-    fn is_below_limit(&self, slots: &[Arc<Endpoint>], in_flight: u32) -> bool {
+    fn is_below_limit(&self, slots: &[Arc<Endpoint>], index: usize, in_flight: u32) -> bool {
         // Looking at all of them at each pick would cost more the more there are.
         if fastrand::u8(..MEAN_EVERY) == 0 {
             let total: usize = slots.iter().map(|slot| slot.in_flight() as usize).sum();
@@ -95,7 +99,8 @@ impl Table {
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
             self.limit.store(limit.max(FREE), Relaxed);
         }
-        in_flight < self.limit.load(Relaxed)
+        let (_, weight) = self.hashes[index];
+        f64::from(in_flight) * self.mean_weight < f64::from(self.limit.load(Relaxed)) * weight
     }
 }
 

@@ -9,13 +9,13 @@ use std::sync::{Arc, Mutex, Weak};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::balance::{OwnLine, RoundRobin, least_connections, p2c};
+use crate::balance::{OwnLine, RoundRobin, below, least_connections, p2c};
 use crate::clock::{AtomicTime, Time};
 use crate::ejection::Trial;
 use crate::endpoint::{Endpoint, InFlight};
 use crate::rendezvous::hash;
 use crate::set::Set;
-use crate::{Algorithm, LoadBalancingSettings, Pick, PickOptions, Report};
+use crate::{Algorithm, Instance, LoadBalancingSettings, Pick, PickOptions, Report};
 
 /// One pick in so many reads the clock and measures its call: a reading costs as much as the rest of
 /// a pick, and an eighth of the calls tells as much.
@@ -129,6 +129,13 @@ impl Service {
         Some(Pick { call: InFlight::new(endpoint), trial: None, began })
     }
 
+    #[cold]
+    pub(crate) fn another_than(&self, these: &[Arc<Instance>]) -> Option<Arc<Instance>> {
+        let options = PickOptions::any().avoid(these);
+        let set = self.set.load();
+        set.any_that(|endpoint| !options.avoids(&endpoint.instance)).map(|it| it.instance.clone())
+    }
+
     /// One of those that are not left alone, and when its call began, where that is measured.
     #[inline(never)]
     fn choose(&self, options: &PickOptions<'_>) -> Option<(Arc<Endpoint>, Option<Time>)> {
@@ -153,9 +160,9 @@ impl Service {
                 p2c(slots, random.rotate_left(16), now)
             }
             (Algorithm::LeastConnections, _) => {
-                least_connections(slots, self.round_robin.next(slots.len()))
+                least_connections(slots, self.turn(options, slots.len()))
             }
-            (Algorithm::RoundRobin | Algorithm::IpHash, _) => self.round_robin.next(slots.len()),
+            (Algorithm::RoundRobin | Algorithm::IpHash, _) => self.turn(options, slots.len()),
         };
         if self.is_measured {
             self.time(fastrand::u64(..), &mut began);
@@ -169,6 +176,17 @@ impl Service {
             began = Some(Time::now());
         }
         Some((endpoint.clone(), began))
+    }
+
+    /// The place of a call among so many. A repeated one takes no turn: of two instances of which one
+    /// fails, that one would have every first attempt.
+    #[inline]
+    fn turn(&self, options: &PickOptions<'_>, slots: usize) -> usize {
+        if options.avoid.is_empty() {
+            self.round_robin.next(slots)
+        } else {
+            below(fastrand::u32(..), slots)
+        }
     }
 
     /// The time, as near as it is known; `began` is set when it was read for this pick.

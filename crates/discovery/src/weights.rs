@@ -22,11 +22,17 @@ const UNIT: f64 = 64.0;
 /// Envoy's zone-aware routing, for callers that are spread evenly over the zones, since nobody tells
 /// where they are. A zone that has its even part of the capacity is called from within alone. One that
 /// has less keeps what it can carry; the rest of its callers' calls goes to the zones that have more
-/// than their own callers need, by how much more.
-pub(crate) fn near(called: &[usize], endpoints: &[Arc<Endpoint>], zone: &str) -> Vec<(usize, f64)> {
+/// than their own callers need, by how much more. The capacity is that of the `takers`: one that is
+/// ejected and keeps its place carries nothing.
+pub(crate) fn near(
+    called: &[usize],
+    takers: &[usize],
+    endpoints: &[Arc<Endpoint>],
+    zone: &str,
+) -> Vec<(usize, f64)> {
     let zone_of = |index: usize| endpoints[index].instance.zone.as_deref();
     let mut capacities: BTreeMap<Option<&str>, f64> = BTreeMap::new();
-    for index in called {
+    for index in takers {
         *capacities.entry(zone_of(*index)).or_default() += f64::from(endpoints[*index].weight);
     }
     let own = capacities.get(&Some(zone)).copied().unwrap_or_default();
@@ -41,11 +47,11 @@ pub(crate) fn near(called: &[usize], endpoints: &[Arc<Endpoint>], zone: &str) ->
         if zone_of(index) == Some(zone) {
             return at_home * even / own;
         }
-        let capacity = capacities[&zone_of(index)];
-        if at_home < 1.0 {
-            (1.0 - at_home) * to_spare(capacity) / spare * even / capacity
-        } else {
-            0.0
+        match capacities.get(&zone_of(index)) {
+            Some(capacity) if at_home < 1.0 => {
+                (1.0 - at_home) * to_spare(*capacity) / spare * even / capacity
+            }
+            Some(_) | None => 0.0,
         }
     };
     called.iter().map(|index| (*index, part(*index))).collect()

@@ -10,9 +10,9 @@
 //! Work that queues somewhere takes longer for it, so latency tells of a queue that cannot be seen.
 //! While the answers of a window take less than half as long again as they do on the long run, the
 //! limit grows by its root; when they take longer, it shrinks to what was answered in the usual time.
-//! A window with answers that say "too much" takes a tenth of it away. It moves only where at least
-//! half of it was used: few calls say nothing of how many there could be. It begins at its maximum,
-//! and goes no lower than a sixteenth of that.
+//! A window in which a tenth of the answers say "too much" takes a tenth of it away. It shrinks only
+//! where at least half of it was used: few calls say nothing of how many there could be. It begins at
+//! its maximum, comes back to it in quiet times too, and goes no lower than a sixteenth of it.
 //!
 //! This is Gradient2 of <https://github.com/Netflix/concurrency-limits>, which begins low instead, and
 //! the multiplicative decrease of its AIMD limit.
@@ -187,10 +187,11 @@ impl Window {
     /// one window and its latency in the next: among so many that does not matter.
     fn take(&self, in_flight: usize) -> Seen {
         let answered = self.answered.swap(0, Ordering::Relaxed);
+        let overloaded = f64::from(self.overloaded.swap(0, Ordering::Relaxed));
         let latency = self.nanos.swap(0, Ordering::Relaxed).checked_div(answered.into());
         Seen {
             latency: latency.map(Duration::from_nanos),
-            is_overloaded: self.overloaded.swap(0, Ordering::Relaxed) > 0,
+            overloaded: overloaded / (overloaded + f64::from(answered)).max(1.0),
             peak: self.peak.swap(in_flight, Ordering::Relaxed),
         }
     }

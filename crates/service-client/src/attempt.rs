@@ -50,8 +50,6 @@ pub(crate) struct Fault {
 pub(crate) struct AttemptResult {
     pub(crate) instance: Arc<Instance>,
     pub(crate) answer: Result<Bytes, Kind>,
-    /// What it says of the instance.
-    pub(crate) outcome: Outcome,
 }
 
 impl Transport {
@@ -85,19 +83,28 @@ impl Transport {
         let key = request.client_address.map(|address| address.to_string());
         let choice =
             key.as_deref().map_or_else(PickOptions::any, |key| PickOptions::any().key(key));
-        let picked = self.instances.pick(&choice.avoid(&attempts.instances))?;
-        if attempts.busy_for(picked.instance()).is_none() {
-            return Some(picked);
+        if attempts.busy.is_empty() || self.has_untried(attempts) {
+            return self.instances.pick(&choice.avoid(&attempts.instances));
         }
-        let busy: Vec<_> = attempts.busy.iter().map(|(instance, _)| instance.clone()).collect();
-        self.instances.pick(&choice.avoid(&busy))
+        self.instances.pick(&choice.avoid(&attempts.busy()))
+    }
+
+    /// Whether there is an instance that was not tried.
+    pub(crate) fn has_untried(&self, attempts: &Attempts) -> bool {
+        self.instances.another_than(&attempts.instances).is_some()
+    }
+
+    /// How long the instances ask to be left alone, when all of them do.
+    pub(crate) fn busy_for(&self, attempts: &Attempts) -> Option<Duration> {
+        let asked = attempts.busy_for()?;
+        self.instances.another_than(&attempts.busy()).is_none().then_some(asked)
     }
 
     /// Sends a request, in attempt `number` of its call, from 1. No async function, whose future would
     /// keep all of the parts until the answer is there.
     pub(crate) fn send<'a>(
         &'a self,
-        request: &Request,
+        request: &'a Request,
         picked: Pick,
         place: LimitPermit,
         number: u32,
@@ -107,7 +114,7 @@ impl Transport {
         let url = self.base_url(&picked);
         let span = span(request, picked.instance(), url.as_ref(), number);
         let sent = url.map(|url| self.http.execute(span.in_scope(|| http_request(request, url))));
-        let mut attempt = InFlight::new(self, request.is_read(), picked, left);
+        let mut attempt = InFlight::new(self, request, picked, left);
         async move {
             let Some(sent) = sent else {
                 return attempt.end(Err(Kind::Unexpected("the request cannot be built")), place);
@@ -166,18 +173,18 @@ impl Transport {
 /// An attempt under way. One that is dropped was given up by its caller, or another was quicker.
 struct InFlight<'a> {
     transport: &'a Transport,
+    request: &'a Request,
     instance: Arc<Instance>,
     picked: Option<Pick>,
-    is_read: bool,
     /// Until the call's deadline, at its begin.
     left: Duration,
     began: Instant,
 }
 
 impl<'a> InFlight<'a> {
-    fn new(transport: &'a Transport, is_read: bool, picked: Pick, left: Duration) -> Self {
+    fn new(transport: &'a Transport, request: &'a Request, picked: Pick, left: Duration) -> Self {
         let (instance, began) = (picked.instance().clone(), Instant::now());
-        Self { transport, instance, picked: Some(picked), is_read, left, began }
+        Self { transport, request, instance, picked: Some(picked), left, began }
     }
 
     fn end(&mut self, answer: Result<Bytes, Kind>, place: LimitPermit) -> AttemptResult {
@@ -192,28 +199,35 @@ impl<'a> InFlight<'a> {
             Err(_) | Ok(_) => drop(place),
         }
         let is_late = matches!(answer, Err(Kind::TimedOut | Kind::DeadlineExceeded));
-        if self.is_read && (answer.is_ok() || is_late) {
+        if self.request.is_read() && (answer.is_ok() || is_late) {
             self.transport.reads.note(self.began.elapsed());
         }
         if let (Err(kind), Outcome::Failure | Outcome::Throttled) = (&answer, outcome) {
             self.transport.note_fault(kind, &self.instance);
         }
+        if outcome == Outcome::Failure {
+            self.request.note_failure();
+        }
         if let Some(picked) = self.picked.take() {
             picked.settle(outcome);
         }
-        AttemptResult { instance: self.instance.clone(), answer, outcome }
+        AttemptResult { instance: self.instance.clone(), answer }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let Some(picked) = self.picked.take() else { return };
-        let took = self.began.elapsed();
-        if self.is_read {
-            self.transport.reads.note(took);
+        let (took, reads) = (self.began.elapsed(), &self.transport.reads);
+        let is_late = self.request.is_read() && reads.get().is_some_and(|usual| took >= usual);
+        if self.request.is_read() {
+            reads.note(took);
         }
         if self.transport.is_telling(took) {
+            self.request.note_failure();
             picked.settle(Outcome::Failure);
+        } else if is_late {
+            picked.outpaced();
         }
     }
 }

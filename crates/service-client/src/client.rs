@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use auth::ServiceTokens;
 use bytes::Bytes;
@@ -287,6 +288,7 @@ fn request(method: Method, path: &str, body: Option<Body>, call: &Call) -> Resul
         deadline: call.deadline,
         client_address: call.client_address,
         criticality: call.criticality,
+        target_failed: AtomicBool::new(false),
     })
 }
 

@@ -37,7 +37,7 @@ use bytes::Bytes;
 use discovery::{LoadBalancer, Pick};
 use futures_util::future::{Either, select};
 use resilience::Outcome;
-use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings, Error, State};
+use resilience::breaker::{CircuitBreaker, CircuitBreakerSettings, Permit, State};
 use resilience::limit::{Limit, LimitPermit};
 use resilience::retry::Backoff;
 use resilience::retry::budget::RetryBudget;
@@ -87,11 +87,37 @@ impl SharedBounds {
     }
 }
 
-/// Why a call gave no answer.
-struct Failure {
-    kind: Kind,
-    /// What the call says of the service.
-    outcome: Outcome,
+/// Permission for a call, by the service's breaker, which is told how the call ended.
+struct CallPermit<'a> {
+    permit: Option<Permit>,
+    request: &'a Request,
+}
+
+impl CallPermit<'_> {
+    fn settle(mut self, answer: &Result<Bytes, Kind>) {
+        let outcome = match answer.as_ref().map_or_else(Kind::outcome, |_| Outcome::Success) {
+            Outcome::Neutral | Outcome::Throttled if self.has_failed() => Outcome::Failure,
+            other => other,
+        };
+        if let Some(permit) = self.permit.take() {
+            permit.settle(outcome);
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.request.target_failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for CallPermit<'_> {
+    /// The caller left. That says nothing, unless the target had its time, or an attempt failed before.
+    fn drop(&mut self) {
+        if self.has_failed()
+            && let Some(permit) = self.permit.take()
+        {
+            permit.failure();
+        }
+    }
 }
 
 impl Guards {
@@ -120,14 +146,12 @@ impl Guards {
         attempts: &mut Attempts,
     ) -> Result<Bytes, Kind> {
         self.recovery.heed();
-        let outcome = |answer: &Result<Bytes, Failure>| {
-            answer.as_ref().map_or_else(|failure| failure.outcome, |_| Outcome::Success)
-        };
-        let call = self.retried(&self.bounds, request, attempts);
-        self.recovery.breaker.call(outcome, call).await.map_err(|error| match error {
-            Error::Open(open) => Kind::Open { retry_after: open.retry_after },
-            Error::Inner(failure) => failure.kind,
-        })
+        let permit = self.recovery.breaker.try_acquire();
+        let permit = permit.map_err(|open| Kind::Open { retry_after: open.retry_after })?;
+        let permit = CallPermit { permit: Some(permit), request };
+        let answer = self.retried(&self.bounds, request, attempts).await;
+        permit.settle(&answer);
+        answer
     }
 
     /// Calls without the service's breaker: what asks seldom, by itself, and without which nothing
@@ -137,8 +161,7 @@ impl Guards {
         request: &Request,
         attempts: &mut Attempts,
     ) -> Result<Bytes, Kind> {
-        let answer = self.retried(&self.persistent, request, attempts).await;
-        answer.map_err(|failure| failure.kind)
+        self.retried(&self.persistent, request, attempts).await
     }
 
     /// Attempts until one is answered, or another one would be of no use.
@@ -147,7 +170,7 @@ impl Guards {
         bounds: &SharedBounds,
         request: &Request,
         attempts: &mut Attempts,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Bytes, Kind> {
         bounds.budget.deposit();
         let before = attempts.count;
         loop {
@@ -157,13 +180,7 @@ impl Guards {
             };
             let made = attempts.count - before;
             let Some(pause) = self.pause(&kind, bounds, request, attempts, made) else {
-                let outcome = match kind.outcome() {
-                    Outcome::Neutral | Outcome::Throttled if attempts.is_target_at_fault => {
-                        Outcome::Failure
-                    }
-                    other => other,
-                };
-                return Err(Failure { kind, outcome });
+                return Err(kind);
             };
             sleep(pause).await;
             metrics::retried(&self.service);
@@ -183,8 +200,7 @@ impl Guards {
             return None;
         }
         // An instance that asked for a pause binds the attempts that go to itself alone.
-        let next = self.transport.pick(request, attempts);
-        let asked = next.and_then(|picked| attempts.busy_for(picked.instance()));
+        let asked = self.transport.busy_for(attempts);
         let pause = self.backoff.next(made, asked, request.deadline)?;
         // The budget last: what is not spent is left for others.
         bounds.budget.withdraw().then_some(pause)
@@ -231,7 +247,7 @@ impl Guards {
     /// Begins an attempt.
     fn send<'a>(
         &'a self,
-        request: &Request,
+        request: &'a Request,
         picked: Pick,
         place: LimitPermit,
         attempts: &mut Attempts,
@@ -262,18 +278,19 @@ impl Guards {
         if attempts.count >= self.max_attempts {
             return None;
         }
-        let picked = self.transport.pick(request, attempts)?;
-        let is_another = !attempts.has_tried(picked.instance());
-        let place = is_another.then(|| bounds.limit.try_acquire(request.criticality)).flatten()?;
-        bounds.budget.withdraw().then_some((picked, place))
+        if !self.transport.has_untried(attempts) {
+            return None;
+        }
+        let place = bounds.limit.try_acquire(request.criticality)?;
+        let is_paid = bounds.budget.withdraw();
+        is_paid.then(|| self.transport.pick(request, attempts)).flatten().zip(Some(place))
     }
 }
 
 impl Attempts {
     /// Notes how an attempt ended; gives its answer.
     fn note(&mut self, result: AttemptResult) -> Result<Bytes, Kind> {
-        let AttemptResult { instance, answer, outcome } = result;
-        self.is_target_at_fault |= outcome == Outcome::Failure;
+        let AttemptResult { instance, answer } = result;
         if let Some(time) = answer.as_ref().err().and_then(Kind::retry_after) {
             self.busy.push((instance, Instant::now() + time));
         }
@@ -286,7 +303,8 @@ impl Attempts {
 pub(crate) struct Recovery {
     pub(crate) breaker: CircuitBreaker,
     instances: LoadBalancer,
-    /// [`LoadBalancer::recoveries`] when the breaker opened last.
+    /// [`LoadBalancer::recoveries`] when the breaker last left off being closed, or calls last began to
+    /// try it: what was heard while they did is news, even if they failed.
     seen: Arc<AtomicU64>,
 }
 
@@ -295,7 +313,8 @@ impl Recovery {
         let seen = Arc::new(AtomicU64::new(0));
         let (at_opening, of) = (seen.clone(), instances.clone());
         let breaker = CircuitBreaker::with_observer(service, settings, move |transition| {
-            if transition.to == State::Open {
+            let is_opened = transition.to == State::Open && transition.from == State::Closed;
+            if is_opened || transition.to == State::HalfOpen {
                 at_opening.store(of.recoveries(), Ordering::Relaxed);
             }
             metrics::transition(transition);
@@ -312,5 +331,38 @@ impl Recovery {
         if self.seen.swap(heard, Ordering::Relaxed) != heard {
             self.breaker.half_open();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use discovery::{Instance, Registry};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_heard_while_a_call_tries_an_open_target_counts_though_that_call_fails() {
+        let registry = Registry::empty();
+        let settings = CircuitBreakerSettings {
+            failure_threshold: 1,
+            timeout: Duration::from_hours(1),
+            initial_timeout: Duration::from_hours(1),
+            ..CircuitBreakerSettings::default()
+        };
+        let recovery = Recovery::new("target", registry.balancer("target"), &settings);
+        let state = |recovery: &Recovery| {
+            recovery.heed();
+            recovery.breaker.state()
+        };
+        recovery.breaker.try_acquire().unwrap().failure();
+        assert_eq!(state(&recovery), State::Open);
+        registry.register(Instance::new("target", "127.0.0.1", 1));
+        assert_eq!(state(&recovery), State::HalfOpen);
+        let trial = recovery.breaker.try_acquire().unwrap();
+        registry.register(Instance::new("target", "127.0.0.1", 2));
+        trial.failure();
+        assert_eq!(state(&recovery), State::HalfOpen, "of the second one nobody has heard yet");
+        recovery.breaker.try_acquire().unwrap().failure();
+        assert_eq!(state(&recovery), State::Open);
     }
 }

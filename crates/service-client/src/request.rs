@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use discovery::Instance;
@@ -26,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) criticality: Criticality,
     /// Whether sending it twice has the effect of sending it once.
     pub(crate) may_repeat: bool,
+    /// Whether an attempt failed by the target's fault. Told by attempts, also those that are dropped.
+    pub(crate) target_failed: AtomicBool,
 }
 
 impl Request {
@@ -34,6 +38,10 @@ impl Request {
         let bearer = bearer.ok_or(Kind::Unexpected("the token is no header"))?;
         self.headers.insert(header::AUTHORIZATION, bearer);
         Ok(())
+    }
+
+    pub(crate) fn note_failure(&self) {
+        self.target_failed.store(true, Relaxed);
     }
 
     /// Whether it only reads (RFC 9110 §9.2.1), so that nobody minds two at the same time.
@@ -71,8 +79,6 @@ pub(crate) struct Attempts {
     pub(crate) instances: Vec<Arc<Instance>>,
     /// Those that asked to be left alone, and until when.
     pub(crate) busy: Vec<(Arc<Instance>, Instant)>,
-    /// Whether one of them failed by the target's fault.
-    pub(crate) is_target_at_fault: bool,
 }
 
 impl Attempts {
@@ -81,14 +87,15 @@ impl Attempts {
         self.instances.last().map(|instance| instance.authority())
     }
 
-    pub(crate) fn has_tried(&self, instance: &Instance) -> bool {
-        self.instances.iter().any(|tried| tried.is_same(instance))
+    /// Those that ask to be left alone now.
+    pub(crate) fn busy(&self) -> Vec<Arc<Instance>> {
+        let now = Instant::now();
+        self.busy.iter().filter(|(_, until)| *until > now).map(|(it, _)| it.clone()).collect()
     }
 
-    /// How long an instance has asked to be left alone from now on.
-    pub(crate) fn busy_for(&self, instance: &Instance) -> Option<std::time::Duration> {
-        let (_, until) = self.busy.iter().rfind(|(busy, _)| busy.is_same(instance))?;
-        let left = until.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some(left)
+    /// How long until the first of those that asked to be left alone may be called again.
+    pub(crate) fn busy_for(&self) -> Option<Duration> {
+        let first = self.busy.iter().map(|(_, until)| *until).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
     }
 }

@@ -17,7 +17,7 @@ use chassis::docs::{Basic, Bearer};
 use platform::audit::AuditTrail;
 use rate_limit::Backoff;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::config::SessionSettings;
@@ -61,17 +61,21 @@ struct Document;
 
 /// All routes of the service, each with its part of the document.
 pub(crate) fn router() -> OpenApiRouter<AppState> {
+    // Those whose hashes wait for each other, see `Passwords`.
+    let hashing = chassis::own_queue;
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(users::register, administrators::list))
+        .routes(routes!(users::register, administrators::list).layer(hashing()))
         .routes(routes!(users::me))
         .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(administrators::appoint))
-        .routes(routes!(passwords::replace))
+        .routes(routes!(passwords::replace).layer(hashing()))
         .routes(routes!(passwords::request_reset))
-        .routes(routes!(passwords::reset))
+        .routes(routes!(passwords::reset).layer(hashing()))
         .routes(routes!(verifications::request))
         .routes(routes!(verifications::complete))
-        .routes(routes!(sessions::sign_in, own_sessions::list, own_sessions::end_all))
+        .routes(
+            routes!(sessions::sign_in, own_sessions::list, own_sessions::end_all).layer(hashing()),
+        )
         .routes(routes!(sessions::refresh))
         .routes(routes!(own_sessions::sign_out))
         .routes(routes!(own_sessions::sign_out_by_token))

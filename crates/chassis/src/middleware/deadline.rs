@@ -12,6 +12,7 @@ use resilience::deadline::Deadline;
 use tokio::time::timeout_at;
 
 use super::metrics;
+use super::shed::TimeIsUp;
 use crate::{Next, Problem};
 
 /// What a caller that ran out of time is told to wait.
@@ -30,7 +31,8 @@ pub(super) async fn limit(
     next: impl Next,
 ) -> Response {
     request.extensions_mut().insert(Counted(service));
-    within(Deadline::within(limit), request, next).await
+    let answered = within(Deadline::within(limit), request, next).await;
+    answered.unwrap_or_else(own_time_is_up)
 }
 
 /// Goes on within the deadline that the request's header states, where that is shorter than the
@@ -41,20 +43,37 @@ pub async fn client_deadline(request: Request, next: impl Next) -> Response {
         return next.run(request).await;
     };
     let own = request.extensions().get::<Deadline>();
-    let deadline = own.map_or(asked, |own| asked.earlier(*own));
-    within(deadline, request, next).await
+    match own.copied() {
+        Some(own) if own.instant() <= asked.instant() => {
+            within(own, request, next).await.unwrap_or_else(own_time_is_up)
+        }
+        Some(_) | None => {
+            within(asked, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
+    }
 }
 
-async fn within(deadline: Deadline, mut request: Request, next: impl Next) -> Response {
+/// The answer when the service's own limit has passed, not that of a caller in a hurry.
+fn own_time_is_up(problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    response.extensions_mut().insert(TimeIsUp);
+    response
+}
+
+async fn within(
+    deadline: Deadline,
+    mut request: Request,
+    next: impl Next,
+) -> Result<Response, Problem> {
     let counted = request.extensions().get::<Counted>().copied();
     request.extensions_mut().insert(deadline);
     if deadline.remaining().is_some()
         && let Ok(response) = timeout_at(deadline.instant(), next.run(request)).await
     {
-        return response;
+        return Ok(response);
     }
     if let Some(Counted(service)) = counted {
         metrics::timed_out(service);
     }
-    Problem::unavailable("the request's time is up; try again", RETRY_AFTER).into_response()
+    Err(Problem::unavailable("the request's time is up; try again", RETRY_AFTER))
 }

@@ -12,15 +12,20 @@
 //! ```
 //!
 //! The limit is that of the settings, or less while requests take longer than usual: see
-//! [`resilience::limit`].
+//! [`resilience::limit`]. An answer of 503 alone does not make it less: a service that lost its database
+//! is not full. What makes it less is time: answers that are slow, and requests whose time is up.
+//!
+//! Who is refused gets 503; the background 429, since its callers take 503 for an instance that is down,
+//! and would keep their other calls away from it as well.
 
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use http::{Extensions, StatusCode, header};
+use axum::response::Response;
+use http::{Extensions, header};
 use resilience::criticality::Criticality;
 use resilience::limit::{Limit, LimitPermit};
+use tower::util::MapResponseLayer;
 
 use super::metrics;
 use crate::Problem;
@@ -35,6 +40,23 @@ pub(super) struct Places {
     pub(super) anybody: Limit,
     /// For other services, when there is no other place.
     pub(super) services: Limit,
+}
+
+/// Marks an answer that the service's time limit made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeIsUp;
+
+/// Marks the answer of a route that waits for a limit of its own.
+#[derive(Debug, Clone, Copy)]
+struct OwnQueue;
+
+/// For routes whose work waits in a bounded queue of its own, as password hashes do: how long they take
+/// says nothing of how many requests the service could answer, so the limit does not heed it.
+pub fn own_queue() -> MapResponseLayer<fn(Response) -> Response> {
+    MapResponseLayer::new(|mut response: Response| {
+        response.extensions_mut().insert(OwnQueue);
+        response
+    })
 }
 
 /// A place that a request is in.
@@ -61,9 +83,22 @@ impl ReservedPlace {
 }
 
 impl Places {
-    /// A place for a request, until it is dropped; none while all are taken.
-    pub(super) fn take(&self, request: &mut Request) -> Option<Place> {
+    /// A place for a request, until it is dropped.
+    ///
+    /// # Errors
+    /// All are taken.
+    pub(super) fn take(&self, request: &mut Request) -> Result<Place, Problem> {
         let criticality = request.extensions().get().copied().unwrap_or_default();
+        self.place(criticality, request).ok_or_else(|| match criticality {
+            Criticality::Background => {
+                metrics::shed(self.service);
+                Problem::rate_limited(RETRY_AFTER)
+            }
+            Criticality::Default | Criticality::Critical => overloaded(self.service),
+        })
+    }
+
+    fn place(&self, criticality: Criticality, request: &mut Request) -> Option<Place> {
         if let Some(place) = self.anybody.try_acquire(criticality) {
             return Some(Place(place));
         }
@@ -79,21 +114,20 @@ impl Places {
         request.extensions_mut().insert(ReservedPlace { service: self.service });
         Some(Place(place))
     }
-
-    /// The answer where there is no place.
-    pub(super) fn refuse(&self) -> Response {
-        overloaded(self.service).into_response()
-    }
 }
 
 impl Place {
     /// Leaves it with this answer. One that refuses a request says nothing of how long the work of
     /// others takes.
     pub(super) fn leave(self, response: &Response) {
-        match response.status() {
-            StatusCode::SERVICE_UNAVAILABLE => self.0.overloaded(),
-            status if status.is_client_error() || status.is_server_error() => {}
-            _ => self.0.answered(),
+        let (status, marks) = (response.status(), response.extensions());
+        if marks.get::<OwnQueue>().is_some() {
+            return;
+        }
+        if marks.get::<TimeIsUp>().is_some() {
+            self.0.overloaded();
+        } else if !status.is_client_error() && !status.is_server_error() {
+            self.0.answered();
         }
     }
 }
@@ -101,4 +135,65 @@ impl Place {
 fn overloaded(service: &str) -> Problem {
     metrics::shed(service);
     Problem::unavailable("too many requests in flight; try again", RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http::StatusCode;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MAX: usize = 100;
+
+    /// The limit after a minute of requests that take so long, and are answered like this.
+    async fn after_a_minute(time: Duration, answer: impl Fn() -> Response) -> usize {
+        let limit = Limit::adaptive(MAX);
+        for _ in 0..100 {
+            let usual = enter(&limit);
+            advance(Duration::from_millis(500)).await;
+            for place in usual {
+                place.leave(&StatusCode::OK.into_response());
+            }
+        }
+        let begin = tokio::time::Instant::now();
+        while begin.elapsed() < Duration::from_secs(60) {
+            let places = enter(&limit);
+            advance(time).await;
+            for place in places {
+                place.leave(&answer());
+            }
+        }
+        limit.limit()
+    }
+
+    fn enter(limit: &Limit) -> Vec<Place> {
+        let enter = || limit.try_acquire(Criticality::Default).map(Place);
+        std::iter::repeat_with(enter).map_while(|place| place).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_answers_503_is_not_full_and_one_whose_time_is_up_or_that_is_slow_is() {
+        let unavailable = || StatusCode::SERVICE_UNAVAILABLE.into_response();
+        let time_is_up = || {
+            let mut answer = StatusCode::SERVICE_UNAVAILABLE.into_response();
+            answer.extensions_mut().insert(TimeIsUp);
+            answer
+        };
+        let (quick, slow) = (Duration::from_millis(500), Duration::from_secs(5));
+        assert_eq!(after_a_minute(quick, unavailable).await, MAX);
+        assert!(after_a_minute(quick, time_is_up).await < MAX / 2);
+        assert!(after_a_minute(slow, || StatusCode::OK.into_response()).await < MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_route_with_a_queue_of_its_own_leaves_the_limit_as_it_is() {
+        let answer = || {
+            let mut answer = StatusCode::OK.into_response();
+            answer.extensions_mut().insert(OwnQueue);
+            answer
+        };
+        assert_eq!(after_a_minute(Duration::from_secs(5), answer).await, MAX);
+    }
 }

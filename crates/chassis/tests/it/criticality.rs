@@ -56,12 +56,12 @@ async fn the_background_is_refused_first_and_critical_requests_of_services_last(
         (None, "default", [200, 200, 200]),
         (None, "background", [200, 200, 200]),
         // Three quarters of the limit are taken, then all of it, then three quarters of the reserve.
-        (None, "default", [503, 200, 200]),
-        (Some(SERVICE), "default", [503, 503, 200]),
-        (Some(SERVICE), "default", [503, 503, 200]),
-        (Some(SERVICE), "default", [503, 503, 200]),
-        (Some(SERVICE), "critical", [503, 503, 200]),
-        (Some(SERVICE), "critical", [503, 503, 503]),
+        (None, "default", [429, 200, 200]),
+        (Some(SERVICE), "default", [429, 503, 200]),
+        (Some(SERVICE), "default", [429, 503, 200]),
+        (Some(SERVICE), "default", [429, 503, 200]),
+        (Some(SERVICE), "critical", [429, 503, 200]),
+        (Some(SERVICE), "critical", [429, 503, 503]),
     ] {
         let callers = [(None, "background"), (None, "critical"), (Some(SERVICE), "critical")];
         for ((token, criticality), status) in callers.into_iter().zip(others) {
@@ -76,7 +76,7 @@ async fn the_background_is_refused_first_and_critical_requests_of_services_last(
             entered.notified().await;
         }
     }
-    assert_eq!(ask(&app, "/pass", Some(SERVICE), "background").await.status(), 503);
+    assert_eq!(ask(&app, "/pass", Some(SERVICE), "background").await.status(), 429);
     for request in inside {
         leave.notify_one();
         assert_eq!(request.await.unwrap(), 200);

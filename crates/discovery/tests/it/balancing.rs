@@ -178,6 +178,20 @@ fn an_instance_with_far_more_than_the_mean_is_passed_over() {
 }
 
 #[test]
+fn a_heavy_instance_keeps_its_keys_up_to_its_part_of_the_calls() {
+    let registry = registry(Algorithm::IpHash, 1..=2);
+    registry.register(instance(2).weight(9));
+    let pick = |client: usize| {
+        let key = format!("10.0.0.{client}");
+        registry.pick(SERVICE, &PickOptions::any().key(&key))
+    };
+    let _held: Vec<_> = (0..400).filter_map(pick).collect();
+    let heavy = registry.statuses(SERVICE)[1].1.in_flight;
+    // Nine tenths; a bound by the mean of both would be at 250.
+    assert!((330..=390).contains(&heavy), "{heavy} of 400");
+}
+
+#[test]
 fn without_a_key_ip_hash_spreads() {
     let registry = registry(Algorithm::IpHash, 1..=4);
     assert!(counts(&registry, 1_000).values().all(|count| *count > 150));

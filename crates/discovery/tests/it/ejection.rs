@@ -77,6 +77,30 @@ async fn an_instance_whose_calls_fail_is_left_alone_and_comes_back_by_a_trial() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_zone_whose_only_instance_is_ejected_hands_its_calls_to_the_others() {
+    for algorithm in [Algorithm::RoundRobin, Algorithm::IpHash] {
+        let zone = "a".to_owned();
+        let registry = Registry::new(&LoadBalancingSettings { zone, algorithm, ..settings() });
+        registry.replace(SERVICE, vec![instance(1).zone("a"), instance(2).zone("b")]);
+        assert_eq!(picked(&registry), BTreeSet::from([1]), "the own zone is enough");
+        call_many(&registry, &[1], 3);
+        assert_eq!(ejected(&registry), BTreeSet::from([1]));
+        assert_eq!(picked(&registry), BTreeSet::from([2]), "{algorithm:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ejected_instance_that_is_told_ready_again_is_tried_at_once() {
+    let registry = registry(&settings(), 2);
+    call_many(&registry, &[1], 6);
+    registry.register(instance(1).readiness(Readiness::NotReady));
+    assert_eq!(picked(&registry), BTreeSet::from([2]));
+    registry.register(instance(1).readiness(Readiness::Ready));
+    call_many(&registry, &[], 10);
+    assert_eq!(ejected(&registry), BTreeSet::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_call_at_a_time_tries_and_one_that_is_given_up_lets_another_try() {
     let registry = registry(&settings(), 2);
     call_many(&registry, &[1], 6);
@@ -276,6 +300,19 @@ async fn no_instance_is_ejected_for_its_success_rate_when_all_fail_alike_or_it_i
         every_third_fails(&registry, 60, 1, nth).await;
         assert_eq!(ejected(&registry), BTreeSet::new());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_whose_calls_are_outpaced_far_more_often_than_those_of_others_is_ejected() {
+    let (registry, _running) = comparing(&LoadBalancingSettings::default(), 3);
+    let mut count = 0;
+    call_for(10, &registry, async |picked| {
+        count += 1;
+        let is_late = port(&picked) == 1 || count % 20 == 0;
+        if is_late { picked.outpaced() } else { picked.success() }
+    })
+    .await;
+    assert_eq!(ejected(&registry), BTreeSet::from([1]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,9 @@ const GRADIENT_MIN: f64 = 0.5;
 const SMOOTHING: f64 = 0.2;
 /// What is left after a window with calls that were too many.
 const DECREASE: f64 = 0.9;
+/// The part of a window's calls that have to be too many for that: one alone may be of an instance that
+/// is broken, and full nowhere.
+const OVERLOADED_MIN: f64 = 0.1;
 /// Windows that the usual latency is an average of, and those that weigh the same at its begin.
 const LONG: f64 = 600.0;
 const WARM_UP: u32 = 10;
@@ -29,8 +32,8 @@ const USUAL_DECAY: f64 = 0.95;
 pub(super) struct Seen {
     /// The mean of what answers took; none without answers.
     pub(super) latency: Option<Duration>,
-    /// Whether any call was one too many.
-    pub(super) is_overloaded: bool,
+    /// The part of the calls that were too many, from 0 to 1.
+    pub(super) overloaded: f64,
     /// The most calls in flight.
     pub(super) peak: usize,
 }
@@ -54,12 +57,15 @@ impl Gradient {
     /// The limit after a window.
     pub(super) fn next(&mut self, seen: &Seen) -> usize {
         let gradient = seen.latency.map_or(1.0, |latency| self.gradient(latency.as_secs_f64()));
-        // Fewer calls say nothing of how many there could be.
+        let is_overloaded = seen.overloaded >= OVERLOADED_MIN;
+        // Few calls that are slow say nothing of how many there could be. Few that are answered as usual
+        // are no reason to stay below the maximum, at which it began.
         let is_used = seen.peak as f64 >= self.limit / 2.0;
-        if is_used {
+        let is_well = gradient >= 1.0 && !is_overloaded;
+        if is_used || is_well {
             let target = self.limit * gradient + self.limit.sqrt();
             let next = self.limit + (target - self.limit) * SMOOTHING;
-            let next = if seen.is_overloaded { next.min(self.limit * DECREASE) } else { next };
+            let next = if is_overloaded { next.min(self.limit * DECREASE) } else { next };
             self.limit = next.clamp(self.min, self.max);
         }
         self.limit as usize

@@ -73,6 +73,37 @@ async fn refusals_of_the_target_take_a_tenth_each_window_down_to_a_sixteenth() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_an_outage_few_calls_bring_the_whole_limit_back() {
+    let limit = Limit::adaptive(160);
+    for _ in 0..40 {
+        let calls = fill(&limit, Criticality::Default);
+        advance(WINDOW).await;
+        calls.into_iter().for_each(LimitPermit::overloaded);
+    }
+    assert_eq!(limit.limit(), 10);
+    for _ in 0..400 {
+        for _ in 0..ENDS_MIN {
+            let call = limit.try_acquire(Criticality::Default).unwrap();
+            advance(WINDOW / ENDS_MIN).await;
+            call.answered();
+        }
+    }
+    assert_eq!(limit.limit(), 160);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_among_many_answers_takes_nothing() {
+    let limit = Limit::adaptive(160);
+    for _ in 0..20 {
+        let mut calls = fill(&limit, Criticality::Default);
+        advance(WINDOW).await;
+        calls.pop().unwrap().overloaded();
+        calls.into_iter().for_each(LimitPermit::answered);
+    }
+    assert_eq!(limit.limit(), 160);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_tells_nothing_and_a_fixed_limit_stays() {
     let (limit, fixed) = (Limit::adaptive(100), Limit::fixed(100));
     for _ in 0..100 {

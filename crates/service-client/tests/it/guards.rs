@@ -246,10 +246,10 @@ async fn a_retry_after_beyond_the_deadline_does_not_end_a_call_that_another_inst
     let (sick, first) = Server::start(busy("30")).await;
     let (well, second) = Server::start([]).await;
     let client = client(&patient, &[&first, &second]);
-    for _ in 0..2 {
+    for _ in 0..4 {
         get(&client).await.unwrap();
     }
-    assert_eq!((sick.calls(), well.calls()), (1, 2));
+    assert_eq!((sick.calls(), well.calls()), (2, 4), "a retry takes nobody's turn");
 }
 
 #[tokio::test]
@@ -315,6 +315,24 @@ async fn a_target_that_hangs_opens_the_breaker_of_callers_whose_deadline_ends_th
         }
         assert!(matches!(last, Some(Kind::Open { .. })), "{time} ms: {last:?}");
     }
+}
+
+#[tokio::test]
+async fn a_target_that_hangs_opens_the_breaker_of_callers_that_leave() {
+    let mut fast = settings();
+    fast.client.attempt_timeout = Duration::from_millis(200);
+    fast.circuit_breaker.initial_timeout = Duration::from_secs(60);
+    fast.circuit_breaker.timeout = Duration::from_secs(60);
+    let (_server, instance) = Server::start(vec![Answer::Hang; 100]).await;
+    let client = client(&fast, &[&instance]);
+    let leave_after = async |time| {
+        for _ in 0..10 {
+            let _left = tokio::time::timeout(Duration::from_millis(time), get(&client)).await;
+        }
+        counted("circuit_breaker_transitions_total", "to=\"open\"")
+    };
+    assert_eq!(leave_after(10).await, 0, "who is in a hurry proves nothing");
+    assert_eq!(leave_after(150).await, 1);
 }
 
 #[tokio::test]

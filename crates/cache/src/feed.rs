@@ -2,6 +2,10 @@
 //!
 //! It is a stream. A reader asks for what came after the entry that it read last, so that a look
 //! costs the same however much there is, and none is missed by looking seldom.
+//!
+//! After a failover another process serves, which may lack the newest entries, or count them by a clock
+//! that is behind: readers begin anew then, and whoever tells asks [`ServiceCache::served_by`] to know when
+//! to tell all again.
 
 use std::time::Duration;
 
@@ -26,7 +30,12 @@ return #ARGV - 2";
 
 /// How far a reader has read; the beginning by default.
 #[derive(Debug, Clone, Default)]
-pub struct FeedPosition(Option<String>);
+pub struct FeedPosition {
+    /// The last entry.
+    after: Option<String>,
+    /// The process that it is of.
+    served_by: String,
+}
 
 impl ServiceCache {
     /// The same connection, for keys that all services share.
@@ -62,6 +71,16 @@ impl ServiceCache {
         self.run(redis::cmd("EXISTS").arg(self.key(feed))).await
     }
 
+    /// Which process serves: another one after a restart or a failover.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn served_by(&self) -> Result<String, CacheError> {
+        let info: String = self.run(redis::cmd("INFO").arg("server")).await?;
+        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(run_id.unwrap_or_default().to_owned())
+    }
+
     /// What was told since `position`, which moves on: [`FEED_PAGE`] entries at most, so that fewer
     /// are the last.
     ///
@@ -72,12 +91,16 @@ impl ServiceCache {
         feed: &str,
         position: &mut FeedPosition,
     ) -> Result<Vec<String>, CacheError> {
-        let after = position.0.as_ref().map_or("-".to_owned(), |id| format!("({id}"));
+        let served_by = self.served_by().await?;
+        if position.served_by != served_by {
+            *position = FeedPosition { after: None, served_by };
+        }
+        let after = position.after.as_ref().map_or("-".to_owned(), |id| format!("({id}"));
         let mut range = redis::cmd("XRANGE");
         range.arg(self.key(feed)).arg(after).arg("+").arg("COUNT").arg(FEED_PAGE);
         let entries: Vec<(String, (String, String))> = self.run(&mut range).await?;
         if let Some((last, _)) = entries.last() {
-            position.0 = Some(last.clone());
+            position.after = Some(last.clone());
         }
         Ok(entries.into_iter().map(|(_, (_, word))| word).collect())
     }

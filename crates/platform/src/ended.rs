@@ -15,7 +15,8 @@
 //! With Redis away a service goes on with what it knows, and lets tokens of sessions that end
 //! meanwhile in until their own time is up, `[auth] jwt_expiration` at most: to refuse everybody
 //! instead would make Redis a thing without which nothing works. The row stays, and is told once
-//! Redis answers. A Redis that has lost the feed is told everything again.
+//! Redis answers. A Redis that has lost the feed, or another process that serves after a failover and may
+//! lack the newest, is told everything again.
 //!
 //! | metric | tells |
 //! |---|---|
@@ -71,6 +72,14 @@ impl EndedFeed {
     /// Redis is away.
     pub async fn is_there(&self) -> Result<bool, CacheError> {
         self.cache.has_feed(FEED).await
+    }
+
+    /// Which process serves the feed: another one may lack the newest.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn served_by(&self) -> Result<String, CacheError> {
+        self.cache.served_by().await
     }
 
     /// Follows the feed until `shutdown`.

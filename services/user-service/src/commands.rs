@@ -31,7 +31,7 @@ pub(crate) async fn run(
     }
 }
 
-/// `admin --email ADDRESS`: makes a registered user the first administrator. Who may run a program beside
+/// `admin --email ADDRESS`: makes a registered user who has proven the address the first administrator. Who may run a program beside
 /// the service may do that once: where there is an administrator, that one appoints the others
 /// (`PUT /api/users/{id}/role`).
 async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, BuildError> {
@@ -51,6 +51,9 @@ async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, Bui
         }
         First::TooLate => Err("there is an administrator already, who can appoint others".into()),
         First::NoSuchUser => Err("no active user has this address: register it first".into()),
+        First::Unproven => Err("whoever registered with this address has not proven that it is \
+                                theirs: open the link of the mail that went there first"
+            .into()),
     }
 }
 

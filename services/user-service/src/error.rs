@@ -29,6 +29,8 @@ pub(crate) enum Error {
     WrongCredentials,
     #[error("the refresh token is not valid")]
     WrongRefreshToken,
+    #[error("the session of this token has ended")]
+    SessionEnded,
     #[error("a token could not be made")]
     Token(#[from] TokenError),
     #[error(transparent)]
@@ -85,7 +87,7 @@ impl From<Error> for Problem {
                 OUT_OF_TIME_RETRY_AFTER,
             ),
             // One text for an unknown address and a wrong password.
-            Error::WrongCredentials | Error::WrongRefreshToken => {
+            Error::WrongCredentials | Error::WrongRefreshToken | Error::SessionEnded => {
                 Self::unauthorized(error.to_string())
             }
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
@@ -131,6 +133,7 @@ impl From<Error> for Verdict {
             | Error::Enqueue(_)
             | Error::WrongCredentials
             | Error::WrongRefreshToken
+            | Error::SessionEnded
             | Error::Token(_)
             | Error::Limited(_)
             | Error::OutOfTime

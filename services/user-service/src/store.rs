@@ -11,6 +11,7 @@ mod sessions;
 
 use std::sync::Arc;
 
+use auth::User as SignedIn;
 use auth::password::HashedPassword;
 use chassis::Clock;
 use chassis::database::{Database, FutureExt};
@@ -90,17 +91,22 @@ impl Store {
         Self { database, ..self }
     }
 
-    /// Saves a new user.
+    /// Saves a new user, which `entry` says in the audit trail.
     pub(crate) async fn create(
         &self,
         (user, events): (User, Vec<Event>),
         password: &HashedPassword,
+        entry: &Entry,
     ) -> Result<User, Error> {
         let (user, events) = (&user, &events);
-        self.database
-            .transaction(|tx| self.insert(tx, user, events, password).scope_boxed())
-            .await?;
+        let insert = async |tx: &mut PgConnection| {
+            self.insert(tx, user, events, password).await?;
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(())
+        };
+        self.database.transaction(|tx| insert(tx).scope_boxed()).await?;
         self.outbox.wake();
+        entry.log();
         Ok(user.clone())
     }
 
@@ -134,22 +140,33 @@ impl Store {
         self.send(tx, user, events.to_vec()).await
     }
 
-    /// Changes a user as `decide` says, for a request; `entry` says so in the audit trail, in the same
-    /// transaction.
+    /// Changes a user as `decide` says, for the request of a signed-in user, if the session and the role
+    /// of the token are there still: it is good for minutes after they are gone, and what is changed stays.
+    /// `entry` says so in the audit trail, in the same transaction; of what changed nothing it is silent.
+    ///
+    /// [`Error::SessionEnded`] when they are not.
     pub(crate) async fn change(
         &self,
         id: UserId,
-        entry: &Entry,
+        (caller, entry): (SignedIn, &Entry),
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
         let write = async |tx: &mut PgConnection| {
             // First: little is to come between withholding the profile and the commit.
-            self.audit.record_in(tx, entry).await?;
-            self.write(tx, id, &decide).await
+            let before = self.lock(tx, id).await?;
+            sessions::check_caller(tx, caller, id).await?;
+            let decided = decide(before.clone())?;
+            let is_change = decided.0 != before || !decided.1.is_empty();
+            if is_change {
+                self.audit.record_in(tx, entry).await?;
+            }
+            Ok::<_, Error>((self.save(tx, before, decided).await?, is_change))
         };
-        let user = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
+        let (user, is_change) = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
         self.outbox.wake();
-        entry.log();
+        if is_change {
+            entry.log();
+        }
         Ok(user)
     }
 
@@ -180,22 +197,35 @@ impl Store {
         Ok(())
     }
 
-    /// The one way into the table: locks the row, decides, sends, saves, keeps the profile before
-    /// out of the cache. The caller commits at once.
+    /// Locks a user's row, decides, and saves what was decided.
     async fn write(
         &self,
         tx: &mut PgConnection,
         id: UserId,
         decide: &(impl Fn(User) -> Decided + Sync),
     ) -> Result<User, Error> {
-        let before = select_users!("where id = $1 for update", id.as_uuid(),)
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or(DomainError::NotFound)?;
-        let before = User::from(before);
-        let (user, events) = decide(before.clone())?;
+        let before = self.lock(tx, id).await?;
+        let decided = decide(before.clone())?;
+        self.save(tx, before, decided).await
+    }
+
+    /// A user that nobody else changes until the transaction ends.
+    async fn lock(&self, tx: &mut PgConnection, id: UserId) -> Result<User, Error> {
+        let row = select_users!("where id = $1 for update", id.as_uuid(),);
+        Ok(row.fetch_optional(tx).await?.ok_or(DomainError::NotFound)?.into())
+    }
+
+    /// The one way into the table: sends, saves, keeps the profile before out of the cache. The caller has
+    /// locked the row, and commits at once.
+    async fn save(
+        &self,
+        tx: &mut PgConnection,
+        before: User,
+        (user, events): (User, Vec<Event>),
+    ) -> Result<User, Error> {
+        let id = user.id;
         if let Some(email) = user.pending_email_since(&before) {
-            check_free(tx, email).await?;
+            check_free(tx, id, email).await?;
         }
         if before.is_administrator() && !user.is_administrator() {
             administrators::check_not_last(tx, id).await?;
@@ -208,7 +238,7 @@ impl Store {
         }
         self.send(tx, &user, events).await?;
         if user.version != before.version {
-            save(tx, &user).await?;
+            update(tx, &user).await?;
             // Last, so that little more than the commit comes after it.
             self.profiles.withhold(id).await;
         }
@@ -289,7 +319,7 @@ impl Store {
 }
 
 /// Saves a changed user. A deleted one loses password and tokens.
-async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
+async fn update(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     let deleted = user.status == Status::Deleted;
     sqlx::query!(
         "update users set email = $2, name = $3, admin = $4, status = $5, email_deliverable = $6,
@@ -321,12 +351,14 @@ async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes sure that nobody has an address. Somebody may have it when it is proven: then the unique index
-/// says so.
-async fn check_free(tx: &mut PgConnection, email: &Email) -> Result<(), Error> {
+/// Makes sure that nobody but `id` has an address. Somebody may have it when it is proven: then the unique
+/// index says so.
+async fn check_free(tx: &mut PgConnection, id: UserId, email: &Email) -> Result<(), Error> {
     let is_taken = sqlx::query_scalar!(
-        r#"select exists (select from users where lower(email) = lower($1)) as "is_taken!""#,
+        r#"select exists (select from users where lower(email) = lower($1) and id <> $2)
+               as "is_taken!""#,
         email.as_str(),
+        id.as_uuid(),
     );
     if is_taken.fetch_one(tx).await? { Err(DomainError::EmailTaken.into()) } else { Ok(()) }
 }

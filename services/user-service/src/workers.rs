@@ -75,9 +75,9 @@ pub(crate) async fn tell_ended_sessions(
     feed: EndedFeed,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let mut was_told = true;
+    let (mut was_told, mut served_by) = (true, String::new());
     loop {
-        let told = tell(&store, &feed).await;
+        let told = tell(&store, &feed, &mut served_by).await;
         if let Err(cause) = &told
             && was_told
         {
@@ -89,22 +89,25 @@ pub(crate) async fn tell_ended_sessions(
         was_told = told.is_ok();
         // Whatever is left is told before the process ends, where that can be.
         if shutdown.run_until_cancelled(tokio::time::sleep(TELL_PAUSE)).await.is_none() {
-            let _tried = tell(&store, &feed).await;
+            let _tried = tell(&store, &feed, &mut served_by).await;
             return Ok(());
         }
     }
 }
 
-/// One look: tells all that is new; everything, where Redis has lost it.
-async fn tell(store: &Store, feed: &EndedFeed) -> Result<(), &'static str> {
+/// One look: tells all that is new; everything, where Redis has lost it, or another process serves than
+/// `served_by`, the one of the look before.
+async fn tell(store: &Store, feed: &EndedFeed, served_by: &mut String) -> Result<(), &'static str> {
     let of_database = |error: Error| match error {
         Error::Database(error) => chassis::database::kind(&error),
         _ => "database fault",
     };
     let limit = i64::from(TOLD_AT_ONCE);
     store.sweep_ended(feed.kept(), limit).await.map_err(of_database)?;
-    if !feed.is_there().await.map_err(|error| error.kind())? {
+    let serves = feed.served_by().await.map_err(|error| error.kind())?;
+    if *served_by != serves || !feed.is_there().await.map_err(|error| error.kind())? {
         store.forget_told().await.map_err(of_database)?;
+        *served_by = serves;
     }
     loop {
         let untold = store.untold_sessions(limit).await.map_err(of_database)?;

@@ -15,6 +15,11 @@ const LOCAL_BYTES_MAX: usize = 64;
 pub struct Email(String);
 
 impl Email {
+    /// Whether both are one address to the table: they differ in case at most.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+
     /// Parses an address. What only a mail server can know is left to the mail server.
     ///
     /// # Errors

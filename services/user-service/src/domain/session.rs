@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! generation     1          2              3
-//!               R1 ──────▶ R2  ─────────▶ R4       R1 again, R2 not used yet: R3, as R2 may be lost
-//!                 └──────▶ R3                      R1, R2 or R3 once R4 is there: the session ends
+//!               R1 ──────▶ R2  ─────────▶ R4       R1 again within 30 s, R2 not used yet: R3, as R2
+//!                 └──────▶ R3                      may be lost; R1 later, or once R4 is there: the
+//!                                                  session ends; R2 or R3 once R4 is there: too
 //! ```
 //!
-//! Each exchange begins a generation. A used token that comes back once its successor was used is
-//! in two hands, one of them perhaps a thief's: the session ends for both (RFC 9700, section
+//! Each exchange begins a generation. A used token that comes back is in two hands, one of them perhaps
+//! a thief's, who may have been the one that exchanged it: the session ends for both (RFC 9700, section
 //! 4.14.2). A client whose answer was lost, or that asked twice at once, presents a token whose
-//! successor nobody has used: shortly after the exchange it gets another successor. Both
-//! successors are good until one is used, and then the other one counts as used too, so that a
-//! thief who was as quick as that is noticed at the next exchange.
+//! successor nobody has used: shortly after the exchange it gets another successor, since of the first
+//! one nothing but a hash is kept. Both successors are good until one is used, and then the other one
+//! counts as used too, so that a thief who was as quick as that is noticed at the next exchange.
 
 use std::time::Duration;
 
@@ -57,10 +58,7 @@ pub enum Refresh {
     Rotated,
     /// It is exchanged again, for another token of the current generation.
     Repeated,
-    /// It is refused and the session goes on: its successor is not used, but its time for
-    /// repeating is over.
-    Late,
-    /// It is refused and the session ends: its successor was used.
+    /// It is refused and the session ends: its successor was used, or its time for repeating is over.
     Reused,
 }
 
@@ -70,12 +68,10 @@ impl Session {
         let is_recent = self.rotated_at.is_some_and(|rotated_at| now <= rotated_at + REPEAT_WINDOW);
         if token.generation == self.generation {
             Refresh::Rotated
-        } else if !token.is_parent {
-            Refresh::Reused
-        } else if is_recent {
+        } else if token.is_parent && is_recent {
             Refresh::Repeated
         } else {
-            Refresh::Late
+            Refresh::Reused
         }
     }
 }
@@ -99,7 +95,7 @@ mod tests {
             (token(5, false), 9_999, Refresh::Rotated),
             (token(4, true), 100, Refresh::Repeated),
             (token(4, true), 130, Refresh::Repeated),
-            (token(4, true), 131, Refresh::Late),
+            (token(4, true), 131, Refresh::Reused),
             (token(4, false), 100, Refresh::Reused),
             (token(3, false), 100, Refresh::Reused),
         ] {
@@ -136,7 +132,7 @@ mod tests {
                         session = Session { generation, rotated_at: Some(at(now)) };
                     }
                     Refresh::Repeated => {}
-                    Refresh::Late | Refresh::Reused => break,
+                    Refresh::Reused => break,
                 }
                 last[who] = tokens.len();
                 tokens.push(session.generation);
@@ -168,7 +164,6 @@ mod tests {
                         session = Session { generation, rotated_at: Some(at(now)) };
                     }
                     Refresh::Repeated => {}
-                    Refresh::Late => continue,
                     // The session is gone, and all its tokens with it.
                     Refresh::Reused => break,
                 }

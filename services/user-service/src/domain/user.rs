@@ -177,7 +177,7 @@ impl User {
             events.push(Event::Updated { changed: vec!["name"], previous_email: None });
         }
         if let Some(email) = change.email {
-            user.pending_email = Some(email).filter(|email| *email != user.email);
+            user.pending_email = Some(email).filter(|email| !email.is_same(&user.email));
         }
         if let Some(email) = user.pending_email_since(&before) {
             let token = token.sent_to(email, Purpose::Verification);
@@ -187,6 +187,11 @@ impl User {
             return Ok((user, Vec::new()));
         }
         Ok((user.changed_at(now), events))
+    }
+
+    /// Whether a mail would go to an address if the user asked to have it.
+    pub fn would_mail(&self, email: &Email) -> bool {
+        !email.is_same(&self.email) && self.pending_email.as_ref() != Some(email)
     }
 
     /// Whether the user may do what administrators do.

@@ -63,6 +63,6 @@ pub(crate) async fn appoint(
     let entry = Entry::new(Actor::Administrator(caller.id), "role-change", outcome);
     let entry = entry.target(format_args!("user:{id}")).request(&request);
     let decide = |user: User| user.appoint(admin, now);
-    let user = store.change(UserId::from_uuid(id), &entry, decide).await?;
+    let user = store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
     Ok((ETag(user.version), Json(user.into())))
 }

@@ -53,6 +53,9 @@ impl UserQuery {
         if email_prefix.as_ref().is_some_and(|it| !lengths.contains(&it.chars().count())) {
             return Err(Problem::bad_request("email needs 3 to 254 characters"));
         }
+        if email_prefix.as_ref().is_some_and(|it| it.contains(char::is_control)) {
+            return Err(Problem::bad_request("no address has control characters"));
+        }
         let status = self.status.map(|status| match status {
             KnownStatus::Active => Status::Active,
             KnownStatus::Deleted => Status::Deleted,

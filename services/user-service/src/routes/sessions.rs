@@ -202,7 +202,7 @@ async fn replace_hash(
 
 /// Exchanges a refresh token for a new access token and the next refresh token. Asked again within
 /// 30 seconds, because the answer was lost, it gives another one as long as none of them was used; a
-/// token that is used again after that ends the session.
+/// token that is used again later, or once its successor was used, ends the session.
 #[utoipa::path(post, path = "/api/sessions/refresh", tag = "sessions", request_body = Refresh,
     responses(
     (status = 200, body = Session),
@@ -229,7 +229,7 @@ pub(crate) async fn refresh(
             session.id = %session,
             "the session was refreshed as often as it may be: it has ended"
         ),
-        Refreshed::Unknown | Refreshed::Late => {}
+        Refreshed::Unknown => {}
     }
     // One text for all of them: which it was is nothing that a thief needs to know.
     Err(Error::WrongRefreshToken)

@@ -110,6 +110,7 @@ pub(crate) async fn register(
     State(passwords): State<Passwords>,
     State(clock): State<Clock>,
     account: AccountLimit,
+    Extension(request): Extension<RequestId>,
     Json(registration): Json<Registration>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], ETag, Json<Profile>), Error> {
     let email = Email::parse(&registration.email);
@@ -121,7 +122,9 @@ pub(crate) async fn register(
     let id = UserId::from_uuid(clock.new_id());
     let token = store.new_token(Purpose::Verification);
     let registered = User::register(id, email, name, token, clock.now());
-    let user = store.create(registered, &hash).await?;
+    let entry = Entry::new(Actor::Anybody, "registration", "success");
+    let entry = entry.target(format_args!("user:{id}")).request(&request);
+    let user = store.create(registered, &hash, &entry).await?;
     metrics::mailed(Purpose::Verification, Mailed::Requested);
     let location = [(header::LOCATION, format!("/api/users/{id}"))];
     Ok((StatusCode::CREATED, location, ETag(user.version), Json(user.into())))
@@ -193,7 +196,9 @@ pub(crate) async fn change(
     let email = change.email.as_deref().map(Email::parse).transpose();
     let name = change.name.as_deref().map(Name::parse).transpose();
     let (email, name) = (email, name).together().map_err(Error::from)?;
-    if let Some(email) = &email {
+    if let Some(email) = &email
+        && store.user(UserId::from_uuid(id)).await?.would_mail(email)
+    {
         account.count(&email.account()).await.map_err(Error::from)?;
     }
     let (change, now) = (Change { email, name }, clock.now());
@@ -201,7 +206,7 @@ pub(crate) async fn change(
     let decide =
         |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);
     let entry = entry(caller, "user-change", id, &request);
-    let user = store.change(UserId::from_uuid(id), &entry, decide).await?;
+    let user = store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
     Ok((ETag(user.version), Json(user.into())))
 }
 
@@ -227,7 +232,7 @@ pub(crate) async fn delete(
     let is_as_seen = |version| seen.as_ref().is_none_or(|seen| seen.admits(version));
     let decide = |user: User| user.when(is_as_seen)?.delete(now);
     let entry = entry(caller, "user-deletion", id, &request);
-    store.change(UserId::from_uuid(id), &entry, decide).await?;
+    store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -47,7 +47,8 @@ pub(crate) async fn request(
         account.count(&email.account()).await?;
         let token = store.new_token(Purpose::Verification);
         let entry = entry(caller, "email-verification-request", caller.id, &request);
-        store.change(id, &entry, |user: User| user.request_verification(token)).await?;
+        let request = |user: User| user.request_verification(token);
+        store.change(id, (caller, &entry), request).await?;
         metrics::mailed(Purpose::Verification, Mailed::Requested);
     }
     Ok(StatusCode::ACCEPTED)

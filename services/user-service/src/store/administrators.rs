@@ -39,9 +39,11 @@ pub(crate) enum First {
     TooLate,
     /// No active user has the address.
     NoSuchUser,
+    /// Whoever registered with the address has not proven that it is theirs.
+    Unproven,
 }
 
-/// Makes the active user with an address the first administrator, which `entry` of the id says in the
+/// Makes the active user who has proven an address the first administrator, which `entry` of the id says in the
 /// audit trail. Nobody sees the profile before any more.
 pub(crate) async fn appoint_first(
     database: &Database,
@@ -57,16 +59,26 @@ pub(crate) async fn appoint_first(
         if is_there.fetch_one(&mut *tx).await? {
             return Ok(First::TooLate);
         }
-        let appointed = sqlx::query_scalar!(
-            "update users set admin = true, version = version + 1, updated_at = $2
-             where lower(email) = lower($1) and status = 'active' returning id",
+        let found = sqlx::query!(
+            r#"select id, coalesce(email_verified_version = email_version, false) as "is_proven!"
+               from users where lower(email) = lower($1) and status = 'active' for update"#,
             email.as_str(),
-            clock.now(),
         );
-        let Some(user) = appointed.fetch_optional(&mut *tx).await? else {
+        let Some(found) = found.fetch_optional(&mut *tx).await? else {
             return Ok(First::NoSuchUser);
         };
-        let user = UserId::from_uuid(user);
+        // Anybody can register with the address of somebody who is about to be appointed.
+        if !found.is_proven {
+            return Ok(First::Unproven);
+        }
+        sqlx::query!(
+            "update users set admin = true, version = version + 1, updated_at = $2 where id = $1",
+            found.id,
+            clock.now(),
+        )
+        .execute(&mut *tx)
+        .await?;
+        let user = UserId::from_uuid(found.id);
         end_sessions(tx, user, None).await?;
         audit.record_in(tx, &entry(user)).await?;
         profiles.withhold(user).await;

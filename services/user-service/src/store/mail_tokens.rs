@@ -1,5 +1,7 @@
 //! The tokens that users get by mail: kept as hashes, redeemed once.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use auth::MailTokens;
 use auth::opaque::OpaqueHash;
 use auth::password::HashedPassword;
@@ -81,14 +83,21 @@ impl Store {
         request: &RequestId,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        let prove = |user: User, email: &Email| user.prove(email, now);
+        // What a click did that ended in another address is not to look like one that did not.
+        let changes = &AtomicBool::new(false);
+        let prove = |user: User, email: &Email| {
+            changes.store(*email != user.email, Relaxed);
+            user.prove(email, now)
+        };
         let entry = self
             .database
             .transaction(|tx| {
                 async move {
                     let purpose = Purpose::Verification;
                     let user = self.redeem(tx, presented, purpose, &prove).await?;
-                    self.proven(tx, &user, "email-verification", request).await
+                    let action =
+                        if changes.load(Relaxed) { "email-change" } else { "email-verification" };
+                    self.proven(tx, &user, action, request).await
                 }
                 .scope_boxed()
             })

@@ -1,5 +1,6 @@
 //! Sessions: the refresh tokens in use, those before them, and how a session ends.
 
+use auth::User as SignedIn;
 use auth::opaque::OpaqueHash;
 use chassis::RequestId;
 use chassis::database::FutureExt;
@@ -51,9 +52,7 @@ pub(crate) enum Refreshed {
     },
     /// It is of no session, or its time is up.
     Unknown,
-    /// It came again too late; the session goes on.
-    Late,
-    /// It came again after its successor was used; the session has ended.
+    /// It came again after its successor was used, or too late; the session has ended.
     Reused { session: Uuid, user: UserId },
     /// The session remembered as many tokens as it may and has ended.
     Full { session: Uuid, user: UserId },
@@ -65,7 +64,7 @@ impl Refreshed {
         let (session, user, outcome) = match self {
             Self::Reused { session, user } => (session, user, "reused"),
             Self::Full { session, user } => (session, user, "full"),
-            Self::Exchanged { .. } | Self::Unknown | Self::Late => return None,
+            Self::Exchanged { .. } | Self::Unknown => return None,
         };
         let actor = Actor::User(user.as_uuid());
         let entry = Entry::new(actor, "refresh", outcome).target(format_args!("session:{session}"));
@@ -176,7 +175,6 @@ impl Store {
             return Ok(Refreshed::Unknown);
         }
         let refreshed = match line.session.present(line.presented, now) {
-            Refresh::Late => return Ok(Refreshed::Late),
             Refresh::Reused => Refreshed::Reused { session: line.id, user: line.user },
             Refresh::Rotated | Refresh::Repeated if line.is_full => {
                 Refreshed::Full { session: line.id, user: line.user }
@@ -320,6 +318,25 @@ pub(super) async fn end_sessions(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Makes sure that the session of a request's token is there, and that its user may still do what the
+/// request does to `to`. Whoever ends sessions of a user or takes a role away has locked a row of theirs;
+/// with the row of `to` locked, what they committed before is seen here.
+pub(super) async fn check_caller(
+    tx: &mut PgConnection,
+    caller: SignedIn,
+    to: UserId,
+) -> Result<(), Error> {
+    let stands = sqlx::query_scalar!(
+        r#"select exists (select from sessions join users on users.id = sessions.user_id
+                          where sessions.id = $1 and users.id = $2 and users.status <> 'deleted'
+                          and (users.admin or users.id = $3)) as "stands!""#,
+        caller.session,
+        caller.id,
+        to.as_uuid(),
+    );
+    if stands.fetch_one(tx).await? { Ok(()) } else { Err(Error::SessionEnded) }
 }
 
 /// Ends the sessions that a user has beyond [`SESSIONS_MAX`].

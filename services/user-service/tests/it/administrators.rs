@@ -58,6 +58,10 @@ async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_othe
     let own = format!("/api/users/{}", ada.id);
     assert_eq!(app.get(&own, &ada.token).await.status(), 200, "it is in the cache from now on");
 
+    // Anybody could have registered with this address.
+    let unproven = command(&["admin", "--email", &ada.email]).await.unwrap_err();
+    assert!(unproven.contains("has not proven"), "{unproven}");
+    assert_eq!(app.verify(&app.mail_token(&ada.id, "verification").await).await.status(), 204);
     let said = command(&["admin", "--email", &ada.email.to_uppercase()]).await.unwrap();
 
     assert!(said.contains(&ada.id) && !said.contains('@'), "{said}");
@@ -92,7 +96,7 @@ async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_othe
 #[tokio::test]
 async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing_does_not() {
     let app = TestApp::start().await;
-    let (admin, user) = (app.admin_token(), app.somebody().await);
+    let (admin, user) = (app.administrator().await, app.somebody().await);
     let (status, profile) = app.appoint(&admin, &user.id, "user").await;
     assert_eq!((status, &profile["version"]), (200, &json!(1)));
     assert!(app.refreshes(&user.refresh_token).await);
@@ -121,20 +125,29 @@ async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing
 #[tokio::test]
 async fn the_last_administrator_stays_one_also_when_two_go_at_once() {
     let app = TestApp::start().await;
-    let (admin, ada, bob) = (app.admin_token(), app.somebody().await, app.somebody().await);
+    let (admin, ada, bob) = (app.administrator().await, app.somebody().await, app.somebody().await);
     app.appoint(&admin, &ada.id, "admin").await;
+    let admin = app.again(&ada).await;
+    sqlx::query("delete from users where name = 'Admin'")
+        .execute(&app.database.pool().await)
+        .await
+        .unwrap();
     let (status, problem) = app.appoint(&admin, &ada.id, "user").await;
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/last-administrator")));
     assert_eq!(app.delete(&format!("/api/users/{}", ada.id), &admin).await, 409);
 
+    let (mut left, mut other) = (&ada, &bob);
     for _ in 0..4 {
-        app.appoint(&admin, &ada.id, "admin").await;
-        app.appoint(&admin, &bob.id, "admin").await;
-        let (one, other) = tokio::join!(
-            app.appoint(&admin, &ada.id, "user"),
-            app.appoint(&admin, &bob.id, "user"),
+        app.appoint(&app.again(left).await, &other.id, "admin").await;
+        let (of_left, of_other) = (app.again(left).await, app.again(other).await);
+        let (one, another) = tokio::join!(
+            app.appoint(&of_left, &left.id, "user"),
+            app.appoint(&of_other, &other.id, "user"),
         );
-        let mut statuses = [one.0, other.0];
+        if one.0 == 200 {
+            std::mem::swap(&mut left, &mut other);
+        }
+        let mut statuses = [one.0, another.0];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 409]);
         assert_eq!(app.count("select count(*) from users where admin").await, 1);
@@ -144,7 +157,7 @@ async fn the_last_administrator_stays_one_also_when_two_go_at_once() {
 #[tokio::test]
 async fn administrators_find_users_by_status_role_and_the_beginning_of_the_address() {
     let app = TestApp::start().await;
-    let admin = app.admin_token();
+    let admin = app.administrator().await;
     let mut ids = Vec::new();
     for email in
         ["find-A@example.com", "find-b@example.com", "find_c@example.com", "other@example.com"]
@@ -154,6 +167,9 @@ async fn administrators_find_users_by_status_role_and_the_beginning_of_the_addre
     }
     app.appoint(&admin, &ids[1], "admin").await;
     assert_eq!(app.delete(&format!("/api/users/{}", ids[3]), &admin).await, 204);
+    let pool = app.database.pool().await;
+    sqlx::query("delete from users where name = 'Admin'").execute(&pool).await.unwrap();
+    let admin = app.admin_token();
     let of = |indexes: &[usize]| -> Vec<String> {
         indexes.iter().map(|index| ids[*index].clone()).collect()
     };
@@ -176,7 +192,9 @@ async fn administrators_find_users_by_status_role_and_the_beginning_of_the_addre
     ] {
         assert_eq!(app.found(&admin, query).await, of(expected), "{query}");
     }
-    for query in ["email=fi", "role=emperor", "status=gone", "limit=0", "name=ada"] {
+    for query in
+        ["email=fi", "role=emperor", "status=gone", "limit=0", "name=ada", "email=%00%00%00"]
+    {
         assert_eq!(app.get(&format!("/api/users?{query}"), &admin).await.status(), 400, "{query}");
     }
 }
@@ -204,4 +222,33 @@ async fn a_search_by_address_reads_its_index() {
         (scans > 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_token_whose_session_or_role_is_gone_changes_nothing_though_no_replica_has_heard_of_it() {
+    let app = TestApp::start().await;
+    let (admin, ada, bob) = (app.administrator().await, app.somebody().await, app.somebody().await);
+    let pool = app.database.pool().await;
+    app.appoint(&admin, &ada.id, "admin").await;
+    let (of_admin, of_user) = (app.again(&ada).await, bob.token.clone());
+    let alive: Value = app.get("/api/users/me", &of_user).await.json().await.unwrap();
+    // As a replica sees it that reads of ended sessions a moment later: nothing is told of these.
+    sqlx::query("update users set admin = false where id = $1::uuid")
+        .bind(&ada.id)
+        .execute(&pool)
+        .await
+        .unwrap();
+    sqlx::raw_sql("alter table sessions disable trigger user; delete from sessions")
+        .execute(&pool)
+        .await
+        .unwrap();
+
+    assert_eq!(app.appoint(&of_admin, &ada.id, "admin").await.0, 401);
+    let path = format!("/api/users/{}", bob.id);
+    let change = app.request(Method::PATCH, &path).bearer_auth(&of_user).header("if-match", "*");
+    let change = change.json(&json!({"email": "thief@example.com"})).send().await.unwrap();
+    assert_eq!(change.status(), 401);
+    assert_eq!(app.delete(&path, &of_user).await, 401);
+    let after: Value = app.get("/api/users/me", &of_user).await.json().await.unwrap();
+    assert_eq!(after, alive);
 }

@@ -168,7 +168,7 @@ async fn another(app: &TestApp, pool: &PgPool) -> Signed {
                                      created_at, updated_at)
                   values ($1, $2, 'Ada', false, 'active', true, 1, now(), now())";
     sqlx::query(insert).bind(id).bind(&email).execute(pool).await.unwrap();
-    let token = app.user_token(id, auth::Role::User);
+    let token = app.signed_in(id, auth::Role::User).await;
     Signed { id: id.to_string(), email, token, refresh_token: String::new() }
 }
 

@@ -158,7 +158,7 @@ async fn an_address_is_registered_or_changed_to_so_often_that_little_mail_goes_t
         caused += 1;
         let user: serde_json::Value = answer.json().await.unwrap();
         let id: Uuid = user["user_id"].as_str().unwrap().parse().unwrap();
-        let token = app.user_token(id, auth::Role::User);
+        let token = app.signed_in(id, auth::Role::User).await;
         let delete = app.request(Method::DELETE, &format!("/api/users/{id}"));
         assert_eq!(delete.bearer_auth(token).send().await.unwrap().status(), 204);
     }

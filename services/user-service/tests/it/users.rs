@@ -75,7 +75,7 @@ async fn a_deleted_user_is_erased_and_cannot_sign_in() {
     let user = app.somebody().await;
     let path = format!("/api/users/{}", user.id);
     assert_eq!(app.delete(&path, &user.token).await, 204);
-    assert_eq!(app.delete(&path, &app.admin_token()).await, 404);
+    assert_eq!(app.delete(&path, &app.administrator().await).await, 404);
     assert_eq!(app.sign_in(&user.email, crate::app::PASSWORD).await.status(), 401);
     let refresh = json!({"refresh_token": user.refresh_token});
     assert_eq!(app.post("/api/sessions/refresh", &refresh).await.status(), 401);

@@ -168,18 +168,12 @@ mod tests {
     #[test]
     fn what_an_environment_lays_over_the_settings_counts_too() {
         let root = tempfile::tempdir().unwrap();
-        let copied = |name: &str| {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
-            fs::copy(from, root.path().join(name)).unwrap();
-        };
+        let project = Project::fixture(root.path());
         let overlay = root.path().join("config/environments/development");
         fs::create_dir_all(&overlay).unwrap();
-        copied("Cargo.toml");
-        copied("config/services.tsk");
         for file in ["payment-service.tsk", "user-service.tsk", "cache.tsk"] {
             fs::write(overlay.join(file), "[worker]\nconcurrency: 3\n").unwrap();
         }
-        let project = Project::at(root.path()).unwrap();
         let files = settings_files(&project, "payment-service").unwrap();
         let laid_over: Vec<_> = files.iter().filter(|file| file.starts_with(&overlay)).collect();
         assert_eq!(laid_over, [&overlay.join("cache.tsk"), &overlay.join("payment-service.tsk")]);

@@ -73,15 +73,13 @@ mod tests {
     #[test]
     fn what_an_earlier_version_has_left_open_is_closed() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["config", ".dev/logs", ".dev/mail"] {
+        for folder in [".dev/logs", ".dev/mail"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         let file = root.path().join(".dev/mail/a.eml");
         fs::write(&file, "Dear Ada").unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let services = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config/services.tsk");
-        fs::copy(services, root.path().join("config/services.tsk")).unwrap();
-        let project = Project::at(root.path()).unwrap();
+        let project = Project::fixture(root.path());
 
         folders(&project).unwrap();
         folders(&project).unwrap();

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Signal;
 use serde::Deserialize;
 use testkit::native::{Launch, clean_environment, port, psql};
 use tusk_config::{Loader, Unread, Vars};
@@ -299,16 +298,11 @@ impl Start {
         let log_start = run_files::length(&log);
         let process = launch.spawn()?;
         Ok(Process {
-            name: self.name.clone(),
-            kind: self.kind,
-            pid: process.pid,
-            started: process.started,
-            stop_signal: Signal::TERM.as_raw(),
             port: Some(self.port).filter(|port| *port != 0),
-            log,
             origin: Some(self.origin.clone()),
             log_start,
             takeover,
+            ..Process::of(&self.name, process, project)
         })
     }
 }

@@ -7,7 +7,6 @@ use crate::{
     project::Project,
     services::{DASHBOARD, DASHBOARD_PORT, SIMULATOR, SIMULATOR_PORT},
     state::State,
-    up::state_file,
 };
 
 /// Of the servers: beside the standard ones, which servers of the distribution have.
@@ -19,7 +18,7 @@ pub(super) fn examine(project: &Project) -> Vec<Finding> {
     let usual =
         services.chain([(SIMULATOR, SIMULATOR_PORT), (DASHBOARD, DASHBOARD_PORT)]).chain(SERVERS);
     let taken: Vec<_> = usual.filter(|(_, port)| !port::is_free(*port)).collect();
-    let ours = State::read(&state_file(project)).ok().flatten().unwrap_or_default();
+    let ours = State::read(project).ok().flatten().unwrap_or_default();
     let mut ours: Vec<u32> = ours.processes.iter().map(|process| process.pid).collect();
     ours.extend(crate::unrecorded::find(project, None).iter().map(|process| process.pid));
     let others: Vec<Finding> = taken

@@ -5,8 +5,8 @@ use tusk_config::Check;
 
 use super::{plan::Written, service::Service};
 use crate::{
-    features::UNIFIED, install::Permission, interrupt::Interrupt, prepare, prepare::tables,
-    project::Project, run, test,
+    features::UNIFIED, graph, install::Permission, interrupt::Interrupt, prepare,
+    prepare::generated, project::Project, run, test,
 };
 
 const LOCK: &str = "Cargo.lock";
@@ -27,7 +27,7 @@ impl Finishing<'_> {
     pub(super) fn added(&self, service: &Service<'_>, written: &mut Written) -> Result<()> {
         // As it is now, with one more service.
         let project = Project::find()?.offline(self.offline);
-        lock(&project, written)?;
+        packages(&project, written)?;
         settings(&project)?;
         self.compiled(&project, &service.names.service, written)?;
         let record = service.record.clone();
@@ -38,10 +38,10 @@ impl Finishing<'_> {
     pub(super) fn grown(&self, name: &str, written: &mut Written) -> Result<()> {
         let project = Project::find()?.offline(self.offline);
         settings(&project)?;
-        for document in tables::DOCUMENTS {
-            written.note(document)?;
+        for file in generated::files() {
+            written.note(file)?;
         }
-        tables::generate(&project, true)?;
+        generated::generate(&project, true)?;
         if !self.quick {
             println!("== queries");
             written.note_folder(&format!("services/{name}/.sqlx"))?;
@@ -54,7 +54,7 @@ impl Finishing<'_> {
     /// A service was taken away.
     pub(super) fn taken(&self, written: &mut Written) -> Result<()> {
         let project = Project::find()?.offline(self.offline);
-        lock(&project, written)?;
+        packages(&project, written)?;
         settings(&project)
     }
 
@@ -90,12 +90,14 @@ impl Finishing<'_> {
     }
 }
 
-/// Cargo notes the packages of the workspace.
-fn lock(project: &Project, written: &mut Written) -> Result<()> {
+/// Cargo notes the packages of the workspace, and we which of them depend on which.
+fn packages(project: &Project, written: &mut Written) -> Result<()> {
     written.note(LOCK)?;
+    written.note(graph::GOLDEN)?;
     let mut command = project.cargo();
     command.args(["metadata", "--format-version", "1", "--quiet"]);
-    run::output(&mut command).map(drop)
+    run::output(&mut command)?;
+    graph::refresh(project)
 }
 
 /// What `cargo tusk check --strict config` says.

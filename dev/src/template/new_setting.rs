@@ -13,7 +13,7 @@ use super::{
     names::{Names, check_form, is_reserved},
     parts::{Language, Piece},
     plan::Plan,
-    source::{Source, edit, import},
+    source::{Source, edit},
     words::{Words, pascal},
 };
 use crate::{interrupt::Interrupt, prepare, project::Project};
@@ -187,7 +187,7 @@ impl Setting {
                         format!("[{section}] is not read in this file: add `{key}` by hand")
                     })?;
                     ensure!(
-                        !source.is_made_of_another(&kind),
+                        !source.is_marked(&kind, "try_from"),
                         "`{kind}` is made of another struct: add `{key}` by hand"
                     );
                     kind
@@ -205,10 +205,7 @@ impl Setting {
             source.extend_check("Settings", &format!("self.{section}.check()"))
         })?;
         edit(root, plan, &self.config, |source| {
-            if let Some(needed) = self.kind.import() {
-                source.0 = import(&source.0, needed);
-            }
-            Ok(())
+            self.kind.import().map_or(Ok(()), |needed| source.import(needed))
         })
     }
 
@@ -216,7 +213,7 @@ impl Setting {
     fn begin_section(&self, source: &mut Source, field: &str) -> Result<String> {
         let section = &self.section;
         let kind = format!("{}Settings", pascal(&section.replace('_', "-")));
-        ensure!(source.fields(&kind).is_err(), "`{kind}` is there already, for something else");
+        ensure!(!source.has_struct(&kind), "`{kind}` is there already, for something else");
         let file = self.file.trim_start_matches("config/");
         let place = format!("/// `{file}`: section `[{section}]`.\npub {section}: {kind}");
         source.add_field("Settings", &place)?;

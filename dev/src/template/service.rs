@@ -14,7 +14,7 @@ use super::{
     words::{Words, snake},
 };
 use crate::{
-    prepare::{self, tables},
+    prepare::{self, generated},
     project::Project,
 };
 
@@ -123,7 +123,7 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// What the documents list of the settings, as they will be.
+    /// What is generated of the settings, as they will be.
     fn retell(&self, plan: &mut Plan) -> Result<()> {
         let copy = tempfile::tempdir().context("make a temporary folder")?;
         let mut paths = vec![];
@@ -144,12 +144,12 @@ impl<'a> Service<'a> {
         }
         let document =
             |service: &str| plan.text(self.root, &format!("services/{service}/openapi.json"));
-        let tables = tables::of_settings(&copy.path().join("config"), |service| {
+        let parts = generated::of_settings(&Project::at(copy.path())?, |service| {
             Ok(document(service)?.unwrap_or_default())
         })?;
-        for table in tables {
-            let text = table.put_into(&existing(self.root, plan, table.document())?)?;
-            plan.set(self.root, table.document(), Some(text))?;
+        for part in parts {
+            let text = part.put_into(&existing(self.root, plan, part.file())?)?;
+            plan.set(self.root, part.file(), Some(text))?;
         }
         Ok(())
     }

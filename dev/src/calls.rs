@@ -149,17 +149,11 @@ fn of_endpoints(target: &Value) -> impl Iterator<Item = [String; 6]> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::{Command, parse};
 
     fn change(line: &str) -> Option<Value> {
-        let line = Line::try_parse_from(line.split(' ')).ok()?;
-        Some(line.args.action.unwrap().change().1)
+        let Command::Calls(args) = parse(line).ok()? else { panic!("calls") };
+        Some(args.action.unwrap().change().1)
     }
 
     #[test]

@@ -217,17 +217,11 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::{Command, parse};
 
     fn republished(line: &str) -> Result<(Map<String, Value>, Value)> {
-        let line = Line::try_parse_from(line.split(' '))?;
-        let Action::Republish { filter, all, target, .. } = line.args.action else {
+        let Command::Events(args) = parse(line)? else { panic!("events") };
+        let Action::Republish { filter, all, target, .. } = args.action else {
             panic!("a republish")
         };
         let filter = filter.json(&[]);

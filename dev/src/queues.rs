@@ -284,17 +284,11 @@ fn unseen(answer: &Value) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::{Command, parse};
 
     fn chosen(line: &str) -> Result<Map<String, Value>> {
-        let line = Line::try_parse_from(line.split(' ')).unwrap();
-        let Action::Replay { chosen, .. } = line.args.action else { panic!("a replay") };
+        let Command::Queues(args) = parse(line)? else { panic!("queues") };
+        let Action::Replay { chosen, .. } = args.action else { panic!("a replay") };
         chosen.json()
     }
 

@@ -14,7 +14,7 @@ use testkit::native::{Launch, clean_environment, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
-    dashboard, environment, fault,
+    dashboard, fault,
     features::UNIFIED,
     http::Client,
     interrupt::Interrupt,
@@ -248,7 +248,7 @@ impl Start {
         match self.kind {
             Kind::Service => {
                 let files = origin::settings_files(project, &self.name)?;
-                variables.extend(environment::of_settings(&files)?);
+                variables.extend(origin::of_shell(&files)?);
             }
             Kind::Tool => variables.extend(dashboard::of_shell(project)?),
             Kind::Simulator | Kind::Server => {}

@@ -11,10 +11,8 @@ use crate::{
     project::Project,
     run_files,
     state::{Process, State},
+    wires::SERVERS,
 };
-
-/// The servers by the folders of their data, under `.dev`.
-const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];
 
 /// What runs of the system and is not in `state`.
 pub(crate) fn find(project: &Project, state: Option<&State>) -> Vec<Process> {

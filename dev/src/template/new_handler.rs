@@ -1,11 +1,11 @@
 //! `cargo dev new-handler SERVICE EVENT`.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    addition::{Addition, Options},
+    addition::{Addition, Options, prepare_and_test},
     files::existing,
     names::{Names, is_reserved},
     parts::{Language, Piece},
@@ -39,7 +39,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let root = project.root();
     let names = Names::of_service(project, &args.service)?;
     let service = names.service.as_str();
@@ -57,12 +56,13 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(!is_reserved(&contract.function()), "`{}` cannot name a handler", contract.function());
-    let words = Words::of_service(&names).with_heard(
-        &contract.full,
-        &contract.function(),
-        &contract.name,
-        contract.version,
-    );
+    let forms = [
+        ("other.heard.v1", format!("{}.v{}", contract.full, contract.version)),
+        ("other.heard", contract.full.clone()),
+        ("other_heard", contract.function()),
+        ("OtherHeard", contract.name.clone()),
+    ];
+    let words = Words::of_service(&names).and(forms, true);
     let addition = Addition::new(project, &[FOLDER], &words, &[])?;
     let addition = addition.with(|root, plan| {
         subscribe(root, plan, &contract.full, &queue)?;
@@ -74,16 +74,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         edit(root, plan, &consumer, |source| source.add_step("handlers", &on))
     })?;
     let what = format!("{service} handling {}", contract.full);
-    if !addition.make(&what, &names, &args.options, &[], interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
     let function = contract.function();
-    println!("{what} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  services/{service}/src/store.rs: `{function}`, what follows from the event");
-    println!("  services/{service}/tests/it/{function}.rs: that it does, once");
-    println!("  services/{service}/src/lib.rs: the line that says so");
-    println!("  cargo dev prepare && cargo dev test -- -p {service}");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("services/{service}/src/store.rs: `{function}`, what follows from the event"),
+        format!("services/{service}/tests/it/{function}.rs: that it does, once"),
+        format!("services/{service}/src/lib.rs: the line that says so"),
+        prepare_and_test(service),
+    ];
+    addition.make(&what, &names, &args.options, &[], &next, interrupt)
 }
 
 /// An event as `contracts` has it.

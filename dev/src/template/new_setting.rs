@@ -2,13 +2,13 @@
 
 mod kind;
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use self::kind::Kind;
 use super::{
-    addition::{Addition, Options},
+    addition::{Addition, Options, prepare_and_test},
     files::{ends_in, existing},
     names::{Names, check_form, is_reserved},
     parts::{Language, Piece},
@@ -42,7 +42,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let root = project.root();
     let names = Names::of_service(project, &args.service)?;
     let setting = Setting::new(&names, args)?;
@@ -53,27 +52,30 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     setting.check_free(root, &file)?;
-    let words = Words::of_service(&names).with_setting(
-        &setting.section,
-        &setting.key,
-        &setting.variable,
-        setting.kind.examples(&setting.default),
-    );
+    let Setting { section, key, variable, .. } = &setting;
+    let [good, bad] = setting.kind.examples(&setting.default);
+    let forms = [
+        ("[topic] key", format!("[{section}] {key}")),
+        ("topic_key", format!("{section}_{key}")),
+        ("topic_word", key.clone()),
+        ("TOPIC_KEY", variable.clone()),
+        ("TOPIC_GOOD", good),
+        ("TOPIC_BAD", bad),
+    ];
+    let words = Words::of_service(&names).and(forms, true);
     let addition = Addition::new(project, &[FOLDER], &words, &[])?;
     let addition = addition.with(|root, plan| {
         setting.tell(root, plan)?;
         setting.read(root, plan)
     })?;
-    if !addition.make(&what, &names, &args.options, &[], interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
     let service = &names.service;
-    println!("{what} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  {}: its bounds, in `check`", setting.config);
-    println!("  services/{service}/src/app.rs: hand it to what needs it");
-    println!("  k8s: nothing, as long as the default will do; else {}", setting.variable);
-    println!("  cargo dev prepare && cargo dev test -- -p {service}");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("{}: its bounds, in `check`", setting.config),
+        format!("services/{service}/src/app.rs: hand it to what needs it"),
+        format!("k8s: nothing, as long as the default will do; else {}", setting.variable),
+        prepare_and_test(service),
+    ];
+    addition.make(&what, &names, &args.options, &[], &next, interrupt)
 }
 
 /// A setting to add.

@@ -1,54 +1,100 @@
 //! The admin routes of the running services, called as an administrator.
 
-use std::fmt::Write as _;
+use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, bail};
-use serde_json::{Map, Value};
+use anyhow::{Context, Result, anyhow, bail};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
 
 use crate::{
     http::{Answer, Client},
     project::Project,
-    services::Service,
     state::{Process, State},
     token,
-    up::state_file,
 };
+
+/// What is escaped in a part of a path or of a query (RFC 3986).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is needed to call the services that run, and who does not.
 #[derive(Debug)]
 pub(crate) struct Admin {
     client: Client,
     authorization: String,
-    /// The services that run: their names and `http://host:port`.
-    pub(crate) services: Vec<(String, String)>,
-    /// Those that do not.
-    pub(crate) missing: Vec<Missing>,
+    running: Vec<Place>,
+    missing: Vec<Missing>,
+}
+
+/// Where something is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) service: String,
+    /// Of the service's queues; empty for the service as a whole.
+    pub(crate) queue: String,
+    /// `http://host:port`, of a queue with its path.
+    pub(crate) url: String,
 }
 
 /// A service that gave no answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Missing {
-    pub(crate) service: String,
-    pub(crate) why: String,
+struct Missing {
+    service: String,
+    why: String,
+}
+
+/// The answers of those who answered, and who did not.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    pub(crate) given: Vec<(Place, Value)>,
+    missing: Vec<Missing>,
+}
+
+/// Which messages are meant: those that match all of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Selection {
+    /// The one with this id
+    #[arg(long)]
+    id: Option<String>,
+    /// Events of this type: user.created
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// At this time or later: 2026-01-15T09:30:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
 }
 
 impl Admin {
     /// All running services, or one.
     pub(crate) fn find(project: &Project, service: Option<&str>) -> Result<Self> {
-        let Some(state) = State::load(&state_file(project))? else {
-            bail!("nothing is up; start it with: {}", project.command("up --detach"));
-        };
+        let state = State::up(project)?;
         let authorization = format!("Bearer {}", token::administrator(project, &state)?);
         service.map(|name| project.service(name)).transpose()?;
-        let is_asked = |known: &&Service| service.is_none_or(|name| name == known.name);
-        let (mut services, mut missing) = (Vec::new(), Vec::new());
-        for Service { name, .. } in project.services().iter().filter(is_asked) {
+        let (mut running, mut missing) = (Vec::new(), Vec::new());
+        let names = project.services().iter().map(|known| &known.name);
+        for name in names.filter(|name| service.is_none_or(|asked| asked == *name)) {
             match state.running(name).and_then(Process::url) {
-                Some(url) => services.push((name.clone(), url)),
+                Some(url) => {
+                    running.push(Place { service: name.clone(), queue: String::new(), url });
+                }
                 None => missing.push(Missing::new(name, &anyhow!("it does not run"))),
             }
         }
-        Ok(Self { client: Client::new(), authorization, services, missing })
+        Ok(Self { client: Client::new(), authorization, running, missing })
+    }
+
+    /// The one service that was asked for.
+    pub(crate) fn one(&self) -> Result<&Place> {
+        let missing = self.missing.first().map_or("it", |missing| &missing.service);
+        self.running.first().with_context(|| format!("{missing} does not run"))
+    }
+
+    /// The same call for each service, one after the other.
+    pub(crate) fn each(&self, call: impl Fn(&Place) -> Result<Value>) -> Answers {
+        let given = self.running.iter().map(|place| (place.clone(), Value::Null)).collect();
+        Answers { given, missing: self.missing.clone() }.then(|place, _| call(place))
     }
 
     /// The answer's JSON; a refusal is an error.
@@ -62,17 +108,82 @@ impl Admin {
 }
 
 impl Missing {
-    pub(crate) fn new(service: &str, error: &anyhow::Error) -> Self {
+    fn new(service: &str, error: &anyhow::Error) -> Self {
         Self { service: service.to_owned(), why: format!("{error:#}") }
     }
 }
 
-/// Names on standard error who did not answer; says whether that is nobody.
-pub(crate) fn tell_missing(missing: &[Missing]) -> bool {
-    for Missing { service, why } in missing {
-        eprintln!("{service}: {why}");
+impl Answers {
+    /// A call for each that has answered, with its answer; who does not answer this one is missing.
+    pub(crate) fn then(mut self, call: impl Fn(&Place, &Value) -> Result<Value>) -> Self {
+        let mut given = Vec::new();
+        for (place, answer) in self.given {
+            match call(&place, &answer) {
+                Ok(answer) => given.push((place, answer)),
+                Err(error) => self.missing.push(Missing::new(&place.service, &error)),
+            }
+        }
+        Self { given, ..self }
     }
-    missing.is_empty()
+
+    /// The items of each answer in its place, each where `of` says that it is.
+    pub(crate) fn items(self, of: impl Fn(&Place, &Value) -> Place) -> Self {
+        let mut given = Vec::new();
+        for (place, answer) in &self.given {
+            let items = answer.as_array().into_iter().flatten();
+            given.extend(items.map(|item| (of(place, item), item.clone())));
+        }
+        Self { given, ..self }
+    }
+
+    /// All of it, and an `error` for each service without an answer, which `name` names.
+    pub(crate) fn json(&self, name: &str) -> Value {
+        let given = self.given.iter().map(|(_, answer)| answer.clone());
+        let missing = self.missing.iter();
+        let missing =
+            missing.map(|Missing { service, why }| json!({ name: service, "error": why }));
+        given.chain(missing).collect()
+    }
+
+    /// Whether everybody answered.
+    pub(crate) fn are_all(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Names on standard error who did not answer; says whether that is nobody.
+    pub(crate) fn tell_missing(&self) -> bool {
+        for Missing { service, why } in &self.missing {
+            eprintln!("{service}: {why}");
+        }
+        self.are_all()
+    }
+}
+
+impl Selection {
+    /// As the routes take it, with more that it may say.
+    pub(crate) fn json(&self, more: &[(&str, Option<Value>)]) -> Map<String, Value> {
+        let own = [
+            ("id", &self.id),
+            ("type", &self.event_type),
+            ("since", &self.since),
+            ("until", &self.until),
+        ];
+        let own = own.map(|(name, value)| (name, value.as_ref().map(|value| json!(value))));
+        let given = own.into_iter().chain(more.iter().cloned());
+        given.filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+}
+
+/// Everything is meant only when it is said.
+pub(crate) fn check_chosen(filter: &Map<String, Value>, all: bool) -> Result<()> {
+    if !all && filter.keys().all(|name| name == "limit") {
+        bail!("say which ones: by --id, --type, --since, --until and what else there is, or --all");
+    }
+    Ok(())
+}
+
+pub(crate) fn exit_code(is_complete: bool) -> ExitCode {
+    if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The JSON of an answer that is no refusal.
@@ -94,23 +205,7 @@ pub(crate) fn query(filter: &Map<String, Value>) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// As a part of a path or of a query (RFC 3986).
+/// As a part of a path or of a query.
 pub(crate) fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _never_fails = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn what_is_no_letter_is_escaped() {
-        assert_eq!(super::escaped("sha256:a b&ü.1"), "sha256%3Aa%20b%26%C3%BC.1");
-    }
+    utf8_percent_encode(text, ESCAPED).to_string()
 }

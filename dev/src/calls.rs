@@ -3,11 +3,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    admin::{self, Admin, Missing, tell_missing},
+    admin::{self, Admin, Place},
     project::Project,
     table,
 };
@@ -77,9 +77,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     };
     let (Breaker { caller, target }, change) = action.change();
     let admin = Admin::find(project, Some(caller))?;
-    let Some((service, url)) = admin.services.first() else {
-        bail!("{caller} does not run");
-    };
+    let Place { service, url, .. } = admin.one()?;
     let url = format!("{url}/admin/calls/{}/breaker", admin::escaped(target));
     let held = admin.call("PUT", &url, Some(&change))?;
     if args.json {
@@ -92,23 +90,14 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 /// Prints what those call that answer, and says who does not.
 fn list(admin: &Admin, as_json: bool) -> ExitCode {
-    let (mut calls, mut missing) = (Vec::new(), admin.missing.clone());
-    for (service, url) in &admin.services {
-        match admin.call("GET", &format!("{url}/admin/calls"), None) {
-            Ok(answer) => calls.push(answer),
-            Err(error) => missing.push(Missing::new(service, &error)),
-        }
-    }
+    let answers =
+        admin.each(|Place { url, .. }| admin.call("GET", &format!("{url}/admin/calls"), None));
     if as_json {
-        let silent = missing.iter();
-        let silent =
-            silent.map(|Missing { service, why }| json!({"caller": service, "error": why}));
-        calls.extend(silent);
-        println!("{:#}", json!(calls));
+        println!("{:#}", answers.json("caller"));
     } else {
-        print(&calls);
+        print(&answers.given.iter().map(|(_, calls)| calls.clone()).collect::<Vec<_>>());
     }
-    if tell_missing(&missing) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    admin::exit_code(answers.tell_missing())
 }
 
 fn print(calls: &[Value]) {
@@ -160,17 +149,11 @@ fn of_endpoints(target: &Value) -> impl Iterator<Item = [String; 6]> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::{Command, parse};
 
     fn change(line: &str) -> Option<Value> {
-        let line = Line::try_parse_from(line.split(' ')).ok()?;
-        Some(line.args.action.unwrap().change().1)
+        let Command::Calls(args) = parse(line).ok()? else { panic!("calls") };
+        Some(args.action.unwrap().change().1)
     }
 
     #[test]

@@ -24,7 +24,7 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Runs the servers, the services and the payment provider's simulator; Ctrl-C drains them
     Up(up::Args),
     /// Stops what `up` started, and nothing else
@@ -140,6 +140,13 @@ pub(crate) fn run() -> Result<ExitCode> {
 /// All commands with their arguments, as they are read.
 pub(crate) fn definition() -> clap::Command {
     Cli::command()
+}
+
+/// What a command line means.
+#[cfg(test)]
+pub(crate) fn parse(line: &str) -> Result<Command> {
+    let words = ["cargo dev"].into_iter().chain(line.split(' '));
+    Ok(Cli::try_parse_from(words)?.command)
 }
 
 /// The names of all commands.

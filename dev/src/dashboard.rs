@@ -5,7 +5,7 @@ use std::{env, path::Path};
 use anyhow::{Context, Result};
 
 use crate::{
-    environment, origin,
+    origin,
     project::Project,
     secrets::{DASHBOARD_TOKEN, Secrets},
     services::DASHBOARD,
@@ -38,7 +38,7 @@ pub(crate) fn of_shell(project: &Project) -> Result<Vec<(String, String)>> {
     let mut variables = Vec::new();
     for service in project.services() {
         let files = origin::settings_files(project, &service.name)?;
-        variables.extend(environment::of_settings(&files)?);
+        variables.extend(origin::of_shell(&files)?);
     }
     let is_taken = |name: &str| OF_BUILDS.contains(&name) || name.starts_with("DEV_");
     variables.extend(env::vars().filter(|(name, _)| is_taken(name)));

@@ -4,7 +4,12 @@ use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{fault, project::Project, state::stop_all, table, unrecorded, up::state_file};
+use crate::{
+    fault,
+    project::Project,
+    state::{State, stop_all},
+    table, unrecorded,
+};
 
 pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     let _lock = project.lock()?;
@@ -25,7 +30,7 @@ pub(crate) fn stop(project: &Project) -> Result<bool> {
     };
     // First, so that an `up` that watches does not take for a fault what ends on purpose. Should we
     // be killed on the way, the rest is found by its locks.
-    let file = state_file(project);
+    let file = State::file(project);
     if file.exists() {
         fs::remove_file(&file).context("remove the state")?;
     }

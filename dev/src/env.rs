@@ -11,7 +11,6 @@ use crate::{
     secrets::Secrets,
     services::Start,
     state::{State, write_private},
-    up::state_file,
 };
 
 #[derive(Debug, clap::Args)]
@@ -71,12 +70,7 @@ pub(crate) fn start(project: &Project, service: &str) -> Result<Start> {
         let known = project.services().iter().map(|service| service.name.as_str());
         bail!("{error}; there are: {}", known.collect::<Vec<_>>().join(", "));
     }
-    let Some(state) = State::load(&state_file(project))? else {
-        bail!(
-            "nothing is up, and where its servers are is among a service's variables; start it with: {}",
-            project.command("up --detach")
-        );
-    };
+    let state = State::up(project)?;
     let ports = ports::choose(project, Some(&state));
     let starts = Start::all(project, &Secrets::load(project)?, &state.addresses, &ports)?;
     let start = starts.into_iter().find(|start| start.name == service);

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admin::{self, Admin, Missing, tell_missing},
+    admin::{self, Admin, Place},
     project::Project,
     table,
 };
@@ -56,24 +56,13 @@ enum Action {
     },
 }
 
-/// Which events are meant: those that match all of it.
 #[derive(Debug, clap::Args)]
 struct Filter {
-    /// The event with this id
-    #[arg(long)]
-    id: Option<String>,
-    /// Events of this type: user.created
-    #[arg(long = "type", value_name = "TYPE")]
-    event_type: Option<String>,
+    #[command(flatten)]
+    common: admin::Selection,
     /// Events of this aggregate
     #[arg(long, value_name = "ID")]
     aggregate: Option<String>,
-    /// Sent at this time or later: 2026-01-15T09:30:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Sent before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,16 +80,9 @@ struct Target {
 const PAGE: u16 = 1_000;
 
 impl Filter {
-    fn json(&self) -> Map<String, Value> {
-        let fields = [
-            ("id", &self.id),
-            ("type", &self.event_type),
-            ("aggregate", &self.aggregate),
-            ("since", &self.since),
-            ("until", &self.until),
-        ];
-        let given = fields.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        given.map(|(name, value)| (name.to_owned(), json!(value))).collect()
+    fn json(&self, more: &[(&str, Option<Value>)]) -> Map<String, Value> {
+        let aggregate = self.aggregate.as_ref().map(|aggregate| json!(aggregate));
+        self.common.json(&[&[("aggregate", aggregate)], more].concat())
     }
 }
 
@@ -112,86 +94,66 @@ impl Target {
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let admin = Admin::find(project, args.service.as_deref())?;
-    Ok(match &args.action {
+    Ok(admin::exit_code(match &args.action {
         Action::List { filter, after, limit } => {
-            let mut filter = filter.json();
-            filter.extend(after.map(|after| ("after".to_owned(), json!(after))));
-            filter.extend(limit.map(|limit| ("limit".to_owned(), json!(limit))));
-            list(&admin, &filter, args.json)
+            let after = after.map(|after| json!(after));
+            let limit = limit.map(|limit| json!(limit));
+            list(&admin, &filter.json(&[("after", after), ("limit", limit)]), args.json)
         }
         Action::Republish { filter, all, target, yes } => {
-            let filter = chosen(filter, *all)?;
+            let filter = filter.json(&[]);
+            admin::check_chosen(&filter, *all)?;
             republish(&admin, &filter, &target.json(), *yes, args.json)
         }
-    })
-}
-
-/// Everything is meant only when it is said.
-fn chosen(filter: &Filter, all: bool) -> Result<Map<String, Value>> {
-    let filter = filter.json();
-    if filter.is_empty() && !all {
-        bail!("say which events: by --id, --type, --aggregate, --since, --until, or --all");
-    }
-    Ok(filter)
+    }))
 }
 
 /// Prints what those list that answer, and says who does not.
-fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> ExitCode {
-    let (mut pages, mut missing) = (Vec::new(), admin.missing.clone());
-    for (service, url) in &admin.services {
+fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> bool {
+    let pages = admin.each(|Place { service, url, .. }| {
         let url = format!("{url}/admin/events?{}", admin::query(filter));
-        match admin.call("GET", &url, None) {
-            Ok(mut page) => {
-                page["service"] = json!(service);
-                pages.push(page);
-            }
-            Err(error) => missing.push(Missing::new(service, &error)),
-        }
-    }
+        let mut page = admin.call("GET", &url, None)?;
+        page["service"] = json!(service);
+        Ok(page)
+    });
     if as_json {
-        println!("{:#}", json!(pages));
-        return ended(&missing, false);
+        println!("{:#}", pages.json("service"));
+        return pages.are_all();
     }
-    let rows = pages.iter().flat_map(|page| page["items"].as_array().into_iter().flatten());
+    let rows =
+        pages.given.iter().flat_map(|(_, page)| page["items"].as_array().into_iter().flatten());
     let names = ["position", "id", "type", "aggregate", "sent_at", "bytes"];
     table::columns(names, rows.map(|item| names.map(|name| table::cell(&item[name]))));
-    for page in pages.iter().filter(|page| page["next"].is_i64()) {
-        println!("more of {}: --after {}", table::cell(&page["service"]), page["next"]);
+    for (place, page) in pages.given.iter().filter(|(_, page)| page["next"].is_i64()) {
+        println!("more of {}: --after {}", place.service, page["next"]);
     }
-    ended(&missing, false)
+    pages.tell_missing()
 }
 
-/// Names who did not answer; a failure when somebody did not, or something has stopped.
-fn ended(missing: &[Missing], has_stopped: bool) -> ExitCode {
-    let is_complete = tell_missing(missing);
-    if is_complete && !has_stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
+/// Says whether all was sent.
 fn republish(
     admin: &Admin,
     filter: &Map<String, Value>,
     target: &Value,
     yes: bool,
     as_json: bool,
-) -> ExitCode {
-    let (mut answers, mut missing, mut has_stopped) = (Vec::new(), admin.missing.clone(), false);
-    for (service, url) in &admin.services {
+) -> bool {
+    let answers = admin.each(|Place { service, url, .. }| {
         let url = format!("{url}/admin/events/republish");
         let mut sent = Sent::default();
         let sending = sent.all(|body| admin.call("POST", &url, Some(body)), filter, target, yes);
-        missing.extend(sending.err().map(|error| Missing::new(service, &error)));
-        has_stopped |= sent.stopped.is_some();
-        answers.push((service, sent));
-    }
-    if as_json {
-        let answers = answers.iter().map(|(service, sent)| sent.json(service));
-        println!("{:#}", json!(answers.collect::<Vec<_>>()));
-    } else {
-        for (service, sent) in &answers {
+        // What was sent before has been sent.
+        sent.stopped = sent.stopped.or(sending.err().map(|error| format!("{error:#}")));
+        if !as_json {
             println!("{service}: {}", sent.sentence(yes));
         }
+        Ok(sent.json(service))
+    });
+    if as_json {
+        println!("{:#}", answers.json("service"));
     }
-    ended(&missing, has_stopped)
+    let is_done = answers.given.iter().all(|(_, sent)| sent["stopped"].is_null());
+    answers.tell_missing() && is_done
 }
 
 /// What became of all pages of one service.
@@ -255,20 +217,16 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::{Command, parse};
 
     fn republished(line: &str) -> Result<(Map<String, Value>, Value)> {
-        let line = Line::try_parse_from(line.split(' '))?;
-        let Action::Republish { filter, all, target, .. } = line.args.action else {
+        let Command::Events(args) = parse(line)? else { panic!("events") };
+        let Action::Republish { filter, all, target, .. } = args.action else {
             panic!("a republish")
         };
-        Ok((chosen(&filter, all)?, target.json()))
+        let filter = filter.json(&[]);
+        admin::check_chosen(&filter, all)?;
+        Ok((filter, target.json()))
     }
 
     #[test]

@@ -24,7 +24,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 use self::mask::{MASK, Mask, is_secret_name};
 use crate::{
     data_version, doctor, fault, origin, ports, project::Project, queues, services, state::State,
-    status, up,
+    status,
 };
 
 const MIB: u64 = 1 << 20;
@@ -56,7 +56,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let written = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
     let written = written.with_context(|| format!("write {}", file.display()))?;
-    let state = State::read(&up::state_file(project)).ok().flatten();
+    let state = State::read(project).ok().flatten();
     let mask = Mask::of(secrets::known(project, state.as_ref()));
     let mut report =
         Report { zip: ZipWriter::new(written), mask, parts: Vec::new(), missing: Vec::new() };

@@ -26,6 +26,8 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 
+use faults::{DECLINE_CODES, FaultKind, PROVIDER};
+
 use crate::{interrupt::Interrupt, project::Project, table};
 
 pub(crate) use self::book::{active, file, is_frozen, mend_all, tell};
@@ -120,7 +122,7 @@ enum Provider {
     /// Every card is declined
     Decline {
         /// The issuer's reason, as the provider writes it
-        #[arg(long, default_value = "generic_decline", value_parser = inflict::decline_codes())]
+        #[arg(long, default_value = "generic_decline", value_parser = clap::builder::PossibleValuesParser::from(DECLINE_CODES))]
         code: String,
         #[command(flatten)]
         limit: Limit,
@@ -145,19 +147,26 @@ struct Limit {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     match &args.action {
         Action::List { json } => list(project, *json)?,
-        Action::Freeze { name, limit } => inflict::freeze(project, name, limit.length)?,
+        Action::Freeze { name, limit } => {
+            inflict::begin(project, name, FaultKind::Freeze { process: None }, limit.length)?;
+        }
         Action::Kill { name } => inflict::kill(project, name)?,
-        Action::Slow { name, by, limit } => inflict::slow(project, name, *by, limit.length)?,
-        Action::Cut { name, limit } => inflict::cut(project, name, limit.length)?,
-        Action::Provider { fault } => match fault {
-            Provider::Slow { by, limit } => inflict::provider_slow(project, *by, limit.length)?,
-            Provider::Decline { code, limit } => {
-                inflict::provider_decline(project, code, limit.length)?;
-            }
-            Provider::Fail { status, limit } => {
-                inflict::provider_fail(project, *status, limit.length)?;
-            }
-        },
+        Action::Slow { name, by, limit } => {
+            inflict::begin(project, name, length::slow(*by), limit.length)?;
+        }
+        Action::Cut { name, limit } => {
+            inflict::begin(project, name, FaultKind::Cut, limit.length)?;
+        }
+        Action::Provider { fault } => {
+            let (kind, limit) = match fault {
+                Provider::Slow { by, limit } => (length::slow(*by), limit),
+                Provider::Decline { code, limit } => {
+                    (FaultKind::Decline { code: code.clone() }, limit)
+                }
+                Provider::Fail { status, limit } => (FaultKind::Fail { status: *status }, limit),
+            };
+            inflict::begin(project, PROVIDER, kind, limit.length)?;
+        }
         Action::Poison { service, event_type } => {
             poison::run(project, service, event_type.as_deref())?;
         }
@@ -194,6 +203,6 @@ fn stop(project: &Project, name: &str) -> Result<()> {
     let Some(fault) = book::Book::open(project)?.stop(name)? else {
         bail!("`{name}` has no fault; `{}` lists them", project.command("fault list"));
     };
-    println!("{name} is no longer {}", fault.kind);
+    book::tell_end(&fault);
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{project::Project, run};
 
 /// The reviewed graph, under the workspace's root: one `a -> b` per line.
-const GOLDEN: &str = "dev/golden/crate-graph.txt";
+pub(crate) const GOLDEN: &str = "dev/golden/crate-graph.txt";
 
 /// Compares the graph with the reviewed one.
 pub(crate) fn check(project: &Project) -> Result<()> {

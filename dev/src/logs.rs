@@ -102,7 +102,7 @@ impl Args {
 
     /// The logs that are asked for, of those that there are.
     fn choose(&self, project: &Project) -> Result<BTreeSet<String>> {
-        let there = names(project);
+        let there = log_files::names(&project.dev("logs"));
         let asked: BTreeSet<String> = self.names.iter().chain(&self.services).cloned().collect();
         let may_come = |name: &String| self.follow && project.service(name).is_ok();
         if let Some(name) = asked.iter().find(|name| !there.contains(*name) && !may_come(name)) {
@@ -123,15 +123,18 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     if filter.traces().any(|trace| trace.may_be_request()) {
         learn(project, &mut filter)?;
     }
-    let mut logs = open(project, &asked, args.follow)?;
+    let mut logs = Vec::new();
+    add(project, &asked, args.follow, &mut logs)?;
     if let Some(last) = last.filter(|_| filter.is_empty()) {
         logs.iter_mut().try_for_each(|log| log.skip_to_last(last))?;
     }
     let is_one = asked.len() == 1 || (asked.is_empty() && logs.len() == 1);
-    let name_width = if is_one { 0 } else { width(&logs) };
-    let plain = Style::Plain { name_width, is_coloured: show::is_coloured() };
-    let style = if args.json { Style::Json } else { plain };
-    let mut out = Output { text: String::new(), style };
+    let widths = logs.iter().map(|log| log.name.chars().count());
+    let name_width = widths.max().filter(|_| !is_one).unwrap_or_default();
+    let mut out = Output::new(name_width);
+    if args.json {
+        out.style = Style::Json;
+    }
     show_there(&mut logs, &mut filter, last, || interrupt.is_set(), &mut out)?;
     while args.follow && !interrupt.is_set() {
         thread::sleep(POLL);
@@ -170,9 +173,7 @@ impl Follow {
         let reading = || format!("read {}", path.display());
         let mut log = Log::open(name.to_owned(), path, true).with_context(reading)?;
         log.skip_to_last(0).with_context(reading)?;
-        let style = Style::Plain { name_width: 0, is_coloured: show::is_coloured() };
-        let out = Output { text: String::new(), style };
-        Ok(Self { log: [log], filter: Filter::default(), out })
+        Ok(Self { log: [log], filter: Filter::default(), out: Output::new(0) })
     }
 
     /// Shows what was added since the last call.
@@ -189,6 +190,12 @@ struct Output {
 }
 
 impl Output {
+    /// For people.
+    fn new(name_width: usize) -> Self {
+        let style = Style::Plain { name_width, is_coloured: show::is_coloured() };
+        Self { text: String::new(), style }
+    }
+
     fn add(&mut self, name: &str, place: usize, entry: &Entry) {
         show::write(&mut self.text, name, place, entry, self.style);
         if self.text.len() >= OUTPUT {
@@ -240,7 +247,9 @@ fn show_there(
 
 /// Finds out to which traces a request belongs: the line that names it is its last one.
 fn learn(project: &Project, filter: &mut Filter) -> Result<()> {
-    for mut log in open(project, &BTreeSet::new(), false)? {
+    let mut logs = Vec::new();
+    add(project, &BTreeSet::new(), false, &mut logs)?;
+    for mut log in logs {
         while let Some(entry) = log.next().context("read the logs")? {
             filter.traces().for_each(|trace| trace.learn(&entry));
         }
@@ -248,14 +257,7 @@ fn learn(project: &Project, filter: &mut Filter) -> Result<()> {
     Ok(())
 }
 
-/// The logs of these names; all of them when there is none.
-fn open(project: &Project, asked: &BTreeSet<String>, follows: bool) -> Result<Vec<Log>> {
-    let mut logs = Vec::new();
-    add(project, asked, follows, &mut logs)?;
-    Ok(logs)
-}
-
-/// Adds those that are not there yet.
+/// Adds those of these names that are not there yet; all of them when there is none.
 fn add(
     project: &Project,
     asked: &BTreeSet<String>,
@@ -263,15 +265,6 @@ fn add(
     logs: &mut Vec<Log>,
 ) -> Result<()> {
     log_files::open_new(&project.dev("logs"), asked, follows, logs).context("read the logs")
-}
-
-/// The names of the logs that there are.
-fn names(project: &Project) -> BTreeSet<String> {
-    log_files::names(&project.dev("logs"))
-}
-
-fn width(logs: &[Log]) -> usize {
-    logs.iter().map(|log| log.name.chars().count()).max().unwrap_or_default()
 }
 
 #[cfg(test)]

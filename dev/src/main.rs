@@ -36,7 +36,6 @@ mod doctor;
 mod documents;
 mod down;
 mod env;
-mod environment;
 mod events;
 mod export;
 mod fault;

@@ -182,17 +182,6 @@ impl<'a> Ground<'a> {
     ) -> Result<(Running, Duration)> {
         let begin = Instant::now();
         let running = self.launch(&service.name, variables)?;
-        self.until_ready(service, &running, begin, interrupt)?;
-        Ok((running, begin.elapsed()))
-    }
-
-    fn until_ready(
-        &self,
-        service: &Service,
-        running: &Running,
-        begin: Instant,
-        interrupt: &Interrupt,
-    ) -> Result<()> {
         let url = self.url(&service.name, "/ready");
         while !self.client.is_ok(&url) {
             interrupt.check()?;
@@ -202,7 +191,7 @@ impl<'a> Ground<'a> {
             }
             thread::sleep(LOOK);
         }
-        Ok(())
+        Ok((running, begin.elapsed()))
     }
 
     /// Payments, and looks at them and at the payer, by several callers; gives how many requests

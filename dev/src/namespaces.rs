@@ -9,7 +9,6 @@ use crate::{
     project::Project,
     state::{Process, State},
     unrecorded,
-    up::state_file,
 };
 
 /// The variable that names one, for a shell that works on it.
@@ -67,7 +66,7 @@ fn known(root: &Path) -> Vec<String> {
 }
 
 fn is_up(project: &Project) -> bool {
-    let state = State::load(&state_file(project)).ok().flatten();
+    let state = State::load(project).ok().flatten();
     let recorded = state.iter().flat_map(|state| &state.processes);
     recorded.into_iter().any(Process::is_running)
         || !unrecorded::find(project, state.as_ref()).is_empty()

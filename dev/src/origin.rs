@@ -68,17 +68,19 @@ pub(crate) fn settings_files(project: &Project, service: &str) -> Result<Vec<Pat
     Ok(files)
 }
 
+/// What a service gets of the shell that the tool is called in, beyond what every program gets
+/// ([`testkit::native::clean_environment`]): the variables that the user has set, of those that these settings
+/// files read; a secret's may name a file instead.
+pub(crate) fn of_shell(files: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    let read = tusk_config::variables(files)?.into_iter();
+    let names = read.flat_map(|variable| [format!("{}_FILE", variable.name), variable.name]);
+    Ok(names.filter_map(|name| env::var(&name).ok().map(|value| (name, value))).collect())
+}
+
 /// The variables given, and those that the settings read from the environment which a process
 /// inherits; a secret's may name a file instead.
 fn read_by(files: &[PathBuf], given: &[(String, String)]) -> Result<BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
-    for variable in tusk_config::variables(files)? {
-        for name in [format!("{}_FILE", variable.name), variable.name] {
-            if let Some(value) = env::var_os(&name) {
-                all.insert(name, value.to_string_lossy().into_owned());
-            }
-        }
-    }
+    let mut all: BTreeMap<String, String> = of_shell(files)?.into_iter().collect();
     all.extend(given.iter().cloned());
     // What stands in a file that a variable names is as good as the variable's own value.
     let named = all.iter().filter(|(name, _)| name.ends_with("_FILE"));
@@ -168,18 +170,12 @@ mod tests {
     #[test]
     fn what_an_environment_lays_over_the_settings_counts_too() {
         let root = tempfile::tempdir().unwrap();
-        let copied = |name: &str| {
-            let from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name);
-            fs::copy(from, root.path().join(name)).unwrap();
-        };
+        let project = Project::fixture(root.path());
         let overlay = root.path().join("config/environments/development");
         fs::create_dir_all(&overlay).unwrap();
-        copied("Cargo.toml");
-        copied("config/services.tsk");
         for file in ["payment-service.tsk", "user-service.tsk", "cache.tsk"] {
             fs::write(overlay.join(file), "[worker]\nconcurrency: 3\n").unwrap();
         }
-        let project = Project::at(root.path()).unwrap();
         let files = settings_files(&project, "payment-service").unwrap();
         let laid_over: Vec<_> = files.iter().filter(|file| file.starts_with(&overlay)).collect();
         assert_eq!(laid_over, [&overlay.join("cache.tsk"), &overlay.join("payment-service.tsk")]);

@@ -17,7 +17,8 @@ use crate::{
 
 /// The usual ports of the servers: beside the standard ones, which servers of the distribution may
 /// hold.
-const SERVERS: [(&str, u16); 3] = [("postgres", 5442), ("redis", 6389), ("rabbitmq", 5682)];
+const SERVERS: [(&str, u16); 4] =
+    [("postgres", 5442), ("redis", 6389), ("rabbitmq", 5682), ("rabbitmq management", 15682)];
 /// In the folder of the state.
 const FILE: &str = "ports.json";
 
@@ -66,13 +67,13 @@ fn usual(project: &Project, name: &str) -> Option<u16> {
     if project.namespace().is_some() {
         return None;
     }
-    let service = project.services().iter().find(|service| service.name == name);
-    let server = SERVERS.iter().find(|(server, _)| *server == name);
-    service
-        .map(|service| service.port)
-        .or_else(|| server.map(|(_, port)| *port))
-        .or_else(|| (name == SIMULATOR).then_some(SIMULATOR_PORT))
-        .or_else(|| (name == DASHBOARD).then_some(DASHBOARD_PORT))
+    all_usual(project).find(|(known, _)| *known == name).map(|(_, port)| port)
+}
+
+/// The usual port of everything.
+pub(crate) fn all_usual(project: &Project) -> impl Iterator<Item = (&str, u16)> {
+    let services = project.services().iter().map(|service| (service.name.as_str(), service.port));
+    services.chain([(SIMULATOR, SIMULATOR_PORT), (DASHBOARD, DASHBOARD_PORT)]).chain(SERVERS)
 }
 
 /// Notes the ports of these processes beside the state; what it knows of others stays.

@@ -4,9 +4,9 @@
 //! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
 
 mod alerts;
+pub(crate) mod generated;
 mod queries;
 mod schemas;
-pub(crate) mod tables;
 
 use std::{
     collections::BTreeMap,
@@ -93,7 +93,7 @@ fn generate(
     for (document, folder) in openapi(project, &names, interrupt)?.into_iter().zip(folders) {
         differing.extend(document_of(&folder, document, write)?);
     }
-    differing.extend(tables::generate(project, write)?);
+    differing.extend(generated::generate(project, write)?);
     Ok(differing)
 }
 

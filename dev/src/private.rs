@@ -12,10 +12,8 @@ use anyhow::{Context, Result};
 
 use crate::project::Project;
 
-/// Folders that nobody else looks into.
+/// Folders that nobody else gets into, whatever the rights of the files there.
 const CLOSED: [&str; 5] = ["logs", "mail", "run", "redis", "rabbitmq"];
-/// Those of them whose files are closed, too: a folder of an earlier version was open, and so were they.
-const WITH_FILES: [&str; 2] = ["logs", "mail"];
 
 /// Makes the system's folders, and closes those that are there.
 pub(crate) fn folders(project: &Project) -> Result<()> {
@@ -24,10 +22,7 @@ pub(crate) fn folders(project: &Project) -> Result<()> {
     for folder in project.dev_folders() {
         close(&folder, outer)?;
     }
-    for name in CLOSED {
-        close(&project.dev(name), 0o700)?;
-    }
-    WITH_FILES.iter().try_for_each(|name| close_files(&project.dev(name)))
+    CLOSED.iter().try_for_each(|name| close(&project.dev(name), 0o700))
 }
 
 /// A lock file that no other user can open, and so none can hold.
@@ -49,46 +44,22 @@ fn close(folder: &Path, mode: u32) -> Result<()> {
         .with_context(|| format!("make {} private", folder.display()))
 }
 
-fn close_files(folder: &Path) -> Result<()> {
-    let doing = || format!("make the files in {} private", folder.display());
-    for entry in fs::read_dir(folder).with_context(doing)? {
-        let entry = entry.with_context(doing)?;
-        if entry.file_type().with_context(doing)?.is_file() {
-            match fs::set_permissions(entry.path(), Permissions::from_mode(0o600)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).with_context(doing);
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_an_earlier_version_has_left_open_is_closed() {
+    fn a_folder_that_stood_open_is_closed() {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["config", ".dev/logs", ".dev/mail"] {
-            fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        let file = root.path().join(".dev/mail/a.eml");
-        fs::write(&file, "Dear Ada").unwrap();
-        fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
-        let services = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config/services.tsk");
-        fs::copy(services, root.path().join("config/services.tsk")).unwrap();
-        let project = Project::at(root.path()).unwrap();
+        let project = Project::fixture(root.path());
+        fs::create_dir_all(project.dev("mail")).unwrap();
 
         folders(&project).unwrap();
         folders(&project).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&file), 0o600);
-        for folder in [".dev/logs", ".dev/mail", ".dev/run"] {
-            assert_eq!(mode(&root.path().join(folder)), 0o700, "{folder}");
+        for folder in ["logs", "mail", "run"] {
+            assert_eq!(mode(&project.dev(folder)), 0o700, "{folder}");
         }
         assert_eq!(mode(&root.path().join(".dev")) & 0o066, 0, "nobody else reads it");
     }

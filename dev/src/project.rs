@@ -47,6 +47,16 @@ impl Project {
         Ok(Self { root: root.to_owned(), services, is_offline: false, namespace: None })
     }
 
+    /// A workspace in a folder that has nothing but the services' names.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
+    pub(crate) fn fixture(root: &Path) -> Self {
+        let services = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config/services.tsk");
+        std::fs::create_dir_all(root.join("config")).unwrap();
+        std::fs::copy(services, root.join("config/services.tsk")).unwrap();
+        Self::at(root).unwrap()
+    }
+
     /// The same, whose system is the one of this name; none is the system without a namespace.
     pub(crate) fn in_namespace(self, namespace: Option<String>) -> Self {
         Self { namespace, ..self }

@@ -1,18 +1,17 @@
 //! `cargo dev queues`: the dead-letter queues of the running services, over their admin routes.
 
-mod dead_letter_queues;
-
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admin::{Missing, tell_missing},
+    admin::{self, Admin, Answers, Place},
     project::Project,
-    queues::dead_letter_queues::{Answers, DeadLetterQueues},
     table,
 };
+
+const NOT_FOUND: &str = "error: no dead letter that was looked at has this id";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -66,24 +65,13 @@ enum Action {
     },
 }
 
-/// Which messages are meant: those that match all of it.
 #[derive(Debug, clap::Args)]
 struct Filter {
-    /// The message with this id
-    #[arg(long)]
-    id: Option<String>,
-    /// Events of this type: user.created
-    #[arg(long = "type", value_name = "TYPE")]
-    event_type: Option<String>,
+    #[command(flatten)]
+    common: admin::Selection,
     /// Whose cause holds this text
     #[arg(long)]
     cause: Option<String>,
-    /// Whose last attempt failed at this time or later: 2026-01-15T09:30:00Z
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Whose last attempt failed before this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
     /// How many of each queue at most, 1 to 1000; 100 when not given
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: Option<u16>,
@@ -100,27 +88,15 @@ struct Chosen {
 
 impl Filter {
     fn json(&self) -> Map<String, Value> {
-        let text = |name: &str, value: &Option<String>| {
-            value.as_ref().map(|value| (name.to_owned(), json!(value)))
-        };
-        let texts = [
-            text("id", &self.id),
-            text("type", &self.event_type),
-            text("cause", &self.cause),
-            text("since", &self.since),
-            text("until", &self.until),
-        ];
-        let limit = self.limit.map(|limit| ("limit".to_owned(), json!(limit)));
-        texts.into_iter().flatten().chain(limit).collect()
+        let cause = self.cause.as_ref().map(|cause| json!(cause));
+        self.common.json(&[("cause", cause), ("limit", self.limit.map(|limit| json!(limit)))])
     }
 }
 
 impl Chosen {
     fn json(&self) -> Result<Map<String, Value>> {
         let filter = self.filter.json();
-        if !self.all && filter.keys().all(|name| name == "limit") {
-            bail!("say which messages: by --id, --type, --cause, --since, --until, or --all");
-        }
+        admin::check_chosen(&filter, self.all)?;
         Ok(filter)
     }
 }
@@ -131,37 +107,54 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         Action::Peek { .. } => Map::new(),
         Action::Replay { chosen, .. } | Action::Discard { chosen, .. } => chosen.json()?,
     };
-    let queues = DeadLetterQueues::find(project, args.service.as_deref())?;
-    let is_complete = match &args.action {
-        Action::List(_) => list(&queues, &chosen, args.json),
-        Action::Peek { id } => peek(&queues, id),
+    let admin = Admin::find(project, args.service.as_deref())?;
+    Ok(admin::exit_code(match &args.action {
+        Action::List(_) => list(&listed(&admin, &chosen), args.json),
+        Action::Peek { id } => peek(&admin, id),
         Action::Replay { beyond_inbox_retention: beyond, .. } => {
-            replay(&queues, &chosen, *beyond, args.json)
+            replay(&admin, &chosen, *beyond, args.json)
         }
-        Action::Discard { yes, .. } => discard(&queues, &chosen, *yes, args.json),
-    };
-    Ok(if is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Action::Discard { yes, .. } => discard(&admin, &chosen, *yes, args.json),
+    }))
 }
 
 /// How much waits in each queue, and what was dead-lettered and why, without any message's content.
 pub(crate) fn snapshot(project: &Project) -> Result<Value> {
-    let queues = DeadLetterQueues::find(project, None)?;
-    Ok(all_of(&listed(&queues, &Map::new())))
+    Ok(listed(&Admin::find(project, None)?, &Map::new()).json("service"))
 }
 
-fn listed<'a>(queues: &'a DeadLetterQueues, filter: &Map<String, Value>) -> Answers<'a> {
-    queues.each(|queue| {
-        let mut answer = queues.list(queue, filter)?;
-        answer["waiting"] = json!(queue.waiting);
+/// The queues of all services that were asked for, each with how much waits there.
+fn queues(admin: &Admin) -> Answers {
+    let all =
+        admin.each(|service| admin.call("GET", &format!("{}/admin/queues", service.url), None));
+    all.items(|service, queue| {
+        let name = queue["queue"].as_str().unwrap_or_default();
+        let url = format!("{}/admin/queues/{name}", service.url);
+        Place { queue: name.to_owned(), url, ..service.clone() }
+    })
+}
+
+/// What one queue answers, with its name.
+fn call(admin: &Admin, queue: &Place, action: &str, body: Option<&Value>) -> Result<Value> {
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let mut answer = admin.call(method, &format!("{}/{action}", queue.url), body)?;
+    (answer["service"], answer["queue"]) = (json!(queue.service), json!(queue.queue));
+    Ok(answer)
+}
+
+fn listed(admin: &Admin, filter: &Map<String, Value>) -> Answers {
+    let action = format!("dead-letters?{}", admin::query(filter));
+    queues(admin).then(|queue, known| {
+        let mut answer = call(admin, queue, &action, None)?;
+        answer["waiting"] = known["waiting"].clone();
         Ok(answer)
     })
 }
 
 /// Says whether all answered.
-fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -> bool {
-    let answers = listed(queues, filter);
+fn list(answers: &Answers, as_json: bool) -> bool {
     if as_json {
-        return print_json(&answers);
+        return print_json(answers);
     }
     let counts = answers.given.iter().map(|(queue, answer)| {
         let shown = answer["items"].as_array().map_or(0, Vec::len).to_string();
@@ -176,7 +169,7 @@ fn list(queues: &DeadLetterQueues, filter: &Map<String, Value>, as_json: bool) -
         println!();
         table::columns(["id", "type", "attempts", "last failed", "cause"], rows);
     }
-    tell_missing(&answers.missing)
+    answers.tell_missing()
 }
 
 fn row(item: &Value) -> [String; 5] {
@@ -185,26 +178,25 @@ fn row(item: &Value) -> [String; 5] {
 }
 
 /// Says whether it was found.
-fn peek(queues: &DeadLetterQueues, id: &str) -> bool {
-    let answers = queues.each(|queue| queues.peek(queue, id));
+fn peek(admin: &Admin, id: &str) -> bool {
+    let answers = queues(admin).then(|queue, _| {
+        let url = format!("{}/dead-letters/{}", queue.url, admin::escaped(id));
+        let answer = admin.send("GET", &url, None)?;
+        if answer.status == 404 { Ok(Value::Null) } else { admin::checked(&answer) }
+    });
     if let Some((_, peeked)) = answers.given.iter().find(|(_, answer)| answer.is_object()) {
         println!("{peeked:#}");
         return true;
     }
-    tell_missing(&answers.missing);
-    eprintln!("error: no dead letter that was looked at has this id");
+    answers.tell_missing();
+    eprintln!("{NOT_FOUND}");
     false
 }
 
 /// Says whether all answered, and everything that matches was replayed.
-fn replay(
-    queues: &DeadLetterQueues,
-    filter: &Map<String, Value>,
-    beyond: bool,
-    as_json: bool,
-) -> bool {
+fn replay(admin: &Admin, filter: &Map<String, Value>, beyond: bool, as_json: bool) -> bool {
     let action = format!("replay?beyond_inbox_retention={beyond}");
-    let answers = queues.each(|queue| queues.act(queue, &action, &json!(filter)));
+    let answers = queues(admin).then(|queue, _| call(admin, queue, &action, Some(&json!(filter))));
     let is_done = answers
         .given
         .iter()
@@ -219,10 +211,10 @@ fn is_found(answers: &Answers, filter: &Map<String, Value>, count: &str) -> bool
         answer[count] != 0 || answer["beyond_inbox_retention"].as_u64().is_some_and(|it| it > 0)
     };
     let is_found = !filter.contains_key("id")
-        || !answers.missing.is_empty()
+        || !answers.are_all()
         || answers.given.iter().any(|(_, answer)| is_one(answer));
     if !is_found {
-        eprintln!("error: no dead letter that was looked at has this id");
+        eprintln!("{NOT_FOUND}");
     }
     is_found
 }
@@ -239,23 +231,19 @@ fn replayed(answer: &Value) -> String {
 }
 
 /// Says whether all answered.
-fn discard(
-    queues: &DeadLetterQueues,
-    filter: &Map<String, Value>,
-    yes: bool,
-    as_json: bool,
-) -> bool {
-    let asked = queues.each(|queue| queues.act(queue, "discard", &json!({ "filter": filter })));
+fn discard(admin: &Admin, filter: &Map<String, Value>, yes: bool, as_json: bool) -> bool {
+    let discard = |queue: &Place, confirmation: &Value| {
+        let body = json!({ "filter": filter, "confirmation": confirmation });
+        call(admin, queue, "discard", Some(&body))
+    };
+    let asked = queues(admin).then(|queue, _| discard(queue, &Value::Null));
     if !yes {
         let is_shown = print(&asked, as_json, |answer| {
             format!("{} would be thrown away; repeat with --yes", answer["matched"])
         });
         return is_shown && is_found(&asked, filter, "matched");
     }
-    let answers = asked.then(|queue, asked| {
-        let body = json!({ "filter": filter, "confirmation": asked["confirmation"] });
-        queues.act(queue, "discard", &body)
-    });
+    let answers = asked.then(|queue, asked| discard(queue, &asked["confirmation"]));
     print(&answers, as_json, |answer| format!("{} thrown away", answer["discarded"]))
         && is_found(&answers, filter, "discarded")
 }
@@ -268,25 +256,13 @@ fn print(answers: &Answers, as_json: bool, sentence: impl Fn(&Value) -> String) 
     for (queue, answer) in &answers.given {
         println!("{}: {}{}", queue.queue, sentence(answer), unseen(answer));
     }
-    tell_missing(&answers.missing)
+    answers.tell_missing()
 }
 
 /// Prints all of it; says whether all answered.
 fn print_json(answers: &Answers) -> bool {
-    println!("{:#}", all_of(answers));
-    answers.missing.is_empty()
-}
-
-/// Each answer with its service and queue, and an `error` for each service without one.
-fn all_of(answers: &Answers) -> Value {
-    let given = answers.given.iter().map(|(queue, answer)| {
-        let mut answer = answer.clone();
-        (answer["service"], answer["queue"]) = (json!(queue.service), json!(queue.queue));
-        answer
-    });
-    let missing = answers.missing.iter();
-    let missing = missing.map(|Missing { service, why }| json!({"service": service, "error": why}));
-    json!(given.chain(missing).collect::<Vec<_>>())
+    println!("{:#}", answers.json("service"));
+    answers.are_all()
 }
 
 /// What was not seen, and why it ended early; empty when nothing is to be said.
@@ -308,17 +284,11 @@ fn unseen(answer: &Value) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::{Command, parse};
 
     fn chosen(line: &str) -> Result<Map<String, Value>> {
-        let line = Line::try_parse_from(line.split(' ')).unwrap();
-        let Action::Replay { chosen, .. } = line.args.action else { panic!("a replay") };
+        let Command::Queues(args) = parse(line)? else { panic!("queues") };
+        let Action::Replay { chosen, .. } = args.action else { panic!("a replay") };
         chosen.json()
     }
 

@@ -41,12 +41,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+/// Whether a program answers without a fault.
+pub(crate) fn works(words: &[&str]) -> bool {
+    let output = Command::new(words[0]).args(&words[1..]).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
 /// Compose as a plugin of Docker, or the older program of its own.
 fn compose() -> Result<&'static [&'static str]> {
-    let works = |words: &[&str]| {
-        let version = Command::new(words[0]).args(&words[1..]).output();
-        version.is_ok_and(|output| output.status.success())
-    };
     ensure!(works(&["docker", "info"]), "there is no Docker engine: `docker info` fails");
     if works(&["docker", "compose", "version"]) {
         return Ok(&["docker", "compose"]);

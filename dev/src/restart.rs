@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::{
     http::Client,
@@ -11,7 +11,7 @@ use crate::{
     project::Project,
     services,
     state::State,
-    up::{Request, bring_up, state_file},
+    up::{Request, bring_up},
 };
 
 #[derive(Debug, clap::Args)]
@@ -28,9 +28,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let begin = Instant::now();
     let request = Request::restart(project, &args.services)?;
     let _lock = project.lock()?;
-    let Some(before) = State::load(&state_file(project))? else {
-        bail!("nothing is up; start it with: {}", project.command("up --detach"));
-    };
+    let before = State::up(project)?;
     let client = Client::new();
     let build = || services::build(project, interrupt);
     bring_up(project, &request, Permission::REFUSED, Some(before), &client, interrupt, build)?;

@@ -118,17 +118,10 @@ fn remove(socket: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn project(root: &Path) -> Project {
-        fs::create_dir(root.join("config")).unwrap();
-        let services = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config/services.tsk");
-        fs::copy(services, root.join("config/services.tsk")).unwrap();
-        Project::at(root).unwrap()
-    }
-
     #[test]
     fn a_log_goes_on_until_it_is_long() {
         let root = tempfile::tempdir().unwrap();
-        let project = project(root.path());
+        let project = Project::fixture(root.path());
         fs::create_dir_all(project.dev("logs")).unwrap();
         let file = log(&project, "user-service").unwrap();
         fs::write(&file, "short\n").unwrap();
@@ -157,7 +150,7 @@ mod tests {
     #[test]
     fn a_lock_is_of_its_service_in_either_place() {
         let root = tempfile::tempdir().unwrap();
-        let project = project(root.path());
+        let project = Project::fixture(root.path());
         let first = RunFiles::take(&project, "user-service").unwrap();
         assert_eq!(first.takeover.unwrap(), Path::new(".dev/run/user-service.sock"));
         fs::write(folder(&project).join("user-service.next.lock"), "").unwrap();

@@ -9,13 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Signal;
 use serde::Deserialize;
 use testkit::native::{Launch, clean_environment, port, psql};
 use tusk_config::{Loader, Unread, Vars};
 
 use crate::{
-    dashboard, environment, fault,
+    dashboard, fault,
     features::UNIFIED,
     http::Client,
     interrupt::Interrupt,
@@ -121,9 +120,6 @@ pub(crate) fn environment(
 ) -> Result<Vec<(String, String)>> {
     let port = |name: &str| ports.get(name).copied().unwrap_or_default().to_string();
     let path = |inner: &str| project.path(inner).display().to_string();
-    let owned = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    };
     let through = |name: &str, address: &str| wires::through(ports, name, address);
     let wire = |name: &str| wires::port(ports, name).to_string();
     let postgres = through("postgres", &addresses.postgres);
@@ -176,6 +172,10 @@ pub(crate) fn environment(
     Ok(variables)
 }
 
+fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 /// A service, the simulator, or the proxy, as it would be started now.
 #[derive(Debug)]
 pub(crate) struct Start {
@@ -197,17 +197,14 @@ impl Start {
         ports: &Ports,
     ) -> Result<Vec<Self>> {
         let port = ports.get(SIMULATOR).copied().unwrap_or_default();
-        let owned = |pairs: &[(&str, String)]| -> Vec<(String, String)> {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
-        };
-        let path = |path: PathBuf| path.display().to_string();
+        let [faults, wires] = [fault::file(project), wires::file(project)];
+        let [faults, wires] = [faults, wires].map(|path| path.display().to_string());
         // Not `…_FILE`: what stands in such a file would be a setting of the process, which is older than it then.
-        let faults = ("FAULTS_PATH", path(fault::file(project)));
-        let variables = owned(&[faults.clone(), ("WIRES_PATH", path(wires::file(project)))]);
+        let faults = ("FAULTS_PATH", faults.as_str());
+        let variables = owned(&[faults, ("WIRES_PATH", &wires)]);
         // It has no port of its own.
         let proxy = Self::of(project, PROXY, 0, variables, &[]);
-        let host = ("HOST", "127.0.0.1".to_owned());
-        let variables = owned(&[host, ("PORT", port.to_string()), faults]);
+        let variables = owned(&[("HOST", "127.0.0.1"), ("PORT", &port.to_string()), faults]);
         let simulator = Self::of(project, SIMULATOR, port, variables, &[]);
         let port = ports.get(DASHBOARD).copied().unwrap_or_default();
         let variables = dashboard::variables(project, secrets, port)?;
@@ -249,7 +246,7 @@ impl Start {
         match self.kind {
             Kind::Service => {
                 let files = origin::settings_files(project, &self.name)?;
-                variables.extend(environment::of_settings(&files)?);
+                variables.extend(origin::of_shell(&files)?);
             }
             Kind::Tool => variables.extend(dashboard::of_shell(project)?),
             Kind::Simulator | Kind::Server => {}
@@ -299,16 +296,11 @@ impl Start {
         let log_start = run_files::length(&log);
         let process = launch.spawn()?;
         Ok(Process {
-            name: self.name.clone(),
-            kind: self.kind,
-            pid: process.pid,
-            started: process.started,
-            stop_signal: Signal::TERM.as_raw(),
             port: Some(self.port).filter(|port| *port != 0),
-            log,
             origin: Some(self.origin.clone()),
             log_start,
             takeover,
+            ..Process::of(&self.name, process, project)
         })
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     project::Project,
     servers::{Plan, Servers, Source},
     state::{Process, stop_all},
+    wires::SERVERS,
 };
 
 /// How many runs can be at work at once.
@@ -46,7 +47,7 @@ impl Slot {
     }
 
     fn clean(&self) -> Result<()> {
-        for server in ["postgres", "redis", "rabbitmq"] {
+        for server in SERVERS {
             let folder = self.folder.join(server);
             let left = servers_in(&folder);
             let left: Vec<Process> =
@@ -61,15 +62,17 @@ impl Slot {
 
     /// Where a server of this slot is to run.
     pub(crate) fn source(&self, server: &str) -> Source {
-        let log = self.folder.join(format!("{server}.log"));
-        Source::Start(Place::thrown_away(self.folder.join(server)).log(log))
+        self.start_at(Place::thrown_away(self.folder.join(server)), server)
     }
 
     /// The same for a server that waits for the disk, as in production; the next run that takes the slot
     /// removes its data.
     pub(crate) fn durable(&self, server: &str) -> Source {
-        let log = self.folder.join(format!("{server}.log"));
-        Source::Start(Place::kept(self.folder.join(server)).log(log))
+        self.start_at(Place::kept(self.folder.join(server)), server)
+    }
+
+    fn start_at(&self, place: Place, server: &str) -> Source {
+        Source::Start(place.log(self.folder.join(format!("{server}.log"))))
     }
 
     /// Starts servers. They end when the value is dropped; if that never happens, the next run that

@@ -13,9 +13,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use self::scenario::Scenario;
-use crate::{
-    interrupt::Interrupt, project::Project, services::Service, state::State, up::state_file,
-};
+use crate::{interrupt::Interrupt, project::Project, services::Service, state::State};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -58,7 +56,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     if let Some((name, _)) = args.at.iter().find(|(name, _)| project.service(name).is_err()) {
         bail!("--at {name}: services.tsk has no such service");
     }
-    let state = State::load(&state_file(project))?;
+    let state = State::load(project)?;
     let urls = Urls::find(project, |service| {
         let given = args.at.iter().find(|(name, _)| *name == service.name);
         let running = || state.as_ref()?.running(&service.name)?.url();

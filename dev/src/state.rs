@@ -10,6 +10,7 @@ use testkit::native::{Member, ProcessId};
 use crate::{
     origin::Origin,
     ports,
+    project::Project,
     servers::Addresses,
     services::{DASHBOARD, SIMULATOR},
     wires::PROXY,
@@ -66,6 +67,22 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// A process of the workspace's binary of this name, of which nothing more is known.
+    pub(crate) fn of(name: &str, id: ProcessId, project: &Project) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::of(name),
+            pid: id.pid,
+            started: id.started,
+            stop_signal: Signal::TERM.as_raw(),
+            port: None,
+            log: project.log(name),
+            origin: None,
+            log_start: 0,
+            takeover: None,
+        }
+    }
+
     /// A server's process.
     pub(crate) fn server(member: &Member, port: Option<u16>, log: &Path) -> Self {
         let is_helper = member.name == "epmd";
@@ -115,22 +132,35 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Where it is written down.
+    pub(crate) fn file(project: &Project) -> PathBuf {
+        project.dev("state.json")
+    }
+
+    /// The system that is up; an error that says how to start it when none is.
+    pub(crate) fn up(project: &Project) -> Result<Self> {
+        let start = || format!("nothing is up; start it with: {}", project.command("up --detach"));
+        Self::load(project)?.with_context(start)
+    }
+
     /// Reads what the last `up` wrote; none when the system is down. What cannot be understood is put
     /// aside: what runs is found by its locks then.
-    pub(crate) fn load(file: &Path) -> Result<Option<Self>> {
-        let Err(error) = Self::read(file) else { return Self::read(file) };
+    pub(crate) fn load(project: &Project) -> Result<Option<Self>> {
+        let Err(error) = Self::read(project) else { return Self::read(project) };
         if error.downcast_ref::<serde_json::Error>().is_none() {
             return Err(error);
         }
+        let file = Self::file(project);
         let aside = file.with_extension("json.broken");
-        fs::rename(file, &aside).with_context(|| format!("put {} aside", file.display()))?;
+        fs::rename(&file, &aside).with_context(|| format!("put {} aside", file.display()))?;
         eprintln!("{error:#}; it is {} now, and what runs is found by its locks", aside.display());
         Ok(None)
     }
 
     /// The same without putting anything aside.
-    pub(crate) fn read(file: &Path) -> Result<Option<Self>> {
-        match fs::read(file) {
+    pub(crate) fn read(project: &Project) -> Result<Option<Self>> {
+        let file = Self::file(project);
+        match fs::read(&file) {
             Ok(text) => serde_json::from_slice(&text)
                 .map(Some)
                 .with_context(|| format!("{} is not readable", file.display())),
@@ -141,10 +171,9 @@ impl State {
 
     /// Writes it in one step, readable by its owner alone: the addresses hold passwords. The ports are
     /// noted beside it, where they stay when it goes.
-    pub(crate) fn save(&self, file: &Path) -> Result<()> {
-        let folder = file.parent().unwrap_or(Path::new("."));
-        ports::note(folder, &self.processes)?;
-        write_private(file, &serde_json::to_string_pretty(self)?)
+    pub(crate) fn save(&self, project: &Project) -> Result<()> {
+        ports::note(&project.dev(""), &self.processes)?;
+        write_private(&Self::file(project), &serde_json::to_string_pretty(self)?)
     }
 
     /// Puts a process into it, in the place of what had its name.
@@ -218,26 +247,18 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("deep/state.json");
-        assert!(State::load(&file).unwrap().is_none());
+        let project = Project::fixture(folder.path());
+        assert!(State::load(&project).unwrap().is_none());
+        assert!(State::up(&project).unwrap_err().to_string().contains("cargo dev up --detach"));
 
-        let process = Process {
-            name: "user-service".into(),
-            kind: Kind::Service,
-            pid: std::process::id(),
-            started: 0,
-            stop_signal: Signal::TERM.as_raw(),
-            port: Some(3001),
-            log: "log".into(),
-            origin: None,
-            log_start: 0,
-            takeover: None,
-        };
+        let id = ProcessId { pid: std::process::id(), started: 0 };
+        let process = Process { port: Some(3001), ..Process::of("user-service", id, &project) };
         let state = State { processes: vec![process], ..State::default() };
-        state.save(&file).unwrap();
+        state.save(&project).unwrap();
+        let file = State::file(&project);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
-        let state = State::load(&file).unwrap().unwrap();
+        let state = State::up(&project).unwrap();
         assert_eq!(state.processes[0].url().unwrap(), "http://127.0.0.1:3001");
         assert!(state.running("user-service").is_none(), "a process of another start time");
     }

@@ -14,7 +14,6 @@ use crate::{
     services::{self, Start},
     state::{Kind, Process, State},
     table, unrecorded,
-    up::state_file,
 };
 
 #[derive(Debug, clap::Args)]
@@ -140,7 +139,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     if lines.iter().any(|line| line.pid.is_none()) && !args.json {
         println!("`{}` starts what is stopped", project.command("up --detach"));
     }
-    let state = State::load(&state_file(project))?;
+    let state = State::load(project)?;
     if let Some(url) =
         state.and_then(|state| dashboard::url(project, &state)).filter(|_| !args.json)
     {
@@ -161,7 +160,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 /// Everything that runs, and what has ended by itself.
 pub(crate) fn lines(project: &Project) -> Result<Vec<Line>> {
     let client = Client::new();
-    let state = State::load(&state_file(project))?;
+    let state = State::load(project)?;
     let starts = state.as_ref().map_or_else(|| Ok(Vec::new()), |state| starts(project, state));
     let starts = starts.unwrap_or_else(|error| {
         eprintln!("whether a service is older than its settings cannot be told: {error:#}");

@@ -2,13 +2,13 @@
 
 use std::{process::ExitCode, time::Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::{
     project::Project,
     state::{Process, State, stop_all},
     table, unrecorded,
-    up::{known, state_file},
+    up::known,
 };
 
 #[derive(Debug, clap::Args)]
@@ -22,9 +22,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let begin = Instant::now();
     let names = known(project, &args.services)?;
     let _lock = project.lock()?;
-    let Some(mut state) = State::load(&state_file(project))? else {
-        bail!("nothing is up; start it with: {}", project.command("up --detach"));
-    };
+    let mut state = State::up(project)?;
     let is_named = |process: &Process| names.contains(&process.name);
     let left = unrecorded::find(project, Some(&state)).into_iter().filter(is_named);
     let (stopped, rest): (Vec<Process>, Vec<Process>) =
@@ -39,7 +37,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     state.stopped.retain(|name| !names.contains(name));
     state.stopped.extend(names.iter().cloned());
     // First, so that an `up` that watches does not take for a fault what ends on purpose.
-    state.save(&state_file(project))?;
+    state.save(project)?;
     stop_all(&stopped, table::stopped)?;
     let seconds = begin.elapsed().as_secs_f64();
     let up = project.command("up --detach");

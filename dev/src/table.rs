@@ -56,7 +56,7 @@ pub(crate) fn print(project: &Project, state: &State, client: &Client) {
     }
     println!("logs    {}", project.dev("logs").display());
     println!("mails   {}", project.dev("mail").display());
-    println!("logins  of the servers: {}", crate::up::state_file(project).display());
+    println!("logins  of the servers: {}", State::file(project).display());
     println!("demo    {DEMO_EMAIL} / {DEMO_PASSWORD}");
     let direct = http::past_the_proxy();
     println!("try     curl -s {direct}{user}/api/sessions -H 'content-type: application/json' \\");

@@ -6,9 +6,10 @@
 //!                    └ pieces of files that are there ─▶ parts (where they go)     └ undone on a fault
 //! ```
 //!
-//! What a service has in files of all, such as docker-compose.yml, stands in `dev/template/wiring` as
-//! a fragment of each; the code here knows none of them. In the same way `dev/template/event` and
-//! `route` are fragments of a service.
+//! What a service has in files of all stands in `dev/template/wiring` and `config` as a fragment of each; the
+//! code here knows none of them. Lists of all services, such as those of docker-compose.yml, are generated
+//! ([`generated`](crate::prepare::generated)). In the same way `dev/template/event` and `route` are fragments of a
+//! service.
 
 mod addition;
 mod column;

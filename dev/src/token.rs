@@ -3,7 +3,7 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{
     ports,
@@ -12,7 +12,6 @@ use crate::{
     secrets::Secrets,
     services::{self, USERS},
     state::State,
-    up::state_file,
 };
 
 /// The id of an administrator who is in no table.
@@ -46,12 +45,7 @@ enum TokenKind {
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    let Some(state) = State::load(&state_file(project))? else {
-        bail!(
-            "nothing is up, so there are no keys; start it with: {}",
-            project.command("up --detach")
-        );
-    };
+    let state = State::up(project)?;
     let mut command = issuer(project, &state)?;
     match &args.kind {
         TokenKind::User { id, role } => {

@@ -5,17 +5,14 @@
 //! `.dev/run`.
 
 use anyhow::Result;
-use testkit::native::{ProcessId, Signal, holders, servers_in};
+use testkit::native::{holders, servers_in};
 
 use crate::{
     project::Project,
     run_files,
-    state::{Kind, Process, State},
-    up::state_file,
+    state::{Process, State},
+    wires::SERVERS,
 };
-
-/// The servers by the folders of their data, under `.dev`.
-const SERVERS: [&str; 3] = ["postgres", "redis", "rabbitmq"];
 
 /// What runs of the system and is not in `state`.
 pub(crate) fn find(project: &Project, state: Option<&State>) -> Vec<Process> {
@@ -35,7 +32,7 @@ pub(crate) fn servers(project: &Project, server: &str) -> Vec<Process> {
 
 /// What runs of the system: what the state says, and what it misses. None when nothing does.
 pub(crate) fn with_state(project: &Project) -> Result<Option<State>> {
-    let state = State::load(&state_file(project))?;
+    let state = State::load(project)?;
     let missing = find(project, state.as_ref());
     if state.is_none() && missing.is_empty() {
         return Ok(None);
@@ -51,17 +48,6 @@ fn services(project: &Project) -> Vec<Process> {
 }
 
 fn of_lock(project: &Project, name: &str, lock: &str) -> Vec<Process> {
-    let process = |id: ProcessId| Process {
-        name: name.to_owned(),
-        kind: Kind::of(name),
-        pid: id.pid,
-        started: id.started,
-        stop_signal: Signal::TERM.as_raw(),
-        port: None,
-        log: project.log(name),
-        origin: None,
-        log_start: 0,
-        takeover: None,
-    };
-    holders(&run_files::folder(project), lock).into_iter().map(process).collect()
+    let holders = holders(&run_files::folder(project), lock).into_iter();
+    holders.map(|id| Process::of(name, id, project)).collect()
 }

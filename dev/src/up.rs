@@ -22,7 +22,6 @@ mod startup;
 
 use std::{
     panic::resume_unwind,
-    path::PathBuf,
     process::ExitCode,
     thread,
     time::{Duration, Instant},
@@ -87,7 +86,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     // Before the build, so that what is saved meanwhile is built, too.
     let on_save = args.watch.then(|| OnSave::new(project));
     let lock = project.lock()?;
-    let before = State::load(&state_file(project))?;
+    let before = State::load(project)?;
     let was_up =
         before.as_ref().is_some_and(|state| state.processes.iter().any(Process::is_running));
     fault::mend_all(project)?;
@@ -101,7 +100,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
                 let Some(port) = ports::taken(&error) else { return Err(error) };
                 println!("{error:#}\nsomebody took {port} meanwhile; starting once more");
                 request.taken_ports.push(port);
-                before = State::load(&state_file(project))?;
+                before = State::load(project)?;
             }
             outcome => break outcome?,
         }
@@ -130,11 +129,6 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let logs = project.command("logs --follow");
     println!("Ctrl-C {end}; `{logs}` shows what happens");
     Attached { ends_system, on_save }.stay(project, &client, interrupt)
-}
-
-/// Where `up` notes what it started.
-pub(crate) fn state_file(project: &Project) -> PathBuf {
-    project.dev("state.json")
 }
 
 /// A system that is up.
@@ -184,13 +178,13 @@ pub(crate) fn bring_up(
 
     let before = before.unwrap_or_default();
     let mut startup = Startup::new(project, &secrets, request, before, servers, client)?;
-    startup.start_proxy(project, interrupt)?;
+    startup.start_proxy(interrupt)?;
     if startup.has_starts() {
         databases::create(project, &startup.state.addresses.postgres, &secrets)?;
     }
     // Of what an earlier `up` has started that did not live to wait for it, too.
-    services::wait_ready(project, &startup.kept(project), client, interrupt)?;
-    startup.start(project)?;
+    services::wait_ready(project, &startup.kept(), client, interrupt)?;
+    startup.start()?;
     let started = startup.started.clone();
     services::wait_ready(project, &started, client, interrupt)?;
     if !started.is_empty() {
@@ -204,7 +198,7 @@ pub(crate) fn bring_up(
     let replacements = startup.finish()?;
     let has_changed = has_started || !replacements.is_empty();
     replace::all(project, replacements, interrupt)?;
-    let state = State::load(&state_file(project))?.context("the system went down meanwhile")?;
+    let state = State::load(project)?.context("the system went down meanwhile")?;
     Ok(Up { state, has_changed })
 }
 

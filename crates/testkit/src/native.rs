@@ -40,6 +40,7 @@ pub mod psql;
 mod rabbitmq;
 mod ready;
 mod redis;
+mod server;
 mod table;
 
 pub use consul::Consul;
@@ -56,6 +57,7 @@ pub use prometheus::Prometheus;
 pub use rabbitmq::RabbitMq;
 pub use ready::{log_tail, until_ready};
 pub use redis::Redis;
+pub use server::Server;
 
 /// A process that belongs to a server, as it is kept for a later run that stops it.
 #[derive(Debug, Clone)]

@@ -1,15 +1,12 @@
 //! The manifests of `k8s/`: rendered, held to their rules and to the schemas of Kubernetes, without a
 //! cluster.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
 use anyhow::{Context, Result};
 
-use super::{
-    Passed, cargo,
-    python::{Found, Tool},
-};
-use crate::{features::UNIFIED, interrupt::Interrupt, project::Project, run};
+use super::{Passed, cargo, python::Tool};
+use crate::{features::UNIFIED, interrupt::Interrupt, prepare, project::Project, run};
 
 /// The schemas, from Python's package index.
 const SCHEMAS: Tool =
@@ -21,21 +18,21 @@ const KUSTOMIZE: u32 = 5;
 
 /// The rules, and that each of them can fail: `dev/tests/kubernetes`.
 pub(super) fn rules(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
-    if let Some(why) = cannot_render() {
-        return Ok(Passed::Skipped(why));
-    }
-    let test = ["--test", "kubernetes", "--", "--include-ignored"];
-    cargo(project, interrupt, &[&["test", "-p", "dev"], &UNIFIED[..], &test].concat())
+    rendering(project, interrupt, &["--test", "kubernetes", "--", "--include-ignored"])
 }
 
 /// The same rules once services were made of the template: `dev/tests/template`.
 pub(super) fn new_services(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
+    let name = "three_more_services_keep_every_rule";
+    rendering(project, interrupt, &["--test", "template", "--", "--ignored", name])
+}
+
+/// Tests of ours that render the manifests.
+fn rendering(project: &Project, interrupt: &Interrupt, tests: &[&str]) -> Result<Passed> {
     if let Some(why) = cannot_render() {
         return Ok(Passed::Skipped(why));
     }
-    let name = "three_more_services_keep_every_rule";
-    let test = ["--test", "template", "--", "--ignored", name];
-    cargo(project, interrupt, &[&["test", "-p", "dev"], &UNIFIED[..], &test].concat())
+    cargo(project, interrupt, &[&["test", "-p", "dev"], &UNIFIED[..], tests].concat())
 }
 
 /// Every name and type in every object, of every overlay.
@@ -44,11 +41,12 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
         return Ok(Passed::Skipped(why));
     }
     let tool = match SCHEMAS.find(project, install, interrupt)? {
-        Found::At(program) => program,
-        Found::Missing(why) => return Ok(Passed::Skipped(why)),
+        Ok(program) => program,
+        Err(skipped) => return Ok(skipped),
     };
     let folder = project.path("target/kubernetes-validate");
-    for overlay in overlays(project)? {
+    let overlays = project.path("k8s/overlays");
+    for overlay in prepare::names(&overlays).iter().map(|name| overlays.join(name)) {
         let rendered = run::output(Command::new("kubectl").arg("kustomize").arg(&overlay))?;
         let file = folder.join("rendered.yaml");
         fs::write(&file, rendered).context("write what was rendered")?;
@@ -61,17 +59,6 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
         }
     }
     Ok(Passed::Fully)
-}
-
-fn overlays(project: &Project) -> Result<Vec<PathBuf>> {
-    let folder = project.path("k8s/overlays");
-    let entries = fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
-    let mut overlays = Vec::new();
-    for entry in entries {
-        overlays.push(entry?.path());
-    }
-    overlays.sort();
-    Ok(overlays)
 }
 
 /// Why the manifests cannot be rendered here; none when they can.

@@ -6,10 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{
-    Passed,
-    python::{Found, Tool},
-};
+use super::{Passed, python::Tool};
 use crate::{install::Permission, interrupt::Interrupt, project::Project, run, services, test};
 
 const VALIDATOR: Tool =
@@ -21,8 +18,8 @@ const TEST: &str = "schemathesis::services_answer_as_their_documents_say";
 /// Every document that is checked in: the services' and the template's.
 pub(super) fn documents(project: &Project, install: bool, interrupt: &Interrupt) -> Result<Passed> {
     let validator = match VALIDATOR.find(project, install, interrupt)? {
-        Found::At(program) => program,
-        Found::Missing(why) => return Ok(Passed::Skipped(why)),
+        Ok(program) => program,
+        Err(skipped) => return Ok(skipped),
     };
     let services = project.services().iter().map(|service| format!("services/{}", service.name));
     let folders: Vec<PathBuf> = services
@@ -46,8 +43,8 @@ pub(super) fn answers(
     interrupt: &Interrupt,
 ) -> Result<Passed> {
     let program = match ASKER.find(project, install, interrupt)? {
-        Found::At(program) => program,
-        Found::Missing(why) => return Ok(Passed::Skipped(why)),
+        Ok(program) => program,
+        Err(skipped) => return Ok(skipped),
     };
     services::build(project, interrupt)?;
     let mut asked = test::ignored(project, "e2e", TEST);

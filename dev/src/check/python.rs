@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::is_there;
+use super::{Passed, is_there};
 use crate::{interrupt::Interrupt, project::Project, run};
 
 /// A program that a package of the index brings.
@@ -16,40 +16,34 @@ pub(super) struct Tool {
     pub(super) package: &'static str,
 }
 
-/// Where a tool is, or why it cannot be used here.
-pub(super) enum Found {
-    /// The program.
-    At(PathBuf),
-    /// The text says what would make it run.
-    Missing(String),
-}
-
 impl Tool {
-    /// Finds the tool; installs it first when it is missing and that is allowed.
+    /// The program; installs it first when it is missing and that is allowed. Else what is said of a check that
+    /// needs it.
     pub(super) fn find(
         &self,
         project: &Project,
         install: bool,
         interrupt: &Interrupt,
-    ) -> Result<Found> {
+    ) -> Result<Result<PathBuf, Passed>> {
         let Self { program, package } = self;
         let folder = project.path("target").join(program);
         let path = folder.join("bin").join(program);
         if self.is_installed(&path) {
-            return Ok(Found::At(path));
+            return Ok(Ok(path));
         }
         if !install {
             let why = format!("{package} is missing; run: cargo dev check --install-tools");
-            return Ok(Found::Missing(why));
+            return Ok(Err(Passed::Skipped(why)));
         }
         let mut make = Command::new("python3");
         let is_made = is_there(make.args(["-m", "venv", "--clear"]).arg(&folder));
         let mut pip = Command::new(folder.join("bin/pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
         if is_made && run::status(&mut pip, interrupt)?.success() {
-            return Ok(Found::At(path));
+            return Ok(Ok(path));
         }
-        Ok(Found::Missing(format!("needs python3 with venv and pip, and {package} from PyPI")))
+        let why = format!("needs python3 with venv and pip, and {package} from PyPI");
+        Ok(Err(Passed::Skipped(why)))
     }
 
     /// Whether it is there, in the version that is wanted.

@@ -19,8 +19,6 @@ const DISK_FAULT: u64 = 2 * GIB;
 const MEMORY_WARN: u64 = 2 * GIB;
 /// A service keeps connections below its limit of open files.
 const FILES_WARN: u64 = 1024;
-const WATCHES_WARN: u64 = 8192;
-const INSTANCES_WARN: u64 = 64;
 
 pub(super) fn examine(root: &Path) -> Vec<Finding> {
     let target = env::var_os("CARGO_TARGET_DIR");
@@ -28,8 +26,6 @@ pub(super) fn examine(root: &Path) -> Vec<Finding> {
     let mut findings = vec![disk("disk: target", &target), disk("disk: .dev", &root.join(".dev"))];
     findings.extend(memory());
     findings.push(files());
-    findings.extend(inotify("inotify watches", "max_user_watches", WATCHES_WARN));
-    findings.extend(inotify("inotify instances", "max_user_instances", INSTANCES_WARN));
     findings.push(clock(root));
     findings.push(proxies(|name| env::var(name).ok().filter(|value| !value.is_empty())));
     findings
@@ -85,17 +81,6 @@ fn files() -> Finding {
         Some(limit) => Finding::ok("open files", limit.to_string()),
         None => Finding::ok("open files", "no limit"),
     }
-}
-
-fn inotify(check: &'static str, name: &str, least: u64) -> Option<Finding> {
-    let text = fs::read_to_string(format!("/proc/sys/fs/inotify/{name}")).ok()?;
-    let limit: u64 = text.trim().parse().ok()?;
-    Some(if limit < least {
-        let how = format!("sudo sysctl fs.inotify.{name}={}", least * 16);
-        Finding::warn(check, format!("{limit}: too few to watch the sources beside an editor"), how)
-    } else {
-        Finding::ok(check, limit.to_string())
-    })
 }
 
 /// A clock that is behind what was written before makes cargo build nothing, and tokens worthless.

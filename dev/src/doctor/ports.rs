@@ -3,23 +3,11 @@
 use testkit::native::port;
 
 use super::Finding;
-use crate::{
-    project::Project,
-    services::{DASHBOARD, DASHBOARD_PORT, SIMULATOR, SIMULATOR_PORT},
-    state::State,
-    up::state_file,
-};
-
-/// Of the servers: beside the standard ones, which servers of the distribution have.
-const SERVERS: [(&str, u16); 4] =
-    [("postgres", 5442), ("redis", 6389), ("rabbitmq", 5682), ("rabbitmq management", 15682)];
+use crate::{ports::all_usual, project::Project, state::State};
 
 pub(super) fn examine(project: &Project) -> Vec<Finding> {
-    let services = project.services().iter().map(|service| (service.name.as_str(), service.port));
-    let usual =
-        services.chain([(SIMULATOR, SIMULATOR_PORT), (DASHBOARD, DASHBOARD_PORT)]).chain(SERVERS);
-    let taken: Vec<_> = usual.filter(|(_, port)| !port::is_free(*port)).collect();
-    let ours = State::read(&state_file(project)).ok().flatten().unwrap_or_default();
+    let taken: Vec<_> = all_usual(project).filter(|(_, port)| !port::is_free(*port)).collect();
+    let ours = State::read(project).ok().flatten().unwrap_or_default();
     let mut ours: Vec<u32> = ours.processes.iter().map(|process| process.pid).collect();
     ours.extend(crate::unrecorded::find(project, None).iter().map(|process| process.pid));
     let others: Vec<Finding> = taken

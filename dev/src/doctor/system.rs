@@ -18,7 +18,6 @@ use crate::{
     servers::Given,
     state::State,
     unrecorded,
-    up::state_file,
 };
 
 /// The sources and the settings.
@@ -103,7 +102,7 @@ fn servers(project: &Project) -> Vec<Finding> {
 }
 
 fn running(project: &Project) -> Vec<Finding> {
-    let state = match State::read(&state_file(project)) {
+    let state = match State::read(project) {
         Ok(state) => state,
         Err(error) => {
             let how = "cargo dev status puts it aside; cargo dev up --detach replaces what runs";

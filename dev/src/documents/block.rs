@@ -1,9 +1,11 @@
 //! Blocks of commands in a document.
 
-use std::{fmt, process::Command};
+use std::fmt;
 
 use anyhow::{Context, Result, bail};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+
+use crate::rehearse::works;
 
 /// The job of continuous integration that runs what takes minutes.
 pub(super) const JOB: &str = "template";
@@ -38,13 +40,10 @@ pub(super) struct Block {
 
 impl Need {
     pub(super) fn is_there(self) -> bool {
-        let works = |words: &[&str]| {
-            let output = Command::new("docker").args(words).output();
-            output.is_ok_and(|output| output.status.success())
-        };
+        let has_engine = || works(&["docker", "info"]);
         match self {
-            Self::Docker => works(&["info"]),
-            Self::Compose => works(&["info"]) && works(&["compose", "version"]),
+            Self::Docker => has_engine(),
+            Self::Compose => has_engine() && works(&["docker", "compose", "version"]),
             Self::Cluster => false,
         }
     }

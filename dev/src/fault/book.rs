@@ -133,28 +133,30 @@ pub(crate) fn mend_all(project: &Project) -> Result<usize> {
     let mut book = Book::open(project)?;
     let targets = book.targets(|_| true);
     for target in &targets {
-        if let Some(fault) = book.end(target)? {
-            println!("{target} is no longer {}", fault.kind);
-        }
+        book.end(target)?.iter().for_each(tell_end);
     }
     Ok(targets.len())
 }
 
+/// Says that a fault has ended.
+pub(super) fn tell_end(fault: &Fault) {
+    println!("{} is no longer {}", fault.target, fault.kind);
+}
+
 /// What goes wrong, a line each, and what ends it; nothing when nothing does.
 pub(crate) fn tell(project: &Project) -> Vec<String> {
-    let line = |fault: &Fault| {
-        let until = fault.until_ms.map(|until| format!(" until {}", length::time(until)));
-        let stop = project.command(&format!("fault stop {}", fault.target));
-        format!(
-            "on purpose, {} is {}{}; `{stop}` ends it",
-            fault.target,
-            fault.kind,
-            until.unwrap_or_default()
-        )
-    };
     // Should it not be possible, it is told as it is.
     let _told_below = mend_overdue(project);
-    active(project).iter().map(line).collect()
+    let active = active(project);
+    active.iter().map(|fault| format!("on purpose, {}", sentence(project, fault))).collect()
+}
+
+/// What goes wrong, until when, and what ends it.
+pub(super) fn sentence(project: &Project, fault: &Fault) -> String {
+    let Fault { target, kind, until_ms, .. } = fault;
+    let until = until_ms.map(|until| format!(" until {}", length::time(until)));
+    let stop = project.command(&format!("fault stop {target}"));
+    format!("{target} is {kind}{}; `{stop}` ends it", until.unwrap_or_default())
 }
 
 /// Whether there is what goes wrong: a process that has ended does not stand still.
@@ -193,18 +195,9 @@ fn read_or_put_aside(project: &Project) -> Result<Faults> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::path::Path;
-
     use faults::FaultKind;
 
     use super::*;
-
-    fn project(root: &Path) -> Project {
-        fs::create_dir(root.join("config")).unwrap();
-        let services = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("config/services.tsk");
-        fs::copy(services, root.join("config/services.tsk")).unwrap();
-        Project::at(root).unwrap()
-    }
 
     fn cut(target: &str, until_ms: Option<u64>) -> Fault {
         Fault { target: target.to_owned(), kind: FaultKind::Cut, since_ms: now_ms(), until_ms }
@@ -213,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_over_or_frozen_and_gone_is_dropped_and_the_file_goes_with_the_last_fault() {
         let root = tempfile::tempdir().unwrap();
-        let project = project(root.path());
+        let project = Project::fixture(root.path());
         let mut book = Book::open(&project).unwrap();
         book.set(&cut("redis", None)).unwrap();
         book.set(&cut("postgres", Some(1))).unwrap();
@@ -235,7 +228,7 @@ mod tests {
     #[test]
     fn a_broken_file_is_put_aside_by_who_changes_it_and_by_nobody_else() {
         let root = tempfile::tempdir().unwrap();
-        let project = project(root.path());
+        let project = Project::fixture(root.path());
         fs::create_dir_all(project.dev("")).unwrap();
         fs::write(file(&project), "{").unwrap();
         assert_eq!(active(&project), []);

@@ -3,33 +3,16 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use faults::{DECLINE_CODES, Fault, FaultKind, FrozenProcess, PROVIDER, now_ms};
+use faults::{Fault, FaultKind, FrozenProcess, PROVIDER, now_ms};
 
 use super::{
-    book::Book,
-    length::{self, millis},
-    target::{self, Target},
+    book::{self, Book},
+    length::millis,
+    target::Target,
 };
 use crate::{project::Project, services::SIMULATOR, wires::SERVERS};
 
-pub(super) fn decline_codes() -> clap::builder::PossibleValuesParser {
-    DECLINE_CODES.into()
-}
-
-/// Stops the process, or the way to what is not ours.
-pub(super) fn freeze(project: &Project, name: &str, length: Option<Duration>) -> Result<()> {
-    let target = Target::find(project, name)?;
-    let is_given = SERVERS.contains(&name) && target.process.is_none();
-    if is_given {
-        target.needs_wire(project)?;
-    } else {
-        target.process(project)?;
-    }
-    let process = target.process.map(|it| FrozenProcess { pid: it.pid, started: it.started });
-    begin(project, name, FaultKind::Freeze { process }, length)
-}
-
-/// Ends the process, and says what brings it back.
+/// Ends a process, and says what brings it back.
 pub(super) fn kill(project: &Project, name: &str) -> Result<()> {
     let target = Target::find(project, name)?;
     let process = target.process(project)?;
@@ -44,59 +27,35 @@ pub(super) fn kill(project: &Project, name: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn slow(
-    project: &Project,
-    name: &str,
-    by: Duration,
-    length: Option<Duration>,
-) -> Result<()> {
-    Target::find(project, name)?.needs_wire(project)?;
-    begin(project, name, FaultKind::Slow { by_ms: millis(by) }, length)
-}
-
-pub(super) fn cut(project: &Project, name: &str, length: Option<Duration>) -> Result<()> {
-    Target::find(project, name)?.needs_wire(project)?;
-    begin(project, name, FaultKind::Cut, length)
-}
-
-pub(super) fn provider_slow(
-    project: &Project,
-    by: Duration,
-    length: Option<Duration>,
-) -> Result<()> {
-    of_provider(project, FaultKind::Slow { by_ms: millis(by) }, length)
-}
-
-pub(super) fn provider_decline(
-    project: &Project,
-    code: &str,
-    length: Option<Duration>,
-) -> Result<()> {
-    of_provider(project, FaultKind::Decline { code: code.to_owned() }, length)
-}
-
-pub(super) fn provider_fail(
-    project: &Project,
-    status: u16,
-    length: Option<Duration>,
-) -> Result<()> {
-    of_provider(project, FaultKind::Fail { status }, length)
-}
-
-fn of_provider(project: &Project, kind: FaultKind, length: Option<Duration>) -> Result<()> {
-    Target::find(project, SIMULATOR)?.process(project)?;
-    begin(project, PROVIDER, kind, length)
-}
-
 /// Writes a fault down, lets it happen, and tells it.
-fn begin(project: &Project, target: &str, kind: FaultKind, length: Option<Duration>) -> Result<()> {
-    target::system(project)?;
+pub(super) fn begin(
+    project: &Project,
+    target: &str,
+    kind: FaultKind,
+    length: Option<Duration>,
+) -> Result<()> {
+    let kind = possible(project, target, kind)?;
     let since_ms = now_ms();
     let until_ms = length.map(|length| since_ms + millis(length));
-    let what = kind.to_string();
-    Book::open(project)?.set(&Fault { target: target.to_owned(), kind, since_ms, until_ms })?;
-    let until = until_ms.map(|until| format!(" until {}", length::time(until)));
-    let stop = project.command(&format!("fault stop {target}"));
-    println!("{target} is {what}{}; `{stop}` ends it", until.unwrap_or_default());
+    let fault = Fault { target: target.to_owned(), kind, since_ms, until_ms };
+    Book::open(project)?.set(&fault)?;
+    println!("{}", book::sentence(project, &fault));
     Ok(())
+}
+
+/// What happens there by such a fault; an error when it cannot.
+fn possible(project: &Project, name: &str, kind: FaultKind) -> Result<FaultKind> {
+    if name == PROVIDER {
+        Target::find(project, SIMULATOR)?.process(project)?;
+        return Ok(kind);
+    }
+    let target = Target::find(project, name)?;
+    let is_given = SERVERS.contains(&name) && target.process.is_none();
+    if !matches!(kind, FaultKind::Freeze { .. }) || is_given {
+        target.needs_wire(project)?;
+        return Ok(kind);
+    }
+    let process = target.process(project)?;
+    let process = FrozenProcess { pid: process.pid, started: process.started };
+    Ok(FaultKind::Freeze { process: Some(process) })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use faults::{Fault, now_ms};
 use testkit::native::Launch;
 
-use super::book::{Book, active};
+use super::book::{Book, active, tell_end};
 use crate::project::Project;
 
 /// How often it is looked whether the time has come, or somebody has ended the fault before.
@@ -31,7 +31,7 @@ pub(super) fn run(project: &Project, target: &str, since_ms: u64) -> Result<()> 
         if !fault.lasts(now_ms()) {
             // Opening it ends what should have ended.
             drop(Book::open(project)?);
-            println!("{target} is no longer {}", fault.kind);
+            tell_end(&fault);
             return Ok(());
         }
         thread::sleep(POLL);

@@ -1,8 +1,9 @@
 //! Durations as they are typed, and times as they are shown.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use chrono::DateTime;
+use faults::FaultKind;
 
 /// The longest delay of a wire or of the payment provider.
 const DELAY_MAX: Duration = Duration::from_secs(60);
@@ -11,29 +12,22 @@ const LIMIT_MAX: Duration = Duration::from_hours(1);
 
 /// From 1 ms to a minute.
 pub(super) fn delay(text: &str) -> Result<Duration, String> {
-    let delay = parse(text)?;
-    if delay.is_zero() || delay > DELAY_MAX {
-        return Err("it is from 1ms to 1m".to_owned());
-    }
-    Ok(delay)
+    within(text, Duration::from_millis(1)..=DELAY_MAX, "it is from 1ms to 1m")
 }
 
 /// From a second to an hour.
 pub(super) fn limit(text: &str) -> Result<Duration, String> {
-    let limit = parse(text)?;
-    if limit < Duration::from_secs(1) || limit > LIMIT_MAX {
-        return Err("it is from 1s to 1h".to_owned());
-    }
-    Ok(limit)
+    within(text, Duration::from_secs(1)..=LIMIT_MAX, "it is from 1s to 1h")
 }
 
 /// At most a minute.
 pub(super) fn pause(text: &str) -> Result<Duration, String> {
-    let pause = parse(text)?;
-    if pause > DELAY_MAX {
-        return Err("it is at most 1m".to_owned());
-    }
-    Ok(pause)
+    within(text, Duration::ZERO..=DELAY_MAX, "it is at most 1m")
+}
+
+fn within(text: &str, bounds: RangeInclusive<Duration>, fault: &str) -> Result<Duration, String> {
+    parse(text)
+        .and_then(|length| bounds.contains(&length).then_some(length).ok_or(fault.to_owned()))
 }
 
 /// `300ms`, `5s`, `2m`, `1h`.
@@ -54,6 +48,11 @@ fn parse(text: &str) -> Result<Duration, String> {
 /// Milliseconds, of what is within the bounds here.
 pub(super) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// So much slower.
+pub(super) fn slow(by: Duration) -> FaultKind {
+    FaultKind::Slow { by_ms: millis(by) }
 }
 
 /// A time of milliseconds since 1970.

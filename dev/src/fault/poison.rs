@@ -6,15 +6,15 @@ use anyhow::{Context, Result, bail};
 use chrono::{SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use testkit::native::random_hex;
 use tusk_config::{Loader, Unread, Vars};
+use uuid::Uuid;
 
-use super::target::system;
 use crate::{
     admin::{Admin, escaped},
     http::Client,
     project::Project,
     servers::Broker,
+    state::State,
 };
 
 /// What `message_queue.tsk` says of queues and of who reads what.
@@ -31,7 +31,7 @@ struct Settings {
 
 /// Sends one to this service alone, and prints its id.
 pub(super) fn run(project: &Project, service: &str, event_type: Option<&str>) -> Result<()> {
-    let addresses = system(project)?.addresses;
+    let addresses = State::up(project)?.addresses;
     if addresses.rabbitmq_api.is_empty() {
         bail!("where RabbitMQ's management API is was not given (DEV_RABBITMQ_API)");
     }
@@ -41,7 +41,7 @@ pub(super) fn run(project: &Project, service: &str, event_type: Option<&str>) ->
         Loader::new(config).file("message_queue").vars(Vars::empty()).load()?;
     let event_type = settings.read_by(&queue, event_type)?;
     let exchange = settings.exchange_of(&event_type);
-    let id = uuid()?;
+    let id = Uuid::new_v4().to_string();
     let message = message(&id, &queue, exchange, &event_type);
     let vhost = Broker::parse(&addresses.amqp)?.vhost;
     // The default exchange leads to one queue by its name, past all other readers of the event.
@@ -65,9 +65,7 @@ pub(super) fn run(project: &Project, service: &str, event_type: Option<&str>) ->
 /// The queue of a service, as it says itself.
 fn queue_of(project: &Project, service: &str) -> Result<String> {
     let admin = Admin::find(project, Some(service))?;
-    let Some((_, url)) = admin.services.first() else {
-        bail!("{service} does not run; start it with: {}", project.command("up --detach"));
-    };
+    let url = &admin.one()?.url;
     let queues = admin.call("GET", &format!("{url}/admin/queues"), None)?;
     let queue = queues[0]["queue"].as_str().map(str::to_owned);
     queue.with_context(|| format!("{service} reads no queue"))
@@ -118,14 +116,6 @@ fn message(id: &str, queue: &str, exchange: &str, event_type: &str) -> Value {
     })
 }
 
-/// A random one (version 4, RFC 9562).
-fn uuid() -> Result<String> {
-    let mut hex = random_hex(16)?;
-    hex.replace_range(12..13, "4");
-    hex.replace_range(16..17, "8");
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -142,12 +132,5 @@ mod tests {
         assert!(read(Some("payment.completed")).is_err());
         assert_eq!(settings.exchange_of("user.deleted"), "user.events");
         assert_eq!(settings.exchange_of("unheard.of"), "");
-    }
-
-    #[test]
-    fn an_id_is_a_uuid_of_version_four() {
-        let id = uuid().unwrap();
-        assert_eq!(id.len(), 36);
-        assert_eq!((&id[14..15], &id[19..20]), ("4", "8"));
     }
 }

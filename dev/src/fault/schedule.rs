@@ -7,12 +7,13 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use faults::{DECLINE_CODES, FaultKind, PROVIDER};
 
 use super::{
-    book::{Book, mend_all},
+    book::{Book, mend_all, tell_end},
     inflict, length,
-    plan::{Candidate, Step, What, plan},
-    target::{Target, system},
+    plan::{Choice, Step, plan},
+    target::Target,
 };
 use crate::{
     http::Client,
@@ -21,7 +22,7 @@ use crate::{
     project::Project,
     services::SIMULATOR,
     state::State,
-    up::{Request, bring_up, state_file},
+    up::{Request, bring_up},
 };
 
 /// How long the services may take to be well again after the last fault.
@@ -52,9 +53,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let state = system(project)?;
+    let state = State::up(project)?;
     let running = running(&state);
-    let steps = plan(args.seed, args.length, args.pause, &candidates(project, &state));
+    let steps = plan(args.seed, args.length, args.pause, &choices(project, &state));
     if steps.is_empty() {
         bail!("nothing of this system can be disturbed; start it with: {}", project.command("up"));
     }
@@ -87,43 +88,40 @@ fn running(state: &State) -> Vec<String> {
     running.map(|process| process.name.clone()).collect()
 }
 
-fn candidates(project: &Project, state: &State) -> Vec<Candidate> {
-    let all = Target::all(project, state).into_iter();
-    let candidate = |target: Target| Candidate {
-        has_process: target.process.is_some(),
-        has_wire: target.has_wire,
-        is_provider: target.name == SIMULATOR && target.process.is_some(),
-        name: target.name,
-    };
-    all.map(candidate).collect()
+/// What can go wrong in this system.
+fn choices(project: &Project, state: &State) -> Vec<Choice> {
+    let mut choices = Vec::new();
+    for Target { name, process, has_wire } in Target::all(project, state) {
+        if process.is_some() {
+            choices.extend([(name.clone(), Some(FaultKind::Freeze { process: None }))]);
+            choices.extend([(name.clone(), None)]);
+        }
+        if has_wire {
+            choices.extend(
+                [FaultKind::Slow { by_ms: 0 }, FaultKind::Cut]
+                    .map(|kind| (name.clone(), Some(kind))),
+            );
+        }
+        if name == SIMULATOR && process.is_some() {
+            let decline = FaultKind::Decline { code: DECLINE_CODES[0].to_owned() };
+            let kinds = [FaultKind::Slow { by_ms: 0 }, decline, FaultKind::Fail { status: 503 }];
+            choices.extend(kinds.map(|kind| (PROVIDER.to_owned(), Some(kind))));
+        }
+    }
+    choices
 }
 
 /// Lets one fault happen, and ends it.
 fn disturb(project: &Project, step: &Step, interrupt: &Interrupt) -> Result<()> {
-    let (name, length) = (step.target.as_str(), Some(step.length + MARGIN));
-    let mut target = name;
-    match step.what {
-        What::Freeze => inflict::freeze(project, name, length)?,
-        What::Kill => {
-            let before = running(&system(project)?);
-            inflict::kill(project, name)?;
-            wait(step.length, interrupt);
-            let fresh = Interrupt::register()?;
-            return bring_back(project, &before, &fresh);
-        }
-        What::Slow(by) => inflict::slow(project, name, by, length)?,
-        What::Cut => inflict::cut(project, name, length)?,
-        What::ProviderSlow(by) => inflict::provider_slow(project, by, length)?,
-        What::ProviderDeclines => inflict::provider_decline(project, "generic_decline", length)?,
-        What::ProviderFails => inflict::provider_fail(project, 503, length)?,
-    }
-    if matches!(step.what, What::ProviderSlow(_) | What::ProviderDeclines | What::ProviderFails) {
-        target = faults::PROVIDER;
-    }
-    wait(step.length, interrupt);
-    if let Some(fault) = Book::open(project)?.end(target)? {
-        println!("{target} is no longer {}", fault.kind);
-    }
+    let Step { target, kind: Some(kind), length } = step else {
+        let before = running(&State::up(project)?);
+        inflict::kill(project, &step.target)?;
+        wait(step.length, interrupt);
+        return bring_back(project, &before, &Interrupt::register()?);
+    };
+    inflict::begin(project, target, kind.clone(), Some(*length + MARGIN))?;
+    wait(*length, interrupt);
+    Book::open(project)?.end(target)?.iter().for_each(tell_end);
     Ok(())
 }
 
@@ -142,7 +140,7 @@ fn bring_back(project: &Project, before: &[String], interrupt: &Interrupt) -> Re
         return Ok(());
     }
     let _lock = project.lock_within(LOCK_LIMIT)?;
-    let Some(now) = State::load(&state_file(project))? else {
+    let Some(now) = State::load(project)? else {
         bail!("the system went down meanwhile");
     };
     let (request, client) = (Request::of_watch(), Client::new());
@@ -151,7 +149,7 @@ fn bring_back(project: &Project, before: &[String], interrupt: &Interrupt) -> Re
 }
 
 fn runs(project: &Project, name: &str) -> bool {
-    let state = State::load(&state_file(project)).ok().flatten();
+    let state = State::load(project).ok().flatten();
     state.is_some_and(|state| state.running(name).is_some())
 }
 
@@ -175,7 +173,7 @@ fn wait_well(project: &Project, running: &[String], interrupt: &Interrupt) -> Re
 }
 
 fn is_well(project: &Project, name: &str, client: &Client) -> bool {
-    let state = State::load(&state_file(project)).ok().flatten();
+    let state = State::load(project).ok().flatten();
     let url = state.and_then(|state| state.running(name)?.url());
     let health = url.and_then(|url| client.get(&format!("{url}/health")).ok());
     health.is_some_and(|health| health.json()["status"] == "healthy")

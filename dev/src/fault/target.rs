@@ -5,7 +5,6 @@ use anyhow::{Result, bail};
 use crate::{
     project::Project,
     state::{Process, State},
-    up::state_file,
     wires::{self, PROXY},
 };
 
@@ -19,18 +18,10 @@ pub(super) struct Target {
     pub(super) has_wire: bool,
 }
 
-/// The system that is up; an error when none is.
-pub(super) fn system(project: &Project) -> Result<State> {
-    let Some(state) = State::load(&state_file(project))? else {
-        bail!("nothing is up; start it with: {}", project.command("up --detach"));
-    };
-    Ok(state)
-}
-
 impl Target {
     /// The target of this name.
     pub(super) fn find(project: &Project, name: &str) -> Result<Self> {
-        let state = system(project)?;
+        let state = State::up(project)?;
         let mut all = Self::all(project, &state);
         let place = all.iter().position(|target| target.name == name);
         let Some(place) = place else {

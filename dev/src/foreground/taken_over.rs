@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Result;
-use testkit::native::{ProcessId, Signal, holders};
+use testkit::native::{ProcessId, holders};
 
 use crate::{
     interrupt::Interrupt,
@@ -19,7 +19,6 @@ use crate::{
     services::Start,
     state::{Process, State, stop_all, write_private},
     table, unrecorded,
-    up::state_file,
 };
 
 /// How long another `up` or `down` that is at work is waited for.
@@ -36,30 +35,23 @@ pub(super) struct TakenOver<'a> {
 impl<'a> TakenOver<'a> {
     /// Ends the process that has the place, under the lock of the caller.
     pub(super) fn of(project: &'a Project, start: &Start) -> Result<Self> {
-        let file = state_file(project);
-        let mut state = State::load(&file)?.unwrap_or_default();
+        let mut state = State::load(project)?.unwrap_or_default();
         let (mut old, others): (Vec<Process>, Vec<Process>) =
             state.processes.iter().cloned().partition(|process| process.name == start.name);
         let left = unrecorded::find(project, Some(&state));
         old.extend(left.into_iter().filter(|process| process.name == start.name));
         // First, so that an `up` that watches does not take it for a fault.
         state.processes = others;
-        state.save(&file)?;
+        state.save(project)?;
         stop_all(&old, table::stopped)?;
         let id = ProcessId::of(std::process::id());
         let line = id.map(|id| format!("{} {}\n", id.pid, id.started)).unwrap_or_default();
         write_private(&mark(project, &start.name), &line)?;
         let process = Process {
-            name: start.name.clone(),
-            kind: start.kind,
-            pid: 0,
-            started: 0,
-            stop_signal: Signal::TERM.as_raw(),
             port: Some(start.port),
-            log: project.log(&start.name),
             log_start: run_files::length(&project.log(&start.name)),
-            takeover: None,
             origin: Some(start.origin.clone()),
+            ..Process::of(&start.name, ProcessId { pid: 0, started: 0 }, project)
         };
         Ok(Self { project, process, noted: Cell::new(None) })
     }
@@ -82,9 +74,8 @@ impl<'a> TakenOver<'a> {
     }
 
     fn replace(&self, service: Option<ProcessId>) -> Result<()> {
-        let file = state_file(self.project);
         let before = self.noted.replace(service);
-        let Some(mut state) = State::load(&file)? else {
+        let Some(mut state) = State::load(self.project)? else {
             return Ok(());
         };
         state.processes.retain(|process| Some(process.id()) != before);
@@ -94,15 +85,14 @@ impl<'a> TakenOver<'a> {
             started: id.started,
             ..self.process.clone()
         }));
-        state.save(&file)
+        state.save(self.project)
     }
 
     /// Says what has become of it, and how the service is given back.
     pub(super) fn conclude(&self, status: ExitStatus, interrupt: &Interrupt) -> Result<ExitCode> {
         let name = &self.process.name;
         let _lock = self.project.lock_within(LOCK_LIMIT)?;
-        let file = state_file(self.project);
-        let state = State::load(&file)?;
+        let state = State::load(self.project)?;
         // Who ends it on purpose has taken it out of the state before.
         let was_ended = self.noted.get().is_some_and(|id| {
             let is_there = |process: &Process| process.id() == id;

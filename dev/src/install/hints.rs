@@ -2,40 +2,16 @@
 
 use std::fs;
 
-/// The servers by the names of Debian's packages.
-const PACKAGES: [&str; 8] = [
-    "postgresql",
-    "redis-server",
-    "rabbitmq-server",
-    "etcd-server",
-    "prometheus",
-    "pgbouncer",
-    "chromium-driver",
-    "wrk",
-];
-
-/// The same on other systems.
-const FEDORA: [&str; 8] = [
-    "postgresql-server",
-    "valkey",
-    "rabbitmq-server",
-    "etcd",
-    "golang-github-prometheus",
-    "pgbouncer",
-    "chromedriver",
-    "wrk",
-];
-const ARCH: [&str; 8] =
-    ["postgresql", "valkey", "rabbitmq", "etcd", "prometheus", "pgbouncer", "chromium", "wrk"];
-const HOMEBREW: [&str; 8] = [
-    "postgresql@17",
-    "redis",
-    "rabbitmq",
-    "etcd",
-    "prometheus",
-    "pgbouncer",
-    "chromedriver",
-    "wrk",
+/// The servers: Debian's package, Fedora's, Arch's, Homebrew's.
+const PACKAGES: [[&str; 4]; 8] = [
+    ["postgresql", "postgresql-server", "postgresql", "postgresql@17"],
+    ["redis-server", "valkey", "valkey", "redis"],
+    ["rabbitmq-server", "rabbitmq-server", "rabbitmq", "rabbitmq"],
+    ["etcd-server", "etcd", "etcd", "etcd"],
+    ["prometheus", "golang-github-prometheus", "prometheus", "prometheus"],
+    ["pgbouncer", "pgbouncer", "pgbouncer", "pgbouncer"],
+    ["chromium-driver", "chromedriver", "chromium", "chromedriver"],
+    ["wrk", "wrk", "wrk", "wrk"],
 ];
 
 /// What this system calls itself: `/etc/os-release`; empty where there is none.
@@ -60,23 +36,18 @@ impl Distribution {
 
     /// What to run on this system.
     pub(super) fn install_line(&self, missing: &[&str]) -> String {
-        let named = |names: [&str; 8]| {
-            let all = PACKAGES.iter().zip(names);
-            let wanted = all.filter(|(package, _)| missing.contains(package));
-            wanted.map(|(_, name)| name).collect::<Vec<_>>().join(" ")
+        let named = |system: usize| {
+            let wanted = PACKAGES.iter().filter(|names| missing.contains(&names[0]));
+            wanted.map(|names| names[system]).collect::<Vec<_>>().join(" ")
         };
         if self.is_like(&["debian", "ubuntu"]) {
-            let packages = missing.join(" ");
-            format!("run: sudo apt-get install -y --no-install-recommends {packages}")
+            format!("run: sudo apt-get install -y --no-install-recommends {}", missing.join(" "))
         } else if self.is_like(&["fedora", "rhel"]) {
-            let packages = named(FEDORA);
-            format!("run: sudo dnf install -y {packages}")
+            format!("run: sudo dnf install -y {}", named(1))
         } else if self.is_like(&["arch"]) {
-            let packages = named(ARCH);
-            format!("run: sudo pacman -S --noconfirm {packages}")
+            format!("run: sudo pacman -S --noconfirm {}", named(2))
         } else if cfg!(target_os = "macos") {
-            let packages = named(HOMEBREW);
-            format!("run: brew install {packages}")
+            format!("run: brew install {}", named(3))
         } else {
             format!("install (Debian's names): {}", missing.join(" "))
         }

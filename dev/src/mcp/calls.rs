@@ -14,7 +14,6 @@ use crate::{
     services::USERS,
     state::{Process, State},
     token,
-    up::state_file,
 };
 
 /// What a command of this tool prints.
@@ -35,16 +34,9 @@ pub(super) fn command(project: &Project, words: &[String]) -> Result<String> {
     bail!("{}\n{}", said.trim(), printed.trim())
 }
 
-fn state(project: &Project) -> Result<State> {
-    let state = State::load(&state_file(project))?;
-    state.with_context(|| {
-        format!("nothing is up; start it with: {}", project.command("up --detach"))
-    })
-}
-
 /// What the dashboard answers.
 pub(super) fn api(project: &Project, path: &str, given: &Map<String, Value>) -> Result<String> {
-    let (base, token) = dashboard::address(project, &state(project)?)
+    let (base, token) = dashboard::address(project, &State::up(project)?)
         .context("the dashboard does not run; `cargo dev up --detach` starts it")?;
     let mut given = given.clone();
     let id = given.remove("id");
@@ -60,14 +52,13 @@ pub(super) fn api(project: &Project, path: &str, given: &Map<String, Value>) -> 
 /// What the running service says of its settings.
 pub(super) fn settings(project: &Project, service: &str) -> Result<String> {
     let admin = Admin::find(project, Some(service))?;
-    let (_, url) = admin.services.first().with_context(|| format!("{service} does not run"))?;
-    let report = admin.call("GET", &format!("{url}/debug"), None)?;
+    let report = admin.call("GET", &format!("{}/debug", admin.one()?.url), None)?;
     Ok(format!("{:#}", report["settings"]))
 }
 
 /// A request like any client's.
 pub(super) fn route(project: &Project, given: &Map<String, Value>) -> Result<String> {
-    let state = state(project)?;
+    let state = State::up(project)?;
     let (service, path) = (text(given, "service"), text(given, "path"));
     project.service(service)?;
     let url = state.running(service).and_then(Process::url);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::native::psql;
 
@@ -55,7 +55,8 @@ pub(super) fn generate(
     for one in crates.iter().filter(|one| only.is_none_or(|only| only == one.name)) {
         let stamp = project.binaries().with_file_name("prepare").join(&one.name);
         let shared_folder = shared.map(|shared| shared.folder.join("migrations"));
-        if read_stamp(&stamp) == Some(digest(project, one, shared_folder.as_deref())?) {
+        let known = fs::read_to_string(&stamp).ok();
+        if known == Some(digest(project, one, shared_folder.as_deref())?) {
             println!("queries of {}: as they were", one.name);
             continue;
         }
@@ -74,7 +75,10 @@ pub(super) fn generate(
         let is_query = |name: &str| name.starts_with("query-");
         let other = synchronise(&one.folder.join(".sqlx"), &fresh?, is_query, write)?;
         if write || other.is_empty() {
-            write_stamp(&stamp, &digest(project, one, shared_folder.as_deref())?)?;
+            let digest = digest(project, one, shared_folder.as_deref())?;
+            fs::create_dir_all(stamp.parent().unwrap_or(&stamp))
+                .and_then(|()| fs::write(&stamp, digest))
+                .with_context(|| format!("write {}", stamp.display()))?;
         } else {
             // What was compiled knows descriptions that are not checked in.
             touch(&one.folder.join("src/lib.rs"))?;
@@ -123,17 +127,6 @@ fn digest(project: &Project, one: &Crate, shared: Option<&Path>) -> Result<Strin
         }
     }
     Ok(hex(&hash.finalize()))
-}
-
-fn read_stamp(file: &Path) -> Option<String> {
-    fs::read_to_string(file).ok()
-}
-
-fn write_stamp(file: &Path, digest: &str) -> Result<()> {
-    let folder = file.parent().unwrap_or(file);
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(file, digest))
-        .with_context(|| format!("write {}", file.display()))
 }
 
 /// The first text that a key has in a TOML file.
@@ -208,25 +201,15 @@ fn compile(
     Ok(!has_fresh(&text, &one.folder.join("Cargo.toml")))
 }
 
-/// What cargo says of something that it has built, as far as it is looked at.
-#[derive(Deserialize)]
-struct Artifact {
-    manifest_path: PathBuf,
-    target: Target,
-    fresh: bool,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    kind: Vec<String>,
-}
-
-/// Whether code of the package was compiled before; its build script has no queries.
+/// Whether code of the package was compiled before, by what cargo says of each thing that it has built; its build
+/// script has no queries.
 fn has_fresh(messages: &str, manifest: &Path) -> bool {
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
-    let mut own = artifacts.filter(|artifact| artifact.manifest_path == manifest);
-    own.any(|artifact| {
-        artifact.fresh && !artifact.target.kind.iter().any(|kind| kind == "custom-build")
+    let mut artifacts =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    artifacts.any(|artifact| {
+        let is_own =
+            artifact["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest);
+        is_own && artifact["fresh"] == true && artifact["target"]["kind"] != json!(["custom-build"])
     })
 }
 

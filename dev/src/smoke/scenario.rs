@@ -145,7 +145,7 @@ impl Scenario {
     fn customer(&self, user: &User) -> Result<((), Value)> {
         let url = format!("{}/api/payments/customer", self.urls.payment);
         self.wait("payment-service has no customer for the user", || {
-            let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+            let answer = self.get(user, &url)?;
             Ok((answer.status == 200).then(|| ((), answer.json())))
         })
     }
@@ -153,7 +153,7 @@ impl Scenario {
     fn mail(&self, user: &User, kind: &str) -> Result<((), Value)> {
         let url = format!("{}/api/notifications", self.urls.notification);
         self.wait(&format!("no notification of kind `{kind}` was sent"), || {
-            let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+            let answer = self.get(user, &url)?;
             let list = expect(&answer, 200)?;
             let items = list["items"].as_array().context("the list has no `items`")?;
             let sent = items.iter().find(|item| item["kind"] == kind && item["status"] == "sent");
@@ -175,7 +175,7 @@ impl Scenario {
 
     fn settled(&self, user: &User, id: &Value, status: &str) -> Result<Option<((), Value)>> {
         let url = format!("{}/api/payments/{}", self.urls.payment, plain(id));
-        let answer = self.send("GET", &url, &[("authorization", &user.bearer)], None)?;
+        let answer = self.get(user, &url)?;
         Ok((answer.json()["status"] == status).then_some(((), Value::Null)))
     }
 
@@ -193,7 +193,7 @@ impl Scenario {
     fn change_email(&self, user: &User) -> Result<((), Value)> {
         let url = format!("{}/api/users/{}", self.urls.user, user.id);
         let bearer = ("authorization", user.bearer.as_str());
-        let current = self.send("GET", &url, &[bearer], None)?;
+        let current = self.get(user, &url)?;
         expect(&current, 200)?;
         let etag = current.header("etag");
         if etag.is_empty() {
@@ -222,7 +222,7 @@ impl Scenario {
             bail!("the answer does not say `Idempotent-Replayed: true`");
         }
         let url = format!("{}/api/payments", self.urls.payment);
-        let list = expect(&self.send("GET", &url, &[("authorization", &user.bearer)], None)?, 200)?;
+        let list = expect(&self.get(user, &url)?, 200)?;
         let count = list["items"].as_array().map_or(0, Vec::len);
         if count != 2 {
             bail!("the user has {count} payments instead of 2");
@@ -247,7 +247,7 @@ impl Scenario {
                 self.send("POST", &format!("{url}{path}"), &headers, Some(&Value::from(body)))?;
             expect(&answer, 201)?;
             let location = answer.header("location").to_owned();
-            expect(&self.send("GET", &format!("{url}{location}"), &[bearer], None)?, 200)?;
+            expect(&self.get(user, &format!("{url}{location}"))?, 200)?;
             made.push(location);
         }
         Ok(((), json!({"made": made})))
@@ -257,6 +257,10 @@ impl Scenario {
         let body = json!({"amount": 1999, "currency": "EUR", "payment_method": card});
         let headers = [("authorization", user.bearer.as_str()), ("idempotency-key", key)];
         self.send("POST", &format!("{}/api/payments", self.urls.payment), &headers, Some(&body))
+    }
+
+    fn get(&self, user: &User, url: &str) -> Result<Answer> {
+        self.send("GET", url, &[("authorization", &user.bearer)], None)
     }
 
     fn send(

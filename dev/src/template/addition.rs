@@ -1,16 +1,21 @@
 //! What is added to a service that is there: an event, a route.
 
-use std::path::Path;
+use std::{path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::{
-    files::Files, finish::Finishing, names::Names, parts::Language, plan::Plan, words::Words,
+    files::Files,
+    finish::Finishing,
+    names::Names,
+    parts::Language,
+    plan::{Plan, Written},
+    words::Words,
 };
 use crate::{install::Permission, interrupt::Interrupt, project::Project};
 
 /// How a service is made, or something added to one.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Options {
     /// Shows what would change, and changes nothing
     #[arg(long)]
@@ -29,6 +34,7 @@ pub(super) struct Options {
 pub(super) struct Addition<'a> {
     root: &'a Path,
     plan: Plan,
+    begin: Instant,
 }
 
 impl<'a> Addition<'a> {
@@ -39,13 +45,13 @@ impl<'a> Addition<'a> {
         words: &Words,
         chosen: &[String],
     ) -> Result<Self> {
-        let root = project.root();
+        let (root, begin) = (project.root(), Instant::now());
         let files = Files::addition(root, folders, words, chosen)?;
         let clashes = files.pieces_that(root, Language::has)?;
         if !clashes.is_empty() {
             bail!("a part of it is there already:\n  {}", clashes.join("\n  "));
         }
-        Ok(Self { root, plan: files.added(root)? })
+        Ok(Self { root, plan: files.added(root)?, begin })
     }
 
     /// More of the plan, which is no fragment.
@@ -54,34 +60,57 @@ impl<'a> Addition<'a> {
         Ok(self)
     }
 
-    /// Writes it and holds the service to everything; after a fault, nothing is left of it. Tells
-    /// whether it is there now, and was not only to be shown. `made`: what others make of it.
+    /// Writes it, holds the service to everything, and says what is next; after a fault, nothing is left of it.
+    /// `made`: what others make of it.
     pub(super) fn make(
         self,
         what: &str,
         names: &Names,
         options: &Options,
         made: &[String],
+        next: &[String],
         interrupt: &Interrupt,
+    ) -> Result<ExitCode> {
+        let finish = |written: &mut Written| {
+            made.iter().try_for_each(|file| written.note(file))?;
+            Finishing { options, interrupt }.grown(&names.service, written)
+        };
+        if options.write(what, self.plan, self.root, finish)? {
+            println!("{what} is there after {:.0} s; next:", self.begin.elapsed().as_secs_f64());
+            next.iter().for_each(|line| println!("  {line}"));
+            if options.quick {
+                println!("left out: what `cargo dev prepare` makes, lints, tests");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Options {
+    /// Shows what would change, or writes it, finishes it, and leaves nothing of it after a fault. Tells whether
+    /// it is there now.
+    pub(super) fn write(
+        &self,
+        what: &str,
+        plan: Plan,
+        root: &Path,
+        finish: impl FnOnce(&mut Written) -> Result<()>,
     ) -> Result<bool> {
-        let [new, changed, _] = self.plan.counts();
-        if options.dry_run {
-            print!("{}", self.plan.diff());
+        let [new, changed, _] = plan.counts();
+        if self.dry_run {
+            print!("{}", plan.diff());
             println!("{what} would make {new} files and change {changed}");
             return Ok(false);
         }
-        let mut written = self.plan.write(self.root)?;
-        for file in made {
-            written.note(file)?;
-        }
+        let mut written = plan.write(root)?;
         println!("{what}: {new} files made, {changed} changed");
-        let &Options { offline, quick, permission, .. } = options;
-        let finishing = Finishing { offline, quick, permission, interrupt };
-        finishing.grown(&names.service, &mut written).context("nothing is left of it")?;
+        finish(&mut written).context("nothing is left of it")?;
         written.stay();
-        if options.quick {
-            println!("left out: what `cargo dev prepare` makes, lints, tests");
-        }
         Ok(true)
     }
+}
+
+/// What is done last: documents, queries, tests.
+pub(super) fn prepare_and_test(service: &str) -> String {
+    format!("cargo dev prepare && cargo dev test -- -p {service}")
 }

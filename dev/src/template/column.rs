@@ -16,7 +16,7 @@ use super::{
     files::{ends_in, existing},
     names::Names,
     plan::Plan,
-    source::{Source, attributes, check_column, edit},
+    source::{Source, check_column, edit},
     words::{pascal, snake},
 };
 use crate::prepare;
@@ -220,12 +220,11 @@ impl Column {
         let path = format!("services/{}/src/routes/{}.rs", names.service, snake(&names.plural));
         let name = &self.name;
         edit(root, plan, &path, |source| {
-            let head = format!("impl From<{aggregate}> for ");
-            let (_, rest) = source.0.split_once(&head).with_context(|| format!("no `{head}…`"))?;
-            let view: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let view = source.made_of(&aggregate)?;
+            let view = view.with_context(|| format!("no `impl From<{aggregate}> for …`"))?;
             let skip = "#[serde(skip_serializing_if = \"Option::is_none\")]\n";
             // A view that is read back, from a cache, may be that of the version before.
-            let is_read = attributes(&source.0, &view).contains("Deserialize");
+            let is_read = source.is_marked(&view, "Deserialize");
             let attribute = match (&self.default, is_read) {
                 (None, _) => skip,
                 (Some(_), true) => "#[serde(default)]\n",
@@ -260,10 +259,10 @@ fn rows_of(root: &Path, names: &Names, plan: &Plan) -> Result<(String, String)> 
     let folder = format!("services/{}/src", names.service);
     for path in [format!("{folder}/store.rs"), format!("{folder}/store/rows.rs")] {
         let Some(text) = plan.text(root, &path)? else { continue };
-        for row in ["Row".to_owned(), format!("{aggregate}Row")] {
-            if text.contains(&format!("struct {row} {{")) {
-                return Ok((path, row));
-            }
+        let source = Source(text);
+        let mut names = ["Row".to_owned(), format!("{aggregate}Row")].into_iter();
+        if let Some(row) = names.find(|row| source.has_struct(row)) {
+            return Ok((path, row));
         }
     }
     bail!("{folder}/store.rs has no `struct Row`: what a {aggregate} is read as")

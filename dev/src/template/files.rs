@@ -64,13 +64,10 @@ impl Files {
             let Some((path, is_own)) = target(&inner, service) else {
                 continue;
             };
-            let place = || format!("{FOLDER}/{inner}");
-            let text = fs::read_to_string(&file).with_context(place)?;
-            let text = choose(&text, chosen).with_context(place)?;
             let is_fragment =
                 !path.starts_with("crates/contracts/") || inner.starts_with("wiring/");
             if is_own || words.are_in(&path) || is_fragment {
-                files.lay(&path, &text, is_own, words).with_context(place)?;
+                files.lay(&file, &path, is_own, words, chosen)?;
             }
         }
         Ok(files)
@@ -89,28 +86,35 @@ impl Files {
             let folder = root.join(FOLDER).join(folder);
             for file in below(&folder)? {
                 let path = file.strip_prefix(&folder)?.to_string_lossy().into_owned();
-                let place = || file.strip_prefix(root).unwrap_or(&file).display().to_string();
-                let text = fs::read_to_string(&file).with_context(place)?;
-                let text = choose(&text, chosen).with_context(place)?;
-                files.lay(&path, &text, false, words).with_context(place)?;
+                files.lay(&file, &path, false, words, chosen)?;
             }
         }
         Ok(files)
     }
 
-    /// Takes up a file: a new one, or pieces of one that is there.
-    fn lay(&mut self, path: &str, text: &str, is_own: bool, words: &Words) -> Result<()> {
+    /// Takes up a file of the template for a path of the workspace: a new one, or pieces of one that is there.
+    fn lay(
+        &mut self,
+        file: &Path,
+        path: &str,
+        is_own: bool,
+        words: &Words,
+        chosen: &[String],
+    ) -> Result<()> {
+        let place = || file.display().to_string();
+        let text = fs::read_to_string(file).with_context(place)?;
+        let text = choose(&text, chosen).with_context(place)?;
         if text.trim().is_empty() {
             return Ok(());
         }
         if is_own || words.are_in(path) {
-            let (path, text) = rendered(path, text, words)?;
+            let (path, text) = rendered(path, &text, words).with_context(place)?;
             self.new.push((words.rename(&path), text));
         } else {
-            let language = Language::of(path).context("it is in no language that is known")?;
-            let path = words.rename(path);
-            let pieces = language.pieces(text, words)?.into_iter();
-            self.pieces.extend(pieces.map(|piece| (path.clone(), language, piece)));
+            let language = Language::of(path).context("it is in no language that is known");
+            let language = language.with_context(place)?;
+            let pieces = language.pieces(&text, words).with_context(place)?.into_iter();
+            self.pieces.extend(pieces.map(|piece| (words.rename(path), language, piece)));
         }
         Ok(())
     }

@@ -3,22 +3,17 @@
 use anyhow::{Context, Result, bail, ensure};
 use tusk_config::Check;
 
-use super::{plan::Written, service::Service};
+use super::{addition::Options, plan::Written, service::Service};
 use crate::{
-    features::UNIFIED, install::Permission, interrupt::Interrupt, prepare, prepare::tables,
-    project::Project, run, test,
+    features::UNIFIED, graph, interrupt::Interrupt, prepare, prepare::generated, project::Project,
+    run, test,
 };
 
 const LOCK: &str = "Cargo.lock";
 
 /// How it is finished.
 pub(super) struct Finishing<'a> {
-    /// Nothing is asked for from the network.
-    pub(super) offline: bool,
-    /// Only what takes no compiler.
-    pub(super) quick: bool,
-    /// Whether the servers of its tests may be installed.
-    pub(super) permission: Permission,
+    pub(super) options: &'a Options,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -26,26 +21,24 @@ impl Finishing<'_> {
     /// A service was added.
     pub(super) fn added(&self, service: &Service<'_>, written: &mut Written) -> Result<()> {
         // As it is now, with one more service.
-        let project = Project::find()?.offline(self.offline);
-        lock(&project, written)?;
+        let project = Project::find()?.offline(self.options.offline);
+        packages(&project, written)?;
         settings(&project)?;
-        self.compiled(&project, &service.names.service, written)?;
-        let record = service.record.clone();
-        record.seal(project.root(), &service.folder(), &service.others())
+        self.compiled(&project, &service.names.service, written)
     }
 
     /// Something was added to a service.
     pub(super) fn grown(&self, name: &str, written: &mut Written) -> Result<()> {
-        let project = Project::find()?.offline(self.offline);
+        let project = Project::find()?.offline(self.options.offline);
         settings(&project)?;
-        for document in tables::DOCUMENTS {
-            written.note(document)?;
+        for file in generated::files() {
+            written.note(file)?;
         }
-        tables::generate(&project, true)?;
-        if !self.quick {
+        generated::generate(&project, true)?;
+        if !self.options.quick {
             println!("== queries");
             written.note_folder(&format!("services/{name}/.sqlx"))?;
-            prepare::queries_of(&project, name, self.permission, self.interrupt)?;
+            prepare::queries_of(&project, name, self.options.permission, self.interrupt)?;
         }
         self.linted(&project, name)?;
         self.compiled(&project, name, written)
@@ -53,13 +46,13 @@ impl Finishing<'_> {
 
     /// A service was taken away.
     pub(super) fn taken(&self, written: &mut Written) -> Result<()> {
-        let project = Project::find()?.offline(self.offline);
-        lock(&project, written)?;
+        let project = Project::find()?.offline(self.options.offline);
+        packages(&project, written)?;
         settings(&project)
     }
 
     fn compiled(&self, project: &Project, name: &str, written: &mut Written) -> Result<()> {
-        if self.quick {
+        if self.options.quick {
             return Ok(());
         }
         println!("== documents");
@@ -71,7 +64,8 @@ impl Finishing<'_> {
         written.note(&file)?;
         std::fs::write(project.path(&file), document).context("write openapi.json")?;
         println!("== tests");
-        let passed = test::of(project, &[name, "contracts"], self.permission, self.interrupt)?;
+        let passed =
+            test::of(project, &[name, "contracts"], self.options.permission, self.interrupt)?;
         ensure!(passed, "tests of {name} fail");
         Ok(())
     }
@@ -79,7 +73,7 @@ impl Finishing<'_> {
     /// Lints compile every crate a second time, without code, which takes longest of all. The template is
     /// linted as it is, with the workspace; what is put into a service is not.
     fn linted(&self, project: &Project, name: &str) -> Result<()> {
-        if self.quick {
+        if self.options.quick {
             return Ok(());
         }
         println!("== lints");
@@ -90,12 +84,14 @@ impl Finishing<'_> {
     }
 }
 
-/// Cargo notes the packages of the workspace.
-fn lock(project: &Project, written: &mut Written) -> Result<()> {
+/// Cargo notes the packages of the workspace, and we which of them depend on which.
+fn packages(project: &Project, written: &mut Written) -> Result<()> {
     written.note(LOCK)?;
+    written.note(graph::GOLDEN)?;
     let mut command = project.cargo();
     command.args(["metadata", "--format-version", "1", "--quiet"]);
-    run::output(&mut command).map(drop)
+    run::output(&mut command)?;
+    graph::refresh(project)
 }
 
 /// What `cargo tusk check --strict config` says.

@@ -16,11 +16,8 @@ const SUFFIX: &str = "-service";
 const LENGTH_MAX: usize = 63;
 /// The longest ending of a name that is made of the service's.
 const ENDING: &str = "-database-secret";
-/// Words that Rust or its library takes: no module and no value is called so.
-const RUST: &str = "abstract alloc as async await become box break const continue core crate do dyn \
-    else enum extern false final fn for gen if impl in let loop macro main match mod move mut \
-    override priv proc-macro pub raw ref return self static std struct super test trait true try \
-    type typeof unsafe unsized use virtual where while yield";
+/// Names of Rust's library, and words that a later edition may take, besides its keywords.
+const LIBRARY: [&str; 6] = ["alloc", "core", "gen", "proc_macro", "std", "test"];
 /// Words that SQL takes: no table is called so.
 const SQL: &str = "all analyse analyze and any array as asc asymmetric authorization binary both case \
     cast check collate collation column concurrently constraint create cross default deferrable desc \
@@ -65,13 +62,11 @@ impl Names {
              choose a name that is shorter by {}",
             longest - LENGTH_MAX
         );
-        for (word, reserved, what) in
-            [(&aggregate, RUST, "a value in Rust"), (&plural, SQL, "a table in SQL")]
-        {
-            ensure!(
-                !reserved.split_whitespace().any(|reserved| reserved == word),
-                "`{word}` cannot name {what}: choose another by --aggregate"
-            );
+        for (word, is_taken, what) in [
+            (&aggregate, is_reserved(&aggregate), "a value in Rust"),
+            (&plural, is_reserved_in_sql(&plural), "a table in SQL"),
+        ] {
+            ensure!(!is_taken, "`{word}` cannot name {what}: choose another by --aggregate");
         }
         Ok(Self { service, aggregate, plural })
     }
@@ -209,7 +204,8 @@ pub(super) fn identifiers_of(text: &str) -> Result<BTreeSet<String>> {
 
 /// Whether Rust takes the word for itself.
 pub(super) fn is_reserved(word: &str) -> bool {
-    RUST.split_whitespace().any(|reserved| reserved == word)
+    let word = snake(word);
+    syn::parse_str::<syn::Ident>(&word).is_err() || LIBRARY.contains(&word.as_str())
 }
 
 /// Whether SQL takes the word for itself.

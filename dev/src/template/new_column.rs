@@ -1,11 +1,11 @@
 //! `cargo dev new-column SERVICE TABLE NAME TYPE`.
 
-use std::{process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 
 use super::{
-    addition::{Addition, Options},
+    addition::{Addition, Options, prepare_and_test},
     column::{Column, Kind},
     files::existing,
     names::Names,
@@ -51,7 +51,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let root = project.root();
     let names = Names::of_service(project, &args.service)?;
     let (service, table) = (&names.service, snake(&names.plural));
@@ -77,16 +76,22 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         is_shown: args.shown,
     };
     column.check(root, &names)?;
-    let words = Words::of_service(&names).with_column(&args.name, column.examples()?);
+    let [first, other, shown] = column.examples()?;
+    let forms = [
+        ("column_feature", format!("column_{}", args.name)),
+        ("feature", args.name.clone()),
+        ("FEATURE_FIRST", first),
+        ("FEATURE_OTHER", other),
+        ("FEATURE_SHOWN", shown),
+    ];
+    let words = Words::of_service(&names).and(forms, true);
     let shown = if args.shown { vec!["shown".to_owned()] } else { vec![] };
     let addition = Addition::new(project, &[FOLDER], &words, &shown)?;
     let addition = addition.with(|root, plan| column.add(root, &names, plan))?;
-    if !addition.make(&what, &names, &args.options, &[], interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("{what} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  {domain}: what `{}` says, who decides it, and its bounds", args.name);
-    println!("  services/{service}/src/store.rs: the `insert`, where a new one has its own");
-    println!("  cargo dev prepare && cargo dev test -- -p {service}");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("{domain}: what `{}` says, who decides it, and its bounds", args.name),
+        format!("services/{service}/src/store.rs: the `insert`, where a new one has its own"),
+        prepare_and_test(service),
+    ];
+    addition.make(&what, &names, &args.options, &[], &next, interrupt)
 }

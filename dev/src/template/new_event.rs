@@ -1,6 +1,6 @@
 //! `cargo dev new-event SERVICE NAME`.
 
-use std::{process::ExitCode, time::Instant};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -31,7 +31,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let names = Names::of_service(project, &args.service)?;
     let event = Event::new(&names, &args.name)?;
     if project.path(&event.golden()).exists() {
@@ -47,23 +46,20 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let owned = if names.is_owner() { vec![] } else { vec!["owned".to_owned()] };
     let addition = Addition::new(project, &[FOLDER], &words, &owned)?;
     let addition = addition.with(|root, plan| column.add(root, &names, plan))?;
-    let made = [event.schema()];
-    if !addition.make(&event.full, &names, &args.options, &made, interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
     let (service, plural) = (&names.service, &names.plural);
     let (module, full) = (&event.module, &event.full);
-    println!("{full} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  services/{service}/src/domain/{module}.rs");
-    println!("      `{}`: when it may happen, and what changes beside", event.mark());
-    println!("      `{}`, which answers show; what of the status?", column.name);
-    println!("  crates/contracts/src/{module}.rs");
-    println!("      `{}`: what its readers need; also in {}", event.contract, event.golden());
-    println!("      until it is published: rm {}", event.schema());
-    println!("      cargo dev prepare makes that anew; from then on only optional fields come");
-    println!("  cargo dev new-route {service} POST '/{plural}/{{id}}/…' --event {}", event.name);
-    println!("  cargo dev new-handler SERVICE {full}, once another service acts on it");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("services/{service}/src/domain/{module}.rs"),
+        format!("    `{}`: when it may happen, and what changes beside", event.mark()),
+        format!("    `{}`, which answers show; what of the status?", column.name),
+        format!("crates/contracts/src/{module}.rs"),
+        format!("    `{}`: what its readers need; also in {}", event.contract, event.golden()),
+        format!("    until it is published: rm {}", event.schema()),
+        "    cargo dev prepare makes that anew; from then on only optional fields come".to_owned(),
+        format!("cargo dev new-route {service} POST '/{plural}/{{id}}/…' --event {}", event.name),
+        format!("cargo dev new-handler SERVICE {full}, once another service acts on it"),
+    ];
+    addition.make(full, &names, &args.options, &[event.schema()], &next, interrupt)
 }
 
 /// An event by its names.

@@ -1,16 +1,16 @@
 //! `cargo dev new-handler SERVICE EVENT`.
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    addition::{Addition, Options},
-    files::{existing, formatted},
+    addition::{Addition, Options, prepare_and_test},
+    files::existing,
     names::{Names, is_reserved},
     parts::{Language, Piece},
     plan::Plan,
-    source::{edit, import},
+    source::{Constants, Source, edit},
     words::{Words, snake},
 };
 use crate::{interrupt::Interrupt, prepare, project::Project};
@@ -21,8 +21,8 @@ const FOLDER: &str = "handler";
 const SUBSCRIPTIONS: &str = "config/message_queue.tsk";
 const CONTRACTS: &str = "crates/contracts/src";
 /// In the contract of an event that nobody reads.
-const UNREAD: &str = "    // Until a service acts on it; then the outbox is to keep it for that one.\n    \
-    const MANDATORY: bool = false;\n";
+const UNREAD: &str = "\n    // Until a service acts on it; then the outbox is to keep it for that one.\n    \
+    const MANDATORY: bool = false;";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -39,7 +39,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let root = project.root();
     let names = Names::of_service(project, &args.service)?;
     let service = names.service.as_str();
@@ -57,12 +56,13 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(!is_reserved(&contract.function()), "`{}` cannot name a handler", contract.function());
-    let words = Words::of_service(&names).with_heard(
-        &contract.full,
-        &contract.function(),
-        &contract.name,
-        contract.version,
-    );
+    let forms = [
+        ("other.heard.v1", format!("{}.v{}", contract.full, contract.version)),
+        ("other.heard", contract.full.clone()),
+        ("other_heard", contract.function()),
+        ("OtherHeard", contract.name.clone()),
+    ];
+    let words = Words::of_service(&names).and(forms, true);
     let addition = Addition::new(project, &[FOLDER], &words, &[])?;
     let addition = addition.with(|root, plan| {
         subscribe(root, plan, &contract.full, &queue)?;
@@ -74,16 +74,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         edit(root, plan, &consumer, |source| source.add_step("handlers", &on))
     })?;
     let what = format!("{service} handling {}", contract.full);
-    if !addition.make(&what, &names, &args.options, &[], interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
     let function = contract.function();
-    println!("{what} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  services/{service}/src/store.rs: `{function}`, what follows from the event");
-    println!("  services/{service}/tests/it/{function}.rs: that it does, once");
-    println!("  services/{service}/src/lib.rs: the line that says so");
-    println!("  cargo dev prepare && cargo dev test -- -p {service}");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("services/{service}/src/store.rs: `{function}`, what follows from the event"),
+        format!("services/{service}/tests/it/{function}.rs: that it does, once"),
+        format!("services/{service}/src/lib.rs: the line that says so"),
+        prepare_and_test(service),
+    ];
+    addition.make(&what, &names, &args.options, &[], &next, interrupt)
 }
 
 /// An event as `contracts` has it.
@@ -114,19 +112,16 @@ impl Contract {
         let mut all = Vec::new();
         for file in prepare::names(&root.join(CONTRACTS)) {
             let Some(module) = file.strip_suffix(".rs") else { continue };
-            let text = fs::read_to_string(root.join(CONTRACTS).join(&file))
-                .with_context(|| format!("read {file}"))?;
-            for (name, body) in bodies(&text) {
-                let Some(full) = between(body, "const TYPE: &'static str = \"", "\"") else {
-                    continue;
-                };
-                let version = between(body, "const VERSION: u16 = ", ";");
-                all.push(Self {
-                    full: full.to_owned(),
-                    name: name.to_owned(),
-                    module: module.to_owned(),
-                    version: version.map_or(Ok(1), str::parse).context("read the version")?,
-                });
+            let source = Source(existing(root, &Plan::default(), &format!("{CONTRACTS}/{file}"))?);
+            for (name, constants) in
+                source.implementations("Event").with_context(|| file.clone())?
+            {
+                let value =
+                    |key| constants.iter().find(|(known, ..)| known == key).map(|one| &one.1);
+                let Some(full) = value("TYPE").cloned() else { continue };
+                let version = value("VERSION").map_or(Ok(1), |number| number.parse());
+                let version = version.context("read the version")?;
+                all.push(Self { full, name, module: module.to_owned(), version });
             }
         }
         all.sort_by(|one, other| one.full.cmp(&other.full));
@@ -140,67 +135,58 @@ impl Contract {
 
     /// Has the outbox keep the event until a queue is there, since one is to be.
     fn require(&self, root: &Path, plan: &mut Plan) -> Result<()> {
-        let path = format!("{CONTRACTS}/{}.rs", self.module);
-        let text = existing(root, plan, &path)?;
-        let head = format!("impl Event for {} {{", self.name);
-        let (before, after) = text.split_once(&head).with_context(|| format!("no `{head}`"))?;
-        let end = after.find("\n}").unwrap_or(after.len());
-        let mut kept: Vec<&str> = Vec::new();
-        for line in after[..end].lines() {
-            if line.trim() == "const MANDATORY: bool = false;" {
-                while kept.last().is_some_and(|line| line.trim_start().starts_with("//")) {
-                    kept.pop();
+        self.edit(root, plan, |source, constants| {
+            for (name, _, place) in constants {
+                if name == "MANDATORY" {
+                    source.take_lines(&place);
                 }
-            } else {
-                kept.push(line);
             }
-        }
-        let text = format!("{before}{head}{}{}", kept.join("\n"), &after[end..]);
-        plan.set(root, &path, Some(text))
+        })
     }
 
     /// Has the outbox send the event without a queue for it, since nobody reads it any more.
     fn release(&self, root: &Path, plan: &mut Plan) -> Result<()> {
-        let path = format!("{CONTRACTS}/{}.rs", self.module);
-        let text = existing(root, plan, &path)?;
-        let line = format!("    const TYPE: &'static str = {:?};\n", self.full);
-        let released = format!("{line}{UNREAD}");
-        ensure!(text.contains(&line), "{path} has no `{}`", line.trim());
-        plan.set(root, &path, Some(text.replace(&line, &released)))
+        self.edit(root, plan, |source, constants| {
+            let kind = constants.iter().find(|(name, ..)| name == "TYPE");
+            let at = kind.map_or(0, |(.., place)| place.end);
+            source.0.insert_str(at, UNREAD);
+        })
+    }
+
+    /// Changes what implements the event, whose constants are given.
+    fn edit(
+        &self,
+        root: &Path,
+        plan: &mut Plan,
+        change: impl FnOnce(&mut Source, Constants),
+    ) -> Result<()> {
+        edit(root, plan, &format!("{CONTRACTS}/{}.rs", self.module), |source| {
+            let mut found = source.implementations("Event")?.into_iter();
+            let found = found.find(|(name, _)| *name == self.name);
+            let (_, constants) =
+                found.with_context(|| format!("no `impl Event for {}`", self.name))?;
+            change(source, constants);
+            Ok(())
+        })
     }
 
     fn import(&self, root: &Path, plan: &mut Plan, path: &str) -> Result<()> {
         let within = format!("use contracts::{}", self.module);
-        let text = existing(root, plan, path)?;
-        let text = if Language::Rust.has_at(&text, &[&within])? {
-            Language::Rust.add(&text, &Piece::new(&[&within], &self.name, &self.name))?
-        } else {
-            import(&text, &format!("{within}::{};", self.name))
-        };
-        plan.set(root, path, Some(formatted(root, &text)?))
+        edit(root, plan, path, |source| {
+            if !Language::Rust.has_at(&source.0, &[&within])? {
+                return source.import(&format!("{within}::{};", self.name));
+            }
+            let piece = Piece::new(&[&within], &self.name, &self.name);
+            source.0 = Language::Rust.add(&source.0, &piece)?;
+            Ok(())
+        })
     }
-}
-
-/// The implementations of `Event` in a file: for what, and what is in them.
-fn bodies(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let parts = text.split("\nimpl Event for ").skip(1);
-    parts.filter_map(|part| part.split_once(" {"))
-}
-
-/// What stands between `begin` and `end` before the first item ends.
-fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
-    let item = text.split_once("\n}").map_or(text, |(item, _)| item);
-    let (_, rest) = item.split_once(begin)?;
-    rest.split_once(end).map(|(found, _)| found)
 }
 
 /// The key of the service's queue.
 fn queue_of(root: &Path, consumer: &str) -> Result<String> {
-    let text = existing(root, &Plan::default(), consumer)?;
-    let found =
-        text.split_once("const QUEUE: &str = \"").and_then(|(_, rest)| rest.split_once('"'));
-    let (queue, _) = found.with_context(|| format!("{consumer} has no `QUEUE`"))?;
-    Ok(queue.to_owned())
+    let source = Source(existing(root, &Plan::default(), consumer)?);
+    source.constant("QUEUE")?.with_context(|| format!("{consumer} has no `QUEUE`"))
 }
 
 /// Names the queue among the event's readers.

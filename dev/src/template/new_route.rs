@@ -1,11 +1,11 @@
 //! `cargo dev new-route SERVICE METHOD PATH`.
 
-use std::{fs, process::ExitCode, time::Instant};
+use std::{fs, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    addition::{Addition, Options},
+    addition::{Addition, Options, prepare_and_test},
     names::{Names, check_form, identifiers_of, is_reserved},
     new_event::Event,
     parts::Language,
@@ -37,7 +37,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let names = Names::of_service(project, &args.service)?;
     let method = args.method.to_uppercase();
     let path = path_of(&names, &args.path)?;
@@ -60,18 +59,23 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         None if path.contains("{id}") => "route/of-one",
         None => "route/of-caller",
     };
-    let words = words.with_route(&method, &path, &module);
+    let of_method =
+        [("GET", method.clone()), ("path(get", format!("path({}", method.to_lowercase()))];
+    let forms = [
+        ("/api/samples/{id}/aspect", path.clone()),
+        ("aspect", module.clone()),
+        ("Aspect", pascal(&module.replace('_', "-"))),
+    ];
+    let words = words.and(of_method, false).and(forms, true);
     let addition = Addition::new(project, &["route/every", kind], &words, &[])?;
     let what = format!("{service} {route}");
-    if !addition.make(&what, &names, &args.options, &[], interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("{what} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  services/{service}/src/routes/{module}.rs: what it takes and what it answers");
-    println!("  services/{service}/src/domain, store.rs: what it decides, and what it reads");
-    println!("  {POLICY}, [policy.{service}]: who may call it; now any user who is signed in");
-    println!("  cargo dev prepare && cargo dev test -- -p {service}");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("services/{service}/src/routes/{module}.rs: what it takes and what it answers"),
+        format!("services/{service}/src/domain, store.rs: what it decides, and what it reads"),
+        format!("{POLICY}, [policy.{service}]: who may call it; now any user who is signed in"),
+        prepare_and_test(service),
+    ];
+    addition.make(&what, &names, &args.options, &[], &next, interrupt)
 }
 
 /// The whole path, once it is one that can be answered.

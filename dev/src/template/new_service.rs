@@ -6,8 +6,9 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     addition::Options,
-    finish,
+    finish::Finishing,
     names::{Names, service_of},
+    plan::Written,
     record::Record,
     service::Service,
 };
@@ -53,21 +54,13 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     if !clashes.is_empty() {
         bail!("this is there, but no such service:\n  {}", clashes.join("\n  "));
     }
-    let plan = service.added()?;
-    let [made, changed, _] = plan.counts();
     let name = service.names.service.clone();
-    if args.options.dry_run {
-        print!("{}", plan.diff());
-        println!("{name} would make {made} files and change {changed}");
+    let finish = |written: &mut Written| {
+        Finishing { options: &args.options, interrupt }.added(&service, written)
+    };
+    if !args.options.write(&name, service.added()?, project.root(), finish)? {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut written = plan.write(project.root())?;
-    println!("{name}: {made} files made, {changed} changed");
-    let Options { offline, quick, permission, .. } = args.options;
-    let finishing = finish::Finishing { offline, quick, permission, interrupt };
-    finishing.added(&service, &mut written).context("nothing is left of it")?;
-    written.stay();
-
     println!("{name} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
     println!("  cargo dev check clippy             # its lints, as the template passes them");
     println!("  cargo dev up --detach              # runs it: http://localhost:{port}/docs");

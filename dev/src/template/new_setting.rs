@@ -2,18 +2,18 @@
 
 mod kind;
 
-use std::{fs, path::Path, process::ExitCode, time::Instant};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use self::kind::Kind;
 use super::{
-    addition::{Addition, Options},
+    addition::{Addition, Options, prepare_and_test},
     files::{ends_in, existing},
     names::{Names, check_form, is_reserved},
     parts::{Language, Piece},
     plan::Plan,
-    source::{Source, edit, import},
+    source::{Source, edit},
     words::{Words, pascal},
 };
 use crate::{interrupt::Interrupt, prepare, project::Project};
@@ -42,7 +42,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let begin = Instant::now();
     let root = project.root();
     let names = Names::of_service(project, &args.service)?;
     let setting = Setting::new(&names, args)?;
@@ -53,27 +52,30 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     setting.check_free(root, &file)?;
-    let words = Words::of_service(&names).with_setting(
-        &setting.section,
-        &setting.key,
-        &setting.variable,
-        setting.kind.examples(&setting.default),
-    );
+    let Setting { section, key, variable, .. } = &setting;
+    let [good, bad] = setting.kind.examples(&setting.default);
+    let forms = [
+        ("[topic] key", format!("[{section}] {key}")),
+        ("topic_key", format!("{section}_{key}")),
+        ("topic_word", key.clone()),
+        ("TOPIC_KEY", variable.clone()),
+        ("TOPIC_GOOD", good),
+        ("TOPIC_BAD", bad),
+    ];
+    let words = Words::of_service(&names).and(forms, true);
     let addition = Addition::new(project, &[FOLDER], &words, &[])?;
     let addition = addition.with(|root, plan| {
         setting.tell(root, plan)?;
         setting.read(root, plan)
     })?;
-    if !addition.make(&what, &names, &args.options, &[], interrupt)? {
-        return Ok(ExitCode::SUCCESS);
-    }
     let service = &names.service;
-    println!("{what} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());
-    println!("  {}: its bounds, in `check`", setting.config);
-    println!("  services/{service}/src/app.rs: hand it to what needs it");
-    println!("  k8s: nothing, as long as the default will do; else {}", setting.variable);
-    println!("  cargo dev prepare && cargo dev test -- -p {service}");
-    Ok(ExitCode::SUCCESS)
+    let next = [
+        format!("{}: its bounds, in `check`", setting.config),
+        format!("services/{service}/src/app.rs: hand it to what needs it"),
+        format!("k8s: nothing, as long as the default will do; else {}", setting.variable),
+        prepare_and_test(service),
+    ];
+    addition.make(&what, &names, &args.options, &[], &next, interrupt)
 }
 
 /// A setting to add.
@@ -187,7 +189,7 @@ impl Setting {
                         format!("[{section}] is not read in this file: add `{key}` by hand")
                     })?;
                     ensure!(
-                        !source.is_made_of_another(&kind),
+                        !source.is_marked(&kind, "try_from"),
                         "`{kind}` is made of another struct: add `{key}` by hand"
                     );
                     kind
@@ -205,10 +207,7 @@ impl Setting {
             source.extend_check("Settings", &format!("self.{section}.check()"))
         })?;
         edit(root, plan, &self.config, |source| {
-            if let Some(needed) = self.kind.import() {
-                source.0 = import(&source.0, needed);
-            }
-            Ok(())
+            self.kind.import().map_or(Ok(()), |needed| source.import(needed))
         })
     }
 
@@ -216,7 +215,7 @@ impl Setting {
     fn begin_section(&self, source: &mut Source, field: &str) -> Result<String> {
         let section = &self.section;
         let kind = format!("{}Settings", pascal(&section.replace('_', "-")));
-        ensure!(source.fields(&kind).is_err(), "`{kind}` is there already, for something else");
+        ensure!(!source.has_struct(&kind), "`{kind}` is there already, for something else");
         let file = self.file.trim_start_matches("config/");
         let place = format!("/// `{file}`: section `[{section}]`.\npub {section}: {kind}");
         source.add_field("Settings", &place)?;

@@ -8,7 +8,6 @@
 mod lines;
 mod rust;
 mod tsk;
-mod yaml;
 
 use std::ops::Range;
 
@@ -32,7 +31,6 @@ struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Language {
     Tsk,
-    Yaml,
     /// A sorted list of lines.
     Lines,
     Rust,
@@ -52,7 +50,6 @@ impl Language {
     pub(super) fn of(path: &str) -> Option<Self> {
         Some(match path.rsplit('.').next()? {
             "tsk" => Self::Tsk,
-            "yaml" | "yml" => Self::Yaml,
             "txt" => Self::Lines,
             "rs" => Self::Rust,
             _ => return None,
@@ -62,7 +59,6 @@ impl Language {
     fn parts(self, text: &str) -> Result<Vec<Part>> {
         match self {
             Self::Tsk => tsk::parts(text),
-            Self::Yaml => yaml::parts(text),
             Self::Lines => Ok(lines::parts(text)),
             Self::Rust => rust::parts(text),
         }
@@ -79,7 +75,7 @@ impl Language {
         match self {
             Self::Lines => true,
             Self::Rust => rust::family(one) == rust::family(other),
-            Self::Tsk | Self::Yaml => is_kin(one, other),
+            Self::Tsk => is_kin(one, other),
         }
     }
 

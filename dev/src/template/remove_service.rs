@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::{
-    finish,
+    addition::Options,
+    finish::Finishing,
     names::{Names, service_of},
     record::Record,
     service::Service,
 };
-use crate::{install::Permission, interrupt::Interrupt, project::Project};
+use crate::{interrupt::Interrupt, project::Project};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,7 +38,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let port = project.service(&names.service).map_or(0, |known| known.port);
     let service = Service::new(project, names, record, port)?;
     if !args.force {
-        refuse_changed(project, &service)?;
+        refuse_changed(&service)?;
     }
     let plan = service.taken()?;
     let [_, changed, removed] = plan.counts();
@@ -48,12 +49,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         return Ok(ExitCode::SUCCESS);
     }
     let mut written = plan.write(project.root())?;
-    let finishing = finish::Finishing {
-        offline: args.offline,
-        quick: true,
-        permission: Permission::default(),
-        interrupt,
-    };
+    let options = Options { offline: args.offline, quick: true, ..Options::default() };
+    let finishing = Finishing { options: &options, interrupt };
     finishing.taken(&mut written).context("all of it is still there")?;
     written.stay();
     println!("{name} is away: {removed} files removed, {changed} changed back");
@@ -62,13 +59,8 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 /// What somebody wrote is not thrown away unasked.
-fn refuse_changed(project: &Project, service: &Service<'_>) -> Result<()> {
-    let mut changed = service.changed_pieces()?;
-    let folder = service.folder();
-    if !service.record.holds(project.root(), &folder, &service.others())? {
-        let others = service.others().join(", ");
-        changed.insert(0, format!("{folder}, or one of {others}"));
-    }
+fn refuse_changed(service: &Service<'_>) -> Result<()> {
+    let changed = service.changed()?;
     if changed.is_empty() {
         return Ok(());
     }

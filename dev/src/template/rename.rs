@@ -7,14 +7,14 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode},
 };
 
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    files::{below, ends_in, formatted},
+    files::{ends_in, formatted},
     names::check_form,
     plan::Plan,
     words::pascal,
@@ -78,14 +78,9 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
     let mut plan = Plan::default();
-    let ignored = ignored(root)?;
-    for file in below(root)? {
-        let path = file.strip_prefix(root)?.to_string_lossy().into_owned();
-        if ignored.iter().any(|theirs| Path::new(&path).starts_with(theirs)) {
-            continue;
-        }
-        let bytes = fs::read(&file).with_context(|| format!("read {path}"))?;
-        let Ok(text) = String::from_utf8(bytes) else { continue };
+    for path in of_git(root)? {
+        // A file that is removed and still in git's index has no name any more; an image has none.
+        let Ok(text) = fs::read_to_string(root.join(&path)) else { continue };
         if KEPT.iter().any(|kept| path.starts_with(kept)) {
             continue;
         }
@@ -105,16 +100,12 @@ fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The files and folders that git leaves alone, such as a `.env` or an editor's: they are the user's.
-/// None in a copy without git.
-fn ignored(root: &Path) -> Result<Vec<PathBuf>> {
-    if !root.join(".git").exists() {
-        return Ok(Vec::new());
-    }
+/// The files that git knows or would take: what it leaves alone, such as a `.env` or an editor's, is the user's.
+fn of_git(root: &Path) -> Result<Vec<String>> {
     let mut git = Command::new("git");
-    git.args(["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"]);
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
     let listed = run::output(git.current_dir(root))?;
-    Ok(listed.split_terminator('\0').map(PathBuf::from).collect())
+    Ok(listed.split_terminator('\0').map(str::to_owned).collect())
 }
 
 /// The value of `namespace`, a line of its own.
@@ -170,7 +161,6 @@ mod tests {
     #[test]
     fn what_git_ignores_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
-        assert!(ignored(root.path()).unwrap().is_empty(), "a copy without git");
         let init = Command::new("git").args(["init", "--quiet"]).current_dir(&root).status();
         assert!(init.unwrap().success());
         fs::create_dir_all(root.path().join("config/editor")).unwrap();

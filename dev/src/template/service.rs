@@ -1,11 +1,11 @@
 //! One service as the template makes it: its files, and its pieces in files of all.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 
 use super::{
-    files::{Files, below, ends_in, existing},
+    files::{Files, below, ends_in, existing, formatted},
     names::Names,
     new_handler::unsubscribe,
     parts::Language,
@@ -14,9 +14,12 @@ use super::{
     words::{Words, snake},
 };
 use crate::{
-    prepare::{self, tables},
+    prepare::{self, generated},
     project::Project,
 };
+
+/// What is made by others of what was made.
+const GENERATED: [&str; 3] = ["/openapi.json", "/.sqlx/", "/schemas/"];
 
 /// A service of the template.
 pub(super) struct Service<'a> {
@@ -47,7 +50,7 @@ impl<'a> Service<'a> {
     }
 
     /// The files that are its own and stand elsewhere, what was added of its events included.
-    pub(super) fn others(&self) -> Vec<String> {
+    fn others(&self) -> Vec<String> {
         let folder = self.folder() + "/";
         let paths = self.files.new.iter().map(|(path, _)| path.clone());
         let mut paths: Vec<String> = paths.filter(|path| !path.starts_with(&folder)).collect();
@@ -69,11 +72,41 @@ impl<'a> Service<'a> {
         })
     }
 
-    /// Its pieces that are there and were changed since.
-    pub(super) fn changed_pieces(&self) -> Result<Vec<String>> {
-        self.files.pieces_that(self.root, |language, text, piece| {
+    /// What is there and not as it was made: files of its own, and pieces of others. What `cargo dev prepare`
+    /// makes of it does not count.
+    pub(super) fn changed(&self) -> Result<Vec<String>> {
+        let mut made = BTreeMap::new();
+        for (path, text) in &self.files.new {
+            let is_rust = ends_in(path, "rs");
+            let text = if is_rust { formatted(self.root, text)? } else { text.clone() };
+            made.insert(path.as_str(), text);
+        }
+        let manifest = self.folder() + "/Cargo.toml";
+        if let Some(text) = made.get_mut(manifest.as_str()) {
+            text.push_str(&self.record.lines());
+        }
+        let mut changed = Vec::new();
+        for path in self.own()? {
+            let is_generated = GENERATED.iter().any(|name| path.contains(name));
+            let text = Plan::default().text(self.root, &path)?;
+            if !is_generated && text.as_ref() != made.get(path.as_str()) {
+                changed.push(path);
+            }
+        }
+        changed.extend(self.files.pieces_that(self.root, |language, text, piece| {
             Ok(language.has(text, piece)? && !language.has_unchanged(text, piece)?)
-        })
+        })?);
+        Ok(changed)
+    }
+
+    /// The paths of all files that are its own and are there.
+    fn own(&self) -> Result<Vec<String>> {
+        let folder = self.root.join(self.folder());
+        let mut own = self.others();
+        for file in if folder.exists() { below(&folder)? } else { Vec::new() } {
+            own.push(file.strip_prefix(self.root)?.to_string_lossy().into_owned());
+        }
+        Ok(own)
     }
 
     /// Everything written.
@@ -89,12 +122,7 @@ impl<'a> Service<'a> {
     /// Everything taken away.
     pub(super) fn taken(&self) -> Result<Plan> {
         let mut plan = Plan::default();
-        let folder = self.root.join(self.folder());
-        for file in if folder.exists() { below(&folder)? } else { Vec::new() } {
-            let path = file.strip_prefix(self.root)?.to_string_lossy().into_owned();
-            plan.set(self.root, &path, None)?;
-        }
-        for path in self.others() {
+        for path in self.own()? {
             plan.set(self.root, &path, None)?;
         }
         for (path, language, piece) in self.files.pieces.iter().rev() {
@@ -123,7 +151,7 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    /// What the documents list of the settings, as they will be.
+    /// What is generated of the settings, as they will be.
     fn retell(&self, plan: &mut Plan) -> Result<()> {
         let copy = tempfile::tempdir().context("make a temporary folder")?;
         let mut paths = vec![];
@@ -144,12 +172,12 @@ impl<'a> Service<'a> {
         }
         let document =
             |service: &str| plan.text(self.root, &format!("services/{service}/openapi.json"));
-        let tables = tables::of_settings(&copy.path().join("config"), |service| {
+        let parts = generated::of_settings(&Project::at(copy.path())?, |service| {
             Ok(document(service)?.unwrap_or_default())
         })?;
-        for table in tables {
-            let text = table.put_into(&existing(self.root, plan, table.document())?)?;
-            plan.set(self.root, table.document(), Some(text))?;
+        for part in parts {
+            let text = part.put_into(&existing(self.root, plan, part.file())?)?;
+            plan.set(self.root, part.file(), Some(text))?;
         }
         Ok(())
     }

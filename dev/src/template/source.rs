@@ -1,102 +1,136 @@
-//! Places in Rust sources by their tokens, and text put there: what is too small to be a part of its
+//! Items of Rust sources, found by their names, and text put there: what is too small to be a part of its
 //! own, such as a field of a struct or a column of a statement.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
-use anyhow::{Context, Result, ensure};
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use anyhow::{Context, Result, bail, ensure};
+use syn::{
+    Block, Expr, ExprStruct, Fields, GenericArgument, ImplItem, Item, ItemImpl, ItemStruct, Lit,
+    Macro, Member, PathArguments, Stmt, Type, UseTree, spanned::Spanned, visit, visit::Visit,
+};
 
 use super::{
     files::{existing, formatted},
+    names::{check_form, is_reserved, is_reserved_in_sql},
     plan::Plan,
 };
-
-/// What stands before a type's name where no value of it is written.
-const HEADS: [&str; 3] = ["struct", "impl", "for"];
 
 /// A file of Rust that is added to. Each addition reads the text anew.
 pub(super) struct Source(pub(super) String);
 
+/// Constants of an implementation: their names, values as they are written, and places.
+pub(super) type Constants = Vec<(String, String, Range<usize>)>;
+
 impl Source {
-    /// The names of the fields of a struct.
-    pub(super) fn fields(&self, of: &str) -> Result<Vec<String>> {
-        let body = self.group(Delimiter::Brace, &|before| names_struct(before, of))?;
-        let body = body.with_context(|| format!("there is no `struct {of}`"))?;
-        let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-        let named = tokens.windows(2).filter_map(|pair| match pair {
-            // Not the first half of a `::`.
-            [TokenTree::Ident(name), TokenTree::Punct(sign)]
-                if sign.as_char() == ':' && sign.spacing() == proc_macro2::Spacing::Alone =>
-            {
-                Some(name.to_string())
-            }
+    fn items(&self) -> Result<Vec<Item>> {
+        Ok(syn::parse_file(&self.0).context("it is no Rust that can be read")?.items)
+    }
+
+    fn structure(&self, of: &str) -> Result<ItemStruct> {
+        let found = self.items()?.into_iter().find_map(|item| match item {
+            Item::Struct(found) if found.ident == of => Some(found),
             _ => None,
         });
-        Ok(named.collect())
+        found.with_context(|| format!("there is no `struct {of}`"))
+    }
+
+    /// Whether there is a struct of this name.
+    pub(super) fn has_struct(&self, name: &str) -> bool {
+        self.structure(name).is_ok()
+    }
+
+    /// The names of the fields of a struct.
+    pub(super) fn fields(&self, of: &str) -> Result<Vec<String>> {
+        let fields = self.structure(of)?.fields.into_iter();
+        Ok(fields.filter_map(|field| Some(field.ident?.to_string())).collect())
+    }
+
+    /// The type of a struct's field, when it is a plain name.
+    pub(super) fn type_of(&self, of: &str, field: &str) -> Result<Option<String>> {
+        let mut fields = self.structure(of)?.fields.into_iter();
+        let field = fields.find(|known| known.ident.as_ref().is_some_and(|name| name == field));
+        Ok(field.and_then(|field| name_of(&field.ty)))
+    }
+
+    /// Whether an attribute of a struct has this word: what serde makes of it, or makes it of.
+    pub(super) fn is_marked(&self, of: &str, word: &str) -> bool {
+        let attributes = self.structure(of).map(|found| found.attrs).unwrap_or_default();
+        attributes.iter().any(|attribute| {
+            let has = |tokens: String| tokens.contains(word);
+            attribute.meta.require_list().is_ok_and(|list| has(list.tokens.to_string()))
+        })
     }
 
     /// Adds a field, with what stands before it, to the end of a struct.
     pub(super) fn add_field(&mut self, of: &str, field: &str) -> Result<()> {
-        let body = self.group(Delimiter::Brace, &|before| names_struct(before, of))?;
-        let body = body.with_context(|| format!("there is no `struct {of}`"))?;
-        self.append(&body, field);
+        let Fields::Named(fields) = self.structure(of)?.fields else {
+            bail!("`{of}` has no named fields");
+        };
+        self.append(fields.brace_token.span.close(), field);
         Ok(())
     }
 
     /// Adds `field` to every value that is written out, field by field, as `Self { … }` or by its name:
     /// those that name `known` and take nothing from another value. Tells to how many.
     pub(super) fn add_to_values(&mut self, of: &str, known: &str, field: &str) -> Result<usize> {
-        let is_value = |before: &[TokenTree], body: &Group| {
-            let [rest @ .., TokenTree::Ident(name)] = before else { return false };
-            let is_head = rest.last().is_some_and(|head| match head {
-                TokenTree::Ident(word) => HEADS.iter().any(|head| word == head),
-                // Of the arrow before what a function gives.
-                TokenTree::Punct(sign) => sign.as_char() == '>',
-                _ => false,
-            });
-            (name == "Self" || name == of) && !is_head && is_written_out(body, known)
-        };
-        let mut found = Vec::new();
-        collect(&self.tokens()?, &mut |before, group| {
-            if group.delimiter() == Delimiter::Brace && is_value(before, group) {
-                found.push(group.clone());
+        struct Values<'a>(&'a str, &'a str, Vec<proc_macro2::Span>);
+        impl<'ast> Visit<'ast> for Values<'_> {
+            fn visit_expr_struct(&mut self, value: &'ast ExprStruct) {
+                let Self(of, known, found) = self;
+                let name = value.path.segments.last().map(|last| last.ident.to_string());
+                let is_it = name.is_some_and(|name| name == "Self" || name == *of);
+                let mut fields = value.fields.iter();
+                let names = fields
+                    .any(|field| matches!(&field.member, Member::Named(name) if name == known));
+                if is_it && names && value.dot2_token.is_none() {
+                    found.push(value.brace_token.span.close());
+                }
+                visit::visit_expr_struct(self, value);
             }
-        });
-        // From the end, so that places before it stay.
-        for body in found.iter().rev() {
-            self.append(body, field);
         }
-        Ok(found.len())
+        let mut values = Values(of, known, Vec::new());
+        self.items()?.iter().for_each(|item| values.visit_item(item));
+        // From the end, so that places before it stay.
+        values.2.sort_by_key(|end| std::cmp::Reverse(end.byte_range().start));
+        values.2.iter().for_each(|end| self.append(*end, field));
+        Ok(values.2.len())
     }
 
     /// Adds a column to the list of the macro that reads all of a table.
     pub(super) fn add_selected(&mut self, name: &str, table: &str, column: &str) -> Result<()> {
-        let body = self.group(Delimiter::Brace, &|before| {
-            matches!(before, [.., TokenTree::Ident(word), TokenTree::Punct(_), TokenTree::Ident(found)]
-                if word == "macro_rules" && found == name)
-        })?;
-        let body = body.with_context(|| format!("there is no `macro_rules! {name}`"))?;
-        let text = &self.0[body.span().byte_range()];
+        let found = self.items()?.into_iter().find_map(|item| match item {
+            Item::Macro(found) if found.ident.as_ref().is_some_and(|ident| ident == name) => {
+                Some(found.mac)
+            }
+            _ => None,
+        });
+        let body = found.with_context(|| format!("there is no `macro_rules! {name}`"))?;
+        let span = body.delimiter.span().join().byte_range();
         let from = format!("from {table} ");
+        let text = &self.0[span.clone()];
         let at = text.find(&from).with_context(|| format!("`{name}` does not read {from}"))?;
-        let list = body.span().byte_range().start + text[..at].trim_end().len();
+        let list = span.start + text[..at].trim_end().len();
         self.add_in_text(list, &format!(", {column}"), 20);
         Ok(())
     }
 
     /// Adds a column to the statement by which `fn save` writes a row of the table.
     pub(super) fn add_saved(&mut self, table: &str, column: &str, value: &str) -> Result<()> {
-        let what = || format!("no `fn save` that updates {table} where id = $1");
-        let body = self.body("save").with_context(what)?;
-        let mut statement = None;
-        let update = format!("update {table} ").replace(' ', "");
-        collect(&body.stream(), &mut |before, group| {
-            let is_query = matches!(before, [.., TokenTree::Ident(name), TokenTree::Punct(_)] if name == "query");
-            let text: String = self.0[group.span().byte_range()].split_whitespace().collect();
-            let begins = text.trim_start_matches(['(', '"']).starts_with(&update);
-            if is_query && begins && statement.is_none() {
-                statement = Some(group.clone());
+        struct Queries(Vec<Macro>);
+        impl<'ast> Visit<'ast> for Queries {
+            fn visit_macro(&mut self, found: &'ast Macro) {
+                if found.path.segments.last().is_some_and(|last| last.ident == "query") {
+                    self.0.push(found.clone());
+                }
             }
+        }
+        let what = || format!("no `fn save` that updates {table} where id = $1");
+        let mut queries = Queries(Vec::new());
+        queries.visit_block(&self.body("save").with_context(what)?);
+        let update = format!("\"update {table} ");
+        let statement = queries.0.into_iter().find(|query| {
+            let words = query.tokens.to_string();
+            words.split_whitespace().collect::<Vec<_>>().join(" ").starts_with(&update)
         });
         let statement = statement.with_context(what)?;
         let span = statement.span().byte_range();
@@ -109,38 +143,34 @@ impl Source {
         let at = text.find("where id = $1").with_context(what)?;
         let list = span.start + text[..at].trim_end().len();
         // The argument first: it stands behind the text.
-        self.append(&statement, value);
+        self.append(statement.delimiter.span().close(), value);
         self.add_in_text(list, &format!(", {column} = ${number}"), 13);
         Ok(())
     }
 
     /// Adds a call to the end of what a function does.
     pub(super) fn add_step(&mut self, function: &str, call: &str) -> Result<()> {
-        let body = self.body(function)?;
-        let end = body.span_close().byte_range().start;
+        let end = self.body(function)?.brace_token.span.close().byte_range().start;
         let at = self.0[..end].trim_end().len();
         self.0.insert_str(at, call);
         Ok(())
     }
 
-    /// The type of a struct's field, when it is a plain name.
-    pub(super) fn type_of(&self, of: &str, field: &str) -> Result<Option<String>> {
-        let body = self.group(Delimiter::Brace, &|before| names_struct(before, of))?;
-        let body = body.with_context(|| format!("there is no `struct {of}`"))?;
-        let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-        Ok(tokens.windows(3).find_map(|three| match three {
-            [TokenTree::Ident(name), TokenTree::Punct(_), TokenTree::Ident(kind)]
-                if name == field =>
-            {
-                Some(kind.to_string())
-            }
-            _ => None,
-        }))
-    }
-
-    /// Whether serde makes the struct of another one.
-    pub(super) fn is_made_of_another(&self, name: &str) -> bool {
-        attributes(&self.0, name).contains("try_from")
+    /// Has a `check`, which gives all misfits, give more of them: an `Option` or a `Vec`.
+    pub(super) fn extend_check(&mut self, of: &str, more: &str) -> Result<()> {
+        let body = self.method(of, "check")?.with_context(|| format!("`{of}` has no `check`"))?;
+        let Some(Stmt::Expr(given, None)) = body.stmts.last() else {
+            bail!("`check` of `{of}` gives nothing");
+        };
+        let span = given.span().byte_range();
+        let given = self.0[span.clone()].to_owned();
+        let begun = if given == "misfits" {
+            String::new()
+        } else {
+            format!("let mut misfits: Vec<Misfit> = {given};\n")
+        };
+        self.0.replace_range(span, &format!("{begun}misfits.extend({more});\nmisfits"));
+        Ok(())
     }
 
     /// Whether the type has a method of this name.
@@ -148,161 +178,182 @@ impl Source {
         Ok(self.method(of, name)?.is_some())
     }
 
-    /// Has a `check`, which gives all misfits, give more of them: an `Option` or a `Vec`.
-    pub(super) fn extend_check(&mut self, of: &str, more: &str) -> Result<()> {
-        let body = self.method(of, "check")?;
-        let body = body.with_context(|| format!("`{of}` has no `check`"))?;
-        let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-        let is_end =
-            |token: &TokenTree| matches!(token, TokenTree::Punct(sign) if sign.as_char() == ';');
-        let last = tokens.iter().rposition(is_end).map_or(0, |end| end + 1);
-        let (Some(first), Some(end)) = (tokens.get(last), tokens.last()) else {
-            anyhow::bail!("`check` of `{of}` gives nothing");
-        };
-        let span = first.span().byte_range().start..end.span().byte_range().end;
-        let given = self.0[span.clone()].to_owned();
-        let new = if given == "misfits" {
-            format!("misfits.extend({more});\nmisfits")
-        } else {
-            format!("let mut misfits: Vec<Misfit> = {given};\nmisfits.extend({more});\nmisfits")
-        };
-        self.0.replace_range(span, &new);
+    /// For what a trait is implemented, and the constants of each implementation.
+    pub(super) fn implementations(&self, of: &str) -> Result<Vec<(String, Constants)>> {
+        let mut found = Vec::new();
+        for item in self.items()? {
+            let Item::Impl(item) = item else { continue };
+            let is_it = item.trait_.as_ref().is_some_and(|(path, _)| path.is_ident(of));
+            if let Some(name) = name_of(&item.self_ty).filter(|_| is_it) {
+                found.push((name, constants(&item)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The type that is made of this one: the first for which `From<of>` is implemented.
+    pub(super) fn made_of(&self, of: &str) -> Result<Option<String>> {
+        Ok(self.items()?.iter().find_map(|item| {
+            let Item::Impl(item) = item else { return None };
+            let (path, _) = item.trait_.as_ref()?;
+            let last = path.segments.last().filter(|last| last.ident == "From")?;
+            let PathArguments::AngleBracketed(from) = &last.arguments else { return None };
+            let GenericArgument::Type(from) = from.args.first()? else { return None };
+            (name_of(from)? == of).then(|| name_of(&item.self_ty))?
+        }))
+    }
+
+    /// The text that a constant of the file holds.
+    pub(super) fn constant(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.items()?.into_iter().find_map(|item| match item {
+            Item::Const(item) if item.ident == name => literal(&item.expr),
+            _ => None,
+        }))
+    }
+
+    /// Takes away what stands at a place, with its line and the comments right above.
+    pub(super) fn take_lines(&mut self, place: &Range<usize>) {
+        let mut start = self.0[..place.start].rfind('\n').map_or(0, |at| at + 1);
+        while let Some(above) = self.0[..start].strip_suffix('\n') {
+            let line = above.rfind('\n').map_or(0, |at| at + 1);
+            if !above[line..].trim_start().starts_with("//") {
+                break;
+            }
+            start = line;
+        }
+        let end = self.0[place.end..].find('\n').map_or(self.0.len(), |at| place.end + at + 1);
+        self.0.replace_range(start..end, "");
+    }
+
+    /// Adds an import, unless it is there: beside those of the same crate, else of other crates. `cargo fmt`
+    /// sorts it in.
+    pub(super) fn import(&mut self, line: &str) -> Result<()> {
+        if self.0.lines().any(|other| other == line) {
+            return Ok(());
+        }
+        let krate = line.trim_start_matches("use ").split("::").next().unwrap_or_default();
+        let uses: Vec<(String, usize)> = self.items()?.iter().filter_map(first_of_use).collect();
+        let is_foreign = |name: &str| !["std", "crate", "super"].contains(&name);
+        let place = uses.iter().find(|(name, _)| name == krate);
+        let place =
+            place.or_else(|| uses.iter().find(|(name, _)| krate != "std" && is_foreign(name)));
+        let Some((_, at)) = place.or(uses.first()) else { return Ok(()) };
+        // Imports of the standard library are a group of their own.
+        let is_alone = krate == "std" && uses.iter().all(|(name, _)| name != "std");
+        let gap = if is_alone { "\n" } else { "" };
+        self.0.insert_str(*at, &format!("{line}\n{gap}"));
         Ok(())
     }
 
     /// What a method of a type does.
-    fn method(&self, of: &str, name: &str) -> Result<Option<Group>> {
-        let mut found = None;
-        collect(&self.tokens()?, &mut |before, group| {
-            let is_impl = matches!(before, [.., TokenTree::Ident(word), TokenTree::Ident(kind)]
-                if word == "impl" && kind == of);
-            if !is_impl || group.delimiter() != Delimiter::Brace {
-                return;
-            }
-            let inner: Vec<TokenTree> = group.stream().into_iter().collect();
-            for (place, token) in inner.iter().enumerate() {
-                let TokenTree::Group(body) = token else { continue };
-                let is_fn =
-                    |token: &TokenTree| matches!(token, TokenTree::Ident(word) if word == "fn");
-                let begin = inner[..place].iter().rposition(is_fn);
-                let is_it = begin
-                    .and_then(|at| inner.get(at + 1))
-                    .is_some_and(|token| matches!(token, TokenTree::Ident(word) if word == name));
-                if is_it && body.delimiter() == Delimiter::Brace && found.is_none() {
-                    found = Some(body.clone());
-                }
-            }
-        });
-        Ok(found)
+    fn method(&self, of: &str, name: &str) -> Result<Option<Block>> {
+        Ok(self.functions()?.into_iter().find_map(|(owner, function, body)| {
+            (owner.as_deref() == Some(of) && function == name).then_some(body)
+        }))
     }
 
     /// What a function does; the first one of this name.
-    fn body(&self, function: &str) -> Result<Group> {
-        let body = self.group(Delimiter::Brace, &|before| {
-            let is_fn = |token: &TokenTree| matches!(token, TokenTree::Ident(word) if word == "fn");
-            before.iter().rposition(is_fn).is_some_and(
-                |at| matches!(&before[at + 1..], [TokenTree::Ident(name), ..] if name == function),
-            )
-        })?;
-        body.with_context(|| format!("there is no `fn {function}`"))
+    fn body(&self, function: &str) -> Result<Block> {
+        let found = self.functions()?.into_iter().find(|(_, name, _)| name == function);
+        let (.., body) = found.with_context(|| format!("there is no `fn {function}`"))?;
+        Ok(body)
+    }
+
+    /// All functions: of which type, unless it is one of a trait, what they are called, what they do.
+    fn functions(&self) -> Result<Vec<(Option<String>, String, Block)>> {
+        let mut found = Vec::new();
+        for item in self.items()? {
+            match item {
+                Item::Fn(item) => found.push((None, item.sig.ident.to_string(), *item.block)),
+                Item::Impl(item) => {
+                    let owner = name_of(&item.self_ty).filter(|_| item.trait_.is_none());
+                    found.extend(item.items.into_iter().filter_map(|inner| match inner {
+                        ImplItem::Fn(inner) => {
+                            Some((owner.clone(), inner.sig.ident.to_string(), inner.block))
+                        }
+                        _ => None,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     /// Adds words to a list within a text, on a line of their own where the line would be too long.
     fn add_in_text(&mut self, at: usize, words: &str, indent: usize) {
         let line = self.0[..at].rfind('\n').map_or(0, |end| end + 1);
-        let next = self.0[at..].trim_start();
+        let end = self.0.len() - self.0[at..].trim_start().len();
+        let gap = &self.0[at..end];
         // What stands behind the list gets a line of its own, as long lines are not broken in a text.
-        let is_full = at - line + words.len() > 96;
-        let words = if is_full {
-            let words = words.trim_start_matches(", ");
-            format!(",\n{:indent$}{words}", "")
-        } else {
-            words.to_owned()
-        };
-        let begins_line = self.0[at..self.0.len() - next.len()].contains('\n');
-        let gap = if begins_line {
-            self.0[at..self.0.len() - next.len()].to_owned()
+        let gap = if gap.contains('\n') {
+            gap.to_owned()
         } else {
             format!("\n{:width$}", "", width = indent - 4)
         };
-        let end = self.0.len() - next.len();
+        let words = if at - line + words.len() > 96 {
+            format!(",\n{:indent$}{}", "", words.trim_start_matches(", "))
+        } else {
+            words.to_owned()
+        };
         self.0.replace_range(at..end, &format!("{words}{gap}"));
     }
 
     /// Adds to the end of what stands in braces or parentheses, behind a comma.
-    fn append(&mut self, group: &Group, what: &str) {
-        let end = group.span_close().byte_range().start;
+    fn append(&mut self, close: proc_macro2::Span, what: &str) {
+        let end = close.byte_range().start;
         let inner = self.0[..end].trim_end();
         let comma = if inner.ends_with([',', '{', '(']) { "" } else { "," };
         let at = inner.len();
         self.0.replace_range(at..end, &format!("{comma}\n{what},\n"));
     }
-
-    fn group(
-        &self,
-        delimiter: Delimiter,
-        is_it: &dyn Fn(&[TokenTree]) -> bool,
-    ) -> Result<Option<Group>> {
-        let mut found = None;
-        collect(&self.tokens()?, &mut |before, group| {
-            if found.is_none() && group.delimiter() == delimiter && is_it(before) {
-                found = Some(group.clone());
-            }
-        });
-        Ok(found)
-    }
-
-    fn tokens(&self) -> Result<TokenStream> {
-        self.0.parse().ok().context("it is no Rust that can be read")
-    }
 }
 
-/// Every group, with the tokens that stand before it, outer ones first.
-fn collect(tokens: &TokenStream, tell: &mut dyn FnMut(&[TokenTree], &Group)) {
-    let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
-    for (place, token) in tokens.iter().enumerate() {
-        if let TokenTree::Group(group) = token {
-            tell(&tokens[..place], group);
-            collect(&group.stream(), tell);
+/// The last name of a type's path.
+fn name_of(kind: &Type) -> Option<String> {
+    let Type::Path(kind) = kind else { return None };
+    let last = kind.path.segments.last()?;
+    last.arguments.is_none().then(|| last.ident.to_string())
+}
+
+fn constants(item: &ItemImpl) -> Constants {
+    let constants = item.items.iter().filter_map(|item| match item {
+        ImplItem::Const(item) => {
+            let value = literal(&item.expr).unwrap_or_default();
+            Some((item.ident.to_string(), value, item.span().byte_range()))
         }
+        _ => None,
+    });
+    constants.collect()
+}
+
+/// A text without its quotes, a number.
+fn literal(value: &Expr) -> Option<String> {
+    let Expr::Lit(value) = value else { return None };
+    match &value.lit {
+        Lit::Str(text) => Some(text.value()),
+        Lit::Int(number) => Some(number.base10_digits().to_owned()),
+        _ => None,
     }
 }
 
-/// The attributes right above a struct.
-pub(super) fn attributes<'a>(text: &'a str, of: &str) -> &'a str {
-    let head = text.find(&format!("struct {of} {{")).map_or("", |at| &text[..at]);
-    head.rsplit("\n\n").next().unwrap_or_default()
-}
-
-fn names_struct(before: &[TokenTree], of: &str) -> bool {
-    matches!(before, [.., TokenTree::Ident(word), TokenTree::Ident(name)] if word == "struct" && name == of)
-}
-
-/// Whether the body names a field and takes no rest from another value.
-fn is_written_out(body: &Group, known: &str) -> bool {
-    let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-    let is_sign = |token: &TokenTree, sign: char| matches!(token, TokenTree::Punct(found) if found.as_char() == sign);
-    let is_rest = tokens.windows(2).any(|pair| pair.iter().all(|token| is_sign(token, '.')));
-    let names = tokens.iter().enumerate().any(|(place, token)| {
-        matches!(token, TokenTree::Ident(name) if name == known)
-            && (place == 0 || is_sign(&tokens[place - 1], ','))
-    });
-    names && !is_rest
+/// The crate that an import begins with, and where it stands.
+fn first_of_use(item: &Item) -> Option<(String, usize)> {
+    let Item::Use(item) = item else { return None };
+    let name = match &item.tree {
+        UseTree::Path(path) => path.ident.to_string(),
+        UseTree::Name(name) => name.ident.to_string(),
+        _ => return None,
+    };
+    Some((name, item.span().byte_range().start))
 }
 
 /// Fails for a name that cannot be a field of Rust and a column of SQL.
 pub(super) fn check_column(name: &str) -> Result<()> {
-    let kebab = name.replace('_', "-");
-    super::names::check_form("a column", &kebab)?;
+    check_form("a column", &name.replace('_', "-"))?;
     ensure!(!name.contains('-'), "a column is written `{}`", name.replace('-', "_"));
-    ensure!(
-        !super::names::is_reserved(name),
-        "`{name}` cannot name a field in Rust: choose another"
-    );
-    ensure!(
-        !super::names::is_reserved_in_sql(name),
-        "`{name}` cannot name a column in SQL: choose another"
-    );
+    ensure!(!is_reserved(name), "`{name}` cannot name a field in Rust: choose another");
+    ensure!(!is_reserved_in_sql(name), "`{name}` cannot name a column in SQL: choose another");
     Ok(())
 }
 
@@ -317,36 +368,6 @@ pub(super) fn edit(
     change(&mut source).with_context(|| path.to_owned())?;
     let text = formatted(root, &source.0).with_context(|| format!("format {path}"))?;
     plan.set(root, path, Some(text))
-}
-
-/// With an import, unless it is there: beside those of the same crate, else of other crates. `cargo fmt`
-/// sorts it in.
-pub(super) fn import(text: &str, line: &str) -> String {
-    if text.lines().any(|other| other == line) {
-        return text.to_owned();
-    }
-    let krate = line.trim_start_matches("use ").split("::").next().unwrap_or_default();
-    let begins = |other: &str, of: &str| {
-        let name = other.strip_prefix("use ").and_then(|path| path.split("::").next());
-        name == Some(of)
-    };
-    let is_foreign = |other: &str| {
-        other.starts_with("use ") && !["std", "crate", "super"].iter().any(|own| begins(other, own))
-    };
-    let lines = || text.split_inclusive('\n');
-    let place = lines()
-        .position(|other| begins(other, krate))
-        .or_else(|| lines().position(|other| krate != "std" && is_foreign(other)))
-        .or_else(|| lines().position(|other| other.starts_with("use ")));
-    let Some(place) = place else { return text.to_owned() };
-    let (before, after): (Vec<_>, Vec<_>) =
-        lines().enumerate().partition(|(number, _)| *number < place);
-    let joined =
-        |lines: Vec<(usize, &str)>| lines.into_iter().map(|(_, line)| line).collect::<String>();
-    // Imports of the standard library are a group of their own.
-    let is_alone = krate == "std" && !lines().any(|other| begins(other, "std"));
-    let gap = if is_alone { "\n" } else { "" };
-    format!("{}{line}\n{gap}{}", joined(before), joined(after))
 }
 
 #[cfg(test)]

@@ -60,11 +60,8 @@ impl Words {
     pub(super) fn of_service(names: &Names) -> Self {
         let mut words = Self::new(&names.service, &names.aggregate, &names.plural, 0);
         words.telling = 0;
-        if names.is_owner() {
-            let theirs = OWN.iter().map(|(from, to)| same(from, (*to).to_owned()));
-            words.forms.splice(..0, theirs);
-        }
-        words
+        let theirs = OWN.iter().map(|(from, to)| (*from, (*to).to_owned()));
+        if names.is_owner() { words.and(theirs, false) } else { words }
     }
 
     /// The same with an event, in kebab-case. `tells`: it is what is added.
@@ -73,72 +70,18 @@ impl Words {
         self.with(forms.into(), tells)
     }
 
-    /// The same with an event of another service: `payment.refunded`, `payment_refunded`,
-    /// `PaymentRefunded`, and the version of its contract.
-    pub(super) fn with_heard(
+    /// The same with more words, and what takes their places; what begins with another stands before it. `tell`:
+    /// they are what is added.
+    pub(super) fn and(
         self,
-        full: &str,
-        function: &str,
-        contract: &str,
-        version: u16,
+        words: impl IntoIterator<Item = (&'static str, String)>,
+        tell: bool,
     ) -> Self {
-        let forms = vec![
-            same("other.heard.v1", format!("{full}.v{version}")),
-            same("other.heard", full.to_owned()),
-            same("other_heard", function.to_owned()),
-            same("OtherHeard", contract.to_owned()),
-        ];
-        self.with(forms, true)
+        self.with(words.into_iter().map(|(from, to)| same(from, to)).collect(), tell)
     }
 
-    /// The same with a setting: its section, key and variable, a value that is good and one that is
-    /// not.
-    pub(super) fn with_setting(
-        self,
-        section: &str,
-        key: &str,
-        variable: &str,
-        [good, bad]: [String; 2],
-    ) -> Self {
-        let forms = vec![
-            same("[topic] key", format!("[{section}] {key}")),
-            same("topic_key", format!("{section}_{key}")),
-            same("topic_word", key.to_owned()),
-            same("TOPIC_KEY", variable.to_owned()),
-            same("TOPIC_GOOD", good),
-            same("TOPIC_BAD", bad),
-        ];
-        self.with(forms, true)
-    }
-
-    /// The same with a column: what a row has at first and may have later, in SQL, and that in JSON.
-    pub(super) fn with_column(self, column: &str, [first, other, shown]: [String; 3]) -> Self {
-        let forms = vec![
-            same("column_feature", format!("column_{column}")),
-            same("feature", column.to_owned()),
-            same("FEATURE_FIRST", first),
-            same("FEATURE_OTHER", other),
-            same("FEATURE_SHOWN", shown),
-        ];
-        self.with(forms, true)
-    }
-
-    /// The same with a route: the module of its handler, as Rust has it.
-    pub(super) fn with_route(self, method: &str, path: &str, module: &str) -> Self {
-        let forms = vec![
-            same("/api/samples/{id}/aspect", path.to_owned()),
-            same("aspect", module.to_owned()),
-            same("Aspect", pascal(&module.replace('_', "-"))),
-        ];
-        let of_method = vec![
-            same("GET", method.to_owned()),
-            same("path(get", format!("path({}", method.to_lowercase())),
-        ];
-        self.with(of_method, false).with(forms, true)
-    }
-
-    fn with(mut self, forms: Vec<Form>, tells: bool) -> Self {
-        self.telling += if tells { forms.len() } else { 0 };
+    fn with(mut self, forms: Vec<Form>, tell: bool) -> Self {
+        self.telling += if tell { forms.len() } else { 0 };
         self.forms.splice(..0, forms);
         self
     }

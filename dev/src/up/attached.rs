@@ -4,7 +4,7 @@ use std::{process::ExitCode, thread, time::Duration};
 
 use anyhow::Result;
 
-use super::{on_save::OnSave, state_file};
+use super::on_save::OnSave;
 use crate::{
     down,
     http::Client,
@@ -36,11 +36,10 @@ impl Attached {
         client: &Client,
         interrupt: &Interrupt,
     ) -> Result<ExitCode> {
-        let file = state_file(project);
         let mut told = Vec::new();
         loop {
             thread::sleep(POLL);
-            let Some(state) = State::load(&file)? else {
+            let Some(state) = State::load(project)? else {
                 println!("stopped from elsewhere");
                 return Ok(ExitCode::SUCCESS);
             };
@@ -57,7 +56,7 @@ impl Attached {
             }
             let _lock = project.lock_within(LOCK_LIMIT)?;
             // In between, another `up` may have been at work.
-            if !interrupt.is_set() && State::load(&file)?.is_some_and(|state| runs(&state)) {
+            if !interrupt.is_set() && State::load(project)?.is_some_and(|state| runs(&state)) {
                 continue;
             }
             println!("draining");
@@ -80,7 +79,7 @@ fn tell_ended(
     for process in state.processes.iter().filter(|process| !process.is_running()) {
         // Who ends one on purpose has taken it out of the state before.
         let is_news = !told.contains(&process.id());
-        if is_news && State::load(&state_file(project))?.is_some_and(|state| state.has(process)) {
+        if is_news && State::load(project)?.is_some_and(|state| state.has(process)) {
             eprintln!("{} ended; {}", process.name, services::end_of_log(process));
             told.push(process.id());
         }

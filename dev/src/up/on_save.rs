@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Request, attached::LOCK_LIMIT, bring_up, sources::Sources, state_file};
+use super::{Request, attached::LOCK_LIMIT, bring_up, sources::Sources};
 use crate::{
     http::Client, install::Permission, interrupt::Interrupt, project::Project, services,
     state::State,
@@ -54,7 +54,7 @@ fn rebuild(project: &Project, client: &Client, interrupt: &Interrupt) -> Result<
     services::build(&project, interrupt)?;
     let built = begin.elapsed().as_secs_f64();
     let _lock = project.lock_within(LOCK_LIMIT)?;
-    let Some(before) = State::load(&state_file(&project))? else {
+    let Some(before) = State::load(&project)? else {
         return Ok(());
     };
     let up = bring_up(

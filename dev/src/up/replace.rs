@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::state_file;
 use crate::{
     interrupt::Interrupt,
     project::Project,
@@ -84,11 +83,10 @@ impl Successor {
             let limit = READY_LIMIT.as_secs();
             bail!("the new {name} is not ready after {limit} s; {}", end_of_log(&self.process));
         }
-        let file = state_file(project);
-        let mut state = State::load(&file)?.context("the system went down meanwhile")?;
+        let mut state = State::load(project)?.context("the system went down meanwhile")?;
         // Before the old one is stopped, so that an `up` that watches does not take it for a fault.
         state.put(self.process.clone());
-        state.save(&file)?;
+        state.save(project)?;
         self.is_ready = true;
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::{
     project::Project,
     services::{DASHBOARD, SIMULATOR},
     state::State,
-    wires::PROXY,
+    wires::{PROXY, SERVERS},
 };
 
 /// The variable by which a service finds the payment provider, and needs its simulator.
@@ -79,7 +79,7 @@ pub(crate) fn known(project: &Project, names: &[String]) -> Result<Vec<String>> 
     let services = project.services().iter().map(|service| service.name.as_str());
     let all: Vec<&str> = services.chain([SIMULATOR, DASHBOARD]).collect();
     if let Some(stranger) = names.iter().find(|name| !all.contains(&name.as_str())) {
-        let servers = if matches!(stranger.as_str(), "postgres" | "redis" | "rabbitmq") {
+        let servers = if SERVERS.contains(&stranger.as_str()) {
             "; servers start and stop with the whole system"
         } else {
             ""

@@ -1,11 +1,11 @@
 //! A system on its way up: what it lacks is started, and what was started is stopped again when
 //! something fails on the way.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use anyhow::{Context, Result};
 
-use super::{Request, plan::left_over, replace::Replacement, state_file};
+use super::{Request, plan::left_over, replace::Replacement};
 use crate::{
     fault, foreground,
     http::Client,
@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// A system on its way up. Dropped before it is finished, it stops what it started.
-pub(super) struct Startup {
-    file: PathBuf,
+pub(super) struct Startup<'a> {
+    project: &'a Project,
     /// What runs by now; written down at each step.
     pub(super) state: State,
     /// The services and the simulator that are to be started.
@@ -40,10 +40,10 @@ pub(super) struct Startup {
     is_finished: bool,
 }
 
-impl Startup {
+impl<'a> Startup<'a> {
     /// Decides what is started, replaced and left alone; stops what cannot be replaced while it runs.
     pub(super) fn new(
-        project: &Project,
+        project: &'a Project,
         secrets: &Secrets,
         request: &Request,
         before: State,
@@ -92,39 +92,37 @@ impl Startup {
         if request.is_all() && !request.leaves_stopped {
             state.stopped.clear();
         }
-        let (file, started, servers) = (state_file(project), Vec::new(), Some(servers));
-        let is_finished = false;
         if starts.iter().any(|start| start.name == PROXY) {
             new_wires = wires::read(project).0.into_values().map(|wire| wire.port).collect();
         }
         let startup = Self {
-            file,
+            project,
             state,
             starts,
             replacements,
-            servers,
-            started,
+            servers: Some(servers),
+            started: Vec::new(),
             new_wires,
             has_changed,
-            is_finished,
+            is_finished: false,
         };
         // Written down before anything is stopped, so that an `up` that watches does not take for a
         // fault what ends on purpose. What is to be stopped is found by its lock.
-        startup.state.save(&startup.file)?;
+        startup.state.save(project)?;
         stop_all(&stopped, |_, _| {})?;
         Ok(startup)
     }
 
     /// What runs and stays as it is, but for what somebody has in the foreground, maybe at a breakpoint, and
     /// for what stands still on purpose.
-    pub(super) fn kept(&self, project: &Project) -> Vec<Process> {
+    pub(super) fn kept(&self) -> Vec<Process> {
         let is_replaced =
             |process: &Process| self.replacements.iter().any(|one| one.old.id() == process.id());
         let mut kept = self.state.processes.clone();
         kept.retain(|process| {
             !is_replaced(process)
-                && !foreground::runs_here(project, &process.name)
-                && !fault::is_frozen(project, process)
+                && !foreground::runs_here(self.project, &process.name)
+                && !fault::is_frozen(self.project, process)
         });
         kept
     }
@@ -135,31 +133,31 @@ impl Startup {
     }
 
     /// Sees to it that the proxy is there, before which no service is ready.
-    pub(super) fn start_proxy(&mut self, project: &Project, interrupt: &Interrupt) -> Result<()> {
+    pub(super) fn start_proxy(&mut self, interrupt: &Interrupt) -> Result<()> {
         if let Some(place) = self.starts.iter().position(|start| start.name == PROXY) {
             let start = self.starts.remove(place);
-            self.begin(project, &start)?;
+            self.begin(&start)?;
         }
         let proxy = self.state.running(PROXY).context("the proxy has ended")?;
-        wires::wait(project, proxy, &self.new_wires, interrupt)
+        wires::wait(self.project, proxy, &self.new_wires, interrupt)
     }
 
     /// Starts what is to be started.
-    pub(super) fn start(&mut self, project: &Project) -> Result<()> {
+    pub(super) fn start(&mut self) -> Result<()> {
         let starts = std::mem::take(&mut self.starts);
-        starts.iter().try_for_each(|start| self.begin(project, start))
+        starts.iter().try_for_each(|start| self.begin(start))
     }
 
-    fn begin(&mut self, project: &Project, start: &Start) -> Result<()> {
-        let process = start.spawn(project, None)?;
+    fn begin(&mut self, start: &Start) -> Result<()> {
+        let process = start.spawn(self.project, None)?;
         self.started.push(process.clone());
         self.state.put(process);
-        self.state.save(&self.file)
+        self.state.save(self.project)
     }
 
     /// Everything is ready: from here on it runs without us. Gives what is left to be replaced.
     pub(super) fn finish(mut self) -> Result<Vec<Replacement>> {
-        self.state.save(&self.file)?;
+        self.state.save(self.project)?;
         self.is_finished = true;
         if let Some(servers) = self.servers.take() {
             servers.detach();
@@ -168,7 +166,7 @@ impl Startup {
     }
 }
 
-impl Drop for Startup {
+impl Drop for Startup<'_> {
     fn drop(&mut self) {
         if self.is_finished {
             return;
@@ -184,9 +182,9 @@ impl Drop for Startup {
         }
         self.state.processes.retain(Process::is_running);
         let outcome = if self.state.processes.is_empty() {
-            fs::remove_file(&self.file).context("remove the state")
+            fs::remove_file(State::file(self.project)).context("remove the state")
         } else {
-            self.state.save(&self.file)
+            self.state.save(self.project)
         };
         if let Err(error) = outcome {
             eprintln!("{error:#}");

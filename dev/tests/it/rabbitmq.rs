@@ -56,6 +56,6 @@ fn two_that_ask_for_one_port_at_the_same_time_come_up_on_two() {
         one.wait_ready_unless(|| false).unwrap();
     }
     assert_ne!(both[0].port(), both[1].port());
-    let members = both.iter().flat_map(RabbitMq::members);
+    let members = both.iter().flat_map(|server| server.members());
     assert!(members.into_iter().all(|member| member.process.is_running()));
 }

@@ -1,17 +1,15 @@
 //! The files that the rules read.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use serde_json::Value;
+
+use crate::texts::{Texts, root};
 
 /// Files of `config/observability`, by their paths from there; and the services.
 #[derive(Clone)]
 pub(crate) struct Files {
-    files: BTreeMap<String, String>,
+    texts: Texts,
     /// The folders of `services/`, each with the port that operators have in compose.
     pub(crate) services: Vec<(String, u16)>,
 }
@@ -24,16 +22,12 @@ pub(crate) struct AlertRule {
     pub(crate) yaml: Value,
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 impl Files {
     /// As they are checked out.
     pub(crate) fn load() -> Self {
         let folder = root().join("config/observability");
-        let mut files = BTreeMap::new();
-        read(&folder, &folder, &mut files);
+        let mut texts = Texts::default();
+        texts.add(&folder, &folder);
         let names = fs::read_dir(root().join("services")).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let compose = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
@@ -43,34 +37,26 @@ impl Files {
             let port = port.and_then(|port| port.parse().ok());
             (name, port.unwrap_or_default())
         });
-        Self { files, services: services.collect() }
+        Self { texts, services: services.collect() }
     }
 
     /// A copy in which one piece of one file, which has to be there, is another.
     pub(crate) fn with(&self, file: &str, piece: &str, other: &str) -> Self {
-        let mut copy = self.clone();
-        let text = copy.files.get_mut(file).unwrap();
-        assert!(text.contains(piece), "{file} has no {piece:?}");
-        *text = text.replacen(piece, other, 1);
-        copy
+        Self { texts: self.texts.with(file, piece, other), services: self.services.clone() }
     }
 
     pub(crate) fn text(&self, file: &str) -> &str {
-        &self.files[file]
+        self.texts.text(file)
     }
 
     /// The files in a folder, and what they say.
     pub(crate) fn of(&self, folder: &str) -> impl Iterator<Item = (&str, Value)> {
-        let files = self.files.iter().filter(move |(file, _)| file.starts_with(folder));
+        let files = self.texts.0.iter().filter(move |(file, _)| file.starts_with(folder));
         files.map(|(file, _)| (file.as_str(), self.yaml(file)))
     }
 
     pub(crate) fn yaml(&self, file: &str) -> Value {
-        let text = self.text(file);
-        if Path::new(file).extension().is_some_and(|end| end == "json") {
-            return serde_json::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"));
-        }
-        serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))
+        self.texts.yaml(file)
     }
 
     pub(crate) fn rules(&self) -> Vec<AlertRule> {
@@ -108,16 +94,4 @@ impl Files {
 /// What is in a list; nothing where there is none.
 pub(crate) fn items(list: &Value) -> &[Value] {
     list.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn read(base: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read(base, &path, files);
-        } else {
-            let name = path.strip_prefix(base).unwrap().to_str().unwrap().to_owned();
-            files.insert(name, fs::read_to_string(path).unwrap());
-        }
-    }
 }

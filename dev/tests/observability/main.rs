@@ -12,6 +12,8 @@ mod dashboards;
 mod files;
 mod metrics;
 mod targets;
+#[path = "../shared/texts.rs"]
+mod texts;
 mod violations;
 
 use files::Files;

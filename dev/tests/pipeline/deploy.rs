@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::repository::root;
+use crate::texts::root;
 
 /// Deployments with their revisions; what is applied changes payment-service.
 struct Cluster(tempfile::TempDir);

@@ -8,6 +8,8 @@
 mod deploy;
 mod repository;
 mod rules;
+#[path = "../shared/texts.rs"]
+mod texts;
 mod violations;
 
 use repository::Repository;

@@ -1,18 +1,12 @@
 //! The files that the rules read.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
-
 use serde_json::Value;
+
+use crate::texts::{Texts, root};
 
 /// Files under the workspace's root, by their paths from there.
 #[derive(Clone)]
-pub(crate) struct Repository {
-    files: BTreeMap<String, String>,
-}
+pub(crate) struct Repository(Texts);
 
 /// A workflow or a composite action.
 pub(crate) struct Document<'a> {
@@ -22,39 +16,28 @@ pub(crate) struct Document<'a> {
     pub(crate) yaml: Value,
 }
 
-/// The workspace's root.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
 impl Repository {
     /// As it is checked out.
     pub(crate) fn load() -> Self {
         let root = root();
-        let mut files = BTreeMap::new();
-        read(&root, &root.join(".github"), &mut files);
-        read(&root, &root.join("k8s/overlays"), &mut files);
-        for name in [".ci/run", "docker-bake.hcl"] {
-            files.insert(name.to_owned(), fs::read_to_string(root.join(name)).unwrap());
+        let mut texts = Texts::default();
+        for path in [".github", "k8s/overlays", ".ci/run", "docker-bake.hcl"] {
+            texts.add(&root, &root.join(path));
         }
-        Self { files }
+        Self(texts)
     }
 
     /// A copy in which one piece of one file, which has to be there, is another.
     pub(crate) fn with(&self, file: &str, piece: &str, other: &str) -> Self {
-        let mut copy = self.clone();
-        let text = copy.files.get_mut(file).unwrap();
-        assert!(text.contains(piece), "{file} has no {piece:?}");
-        *text = text.replacen(piece, other, 1);
-        copy
+        Self(self.0.with(file, piece, other))
     }
 
     pub(crate) fn text(&self, file: &str) -> &str {
-        &self.files[file]
+        self.0.text(file)
     }
 
     pub(crate) fn yaml(&self, file: &str) -> Value {
-        serde_saphyr::from_str(self.text(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+        self.0.yaml(file)
     }
 
     pub(crate) fn workflows(&self) -> Vec<Document<'_>> {
@@ -64,7 +47,7 @@ impl Repository {
     /// Workflows and composite actions.
     pub(crate) fn documents(&self) -> Vec<Document<'_>> {
         let folders = [".github/workflows/", ".github/actions/"];
-        let files = self.files.iter();
+        let files = self.0.0.iter();
         files
             .filter(|(name, _)| folders.iter().any(|folder| name.starts_with(folder)))
             .map(|(file, text)| {
@@ -86,7 +69,7 @@ impl Repository {
                 .collect::<Vec<_>>()
         });
         let is_script = |name: &str| name.starts_with(".github/scripts/") || name == ".ci/run";
-        let scripts = self.files.iter().filter(|(name, _)| is_script(name));
+        let scripts = self.0.0.iter().filter(|(name, _)| is_script(name));
         steps.chain(scripts.map(|(name, text)| (name.clone(), text.clone()))).collect()
     }
 }
@@ -108,17 +91,5 @@ impl Document<'_> {
         let jobs = self.jobs().map(|(_, job)| &job["uses"]);
         let steps = self.steps().into_iter().map(|step| &step["uses"]);
         jobs.chain(steps).filter_map(Value::as_str).collect()
-    }
-}
-
-fn read(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            read(root, &path, files);
-        } else {
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            files.insert(name, fs::read_to_string(path).unwrap());
-        }
     }
 }

@@ -107,11 +107,11 @@ fn what_somebody_wrote_goes_only_by_force() {
 fn what_is_there_in_parts_is_told() {
     let workspace = Workspace::copy();
     workspace.succeeds("", &["new-service", "lanterns", "--quick", "--offline"]);
-    let compose = workspace.text("docker-compose.yml");
-    let line = "  LANTERNS_SERVICE_HOST: lanterns-service\n";
-    workspace.write("docker-compose.yml", &compose.replace(line, ""));
+    let queues = workspace.text("config/message_queue.tsk");
+    let line = "lantern_events: lanterns-service.events\n";
+    workspace.write("config/message_queue.tsk", &queues.replace(line, ""));
     let error = workspace.fails("", &["new-service", "lanterns"]);
-    assert!(error.contains("x-environment / LANTERNS_SERVICE_HOST"), "{error}");
+    assert!(error.contains("queues / lantern_events"), "{error}");
 }
 
 #[test]

@@ -4,22 +4,23 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Place, ProcessId, Signal,
+    Launch, NativeError, Place, ProcessId, Server, Signal,
     error::Doing,
     find, port,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "consul";
 /// How long it may take to elect itself.
 const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// A running agent without access control, killed when dropped.
 #[derive(Debug)]
 pub struct Consul {
-    place: Place,
+    server: Server,
     ports: Ports,
-    process: ProcessId,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +45,8 @@ impl Consul {
                 serf_wan: port::free(None),
             };
             let process = spawn(place, ports)?;
-            let server = Self { place: place.clone(), ports, process };
+            let server = Server::new(NAME, place, process, Signal::INT, STOP_GRACE);
+            let server = Self { server, ports };
             server.wait_ready()?;
             Ok(server)
         })
@@ -52,7 +54,7 @@ impl Consul {
 
     /// Starts it again on the same ports, empty, after a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        self.process = spawn(&self.place, self.ports)?;
+        self.server.process = spawn(&self.server.place, self.ports)?;
         self.wait_ready()
     }
 
@@ -75,36 +77,9 @@ impl Consul {
     pub fn port(&self) -> u16 {
         self.ports.http
     }
-
-    /// Stops its clock.
-    pub fn freeze(&self) -> Result<(), NativeError> {
-        self.process.freeze()
-    }
-
-    /// Lets it run on.
-    pub fn cont(&self) -> Result<(), NativeError> {
-        self.process.cont()
-    }
-
-    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
-    pub fn kill(&self) -> Result<(), NativeError> {
-        self.process.kill()
-    }
-
-    /// Its process: what a later run needs to stop it.
-    pub fn members(&self) -> Vec<Member> {
-        vec![Member { name: NAME, process: self.process, stop_signal: Signal::INT }]
-    }
 }
 
-impl Drop for Consul {
-    fn drop(&mut self) {
-        let _nobody_to_tell = self.kill();
-        if !self.place.keep {
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
+is_server!(Consul);
 
 fn spawn(place: &Place, ports: Ports) -> Result<ProcessId, NativeError> {
     let port = |port: u16| port.to_string();

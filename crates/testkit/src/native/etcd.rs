@@ -3,8 +3,9 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Owner, Place, ProcessId, Signal, find, port,
+    Launch, NativeError, Owner, Place, ProcessId, Server, Signal, find, port,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "etcd";
@@ -15,13 +16,12 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// A running etcd without accounts, killed when dropped unless it was stopped.
 #[derive(Debug)]
 pub struct Etcd {
-    place: Place,
+    server: Server,
     name: String,
     port: u16,
     peer_port: u16,
     /// `name=address` of each member for its peers.
     cluster: String,
-    process: ProcessId,
     owner: Owner,
 }
 
@@ -55,15 +55,17 @@ impl Etcd {
     ) -> Result<Self, NativeError> {
         let owner = place.claim(NAME)?;
         let port = port::free(place.port);
-        let (place, name, cluster) = (place.clone(), name.to_owned(), cluster.to_owned());
-        let process = spawn(&place, &owner, &name, [port, peer_port], &cluster)?;
-        Ok(Self { place, name, port, peer_port, cluster, process, owner })
+        let (name, cluster) = (name.to_owned(), cluster.to_owned());
+        let process = spawn(place, &owner, &name, [port, peer_port], &cluster)?;
+        let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+        Ok(Self { server, name, port, peer_port, cluster, owner })
     }
 
     /// Starts it again on the same ports with the same data, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
         let ports = [self.port, self.peer_port];
-        self.process = spawn(&self.place, &self.owner, &self.name, ports, &self.cluster)?;
+        self.server.process =
+            spawn(&self.server.place, &self.owner, &self.name, ports, &self.cluster)?;
         self.wait_ready()
     }
 
@@ -89,41 +91,9 @@ impl Etcd {
     pub fn port(&self) -> u16 {
         self.port
     }
-
-    /// Stops its clock.
-    pub fn freeze(&self) -> Result<(), NativeError> {
-        self.process.freeze()
-    }
-
-    /// Lets it run on.
-    pub fn cont(&self) -> Result<(), NativeError> {
-        self.process.cont()
-    }
-
-    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
-    pub fn kill(&self) -> Result<(), NativeError> {
-        self.process.kill()
-    }
-
-    /// Ends it in order.
-    pub fn stop(&self) -> Result<(), NativeError> {
-        self.process.stop(Signal::TERM, STOP_GRACE).map(drop)
-    }
-
-    /// Its process: what a later run needs to stop it.
-    pub fn members(&self) -> Vec<Member> {
-        vec![Member { name: NAME, process: self.process, stop_signal: Signal::TERM }]
-    }
 }
 
-impl Drop for Etcd {
-    fn drop(&mut self) {
-        let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
-        if !self.place.keep {
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
+is_server!(Etcd);
 
 fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")

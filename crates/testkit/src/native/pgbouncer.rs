@@ -3,11 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Signal,
+    Launch, NativeError, Owner, Place, ProcessId, Server, Signal,
     account::Account,
     error::Doing,
     find, port,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "pgbouncer";
@@ -21,9 +22,8 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// the server as the user that he names.
 #[derive(Debug)]
 pub struct PgBouncer {
-    place: Place,
+    server: Server,
     port: u16,
-    process: ProcessId,
 }
 
 impl PgBouncer {
@@ -48,7 +48,8 @@ impl PgBouncer {
             write(place, "users", &lines.collect::<String>())?;
             write(place, "pgbouncer.ini", &settings)?;
             let process = spawn(place, &owner)?;
-            let server = Self { place: place.clone(), port, process };
+            let server = Server::new(NAME, place, process, Signal::INT, STOP_GRACE);
+            let server = Self { server, port };
             until_ready(NAME, process, &place.log, READY_LIMIT, || {
                 ask(port, &SSL_REQUEST).is_some_and(|answer| !answer.is_empty())
             })?;
@@ -60,21 +61,9 @@ impl PgBouncer {
     pub fn port(&self) -> u16 {
         self.port
     }
-
-    /// Ends it in order.
-    pub fn stop(&self) -> Result<(), NativeError> {
-        self.process.stop(Signal::INT, STOP_GRACE).map(drop)
-    }
 }
 
-impl Drop for PgBouncer {
-    fn drop(&mut self) {
-        let _nobody_to_tell = self.process.kill();
-        if !self.place.keep {
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
+is_server!(PgBouncer);
 
 /// Writes a file that its account may read.
 fn write(place: &Place, name: &str, text: &str) -> Result<(), NativeError> {

@@ -9,15 +9,14 @@ use std::{
 };
 
 use super::{
-    Launch, Member, NativeError, Owner, Place, ProcessId, Signal,
+    Launch, NativeError, Owner, Place, ProcessId, Server, Signal,
     account::Account,
     error::Doing,
-    find,
-    folder::{self, remove_data},
-    place, port,
+    find, folder, place, port,
     process::clean_environment,
     psql,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "postgres";
@@ -38,15 +37,13 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// A running PostgreSQL, killed when dropped unless it was stopped or detached.
 #[derive(Debug)]
 pub struct Postgres {
+    server: Server,
     binaries: PathBuf,
     account: Option<Account>,
     folder: PathBuf,
-    place: Place,
     port: u16,
     password: String,
-    process: ProcessId,
     owner: Owner,
-    is_ours: bool,
 }
 
 impl Postgres {
@@ -65,25 +62,24 @@ impl Postgres {
         let account = Account::for_postgres()?;
         let folder = folder::of_place(place, account.as_ref(), NAME)?;
         let owner = Owner::of_data(&folder, NAME)?;
+        let nobody = ProcessId { pid: 0, started: 0 };
         let mut server = Self {
             password: place::password(&folder)?,
             port: port::free(place.port),
             binaries,
             account,
             folder,
-            place: place.clone(),
-            process: ProcessId { pid: 0, started: 0 },
             owner,
-            is_ours: true,
+            server: Server::new(NAME, place, nobody, Signal::INT, STOP_GRACE),
         };
         server.init_cluster()?;
-        server.process = server.spawn(false)?;
+        server.server.process = server.spawn(false)?;
         Ok(server)
     }
 
     /// Starts it again on the same port with the same data, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        self.process = self.spawn(true)?;
+        self.server.process = self.spawn(true)?;
         self.wait_ready()
     }
 
@@ -199,39 +195,9 @@ impl Postgres {
         &self.folder
     }
 
-    /// The postmaster.
-    pub fn process(&self) -> ProcessId {
-        self.process
-    }
-
-    /// Stops the clock of the server and all its sessions.
-    pub fn freeze(&self) -> Result<(), NativeError> {
-        self.process.freeze()
-    }
-
-    /// Lets it run on.
-    pub fn cont(&self) -> Result<(), NativeError> {
-        self.process.cont()
-    }
-
-    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
-    pub fn kill(&self) -> Result<(), NativeError> {
-        self.process.kill()
-    }
-
-    /// Ends it in order: sessions are broken off, everything is written.
-    pub fn stop(&self) -> Result<(), NativeError> {
-        self.process.stop(Signal::INT, STOP_GRACE).map(drop)
-    }
-
-    /// Its processes: what a later run needs to stop it.
-    pub fn members(&self) -> Vec<Member> {
-        vec![Member { name: NAME, process: self.process, stop_signal: Signal::INT }]
-    }
-
     /// Leaves it running when this value goes.
     pub fn detach(mut self) {
-        self.is_ours = false;
+        self.server.leave();
     }
 
     fn data(&self) -> PathBuf {
@@ -239,14 +205,4 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        if !self.is_ours {
-            return;
-        }
-        let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
-        if !self.place.keep {
-            let _nobody_to_tell = remove_data(&self.place.folder);
-        }
-    }
-}
+is_server!(Postgres);

@@ -1,22 +1,23 @@
 //! A private Prometheus, which scrapes and evaluates what its settings say.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, find, port,
+    Launch, NativeError, Owner, Place, ProcessId, Server, Signal, find, port,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "prometheus";
 /// How long it may take to answer.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+const STOP_GRACE: Duration = Duration::from_secs(10);
 
 /// A running Prometheus, killed when dropped.
 #[derive(Debug)]
 pub struct Prometheus {
-    place: Place,
+    server: Server,
     port: u16,
-    process: ProcessId,
 }
 
 impl Prometheus {
@@ -27,7 +28,8 @@ impl Prometheus {
             let owner = place.claim(NAME)?;
             let port = port::free(place.port);
             let process = spawn(place, &owner, settings, port)?;
-            let server = Self { place: place.clone(), port, process };
+            let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+            let server = Self { server, port };
             let question = b"GET /-/ready HTTP/1.0\r\n\r\n";
             until_ready(NAME, process, &place.log, READY_LIMIT, || {
                 ask(port, question).is_some_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
@@ -42,14 +44,7 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _nobody_to_tell = self.process.kill();
-        if !self.place.keep {
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
+is_server!(Prometheus);
 
 fn spawn(
     place: &Place,

@@ -7,12 +7,13 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Owner, Place, ProcessId, Signal,
+    Launch, NativeError, Owner, Place, ProcessId, Server, Signal,
     account::fnv1a,
     error::Doing,
     find, place, port,
     process::clean_environment,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "rabbitmq";
@@ -30,13 +31,10 @@ const MANAGEMENT_OFFSET: u16 = 10_000;
 /// detached.
 #[derive(Debug)]
 pub struct RabbitMq {
-    place: Place,
+    server: Server,
     ports: Ports,
     password: String,
-    epmd: ProcessId,
-    process: ProcessId,
     owners: Owners,
-    is_ours: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,15 +69,18 @@ impl RabbitMq {
         let password = place::password(&place.folder)?;
         let (ports, epmd, process) =
             port::retry_when_busy(place, |place| spawn_both(place, &owners, &password))?;
-        Ok(Self { place: place.clone(), ports, password, epmd, process, owners, is_ours: true })
+        let mut server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+        server.helper = Some((EPMD, epmd));
+        Ok(Self { server, ports, password, owners })
     }
 
     /// Starts it again on the same ports with the same data, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        if !self.epmd.is_running() {
-            self.epmd = spawn_epmd(&self.place, &self.owners, self.ports.epmd)?;
+        if !self.helper.is_some_and(|(_, epmd)| epmd.is_running()) {
+            let epmd = spawn_epmd(&self.place, &self.owners, self.ports.epmd)?;
+            self.server.helper = Some((EPMD, epmd));
         }
-        self.process = spawn(&self.place, &self.owners, self.ports, true)?;
+        self.server.process = spawn(&self.place, &self.owners, self.ports, true)?;
         self.answers(&mut || false)
     }
 
@@ -106,11 +107,12 @@ impl RabbitMq {
     }
 
     fn move_elsewhere(&mut self) -> Result<(), NativeError> {
-        self.process.kill()?;
-        self.epmd.kill()?;
-        self.place.port = None;
-        (self.ports, self.epmd, self.process) =
-            spawn_both(&self.place, &self.owners, &self.password)?;
+        self.kill()?;
+        self.kill_helper()?;
+        self.server.place.port = None;
+        let (ports, epmd, process) = spawn_both(&self.place, &self.owners, &self.password)?;
+        (self.ports, self.server.helper, self.server.process) =
+            (ports, Some((EPMD, epmd)), process);
         Ok(())
     }
 
@@ -165,32 +167,6 @@ impl RabbitMq {
         &self.password
     }
 
-    /// The Erlang virtual machine.
-    pub fn process(&self) -> ProcessId {
-        self.process
-    }
-
-    /// Stops its clock: connections stay open, nobody answers.
-    pub fn freeze(&self) -> Result<(), NativeError> {
-        self.process.freeze()
-    }
-
-    /// Lets it run on.
-    pub fn cont(&self) -> Result<(), NativeError> {
-        self.process.cont()
-    }
-
-    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
-    pub fn kill(&self) -> Result<(), NativeError> {
-        self.process.kill()
-    }
-
-    /// Ends it in order, and its port mapper after it.
-    pub fn stop(&self) -> Result<(), NativeError> {
-        self.process.stop(Signal::TERM, STOP_GRACE)?;
-        self.epmd.kill()
-    }
-
     /// Tells it something by `rabbitmqctl`, which takes about two seconds:
     /// `["set_disk_free_limit", "50MB"]`.
     pub fn control(&self, words: &[&str]) -> Result<(), NativeError> {
@@ -211,34 +187,13 @@ impl RabbitMq {
         Err(NativeError::Failed { program: "rabbitmqctl".to_owned(), output })
     }
 
-    /// Its processes, in the order of stopping: what a later run needs to stop it.
-    pub fn members(&self) -> Vec<Member> {
-        vec![
-            Member { name: NAME, process: self.process, stop_signal: Signal::TERM },
-            Member { name: EPMD, process: self.epmd, stop_signal: Signal::TERM },
-        ]
-    }
-
     /// Leaves it running when this value goes.
     pub fn detach(mut self) {
-        self.is_ours = false;
+        self.server.leave();
     }
 }
 
-impl Drop for RabbitMq {
-    fn drop(&mut self) {
-        if !self.is_ours {
-            return;
-        }
-        if self.place.keep {
-            let _nobody_to_tell = self.stop();
-        } else {
-            let _nobody_to_tell = self.kill();
-            let _nobody_to_tell = self.epmd.kill();
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
+is_server!(RabbitMq);
 
 /// Chooses ports and starts the port mapper and the broker.
 fn spawn_both(

@@ -1,10 +1,11 @@
 //! A private Redis.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Launch, Member, NativeError, Owner, Place, ProcessId, Signal, find, place, port,
+    Launch, NativeError, Owner, Place, ProcessId, Server, Signal, find, place, port,
     ready::{ask, until_ready},
+    server::is_server,
 };
 
 const NAME: &str = "redis";
@@ -16,12 +17,10 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// nobody in without its password, as other users of the machine reach its port; one that is thrown
 /// away, a test's, has none.
 pub struct Redis {
-    place: Place,
+    server: Server,
     port: u16,
     password: Option<String>,
-    process: ProcessId,
     owner: Owner,
-    is_ours: bool,
 }
 
 impl std::fmt::Debug for Redis {
@@ -46,13 +45,14 @@ impl Redis {
         let port = port::free(place.port);
         let password = place.keep.then(|| place::password(&place.folder)).transpose()?;
         let process = spawn(place, password.as_deref(), &owner, port, false)?;
-        Ok(Self { place: place.clone(), port, password, process, owner, is_ours: true })
+        let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+        Ok(Self { server, port, password, owner })
     }
 
     /// Starts it again on the same port, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
         let password = self.password.as_deref();
-        self.process = spawn(&self.place, password, &self.owner, self.port, true)?;
+        self.server.process = spawn(&self.server.place, password, &self.owner, self.port, true)?;
         self.wait_ready()
     }
 
@@ -76,53 +76,13 @@ impl Redis {
         self.port
     }
 
-    /// The server's process.
-    pub fn process(&self) -> ProcessId {
-        self.process
-    }
-
-    /// Stops its clock.
-    pub fn freeze(&self) -> Result<(), NativeError> {
-        self.process.freeze()
-    }
-
-    /// Lets it run on.
-    pub fn cont(&self) -> Result<(), NativeError> {
-        self.process.cont()
-    }
-
-    /// Ends it as a power cut would; [`Self::start_again`] brings it back.
-    pub fn kill(&self) -> Result<(), NativeError> {
-        self.process.kill()
-    }
-
-    /// Ends it in order.
-    pub fn stop(&self) -> Result<(), NativeError> {
-        self.process.stop(Signal::TERM, STOP_GRACE).map(drop)
-    }
-
-    /// Its processes: what a later run needs to stop it.
-    pub fn members(&self) -> Vec<Member> {
-        vec![Member { name: NAME, process: self.process, stop_signal: Signal::TERM }]
-    }
-
     /// Leaves it running when this value goes.
     pub fn detach(mut self) {
-        self.is_ours = false;
+        self.server.leave();
     }
 }
 
-impl Drop for Redis {
-    fn drop(&mut self) {
-        if !self.is_ours {
-            return;
-        }
-        let _nobody_to_tell = if self.place.keep { self.stop() } else { self.kill() };
-        if !self.place.keep {
-            let _nobody_to_tell = fs::remove_dir_all(&self.place.folder);
-        }
-    }
-}
+is_server!(Redis);
 
 fn spawn(
     place: &Place,

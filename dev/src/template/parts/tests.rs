@@ -77,80 +77,6 @@ orders_service_token: b # what orders-service proves itself with
 }
 
 #[test]
-fn yaml_gets_entries_beside_their_kin_and_items_of_named_objects() {
-    let text = "\
-x-environment: &environment # shared
-  USER_SERVICE_HOST: user-service
-  # off
-  TRACING: false
-
-services:
-  user-service:
-    ports: [\"127.0.0.1:3001:3001\"]
-
-  # a server
-  redis:
-    image: redis
----
-kind: Deployment
-metadata: { name: user-service }
-spec:
-  containers:
-    - name: service
-      env:
-        # its own
-        - { name: USER_SERVICE_TOKEN, value: a }
-      ports: []
-";
-    let fragment = "\
-x-environment:
-  SAMPLE_SERVICE_HOST: sample-service
-services:
-  # Made of the template.
-  sample-service:
-    ports: [\"127.0.0.1:3999:3999\"]
----
-kind: Deployment
-metadata: { name: user-service }
-spec:
-  containers:
-    - name: service
-      env:
-        - { name: SAMPLE_SERVICE_TOKEN, value: b }
-";
-    let expected = "\
-x-environment: &environment # shared
-  USER_SERVICE_HOST: user-service
-  ORDERS_SERVICE_HOST: orders-service
-  # off
-  TRACING: false
-
-services:
-  user-service:
-    ports: [\"127.0.0.1:3001:3001\"]
-  # Made of the template.
-  orders-service:
-    ports: [\"127.0.0.1:3004:3004\"]
-
-  # a server
-  redis:
-    image: redis
----
-kind: Deployment
-metadata: { name: user-service }
-spec:
-  containers:
-    - name: service
-      env:
-        # its own
-        - { name: USER_SERVICE_TOKEN, value: a }
-        - { name: ORDERS_SERVICE_TOKEN, value: b }
-      ports: []
-";
-    assert_eq!(laid(Language::Yaml, text, fragment), expected);
-}
-
-#[test]
 fn lines_and_modules_are_sorted_in() {
     assert_eq!(
         laid(Language::Lines, "a -> b\nz -> b\n", "sample -> b\n"),
@@ -243,9 +169,9 @@ fn router() {
 
 #[test]
 fn a_file_that_lacks_the_place_says_what_to_add() {
-    let piece = &Language::Yaml.pieces("services:\n  sample-service: {}\n", &words()).unwrap()[0];
-    let error = Language::Yaml.add("volumes: {}\n", piece).unwrap_err().to_string();
-    assert!(error.contains("services") && error.contains("orders-service: {}"), "{error}");
+    let piece = &Language::Tsk.pieces("[queues]\nsample: a\n", &words()).unwrap()[0];
+    let error = Language::Tsk.add("[exchanges]\nuser: b\n", piece).unwrap_err().to_string();
+    assert!(error.contains("queues") && error.contains("order: a"), "{error}");
 }
 
 #[test]

@@ -119,6 +119,11 @@ fn a_call_is_added_to_what_a_function_ends_with() {
 fn an_import_stands_beside_those_of_its_crate_and_apart_from_the_standard_library() {
     let text =
         "use std::sync::Arc;\n\nuse chassis::Clock;\nuse contracts::UserId;\n\nuse crate::a;\n";
+    let import = |text: &str, line: &str| {
+        let mut source = Source(text.to_owned());
+        source.import(line).unwrap();
+        source.0
+    };
     for (line, expected) in [
         (
             "use contracts::parcel::Sent;",
@@ -133,4 +138,27 @@ fn an_import_stands_beside_those_of_its_crate_and_apart_from_the_standard_librar
     }
     let alone = import("//! A.\n\nuse serde::D;\n", "use std::time::Duration;");
     assert_eq!(alone, "//! A.\n\nuse std::time::Duration;\n\nuse serde::D;\n");
+}
+
+#[test]
+fn items_are_found_by_name_however_their_lines_are_broken() {
+    let source = Source(
+        "pub(crate) const QUEUE:\n    &str =\n    \"order_events\";\n\
+         impl Event\n    for OrderSent {\n    const TYPE: &'static str =\n        \"order.sent\";\n    \
+         // Why.\n    const VERSION: u16 = 2;\n}\n\
+         impl From<\n    Order,\n> for OrderView {}\n#[serde(\n    try_from = \"Raw\",\n)]\nstruct Kept\n{\n}\n"
+            .to_owned(),
+    );
+    assert_eq!(source.constant("QUEUE").unwrap().as_deref(), Some("order_events"));
+    let (name, constants) = source.implementations("Event").unwrap().remove(0);
+    let values: Vec<(&str, &str)> =
+        constants.iter().map(|(name, value, _)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(name, "OrderSent");
+    assert_eq!(values, [("TYPE", "order.sent"), ("VERSION", "2")]);
+    assert_eq!(source.made_of("Order").unwrap().as_deref(), Some("OrderView"));
+    assert!(source.is_marked("Kept", "try_from") && source.has_struct("Kept"));
+    let place = constants[1].2.clone();
+    let mut without = source;
+    without.take_lines(&place);
+    assert!(!without.0.contains("VERSION") && !without.0.contains("Why"), "{}", without.0);
 }

@@ -1,0 +1,309 @@
+//! What a service says of itself is what it does: nobody else would tell a newcomer who forgot a line.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use regex_lite::Regex;
+use serde::Deserialize;
+use serde_json::Value;
+use tusk_config::{Loader, Unread, Variable, Vars};
+
+/// Routes that every service has, and says in rows of their own.
+const OF_ALL: [&str; 2] = ["/admin", "/debug"];
+
+/// A service, as its files have it.
+#[derive(Clone)]
+struct Service {
+    name: String,
+    /// The comment at the head of `src/lib.rs`.
+    head: String,
+    /// The methods and paths of `openapi.json`.
+    routes: BTreeSet<String>,
+    /// All that stands in `tests/`.
+    tests: String,
+}
+
+/// What `message_queue.tsk` says of who reads what.
+#[derive(Deserialize)]
+struct Queues {
+    queues: BTreeMap<String, String>,
+    subscriptions: BTreeMap<String, Vec<String>>,
+    #[serde(flatten)]
+    #[expect(clippy::zero_sized_map_values, reason = "the values are what is not read")]
+    _more: BTreeMap<String, Unread>,
+}
+
+/// An event of `crates/contracts`.
+#[derive(Clone, Default)]
+struct Event {
+    module: String,
+    contract: String,
+    full: String,
+    version: String,
+    is_mandatory: bool,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+impl Service {
+    fn load(name: &str, folder: &Path) -> Self {
+        let text = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
+        let lib = text("src/lib.rs");
+        let head = lib.lines().filter_map(|line| line.strip_prefix("//!"));
+        let document: Value = serde_json::from_str(&text("openapi.json")).unwrap();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let routes = paths.filter(|(path, _)| !OF_ALL.iter().any(|own| path.starts_with(own)));
+        let routes = routes.flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        });
+        let tests = folder.join("tests/it");
+        let tests = names(&tests).into_iter().map(|file| tests.join(file));
+        Self {
+            name: name.to_owned(),
+            head: head.map(|line| line.trim_start().to_owned() + "\n").collect(),
+            routes: routes.collect(),
+            tests: tests.filter_map(|file| fs::read_to_string(file).ok()).collect(),
+        }
+    }
+
+    fn all() -> Vec<Self> {
+        let folder = root().join("services");
+        names(&folder).iter().map(|name| Self::load(name, &folder.join(name))).collect()
+    }
+
+    /// The events that the head names in sentences that begin so.
+    fn said(&self, verb: &str) -> BTreeSet<String> {
+        let event = Regex::new(r"`([a-z_]+\.[a-z_]+)`").unwrap();
+        let begin = format!("\n{verb} ");
+        let after = self.head.split(&begin).skip(1);
+        let sentences = after.map(|text| {
+            let ends = ["\nConsumes ", "\nPublishes ", "\nTables: ", "\nAsks ", "\n\n", " to `"];
+            let end = ends.iter().filter_map(|end| text.find(end)).min();
+            &text[..end.unwrap_or(text.len())]
+        });
+        let named = sentences.flat_map(|text| {
+            event.captures_iter(text).map(|found| found[1].to_owned()).collect::<Vec<_>>()
+        });
+        named.collect()
+    }
+}
+
+impl Event {
+    fn all() -> Vec<Self> {
+        let folder = root().join("crates/contracts/src");
+        let mut all = Vec::new();
+        for file in names(&folder) {
+            let text = fs::read_to_string(folder.join(&file)).unwrap_or_default();
+            for item in syn::parse_file(&text).unwrap().items {
+                let syn::Item::Impl(item) = item else { continue };
+                let is_event = |path: &syn::Path| path.is_ident("Event");
+                if !item.trait_.as_ref().is_some_and(|(path, _)| is_event(path)) {
+                    continue;
+                }
+                let syn::Type::Path(kind) = &*item.self_ty else { continue };
+                let contract = kind.path.segments.last().unwrap().ident.to_string();
+                let mut event = Self {
+                    module: file.trim_end_matches(".rs").to_owned(),
+                    contract,
+                    version: "1".to_owned(),
+                    is_mandatory: true,
+                    ..Self::default()
+                };
+                for item in &item.items {
+                    let syn::ImplItem::Const(item) = item else { continue };
+                    let syn::Expr::Lit(value) = &item.expr else { continue };
+                    match (item.ident.to_string().as_str(), &value.lit) {
+                        ("TYPE", syn::Lit::Str(full)) => event.full = full.value(),
+                        ("VERSION", syn::Lit::Int(version)) => event.version = version.to_string(),
+                        ("MANDATORY", syn::Lit::Bool(is)) => event.is_mandatory = is.value,
+                        _ => {}
+                    }
+                }
+                all.push(event);
+            }
+        }
+        all
+    }
+
+    fn place(&self) -> String {
+        format!("crates/contracts/src/{}.rs: {}", self.module, self.contract)
+    }
+}
+
+fn queues() -> Queues {
+    Loader::new(root().join("config")).file("message_queue").vars(Vars::empty()).load().unwrap()
+}
+
+/// The table in `lib.rs` is where a reader begins.
+fn each_route_has_a_row(service: &Service) -> Vec<String> {
+    let row = Regex::new(r"(?m)^\| `([A-Z]+ /[^`]+)` \|").unwrap();
+    let rows: BTreeSet<String> =
+        row.captures_iter(&service.head).map(|row| row[1].to_owned()).collect();
+    let place = format!("{}: the table at the head of src/lib.rs", service.name);
+    let missing = service.routes.difference(&rows);
+    let missing = missing.map(|route| format!("{place} lacks a row for `{route}`"));
+    let gone = rows.difference(&service.routes);
+    missing.chain(gone.map(|route| format!("{place} has `{route}`, which there is not"))).collect()
+}
+
+fn each_route_is_asked_by_a_test(service: &Service) -> Vec<String> {
+    let parameter = Regex::new(r"\{[^}]*\}").unwrap();
+    let untested = service.routes.iter().filter(|route| {
+        let path = route.split_once(' ').unwrap().1;
+        // Tests write the value, or the name of one, in its place.
+        let parts: Vec<String> = parameter.split(path).map(regex_lite::escape).collect();
+        let asked = format!(r#"{}(["?\\)\s,]|$)"#, parts.join(r#"[^"/\s]+"#));
+        !Regex::new(&asked).unwrap().is_match(&service.tests)
+    });
+    untested.map(|route| format!("{}: no test in tests/it asks `{route}`", service.name)).collect()
+}
+
+fn events_are_said(service: &Service, queues: &Queues, events: &[Event]) -> Vec<String> {
+    let queue = format!("{}.events", service.name);
+    let key = queues.queues.iter().find(|(_, name)| **name == queue).map(|(key, _)| key);
+    let heard =
+        queues.subscriptions.iter().filter(|(_, keys)| keys.iter().any(|it| Some(it) == key));
+    let heard: BTreeSet<String> = heard.map(|(event, _)| event.clone()).collect();
+    let published = service.said("Publishes");
+    let modules: BTreeSet<&str> =
+        published.iter().filter_map(|event| event.split('.').next()).collect();
+    let own = events.iter().filter(|event| modules.contains(event.module.as_str()));
+    let own: BTreeSet<String> = own.map(|event| event.full.clone()).collect();
+    let mut complaints = Vec::new();
+    for (verb, said, true_ones) in
+        [("Consumes", service.said("Consumes"), heard), ("Publishes", published, own)]
+    {
+        let place = format!("{}: `{verb}` at the head of src/lib.rs", service.name);
+        let missing = true_ones.difference(&said).map(|event| format!("{place} lacks `{event}`"));
+        complaints.extend(missing);
+        let gone = said.difference(&true_ones);
+        complaints.extend(gone.map(|event| format!("{place} has `{event}`, which it does not")));
+    }
+    complaints
+}
+
+/// Who calls `holds` with one has it made by `cargo dev prepare`.
+fn each_event_has_a_golden_message_and_a_schema(
+    event: &Event,
+    files: &dyn Fn(&str) -> bool,
+) -> Vec<String> {
+    let name = format!("{}.v{}.json", event.full, event.version);
+    let folders = ["golden", "schemas"].map(|folder| format!("crates/contracts/{folder}/{name}"));
+    let missing = folders.iter().filter(|path| !files(path));
+    let mend = "call `holds` with one in the tests of that file, write down what it expects, and run `cargo dev prepare`";
+    missing.map(|path| format!("{} has no {path}: {mend}", event.place())).collect()
+}
+
+/// An event is kept until a queue is bound for it: one that nobody reads would be kept for ever.
+fn an_event_is_kept_for_its_readers_alone(event: &Event, queues: &Queues) -> Vec<String> {
+    let is_read = queues.subscriptions.get(&event.full).is_some_and(|keys| !keys.is_empty());
+    let place = event.place();
+    match (event.is_mandatory, is_read) {
+        (true, false) => vec![format!(
+            "{place}: nobody reads it by [subscriptions] of message_queue.tsk, so that no outbox may wait for a \
+             queue: const MANDATORY: bool = false;"
+        )],
+        (false, true) => vec![format!("{place}: somebody reads it: take MANDATORY away")],
+        _ => Vec::new(),
+    }
+}
+
+/// What it is for stands in docs/settings.md, and is all that an operator knows of it.
+fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
+    let silent = variables.iter().filter(|variable| variable.meaning.trim().is_empty());
+    let place = |variable: &Variable| {
+        let place = variable.places.first().map(ToString::to_string).unwrap_or_default();
+        format!("{place}: a comment behind {}, or above it, says what it is for", variable.name)
+    };
+    silent.map(place).collect()
+}
+
+#[test]
+fn what_a_service_says_of_itself_is_so() {
+    let (queues, events) = (queues(), Event::all());
+    let mut complaints = Vec::new();
+    let template = Service::load("sample-service", &root().join("dev/template/service"));
+    for service in Service::all().iter().chain([&template]) {
+        complaints.extend(each_route_has_a_row(service));
+        complaints.extend(each_route_is_asked_by_a_test(service));
+    }
+    for service in &Service::all() {
+        complaints.extend(events_are_said(service, &queues, &events));
+    }
+    for event in &events {
+        let is_there = |path: &str| root().join(path).exists();
+        complaints.extend(each_event_has_a_golden_message_and_a_schema(event, &is_there));
+        complaints.extend(an_event_is_kept_for_its_readers_alone(event, &queues));
+    }
+    let variables = tusk_config::variables([root().join("config")]).unwrap();
+    complaints.extend(each_setting_has_a_sentence(&variables));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
+    let (queues, events) = (queues(), Event::all());
+    let service =
+        Service::all().into_iter().find(|one| one.name == "notification-service").unwrap();
+    let without = |piece: &str| {
+        let head = service.head.replace(piece, "");
+        assert_ne!(head, service.head, "{piece}");
+        Service { head, ..service.clone() }
+    };
+    let mut planted = service.clone();
+    planted.routes.insert("GET /api/notifications/summary".to_owned());
+    let event = Event {
+        module: "notification".to_owned(),
+        contract: "NotificationOpened".to_owned(),
+        full: "notification.opened".to_owned(),
+        version: "1".to_owned(),
+        is_mandatory: true,
+    };
+    let with_event = [&events[..], &[event.clone()]].concat();
+    let mut variables = tusk_config::variables([root().join("config")]).unwrap();
+    variables[0].meaning.clear();
+    let silent = format!("behind {}, or above it", variables[0].name);
+    for (complaints, expected) in [
+        (each_setting_has_a_sentence(&variables), silent.as_str()),
+        (each_route_has_a_row(&planted), "lacks a row for `GET /api/notifications/summary`"),
+        (
+            each_route_is_asked_by_a_test(&planted),
+            "no test in tests/it asks `GET /api/notifications/summary`",
+        ),
+        (
+            each_route_has_a_row(&Service { routes: BTreeSet::new(), ..service.clone() }),
+            "has `GET /api/notifications`, which there is not",
+        ),
+        (
+            events_are_said(&without("`payment.failed`"), &queues, &events),
+            "`Consumes` at the head of src/lib.rs lacks `payment.failed`",
+        ),
+        (
+            events_are_said(&service, &queues, &with_event),
+            "`Publishes` at the head of src/lib.rs lacks `notification.opened`",
+        ),
+        (
+            each_event_has_a_golden_message_and_a_schema(&event, &|_| false),
+            "golden/notification.opened.v1.json: call `holds`",
+        ),
+        (an_event_is_kept_for_its_readers_alone(&event, &queues), "const MANDATORY: bool = false;"),
+    ] {
+        assert!(complaints.iter().any(|one| one.contains(expected)), "{expected}: {complaints:?}");
+    }
+}

@@ -228,8 +228,6 @@ impl Event for UserPasswordResetRequested {
 impl Event for UserSessionReused {
     const TYPE: &'static str = "user.session_reused";
     const EXCHANGE: &'static str = "user_exchange";
-    /// The audit trail has it already.
-    const MANDATORY: bool = false;
 
     fn aggregate_id(&self) -> Uuid {
         self.user_id.as_uuid()
@@ -308,6 +306,12 @@ mod tests {
     #[test]
     fn user_password_changed() {
         holds("user-service", UserPasswordChanged { user_id: USER });
+    }
+
+    #[test]
+    fn user_session_reused() {
+        let session_id = "019aca00-0000-7000-8000-0000000000c1".parse().unwrap();
+        holds("user-service", UserSessionReused { user_id: USER, session_id });
     }
 
     #[test]

@@ -21,7 +21,7 @@
 //! | metric | tells |
 //! |---|---|
 //! | `auth_ended_sessions_reads_total{outcome}` | looks into the feed: `ok`, or `failed`, when ends pass unseen |
-//! | `auth_ended_sessions_read_timestamp_seconds` | the last look that was answered, in Unix time |
+//! | `auth_ended_sessions_read_timestamp_seconds` | the last look that was answered, in Unix time; the start before that |
 //! | `auth_ended_sessions` | sessions that are refused now |
 //! | `auth_ended_session_refusals_total` | requests that were refused |
 
@@ -31,6 +31,7 @@ use std::time::Duration;
 use auth::Tokens;
 use cache::{CacheError, FEED_PAGE, FeedPosition, ServiceCache};
 use chassis::{CancellationToken, Clock};
+use chrono::{DateTime, Utc};
 use telemetry::metrics::{counter, gauge};
 use uuid::Uuid;
 
@@ -86,6 +87,8 @@ impl EndedFeed {
     pub(crate) async fn follow(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let (mut position, mut was_told) = (FeedPosition::default(), true);
         count("failed", 0);
+        // A process that starts while Redis is away is told of too, as one that has not read for so long.
+        was_read(self.clock.now());
         loop {
             let read = self.read(&mut position).await;
             match &read {
@@ -121,11 +124,17 @@ impl EndedFeed {
         }
         let now = self.clock.now();
         self.tokens.ended_sessions().forget(now);
-        let help = "When the sessions that have ended were last read, in Unix time.";
-        let read = gauge("auth_ended_sessions_read_timestamp_seconds", help, &[]);
-        read.with_label_values::<&str>(&[]).set(now.timestamp());
+        was_read(now);
         Ok(())
     }
+}
+
+/// Shows when the feed was last read.
+fn was_read(at: DateTime<Utc>) {
+    let help = "When the sessions that have ended were last read, in Unix time; when the process began, \
+                if they were not yet.";
+    let read = gauge("auth_ended_sessions_read_timestamp_seconds", help, &[]);
+    read.with_label_values::<&str>(&[]).set(at.timestamp());
 }
 
 /// Counts looks into the feed.

@@ -4,7 +4,7 @@ use contracts::UserId;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::user::{
     UserCreated, UserDeleted, UserEmailChangeRequested, UserEmailVerificationRequested,
-    UserPasswordChanged, UserPasswordResetRequested, UserUpdated,
+    UserPasswordChanged, UserPasswordResetRequested, UserSessionReused, UserUpdated,
 };
 use messaging::inbox::InboxKey;
 use messaging::{Delivery, Handlers};
@@ -33,6 +33,7 @@ impl Events {
             .on(Self::email_change_requested)
             .on(Self::password_reset_requested)
             .on(Self::password_changed)
+            .on(Self::session_reused)
             .on(Self::payment_completed)
             .on(Self::payment_failed)
     }
@@ -130,6 +131,11 @@ impl Events {
     /// A notice of another password.
     async fn password_changed(self, changed: Delivery<UserPasswordChanged>) -> Result<(), Error> {
         self.tell(&changed.inbox_key(), changed.data.user_id, Message::PasswordChanged).await
+    }
+
+    /// A notice that somebody else may have been signed in.
+    async fn session_reused(self, reused: Delivery<UserSessionReused>) -> Result<(), Error> {
+        self.tell(&reused.inbox_key(), reused.data.user_id, Message::SessionReused).await
     }
 
     /// A receipt.

@@ -12,8 +12,8 @@
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
 //! `user.deleted` (forgets the address), `user.email_verification_requested` and
-//! `user.password_reset_requested` (a link), `user.email_change_requested` and `user.password_changed`
-//! (notices), `payment.completed` (receipt), `payment.failed`.
+//! `user.password_reset_requested` (a link), `user.email_change_requested`, `user.password_changed` and
+//! `user.session_reused` (notices), `payment.completed` (receipt), `payment.failed`.
 //! Publishes `notification.sent` and `notification.failed` to `notification.events`.
 //! Tables: `contacts` (whom we can write to), `notifications`, and messaging's outbox and inbox.
 

@@ -32,6 +32,8 @@ pub enum Message {
     PasswordReset(TimeDelta),
     /// There is another password.
     PasswordChanged,
+    /// A used token of a session came again: somebody else may have it. The session has ended.
+    SessionReused,
     /// A payment succeeded.
     PaymentReceipt {
         /// The payment.
@@ -78,6 +80,8 @@ pub enum Kind {
     PasswordReset,
     /// [`Message::PasswordChanged`]
     PasswordChanged,
+    /// [`Message::SessionReused`]
+    SessionReused,
     /// [`Message::PaymentReceipt`]
     PaymentReceipt,
     /// [`Message::PaymentFailure`]
@@ -134,6 +138,7 @@ impl Message {
             Self::EmailChanged => Kind::EmailChanged,
             Self::PasswordReset(_) => Kind::PasswordReset,
             Self::PasswordChanged => Kind::PasswordChanged,
+            Self::SessionReused => Kind::SessionReused,
             Self::PaymentReceipt { .. } => Kind::PaymentReceipt,
             Self::PaymentFailure { .. } => Kind::PaymentFailure,
             Self::Custom { .. } => Kind::Message,
@@ -195,6 +200,12 @@ impl Message {
                 "If this was not you, choose a new password at once, by the mail that you can ask for \
                  where you sign in.",
             ),
+            Self::SessionReused => notice(
+                "A device was signed out to protect your account",
+                "somebody used a copy of what keeps one of your devices signed in. We signed that \
+                 device out. It may have been you, after a backup was restored or a browser copied.",
+                "If it was not you, change your password now and sign out everywhere else.",
+            ),
             Self::PaymentReceipt { payment, amount: minor, currency } => {
                 let amount = amount(*minor, currency);
                 let subject = format!("Receipt: {amount}");
@@ -227,7 +238,7 @@ fn with_link(why: &str, valid_for: TimeDelta) -> Vec<String> {
 
 impl Kind {
     /// All that this version sends.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Welcome,
         Self::EmailVerification,
         Self::EmailChange,
@@ -235,6 +246,7 @@ impl Kind {
         Self::EmailChanged,
         Self::PasswordReset,
         Self::PasswordChanged,
+        Self::SessionReused,
         Self::PaymentReceipt,
         Self::PaymentFailure,
         Self::Message,
@@ -250,6 +262,7 @@ impl Kind {
             Self::EmailChanged => "email_changed",
             Self::PasswordReset => "password_reset",
             Self::PasswordChanged => "password_changed",
+            Self::SessionReused => "session_reused",
             Self::PaymentReceipt => "payment_receipt",
             Self::PaymentFailure => "payment_failure",
             Self::Message => "message",
@@ -274,6 +287,7 @@ impl Kind {
                 | Self::EmailChanged
                 | Self::PasswordReset
                 | Self::PasswordChanged
+                | Self::SessionReused
         )
     }
 

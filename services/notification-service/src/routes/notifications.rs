@@ -38,8 +38,8 @@ pub(crate) struct NotificationView {
     notification_id: Uuid,
     user_id: Uuid,
     /// `welcome`, `email_verification`, `email_change`, `email_change_requested`, `email_changed`,
-    /// `password_reset`, `password_changed`, `payment_receipt`, `payment_failure` or `message`; another
-    /// word when a newer version of the service wrote it.
+    /// `password_reset`, `password_changed`, `session_reused`, `payment_receipt`, `payment_failure` or
+    /// `message`; another word when a newer version of the service wrote it.
     kind: String,
     /// `email`.
     channel: &'static str,

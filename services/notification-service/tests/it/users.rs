@@ -125,6 +125,32 @@ async fn of_two_changes_with_versions_the_newer_one_counts_whatever_their_timest
     }
 }
 
+#[tokio::test]
+async fn the_owner_of_a_session_whose_used_token_came_again_is_told_by_mail_once() {
+    let server = MailServer::start(Says::No("RCPT", "550 5.1.1 no such mailbox")).await;
+    let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
+    let (person, bystander) = (app.person(), app.person());
+    for person in [&person, &bystander] {
+        app.user_created(person.id, &person.email, "Ada").await;
+        app.until(person, "welcome", "failed").await;
+    }
+    server.say(Says::Yes);
+
+    // It is about the account itself: it goes to an address too that refused mail before.
+    let data = json!({"user_id": person.id, "session_id": Uuid::now_v7()});
+    for _ in 0..2 {
+        app.happened("user.session_reused", &data, 20).await;
+    }
+    app.until(&person, "session_reused", "sent").await;
+    app.until_handled(3).await;
+
+    let mails = server.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert_eq!(header(&mails[0], "To"), person.email);
+    assert_eq!(header(&mails[0], "Subject"), "A device was signed out to protect your account");
+    assert!(mails[0].contains("change your password now"), "{}", mails[0]);
+}
+
 async fn deleted(app: &TestApp, person: &Person) {
     app.happened("user.deleted", &json!({"user_id": person.id}), 30).await;
     eventually("the contact is erased", async || {

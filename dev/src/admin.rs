@@ -49,6 +49,17 @@ pub(crate) struct Answers {
     missing: Vec<Missing>,
 }
 
+/// Who is asked, and how the answer is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Asked {
+    /// This service only
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) service: Option<String>,
+    /// Prints JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
 /// Which messages are meant: those that match all of it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Selection {

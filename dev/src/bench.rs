@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{install, interrupt::Interrupt, project::Project, run, slot::Slot, test};
+use crate::{install, interrupt::Interrupt, programs, project::Project, slot::Slot, test};
 
 /// Those that need servers.
 const MESSAGING: &str = "messaging";
@@ -49,7 +49,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     for name in names {
         match name {
             MESSAGING | HTTP => with_servers(project, args, name, interrupt)?,
-            _ => run::succeed(&mut bench(project, args, name), interrupt)?,
+            _ => programs::succeed(&mut bench(project, args, name), interrupt)?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -77,7 +77,7 @@ fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrup
     if name == HTTP {
         let mut build = project.cargo();
         build.args(["build", "--release"]).args(COMPARED).args(CALLS_NOBODY);
-        run::succeed(&mut build, interrupt)?;
+        programs::succeed(&mut build, interrupt)?;
         command.envs(gin(project, interrupt)?.map(|binary| ("BENCH_GIN", binary)));
     }
     let mut servers = slot.start(&plan)?;
@@ -86,7 +86,7 @@ fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrup
     if name == HTTP {
         command.env("TEST_BIN_DIR", project.binaries().with_file_name("release"));
     }
-    run::succeed(&mut command, interrupt)
+    programs::succeed(&mut command, interrupt)
 }
 
 /// The peer in Go, where it can be built from what is installed.
@@ -105,6 +105,6 @@ fn gin(project: &Project, interrupt: &Interrupt) -> Result<Option<PathBuf>> {
         .env("GO111MODULE", "off")
         .env("GOPATH", GO_LIBRARIES)
         .env("GOCACHE", project.binaries().with_file_name("go"));
-    run::succeed(&mut build, interrupt)?;
+    programs::succeed(&mut build, interrupt)?;
     Ok(Some(binary))
 }

@@ -15,9 +15,8 @@ use crate::{
     graph,
     install::{self, Permission},
     interrupt::Interrupt,
-    prepare,
+    prepare, programs,
     project::Project,
-    run,
 };
 
 #[derive(Debug, clap::Args)]
@@ -102,13 +101,13 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 }
 
 fn cargo(project: &Project, interrupt: &Interrupt, args: &[&str]) -> Result<Passed> {
-    run::succeed(project.cargo().args(args), interrupt).map(|()| Passed::Fully)
+    programs::succeed(project.cargo().args(args), interrupt).map(|()| Passed::Fully)
 }
 
 fn documentation(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
     let mut command = project.cargo();
     command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
-    run::succeed(&mut command, interrupt).map(|()| Passed::Fully)
+    programs::succeed(&mut command, interrupt).map(|()| Passed::Fully)
 }
 
 /// Licences, sources and banned crates. Advisories need a database from the network; the workflow

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
-    bench, calls, check, doctor, documents, down, env, events, export, fault, foreground,
-    interrupt::Interrupt, logs, mcp, measure, namespaces, prepare, project::Project, queues,
-    rehearse, restart, smoke, status, stop, template, test, token, up,
+    bench, calls, check, doctor, documents, down, env, events, export, fault, interrupt::Interrupt,
+    logs, mcp, measure, namespaces, prepare, project::Project, queues, rehearse, restart, run,
+    smoke, status, stop, template, test, token, up,
 };
 
 /// Sets up, runs, tests and checks the whole system.
@@ -38,7 +38,7 @@ pub(crate) enum Command {
     /// Shows the logs, in the order of time: of a trace, since a time, as bad as a level
     Logs(logs::Args),
     /// Runs one service in the foreground, also under a debugger, while the others go on
-    Run(foreground::Args),
+    Run(run::Args),
     /// Shows what `up` gives a service in its environment
     Env(env::Args),
     /// Says what of this machine, this checkout and its system is not well, and what mends it
@@ -110,7 +110,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Logs(args) => logs::run(&project, &args, &interrupt),
         Command::Doctor(args) => Ok(doctor::run(&args, project.namespace().map(str::to_owned))),
         Command::Export(args) => export::run(&project, &args),
-        Command::Run(args) => foreground::run(&project, &args, &interrupt),
+        Command::Run(args) => run::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
         Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),

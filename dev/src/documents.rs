@@ -19,7 +19,10 @@ use std::{fs, path::Path, process::Command, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{down, http, interrupt::Interrupt, prepare, project::Project, run, unrecorded};
+use crate::{
+    down, http, interrupt::Interrupt, prepare, programs, project::Project, template::ends_in,
+    unrecorded,
+};
 use block::{Block, Held};
 
 /// The documents whose commands are held to what they show, in the order in which they are run; those
@@ -75,8 +78,7 @@ pub(crate) fn check_links(project: &Project) -> Result<()> {
 /// The documents whose commands are held to what they show, from the root.
 fn documents(root: &Path) -> Vec<String> {
     let names = prepare::names(&root.join(FOLDER)).into_iter();
-    let is_document = |name: &String| Path::new(name).extension().is_some_and(|end| end == "md");
-    let names = names.filter(is_document).map(|name| format!("{FOLDER}/{name}"));
+    let names = names.filter(|name| ends_in(name, "md")).map(|name| format!("{FOLDER}/{name}"));
     FIRST.map(str::to_owned).into_iter().chain(names).collect()
 }
 
@@ -105,7 +107,7 @@ fn hold(project: &Project, block: &Block, interrupt: &Interrupt) -> Result<()> {
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", &block.script]).current_dir(project.root());
     http::spare_loopback(&mut shell);
-    let status = run::status(&mut shell, interrupt)?;
+    let status = programs::status(&mut shell, interrupt)?;
     let wanted = held != Held::Fails;
     ensure!(status.success() == wanted, "{place}: the commands end with {status}");
     Ok(())

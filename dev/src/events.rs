@@ -20,12 +20,8 @@ shows how many match, and sends them with --yes. Ids stay as they are.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
-    /// Events of this service only
-    #[arg(long, global = true, value_name = "NAME")]
-    service: Option<String>,
-    /// Prints JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    asked: admin::Asked,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -93,17 +89,17 @@ impl Target {
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
-    let admin = Admin::find(project, args.service.as_deref())?;
+    let admin = Admin::find(project, args.asked.service.as_deref())?;
     Ok(admin::exit_code(match &args.action {
         Action::List { filter, after, limit } => {
             let after = after.map(|after| json!(after));
             let limit = limit.map(|limit| json!(limit));
-            list(&admin, &filter.json(&[("after", after), ("limit", limit)]), args.json)
+            list(&admin, &filter.json(&[("after", after), ("limit", limit)]), args.asked.json)
         }
         Action::Republish { filter, all, target, yes } => {
             let filter = filter.json(&[]);
             admin::check_chosen(&filter, *all)?;
-            republish(&admin, &filter, &target.json(), *yes, args.json)
+            republish(&admin, &filter, &target.json(), *yes, args.asked.json)
         }
     }))
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 
-use crate::{graph, project::Project, run, services};
+use crate::{graph, programs, project::Project, services};
 
 /// What follows a choice of packages (`-p NAME`) of a build in cargo's profiles `dev` and `test`.
 pub(crate) const UNIFIED: [&str; 2] = ["-p", "workspace-hack"];
@@ -74,7 +74,7 @@ fn differing(build: &str, features: &Features, reference: &Features) -> Vec<Stri
 fn tree(project: &Project, edges: &str, choice: &[&str]) -> Result<Features> {
     let mut command = project.cargo();
     command.args(["tree", "--offline", "--prefix", "none", "--format", "{p}\t{f}"]);
-    Ok(parse(&run::output(command.args(["--edges", edges]).args(choice))?))
+    Ok(parse(&programs::output(command.args(["--edges", edges]).args(choice))?))
 }
 
 fn parse(tree: &str) -> Features {

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{project::Project, run};
+use crate::{programs, project::Project};
 
 /// The reviewed graph, under the workspace's root: one `a -> b` per line.
 pub(crate) const GOLDEN: &str = "dev/golden/crate-graph.txt";
@@ -48,7 +48,7 @@ pub(crate) fn members(project: &Project) -> Result<Vec<String>> {
 fn metadata(project: &Project) -> Result<Value> {
     let mut command = project.cargo();
     command.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]);
-    serde_json::from_str(&run::output(&mut command)?).context("read cargo's metadata")
+    serde_json::from_str(&programs::output(&mut command)?).context("read cargo's metadata")
 }
 
 /// The normal dependencies between members, sorted. Those of tests and build scripts are left out:

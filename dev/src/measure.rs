@@ -21,9 +21,8 @@ use crate::{
     install,
     interrupt::Interrupt,
     ports::{self, Ports},
-    private,
+    private, programs,
     project::Project,
-    run,
     secrets::Secrets,
     servers::Addresses,
     services::{self, SIMULATOR, Service},
@@ -103,10 +102,10 @@ fn build(project: &Project, interrupt: &Interrupt) -> Result<PathBuf> {
     for service in project.services() {
         command.args(["--package", &service.name]);
     }
-    run::succeed(&mut command, interrupt)?;
+    programs::succeed(&mut command, interrupt)?;
     let mut command = project.cargo();
     command.args(["build", "--profile", PROFILE, "--package", "testkit"]);
-    run::succeed(command.args(["--features", "simulator", "--bin", SIMULATOR]), interrupt)?;
+    programs::succeed(command.args(["--features", "simulator", "--bin", SIMULATOR]), interrupt)?;
     Ok(project.binaries().with_file_name(PROFILE))
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::project::Project;
+use crate::{project::Project, template::hex};
 
 /// The marks of a process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +119,7 @@ fn hash(files: &[PathBuf], variables: &BTreeMap<String, String>) -> Result<Strin
         add(name.as_bytes());
         add(value.as_bytes());
     }
-    Ok(hasher.finalize().iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
+    Ok(hex(&hasher.finalize()))
 }
 
 #[cfg(test)]

@@ -22,8 +22,8 @@ use crate::{
     graph,
     install::{self, Permission},
     interrupt::Interrupt,
+    programs,
     project::Project,
-    run,
     servers::{Given, Plan, Servers, Source},
     slot::Slot,
 };
@@ -137,10 +137,10 @@ pub(crate) fn openapi(
 ) -> Result<Vec<String>> {
     let mut build = project.cargo();
     build.arg("build").args(services.iter().flat_map(|name| ["-p", *name])).args(UNIFIED);
-    run::succeed(build.arg("--bins"), interrupt)?;
+    programs::succeed(build.arg("--bins"), interrupt)?;
     let print = |service: &&str| {
         let mut print = Command::new(project.binaries().join(service));
-        run::output(print.arg("--print-openapi").current_dir(project.root()))
+        programs::output(print.arg("--print-openapi").current_dir(project.root()))
     };
     services.iter().map(print).collect()
 }

@@ -30,12 +30,8 @@ matches or stopped early, or nothing has the id that was given.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Action,
-    /// This service's queue only
-    #[arg(long, global = true, value_name = "NAME")]
-    service: Option<String>,
-    /// Prints JSON
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    asked: admin::Asked,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -107,14 +103,14 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         Action::Peek { .. } => Map::new(),
         Action::Replay { chosen, .. } | Action::Discard { chosen, .. } => chosen.json()?,
     };
-    let admin = Admin::find(project, args.service.as_deref())?;
+    let admin = Admin::find(project, args.asked.service.as_deref())?;
     Ok(admin::exit_code(match &args.action {
-        Action::List(_) => list(&listed(&admin, &chosen), args.json),
+        Action::List(_) => list(&listed(&admin, &chosen), args.asked.json),
         Action::Peek { id } => peek(&admin, id),
         Action::Replay { beyond_inbox_retention: beyond, .. } => {
-            replay(&admin, &chosen, *beyond, args.json)
+            replay(&admin, &chosen, *beyond, args.asked.json)
         }
-        Action::Discard { yes, .. } => discard(&admin, &chosen, *yes, args.json),
+        Action::Discard { yes, .. } => discard(&admin, &chosen, *yes, args.asked.json),
     }))
 }
 

@@ -11,7 +11,7 @@ use std::{process::Command, process::ExitCode, time::Duration, time::Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{interrupt::Interrupt, project::Project, run, smoke};
+use crate::{interrupt::Interrupt, programs, project::Project, smoke};
 
 const NAME: &str = "tusk-rehearsal";
 /// How long everything may take to be healthy, from nothing or after a kill.
@@ -106,7 +106,9 @@ impl Stage<'_> {
         let begin = Instant::now();
         // `docker kill` counts as a wish, after which Docker lets it lie.
         let words = ["run", "--rm", "--user=0", "--pid=host", "--entrypoint", "sh", TOOLS];
-        run::output(Command::new("docker").args(words).args(["-c", &format!("kill -9 {pid}")]))?;
+        programs::output(
+            Command::new("docker").args(words).args(["-c", &format!("kill -9 {pid}")]),
+        )?;
         self.until(&format!("{service} is back"), || {
             Ok(ask("{{.RestartCount}}")? != before && are_well()?)
         })?;
@@ -130,7 +132,7 @@ impl Stage<'_> {
     }
 
     fn compose(&self, words: &[&str]) -> Result<()> {
-        run::succeed(&mut self.command(words), self.interrupt)
+        programs::succeed(&mut self.command(words), self.interrupt)
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -160,7 +162,7 @@ fn containers() -> Result<Vec<Container>> {
     let of_ours = format!("label=com.docker.compose.project={NAME}");
     let line = r#"{{.ID}};{{.Label "com.docker.compose.service"}};{{.Status}}"#;
     let list = ["ps", "--all", "--filter", &of_ours, "--format", line];
-    let listed = run::output(Command::new("docker").args(list))?;
+    let listed = programs::output(Command::new("docker").args(list))?;
     let container = |line: &str| {
         let mut parts = line.splitn(3, ';').map(str::to_owned);
         let (id, service, status) = (parts.next()?, parts.next()?, parts.next()?);
@@ -172,7 +174,7 @@ fn containers() -> Result<Vec<Container>> {
 }
 
 fn inspect(id: &str, what: &str) -> Result<String> {
-    let asked = run::output(Command::new("docker").args(["inspect", "--format", what, id]))?;
+    let asked = programs::output(Command::new("docker").args(["inspect", "--format", what, id]))?;
     Ok(asked.trim().to_owned())
 }
 

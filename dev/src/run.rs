@@ -1,167 +1,144 @@
-//! Other programs run to their end, with our output, and with us when we are told to stop.
+//! `cargo dev run`: one service in the foreground, also under a debugger, while the others go on.
+//!
+//! It takes the place of the one that runs: the same port, the same settings, the same log. Its input is
+//! its lock file, as that of every service, by which a later command finds it should this one be
+//! killed; what it writes goes to its log, and is shown from there.
+
+mod debugger;
+mod taken_over;
 
 use std::{
-    env,
-    io::{self, IsTerminal, Read, Write},
-    path::Path,
-    process::{Command, ExitStatus, Stdio},
+    fs::OpenOptions,
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use testkit::native::{Owner, ProcessId, Signal, clean_environment};
 
-use crate::interrupt::Interrupt;
+use self::{debugger::Debugger, taken_over::TakenOver};
+use crate::{
+    env,
+    interrupt::Interrupt,
+    logs::Follow,
+    programs,
+    project::Project,
+    run_files,
+    services::{self, Start},
+};
 
-/// What cargo is told to do when it only compiles.
-const BUILDS: [&str; 3] = ["build", "check", "clippy"];
-/// What sqlx says of a query whose description is not in `.sqlx/`.
-const NO_QUERY: &[u8] = b"there is no cached data for this query";
-/// The way here, which is another than sqlx's words say.
-const UNCACHED: &str = "a query is new or has changed: `cargo dev prepare` asks PostgreSQL about it and refreshes .sqlx/";
-/// Bytes of a line that are looked at.
-const LINE_MAX: usize = 1024;
-const POLL: Duration = Duration::from_millis(30);
+pub(crate) use self::taken_over::runs_here;
 
-/// Runs a command to its end. A signal to us alone is passed on; the terminal's Ctrl-C reaches the
-/// command by itself.
-pub(crate) fn status(command: &mut Command, interrupt: &Interrupt) -> Result<ExitStatus> {
-    let name = describe(command);
-    let mut child = command.spawn().with_context(|| format!("start `{name}`"))?;
-    let mut told = false;
+/// How often it is looked what the service does.
+const POLL: Duration = Duration::from_millis(100);
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  cargo dev run payment-service                     # Ctrl-C drains it
+  cargo dev run payment-service --debugger gdb      # `break payments.rs:160`, a line of a handler, then `run`
+  cargo dev run payment-service --debugger wait     # begins once a debugger is attached, such as an editor's
+
+The service is built first; the one that runs serves until then. All others go on on the same ports. `cargo dev up
+--detach` gives the service back. Locals are shown: the workspace's own crates have full debug information.")]
+pub(crate) struct Args {
+    /// The service
+    service: String,
+    /// What it runs under
+    #[arg(long, value_enum, default_value_t = Debugger::None)]
+    debugger: Debugger,
+    /// Arguments of the service
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
+    // Before anything is built or stopped.
+    env::start(project, &args.service)?;
+    let program = args.debugger.find(project, &args.service)?;
+    // All of them: cargo would build their crates once more for this one alone, with other features.
+    services::build(project, interrupt)?;
+
+    let lock = project.lock()?;
+    let start = env::start(project, &args.service)?;
+    start.check(project)?;
+    let taken = TakenOver::of(project, &start)?;
+    drop(lock);
+
+    let mut follow = Follow::from_here(&start.name, &project.log(&start.name))?;
+    let owner = Owner::take(&run_files::folder(project), &start.name)?;
+    let mut command = args.debugger.command(project, &start, program, &args.arguments);
+    let child = launch(project, &start, args.debugger, &mut command, &owner)?;
+    args.debugger.introduce(project, &start, &command, child.id());
+    let status = attend(&taken, child, args.debugger, &mut follow, interrupt)?;
+    follow.show()?;
+    taken.conclude(status, interrupt)
+}
+
+/// Starts the service, or the debugger that is to start it.
+fn launch(
+    project: &Project,
+    start: &Start,
+    debugger: Debugger,
+    command: &mut Command,
+    owner: &Owner,
+) -> Result<Child> {
+    clean_environment(command);
+    if debugger.is_interactive() {
+        // It draws on the terminal, and asks the toolchain where its helpers are.
+        let kept = ["TERM", "CARGO_HOME", "RUSTUP_HOME"];
+        command.envs(kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    }
+    command.envs(start.environment(project)?).current_dir(project.root());
+    if !debugger.is_interactive() {
+        let path = project.log(&start.name);
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        let log = log.with_context(|| format!("open {}", path.display()))?;
+        // A signal of the terminal reaches it through us, once.
+        command.process_group(0);
+        command.stdin(Stdio::from(owner.input()?));
+        command.stdout(log.try_clone().context("open the log")?).stderr(log);
+    }
+    command.spawn().with_context(|| format!("start `{}`", programs::describe(command)))
+}
+
+/// Stays until the service, or its debugger, has ended.
+fn attend(
+    taken: &TakenOver,
+    mut child: Child,
+    debugger: Debugger,
+    follow: &mut Follow,
+    interrupt: &Interrupt,
+) -> Result<ExitStatus> {
+    let is_to_end = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&is_to_end)).context("watch for signals")?;
+    }
+    let mut was_told = false;
+    let id = ProcessId::of(child.id());
     loop {
-        if let Some(status) = child.try_wait().with_context(|| format!("wait for `{name}`"))? {
-            interrupt.check()?;
+        if let Some(status) = child.try_wait().context("wait for the service")? {
             return Ok(status);
         }
-        if interrupt.is_set() && !told {
-            told = true;
-            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                let _gone_already = kill_process(pid, Signal::TERM);
+        // Ctrl-C is the debugger's, which stops the service by it.
+        let is_asked =
+            is_to_end.load(Ordering::Relaxed) || (interrupt.is_set() && !debugger.is_interactive());
+        if is_asked && !was_told {
+            was_told = true;
+            if let Some(id) = id {
+                id.signal(Signal::TERM)?;
             }
         }
+        // A debugger starts the service when it is told to, and maybe again.
+        let service = if debugger.is_interactive() { taken.holder() } else { id };
+        taken.note(service)?;
+        follow.show()?;
         thread::sleep(POLL);
-    }
-}
-
-/// Runs a command that has to succeed.
-pub(crate) fn succeed(command: &mut Command, interrupt: &Interrupt) -> Result<()> {
-    let (status, hint) = if is_build(command) {
-        build(command, interrupt)?
-    } else {
-        (status(command, interrupt)?, None)
-    };
-    if !status.success() {
-        let hint = hint.map_or_else(String::new, |hint| format!("\n{hint}"));
-        bail!("`{}` failed ({status}){hint}", describe(command));
-    }
-    Ok(())
-}
-
-/// Whether cargo compiles and does nothing else.
-fn is_build(command: &Command) -> bool {
-    let verb = command.get_args().find(|word| !word.as_encoded_bytes().starts_with(b"+"));
-    let is_cargo = Path::new(command.get_program()).file_stem().is_some_and(|name| name == "cargo");
-    is_cargo && verb.is_some_and(|verb| BUILDS.iter().any(|build| verb == *build))
-}
-
-/// Runs a build; what the compiler says is shown as it comes. After one that failed, gives what helps
-/// where the compiler's words lead elsewhere.
-fn build(
-    command: &mut Command,
-    interrupt: &Interrupt,
-) -> Result<(ExitStatus, Option<&'static str>)> {
-    if io::stderr().is_terminal() {
-        // As without the pipe between.
-        for (name, value) in [
-            ("CARGO_TERM_COLOR", "always"),
-            ("CARGO_TERM_PROGRESS_WHEN", "always"),
-            ("CARGO_TERM_PROGRESS_WIDTH", "80"),
-        ] {
-            command.env(name, env::var_os(name).unwrap_or_else(|| value.into()));
-        }
-    }
-    let (mut reader, writer) = io::pipe().context("make a pipe")?;
-    command.stderr(writer);
-    let shown = thread::spawn(move || show(&mut reader));
-    let status = status(command, interrupt);
-    // Our end of the pipe, without which the reader would wait for ever.
-    command.stderr(Stdio::inherit());
-    let is_uncached = shown.join().unwrap_or_default();
-    Ok((status?, is_uncached.then_some(UNCACHED)))
-}
-
-/// Shows what comes until the end, and tells whether a query was without its description.
-fn show(reader: &mut impl Read) -> bool {
-    let (mut bytes, mut line, mut found) = ([0; 4096], Vec::new(), false);
-    while let Ok(count @ 1..) = reader.read(&mut bytes) {
-        let _nobody_reads_it = io::stderr().write_all(&bytes[..count]);
-        for byte in &bytes[..count] {
-            if *byte == b'\n' {
-                line.clear();
-            } else if line.len() < LINE_MAX {
-                line.push(*byte);
-                found = found || line.ends_with(NO_QUERY);
-            }
-        }
-    }
-    found
-}
-
-/// Runs a command that has to succeed and gives what it printed; its errors are shown.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let name = describe(command);
-    let output =
-        command.stderr(Stdio::inherit()).output().with_context(|| format!("start `{name}`"))?;
-    if !output.status.success() {
-        bail!("`{name}` failed ({})", output.status);
-    }
-    String::from_utf8(output.stdout).with_context(|| format!("read what `{name}` printed"))
-}
-
-/// The command line, without the folders of its program.
-pub(crate) fn describe(command: &Command) -> String {
-    let program = Path::new(command.get_program());
-    let name = program.file_name().unwrap_or(program.as_os_str());
-    let words = std::iter::once(name).chain(command.get_args());
-    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_a_query_without_description_are_found_across_reads_and_nothing_else_is() {
-        struct ByByte<'a>(&'a [u8]);
-        impl Read for ByByte<'_> {
-            fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-                let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
-                (bytes[0], self.0) = (*first, rest);
-                Ok(1)
-            }
-        }
-        for (said, expected) in [
-            ("error: `SQLX_OFFLINE=true` but there is no cached data for this query, run", true),
-            ("error: there is no cached\ndata for this query", false),
-            ("", false),
-        ] {
-            assert_eq!(show(&mut ByByte(said.as_bytes())), expected, "{said}");
-        }
-    }
-
-    #[test]
-    fn only_cargo_that_compiles_is_a_build() {
-        for (words, expected) in [
-            (["cargo", "build"], true),
-            (["cargo", "clippy"], true),
-            (["cargo", "run"], false),
-            (["psql", "build"], false),
-        ] {
-            let mut command = Command::new(words[0]);
-            assert_eq!(is_build(command.arg(words[1])), expected, "{words:?}");
-        }
     }
 }

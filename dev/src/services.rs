@@ -21,8 +21,8 @@ use crate::{
     logs,
     origin::{self, Origin},
     ports::Ports,
+    programs,
     project::Project,
-    run,
     run_files::{self, RunFiles},
     secrets::Secrets,
     servers::{Addresses, Broker},
@@ -98,7 +98,7 @@ impl Service {
 pub(crate) fn build(project: &Project, interrupt: &Interrupt) -> Result<()> {
     let mut command = project.cargo();
     command.arg("build").args(packages(project)).arg("--bins");
-    run::succeed(&mut command, interrupt)
+    programs::succeed(&mut command, interrupt)
 }
 
 /// What [`build`] chooses to build, as arguments of cargo.

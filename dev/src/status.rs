@@ -6,10 +6,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 use crate::{
-    dashboard, fault, foreground,
+    dashboard, fault,
     http::Client,
     namespaces, ports,
     project::Project,
+    run,
     secrets::Secrets,
     services::{self, Start},
     state::{Kind, Process, State},
@@ -68,7 +69,7 @@ impl Line {
             // One that stands still is not asked.
             ready: running && recorded && !frozen && services::is_ready(process, client),
             recorded,
-            foreground: running && foreground::runs_here(project, &process.name),
+            foreground: running && run::runs_here(project, &process.name),
             older_than: start.map(|start| start.changed_since(process)).unwrap_or_default(),
             fault: fault.map(|fault| fault.kind.to_string()),
             pid: Some(process.pid),

@@ -13,8 +13,8 @@ use crate::{
     http::spare_loopback,
     install::{self, Permission},
     interrupt::Interrupt,
+    programs,
     project::Project,
-    run,
     servers::{Given, Plan, Servers, Source},
     services,
     slot::Slot,
@@ -60,7 +60,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 
     // The servers and the slot are dropped, and so stopped, on every way out of here.
     let mut tests = tests(project, &args.args);
-    let mut status = run::status(with_addresses(&mut tests, project, &servers), interrupt)?;
+    let mut status = programs::status(with_addresses(&mut tests, project, &servers), interrupt)?;
     if !args.args.is_empty() {
         println!(
             "skipped, because the run was narrowed: Consul, browser, documentation, interleavings"
@@ -76,7 +76,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     .into_iter()
     .flatten()
     {
-        let next = run::status(&mut more, interrupt)?;
+        let next = programs::status(&mut more, interrupt)?;
         status = if status.success() { next } else { status };
     }
     Ok(exit_code(status))
@@ -106,7 +106,7 @@ pub(crate) fn on_new_servers(
     install::ensure(&plan.packages(), permission, interrupt)?;
     let mut servers = slot.start(&plan)?;
     servers.wait_broker(interrupt)?;
-    Ok(run::status(with_addresses(command, project, &servers), interrupt)?.success())
+    Ok(programs::status(with_addresses(command, project, &servers), interrupt)?.success())
 }
 
 /// The servers of the environment; in the slot, what is not given there.

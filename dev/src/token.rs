@@ -6,9 +6,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 
 use crate::{
-    ports,
+    ports, programs,
     project::Project,
-    run,
     secrets::Secrets,
     services::{self, USERS},
     state::State,
@@ -71,7 +70,7 @@ pub(crate) fn of(project: &Project, state: &State, user: &str, role: &str) -> Re
     if !role.is_empty() {
         command.args(["--role", role]);
     }
-    Ok(run::output(&mut command)?.trim().to_owned())
+    Ok(programs::output(&mut command)?.trim().to_owned())
 }
 
 /// `user-service token`, in the environment of the running one.

@@ -10,9 +10,8 @@ use super::Passed;
 use crate::{
     install::{self, Permission},
     interrupt::Interrupt,
-    prepare,
+    prepare, programs,
     project::Project,
-    run,
 };
 
 /// Where they are.
@@ -38,9 +37,9 @@ pub(super) fn rules(project: &Project, may_install: bool, interrupt: &Interrupt)
         command.args(words).current_dir(&folder);
         command
     };
-    run::succeed(&mut promtool(&["check", "config", "prometheus.yml"]), interrupt)?;
+    programs::succeed(&mut promtool(&["check", "config", "prometheus.yml"]), interrupt)?;
     let tests = prepare::names(&folder.join("tests")).into_iter();
     let tests = tests.map(|name| format!("tests/{name}"));
-    run::succeed(promtool(&["test", "rules"]).args(tests), interrupt)?;
+    programs::succeed(promtool(&["test", "rules"]).args(tests), interrupt)?;
     Ok(Passed::Fully)
 }

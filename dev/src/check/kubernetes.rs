@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use anyhow::{Context, Result};
 
 use super::{Passed, cargo, python::Tool};
-use crate::{features::UNIFIED, interrupt::Interrupt, prepare, project::Project, run};
+use crate::{features::UNIFIED, interrupt::Interrupt, prepare, programs, project::Project};
 
 /// The schemas, from Python's package index.
 const SCHEMAS: Tool =
@@ -47,14 +47,14 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
     let folder = project.path("target/kubernetes-validate");
     let overlays = project.path("k8s/overlays");
     for overlay in prepare::names(&overlays).iter().map(|name| overlays.join(name)) {
-        let rendered = run::output(Command::new("kubectl").arg("kustomize").arg(&overlay))?;
+        let rendered = programs::output(Command::new("kubectl").arg("kustomize").arg(&overlay))?;
         let file = folder.join("rendered.yaml");
         fs::write(&file, rendered).context("write what was rendered")?;
         for version in VERSIONS {
             let mut validate = Command::new(&tool);
             // Kinds of operators have no schema there; the rules look at them.
             validate.args(["--strict", "--quiet", "--no-warn", "--kubernetes-version"]);
-            run::succeed(validate.arg(format!("{version}.0")).arg(&file), interrupt)
+            programs::succeed(validate.arg(format!("{version}.0")).arg(&file), interrupt)
                 .with_context(|| format!("{}, Kubernetes {version}", overlay.display()))?;
         }
     }

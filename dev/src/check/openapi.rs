@@ -7,7 +7,9 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::{Passed, python::Tool};
-use crate::{install::Permission, interrupt::Interrupt, project::Project, run, services, test};
+use crate::{
+    install::Permission, interrupt::Interrupt, programs, project::Project, services, test,
+};
 
 const VALIDATOR: Tool =
     Tool { program: "openapi-spec-validator", package: "openapi-spec-validator==0.9.0" };
@@ -29,7 +31,7 @@ pub(super) fn documents(project: &Project, install: bool, interrupt: &Interrupt)
     for document in folders.iter().map(|folder| folder.join("openapi.json")) {
         let mut validate = Command::new(&validator);
         validate.args(["--subschema-errors", "all"]).arg(&document);
-        run::succeed(&mut validate, interrupt)
+        programs::succeed(&mut validate, interrupt)
             .with_context(|| format!("{} is no valid OpenAPI", document.display()))?;
     }
     Ok(Passed::Fully)

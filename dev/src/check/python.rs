@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::{Passed, is_there};
-use crate::{interrupt::Interrupt, project::Project, run};
+use crate::{interrupt::Interrupt, programs, project::Project};
 
 /// A program that a package of the index brings.
 pub(super) struct Tool {
@@ -39,7 +39,7 @@ impl Tool {
         let is_made = is_there(make.args(["-m", "venv", "--clear"]).arg(&folder));
         let mut pip = Command::new(folder.join("bin/pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
-        if is_made && run::status(&mut pip, interrupt)?.success() {
+        if is_made && programs::status(&mut pip, interrupt)?.success() {
             return Ok(Ok(path));
         }
         let why = format!("needs python3 with venv and pip, and {package} from PyPI");

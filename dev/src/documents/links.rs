@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 use anyhow::{Context, Result};
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::run;
+use crate::programs;
 
 /// The dead links of all documents that git knows or would take: `docs/a.md:3: b.md#c`.
 pub(super) fn dead(root: &Path) -> Result<Vec<String>> {
     let mut list = Command::new("git");
     list.args(["ls-files", "--cached", "--others", "--exclude-standard", "--", "*.md"]);
-    let listed = run::output(list.current_dir(root)).context("list the documents")?;
+    let listed = programs::output(list.current_dir(root)).context("list the documents")?;
     let mut documents = BTreeMap::new();
     // A file that is removed and still in git's index has no links any more.
     for document in listed.lines().filter(|document| root.join(document).exists()) {

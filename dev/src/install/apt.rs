@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use testkit::native::{find, port};
 
 use super::hints::Distribution;
-use crate::{interrupt::Interrupt, run};
+use crate::{interrupt::Interrupt, programs};
 
 /// Whom Debian asks before it starts a service.
 const HOOK: &str = "/usr/sbin/policy-rc.d";
@@ -51,7 +51,7 @@ impl Installer {
         );
         let command = ["env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", &commands];
         let words = [self.prefix, &["sh", "-c", SCRIPT, "install", HOOK], &command].concat();
-        run::succeed(Command::new(words[0]).args(&words[1..]), interrupt)?;
+        programs::succeed(Command::new(words[0]).args(&words[1..]), interrupt)?;
         let opened = open_ports().into_iter().filter(|port| !before.contains(port));
         let opened: Vec<String> = opened
             .map(|port| {

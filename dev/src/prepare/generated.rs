@@ -6,16 +6,13 @@
 
 mod commands;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tusk_config::{outline, variables, variables_table};
 
-use crate::{cli, origin, project::Project, services::Service};
+use crate::{cli, origin, project::Project, services::Service, template::ends_in};
 
 /// What stands after each part.
 const END: &str = "end of what is made";
@@ -226,11 +223,8 @@ fn paths(project: &Project, service: &str) -> Result<Vec<String>> {
     let routes = sections.filter(|section| section.name == format!("policy.{service}"));
     let mut paths: Vec<String> = Vec::new();
     for route in routes.flat_map(|section| section.parts) {
-        let mut who = text[route.span.clone()]
-            .rsplit(": ")
-            .next()
-            .unwrap_or_default()
-            .split(['[', ']', ',', ' ']);
+        let who = text[route.span.clone()].rsplit(": ").next().unwrap_or_default();
+        let mut who = who.split(|sign: char| "[],".contains(sign) || sign.is_whitespace());
         let is_for_people = who.any(|who| who == "user" || who == "anybody");
         let path: Vec<&str> = route.name.split(['/', ' ']).skip(2).take(2).collect();
         let path = format!("/{}", path.join("/"));
@@ -241,26 +235,19 @@ fn paths(project: &Project, service: &str) -> Result<Vec<String>> {
     Ok(paths)
 }
 
-fn ends_in(path: &str, ending: &str) -> bool {
-    Path::new(path).extension().is_some_and(|found| found == ending)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::env;
+    use std::{env, path::Path};
 
     use super::*;
 
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
-        let [begin, other, end] = [COMMANDS.1, SERVICES.1]
-            .map(|of| format!("<!-- made by `cargo dev prepare` {of} -->\n"))
-            .into_iter()
-            .chain([format!("<!-- {END} -->\n")])
-            .collect::<Vec<_>>()
-            .try_into()
-            .unwrap();
+        let mark = |words: &str| format!("<!-- {words} -->\n");
+        let [begin, other] =
+            [COMMANDS, SERVICES].map(|(_, of)| mark(&format!("made by `cargo dev prepare` {of}")));
+        let end = mark(END);
         let text = format!("a\n{begin}old\n{end}b\n{other}{end}");
         let table = Generated { place: COMMANDS, rows: vec!["| new |\n".to_owned()] };
         let once = table.put_into(&text).unwrap();

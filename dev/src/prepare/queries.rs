@@ -20,8 +20,8 @@ use super::{names, synchronise};
 use crate::{
     features::UNIFIED,
     interrupt::Interrupt,
+    programs,
     project::Project,
-    run,
     template::{below, hex},
 };
 
@@ -195,7 +195,7 @@ fn compile(
         .env("SQLX_OFFLINE_DIR", output)
         .env(&one.variable, url)
         .stdout(messages.try_clone().context("share a temporary file")?);
-    run::succeed(&mut command, interrupt)?;
+    programs::succeed(&mut command, interrupt)?;
     let mut text = String::new();
     messages.rewind().and_then(|()| messages.read_to_string(&mut text)).context("read messages")?;
     Ok(!has_fresh(&text, &one.folder.join("Cargo.toml")))

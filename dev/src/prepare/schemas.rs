@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{names, synchronise};
-use crate::{features::UNIFIED, project::Project, run};
+use crate::{features::UNIFIED, programs, project::Project};
 
 /// Where they are kept.
 const FOLDER: &str = "crates/contracts/schemas";
@@ -38,7 +38,7 @@ fn of_package(project: &Project, name: &str, folder: &str, write: bool) -> Resul
     let mut command = project.cargo();
     command.args(["test", "--quiet", "-p", name]).args(UNIFIED);
     command.args(["--features", &format!("{name}/schema"), "--lib"]);
-    run::output(command.env("SCHEMAS", made.path()))?;
+    programs::output(command.env("SCHEMAS", made.path()))?;
     let (mut fresh, mut schemas) = (BTreeMap::new(), BTreeMap::new());
     for file in names(made.path()) {
         let text = fs::read_to_string(made.path().join(&file)).context("read a schema")?;

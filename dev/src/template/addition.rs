@@ -77,7 +77,9 @@ impl<'a> Addition<'a> {
         };
         if options.write(what, self.plan, self.root, finish)? {
             println!("{what} is there after {:.0} s; next:", self.begin.elapsed().as_secs_f64());
-            next.iter().for_each(|line| println!("  {line}"));
+            for line in next {
+                println!("  {line}");
+            }
             if options.quick {
                 println!("left out: what `cargo dev prepare` makes, lints, tests");
             }

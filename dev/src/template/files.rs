@@ -231,7 +231,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Whether a file's name ends so.
-pub(super) fn ends_in(path: &str, ending: &str) -> bool {
+pub(crate) fn ends_in(path: &str, ending: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == ending)
 }
 

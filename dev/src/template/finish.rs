@@ -5,8 +5,8 @@ use tusk_config::Check;
 
 use super::{addition::Options, plan::Written, service::Service};
 use crate::{
-    features::UNIFIED, graph, interrupt::Interrupt, prepare, prepare::generated, project::Project,
-    run, test,
+    features::UNIFIED, graph, interrupt::Interrupt, prepare, prepare::generated, programs,
+    project::Project, test,
 };
 
 const LOCK: &str = "Cargo.lock";
@@ -80,7 +80,7 @@ impl Finishing<'_> {
         let mut lint = project.cargo();
         lint.args(["clippy", "-p", name, "-p", "contracts"]).args(UNIFIED);
         lint.args(["--all-targets", "--", "-D", "warnings"]);
-        run::succeed(&mut lint, self.interrupt)
+        programs::succeed(&mut lint, self.interrupt)
     }
 }
 
@@ -90,7 +90,7 @@ fn packages(project: &Project, written: &mut Written) -> Result<()> {
     written.note(graph::GOLDEN)?;
     let mut command = project.cargo();
     command.args(["metadata", "--format-version", "1", "--quiet"]);
-    run::output(&mut command)?;
+    programs::output(&mut command)?;
     graph::refresh(project)
 }
 

@@ -19,7 +19,7 @@ use super::{
     plan::Plan,
     words::pascal,
 };
-use crate::{project::Project, run};
+use crate::{programs, project::Project};
 
 /// Whose namespace is the project's name.
 const NAMED: &str = "k8s/overlays/production/kustomization.yaml";
@@ -104,7 +104,7 @@ fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
 fn of_git(root: &Path) -> Result<Vec<String>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let listed = run::output(git.current_dir(root))?;
+    let listed = programs::output(git.current_dir(root))?;
     Ok(listed.split_terminator('\0').map(str::to_owned).collect())
 }
 

@@ -7,11 +7,12 @@ use anyhow::{Context, Result};
 
 use super::{Request, plan::left_over, replace::Replacement};
 use crate::{
-    fault, foreground,
+    fault,
     http::Client,
     interrupt::Interrupt,
     ports,
     project::Project,
+    run,
     secrets::Secrets,
     servers::Servers,
     services::{self, DASHBOARD, SIMULATOR, Start},
@@ -121,7 +122,7 @@ impl<'a> Startup<'a> {
         let mut kept = self.state.processes.clone();
         kept.retain(|process| {
             !is_replaced(process)
-                && !foreground::runs_here(self.project, &process.name)
+                && !run::runs_here(self.project, &process.name)
                 && !fault::is_frozen(self.project, process)
         });
         kept
@@ -199,7 +200,7 @@ fn outdated(
     process: &Process,
     start: Option<&Start>,
 ) -> Option<String> {
-    if foreground::runs_here(project, &process.name) {
+    if run::runs_here(project, &process.name) {
         return None;
     }
     let is_named = [SIMULATOR, PROXY, DASHBOARD].contains(&process.name.as_str())

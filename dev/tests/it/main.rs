@@ -5,8 +5,9 @@
 #![allow(clippy::disallowed_methods, reason = "the tool is told where its servers are")]
 
 #[cfg(target_os = "linux")]
-mod broken_off;
+mod bounds;
 #[cfg(target_os = "linux")]
+mod broken_off;
 mod browser;
 #[cfg(target_os = "linux")]
 mod busy_port;

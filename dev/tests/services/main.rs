@@ -30,7 +30,7 @@ struct Service {
 
 /// What `message_queue.tsk` says of who reads what.
 #[derive(Deserialize)]
-struct Queues {
+struct Messaging {
     queues: BTreeMap<String, String>,
     subscriptions: BTreeMap<String, Vec<String>>,
     #[serde(flatten)]
@@ -146,7 +146,7 @@ impl Event {
     }
 }
 
-fn queues() -> Queues {
+fn messaging() -> Messaging {
     Loader::new(root().join("config")).file("message_queue").vars(Vars::empty()).load().unwrap()
 }
 
@@ -174,11 +174,11 @@ fn each_route_is_asked_by_a_test(service: &Service) -> Vec<String> {
     untested.map(|route| format!("{}: no test in tests/it asks `{route}`", service.name)).collect()
 }
 
-fn events_are_said(service: &Service, queues: &Queues, events: &[Event]) -> Vec<String> {
+fn events_are_said(service: &Service, messaging: &Messaging, events: &[Event]) -> Vec<String> {
     let queue = format!("{}.events", service.name);
-    let key = queues.queues.iter().find(|(_, name)| **name == queue).map(|(key, _)| key);
+    let key = messaging.queues.iter().find(|(_, name)| **name == queue).map(|(key, _)| key);
     let heard =
-        queues.subscriptions.iter().filter(|(_, keys)| keys.iter().any(|it| Some(it) == key));
+        messaging.subscriptions.iter().filter(|(_, keys)| keys.iter().any(|it| Some(it) == key));
     let heard: BTreeSet<String> = heard.map(|(event, _)| event.clone()).collect();
     let published = service.said("Publishes");
     let modules: BTreeSet<&str> =
@@ -211,8 +211,8 @@ fn each_event_has_a_golden_message_and_a_schema(
 }
 
 /// An event is kept until a queue is bound for it: one that nobody reads would be kept for ever.
-fn an_event_is_kept_for_its_readers_alone(event: &Event, queues: &Queues) -> Vec<String> {
-    let is_read = queues.subscriptions.get(&event.full).is_some_and(|keys| !keys.is_empty());
+fn an_event_is_kept_for_its_readers_alone(event: &Event, messaging: &Messaging) -> Vec<String> {
+    let is_read = messaging.subscriptions.get(&event.full).is_some_and(|keys| !keys.is_empty());
     let place = event.place();
     match (event.is_mandatory, is_read) {
         (true, false) => vec![format!(
@@ -236,7 +236,7 @@ fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
 
 #[test]
 fn what_a_service_says_of_itself_is_so() {
-    let (queues, events) = (queues(), Event::all());
+    let (messaging, events) = (messaging(), Event::all());
     let mut complaints = Vec::new();
     let template = Service::load("sample-service", &root().join("dev/template/service"));
     for service in Service::all().iter().chain([&template]) {
@@ -244,12 +244,12 @@ fn what_a_service_says_of_itself_is_so() {
         complaints.extend(each_route_is_asked_by_a_test(service));
     }
     for service in &Service::all() {
-        complaints.extend(events_are_said(service, &queues, &events));
+        complaints.extend(events_are_said(service, &messaging, &events));
     }
     for event in &events {
         let is_there = |path: &str| root().join(path).exists();
         complaints.extend(each_event_has_a_golden_message_and_a_schema(event, &is_there));
-        complaints.extend(an_event_is_kept_for_its_readers_alone(event, &queues));
+        complaints.extend(an_event_is_kept_for_its_readers_alone(event, &messaging));
     }
     let variables = tusk_config::variables([root().join("config")]).unwrap();
     complaints.extend(each_setting_has_a_sentence(&variables));
@@ -258,7 +258,7 @@ fn what_a_service_says_of_itself_is_so() {
 
 #[test]
 fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
-    let (queues, events) = (queues(), Event::all());
+    let (messaging, events) = (messaging(), Event::all());
     let service =
         Service::all().into_iter().find(|one| one.name == "notification-service").unwrap();
     let without = |piece: &str| {
@@ -275,7 +275,7 @@ fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
         version: "1".to_owned(),
         is_mandatory: true,
     };
-    let with_event = [&events[..], &[event.clone()]].concat();
+    let with_event = [&events[..], std::slice::from_ref(&event)].concat();
     let mut variables = tusk_config::variables([root().join("config")]).unwrap();
     variables[0].meaning.clear();
     let silent = format!("behind {}, or above it", variables[0].name);
@@ -291,18 +291,21 @@ fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
             "has `GET /api/notifications`, which there is not",
         ),
         (
-            events_are_said(&without("`payment.failed`"), &queues, &events),
+            events_are_said(&without("`payment.failed`"), &messaging, &events),
             "`Consumes` at the head of src/lib.rs lacks `payment.failed`",
         ),
         (
-            events_are_said(&service, &queues, &with_event),
+            events_are_said(&service, &messaging, &with_event),
             "`Publishes` at the head of src/lib.rs lacks `notification.opened`",
         ),
         (
             each_event_has_a_golden_message_and_a_schema(&event, &|_| false),
             "golden/notification.opened.v1.json: call `holds`",
         ),
-        (an_event_is_kept_for_its_readers_alone(&event, &queues), "const MANDATORY: bool = false;"),
+        (
+            an_event_is_kept_for_its_readers_alone(&event, &messaging),
+            "const MANDATORY: bool = false;",
+        ),
     ] {
         assert!(complaints.iter().any(|one| one.contains(expected)), "{expected}: {complaints:?}");
     }

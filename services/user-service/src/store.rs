@@ -7,10 +7,12 @@ mod ended;
 mod mail_tokens;
 mod passwords;
 mod reset_requests;
+mod second_factors;
 mod sessions;
 
 use std::sync::Arc;
 
+use auth::SealingKeys;
 use auth::password::HashedPassword;
 use chassis::Clock;
 use chassis::database::{Database, FutureExt};
@@ -32,6 +34,7 @@ use crate::profiles::Profiles;
 pub(crate) use administrators::{First, appoint_first};
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
+pub(crate) use second_factors::Proof;
 pub(crate) use sessions::{Opening, Refreshed, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.
@@ -43,6 +46,7 @@ pub(crate) struct Store {
     profiles: Profiles,
     audit: AuditTrail,
     tokens: TokenMaking,
+    sealing: SealingKeys,
     /// This process has committed a request for another password.
     reset_requested: Arc<Notify>,
 }
@@ -80,9 +84,10 @@ impl Store {
         profiles: Profiles,
         audit: AuditTrail,
         tokens: TokenMaking,
+        sealing: SealingKeys,
     ) -> Self {
         let reset_requested = Arc::default();
-        Self { database, outbox, clock, profiles, audit, tokens, reset_requested }
+        Self { database, outbox, clock, profiles, audit, tokens, sealing, reset_requested }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -142,14 +147,34 @@ impl Store {
         entry: &Entry,
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
+        self.change_proven(id, entry, None, decide).await
+    }
+
+    /// [`Self::change`], for which a code has to be shown where a second factor is on.
+    pub(crate) async fn change_proven(
+        &self,
+        id: UserId,
+        entry: &Entry,
+        proof: Option<Proof<'_>>,
+        decide: impl Fn(User) -> Decided + Send + Sync,
+    ) -> Result<User, Error> {
         let write = async |tx: &mut PgConnection| {
-            // First: little is to come between withholding the profile and the commit.
+            let used = match proof {
+                Some(proof) => {
+                    // Everybody locks the user first, and the second factor then.
+                    sqlx::query!("select from users where id = $1 for update", id.as_uuid())
+                        .execute(&mut *tx)
+                        .await?;
+                    self.prove(tx, proof).await?
+                }
+                None => None,
+            };
+            // Before the change: little is to come between withholding the profile and the commit.
             self.audit.record_in(tx, entry).await?;
-            self.write(tx, id, &decide).await
+            Ok::<_, Error>((self.write(tx, id, &decide).await?, used))
         };
-        let user = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
-        self.outbox.wake();
-        entry.log();
+        let (user, used) = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
+        self.told(used.as_ref(), entry);
         Ok(user)
     }
 

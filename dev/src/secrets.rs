@@ -45,7 +45,7 @@ impl Secrets {
     fn names(services: &[Service]) -> impl Iterator<Item = String> {
         let tokens = services.iter().map(|service| service.variable("TOKEN"));
         let roles = services.iter().map(Service::role);
-        ["JWT_SECRET", WORKSPACE, DASHBOARD_TOKEN]
+        ["JWT_SECRET", "SECOND_FACTOR_KEYS", WORKSPACE, DASHBOARD_TOKEN]
             .map(str::to_owned)
             .into_iter()
             .chain(tokens)

@@ -162,9 +162,10 @@ fn loading() {
         std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     let files = names.iter().filter(|name| name.extension().is_some_and(|kind| kind == "tsk"));
     let bytes = files.map(|file| std::fs::metadata(file).unwrap().len()).sum::<u64>();
-    let secrets = ["JWT_SECRET", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY"]
-        .into_iter()
-        .chain(["USER_SERVICE_TOKEN", "PAYMENT_SERVICE_TOKEN", "NOTIFICATION_SERVICE_TOKEN"]);
+    let secrets =
+        ["JWT_SECRET", "SECOND_FACTOR_KEYS", "DATABASE_URL", "REDIS_URL", "STRIPE_API_KEY"]
+            .into_iter()
+            .chain(["USER_SERVICE_TOKEN", "PAYMENT_SERVICE_TOKEN", "NOTIFICATION_SERVICE_TOKEN"]);
     let vars = Vars::of(secrets.map(|name| (name, "s")));
     let load = || {
         let config = Loader::new(&folder).all_files().vars(vars.clone()).tree().unwrap();

@@ -19,6 +19,9 @@
 //! | [`extract`] | axum extractors `User`, `CallerService`, `Caller` |
 //! | [`password`] | argon2id, off the async threads, a bounded number at once |
 //! | [`opaque`] | random single-purpose tokens, stored as hashes |
+//! | [`totp`] | codes of authenticator apps |
+//! | [`recovery`] | codes for when the app is lost, stored as hashes |
+//! | [`SealingKeys`] | secrets that have to be read again, encrypted in the database |
 //! | [`MailTokens`] | single-purpose tokens that go out by mail, and in no event |
 //!
 //! ```
@@ -62,9 +65,12 @@ mod mail_tokens;
 pub mod opaque;
 pub mod password;
 pub mod policy;
+pub mod recovery;
+mod sealing;
 pub mod service_tokens;
 mod settings;
 pub mod tokens;
+pub mod totp;
 
 pub use credentials::Credentials;
 pub use ended::EndedSessions;
@@ -72,6 +78,7 @@ pub use extract::{Caller, CallerService, User};
 pub use keys::{KeyRing, KeySource};
 pub use mail_tokens::MailTokens;
 pub use policy::PolicySettings;
+pub use sealing::{SealError, Sealed, SealingKeys, SealingSecrets};
 pub use service_tokens::{IssueError, ServiceTokens, TokenIssuer};
 pub use settings::{AuthSettings, JwtSecret, KeySettings, Rotation, ServiceSecret};
 pub use tokens::{Role, Token, TokenError, Tokens};

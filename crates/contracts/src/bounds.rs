@@ -92,6 +92,15 @@ pub fn version(field: &'static str, value: Option<i64>) -> Checked {
     holds(field, value.is_none_or(|version| version > 0), "is not positive")
 }
 
+/// How many there are of something that there are few of: none, or at most [`WORDS_MAX`].
+pub fn count(field: &'static str, value: i64) -> Checked {
+    holds(
+        field,
+        (0..=WORDS_MAX).contains(&usize::try_from(value).unwrap_or(usize::MAX)),
+        "is not 0 to 32",
+    )
+}
+
 /// From 2000 on, and no more than [`HOURS_AHEAD_MAX`] after `now`.
 pub fn time(field: &'static str, value: DateTime<Utc>, now: DateTime<Utc>) -> Checked {
     holds(field, value.timestamp() >= EARLIEST, "is before 2000")?;

@@ -145,6 +145,32 @@ pub struct UserSessionReused {
     pub session_id: Uuid,
 }
 
+/// `user.second_factor_enabled`: a code is asked for when the user signs in; other sessions have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserSecondFactorEnabled {
+    /// Who.
+    pub user_id: UserId,
+}
+
+/// `user.second_factor_disabled`: the password is enough again; other sessions have ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserSecondFactorDisabled {
+    /// Who.
+    pub user_id: UserId,
+}
+
+/// `user.recovery_code_used`: somebody showed one of the codes that are for a lost authenticator app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserRecoveryCodeUsed {
+    /// Whose.
+    pub user_id: UserId,
+    /// How many are left.
+    pub left: i64,
+}
+
 impl Event for UserCreated {
     const TYPE: &'static str = "user.created";
     const EXCHANGE: &'static str = "user_exchange";
@@ -234,6 +260,37 @@ impl Event for UserSessionReused {
     }
 }
 
+impl Event for UserSecondFactorEnabled {
+    const TYPE: &'static str = "user.second_factor_enabled";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserSecondFactorDisabled {
+    const TYPE: &'static str = "user.second_factor_disabled";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserRecoveryCodeUsed {
+    const TYPE: &'static str = "user.recovery_code_used";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+
+    fn check(&self) -> Checked {
+        bounds::count("left", self.left)
+    }
+}
+
 impl Event for UserPasswordChanged {
     const TYPE: &'static str = "user.password_changed";
     const EXCHANGE: &'static str = "user_exchange";
@@ -312,6 +369,21 @@ mod tests {
     fn user_session_reused() {
         let session_id = "019aca00-0000-7000-8000-0000000000c1".parse().unwrap();
         holds("user-service", UserSessionReused { user_id: USER, session_id });
+    }
+
+    #[test]
+    fn user_second_factor_enabled() {
+        holds("user-service", UserSecondFactorEnabled { user_id: USER });
+    }
+
+    #[test]
+    fn user_second_factor_disabled() {
+        holds("user-service", UserSecondFactorDisabled { user_id: USER });
+    }
+
+    #[test]
+    fn user_recovery_code_used() {
+        holds("user-service", UserRecoveryCodeUsed { user_id: USER, left: 9 });
     }
 
     #[test]

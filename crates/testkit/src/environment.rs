@@ -17,6 +17,9 @@ pub type Environment = BTreeMap<String, String>;
 /// they believe each other.
 pub const JWT_SECRET: &str = "test-only-jwt-secret-of-at-least-32-bytes";
 
+/// Seals secrets of second factors in tests.
+const SECOND_FACTOR_KEY: &str = "test-only-second-factor-key-of-32-bytes-or-more";
+
 /// The workspace's `config/` folder, wherever the test runs from.
 pub fn config_dir() -> PathBuf {
     let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -88,6 +91,7 @@ pub fn environment(database: &TestDatabase, broker: &TestBroker) -> Environment 
         ("RABBITMQ_PASSWORD", broker.password.clone()),
         ("RABBITMQ_VHOST", broker.vhost.clone()),
         ("JWT_SECRET", text(JWT_SECRET)),
+        ("SECOND_FACTOR_KEYS", text(SECOND_FACTOR_KEY)),
         ("STRIPE_API_KEY", text("sk_test_of_the_testkit")),
         ("TRACING_ENABLED", text("false")),
         // All tests come from one address. Those that are about limits turn them on.
@@ -109,6 +113,7 @@ pub fn check_config(binary: &str, variables: &[(&str, &str)]) -> Output {
         ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing".to_owned()),
         ("REDIS_URL", "redis://127.0.0.1:1".to_owned()),
         ("JWT_SECRET", JWT_SECRET.to_owned()),
+        ("SECOND_FACTOR_KEYS", SECOND_FACTOR_KEY.to_owned()),
         ("STRIPE_API_KEY", "sk_test_of_the_testkit".to_owned()),
         ("MAIL_DIR", std::env::temp_dir().display().to_string()),
     ];

@@ -11,7 +11,7 @@ use crate::system::{Ground, THREE};
 /// Which service, what is set, and what is said of it; of a line, [`with_line`] knows the number.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const CASES: [Case; 35] = [
+const CASES: [Case; 37] = [
     (
         "user-service",
         &[("JWT_ALGORITHM", "EdDSA")],
@@ -28,6 +28,8 @@ const CASES: [Case; 35] = [
     ("user-service", &[("RATE_LIMIT_REDIS_TIMEOUT", "2s")], ": 2s is not within 1ms to 500ms"),
     ("user-service", &[("SIGN_IN_FREE_FAILURES", "0")], ": 0 is not within 1 to 1000"),
     ("user-service", &[("SIGN_IN_FIRST_PAUSE", "1h")], ": it is shorter than first_pause"),
+    ("user-service", &[("SECOND_FACTOR_KEYS", "a,b")], ": keys of 32 bytes or more are needed"),
+    ("user-service", &[("SECOND_FACTOR_ISSUER", "a:b")], ": 1 to 64 characters are needed"),
     (
         "user-service",
         &[("ENVIRONMENT", "Production")],

@@ -18,6 +18,7 @@ mod policy;
 mod pooler;
 mod privacy;
 mod problems;
+mod protection;
 mod receipts;
 mod registration;
 mod rolling;

@@ -1,8 +1,12 @@
 //! Who may call what: every route of every service of services.tsk, called by everybody.
 //!
+//! [`matrix`] says more of user-service: whose it is that is asked for, and what becomes of it.
+//!
 //! The golden file is `[policy]` of auth.tsk as callers meet it, a line for each who is let in; so a
 //! service brings lines, and changes none. When a change of it is meant, run
 //! `UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy` and look at the difference.
+
+mod matrix;
 
 use std::collections::BTreeSet;
 
@@ -34,6 +38,9 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
     for service in &services {
         let tokens = callers.iter().map(|caller| token(&variables, caller, service.name()));
         let tokens: Vec<Option<String>> = tokens.collect();
+        let elsewhere = services.iter().find(|other| other.name() != service.name());
+        let elsewhere = elsewhere.map(|other| token(&variables, service.name(), other.name()));
+        let elsewhere = elsewhere.flatten();
         for (method, path, says_token) in routes(&system, service).await {
             let mut let_in = Vec::new();
             for (caller, token) in callers.iter().zip(&tokens) {
@@ -47,10 +54,7 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
             let route = format!("{} {method} {path}", service.name());
             let needs_token = !let_in.contains(&NOBODY);
             if needs_token {
-                let elsewhere = services.iter().find(|other| other.name() != service.name());
-                let elsewhere =
-                    elsewhere.map(|other| token(&variables, service.name(), other.name()));
-                for good_for_nobody in [elsewhere.flatten(), Some(ended.token.clone())] {
+                for good_for_nobody in [elsewhere.clone(), Some(ended.token.clone())] {
                     let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
                     let request = system.request(method.clone(), &url);
                     let request = good_for_nobody.iter().fold(request, RequestBuilder::bearer_auth);

@@ -8,7 +8,7 @@ use testkit::collector::Collector;
 use testkit::{ServiceProcess, eventually};
 use uuid::Uuid;
 
-use crate::system::{Ground, System, administrator, token};
+use crate::system::{Ground, System, administrator, code_of_app, token};
 use crate::traces::{exporting, flush};
 
 /// Values that may be seen nowhere, each with what it is.
@@ -103,6 +103,8 @@ impl Person {
             json!({"refresh_token": email}).to_string(),
             json!({"current_password": password, "new_password": CARD, email: name}).to_string(),
             json!({"token": email, "password": [password]}).to_string(),
+            json!({"password": email, "code": [password]}).to_string(),
+            json!({"password": name, "code": password}).to_string(),
             json!({"filter": {"type": email}, "confirmation": CARD}).to_string(),
         ]
     }
@@ -135,6 +137,9 @@ async fn bad_bodies(
         (users, Method::POST, "/oauth/token", ""),
         (users, Method::PATCH, &own, &person.token),
         (users, Method::PUT, &format!("{own}/password"), &person.token),
+        (users, Method::POST, "/api/second-factor", &person.token),
+        (users, Method::POST, "/api/second-factor/complete", &person.token),
+        (users, Method::POST, "/api/second-factor/disable", &person.token),
         (users, Method::POST, "/api/email-verifications/complete", ""),
         (users, Method::POST, "/api/password-resets/complete", ""),
         (payments, Method::POST, "/api/payments", &person.token),
@@ -231,6 +236,30 @@ async fn by_mail(system: &System, person: &mut Person, canaries: &mut Canaries) 
     person.password = next;
 }
 
+/// Switches the second factor on and signs in with a recovery code; the secret and the codes are canaries.
+async fn by_code(system: &System, person: &Person, canaries: &mut Canaries) {
+    let path = "/api/second-factor";
+    let body = json!({"password": person.password});
+    let enrolled = system.ask(Method::POST, path, &person.token, &body).await;
+    let secret = enrolled["secret"].as_str().unwrap();
+    canaries.add("secret of an authenticator app", secret);
+    let body = json!({"code": code_of_app(secret, 0)});
+    let codes = system.ask(Method::POST, &format!("{path}/complete"), &person.token, &body).await;
+    for code in codes["recovery_codes"].as_array().unwrap() {
+        let code = code.as_str().unwrap();
+        canaries.add("recovery code", code);
+        canaries.add("recovery code", &code.replace('-', ""));
+    }
+    system.until_sent(&person.token, "second_factor_enabled").await;
+    for (code, status) in [(&codes["recovery_codes"][0], 201), (&codes["recovery_codes"][0], 401)] {
+        let login = json!({"email": person.email, "password": person.password, "code": code});
+        let session = system.request(Method::POST, &system.users.url("/api/sessions")).json(&login);
+        let session = session.send().await.unwrap();
+        assert_eq!(session.status(), status);
+    }
+    system.until_sent(&person.token, "recovery_code_used").await;
+}
+
 /// Messages that no service can handle, full of data, into every queue.
 async fn poison(system: &System, vhost: &str, person: &Person) {
     let Person { email, name, .. } = person;
@@ -280,7 +309,9 @@ async fn what_people_trust_us_with_is_in_no_log_span_metric_or_error() {
     let vhost = ground.broker.vhost.clone();
     let (mut person, mut canaries) = Person::new();
     for (name, value) in &users {
-        if name.ends_with("_TOKEN") || ["JWT_SECRET", "STRIPE_API_KEY"].contains(&name.as_str()) {
+        if name.ends_with("_TOKEN")
+            || ["JWT_SECRET", "SECOND_FACTOR_KEYS", "STRIPE_API_KEY"].contains(&name.as_str())
+        {
             canaries.add("secret of the settings", value);
         }
     }
@@ -308,6 +339,7 @@ async fn what_people_trust_us_with_is_in_no_log_span_metric_or_error() {
     system.until_sent(&token, "welcome").await;
     assert_eq!(system.mails_to(&person.email).len(), 1, "the canary went the whole way");
     by_mail(&system, &mut person, &mut canaries).await;
+    by_code(&system, &person, &mut canaries).await;
     let token = person.token.clone();
 
     assert_eq!(system.pay(&token, "order-1", "pm_card_visa").await.status(), 201);

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::hmac;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -114,7 +116,7 @@ impl Ground {
             notifications,
             simulator: self.simulator,
             mails: self.mails,
-            http: reqwest::Client::new(),
+            http: client(),
             traceparent: format!("00-{trace}-00f067aa0ba902b7-01"),
             _servers: (self.databases, self.broker),
         }
@@ -162,6 +164,33 @@ pub(crate) fn administrator(users: &Environment) -> String {
     token(users, &["user", "--id", &Uuid::now_v7().to_string(), "--role", "admin"])
 }
 
+/// Keeps idle connections for less than the services do ([server] `idle_timeout`): what takes long would
+/// send on one that is closed at that moment.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(30)).build().unwrap()
+}
+
+/// What an authenticator app shows of a secret so many steps of thirty seconds from now: as an app computes
+/// it (RFC 6238), without our own code.
+pub(crate) fn code_of_app(secret: &str, steps: i64) -> String {
+    let mut bits = 0_u64;
+    let mut key = Vec::new();
+    for (place, letter) in secret.bytes().enumerate() {
+        let value = if letter < b'A' { letter - b'2' + 26 } else { letter - b'A' };
+        bits = bits << 5 | u64::from(value);
+        if place % 8 == 7 {
+            key.extend_from_slice(&bits.to_be_bytes()[3..]);
+        }
+    }
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let step = i64::try_from(passed / 30).unwrap() + steps;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key);
+    let tag = hmac::sign(&key, &step.to_be_bytes());
+    let place = usize::from(tag.as_ref()[19] & 15);
+    let number = u32::from_be_bytes(tag.as_ref()[place..place + 4].try_into().unwrap());
+    format!("{:06}", (number & 0x7fff_ffff) % 1_000_000)
+}
+
 impl System {
     pub(crate) async fn start() -> Self {
         let ground = Ground::lay().await;
@@ -176,6 +205,15 @@ impl System {
     pub(crate) async fn get(&self, url: &str, token: &str) -> Value {
         let answer = self.request(Method::GET, url).bearer_auth(token).send().await.unwrap();
         answer.json().await.unwrap()
+    }
+
+    /// Asks user-service for something as the bearer of a token; it must be done.
+    pub(crate) async fn ask(&self, method: Method, path: &str, token: &str, body: &Value) -> Value {
+        let request = self.request(method, &self.users.url(path)).bearer_auth(token).json(body);
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
     /// Registers somebody and signs in.

@@ -30,6 +30,7 @@ for folder in "$(dirname "$0")"/../../../services/*/; do
 done
 secret postgres-secret "$@"
 secret jwt-secret secret "$(random)"
+secret second-factor-secret keys "$(random)"
 secret redis-secret url redis://redis:6379
 secret rabbitmq-secret username tusk password "$(random)"
 secret stripe-secret api-key sk_test_development

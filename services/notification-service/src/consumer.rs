@@ -4,7 +4,8 @@ use contracts::UserId;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::user::{
     UserCreated, UserDeleted, UserEmailChangeRequested, UserEmailVerificationRequested,
-    UserPasswordChanged, UserPasswordResetRequested, UserSessionReused, UserUpdated,
+    UserPasswordChanged, UserPasswordResetRequested, UserRecoveryCodeUsed,
+    UserSecondFactorDisabled, UserSecondFactorEnabled, UserSessionReused, UserUpdated,
 };
 use messaging::inbox::InboxKey;
 use messaging::{Delivery, Handlers};
@@ -34,6 +35,9 @@ impl Events {
             .on(Self::password_reset_requested)
             .on(Self::password_changed)
             .on(Self::session_reused)
+            .on(Self::second_factor_enabled)
+            .on(Self::second_factor_disabled)
+            .on(Self::recovery_code_used)
             .on(Self::payment_completed)
             .on(Self::payment_failed)
     }
@@ -136,6 +140,28 @@ impl Events {
     /// A notice that somebody else may have been signed in.
     async fn session_reused(self, reused: Delivery<UserSessionReused>) -> Result<(), Error> {
         self.tell(&reused.inbox_key(), reused.data.user_id, Message::SessionReused).await
+    }
+
+    /// A notice that codes are asked for.
+    async fn second_factor_enabled(
+        self,
+        enabled: Delivery<UserSecondFactorEnabled>,
+    ) -> Result<(), Error> {
+        self.tell(&enabled.inbox_key(), enabled.data.user_id, Message::SecondFactorEnabled).await
+    }
+
+    /// A notice that codes are not asked for any more.
+    async fn second_factor_disabled(
+        self,
+        disabled: Delivery<UserSecondFactorDisabled>,
+    ) -> Result<(), Error> {
+        self.tell(&disabled.inbox_key(), disabled.data.user_id, Message::SecondFactorDisabled).await
+    }
+
+    /// A notice that a recovery code was used.
+    async fn recovery_code_used(self, used: Delivery<UserRecoveryCodeUsed>) -> Result<(), Error> {
+        let notice = Message::RecoveryCodeUsed { left: used.data.left };
+        self.tell(&used.inbox_key(), used.data.user_id, notice).await
     }
 
     /// A receipt.

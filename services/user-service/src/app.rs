@@ -1,7 +1,7 @@
 //! What is this service's own, on the platform that all services share.
 
 use auth::password::Passwords;
-use auth::{Credentials, MailTokens};
+use auth::{Credentials, MailTokens, SealingKeys};
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use rate_limit::Backoff;
 use sqlx::migrate::Migrator;
@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
 use crate::profiles::Profiles;
-use crate::routes::{self, AppState};
+use crate::routes::{self, AppState, Codes};
 use crate::store::{Store, TokenMaking};
 use crate::workers::ResetRequests;
 use crate::{commands, events, metrics, workers};
@@ -51,7 +51,8 @@ impl Service for UserService {
         let maker = maker.ok_or_else(|| format!("[services] has no secret of {MAIL_SENDER}"))?;
         let making = TokenMaking { maker, settings: settings.mail_tokens.clone() };
         let (noted, shown) = (audit.clone(), profiles.clone());
-        let store = Store::new(requests, outbox, clock.clone(), shown, noted, making);
+        let sealing = SealingKeys::new(&settings.second_factor.keys)?;
+        let store = Store::new(requests, outbox, clock.clone(), shown, noted, making, sealing);
         let background = store.clone().over(background);
         let events = Events { store: background.clone(), clock: clock.clone() };
         let resets = ResetRequests::new(background.clone())?;
@@ -62,6 +63,11 @@ impl Service for UserService {
             passwords: Passwords::new(&settings.password)?,
             sign_in: Backoff::new(&limits, routes::SIGN_IN, &settings.sign_in),
             password_change: Backoff::new(&limits, routes::PASSWORD_CHANGE, &settings.sign_in),
+            codes: Codes {
+                backoff: Backoff::new(&limits, routes::CODES, &settings.second_factor.tries),
+                audit: audit.clone(),
+            },
+            second_factor: settings.second_factor.clone(),
             profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,
@@ -69,6 +75,7 @@ impl Service for UserService {
         };
         metrics::register();
         let (sweep, telling) = (settings.sessions.sweep_interval, background.clone());
+        let (reseal, resealing) = (settings.second_factor.reseal_interval, background.clone());
         Ok(platform
             .service(state)
             .consumes(events.handlers())
@@ -76,6 +83,9 @@ impl Service for UserService {
             .task("password resets", move |shutdown| resets.clone().run(shutdown))
             .task("ended sessions told", move |shutdown| {
                 workers::tell_ended_sessions(telling.clone(), feed.clone(), shutdown)
+            })
+            .task("second factors sealed anew", move |shutdown| {
+                workers::reseal(resealing.clone(), reseal, shutdown)
             })
             .task("sessions", move |shutdown| {
                 workers::sweep_sessions(background.clone(), sweep, shutdown)

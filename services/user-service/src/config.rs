@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use auth::ServiceSecret;
 use auth::password::PasswordSettings;
+use auth::{SealingSecrets, ServiceSecret};
 use chassis::Interval;
 use chrono::{DateTime, Utc};
 use platform::PlatformSettings;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub mail_tokens: MailTokenSettings,
     /// `user-service.tsk`: what becomes of passwords that are guessed at.
     pub sign_in: BackoffSettings,
+    /// `user-service.tsk`: codes of authenticator apps.
+    pub second_factor: SecondFactorSettings,
 }
 
 impl Settings {
@@ -40,6 +42,7 @@ impl Settings {
         misfits.extend(self.sessions.check());
         misfits.extend(self.mail_tokens.check());
         misfits.extend(self.sign_in.check("sign_in"));
+        misfits.extend(self.second_factor.check());
         misfits
     }
 }
@@ -72,6 +75,31 @@ impl SessionSettings {
         now: DateTime<Utc>,
     ) -> DateTime<Utc> {
         (now + self.refresh_expiration).min(created_at + self.max_age)
+    }
+}
+
+/// Section `[second_factor]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct SecondFactorSettings {
+    /// Where the account is, as the app shows it: 1 to 64 characters, and no colon.
+    pub issuer: String,
+    /// Under which keys the apps' secrets are kept.
+    pub keys: SealingSecrets,
+    /// How often those that are sealed with a former key are sealed anew.
+    pub reseal_interval: Interval,
+    /// What becomes of codes that are guessed at.
+    pub tries: BackoffSettings,
+}
+
+impl SecondFactorSettings {
+    fn check(&self) -> Vec<Misfit> {
+        let is_name = (1..=64).contains(&self.issuer.chars().count());
+        let is_name = is_name && !self.issuer.contains(|c: char| c == ':' || c.is_control());
+        let text = "1 to 64 characters are needed, and no colon";
+        let issuer = Misfit::unless(is_name, "second_factor.issuer", text);
+        let interval = self.reseal_interval.check("second_factor.reseal_interval");
+        let tries = self.tries.check("second_factor.tries");
+        issuer.into_iter().chain(interval).chain(tries).collect()
     }
 }
 

@@ -5,6 +5,7 @@ mod mail_token;
 mod name;
 mod password;
 mod proofs;
+mod second_factor;
 mod session;
 mod user;
 
@@ -12,6 +13,7 @@ pub use email::{Email, account_of};
 pub use mail_token::{MailToken, NewToken, Purpose};
 pub use name::Name;
 pub use password::{PASSWORD_CHARS, Password};
+pub use second_factor::Code;
 pub use session::{Presented, Refresh, Session, device};
 pub use user::{Change, Event, Status, User};
 
@@ -35,6 +37,12 @@ pub enum DomainError {
     /// The token that came by mail is not known, was used, or its time is up.
     #[error("the token is not known, was used, or its time is up")]
     WrongToken,
+    /// The user's second factor is on already.
+    #[error("the second factor is on already")]
+    SecondFactorOn,
+    /// The user has no second factor, or none that waits for its first code.
+    #[error("there is no second factor")]
+    NoSecondFactor,
     /// A newer version of the service keeps the user in a status that this one does not know: it
     /// decides nothing about it.
     #[error("the user is in a status that this version does not know")]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use auth::TokenError;
 use auth::password::PasswordError;
+use auth::{SealError, TokenError};
 use chassis::Problem;
 use chassis::database::{self, Fault};
 use chassis::problem::kind;
@@ -27,6 +27,13 @@ pub(crate) enum Error {
     Refused(Vec<DomainError>),
     #[error("e-mail address or password is wrong")]
     WrongCredentials,
+    #[error("a code of the second factor is needed")]
+    CodeMissing,
+    #[error("the code is wrong, or was used")]
+    WrongCode,
+    /// At a sign-in, whose password is right.
+    #[error("{0}")]
+    NotSignedIn(String),
     #[error("the refresh token is not valid")]
     WrongRefreshToken,
     #[error("the session of this token has ended")]
@@ -35,6 +42,8 @@ pub(crate) enum Error {
     Token(#[from] TokenError),
     #[error(transparent)]
     Password(#[from] PasswordError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
     #[error(transparent)]
     Limited(#[from] RateLimited),
     #[error("the request's time is up")]
@@ -76,6 +85,10 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::EmailTaken) => Self::new(kind::EMAIL_TAKEN),
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such user"),
             Error::Domain(DomainError::LastAdministrator) => Self::new(kind::LAST_ADMINISTRATOR),
+            Error::Domain(DomainError::SecondFactorOn) => Self::new(kind::SECOND_FACTOR_ON),
+            Error::Domain(DomainError::NoSecondFactor) => {
+                Self::not_found("there is no second factor")
+            }
             Error::Domain(DomainError::Stale) => Self::precondition_failed(),
             // One text for all that a token can be besides good.
             Error::Domain(DomainError::WrongToken) => {
@@ -86,6 +99,11 @@ impl From<Error> for Problem {
                 "the user is in a status that this replica does not know; try again",
                 OUT_OF_TIME_RETRY_AFTER,
             ),
+            Error::CodeMissing => {
+                Self::validation().field("/code", "is needed: the second factor is on")
+            }
+            Error::WrongCode => Self::validation().field("/code", "is wrong, or was used"),
+            Error::NotSignedIn(detail) => Self::new(kind::SECOND_FACTOR).detail(detail),
             // One text for an unknown address and a wrong password.
             Error::WrongCredentials | Error::WrongRefreshToken | Error::SessionEnded => {
                 Self::unauthorized(error.to_string())
@@ -100,7 +118,18 @@ impl From<Error> for Problem {
             Error::Password(PasswordError::Busy) => {
                 Self::unavailable("too many people sign in; try again", HASHING_RETRY_AFTER)
             }
-            Error::Enqueue(_) | Error::Token(_) | Error::Password(PasswordError::Failed) => {
+            // A process that was given the key can.
+            Error::Seal(SealError::UnknownKey(_)) => {
+                tracing::error!(error = %error, "the secret of a second factor does not open");
+                Self::unavailable(
+                    "the code cannot be looked at; try again",
+                    OUT_OF_TIME_RETRY_AFTER,
+                )
+            }
+            Error::Enqueue(_)
+            | Error::Seal(_)
+            | Error::Token(_)
+            | Error::Password(PasswordError::Failed) => {
                 tracing::error!(error = %error, "request failed");
                 Self::internal()
             }
@@ -134,6 +163,10 @@ impl From<Error> for Verdict {
             | Error::WrongCredentials
             | Error::WrongRefreshToken
             | Error::SessionEnded
+            | Error::CodeMissing
+            | Error::WrongCode
+            | Error::NotSignedIn(_)
+            | Error::Seal(_)
             | Error::Token(_)
             | Error::Limited(_)
             | Error::OutOfTime

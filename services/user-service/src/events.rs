@@ -1,14 +1,12 @@
 //! What happened to a user, as the contract that the other services read.
 
-use contracts::UserId;
 use contracts::user::{
     MailTokenId, UserCreated, UserDeleted, UserEmailChangeRequested,
     UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested,
-    UserSessionReused, UserUpdated,
+    UserSecondFactorDisabled, UserSecondFactorEnabled, UserUpdated,
 };
 use messaging::{EnqueueError, Outbox, archive};
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use chassis::Clock;
 
@@ -74,6 +72,12 @@ pub(crate) async fn enqueue(
             Event::PasswordChanged => {
                 outbox.enqueue(tx, id, now, &UserPasswordChanged { user_id }).await?;
             }
+            Event::SecondFactorEnabled => {
+                outbox.enqueue(tx, id, now, &UserSecondFactorEnabled { user_id }).await?;
+            }
+            Event::SecondFactorDisabled => {
+                outbox.enqueue(tx, id, now, &UserSecondFactorDisabled { user_id }).await?;
+            }
             Event::Deleted => {
                 // What was said about the user before goes; that they are gone stays.
                 archive::erase(tx, user_id.as_uuid()).await?;
@@ -84,15 +88,13 @@ pub(crate) async fn enqueue(
     Ok(())
 }
 
-/// Writes to the outbox that a used refresh token of a session came again, in the transaction that ends
-/// the session.
-pub(crate) async fn enqueue_reuse(
+/// Writes to the outbox what the owner of an account is to be told though the user has not changed, in the
+/// transaction of what happened.
+pub(crate) async fn enqueue_notice(
     (outbox, clock): (&Outbox, &Clock),
     tx: &mut PgConnection,
-    user_id: UserId,
-    session_id: Uuid,
+    notice: &impl contracts::Event,
 ) -> Result<(), EnqueueError> {
-    let reused = UserSessionReused { user_id, session_id };
-    outbox.enqueue(tx, clock.new_id(), clock.now(), &reused).await?;
+    outbox.enqueue(tx, clock.new_id(), clock.now(), notice).await?;
     Ok(())
 }

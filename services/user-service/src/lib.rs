@@ -9,6 +9,11 @@
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
 //! | `PUT /api/users/{id}/password` | the user, who knows the one before | sets another password; other sessions end |
+//! | `GET /api/second-factor` | a user | whether a code is asked for besides the password |
+//! | `POST /api/second-factor` | a user, who knows the password | makes what an authenticator app makes codes of |
+//! | `POST /api/second-factor/complete` | a user, with the app's first code | switches it on; other sessions end |
+//! | `POST /api/second-factor/disable` | a user, with password and code | switches it off; other sessions end |
+//! | `POST /api/second-factor/recovery-codes` | a user, with password and code | makes other recovery codes |
 //! | `POST /api/password-resets` | anybody | has a mail sent to an address, if a user has it |
 //! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
 //! | `POST /api/email-verifications` | a user | has the mail sent again that proves the address |
@@ -31,12 +36,13 @@
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
-//! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed` and
+//! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed`,
+//! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used` and
 //! `user.session_reused` to `user.events`. Tells all services which sessions have ended
 //! ([`platform::EndedFeed`]).
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
-//! `password_reset_requests`, and messaging's outbox and inbox.
+//! `password_reset_requests`, `second_factors`, and messaging's outbox and inbox.
 
 mod app;
 mod commands;

@@ -1,4 +1,4 @@
-//! What is counted of sign-ins, sessions, passwords and tokens that go by mail.
+//! What is counted of sign-ins, sessions, passwords, codes and tokens that go by mail.
 
 use std::sync::LazyLock;
 
@@ -34,16 +34,41 @@ static REFRESHES: LazyLock<Refreshes> = LazyLock::new(|| {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SignIn {
     Succeeded,
-    /// Address or password was wrong.
+    /// Address, password or code was wrong.
     Failed,
     /// Too many had failed.
     Refused,
+    /// The password was right, and a code is asked for.
+    CodeNeeded,
 }
 
-static SIGN_INS: LazyLock<[IntCounter; 3]> = LazyLock::new(|| {
-    let help = "Sign-ins, by outcome: succeeded, failed, or refused after too many that failed.";
+static SIGN_INS: LazyLock<[IntCounter; 4]> = LazyLock::new(|| {
+    let help = "Sign-ins, by outcome: succeeded, failed for a wrong password or code, refused after too \
+                many that failed, or code_needed, where the password alone is not enough.";
     let family = counter("user_sign_ins_total", help, &["outcome"]);
-    ["succeeded", "failed", "refused"].map(|outcome| family.with_label_values(&[outcome]))
+    ["succeeded", "failed", "refused", "code_needed"]
+        .map(|outcome| family.with_label_values(&[outcome]))
+});
+
+/// What became of a code of a second factor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shown {
+    /// A right one of an app.
+    Code,
+    /// A right recovery code.
+    RecoveryCode,
+    /// One that is wrong, or was used.
+    Wrong,
+    /// One that was not looked at, after too many wrong ones.
+    Refused,
+}
+
+static CODES: LazyLock<[IntCounter; 4]> = LazyLock::new(|| {
+    let help = "Codes of second factors, by outcome: code or recovery_code for right ones, wrong, or \
+                refused after too many wrong ones.";
+    let family = counter("user_second_factor_codes_total", help, &["outcome"]);
+    ["code", "recovery_code", "wrong", "refused"]
+        .map(|outcome| family.with_label_values(&[outcome]))
 });
 
 /// What became of a change of a password.
@@ -91,6 +116,7 @@ static MAIL_TOKENS: LazyLock<[[IntCounter; 3]; 2]> = LazyLock::new(|| {
 pub(crate) fn register() {
     LazyLock::force(&REFRESHES);
     LazyLock::force(&SIGN_INS);
+    LazyLock::force(&CODES);
     LazyLock::force(&PASSWORD_CHANGES);
     LazyLock::force(&MAIL_TOKENS);
 }
@@ -122,11 +148,23 @@ pub(crate) fn mailed(purpose: Purpose, outcome: Mailed) {
 
 /// Counts a sign-in.
 pub(crate) fn signed_in(outcome: SignIn) {
-    let [succeeded, failed, refused] = &*SIGN_INS;
+    let [succeeded, failed, refused, code_needed] = &*SIGN_INS;
     match outcome {
         SignIn::Succeeded => succeeded.inc(),
         SignIn::Failed => failed.inc(),
         SignIn::Refused => refused.inc(),
+        SignIn::CodeNeeded => code_needed.inc(),
+    }
+}
+
+/// Counts a code of a second factor.
+pub(crate) fn code_shown(outcome: Shown) {
+    let [code, recovery_code, wrong, refused] = &*CODES;
+    match outcome {
+        Shown::Code => code.inc(),
+        Shown::RecoveryCode => recovery_code.inc(),
+        Shown::Wrong => wrong.inc(),
+        Shown::Refused => refused.inc(),
     }
 }
 

@@ -1,9 +1,11 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
 mod administrators;
+mod codes;
 mod own_sessions;
 mod passwords;
 mod queries;
+mod second_factor;
 mod sessions;
 mod tokens;
 mod users;
@@ -20,7 +22,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use crate::config::SessionSettings;
+pub(crate) use codes::Codes;
+
+use crate::config::{SecondFactorSettings, SessionSettings};
 use crate::profiles::Profiles;
 use crate::store::Store;
 
@@ -28,6 +32,8 @@ use crate::store::Store;
 pub(crate) const SIGN_IN: &str = "POST /api/sessions";
 /// The route at which they can be guessed by whoever has found a session.
 pub(crate) const PASSWORD_CHANGE: &str = "PUT /api/users/{id}/password";
+/// Where a second factor is on: the routes at which codes can be guessed, counted together.
+pub(crate) const CODES: &str = "second factor";
 /// The routes that name an address to which mail goes, and count it.
 pub(crate) const COUNTS_ACCOUNTS: &[&str] = &[
     "POST /api/users",
@@ -46,6 +52,8 @@ pub struct AppState {
     pub(crate) sign_in: Backoff,
     #[from_ref(skip)]
     pub(crate) password_change: Backoff,
+    pub(crate) codes: Codes,
+    pub(crate) second_factor: SecondFactorSettings,
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
@@ -71,6 +79,10 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(passwords::replace).layer(hashing()))
         .routes(routes!(passwords::request_reset))
         .routes(routes!(passwords::reset).layer(hashing()))
+        .routes(routes!(second_factor::show, second_factor::enrol))
+        .routes(routes!(second_factor::enable))
+        .routes(routes!(second_factor::disable))
+        .routes(routes!(second_factor::renew_recovery_codes))
         .routes(routes!(verifications::request))
         .routes(routes!(verifications::complete))
         .routes(

@@ -7,10 +7,12 @@ mod ended;
 mod mail_tokens;
 mod passwords;
 mod reset_requests;
+mod second_factors;
 mod sessions;
 
 use std::sync::Arc;
 
+use auth::SealingKeys;
 use auth::User as SignedIn;
 use auth::password::HashedPassword;
 use chassis::Clock;
@@ -33,6 +35,7 @@ use crate::profiles::Profiles;
 pub(crate) use administrators::{First, appoint_first};
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
+pub(crate) use second_factors::Proof;
 pub(crate) use sessions::{Opening, Refreshed, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.
@@ -44,6 +47,7 @@ pub(crate) struct Store {
     profiles: Profiles,
     audit: AuditTrail,
     tokens: TokenMaking,
+    sealing: SealingKeys,
     /// This process has committed a request for another password.
     reset_requested: Arc<Notify>,
 }
@@ -81,9 +85,10 @@ impl Store {
         profiles: Profiles,
         audit: AuditTrail,
         tokens: TokenMaking,
+        sealing: SealingKeys,
     ) -> Self {
         let reset_requested = Arc::default();
-        Self { database, outbox, clock, profiles, audit, tokens, reset_requested }
+        Self { database, outbox, clock, profiles, audit, tokens, sealing, reset_requested }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -151,22 +156,39 @@ impl Store {
         (caller, entry): (SignedIn, &Entry),
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
+        self.change_proven(id, (caller, entry), None, decide).await
+    }
+
+    /// [`Self::change`], for which a code has to be shown where a second factor is on.
+    pub(crate) async fn change_proven(
+        &self,
+        id: UserId,
+        (caller, entry): (SignedIn, &Entry),
+        proof: Option<Proof<'_>>,
+        decide: impl Fn(User) -> Decided + Send + Sync,
+    ) -> Result<User, Error> {
         let write = async |tx: &mut PgConnection| {
-            // First: little is to come between withholding the profile and the commit.
             let before = self.lock(tx, id).await?;
             sessions::check_caller(tx, caller, id).await?;
+            let used = match proof {
+                Some(proof) => self.prove(tx, proof).await?,
+                None => None,
+            };
             let decided = decide(before.clone())?;
             let is_change = decided.0 != before || !decided.1.is_empty();
+            // Before the change: little is to come between withholding the profile and the commit.
             if is_change {
                 self.audit.record_in(tx, entry).await?;
             }
-            Ok::<_, Error>((self.save(tx, before, decided).await?, is_change))
+            Ok::<_, Error>((self.save(tx, before, decided).await?, used, is_change))
         };
-        let (user, is_change) = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
+        let (user, used, is_change) =
+            self.database.transaction(|tx| write(tx).scope_boxed()).await?;
         self.outbox.wake();
         if is_change {
             entry.log();
         }
+        used.inspect(Entry::log);
         Ok(user)
     }
 

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use chassis::database::drain;
 use chassis::worker::{self, Step, Worker, WorkerSettings};
 use chassis::{CancellationToken, Interval};
 use platform::EndedFeed;
@@ -65,6 +66,27 @@ pub(crate) async fn sweep_sessions(
         worker::sweep("sessions and refresh tokens", interval, &shutdown, sessions),
         worker::sweep("tokens of mails", interval, &shutdown, tokens),
     );
+    Ok(())
+}
+
+/// Seals the secrets of second factors anew that were sealed with a former key, at once and then every
+/// `interval`, until `shutdown`. Once none is left the former key can go from the settings.
+pub(crate) async fn reseal(
+    store: Store,
+    interval: Interval,
+    shutdown: CancellationToken,
+) -> Result<(), Infallible> {
+    let batch = async |limit| store.reseal_second_factors(limit).await;
+    worker::every(interval, &shutdown, async || match drain(&shutdown, batch).await {
+        Ok(0) => {}
+        Ok(resealed) => {
+            tracing::info!(resealed, "secrets of second factors were sealed with the key of today");
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "secrets of second factors were not sealed anew");
+        }
+    })
+    .await;
     Ok(())
 }
 

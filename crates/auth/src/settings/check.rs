@@ -120,6 +120,7 @@ mod tests {
             ("USER_SERVICE_TOKEN", SECRET),
             ("PAYMENT_SERVICE_TOKEN", SECRET),
             ("NOTIFICATION_SERVICE_TOKEN", SECRET),
+            ("SECOND_FACTOR_KEYS", SECRET),
         ];
         let loader = Loader::new("")
             .text("auth.tsk", include_str!("../../../../config/auth.tsk"))

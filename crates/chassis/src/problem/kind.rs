@@ -42,6 +42,10 @@ kinds! {
     UNAUTHORIZED = "unauthorized", UNAUTHORIZED, "Valid credentials are needed",
         "There is no token, or one that is not, or no longer, valid; at a sign-in, the address or the \
          password is wrong. Sign in, or refresh the session, and ask again.";
+    SECOND_FACTOR = "second-factor", UNAUTHORIZED, "A code of the second factor is needed",
+        "The password is right, and the user has switched the second factor on. Ask for the code that \
+         the authenticator app shows, or for a recovery code, and sign in again with address, password \
+         and `code`. `detail` says whether a code was missing or wrong; each is good once.";
     FORBIDDEN = "forbidden", FORBIDDEN, "The caller may not do this",
         "The caller is known, and the route is not for them. Another token will not help unless it is \
          another caller's.";
@@ -59,6 +63,8 @@ kinds! {
         "Somebody has registered it, in upper or lower case. Sign in, or use another one.";
     LAST_ADMINISTRATOR = "last-administrator", CONFLICT, "There would be no administrator left",
         "The user is the only administrator. Make somebody else one first.";
+    SECOND_FACTOR_ON = "second-factor-on", CONFLICT, "The second factor is on already",
+        "Switch it off first, which takes the password and a code, and then on again.";
     IDEMPOTENCY_IN_FLIGHT = "idempotency-in-flight", CONFLICT,
         "A request with this Idempotency-Key is in flight",
         "The first request with the key has not got far enough to be waited for. Ask again with the \

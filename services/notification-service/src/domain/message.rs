@@ -34,6 +34,15 @@ pub enum Message {
     PasswordChanged,
     /// A used token of a session came again: somebody else may have it. The session has ended.
     SessionReused,
+    /// A code is asked for besides the password from now on.
+    SecondFactorEnabled,
+    /// The password is enough from now on.
+    SecondFactorDisabled,
+    /// A code was used that is for a lost authenticator app.
+    RecoveryCodeUsed {
+        /// How many are left.
+        left: i64,
+    },
     /// A payment succeeded.
     PaymentReceipt {
         /// The payment.
@@ -82,6 +91,12 @@ pub enum Kind {
     PasswordChanged,
     /// [`Message::SessionReused`]
     SessionReused,
+    /// [`Message::SecondFactorEnabled`]
+    SecondFactorEnabled,
+    /// [`Message::SecondFactorDisabled`]
+    SecondFactorDisabled,
+    /// [`Message::RecoveryCodeUsed`]
+    RecoveryCodeUsed,
     /// [`Message::PaymentReceipt`]
     PaymentReceipt,
     /// [`Message::PaymentFailure`]
@@ -139,6 +154,9 @@ impl Message {
             Self::PasswordReset(_) => Kind::PasswordReset,
             Self::PasswordChanged => Kind::PasswordChanged,
             Self::SessionReused => Kind::SessionReused,
+            Self::SecondFactorEnabled => Kind::SecondFactorEnabled,
+            Self::SecondFactorDisabled => Kind::SecondFactorDisabled,
+            Self::RecoveryCodeUsed { .. } => Kind::RecoveryCodeUsed,
             Self::PaymentReceipt { .. } => Kind::PaymentReceipt,
             Self::PaymentFailure { .. } => Kind::PaymentFailure,
             Self::Custom { .. } => Kind::Message,
@@ -206,6 +224,27 @@ impl Message {
                  device out. It may have been you, after a backup was restored or a browser copied.",
                 "If it was not you, change your password now and sign out everywhere else.",
             ),
+            Self::SecondFactorEnabled => notice(
+                "A second factor protects your account",
+                "from now on we ask for a code of your authenticator app when you sign in. Other sessions \
+                 were signed out. Keep the recovery codes where you find them without your phone.",
+                "If this was not you, choose a new password at once, by the mail that you can ask for \
+                 where you sign in, and contact us.",
+            ),
+            Self::SecondFactorDisabled => notice(
+                "Your account has no second factor any more",
+                "from now on your password alone is enough to sign in. Other sessions were signed out.",
+                "If this was not you, choose a new password at once, by the mail that you can ask for \
+                 where you sign in.",
+            ),
+            Self::RecoveryCodeUsed { left } => notice(
+                "A recovery code of your account was used",
+                &format!(
+                    "somebody used one of your recovery codes in place of your authenticator app. \
+                     Codes that are left: {left}. Make new ones before you run out of them."
+                ),
+                "If it was not you, change your password and make new recovery codes now.",
+            ),
             Self::PaymentReceipt { payment, amount: minor, currency } => {
                 let amount = amount(*minor, currency);
                 let subject = format!("Receipt: {amount}");
@@ -238,7 +277,7 @@ fn with_link(why: &str, valid_for: TimeDelta) -> Vec<String> {
 
 impl Kind {
     /// All that this version sends.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Welcome,
         Self::EmailVerification,
         Self::EmailChange,
@@ -247,6 +286,9 @@ impl Kind {
         Self::PasswordReset,
         Self::PasswordChanged,
         Self::SessionReused,
+        Self::SecondFactorEnabled,
+        Self::SecondFactorDisabled,
+        Self::RecoveryCodeUsed,
         Self::PaymentReceipt,
         Self::PaymentFailure,
         Self::Message,
@@ -263,6 +305,9 @@ impl Kind {
             Self::PasswordReset => "password_reset",
             Self::PasswordChanged => "password_changed",
             Self::SessionReused => "session_reused",
+            Self::SecondFactorEnabled => "second_factor_enabled",
+            Self::SecondFactorDisabled => "second_factor_disabled",
+            Self::RecoveryCodeUsed => "recovery_code_used",
             Self::PaymentReceipt => "payment_receipt",
             Self::PaymentFailure => "payment_failure",
             Self::Message => "message",
@@ -288,6 +333,9 @@ impl Kind {
                 | Self::PasswordReset
                 | Self::PasswordChanged
                 | Self::SessionReused
+                | Self::SecondFactorEnabled
+                | Self::SecondFactorDisabled
+                | Self::RecoveryCodeUsed
         )
     }
 

@@ -38,8 +38,9 @@ pub(crate) struct NotificationView {
     notification_id: Uuid,
     user_id: Uuid,
     /// `welcome`, `email_verification`, `email_change`, `email_change_requested`, `email_changed`,
-    /// `password_reset`, `password_changed`, `session_reused`, `payment_receipt`, `payment_failure` or
-    /// `message`; another word when a newer version of the service wrote it.
+    /// `password_reset`, `password_changed`, `session_reused`, `second_factor_enabled`,
+    /// `second_factor_disabled`, `recovery_code_used`, `payment_receipt`, `payment_failure` or `message`;
+    /// another word when a newer version of the service wrote it.
     kind: String,
     /// `email`.
     channel: &'static str,

@@ -151,6 +151,28 @@ async fn the_owner_of_a_session_whose_used_token_came_again_is_told_by_mail_once
     assert!(mails[0].contains("change your password now"), "{}", mails[0]);
 }
 
+#[tokio::test]
+async fn the_owner_is_told_by_mail_of_the_second_factor_and_of_each_recovery_code() {
+    let app = TestApp::start().await;
+    let person = app.welcomed().await;
+    let subject_of = |kind: &str| match kind {
+        "second_factor_enabled" => "A second factor protects your account",
+        "recovery_code_used" => "A recovery code of your account was used",
+        _ => "Your account has no second factor any more",
+    };
+    for (second, kind) in
+        (20..).zip(["second_factor_enabled", "recovery_code_used", "second_factor_disabled"])
+    {
+        let data = json!({"user_id": person.id, "left": 7});
+        app.happened(&format!("user.{kind}"), &data, second).await;
+        app.until(&person, kind, "sent").await;
+        let mails = app.mails_to(&person.email);
+        let told = mails.iter().find(|mail| header(mail, "Subject") == subject_of(kind)).unwrap();
+        assert_eq!(told.contains("left: 7."), kind == "recovery_code_used", "{told}");
+    }
+    assert_eq!(app.mails_to(&person.email).len(), 4);
+}
+
 async fn deleted(app: &TestApp, person: &Person) {
     app.happened("user.deleted", &json!({"user_id": person.id}), 30).await;
     eventually("the contact is erased", async || {

@@ -91,6 +91,10 @@ pub enum Event {
     PasswordResetRequested(MailToken),
     /// There is another password.
     PasswordChanged,
+    /// A code is asked for besides the password from now on.
+    SecondFactorEnabled,
+    /// The password is enough from now on.
+    SecondFactorDisabled,
     /// Deleted.
     Deleted,
 }
@@ -105,6 +109,8 @@ impl Event {
             Self::Updated { .. }
             | Self::EmailChangeRequested
             | Self::PasswordChanged
+            | Self::SecondFactorEnabled
+            | Self::SecondFactorDisabled
             | Self::Deleted => None,
         }
     }
@@ -253,7 +259,12 @@ impl User {
         Ok((user.changed_at(now), Vec::new()))
     }
 
-    pub(super) fn active(self) -> Result<Self, DomainError> {
+    /// The user, who can do something.
+    ///
+    /// # Errors
+    /// [`DomainError::NotFound`] once deleted; [`DomainError::UnknownStatus`] when a newer version of the
+    /// service says something else.
+    pub fn active(self) -> Result<Self, DomainError> {
         match self.status {
             Status::Active => Ok(self),
             Status::Deleted => Err(DomainError::NotFound),

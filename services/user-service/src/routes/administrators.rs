@@ -1,21 +1,22 @@
 //! What administrators do with users: find them, and say who else is an administrator.
 
 use auth::{Role, User as SignedIn};
-use axum::Extension;
 use axum::extract::State;
-use chassis::extract::{ETag, Json, Path, Query};
+use chassis::extract::{ETag, Json, Path, Query, RequestContext};
 use chassis::page::Page;
-use chassis::{Clock, Problem, RequestId};
+use chassis::{Clock, Problem};
 use contracts::UserId;
 use platform::audit::{Actor, Entry};
 use serde::Deserialize;
+use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::codes::Codes;
 use super::queries::UserQuery;
 use super::users::Profile;
 use crate::domain::User;
-use crate::store::Store;
+use crate::store::{Proof, Store};
 
 /// What the user is to be.
 #[derive(Deserialize, ToSchema)]
@@ -23,6 +24,9 @@ use crate::store::Store;
 pub(crate) struct Appointment {
     /// `user` or `admin`.
     role: Role,
+    /// Where the caller's second factor is on: six digits of the app, or a recovery code.
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<Secret<String>>,
 }
 
 /// Lists users, newest first.
@@ -49,20 +53,27 @@ pub(crate) async fn list(
     (status = 403, body = Problem, description = "Not an administrator"),
     (status = 404, body = Problem, description = "No such user, or none any more"),
     (status = 409, body = Problem, description = "There would be no administrator left"),
+    (status = 422, body = Problem, description = "A field is refused, or a code is needed, or wrong"),
+    (status = 429, body = Problem, description = "Too many codes were wrong; Retry-After says when to come again"),
 ))]
 pub(crate) async fn appoint(
     caller: SignedIn,
     State(store): State<Store>,
     State(clock): State<Clock>,
-    Extension(request): Extension<RequestId>,
+    State(codes): State<Codes>,
+    context: RequestContext,
     Path(id): Path<Uuid>,
     Json(appointment): Json<Appointment>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
     let (admin, now) = (appointment.role == Role::Admin, clock.now());
     let outcome = if admin { "admin" } else { "user" };
     let entry = Entry::new(Actor::Administrator(caller.id), "role-change", outcome);
-    let entry = entry.target(format_args!("user:{id}")).request(&request);
+    let entry = entry.target(format_args!("user:{id}")).request(&context.request_id);
     let decide = |user: User| user.appoint(admin, now);
-    let user = store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
+    let shot = codes.attempt(caller.id, appointment.code.as_ref(), &context).await?;
+    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let done =
+        store.change_proven(UserId::from_uuid(id), (caller, &entry), Some(proof), decide).await;
+    let user = shot.settle(done).await?;
     Ok((ETag(user.version), Json(user.into())))
 }

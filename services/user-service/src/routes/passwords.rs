@@ -14,11 +14,15 @@ use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::codes::Codes;
 use super::sessions::verify;
 use crate::domain::{DomainError, Email, Password, Purpose};
 use crate::error::Error;
 use crate::metrics::{self, Mailed, PasswordChange};
-use crate::store::{Account, NewPassword, Store};
+use crate::store::{Account, NewPassword, Proof, Store};
+
+/// Where the password of before stands in a request for another one.
+const CURRENT: &str = "/current_password";
 
 /// A password in the place of another one.
 #[derive(Deserialize, ToSchema)]
@@ -29,6 +33,9 @@ pub(crate) struct Replacement {
     /// 10 to 128 characters, and none of the commonest passwords.
     #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
     new_password: Secret<String>,
+    /// Where the second factor is on: six digits of the app, or a recovery code.
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<Secret<String>>,
 }
 
 /// Who has forgotten the password.
@@ -58,13 +65,15 @@ pub(crate) struct Reset {
     request_body = Replacement, params(("id" = Uuid, Path)), security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = Problem, description = "Not the caller"),
-    (status = 422, body = Problem, description = "The current password is wrong, or the new one is refused"),
+    (status = 422, body = Problem, description = "The current password or the code is wrong, or the new password is refused"),
     (status = 429, body = Problem, description = "Too many tries failed; Retry-After says when to come again"),
     (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
 pub(crate) async fn replace(
     caller: SignedIn,
-    State(changes): State<Changes>,
+    State(store): State<Store>,
+    State(own): State<OwnPassword>,
+    State(codes): State<Codes>,
     Path(id): Path<Uuid>,
     context: RequestContext,
     Json(replacement): Json<Replacement>,
@@ -75,29 +84,40 @@ pub(crate) async fn replace(
     let new = Password::new(replacement.new_password);
     new.check_new("/new_password")?;
     let current = Password::new(replacement.current_password);
-    let account = changes.check(id, &current, &context).await?;
-    let hash = changes.passwords.hash(new.normalised()).await?;
+    let checked = own.check(id, (&current, CURRENT), "password-change", &context).await;
+    match &checked {
+        Err(Error::Limited(_)) => metrics::password_changed(PasswordChange::Refused),
+        Err(Error::Domain(DomainError::Invalid { .. })) => {
+            metrics::password_changed(PasswordChange::Failed);
+        }
+        _ => {}
+    }
+    let account = checked?;
+    let hash = own.passwords.hash(new.normalised()).await?;
     let (user, seen, session) = (account.user, account.password_version, caller.session);
     let new = NewPassword { user, seen, hash, session };
-    let entry = entry(id, "success", &context.request_id);
-    match changes.store.change_password(&new, &entry).await {
+    let entry = entry(id, "password-change", "success", &context.request_id);
+    let shot = codes.attempt(id, replacement.code.as_ref(), &context).await?;
+    let proof = Proof { user, code: shot.code() };
+    let done = store.change_password(&new, proof, &entry).await;
+    match shot.settle(done).await {
         // Somebody else was faster: what was shown is not the password any more.
-        Err(Error::Domain(DomainError::Stale)) => return Err(wrong_password()),
+        Err(Error::Domain(DomainError::Stale)) => return Err(wrong_password(CURRENT)),
         changed => changed?,
     }
     metrics::password_changed(PasswordChange::Changed);
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a user changes the own password with.
-pub(crate) struct Changes {
+/// Makes sure that a signed-in user knows the own password.
+pub(crate) struct OwnPassword {
     store: Store,
     passwords: Passwords,
     backoff: Backoff,
     audit: AuditTrail,
 }
 
-impl axum::extract::FromRef<super::AppState> for Changes {
+impl axum::extract::FromRef<super::AppState> for OwnPassword {
     fn from_ref(state: &super::AppState) -> Self {
         Self {
             store: state.store.clone(),
@@ -108,23 +128,23 @@ impl axum::extract::FromRef<super::AppState> for Changes {
     }
 }
 
-impl Changes {
-    /// The account of a signed-in user who knows its password. Whoever has found a session may guess
-    /// at it, and is answered as at a sign-in.
-    async fn check(
+impl OwnPassword {
+    /// The account of a signed-in user who knows its password, which stands at `pointer` of the request
+    /// that does `action`. Whoever has found a session may guess at it, and is answered as at a sign-in.
+    pub(super) async fn check(
         &self,
         id: Uuid,
-        password: &Password,
+        (password, pointer): (&Password, &'static str),
+        action: &'static str,
         context: &RequestContext,
     ) -> Result<Account, Error> {
-        let refused = async |outcome, change| {
-            metrics::password_changed(change);
-            self.audit.count(entry(id, outcome, &context.request_id)).await;
+        let refused = async |outcome| {
+            self.audit.count(entry(id, action, outcome, &context.request_id)).await;
         };
         let attempt = match self.backoff.attempt(&id.to_string(), context.client_address).await {
             Ok(attempt) => attempt,
             Err(limited) => {
-                refused("too-many-tries", PasswordChange::Refused).await;
+                refused("too-many-tries").await;
                 return Err(limited.into());
             }
         };
@@ -134,8 +154,8 @@ impl Changes {
                 Ok(account)
             }
             Ok(None) => {
-                refused("wrong-password", PasswordChange::Failed).await;
-                Err(wrong_password())
+                refused("wrong-password").await;
+                Err(wrong_password(pointer))
             }
             Err(error) => {
                 attempt.undo().await;
@@ -152,15 +172,14 @@ impl Changes {
     }
 }
 
-/// A change of the own password, in the audit trail.
-fn entry(user: Uuid, outcome: &'static str, request: &RequestId) -> Entry {
-    let entry = Entry::new(Actor::User(user), "password-change", outcome);
+/// What a user does with the own account, in the audit trail.
+fn entry(user: Uuid, action: &'static str, outcome: &'static str, request: &RequestId) -> Entry {
+    let entry = Entry::new(Actor::User(user), action, outcome);
     entry.target(format_args!("user:{user}")).request(request)
 }
 
-fn wrong_password() -> Error {
-    let (pointer, reason) = ("/current_password", "is not the password");
-    DomainError::Invalid { pointer, reason }.into()
+fn wrong_password(pointer: &'static str) -> Error {
+    DomainError::Invalid { pointer, reason: "is not the password" }.into()
 }
 
 /// Asks for a mail with which another password can be set. The answer and its time are the same

@@ -20,8 +20,9 @@ use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::codes::Codes;
 use crate::config::SessionSettings;
-use crate::domain::{self, Email, Password, account_of};
+use crate::domain::{self, Code, Email, Password, account_of};
 use crate::error::Error;
 use crate::metrics::{self, SignIn};
 use crate::store::{Account, Opening, Refreshed, Store};
@@ -37,6 +38,9 @@ pub(crate) struct Credentials {
     email: String,
     #[schema(value_type = String, format = Password)]
     password: Secret<String>,
+    /// Where the user has switched the second factor on: six digits of the app, or a recovery code.
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<Secret<String>>,
 }
 
 /// A refresh token to exchange.
@@ -70,10 +74,13 @@ pub(crate) struct Session {
 
 /// Signs in. An unknown address and a wrong password look alike, in text and in time, and so do the
 /// refusals after too many of them, which cost no hash.
+///
+/// Whoever knows the password of an account with a second factor and shows no code is told so by a problem
+/// of the type `second-factor`, and asks again with a `code`. Each code is good once.
 #[utoipa::path(post, path = "/api/sessions", tag = "sessions", request_body = Credentials,
     responses(
     (status = 201, body = Session),
-    (status = 401, body = Problem, description = "Address or password is wrong"),
+    (status = 401, body = Problem, description = "Address or password is wrong; or a code is needed, or wrong (type `second-factor`)"),
     (status = 429, body = Problem, description = "Too many tries failed; Retry-After says when to come again"),
     (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
@@ -84,6 +91,7 @@ pub(crate) async fn sign_in(
     State(backoff): State<Backoff>,
     State(issuer): State<Issuer>,
     State(audit): State<AuditTrail>,
+    State(codes): State<Codes>,
     context: RequestContext,
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
@@ -99,7 +107,8 @@ pub(crate) async fn sign_in(
     };
     // A caller who goes away meanwhile leaves a failure behind; time that is up here does not.
     let left = context.deadline.remaining().unwrap_or_default().saturating_sub(UNDO_TIME);
-    let checking = timeout(left, credentials.check(&store, &passwords)).await;
+    let Credentials { email, password, code } = credentials;
+    let checking = timeout(left, check(email, password, &store, &passwords)).await;
     let checked = match checking.unwrap_or(Err(Error::OutOfTime)) {
         Ok(checked) => checked,
         Err(error) => {
@@ -112,19 +121,37 @@ pub(crate) async fn sign_in(
         audit.count(checked.failed()).await;
         return Err(Error::WrongCredentials);
     };
-    attempt.succeeded().await;
-    metrics::signed_in(SignIn::Succeeded);
-    let (session, refresh) = (issuer.clock.new_id(), OpaqueToken::generate());
-    let entry = Entry::new(Actor::User(account.user.as_uuid()), "sign-in", "success");
-    let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
-    let user_agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
-    let (device, now) = (domain::device(user_agent), issuer.clock.now());
-    let expires_at = issuer.settings.expires_at(now, now);
-    let opening = Opening { refresh: refresh.hash(), expires_at, device: &device };
-    store.open_session(session, &account, &opening, &entry).await?;
-    let whose = (session, account.user, account.admin);
-    let opened = issuer.session(whose, expires_at, &refresh)?;
-    Ok((StatusCode::CREATED, Json(opened)))
+    let opened = async {
+        let shot = codes.attempt(account.user.as_uuid(), code.as_ref(), &context).await?;
+        let opened = issuer.open(&store, &account, shot.code(), &headers, &context).await;
+        shot.settle(opened).await
+    };
+    match opened.await {
+        Ok(session) => {
+            attempt.succeeded().await;
+            metrics::signed_in(SignIn::Succeeded);
+            Ok((StatusCode::CREATED, Json(session)))
+        }
+        // It stays counted as a failure: the account knows nobody's address by a password alone.
+        Err(error @ Error::WrongCode) => {
+            metrics::signed_in(SignIn::Failed);
+            Err(Error::NotSignedIn(error.to_string()))
+        }
+        Err(error) => {
+            attempt.undo().await;
+            match error {
+                Error::CodeMissing => {
+                    metrics::signed_in(SignIn::CodeNeeded);
+                    Err(Error::NotSignedIn(error.to_string()))
+                }
+                Error::Limited(_) => {
+                    metrics::signed_in(SignIn::Refused);
+                    Err(error)
+                }
+                error => Err(error),
+            }
+        }
+    }
 }
 
 /// What became of credentials.
@@ -134,22 +161,25 @@ enum Checked {
     UnknownAccount,
 }
 
-impl Credentials {
-    async fn check(self, store: &Store, passwords: &Passwords) -> Result<Checked, Error> {
-        let known = match Email::to_look_up(self.email) {
-            Some(email) => store.account_by_email(&email).await?,
-            None => None,
-        };
-        let stored = known.as_ref().map(|account| account.hash.clone());
-        let password = Password::new(self.password);
-        let matched = verify(passwords, &password, stored).await?;
-        let Some(account) = known else { return Ok(Checked::UnknownAccount) };
-        let Some(matched) = matched else { return Ok(Checked::WrongPassword(account.user)) };
-        if matched == Matched::AsTyped || account.hash.is_outdated() {
-            replace_hash(store, passwords, &account, &password).await?;
-        }
-        Ok(Checked::Right(account))
+async fn check(
+    email: String,
+    password: Secret<String>,
+    store: &Store,
+    passwords: &Passwords,
+) -> Result<Checked, Error> {
+    let known = match Email::to_look_up(email) {
+        Some(email) => store.account_by_email(&email).await?,
+        None => None,
+    };
+    let stored = known.as_ref().map(|account| account.hash.clone());
+    let password = Password::new(password);
+    let matched = verify(passwords, &password, stored).await?;
+    let Some(account) = known else { return Ok(Checked::UnknownAccount) };
+    let Some(matched) = matched else { return Ok(Checked::WrongPassword(account.user)) };
+    if matched == Matched::AsTyped || account.hash.is_outdated() {
+        replace_hash(store, passwords, &account, &password).await?;
     }
+    Ok(Checked::Right(account))
 }
 
 impl Checked {
@@ -250,6 +280,26 @@ impl axum::extract::FromRef<super::AppState> for Issuer {
 }
 
 impl Issuer {
+    /// Opens a session of an account.
+    async fn open(
+        &self,
+        store: &Store,
+        account: &Account,
+        code: Option<&Code>,
+        headers: &HeaderMap,
+        context: &RequestContext,
+    ) -> Result<Session, Error> {
+        let (session, refresh) = (self.clock.new_id(), OpaqueToken::generate());
+        let entry = Entry::new(Actor::User(account.user.as_uuid()), "sign-in", "success");
+        let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
+        let user_agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+        let (device, now) = (domain::device(user_agent), self.clock.now());
+        let expires_at = self.settings.expires_at(now, now);
+        let opening = Opening { refresh: refresh.hash(), expires_at, device: &device, code };
+        store.open_session(session, account, &opening, &entry).await?;
+        self.session((session, account.user, account.admin), expires_at, &refresh)
+    }
+
     fn session(
         &self,
         (session, user, admin): (Uuid, UserId, bool),

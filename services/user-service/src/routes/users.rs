@@ -4,7 +4,7 @@ use auth::password::Passwords;
 use auth::{Caller, User as SignedIn};
 use axum::Extension;
 use axum::extract::State;
-use chassis::extract::{ETag, IfMatch, Json, MergePatch, Path};
+use chassis::extract::{ETag, IfMatch, Json, MergePatch, Path, RequestContext};
 use chassis::{Clock, Problem, RequestId, Together};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
@@ -16,11 +16,12 @@ use tusk_config::Secret;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::codes::Codes;
 use crate::domain::{self, Change, Email, Name, Password, Purpose, User};
 use crate::error::Error;
 use crate::metrics::{self, Mailed};
 use crate::profiles::Profiles;
-use crate::store::Store;
+use crate::store::{Proof, Store};
 
 /// A registration.
 #[derive(Deserialize, ToSchema)]
@@ -46,6 +47,10 @@ pub(crate) struct ProfileChange {
     /// 1 to 100 characters.
     #[schema(example = "Ada Lovelace", min_length = 1, max_length = 100)]
     name: Option<String>,
+    /// For another address, where the second factor of whoever changes it is on: six digits of the app, or a
+    /// recovery code.
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<Secret<String>>,
 }
 
 /// A user's profile.
@@ -178,6 +183,7 @@ pub(crate) async fn show(
     (status = 404, body = Problem, description = "No such user, or not the caller's to change"),
     (status = 409, body = Problem, description = "The address is taken"),
     (status = 412, body = Problem, description = "Changed meanwhile"),
+    (status = 422, body = Problem, description = "A field is refused, or a code is needed for another address, or wrong"),
     (status = 428, body = Problem, description = "If-Match is missing"),
     (status = 429, body = Problem, description = "Too many changes, or too many to this address"),
 ))]
@@ -186,10 +192,11 @@ pub(crate) async fn change(
     caller: SignedIn,
     State(store): State<Store>,
     State(clock): State<Clock>,
+    State(codes): State<Codes>,
     Path(id): Path<Uuid>,
     seen: IfMatch,
     account: AccountLimit,
-    Extension(request): Extension<RequestId>,
+    context: RequestContext,
     MergePatch(change): MergePatch<ProfileChange>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
     visible(&Caller::User(caller), id)?;
@@ -201,12 +208,20 @@ pub(crate) async fn change(
     {
         account.count(&email.account()).await.map_err(Error::from)?;
     }
+    let code = change.code;
     let (change, now) = (Change { email, name }, clock.now());
     let token = store.new_token(Purpose::Verification);
     let decide =
         |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);
-    let entry = entry(caller, "user-change", id, &request);
-    let user = store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
+    let entry = entry(caller, "user-change", id, &context.request_id);
+    // What says where mail goes is asked for with a code; any other is not looked at, and so no try.
+    let is_asked = change.email.is_some();
+    let code = code.as_ref().filter(|_| is_asked);
+    let shot = codes.attempt(caller.id, code, &context).await?;
+    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let proof = is_asked.then_some(proof);
+    let done = store.change_proven(UserId::from_uuid(id), (caller, &entry), proof, decide).await;
+    let user = shot.settle(done).await?;
     Ok((ETag(user.version), Json(user.into())))
 }
 

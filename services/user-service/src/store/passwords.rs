@@ -7,8 +7,8 @@ use platform::audit::Entry;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Store;
 use super::sessions::end_sessions;
+use super::{Proof, Store};
 use crate::domain::{DomainError, Email, Purpose, User};
 use crate::error::Error;
 
@@ -95,17 +95,22 @@ impl Store {
         Ok(())
     }
 
-    /// Sets another password and ends all other sessions, which `entry` says in the audit trail.
+    /// Sets another password, for which a code is shown where a second factor is on, and ends all other
+    /// sessions, which `entry` says in the audit trail.
     ///
     /// [`DomainError::Stale`] when the password was replaced since it was shown.
     pub(crate) async fn change_password(
         &self,
         new: &NewPassword,
+        proof: Proof<'_>,
         entry: &Entry,
     ) -> Result<(), Error> {
-        self.database.transaction(|tx| self.write_password(tx, new, entry).scope_boxed()).await?;
-        self.outbox.wake();
-        entry.log();
+        let write = async |tx: &mut PgConnection| {
+            self.write_password(tx, new, entry).await?;
+            self.prove(tx, proof).await
+        };
+        let used = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
+        self.told(used.as_ref(), entry);
         Ok(())
     }
 

@@ -6,13 +6,14 @@ use chassis::RequestId;
 use chassis::database::FutureExt;
 use chrono::{DateTime, Utc};
 use contracts::UserId;
+use contracts::user::UserSessionReused;
 use platform::audit::{Actor, Entry};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Account, Store};
+use super::{Account, Proof, Store};
 use crate::config::SessionSettings;
-use crate::domain::{Presented, Refresh, Session};
+use crate::domain::{Code, Presented, Refresh, Session};
 use crate::error::Error;
 use crate::events;
 
@@ -36,6 +37,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) refresh: OpaqueHash,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) device: &'a str,
+    /// The code that was shown besides the password.
+    pub(crate) code: Option<&'a Code>,
 }
 
 /// What became of a refresh token that was presented.
@@ -74,7 +77,8 @@ impl Refreshed {
 
 impl Store {
     /// Opens a session; `entry` says so in the audit trail. [`Error::WrongCredentials`] when the
-    /// account is not any more what was read of it: its sessions would have ended.
+    /// account is not any more what was read of it: its sessions would have ended. [`Error::CodeMissing`]
+    /// and [`Error::WrongCode`] where a second factor is on.
     pub(crate) async fn open_session(
         &self,
         session: Uuid,
@@ -82,18 +86,22 @@ impl Store {
         opening: &Opening<'_>,
         entry: &Entry,
     ) -> Result<(), Error> {
-        self.database
+        let proof = Proof { user: account.user, code: opening.code };
+        let used = self
+            .database
             .transaction(|tx| {
                 async move {
+                    // Locks the user's row: a second factor that is switched on meanwhile ends the session.
                     self.insert_session(tx, session, account, opening).await?;
+                    let used = self.prove(tx, proof).await?;
                     make_room(tx, account.user).await?;
                     self.audit.record_in(tx, entry).await?;
-                    Ok::<_, Error>(())
+                    Ok::<_, Error>(used)
                 }
                 .scope_boxed()
             })
             .await?;
-        entry.log();
+        self.told(used.as_ref(), entry);
         Ok(())
     }
 
@@ -102,7 +110,7 @@ impl Store {
         tx: &mut PgConnection,
         session: Uuid,
         account: &Account,
-        &Opening { refresh, expires_at, device }: &Opening<'_>,
+        &Opening { refresh, expires_at, device, .. }: &Opening<'_>,
     ) -> Result<(), Error> {
         // Waits for whoever is changing the account just now.
         let opened = sqlx::query!(
@@ -142,7 +150,8 @@ impl Store {
                     let refreshed = self.exchange(tx, presented, next, settings).await?;
                     if let Refreshed::Reused { session, user } = refreshed {
                         let at = (&self.outbox, &self.clock);
-                        events::enqueue_reuse(at, tx, user, session).await?;
+                        let reused = UserSessionReused { user_id: user, session_id: session };
+                        events::enqueue_notice(at, tx, &reused).await?;
                     }
                     if let Some(entry) = refreshed.entry(request) {
                         self.audit.record_in(tx, &entry).await?;

@@ -16,6 +16,8 @@ mod own_sessions;
 mod passwords;
 mod process;
 mod resets;
+mod sealing;
+mod second_factor;
 mod servers;
 mod sessions;
 mod sweeps;

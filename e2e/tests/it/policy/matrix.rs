@@ -1,0 +1,201 @@
+//! What every route of user-service answers to everybody: strangers, a user about the own and about
+//! another's, an administrator, each service, whose session has ended, whose token is for another service.
+//!
+//! Each request is one that the route would carry out for whoever may send it, so that the status says
+//! what becomes of it. When a change is meant, run `UPDATE_GOLDEN=1 cargo dev test -- -p e2e matrix` and
+//! look at the difference.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{ended, routes, token};
+use crate::system::{Ground, PASSWORD, System, THREE, administrator};
+
+const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/matrix.txt");
+/// The columns: those that are let in last, who change most of what the others ask about, come last.
+const CALLERS: [&str; 9] = [
+    "nobody",
+    "ended",
+    "elsewhere",
+    "user-service",
+    "payment-service",
+    "notification-service",
+    "other user",
+    "administrator",
+    "user",
+];
+
+/// A registered user, as whose own or another's something is asked for.
+struct Somebody {
+    id: String,
+    email: String,
+    token: String,
+    refresh_token: String,
+    session: String,
+}
+
+/// A system, and who asks it.
+struct Asked {
+    system: System,
+    /// Of whoever is always the same.
+    tokens: BTreeMap<&'static str, String>,
+    /// Makes others administrators.
+    administrator: String,
+}
+
+#[tokio::test]
+async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
+    let ground = Ground::lay().await;
+    let variables = ground.environment(0);
+    let system = ground.start(variables.clone()).await;
+    let mut tokens = BTreeMap::from([("ended", ended(&system, &[&system.users]).await.token)]);
+    let elsewhere = token(&variables, "payment-service", "notification-service");
+    tokens.insert("elsewhere", elsewhere.unwrap());
+    for service in THREE {
+        tokens.insert(service, token(&variables, service, "user-service").unwrap());
+    }
+    let asked = Asked { system, tokens, administrator: administrator(&variables) };
+
+    let mut lines = vec![line("route", &CALLERS)];
+    for (method, path, _) in routes(&asked.system, &asked.system.users).await {
+        let statuses = asked.row(&method, &path).await;
+        lines.push(line(&format!("{method} {path}"), &statuses));
+    }
+    let found = lines.join("\n") + "\n";
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(GOLDEN, &found).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
+    assert_eq!(found, golden, "{GOLDEN} says otherwise; found:\n{found}");
+}
+
+fn line(route: &str, cells: &[impl AsRef<str>]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| format!("{:<21}", cell.as_ref())).collect();
+    format!("{route:<50}{}", cells.concat()).trim_end().to_owned()
+}
+
+impl Asked {
+    /// What each caller is answered.
+    async fn row(&self, method: &Method, path: &str) -> Vec<String> {
+        let mut statuses = Vec::new();
+        let mut owner = self.somebody().await;
+        for caller in CALLERS {
+            if caller == "user" {
+                // The administrator may have deleted the one before.
+                owner = self.somebody().await;
+            }
+            let request = self.request(method, path, &owner);
+            let token = self.token_of(caller, &owner).await;
+            let request = token.iter().fold(request, RequestBuilder::bearer_auth);
+            statuses.push(request.send().await.unwrap().status().as_u16().to_string());
+        }
+        statuses
+    }
+
+    async fn token_of(&self, caller: &str, owner: &Somebody) -> Option<String> {
+        match caller {
+            "other user" => Some(self.somebody().await.token),
+            "administrator" => Some(self.appointed().await),
+            "user" => Some(owner.token.clone()),
+            always_the_same => self.tokens.get(always_the_same).cloned(),
+        }
+    }
+
+    async fn somebody(&self) -> Somebody {
+        let email = format!("{}@example.com", Uuid::now_v7().simple());
+        let body = json!({"email": email, "name": "Ada", "password": PASSWORD});
+        let user = self.post("/api/users", &body).await;
+        let session = self.sign_in(&email).await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let token = text(&session["access_token"]);
+        let open = self.system.get(&self.system.users.url("/api/sessions"), &token).await;
+        Somebody {
+            id: text(&user["user_id"]),
+            session: text(&open["items"][0]["session_id"]),
+            refresh_token: text(&session["refresh_token"]),
+            email,
+            token,
+        }
+    }
+
+    /// The token of somebody who was made an administrator.
+    async fn appointed(&self) -> String {
+        let user = self.somebody().await;
+        let url = self.system.users.url(&format!("/api/users/{}/role", user.id));
+        let request = self.system.request(Method::PUT, &url);
+        let request = request.bearer_auth(&self.administrator);
+        let appointed = request.json(&json!({"role": "admin"})).send().await.unwrap();
+        assert_eq!(appointed.status(), 200);
+        self.sign_in(&user.email).await["access_token"].as_str().unwrap().to_owned()
+    }
+
+    async fn sign_in(&self, email: &str) -> Value {
+        self.post("/api/sessions", &json!({"email": email, "password": PASSWORD})).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let request = self.system.request(Method::POST, &self.system.users.url(path)).json(body);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// A request about `owner` that the route would carry out.
+    fn request(&self, method: &Method, path: &str, owner: &Somebody) -> RequestBuilder {
+        let id = if path.contains("/sessions/") { &owner.session } else { &owner.id };
+        let path = path.replace("{queue}", "user-service.events").replace("{id}", id);
+        let url = self.system.users.url(&path.replace("{target}", "payment-service"));
+        let request = self.system.request(method.clone(), &url);
+        let request = request.header("if-match", "*");
+        match body(&format!("{method} {path}").replace(id, "{id}"), owner) {
+            Some(Body::Json(body)) => request.json(&body),
+            Some(Body::Form(body)) => {
+                request.header("content-type", "application/x-www-form-urlencoded").body(body)
+            }
+            None => request,
+        }
+    }
+}
+
+/// What a request says.
+enum Body {
+    Json(Value),
+    Form(&'static str),
+}
+
+/// The body of a route, if it takes one: a route that comes new finds its place here, or is answered that
+/// it has none.
+fn body(route: &str, owner: &Somebody) -> Option<Body> {
+    let new = format!("{}@example.com", Uuid::now_v7().simple());
+    let body = match route {
+        "POST /api/users" => json!({"email": new, "name": "Ada", "password": PASSWORD}),
+        "PATCH /api/users/{id}" => json!({"name": "Ada Lovelace", "email": new}),
+        "PUT /api/users/{id}/password" => {
+            json!({"current_password": PASSWORD, "new_password": "battery staple horse"})
+        }
+        "PUT /api/users/{id}/role" => json!({"role": "admin"}),
+        "POST /api/sessions" => json!({"email": owner.email, "password": PASSWORD}),
+        "POST /api/sessions/refresh" | "POST /api/sessions/sign-out" => {
+            json!({"refresh_token": owner.refresh_token})
+        }
+        "POST /api/password-resets" => json!({"email": owner.email}),
+        "POST /api/password-resets/complete" => {
+            json!({"token": "none", "password": "battery staple horse"})
+        }
+        "POST /api/email-verifications/complete" => json!({"token": "none"}),
+        "POST /api/second-factor" => json!({"password": PASSWORD}),
+        "POST /api/second-factor/complete" => json!({"code": "123456"}),
+        "POST /api/second-factor/disable" | "POST /api/second-factor/recovery-codes" => {
+            json!({"password": PASSWORD, "code": "123456"})
+        }
+        "POST /oauth/token" => return Some(Body::Form("grant_type=client_credentials")),
+        "PUT /admin/log" => json!({"filter": "info", "seconds": 1}),
+        "PUT /admin/calls/{target}/breaker" => json!({"state": "automatic"}),
+        "POST /admin/events/republish" => json!({"filter": {}, "target": "all"}),
+        "POST /admin/queues/user-service.events/discard" => json!({"filter": {}}),
+        "POST /admin/queues/user-service.events/replay" => json!({}),
+        _ => return None,
+    };
+    Some(Body::Json(body))
+}

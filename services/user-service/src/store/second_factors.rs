@@ -1,0 +1,313 @@
+//! Second factors: what codes are made of, sealed; which were used; recovery codes, as hashes.
+//!
+//! A code is looked at in the transaction of what it is asked for, with the user's row locked before: it
+//! is used up when that is committed, and not otherwise, and of two who show one code the second one finds
+//! it used.
+
+use auth::opaque::OpaqueHash;
+use auth::totp::{TotpSecret, step_at};
+use auth::{SealError, Sealed};
+use chassis::database::FutureExt;
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use contracts::user::UserRecoveryCodeUsed;
+use platform::audit::{Actor, Entry};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::Store;
+use super::sessions::end_sessions;
+use crate::domain::{Code, DomainError, User};
+use crate::error::Error;
+use crate::events;
+use crate::metrics::{self, Shown};
+
+/// A user's own second factor, as its owner is shown it.
+#[derive(Debug, Default)]
+pub(crate) struct SecondFactor {
+    /// Since when codes are asked for; none while they are not.
+    pub(crate) enabled_at: Option<DateTime<Utc>>,
+    pub(crate) recovery_codes_left: i32,
+}
+
+/// Who has to show a code if the second factor is on, and what was shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proof<'a> {
+    pub(crate) user: UserId,
+    pub(crate) code: Option<&'a Code>,
+}
+
+/// What is known of a second factor while its row is locked.
+struct Row {
+    key_id: String,
+    sealed_secret: Vec<u8>,
+    last_step: i64,
+    enabled_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// A user's second factor.
+    pub(crate) async fn second_factor(&self, user: Uuid) -> Result<SecondFactor, Error> {
+        let found = sqlx::query_as!(
+            SecondFactor,
+            r#"select enabled_at, cardinality(recovery_hashes) as "recovery_codes_left!"
+               from second_factors where user_id = $1 and enabled_at is not null"#,
+            user,
+        );
+        Ok(found.fetch_optional(&self.database).await?.unwrap_or_default())
+    }
+
+    /// Keeps what a user's app is to make codes of, in the place of what is pending.
+    ///
+    /// [`DomainError::SecondFactorOn`] when codes are asked for already.
+    pub(crate) async fn enrol_second_factor(
+        &self,
+        user: UserId,
+        secret: &TotpSecret,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let sealed = &self.sealing.seal(secret.expose(), user.as_uuid())?;
+        let enrol = async |tx: &mut PgConnection| {
+            self.write(tx, user, &|user: User| Ok((user.active()?, Vec::new()))).await?;
+            let kept = sqlx::query!(
+                "insert into second_factors (user_id, key_id, sealed_secret, last_step, created_at)
+                 values ($1, $2, $3, 0, $4)
+                 on conflict (user_id) do update
+                 set key_id = excluded.key_id, sealed_secret = excluded.sealed_secret,
+                     created_at = excluded.created_at
+                 where second_factors.enabled_at is null",
+                user.as_uuid(),
+                sealed.key_id,
+                sealed.bytes,
+                self.clock.now(),
+            );
+            if kept.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Err(DomainError::SecondFactorOn.into());
+            }
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(())
+        };
+        self.database.transaction(|tx| enrol(tx).scope_boxed()).await?;
+        entry.log();
+        Ok(())
+    }
+
+    /// Switches the second factor on by a first right code, and ends all other sessions.
+    ///
+    /// [`DomainError::NoSecondFactor`] when none is pending.
+    pub(crate) async fn enable_second_factor(
+        &self,
+        Proof { user, code }: Proof<'_>,
+        session: Uuid,
+        recovery: &[OpaqueHash],
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let hashes: &Vec<Vec<u8>> = &recovery.iter().map(|hash| hash.to_vec()).collect();
+        let enable = async |tx: &mut PgConnection| {
+            self.write(tx, user, &User::enable_second_factor).await?;
+            let row = lock(tx, user).await?.ok_or(DomainError::NoSecondFactor)?;
+            if row.enabled_at.is_some() {
+                return Err(DomainError::SecondFactorOn.into());
+            }
+            let step = match code {
+                Some(Code::App(typed)) => self.step_of(user, &row, typed.expose())?,
+                _ => None,
+            };
+            let step = step.ok_or_else(wrong)?;
+            sqlx::query!(
+                "update second_factors
+                 set enabled_at = $2, last_step = $3, recovery_hashes = $4 where user_id = $1",
+                user.as_uuid(),
+                self.clock.now(),
+                step,
+                hashes,
+            )
+            .execute(&mut *tx)
+            .await?;
+            end_sessions(tx, user, Some(session)).await?;
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(())
+        };
+        self.database.transaction(|tx| enable(tx).scope_boxed()).await?;
+        self.outbox.wake();
+        entry.log();
+        Ok(())
+    }
+
+    /// Switches the second factor off by a right code, and ends all other sessions.
+    ///
+    /// [`DomainError::NoSecondFactor`] when it is off.
+    pub(crate) async fn disable_second_factor(
+        &self,
+        proof: Proof<'_>,
+        session: Uuid,
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let user = proof.user;
+        let disable = async |tx: &mut PgConnection| {
+            self.write(tx, user, &User::disable_second_factor).await?;
+            let used = self.prove(tx, proof).await?;
+            let row = sqlx::query!(
+                "delete from second_factors where user_id = $1 and enabled_at is not null",
+                user.as_uuid(),
+            );
+            if row.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Err(DomainError::NoSecondFactor.into());
+            }
+            end_sessions(tx, user, Some(session)).await?;
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(used)
+        };
+        let used = self.database.transaction(|tx| disable(tx).scope_boxed()).await?;
+        self.told(used.as_ref(), entry);
+        Ok(())
+    }
+
+    /// Keeps other recovery codes in the place of those before, by a right code.
+    ///
+    /// [`DomainError::NoSecondFactor`] when it is off.
+    pub(crate) async fn renew_recovery_codes(
+        &self,
+        proof: Proof<'_>,
+        recovery: &[OpaqueHash],
+        entry: &Entry,
+    ) -> Result<(), Error> {
+        let (user, hashes) = (proof.user, recovery.iter().map(|hash| hash.to_vec()));
+        let hashes: &Vec<Vec<u8>> = &hashes.collect();
+        let renew = async |tx: &mut PgConnection| {
+            self.write(tx, user, &|user: User| Ok((user.active()?, Vec::new()))).await?;
+            let used = self.prove(tx, proof).await?;
+            let renewed = sqlx::query!(
+                "update second_factors set recovery_hashes = $2
+                 where user_id = $1 and enabled_at is not null",
+                user.as_uuid(),
+                hashes,
+            );
+            if renewed.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Err(DomainError::NoSecondFactor.into());
+            }
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(used)
+        };
+        let used = self.database.transaction(|tx| renew(tx).scope_boxed()).await?;
+        self.told(used.as_ref(), entry);
+        Ok(())
+    }
+
+    /// Makes sure that a right code was shown if the user's second factor is on, and uses it up. The
+    /// user's row is locked, or another user's alone. Gives what the audit trail has of a recovery code.
+    ///
+    /// [`Error::CodeMissing`] and [`Error::WrongCode`].
+    pub(super) async fn prove(
+        &self,
+        tx: &mut PgConnection,
+        Proof { user, code }: Proof<'_>,
+    ) -> Result<Option<Entry>, Error> {
+        let row = lock(tx, user).await?.filter(|row| row.enabled_at.is_some());
+        let Some(row) = row else { return Ok(None) };
+        match code.ok_or(Error::CodeMissing)? {
+            Code::App(typed) => {
+                let step = self.step_of(user, &row, typed.expose())?.ok_or_else(wrong)?;
+                sqlx::query!(
+                    "update second_factors set last_step = $2 where user_id = $1",
+                    user.as_uuid(),
+                    step,
+                )
+                .execute(tx)
+                .await?;
+                metrics::code_shown(Shown::Code);
+                Ok(None)
+            }
+            Code::Recovery(hash) => self.use_recovery_code(tx, user, *hash).await.map(Some),
+        }
+    }
+
+    /// Uses up a recovery code, and tells the owner how many are left.
+    async fn use_recovery_code(
+        &self,
+        tx: &mut PgConnection,
+        user: UserId,
+        hash: OpaqueHash,
+    ) -> Result<Entry, Error> {
+        let left = sqlx::query_scalar!(
+            r#"update second_factors set recovery_hashes = array_remove(recovery_hashes, $2)
+               where user_id = $1 and $2 = any(recovery_hashes)
+               returning cardinality(recovery_hashes) as "left!""#,
+            user.as_uuid(),
+            hash.as_slice(),
+        );
+        let left = left.fetch_optional(&mut *tx).await?.ok_or_else(wrong)?;
+        let used = UserRecoveryCodeUsed { user_id: user, left: left.into() };
+        events::enqueue_notice((&self.outbox, &self.clock), tx, &used).await?;
+        let entry = Entry::new(Actor::User(user.as_uuid()), "recovery-code-use", "success");
+        let entry = entry.target(format_args!("user:{user}"));
+        self.audit.record_in(tx, &entry).await?;
+        metrics::code_shown(Shown::RecoveryCode);
+        Ok(entry)
+    }
+
+    /// The step that a code is of, if it is good.
+    fn step_of(&self, user: UserId, row: &Row, typed: &str) -> Result<Option<i64>, SealError> {
+        let sealed = Sealed { key_id: row.key_id.clone(), bytes: row.sealed_secret.clone() };
+        let secret = self.sealing.open(&sealed, user.as_uuid())?;
+        let secret = TotpSecret::of(secret.expose()).ok_or(SealError::Broken)?;
+        Ok(secret.step_of(typed, step_at(self.clock.now()), row.last_step))
+    }
+
+    /// After the commit of what a code was asked for: what is in the outbox goes out, and the audit
+    /// trail's lines are written.
+    pub(super) fn told(&self, used: Option<&Entry>, entry: &Entry) {
+        self.outbox.wake();
+        entry.log();
+        if let Some(used) = used {
+            used.log();
+        }
+    }
+
+    /// Seals anew what was sealed with a former key, up to `limit`; tells how many.
+    pub(crate) async fn reseal_second_factors(&self, limit: i64) -> Result<u64, Error> {
+        let former = &self.sealing.former();
+        if former.is_empty() {
+            return Ok(0);
+        }
+        let reseal = async |tx: &mut PgConnection| {
+            let found = sqlx::query!(
+                "select user_id, key_id, sealed_secret from second_factors
+                 where key_id = any($1) limit $2 for update skip locked",
+                former,
+                limit,
+            );
+            let mut resealed = 0;
+            for row in found.fetch_all(&mut *tx).await? {
+                let before = Sealed { key_id: row.key_id, bytes: row.sealed_secret };
+                let secret = self.sealing.open(&before, row.user_id)?;
+                let sealed = self.sealing.seal(secret.expose(), row.user_id)?;
+                let save = sqlx::query!(
+                    "update second_factors set key_id = $2, sealed_secret = $3 where user_id = $1",
+                    row.user_id,
+                    sealed.key_id,
+                    sealed.bytes,
+                );
+                resealed += save.execute(&mut *tx).await?.rows_affected();
+            }
+            Ok::<_, Error>(resealed)
+        };
+        self.database.transaction(|tx| reseal(tx).scope_boxed()).await
+    }
+}
+
+/// Finds a user's second factor and locks its row.
+async fn lock(tx: &mut PgConnection, user: UserId) -> Result<Option<Row>, Error> {
+    let row = sqlx::query_as!(
+        Row,
+        "select key_id, sealed_secret, last_step, enabled_at from second_factors
+         where user_id = $1 for update",
+        user.as_uuid(),
+    );
+    Ok(row.fetch_optional(tx).await?)
+}
+
+fn wrong() -> Error {
+    metrics::code_shown(Shown::Wrong);
+    Error::WrongCode
+}

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 pub use ::database::{
-    Condition, Database, DatabaseError, Fault, FutureExt, Pools, Probe, connect, is_unavailable,
-    kind, migrate, unopened,
+    Condition, Database, DatabaseError, Fault, FutureExt, Pools, Probe, connect, drain,
+    is_unavailable, kind, migrate, unopened,
 };
 
 use crate::Problem;

@@ -8,6 +8,8 @@ mod campaign;
 mod check_config;
 mod crashes;
 mod deletions;
+mod erasure;
+mod exports;
 mod faults;
 mod health;
 mod load;

@@ -6,7 +6,7 @@ use contracts::user::{
     UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested,
     UserSessionReused, UserUpdated,
 };
-use messaging::{EnqueueError, Outbox, archive};
+use messaging::{EnqueueError, Outbox, erasure};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ pub(crate) async fn enqueue(
             }
             Event::Deleted => {
                 // What was said about the user before goes; that they are gone stays.
-                archive::erase(tx, user_id.as_uuid()).await?;
+                erasure::erase(tx, user_id.as_uuid()).await?;
                 outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?;
             }
         }

@@ -8,6 +8,7 @@
 //! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
+//! | `GET /api/users/{id}/export` | the user, an administrator | what all services know of the user, in pages |
 //! | `PUT /api/users/{id}/password` | the user, who knows the one before | sets another password; other sessions end |
 //! | `POST /api/password-resets` | anybody | has a mail sent to an address, if a user has it |
 //! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
@@ -34,6 +35,7 @@
 //! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed` and
 //! `user.session_reused` to `user.events`. Tells all services which sessions have ended
 //! ([`platform::EndedFeed`]).
+//! Calls payment-service and notification-service, for what they know of a user.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
 //! `password_reset_requests`, and messaging's outbox and inbox.

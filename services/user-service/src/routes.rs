@@ -1,6 +1,7 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
 mod administrators;
+mod exports;
 mod own_sessions;
 mod passwords;
 mod queries;
@@ -23,6 +24,8 @@ use utoipa_axum::routes;
 use crate::config::SessionSettings;
 use crate::profiles::Profiles;
 use crate::store::Store;
+
+pub(crate) use exports::Others;
 
 /// The route at which passwords can be guessed.
 pub(crate) const SIGN_IN: &str = "POST /api/sessions";
@@ -50,6 +53,7 @@ pub struct AppState {
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
     pub(crate) audit: AuditTrail,
+    pub(crate) others: Others,
 }
 
 #[derive(OpenApi)]
@@ -65,6 +69,7 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(users::register, administrators::list))
         .routes(routes!(users::me))
         .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(exports::export))
         .routes(routes!(administrators::appoint))
         .routes(routes!(passwords::replace))
         .routes(routes!(passwords::request_reset))

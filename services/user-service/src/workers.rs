@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use chassis::worker::{self, Step, Worker, WorkerSettings};
-use chassis::{CancellationToken, Interval};
+use chassis::{CancellationToken, Interval, database};
 use platform::EndedFeed;
 
 use crate::error::Error;
@@ -77,7 +77,7 @@ pub(crate) async fn tell_ended_sessions(
 ) -> Result<(), Infallible> {
     let mut was_told = true;
     loop {
-        let told = tell(&store, &feed).await;
+        let told = tell(&store, &feed, &shutdown).await;
         if let Err(cause) = &told
             && was_told
         {
@@ -89,20 +89,25 @@ pub(crate) async fn tell_ended_sessions(
         was_told = told.is_ok();
         // Whatever is left is told before the process ends, where that can be.
         if shutdown.run_until_cancelled(tokio::time::sleep(TELL_PAUSE)).await.is_none() {
-            let _tried = tell(&store, &feed).await;
+            let _tried = tell(&store, &feed, &shutdown).await;
             return Ok(());
         }
     }
 }
 
 /// One look: tells all that is new; everything, where Redis has lost it.
-async fn tell(store: &Store, feed: &EndedFeed) -> Result<(), &'static str> {
+async fn tell(
+    store: &Store,
+    feed: &EndedFeed,
+    shutdown: &CancellationToken,
+) -> Result<(), &'static str> {
     let of_database = |error: Error| match error {
-        Error::Database(error) => chassis::database::kind(&error),
+        Error::Database(error) => database::kind(&error),
         _ => "database fault",
     };
     let limit = i64::from(TOLD_AT_ONCE);
-    store.sweep_ended(feed.kept(), limit).await.map_err(of_database)?;
+    let sweep = async |limit| store.sweep_ended(feed.kept(), limit).await;
+    database::drain(shutdown, sweep).await.map_err(of_database)?;
     if !feed.is_there().await.map_err(|error| error.kind())? {
         store.forget_told().await.map_err(of_database)?;
     }

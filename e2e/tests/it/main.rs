@@ -31,4 +31,5 @@ mod security;
 mod stalled;
 mod startup;
 mod system;
+mod tables;
 mod traces;

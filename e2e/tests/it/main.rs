@@ -22,6 +22,7 @@ mod privacy;
 mod problems;
 mod receipts;
 mod registration;
+mod releases;
 mod rolling;
 mod rotation;
 mod scenario;

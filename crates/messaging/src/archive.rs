@@ -4,12 +4,12 @@
 //!   relay      remove_sent       messaging_outbox ──▶ messaging_archive, one statement
 //!   people     EventArchive      list; republish to one queue, or to all who are bound
 //!   cleaner    purge             what is older than [outbox] archive
-//!   service    erase             all of one aggregate, in the transaction that deletes it
+//!   service    erase             all of one aggregate, in the transaction that deletes it (erasure)
 //! ```
 //!
 //! It is off unless `[outbox] archive` says for how long: events may hold names and addresses, and
-//! each costs a second row. A service whose events do calls [`erase`] where it deletes whom they are
-//! about.
+//! each costs a second row. A service whose events do calls [`erase`](crate::erasure::erase) where it
+//! deletes whom they are about.
 //!
 //! **Republishing** keeps event ids. A reader's inbox drops what it remembers, so that an event has no
 //! second effect where it had one within `[consumer] inbox_retention`, which should therefore be no
@@ -224,29 +224,6 @@ pub(crate) async fn remove_sent(
     removed.execute(tx).await.map(drop)
 }
 
-/// Erases the archived events of an aggregate, in the transaction that deletes it; also those that
-/// are in the outbox at this moment, once they are sent. Events that are enqueued after this call, such
-/// as that of the deletion, are kept.
-///
-/// Call it while holding the aggregate's row lock, as for [`Outbox::enqueue`]. What a relay archives
-/// at the very moment of the commit goes with the next [purge], within ten minutes. What is
-/// [scheduled](crate::schedule) about the aggregate stays: its owner cancels it by its key.
-pub async fn erase(tx: &mut PgConnection, aggregate_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "with erased as (
-             insert into messaging_erased (aggregate_id, up_to)
-             values ($1, nextval(pg_get_serial_sequence('messaging_outbox', 'id')))
-             on conflict (aggregate_id) do update
-             set up_to = excluded.up_to, erased_at = excluded.erased_at
-         )
-         delete from messaging_archive where aggregate_id = $1",
-        aggregate_id,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
 /// Deletes archived events that were sent longer ago than `[outbox] archive`, all of them while it is
 /// off, and those of erased aggregates; says how many. It goes on until nothing is left.
 pub async fn purge(database: &Database, settings: &OutboxSettings) -> Result<u64, sqlx::Error> {
@@ -280,18 +257,31 @@ pub async fn purge(database: &Database, settings: &OutboxSettings) -> Result<u64
         );
         Ok::<_, sqlx::Error>(purged.execute(database).await?.rows_affected())
     });
-    let erased = erased.await?;
-    forget_erased(database).await?;
-    Ok(old + erased)
+    Ok(old + erased.await?)
 }
 
-/// Forgets erasures once nothing from before them is in the outbox. An hour is more than the
-/// transaction of any relay takes that may still archive such an event.
-async fn forget_erased(database: &Database) -> Result<(), sqlx::Error> {
-    let forgotten = sqlx::query!(
-        "delete from messaging_erased
-         where erased_at < now() - interval '1 hour'
-           and up_to < (select coalesce(min(id), 9223372036854775807) from messaging_outbox)",
-    );
-    forgotten.execute(database).await.map(drop)
+/// Forgets erasures once nothing from before them is in the outbox, and no message from before them can
+/// become a dead letter: `retention` is as long as that takes, and an hour at least, which is more than
+/// the transaction of any relay takes that may still archive such an event. Says how many.
+pub(crate) async fn forget_erased(
+    database: &Database,
+    retention: Duration,
+) -> Result<u64, sqlx::Error> {
+    let retention = retention.max(Duration::from_hours(1)).as_secs_f64();
+    drain(&CancellationToken::new(), async |limit| {
+        let forgotten = sqlx::query!(
+            "delete from messaging_erased where aggregate_id = any(array(
+                 select aggregate_id from messaging_erased
+                 where erased_at < now() - make_interval(secs => $1)
+                   and up_to < (select coalesce(min(id), 9223372036854775807) from messaging_outbox)
+                 order by erased_at
+                 limit $2
+                 for update skip locked
+             ))",
+            retention,
+            limit,
+        );
+        Ok(forgotten.execute(database).await?.rows_affected())
+    })
+    .await
 }

@@ -19,6 +19,7 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::Database;
 use lapin::BasicProperties;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -26,15 +27,16 @@ use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use crate::broker::{Attachment, Broker};
-use crate::dead_letter_queue::look::Look;
 use crate::dead_letter_queue::oldest::Oldest;
 use crate::dead_letter_queue::replay::Replay;
+use crate::erasure::{self, EraseError, Erased};
 use crate::message::hex;
 use crate::publisher::Publisher;
 use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
 use crate::topology::{Readers, Topology, TopologyError, dead_letter_queue, message_count};
 
 pub use dead_letter::{DeadLetter, Filter, Peeked};
+pub(crate) use look::Look;
 pub use replay::BeyondInboxRetention;
 pub(crate) use turn::count_at_rest;
 
@@ -262,6 +264,19 @@ impl DeadLetterQueue {
             tracing::warn!(messaging.queue = queue, discarded, "dead letters were discarded");
         }
         discarded
+    }
+
+    /// Takes out for good what names an aggregate that was erased, as the database remembers it
+    /// ([`erasure`]); one look.
+    ///
+    /// # Errors
+    /// As for a discard, and the database's.
+    pub async fn erase(&self, database: &Database) -> Result<Erased, EraseError> {
+        let _turn = self.0.turn.lock().await;
+        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
+        let erased = erasure::erase_dead_letters(&mut look, database).await;
+        look.close().await;
+        erased
     }
 }
 

@@ -160,6 +160,7 @@ impl Cleaner {
         let of_inbox = purge(&self.database, self.retention).await?;
         let of_archive = archive::purge(&self.database, &self.outbox).await?;
         let processes = process_manager::purge(&self.database, self.retention).await?;
-        Ok(of_inbox + of_archive + processes)
+        let erasures = archive::forget_erased(&self.database, self.retention).await?;
+        Ok(of_inbox + of_archive + processes + erasures)
     }
 }

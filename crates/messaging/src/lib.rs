@@ -18,7 +18,8 @@
 //!   dead-lettered with its cause ([`consumer`]), for people, who look into the [`dead_letter_queue`]
 //!   and put it back or throw it away, over HTTP ([`admin`]).
 //! - An event may have a time of its own ([`schedule`]); what was sent may be kept and sent again
-//!   ([`archive`]); work that several services do is led by a [`process_manager`].
+//!   ([`archive`]), until it is erased with whom it is about ([`erasure`]); work that several services
+//!   do is led by a [`process_manager`].
 //! - What is counted has OpenTelemetry's names ([`metrics`]), spans its attributes; payloads are on none.
 //! - The [`broker`] may be away at any time, at start too: the API answers, the outbox fills.
 //!
@@ -77,6 +78,8 @@ pub mod outbox;
 pub mod schedule;
 
 pub mod archive;
+
+pub mod erasure;
 
 pub mod process_manager;
 

@@ -9,6 +9,7 @@ use chassis::app::{App, AppBuilder, BuildError};
 use chassis::database::Probe;
 use chassis::health::{Health, HealthBuilder, Importance};
 use chassis::{CancellationToken, Protected, docs, operator};
+use messaging::erasure::Eraser;
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
 use service_client::Targets;
 use tusk_config::{Misfit, Shown};
@@ -87,8 +88,10 @@ impl<S: Service> ServiceBuilder<S> {
         let (broker, outbox) = (&platform.broker, &platform.outbox);
         let Platform { requests, background, .. } = &platform;
         let messaging = &platform.settings.messaging;
+        let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?;
+        let eraser = Eraser::new(background.clone(), dead_letters.clone());
         let administration = Administration {
-            dead_letters: DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?,
+            dead_letters: dead_letters.clone(),
             archive: EventArchive::new(requests.clone(), broker.clone(), outbox.clone(), messaging),
             audit: platform.audit.clone(),
             targets: platform.targets.clone(),
@@ -115,6 +118,7 @@ impl<S: Service> ServiceBuilder<S> {
             .task("ended sessions", move |shutdown| ended.clone().follow(shutdown))
             .task("audit", move |shutdown| trail.clone().sweep(shutdown))
             .task("relay", move |shutdown| relay.clone().run(shutdown))
+            .task("erasure", move |shutdown| eraser.clone().run(shutdown))
             .task("inbox", move |shutdown| cleaner.clone().run(shutdown))
             .task("keys", move |shutdown| keys.clone().run(shutdown));
         if !crate::platform::called::<S>(&platform.settings).is_empty() {

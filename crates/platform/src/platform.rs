@@ -127,14 +127,20 @@ impl Platform {
         service: &str,
         secret: &ServiceSecret,
     ) -> Result<ServiceClient, BuildError> {
+        let Some(issuer) = &self.issuer else { return self.issuer_client(service) };
         let client = self.targets.client(service)?;
-        let Some(issuer) = &self.issuer else {
-            let tokens = ServiceTokens::new(self.tokens.clone(), self.clock.clone());
-            return Ok(client.with_tokens(tokens));
-        };
         let (name, clock) = (self.info.name, self.clock.clone());
         let credentials = ClientCredentials::new(name, secret.clone(), issuer, clock);
         Ok(client.with_tokens(credentials.service_tokens(&self.tokens)))
+    }
+
+    /// [`client`](Self::client) for [`ISSUER`] itself, which signs its own tokens and has no secret to show.
+    ///
+    /// # Errors
+    /// The HTTP client cannot be built.
+    pub fn issuer_client(&self, service: &str) -> Result<ServiceClient, BuildError> {
+        let tokens = ServiceTokens::new(self.tokens.clone(), self.clock.clone());
+        Ok(self.targets.client(service)?.with_tokens(tokens))
     }
 
     /// Begins what [`Service::build`] gives.

@@ -77,8 +77,14 @@ impl ServiceProcess {
     /// [`spawn`](Self::spawn) for a binary that is somewhere else than in `TEST_BIN_DIR`: one of
     /// the test's own package, whose path cargo gives as `CARGO_BIN_EXE_…`.
     pub fn spawn_at(path: &Path, environment: &Environment) -> Self {
+        Self::spawn_on(path, environment, ports::free_port())
+    }
+
+    /// [`spawn_at`](Self::spawn_at) on a port that others were told before: one of
+    /// [`free_port`](ports::free_port).
+    pub fn spawn_on(path: &Path, environment: &Environment, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let (port, mut environment) = (ports::free_port(), environment.clone());
+        let mut environment = environment.clone();
         let management_port = match environment.get_mut(MANAGEMENT_PORT) {
             Some(management) if management == "0" => {
                 let free = ports::free_port();
@@ -120,6 +126,12 @@ impl ServiceProcess {
         self.kill();
         self.child = run(&self.path, &self.environment, self.port, self.folder.path());
         self.wait_until_ready().await;
+    }
+
+    /// [`restart`](Self::restart) as another binary of the same name, such as that of another release.
+    pub async fn restart_as(&mut self, path: &Path) {
+        path.clone_into(&mut self.path);
+        self.restart().await;
     }
 
     /// The name of the binary.

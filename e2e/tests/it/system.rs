@@ -90,22 +90,40 @@ impl Ground {
         users: Environment,
         more: impl AsyncFnOnce(&ServiceProcess) -> Environment,
     ) -> System {
-        let mut users = ServiceProcess::spawn("user-service", &users);
-        let port = users.port().to_string();
-        let caller = |database| {
-            let mut variables = self.environment(database);
-            variables.insert("USER_SERVICE_HOST".to_owned(), "127.0.0.1".to_owned());
-            variables.insert("USER_SERVICE_PORT".to_owned(), port.clone());
+        // Each calls others, which start after it.
+        let ports = THREE.map(|_| testkit::ports::free_port());
+        let places: Environment = THREE
+            .iter()
+            .zip(ports)
+            .flat_map(|(name, port)| {
+                let name = name.replace('-', "_").to_uppercase();
+                let host = (format!("{name}_HOST"), "127.0.0.1".to_owned());
+                [host, (format!("{name}_PORT"), port.to_string())]
+            })
+            .collect();
+        let spawn = |index: usize, variables: &Environment| {
+            let path = testkit::binary(THREE[index]);
+            ServiceProcess::spawn_on(&path, variables, ports[index])
+        };
+        let caller = |index| {
+            let mut variables = places.clone();
+            variables.extend(self.environment(index));
             variables
         };
-        let mut notifications = ServiceProcess::spawn("notification-service", &caller(2));
+        let mut users = {
+            let mut variables = places.clone();
+            variables.extend(users);
+            spawn(0, &variables)
+        };
+        let mut notifications = spawn(2, &caller(2));
         tokio::join!(users.wait_until_ready(), notifications.wait_until_ready());
         let mut payments = caller(1);
         // A killed process leaves its payments leased: for five seconds here, not for a minute.
         payments.insert("STRIPE_TIMEOUT".to_owned(), "1s".to_owned());
         payments.insert("WORKER_LEASE".to_owned(), "5s".to_owned());
         payments.extend(more(&users).await);
-        let payments = ServiceProcess::start("payment-service", &payments).await;
+        let mut payments = spawn(1, &payments);
+        payments.wait_until_ready().await;
         for service in [&users, &payments, &notifications] {
             until_subscribed(service).await;
         }

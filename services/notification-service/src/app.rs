@@ -13,7 +13,7 @@ use crate::links::Links;
 use crate::routes::{self, AppState};
 use crate::store::Store;
 use crate::workers::Sender;
-use crate::{events, mailer};
+use crate::{events, mailer, workers};
 
 /// The notification service, for [`platform::process::run`].
 pub struct NotificationService;
@@ -42,6 +42,7 @@ impl Service for NotificationService {
         let store = Store::new(requests, outbox, clock.clone());
         let background = store.clone().over(background);
         let events = Events { store: background.clone() };
+        let (swept, keeping) = (background.clone(), settings.notifications.clone());
         let sender = Sender {
             store: background,
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),
@@ -52,6 +53,9 @@ impl Service for NotificationService {
         Ok(platform
             .service(AppState { store, clock })
             .consumes(events.handlers())
-            .task("sender", move |shutdown| sender.clone().run(shutdown)))
+            .task("sender", move |shutdown| sender.clone().run(shutdown))
+            .task("notifications", move |shutdown| {
+                workers::sweep(swept.clone(), keeping.clone(), shutdown)
+            }))
     }
 }

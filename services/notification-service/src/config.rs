@@ -1,8 +1,10 @@
 //! Everything the service reads from `config/`: typed, checked at start, all faults at once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use auth::ServiceSecret;
+use chassis::Interval;
 use chassis::worker::WorkerSettings;
 use platform::PlatformSettings;
 use serde::Deserialize;
@@ -23,6 +25,8 @@ pub struct Settings {
     pub links: LinkSettings,
     /// `notification-service.tsk`: how pending notifications are taken up.
     pub worker: WorkerSettings,
+    /// `notification-service.tsk`: how long notifications are kept.
+    pub notifications: NotificationSettings,
 }
 
 impl Settings {
@@ -33,7 +37,27 @@ impl Settings {
         let mut misfits = self.mail.check(platform.requires_tls());
         misfits.extend(self.links.check(platform.requires_tls()));
         misfits.extend(self.worker.check(self.mail.send_timeout, why));
+        misfits.extend(self.notifications.check(platform.messaging.consumer.inbox_retention));
         misfits
+    }
+}
+
+/// Section `[notifications]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NotificationSettings {
+    /// How long one is kept that was sent or given up: no shorter than a message is known again, which
+    /// would make it once more.
+    pub retention: Duration,
+    /// How often older ones are removed.
+    pub sweep_interval: Interval,
+}
+
+impl NotificationSettings {
+    fn check(&self, inbox_retention: Duration) -> Vec<Misfit> {
+        let bounds = inbox_retention..=Duration::from_hours(24 * 3_650);
+        let retention = Misfit::outside("notifications.retention", self.retention, bounds);
+        let interval = self.sweep_interval.check("notifications.sweep_interval");
+        retention.into_iter().chain(interval).collect()
     }
 }
 

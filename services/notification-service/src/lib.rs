@@ -5,6 +5,7 @@
 //! | `GET /api/notifications` | a user; an administrator | lists the own notifications, or all, newest first |
 //! | `GET /api/notifications/{id}` | the user, an administrator | one notification |
 //! | `POST /api/notifications` | user-service, payment-service | writes to a user (Idempotency-Key) |
+//! | `GET /api/notifications/exports/{user_id}` | user-service | what is known of a user, for the user |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
 //! | `/admin/calls` | an administrator | what the service calls, and the breakers (`service_client::admin`) |

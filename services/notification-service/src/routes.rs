@@ -1,5 +1,6 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
+mod exports;
 mod notifications;
 
 use axum::extract::FromRef;
@@ -30,4 +31,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(notifications::list, notifications::create))
         .routes(routes!(notifications::show))
+        .routes(routes!(exports::export))
 }

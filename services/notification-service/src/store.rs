@@ -10,14 +10,14 @@ use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
 use contracts::{MailTokenId, NotificationId, UserId};
-use messaging::Outbox;
 use messaging::inbox::InboxKey;
+use messaging::{Outbox, erasure};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::{
-    Contact, Content, DomainError, Draft, Event, Kind, Notification, Status, Token,
+    Contact, Content, DomainError, Draft, Event, Kind, Notification, Reach, Status, Token,
 };
 use crate::error::Error;
 use crate::events;
@@ -273,6 +273,30 @@ impl Store {
         Ok(Page::new(all, page, |notification| notification.id.as_uuid()))
     }
 
+    /// Removes up to `limit` notifications that are settled and were made longer ago than `retention`;
+    /// tells how many. Ids sort by time, so that their index finds them.
+    pub(crate) async fn sweep(&self, retention: Duration, limit: i64) -> Result<u64, Error> {
+        let before = self.clock.now() - retention;
+        let swept = sqlx::query!(
+            "delete from notifications where id = any(array
+               (select id from notifications where id < $1 and status <> 'pending'
+                order by id limit $2 for update skip locked))",
+            first_id_at(before),
+            limit,
+        );
+        Ok(swept.execute(&self.database).await?.rows_affected())
+    }
+
+    /// How a user is reached.
+    pub(crate) async fn contact(&self, user: UserId) -> Result<Option<Contact>, Error> {
+        let row = sqlx::query_as!(
+            ContactRow,
+            "select email, name, as_of, version, undeliverable from contacts where user_id = $1",
+            user.as_uuid(),
+        );
+        Ok(row.fetch_optional(&self.database).await?.map(|row| row.contact(user)))
+    }
+
     /// Writes a new notification; one of the same source, user and channel stays as it is. Tells
     /// whether it is new.
     async fn insert(
@@ -313,6 +337,12 @@ impl Store {
     }
 }
 
+/// The lowest id that can have been made at a time (`UUIDv7`: milliseconds in the upper 48 bits).
+fn first_id_at(time: DateTime<Utc>) -> Uuid {
+    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128(millis << 80)
+}
+
 /// Whoever takes the lock of the same name waits until the transaction ends.
 async fn lock(tx: &mut PgConnection, name: &str) -> Result<(), Error> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(tx).await?;
@@ -340,18 +370,28 @@ async fn is_claimed(tx: &mut PgConnection, user: UserId, claim: &Claim) -> Resul
 
 /// A user's contact, its row locked.
 async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>, Error> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        ContactRow,
         "select email, name, as_of, version, undeliverable from contacts where user_id = $1 for update",
         user.as_uuid(),
     );
-    let row = row.fetch_optional(tx).await?;
-    Ok(row.map(|row| Contact {
-        user_id: user,
-        reach: row.email.zip(row.name).map(|(email, name)| crate::domain::Reach { email, name }),
-        as_of: row.as_of,
-        version: row.version,
-        undeliverable: row.undeliverable,
-    }))
+    Ok(row.fetch_optional(tx).await?.map(|row| row.contact(user)))
+}
+
+struct ContactRow {
+    email: Option<String>,
+    name: Option<String>,
+    as_of: DateTime<Utc>,
+    version: Option<i64>,
+    undeliverable: bool,
+}
+
+impl ContactRow {
+    fn contact(self, user_id: UserId) -> Contact {
+        let Self { email, name, as_of, version, undeliverable } = self;
+        let reach = email.zip(name).map(|(email, name)| Reach { email, name });
+        Contact { user_id, reach, as_of, version, undeliverable }
+    }
 }
 
 /// Saves a contact. With a deleted user go the words of all notifications, which hold the name or
@@ -376,6 +416,7 @@ async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Er
     .execute(&mut *tx)
     .await?;
     if reach.is_none() {
+        erasure::erase(tx, contact.user_id.as_uuid()).await?;
         sqlx::query!(
             "update notifications
              set status = 'failed', failure_reason = $2, recipient = null, next_attempt_at = null,

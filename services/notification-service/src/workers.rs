@@ -14,11 +14,23 @@ use telemetry::propagation;
 use tracing::Instrument;
 use tracing::field::Empty;
 
+use crate::config::NotificationSettings;
 use crate::domain::{DomainError, Failure, Notification};
 use crate::error::Error;
 use crate::links::Links;
 use crate::mailer::{Mail, Mailer};
 use crate::store::Store;
+
+/// Removes notifications that were sent or given up longer ago than they are kept, until `shutdown`.
+pub(crate) async fn sweep(
+    store: Store,
+    settings: NotificationSettings,
+    shutdown: CancellationToken,
+) -> Result<(), Infallible> {
+    let batch = async |limit| store.sweep(settings.retention, limit).await;
+    worker::sweep("notifications", settings.sweep_interval, &shutdown, batch).await;
+    Ok(())
+}
 
 /// Sends notifications. Cheap to clone.
 #[derive(Clone)]

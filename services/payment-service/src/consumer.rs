@@ -31,7 +31,7 @@ impl Events {
         self.store.change_once(&created.inbox_key(), user, open).await
     }
 
-    /// Closes the customer.
+    /// Closes the customer, and erases what the user wrote.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
         let (id, user, at) = (self.clock.new_id(), deleted.data.user_id, deleted.timestamp);
         let close = |before| Customer::closed(before, id, user, at);

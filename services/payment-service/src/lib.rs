@@ -6,6 +6,7 @@
 //! | `GET /api/payments` | a user; an administrator | lists the own payments, or all, newest first |
 //! | `GET /api/payments/{id}` | the user, an administrator | one payment |
 //! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
+//! | `GET /api/payments/exports/{user_id}` | user-service | what is known of a user, for the user |
 //! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
 //! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
 //! | `/admin/calls` | an administrator | what the service calls, and the breakers ([`service_client::admin`]) |
@@ -13,7 +14,8 @@
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.
 //! Publishes `payment.completed` and `payment.failed` to `payment.events`.
-//! Consumes `user.created` (opens the customer) and `user.deleted` (closes it).
+//! Consumes `user.created` (opens the customer) and `user.deleted` (closes it, and
+//! erases what the user wrote; what the law has kept stays: amounts, ids and times).
 //! Tables: `payments`, `payment_history`, `idempotency_keys`, `customers`, and messaging's outbox
 //! and inbox.
 

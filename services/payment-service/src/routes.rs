@@ -1,5 +1,6 @@
 //! The HTTP face: the table of routes, and what handlers share.
 
+mod exports;
 mod payments;
 mod wait;
 
@@ -36,4 +37,5 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(payments::pay, payments::list))
         .routes(routes!(payments::customer))
         .routes(routes!(payments::show))
+        .routes(routes!(exports::export))
 }

@@ -16,12 +16,12 @@ use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use contracts::{PaymentId, UserId};
-use messaging::Outbox;
 use messaging::inbox::InboxKey;
+use messaging::{Outbox, erasure};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 
-use crate::domain::{Customer, Description, DomainError, Event, Payment, Status};
+use crate::domain::{Currency, Customer, Description, DomainError, Event, Payment, Status};
 use crate::error::Error;
 use crate::events;
 use crate::store::rows::PaymentRow;
@@ -40,6 +40,8 @@ pub(crate) struct Store {
     due: Arc<Notify>,
     /// This process's requests that wait for an outcome.
     waiters: Waiters,
+    /// The codes of the currencies that this version takes.
+    currencies: Arc<[String]>,
 }
 
 /// A statement that reads payments: all columns of [`PaymentRow`], and the rest of it.
@@ -58,7 +60,9 @@ macro_rules! select_payments {
 
 impl Store {
     pub(crate) fn new(database: Database, outbox: Outbox, clock: Clock) -> Self {
-        Self { database, outbox, clock, due: Arc::default(), waiters: Waiters::default() }
+        let currencies = Currency::all().map(|currency| currency.as_str().to_owned()).collect();
+        let (due, waiters) = (Arc::default(), Waiters::default());
+        Self { database, outbox, clock, due, waiters, currencies }
     }
 
     /// The same repository over other connections, such as those of background work.
@@ -93,6 +97,7 @@ impl Store {
         claim: &Claim,
         payment: &Payment,
     ) -> Result<Kept, Error> {
+        check_open(tx, claim.user_id).await?;
         if !keys::lock(tx, claim).await? {
             return Err(Error::KeyInFlight);
         }
@@ -127,7 +132,7 @@ impl Store {
         let row = select_payments!("where id = $1 for update", id.as_uuid());
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
         let seen = row.version;
-        let (payment, happened) = decide(row.try_into()?)?;
+        let (payment, happened) = decide(row.into())?;
         if payment.version != seen {
             save(tx, &payment).await?;
         }
@@ -148,7 +153,7 @@ impl Store {
     /// One payment.
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Payment, Error> {
         let row = select_payments!("where id = $1", id.as_uuid());
-        row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.try_into()
+        Ok(row.fetch_optional(&self.database).await?.ok_or(DomainError::NotFound)?.into())
     }
 
     /// A page of a user's payments, or of all, newest first.
@@ -165,9 +170,8 @@ impl Store {
             page.rows(),
         );
         let rows = rows.fetch_all(&self.database).await?;
-        let payments: Result<Vec<Payment>, Error> =
-            rows.into_iter().map(TryInto::try_into).collect();
-        Ok(Page::new(payments?, page, |payment| payment.id.as_uuid()))
+        let payments = rows.into_iter().map(Payment::from).collect();
+        Ok(Page::new(payments, page, |payment: &Payment| payment.id.as_uuid()))
     }
 
     /// A user's customer.
@@ -202,7 +206,7 @@ async fn insert(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
 async fn save(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
     let (decline_code, decline_message) = match &payment.status {
         Status::RequiresPaymentMethod { code, message } => (Some(code), Some(message)),
-        Status::Processing | Status::Succeeded => (None, None),
+        Status::Processing | Status::Succeeded | Status::Other(_) => (None, None),
     };
     sqlx::query!(
         "update payments
@@ -226,7 +230,7 @@ async fn save(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
 async fn record(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
     let reason = match &payment.status {
         Status::RequiresPaymentMethod { code, .. } => Some(code),
-        Status::Processing | Status::Succeeded => None,
+        Status::Processing | Status::Succeeded | Status::Other(_) => None,
     };
     sqlx::query!(
         "insert into payment_history (payment_id, version, status, reason, at)
@@ -254,6 +258,10 @@ async fn apply(
     }
     lock_customer(tx, user).await?;
     let customer = decide(customer(&mut *tx, user).await?);
+    if customer.closed_at.is_some() {
+        // What the user wrote goes by a trigger, so that it does wherever a customer is closed.
+        erasure::erase(tx, user.as_uuid()).await?;
+    }
     sqlx::query!(
         "insert into customers (id, user_id, opened_at, closed_at) values ($1, $2, $3, $4)
          on conflict (user_id) do update set closed_at = excluded.closed_at",
@@ -273,6 +281,19 @@ async fn lock_customer(tx: &mut PgConnection, user: UserId) -> Result<(), Error>
     let name = format!("customer:{user}");
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(tx).await?;
     Ok(())
+}
+
+/// Makes sure that the payer was not deleted meanwhile: until the transaction ends nobody is, so that
+/// what it writes is there to be erased.
+async fn check_open(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
+    let name = format!("customer:{user}");
+    sqlx::query!("select pg_advisory_xact_lock_shared(hashtextextended($1, 0))", name)
+        .execute(&mut *tx)
+        .await?;
+    match customer(tx, user).await? {
+        Some(Customer { closed_at: Some(_), .. }) => Err(Error::PayerNotActive),
+        _ => Ok(()),
+    }
 }
 
 async fn customer(

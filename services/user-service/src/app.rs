@@ -11,13 +11,16 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
 use crate::profiles::Profiles;
-use crate::routes::{self, AppState, Codes};
+use crate::routes::{self, AppState, Codes, Others};
 use crate::store::{Store, TokenMaking};
 use crate::workers::ResetRequests;
 use crate::{commands, events, metrics, workers};
 
 /// Who sends the mails with tokens in them.
 const MAIL_SENDER: &str = "notification-service";
+/// Those who know of users, too.
+const PAYMENT_SERVICE: &str = "payment-service";
+const NOTIFICATION_SERVICE: &str = MAIL_SENDER;
 
 /// The user service, for [`platform::process::run`].
 pub struct UserService;
@@ -27,6 +30,7 @@ impl Service for UserService {
     const QUEUE: &'static str = QUEUE;
     const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
     const COUNTS_ACCOUNTS: &'static [&'static str] = routes::COUNTS_ACCOUNTS;
+    const CALLS: &'static [&'static str] = &[PAYMENT_SERVICE, NOTIFICATION_SERVICE];
     type Settings = Settings;
     type State = AppState;
 
@@ -54,6 +58,10 @@ impl Service for UserService {
         let sealing = SealingKeys::new(&settings.second_factor.keys)?;
         let store = Store::new(requests, outbox, clock.clone(), shown, noted, making, sealing);
         let background = store.clone().over(background);
+        let others = Others {
+            payments: platform.issuer_client(PAYMENT_SERVICE)?,
+            notifications: platform.issuer_client(NOTIFICATION_SERVICE)?,
+        };
         let events = Events { store: background.clone(), clock: clock.clone() };
         let resets = ResetRequests::new(background.clone())?;
         let state = AppState {
@@ -72,6 +80,7 @@ impl Service for UserService {
             sessions: settings.sessions.clone(),
             clock,
             audit,
+            others,
         };
         metrics::register();
         let (sweep, telling) = (settings.sessions.sweep_interval, background.clone());

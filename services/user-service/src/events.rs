@@ -5,7 +5,7 @@ use contracts::user::{
     UserEmailVerificationRequested, UserPasswordChanged, UserPasswordResetRequested,
     UserSecondFactorDisabled, UserSecondFactorEnabled, UserUpdated,
 };
-use messaging::{EnqueueError, Outbox, archive};
+use messaging::{EnqueueError, Outbox, erasure};
 use sqlx::PgConnection;
 
 use chassis::Clock;
@@ -80,7 +80,7 @@ pub(crate) async fn enqueue(
             }
             Event::Deleted => {
                 // What was said about the user before goes; that they are gone stays.
-                archive::erase(tx, user_id.as_uuid()).await?;
+                erasure::erase(tx, user_id.as_uuid()).await?;
                 outbox.enqueue(tx, id, at, &UserDeleted { user_id }).await?;
             }
         }

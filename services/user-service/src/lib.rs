@@ -8,6 +8,7 @@
 //! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
 //! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
 //! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
+//! | `GET /api/users/{id}/export` | the user, an administrator | what all services know of the user, in pages |
 //! | `PUT /api/users/{id}/password` | the user, who knows the one before | sets another password; other sessions end |
 //! | `GET /api/second-factor` | a user | whether a code is asked for besides the password |
 //! | `POST /api/second-factor` | a user, who knows the password | makes what an authenticator app makes codes of |
@@ -40,6 +41,7 @@
 //! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used` and
 //! `user.session_reused` to `user.events`. Tells all services which sessions have ended
 //! ([`platform::EndedFeed`]).
+//! Calls payment-service and notification-service, for what they know of a user.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
 //! `password_reset_requests`, `second_factors`, and messaging's outbox and inbox.

@@ -2,6 +2,7 @@
 
 mod administrators;
 mod codes;
+mod exports;
 mod own_sessions;
 mod passwords;
 mod queries;
@@ -27,6 +28,8 @@ pub(crate) use codes::Codes;
 use crate::config::{SecondFactorSettings, SessionSettings};
 use crate::profiles::Profiles;
 use crate::store::Store;
+
+pub(crate) use exports::Others;
 
 /// The route at which passwords can be guessed.
 pub(crate) const SIGN_IN: &str = "POST /api/sessions";
@@ -58,6 +61,7 @@ pub struct AppState {
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
     pub(crate) audit: AuditTrail,
+    pub(crate) others: Others,
 }
 
 #[derive(OpenApi)]
@@ -75,6 +79,7 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(users::register, administrators::list).layer(hashing()))
         .routes(routes!(users::me))
         .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(exports::export))
         .routes(routes!(administrators::appoint))
         .routes(routes!(passwords::replace).layer(hashing()))
         .routes(routes!(passwords::request_reset))

@@ -4,6 +4,7 @@
 
 mod administrators;
 mod ended;
+mod exports;
 mod mail_tokens;
 mod passwords;
 mod reset_requests;
@@ -33,6 +34,7 @@ use crate::events;
 use crate::profiles::Profiles;
 
 pub(crate) use administrators::{First, appoint_first};
+pub(crate) use exports::ShownToken;
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
 pub(crate) use second_factors::Proof;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chassis::database::drain;
 use chassis::worker::{self, Step, Worker, WorkerSettings};
-use chassis::{CancellationToken, Interval};
+use chassis::{CancellationToken, Interval, database};
 use platform::EndedFeed;
 
 use crate::error::Error;
@@ -99,7 +99,7 @@ pub(crate) async fn tell_ended_sessions(
 ) -> Result<(), Infallible> {
     let (mut was_told, mut served_by) = (true, String::new());
     loop {
-        let told = tell(&store, &feed, &mut served_by).await;
+        let told = tell(&store, &feed, &mut served_by, &shutdown).await;
         if let Err(cause) = &told
             && was_told
         {
@@ -111,7 +111,7 @@ pub(crate) async fn tell_ended_sessions(
         was_told = told.is_ok();
         // Whatever is left is told before the process ends, where that can be.
         if shutdown.run_until_cancelled(tokio::time::sleep(TELL_PAUSE)).await.is_none() {
-            let _tried = tell(&store, &feed, &mut served_by).await;
+            let _tried = tell(&store, &feed, &mut served_by, &shutdown).await;
             return Ok(());
         }
     }
@@ -119,13 +119,19 @@ pub(crate) async fn tell_ended_sessions(
 
 /// One look: tells all that is new; everything, where Redis has lost it, or another process serves than
 /// `served_by`, the one of the look before.
-async fn tell(store: &Store, feed: &EndedFeed, served_by: &mut String) -> Result<(), &'static str> {
+async fn tell(
+    store: &Store,
+    feed: &EndedFeed,
+    served_by: &mut String,
+    shutdown: &CancellationToken,
+) -> Result<(), &'static str> {
     let of_database = |error: Error| match error {
-        Error::Database(error) => chassis::database::kind(&error),
+        Error::Database(error) => database::kind(&error),
         _ => "database fault",
     };
     let limit = i64::from(TOLD_AT_ONCE);
-    store.sweep_ended(feed.kept(), limit).await.map_err(of_database)?;
+    let sweep = async |limit| store.sweep_ended(feed.kept(), limit).await;
+    drain(shutdown, sweep).await.map_err(of_database)?;
     let serves = feed.served_by().await.map_err(|error| error.kind())?;
     if *served_by != serves || !feed.is_there().await.map_err(|error| error.kind())? {
         store.forget_told().await.map_err(of_database)?;

@@ -48,7 +48,7 @@ const BACK_INTERVAL: Duration = Duration::from_millis(10);
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
 
-pub(super) struct Look {
+pub(crate) struct Look {
     /// None once it is being given back.
     held: Option<Held>,
     started: Instant,
@@ -115,7 +115,7 @@ impl Look {
     }
 
     /// The next message that matches; none at the end of the dead-letter queue or of the look.
-    pub(super) async fn next_match(
+    pub(crate) async fn next_match(
         &mut self,
         filter: &Filter,
     ) -> Result<Option<(DeadLetter, Raw)>, DeadLetterError> {
@@ -158,14 +158,14 @@ impl Look {
     }
 
     /// Ends the reading: nothing more is sent, also not in the place of what is removed.
-    pub(super) async fn stop_reading(&mut self) -> Result<(), DeadLetterError> {
+    pub(crate) async fn stop_reading(&mut self) -> Result<(), DeadLetterError> {
         let held = self.held.as_mut().ok_or(DeadLetterError::Ended)?;
         Ok(held.cancel().await?)
     }
 
     /// Takes a message out of the dead-letter queue for good; false when the broker cannot be told
     /// any more.
-    pub(super) async fn remove(&mut self, raw: &Raw) -> bool {
+    pub(crate) async fn remove(&mut self, raw: &Raw) -> bool {
         let removed = acknowledge(raw, BasicAckOptions::default()).await;
         if let Some(held) = self.held.as_mut() {
             held.left = held.left.saturating_sub(removed.into());
@@ -178,11 +178,11 @@ impl Look {
         self.started.elapsed() < ACT_TIMEOUT
     }
 
-    pub(super) fn dead_letters(&self) -> u32 {
+    pub(crate) fn dead_letters(&self) -> u32 {
         self.dead_letters
     }
 
-    pub(super) fn seen(&self) -> u32 {
+    pub(crate) fn seen(&self) -> u32 {
         self.seen
     }
 

@@ -7,7 +7,7 @@ use chrono::Utc;
 use contracts::user::UserDeleted;
 use database::Database;
 use messaging::archive::{self, ArchiveError, ArchivedEvent, Filter, Target};
-use messaging::{EventArchive, Outbox, OutboxSettings, Verdict};
+use messaging::{EventArchive, Outbox, OutboxSettings, Verdict, erasure};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -102,7 +102,7 @@ async fn an_erased_aggregate_leaves_only_what_happened_after_its_erasure() {
     let late = world.emit(&outbox, &updated(1, 0)).await;
     let deletion = Uuid::now_v7();
     let mut tx = world.pool.begin().await.unwrap();
-    archive::erase(&mut tx, user(1).as_uuid()).await.unwrap();
+    erasure::erase(&mut tx, user(1).as_uuid()).await.unwrap();
     let deleted = UserDeleted { user_id: user(1) };
     outbox.enqueue(&mut tx, deletion, Utc::now(), &deleted).await.unwrap();
     tx.commit().await.unwrap();
@@ -135,7 +135,7 @@ async fn an_erasure_that_is_rolled_back_erases_nothing() {
     let (world, outbox) = archiving("archive rollback").await;
     let all = fill(&world, &outbox, 2).await;
     let mut tx = world.pool.begin().await.unwrap();
-    archive::erase(&mut tx, user(1).as_uuid()).await.unwrap();
+    erasure::erase(&mut tx, user(1).as_uuid()).await.unwrap();
     tx.rollback().await.unwrap();
 
     let database = Database::from(world.pool.clone());

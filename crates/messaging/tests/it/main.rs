@@ -16,6 +16,7 @@ mod dead_letter_bounds;
 mod dead_letter_queue;
 mod dead_lettering;
 mod direct;
+mod erasure;
 mod faults;
 mod full_queues;
 mod inbox;

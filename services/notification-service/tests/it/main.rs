@@ -6,6 +6,7 @@ mod api;
 mod app;
 mod bad_input;
 mod documents;
+mod exports;
 mod links;
 mod mail_server;
 mod messages;

@@ -52,6 +52,9 @@ pub enum Status {
         /// Why, for the payer.
         message: String,
     },
+    /// What a newer version of the service says of it, in its word. This one shows the word, and decides
+    /// nothing.
+    Other(String),
 }
 
 /// What the provider said.
@@ -128,7 +131,8 @@ impl Payment {
         }
     }
 
-    /// Whether the provider has said what became of it.
+    /// Whether there is nothing more to do: the provider has said what became of it, or it is a newer
+    /// version's.
     pub fn is_settled(&self) -> bool {
         self.status != Status::Processing
     }
@@ -166,11 +170,12 @@ impl Payment {
 
 impl Status {
     /// The word for it, the provider's own.
-    pub fn as_str(&self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Processing => "processing",
             Self::Succeeded => "succeeded",
             Self::RequiresPaymentMethod { .. } => "requires_payment_method",
+            Self::Other(word) => word,
         }
     }
 }

@@ -70,10 +70,12 @@ pub(crate) struct PaymentView {
     /// Minor units of the currency.
     #[schema(minimum = 1)]
     amount: i64,
-    #[schema(schema_with = currencies)]
+    /// ISO 4217; a code that this document does not know when a newer version of the service wrote it.
+    #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: &'static str,
-    /// `processing`, `succeeded` or `requires_payment_method`.
-    status: &'static str,
+    /// `processing`, `succeeded` or `requires_payment_method`; another word when a newer version of the
+    /// service wrote it.
+    status: String,
     /// Why it was declined, as a word for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     decline_code: Option<String>,
@@ -102,10 +104,10 @@ struct Payer {
 
 impl From<Payment> for PaymentView {
     fn from(payment: Payment) -> Self {
-        let status = payment.status.as_str();
+        let status = payment.status.as_str().to_owned();
         let (decline_code, decline_message) = match payment.status {
             Status::RequiresPaymentMethod { code, message } => (Some(code), Some(message)),
-            Status::Processing | Status::Succeeded => (None, None),
+            Status::Processing | Status::Succeeded | Status::Other(_) => (None, None),
         };
         Self {
             payment_id: payment.id.as_uuid(),

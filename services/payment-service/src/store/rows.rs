@@ -5,7 +5,6 @@ use contracts::{PaymentId, UserId};
 use uuid::Uuid;
 
 use crate::domain::{Currency, Description, Money, Payment, PaymentMethod, Status};
-use crate::error::Error;
 
 /// A row of `payments`.
 pub(super) struct PaymentRow {
@@ -25,12 +24,9 @@ pub(super) struct PaymentRow {
     pub(super) updated_at: DateTime<Utc>,
 }
 
-impl TryFrom<PaymentRow> for Payment {
-    type Error = Error;
-
-    /// Fails on a row that a newer version of the service has written.
-    fn try_from(row: PaymentRow) -> Result<Self, Error> {
-        let unknown = |what: &str| sqlx::Error::Decode(format!("unknown {what}").into());
+/// A row that a newer version of the service has written may have words that this one does not know.
+impl From<PaymentRow> for Payment {
+    fn from(row: PaymentRow) -> Self {
         let status = match row.status.as_str() {
             "processing" => Status::Processing,
             "succeeded" => Status::Succeeded,
@@ -38,13 +34,12 @@ impl TryFrom<PaymentRow> for Payment {
                 code: row.decline_code.unwrap_or_default(),
                 message: row.decline_message.unwrap_or_default(),
             },
-            _ => return Err(unknown("status").into()),
+            _ => Status::Other(row.status),
         };
-        let currency = Currency::parse(&row.currency).map_err(|_| unknown("currency"))?;
-        Ok(Self {
+        Self {
             id: PaymentId::from_uuid(row.id),
             user_id: UserId::from_uuid(row.user_id),
-            money: Money::from_stored(row.amount, currency),
+            money: Money::from_stored(row.amount, Currency::from_stored(&row.currency)),
             method: PaymentMethod::from_stored(row.payment_method),
             description: row.description.map(Description::from_stored),
             status,
@@ -53,6 +48,6 @@ impl TryFrom<PaymentRow> for Payment {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-        })
+        }
     }
 }

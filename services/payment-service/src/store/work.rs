@@ -20,17 +20,20 @@ pub(crate) struct Due {
 }
 
 impl Store {
-    /// Takes up one due payment: nobody else gets it before the lease ends.
+    /// Takes up one due payment: nobody else gets it before the lease ends. One in a currency that this
+    /// version does not take is left to a newer one.
     pub(crate) async fn claim_due(&self, lease: Duration) -> Result<Option<Due>, Error> {
         let now = self.clock.now();
         let claimed = sqlx::query!(
             "update payments set next_attempt_at = $2, attempts = attempts + 1
              where id = (select id from payments
                          where status = 'processing' and next_attempt_at <= $1
+                           and currency = any($3)
                          order by next_attempt_at limit 1 for update skip locked)
              returning id, traceparent, key_retired_at",
             now,
             now + lease,
+            &*self.currencies,
         );
         let Some(claimed) = claimed.fetch_optional(&self.database).await? else { return Ok(None) };
         let payment = self.payment(PaymentId::from_uuid(claimed.id)).await?;

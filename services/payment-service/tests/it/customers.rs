@@ -102,3 +102,33 @@ async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled(
     .await;
     assert_eq!(app.rows("customers").await, 1);
 }
+
+#[tokio::test]
+async fn what_a_user_wrote_goes_with_the_user_and_the_payment_stays() {
+    let app = TestApp::start().await;
+    let (payer, other) = (app.payer(), app.payer());
+    let describe = |payer: &Payer, description: &str| {
+        let body = json!({"amount": 1999, "currency": "EUR", "payment_method": "pm_card_visa",
+            "description": description});
+        app.paying(payer, description, "pm_card_visa").json(&body).send()
+    };
+    for payer in [&payer, &other] {
+        assert_eq!(describe(payer, "for Grace").await.unwrap().status(), 201);
+    }
+    deleted(&app.plain, payer.id).await;
+    until_handled(&app, 1).await;
+
+    let pool = app.ground.database.pool().await;
+    let texts = "select user_id, description, amount from payments";
+    let texts: Vec<(Uuid, Option<String>, i64)> =
+        sqlx::query_as(texts).fetch_all(&pool).await.unwrap();
+    assert!(texts.contains(&(payer.id, None, 1999)), "{texts:?}");
+    assert!(texts.contains(&(other.id, Some("for Grace".to_owned()), 1999)), "{texts:?}");
+    let keys = sqlx::query_scalar("select user_id from idempotency_keys");
+    let keys: Vec<Uuid> = keys.fetch_all(&pool).await.unwrap();
+    assert_eq!(keys, [other.id]);
+    // user-service said that the user is active just before the deletion, as this fake always does.
+    let late = describe(&payer, "too late").await.unwrap();
+    assert_eq!(late.status(), 422);
+    assert_eq!((app.rows("payments").await, app.charges()), (2, 2));
+}

@@ -74,3 +74,13 @@ pub(crate) struct Ending {
     #[serde(default)]
     pub(super) keep_current: bool,
 }
+
+/// Which page of an export is asked for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExportQuery {
+    /// The `next_cursor` of the page before.
+    #[param(max_length = 73)]
+    pub(super) cursor: Option<String>,
+}

@@ -264,6 +264,6 @@ pub(super) fn entry(
 }
 
 /// Whose it is not cannot tell it from one that does not exist.
-fn visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
+pub(super) fn visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
     if caller.may_see(id) { Ok(()) } else { Err(Error::from(domain::DomainError::NotFound).into()) }
 }

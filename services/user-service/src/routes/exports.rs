@@ -1,0 +1,287 @@
+//! `/api/users/{id}/export`: what all services know of a user, put together where the user is known.
+//!
+//! It comes in pages, each of which is whole or is none: where a service does not answer, there is no
+//! page, and the caller asks for the same one again. A list that has ended is not asked for any more.
+//! Not in it: what only proves things (hashes of passwords and tokens), and the audit trail, which holds
+//! ids alone and is about what others did, too.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use auth::{Caller, User as SignedIn};
+use axum::extract::State;
+use chassis::Problem;
+use chassis::extract::{Json, Path, Query, RequestContext};
+use chrono::{DateTime, Utc};
+use contracts::UserId;
+use platform::audit::{Actor, AuditTrail, Entry};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use service_client::{Call, CallError, Kind, ServiceClient};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::queries::ExportQuery;
+use super::users::{Profile, visible};
+use crate::config::SessionSettings;
+use crate::store::{Shown, ShownToken, Store};
+
+/// Why there is no page.
+const AWAY: &str =
+    "a service that knows of the user does not answer; nothing was left out, ask again";
+/// What a caller is told to wait then.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Payments on a page.
+const PAYMENTS: u8 = 100;
+/// Notifications on a page: each holds up to 16 KiB of text, and an answer may have 1 MiB.
+const NOTIFICATIONS: u8 = 20;
+
+/// Those whom it asks.
+#[derive(Clone)]
+pub(crate) struct Others {
+    pub(crate) payments: ServiceClient,
+    pub(crate) notifications: ServiceClient,
+}
+
+/// A page of what is known of a user. The lists go on until there is no `next_cursor`.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Export {
+    user_id: Uuid,
+    /// What user-service knows; on the first page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Own>,
+    /// What payment-service knows, as its `GET /api/payments/exports/{user_id}` says it; absent once all
+    /// payments were on pages before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    payments: Option<Map<String, Value>>,
+    /// What notification-service knows, as its `GET /api/notifications/exports/{user_id}` says it; absent
+    /// once all notifications were on pages before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    notifications: Option<Map<String, Value>>,
+    /// Give it as `cursor` to get the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// What user-service knows.
+#[derive(Serialize, ToSchema)]
+struct Own {
+    profile: Profile,
+    /// Where the user is signed in.
+    sessions: Vec<ExportedSession>,
+    /// What was sent by mail and is good still; without what is secret of it.
+    mail_tokens: Vec<ExportedToken>,
+}
+
+/// A session that is open.
+#[derive(Serialize, ToSchema)]
+struct ExportedSession {
+    session_id: Uuid,
+    /// What the client said of itself when it signed in; may be empty.
+    device: String,
+    created_at: DateTime<Utc>,
+    last_used_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+/// A token that went to an address.
+#[derive(Serialize, ToSchema)]
+struct ExportedToken {
+    /// `verification` or `password_reset`; another word when a newer version of the service wrote it.
+    purpose: String,
+    email: String,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+/// Where a list goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    After(Uuid),
+    End,
+}
+
+/// Where the lists of payments and of notifications go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cursor {
+    payments: Place,
+    notifications: Place,
+}
+
+/// What another service answers: what it knows, and where its list goes on.
+#[derive(Deserialize)]
+struct Answer {
+    next_cursor: Option<Uuid>,
+    #[serde(flatten)]
+    known: Map<String, Value>,
+}
+
+/// Gives what all services know of a user, a page at a time; a page of which something would be missing
+/// is 503.
+#[utoipa::path(get, path = "/api/users/{id}/export", operation_id = "export_user", tag = "users",
+    params(("id" = Uuid, Path), ExportQuery), security(("bearer" = [])), responses(
+    (status = 200, body = Export),
+    (status = 404, body = Problem, description = "No such user, or not the caller's to see"),
+    (status = 503, body = Problem, description = "A service does not answer; ask for the same page again"),
+))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
+pub(crate) async fn export(
+    caller: SignedIn,
+    State(store): State<Store>,
+    State(sessions): State<SessionSettings>,
+    State(others): State<Others>,
+    State(audit): State<AuditTrail>,
+    Path(id): Path<Uuid>,
+    Query(query): Query<ExportQuery>,
+    context: RequestContext,
+) -> Result<Json<Export>, Problem> {
+    visible(&Caller::User(caller), id)?;
+    let cursor = query.cursor.as_deref().map_or(Ok(Cursor::START), str::parse)?;
+    let profile = Profile::from(store.user(UserId::from_uuid(id)).await?);
+    let (payments, notifications) = tokio::try_join!(
+        others.payments(id, cursor.payments, &context),
+        others.notifications(id, cursor.notifications, &context),
+    )?;
+    let user = if cursor == Cursor::START {
+        let shown = store.sessions(id, &sessions).await?;
+        let sessions = shown.into_iter().map(ExportedSession::from).collect();
+        let tokens = store.shown_tokens(id).await?;
+        let mail_tokens = tokens.into_iter().map(ExportedToken::from).collect();
+        Some(Own { profile, sessions, mail_tokens })
+    } else {
+        None
+    };
+    let actor = if caller.id == id { Actor::User } else { Actor::Administrator };
+    let entry = Entry::new(actor(caller.id), "user-export", "given");
+    let entry = entry.target(format_args!("user:{id}"));
+    audit.count(entry).await;
+    let next_cursor = Cursor::behind(payments.as_ref(), notifications.as_ref());
+    let [payments, notifications] =
+        [payments, notifications].map(|answer| answer.map(|answer| answer.known));
+    Ok(Json(Export { user_id: id, user, payments, notifications, next_cursor }))
+}
+
+impl Others {
+    async fn payments(
+        &self,
+        user: Uuid,
+        place: Place,
+        context: &RequestContext,
+    ) -> Result<Option<Answer>, Problem> {
+        let path = format!("/api/payments/exports/{user}?limit={PAYMENTS}");
+        ask(&self.payments, path, place, Call::new("export_payments").passing_on(context)).await
+    }
+
+    async fn notifications(
+        &self,
+        user: Uuid,
+        place: Place,
+        context: &RequestContext,
+    ) -> Result<Option<Answer>, Problem> {
+        let path = format!("/api/notifications/exports/{user}?limit={NOTIFICATIONS}");
+        let call = Call::new("export_notifications").passing_on(context);
+        ask(&self.notifications, path, place, call).await
+    }
+}
+
+/// Asks a service for what its list holds behind a place; nothing at its end.
+async fn ask(
+    client: &ServiceClient,
+    path: String,
+    place: Place,
+    call: Call,
+) -> Result<Option<Answer>, Problem> {
+    let path = match place {
+        Place::Start => path,
+        Place::After(id) => format!("{path}&cursor={id}"),
+        Place::End => return Ok(None),
+    };
+    client.get(&path, call).await.map(Some).map_err(|error: CallError| match error.kind {
+        // A replica of the version before, which has no such route.
+        Kind::NotFound => Problem::unavailable(AWAY, RETRY_AFTER),
+        _ => error.problem(AWAY),
+    })
+}
+
+impl Cursor {
+    const START: Self = Self { payments: Place::Start, notifications: Place::Start };
+
+    /// Where the next page begins; none when both lists have ended.
+    fn behind(payments: Option<&Answer>, notifications: Option<&Answer>) -> Option<String> {
+        let place = |answer: Option<&Answer>| {
+            answer.and_then(|answer| answer.next_cursor).map_or(Place::End, Place::After)
+        };
+        let (payments, notifications) = (place(payments), place(notifications));
+        let goes_on = payments != Place::End || notifications != Place::End;
+        goes_on.then(|| Self { payments, notifications }.to_string())
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |place| match place {
+            Place::After(id) => id.to_string(),
+            Place::Start | Place::End => String::new(),
+        };
+        write!(f, "{}.{}", word(self.payments), word(self.notifications))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let place = |word: &str| match word {
+            "" => Some(Place::End),
+            id => id.parse().ok().map(Place::After),
+        };
+        let places = text.split_once('.').map(|(one, other)| (place(one), place(other)));
+        match places {
+            Some((Some(payments), Some(notifications))) => Ok(Self { payments, notifications }),
+            _ => Err(Problem::bad_request("cursor is no next_cursor of this list")),
+        }
+    }
+}
+
+impl From<Shown> for ExportedSession {
+    fn from(shown: Shown) -> Self {
+        let Shown { id: session_id, device, created_at, last_used_at, expires_at } = shown;
+        Self { session_id, device, created_at, last_used_at, expires_at }
+    }
+}
+
+impl From<ShownToken> for ExportedToken {
+    fn from(shown: ShownToken) -> Self {
+        let ShownToken { purpose, email, created_at, expires_at } = shown;
+        Self { purpose, email, created_at, expires_at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_goes_on_where_the_lists_were_left_and_ends_when_both_have_ended() {
+        let answer = |next_cursor| Answer { next_cursor, known: Map::new() };
+        let (more, last) = (answer(Some(Uuid::max())), answer(None));
+        for (payments, notifications) in
+            [(Some(&more), Some(&last)), (Some(&last), Some(&more)), (None, Some(&more))]
+        {
+            let text = Cursor::behind(payments, notifications).unwrap();
+            let cursor: Cursor = text.parse().unwrap();
+            let is_more =
+                |answer: Option<&Answer>| answer.is_some_and(|it| it.next_cursor.is_some());
+            assert_eq!(cursor.payments != Place::End, is_more(payments), "{text}");
+            assert_eq!(cursor.notifications != Place::End, is_more(notifications), "{text}");
+        }
+        assert_eq!(Cursor::behind(Some(&last), None), None);
+        for wrong in ["", "x", "x.y", "0.", &Uuid::nil().to_string()] {
+            assert!(wrong.parse::<Cursor>().is_err(), "{wrong}");
+        }
+    }
+}

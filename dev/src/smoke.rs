@@ -1,9 +1,12 @@
 //! `cargo dev smoke`: the whole scenario on the running system, over HTTP, as a client sees it.
 //!
+//! With `--all` everything that users do with their accounts comes after it.
+//!
 //! A user registers, is welcomed by mail, pays, gets a receipt, is declined, is told so, and moves
 //! to another address. Every request carries one sampled `traceparent`, so that the scenario is one
 //! trace. Each wait has a limit, and says what was missing when it is over.
 
+mod account;
 mod documented;
 mod scenario;
 
@@ -12,8 +15,10 @@ use std::{fs, process::ExitCode};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use self::scenario::Scenario;
-use crate::{interrupt::Interrupt, project::Project, services::Service, state::State};
+use self::{account::Local, scenario::Scenario};
+use crate::{
+    interrupt::Interrupt, project::Project, services::Service, state::State, up::state_file,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -26,6 +31,9 @@ pub(crate) struct Args {
     /// Where every service answers that `--at` does not name: on this machine, on its usual port
     #[arg(long)]
     usual_ports: bool,
+    /// Everything that users do with their accounts too; for the system that `up` runs here
+    #[arg(long, conflicts_with_all = ["at", "usual_ports"])]
+    all: bool,
 }
 
 fn place(text: &str) -> Result<(String, String), String> {
@@ -64,7 +72,10 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         given.map(|(_, url)| url.clone()).or_else(usual).or_else(running)
     })?;
     let mut scenario = Scenario::new(urls, args.json, interrupt.clone())?;
-    let outcome = scenario.walk();
+    let mut outcome = scenario.walk();
+    if args.all && outcome.is_ok() {
+        outcome = Local::new(project, state).and_then(|local| scenario.walk_accounts(&local));
+    }
     scenario.conclude(outcome, project)
 }
 

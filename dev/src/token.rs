@@ -41,6 +41,11 @@ enum TokenKind {
         #[arg(long = "for", value_name = "TARGET")]
         target: String,
     },
+    /// What an authenticator app shows of a secret now, for who has none at hand
+    Code {
+        /// As `POST /api/second-factor` gave it
+        secret: String,
+    },
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
@@ -52,6 +57,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
             command.args(["user", "--id", id]).args(role)
         }
         TokenKind::Service { name, target } => command.args(["service", name, "--for", target]),
+        TokenKind::Code { secret } => command.args(["code", secret]),
     };
     let status = command.status().with_context(|| format!("run {USERS}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -71,6 +77,12 @@ pub(crate) fn of(project: &Project, state: &State, user: &str, role: &str) -> Re
         command.args(["--role", role]);
     }
     Ok(programs::output(&mut command)?.trim().to_owned())
+}
+
+/// What an authenticator app shows of a secret now.
+pub(crate) fn code(project: &Project, state: &State, secret: &str) -> Result<String> {
+    let mut command = issuer(project, state)?;
+    Ok(run::output(command.args(["code", secret]))?.trim().to_owned())
 }
 
 /// `user-service token`, in the environment of the running one.

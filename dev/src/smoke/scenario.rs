@@ -31,9 +31,9 @@ pub(super) struct Scenario {
 }
 
 /// Somebody with a login.
-struct User {
-    id: String,
-    bearer: String,
+pub(super) struct User {
+    pub(super) id: String,
+    pub(super) bearer: String,
 }
 
 impl Scenario {
@@ -102,7 +102,11 @@ impl Scenario {
     }
 
     /// Does one step and tells it: its name, how long it took, and the ids it gave.
-    fn step<T>(&mut self, name: &str, act: impl FnOnce(&Self) -> Result<(T, Value)>) -> Result<T> {
+    pub(super) fn step<T>(
+        &mut self,
+        name: &str,
+        act: impl FnOnce(&Self) -> Result<(T, Value)>,
+    ) -> Result<T> {
         let begin = Instant::now();
         let outcome = act(self);
         let elapsed_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -122,7 +126,7 @@ impl Scenario {
         outcome.map(|(value, _)| value).with_context(|| name.to_owned())
     }
 
-    fn register(&self, email: &str, password: &str) -> Result<(String, Value)> {
+    pub(super) fn register(&self, email: &str, password: &str) -> Result<(String, Value)> {
         let body = json!({"email": email, "name": "Smoke Test", "password": password});
         let answer =
             self.send("POST", &format!("{}/api/users", self.urls.user), &[], Some(&body))?;
@@ -131,7 +135,7 @@ impl Scenario {
         Ok((id.clone(), json!({"user_id": id, "email": email})))
     }
 
-    fn log_in(&self, email: &str, password: &str) -> Result<(String, Value)> {
+    pub(super) fn log_in(&self, email: &str, password: &str) -> Result<(String, Value)> {
         let body = json!({"email": email, "password": password});
         let url = format!("{}/api/sessions", self.urls.user);
         let answer = self.send("POST", &url, &[], Some(&body))?;
@@ -150,7 +154,7 @@ impl Scenario {
         })
     }
 
-    fn mail(&self, user: &User, kind: &str) -> Result<((), Value)> {
+    pub(super) fn mail(&self, user: &User, kind: &str) -> Result<((), Value)> {
         let url = format!("{}/api/notifications", self.urls.notification);
         self.wait(&format!("no notification of kind `{kind}` was sent"), || {
             let answer = self.get(user, &url)?;
@@ -190,7 +194,7 @@ impl Scenario {
         Ok(((), json!({"payment_id": id, "decline_code": code})))
     }
 
-    fn change_email(&self, user: &User) -> Result<((), Value)> {
+    pub(super) fn change_email(&self, user: &User) -> Result<(String, Value)> {
         let url = format!("{}/api/users/{}", self.urls.user, user.id);
         let bearer = ("authorization", user.bearer.as_str());
         let current = self.get(user, &url)?;
@@ -203,7 +207,13 @@ impl Scenario {
         let body = json!({"email": email});
         let answer = self.send("PATCH", &url, &[bearer, ("if-match", etag)], Some(&body))?;
         expect(&answer, 200)?;
-        Ok(((), json!({"email": email, "etag": answer.header("etag")})))
+        let detail = json!({"email": email, "etag": answer.header("etag")});
+        Ok((email, detail))
+    }
+
+    /// Where user-service answers for a path.
+    pub(super) fn at_users(&self, path: &str) -> String {
+        format!("{}{path}", self.urls.user)
     }
 
     /// Asks user-service for a mail.
@@ -263,7 +273,7 @@ impl Scenario {
         self.send("GET", url, &[("authorization", &user.bearer)], None)
     }
 
-    fn send(
+    pub(super) fn send(
         &self,
         method: &str,
         url: &str,
@@ -276,7 +286,11 @@ impl Scenario {
     }
 
     /// Asks again and again. What goes wrong meanwhile is told only when the time is over.
-    fn wait<T>(&self, missing: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    pub(super) fn wait<T>(
+        &self,
+        missing: &str,
+        mut probe: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
         let mut last = None;
         let found = self.interrupt.poll(WAIT_LIMIT, || {
             Ok(probe().unwrap_or_else(|error| {
@@ -292,14 +306,14 @@ impl Scenario {
 }
 
 /// The body of an answer that has this status.
-fn expect(answer: &Answer, status: u16) -> Result<Value> {
+pub(super) fn expect(answer: &Answer, status: u16) -> Result<Value> {
     if answer.status != status {
         bail!("status {} instead of {status}: {}", answer.status, answer.text);
     }
     Ok(answer.json())
 }
 
-fn text(body: &Value, field: &str) -> Result<String> {
+pub(super) fn text(body: &Value, field: &str) -> Result<String> {
     let value = body[field].as_str().with_context(|| format!("the answer has no `{field}`"))?;
     Ok(value.to_owned())
 }

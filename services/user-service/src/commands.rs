@@ -1,5 +1,6 @@
 //! What the program does besides serving.
 
+use auth::totp::{TotpSecret, step_at};
 use auth::{KeyRing, Role, Tokens};
 use cache::ServiceCache;
 use chassis::{Clock, database};
@@ -16,7 +17,7 @@ use crate::store::{First, appoint_first};
 const DEVELOPMENT: &str = "development";
 /// What there is to say.
 const KNOWN: &str = "known: admin --email ADDRESS, token user --id UUID [--role admin], \
-                     token service NAME --for TARGET";
+                     token service NAME --for TARGET, token code SECRET";
 
 /// Does what the words say, and gives what to print.
 pub(crate) async fn run(
@@ -57,8 +58,8 @@ async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, Bui
     }
 }
 
-/// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`: for trying things
-/// out by hand in development. Elsewhere there is no such command: whoever may run a program in a pod would
+/// `token user --id UUID [--role admin]`, `token service NAME --for TARGET` and `token code SECRET`: for trying
+/// things out by hand in development. Elsewhere there is no such command: whoever may run a program in a pod would
 /// make himself an administrator, and no log would tell. There an administrator is a user whom the database
 /// says to be one, who signs in as everybody does.
 fn token(settings: &PlatformSettings, words: &[&str]) -> Result<String, BuildError> {
@@ -75,6 +76,12 @@ fn token(settings: &PlatformSettings, words: &[&str]) -> Result<String, BuildErr
     let token = match *words {
         ["token", "user", "--id", id] => user(id, Role::User)?,
         ["token", "user", "--id", id, "--role", "admin"] => user(id, Role::Admin)?,
+        // What an authenticator app shows.
+        ["token", "code", secret] => {
+            let secret =
+                TotpSecret::typed(secret).ok_or("that is no secret of an authenticator app")?;
+            return Ok(secret.code(step_at(clock.now())).expose().clone());
+        }
         ["token", "service", caller, "--for", target] => {
             let known = services.keys().find(|name| *name == caller);
             let caller = known.ok_or("services.tsk has no such service")?;

@@ -21,6 +21,7 @@ mod second_factor;
 mod servers;
 mod sessions;
 mod sweeps;
+mod timing;
 mod tokens;
 mod users;
 mod verifications;

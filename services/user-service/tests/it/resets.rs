@@ -1,8 +1,6 @@
 //! Another password for whoever reads the user's mail, and nothing for whoever wants to know who is a
 //! user.
 
-use std::time::{Duration, Instant};
-
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -213,29 +211,4 @@ async fn tokens_and_requests_that_are_late_are_removed() {
         (app.count("select count(*) from mail_tokens").await == 0).then_some(())
     })
     .await;
-}
-
-/// Prints the medians over 200 requests each; says nothing by itself, as machines differ.
-#[tokio::test]
-#[ignore = "a measurement: run it alone, on a machine that does nothing else"]
-#[expect(clippy::print_stderr, reason = "it is what the test is for")]
-async fn how_long_requests_for_users_and_for_nobody_take() {
-    let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
-    for _ in 0..200 {
-        for (email, times) in [
-            (user.email.clone(), &mut known),
-            (format!("{}@example.com", Uuid::now_v7().simple()), &mut unknown),
-        ] {
-            let began = Instant::now();
-            assert_eq!(ask(&app, &email).await, 202);
-            times.push(began.elapsed());
-        }
-    }
-    let median = |times: &mut Vec<Duration>| {
-        times.sort();
-        times[times.len() / 2]
-    };
-    eprintln!("known {:?}, unknown {:?}", median(&mut known), median(&mut unknown));
 }

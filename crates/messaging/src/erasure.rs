@@ -85,9 +85,6 @@ impl Eraser {
     }
 
     /// Looks until `shutdown`. A look that fails is logged, not returned: the next one does its work.
-    ///
-    /// # Errors
-    /// None.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         // Of which erasure the last look was the first, and when the next one is due all the same.
         let mut last: Option<(DateTime<Utc>, Instant)> = None;

@@ -36,7 +36,8 @@ impl Canaries {
     /// What of it is in a text: as it is, or in the hexadecimal form of bytes.
     fn seen_in(&self, text: &str) -> BTreeSet<&'static str> {
         let text = text.to_lowercase();
-        let hex = |it: &str| it.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex =
+            |it: &str| it.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let is_seen = |canary: &str| {
             let canary = canary.to_lowercase();
             text.contains(&canary) || text.contains(&hex(&canary))

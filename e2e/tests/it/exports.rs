@@ -20,6 +20,7 @@ async fn pages(system: &System, user: &Signed, token: &str) -> Vec<Value> {
     loop {
         let answer = export(system, &user.id, token, cursor.as_deref()).await;
         assert_eq!(answer.status(), StatusCode::OK, "{}", answer.text().await.unwrap());
+        assert_eq!(answer.headers()["cache-control"], "no-store");
         pages.push(answer.json().await.unwrap());
         cursor = pages[pages.len() - 1]["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() {

@@ -187,7 +187,9 @@ async fn every_statement_of_the_previous_release_works_over_the_schema_of_this_o
     }
     let this = this_release(&pools).await;
     if std::env::var_os("UPDATE_PREVIOUS_RELEASE").is_some() {
-        fs::write(GOLDEN, serde_json::to_string_pretty(&this).unwrap() + "\n").unwrap();
+        // A line for each statement, so that a difference shows which.
+        let text = serde_json::to_string(&this).unwrap().replace("{\"query\"", "\n{\"query\"");
+        fs::write(GOLDEN, text + "\n").unwrap();
     }
     let previous: Release = serde_json::from_str(&fs::read_to_string(GOLDEN).unwrap()).unwrap();
     let mut faults = Vec::new();

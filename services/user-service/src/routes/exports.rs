@@ -15,6 +15,7 @@ use chassis::Problem;
 use chassis::extract::{Json, Path, Query, RequestContext};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
+use http::{HeaderName, header};
 use platform::audit::{Actor, AuditTrail, Entry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -138,7 +139,7 @@ pub(crate) async fn export(
     Path(id): Path<Uuid>,
     Query(query): Query<ExportQuery>,
     context: RequestContext,
-) -> Result<Json<Export>, Problem> {
+) -> Result<([(HeaderName, &'static str); 1], Json<Export>), Problem> {
     visible(&Caller::User(caller), id)?;
     let cursor = query.cursor.as_deref().map_or(Ok(Cursor::START), str::parse)?;
     let profile = Profile::from(store.user(UserId::from_uuid(id)).await?);
@@ -162,7 +163,9 @@ pub(crate) async fn export(
     let next_cursor = Cursor::behind(payments.as_ref(), notifications.as_ref());
     let [payments, notifications] =
         [payments, notifications].map(|answer| answer.map(|answer| answer.known));
-    Ok(Json(Export { user_id: id, user, payments, notifications, next_cursor }))
+    let export = Export { user_id: id, user, payments, notifications, next_cursor };
+    // All at once is what nobody keeps a copy of in between.
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(export)))
 }
 
 impl Others {

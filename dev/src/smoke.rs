@@ -16,9 +16,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use self::{account::Local, scenario::Scenario};
-use crate::{
-    interrupt::Interrupt, project::Project, services::Service, state::State, up::state_file,
-};
+use crate::{interrupt::Interrupt, project::Project, services::Service, state::State};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -146,7 +146,10 @@ impl State {
     /// Reads what the last `up` wrote; none when the system is down. What cannot be understood is put
     /// aside: what runs is found by its locks then.
     pub(crate) fn load(project: &Project) -> Result<Option<Self>> {
-        let Err(error) = Self::read(project) else { return Self::read(project) };
+        let error = match Self::read(project) {
+            Ok(state) => return Ok(state),
+            Err(error) => error,
+        };
         if error.downcast_ref::<serde_json::Error>().is_none() {
             return Err(error);
         }

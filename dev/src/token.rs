@@ -82,7 +82,7 @@ pub(crate) fn of(project: &Project, state: &State, user: &str, role: &str) -> Re
 /// What an authenticator app shows of a secret now.
 pub(crate) fn code(project: &Project, state: &State, secret: &str) -> Result<String> {
     let mut command = issuer(project, state)?;
-    Ok(run::output(command.args(["code", secret]))?.trim().to_owned())
+    Ok(programs::output(command.args(["code", secret]))?.trim().to_owned())
 }
 
 /// `user-service token`, in the environment of the running one.

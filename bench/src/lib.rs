@@ -95,7 +95,8 @@ fn figure(contestant: &Contestant<'_>, mut times: Vec<Duration>) -> Figure {
     times.sort_unstable();
     let at = |part: usize| times[times.len() * part / 4].as_secs_f64();
     let spread = (at(3) - at(1)) / at(2);
-    let (name, bytes) = (contestant.name.to_owned(), contestant.bytes);
+    let name = contestant.name.to_owned();
+    let bytes = contestant.bytes;
     Figure { name, bytes, median: times[times.len() / 2], spread }
 }
 

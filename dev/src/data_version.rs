@@ -45,7 +45,8 @@ pub(crate) fn postgres(folder: &Path, version: Option<&str>) -> Option<Mismatch>
     let elsewhere = fs::read_to_string(folder.join(ELSEWHERE)).ok();
     let place = elsewhere.map_or_else(|| folder.to_owned(), |path| PathBuf::from(path.trim()));
     let data = fs::read_to_string(place.join("data/PG_VERSION")).ok()?;
-    let (data, server) = (data.trim(), version?.split('.').next()?);
+    let data = data.trim();
+    let server = version?.split('.').next()?;
     (data != server).then(|| Mismatch {
         what: format!(
             "the data in {} is not compatible with this version of PostgreSQL: it is of {data}, and this machine \

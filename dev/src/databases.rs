@@ -23,7 +23,8 @@ pub(crate) fn create(project: &Project, superuser: &str, secrets: &Secrets) -> R
         check_free(project, superuser, &mark)?;
     }
     for service in project.services() {
-        let (database, role) = (service.database(), service.role());
+        let database = service.database();
+        let role = service.role();
         let password = secrets.get(&role);
         psql::run(
             superuser,
@@ -55,7 +56,8 @@ fn is_given(superuser: &str) -> bool {
 fn check_free(project: &Project, superuser: &str, mark: &str) -> Result<()> {
     let server = shown(superuser);
     for service in project.services() {
-        let (database, role) = (service.database(), service.role());
+        let database = service.database();
+        let role = service.role();
         let foreign = psql::run(
             superuser,
             &format!(

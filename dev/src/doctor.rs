@@ -68,7 +68,8 @@ pub(crate) fn run(args: &Args, namespace: Option<String>) -> ExitCode {
     let namespace = namespaces::chosen(namespace).ok().flatten();
     let findings = examine(namespace);
     let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
-    let (warnings, faults) = (count(Outcome::Warn), count(Outcome::Fault));
+    let warnings = count(Outcome::Warn);
+    let faults = count(Outcome::Fault);
     if args.json {
         let all = json!({ "ok": faults == 0, "warnings": warnings, "faults": faults, "checks": findings });
         println!("{all:#}");

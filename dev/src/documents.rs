@@ -94,7 +94,8 @@ fn read(root: &Path) -> Result<Vec<Block>> {
 }
 
 fn hold(project: &Project, block: &Block, interrupt: &Interrupt) -> Result<()> {
-    let (place, held) = (&block.place, block.held);
+    let place = &block.place;
+    let held = block.held;
     match held {
         Held::InCi => return stands_in_ci(project.root(), block),
         Held::Needs(need) if !need.is_there() => {

@@ -150,7 +150,9 @@ impl<'a> Ground<'a> {
     /// Starts a service so often that there is a median; the last one stays. The first start, which
     /// migrates the database, does not count.
     fn start(&self, service: &'a Service, interrupt: &Interrupt) -> Result<Figures<'a>> {
-        let (project, secrets, ports) = (self.project, &self.secrets, &self.ports);
+        let project = self.project;
+        let secrets = &self.secrets;
+        let ports = &self.ports;
         let mut variables =
             services::environment(project, secrets, &self.addresses, ports, service)?;
         // One user on one machine is the load.
@@ -200,7 +202,8 @@ impl<'a> Ground<'a> {
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let calling = (0..CALLERS).map(|caller| {
-                let (token, is_over) = (&token, &is_over);
+                let token = &token;
+                let is_over = &is_over;
                 scope.spawn(move || {
                     let mut answered = 0;
                     for number in 0_u64.. {

@@ -116,7 +116,9 @@ pub(crate) fn tell_move(name: &str, wanted: u16, port: u16) {
 /// One line for each process that is not on its usual port.
 pub(crate) fn unusual(project: &Project, state: &State) -> Vec<String> {
     let line = |process: &Process| {
-        let (name, port, usual) = (&process.name, process.port?, usual(project, &process.name)?);
+        let name = &process.name;
+        let port = process.port?;
+        let usual = usual(project, &process.name)?;
         if port == usual {
             return None;
         }

@@ -118,7 +118,8 @@ pub(crate) fn queries_of(
 ) -> Result<()> {
     let slot = Slot::take(project)?;
     let servers = database(&slot, permission, interrupt)?;
-    let (postgres, only) = (&servers.addresses.postgres, Some(service));
+    let postgres = &servers.addresses.postgres;
+    let only = Some(service);
     queries::generate(project, postgres, interrupt, true, only).map(drop)
 }
 

@@ -263,7 +263,8 @@ fn print_json(answers: &Answers) -> bool {
 
 /// What was not seen, and why it ended early; empty when nothing is to be said.
 fn unseen(answer: &Value) -> String {
-    let (seen, dead_letters) = (answer["seen"].as_u64(), answer["dead_letters"].as_u64());
+    let seen = answer["seen"].as_u64();
+    let dead_letters = answer["dead_letters"].as_u64();
     let mut remarks = Vec::new();
     if seen < dead_letters {
         remarks.push(format!(

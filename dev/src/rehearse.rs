@@ -101,7 +101,8 @@ impl Stage<'_> {
     fn kill(&self, container: &Container) -> Result<()> {
         let Container { id, service, .. } = container;
         let ask = |what: &str| inspect(id, what);
-        let (pid, before) = (ask("{{.State.Pid}}")?, ask("{{.RestartCount}}")?);
+        let pid = ask("{{.State.Pid}}")?;
+        let before = ask("{{.RestartCount}}")?;
         println!("== {service} is killed");
         let begin = Instant::now();
         // `docker kill` counts as a wish, after which Docker lets it lie.
@@ -165,7 +166,9 @@ fn containers() -> Result<Vec<Container>> {
     let listed = programs::output(Command::new("docker").args(list))?;
     let container = |line: &str| {
         let mut parts = line.splitn(3, ';').map(str::to_owned);
-        let (id, service, status) = (parts.next()?, parts.next()?, parts.next()?);
+        let id = parts.next()?;
+        let service = parts.next()?;
+        let status = parts.next()?;
         Some(Container { id, service, status })
     };
     let containers: Vec<_> = listed.lines().filter_map(container).collect();

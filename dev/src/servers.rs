@@ -198,7 +198,9 @@ impl Servers {
         let postgres = postgres.map_err(broken)?.context("start PostgreSQL");
         let redis = redis.map_err(broken)?.context("start Redis");
         // All are joined before the first error goes out, so that the others are dropped and end.
-        let (rabbitmq, postgres, redis) = (rabbitmq?, postgres?, redis?);
+        let rabbitmq = rabbitmq?;
+        let postgres = postgres?;
+        let redis = redis?;
 
         let wanted = |source: &Source| source.place().and_then(|place| place.port);
         if let Some(server) = &postgres {

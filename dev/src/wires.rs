@@ -50,7 +50,8 @@ pub(crate) fn key(target: &str) -> String {
 pub(crate) fn through(ports: &Ports, target: &str, address: &str) -> String {
     match (ports.get(&key(target)), place(address)) {
         (Some(port), Some(place)) => {
-            let (before, after) = (&address[..place.start], &address[place.end..]);
+            let before = &address[..place.start];
+            let after = &address[place.end..];
             format!("{before}127.0.0.1:{port}{after}")
         }
         _ => address.to_owned(),

@@ -22,7 +22,8 @@ fn main() {
     let many = among(100);
     let mut rows = vec![["picks, ns each", "10", "100", "limit"].map(str::to_owned).to_vec()];
     for (few, many) in few.iter().zip(&many) {
-        let (ten, hundred) = (nanoseconds(few), nanoseconds(many));
+        let ten = nanoseconds(few);
+        let hundred = nanoseconds(many);
         let limit = limit(&few.name).map_or_else(String::new, |limit| {
             let kept = ten <= limit && hundred <= limit;
             verdict(&format!("at most {limit} ns"), kept)
@@ -62,8 +63,10 @@ fn registry(algorithm: Algorithm, count: u16) -> Registry {
 
 fn among(count: u16) -> Vec<Figure> {
     let of = |algorithm| registry(algorithm, count).balancer(SERVICE);
-    let (turns, least) = (of(Algorithm::RoundRobin), of(Algorithm::LeastConnections));
-    let (hash, p2c) = (of(Algorithm::IpHash), of(Algorithm::P2c));
+    let turns = of(Algorithm::RoundRobin);
+    let least = of(Algorithm::LeastConnections);
+    let hash = of(Algorithm::IpHash);
+    let p2c = of(Algorithm::P2c);
     let named = registry(Algorithm::RoundRobin, count);
     let keys: Vec<String> = (0..KEYS).map(|number| format!("192.168.17.{number}")).collect();
     let plain = ArcSwapRoundRobin::new(instances(count));

@@ -67,7 +67,8 @@ impl TowerBalance<PendingRequests<AtOnce>> {
 
 impl TowerBalance<PeakEwma<AtOnce>> {
     pub(crate) fn peak_ewma(count: u16) -> Self {
-        let (first, decay) = (Duration::from_millis(30), Duration::from_secs(10));
+        let first = Duration::from_millis(30);
+        let decay = Duration::from_secs(10);
         let decay = decay.as_secs_f64() * 1e9;
         let one = || PeakEwma::new(AtOnce, first, decay, CompleteOnResponse::default());
         Self::of((0..count).map(|_| one()).collect())

@@ -180,7 +180,8 @@ impl Contestant {
         if self.kind == Kind::Bare {
             return 0.0;
         }
-        let (pool, begin) = (database.pool().await, std::time::Instant::now());
+        let pool = database.pool().await;
+        let begin = std::time::Instant::now();
         testkit::eventually("the outbox is empty", async || {
             let left = sqlx::query_scalar("select count(*) from messaging_outbox");
             let left: i64 = left.fetch_one(&pool).await.ok()?;

@@ -60,7 +60,8 @@ impl Turn {
 impl<'a> Running<'a> {
     /// Starts it on a database of its own, and makes sure that it does what is measured.
     pub(crate) async fn start(contestant: &'a Contestant) -> Self {
-        let (database, broker) = (testkit::database("http").await, testkit::broker().await);
+        let database = testkit::database("http").await;
+        let broker = testkit::broker().await;
         let folder = testkit::config_with_template();
         let config = folder.path().display().to_string();
         let environment = contestant.environment(&database, &broker, &config);
@@ -86,7 +87,8 @@ impl<'a> Running<'a> {
     /// Reads of rows by their keys.
     pub(crate) fn get(&self) -> Load<'_> {
         let Contestant { base, token, .. } = self.contestant;
-        let (process, port) = (self.process.id(), self.process.port());
+        let process = self.process.id();
+        let port = self.process.port();
         Load { process, port, method: "GET", base, token, ids: Some(&self.ids), body: "" }
     }
 

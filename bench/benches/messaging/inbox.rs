@@ -80,9 +80,11 @@ async fn consume(world: &World, mode: Mode) -> f64 {
     let done = Arc::new(AtomicUsize::new(0));
     let running = consumer(world, &done, mode);
     reached(&done, WARM_UP).await;
-    let (from, began) = (done.load(Ordering::Relaxed), Instant::now());
+    let from = done.load(Ordering::Relaxed);
+    let began = Instant::now();
     reached(&done, MESSAGES).await;
-    let (taken, handled) = (began.elapsed().as_secs_f64(), MESSAGES - from);
+    let taken = began.elapsed().as_secs_f64();
+    let handled = MESSAGES - from;
     running.stop().await;
     taken * (MESSAGES - WARM_UP) as f64 / handled as f64
 }

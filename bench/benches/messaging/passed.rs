@@ -42,7 +42,8 @@ pub(crate) fn compared(runtime: &Runtime) {
         sleep(SETTLED).await;
     });
     let turn = |index: usize| {
-        let (world, outbox) = ([&empty, &used][index], &relays[index].1);
+        let world = [&empty, &used][index];
+        let outbox = &relays[index].1;
         runtime.block_on(async {
             let begin = Instant::now();
             for _ in 0..PASSES {

@@ -29,7 +29,8 @@ pub(crate) fn compared(runtime: &Runtime) {
         rate
     };
     let by_hand = || {
-        let (event, ids) = (event(), (0..MESSAGES).map(|_| Uuid::now_v7()));
+        let event = event();
+        let ids = (0..MESSAGES).map(|_| Uuid::now_v7());
         let ids: Vec<_> = ids.collect();
         timed(runtime, async || {
             for batch in ids.chunks(BATCH.into()) {

@@ -87,7 +87,8 @@ impl Raw {
         let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
         let mut deliveries =
             channel.basic_consume(QUEUE.into(), "raw".into(), options, none).await.unwrap();
-        let (mut began, done) = (None, AtomicUsize::new(0));
+        let mut began = None;
+        let done = AtomicUsize::new(0);
         let mut working = FuturesUnordered::new();
         while done.load(Ordering::Relaxed) < count {
             tokio::select! {

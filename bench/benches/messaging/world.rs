@@ -38,7 +38,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(hint: &str) -> Self {
-        let (database, broker) = (testkit::database(hint).await, testkit::broker().await);
+        let database = testkit::database(hint).await;
+        let broker = testkit::broker().await;
         let connections = u32::from(CONCURRENCY) + 4;
         let pool = PgPoolOptions::new().max_connections(connections).connect(database.url());
         let pool = pool.await.unwrap();

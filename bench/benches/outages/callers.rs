@@ -259,7 +259,8 @@ impl Service<()> for One {
     }
 
     fn call(&mut self, (): ()) -> Self::Future {
-        let (http, port) = (self.http.clone(), self.port);
+        let http = self.http.clone();
+        let port = self.port;
         Box::pin(async move { Ok(send(&http, port).await) })
     }
 }

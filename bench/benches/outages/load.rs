@@ -38,7 +38,8 @@ impl Seen {
 
 /// Calls for the time of a scenario.
 pub(crate) async fn run(caller: &dyn Caller) -> Seen {
-    let (mut random, mut seen) = (fastrand::Rng::with_seed(SEED), Seen::default());
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let mut seen = Seen::default();
     let mut calls: FuturesUnordered<BoxFuture<'_, (Duration, bool)>> = FuturesUnordered::new();
     let mut next = Instant::now();
     let end = next + BEFORE + OUTAGE + AFTER;

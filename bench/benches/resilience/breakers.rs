@@ -16,7 +16,8 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Successes through closed breakers that time no call.
 pub(crate) fn closed() {
-    let (state, counter) = (AtomicU64::new(0), AtomicU64::new(0));
+    let state = AtomicU64::new(0);
+    let counter = AtomicU64::new(0);
     let floor = async |number| {
         if state.load(Ordering::Acquire) != 0 {
             return Err("open");
@@ -52,7 +53,9 @@ pub(crate) fn closed() {
 
 /// Successes through closed breakers that look for slow calls.
 pub(crate) fn closed_timed() {
-    let (state, counter, slow) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let state = AtomicU64::new(0);
+    let counter = AtomicU64::new(0);
+    let slow = AtomicU64::new(0);
     let floor = async |number| {
         if state.load(Ordering::Acquire) != 0 {
             return Err("open");

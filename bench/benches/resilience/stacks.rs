@@ -34,8 +34,8 @@ pub(crate) fn whole() {
         .timeout(SECOND)
         .map_err(BoxError::from)
         .service(target);
-    let (fixed, adaptive) =
-        (Guards::new(Limit::fixed(PLACES)), Guards::new(Limit::adaptive(PLACES)));
+    let fixed = Guards::new(Limit::fixed(PLACES));
+    let adaptive = Guards::new(Limit::adaptive(PLACES));
     let settings = CircuitBreakerSettings { failure_ratio: 0.5, ..Default::default() };
     let breaker = CircuitBreaker::new("target", &settings);
     let rows = measure(&[
@@ -59,7 +59,8 @@ struct Guards {
 impl Guards {
     fn new(limit: Limit) -> Self {
         let settings = RetrySettings::default();
-        let (budget, backoff) = (RetryBudget::new(&settings.budget()), Backoff::new(&settings));
+        let budget = RetryBudget::new(&settings.budget());
+        let backoff = Backoff::new(&settings);
         Self { budget, backoff, limit }
     }
 

@@ -48,7 +48,8 @@ pub(crate) fn measure(contestants: &[(&str, Work<'_>)]) -> Vec<Row> {
             contestants.iter().map(|(name, work)| at(threads, name, work)).collect();
         compare(&contestants)
     };
-    let (one, two) = (figures(1), figures(2));
+    let one = figures(1);
+    let two = figures(2);
     let row =
         |(one, two): (Figure, Figure)| Row { one: nanos(&one), two: nanos(&two), name: one.name };
     one.into_iter().zip(two).map(row).collect()

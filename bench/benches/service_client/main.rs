@@ -38,7 +38,8 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let port = runtime.block_on(serve());
     let bare = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(CALLERS).build();
-    let (bare, guarded) = (bare.unwrap(), client(port));
+    let bare = bare.unwrap();
+    let guarded = client(port);
     let url = format!("http://127.0.0.1:{port}/api/users/7");
     let [bare, guarded] = rounds(
         ROUNDS,
@@ -65,7 +66,8 @@ fn main() {
 
 async fn serve() -> u16 {
     let show = async || {
-        let (email, name) = ("ada@example.com".to_owned(), "Ada Lovelace".to_owned());
+        let email = "ada@example.com".to_owned();
+        let name = "Ada Lovelace".to_owned();
         Json(Profile { user_id: 7, email, name, status: "active".to_owned() })
     };
     let router = Router::new().route("/api/users/{id}", get(show));

@@ -134,7 +134,8 @@ fn growing() {
     let figures: Vec<Figure> = texts.iter().zip(&names).map(alone).collect();
     print_figures("Parsing files of growing size", &figures);
     let speeds = figures.iter().map(Figure::megabytes_per_second);
-    let (fastest, slowest) = (speeds.clone().fold(0.0, f64::max), speeds.fold(f64::MAX, f64::min));
+    let fastest = speeds.clone().fold(0.0, f64::max);
+    let slowest = speeds.fold(f64::MAX, f64::min);
     println!("  the fastest is {:.1} x as fast as the slowest", fastest / slowest);
 }
 

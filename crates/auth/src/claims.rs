@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_token_is_verified_once_and_one_that_is_refused_each_time() {
-        let (tokens, times) = (VerifiedTokens::default(), Cell::new(0));
+        let tokens = VerifiedTokens::default();
+        let times = Cell::new(0);
         let verify = |result: Result<Claims, TokenError>| {
             times.set(times.get() + 1);
             result

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn a_session_is_refused_until_its_last_token_is_over() {
-        let (ended, session) = (EndedSessions::default(), Uuid::from_u128(1));
+        let ended = EndedSessions::default();
+        let session = Uuid::from_u128(1);
         assert!(!ended.refuses(session));
         for _ in 0..2 {
             ended.end(session, at(900), at(0));

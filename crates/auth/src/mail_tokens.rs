@@ -72,7 +72,8 @@ mod tests {
             ("payment_service_token".to_owned(), secret("payment-service-secret-1")),
             ("notification_service_token".to_owned(), secret(own)),
         ]);
-        let (id, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        let id = Uuid::from_u128(7);
+        let other = Uuid::from_u128(8);
         let maker = MailTokens::sent_by("notification-service", &secrets).unwrap();
         let sender = MailTokens::new(&secret(own));
         assert_eq!(maker.token(id).expose(), sender.token(id).expose());

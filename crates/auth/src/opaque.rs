@@ -50,7 +50,8 @@ mod tests {
 
     #[test]
     fn tokens_differ_and_are_found_by_their_hash() {
-        let (one, other) = (OpaqueToken::generate(), OpaqueToken::generate());
+        let one = OpaqueToken::generate();
+        let other = OpaqueToken::generate();
         assert_ne!(one.expose(), other.expose());
         assert_eq!(one.expose().len(), 43);
         assert_eq!(hash(one.expose()), one.hash());

@@ -191,7 +191,8 @@ impl std::fmt::Debug for HashedPassword {
 }
 
 fn hash(password: &[u8], memory: &mut Vec<Block>) -> Result<HashedPassword, PasswordError> {
-    let (argon2, salt) = (Argon2::default(), Salt::generate());
+    let argon2 = Argon2::default();
+    let salt = Salt::generate();
     let output = output(&argon2, password, &salt, memory)?;
     phc(&argon2, salt, output)
 }
@@ -302,7 +303,8 @@ mod tests {
             let hash = Argon2::new(algorithm, version, params).hash_password(b"correct horse");
             HashedPassword::from_stored(hash.unwrap().to_string())
         };
-        let (id, newest) = (Algorithm::Argon2id, Version::V0x13);
+        let id = Algorithm::Argon2id;
+        let newest = Version::V0x13;
         for older in [
             of(id, newest, 64, 2),
             of(id, newest, 19_456, 1),

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_code_is_found_however_it_is_typed_and_nothing_else_is_one() {
-        let (one, other) = (RecoveryCode::generate(), RecoveryCode::generate());
+        let one = RecoveryCode::generate();
+        let other = RecoveryCode::generate();
         assert_ne!(one.expose(), other.expose());
         assert_eq!(one.expose().len(), 23);
         let typed = one.expose();

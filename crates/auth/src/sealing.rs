@@ -167,7 +167,8 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_for_its_owner_alone_and_shows_nothing_of_itself() {
-        let (owner, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let owner = Uuid::from_u128(1);
+        let other = Uuid::from_u128(2);
         let sealed = keys(NEW).seal(b"a plain secret", owner).unwrap();
         assert_eq!(keys(NEW).open(&sealed, owner).unwrap().expose(), b"a plain secret");
         assert_eq!(keys(NEW).open(&sealed, other).unwrap_err(), SealError::Broken);

@@ -78,7 +78,8 @@ struct Failure {
 impl ServiceTokens {
     /// Tokens from `issuer`.
     pub fn new(issuer: impl TokenIssuer + 'static, clock: Clock) -> Self {
-        let (issuer, entries) = (Box::new(issuer), Mutex::default());
+        let issuer = Box::new(issuer);
+        let entries = Mutex::default();
         Self(Arc::new(Shared { issuer, clock, entries }))
     }
 
@@ -150,8 +151,8 @@ impl ServiceTokens {
         match issued {
             Ok(token) => {
                 *failure = None;
-                let (value, cached) =
-                    (token.value.clone(), CachedToken::new(token, self.0.clock.now()));
+                let value = token.value.clone();
+                let cached = CachedToken::new(token, self.0.clock.now());
                 entry.cached.store(Some(Arc::new(cached)));
                 Ok(value)
             }

@@ -174,7 +174,8 @@ impl Tokens {
     /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_caller(&self, caller: &str, target: &str) -> Result<Token, TokenError> {
         let claims = self.claims(target, self.service_lifetime);
-        let (service, jti) = (Some(caller.to_owned()), Some(self.clock.new_id()));
+        let service = Some(caller.to_owned());
+        let jti = Some(self.clock.new_id());
         let claims = Claims { service, jti, ..claims };
         self.sign(&claims, self.service_lifetime)
     }
@@ -227,7 +228,8 @@ impl Tokens {
     fn claims(&self, audience: &str, lifetime: Duration) -> Claims {
         let iat = self.clock.now().timestamp();
         let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
-        let (iss, aud) = (ISSUER.to_owned(), audience.to_owned());
+        let iss = ISSUER.to_owned();
+        let aud = audience.to_owned();
         let (sub, role, sid, service, jti, nbf) = (None, None, None, None, None, None);
         Claims { iss, aud, sub, role, sid, service, jti, iat, exp, nbf }
     }

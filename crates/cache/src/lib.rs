@@ -247,7 +247,8 @@ impl ServiceCache {
     }
 
     async fn run<T: FromRedisValue>(&self, command: &mut redis::Cmd) -> Result<T, CacheError> {
-        let (span, began) = (self.server.span(command), Instant::now());
+        let span = self.server.span(command);
+        let began = Instant::now();
         let answer = command.query_async(&mut self.redis.clone()).instrument(span.clone()).await;
         let answer = answer.map_err(CacheError::Redis);
         metrics::record_duration(command, answer.as_ref().err(), began.elapsed());

@@ -294,7 +294,8 @@ impl AppBuilder {
             let router = middleware::listener(own, open, audience, &settings, &surroundings);
             Listener::bind(router, audience, settings, &mut inherited).await
         };
-        let (all, callers) = (settings.clone(), Audience::Callers);
+        let all = settings.clone();
+        let callers = Audience::Callers;
         let (public, management) = if let Some(fewer) = management {
             let public = listen(own, open::public(&health), callers, all).await?;
             let open = open::management(&health, api);
@@ -318,7 +319,8 @@ impl Listener {
         settings: ServerSettings,
         inherited: &mut Inherited,
     ) -> Result<Self, BuildError> {
-        let (host, port) = (settings.host.as_str(), settings.port);
+        let host = settings.host.as_str();
+        let port = settings.port;
         let open = async {
             let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
             match inherited.take(&addresses) {

@@ -109,7 +109,8 @@ impl HealthBuilder {
                 }
             })
         };
-        let (name, importance) = ("database", Importance::Critical);
+        let name = "database";
+        let importance = Importance::Critical;
         self.checks.push(Check { name, importance, run: Box::new(run) });
         self
     }

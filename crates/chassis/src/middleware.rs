@@ -117,7 +117,8 @@ impl Pipeline {
         if audience == Audience::Callers {
             metrics::show(info.name, places.anybody.clone());
         }
-        let (proxies, services) = (settings.tracing_proxies.clone(), services.clone());
+        let proxies = settings.tracing_proxies.clone();
+        let services = services.clone();
         Self {
             service: info.name,
             health: health.clone(),
@@ -149,7 +150,8 @@ impl Pipeline {
     }
 
     async fn traced(&self, mut request: Request, route: impl Next) -> Response {
-        let (method, conditions) = (request.method().clone(), Conditions::of(&request));
+        let method = request.method().clone();
+        let conditions = Conditions::of(&request);
         client_address::tell(&self.proxies, &mut request);
         let route =
             |request| async { conditions.apply(panic::caught(self.limited(request, route)).await) };

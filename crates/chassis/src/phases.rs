@@ -34,7 +34,8 @@ pub(crate) struct Phases {
 impl Phases {
     /// Those of a stop that begins now.
     pub(crate) fn begin(settings: &ServerSettings) -> Self {
-        let (now, delay) = (Instant::now(), settings.drain_delay.min(settings.grace_period));
+        let now = Instant::now();
+        let delay = settings.drain_delay.min(settings.grace_period);
         Self {
             announcements: now + share(settings, ANNOUNCEMENTS),
             requests: now + delay + share(settings, REQUESTS),

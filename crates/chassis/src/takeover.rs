@@ -126,7 +126,8 @@ impl Offer {
         let socket = UnixListener::bind(path)?;
         let was_taken = Arc::new(AtomicBool::new(false));
         let offering = offer(socket, listeners.into_iter().collect(), was_taken.clone());
-        let (task, path) = (JoinSet::from_iter([offering]), path.to_owned());
+        let task = JoinSet::from_iter([offering]);
+        let path = path.to_owned();
         Ok(Some(Self { task, path, was_taken }))
     }
 

@@ -43,7 +43,8 @@ impl Supervisor {
         F: Fn(CancellationToken) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), BuildError>> + Send + 'static,
     {
-        let (service, shutdown) = (self.service, self.shutdown.clone());
+        let service = self.service;
+        let shutdown = self.shutdown.clone();
         let run = supervise(service, name, shutdown, make);
         self.tasks.spawn(run.instrument(tracing::Span::none()));
     }
@@ -127,7 +128,8 @@ mod tests {
         let counted = rounds.clone();
         let (done, wait) = tokio::sync::mpsc::channel(1);
         tasks.spawn("flaky", move |_| {
-            let (round, done) = (counted.fetch_add(1, Ordering::SeqCst), done.clone());
+            let round = counted.fetch_add(1, Ordering::SeqCst);
+            let done = done.clone();
             async move {
                 assert!(round >= 2, "not yet");
                 done.send(()).await?;

@@ -145,7 +145,8 @@ mod tests {
         let poll_interval = Duration::from_secs(60).try_into().unwrap();
         let lease = Duration::from_secs(60);
         let settings = WorkerSettings { concurrency: 1, poll_interval, lease };
-        let (steps, shutdown) = (AtomicUsize::new(0), CancellationToken::new());
+        let steps = AtomicUsize::new(0);
+        let shutdown = CancellationToken::new();
         let worker = Counting { due: rows, steps, steps_max, fails, shutdown: shutdown.clone() };
         let began = tokio::time::Instant::now();
         run(&worker, &settings, &shutdown).await;
@@ -166,7 +167,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_due_at_an_interval_is_done_at_once_and_then_each_time_until_the_end() {
-        let (rounds, shutdown) = (AtomicUsize::new(0), CancellationToken::new());
+        let rounds = AtomicUsize::new(0);
+        let shutdown = CancellationToken::new();
         let began = tokio::time::Instant::now();
         every(Duration::from_secs(60).try_into().unwrap(), &shutdown, async || {
             if rounds.fetch_add(1, Ordering::SeqCst) == 2 {

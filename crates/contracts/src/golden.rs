@@ -80,7 +80,8 @@ fn null_is_not_absent<E: Event + PartialEq>(event: &E) -> Vec<String> {
     let fields = serde_json::to_value(event).unwrap();
     let names = fields.as_object().unwrap().keys();
     let is_refused = |name: &&String| {
-        let (mut absent, mut null) = (fields.clone(), fields.clone());
+        let mut absent = fields.clone();
+        let mut null = fields.clone();
         absent.as_object_mut().unwrap().remove(*name);
         null[*name] = Value::Null;
         let absent = serde_json::from_value::<E>(absent).ok();

@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn notification_sent() {
-        let (kind, channel) = ("welcome".to_owned(), "email".to_owned());
+        let kind = "welcome".to_owned();
+        let channel = "email".to_owned();
         holds(
             "notification-service",
             NotificationSent { notification_id: NOTIFICATION, user_id: USER, kind, channel },

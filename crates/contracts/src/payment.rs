@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn payment_completed() {
-        let (amount, currency) = (1999, "EUR".to_owned());
+        let amount = 1999;
+        let currency = "EUR".to_owned();
         let event = PaymentCompleted { payment_id: PAYMENT, user_id: USER, amount, currency };
         holds("payment-service", event);
     }

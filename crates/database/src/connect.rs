@@ -181,7 +181,8 @@ fn show(pools: [(&'static str, &Database); 2]) {
     for (name, pool) in pools {
         let (size_max, ..) = pool.counts();
         max.with_label_values(&[name]).set(whole(size_max));
-        let (pool, count) = (pool.clone(), count.clone());
+        let pool = pool.clone();
+        let count = count.clone();
         at_scrape(move || {
             let (_, open, idle) = pool.counts();
             count.with_label_values(&[name, "idle"]).set(whole(idle));
@@ -199,7 +200,8 @@ async fn open(pool: &Database) -> Vec<PooledConnection> {
     let (opened, failed): (Vec<_>, Vec<_>) = opened.into_iter().partition(Result::is_ok);
     if let Some(error) = failed.into_iter().find_map(Result::err) {
         // Those that are there serve; the others are tried again when they are wanted.
-        let (there, error) = (opened.len(), cause(&error));
+        let there = opened.len();
+        let error = cause(&error);
         tracing::warn!(there, wanted = size, error, "not all connections could be opened");
     }
     opened.into_iter().filter_map(Result::ok).collect()

@@ -140,7 +140,8 @@ impl Database {
     {
         let query = query?;
         let done = if self.session().is_pooled() {
-            let (query, run) = (&query, &run);
+            let query = &query;
+            let run = &run;
             // Boxed: the other way needs less room.
             Box::pin(self.attempts(|tx| async move { run(tx, query.clone()).await }.scope_boxed()))
                 .await

@@ -59,7 +59,8 @@ impl From<sqlx::Error> for Failure {
 /// within `migration_wait`; behind a pooler, a migration that must not run in a transaction.
 pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<(), DatabaseError> {
     migrations.set_ignore_missing(true).set_locking(false);
-    let (options, session) = (database.options(), database.session());
+    let options = database.options();
+    let session = database.session();
     let target = Target::from(options);
     let fault = |why: String| DatabaseError::Refused { target: target.clone(), why };
     let begun = Instant::now();

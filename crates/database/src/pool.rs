@@ -176,7 +176,8 @@ async fn close(connection: PgConnection) {
 /// None is free, or could be opened, within `checkout_timeout` ([`sqlx::Error::PoolTimedOut`]); what
 /// the server said to a new one.
 pub(crate) async fn acquire(pool: &Pool<Manager>) -> Result<PooledConnection, sqlx::Error> {
-    let (manager, began) = (pool.manager(), Instant::now());
+    let manager = pool.manager();
+    let began = Instant::now();
     let taking = timeout(manager.limits.checkout_timeout, pool.get()).await;
     let object = match taking {
         Ok(Ok(object)) => object,

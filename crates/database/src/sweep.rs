@@ -46,7 +46,8 @@ mod tests {
 
     /// Drains this many rows; `shutdown` comes with the batch of that number.
     async fn drained(rows: u64, last_batch: u64) -> (Result<u64, &'static str>, u64) {
-        let (left, batches) = (AtomicU64::new(rows), AtomicU64::new(0));
+        let left = AtomicU64::new(rows);
+        let batches = AtomicU64::new(0);
         let shutdown = CancellationToken::new();
         let drained = drain(&shutdown, async |limit| {
             if batches.fetch_add(1, Ordering::Relaxed) + 1 == last_batch {

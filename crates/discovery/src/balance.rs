@@ -70,7 +70,8 @@ pub(crate) fn p2c(slots: &[Arc<Endpoint>], random: u64, now: Option<Time>) -> us
     if one == other {
         return one;
     }
-    let (a, b) = (&slots[one], &slots[other]);
+    let a = &slots[one];
+    let b = &slots[other];
     let (mut cost_a, mut cost_b) = costs(a, b);
     match (a.state.latency.estimate(now), b.state.latency.estimate(now)) {
         (Some(latency_a), Some(latency_b)) => {

@@ -153,7 +153,8 @@ impl Discovery {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), SetupError> {
         let checks = self.registry.clone().run(shutdown.clone());
         let watches = self.called.iter().map(|(service, section)| async {
-            let (name, grace) = (self.provider.name(), self.settings.removal_grace);
+            let name = self.provider.name();
+            let grace = self.settings.removal_grace;
             let sink = Sink::new(&self.registry, service, section, name, grace);
             shutdown.run_until_cancelled(supervise(self.provider.as_ref(), &sink)).await
         });

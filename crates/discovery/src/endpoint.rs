@@ -70,7 +70,8 @@ impl Endpoint {
     }
 
     fn of(instance: Instance, state: Arc<State>) -> Self {
-        let (weight, base_url) = (instance.weight.max(1), Url::parse(&instance.base_url()).ok());
+        let weight = instance.weight.max(1);
+        let base_url = Url::parse(&instance.base_url()).ok();
         Self { state, weight, instance: Arc::new(instance), base_url }
     }
 

@@ -55,7 +55,8 @@ impl Window {
         let failures = self.failures.swap(0, Relaxed).min(calls);
         // Too few measured calls wait for more, too.
         let mean = (self.measured.load(Relaxed) >= MEASURED_MIN).then(|| {
-            let (measured, taken) = (self.measured.swap(0, Relaxed), self.taken.swap(0, Relaxed));
+            let measured = self.measured.swap(0, Relaxed);
+            let taken = self.taken.swap(0, Relaxed);
             taken as f64 / f64::from(measured.max(1))
         });
         let calls = f64::from(calls);
@@ -111,6 +112,7 @@ pub(crate) fn outliers(
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
-    let (low, high) = (values.get(values.len().saturating_sub(1) / 2)?, values[values.len() / 2]);
+    let low = values.get(values.len().saturating_sub(1) / 2)?;
+    let high = values[values.len() / 2];
     Some(f64::midpoint(*low, high))
 }

@@ -102,7 +102,8 @@ impl ServiceTls {
         let secured = || services.iter().filter(|(_, it)| it.scheme == Scheme::Https);
         let has_ca = !is_none(&self.ca);
         let nameless = services.iter().find_map(|(name, it)| {
-            let (fits, at) = (has_ca && it.scheme == Scheme::Https, format!("service:{name}"));
+            let fits = has_ca && it.scheme == Scheme::Https;
+            let at = format!("service:{name}");
             let text = "it needs scheme: https, and [service_tls] ca to vouch for the name";
             Misfit::unless(it.tls_name.is_empty() || fits, format!("{at}.tls_name"), text)
         });

@@ -121,7 +121,8 @@ impl Consumer {
         shutdown: &CancellationToken,
     ) {
         let kill_switch = KillSwitch::new(&self.settings);
-        let (topology, settings) = (&*self.topology, &self.settings);
+        let topology = &*self.topology;
+        let settings = &self.settings;
         let in_place = self.routes.are_ordered;
         let work = Work {
             queue: self.queue().into(),

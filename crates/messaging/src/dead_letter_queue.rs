@@ -210,7 +210,8 @@ impl DeadLetterQueue {
         let _turn = self.0.turn.lock().await;
         let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
         let found = look.next_match(&Filter::of_id(id)).await;
-        let (seen, stopped) = (look.seen(), look.stopped());
+        let seen = look.seen();
+        let stopped = look.stopped();
         look.close().await;
         match found? {
             Some((dead_letter, raw)) => Ok(Peeked::new(dead_letter, &raw)),
@@ -290,7 +291,9 @@ async fn list_oldest(
         items.offer(dead_letter.age(&raw), 0, dead_letter);
     }
     let items = items.into_values().collect();
-    let (seen, dead_letters, stopped) = (look.seen(), look.dead_letters(), look.stopped());
+    let seen = look.seen();
+    let dead_letters = look.dead_letters();
+    let stopped = look.stopped();
     Ok(Listing { items, seen, dead_letters, stopped })
 }
 
@@ -321,6 +324,8 @@ async fn discard_oldest(
             }
         }
     }
-    let (seen, dead_letters, stopped) = (look.seen(), look.dead_letters(), look.stopped());
+    let seen = look.seen();
+    let dead_letters = look.dead_letters();
+    let stopped = look.stopped();
     Ok(Discarded { matched, discarded, seen, dead_letters, stopped, confirmation: expected })
 }

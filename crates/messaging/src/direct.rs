@@ -95,9 +95,11 @@ impl EventPublisher {
         broker: &Broker,
         settings: &MessagingSettings,
     ) -> Result<Self, SettingsError> {
-        let (connection, readers) = (broker.publishing_at_times(), Readers::of(settings)?);
+        let connection = broker.publishing_at_times();
+        let readers = Readers::of(settings)?;
         let publisher = Publisher::new(connection, readers, settings.relay.confirm_timeout);
-        let (service, settings) = (service.to_owned(), settings.clone());
+        let service = service.to_owned();
+        let settings = settings.clone();
         Ok(Self(Arc::new(Shared { service, settings, publisher })))
     }
 
@@ -196,7 +198,8 @@ impl EventPublisher {
         };
         envelope.check(message::now())?;
         let body = serde_json::to_vec(&envelope)?;
-        let (bytes, bytes_max) = (body.len(), self.0.settings.relay.message_bytes_max);
+        let bytes = body.len();
+        let bytes_max = self.0.settings.relay.message_bytes_max;
         if bytes > bytes_max { Err(PublishError::TooLarge { bytes, bytes_max }) } else { Ok(body) }
     }
 
@@ -252,7 +255,8 @@ impl EventPublisher {
         let begin = Instant::now();
         let outcomes = self.0.publisher.publish_all(&messages).await;
         let took = begin.elapsed();
-        let (mut ended, mut all) = (Published::Sent, Ok(()));
+        let mut ended = Published::Sent;
+        let mut all = Ok(());
         metrics::sent(outcomes.into_iter().map(|outcome| {
             let (published, sent) = told(outcome);
             // The first that did not arrive is what the caller is told.

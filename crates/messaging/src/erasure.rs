@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn ids_are_found_wherever_they_stand_in_whatever_case() {
-        let (one, other) = (Uuid::from_u128(1), Uuid::max());
+        let one = Uuid::from_u128(1);
+        let other = Uuid::max();
         let body = format!("{{\"user_id\": \"{one}\", x{}-", other.to_string().to_uppercase());
         assert_eq!(ids_in(body.as_bytes()), BTreeSet::from([one, other]));
         for none in ["", "00000000-0000-0000-0000-00000000000", "--------"] {

@@ -112,7 +112,8 @@ impl Outbox {
         tx: &mut PgConnection,
         row: &Row<'_>,
     ) -> Result<(), sqlx::Error> {
-        let (exchange, event_type) = (row.exchange, row.event_type);
+        let exchange = row.exchange;
+        let event_type = row.event_type;
         let span = tracing::info_span!(
             "create",
             otel.name = format!("create {exchange}"),
@@ -165,7 +166,8 @@ impl Outbox {
         checked.map_err(|fault| EnqueueError::Field { event_type: E::TYPE, fault })?;
         let body = serde_json::to_vec(&envelope)
             .map_err(|source| EnqueueError::Encode { event_type: E::TYPE, source })?;
-        let (bytes, bytes_max) = (body.len(), self.0.bytes_max);
+        let bytes = body.len();
+        let bytes_max = self.0.bytes_max;
         if bytes > bytes_max {
             return Err(EnqueueError::TooLarge { event_type: E::TYPE, bytes, bytes_max });
         }

@@ -95,7 +95,8 @@ struct Turn<'a> {
 impl Publisher {
     /// A publisher on this connection, which is opened when it is first needed.
     pub(crate) fn new(connection: Attachment, readers: Readers, time_limit: Duration) -> Self {
-        let (places, channel) = (Semaphore::new(QUEUE_MAX), Mutex::new(None));
+        let places = Semaphore::new(QUEUE_MAX);
+        let channel = Mutex::new(None);
         Self { connection, readers, time_limit, places, channel }
     }
 

@@ -308,7 +308,8 @@ async fn bind(
     routing_key: &str,
 ) -> Result<(), TopologyError> {
     let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
-    let (exchange, key) = (exchange.into(), routing_key.into());
+    let exchange = exchange.into();
+    let key = routing_key.into();
     answered(queue, channel.queue_bind(queue.into(), exchange, key, options, arguments)).await
 }
 

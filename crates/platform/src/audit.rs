@@ -98,7 +98,8 @@ impl Entry {
         action: impl Into<Cow<'static, str>>,
         outcome: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let (action, outcome) = (action.into(), outcome.into());
+        let action = action.into();
+        let outcome = outcome.into();
         Self { actor, action, target: String::new(), outcome, request_id: None }
     }
 
@@ -145,7 +146,8 @@ impl AuditTrail {
     /// # Errors
     /// The database's.
     pub async fn record_in(&self, tx: &mut PgConnection, entry: &Entry) -> sqlx::Result<Uuid> {
-        let (id, now) = (self.clock.new_id(), self.clock.now());
+        let id = self.clock.new_id();
+        let now = self.clock.now();
         sqlx::query!(
             "insert into audit (id, at, last_at, actor, action, target, outcome, request_id)
              values ($1, $2, $2, $3, $4, $5, $6, $7)",
@@ -172,7 +174,8 @@ impl AuditTrail {
     /// [finished](Self::finish).
     async fn begin(&self, entry: &Entry) -> Option<Uuid> {
         entry.log();
-        let (trail, entry) = (&self, &entry);
+        let trail = &self;
+        let entry = &entry;
         written(self.database.transaction(|tx| trail.record_in(tx, entry).scope_boxed())).await
     }
 

@@ -75,8 +75,8 @@ impl<S: Service> ServiceBuilder<S> {
     /// What does not fit the handlers.
     pub(crate) fn misfits(&self) -> Vec<Misfit> {
         let Platform { settings, .. } = &self.platform;
-        let (sources, pool_size) =
-            (self.sources.iter().copied(), settings.database.background_pool_size);
+        let sources = self.sources.iter().copied();
+        let pool_size = settings.database.background_pool_size;
         let mut misfits = settings.messaging.check(S::QUEUE, sources, pool_size);
         misfits.extend(self.misfits.iter().cloned());
         misfits
@@ -85,7 +85,8 @@ impl<S: Service> ServiceBuilder<S> {
     /// Adds what all services have, and opens the port. `shown` is what `/debug` tells of settings.
     pub(crate) async fn bind(self, probe: Probe, shown: Vec<Shown>) -> Result<App, BuildError> {
         let Self { platform, state, mut app, consumer, .. } = self;
-        let (broker, outbox) = (&platform.broker, &platform.outbox);
+        let broker = &platform.broker;
+        let outbox = &platform.outbox;
         let Platform { requests, background, .. } = &platform;
         let messaging = &platform.settings.messaging;
         let dead_letters = DeadLetterQueue::new(broker.clone(), messaging, S::QUEUE)?;
@@ -98,7 +99,9 @@ impl<S: Service> ServiceBuilder<S> {
         };
         let administration = administration_routes().with_state(administration);
         let parts = [S::router().with_state(state), administration];
-        let (name, rules, tokens) = (S::NAME, &platform.settings.policy, &platform.tokens);
+        let name = S::NAME;
+        let rules = &platform.settings.policy;
+        let tokens = &platform.tokens;
         let guard = RouteGuard {
             policy: PolicyGuard::new(&parts, name, rules, tokens)?,
             audit: platform.audit.clone(),
@@ -112,7 +115,8 @@ impl<S: Service> ServiceBuilder<S> {
         }
         let relay = Relay::new(background.clone(), broker.clone(), outbox.clone(), messaging);
         let cleaner = inbox::Cleaner::new(background.clone(), messaging);
-        let (keys, trail) = (platform.keys.clone(), platform.audit.clone());
+        let keys = platform.keys.clone();
+        let trail = platform.audit.clone();
         let ended = platform.ended.clone();
         app = app
             .task("ended sessions", move |shutdown| ended.clone().follow(shutdown))
@@ -125,7 +129,8 @@ impl<S: Service> ServiceBuilder<S> {
             let discovery = platform.discovery.clone();
             app = app.task("discovery", move |shutdown| discovery.clone().run(shutdown));
         }
-        let (discovery, version) = (platform.discovery.clone(), platform.info.version.clone());
+        let discovery = platform.discovery.clone();
+        let version = platform.info.version.clone();
         app.routes(routes)
             .administration(administration)
             .health(servers(&platform, probe))
@@ -156,7 +161,8 @@ fn administration_routes() -> OpenApiRouter<Administration> {
 /// The checks of the servers that every service has: without its database it can do nothing, without
 /// the others less.
 fn servers(platform: &Platform, probe: Probe) -> HealthBuilder {
-    let (cache, broker) = (platform.cache.clone(), platform.broker.clone());
+    let cache = platform.cache.clone();
+    let broker = platform.broker.clone();
     Health::builder()
         .database(probe)
         .check("redis", Importance::Degrading, move || {

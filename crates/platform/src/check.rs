@@ -25,7 +25,8 @@ pub(crate) fn misfits<S: Service>(settings: &Settings<S::Settings>) -> Vec<Misfi
 fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let PlatformSettings { services, policy, telemetry, .. } = settings;
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
-    let (messaging, exchanges) = (&settings.messaging, S::EXCHANGES.iter().copied());
+    let messaging = &settings.messaging;
+    let exchanges = S::EXCHANGES.iter().copied();
     let api = openapi::<S>();
     let parts = [
         telemetry.check(),

@@ -73,7 +73,8 @@ impl Platform {
         requests: Database,
         background: Database,
     ) -> Result<Self, BuildError> {
-        let (clock, name) = (Clock::system(), S::NAME);
+        let clock = Clock::system();
+        let name = S::NAME;
         let version = settings.services.get(name).map(|service| service.version.clone());
         let version =
             version.ok_or_else(|| format!("services.tsk has no section [service:{name}]"))?;
@@ -129,7 +130,8 @@ impl Platform {
     ) -> Result<ServiceClient, BuildError> {
         let Some(issuer) = &self.issuer else { return self.issuer_client(service) };
         let client = self.targets.client(service)?;
-        let (name, clock) = (self.info.name, self.clock.clone());
+        let name = self.info.name;
+        let clock = self.clock.clone();
         let credentials = ClientCredentials::new(name, secret.clone(), issuer, clock);
         Ok(client.with_tokens(credentials.service_tokens(&self.tokens)))
     }

@@ -13,8 +13,8 @@ const LOG_WITHIN: Duration = Duration::from_millis(100);
 /// A token that SIGTERM or SIGINT cancels. A second SIGINT ends the process at once: somebody at a
 /// terminal does not want to wait any longer.
 pub(crate) fn shutdown() -> std::io::Result<CancellationToken> {
-    let (mut term, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut term = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let token = CancellationToken::new();
     let cancelled = token.clone();
     #[expect(clippy::disallowed_methods, reason = "it lives as long as the process")]

@@ -139,7 +139,8 @@ impl Backoff {
         for limit in ["backoff", "backoff-account"] {
             metrics::register(limits.0.service, route, limit);
         }
-        let (curve, known_for) = (Curve::new(settings), micros(settings.known_for));
+        let curve = Curve::new(settings);
+        let known_for = micros(settings.known_for);
         Self { limits: limits.clone(), route, curve, known_for }
     }
 
@@ -180,7 +181,8 @@ impl Backoff {
 
     fn keys(&self, account: &str, client: ClientAddress) -> [String; 3] {
         let hasher = &self.limits.0.hasher;
-        let (account, address) = (hasher.account(account), hasher.address(client));
+        let account = hasher.account(account);
+        let address = hasher.address(client);
         let key = |kind: &str, whom: &str| format!("backoff:{kind}:{}:{whom}", self.route);
         let pair = format!("{account}:{address}");
         [key("tries", &pair), key("account", &account), key("known", &pair)]

@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_quota_is_there_at_once_and_then_one_request_at_a_time() {
-        let (mut cells, limits) = (Cells::default(), [("a".to_owned(), quota(3, 30))]);
+        let mut cells = Cells::default();
+        let limits = [("a".to_owned(), quota(3, 30))];
         for remaining in [2, 1, 0] {
             let reading = cells.count(&limits, 1_000_000)[0];
             assert_eq!((reading.wait.as_secs(), reading.remaining), (0, remaining));
@@ -167,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_request_that_one_quota_refuses_is_counted_by_none() {
-        let (one, two) = (("a".to_owned(), quota(1, 60)), ("b".to_owned(), quota(9, 60)));
+        let one = ("a".to_owned(), quota(1, 60));
+        let two = ("b".to_owned(), quota(9, 60));
         let mut cells = Cells::default();
         assert_eq!(waits(&mut cells, &[one.clone(), two.clone()], 0), [0, 0]);
         for _ in 0..20 {

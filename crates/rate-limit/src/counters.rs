@@ -63,7 +63,8 @@ impl Counters {
     /// Decides on a try of a back-off, and counts it as a failure until it is told otherwise.
     pub(crate) async fn attempt(&self, keys: &[String; 3], curve: &Curve) -> Decision {
         let Curve { free, first, longest, forget_after, account } = *curve;
-        let (interval, window) = (account.interval(), account.window());
+        let interval = account.interval();
+        let window = account.window();
         let forget = forget_after.div_ceil(1_000).max(1);
         let arguments = [u64::from(free), first, longest, interval, window, forget];
         match self.run::<(u8, u64, u32)>(ATTEMPT, keys, &arguments).await {

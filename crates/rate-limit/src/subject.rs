@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn another_secret_gives_other_hashes_and_none_holds_the_subject() {
-        let (one, other) = (Hasher::new("one"), Hasher::new("other"));
+        let one = Hasher::new("one");
+        let other = Hasher::new("other");
         assert_ne!(one.account("ada@example.com"), other.account("ada@example.com"));
         assert_eq!(one.account("ada@example.com").len(), 2 * HASH_BYTES);
         assert_ne!(one.account("a"), one.user(b"a"));

@@ -47,7 +47,8 @@ impl Bulkhead {
     /// So many calls at a time, and so many that wait for a place, in their order.
     pub fn with_queue(places: usize, queue: usize) -> Self {
         let capacity = places.min(Semaphore::MAX_PERMITS);
-        let (places, waiting) = (Arc::new(Semaphore::new(capacity)), AtomicUsize::new(0));
+        let places = Arc::new(Semaphore::new(capacity));
+        let waiting = AtomicUsize::new(0);
         Self(Arc::new(Shared { places, capacity, queue, waiting }))
     }
 

@@ -83,7 +83,8 @@ pub struct LimitPermit {
 impl Limit {
     /// So many calls at a time, or fewer while they take longer than usual.
     pub fn adaptive(max: usize) -> Self {
-        let (max, window) = (max.max(1), Window::default());
+        let max = max.max(1);
+        let window = Window::default();
         let created = Instant::now();
         window.ends_at.store(nanos(WINDOW), Ordering::Relaxed);
         let gradient = Mutex::new(Gradient::new(max, max.div_ceil(FLOOR)));
@@ -96,7 +97,8 @@ impl Limit {
     }
 
     fn new(max: usize, adaptive: Option<Adaptive>) -> Self {
-        let (limit, in_flight) = (AtomicUsize::new(max), AtomicUsize::new(0));
+        let limit = AtomicUsize::new(max);
+        let in_flight = AtomicUsize::new(0);
         Self(Arc::new(Shared { max, limit, in_flight, adaptive }))
     }
 

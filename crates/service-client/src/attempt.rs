@@ -164,7 +164,8 @@ impl Transport {
     /// Keeps a fault for operators, in the place of the one before.
     #[cold]
     fn note_fault(&self, kind: &Kind, instance: &Instance) {
-        let (what, endpoint) = (kind.to_string(), instance.authority());
+        let what = kind.to_string();
+        let endpoint = instance.authority();
         let fault = Fault { what, endpoint, at: Instant::now() };
         *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
     }
@@ -183,7 +184,8 @@ struct InFlight<'a> {
 
 impl<'a> InFlight<'a> {
     fn new(transport: &'a Transport, request: &'a Request, picked: Pick, left: Duration) -> Self {
-        let (instance, began) = (picked.instance().clone(), Instant::now());
+        let instance = picked.instance().clone();
+        let began = Instant::now();
         Self { transport, request, instance, picked: Some(picked), left, began }
     }
 
@@ -218,7 +220,8 @@ impl<'a> InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let Some(picked) = self.picked.take() else { return };
-        let (took, reads) = (self.began.elapsed(), &self.transport.reads);
+        let took = self.began.elapsed();
+        let reads = &self.transport.reads;
         let is_late = self.request.is_read() && reads.get().is_some_and(|usual| took >= usual);
         if self.request.is_read() {
             reads.note(took);

@@ -183,7 +183,8 @@ impl ServiceClient {
         body: Option<Result<Body, Kind>>,
         call: Call,
     ) -> Result<T, CallError> {
-        let (began, mut attempts) = (Instant::now(), Attempts::default());
+        let began = Instant::now();
+        let mut attempts = Attempts::default();
         let answer = async {
             let request = request(method, path, body.transpose()?, &call)?;
             let answer = self.authenticated(request, &mut attempts).await?;

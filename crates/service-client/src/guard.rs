@@ -125,7 +125,8 @@ impl Guards {
     pub(crate) fn new(service: &str, transport: Transport, settings: &ClientSettings) -> Self {
         let instances = transport.instances.clone();
         let recovery = Recovery::new(service, instances, &settings.circuit_breaker);
-        let (bounds, persistent) = (SharedBounds::new(settings), SharedBounds::new(settings));
+        let bounds = SharedBounds::new(settings);
+        let persistent = SharedBounds::new(settings);
         metrics::show(service, &recovery.breaker, &bounds);
         Self {
             service: service.to_owned(),
@@ -311,7 +312,8 @@ pub(crate) struct Recovery {
 impl Recovery {
     fn new(service: &str, instances: LoadBalancer, settings: &CircuitBreakerSettings) -> Self {
         let seen = Arc::new(AtomicU64::new(0));
-        let (at_opening, of) = (seen.clone(), instances.clone());
+        let at_opening = seen.clone();
+        let of = instances.clone();
         let breaker = CircuitBreaker::with_observer(service, settings, move |transition| {
             let is_opened = transition.to == State::Open && transition.from == State::Closed;
             if is_opened || transition.to == State::HalfOpen {

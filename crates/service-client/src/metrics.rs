@@ -67,7 +67,9 @@ pub(crate) fn transition(change: &Transition) {
 
 /// Shows the guards around a service that were made just now.
 pub(crate) fn show(service: &str, breaker: &CircuitBreaker, bounds: &SharedBounds) {
-    let (breaker, budget, limit) = (breaker.clone(), bounds.budget.clone(), bounds.limit.clone());
+    let breaker = breaker.clone();
+    let budget = bounds.budget.clone();
+    let limit = bounds.limit.clone();
     // A series that is there from the beginning: the first event is an increase too.
     CALLS.with_label_values(&[service, "ok"]);
     RETRIES.with_label_values(&[service]);
@@ -88,7 +90,8 @@ pub(crate) fn show(service: &str, breaker: &CircuitBreaker, bounds: &SharedBound
     let refused = counter("service_call_retries_refused_total", help, &["service"]);
     let help = "Whether an administrator holds the circuit breaker to a service: 1 or 0.";
     let forced = of("circuit_breaker_forced", help);
-    let (refused, mut counted) = (refused.with_label_values(&[service]), 0);
+    let refused = refused.with_label_values(&[service]);
+    let mut counted = 0;
     at_scrape(move || {
         in_flight_max.set(whole(limit.limit()));
         in_flight.set(whole(limit.in_flight()));

@@ -9,7 +9,8 @@ const DIGITS_MAX: usize = 20;
 /// The JSON text with every number that is whole written as an integer; none if nothing changes.
 pub(crate) fn rewritten(text: &str) -> Option<String> {
     let mut rewritten = String::new();
-    let (mut rest, mut taken) = (text, 0);
+    let mut rest = text;
+    let mut taken = 0;
     while let Some(at) = rest.find(|sign: char| sign == '"' || sign == '-' || sign.is_ascii_digit())
     {
         let begin = text.len() - rest.len() + at;

@@ -87,7 +87,9 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Option<SpanContext> {
         return Some(context);
     }
     let state = TraceState::from_str(&state).unwrap_or_default();
-    let (trace, span, flags) = (context.trace_id(), context.span_id(), context.trace_flags());
+    let trace = context.trace_id();
+    let span = context.span_id();
+    let flags = context.trace_flags();
     Some(SpanContext::new(trace, span, flags, true, state))
 }
 
@@ -122,7 +124,8 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 }
 
 fn traceparent(context: &SpanContext) -> Option<String> {
-    let (trace, span) = (context.trace_id(), context.span_id());
+    let trace = context.trace_id();
+    let span = context.span_id();
     let flags = context.trace_flags() & TraceFlags::SAMPLED;
     context.is_valid().then(|| format!("00-{trace}-{span}-{flags:02x}"))
 }

@@ -47,7 +47,8 @@ impl RequestTrace {
     fn go_on(remote: SpanContext, span: impl FnOnce() -> Span) -> Self {
         if !(remote.is_sampled() && sampling::is_enabled()) {
             // A service that does not trace passes on what its caller decided.
-            let (trace, flags) = (remote.trace_id(), remote.trace_flags());
+            let trace = remote.trace_id();
+            let flags = remote.trace_flags();
             return Self::unrecorded(trace, flags, remote.trace_state().clone());
         }
         let span = span();

@@ -13,7 +13,8 @@ pub(crate) fn summary(sql: &str) -> String {
     let mut words: Vec<&str> = Vec::new();
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).map_or("", |at| tokens[at]);
-        let (next, after) = (tokens.get(at + 1).copied(), tokens.get(at + 2).copied());
+        let next = tokens.get(at + 1).copied();
+        let after = tokens.get(at + 2).copied();
         match token.to_ascii_lowercase().as_str() {
             "select" | "insert" | "delete" | "merge" => words.push(token),
             // Not the lock of `for update`, nor the second half of an `insert`.

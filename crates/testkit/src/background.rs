@@ -72,7 +72,8 @@ mod tests {
     fn clean_up_is_done_when_the_thread_has_ended_and_not_before() {
         let (done, is_done) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let (done_by_clean_up, early) = (done.clone(), mpsc::channel::<()>());
+            let done_by_clean_up = done.clone();
+            let early = mpsc::channel::<()>();
             clean_up(move || {
                 let _ = early.0.send(());
                 done_by_clean_up.send(()).unwrap();

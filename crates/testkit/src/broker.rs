@@ -63,7 +63,8 @@ impl TestBroker {
     /// `amqp://user:password@host:port/vhost` for any AMQP client.
     pub fn amqp_uri(&self) -> String {
         let Self { host, port, vhost, .. } = self;
-        let (user, password) = (escaped(&self.username), escaped(&self.password));
+        let user = escaped(&self.username);
+        let password = escaped(&self.password);
         format!("amqp://{user}:{password}@{host}:{port}/{vhost}")
     }
 
@@ -75,7 +76,8 @@ impl TestBroker {
     /// Closes every connection to this virtual host, as an operator would, and says how many there
     /// were. A connection opened in the same instant may be missed: assert on what follows from it.
     pub async fn close_all_connections(&self) -> usize {
-        let (api, vhost) = (self.api.clone(), self.vhost.clone());
+        let api = self.api.clone();
+        let vhost = self.vhost.clone();
         let closed = blocking(move || {
             let list = api.get(&format!("vhosts/{vhost}/connections"))?.unwrap_or_default();
             let mut closed = 0;
@@ -106,7 +108,8 @@ impl TestBroker {
 
     /// What the management interface says of a queue: arguments, consumers, counts.
     pub async fn queue(&self, queue: &str) -> Option<Value> {
-        let (api, path) = (self.api.clone(), format!("queues/{}/{}", self.vhost, escaped(queue)));
+        let api = self.api.clone();
+        let path = format!("queues/{}/{}", self.vhost, escaped(queue));
         blocking(move || api.get(&path))
             .await
             .unwrap_or_else(|error| panic!("cannot look at the queue {queue}: {error:#}"))
@@ -115,7 +118,8 @@ impl TestBroker {
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        let (api, path) = (self.api.clone(), format!("vhosts/{}", self.vhost));
+        let api = self.api.clone();
+        let path = format!("vhosts/{}", self.vhost);
         // A broker that is away took the virtual host with it; there is nobody to tell.
         background::clean_up(move || drop(api.delete(&path)));
     }

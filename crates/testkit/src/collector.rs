@@ -103,7 +103,8 @@ impl Collector {
             Identity::from_pem(read(certificates.certificate()), read(certificates.key()));
         let server = Server::builder().tls_config(ServerTlsConfig::new().identity(identity));
         let server = server.expect("the certificate fits its key");
-        let (name, value) = (header.0, header.1.to_owned());
+        let name = header.0;
+        let value = header.1.to_owned();
         let admit = move |request: Request<()>| match request.metadata().get(name) {
             Some(found) if found.as_bytes() == value.as_bytes() => Ok(request),
             _ => Err(Status::unauthenticated("the header is missing")),

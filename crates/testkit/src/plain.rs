@@ -46,7 +46,8 @@ impl Plain {
     pub async fn publish_bytes(&self, key: &str, body: &[u8]) {
         let exchange = format!("{}.events", key.split('.').next().unwrap_or_default());
         let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-        let (exchange, key) = (exchange.as_str().into(), key.into());
+        let exchange = exchange.as_str().into();
+        let key = key.into();
         let sent = self.0.basic_publish(exchange, key, options, body, BasicProperties::default());
         let confirmed = done(done(sent.await, "publish").await, "hear of a confirm");
         // Confirmed and not returned: a queue is bound for it.
@@ -56,7 +57,8 @@ impl Plain {
     /// Listens to an exchange from now on, under a queue of that name.
     pub async fn listen(&self, exchange: &str, queue: &str) {
         // Whoever comes first declares it; both do so alike.
-        let (kind, none) = (ExchangeKind::Topic, FieldTable::default());
+        let kind = ExchangeKind::Topic;
+        let none = FieldTable::default();
         let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
         let declared = self.0.exchange_declare(exchange.into(), kind, durable, none.clone()).await;
         done(declared, "declare the exchange");

@@ -33,7 +33,8 @@ impl Config {
     /// Nothing yet.
     pub(crate) fn new(vars: Vars) -> Self {
         let nowhere = Span { source: u32::MAX, start: 0, end: 0 };
-        let (root, globals) = (Table::new(nowhere), Table::new(nowhere));
+        let root = Table::new(nowhere);
+        let globals = Table::new(nowhere);
         Self {
             root,
             globals,

@@ -45,7 +45,8 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn error(place: Option<Place>, text: impl Into<String>) -> Self {
-        let (severity, text) = (Severity::Error, bounded(text.into()));
+        let severity = Severity::Error;
+        let text = bounded(text.into());
         Self { severity, text, place, help: None, notes: Vec::new(), label: "", hidden: false }
     }
 

@@ -106,7 +106,8 @@ fn old<'t>(root: &'t Table, path: &[String]) -> Option<&'t Node> {
 
 /// The value of a variable with the type of the value that it replaces.
 fn variable(name: &str, old: Option<&Node>, span: Span) -> Node {
-    let (mut default, mut secure) = (old, false);
+    let mut default = old;
+    let mut secure = false;
     if let Some(Node { expr: Expr::Env(env), .. }) = old {
         (default, secure) = (env.default.as_ref(), env.secure);
     }

@@ -263,7 +263,8 @@ impl Loader {
             Input::AllFiles => self.all_over(&of(&self.folder), config),
             Input::Path(path) if path.is_dir() => self.all_over(&of(path), config),
             Input::Path(path) => {
-                let (folder, file) = (path.parent(), path.file_name());
+                let folder = path.parent();
+                let file = path.file_name();
                 let overlay = folder.zip(file).map(|(folder, file)| of(folder).join(file));
                 if let Some(path) = overlay {
                     self.read(&path, true, config);

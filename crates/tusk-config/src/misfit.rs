@@ -54,7 +54,8 @@ impl Misfit {
         key: impl Into<String>,
         text: impl Into<String>,
     ) -> Self {
-        let (path, missing) = (section.into(), Some(key.into()));
+        let path = section.into();
+        let missing = Some(key.into());
         Self { path, missing, text: text.into(), is_secret: false }
     }
 

@@ -70,7 +70,8 @@ pub(crate) fn below(root: &Path, path: &Path) -> Result<PathBuf, String> {
         return Err(format!("{} is not a path below the folder", path.display()));
     }
     let real = |path: &Path| path.canonicalize().map_err(|error| format!("{shown}: {error}"));
-    let (top, file) = (real(root)?, real(&joined)?);
+    let top = real(root)?;
+    let file = real(&joined)?;
     if file.starts_with(&top) {
         Ok(joined)
     } else {

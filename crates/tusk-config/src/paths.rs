@@ -27,7 +27,8 @@ pub(crate) fn read_all<P: AsRef<Path>>(
 ) -> (Vec<File>, Vec<Fault>) {
     let (mut names, mut files, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
-        let (path, before) = (path.as_ref(), names.len());
+        let path = path.as_ref();
+        let before = names.len();
         if let Err(error) = collect(path, FOLDERS_MAX, true, &mut names) {
             faults.push(Fault::error(None, format!("cannot read {}: {error}", path.display())));
         } else if names.len() == before {

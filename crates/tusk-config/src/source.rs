@@ -112,7 +112,8 @@ impl Place {
 
     /// How many characters of the line the place covers; at least one.
     pub(crate) fn width(&self) -> usize {
-        let (start, end) = (self.span.start as usize, self.span.end as usize);
+        let start = self.span.start as usize;
+        let end = self.span.end as usize;
         let text = self.source.text.get(start..end).unwrap_or("");
         text.lines().next().unwrap_or("").chars().count().max(1)
     }

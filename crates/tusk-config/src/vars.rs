@@ -100,7 +100,8 @@ impl Vars {
         match file.content.get_or_init(|| read(&file.value)) {
             Ok(content) => Ok(Some(content)),
             Err(reason) => {
-                let (path, reason) = (file.value.clone(), reason.clone());
+                let path = file.value.clone();
+                let reason = reason.clone();
                 Err(Unreadable { variable, path, reason })
             }
         }
@@ -113,7 +114,8 @@ impl Vars {
         match (own, file) {
             (true, _) => Some(format!("{name} is set")),
             (false, Some(file)) => {
-                let (variable, path) = (file_name(name), file.value.escape_debug());
+                let variable = file_name(name);
+                let path = file.value.escape_debug();
                 Some(format!("{name} is set by the file that {variable} names: {path}"))
             }
             (false, None) => self.values.get(name).map(|_| format!("{name} is set, but empty")),
@@ -130,7 +132,8 @@ impl Vars {
         let shown = path.as_ref().display();
         let text = crate::loader::read(path.as_ref(), SIZE_MAX)
             .map_err(|error| Fault::error(None, format!("cannot read {shown}: {error}")))?;
-        let (mut vars, mut faults) = (self, Vec::new());
+        let mut vars = self;
+        let mut faults = Vec::new();
         let unmarked = text.strip_prefix(BYTE_ORDER_MARK);
         if unmarked.is_some() {
             let text = format!("{shown}:1: the file begins with a byte order mark (BOM)");
@@ -174,7 +177,8 @@ fn assignment(line: &str) -> Result<Option<(&str, String)>, &'static str> {
     }
     let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
     let (name, written) = exported.unwrap_or(line).split_once('=').ok_or("expected NAME=VALUE")?;
-    let (name, value) = (name.trim(), written.trim());
+    let name = name.trim();
+    let value = written.trim();
     if !is_name(name) {
         return Err("expected the name of a variable before `=`");
     }

@@ -93,7 +93,8 @@ pub(crate) async fn read(app: &App) -> Result<Broker, String> {
         api.get::<Vec<Exchange>>(app, "exchanges"),
         api.get::<Vec<Binding>>(app, "bindings"),
     );
-    let (mut queues, mut exchanges) = (queues?, exchanges?);
+    let mut queues = queues?;
+    let mut exchanges = exchanges?;
     queues.sort_by(|one, other| one.name.cmp(&other.name));
     exchanges.retain(|it| !it.name.is_empty() && !it.name.starts_with("amq."));
     let mut bindings = bindings?;

@@ -106,7 +106,9 @@ async fn ask_all(app: App) -> Vec<Calls> {
     let token = app.tool.administrator().await;
     let token = token.as_deref().map_err(|error| format!("no administrator's token: {error:#}"));
     let ask = state.services().into_iter().map(|process| {
-        let (app, url, token) = (app.clone(), process.url().unwrap_or_default(), token.clone());
+        let app = app.clone();
+        let url = process.url().unwrap_or_default();
+        let token = token.clone();
         let caller = process.name.clone();
         async move {
             let targets = match token {

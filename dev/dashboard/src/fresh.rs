@@ -55,7 +55,8 @@ impl<T: Send + Sync + 'static> Fresh<T> {
             return Some(Arc::clone(value));
         }
         if !self.0.is_asked.swap(true, Ordering::AcqRel) {
-            let (asking, answer) = (Asking(Arc::clone(&self.0)), ask());
+            let asking = Asking(Arc::clone(&self.0));
+            let answer = ask();
             tokio::spawn(async move {
                 let value = Arc::new(answer.await);
                 asking.0.last.send_replace(Some((Instant::now(), value)));

@@ -101,7 +101,9 @@ async fn names(
     connection: &mut MultiplexedConnection,
     prefix: &str,
 ) -> RedisResult<(Vec<Vec<u8>>, bool)> {
-    let (begun, mut cursor, mut names) = (Instant::now(), 0_u64, Vec::new());
+    let begun = Instant::now();
+    let mut cursor = 0_u64;
+    let mut names = Vec::new();
     let pattern = format!("{}*", escaped(prefix));
     loop {
         let mut step = cmd("SCAN");

@@ -61,7 +61,8 @@ impl Changes {
 
     /// Its value in each of these rounds.
     fn values(&self, rounds: std::ops::Range<u32>) -> Vec<f64> {
-        let (mut next, mut now) = (self.values.iter().peekable(), f64::NAN);
+        let mut next = self.values.iter().peekable();
+        let mut now = f64::NAN;
         rounds
             .map(|round| {
                 while let Some((_, value)) = next.next_if(|(from, _)| *from <= round) {

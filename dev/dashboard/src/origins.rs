@@ -62,7 +62,9 @@ async fn read_all(app: App) -> Settings {
     let mut all = Settings::new();
     for process in state.services() {
         let said = said(&app, process, &token).await;
-        let (root, process, state) = (app.settings.root.clone(), process.clone(), state.clone());
+        let root = app.settings.root.clone();
+        let process = process.clone();
+        let state = state.clone();
         let name = process.name.clone();
         let read = tokio::task::spawn_blocking(move || read(&root, &process, &state, &said));
         let read = read.await.unwrap_or_else(|error| Err(error.into()));

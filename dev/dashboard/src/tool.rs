@@ -118,7 +118,8 @@ impl Tool {
         let mut child = command.spawn().context("run cargo dev")?;
         let pid = child.id();
         self.change(number, |done| done.pid = pid);
-        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let output = child.stdout.take();
+        let errors = child.stderr.take();
         let said = async { tokio::join!(self.keep(number, output), self.keep(number, errors)) };
         let ended = child.wait();
         tokio::pin!(said, ended);

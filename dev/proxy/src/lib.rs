@@ -137,7 +137,8 @@ impl<S: Fn(&str)> Proxy<S> {
             }
             stays
         });
-        let (now, mut errors) = (now_ms(), Vec::new());
+        let now = now_ms();
+        let mut errors = Vec::new();
         for (name, wire) in wires {
             let behaviour = behaviour(self.faults.value(), name, now);
             let link = Link { target: wire.target.clone(), behaviour };

@@ -24,7 +24,9 @@ const LENGTH_MORE_MS: u64 = 10_000;
 /// Faults one after the other, each with a pause before it, that fit into this time; at least one. How much
 /// slower something is differs each time.
 pub(super) fn plan(seed: u64, time: Duration, pause: Duration, choices: &[Choice]) -> Vec<Step> {
-    let (mut random, mut steps, mut left) = (Rng::with_seed(seed), Vec::new(), time);
+    let mut random = Rng::with_seed(seed);
+    let mut steps = Vec::new();
+    let mut left = time;
     while steps.is_empty() || left >= pause + LENGTH_MIN {
         let Some((target, kind)) = random.choice(choices).cloned() else { break };
         let length = LENGTH_MIN + Duration::from_millis(random.u64(..LENGTH_MORE_MS));
@@ -41,7 +43,8 @@ pub(super) fn plan(seed: u64, time: Duration, pause: Duration, choices: &[Choice
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (target, seconds) = (&self.target, self.length.as_secs_f64());
+        let target = &self.target;
+        let seconds = self.length.as_secs_f64();
         match &self.kind {
             Some(kind) => write!(f, "{target} is {kind} for {seconds:.1} s"),
             None => write!(f, "{target} is killed, and started again after {seconds:.1} s"),
@@ -60,7 +63,8 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_plan_and_another_one_another() {
-        let (time, pause) = (Duration::from_secs(600), Duration::from_secs(5));
+        let time = Duration::from_secs(600);
+        let pause = Duration::from_secs(5);
         let plans = [7, 7, 8].map(|seed| plan(seed, time, pause, &choices()));
         assert_eq!(plans[0], plans[1]);
         assert_ne!(plans[0], plans[2]);

@@ -143,7 +143,8 @@ fn bring_back(project: &Project, before: &[String], interrupt: &Interrupt) -> Re
     let Some(now) = State::load(project)? else {
         bail!("the system went down meanwhile");
     };
-    let (request, client) = (Request::of_watch(), Client::new());
+    let request = Request::of_watch();
+    let client = Client::new();
     bring_up(project, &request, Permission::REFUSED, Some(now), &client, interrupt, || Ok(()))?;
     Ok(())
 }

@@ -63,7 +63,8 @@ impl Target {
 
     /// An error when services do not reach it through the proxy.
     pub(super) fn needs_wire(&self, project: &Project) -> Result<()> {
-        let (name, up) = (&self.name, project.command("up --detach"));
+        let name = &self.name;
+        let up = project.command("up --detach");
         if self.has_wire {
             return Ok(());
         }

@@ -59,7 +59,8 @@ pub(super) fn settings(project: &Project, service: &str) -> Result<String> {
 /// A request like any client's.
 pub(super) fn route(project: &Project, given: &Map<String, Value>) -> Result<String> {
     let state = State::up(project)?;
-    let (service, path) = (text(given, "service"), text(given, "path"));
+    let service = text(given, "service");
+    let path = text(given, "path");
     project.service(service)?;
     let url = state.running(service).and_then(Process::url);
     let url = url.with_context(|| format!("{service} does not run"))?;

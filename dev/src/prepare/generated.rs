@@ -116,7 +116,8 @@ impl Generated {
         };
         let place = find(0, &begin).and_then(|start| Some((start, find(start, &comment(END))?)));
         let (start, end) = place.with_context(|| format!("{file} has no place for: {begin}"))?;
-        let (before, after) = (&lines[..=start], &lines[end..]);
+        let before = &lines[..=start];
+        let after = &lines[end..];
         if is_document {
             return Ok(format!("{}\n{}\n{}", before.concat(), self.rows.concat(), after.concat()));
         }

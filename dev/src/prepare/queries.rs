@@ -102,8 +102,8 @@ fn find(project: &Project) -> Result<Vec<Crate>> {
                 .with_context(|| format!("read {name}/Cargo.toml"))?;
             let value =
                 |text, key| value(text, key).with_context(|| format!("{name} has no {key}"));
-            let (variable, name) =
-                (value(&settings, "database-url-var")?, value(&manifest, "name")?);
+            let variable = value(&settings, "database-url-var")?;
+            let name = value(&manifest, "name")?;
             found.push(Crate { name, folder, variable });
         }
     }

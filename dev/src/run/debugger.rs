@@ -134,7 +134,8 @@ fn by_hand(project: &Project, service: &str) -> String {
     let binary = project.binaries().join(service).display().to_string();
     let binary = shell(&binary);
     let command = |word: &str| project.command(&format!("{word} {service}"));
-    let (stop, env) = (command("stop"), command("env"));
+    let stop = command("stop");
+    let env = command("env");
     format!(
         "  {stop}\n  \
          eval \"$({env})\"\n  \

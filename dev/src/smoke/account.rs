@@ -158,7 +158,8 @@ impl Scenario {
 
     /// Gives an authenticator app its secret, and shows its first code; gives recovery codes.
     fn protect(&self, local: &Local, account: &Account) -> Result<(Vec<Value>, Value)> {
-        let (bearer, body) = (&account.user.bearer, json!({"password": account.password}));
+        let bearer = &account.user.bearer;
+        let body = json!({"password": account.password});
         let enrolled = expect(&self.post("/api/second-factor", bearer, &body)?, 201)?;
         let code = token::code(&local.project, &local.state, &text(&enrolled, "secret")?)?;
         let first = self.post("/api/second-factor/complete", bearer, &json!({"code": code}))?;

@@ -45,7 +45,8 @@ impl<'a> Addition<'a> {
         words: &Words,
         chosen: &[String],
     ) -> Result<Self> {
-        let (root, begin) = (project.root(), Instant::now());
+        let root = project.root();
+        let begin = Instant::now();
         let files = Files::addition(root, folders, words, chosen)?;
         let clashes = files.pieces_that(root, Language::has)?;
         if !clashes.is_empty() {

@@ -157,7 +157,8 @@ impl Column {
         let number = migrations(root, names)?.len() + 1;
         let table = snake(&names.plural);
         let path = format!("{}/{number:04}_{table}_{}.sql", folder_of(names), self.name);
-        let (name, sql) = (&self.name, self.kind.sql());
+        let name = &self.name;
+        let sql = self.kind.sql();
         let (rule, default) = match &self.default {
             None => (
                 "Null in the rows that are there, and in those that the version before writes.",
@@ -179,7 +180,8 @@ impl Column {
 
     /// In the repository and in the domain.
     fn keep(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
-        let (aggregate, table) = (pascal(&names.aggregate), snake(&names.plural));
+        let aggregate = pascal(&names.aggregate);
+        let table = snake(&names.plural);
         let name = &self.name;
         let store = format!("services/{}/src/store.rs", names.service);
         let value = format!("{}.{name}", snake(&names.aggregate));

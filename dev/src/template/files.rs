@@ -215,7 +215,8 @@ fn rendered(path: &str, text: &str, words: &Words) -> Result<(String, String)> {
 fn query(text: &str, words: &Words) -> Result<(String, String)> {
     let known: Value = serde_json::from_str(text)?;
     let read = |key: &str| known[key].as_str().with_context(|| format!("it has no `{key}`"));
-    let (old, hash) = (read("query")?, read("hash")?);
+    let old = read("query")?;
+    let hash = read("hash")?;
     let new = words.rename(old);
     let fresh = hex(&Sha256::digest(&new));
     // The query last: nothing in it is to be replaced twice.
@@ -245,7 +246,8 @@ pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
         for entry in entries {
             let entry = entry?;
             // A link leads to a file that is found elsewhere, or is none of ours.
-            let (path, kind) = (entry.path(), entry.file_type()?);
+            let path = entry.path();
+            let kind = entry.file_type()?;
             if kind.is_file() {
                 files.push(path);
             } else if kind.is_dir() && !NOT_OURS.iter().any(|name| path.ends_with(name)) {

@@ -53,7 +53,8 @@ pub(crate) struct Args {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let root = project.root();
     let names = Names::of_service(project, &args.service)?;
-    let (service, table) = (&names.service, snake(&names.plural));
+    let service = &names.service;
+    let table = snake(&names.plural);
     let module = snake(&names.aggregate);
     ensure!(
         args.table == table,

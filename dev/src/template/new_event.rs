@@ -46,8 +46,10 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let owned = if names.is_owner() { vec![] } else { vec!["owned".to_owned()] };
     let addition = Addition::new(project, &[FOLDER], &words, &owned)?;
     let addition = addition.with(|root, plan| column.add(root, &names, plan))?;
-    let (service, plural) = (&names.service, &names.plural);
-    let (module, full) = (&event.module, &event.full);
+    let service = &names.service;
+    let plural = &names.plural;
+    let module = &event.module;
+    let full = &event.full;
     let next = [
         format!("services/{service}/src/domain/{module}.rs"),
         format!("    `{}`: when it may happen, and what changes beside", event.mark()),

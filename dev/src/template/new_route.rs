@@ -135,7 +135,8 @@ fn module_of(project: &Project, service: &str, method: &str, path: &str) -> Resu
 fn check_event(project: &Project, names: &Names, event: &Event) -> Result<()> {
     let path = format!("services/{}/src/domain/{}.rs", names.service, snake(&names.aggregate));
     let text = fs::read_to_string(project.path(&path)).with_context(|| format!("read {path}"))?;
-    let (within, mark) = (format!("impl {}", pascal(&names.aggregate)), event.mark());
+    let within = format!("impl {}", pascal(&names.aggregate));
+    let mark = event.mark();
     ensure!(
         Language::Rust.has_at(&text, &[&within, &format!("pub fn {mark}")])?,
         "{path} has no `{mark}`; first: cargo dev new-event {} {}",

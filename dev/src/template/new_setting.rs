@@ -120,7 +120,8 @@ impl Setting {
 
     /// Fails when the section is another's, or something else is called so.
     fn check_free(&self, root: &Path, file: &str) -> Result<()> {
-        let (section, variable) = (&self.section, &self.variable);
+        let section = &self.section;
+        let variable = &self.variable;
         let config = existing(root, &Plan::default(), &self.config)?;
         let fields = Source(config).fields("Settings")?;
         let is_there = Language::Tsk.has_at(file, &[section])?;
@@ -161,7 +162,8 @@ impl Setting {
     /// In the file.
     fn tell(&self, root: &Path, plan: &mut Plan) -> Result<()> {
         let text = existing(root, plan, &self.file)?;
-        let (section, key) = (&self.section, &self.key);
+        let section = &self.section;
+        let key = &self.key;
         let line = format!(
             "# {}\n{key}: @env(\"{}\", {})\n",
             self.sentence,
@@ -178,7 +180,8 @@ impl Setting {
 
     /// In the struct, with its bounds.
     fn read(&self, root: &Path, plan: &mut Plan) -> Result<()> {
-        let (section, key) = (&self.section, &self.key);
+        let section = &self.section;
+        let key = &self.key;
         let path = format!("{section}.{key}");
         let field = format!("/// {}\npub {key}: {}", self.sentence, self.kind.rust());
         let check = self.kind.check(&path, key, &self.default);

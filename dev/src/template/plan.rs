@@ -59,8 +59,10 @@ impl Plan {
                 Some(_) => format!("{side}/{path}"),
                 None => "/dev/null".to_owned(),
             };
-            let (before, after) = (name("a", old), name("b", new));
-            let (old, new) = (old.as_deref().unwrap_or(""), new.as_deref().unwrap_or(""));
+            let before = name("a", old);
+            let after = name("b", new);
+            let old = old.as_deref().unwrap_or("");
+            let new = new.as_deref().unwrap_or("");
             let diff = TextDiff::from_lines(old, new);
             diff.unified_diff().header(&before, &after).to_string()
         });

@@ -115,7 +115,8 @@ fn namespace(text: &str) -> Option<&str> {
 
 /// With another name, and with another title.
 fn renamed(text: &str, old: &str, new: &str) -> String {
-    let (title, new_title) = (titled(old), titled(new));
+    let title = titled(old);
+    let new_title = titled(new);
     let text = with_name(text, old, new);
     let text = with_name(&text, &format!("{title} Microservices"), &new_title);
     with_name(&text, &title, &new_title)

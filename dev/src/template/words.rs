@@ -134,7 +134,8 @@ fn stands_at(form: &str, before: &str, rest: &str) -> bool {
     let Some(after) = rest.strip_prefix(form) else {
         return false;
     };
-    let (before, after) = (before.chars().next_back(), after.chars().next());
+    let before = before.chars().next_back();
+    let after = after.chars().next();
     let is = |neighbour: Option<char>, what: fn(&char) -> bool| neighbour.is_some_and(|c| what(&c));
     let is_camel =
         form.chars().next().is_some_and(char::is_uppercase) && form.chars().any(char::is_lowercase);

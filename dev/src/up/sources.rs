@@ -157,7 +157,8 @@ mod tests {
         let root = folder.path();
         write(root, "crates/a/src/lib.rs", "one");
         let before = Sources::of(root);
-        let (file, new) = (root.join("crates/a/src/lib.rs"), root.join("crates/a/src/new"));
+        let file = root.join("crates/a/src/lib.rs");
+        let new = root.join("crates/a/src/new");
         let saved = fs::metadata(&file).unwrap().modified().unwrap();
         fs::write(&new, "two").unwrap();
         fs::File::options().write(true).open(&new).unwrap().set_modified(saved).unwrap();

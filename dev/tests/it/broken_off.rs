@@ -29,8 +29,8 @@ fn a_system_is_whole_again_after_its_up_was_killed_at_any_moment() {
     system.succeeds(&["down"]);
 
     let number = |name: &str| env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let (seed, kills) =
-        (number("KILL_SEED").unwrap_or(SEED), number("KILL_COUNT").unwrap_or(KILLS));
+    let seed = number("KILL_SEED").unwrap_or(SEED);
+    let kills = number("KILL_COUNT").unwrap_or(KILLS);
     println!("KILL_SEED={seed} KILL_COUNT={kills}");
     let mut random = Random(seed);
     for number in 0..kills {
@@ -99,7 +99,8 @@ fn up_and_down_at_once_leave_one_of_the_two() {
         let mut up = system.start(&["up", "--detach"]);
         thread::sleep(Duration::from_millis(head_start));
         let mut down = system.start(&["down"]);
-        let (came, went) = (up.wait(), down.wait());
+        let came = up.wait();
+        let went = down.wait();
         assert!(came || went, "{}", system.said());
         is_known(&system);
         if came && !went {

@@ -20,7 +20,8 @@ fn it_answers_stands_still_runs_on_and_leaves_nothing() {
     postgres.cont().unwrap();
     assert_eq!(psql::run(&postgres.url(), "select 1").unwrap(), "1");
 
-    let (members, port) = (postgres.members(), postgres.port());
+    let members = postgres.members();
+    let port = postgres.port();
     let data = postgres.folder().to_owned();
     drop(postgres);
     assert_gone(&members, port, &place.folder);

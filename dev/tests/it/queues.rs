@@ -32,8 +32,8 @@ fn queues_and_calls_of_running_services_are_shown_when_one_service_is_down() {
 
     for words in [&["list"][..], &["replay", "--all"], &["discard", "--all", "--yes"]] {
         let output = system.output(&[&["queues"], words].concat());
-        let (printed, errors) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
         assert!(printed.contains("payment-service.events"), "{words:?}: {printed}");
         assert!(errors.contains("notification-service: it does not run"), "{words:?}: {errors}");
         assert_eq!(output.status.code(), Some(1), "{words:?}");

@@ -31,7 +31,8 @@ fn it_answers_stands_still_comes_back_and_leaves_nothing() {
     rabbitmq.start_again().unwrap();
     assert_eq!(overview(&rabbitmq), 200);
 
-    let (members, port) = (rabbitmq.members(), rabbitmq.port());
+    let members = rabbitmq.members();
+    let port = rabbitmq.port();
     assert_eq!(members.len(), 2, "the broker and its port mapper");
     rabbitmq.stop().unwrap();
     drop(rabbitmq);

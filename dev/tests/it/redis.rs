@@ -20,7 +20,8 @@ fn it_answers_stands_still_runs_on_and_leaves_nothing() {
     redis.cont().unwrap();
     assert_eq!(ask(redis.port(), b"PING\r\n"), b"+PONG\r\n");
 
-    let (members, port) = (redis.members(), redis.port());
+    let members = redis.members();
+    let port = redis.port();
     drop(redis);
     assert_gone(&members, port, &place.folder);
 }

@@ -177,7 +177,8 @@ fn single_services_are_started_restarted_and_stopped() {
 /// Puts a script in the place of user-service that says that its settings are valid and then does this;
 /// gives where the binary is meanwhile.
 fn become_script(system: &System, what: &str) -> PathBuf {
-    let (binary, aside) = (system.binary("user-service"), system.path("target/user-service"));
+    let binary = system.binary("user-service");
+    let aside = system.path("target/user-service");
     if !aside.exists() {
         fs::rename(&binary, &aside).unwrap();
     }

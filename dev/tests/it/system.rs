@@ -69,7 +69,8 @@ impl System {
         let built = built.expect("TEST_BIN_DIR is set: run the test by `cargo dev test`");
         fs::create_dir_all(system.path("target/debug")).unwrap();
         for name in BINARIES.into_iter().chain([PROXY]) {
-            let (from, to) = (built.join(name), system.binary(name));
+            let from = built.join(name);
+            let to = system.binary(name);
             fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
         }
         system

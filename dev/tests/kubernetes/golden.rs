@@ -28,7 +28,8 @@ pub(crate) fn reviewed(overlay: &str) -> BTreeSet<String> {
 pub(crate) fn edges(objects: &Objects) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     for policy in objects.of("NetworkPolicy") {
-        let (spec, of) = (&policy["spec"], name(policy));
+        let spec = &policy["spec"];
+        let of = name(policy);
         let ours = pods(&spec["podSelector"]);
         for direction in items(&spec["policyTypes"]).iter().filter_map(Value::as_str) {
             lines.insert(format!("{ours} closed: {direction} ({of})"));

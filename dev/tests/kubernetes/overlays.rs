@@ -62,7 +62,8 @@ fn broker(objects: &Objects) -> BTreeSet<String> {
 fn ingress_hosts(objects: &Objects) -> BTreeSet<String> {
     let mut hosts = BTreeSet::new();
     for ingress in objects.of("Ingress") {
-        let (rules, tls) = (items(&ingress["spec"]["rules"]), items(&ingress["spec"]["tls"]));
+        let rules = items(&ingress["spec"]["rules"]);
+        let tls = items(&ingress["spec"]["tls"]);
         // Without a host it is every host's.
         hosts.extend(rules.iter().map(|rule| rule["host"].as_str().unwrap_or("*").to_owned()));
         let named = tls.iter().flat_map(|tls| items(&tls["hosts"])).filter_map(Value::as_str);

@@ -211,7 +211,8 @@ fn of_encryption() -> Vec<Violation> {
 #[test]
 #[ignore = "needs kubectl; `cargo dev check` runs it"]
 fn each_violation_is_seen_and_each_rule_can_fail() {
-    let (objects, system) = (Objects::render("production"), System::load());
+    let objects = Objects::render("production");
+    let system = System::load();
     let mut failed: BTreeSet<String> = BTreeSet::new();
     let violations = in_a_pod().into_iter().chain(elsewhere()).chain(of_encryption());
     for (kind, name, place, value, expected) in violations {
@@ -227,7 +228,8 @@ fn each_violation_is_seen_and_each_rule_can_fail() {
 #[test]
 #[ignore = "needs kubectl; `cargo dev check` runs it"]
 fn whatever_is_missing_is_missed() {
-    let (objects, system) = (Objects::render("production"), System::load());
+    let objects = Objects::render("production");
+    let system = System::load();
     let kinds = [
         "Deployment",
         "Service",

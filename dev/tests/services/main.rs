@@ -236,7 +236,8 @@ fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
 
 #[test]
 fn what_a_service_says_of_itself_is_so() {
-    let (messaging, events) = (messaging(), Event::all());
+    let messaging = messaging();
+    let events = Event::all();
     let mut complaints = Vec::new();
     let template = Service::load("sample-service", &root().join("dev/template/service"));
     for service in Service::all().iter().chain([&template]) {
@@ -258,7 +259,8 @@ fn what_a_service_says_of_itself_is_so() {
 
 #[test]
 fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
-    let (messaging, events) = (messaging(), Event::all());
+    let messaging = messaging();
+    let events = Event::all();
     let service =
         Service::all().into_iter().find(|one| one.name == "notification-service").unwrap();
     let without = |piece: &str| {

@@ -117,7 +117,8 @@ fn what_is_there_in_parts_is_told() {
 #[test]
 fn a_renamed_workspace_bears_the_old_name_nowhere_and_gets_services_too() {
     let workspace = Workspace::copy();
-    let (old, aliases) = (workspace.project(), workspace.text(".cargo/config.toml"));
+    let old = workspace.project();
+    let aliases = workspace.text(".cargo/config.toml");
     workspace.succeeds("", &["rename", "acme-shop"]);
     assert_eq!(workspace.project(), "acme-shop");
     assert_eq!(workspace.words_with(&old), Vec::<String>::new());

@@ -50,7 +50,8 @@ impl Workspace {
     /// cannot tell its packages from ours: they are compiled elsewhere.
     pub(crate) fn compiled() -> Self {
         let folder = root().join("target/template");
-        let (root, target) = (folder.join("workspace"), folder.join("target"));
+        let root = folder.join("workspace");
+        let target = folder.join("target");
         if root.exists() {
             fs::remove_dir_all(&root).unwrap();
         }
@@ -194,8 +195,8 @@ impl Workspace {
 
 pub(crate) fn succeeds(command: &mut Command) -> Output {
     let output = command.output().unwrap();
-    let (printed, errors) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}:\n{printed}\n{errors}");
     output
 }

@@ -160,7 +160,8 @@ async fn pass(State(slow): State<Slow>, request: Request) -> Response {
     if number * 7 % 10 >= 7 {
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
-    let (url, headers) = (format!("{}{}", slow.target, request.uri()), request.headers().clone());
+    let url = format!("{}{}", slow.target, request.uri());
+    let headers = request.headers().clone();
     let answer = slow.http.get(url).headers(headers).send().await.unwrap();
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
     (status, answer.bytes().await.unwrap_or_else(|_| Bytes::new())).into_response()

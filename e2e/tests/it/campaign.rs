@@ -132,7 +132,8 @@ pub(crate) async fn run(plan: Plan) -> Findings {
     ground.stop_publishing().await;
     ground.until_quiet(Duration::from_secs(120)).await;
     let findings = ground.findings().await;
-    let (seconds, rounds) = (begin.elapsed().as_secs(), told.div_ceil(faults.len()));
+    let seconds = begin.elapsed().as_secs();
+    let rounds = told.div_ceil(faults.len());
     println!("{}", schedule.table());
     println!("seed {seed}: {told} faults, {rounds} rounds, {findings}, {seconds} s");
     findings

@@ -58,7 +58,8 @@ struct Places<'a> {
 impl Places<'_> {
     /// Where something of the user is, and what.
     async fn search(&self, canaries: &Canaries) -> Vec<String> {
-        let (tables, queues) = (self.tables().await, self.queues().await);
+        let tables = self.tables().await;
+        let queues = self.queues().await;
         let more = [self.redis().await, self.shown().await, self.logs()];
         let all = tables.into_iter().chain(queues).chain(more.into_iter().flatten());
         let found = all.filter_map(|(place, text)| {
@@ -89,7 +90,8 @@ impl Places<'_> {
 
     /// All messages that wait in all queues, with their headers.
     async fn queues(&self) -> Vec<(String, String)> {
-        let (api, vhost) = (&testkit::addresses().rabbitmq_api, &self.vhost);
+        let api = &testkit::addresses().rabbitmq_api;
+        let vhost = &self.vhost;
         let url = format!("{api}/api/queues/{vhost}");
         let queues: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
         let names = queues.as_array().unwrap().iter().map(|queue| queue["name"].as_str().unwrap());
@@ -233,7 +235,8 @@ async fn nothing_personal_of_a_deleted_user_is_left_anywhere() {
     let mut ground = Ground::lay().await;
     ground.settings.push(("OUTBOX_ARCHIVE", "1h".to_owned()));
     ground.settings.push(("LOG_FILTER", "trace".to_owned()));
-    let (vhost, mut pools) = (ground.broker.vhost.clone(), Vec::new());
+    let vhost = ground.broker.vhost.clone();
+    let mut pools = Vec::new();
     for database in &ground.databases {
         pools.push(database.pool().await);
     }

@@ -43,7 +43,8 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
     let variables = ground.environment(0);
     let admin = administrator(&variables);
     let system = ground.start(variables).await;
-    let (user, other) = (system.somebody().await, system.somebody().await);
+    let user = system.somebody().await;
+    let other = system.somebody().await;
     system.until_sent(&user.token, "welcome").await;
     system.pay(&other.token, "of-another", "pm_card_visa").await;
     let body = json!({"amount": 1999, "currency": "EUR", "payment_method": "pm_card_visa",

@@ -121,7 +121,8 @@ async fn debug_is_off_until_the_settings_turn_it_on_and_then_shows_no_secret() {
     // Not declared to be a secret, and not shown all the same.
     let password = json!({"path": "rabbitmq.password", "from": ["RABBITMQ_PASSWORD"]});
     assert_eq!(*setting("rabbitmq.password"), password);
-    let (variables, shown) = (on.ground.environment(0), picture.to_string());
+    let variables = on.ground.environment(0);
+    let shown = picture.to_string();
     for name in ["DATABASE_URL", "JWT_SECRET", "USER_SERVICE_TOKEN"] {
         assert!(!shown.contains(&variables[name]), "{name} is in {shown}");
     }

@@ -15,7 +15,8 @@ const CALLERS: usize = 8;
 async fn requests_payments_and_mails_go_through_few_sessions_of_a_pooler() {
     let mut ground = Ground::lay().await;
     let users: Vec<_> = ground.databases.iter().map(testkit::TestDatabase::credentials).collect();
-    let (place, port) = (Place::temporary().unwrap(), ground.databases[0].server_port());
+    let place = Place::temporary().unwrap();
+    let port = ground.databases[0].server_port();
     let start = || PgBouncer::start(&place, port, &users, "default_pool_size = 3").unwrap();
     let pooler = block_in_place(start);
     let at = ([127, 0, 0, 1], pooler.port()).into();

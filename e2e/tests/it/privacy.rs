@@ -115,7 +115,8 @@ async fn refused(canaries: &Canaries, request: RequestBuilder) {
     let answer = request.send().await.unwrap();
     let status = answer.status();
     assert!(status.is_client_error(), "{status} from {}", answer.url());
-    let (place, head) = (format!("the {status} of a request"), format!("{:?}", answer.headers()));
+    let place = format!("the {status} of a request");
+    let head = format!("{:?}", answer.headers());
     assert_eq!(canaries.leaks(&place, &head), [""; 0]);
     assert_eq!(canaries.leaks(&place, &answer.text().await.unwrap()), [""; 0]);
 }
@@ -129,7 +130,8 @@ async fn bad_bodies(
 ) {
     let own = format!("/api/users/{}", person.id);
     let dlq = "/admin/queues/payment-service.events";
-    let (users, payments) = (&system.users, &system.payments);
+    let users = &system.users;
+    let payments = &system.payments;
     for (target, method, path, token) in [
         (users, Method::POST, "/api/users", ""),
         (users, Method::POST, "/api/sessions", ""),
@@ -158,7 +160,9 @@ async fn bad_bodies(
 
 /// Paths, queries and headers with data in them; tokens that are none; refusals by what is stored.
 async fn refusals(system: &System, person: &Person, canaries: &Canaries) {
-    let (users, payments, notifications) = (&system.users, &system.payments, &system.notifications);
+    let users = &system.users;
+    let payments = &system.payments;
+    let notifications = &system.notifications;
     let Person { email, name, password, token, id } = person;
     let get = |service: &ServiceProcess, path: String| {
         system.request(Method::GET, &service.url(&path)).bearer_auth(token)

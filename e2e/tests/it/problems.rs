@@ -80,7 +80,8 @@ async fn fault(
     method: &Method,
     types: &mut BTreeSet<String>,
 ) -> Option<String> {
-    let (status, headers) = (answer.status(), answer.headers().clone());
+    let status = answer.status();
+    let headers = answer.headers().clone();
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if text("x-request-id").is_none() {
         return Some(format!("{status} has no request id"));

@@ -44,7 +44,8 @@ impl Statement {
     /// From a file of `.sqlx/`.
     fn described(file: &Path) -> Self {
         let file: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-        let (query, describe) = (file["query"].as_str().unwrap().to_owned(), &file["describe"]);
+        let query = file["query"].as_str().unwrap().to_owned();
+        let describe = &file["describe"];
         let columns = describe["columns"].as_array().unwrap();
         let type_of = |value: &Value| name_of(value.as_str().unwrap());
         let is_not_null = columns.iter().zip(describe["nullable"].as_array().unwrap());
@@ -289,7 +290,9 @@ const APPLIED: [(&str, &str); 3] = [
 /// What of a migration may hold up others or break them, unless a comment above the statement begins with
 /// `reason:`; `known` are the tables of the migrations before.
 fn faults_of(text: &str, known: &mut BTreeSet<String>) -> Vec<String> {
-    let (before, mut faults, mut added) = (known.clone(), Vec::new(), BTreeSet::new());
+    let before = known.clone();
+    let mut faults = Vec::new();
+    let mut added = BTreeSet::new();
     for statement in text.split(';') {
         let excused = statement.lines().any(|line| line.trim_start().starts_with("-- reason:"));
         let code = statement.lines().map(|line| line.split("--").next().unwrap_or_default());

@@ -119,7 +119,8 @@ async fn settled(pools: &[PgPool]) -> BTreeMap<String, (i64, i64)> {
                 return None;
             }
         }
-        let (before, after) = (rows(pools).await, rows(pools).await);
+        let before = rows(pools).await;
+        let after = rows(pools).await;
         (before == after).then_some(after)
     })
     .await

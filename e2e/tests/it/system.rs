@@ -61,7 +61,8 @@ impl Ground {
         let database_urls = databases.iter().map(|database| database.url().to_owned()).collect();
         // The tests are such a proxy: each names one trace for all that it does.
         let settings = vec![("TRACING_PROXIES", "127.0.0.1".to_owned())];
-        let (simulator, mails) = (Simulator::start().await, tempfile::tempdir().unwrap());
+        let simulator = Simulator::start().await;
+        let mails = tempfile::tempdir().unwrap();
         Self { databases, database_urls, broker, simulator, mails, settings }
     }
 
@@ -229,7 +230,8 @@ impl System {
     pub(crate) async fn ask(&self, method: Method, path: &str, token: &str, body: &Value) -> Value {
         let request = self.request(method, &self.users.url(path)).bearer_auth(token).json(body);
         let answer = request.send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
         assert!(status.is_success(), "{path}: {status} {text}");
         serde_json::from_str(&text).unwrap_or_default()
     }

@@ -92,7 +92,8 @@ async fn the_scenario_is_one_trace_from_the_request_over_http_and_broker_to_the_
     assert_eq!(system.pay(&user.token, "order-1", "pm_card_visa").await.status(), 201);
     system.until_sent(&user.token, "payment_receipt").await;
     system.get(&system.users.url(&format!("/api/users/{}", user.id)), &user.token).await;
-    let (users_port, provider) = (system.users.port().to_string(), system.simulator.url());
+    let users_port = system.users.port().to_string();
+    let provider = system.simulator.url();
     let trace_id = system.traceparent.split('-').nth(1).unwrap().to_owned();
     flush(&mut system).await;
 
@@ -268,7 +269,8 @@ async fn a_strangers_trace_is_linked_and_not_continued_and_he_does_not_decide_on
             continue;
         }
         let named = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
-        let (request, asked) = (named("POST /api/payments"), named("GET /api/users/{id}"));
+        let request = named("POST /api/payments");
+        let asked = named("GET /api/users/{id}");
         assert_eq!(request.links, [(stranger, CALLER.to_owned())]);
         assert!(request.parent_id.is_empty());
         // From one service to another the trace goes on.
@@ -305,7 +307,8 @@ async fn users(ground: &Ground, endpoint: &str, probability: &str) -> ServicePro
 
 #[tokio::test]
 async fn whether_a_trace_is_recorded_is_the_decision_of_a_proxy_that_began_it() {
-    let (ground, collector) = (Ground::lay().await, Collector::start());
+    let ground = Ground::lay().await;
+    let collector = Collector::start();
     let [no, yes] =
         [("0af7651916cd43dd8448eb211c80319c", "00"), ("1af7651916cd43dd8448eb211c80319c", "01")];
     for probability in ["0", "1"] {

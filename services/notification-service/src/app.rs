@@ -42,7 +42,8 @@ impl Service for NotificationService {
         let store = Store::new(requests, outbox, clock.clone());
         let background = store.clone().over(background);
         let events = Events { store: background.clone() };
-        let (swept, keeping) = (background.clone(), settings.notifications.clone());
+        let swept = background.clone();
+        let keeping = settings.notifications.clone();
         let sender = Sender {
             store: background,
             mailer: Arc::from(mailer::from_settings(&settings.mail)?),

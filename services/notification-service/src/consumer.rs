@@ -46,7 +46,8 @@ impl Events {
     async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
         let message = created.inbox_key();
         let UserCreated { user_id, email, name, version, token_id, expires_at } = created.data;
-        let (at, before) = (created.timestamp, Before::Nothing);
+        let at = created.timestamp;
+        let before = Before::Nothing;
         let token = token_id.zip(expires_at).map(|(id, expires_at)| Token { id, expires_at });
         let news = News { reach: Reach { email, name }, version, at, before, reached: false };
         let decide = |known: Option<Contact>| {
@@ -72,7 +73,8 @@ impl Events {
             message: Message::EmailChanged,
             token: None,
         });
-        let (at, before) = (updated.timestamp, previous_email.into());
+        let at = updated.timestamp;
+        let before = previous_email.into();
         let reached = changed.iter().any(|field| field == "email_deliverable");
         let news = News { reach: Reach { email, name }, version, at, before, reached };
         let decide = |known: Option<Contact>| {
@@ -95,10 +97,12 @@ impl Events {
         self,
         requested: Delivery<UserEmailVerificationRequested>,
     ) -> Result<(), Error> {
-        let (why, at) = (requested.inbox_key(), requested.timestamp);
+        let why = requested.inbox_key();
+        let at = requested.timestamp;
         let UserEmailVerificationRequested { user_id, token_id, expires_at, version, .. } =
             requested.data;
-        let (email, is_change) = (requested.data.email, requested.data.is_change);
+        let email = requested.data.email;
+        let is_change = requested.data.is_change;
         let mail = if is_change { Message::EmailChange } else { Message::EmailVerification };
         let draft = Draft {
             email,
@@ -124,11 +128,12 @@ impl Events {
         self,
         requested: Delivery<UserPasswordResetRequested>,
     ) -> Result<(), Error> {
-        let (why, at) = (requested.inbox_key(), requested.timestamp);
+        let why = requested.inbox_key();
+        let at = requested.timestamp;
         let UserPasswordResetRequested { user_id, email, token_id, expires_at, version } =
             requested.data;
-        let (message, token) =
-            (Message::PasswordReset(expires_at - at), Some(Token { id: token_id, expires_at }));
+        let message = Message::PasswordReset(expires_at - at);
+        let token = Some(Token { id: token_id, expires_at });
         self.send(&why, user_id, Draft { email, version, message, token }).await
     }
 

@@ -21,11 +21,15 @@ pub(crate) async fn enqueue(
     notification: &Notification,
     events: Vec<Event>,
 ) -> Result<(), EnqueueError> {
-    let (notification_id, user_id) = (notification.id, notification.user_id);
-    let (kind, channel) = (notification.kind.as_str().to_owned(), EMAIL.to_owned());
+    let notification_id = notification.id;
+    let user_id = notification.user_id;
+    let kind = notification.kind.as_str().to_owned();
+    let channel = EMAIL.to_owned();
     let at = notification.updated_at;
     for event in events {
-        let (id, kind, channel) = (clock.new_id(), kind.clone(), channel.clone());
+        let id = clock.new_id();
+        let kind = kind.clone();
+        let channel = channel.clone();
         match event {
             Event::Sent => {
                 let sent = NotificationSent { notification_id, user_id, kind, channel };

@@ -48,8 +48,8 @@ impl LinkSettings {
 
     /// The address of a page.
     fn page(&self, page: &str) -> Result<Url, &'static str> {
-        let (front_end, page) =
-            (self.front_end.trim_end_matches('/'), page.trim_start_matches('/'));
+        let front_end = self.front_end.trim_end_matches('/');
+        let page = page.trim_start_matches('/');
         let url = Url::parse(&format!("{front_end}/{page}"));
         let url = url.map_err(|_| "the address of a page is needed: https://host/path")?;
         if !["http", "https"].contains(&url.scheme()) {

@@ -51,8 +51,8 @@ impl MailSettings {
     pub fn check(&self, requires_tls: bool) -> Vec<Misfit> {
         let bounds = Duration::from_millis(100)..=Duration::from_mins(10);
         let timeout = Misfit::outside("mail.send_timeout", self.send_timeout, bounds);
-        let (has_server, mut misfits) =
-            (!self.smtp_url.expose().is_empty(), Vec::from_iter(timeout));
+        let has_server = !self.smtp_url.expose().is_empty();
+        let mut misfits = Vec::from_iter(timeout);
         if has_server {
             misfits.extend(smtp::check(self, requires_tls));
         }

@@ -114,7 +114,8 @@ impl Store {
         let mut replayed = is_claimed(tx, user, claim).await?;
         if !replayed {
             let contact = contact(tx, user).await?.ok_or(DomainError::UnknownContact)?;
-            let (source, print) = (&claim.source, Some(&claim.fingerprint));
+            let source = &claim.source;
+            let print = Some(&claim.fingerprint);
             // A replica of the version before takes no lock, and may have been faster.
             replayed = !self.insert(tx, user, source, print, draft(contact)?).await?;
         }
@@ -214,7 +215,8 @@ impl Store {
         let row = select_notifications!("where id = $1 for update", id.as_uuid());
         let row = row.fetch_optional(&mut *tx).await?.ok_or(DomainError::NotFound)?;
         let before = Notification::from(row);
-        let (seen, recipient) = (before.version, before.recipient.clone());
+        let seen = before.version;
+        let recipient = before.recipient.clone();
         let (notification, happened) = decide(before)?;
         if notification.version != seen {
             save(tx, &notification).await?;

@@ -75,7 +75,8 @@ impl Sender {
     async fn notify(&self, notification: Notification) -> Result<(), Error> {
         let id = notification.id;
         let outcome = self.send(notification).await;
-        let (now, luck) = (self.clock.now(), rand::random::<f64>());
+        let now = self.clock.now();
+        let luck = rand::random::<f64>();
         let saved = self.store.change(id, |notification| match &outcome {
             Ok(()) => notification.sent(now),
             Err(failure) => notification.attempt_failed(failure.clone(), luck, now),
@@ -102,7 +103,8 @@ impl Sender {
         let link = self.links.of(&notification);
         let gone = || Failure::Permanent("there is no address".to_owned());
         let to = notification.recipient.ok_or_else(gone)?;
-        let (id, content) = (notification.id, notification.content);
+        let id = notification.id;
+        let content = notification.content;
         let content = match link {
             Some(link) => content.with_link(link.expose()),
             None => content,

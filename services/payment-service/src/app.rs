@@ -65,7 +65,8 @@ impl Service for PaymentService {
             idempotency: settings.idempotency.clone(),
             clock,
         };
-        let (measured, sweep) = (background.clone(), settings.idempotency.clone());
+        let measured = background.clone();
+        let sweep = settings.idempotency.clone();
         Ok(platform
             .service(state)
             .consumes(events.handlers())

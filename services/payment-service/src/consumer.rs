@@ -26,14 +26,18 @@ impl Events {
 
     /// Opens the customer.
     async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
-        let (id, user, at) = (self.clock.new_id(), created.data.user_id, created.timestamp);
+        let id = self.clock.new_id();
+        let user = created.data.user_id;
+        let at = created.timestamp;
         let open = |before| Customer::opened(before, id, user, at);
         self.store.change_once(&created.inbox_key(), user, open).await
     }
 
     /// Closes the customer, and erases what the user wrote.
     async fn user_deleted(self, deleted: Delivery<UserDeleted>) -> Result<(), Error> {
-        let (id, user, at) = (self.clock.new_id(), deleted.data.user_id, deleted.timestamp);
+        let id = self.clock.new_id();
+        let user = deleted.data.user_id;
+        let at = deleted.timestamp;
         let close = |before| Customer::closed(before, id, user, at);
         self.store.change_once(&deleted.inbox_key(), user, close).await
     }

@@ -18,17 +18,21 @@ pub(crate) async fn enqueue(
     payment: &Payment,
     events: Vec<Event>,
 ) -> Result<(), EnqueueError> {
-    let (payment_id, user_id, at) = (payment.id, payment.user_id, payment.updated_at);
+    let payment_id = payment.id;
+    let user_id = payment.user_id;
+    let at = payment.updated_at;
     let amount = payment.money.minor();
     for event in events {
-        let (id, currency) = (clock.new_id(), payment.money.currency().as_str().to_owned());
+        let id = clock.new_id();
+        let currency = payment.money.currency().as_str().to_owned();
         match event {
             Event::Completed => {
                 let completed = PaymentCompleted { payment_id, user_id, amount, currency };
                 outbox.enqueue(tx, id, at, &completed).await?;
             }
             Event::Failed { code, message } => {
-                let (reason, decline_code) = (message, Some(code));
+                let reason = message;
+                let decline_code = Some(code);
                 let failed =
                     PaymentFailed { payment_id, user_id, amount, currency, reason, decline_code };
                 outbox.enqueue(tx, id, at, &failed).await?;

@@ -117,7 +117,8 @@ impl Charger {
     /// Asks the provider what becomes of a payment, and saves it.
     async fn work_on(&self, due: Due) -> Result<(), Error> {
         let next = self.ask(&due).await;
-        let (id, now) = (due.payment.id, self.clock.now());
+        let id = due.payment.id;
+        let now = self.clock.now();
         match next {
             Next::AskAgain { after } => self.store.postpone(id, now + after).await,
             Next::AskAsBefore { after } => self.store.postpone_uncounted(id, now + after).await,
@@ -134,7 +135,8 @@ impl Charger {
     }
 
     async fn settle(&self, due: &Due, outcome: Outcome, how: Settled) -> Result<(), Error> {
-        let (id, now) = (due.payment.id, self.clock.now());
+        let id = due.payment.id;
+        let now = self.clock.now();
         let gives_up = matches!(how, Settled::Refused | Settled::Canceled);
         let settled = self.store.change(id, |payment| {
             // Another worker took it up after our lease, and may be charging it.

@@ -54,7 +54,8 @@ impl Service for UserService {
         let maker = MailTokens::sent_by(MAIL_SENDER, &settings.service_secrets);
         let maker = maker.ok_or_else(|| format!("[services] has no secret of {MAIL_SENDER}"))?;
         let making = TokenMaking { maker, settings: settings.mail_tokens.clone() };
-        let (noted, shown) = (audit.clone(), profiles.clone());
+        let noted = audit.clone();
+        let shown = profiles.clone();
         let sealing = SealingKeys::new(&settings.second_factor.keys)?;
         let store = Store::new(requests, outbox, clock.clone(), shown, noted, making, sealing);
         let background = store.clone().over(background);
@@ -83,8 +84,10 @@ impl Service for UserService {
             others,
         };
         metrics::register();
-        let (sweep, telling) = (settings.sessions.sweep_interval, background.clone());
-        let (reseal, resealing) = (settings.second_factor.reseal_interval, background.clone());
+        let sweep = settings.sessions.sweep_interval;
+        let telling = background.clone();
+        let reseal = settings.second_factor.reseal_interval;
+        let resealing = background.clone();
         Ok(platform
             .service(state)
             .consumes(events.handlers())

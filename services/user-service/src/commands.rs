@@ -37,8 +37,8 @@ pub(crate) async fn run(
 /// (`PUT /api/users/{id}/role`).
 async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, BuildError> {
     let email = Email::parse(email)?;
-    let (database, clock) =
-        (database::connect(&settings.database).await?.requests, Clock::system());
+    let database = database::connect(&settings.database).await?.requests;
+    let clock = Clock::system();
     let audit = AuditTrail::new(database.clone(), clock.clone(), settings.audit.clone());
     let entry = |user: UserId| {
         let actor = Actor::Service(UserService::NAME.to_owned());

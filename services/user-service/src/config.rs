@@ -35,7 +35,8 @@ impl Settings {
     pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<Misfit> {
         let mut misfits = ServiceSecret::check(&self.service_secrets, platform.services.keys());
         // Whoever waits for longer is told so by the request's own time limit, as a fault of ours.
-        let (wait, request) = (self.password.wait, platform.server.request_timeout);
+        let wait = self.password.wait;
+        let request = platform.server.request_timeout;
         let text = format!("{wait:?} is longer than [server] request_timeout, {request:?}");
         misfits.extend(Misfit::unless(wait <= request, "password.wait", text));
         misfits.extend(self.password.check());
@@ -116,7 +117,8 @@ impl MailTokenSettings {
     fn check(&self) -> Vec<Misfit> {
         // A minute at least: mail takes a while.
         let bounds = Duration::from_mins(1)..=Duration::from_hours(24 * 30);
-        let (verification, reset) = (self.verification_expiration, self.password_reset_expiration);
+        let verification = self.verification_expiration;
+        let reset = self.password_reset_expiration;
         let verification =
             Misfit::outside("mail_tokens.verification_expiration", verification, bounds.clone());
         let reset = Misfit::outside("mail_tokens.password_reset_expiration", reset, bounds);

@@ -24,7 +24,9 @@ pub(crate) async fn enqueue(
     events: Vec<Event>,
 ) -> Result<(), EnqueueError> {
     // Some events change nothing of the user that has a time.
-    let (user_id, at, now) = (user.id, user.updated_at, clock.now());
+    let user_id = user.id;
+    let at = user.updated_at;
+    let now = clock.now();
     let email = || user.email.as_str().to_owned();
     let name = || user.name.as_str().to_owned();
     let version = Some(user.version);
@@ -32,15 +34,18 @@ pub(crate) async fn enqueue(
         let id = clock.new_id();
         match event {
             Event::Created(MailToken { id: token, expires_at, .. }) => {
-                let (token_id, expires_at) = (Some(token.into()), Some(expires_at));
-                let (email, name) = (email(), name());
+                let token_id = Some(token.into());
+                let expires_at = Some(expires_at);
+                let email = email();
+                let name = name();
                 let created = UserCreated { user_id, email, name, version, token_id, expires_at };
                 outbox.enqueue(tx, id, at, &created).await?;
             }
             Event::Updated { changed, previous_email } => {
                 let changed = changed.into_iter().map(str::to_owned).collect();
                 let previous_email = previous_email.map(|email| email.as_str().to_owned());
-                let (email, name) = (email(), name());
+                let email = email();
+                let name = name();
                 let updated =
                     UserUpdated { user_id, email, name, changed, previous_email, version };
                 outbox.enqueue(tx, id, at, &updated).await?;

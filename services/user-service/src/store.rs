@@ -105,7 +105,8 @@ impl Store {
         password: &HashedPassword,
         entry: &Entry,
     ) -> Result<User, Error> {
-        let (user, events) = (&user, &events);
+        let user = &user;
+        let events = &events;
         let insert = async |tx: &mut PgConnection| {
             self.insert(tx, user, events, password).await?;
             self.audit.record_in(tx, entry).await?;
@@ -283,7 +284,8 @@ impl Store {
         filter: &UserFilter,
         page: PageRequest,
     ) -> Result<Page<User>, Error> {
-        let (status, admin) = (filter.status.as_ref().map(Status::as_str), filter.admin);
+        let status = filter.status.as_ref().map(Status::as_str);
+        let admin = filter.admin;
         let rows = match (&filter.email_prefix, admin) {
             (Some(prefix), _) => {
                 // An array: joined to the order and the limit, the planner would go through all users.

@@ -42,7 +42,8 @@ impl Worker for ResetRequests {
 impl ResetRequests {
     pub(crate) fn new(store: Store) -> Result<Self, &'static str> {
         // A row is worked on in the transaction that takes it up: there is no lease.
-        let (concurrency, lease) = (1, Duration::ZERO);
+        let concurrency = 1;
+        let lease = Duration::ZERO;
         let poll_interval = Interval::try_from(POLL_INTERVAL)?;
         Ok(Self { store, settings: WorkerSettings { concurrency, poll_interval, lease } })
     }

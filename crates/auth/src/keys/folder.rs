@@ -88,7 +88,8 @@ impl KeySource for Folder {
 }
 
 fn shared(secret: &[u8], written: DateTime<Utc>) -> Key {
-    let (verify, sign) = (DecodingKey::from_secret(secret), EncodingKey::from_secret(secret));
+    let verify = DecodingKey::from_secret(secret);
+    let sign = EncodingKey::from_secret(secret);
     Key::new(verify, Some(sign), written)
 }
 

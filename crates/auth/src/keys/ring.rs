@@ -104,7 +104,8 @@ impl KeyRing {
     /// The keys that somebody else has. None at first: [`Self::run`] asks for them, or the first
     /// token does.
     pub fn remote(settings: &KeySettings, source: impl KeySource + 'static, clock: Clock) -> Self {
-        let (keys, rotation) = (Keys::none(settings.algorithm()), settings.rotation());
+        let keys = Keys::none(settings.algorithm());
+        let rotation = settings.rotation();
         Self::new(Box::new(source), keys, rotation, Some(delta(rotation.max_staleness)), clock)
     }
 
@@ -115,8 +116,9 @@ impl KeyRing {
         max_staleness: Option<TimeDelta>,
         clock: Clock,
     ) -> Self {
-        let (has_keys, at, delay) =
-            (!keys.is_empty(), clock.now(), delta(rotation.activation_delay));
+        let has_keys = !keys.is_empty();
+        let at = clock.now();
+        let delay = delta(rotation.activation_delay);
         let ring = Self(Arc::new(Shared {
             source,
             loaded: ArcSwap::from_pointee(Loaded::new(keys.at_start(at, delay), at)),

@@ -26,7 +26,8 @@ fn sign(ring: &KeyRing, clock: &Clock) -> String {
 
 #[tokio::test]
 async fn a_new_key_signs_once_it_is_old_enough_and_the_tokens_of_the_old_one_stay_good() {
-    let (clock, folder) = (clock(), Folder::new());
+    let clock = clock();
+    let folder = Folder::new();
     folder.put("2026-01.pem", &ed25519(), OLD);
     let ring = folder.ring("EdDSA", &clock);
     let before = sign(&ring, &clock);
@@ -53,7 +54,8 @@ async fn a_new_key_signs_once_it_is_old_enough_and_the_tokens_of_the_old_one_sta
 /// What the kubelet does to a mounted secret that got one more key: it writes all files anew.
 #[tokio::test]
 async fn a_retired_key_does_not_sign_again_when_all_key_files_are_rewritten_at_once() {
-    let (clock, folder) = (clock(), Folder::new());
+    let clock = clock();
+    let folder = Folder::new();
     let texts = [ed25519(), ed25519(), ed25519()];
     folder.put("2025-11.pem", &texts[0], 40 * 24 * OLD);
     folder.put("2025-12.pem", &texts[1], OLD);
@@ -76,7 +78,8 @@ fn a_retired_key_does_not_sign_again_at_a_start_that_finds_all_files_new() {
         (["2025-11.pem", "2025-12.pem", "2026-02.pem"], "2025-12"),
         (["amber.pem", "blue.pem", "coral.pem"], "coral"),
     ] {
-        let (clock, folder) = (clock(), Folder::new());
+        let clock = clock();
+        let folder = Folder::new();
         for name in names {
             folder.put(name, &ed25519(), NEW);
         }
@@ -86,7 +89,8 @@ fn a_retired_key_does_not_sign_again_at_a_start_that_finds_all_files_new() {
 
 #[tokio::test]
 async fn a_key_that_appears_signs_once_it_was_there_for_the_delay_however_old_its_file_is() {
-    let (clock, folder) = (clock(), Folder::new());
+    let clock = clock();
+    let folder = Folder::new();
     folder.put("a.pem", &ed25519(), NEW);
     let ring = folder.ring("EdDSA", &clock);
     folder.put("b.pem", &ed25519(), OLD);
@@ -98,7 +102,8 @@ async fn a_key_that_appears_signs_once_it_was_there_for_the_delay_however_old_it
 
 #[test]
 fn with_hs256_the_secret_is_the_first_key_and_files_come_after_it() {
-    let (clock, folder) = (clock(), Folder::new());
+    let clock = clock();
+    let folder = Folder::new();
     let alone = KeyRing::open(&keys("HS256", SECRET, None), clock.clone()).unwrap();
     let before = sign(&alone, &clock);
     assert_eq!(kid(&before), "0");
@@ -113,9 +118,11 @@ fn with_hs256_the_secret_is_the_first_key_and_files_come_after_it() {
 
 #[tokio::test]
 async fn a_token_with_an_unknown_key_has_the_keys_read_again_once_a_second_at_most() {
-    let (clock, folder) = (clock(), Folder::new());
+    let clock = clock();
+    let folder = Folder::new();
     folder.put("1.key", &"1".repeat(32), OLD);
-    let (signer, verifier) = (folder.ring("HS256", &clock), folder.ring("HS256", &clock));
+    let signer = folder.ring("HS256", &clock);
+    let verifier = folder.ring("HS256", &clock);
     folder.put("2.key", &"2".repeat(32), OLD);
     signer.read_again().await;
     clock.advance(DELAY);
@@ -169,7 +176,8 @@ fn public_ed25519() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_folder_that_turns_bad_leaves_the_last_good_keys() {
-    let (clock, folder) = (clock(), Folder::new());
+    let clock = clock();
+    let folder = Folder::new();
     folder.put("1.pem", &ed25519(), OLD);
     let ring = folder.ring("EdDSA", &clock);
     let token = sign(&ring, &clock);
@@ -197,7 +205,9 @@ impl KeySource for Remote {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_set_elsewhere_is_read_until_it_is_there_and_stays_when_it_is_away() {
-    let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
+    let clock = clock();
+    let folder = Folder::new();
+    let remote = Remote::default();
     folder.put("1.pem", &ed25519(), OLD);
     let issuer = folder.ring("EdDSA", &clock);
     let token = sign(&issuer, &clock);
@@ -223,7 +233,9 @@ async fn a_key_set_elsewhere_is_read_until_it_is_there_and_stays_when_it_is_away
 
 #[tokio::test(start_paused = true)]
 async fn many_tokens_with_unknown_keys_are_one_question_to_whom_has_the_keys() {
-    let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
+    let clock = clock();
+    let folder = Folder::new();
+    let remote = Remote::default();
     folder.put("1.pem", &ed25519(), OLD);
     let issuer = folder.ring("EdDSA", &clock);
     let token = sign(&issuer, &clock);
@@ -256,7 +268,9 @@ impl KeySource for Silent {
 
 #[tokio::test(start_paused = true)]
 async fn unknown_keys_wait_a_second_at_most_and_then_not_at_all_while_the_key_set_hangs() {
-    let (clock, folder, silent) = (clock(), Folder::new(), Silent::default());
+    let clock = clock();
+    let folder = Folder::new();
+    let silent = Silent::default();
     folder.put("1.pem", &ed25519(), OLD);
     let token = sign(&folder.ring("EdDSA", &clock), &clock);
     let ring = KeyRing::remote(&folder.settings("EdDSA"), silent.clone(), clock.clone());
@@ -285,7 +299,9 @@ async fn unknown_keys_wait_a_second_at_most_and_then_not_at_all_while_the_key_se
 
 #[tokio::test(start_paused = true)]
 async fn fetched_keys_are_believed_for_an_hour_while_the_key_set_cannot_be_read() {
-    let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
+    let clock = clock();
+    let folder = Folder::new();
+    let remote = Remote::default();
     folder.put("1.pem", &ed25519(), OLD);
     let issuer = folder.ring("EdDSA", &clock);
     *remote.set.lock().unwrap() = Some(issuer.jwks());

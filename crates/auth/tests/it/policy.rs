@@ -170,7 +170,8 @@ async fn a_deadline_counts_when_a_service_states_it_and_from_nobody_else() {
 #[tokio::test]
 async fn a_refusal_for_want_of_a_caller_says_how_to_come() {
     let server = Server::new();
-    let (user, other) = (server.user(Role::User), server.user(Role::Admin));
+    let user = server.user(Role::User);
+    let other = server.user(Role::Admin);
     let later = Server::new();
     later.clock.advance(std::time::Duration::from_secs(7200));
     let early = later.user(Role::User);
@@ -192,7 +193,9 @@ async fn a_refusal_for_want_of_a_caller_says_how_to_come() {
 
 #[tokio::test(start_paused = true)]
 async fn while_there_are_no_keys_yet_nobody_is_blamed_and_open_routes_are_open() {
-    let (clock, folder, remote) = (clock(), Folder::new(), Remote::default());
+    let clock = clock();
+    let folder = Folder::new();
+    let remote = Remote::default();
     folder.put("1.pem", &ed25519(), std::time::Duration::from_secs(600));
     let of = |ring| Tokens::new(&auth(), ring, "user-service", clock.clone());
     let issuer = folder.ring("EdDSA", &clock);

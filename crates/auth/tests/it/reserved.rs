@@ -74,7 +74,8 @@ pub(crate) fn settings() -> ServerSettings {
 
 #[tokio::test]
 async fn while_every_place_is_taken_a_service_is_served_and_nobody_else() {
-    let (clock, hall) = (clock(), Hall::default());
+    let clock = clock();
+    let hall = Hall::default();
     let ours = tokens("user-service", &clock);
     let routes = OpenApiRouter::new()
         .routes(routes!(hold))
@@ -85,7 +86,9 @@ async fn while_every_place_is_taken_a_service_is_served_and_nobody_else() {
     let info = ServiceInfo { name: "user-service", version: "1.0.0".to_owned() };
     let app = App::builder(info, settings()).routes(routes).bind().await.unwrap();
     let url = |path: &str| format!("http://{}{path}", app.address());
-    let (held, who, asked) = (url("/hold"), url("/who"), url("/asked"));
+    let held = url("/hold");
+    let who = url("/who");
+    let asked = url("/asked");
     let running = tokio::spawn(app.run(CancellationToken::new()));
     let http = reqwest::Client::new();
     let held = tokio::spawn(http.get(held).send());

@@ -40,7 +40,8 @@ fn changed(name: &str, value: impl Into<Value>) -> Value {
 #[test]
 fn a_users_token_is_accepted_by_every_service() {
     let clock = clock();
-    let (id, session) = (clock.new_id(), clock.new_id());
+    let id = clock.new_id();
+    let session = clock.new_id();
     let token = tokens("user-service", &clock).for_user(id, Role::User, session).unwrap();
     let caller = tokens("payment-service", &clock).verify(token.value.expose());
     assert_eq!(caller, Ok(Caller::User(User { id, role: Role::User, session })));
@@ -50,7 +51,8 @@ fn a_users_token_is_accepted_by_every_service() {
 fn a_token_is_refused_from_the_end_of_its_session_on_though_it_was_verified_before() {
     let clock = clock();
     let tokens = tokens("user-service", &clock);
-    let (session, other) = (clock.new_id(), clock.new_id());
+    let session = clock.new_id();
+    let other = clock.new_id();
     let of = |session| tokens.for_user(Uuid::nil(), Role::Admin, session).unwrap();
     let [token, other] = [session, other].map(of);
     assert!(tokens.verify(token.value.expose()).is_ok());
@@ -164,7 +166,9 @@ fn forged_stripped_and_oversized_tokens_are_refused() {
     let token = tokens.for_user(clock.new_id(), Role::User, clock.new_id()).unwrap();
     let token = token.value.expose().clone();
     let parts: Vec<&str> = token.split('.').collect();
-    let (head, body, signature) = (parts[0], parts[1], parts[2]);
+    let head = parts[0];
+    let body = parts[1];
+    let signature = parts[2];
 
     let ring = KeyRing::open(&keys("HS256", &"x".repeat(32), None), clock.clone()).unwrap();
     let foreign = Tokens::new(&auth(), ring, "user-service", clock.clone());
@@ -239,7 +243,8 @@ fn a_public_key_is_no_secret_and_each_algorithm_refuses_the_others_tokens() {
         folder.ring(algorithm, &clock)
     };
     let tokens = |ring: &KeyRing| Tokens::new(&auth(), ring.clone(), "user-service", clock.clone());
-    let (ed, rsa) = (ring("EdDSA", &ed25519()), ring("RS256", &rsa(KeySize::Rsa2048)));
+    let ed = ring("EdDSA", &ed25519());
+    let rsa = ring("RS256", &rsa(KeySize::Rsa2048));
     let user = |ring: &KeyRing| {
         let token = tokens(ring).for_user(Uuid::nil(), Role::Admin, Uuid::nil()).unwrap();
         token.value.expose().clone()

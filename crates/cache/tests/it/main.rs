@@ -9,13 +9,15 @@ use testkit::certificates::Certificates;
 use testkit::native::{Place, Redis};
 
 fn settings(url: &str) -> CacheSettings {
-    let (url, tls_ca) = (url.to_owned().into(), PathBuf::new());
+    let url = url.to_owned().into();
+    let tls_ca = PathBuf::new();
     CacheSettings { url, tls_ca, ttl: Duration::from_secs(60) }
 }
 
 /// A Redis that speaks TLS on this port, and nothing else there.
 fn secured(certificates: &Certificates) -> (Redis, u16) {
-    let (place, port) = (Place::temporary().unwrap(), testkit::native::port::free(None));
+    let place = Place::temporary().unwrap();
+    let port = testkit::native::port::free(None);
     let file = |path: PathBuf| path.display().to_string();
     let settings = format!(
         "tls-port {port}\ntls-cert-file {}\ntls-key-file {}\ntls-ca-cert-file {}\ntls-auth-clients no\n",
@@ -122,7 +124,8 @@ async fn what_is_no_json_of_the_shape_is_a_miss() {
 
 #[tokio::test]
 async fn clearing_a_pattern_takes_the_services_own_keys_only() {
-    let (mine, other) = (cache("clear[a]*"), cache("clear"));
+    let mine = cache("clear[a]*");
+    let other = cache("clear");
     for number in 0..1_200 {
         mine.set(&format!("list:{number}"), &number).await.unwrap();
     }

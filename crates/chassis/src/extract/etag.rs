@@ -180,7 +180,8 @@ mod tests {
             (&["*, \"1\""], false, false),
             (&["*", "*"], false, false),
         ] {
-            let (tags, one) = (tags(lines), EntityTag::of_version(1));
+            let tags = tags(lines);
+            let one = EntityTag::of_version(1);
             assert_eq!(
                 (tags.name_strongly(&one), tags.name_weakly(&one)),
                 (strongly, weakly),

@@ -76,7 +76,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_may_be_missing_where_it_is_optional_and_is_of_the_right_shape_everywhere() {
-        let (bad, longest) = (StatusCode::BAD_REQUEST, "x".repeat(255));
+        let bad = StatusCode::BAD_REQUEST;
+        let longest = "x".repeat(255);
         let key = Ok(Some(IdempotencyKey(longest.clone())));
         assert_eq!(of(&[]).await, [Err(bad), Ok(None)]);
         assert_eq!(of(&[longest.as_bytes()]).await, [key.clone(), key]);

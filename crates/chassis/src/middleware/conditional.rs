@@ -24,7 +24,8 @@ impl Conditions {
     pub(super) fn of(request: &Request) -> Self {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let tags = |name| is_read.then(|| EntityTags::of(request.headers(), name)).flatten();
-        let (wanted, known) = (tags(&header::IF_MATCH), tags(&header::IF_NONE_MATCH));
+        let wanted = tags(&header::IF_MATCH);
+        let known = tags(&header::IF_NONE_MATCH);
         Self { wanted, known, is_head: request.method() == Method::HEAD }
     }
 

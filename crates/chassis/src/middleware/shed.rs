@@ -120,7 +120,8 @@ impl Place {
     /// Leaves it with this answer. One that refuses a request says nothing of how long the work of
     /// others takes.
     pub(super) fn leave(self, response: &Response) {
-        let (status, marks) = (response.status(), response.extensions());
+        let status = response.status();
+        let marks = response.extensions();
         if marks.get::<OwnQueue>().is_some() {
             return;
         }
@@ -181,7 +182,8 @@ mod tests {
             answer.extensions_mut().insert(TimeIsUp);
             answer
         };
-        let (quick, slow) = (Duration::from_millis(500), Duration::from_secs(5));
+        let quick = Duration::from_millis(500);
+        let slow = Duration::from_secs(5);
         assert_eq!(after_a_minute(quick, unavailable).await, MAX);
         assert!(after_a_minute(quick, time_is_up).await < MAX / 2);
         assert!(after_a_minute(slow, || StatusCode::OK.into_response()).await < MAX);

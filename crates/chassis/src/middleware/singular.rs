@@ -27,7 +27,8 @@ const SINGULAR: [HeaderName; 10] = [
 /// Refuses with 400 what has one of them twice, and a request of HTTP/1.1 without `Host` (RFC 9112
 /// §3.2).
 pub(super) fn fault(request: &Request) -> Option<Problem> {
-    let (version, headers) = (request.version(), request.headers());
+    let version = request.version();
+    let headers = request.headers();
     let count = |name: &HeaderName| headers.get_all(name).iter().count();
     if let Some(name) = SINGULAR.iter().find(|name| count(name) > 1) {
         return Some(Problem::bad_request(format!("send one {name} header, not several")));

@@ -33,7 +33,8 @@ pub(super) async fn trace(service: &'static str, request: Request, next: impl Ne
     let request_id = request.extensions().get::<RequestId>().cloned();
     let response = trace.run(next.run(request)).await;
 
-    let (status, took) = (response.status(), began.elapsed());
+    let status = response.status();
+    let took = began.elapsed();
     let span = trace.span();
     span.record("http.response.status_code", status.as_u16());
     if status.is_server_error() {

@@ -65,7 +65,8 @@ struct Inner {
 impl State {
     /// Of a connection that has just been opened.
     pub(super) fn new() -> Self {
-        let (phase, since) = (Phase::Idle, Instant::now());
+        let phase = Phase::Idle;
+        let since = Instant::now();
         Self(Mutex::new(Inner { phase, since, body: None, write: None, unread: false }))
     }
 

@@ -81,7 +81,8 @@ impl ServerSettings {
 
     /// A stop would cut off requests that have their time yet.
     fn cut_requests(&self) -> Option<Misfit> {
-        let (share, longest) = (phases::requests(self), self.request_timeout);
+        let share = phases::requests(self);
+        let longest = self.request_timeout;
         let is_told_otherwise = share.is_zero() || longest > HOUR;
         Misfit::unless(
             share >= longest || is_told_otherwise,

@@ -69,7 +69,8 @@ async fn the_background_is_refused_first_and_critical_requests_of_services_last(
             assert_eq!(answer.status(), status, "{} in, {token:?} {criticality}", inside.len());
         }
         if inside.len() < 8 {
-            let (app, token) = (app.clone(), token.map(str::to_owned));
+            let app = app.clone();
+            let token = token.map(str::to_owned);
             inside.push(tokio::spawn(async move {
                 ask(&app, "/hold", token.as_deref(), criticality).await.status()
             }));

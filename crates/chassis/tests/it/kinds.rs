@@ -39,7 +39,9 @@ fn the_document_of_problems_says_what_the_list_says() {
                         this is all of them. Made from `crates/chassis/src/problem/kind.rs`.\n"
         .to_owned();
     for kind in kind::ALL {
-        let (name, status, title) = (kind.name, kind.status.as_u16(), kind.title);
+        let name = kind.name;
+        let status = kind.status.as_u16();
+        let title = kind.title;
         write!(document, "\n## {name}\n\n{status}: {title}. {}\n", kind.meaning).unwrap();
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {

@@ -48,10 +48,13 @@ fn open(routes: axum::Router) -> Protected {
 
 /// A route that tells when a request is in it, and answers once it is told to: the two, and the route.
 fn held() -> (Arc<Notify>, Arc<Notify>, MethodRouter) {
-    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (inside, until) = (entered.clone(), leave.clone());
+    let entered = Arc::new(Notify::new());
+    let leave = Arc::new(Notify::new());
+    let inside = entered.clone();
+    let until = leave.clone();
     let hold = move || {
-        let (inside, until) = (inside.clone(), until.clone());
+        let inside = inside.clone();
+        let until = until.clone();
         async move {
             inside.notify_one();
             until.notified().await;
@@ -121,7 +124,8 @@ impl TestApp {
 
     async fn run(app: AppBuilder) -> Self {
         let app = app.bind().await.unwrap();
-        let (address, shutdown) = (app.address(), CancellationToken::new());
+        let address = app.address();
+        let shutdown = CancellationToken::new();
         let management = app.management_address();
         let run = app.run(shutdown.clone());
         let ended = tokio::spawn(async { run.await.map_err(|error| error.to_string()) });
@@ -142,7 +146,8 @@ impl TestApp {
 
     /// A metric that has the label `service` alone.
     async fn metric(&self, name: &str) -> u64 {
-        let (text, name) = (self.metrics().await, format!("{name}{{service=\"test-service\"}} "));
+        let text = self.metrics().await;
+        let name = format!("{name}{{service=\"test-service\"}} ");
         let value = text.lines().find_map(|line| line.strip_prefix(&name));
         value.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }

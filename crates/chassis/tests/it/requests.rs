@@ -189,7 +189,8 @@ async fn the_scripts_and_styles_of_the_page_arrive_whole_as_gzip() {
         let answer = app.get(&format!("/docs/{file}")).await;
         assert_eq!(answer.headers()["content-type"], kind);
         assert_eq!(answer.headers()["content-encoding"], "gzip");
-        let (stored, mut text) = (answer.bytes().await.unwrap(), String::new());
+        let stored = answer.bytes().await.unwrap();
+        let mut text = String::new();
         // Its end has a sum and a length, which are compared.
         GzDecoder::new(&stored[..]).read_to_string(&mut text).unwrap();
         assert!(text.contains(part), "{file}");

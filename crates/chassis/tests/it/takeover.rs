@@ -41,7 +41,8 @@ async fn until(is_so: impl Fn() -> bool) {
 
 /// Asks until it is told to stop; counts answers. One that fails fails the task.
 fn asks(url: String, keeps: bool, is_over: &Arc<AtomicBool>, answers: &Arc<AtomicUsize>) -> Asking {
-    let (is_over, answers) = (is_over.clone(), answers.clone());
+    let is_over = is_over.clone();
+    let answers = answers.clone();
     tokio::spawn(async move {
         let idle = if keeps { usize::MAX } else { 0 };
         let http = reqwest::Client::builder().pool_max_idle_per_host(idle).build().unwrap();
@@ -62,7 +63,8 @@ async fn no_request_fails_while_a_process_is_replaced_again_and_again() {
     let mut old = start(at(folder.path(), "0", ""), says("0")).await;
     until(|| folder.path().join("0").exists()).await;
     let port = old.address.port();
-    let (is_over, answers) = (Arc::default(), Arc::<AtomicUsize>::default());
+    let is_over = Arc::default();
+    let answers = Arc::<AtomicUsize>::default();
     let url = old.url("/name");
     let asking: Vec<Asking> =
         (0..8).map(|number| asks(url.clone(), number % 2 == 0, &is_over, &answers)).collect();

@@ -50,7 +50,8 @@ fn what_could_not_be_decoded_is_not_valid() {
         ("/service", None),
     ];
     let name = "user.created.v1.json";
-    let (validator, golden) = (validator(name), read("golden", name));
+    let validator = validator(name);
+    let golden = read("golden", name);
     for (pointer, value) in planted {
         let mut message = golden.clone();
         let (parent, field) = pointer.rsplit_once('/').unwrap();

@@ -63,7 +63,8 @@ impl DatabaseSettings {
     /// this machine. Without the check anybody on the way can be the server.
     pub fn plaintext(&self) -> Option<Misfit> {
         let options = self.connect_options().ok()?;
-        let (host, mode) = (options.get_host(), options.get_ssl_mode());
+        let host = options.get_host();
+        let mode = options.get_ssl_mode();
         let is_socket = options.get_socket().is_some() || host.starts_with('/');
         if is_socket || matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
             return None;
@@ -78,14 +79,16 @@ impl DatabaseSettings {
 
     /// A migration that waits for a lock for longer than all may take is never tried again.
     fn tried_once(&self) -> Option<Misfit> {
-        let (lock, wait) = (self.migration_lock_timeout, self.migration_wait);
+        let lock = self.migration_lock_timeout;
+        let wait = self.migration_wait;
         let text = format!("{lock:?} is not less than migration_wait, {wait:?}");
         Misfit::unless(lock < wait, "database.migration_lock_timeout", text)
     }
 
     /// A wait for a lock would always be told as a statement that takes too long.
     fn never_told_lock(&self) -> Option<Misfit> {
-        let (lock, statement) = (self.lock_timeout, self.statement_timeout);
+        let lock = self.lock_timeout;
+        let statement = self.statement_timeout;
         let text = format!("{lock:?} is not less than statement_timeout, {statement:?}");
         Misfit::unless(lock < statement, "database.lock_timeout", text)
     }

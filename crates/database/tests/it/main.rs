@@ -150,7 +150,8 @@ async fn a_transaction_that_is_given_up_to_end_a_deadlock_is_done_again() {
     world.execute("insert into things values (2, 'two')").await;
     let both_have_one = tokio::sync::Barrier::new(2);
     let lock_both = async |first: i64, second: i64| {
-        let (attempts, barrier) = (AtomicU32::new(0), &both_have_one);
+        let attempts = AtomicU32::new(0);
+        let barrier = &both_have_one;
         let attempts = &attempts;
         world
             .database

@@ -54,7 +54,8 @@ async fn replicas_that_start_together_migrate_once_and_none_holds_up_an_index_of
 #[tokio::test]
 async fn a_migration_that_waits_for_a_lock_lets_others_pass_and_is_done_once_it_is_free() {
     let server = testkit::database("lock").await;
-    let (replica, other) = (replica(&server).await, server.pool().await);
+    let replica = replica(&server).await;
+    let other = server.pool().await;
     database::migrate(&replica, things()).await.unwrap();
     let mut reader = other.begin().await.unwrap();
     sqlx::query("select from things").execute(&mut *reader).await.unwrap();

@@ -120,7 +120,8 @@ async fn those_who_wait_for_a_connection_have_it_in_the_order_in_which_they_came
     let served = Arc::new(Mutex::new(Vec::new()));
     let mut waiting = JoinSet::new();
     for number in 0..5 {
-        let (database, served) = (database.clone(), Arc::clone(&served));
+        let database = database.clone();
+        let served = Arc::clone(&served);
         waiting.spawn(async move {
             let mut connection = database.acquire().await.unwrap();
             served.lock().unwrap().push(number);

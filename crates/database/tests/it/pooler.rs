@@ -22,7 +22,8 @@ impl World {
     /// With these lines in `[pgbouncer]`.
     async fn new(hint: &str, more: &str) -> Self {
         let server = testkit::database(hint).await;
-        let (place, users) = (Place::temporary().unwrap(), [server.credentials()]);
+        let place = Place::temporary().unwrap();
+        let users = [server.credentials()];
         let pooler = PgBouncer::start(&place, server.server_port(), &users, more).unwrap();
         let url = server.url_through(([127, 0, 0, 1], pooler.port()).into());
         let settings = DatabaseSettings { transaction_pooling: true, ..settings(&url) };

@@ -19,7 +19,8 @@ const PASSWORD: &str = "hunter2-is-secret";
 #[tokio::test]
 async fn each_start_that_fails_says_where_as_whom_and_why_and_never_the_password() {
     let server = testkit::database("starts").await;
-    let (name, at) = (server.name(), server.server());
+    let name = server.name();
+    let at = server.server();
     let url = |user: &str, at: &str, database: &str| {
         format!("postgres://{user}:{PASSWORD}@{at}/{database}")
     };
@@ -77,7 +78,8 @@ async fn a_role_that_may_not_create_tables_ends_the_start_with_what_the_server_s
 #[tokio::test]
 async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_told() {
     let server = testkit::database("full").await;
-    let (name, admin) = (server.name(), sqlx::PgPool::connect(&superuser(&server)).await.unwrap());
+    let name = server.name();
+    let admin = sqlx::PgPool::connect(&superuser(&server)).await.unwrap();
     for (change, why) in [
         (format!("alter role {name} connection limit 0"), "(SQLSTATE 53300)"),
         (
@@ -103,7 +105,8 @@ async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_tol
 #[tokio::test]
 async fn a_start_does_not_wait_for_a_connection_whose_other_end_has_vanished() {
     let server = testkit::database("vanished").await;
-    let (listener, at) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), server.server());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = server.server();
     let address = listener.local_addr().unwrap();
     let connections = Arc::new(AtomicUsize::new(0));
     let taken = connections.clone();
@@ -131,8 +134,8 @@ async fn a_start_does_not_wait_for_a_connection_whose_other_end_has_vanished() {
 /// Hands on what both say; one that vanishes says nothing more once it is asked for the limits of
 /// connections.
 async fn pass_on(client: TcpStream, server: TcpStream, vanishes: bool) {
-    let ((mut asks, mut hears), (mut answers, mut takes)) =
-        (client.into_split(), server.into_split());
+    let (mut asks, mut hears) = client.into_split();
+    let (mut answers, mut takes) = server.into_split();
     let asking = async {
         let mut piece = [0; 4096];
         while let Ok(length @ 1..) = asks.read(&mut piece).await {
@@ -154,7 +157,8 @@ async fn pass_on(client: TcpStream, server: TcpStream, vanishes: bool) {
 #[tokio::test]
 async fn migrations_are_applied_where_the_pools_have_taken_all_connections_that_were_left() {
     let server = testkit::database("nearly_full").await;
-    let (name, admin) = (server.name(), sqlx::PgPool::connect(&superuser(&server)).await.unwrap());
+    let name = server.name();
+    let admin = sqlx::PgPool::connect(&superuser(&server)).await.unwrap();
     let settings = settings(server.url());
     let limit = format!("alter role {name} connection limit {}", settings.connections());
     sqlx::raw_sql(AssertSqlSafe(limit)).execute(&admin).await.unwrap();

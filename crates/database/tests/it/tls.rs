@@ -16,7 +16,8 @@ fn secured(certificates: &Certificates) -> Postgres {
     // The server reads them under an account of its own, and wants the key to be that one's alone.
     let given = |from: PathBuf, name: &str| {
         let data = server.folder().join("data");
-        let (owner, to) = (fs::metadata(&data).unwrap(), data.join(name));
+        let owner = fs::metadata(&data).unwrap();
+        let to = data.join(name);
         fs::copy(from, &to).unwrap();
         fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
         chown(&to, Some(owner.uid()), Some(owner.gid())).unwrap();

@@ -86,7 +86,8 @@ impl Consul {
 
     /// The instances after `index`, and the index they have; at once when it is 0.
     async fn ask(&self, service: &str, index: u64) -> Result<(Vec<Entry>, u64), ProviderError> {
-        let (index, wait) = (index.to_string(), format!("{}ms", self.wait.as_millis()));
+        let index = index.to_string();
+        let wait = format!("{}ms", self.wait.as_millis());
         let blocking = [("index", index.as_str()), ("wait", &wait)];
         let (query, limit) = if index == "0" {
             (&[][..], ANSWER_TIMEOUT)

@@ -87,7 +87,8 @@ impl Service {
     /// Notes the outcome of a check; gives the health when that changed it.
     pub(crate) fn checked(&self, endpoint: &Endpoint, success: bool) -> Option<Health> {
         let checks = &endpoint.state.checks;
-        let (before, had_failed) = (checks.health(), checks.has_failed());
+        let before = checks.health();
+        let had_failed = checks.has_failed();
         let health = checks.note(success, &self.settings);
         if success && had_failed {
             endpoint.state.outlier.try_soon();
@@ -104,7 +105,8 @@ impl Service {
     /// Takes in a call that failed, or that tried an ejected endpoint.
     #[cold]
     pub(crate) fn settle(&self, call: &InFlight, trial: Option<&Trial>, outcome: Outcome) {
-        let (endpoint, outlier) = (&call.endpoint, &call.endpoint.state.outlier);
+        let endpoint = &call.endpoint;
+        let outlier = &call.endpoint.state.outlier;
         if trial.is_some() {
             return if outcome == Outcome::Success {
                 self.restore(endpoint);

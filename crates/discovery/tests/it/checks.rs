@@ -30,12 +30,16 @@ impl Fake {
 }
 
 async fn fake() -> Fake {
-    let (healthy, probes) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let healthy = Arc::new(AtomicBool::new(true));
+    let probes = Arc::new(AtomicUsize::new(0));
     let gate = Arc::new(tokio::sync::RwLock::new(()));
-    let (state, count, open) = (healthy.clone(), probes.clone(), gate.clone());
+    let state = healthy.clone();
+    let count = probes.clone();
+    let open = gate.clone();
     let answer = move |method: Method| {
         count.fetch_add(1, Ordering::SeqCst);
-        let (state, open) = (state.clone(), open.clone());
+        let state = state.clone();
+        let open = open.clone();
         async move {
             // What is held back was judged before.
             let healthy = state.load(Ordering::SeqCst) && method == Method::OPTIONS;
@@ -101,7 +105,8 @@ async fn one_lost_probe_does_not_flip_an_instance() {
 
 #[tokio::test]
 async fn an_instance_that_keeps_failing_is_left_alone_and_comes_back_by_itself() {
-    let (good, bad) = (fake().await, fake().await);
+    let good = fake().await;
+    let bad = fake().await;
     bad.healthy.store(false, Ordering::SeqCst);
     let registry = checked_often(&[&good.instance, &bad.instance]);
     let shutdown = start(&registry);
@@ -119,7 +124,8 @@ async fn an_instance_that_keeps_failing_is_left_alone_and_comes_back_by_itself()
 
 #[tokio::test]
 async fn a_new_instance_is_checked_at_once() {
-    let (first, second) = (fake().await, fake().await);
+    let first = fake().await;
+    let second = fake().await;
     let registry = checked_every(Duration::from_secs(3600), &[&first.instance]);
     let shutdown = start(&registry);
     until("the first is checked", || health(&registry, &first) == Health::Healthy).await;
@@ -131,7 +137,9 @@ async fn a_new_instance_is_checked_at_once() {
 
 #[tokio::test]
 async fn when_too_few_are_well_all_are_called() {
-    let (good, bad, worse) = (fake().await, fake().await, fake().await);
+    let good = fake().await;
+    let bad = fake().await;
+    let worse = fake().await;
     for fake in [&bad, &worse] {
         fake.healthy.store(false, Ordering::SeqCst);
     }
@@ -146,7 +154,8 @@ async fn when_too_few_are_well_all_are_called() {
 
 /// An instance that was told as not ready, whose first check the test lets end.
 async fn told_ready_during(is_under_way: bool) {
-    let (good, late) = (fake().await, fake().await);
+    let good = fake().await;
+    let late = fake().await;
     late.healthy.store(false, Ordering::SeqCst);
     let hour = Duration::from_secs(3600);
     let registry = Registry::new(&LoadBalancingSettings {

@@ -36,9 +36,11 @@ impl Names {
     /// Its answers live for so many seconds.
     async fn start(ttl: u32) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let (says, asked) = (Arc::new(Mutex::new(Says::NoSuchName)), Arc::default());
+        let says = Arc::new(Mutex::new(Says::NoSuchName));
+        let asked = Arc::default();
         let names = Self { address: socket.local_addr().unwrap(), says, asked, held: Vec::new() };
-        let (says, asked) = (names.says.clone(), names.asked.clone());
+        let says = names.says.clone();
+        let asked = names.asked.clone();
         tokio::spawn(async move {
             let mut question = [0; 512];
             loop {

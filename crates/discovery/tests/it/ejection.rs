@@ -184,7 +184,8 @@ async fn an_instance_that_is_new_or_comes_back_gets_a_growing_share() {
     let begin = share(4);
     assert!((1..200).contains(&begin), "{begin} of 3000");
     let others = [1, 2, 3].map(share);
-    let (least, most) = (others.iter().min().unwrap(), others.iter().max().unwrap());
+    let least = others.iter().min().unwrap();
+    let most = others.iter().max().unwrap();
     assert!(most - least < most / 10, "nobody takes over the part of the new one: {others:?}");
     advance(Duration::from_secs(5)).await;
     let middle = share(4);
@@ -248,7 +249,8 @@ async fn an_operator_is_told_who_is_about_to_go_not_ready_or_in_another_zone() {
 fn comparing(settings: &LoadBalancingSettings, count: u16) -> (Registry, DropGuard) {
     let settings =
         LoadBalancingSettings { health_check_interval: Duration::ZERO, ..settings.clone() };
-    let (registry, shutdown) = (registry(&settings, count), CancellationToken::new());
+    let registry = registry(&settings, count);
+    let shutdown = CancellationToken::new();
     tokio::spawn(registry.clone().run(shutdown.clone()));
     (registry, shutdown.drop_guard())
 }

@@ -119,7 +119,8 @@ impl RegistrationServer for Server3 {
     async fn forget(&mut self) {
         let leases = self.ask("lease/leases", json!({})).await;
         for lease in leases["leases"].as_array().into_iter().flatten() {
-            let (url, id) = (format!("{}/v3/lease/revoke", self.etcd.url()), &lease["ID"]);
+            let url = format!("{}/v3/lease/revoke", self.etcd.url());
+            let id = &lease["ID"];
             let answer = self.http.post(url).json(&json!({ "ID": id })).send().await.unwrap();
             // One that has lapsed since it was listed is gone as well.
             let gone = answer.status().is_success() || answer.status() == 404;

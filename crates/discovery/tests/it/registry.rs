@@ -174,7 +174,8 @@ fn a_registry_that_repeats_itself_changes_nothing() {
     let registry = Registry::empty();
     let all: Vec<_> = (1..=3).map(instance).collect();
     registry.replace(SERVICE, all.clone());
-    let (before, known) = (rebuilds(), registry.statuses(SERVICE));
+    let before = rebuilds();
+    let known = registry.statuses(SERVICE);
     for round in 0..10_000 {
         let mut again = all.clone();
         // In another order, as some registries answer.

@@ -65,7 +65,8 @@ impl Running {
     }
 
     pub(crate) fn of(discovery: Discovery) -> Self {
-        let (registry, shutdown) = (discovery.registry(), CancellationToken::new());
+        let registry = discovery.registry();
+        let shutdown = CancellationToken::new();
         tokio::spawn(discovery.run(shutdown.clone()));
         Self { registry, shutdown }
     }

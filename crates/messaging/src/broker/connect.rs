@@ -66,8 +66,10 @@ impl Target {
     /// Connects. An attempt that runs out of time, or is dropped, leaves nothing behind.
     pub(super) async fn connect(&self) -> Result<OpenConnection, OpenError> {
         let tls = self.tls().await?;
-        let (end, gone) = (CancellationToken::new(), CancellationToken::new());
-        let (ends, goes) = (end.clone(), gone.clone());
+        let end = CancellationToken::new();
+        let gone = CancellationToken::new();
+        let ends = end.clone();
+        let goes = gone.clone();
         let ended_when_dropped = end.clone().drop_guard();
         let tokio = Runtime::new(Tokio::current());
         let wire = async move |uri: AMQPUri, _| {

@@ -179,7 +179,8 @@ impl Frame {
 /// Makes a whole frame one that lapin parses; says how long it is now: as long as before unless it
 /// was larger than lapin takes.
 fn check(frame: &mut [u8]) -> usize {
-    let (is_method, end) = (frame[0] == METHOD, frame.len() - 1);
+    let is_method = frame[0] == METHOD;
+    let end = frame.len() - 1;
     let payload = &mut frame[HEAD_BYTES..end];
     if is_method {
         substitute::in_method(payload);

@@ -97,7 +97,8 @@ async fn run(target: Arc<Target>, state: watch::Sender<State>, unneeded: Cancell
         match connected {
             Ok(connection) => {
                 tracing::info!(broker.connection = %target.name, "broker connected");
-                let (connection, begin) = (Arc::new(connection), Instant::now());
+                let connection = Arc::new(connection);
+                let begin = Instant::now();
                 let lost = unneeded.run_until_cancelled(follow(&target, &connection, &state)).await;
                 state.send_replace(State::Away);
                 if lost.is_none() {

@@ -189,7 +189,8 @@ impl Rest<'_> {
                 continue;
             }
             // Nobody is to take it for what it was.
-            let (first, length) = (name.start, utf8_length(&self.bytes[name]));
+            let first = name.start;
+            let length = utf8_length(&self.bytes[name]);
             self.bytes[first..first + length].fill(SUBSTITUTE);
             is_told &= length > 0;
         }

@@ -168,7 +168,8 @@ impl Reactor for WireTokio {
     ) -> impl Future<Output = io::Result<Wire>> + Send + 'static {
         let connecting = self.0.tcp_connect_addr(address);
         async move {
-            let (end, gone) = (CancellationToken::new(), CancellationToken::new());
+            let end = CancellationToken::new();
+            let gone = CancellationToken::new();
             Ok(Wire::new(AsyncTcpStream::Plain(connecting.await?), end, gone))
         }
     }

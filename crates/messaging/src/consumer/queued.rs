@@ -107,7 +107,8 @@ impl<M> Queued<M> {
 
     /// Where the messages are that can be handled together with the one at `first`.
     fn members(&self, first: usize, group: Group, blocked: &HashSet<Uuid>) -> Vec<usize> {
-        let (mut blocked, mut members) = (blocked.clone(), Vec::new());
+        let mut blocked = blocked.clone();
+        let mut members = Vec::new();
         for (index, item) in self.items.iter().enumerate().skip(first) {
             if members.len() == group.max {
                 break;

@@ -73,7 +73,8 @@ impl Settlement<'_> {
     /// Back after a delay, as the next attempt; dead-lettered when there is none.
     async fn retry(&self, received: Received, reason: &str) -> Option<Again> {
         let headers = Headers::read(&received.raw);
-        let (attempt, unavailable) = (headers.attempt, headers.unavailable);
+        let attempt = headers.attempt;
+        let unavailable = headers.unavailable;
         if attempt >= self.settings.max_attempts.get() {
             self.dead_letter(&received, reason).await;
             return None;

@@ -185,7 +185,8 @@ impl Subscription<'_> {
         if self.shutdown.is_cancelled() {
             return Err(Ended::Drained);
         }
-        let (queue, channel) = (self.consumer.queue(), &self.session.channel);
+        let queue = self.consumer.queue();
+        let channel = &self.session.channel;
         // Before consuming, and for this consumer only: lapin's own buffer has no bound, the
         // prefetch is the only one.
         let bound = channel.basic_qos(prefetch.get(), BasicQosOptions::default());

@@ -153,7 +153,8 @@ impl DeadLetter {
 
     /// Where it stands in time among the messages of a look.
     pub(super) fn age(&self, raw: &Raw) -> Age {
-        let (last_failed_at, delivery_tag) = (self.last_failed_at, raw.delivery_tag);
+        let last_failed_at = self.last_failed_at;
+        let delivery_tag = raw.delivery_tag;
         Age { last_failed_at, id: self.id.clone(), delivery_tag }
     }
 

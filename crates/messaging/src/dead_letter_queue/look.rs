@@ -93,13 +93,16 @@ impl Look {
         topology: &Topology,
     ) -> Result<Self, DeadLetterError> {
         let started = Instant::now();
-        let (link, topology) = (broker.consuming_at_times(), topology.clone());
+        let link = broker.consuming_at_times();
+        let topology = topology.clone();
         let opening = async move {
             match begin(&link, &topology).await {
                 Ok((turn, queue, left)) => {
                     let held = Held::new(link, turn, queue, left);
-                    let (dead_letters, seen) = (left, 0);
-                    let (largest, stopped) = (WINDOW_BYTES / WINDOW_FIRST, None);
+                    let dead_letters = left;
+                    let seen = 0;
+                    let largest = WINDOW_BYTES / WINDOW_FIRST;
+                    let stopped = None;
                     Ok(Self { held: Some(held), started, dead_letters, seen, largest, stopped })
                 }
                 Err(error) => {

@@ -60,7 +60,8 @@ impl Replay<'_> {
         }
         let more = is_cut.then(|| "one replay holds 16 MiB of messages; repeat it".to_owned());
         let stopped = stopped.map(str::to_owned).or(more).or_else(|| look.stopped());
-        let (seen, dead_letters) = (look.seen(), look.dead_letters());
+        let seen = look.seen();
+        let dead_letters = look.dead_letters();
         Ok(Replayed { replayed, beyond_inbox_retention, seen, dead_letters, stopped })
     }
 
@@ -89,8 +90,10 @@ impl Replay<'_> {
         if !look.has_time() {
             return Err("one replay takes 8 seconds at most; repeat it");
         }
-        let (exchange, routing_key) = ("".into(), self.queue.into());
-        let (body, properties) = (&raw.data, dead_letter::fresh(raw));
+        let exchange = "".into();
+        let routing_key = self.queue.into();
+        let body = &raw.data;
+        let properties = dead_letter::fresh(raw);
         match publisher.publish(Message { exchange, routing_key, body, properties }).await {
             PublishOutcome::Confirmed => {}
             PublishOutcome::Returned => return Err("the queue is not there"),

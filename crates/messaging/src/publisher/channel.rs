@@ -206,7 +206,8 @@ async fn send(channel: &Channel, message: &Message<'_>) -> lapin::Result<Publish
     // Mandatory: what no queue is bound for comes back instead of being dropped.
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let Message { exchange, routing_key, body, properties } = message;
-    let (exchange, routing_key) = (exchange.clone(), routing_key.clone());
+    let exchange = exchange.clone();
+    let routing_key = routing_key.clone();
     channel.basic_publish(exchange, routing_key, options, body, properties.clone()).await
 }
 

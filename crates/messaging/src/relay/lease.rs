@@ -71,7 +71,8 @@ pub(super) struct Stuck {
 
 impl Stuck {
     pub(super) fn new(service: &str) -> Self {
-        let (refused, told) = ([None; PARTITIONS as usize], [false; PARTITIONS as usize]);
+        let refused = [None; PARTITIONS as usize];
+        let told = [false; PARTITIONS as usize];
         let stuck = Self { service: service.to_owned(), refused, told };
         // A series that is there from the beginning.
         stuck.publish();

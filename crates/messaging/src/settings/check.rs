@@ -151,7 +151,8 @@ impl MessagingSettings {
             );
             misfits.push(Misfit::at(&*of_concurrency, text));
         }
-        let (kept, takes) = (consumer.inbox_retention, consumer.attempts_take_max());
+        let kept = consumer.inbox_retention;
+        let takes = consumer.attempts_take_max();
         if kept < takes {
             let text = format!(
                 "the inbox forgets a message after {}, while all attempts of one of `{key}` \

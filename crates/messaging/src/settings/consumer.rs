@@ -117,7 +117,8 @@ impl ConsumerSettings {
     /// Refuses what could hold a message of the queue of this key for too long, when each is handled
     /// up to `times` times.
     pub(crate) fn check_held(&self, key: &str, times: u32) -> Result<(), SettingsError> {
-        let (held, unacked_max) = (self.held_max().saturating_mul(times), self.unacked_max);
+        let held = self.held_max().saturating_mul(times);
+        let unacked_max = self.unacked_max;
         if held < unacked_max {
             Ok(())
         } else {
@@ -140,7 +141,8 @@ impl ConsumerSettings {
         if takes < self.handed_back_after() {
             return Ok(());
         }
-        let (key, unacked_max) = (key.to_owned(), self.unacked_max);
+        let key = key.to_owned();
+        let unacked_max = self.unacked_max;
         Err(SettingsError::AttemptsTakeTooLong { key, takes, unacked_max })
     }
 

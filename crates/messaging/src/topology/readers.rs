@@ -30,7 +30,8 @@ impl Readers {
     pub(crate) async fn bind(&self, channel: &Channel, exchange: &str, event_type: &str) -> usize {
         let readers = self.of_event(event_type);
         for reader in readers {
-            let (queue, options) = (reader.queue.as_str(), QueueBindOptions { nowait: true });
+            let queue = reader.queue.as_str();
+            let options = QueueBindOptions { nowait: true };
             let arguments = FieldTable::default();
             // What fails here fails with the messages that follow on the same channel.
             let _ = channel

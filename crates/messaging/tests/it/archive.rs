@@ -273,7 +273,8 @@ async fn a_reader_is_fed_only_what_it_reads() {
     .into();
     let archive = archive_of(&world, &outbox);
     let matched = async |queue: &str| {
-        let (all, target) = (filter(json!({})), queue_of(queue));
+        let all = filter(json!({}));
+        let target = queue_of(queue);
         archive.republish(&all, &target, None).await.unwrap().matched
     };
 

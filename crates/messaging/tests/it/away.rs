@@ -63,7 +63,8 @@ async fn a_consumer_pauses_while_most_messages_find_something_away_and_goes_on_w
     let state = (Arc::clone(&is_away), Arc::clone(&in_handlers), Arc::clone(&peak));
     let done = Arc::clone(&handled);
     let (handlers, seen) = Notes::new(move |_| {
-        let ((is_away, in_handlers, peak), done) = (state.clone(), Arc::clone(&done));
+        let (is_away, in_handlers, peak) = state.clone();
+        let done = Arc::clone(&done);
         async move {
             peak.fetch_max(in_handlers.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -297,7 +297,8 @@ async fn a_drain_finishes_the_batches_that_were_taken() {
     gate.add_permits(100);
     consumer.ended().await.unwrap();
 
-    let (handled, left) = (effects.count().await.0, client.ready(QUEUE).await);
+    let handled = effects.count().await.0;
+    let left = client.ready(QUEUE).await;
     assert_eq!(handled + i64::from(left), 35, "each is either done or still there");
     assert!((20..35).contains(&handled), "{handled} handled");
 }
@@ -335,7 +336,8 @@ async fn a_batch_may_hold_a_message_for_half_as_long() {
 
     let refused = new(effects.handlers()).err();
 
-    let (key, held) = ("user_events".to_owned(), Duration::from_mins(36));
+    let key = "user_events".to_owned();
+    let held = Duration::from_mins(36);
     let unacked_max = Duration::from_mins(25);
     assert_eq!(refused, Some(SettingsError::HeldTooLong { key, held, unacked_max }));
     assert!(Consumer::new(world.connect(), &world.settings, "user_events", single).is_ok());

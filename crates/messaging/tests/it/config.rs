@@ -44,7 +44,8 @@ fn a_message_that_could_be_in_hand_for_longer_than_the_broker_waits_is_refused_a
     let (handler, _) = crate::world::Notes::new(async |_| messaging::Verdict::Ack);
     let refused = messaging::Consumer::new(broker, &settings, "user_events", handler).err();
 
-    let (key, unacked_max) = ("user_events".to_owned(), Duration::from_mins(25));
+    let key = "user_events".to_owned();
+    let unacked_max = Duration::from_mins(25);
     assert_eq!(refused, Some(SettingsError::HeldTooLong { key, held, unacked_max }));
 }
 

@@ -137,7 +137,8 @@ async fn publish(publisher: &EventPublisher) -> Result<(), PublishError> {
 
 async fn nothing_is_left(sockets_before: usize) {
     testkit::eventually("no thread and no socket is left", async || {
-        let (threads, sockets) = (threads(), sockets());
+        let threads = threads();
+        let sockets = sockets();
         (threads == 0 && sockets <= sockets_before).then_some(())
     })
     .await;

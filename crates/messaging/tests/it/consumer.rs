@@ -116,10 +116,12 @@ async fn only_what_is_handled_is_bound() {
 async fn handlers_run_side_by_side_up_to_the_bound() {
     let mut world = World::new("concurrency").await;
     world.settings.consumer.concurrency = 3.try_into().unwrap();
-    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
     let peak = Arc::clone(&most);
     let (handler, seen) = Notes::new(move |_| {
-        let (running, peak) = (Arc::clone(&running), Arc::clone(&peak));
+        let running = Arc::clone(&running);
+        let peak = Arc::clone(&peak);
         async move {
             peak.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -168,7 +170,8 @@ async fn a_drain_finishes_what_was_taken_and_takes_nothing_new() {
     consumer.ended().await.unwrap();
 
     let client = world.client().await;
-    let (handled, left) = (seen.all().len(), client.ready(QUEUE).await);
+    let handled = seen.all().len();
+    let left = client.ready(QUEUE).await;
     assert!((8..=21).contains(&handled), "{handled} handled");
     assert_eq!(handled + usize::try_from(left).unwrap(), 30, "none lost, none twice");
     let again = client.rest(QUEUE).await;

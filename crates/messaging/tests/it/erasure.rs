@@ -21,14 +21,15 @@ async fn dead_letters_that_name_an_erased_aggregate_go_and_its_deletion_and_othe
     let world = World::new("erasure").await;
     let queue = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
     let (handlers, _) = Notes::new(async |_| Verdict::dead_letter("no such user"));
-    let (_consumer, outbox) = (world.consumer(handlers), world.outbox());
+    let _consumer = world.consumer(handlers);
+    let outbox = world.outbox();
     let _relay = world.relay(&outbox);
     world.bound().await;
     world.emit(&outbox, &created(1)).await;
     world.emit(&outbox, &updated(2, 0)).await;
     let client = world.client().await;
-    let (mut deleted, name) =
-        (json!({"event_type": "user.deleted", "service": "user-service"}), "");
+    let mut deleted = json!({"event_type": "user.deleted", "service": "user-service"});
+    let name = "";
     deleted["data"] = json!(UserDeleted { user_id: user(1) });
     deleted["timestamp"] = json!("2026-01-15T09:30:00Z");
     client.publish(name, QUEUE, deleted.to_string().as_bytes()).await;

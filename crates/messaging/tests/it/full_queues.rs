@@ -34,7 +34,8 @@ async fn a_poison_message_stays_in_its_queue_while_the_dead_letter_queue_is_full
     let world = world("full of dead letters", limits).await;
     let (handler, seen) = Notes::new(async |_| Verdict::dead_letter("no such user"));
     let outbox = world.outbox();
-    let (_relay, _consumer) = (world.relay(&outbox), world.consumer(handler));
+    let _relay = world.relay(&outbox);
+    let _consumer = world.consumer(handler);
     world.bound().await;
     let client = world.client().await;
     let filled = fill(&client, DEAD_LETTERS).await;

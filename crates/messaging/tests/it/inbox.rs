@@ -114,7 +114,8 @@ async fn a_claim_that_is_rolled_back_is_free_again() {
     let mut first = world.pool.begin().await.unwrap();
     assert!(key(&id).claim(&mut first).await.unwrap());
     // The second delivery waits for what becomes of the first.
-    let (pool, same) = (world.pool.clone(), id.clone());
+    let pool = world.pool.clone();
+    let same = id.clone();
     let second = tokio::spawn(async move {
         let mut tx = pool.begin().await.unwrap();
         let claimed = key(&same).claim(&mut tx).await.unwrap();
@@ -150,7 +151,8 @@ async fn what_was_claimed_under_a_services_name_stays_claimed_for_its_queue() {
         drop function messaging_inbox_consumer_is_its_queue();
         delete from _messaging_migrations where version = 20";
     sqlx::raw_sql(before).execute(&world.pool).await.unwrap();
-    let (old, from_an_old_instance) = (message_id(), message_id());
+    let old = message_id();
+    let from_an_old_instance = message_id();
     claim_as_before(&old).await;
 
     messaging::migrate(&world.pool.clone().into()).await.unwrap();
@@ -166,7 +168,8 @@ async fn what_was_claimed_under_a_services_name_stays_claimed_for_its_queue() {
 async fn old_messages_are_forgotten_and_young_ones_kept() {
     let world = World::new("purge").await;
     let mut connection = world.pool.acquire().await.unwrap();
-    let (old, young) = (message_id(), message_id());
+    let old = message_id();
+    let young = message_id();
     for id in [&old, &young] {
         assert!(key(id).claim(&mut connection).await.unwrap());
     }

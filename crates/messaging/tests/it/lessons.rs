@@ -23,7 +23,8 @@ async fn masstransit_4990_rows_that_commit_while_others_are_sent_are_not_deleted
     let mut ids = BTreeSet::new();
     let mut open = Vec::new();
     for number in 0..60 {
-        let (id, mut tx) = (Uuid::now_v7(), world.pool.begin().await.unwrap());
+        let id = Uuid::now_v7();
+        let mut tx = world.pool.begin().await.unwrap();
         outbox.enqueue(&mut tx, id, Utc::now(), &created(number % 7)).await.unwrap();
         ids.insert(id.to_string());
         open.push(tx);
@@ -54,9 +55,11 @@ async fn masstransit_3791_what_a_handler_enqueues_is_published_once() {
     let queue = client.listen("payment.events", "#").await;
     let outbox = world.outbox();
     let _relays = [world.relay(&outbox), world.relay(&outbox)];
-    let (pool, inner) = (world.pool.clone(), outbox.clone());
+    let pool = world.pool.clone();
+    let inner = outbox.clone();
     let (handler, _) = Notes::new(move |delivery: Delivery| {
-        let (pool, outbox) = (pool.clone(), inner.clone());
+        let pool = pool.clone();
+        let outbox = inner.clone();
         async move { produce(&pool, &outbox, &delivery).await.unwrap() }
     });
     let _consumer = world.consumer(handler);

@@ -187,13 +187,14 @@ struct Wire {
 impl Wire {
     async fn start(broker: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, methods) = (listener.local_addr().unwrap(), Arc::default());
+        let address = listener.local_addr().unwrap();
+        let methods = Arc::default();
         let seen = Arc::clone(&methods);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let broker = TcpStream::connect(&broker).await.unwrap();
-                let ((from_client, mut to_client), (mut from_broker, to_broker)) =
-                    (client.into_split(), broker.into_split());
+                let (from_client, mut to_client) = client.into_split();
+                let (mut from_broker, to_broker) = broker.into_split();
                 tokio::spawn(async move { io::copy(&mut from_broker, &mut to_client).await });
                 tokio::spawn(pass_on(from_client, to_broker, Arc::clone(&seen)));
             }

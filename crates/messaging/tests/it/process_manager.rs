@@ -159,7 +159,8 @@ async fn step(
     id: PaymentId,
     message: Message,
 ) -> Result<bool, ProcessError> {
-    let (key, now) = (id.to_string(), Utc::now());
+    let key = id.to_string();
+    let now = Utc::now();
     process_manager::handle::<Order>(tx, outbox, &key, now, Uuid::now_v7, message).await
 }
 
@@ -245,9 +246,11 @@ async fn the_same_event_twice_has_one_step() {
 #[tokio::test]
 async fn replicas_that_meet_at_one_order_take_turns() {
     let world = World::new("order replicas").await;
-    let (database, outbox) = (Database::from(world.pool.clone()), world.outbox());
+    let database = Database::from(world.pool.clone());
+    let outbox = world.outbox();
     for number in 0..25 {
-        let (payment_id, pay_until) = (id(number), Utc::now() + TimeDelta::hours(1));
+        let payment_id = id(number);
+        let pay_until = Utc::now() + TimeDelta::hours(1);
         // Two first steps at once: one begins the order, the other finds it.
         let begin = Message::Placed { payment_id, pay_until };
         let (one, other) = tokio::join!(
@@ -276,8 +279,10 @@ async fn replicas_that_meet_at_one_order_take_turns() {
 #[tokio::test]
 async fn a_crash_in_the_middle_of_a_step_leaves_nothing_of_it() {
     let world = World::new("order crash").await;
-    let (database, outbox) = (Database::from(world.pool.clone()), world.outbox());
-    let (payment_id, pay_until) = (id(1), Utc::now() + TimeDelta::hours(1));
+    let database = Database::from(world.pool.clone());
+    let outbox = world.outbox();
+    let payment_id = id(1);
+    let pay_until = Utc::now() + TimeDelta::hours(1);
     let begin = Message::Placed { payment_id, pay_until };
 
     let mut tx = world.pool.begin().await.unwrap();
@@ -303,7 +308,8 @@ async fn a_crash_in_the_middle_of_a_step_leaves_nothing_of_it() {
 #[tokio::test]
 async fn what_does_nothing_to_a_process_that_has_not_begun_leaves_no_row() {
     let world = World::new("order none").await;
-    let (database, outbox) = (Database::from(world.pool.clone()), world.outbox());
+    let database = Database::from(world.pool.clone());
+    let outbox = world.outbox();
 
     assert!(!committed(&database, &outbox, id(1), Message::Paid).await);
 
@@ -338,7 +344,8 @@ struct AtWork {
 impl AtWork {
     async fn new(hint: &str) -> Self {
         let world = World::new(hint).await;
-        let (database, outbox) = (Database::from(world.pool.clone()), world.outbox());
+        let database = Database::from(world.pool.clone());
+        let outbox = world.outbox();
         let client = world.client().await;
         let results = client.queue("results").await;
         for key in [OrderConfirmed::TYPE, OrderCancelled::TYPE, RefundRequested::TYPE] {
@@ -410,6 +417,7 @@ fn placed(number: u128, millis: i64) -> OrderPlaced {
 }
 
 fn paid(number: u128) -> PaymentCompleted {
-    let (amount, currency) = (1_999, "EUR".to_owned());
+    let amount = 1_999;
+    let currency = "EUR".to_owned();
     PaymentCompleted { payment_id: id(number), user_id: user(number), amount, currency }
 }

@@ -214,7 +214,8 @@ async fn a_message_that_the_broker_forbids_does_not_hold_up_the_others() {
     let outbox = world.outbox();
     // The broker answers a forbidden key by closing the channel, with all that is under way on it.
     let rule = json!({"exchange": EXCHANGE, "write": "^user\\.updated$", "read": ".*"});
-    let (vhost, name) = (&world.broker.vhost, &world.broker.username);
+    let vhost = &world.broker.vhost;
+    let name = &world.broker.username;
     api_put(format!("topic-permissions/{vhost}/{name}"), rule).await;
     world.emit(&outbox, &created(1)).await;
     for aggregate in 2..50 {
@@ -294,7 +295,8 @@ async fn a_fresh_event_does_not_wait_behind_thousands_that_are_forbidden() {
     let client = world.client().await;
     let queue = client.listen(EXCHANGE, "#").await;
     let rule = json!({"exchange": EXCHANGE, "write": "^user\\.updated$", "read": ".*"});
-    let (vhost, name) = (&world.broker.vhost, &world.broker.username);
+    let vhost = &world.broker.vhost;
+    let name = &world.broker.username;
     api_put(format!("topic-permissions/{vhost}/{name}"), rule).await;
     rows(&world, 12_000).await;
     let outbox = world.outbox();

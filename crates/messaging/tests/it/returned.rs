@@ -34,7 +34,8 @@ async fn events_published_directly_under_one_id_are_each_told_their_own_outcome(
     let client = world.client().await;
     let queue = client.listen(EXCHANGE, "user.updated").await;
     let publisher = EventPublisher::new("user-service", &world.connect(), &world.settings).unwrap();
-    let (id, now) = (Uuid::now_v7(), Utc::now());
+    let id = Uuid::now_v7();
+    let now = Utc::now();
 
     publisher.publish_all(&[(id, now, updated(1, 0)), (id, now, updated(1, 1))]).await.unwrap();
     let unroutable = publisher.publish_all(&[(id, now, created(1)), (id, now, created(2))]).await;

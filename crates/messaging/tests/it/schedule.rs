@@ -33,7 +33,8 @@ async fn a_scheduled_event_is_sent_when_its_time_has_come_and_not_before() {
 #[tokio::test]
 async fn the_same_key_again_replaces_what_was_scheduled() {
     let world = World::new("schedule again").await;
-    let (outbox, database) = (world.outbox(), Database::from(world.pool.clone()));
+    let outbox = world.outbox();
+    let database = Database::from(world.pool.clone());
 
     put(&world, &outbox, "reminder", Utc::now() - TimeDelta::seconds(1), 1).await;
     let later = Utc::now() + TimeDelta::hours(1);
@@ -48,7 +49,8 @@ async fn the_same_key_again_replaces_what_was_scheduled() {
 #[tokio::test]
 async fn a_cancelled_event_is_never_sent() {
     let world = World::new("schedule cancel").await;
-    let (outbox, database) = (world.outbox(), Database::from(world.pool.clone()));
+    let outbox = world.outbox();
+    let database = Database::from(world.pool.clone());
     put(&world, &outbox, "one", Utc::now() - TimeDelta::seconds(1), 1).await;
     let kept = put(&world, &outbox, "other", Utc::now() - TimeDelta::seconds(1), 2).await;
 
@@ -63,7 +65,8 @@ async fn a_cancelled_event_is_never_sent() {
 #[tokio::test]
 async fn what_is_rolled_back_is_neither_scheduled_nor_cancelled() {
     let world = World::new("schedule rollback").await;
-    let (outbox, database) = (world.outbox(), Database::from(world.pool.clone()));
+    let outbox = world.outbox();
+    let database = Database::from(world.pool.clone());
     let past = Utc::now() - TimeDelta::seconds(1);
     let kept = put(&world, &outbox, "kept", past, 1).await;
 
@@ -80,11 +83,13 @@ async fn what_is_rolled_back_is_neither_scheduled_nor_cancelled() {
 async fn releasers_at_once_move_every_row_exactly_once_and_a_bounded_number_each() {
     const ROWS: u64 = 1_700;
     let world = World::new("schedule releasers").await;
-    let (outbox, database) = (world.outbox(), Database::from(world.pool.clone()));
+    let outbox = world.outbox();
+    let database = Database::from(world.pool.clone());
     let mut tx = world.pool.begin().await.unwrap();
     let past = Utc::now() - TimeDelta::seconds(1);
     for number in 0..ROWS {
-        let (key, event) = (format!("key-{number}"), created(number.into()));
+        let key = format!("key-{number}");
+        let event = created(number.into());
         outbox.enqueue_at(&mut tx, &key, past, Uuid::now_v7(), &event).await.unwrap();
     }
     tx.commit().await.unwrap();
@@ -119,7 +124,8 @@ async fn releasers_at_once_move_every_row_exactly_once_and_a_bounded_number_each
 #[tokio::test]
 async fn a_cancel_that_meets_a_release_stops_the_event_or_says_that_it_did_not() {
     let world = World::new("schedule race").await;
-    let (outbox, database) = (world.outbox(), Database::from(world.pool.clone()));
+    let outbox = world.outbox();
+    let database = Database::from(world.pool.clone());
     let past = Utc::now() - TimeDelta::seconds(1);
     for round in 0..40 {
         let id = put(&world, &outbox, "key", past, round).await;

@@ -200,7 +200,8 @@ async fn attempts_that_take_longer_than_a_message_may_stay_unacknowledged_are_re
     let refused = consumer(&world, true);
 
     let takes = Duration::from_secs(60 + 1_500 + 3 * 5);
-    let (key, unacked_max) = ("user_events".to_owned(), Duration::from_mins(25));
+    let key = "user_events".to_owned();
+    let unacked_max = Duration::from_mins(25);
     assert_eq!(refused, Some(SettingsError::AttemptsTakeTooLong { key, takes, unacked_max }));
     assert_eq!(consumer(&world, false), None, "other consumers wait in retry queues");
 }

@@ -38,7 +38,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(hint: &str) -> Self {
-        let (database, broker) = (testkit::database(hint).await, testkit::broker().await);
+        let database = testkit::database(hint).await;
+        let broker = testkit::broker().await;
         let pool = database.pool().await;
         messaging::migrate(&pool.clone().into()).await.unwrap();
         Self { settings: settings(&broker), pool, broker, database }
@@ -178,7 +179,8 @@ pub(crate) fn user(number: u128) -> UserId {
 }
 
 pub(crate) fn created(number: u128) -> UserCreated {
-    let (email, name) = ("a@example.com".to_owned(), "A".to_owned());
+    let email = "a@example.com".to_owned();
+    let name = "A".to_owned();
     UserCreated {
         user_id: user(number),
         email,

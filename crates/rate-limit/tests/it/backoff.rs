@@ -107,8 +107,10 @@ async fn tries_that_came_to_nothing_shut_nobody_out_of_an_account() {
 
 #[tokio::test]
 async fn replicas_share_the_failures_of_an_account() {
-    let (redis, secret) = (testkit::redis_url(), unique("secret"));
-    let (one, other) = (backoff(&redis, &secret), backoff(&redis, &secret));
+    let redis = testkit::redis_url();
+    let secret = unique("secret");
+    let one = backoff(&redis, &secret);
+    let other = backoff(&redis, &secret);
     assert_eq!(failing(&one, 2, "ada", "192.0.2.1").await, 2);
     assert_eq!(failing(&other, 9, "ada", "192.0.2.1").await, 1);
     let refused = one.attempt("ada", client("192.0.2.1")).await.err().unwrap();

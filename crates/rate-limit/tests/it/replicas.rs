@@ -11,7 +11,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
 async fn two_replicas_share_a_limit_by_address() {
-    let (redis, secret) = (testkit::redis_url(), unique("secret"));
+    let redis = testkit::redis_url();
+    let secret = unique("secret");
     let limits = [limit(By::Address, 5, HOUR)];
     let replicas = [&secret; 2].map(|secret| Replica::at(&redis, secret, &limits));
     let mut admitted = 0;
@@ -64,7 +65,8 @@ async fn answers_tell_what_is_left_and_a_refusal_when_to_come_again() {
 async fn without_redis_each_replica_counts_alone_and_together_again_once_it_is_back() {
     let redis = testkit::redis_url();
     let proxy = Proxy::start(redis.trim_start_matches("redis://")).await;
-    let (secret, limits) = (unique("secret"), [limit(By::Address, 5, HOUR)]);
+    let secret = unique("secret");
+    let limits = [limit(By::Address, 5, HOUR)];
     let behind = format!("redis://{}", proxy.address());
     let replicas = [&behind; 2].map(|redis| Replica::at(redis, &secret, &limits));
     assert_eq!(replicas[0].admitted(3, "192.0.2.1", "").await, 3);
@@ -76,8 +78,10 @@ async fn without_redis_each_replica_counts_alone_and_together_again_once_it_is_b
     proxy.restore().await;
     let mut addresses = 1..250;
     eventually("both count together again", async || {
-        let ([one, other], from) = (&replicas, format!("198.51.100.{}", addresses.next()?));
-        let (one, other) = (one.post(&from, "").await, other.post(&from, "").await);
+        let [one, other] = &replicas;
+        let from = format!("198.51.100.{}", addresses.next()?);
+        let one = one.post(&from, "").await;
+        let other = other.post(&from, "").await;
         let left = |answer: &http::Response<_>| answer.headers()["ratelimit"].clone();
         (left(&one) != left(&other)).then_some(())
     })
@@ -88,7 +92,8 @@ async fn without_redis_each_replica_counts_alone_and_together_again_once_it_is_b
 
 #[tokio::test]
 async fn no_key_in_redis_tells_an_address_or_an_account_and_each_expires() {
-    let (redis, secret) = (testkit::redis_url(), unique("secret"));
+    let redis = testkit::redis_url();
+    let secret = unique("secret");
     let limits = [limit(By::Address, 5, HOUR), limit(By::Account, 5, HOUR)];
     let replica = Replica::at(&redis, &secret, &limits);
     replica.post("192.0.2.77", "canary@example.com").await;

@@ -66,7 +66,8 @@ fn the_last_of_two_trials_closes_it() {
     loom::model(|| {
         let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 2));
         breaker.try_acquire().unwrap().failure();
-        let (first, second) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        let first = breaker.try_acquire().unwrap();
+        let second = breaker.try_acquire().unwrap();
         together(move || first.success(), || second.success());
         assert_eq!(breaker.state(), State::Closed);
     });
@@ -80,7 +81,8 @@ fn no_failure_in_a_row_is_lost_and_it_opens_once() {
         let breaker = CircuitBreaker::with_observer("target", &settings(2, HOUR, 1), move |_| {
             counter.fetch_add(1, SeqCst);
         });
-        let (first, second) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        let first = breaker.try_acquire().unwrap();
+        let second = breaker.try_acquire().unwrap();
         together(move || first.failure(), || second.failure());
         assert_eq!((breaker.state(), changes.load(SeqCst)), (State::Open, 1));
     });
@@ -102,7 +104,8 @@ fn who_sees_it_open_sees_until_when() {
 fn a_success_begun_before_the_trip_counts_nowhere() {
     loom::model(|| {
         let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 1));
-        let (early, failing) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        let early = breaker.try_acquire().unwrap();
+        let failing = breaker.try_acquire().unwrap();
         let other = breaker.clone();
         let early = move || {
             early.success();
@@ -157,7 +160,8 @@ fn the_windows_counts_are_whole_and_of_one_phase() {
             ..settings(u32::MAX, HOUR, 1)
         };
         let breaker = CircuitBreaker::new("target", &settings);
-        let (first, second) = (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+        let first = breaker.try_acquire().unwrap();
+        let second = breaker.try_acquire().unwrap();
         together(move || first.success(), || second.settle(Outcome::Throttled));
         assert_eq!(breaker.counts(), Counts { calls: 2, failures: 1, slow: 0 });
 

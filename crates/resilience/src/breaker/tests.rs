@@ -103,8 +103,8 @@ async fn a_call_that_is_given_up_gives_its_permit_back() {
 #[tokio::test(start_paused = true)]
 async fn a_call_begun_before_the_trip_neither_closes_nor_opens_it() {
     let breaker = breaker(1, 2);
-    let (early_success, early_failure) =
-        (breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap());
+    let early_success = breaker.try_acquire().unwrap();
+    let early_failure = breaker.try_acquire().unwrap();
     fail(&breaker, 1);
     advance(TIMEOUT).await;
     let trying = breaker.try_acquire().unwrap();

@@ -12,7 +12,8 @@ use super::*;
 #[test]
 fn places_are_refused_when_taken_and_come_back() {
     let bulkhead = Bulkhead::new(2);
-    let (first, _second) = (bulkhead.try_acquire().unwrap(), bulkhead.try_acquire().unwrap());
+    let first = bulkhead.try_acquire().unwrap();
+    let _second = bulkhead.try_acquire().unwrap();
     assert!(bulkhead.try_acquire().is_none());
     assert_eq!((bulkhead.in_use(), bulkhead.capacity()), (2, 2));
     drop(first);

@@ -50,7 +50,8 @@ pub(super) struct Gradient {
 
 impl Gradient {
     pub(super) fn new(max: usize, min: usize) -> Self {
-        let (max, min) = (max as f64, min as f64);
+        let max = max as f64;
+        let min = min as f64;
         Self { limit: max, min, max, usual: 0.0, windows: 0 }
     }
 

@@ -105,7 +105,8 @@ async fn one_refusal_among_many_answers_takes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_tells_nothing_and_a_fixed_limit_stays() {
-    let (limit, fixed) = (Limit::adaptive(100), Limit::fixed(100));
+    let limit = Limit::adaptive(100);
+    let fixed = Limit::fixed(100);
     for _ in 0..100 {
         let calls = [fill(&limit, Criticality::Default), fill(&fixed, Criticality::Default)];
         advance(WINDOW).await;

@@ -79,8 +79,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_and_time_both_end_it() {
-        let (soon, later) =
-            (Deadline::within(Duration::ZERO), Deadline::within(Duration::from_secs(600)));
+        let soon = Deadline::within(Duration::ZERO);
+        let later = Deadline::within(Duration::from_secs(600));
         assert!(backoff(3).next(2, None, later).is_some());
         assert_eq!(backoff(3).next(3, None, later), None);
         assert_eq!(backoff(3).next(1, None, soon), None);

@@ -150,7 +150,8 @@ impl TargetReport {
     }
 
     fn of_service(name: &str, client: &ServiceClient, source: &'static str) -> Self {
-        let (clock, guards) = (TwoClocks::read(), client.guards());
+        let clock = TwoClocks::read();
+        let guards = client.guards();
         let instances = &guards.transport.instances;
         let endpoints = instances.reports();
         let endpoints: Vec<_> =
@@ -267,14 +268,16 @@ impl BreakerReport {
 
 impl RetryBudgetReport {
     fn of(budget: &RetryBudget) -> Self {
-        let (left, reserve) = (budget.balance(), budget.reserve());
+        let left = budget.balance();
+        let reserve = budget.reserve();
         Self { left, reserve, refused: budget.refused() }
     }
 }
 
 impl BulkheadReport {
     fn of(places: &Bulkhead) -> Self {
-        let (used, capacity) = (places.in_use(), places.capacity());
+        let used = places.in_use();
+        let capacity = places.capacity();
         Self { used, capacity, waiting: places.waiting() }
     }
 

@@ -91,8 +91,9 @@ async fn being_told_to_slow_down_no_instance_and_a_hurried_caller_do_not_open_th
     once.retry.max_attempts = 1;
     let (_, busy) = Server::start(vec![Answer::Status(429); 20]).await;
     let (_, slow) = Server::start(vec![Answer::Hang; 20]).await;
-    let (told, nobody, hurried) =
-        (client(&once, &[&busy]), client(&once, &[]), client(&once, &[&slow]));
+    let told = client(&once, &[&busy]);
+    let nobody = client(&once, &[]);
+    let hurried = client(&once, &[&slow]);
     for _ in 0..20 {
         assert!(matches!(get(&told).await.unwrap_err().kind, Kind::Server { status: 429, .. }));
         assert!(matches!(get(&nobody).await.unwrap_err().kind, Kind::NoInstance));

@@ -43,7 +43,8 @@ async fn a_read_that_is_late_is_answered_by_another_instance_and_the_first_is_gi
 async fn a_read_is_asked_of_nobody_twice_by_one_instance_without_budget_or_when_it_is_off() {
     let (server, instance) = Server::start([]).await;
     let (other_server, other) = Server::start([]).await;
-    let (mut poor, mut off) = (patient(), patient());
+    let mut poor = patient();
+    let mut off = patient();
     (poor.retry.budget_ratio, poor.retry.budget_per_second) = (0.0, 0.0);
     off.client.hedging = false;
     let both = [&instance, &other];

@@ -15,8 +15,8 @@ async fn two_clients_of_a_service_share_its_breaker() {
     let registry = Registry::empty();
     registry.register(instance);
     let targets = Targets::new("payment-service", "static", registry, settings);
-    let (one, other) =
-        (targets.client("user-service").unwrap(), targets.client("user-service").unwrap());
+    let one = targets.client("user-service").unwrap();
+    let other = targets.client("user-service").unwrap();
     for _ in 0..5 {
         get(&one).await.unwrap_err();
     }

@@ -103,7 +103,8 @@ async fn call(services: &Services, tls: &ServiceTls) -> Result<(), Kind> {
 #[tokio::test]
 async fn a_service_is_believed_by_its_authority_and_its_name() {
     let certificates = Certificates::new();
-    let (ours, strangers) = (trusting(certificates.authority()), trusting(certificates.stranger()));
+    let ours = trusting(certificates.authority());
+    let strangers = trusting(certificates.stranger());
     for (host, tls_name, tls, is_believed) in [
         (NAMED, "", &ours, true),
         (NAMED, "", &strangers, false),
@@ -126,7 +127,8 @@ async fn a_service_that_asks_for_a_certificate_is_shown_the_one_of_the_settings(
     let services = serve(&certificates, NAMED, "", true).await;
     let nameless = trusting(certificates.authority());
     assert!(call(&services, &nameless).await.is_err());
-    let (certificate, key) = (certificates.certificate(), certificates.key());
+    let certificate = certificates.certificate();
+    let key = certificates.key();
     let named = ServiceTls { certificate, key, ..nameless };
     assert!(call(&services, &named).await.is_ok());
 }
@@ -139,7 +141,8 @@ async fn health_checks_speak_tls_as_calls_do() {
         [(certificates.authority(), Health::Healthy), (certificates.stranger(), Health::Unhealthy)]
     {
         let discovery = discovery(&services, &trusting(ca));
-        let (registry, shutdown) = (discovery.registry(), CancellationToken::new());
+        let registry = discovery.registry();
+        let shutdown = CancellationToken::new();
         let running = tokio::spawn(discovery.run(shutdown.clone()));
         let is_told = async {
             while registry.statuses("user-service")[0].1.health != health {

@@ -144,7 +144,8 @@ impl Line<'_> {
             let span = context.span();
             let span = span.span_context();
             if span.is_valid() {
-                let (trace, span) = (span.trace_id(), span.span_id());
+                let trace = span.trace_id();
+                let span = span.span_id();
                 let _ = match self.format {
                     LogFormat::Json => {
                         write!(self.out, ",\"trace_id\":\"{trace}\",\"span_id\":\"{span}\"")

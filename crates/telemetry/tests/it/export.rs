@@ -111,7 +111,8 @@ async fn a_request_is_recorded_when_its_caller_records_it_and_passes_that_on_wit
             lines.iter().filter(|line| line["message"] == "passed on").collect();
         let new = if probability == "1" { "01" } else { "00" };
         for (line, flags) in told.iter().zip(["01", "00", new]) {
-            let (trace, span) = (&line["trace_id"], &line["span_id"]);
+            let trace = &line["trace_id"];
+            let span = &line["span_id"];
             let passed_on =
                 format!("00-{}-{}-{flags}", trace.as_str().unwrap(), span.as_str().unwrap());
             assert_eq!(
@@ -187,7 +188,8 @@ async fn spans_go_over_tls_with_the_headers_of_the_settings_and_to_nobody_else()
     let collector = Collector::start_with_tls(&certificates, ("x-api-key", "hunter2=="));
     let endpoint = collector.endpoint();
     let export = async |ca: PathBuf, headers: &'static str| {
-        let (endpoint, ca) = (endpoint.clone(), ca.display().to_string());
+        let endpoint = endpoint.clone();
+        let ca = ca.display().to_string();
         let run = move || lines_of(run_with("an_export", &[&endpoint, &ca, headers]));
         let lines = tokio::task::spawn_blocking(run).await.unwrap();
         assert!(!format!("{lines:?}").contains("hunter2"), "{lines:?}");

@@ -55,7 +55,8 @@ impl Etcd {
     ) -> Result<Self, NativeError> {
         let owner = place.claim(NAME)?;
         let port = port::free(place.port);
-        let (name, cluster) = (name.to_owned(), cluster.to_owned());
+        let name = name.to_owned();
+        let cluster = cluster.to_owned();
         let process = spawn(place, &owner, &name, [port, peer_port], &cluster)?;
         let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
         Ok(Self { server, name, port, peer_port, cluster, owner })

@@ -124,12 +124,14 @@ fn make_private(folder: &Path, account: Option<&Account>) -> Result<(), NativeEr
     let handle = open(folder, flags, Mode::empty())
         .map_err(|_| denied("it is a link, or no folder, or not ours to open"))
         .doing(doing)?;
-    let (owner, us) = (fstat(&handle).doing(doing)?.st_uid, geteuid().as_raw());
+    let owner = fstat(&handle).doing(doing)?.st_uid;
+    let us = geteuid().as_raw();
     if owner != us && account.is_none_or(|account| account.uid() != owner) {
         return Err(denied("it belongs to somebody else; move it away")).doing(doing);
     }
     if owner != us {
-        let (us, our_group) = (Uid::from_raw(us), Gid::from_raw(getegid().as_raw()));
+        let us = Uid::from_raw(us);
+        let our_group = Gid::from_raw(getegid().as_raw());
         fchown(&handle, Some(us), Some(our_group)).doing(doing)?;
     }
     let mode = if account.is_some() { 0o711 } else { 0o700 };

@@ -57,7 +57,8 @@ impl Owner {
                 Ok(()) => return Ok(Self { file }),
                 Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => thread::sleep(POLL),
                 Err(TryLockError::WouldBlock) => {
-                    let (folder, pids) = (folder.to_owned(), who_has_open(&path));
+                    let folder = folder.to_owned();
+                    let pids = who_has_open(&path);
                     return Err(NativeError::InUse { name: name.to_owned(), folder, pids });
                 }
                 Err(TryLockError::Error(source)) => {

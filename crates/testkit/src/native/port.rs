@@ -88,7 +88,8 @@ pub fn holder(port: u16) -> Option<Holder> {
 /// Whether this process listens on a port.
 #[cfg(not(target_os = "linux"))]
 pub fn is_held_by(port: u16, pid: u32) -> bool {
-    let (pid, port) = (pid.to_string(), format!("-iTCP:{port}"));
+    let pid = pid.to_string();
+    let port = format!("-iTCP:{port}");
     let mut lsof = std::process::Command::new("lsof");
     lsof.args(["-nP", "-a", "-p", &pid, &port, "-sTCP:LISTEN", "-Fp"]);
     lsof.output().is_ok_and(|output| output.status.success())

@@ -81,7 +81,8 @@ async fn closing_connections_ends_those_of_the_own_virtual_host_only() {
     let connect = async |broker: &TestBroker| {
         Connection::connect(&broker.amqp_uri(), ConnectionProperties::default()).await.unwrap()
     };
-    let (ours, theirs) = (connect(&one).await, connect(&other).await);
+    let ours = connect(&one).await;
+    let theirs = connect(&other).await;
     let closed = async || (one.close_all_connections().await == 1).then_some(());
     eventually("the one connection is listed and closed", closed).await;
     eventually("the client has noticed", async || (!ours.status().connected()).then_some(())).await;

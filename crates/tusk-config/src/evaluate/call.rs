@@ -110,7 +110,8 @@ impl<'t> Walk<'t> {
         scope: &[&'t Table],
     ) -> Result<(Cow<'t, str>, bool), NoValue> {
         let value = self.node(node, scope)?;
-        let (name, secret) = (self.context.sources.slice(node.span), value.secret);
+        let name = self.context.sources.slice(node.span);
+        let secret = value.secret;
         Ok((self.as_text(value, name, node.span)?, secret))
     }
 

@@ -36,7 +36,8 @@ impl<'t> Walk<'t> {
                 Operator::Default => self.or_default(left, right, scope),
                 Operator::Or | Operator::And => self.logical(*operator, left, right, scope),
                 operator => {
-                    let (left, right) = (self.node(left, scope)?, self.node(right, scope)?);
+                    let left = self.node(left, scope)?;
+                    let right = self.node(right, scope)?;
                     self.binary(*operator, &left, &right, span)
                 }
             },
@@ -57,7 +58,8 @@ impl<'t> Walk<'t> {
         if let Some(truth) = truth(&condition.value) {
             self.node(if truth { yes } else { no }, scope)
         } else {
-            let (yes, no) = (self.node(yes, scope)?, self.node(no, scope)?);
+            let yes = self.node(yes, scope)?;
+            let no = self.node(no, scope)?;
             Ok(derived(Value::Unknown, span, &[&yes, &no]))
         }
     }

@@ -45,7 +45,8 @@ impl<'s> Gap<'s> {
         let bytes = text.as_bytes();
         let mut gap = Gap { comments: Vec::new(), lines: false, blank: false };
         // Line ends since the last comment, and where this line begins if it has only blanks so far.
-        let (mut breaks, mut line) = (0, (pos == start).then_some(start));
+        let mut breaks = 0;
+        let mut line = (pos == start).then_some(start);
         // A separator stands on this line, and so many comments above it.
         let (mut separated, mut above) = (false, 0);
         while pos < end {

@@ -29,7 +29,8 @@ pub(super) struct Generated {
 /// that fewer choices make a smaller file.
 pub(super) fn file(choices: &[u8]) -> Generated {
     let mut author = Author { choices: choices.iter(), ..Author::default() };
-    let (windows, mark) = (author.once_in(8), author.once_in(16));
+    let windows = author.once_in(8);
+    let mark = author.once_in(16);
     let mut entries = author.file_entries();
     while author.pick(4) > 0 {
         entries.push(author.section());

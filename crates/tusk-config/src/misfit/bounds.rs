@@ -63,7 +63,8 @@ impl Misfit {
         if bounds.contains(&value) {
             return None;
         }
-        let (min, max) = (bounds.start().in_words(), bounds.end().in_words());
+        let min = bounds.start().in_words();
+        let max = bounds.end().in_words();
         let text = format!("{} is not within {min} to {max}", value.in_words());
         Some(Self::at(path, text))
     }

@@ -30,7 +30,8 @@ impl Parser<'_> {
 
     /// Refuses a text without quotes that looks like more than its text.
     pub(super) fn check_bareword(&mut self, start: usize, end: usize) -> Result<(), Stop> {
-        let (text, span) = (&self.text[start..end], self.span_of(start, end));
+        let text = &self.text[start..end];
+        let span = self.span_of(start, end);
         if text.starts_with("php(") || text.contains(" => ") || text.starts_with("=>") {
             let what = if text.starts_with("php(") { "php(…)" } else { "=>" };
             return Err(self.script(span, what));

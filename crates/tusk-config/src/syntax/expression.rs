@@ -75,7 +75,8 @@ impl Parser<'_> {
             self.spaces()?;
             let right = self.operand(within)?;
             let right = self.operators(right, within, level + 1, count)?;
-            let (start, end) = (left.span.start as usize, right.span.end as usize);
+            let start = left.span.start as usize;
+            let end = right.span.end as usize;
             let operation = Operation::Binary { operator, left, right };
             let expr = Expr::Operation(Box::new(operation));
             left = Node { expr, span: self.span_of(start, end) };
@@ -103,7 +104,8 @@ impl Parser<'_> {
             }
             Ok((yes, parser.branch(within)?))
         })?;
-        let (start, end) = (condition.span.start as usize, no.span.end as usize);
+        let start = condition.span.start as usize;
+        let end = no.span.end as usize;
         let expr = Expr::Operation(Box::new(Operation::Choice { condition, yes, no }));
         Ok(Node { expr, span: self.span_of(start, end) })
     }
@@ -204,7 +206,8 @@ impl Parser<'_> {
         self.pos = self.run(start, |byte| {
             !byte.is_ascii_whitespace() && !within.ends_at(byte) && !matches!(byte, b')' | b';')
         });
-        let (text, span) = (&self.text[start..self.pos], self.span(start));
+        let text = &self.text[start..self.pos];
+        let span = self.span(start);
         if text.is_empty() {
             let span = self.span_of(start, self.after_char());
             let text = format!("expected a value, found {}", self.found());

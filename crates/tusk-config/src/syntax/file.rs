@@ -20,7 +20,8 @@ struct Open {
 impl Parser<'_> {
     pub(super) fn document(&mut self) -> Document {
         let start = self.span(0);
-        let (mut root, mut globals) = (Table::new(start), Table::new(start));
+        let mut root = Table::new(start);
+        let mut globals = Table::new(start);
         let mut open: Option<Open> = None;
         while self.blank().is_ok() && self.pos < self.bytes.len() {
             if self.peek() == Some(b'[') {
@@ -44,8 +45,8 @@ impl Parser<'_> {
             }
         }
         self.close(&mut root, open.take());
-        let (faults, imports) =
-            (std::mem::take(&mut self.faults), std::mem::take(&mut self.imports));
+        let faults = std::mem::take(&mut self.faults);
+        let imports = std::mem::take(&mut self.imports);
         Document { root, globals, faults, imports }
     }
 

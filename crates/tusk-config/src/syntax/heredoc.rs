@@ -24,7 +24,8 @@ impl Parser<'_> {
         let body = self.pos + 1;
         self.pos = body;
         while self.pos < self.bytes.len() {
-            let (line, end) = (self.pos, self.line_end());
+            let line = self.pos;
+            let end = self.line_end();
             let content = self.text[line..end].trim();
             if content == closing {
                 let indent = self.run(line, |byte| byte == b' ' || byte == b'\t') - line;

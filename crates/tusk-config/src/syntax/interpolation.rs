@@ -62,7 +62,8 @@ impl Parser<'_> {
         {
             return None;
         }
-        let (span, itself) = (self.span_of(start, end + 1), &self.text[start..=end]);
+        let span = self.span_of(start, end + 1);
+        let itself = &self.text[start..=end];
         self.pos = end + 1;
         if is_name {
             let default = Some(default.unwrap_or(itself).into());

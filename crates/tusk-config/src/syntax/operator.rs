@@ -100,7 +100,8 @@ impl Parser<'_> {
     /// `@file.tsk.get("key")`
     fn import(&mut self, file: &str, span: Span) -> Result<Expr, Stop> {
         let mut arguments = self.arguments()?.into_iter();
-        let (first, second) = (arguments.next(), arguments.next());
+        let first = arguments.next();
+        let second = arguments.next();
         let Some((
             Argument { value: Node { expr: Expr::Text { text: key, .. }, span: key_span }, .. },
             None,
@@ -120,7 +121,8 @@ impl Parser<'_> {
 
     fn env(&mut self, span: Span, secure: bool) -> Result<Expr, Stop> {
         let mut arguments = self.arguments()?.into_iter();
-        let (first, second) = (arguments.next(), arguments.next());
+        let first = arguments.next();
+        let second = arguments.next();
         if let Some(extra) = arguments.next() {
             return Err(self.error(extra.value.span, "@env takes a name and a default only"));
         }

@@ -117,7 +117,8 @@ impl<'s> Parser<'s> {
     }
 
     fn line_comment(&mut self) {
-        let (start, end) = (self.pos, self.line_end());
+        let start = self.pos;
+        let end = self.line_end();
         self.pos = end;
         // Only these may be scripts; most comments have a blank here.
         if !matches!(self.bytes.get(start + 1), Some(b'!' | b'w' | b'c' | b'a')) {

@@ -189,7 +189,8 @@ impl Parser<'_> {
         limit: usize,
         text: &mut String,
     ) -> Result<(), Stop> {
-        let (start, end) = (self.pos + 1, (self.pos + 1 + digits).min(limit));
+        let start = self.pos + 1;
+        let end = (self.pos + 1 + digits).min(limit);
         let code = self.text.get(start..end).filter(|code| code.len() == digits);
         self.push_code(at, code.map(str::to_owned).as_deref(), end, text)
     }

@@ -133,7 +133,8 @@ impl Parser<'_> {
         if within == Within::Line && text.ends_with(';') {
             text = text.trim_end_matches([';', ' ', '\t']);
         }
-        let (end, span) = (start + text.len(), self.span_of(start, start + text.len()));
+        let end = start + text.len();
+        let span = self.span_of(start, start + text.len());
         if text.is_empty() {
             let span = self.span_of(start, self.after_char());
             let text = format!("expected a value, found {}", self.found());

@@ -117,7 +117,8 @@ macro_rules! integers {
             if let Some(poison) = self.poison() {
                 return poison.$method(visitor);
             }
-            let (min, max) = (i128::from(<$type>::MIN), i128::from(<$type>::MAX));
+            let min = i128::from(<$type>::MIN);
+            let max = i128::from(<$type>::MAX);
             let value = self.session.integer(self.slot, min, max)?;
             visitor.$visit(<$as>::try_from(value).unwrap_or_default())
         }

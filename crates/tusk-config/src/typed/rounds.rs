@@ -93,7 +93,8 @@ impl Rounds<'_, '_> {
                 self.session.set(slot, |slot| match &slot.state {
                     State::Hinted(_) => slot.state = State::Hinted(Hint::Variant(known)),
                     State::Poisoned { attempt, .. } => {
-                        let (hint, attempt) = (Some(Hint::Variant(known)), *attempt);
+                        let hint = Some(Hint::Variant(known));
+                        let attempt = *attempt;
                         slot.state = State::Poisoned { hint, attempt };
                     }
                     State::Plain | State::Hidden => {}

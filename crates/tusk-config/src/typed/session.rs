@@ -149,7 +149,8 @@ impl<'t> Session<'t> {
                 (slot, around)
             }
         };
-        let (slots, index) = (RefCell::new(vec![root]), RefCell::default());
+        let slots = RefCell::new(vec![root]);
+        let index = RefCell::default();
         Self {
             context,
             whole,
@@ -237,7 +238,8 @@ impl<'t> Session<'t> {
 
     /// Ends a read of values that hold each other, or that takes too many rounds.
     fn within_bounds(&self, slot: SlotId) -> Result<(), NoValue> {
-        let (depth, count) = (self.ancestors(slot).len(), self.slots.borrow().len());
+        let depth = self.ancestors(slot).len();
+        let count = self.slots.borrow().len();
         let bounds = self.context.check_bounds(depth, count, self.span(slot));
         self.evaluations.set(self.evaluations.get() + 1);
         let most = EVALUATIONS_MAX + EVALUATIONS_PER_BYTE * self.context.sources.bytes();

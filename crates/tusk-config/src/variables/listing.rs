@@ -23,7 +23,9 @@ pub fn variables_table(variables: &[Variable]) -> String {
             let name = Path::new(place.file()).file_stem().and_then(|name| name.to_str());
             files.extend(name.filter(|name| !files.contains(name)));
         }
-        let (name, meaning, files) = (&variable.name, cell(&variable.meaning), files.join(", "));
+        let name = &variable.name;
+        let meaning = cell(&variable.meaning);
+        let files = files.join(", ");
         let row = format!("| `{name}` | {default} | {meaning} | {files} |\n");
         table.push_str(&row);
     }
@@ -121,7 +123,8 @@ h: @env("H", @d)
             let loader = Loader::new(folder.path()).file("a").vars(vars);
             serde_json::to_value(loader.render(true, false).unwrap()).unwrap()
         };
-        let (without, mut with) = (render(Vars::empty()), render(vars));
+        let without = render(Vars::empty());
+        let mut with = render(vars);
         // What is a list of numbers and texts in the file is a list of texts out of a variable.
         assert_eq!(with["c"], serde_json::json!(["1", "two"]));
         with["c"] = without["c"].clone();

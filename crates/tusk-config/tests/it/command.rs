@@ -184,7 +184,8 @@ fn a_check_can_be_read_by_programs() {
     let (code, shown) = tusk(&["check", "--json", &path], &[]);
     let faults: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((code, faults.as_array().unwrap().len()), (1, 2));
-    let (warning, error) = (&faults[0], &faults[1]);
+    let warning = &faults[0];
+    let error = &faults[1];
     assert_eq!(warning["severity"], "warning");
     assert_eq!((&warning["line"], &warning["notes"][0]["line"]), (&json!(3), &json!(2)));
     assert_eq!(error["text"], "`z` is not defined");

@@ -278,7 +278,8 @@ fn a_megabyte_of_anything_is_answered() {
 fn read_once(text: &str) {
     let loader = Loader::new("config").size_max(2 << 20).text("a.tsk", text).vars(Vars::empty());
     let Err(errors) = loader.load::<BTreeMap<String, Option<Text>>>() else { return };
-    let (count, shown) = (errors.len(), errors.to_string().len());
+    let count = errors.len();
+    let shown = errors.to_string().len();
     assert!(count <= 500 && shown < 1 << 20, "{count} faults, {shown} bytes of them");
 }
 

@@ -26,7 +26,8 @@ const TRACES_MAX: usize = 200;
 
 /// The last entries, and those that come.
 pub(super) fn logs(app: App, mut filter: Filter, count: usize) -> Response {
-    let (mut behind, mut count) = (0, count);
+    let mut behind = 0;
+    let mut count = count;
     lines(move || {
         let last = app.logs.bounds().0;
         let found = app.logs.newer(&mut filter, behind, count);

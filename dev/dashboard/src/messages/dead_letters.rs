@@ -98,8 +98,10 @@ impl DeadLetters {
             return Some(Ok(Arc::default()));
         }
         if self.begins(queue, count) {
-            let (app, service) = (app.clone(), service.to_owned());
-            let (dead_letters, queue) = (Arc::clone(&app.dead_letters), queue.to_owned());
+            let app = app.clone();
+            let service = service.to_owned();
+            let dead_letters = Arc::clone(&app.dead_letters);
+            let queue = queue.to_owned();
             let look = tokio::spawn(async move {
                 let path = ["admin", "queues", &queue, "dead-letters"];
                 let listed = get(&app, &service, &path, &[("limit", LISTED_MAX)]).await;

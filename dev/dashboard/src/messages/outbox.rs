@@ -89,7 +89,8 @@ pub(crate) async fn read(connection: &mut PgConnection) -> sqlx::Result<Option<O
         return Ok(None);
     }
     let partitions = partitions(connection).await?;
-    let (rows, holds) = (waiting(connection).await?, holds(connection).await?);
+    let rows = waiting(connection).await?;
+    let holds = holds(connection).await?;
     let counts = sqlx::query_as(
         "select (select count(*) from (select from messaging_scheduled limit $1) as counted),
                 (select count(*) from (select from messaging_archive limit $1) as counted)",

@@ -31,7 +31,9 @@ pub(crate) fn labels(text: &str) -> Vec<(&str, String)> {
     let mut rest = text;
     let mut labels = Vec::new();
     while let Some((name, after)) = rest.split_once("=\"") {
-        let (mut value, mut end, mut is_escaped) = (String::new(), after.len(), false);
+        let mut value = String::new();
+        let mut end = after.len();
+        let mut is_escaped = false;
         for (place, sign) in after.char_indices() {
             match sign {
                 'n' if is_escaped => value.push('\n'),

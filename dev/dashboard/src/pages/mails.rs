@@ -64,7 +64,8 @@ async fn list(State(app): State<App>, Query(question): Query<Question>, asked: A
     let rows = notifications(&app, user, None).await;
     let of_user: Option<Vec<String>> =
         user.map(|_| rows.iter().flatten().map(|row| row.id.clone()).collect());
-    let (folder, text) = (folder(&app), filter.to_lowercase());
+    let folder = folder(&app);
+    let text = filter.to_lowercase();
     let reading = tokio::task::spawn_blocking(move || {
         mails::list(&folder, SHOWN_MAX, |mail| match &of_user {
             Some(ids) => ids.contains(&mail.id),

@@ -81,7 +81,8 @@ async fn act(app: &App, words: &[&str]) -> Response {
 
 /// The contract of an event beside what a message has; only names and types of what does not fit.
 async fn contract(app: &App, event_type: &str, message: Option<&Value>) -> Markup {
-    let (root, version) = (app.settings.root.clone(), message.and_then(contract::named));
+    let root = app.settings.root.clone();
+    let version = message.and_then(contract::named);
     // A message that says nothing of itself is compared with what it was sent as.
     let version = version.map_or(1, |(_, version)| version);
     let name = event_type.to_owned();

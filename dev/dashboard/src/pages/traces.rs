@@ -50,7 +50,8 @@ pub(crate) async fn look<T: Send + 'static>(
     run: &str,
     look: impl FnOnce(&Run) -> T + Send + 'static,
 ) -> Option<T> {
-    let (app, run) = (App::clone(app), run.to_owned());
+    let app = App::clone(app);
+    let run = run.to_owned();
     let looked = tokio::task::spawn_blocking(move || app.runs.with(Some(&run), look));
     looked.await.ok().flatten()
 }

@@ -65,9 +65,10 @@ mod tests {
 
     #[test]
     fn the_same_spans_stand_beside_each_other_and_others_alone() {
-        let (a, b) =
-            (trace(&["get", "select", "select", "cut"]), trace(&["get", "new", "select", "last"]));
-        let (a, b) = (rows(&a), rows(&b));
+        let a = trace(&["get", "select", "select", "cut"]);
+        let b = trace(&["get", "new", "select", "last"]);
+        let a = rows(&a);
+        let b = rows(&b);
         let shown: Vec<(&str, &str)> = pairs(&a, &b)
             .iter()
             .map(|pair| {

@@ -205,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_request_with_a_trace_is_of_a_client_unless_a_service_has_made_it() {
-        let (mut edges, now) = (Edges::default(), Instant::now());
+        let mut edges = Edges::default();
+        let now = Instant::now();
         let call = [
             ("http.request.method", "GET"),
             ("server.address", "127.0.0.1"),
@@ -227,7 +228,8 @@ mod tests {
 
     #[test]
     fn messages_are_counted_when_they_are_sent_and_by_the_queue_that_they_come_from() {
-        let (mut edges, now) = (Edges::default(), Instant::now());
+        let mut edges = Edges::default();
+        let now = Instant::now();
         let named = |name, operation| {
             [("messaging.destination.name", name), ("messaging.operation.type", operation)]
         };

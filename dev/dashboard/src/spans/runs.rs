@@ -302,7 +302,8 @@ mod tests {
         let runs = Runs::open(folder.path(), &State::default()).unwrap();
         let before = memory();
         let mut taking = Duration::ZERO;
-        let (mut longest_list, mut longest_trace) = (Duration::ZERO, Duration::ZERO);
+        let mut longest_list = Duration::ZERO;
+        let mut longest_trace = Duration::ZERO;
         let is_done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {

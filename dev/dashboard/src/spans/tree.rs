@@ -82,9 +82,11 @@ pub(crate) fn self_times(rows: &[Row<'_>]) -> Vec<u64> {
 /// How much of a span these times cover together.
 fn covered(span: &Span, mut times: Vec<(u64, u64)>) -> u64 {
     times.sort_unstable();
-    let (mut covered, mut at) = (0, span.began);
+    let mut covered = 0;
+    let mut at = span.began;
     for (began, ended) in times {
-        let (began, ended) = (began.max(at), ended.min(span.ended()));
+        let began = began.max(at);
+        let ended = ended.min(span.ended());
         covered += ended.saturating_sub(began);
         at = at.max(ended);
     }

@@ -35,7 +35,8 @@ struct Fixture {
 impl Fixture {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (port, target) = (free_port().await, Target::start().await);
+        let port = free_port().await;
+        let target = Target::start().await;
         let files = files(&folder);
         leads_to(&folder, port, target.port);
         let proxy = tokio::spawn(async move { dev_proxy::run(&files, |_| ()).await });

@@ -45,7 +45,8 @@ struct Source<'a>(&'a str);
 impl Source<'_> {
     fn items(&self, tokens: TokenStream) -> Vec<Part> {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
-        let (mut parts, mut rest) = (Vec::new(), tokens.as_slice());
+        let mut parts = Vec::new();
+        let mut rest = tokens.as_slice();
         while !rest.is_empty() {
             let (item, after) = rest.split_at(item_end(rest));
             parts.push(self.item(item));
@@ -132,7 +133,8 @@ impl Source<'_> {
 
     fn arms(&self, body: &Group) -> Vec<Part> {
         let tokens: Vec<TokenTree> = body.stream().into_iter().collect();
-        let (mut parts, mut rest) = (Vec::new(), tokens.as_slice());
+        let mut parts = Vec::new();
+        let mut rest = tokens.as_slice();
         while let Some(arrow) =
             rest.windows(2).position(|pair| is_sign(&pair[0], '=') && is_sign(&pair[1], '>'))
         {

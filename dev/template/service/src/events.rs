@@ -18,7 +18,9 @@ pub(crate) async fn enqueue(
     sample: &Sample,
     events: Vec<Event>,
 ) -> Result<(), EnqueueError> {
-    let (sample_id, user_id, at) = (sample.id, sample.user_id, sample.updated_at);
+    let sample_id = sample.id;
+    let user_id = sample.user_id;
+    let at = sample.updated_at;
     for event in events {
         let id = clock.new_id();
         match event {

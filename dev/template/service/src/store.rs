@@ -60,7 +60,8 @@ impl Store {
         key: &str,
         (sample, events): Decided,
     ) -> Result<Sample, Error> {
-        let (sample, events) = (&sample, &events);
+        let sample = &sample;
+        let events = &events;
         let sample = self
             .database
             .transaction(|tx| self.insert(tx, key, sample, events).scope_boxed())

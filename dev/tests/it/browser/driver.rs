@@ -91,7 +91,8 @@ impl Browser {
 
     /// Clicks the first element of this selector that holds this text.
     pub(super) fn click(&self, selector: &str, text: &str) {
-        let (selector, text) = (json!(selector), json!(text));
+        let selector = json!(selector);
+        let text = json!(text);
         let find = format!(
             "Array.from(document.querySelectorAll({selector})).find(it => it.innerText.includes({text}))"
         );

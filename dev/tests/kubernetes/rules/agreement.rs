@@ -156,7 +156,8 @@ pub(super) fn compose_has_the_same_services_and_ports(
         let port = |name: &str| ports.clone().find(|port| port["name"] == name);
         let [port, management] =
             ["http", "management"].map(|name| port(name).map(|port| &port["containerPort"]));
-        let (port, management) = (port.unwrap_or(&Value::Null), management.unwrap_or(&Value::Null));
+        let port = port.unwrap_or(&Value::Null);
+        let management = management.unwrap_or(&Value::Null);
         // On this machine the second one is wherever there is room: no two services have the same.
         let published = [format!("127.0.0.1:{port}:{port}"), format!("127.0.0.1::{management}")];
         complaints.extend(unless(composed["ports"] == json!(published), || {

@@ -63,7 +63,8 @@ pub(super) fn one_service_alone_can_sign(objects: &Objects, system: &System) -> 
         let names = |name: &str| mentions(&pod["volumes"], name);
         let of = &service.name;
         complaints.extend(unless(!names("jwt-secret"), || format!("{of} mounts jwt-secret")));
-        let (has, signs) = (names("signing-keys-secret"), *of == ISSUER);
+        let has = names("signing-keys-secret");
+        let signs = *of == ISSUER;
         complaints
             .extend(unless(has == signs, || format!("{of} mounts signing-keys-secret: {has}")));
     }

@@ -11,7 +11,8 @@ pub(super) fn nothing_may_talk_but_for_what_is_reviewed(
     objects: &Objects,
     _: &System,
 ) -> Vec<String> {
-    let (now, reviewed) = (edges(objects), reviewed(&objects.overlay));
+    let now = edges(objects);
+    let reviewed = reviewed(&objects.overlay);
     let new = now.difference(&reviewed).map(|edge| format!("not reviewed: {edge}"));
     new.chain(reviewed.difference(&now).map(|edge| format!("gone: {edge}"))).collect()
 }

@@ -98,7 +98,8 @@ pub(super) fn a_service_writes_to_no_root(objects: &Objects, system: &System) ->
 pub(super) fn each_container_says_what_it_needs(objects: &Objects, _: &System) -> Vec<String> {
     each_container(objects, "a container has no requests, or no limit of memory", |container| {
         let resources = &container["resources"];
-        let (requests, limits) = (&resources["requests"], &resources["limits"]);
+        let requests = &resources["requests"];
+        let limits = &resources["limits"];
         [&requests["cpu"], &requests["memory"], &limits["memory"]].iter().all(|it| it.is_string())
     })
 }

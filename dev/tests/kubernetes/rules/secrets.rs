@@ -16,7 +16,8 @@ pub(super) fn secrets_are_files_from_secrets(objects: &Objects, system: &System)
         objects.of("Secret").map(|secret| format!("{} is checked in", name(secret))).collect();
     for service in &system.services {
         let pod = objects.pod(&service.name);
-        let (paths, env) = (files(pod), items(&pod["containers"][0]["env"]));
+        let paths = files(pod);
+        let env = items(&pod["containers"][0]["env"]);
         for variable in env {
             let read = variable["name"].as_str().unwrap_or_default();
             let plain = system.variables.get(read).is_some_and(|found| found.secret);

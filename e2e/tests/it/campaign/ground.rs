@@ -69,7 +69,8 @@ impl Ground {
         let logs = tempfile::tempdir().unwrap();
         let start =
             |role| ["1", "2"].map(|number| Process::start(role, number, &variables, logs.path()));
-        let (publishers, consumers) = (start("publisher"), start("consumer"));
+        let publishers = start("publisher");
+        let consumers = start("consumer");
         let broker = Broker::new("campaign", &settings.rabbitmq);
         let dead_letter_queues = Reader::ALL.map(|reader| {
             let queue = DeadLetterQueue::new(broker.clone(), &settings, reader.key());
@@ -140,7 +141,8 @@ impl Ground {
     /// Waits until nothing is missing, or nothing comes any more.
     pub(crate) async fn until_quiet(&self, limit: Duration) {
         let end = Instant::now() + limit;
-        let (mut last, mut since) = ((0, 0, 0), Instant::now());
+        let mut last = (0, 0, 0);
+        let mut since = Instant::now();
         while Instant::now() < end {
             self.try_what_is_held().await;
             let findings = self.findings().await;

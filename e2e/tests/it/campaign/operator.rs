@@ -14,7 +14,8 @@ pub(crate) struct Operator(RabbitSettings);
 /// `amqp://user:password@host:port/vhost`
 pub(crate) fn uri(broker: &RabbitSettings) -> String {
     let RabbitSettings { host, port, username, password, vhost, .. } = broker;
-    let (password, vhost) = (password.expose(), vhost.replace('/', "%2f"));
+    let password = password.expose();
+    let vhost = vhost.replace('/', "%2f");
     format!("amqp://{username}:{password}@{host}:{port}/{vhost}")
 }
 
@@ -35,7 +36,8 @@ impl Operator {
 
     pub(crate) async fn unbind(&self, queue: &str, exchange: &str, key: &str) {
         let (channel, _connection) = self.channel().await;
-        let (exchange, key) = (exchange.into(), key.into());
+        let exchange = exchange.into();
+        let key = key.into();
         channel.queue_unbind(queue.into(), exchange, key, FieldTable::default()).await.unwrap();
     }
 

@@ -88,8 +88,11 @@ impl Findings {
     /// What may not be: lost, duplicated, invented, out of order, innocent in a dead-letter queue,
     /// left in the outbox.
     fn faults(&self) -> [usize; 6] {
-        let (lost, duplicated, invented) = (self.lost(), self.duplicated(), self.invented());
-        let (out_of_order, innocents) = (self.out_of_order(), self.innocents());
+        let lost = self.lost();
+        let duplicated = self.duplicated();
+        let invented = self.invented();
+        let out_of_order = self.out_of_order();
+        let innocents = self.innocents();
         [lost, duplicated, invented, out_of_order, innocents, self.outbox.len()]
     }
 
@@ -134,7 +137,8 @@ fn readers(intent: i64) -> impl Iterator<Item = Reader> {
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [lost, duplicated, invented, out_of_order, innocents, left] = self.faults();
-        let (committed, ok) = (self.committed.len(), self.fulfilled());
+        let committed = self.committed.len();
+        let ok = self.fulfilled();
         let dead_letters = self.dead_letters.len();
         write!(
             f,

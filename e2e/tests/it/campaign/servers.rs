@@ -26,10 +26,12 @@ impl Servers {
         let Self::Own { postgres, rabbitmq } = self else {
             unreachable!("servers of its own are there when a fault needs them");
         };
-        let (postgres, rabbitmq) = (Arc::clone(postgres), Arc::clone(rabbitmq));
+        let postgres = Arc::clone(postgres);
+        let rabbitmq = Arc::clone(rabbitmq);
         let happen = move || {
             let rest = || std::thread::sleep(lasts);
-            let (mut postgres, mut rabbitmq) = (postgres.lock().unwrap(), rabbitmq.lock().unwrap());
+            let mut postgres = postgres.lock().unwrap();
+            let mut rabbitmq = rabbitmq.lock().unwrap();
             match fault {
                 Fault::BrokerKilled => rabbitmq.kill().and_then(|()| rabbitmq.start_again()),
                 Fault::BrokerFrozen => rabbitmq.freeze().and_then(|()| {
@@ -71,12 +73,14 @@ async fn own() -> (Servers, String, Environment) {
         text("RABBITMQ_VHOST", "/"),
     ]);
     let url = postgres.url();
-    let (postgres, rabbitmq) = (Arc::new(Mutex::new(postgres)), Arc::new(Mutex::new(rabbitmq)));
+    let postgres = Arc::new(Mutex::new(postgres));
+    let rabbitmq = Arc::new(Mutex::new(rabbitmq));
     (Servers::Own { postgres, rabbitmq }, url, variables)
 }
 
 async fn shared() -> (Servers, String, Environment) {
     let (database, broker) = tokio::join!(testkit::database("campaign"), testkit::broker());
-    let (url, variables) = (database.url().to_owned(), testkit::environment(&database, &broker));
+    let url = database.url().to_owned();
+    let variables = testkit::environment(&database, &broker);
     (Servers::Shared { _given_back: Box::new((database, broker)) }, url, variables)
 }

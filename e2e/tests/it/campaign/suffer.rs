@@ -54,7 +54,8 @@ impl Ground {
             let count = "select coalesce(max(id), 0) from effects";
             sqlx::query_scalar::<_, i64>(count).fetch_one(&self.pool).await
         };
-        let (last_intents, before) = (self.last_intents().await, insist(enough).await);
+        let last_intents = self.last_intents().await;
+        let before = insist(enough).await;
         let more = async || {
             let readers = sqlx::query_scalar::<_, i64>(
                 "select count(distinct reader) from effects
@@ -118,7 +119,8 @@ impl Ground {
         if let Some(late) = self.late.take() {
             late.drain().await;
         }
-        let (queue, exchange) = (self.queue(Reader::Late), exchange(&self.settings));
+        let queue = self.queue(Reader::Late);
+        let exchange = exchange(&self.settings);
         self.operator.unbind(queue, exchange, "user.created").await;
     }
 }

@@ -112,7 +112,8 @@ impl Served {
     }
 
     async fn start_with_files(files: usize) -> Self {
-        let (ground, folder) = (Ground::lay().await, tempfile::tempdir().unwrap());
+        let ground = Ground::lay().await;
+        let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("user-service");
         let service = binary("user-service").display().to_string();
         fs::write(&script, format!("#!/bin/sh\nulimit -n {files}\nexec '{service}'\n")).unwrap();
@@ -160,7 +161,8 @@ fn newcomer() -> Client {
 }
 
 async fn signed_in(users: &ServiceProcess) -> String {
-    let (http, email) = (Client::new(), format!("{}@example.com", Uuid::now_v7().simple()));
+    let http = Client::new();
+    let email = format!("{}@example.com", Uuid::now_v7().simple());
     let body = json!({"email": email, "name": "Ada", "password": PASSWORD});
     let registered = http.post(users.url("/api/users")).json(&body).send().await.unwrap();
     assert_eq!(registered.status(), 201);

@@ -29,7 +29,8 @@ impl Watched {
     /// Starts all of it; when this returns, each service was scraped.
     pub(super) async fn start() -> Self {
         let ground = Ground::lay().await;
-        let (users, vhost) = (ground.environment(0), ground.broker.vhost.clone());
+        let users = ground.environment(0);
+        let vhost = ground.broker.vhost.clone();
         let mut wire = None;
         let through_the_wire = async |users: &ServiceProcess| {
             let proxy = wire.insert(Proxy::start(format!("127.0.0.1:{}", users.port())).await);
@@ -39,7 +40,8 @@ impl Watched {
         let settings = settings(&[&system.users, &system.payments, &system.notifications]);
         let file = settings.path().join("prometheus.yml");
         let prometheus = Prometheus::start(&Place::temporary().unwrap(), &file).unwrap();
-        let (wire, http) = (wire.unwrap(), reqwest::Client::new());
+        let wire = wire.unwrap();
+        let http = reqwest::Client::new();
         let watched = Self { system, wire, vhost, prometheus, http, _settings: settings };
         watched.until(&format!("count(up == 1) == {}", SERVICES.len())).await;
         watched
@@ -78,7 +80,8 @@ impl Watched {
         let system = &self.system;
         let user = system.somebody().await;
         system.until_sent(&user.token, "welcome").await;
-        let (paid, declined) = (format!("paid-{number}"), format!("declined-{number}"));
+        let paid = format!("paid-{number}");
+        let declined = format!("declined-{number}");
         assert_eq!(system.pay(&user.token, &paid, "pm_card_visa").await.status(), 201);
         let card = "pm_card_visa_chargeDeclined";
         assert_eq!(system.pay(&user.token, &declined, card).await.status(), 201);
@@ -127,7 +130,8 @@ impl Watched {
 /// The settings that are shipped, in a folder of their own: with the addresses of these processes,
 /// and intervals for which a test can wait.
 fn settings(services: &[&ServiceProcess]) -> TempDir {
-    let (shipped, folder) = (config_dir().join("observability"), tempfile::tempdir().unwrap());
+    let shipped = config_dir().join("observability");
+    let folder = tempfile::tempdir().unwrap();
     let mut text = std::fs::read_to_string(shipped.join("prometheus.yml")).unwrap();
     let mut replace = |piece: &str, by: &str| {
         assert_eq!(text.matches(piece).count(), 1, "{piece} in\n{text}");

@@ -131,7 +131,8 @@ impl Answer {
     /// It is an answer of ours: no fault, an error as a problem document, under an id of our own.
     pub(super) fn assert_no_fault(&self) {
         let Self { name, is_oauth, response } = self;
-        let (status, header) = (response.status(), |name| response.headers().get(name));
+        let status = response.status();
+        let header = |name| response.headers().get(name);
         assert!(!status.is_server_error(), "{name}: {status}");
         let id = header("x-request-id").unwrap_or_else(|| panic!("{name} has no request id"));
         assert_ne!(id, REQUEST_ID, "{name}");

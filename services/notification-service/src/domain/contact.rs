@@ -73,7 +73,9 @@ impl Contact {
                 };
                 let undeliverable =
                     !news.reached && known.is_some_and(|it| it.undeliverable && is_same(&it));
-                let (reach, as_of, version) = (Some(news.reach), news.at, news.version);
+                let reach = Some(news.reach);
+                let as_of = news.at;
+                let version = news.version;
                 Self { user_id, reach, as_of, version, undeliverable }
             }
         }

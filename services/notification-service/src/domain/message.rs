@@ -133,7 +133,8 @@ impl Message {
     /// # Errors
     /// The subject is empty, long or more than one line; the text is empty, long or no plain text.
     pub fn custom(subject: &str, text: &str) -> Result<Self, Vec<DomainError>> {
-        let (subject, text) = (subject.trim(), text.trim());
+        let subject = subject.trim();
+        let text = text.trim();
         let faults = [("/subject", check_subject(subject)), ("/text", check_text(text))];
         let faults = faults.into_iter().filter_map(|(pointer, checked)| {
             checked.err().map(|reason| DomainError::Invalid { pointer, reason })
@@ -368,7 +369,8 @@ impl Content {
     /// The message with the link in its place. It is made to be sent, and not to be kept.
     #[must_use]
     pub fn with_link(self, url: &str) -> Self {
-        let (place, html_place) = (format!("\n\n{LINK}\n\n"), format!("<p>{LINK}</p>"));
+        let place = format!("\n\n{LINK}\n\n");
+        let html_place = format!("<p>{LINK}</p>");
         let shown = escape(url);
         Self {
             subject: self.subject,

@@ -267,7 +267,8 @@ mod tests {
             message: Message::Welcome(None),
             token: None,
         };
-        let (id, user) = (NotificationId::from_uuid(nil), UserId::from_uuid(nil));
+        let id = NotificationId::from_uuid(nil);
+        let user = UserId::from_uuid(nil);
         Notification::new(id, user, "message-1".to_owned(), draft, at(0))
     }
 
@@ -284,8 +285,8 @@ mod tests {
     #[test]
     fn what_is_refused_is_given_up_at_once_and_only_the_users_own_address_is_permanent() {
         let reason = "no".to_owned();
-        let (address, mail) =
-            (Failure::Permanent(reason.clone()), Failure::Refused(reason.clone()));
+        let address = Failure::Permanent(reason.clone());
+        let mail = Failure::Refused(reason.clone());
         let of = |kind| Notification { kind, ..notification() };
         let cases = [
             (notification(), address.clone(), true),
@@ -319,7 +320,9 @@ mod tests {
         fn a_mail_server_that_stays_away_ends_every_notification_within_its_age(
             luck in prop::collection::vec(0.0_f64..=1.0, 32),
         ) {
-            let (mut notification, mut now, mut ended) = (notification(), at(0), 0);
+            let mut notification = notification();
+            let mut now = at(0);
+            let mut ended = 0;
             for luck in luck {
                 let Status::Pending { next_attempt_at } = notification.status else { break };
                 prop_assert!(next_attempt_at >= now && next_attempt_at < at(24 * 3600));

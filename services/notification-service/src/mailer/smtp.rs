@@ -46,7 +46,8 @@ impl SmtpMailer {
             transport = transport.tls(tls);
         }
         let transport = transport.build();
-        let (from, timeout) = (settings.from.0.clone(), settings.send_timeout);
+        let from = settings.from.0.clone();
+        let timeout = settings.send_timeout;
         Ok(Self { transport, from, timeout })
     }
 }
@@ -127,7 +128,8 @@ fn failure(error: &Error) -> Failure {
         let reason = if error.is_timeout() { "timed out" } else { "cannot be reached" };
         return Failure::Transient(format!("the mail server {reason}"));
     };
-    let (number, reason) = (u16::from(code), format!("the mail server answered {code}"));
+    let number = u16::from(code);
+    let reason = format!("the mail server answered {code}");
     let words = error.source().map(ToString::to_string).unwrap_or_default();
     match number {
         _ if !error.is_permanent() || NOT_SIGNED_IN.contains(&number) => Failure::Transient(reason),

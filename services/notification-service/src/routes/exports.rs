@@ -76,10 +76,12 @@ pub(crate) async fn export(
     Path(user): Path<Uuid>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<NotificationExport>, Problem> {
-    let (user, page) = (UserId::from_uuid(user), page.check()?);
+    let user = UserId::from_uuid(user);
+    let page = page.check()?;
     let contact = store.contact(user).await?.and_then(ExportedContact::of);
     let notifications = store.notifications(Some(user), page).await?;
     let notifications = notifications.map(ExportedNotification::from);
-    let (items, next_cursor) = (notifications.items, notifications.next_cursor);
+    let items = notifications.items;
+    let next_cursor = notifications.next_cursor;
     Ok(Json(NotificationExport { contact, items, next_cursor }))
 }

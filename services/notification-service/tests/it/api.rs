@@ -36,7 +36,8 @@ fn assert_replayed(answer: &reqwest::Response) {
 #[tokio::test]
 async fn everybody_sees_the_own_notifications_an_admin_all_no_service_any_and_nobody_an_address() {
     let app = TestApp::start().await;
-    let ((id, own), other) = (app.one().await, app.welcomed().await);
+    let (id, own) = app.one().await;
+    let other = app.welcomed().await;
     let path = format!("/api/notifications/{id}");
     let admin = app.user_token(Uuid::now_v7(), Role::Admin);
     let status = async |token: &str| app.get(&path, token).await.status().as_u16();
@@ -62,7 +63,8 @@ async fn everybody_sees_the_own_notifications_an_admin_all_no_service_any_and_no
 #[tokio::test]
 async fn a_service_writes_to_a_user_once_per_key() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.payment_service());
+    let person = app.welcomed().await;
+    let service = app.payment_service();
     let first = write(&app, &service, person.id, Some("invoice-7")).await;
     assert_eq!(first.status(), 201);
     assert!(!first.headers().contains_key("idempotent-replayed"));
@@ -83,8 +85,10 @@ async fn a_service_writes_to_a_user_once_per_key() {
 #[tokio::test]
 async fn a_key_with_another_text_or_for_another_user_is_refused_and_nothing_is_written() {
     let app = TestApp::start().await;
-    let (person, other) = (app.welcomed().await, app.welcomed().await);
-    let (service, key) = (app.payment_service(), Some("invoice-7"));
+    let person = app.welcomed().await;
+    let other = app.welcomed().await;
+    let service = app.payment_service();
+    let key = Some("invoice-7");
     let first = say(&app, &service, ["First", "one"], person.id, key).await;
     assert_eq!(first.status(), 201);
     for (words, user) in [
@@ -107,7 +111,8 @@ async fn a_key_with_another_text_or_for_another_user_is_refused_and_nothing_is_w
 #[tokio::test]
 async fn one_key_for_two_users_at_the_same_moment_writes_to_one_of_them() {
     let app = TestApp::start().await;
-    let (one, other) = (app.welcomed().await, app.welcomed().await);
+    let one = app.welcomed().await;
+    let other = app.welcomed().await;
     let service = app.payment_service();
     for key in ["a", "b", "c", "d"] {
         let write = |user| write(&app, &service, user, Some(key));
@@ -122,8 +127,10 @@ async fn one_key_for_two_users_at_the_same_moment_writes_to_one_of_them() {
 #[tokio::test]
 async fn a_repeat_after_the_user_is_deleted_is_answered_and_the_words_leave_no_trace() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.payment_service());
-    let (words, key) = (["First", "one"], Some("invoice-7"));
+    let person = app.welcomed().await;
+    let service = app.payment_service();
+    let words = ["First", "one"];
+    let key = Some("invoice-7");
     assert_eq!(say(&app, &service, words, person.id, key).await.status(), 201);
     app.until(&person, "message", "sent").await;
     app.happened("user.deleted", &json!({"user_id": person.id}), 9).await;
@@ -141,7 +148,8 @@ async fn a_repeat_after_the_user_is_deleted_is_answered_and_the_words_leave_no_t
 #[tokio::test]
 async fn one_key_at_the_same_moment_makes_one_notification() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.payment_service());
+    let person = app.welcomed().await;
+    let service = app.payment_service();
     let write = || write(&app, &service, person.id, Some("invoice-7"));
     let answers = tokio::join!(write(), write(), write(), write());
     for answer in [&answers.1, &answers.2, &answers.3] {
@@ -154,11 +162,13 @@ async fn one_key_at_the_same_moment_makes_one_notification() {
 #[tokio::test]
 async fn pages_hold_every_notification_once_and_end() {
     let app = TestApp::start().await;
-    let (person, service) = (app.welcomed().await, app.payment_service());
+    let person = app.welcomed().await;
+    let service = app.payment_service();
     for _ in 0..4 {
         write(&app, &service, person.id, None).await;
     }
-    let (mut path, mut ids) = ("/api/notifications?limit=2".to_owned(), Vec::new());
+    let mut path = "/api/notifications?limit=2".to_owned();
+    let mut ids = Vec::new();
     loop {
         let page: Value = app.get(&path, &person.token).await.json().await.unwrap();
         let items = page["items"].as_array().unwrap();

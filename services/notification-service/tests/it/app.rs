@@ -61,7 +61,8 @@ impl TestApp {
         let ground = Ground::lay(variables).await;
         let instance = ground.start().await;
         instance.subscribed().await;
-        let (pool, plain) = (ground.database.pool().await, Plain::connect(&ground.broker).await);
+        let pool = ground.database.pool().await;
+        let plain = Plain::connect(&ground.broker).await;
         Self { ground, plain, pool, instance }
     }
 

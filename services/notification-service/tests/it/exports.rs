@@ -7,7 +7,8 @@ use crate::app::TestApp;
 #[tokio::test]
 async fn user_service_alone_is_told_the_contact_and_the_words_of_each_notification() {
     let app = TestApp::start().await;
-    let (person, other) = (app.welcomed().await, app.welcomed().await);
+    let person = app.welcomed().await;
+    let other = app.welcomed().await;
     app.paid(person.id, uuid::Uuid::now_v7()).await;
     app.until(&person, "payment_receipt", "sent").await;
     let path = format!("/api/notifications/exports/{}", person.id);

@@ -18,7 +18,8 @@ fn token_of(id: Uuid) -> String {
 
 /// Publishes an event of now, with a token that is good for so long.
 async fn publish(app: &TestApp, event: &str, mut data: Value, valid_for: TimeDelta) -> String {
-    let (now, id) = (Clock::system().now(), Uuid::now_v7());
+    let now = Clock::system().now();
+    let id = Uuid::now_v7();
     let expires_at: DateTime<Utc> = now + valid_for;
     data["token_id"] = json!(id);
     data["expires_at"] = json!(expires_at);

@@ -85,7 +85,8 @@ async fn a_failure_tells_the_version_of_the_user_whose_address_it_was() {
     let server = MailServer::start(Says::No("RCPT", "451 4.3.0 try again later")).await;
     let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
     app.plain.listen("notification.events", "ear").await;
-    let (person, plain) = (app.person(), app.person());
+    let person = app.person();
+    let plain = app.person();
     let created = json!({"user_id": person.id, "email": person.email, "version": 4});
     app.happened("user.created", &created, 1).await;
     app.until_put_off(&person).await;
@@ -189,7 +190,8 @@ async fn settings_that_cannot_work_are_refused_at_the_start_without_the_password
 async fn over_tls_mails_go_to_a_server_whose_certificate_is_of_the_authority_that_is_named() {
     let certificates = Certificates::new();
     let ca = |path: std::path::PathBuf| path.display().to_string();
-    let (right, wrong) = (ca(certificates.authority()), ca(certificates.stranger()));
+    let right = ca(certificates.authority());
+    let wrong = ca(certificates.stranger());
     let (started, wrapped) = tokio::join!(
         MailServer::start_tls(&certificates),
         MailServer::start_wrapped(&certificates),

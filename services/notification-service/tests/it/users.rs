@@ -129,7 +129,8 @@ async fn of_two_changes_with_versions_the_newer_one_counts_whatever_their_timest
 async fn the_owner_of_a_session_whose_used_token_came_again_is_told_by_mail_once() {
     let server = MailServer::start(Says::No("RCPT", "550 5.1.1 no such mailbox")).await;
     let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
-    let (person, bystander) = (app.person(), app.person());
+    let person = app.person();
+    let bystander = app.person();
     for person in [&person, &bystander] {
         app.user_created(person.id, &person.email, "Ada").await;
         app.until(person, "welcome", "failed").await;
@@ -258,7 +259,8 @@ async fn a_reason_can_add_no_markup() {
 #[tokio::test]
 async fn a_line_end_in_a_name_an_address_or_a_currency_makes_a_dead_letter_and_no_mail() {
     let app = TestApp::start().await;
-    let (person, eve) = (app.welcomed().await, app.person());
+    let person = app.welcomed().await;
+    let eve = app.person();
     let two_lines = format!("{}\r\nBcc: {}", eve.email, person.email);
     app.user_created(eve.id, &two_lines, "Eve").await;
     app.user_created(eve.id, &eve.email, "Eve\r\nBcc: eve@example.com").await;

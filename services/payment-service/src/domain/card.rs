@@ -26,7 +26,8 @@ mod tests {
 
     #[test]
     fn numbers_are_found_however_they_are_written() {
-        let (unbroken, wide) = ("4242\u{a0}4242\u{a0}4242\u{a0}4242", "\u{ff14}\u{ff12}".repeat(8));
+        let unbroken = "4242\u{a0}4242\u{a0}4242\u{a0}4242";
+        let wide = "\u{ff14}\u{ff12}".repeat(8);
         for text in [
             "4242424242424242",
             "card 4242 4242 4242 4242!",

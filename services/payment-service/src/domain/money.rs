@@ -17,7 +17,9 @@ impl Money {
     /// # Errors
     /// [`DomainError::Amount`]: the payment provider would not take it.
     pub fn new(minor: i64, currency: Currency) -> Result<Self, DomainError> {
-        let (least, most, step) = (currency.least(), currency.most(), currency.step());
+        let least = currency.least();
+        let most = currency.most();
+        let step = currency.step();
         if (least..=most).contains(&minor) && minor % step == 0 {
             return Ok(Self { minor, currency });
         }
@@ -54,7 +56,9 @@ mod tests {
     #[test]
     fn amounts_that_the_provider_would_not_take_are_refused_in_every_currency() {
         for currency in Currency::all() {
-            let (least, most, step) = (currency.least(), currency.most(), currency.step());
+            let least = currency.least();
+            let most = currency.most();
+            let step = currency.step();
             for minor in [i64::MIN, -least, 0, least - step, most + step, i64::MAX] {
                 let refused = Money::new(minor, currency);
                 assert!(refused.is_err(), "{minor} {}", currency.as_str());

@@ -195,7 +195,8 @@ mod tests {
     fn payment() -> Payment {
         let money = Money::new(1999, Currency::parse("EUR").unwrap()).unwrap();
         let method = PaymentMethod::parse("pm_card_visa").unwrap();
-        let (id, user) = (PaymentId::from_uuid(Uuid::nil()), UserId::from_uuid(Uuid::nil()));
+        let id = PaymentId::from_uuid(Uuid::nil());
+        let user = UserId::from_uuid(Uuid::nil());
         Payment::new(id, user, money, method, None, at(0))
     }
 
@@ -215,7 +216,8 @@ mod tests {
         fn of_any_walk_the_first_outcome_counts_and_is_told_once(
             walk in prop::collection::vec(outcomes(), 1..8),
         ) {
-            let (mut payment, mut told) = (payment(), Vec::new());
+            let mut payment = payment();
+            let mut told = Vec::new();
             for (step, outcome) in (1_i64..).zip(&walk) {
                 match payment.clone().settle(outcome.clone(), at(step)) {
                     Ok((next, events)) => {

@@ -76,9 +76,11 @@ pub(crate) async fn export(
     Path(user): Path<Uuid>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PaymentExport>, Problem> {
-    let (user, page) = (UserId::from_uuid(user), page.check()?);
+    let user = UserId::from_uuid(user);
+    let page = page.check()?;
     let customer = store.customer(user).await?.map(ExportedCustomer::from);
     let payments = store.payments(Some(user), page).await?.map(ExportedPayment::from);
-    let (items, next_cursor) = (payments.items, payments.next_cursor);
+    let items = payments.items;
+    let next_cursor = payments.next_cursor;
     Ok(Json(PaymentExport { customer, items, next_cursor }))
 }

@@ -157,7 +157,8 @@ pub(crate) async fn pay(
     context: RequestContext,
     Json(new): Json<NewPayment>,
 ) -> Result<Response, Error> {
-    let (user_id, now) = (UserId::from_uuid(caller.id), clock.now());
+    let user_id = UserId::from_uuid(caller.id);
+    let now = clock.now();
     let payment = new.check(PaymentId::from_uuid(clock.new_id()), user_id, now)?;
     let fingerprint = new.fingerprint()?;
     let claim = Claim { user_id, key, fingerprint, expiration: settings.expiration };

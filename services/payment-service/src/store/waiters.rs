@@ -125,7 +125,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_settlement_wakes_all_who_wait_for_that_payment_and_nobody_else() {
-        let (waiters, one, other) = (Waiters::default(), payment(), payment());
+        let waiters = Waiters::default();
+        let one = payment();
+        let other = payment();
         let mut of_one = [waiters.wait_for(one), waiters.wait_for(one)];
         let mut of_other = waiters.wait_for(other);
         waiters.wake(one);
@@ -138,7 +140,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_of_all_who_wait_looks_for_all_payments_once_in_an_interval() {
-        let (waiters, one, other) = (Waiters::default(), payment(), payment());
+        let waiters = Waiters::default();
+        let one = payment();
+        let other = payment();
         let _waiting = (waiters.wait_for(one), waiters.wait_for(one), waiters.wait_for(other));
         for _ in 0..2 {
             let mut looked_for = waiters.to_look_for().expect("it is time");
@@ -153,8 +157,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_payment_for_which_nobody_waits_any_more_is_forgotten() {
-        let (waiters, payment) = (Waiters::default(), payment());
-        let (first, second) = (waiters.wait_for(payment), waiters.wait_for(payment));
+        let waiters = Waiters::default();
+        let payment = payment();
+        let first = waiters.wait_for(payment);
+        let second = waiters.wait_for(payment);
         drop(first);
         assert_eq!(waiters.waiting().payments.len(), 1);
         drop(second);

@@ -37,7 +37,8 @@ impl Store {
         );
         let Some(claimed) = claimed.fetch_optional(&self.database).await? else { return Ok(None) };
         let payment = self.payment(PaymentId::from_uuid(claimed.id)).await?;
-        let (traceparent, key_retired_at) = (claimed.traceparent, claimed.key_retired_at);
+        let traceparent = claimed.traceparent;
+        let key_retired_at = claimed.key_retired_at;
         Ok(Some(Due { payment, traceparent, key_retired_at }))
     }
 

@@ -37,7 +37,8 @@ async fn until_handled(app: &TestApp, messages: i64) {
 #[tokio::test]
 async fn a_registration_delivered_twice_at_once_opens_one_customer() {
     let app = TestApp::start().await;
-    let (plain, payer) = (&app.plain, app.payer());
+    let plain = &app.plain;
+    let payer = app.payer();
     tokio::join!(created(plain, payer.id), created(plain, payer.id));
     until(&app, &payer, 200).await;
     // A third message behind the two is handled when they are.
@@ -53,7 +54,9 @@ async fn a_registration_delivered_twice_at_once_opens_one_customer() {
 #[tokio::test]
 async fn a_deletion_closes_the_customer_and_a_late_registration_opens_nothing() {
     let app = TestApp::start().await;
-    let (plain, payer, late) = (&app.plain, app.payer(), app.payer());
+    let plain = &app.plain;
+    let payer = app.payer();
+    let late = app.payer();
     created(plain, payer.id).await;
     until(&app, &payer, 200).await;
     deleted(plain, payer.id).await;
@@ -89,7 +92,8 @@ async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed()
 #[tokio::test]
 async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled() {
     let app = TestApp::start().await;
-    let (plain, payer) = (&app.plain, app.payer());
+    let plain = &app.plain;
+    let payer = app.payer();
     plain.publish_bytes("user.created", b"{\"event_type\":").await;
     plain.publish("user.created", &json!({"user_id": "ada"})).await;
     created(plain, payer.id).await;
@@ -106,7 +110,8 @@ async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled(
 #[tokio::test]
 async fn what_a_user_wrote_goes_with_the_user_and_the_payment_stays() {
     let app = TestApp::start().await;
-    let (payer, other) = (app.payer(), app.payer());
+    let payer = app.payer();
+    let other = app.payer();
     let describe = |payer: &Payer, description: &str| {
         let body = json!({"amount": 1999, "currency": "EUR", "payment_method": "pm_card_visa",
             "description": description});

@@ -7,7 +7,8 @@ use crate::app::TestApp;
 #[tokio::test]
 async fn user_service_alone_is_told_all_payments_of_a_user_in_pages_and_none_of_others() {
     let app = TestApp::start().await;
-    let (payer, other) = (app.payer(), app.payer());
+    let payer = app.payer();
+    let other = app.payer();
     let created = json!({"user_id": payer.id, "email": "ada@example.com", "name": "Ada"});
     app.plain.publish("user.created", &created).await;
     for key in ["order-1", "order-2", "order-3"] {

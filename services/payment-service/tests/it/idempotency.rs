@@ -13,7 +13,8 @@ async fn the_same_key_gets_the_first_answer_to_the_byte_and_charges_nothing() {
     let app = TestApp::start().await;
     let payer = app.payer();
     let first = app.pay(&payer, "order-1", "pm_card_visa").await;
-    let (status, first) = (first.status(), first.text().await.unwrap());
+    let status = first.status();
+    let first = first.text().await.unwrap();
     let again = app.pay(&payer, "order-1", "pm_card_visa").await;
     assert_eq!(again.status(), status);
     assert_eq!(again.headers()["idempotent-replayed"], "true");

@@ -27,7 +27,8 @@ async fn in_every_currency_the_money_that_is_charged_is_the_money_that_is_told()
         let paid: Value = paid.json().await.unwrap();
         assert_eq!(paid["status"], "succeeded", "{paid}");
         let told: Value = serde_json::from_slice(&app.plain.next("ear").await.data).unwrap();
-        let (told, code) = (&told["data"], currency.as_str());
+        let told = &told["data"];
+        let code = currency.as_str();
         assert_eq!((&told["amount"], &told["currency"]), (&json!(amount), &json!(code)));
         let decimals = u32::from(contracts::currency::decimals(code));
         let told = amount * 10_i64.pow(3 - decimals);

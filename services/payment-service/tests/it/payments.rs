@@ -49,7 +49,9 @@ async fn a_decline_is_a_state_with_its_reason_and_charges_nothing() {
 #[tokio::test]
 async fn a_payer_sees_the_own_payments_page_by_page_and_an_admin_all() {
     let app = TestApp::start().await;
-    let ((id, own), ada, admin) = (app.one().await, app.payer(), app.admin());
+    let (id, own) = app.one().await;
+    let ada = app.payer();
+    let admin = app.admin();
     for number in 0..3 {
         app.pay(&ada, &format!("order-{number}"), "pm_card_visa").await;
     }

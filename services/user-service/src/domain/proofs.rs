@@ -130,7 +130,8 @@ mod tests {
     }
 
     fn user() -> User {
-        let (id, name) = (UserId::from_uuid(Uuid::nil()), Name::parse("Ada").unwrap());
+        let id = UserId::from_uuid(Uuid::nil());
+        let name = Name::parse("Ada").unwrap();
         User::register(id, email("ada@example.com"), name, token(), at(0)).0
     }
 

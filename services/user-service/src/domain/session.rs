@@ -119,8 +119,11 @@ mod tests {
         ) {
             let mut session = Session { generation: 1, rotated_at: None };
             // The generations of all tokens, the token that was exchanged last, and each one's own.
-            let (mut tokens, mut parent, mut last) = (vec![1], None, [0, 0]);
-            let (mut served, mut now) = ([0, 0], 0);
+            let mut tokens = vec![1];
+            let mut parent = None;
+            let mut last = [0, 0];
+            let mut served = [0, 0];
+            let mut now = 0;
             for (who, pause) in steps {
                 now += pause;
                 let is_parent = parent == Some(last[who]);
@@ -148,7 +151,8 @@ mod tests {
         ) {
             let mut session = Session { generation: 1, rotated_at: None };
             // Each token's generation and the token that it was given for; the token that was exchanged last.
-            let (mut tokens, mut parent) = (vec![(1, None)], None);
+            let mut tokens = vec![(1, None)];
+            let mut parent = None;
             let (mut last, mut now) = ([0; 3], 0);
             for (who, other, what, pause) in steps {
                 now += pause;
@@ -156,7 +160,8 @@ mod tests {
                     last[who] = last[other];
                     continue;
                 }
-                let (generation, is_parent) = (tokens[last[who]].0, parent == Some(last[who]));
+                let generation = tokens[last[who]].0;
+                let is_parent = parent == Some(last[who]);
                 match session.present(Presented { generation, is_parent }, at(now)) {
                     Refresh::Rotated => {
                         parent = Some(last[who]);

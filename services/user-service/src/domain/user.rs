@@ -177,7 +177,8 @@ impl User {
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<Event>), DomainError> {
         let mut user = self.active()?;
-        let (before, mut events) = (user.clone(), Vec::new());
+        let before = user.clone();
+        let mut events = Vec::new();
         if let Some(name) = change.name.filter(|name| *name != user.name) {
             user.name = name;
             events.push(Event::Updated { changed: vec!["name"], previous_email: None });
@@ -296,7 +297,8 @@ mod tests {
     }
 
     fn user() -> User {
-        let (id, name) = (UserId::from_uuid(uuid::Uuid::nil()), Name::parse("Ada").unwrap());
+        let id = UserId::from_uuid(uuid::Uuid::nil());
+        let name = Name::parse("Ada").unwrap();
         User::register(id, email("ada@example.com"), name, token(), at(0)).0
     }
 

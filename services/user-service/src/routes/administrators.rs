@@ -65,7 +65,8 @@ pub(crate) async fn appoint(
     Path(id): Path<Uuid>,
     Json(appointment): Json<Appointment>,
 ) -> Result<(ETag, Json<Profile>), Problem> {
-    let (admin, now) = (appointment.role == Role::Admin, clock.now());
+    let admin = appointment.role == Role::Admin;
+    let now = clock.now();
     let outcome = if admin { "admin" } else { "user" };
     let entry = Entry::new(Actor::Administrator(caller.id), "role-change", outcome);
     let entry = entry.target(format_args!("user:{id}")).request(&context.request_id);

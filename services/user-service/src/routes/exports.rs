@@ -218,7 +218,8 @@ impl Cursor {
         let place = |answer: Option<&Answer>| {
             answer.and_then(|answer| answer.next_cursor).map_or(Place::End, Place::After)
         };
-        let (payments, notifications) = (place(payments), place(notifications));
+        let payments = place(payments);
+        let notifications = place(notifications);
         let goes_on = payments != Place::End || notifications != Place::End;
         goes_on.then(|| Self { payments, notifications }.to_string())
     }
@@ -271,7 +272,8 @@ mod tests {
     #[test]
     fn a_cursor_goes_on_where_the_lists_were_left_and_ends_when_both_have_ended() {
         let answer = |next_cursor| Answer { next_cursor, known: Map::new() };
-        let (more, last) = (answer(Some(Uuid::max())), answer(None));
+        let more = answer(Some(Uuid::max()));
+        let last = answer(None);
         for (payments, notifications) in
             [(Some(&more), Some(&last)), (Some(&last), Some(&more)), (None, Some(&more))]
         {

@@ -54,7 +54,8 @@ pub(crate) async fn list(
     State(settings): State<SessionSettings>,
 ) -> Result<Json<OpenSessions>, Error> {
     let shown = |Shown { id, device, created_at, last_used_at, expires_at }| {
-        let (session_id, current) = (id, id == caller.session);
+        let session_id = id;
+        let current = id == caller.session;
         OpenSession { session_id, device, created_at, last_used_at, expires_at, current }
     };
     let sessions = store.sessions(caller.id, &settings).await?;

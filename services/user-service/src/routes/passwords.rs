@@ -94,7 +94,9 @@ pub(crate) async fn replace(
     }
     let account = checked?;
     let hash = own.passwords.hash(new.normalised()).await?;
-    let (user, seen, session) = (account.user, account.password_version, caller.session);
+    let user = account.user;
+    let seen = account.password_version;
+    let session = caller.session;
     let new = NewPassword { user, seen, hash, session };
     let entry = entry(id, "password-change", "success", &context.request_id);
     let shot = codes.attempt(id, replacement.code.as_ref(), &context).await?;
@@ -219,7 +221,8 @@ pub(crate) async fn reset(
     context: RequestContext,
     Json(reset): Json<Reset>,
 ) -> Result<StatusCode, Error> {
-    let (token, password) = (opaque::hash(reset.token.expose()), Password::new(reset.password));
+    let token = opaque::hash(reset.token.expose());
+    let password = Password::new(reset.password);
     // No password is hashed for whoever has no token.
     let known = if store.knows_token(token, Purpose::PasswordReset).await? {
         Ok(())

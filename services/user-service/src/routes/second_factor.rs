@@ -119,7 +119,8 @@ pub(crate) async fn enrol(
 ) -> Result<(StatusCode, Json<Enrolled>), Error> {
     let password = Password::new(password);
     own.check(caller.id, (&password, "/password"), "second-factor-enrolment", &context).await?;
-    let (id, secret) = (UserId::from_uuid(caller.id), TotpSecret::generate());
+    let id = UserId::from_uuid(caller.id);
+    let secret = TotpSecret::generate();
     let account = store.user(id).await?.email;
     let entry = entry(caller.id, "second-factor-enrolment", &context.request_id);
     store.enrol_second_factor(id, &secret, &entry).await?;

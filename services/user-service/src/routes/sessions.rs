@@ -244,7 +244,8 @@ pub(crate) async fn refresh(
     Extension(request): Extension<RequestId>,
     Json(presented): Json<Refresh>,
 ) -> Result<Json<Session>, Error> {
-    let (used, next) = (opaque::hash(presented.expose()), OpaqueToken::generate());
+    let used = opaque::hash(presented.expose());
+    let next = OpaqueToken::generate();
     let refreshed = store.refresh_session(used, next.hash(), &issuer.settings, &request).await?;
     metrics::refreshed(refreshed);
     match refreshed {
@@ -274,7 +275,8 @@ pub(crate) struct Issuer {
 
 impl axum::extract::FromRef<super::AppState> for Issuer {
     fn from_ref(state: &super::AppState) -> Self {
-        let (tokens, settings) = (state.tokens.clone(), state.sessions.clone());
+        let tokens = state.tokens.clone();
+        let settings = state.sessions.clone();
         Self { tokens, settings, clock: state.clock.clone() }
     }
 }
@@ -289,11 +291,13 @@ impl Issuer {
         headers: &HeaderMap,
         context: &RequestContext,
     ) -> Result<Session, Error> {
-        let (session, refresh) = (self.clock.new_id(), OpaqueToken::generate());
+        let session = self.clock.new_id();
+        let refresh = OpaqueToken::generate();
         let entry = Entry::new(Actor::User(account.user.as_uuid()), "sign-in", "success");
         let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
         let user_agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
-        let (device, now) = (domain::device(user_agent), self.clock.now());
+        let device = domain::device(user_agent);
+        let now = self.clock.now();
         let expires_at = self.settings.expires_at(now, now);
         let opening = Opening { refresh: refresh.hash(), expires_at, device: &device, code };
         store.open_session(session, account, &opening, &entry).await?;

@@ -209,7 +209,8 @@ pub(crate) async fn change(
         account.count(&email.account()).await.map_err(Error::from)?;
     }
     let code = change.code;
-    let (change, now) = (Change { email, name }, clock.now());
+    let change = Change { email, name };
+    let now = clock.now();
     let token = store.new_token(Purpose::Verification);
     let decide =
         |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);

@@ -82,7 +82,8 @@ impl Store {
         before: &HashedPassword,
         hash: &HashedPassword,
     ) -> Result<(), Error> {
-        let (before, hash) = (before.as_str(), hash.as_str());
+        let before = before.as_str();
+        let hash = hash.as_str();
         let id = user.as_uuid();
         sqlx::query!(
             "update users set password_hash = $3 where id = $1 and password_hash = $2",

@@ -172,7 +172,8 @@ impl Store {
         recovery: &[OpaqueHash],
         entry: &Entry,
     ) -> Result<(), Error> {
-        let (user, hashes) = (proof.user, recovery.iter().map(|hash| hash.to_vec()));
+        let user = proof.user;
+        let hashes = recovery.iter().map(|hash| hash.to_vec());
         let hashes: &Vec<Vec<u8>> = &hashes.collect();
         let renew = async |tx: &mut PgConnection| {
             self.write(tx, user, &|user: User| Ok((user.active()?, Vec::new()))).await?;

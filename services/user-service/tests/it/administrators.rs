@@ -38,7 +38,8 @@ impl TestApp {
 #[tokio::test]
 async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_others_by_that_one() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.somebody().await, app.somebody().await);
+    let ada = app.somebody().await;
+    let bob = app.somebody().await;
     let command = async |words: &[&str]| {
         let settings = platform::process::load::<UserService>(app.vars()).unwrap();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -96,7 +97,8 @@ async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_othe
 #[tokio::test]
 async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing_does_not() {
     let app = TestApp::start().await;
-    let (admin, user) = (app.administrator().await, app.somebody().await);
+    let admin = app.administrator().await;
+    let user = app.somebody().await;
     let (status, profile) = app.appoint(&admin, &user.id, "user").await;
     assert_eq!((status, &profile["version"]), (200, &json!(1)));
     assert!(app.refreshes(&user.refresh_token).await);
@@ -125,7 +127,9 @@ async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing
 #[tokio::test]
 async fn the_last_administrator_stays_one_also_when_two_go_at_once() {
     let app = TestApp::start().await;
-    let (admin, ada, bob) = (app.administrator().await, app.somebody().await, app.somebody().await);
+    let admin = app.administrator().await;
+    let ada = app.somebody().await;
+    let bob = app.somebody().await;
     app.appoint(&admin, &ada.id, "admin").await;
     let admin = app.again(&ada).await;
     sqlx::query("delete from users where name = 'Admin'")
@@ -136,10 +140,12 @@ async fn the_last_administrator_stays_one_also_when_two_go_at_once() {
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/last-administrator")));
     assert_eq!(app.delete(&format!("/api/users/{}", ada.id), &admin).await, 409);
 
-    let (mut left, mut other) = (&ada, &bob);
+    let mut left = &ada;
+    let mut other = &bob;
     for _ in 0..4 {
         app.appoint(&app.again(left).await, &other.id, "admin").await;
-        let (of_left, of_other) = (app.again(left).await, app.again(other).await);
+        let of_left = app.again(left).await;
+        let of_other = app.again(other).await;
         let (one, another) = tokio::join!(
             app.appoint(&of_left, &left.id, "user"),
             app.appoint(&of_other, &other.id, "user"),
@@ -227,10 +233,13 @@ async fn a_search_by_address_reads_its_index() {
 #[tokio::test]
 async fn a_token_whose_session_or_role_is_gone_changes_nothing_though_no_replica_has_heard_of_it() {
     let app = TestApp::start().await;
-    let (admin, ada, bob) = (app.administrator().await, app.somebody().await, app.somebody().await);
+    let admin = app.administrator().await;
+    let ada = app.somebody().await;
+    let bob = app.somebody().await;
     let pool = app.database.pool().await;
     app.appoint(&admin, &ada.id, "admin").await;
-    let (of_admin, of_user) = (app.again(&ada).await, bob.token.clone());
+    let of_admin = app.again(&ada).await;
+    let of_user = bob.token.clone();
     let alive: Value = app.get("/api/users/me", &of_user).await.json().await.unwrap();
     // As a replica sees it that reads of ended sessions a moment later: nothing is told of these.
     sqlx::query("update users set admin = false where id = $1::uuid")

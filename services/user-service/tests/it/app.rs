@@ -136,7 +136,8 @@ impl TestApp {
 
     /// A token of an administrator who is in the table, of whom nobody was told: for whoever changes.
     pub(crate) async fn administrator(&self) -> String {
-        let (id, pool) = (Uuid::now_v7(), self.database.pool().await);
+        let id = Uuid::now_v7();
+        let pool = self.database.pool().await;
         let user = "insert into users (id, email, name, admin, status, email_deliverable, version,
                                        created_at, updated_at)
                     values ($1, $1::text || '@admin.example', 'Admin', true, 'active', true, 1,
@@ -147,7 +148,8 @@ impl TestApp {
 
     /// A token of a user who is in the table, with a session.
     pub(crate) async fn signed_in(&self, user: Uuid, role: Role) -> String {
-        let (session, pool) = (Uuid::now_v7(), self.database.pool().await);
+        let session = Uuid::now_v7();
+        let pool = self.database.pool().await;
         let opened = "insert into sessions (id, user_id, refresh_hash, created_at, expires_at)
                       values ($1, $2, sha256($1::text::bytea), now(), now() + interval '1 day')";
         sqlx::query(opened).bind(session).bind(user).execute(&pool).await.unwrap();

@@ -123,7 +123,8 @@ async fn a_sign_in_that_cannot_be_audited_opens_no_session() {
 async fn an_administrators_changes_are_entries_and_reads_are_counted() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let (user, token) = (app.somebody().await, app.administrator().await);
+    let user = app.somebody().await;
+    let token = app.administrator().await;
     let admin: Uuid =
         sqlx::query_scalar("select id from users where admin").fetch_one(&pool).await.unwrap();
     for _ in 0..2 {
@@ -153,7 +154,8 @@ async fn an_administrators_changes_are_entries_and_reads_are_counted() {
 #[tokio::test]
 async fn administrators_alone_read_the_trail_in_pages_newest_first() {
     let app = TestApp::start().await;
-    let (user, admin) = (app.somebody().await, app.admin_token());
+    let user = app.somebody().await;
+    let admin = app.admin_token();
     for _ in 0..2 {
         app.sign_in(&user.email, PASSWORD).await;
     }

@@ -89,7 +89,8 @@ async fn every_bad_token_is_a_401_and_bad_paths_have_their_own_status() {
     let expired = expired.unwrap().value.expose().clone();
     let elsewhere = app.tokens("payment-service", Clock::system());
     let elsewhere = elsewhere.for_service("notification-service").unwrap().value.expose().clone();
-    let (own, me) = (format!("/api/users/{}", user.id), "/api/users/me");
+    let own = format!("/api/users/{}", user.id);
+    let me = "/api/users/me";
     let cases = [
         ("missing", me, None, 401),
         ("nonsense", me, Some("nonsense"), 401),

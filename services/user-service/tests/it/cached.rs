@@ -14,7 +14,8 @@ use crate::app::{PASSWORD, Signed, TestApp};
 
 /// The service's own cache, to look into and to age.
 fn cache() -> ServiceCache {
-    let (url, ttl) = (testkit::redis_url().into(), Duration::from_secs(600));
+    let url = testkit::redis_url().into();
+    let ttl = Duration::from_secs(600);
     ServiceCache::connect(
         "user-service",
         &CacheSettings { url, tls_ca: std::path::PathBuf::new(), ttl },
@@ -30,7 +31,8 @@ async fn told(app: &Instance, user: &Signed) -> Value {
 
 /// Has the profile cached, and kept for longer than any test takes.
 async fn keep(app: &Instance, user: &Signed) {
-    let (cache, key) = (cache(), format!("profile:{}", user.id));
+    let cache = cache();
+    let key = format!("profile:{}", user.id);
     cache.delete(&key).await.unwrap();
     told(app, user).await;
     let profile: Value = cache.get(&key).await.unwrap().expect("the profile is cached");
@@ -51,7 +53,8 @@ async fn change(app: &Instance, user: &Signed, method: Method) -> StatusCode {
 /// when one of the two was asked. What is cached stays so for longer than this waits.
 async fn until_told_what_is_stored(app: &Instance, pool: &PgPool, user: &Signed) {
     eventually("what is told is what is stored", async || {
-        let (told, stored) = (told(app, user).await, stored(pool, user).await);
+        let told = told(app, user).await;
+        let stored = stored(pool, user).await;
         ["name", "status", "version"].iter().all(|it| told[it] == stored[it]).then_some(())
     })
     .await;
@@ -59,7 +62,8 @@ async fn until_told_what_is_stored(app: &Instance, pool: &PgPool, user: &Signed)
 
 /// What is told is what the database says.
 async fn assert_told_what_is_stored(app: &Instance, pool: &PgPool, user: &Signed) {
-    let (told, stored) = (told(app, user).await, stored(pool, user).await);
+    let told = told(app, user).await;
+    let stored = stored(pool, user).await;
     for field in ["name", "status", "version"] {
         assert_eq!(told[field], stored[field], "{field}");
     }
@@ -211,7 +215,8 @@ async fn a_service_is_told_what_the_database_says_whatever_is_cached() {
     let app = TestApp::start().await;
     let user = app.somebody().await;
     keep(&app, &user).await;
-    let (cache, key) = (cache(), format!("profile:{}", user.id));
+    let cache = cache();
+    let key = format!("profile:{}", user.id);
     let before: Value = cache.get(&key).await.unwrap().expect("the profile is cached");
     assert_eq!(change(&app, &user, Method::DELETE).await, 204);
     cache.set(&key, &before).await.unwrap();

@@ -122,7 +122,8 @@ async fn an_address_that_the_version_before_has_changed_is_not_taken_for_the_one
 async fn a_deleted_user_leaves_nothing_in_the_archive_but_that_they_are_gone() {
     let app = TestApp::start_with(&[("OUTBOX_ARCHIVE", "24h")]).await;
     app.plain.listen("user.events", "ear").await;
-    let (gone, stays) = (app.somebody().await, app.somebody().await);
+    let gone = app.somebody().await;
+    let stays = app.somebody().await;
     let pool = app.database.pool().await;
     let until_archived = async |expected: &[(&str, &str)]| {
         let mut expected: Vec<_> =

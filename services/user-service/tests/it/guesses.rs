@@ -78,7 +78,8 @@ async fn a_thousand_guesses_from_one_address_cost_five_hashes_whether_or_not_the
 #[tokio::test]
 async fn a_thousand_guesses_from_as_many_addresses_cost_a_hundred_hashes_and_shut_nobody_out() {
     let app = limited().await;
-    let (user, home) = (app.somebody().await, address());
+    let user = app.somebody().await;
+    let home = address();
     assert_eq!(sign_in(&app, &home, &user.email, PASSWORD).await.status(), 201);
     let addresses: Vec<String> = (0..1_000).map(|_| address()).collect();
     let hashed = hashed(&app, &user.email, &addresses).await;
@@ -109,7 +110,9 @@ async fn a_refused_guess_is_told_when_to_come_again_in_words_that_tell_no_accoun
 #[tokio::test]
 async fn failures_of_one_account_shut_out_no_other_behind_the_same_address() {
     let app = limited().await;
-    let (one, other, shared) = (app.somebody().await, app.somebody().await, address());
+    let one = app.somebody().await;
+    let other = app.somebody().await;
+    let shared = address();
     for _ in 0..9 {
         sign_in(&app, &shared, &one.email, "wrong password").await;
     }
@@ -121,7 +124,8 @@ async fn failures_of_one_account_shut_out_no_other_behind_the_same_address() {
 #[tokio::test]
 async fn spellings_of_one_address_are_one_account() {
     let app = limited().await;
-    let (user, from) = (app.somebody().await, address());
+    let user = app.somebody().await;
+    let from = address();
     let shouted = user.email.to_uppercase();
     let mut hashed = 0;
     for email in [&user.email, &shouted].into_iter().cycle().take(20) {
@@ -164,7 +168,8 @@ async fn an_address_is_registered_or_changed_to_so_often_that_little_mail_goes_t
     }
     assert_eq!(caused, 5);
     let user = app.somebody().await;
-    let (path, own) = (format!("/api/users/{}", user.id), somewhere());
+    let path = format!("/api/users/{}", user.id);
+    let own = somewhere();
     let mut changed = 0;
     for version in 1.. {
         let email = if version % 2 == 1 { &victim } else { &own };
@@ -182,7 +187,8 @@ async fn an_address_is_registered_or_changed_to_so_often_that_little_mail_goes_t
 #[tokio::test]
 async fn sign_ins_and_refusals_are_counted_by_outcome() {
     let app = limited().await;
-    let (user, from) = (app.somebody().await, address());
+    let user = app.somebody().await;
+    let from = address();
     assert_eq!(sign_in(&app, &from, &user.email, PASSWORD).await.status(), 201);
     for _ in 0..7 {
         sign_in(&app, &from, &user.email, "wrong password").await;

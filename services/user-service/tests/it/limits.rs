@@ -43,7 +43,8 @@ async fn users_are_counted_each_on_their_own_and_calls_of_services_not_at_all() 
         answer.unwrap().status()
     };
     let from = &address();
-    let (id, service) = (Uuid::now_v7(), app.service_token("payment-service", "user-service"));
+    let id = Uuid::now_v7();
+    let service = app.service_token("payment-service", "user-service");
     for _ in 0..9 {
         assert_eq!(proxied(&id.to_string(), &service, from).await, 404);
     }
@@ -133,7 +134,8 @@ async fn a_database_that_hangs_leaves_no_right_password_behind_as_a_failure() {
     let mut vars = testkit::vars(&database, &broker)
         .with("DATABASE_URL", database.url_through(proxy.address()));
     let first_pause = ("SIGN_IN_FIRST_PAUSE", "10m");
-    let (failures, time) = (("SIGN_IN_FREE_FAILURES", "1"), ("REQUEST_TIMEOUT", "2s"));
+    let failures = ("SIGN_IN_FREE_FAILURES", "1");
+    let time = ("REQUEST_TIMEOUT", "2s");
     for (name, value) in [ENABLED, TIMEOUT, first_pause, failures, time] {
         vars = vars.with(name, value);
     }

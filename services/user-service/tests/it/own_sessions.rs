@@ -41,7 +41,8 @@ impl TestApp {
 #[tokio::test]
 async fn a_user_sees_the_own_sessions_with_device_and_last_use_and_nobody_elses() {
     let app = TestApp::start().await;
-    let (user, _stranger) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let _stranger = app.somebody().await;
     let phone = app.signed_in_from(&user, "  Phone/1.0 \u{e9}(home)").await;
     assert!(app.refreshes(&user.refresh_token).await);
 
@@ -67,7 +68,8 @@ async fn a_user_sees_the_own_sessions_with_device_and_last_use_and_nobody_elses(
 #[tokio::test]
 async fn a_user_ends_one_of_the_own_sessions_and_of_nobody_else() {
     let app = TestApp::start().await;
-    let (user, stranger) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let stranger = app.somebody().await;
     let other = app.signed_in_from(&user, "Phone").await;
     let path = |signed: &Signed| signed.session().replace("session:", "/api/sessions/");
 
@@ -93,7 +95,8 @@ async fn a_user_ends_one_of_the_own_sessions_and_of_nobody_else() {
 #[tokio::test]
 async fn a_user_ends_all_sessions_or_all_but_this_one() {
     let app = TestApp::start().await;
-    let (user, stranger) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let stranger = app.somebody().await;
     let other = app.signed_in_from(&user, "Phone").await;
 
     assert_eq!(app.delete("/api/sessions?keep_current=true", &user.token).await, 204);

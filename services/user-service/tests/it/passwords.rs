@@ -22,7 +22,8 @@ async fn change(app: &TestApp, user: &Signed, current: &str, new: &str) -> (u16,
 #[tokio::test]
 async fn a_password_is_replaced_by_whoever_knows_it_and_all_other_sessions_end() {
     let app = TestApp::start().await;
-    let (user, bystander) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let bystander = app.somebody().await;
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     app.plain.listen("user.events", "ear").await;
     app.post("/api/password-resets", &json!({"email": user.email})).await;
@@ -66,7 +67,8 @@ async fn a_wrong_current_password_or_a_bad_new_one_changes_nothing() {
 #[tokio::test]
 async fn nobody_sets_the_password_of_somebody_else_administrators_neither() {
     let app = TestApp::start().await;
-    let (user, other) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let other = app.somebody().await;
     for token in [other.token.clone(), app.admin_token()] {
         let somebody_else = Signed { token, ..Signed::clone(&user) };
         assert_eq!(change(&app, &somebody_else, PASSWORD, NEW).await.0, 404);

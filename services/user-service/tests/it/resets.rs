@@ -59,7 +59,9 @@ async fn whoever_reads_the_users_mail_sets_another_password_and_all_sessions_end
 async fn a_token_is_good_once_for_a_while_and_where_it_was_sent() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let (late, moved, twice) = (app.somebody().await, app.somebody().await, app.somebody().await);
+    let late = app.somebody().await;
+    let moved = app.somebody().await;
+    let twice = app.somebody().await;
     for user in [&late, &moved, &twice, &twice] {
         assert_eq!(ask(&app, &user.email).await, 202);
     }
@@ -175,7 +177,8 @@ async fn an_address_gets_ten_mails_a_day_and_a_client_asks_thirty_times_an_hour(
 #[tokio::test]
 async fn whoever_tried_too_many_passwords_signs_in_after_a_reset() {
     let app = limited().await;
-    let (user, from) = (app.somebody().await, address());
+    let user = app.somebody().await;
+    let from = address();
     let post = async |path: &str, body: Value| {
         let request = app.request(Method::POST, path).header("x-forwarded-for", &from);
         request.json(&body).send().await.unwrap().status().as_u16()

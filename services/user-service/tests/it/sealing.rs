@@ -43,7 +43,8 @@ async fn no_table_holds_a_secret_or_a_recovery_code_that_could_be_read() {
 #[tokio::test]
 async fn a_secret_that_is_copied_to_another_user_opens_nothing() {
     let app = TestApp::start().await;
-    let (user, thief) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let thief = app.somebody().await;
     app.protected(&user).await;
     let own = app.protected(&thief).await;
     let copy = "update second_factors set last_step = 0,

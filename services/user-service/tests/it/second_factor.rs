@@ -85,7 +85,8 @@ const REFUSED: (&str, &str) = ("validation", "is wrong, or was used");
 #[tokio::test]
 async fn the_first_right_code_switches_it_on_and_then_each_sign_in_asks_for_one() {
     let app = TestApp::start().await;
-    let (user, bystander) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let bystander = app.somebody().await;
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     assert_eq!(app.second_factor(&user).await, json!({"enabled": false, "recovery_codes_left": 0}));
     let wrong =
@@ -197,14 +198,16 @@ async fn a_recovery_code_is_good_once_and_its_use_is_told_and_new_ones_replace_t
 #[tokio::test]
 async fn password_address_and_role_change_by_a_code_and_a_name_does_without() {
     let app = TestApp::start().await;
-    let (user, admin) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let admin = app.somebody().await;
     let promote = json!({"role": "admin"});
     let role = |of: &Signed| format!("/api/users/{}/role", of.id);
     assert_eq!(app.put(&role(&admin), &app.administrator().await, &promote).await.status(), 200);
     let session: Value = app.sign_in(&admin.email, PASSWORD).await.json().await.unwrap();
     let token = session["access_token"].as_str().unwrap().to_owned();
     let admin = Signed { token, ..admin };
-    let (of_user, of_admin) = (app.protected(&user).await, app.protected(&admin).await);
+    let of_user = app.protected(&user).await;
+    let of_admin = app.protected(&admin).await;
 
     let own = format!("/api/users/{}", user.id);
     let named = app.patch(&own, &user.token, "*", &json!({"name": "Ada L."})).await;
@@ -312,7 +315,8 @@ async fn it_is_switched_off_by_password_and_code_and_neither_by_a_reset_nor_by_e
 #[tokio::test]
 async fn a_user_who_is_deleted_has_none_whoever_deletes() {
     let app = TestApp::start().await;
-    let (one, other) = (app.somebody().await, app.somebody().await);
+    let one = app.somebody().await;
+    let other = app.somebody().await;
     for user in [&one, &other] {
         app.protected(user).await;
     }

@@ -13,7 +13,8 @@ async fn start(vars: tusk_config::Vars) -> Instance {
 async fn until(service: &Instance, health: u16, word: &str, ready: u16) {
     eventually(&format!("the service is {word}"), async || {
         let answer = service.request(Method::GET, "/health").send().await.unwrap();
-        let (status, body) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+        let status = answer.status().as_u16();
+        let body = answer.json::<Value>().await.unwrap();
         let answer = service.request(Method::GET, "/ready").send().await.unwrap();
         let readiness = answer.status().as_u16();
         let reached = (status, body["status"].as_str().unwrap(), readiness);

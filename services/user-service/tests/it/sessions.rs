@@ -135,7 +135,8 @@ async fn reuse_and_use_at_once_never_leave_a_token_of_the_session_that_is_good()
 #[tokio::test]
 async fn used_tokens_go_when_their_own_time_is_up_and_with_their_session() {
     let app = TestApp::start_with(&[("SESSION_SWEEP_INTERVAL", "100ms")]).await;
-    let (one, other) = (app.somebody().await, app.somebody().await);
+    let one = app.somebody().await;
+    let other = app.somebody().await;
     for user in [&one, &other] {
         let second = next(&app, &user.refresh_token).await;
         next(&app, &second).await;

@@ -30,7 +30,8 @@ async fn an_address_is_taken_in_any_case_even_when_two_ask_at_once() {
 #[tokio::test]
 async fn a_user_sees_the_own_profile_only_an_admin_and_a_service_see_all() {
     let app = TestApp::start().await;
-    let ((id, own), other) = (app.one().await, app.somebody().await);
+    let (id, own) = app.one().await;
+    let other = app.somebody().await;
     let path = format!("/api/users/{id}");
     for (token, expected) in [(&own, 200), (&other.token, 404), (&app.admin_token(), 200)] {
         assert_eq!(app.get(&path, token).await.status(), expected);
@@ -94,7 +95,8 @@ async fn the_list_is_for_administrators_and_pages_neither_repeat_nor_skip() {
     }
     assert_eq!(app.get("/api/users", &user.token).await.status(), 403);
     let admin = app.admin_token();
-    let (mut emails, mut path) = (Vec::new(), "/api/users?limit=2".to_owned());
+    let mut emails = Vec::new();
+    let mut path = "/api/users?limit=2".to_owned();
     loop {
         let page: Value = app.get(&path, &admin).await.json().await.unwrap();
         let items = page["items"].as_array().unwrap();

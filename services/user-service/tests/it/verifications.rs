@@ -53,7 +53,8 @@ async fn whoever_registers_signs_in_at_once_and_proves_the_address_by_the_token_
 #[tokio::test]
 async fn a_token_that_is_unknown_used_late_or_for_something_else_gets_the_same_answer() {
     let app = TestApp::start().await;
-    let (one, other) = (app.somebody().await, app.somebody().await);
+    let one = app.somebody().await;
+    let other = app.somebody().await;
     let used = app.mail_token(&one.id, PURPOSE).await;
     assert_eq!(app.verify(&used).await.status(), 204);
     let late = app.mail_token(&other.id, PURPOSE).await;
@@ -132,7 +133,8 @@ async fn the_old_address_is_told_that_another_one_was_asked_for_and_not_which() 
 #[tokio::test]
 async fn an_address_that_is_taken_is_refused_when_it_is_asked_for_and_when_it_is_proven() {
     let app = TestApp::start().await;
-    let (user, other) = (app.somebody().await, app.somebody().await);
+    let user = app.somebody().await;
+    let other = app.somebody().await;
     let path = format!("/api/users/{}", user.id);
     let taken = json!({"email": other.email.to_uppercase()});
     assert_eq!(app.patch(&path, &user.token, "*", &taken).await.status(), 409);
@@ -236,7 +238,8 @@ async fn a_deleted_user_leaves_no_address_and_no_token_also_when_the_version_bef
 #[tokio::test]
 async fn a_user_in_a_status_of_a_newer_version_is_shown_and_breaks_no_list() {
     let app = TestApp::start().await;
-    let (frozen, other) = (app.somebody().await, app.somebody().await);
+    let frozen = app.somebody().await;
+    let other = app.somebody().await;
     let pool = app.database.pool().await;
     let newer = "alter table users drop constraint users_status_check;
                  update users set status = 'frozen' where email = ";

@@ -86,7 +86,8 @@ impl Member<'_> {
     /// Several who ask the same member move on by one together.
     fn or_next<T>(&self, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
         if answer.is_err() {
-            let (number, next) = (self.number, self.number.wrapping_add(1));
+            let number = self.number;
+            let next = self.number.wrapping_add(1);
             let _moved_on = self.gateway.current.compare_exchange(number, next, Relaxed, Relaxed);
         }
         answer

@@ -106,7 +106,8 @@ async fn answer(
 ) -> Response {
     thaw(&shared, member).await;
     let asked = if path == "watch" { &body["create_request"] } else { &body };
-    let (from, to) = (text(&asked["key"]), text(&asked["range_end"]));
+    let from = text(&asked["key"]);
+    let to = text(&asked["range_end"]);
     if path == "watch" {
         let seen = asked["start_revision"].as_str().unwrap().parse::<usize>().unwrap() - 2;
         shared.lock().unwrap().watched_at.insert(from.clone(), member);
@@ -150,7 +151,9 @@ fn watch(
 ) -> Response {
     let created = json!({ "header": shared.lock().unwrap().header(), "created": true });
     let lines = stream::unfold((Some(line(&created)), seen), move |(first, seen)| {
-        let (shared, from, to) = (shared.clone(), from.clone(), to.clone());
+        let shared = shared.clone();
+        let from = from.clone();
+        let to = to.clone();
         async move {
             if let Some(first) = first {
                 return Some((Ok::<_, std::io::Error>(first), (None, seen)));

@@ -189,7 +189,8 @@ async fn watch(api: Api, query: &BTreeMap<String, String>) -> Response {
                 }
                 let next = shared.history.range(seen + 1..).next();
                 if let Some((version, event)) = next.filter(|_| !shared.hangs) {
-                    let (version, mut line) = (*version, lines(event));
+                    let version = *version;
+                    let mut line = lines(event);
                     let is_cut = std::mem::take(&mut shared.cut_next);
                     drop(shared);
                     if is_cut {

@@ -36,7 +36,8 @@ proptest! {
         let mut sent = bytes(&header(properties));
         for (index, byte) in changes {
             // Behind the frame's head, the class, the weight and the size of the body.
-            let (first, end) = (7 + 12, sent.len() - 1);
+            let first = 7 + 12;
+            let end = sent.len() - 1;
             sent[first + index.index(end - first)] = byte;
         }
 

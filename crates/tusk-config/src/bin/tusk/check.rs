@@ -34,7 +34,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let is_error = |fault: &&tusk_config::Fault| fault.severity() == Severity::Error;
         let errors = found.faults.iter().filter(is_error).count();
         let warnings = found.faults.len() - errors;
-        let (files, variables) = (found.files, found.variables.len());
+        let files = found.files;
+        let variables = found.variables.len();
         report::output(format_args!(
             "{files} files, {variables} variables: {errors} errors, {warnings} warnings"
         ));

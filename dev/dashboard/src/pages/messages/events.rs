@@ -117,8 +117,9 @@ fn older(filter: &Filter, all: &[Found]) -> Markup {
     let is_full = i64::try_from(sent.len()).is_ok_and(|count| count >= LISTED_MAX);
     let Some(last) = sent.last().filter(|_| is_full) else { return html! {} };
     let time = |at: Option<DateTime<Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
-    let (since, until, before) =
-        (time(filter.since), time(filter.until), last.position.to_string());
+    let since = time(filter.since);
+    let until = time(filter.until);
+    let before = last.position.to_string();
     html! { p #older data-live { a rel="next" href=(link("/messages/events", &[
         ("service", service), ("type", &filter.event_type), ("id", &filter.id), ("since", &since),
         ("until", &until), ("before", &before),

@@ -166,7 +166,8 @@ impl Graph {
         for mut edge in sources.edges {
             edge.to = resolved(edge.to, sources.ports);
             let health = Health::of(&edge);
-            let (from, to) = (edge.from.clone(), edge.to.clone());
+            let from = edge.from.clone();
+            let to = edge.to.clone();
             graph.links.push(Link { from, to, calls: Some(edge), health });
         }
         graph.add_others(&faults);

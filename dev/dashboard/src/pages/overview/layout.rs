@@ -210,7 +210,8 @@ impl Layout {
             bottom = bottom.max(Some(y + ROW_HEIGHT));
         }
         let Some(bottom) = bottom else { return MARGIN };
-        let (x, width) = (EXCHANGES_X - MARGIN, QUEUES_X + QUEUES_WIDTH - EXCHANGES_X + 2 * MARGIN);
+        let x = EXCHANGES_X - MARGIN;
+        let width = QUEUES_X + QUEUES_WIDTH - EXCHANGES_X + 2 * MARGIN;
         let height = bottom - MARGIN + MARGIN;
         self.broker = Some(Place { x, y: MARGIN, width, height });
         MARGIN + height + GAP
@@ -224,7 +225,8 @@ impl Layout {
     ) -> Vec<Option<Line>> {
         let column = |name: &str| parts.iter().find(|part| part.name == name).map(|it| it.column);
         let port = |name: &str, number: usize| {
-            let (sides, place) = (sides.get(name)?, self.places.get(name)?);
+            let sides = sides.get(name)?;
+            let place = self.places.get(name)?;
             let among = |side: &[usize]| side.iter().position(|it| *it == number);
             let (side, nth) = match among(&sides.left) {
                 Some(nth) => (&sides.left, nth),
@@ -237,7 +239,8 @@ impl Layout {
         let mut lines = Vec::with_capacity(edges.len());
         for (number, (from, to)) in edges.iter().enumerate() {
             let line = || {
-                let (a, b) = (*self.places.get(from)?, *self.places.get(to)?);
+                let a = *self.places.get(from)?;
+                let b = *self.places.get(to)?;
                 Some(match (column(from)?, column(to)?) {
                     (Column::Clients, Column::Services) => from_clients(a, b, port(to, number)?),
                     (Column::Services, Column::Services) => {
@@ -263,7 +266,8 @@ impl Layout {
 }
 
 fn from_clients(clients: Place, service: Place, port: i32) -> Line {
-    let (x, y) = (clients.right(), clients.middle());
+    let x = clients.right();
+    let y = clients.middle();
     let bend = service.x - LABEL;
     let half = i32::midpoint(x, bend);
     Line {
@@ -290,7 +294,8 @@ fn between_services(from: Place, to: Place, start: i32, end: i32) -> Line {
 }
 
 fn from_service(service: Place, other: Place, port: i32, end: i32) -> Line {
-    let (x, bend) = (service.right(), service.right() + LABEL);
+    let x = service.right();
+    let bend = service.right() + LABEL;
     let half = i32::midpoint(bend, other.x);
     Line {
         path: format!("M{x} {port}H{bend}C{half} {port} {half} {end} {} {end}", other.x - 6),
@@ -302,8 +307,10 @@ fn from_service(service: Place, other: Place, port: i32, end: i32) -> Line {
 }
 
 fn to_consumer(queue: Place, service: Place, port: i32) -> Line {
-    let (x, y) = (queue.x, queue.middle() + 8);
-    let (bend, edge) = (service.right() + LABEL, EXCHANGES_X - MARGIN);
+    let x = queue.x;
+    let y = queue.middle() + 8;
+    let bend = service.right() + LABEL;
+    let edge = EXCHANGES_X - MARGIN;
     let half = i32::midpoint(bend, edge);
     let end = service.right();
     Line {
@@ -316,7 +323,9 @@ fn to_consumer(queue: Place, service: Place, port: i32) -> Line {
 }
 
 fn binding(exchange: Place, queue: Place) -> Line {
-    let (x, y, end) = (exchange.right(), exchange.middle(), queue.middle() - 8);
+    let x = exchange.right();
+    let y = exchange.middle();
+    let end = queue.middle() - 8;
     let half = i32::midpoint(x, queue.x);
     Line {
         path: format!("M{x} {y}C{half} {y} {half} {end} {} {end}", queue.x - 6),

@@ -95,7 +95,8 @@ fn offers(question: &Question, offered: &[Summary]) -> Markup {
 
 fn table(question: &Question, a: &(String, Vec<Span>), b: &(String, Vec<Span>)) -> Markup {
     let signs = Signs::of(&[a.1.as_slice(), b.1.as_slice()].concat());
-    let (rows_a, rows_b) = (rows(&a.1), rows(&b.1));
+    let rows_a = rows(&a.1);
+    let rows_b = rows(&b.1);
     let run_b = if question.run_b.is_empty() { &question.run } else { &question.run_b };
     let [run_a, run_b] = [&question.run, run_b].map(|run| OfRun { run: run.clone() });
     html! {

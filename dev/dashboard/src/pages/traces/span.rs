@@ -88,10 +88,8 @@ fn bar(drawn: &Drawn<'_>, span: &Span, class: &str) -> Markup {
 fn details(drawn: &Drawn<'_>, span: &Span, own: u64) -> Markup {
     let id = hex(&span.id);
     let lines = drawn.lines.get(&id).map(Vec::as_slice).unwrap_or_default();
-    let (since, until) = (
-        time(span.began.saturating_sub(1_000_000_000)),
-        time(span.ended().saturating_add(10_000_000_000)),
-    );
+    let since = time(span.began.saturating_sub(1_000_000_000));
+    let until = time(span.ended().saturating_add(10_000_000_000));
     let logs = link(
         "/logs",
         &[("filter", &format!("span_id:{id}")), ("since", &since), ("until", &until)],

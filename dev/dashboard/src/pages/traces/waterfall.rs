@@ -70,7 +70,8 @@ async fn resolve(app: &App, run: &OfRun, id: &str) -> Option<String> {
     if let Some(trace) = named {
         return Some(hex(&trace));
     }
-    let (app, request) = (App::clone(app), id.to_owned());
+    let app = App::clone(app);
+    let request = id.to_owned();
     let found = tokio::task::spawn_blocking(move || app.logs.trace_of_request(&request)).await;
     found.ok()?.ok()?
 }
@@ -138,7 +139,8 @@ fn lines_of(app: &App, spans: &[Span], is_settled: bool) -> Lines {
     let began = spans.iter().map(|span| span.began).min().unwrap_or_default();
     let ended = spans.iter().map(Span::ended).max().unwrap_or_default();
     let at = |time: u64| DateTime::from_timestamp_nanos(i64::try_from(time).unwrap_or_default());
-    let (began, ended) = (at(began), at(ended));
+    let began = at(began);
+    let ended = at(ended);
     let mut lines = Lines::new();
     let mut keep = |name: &str, entry: &Entry| {
         if !entry.trace_id.as_ref().is_some_and(|trace| traces.contains(trace)) {
@@ -219,8 +221,8 @@ fn head(run: &OfRun, trace: &str, spans: &[Span], drawn: &Drawn<'_>) -> Markup {
     }
     let others: Vec<(&String, &Span)> =
         traces.iter().filter(|(id, _)| *id != trace).map(|(id, span)| (id, *span)).collect();
-    let (since, until) =
-        (drawn.began.saturating_sub(1_000_000_000), drawn.began.saturating_add(drawn.took));
+    let since = drawn.began.saturating_sub(1_000_000_000);
+    let until = drawn.began.saturating_add(drawn.took);
     let logs = link(
         "/logs",
         &[

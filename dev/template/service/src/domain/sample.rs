@@ -52,7 +52,8 @@ impl Sample {
         title: Title,
         now: DateTime<Utc>,
     ) -> (Self, Vec<Event>) {
-        let (created_at, updated_at) = (now, now);
+        let created_at = now;
+        let updated_at = now;
         let sample =
             Self { id, user_id, title, status: Status::Open, version: 1, created_at, updated_at };
         (sample, vec![Event::Created])
@@ -103,7 +104,8 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        let (id, user) = (SampleId::from_uuid(Uuid::nil()), UserId::from_uuid(Uuid::nil()));
+        let id = SampleId::from_uuid(Uuid::nil());
+        let user = UserId::from_uuid(Uuid::nil());
         let (sample, events) = Sample::new(id, user, Title::parse("First").unwrap(), at(0));
         assert_eq!((events, sample.version), (vec![Event::Created], 1));
         sample

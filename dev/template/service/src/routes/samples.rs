@@ -81,7 +81,8 @@ pub(crate) async fn create(
     context: RequestContext,
     Json(new): Json<NewSample>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<SampleView>), Error> {
-    let (user_id, title) = (UserId::from_uuid(caller.id), Title::parse(&new.title)?);
+    let user_id = UserId::from_uuid(caller.id);
+    let title = Title::parse(&new.title)?;
     let call = Call::new("get_user").within(USER_TIMEOUT).passing_on(&context);
     require_active(&users, user_id, call).await?;
     let id = SampleId::from_uuid(clock.new_id());

@@ -8,8 +8,10 @@ use crate::app::TestApp;
 #[tokio::test]
 async fn of_a_deleted_user_nothing_is_left_and_others_keep_what_is_theirs() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.person(), app.person());
-    let (gone, kept) = (app.made(&ada, "Lovelace").await, app.made(&bob, "First").await);
+    let ada = app.person();
+    let bob = app.person();
+    let gone = app.made(&ada, "Lovelace").await;
+    let kept = app.made(&bob, "First").await;
     app.plain.publish("user.deleted", &json!({"user_id": ada.id})).await;
     app.until_handled(1).await;
     let shown = app.shown(&gone).await;
@@ -22,7 +24,8 @@ async fn of_a_deleted_user_nothing_is_left_and_others_keep_what_is_theirs() {
 #[tokio::test]
 async fn a_deletion_delivered_twice_at_once_changes_all_that_the_user_has_once() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.person(), app.person());
+    let ada = app.person();
+    let bob = app.person();
     let fill = "insert into samples
                 select gen_random_uuid(), $1, 'key-' || n, 'title', 'open', 1, now(), now()
                 from generate_series(1, 250) as n";

@@ -9,8 +9,10 @@ use crate::app::TestApp;
 #[tokio::test]
 async fn a_payment_delivered_twice_closes_what_the_user_has_once_and_nothing_of_others() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.person(), app.person());
-    let (paid, kept) = (app.made(&ada, "First").await, app.made(&bob, "First").await);
+    let ada = app.person();
+    let bob = app.person();
+    let paid = app.made(&ada, "First").await;
+    let kept = app.made(&bob, "First").await;
     let data = json!({
         "payment_id": Uuid::now_v7(), "user_id": ada.id, "amount": 1999, "currency": "EUR",
     });

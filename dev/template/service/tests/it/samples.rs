@@ -54,7 +54,8 @@ async fn asked_again_with_the_same_key_also_at_once_it_makes_and_tells_nothing_m
 #[tokio::test]
 async fn a_key_is_the_users_own_and_good_for_one_request_only() {
     let app = TestApp::start().await;
-    let (ada, bob) = (app.person(), app.person());
+    let ada = app.person();
+    let bob = app.person();
     for person in [&ada, &bob] {
         let made = app.making(person, "key-1", "First").send().await.unwrap();
         assert_eq!(made.status(), 201);
@@ -67,7 +68,9 @@ async fn a_key_is_the_users_own_and_good_for_one_request_only() {
 #[tokio::test]
 async fn the_own_and_for_an_administrator_all_are_shown_and_nothing_else() {
     let app = TestApp::start().await;
-    let ((id, owner), other, admin) = (app.one().await, app.person(), app.admin());
+    let (id, owner) = app.one().await;
+    let other = app.person();
+    let admin = app.admin();
     let path = format!("/api/samples/{id}");
     for (token, expected) in [(&owner, 200), (&other.token, 404), (&admin.token, 200)] {
         assert_eq!(app.get(&path, token).await.status(), expected);
@@ -77,7 +80,8 @@ async fn the_own_and_for_an_administrator_all_are_shown_and_nothing_else() {
 #[tokio::test]
 async fn the_owner_closes_it_once_and_nobody_else_does() {
     let app = TestApp::start().await;
-    let ((id, owner), other) = (app.one().await, app.person());
+    let (id, owner) = app.one().await;
+    let other = app.person();
     let path = format!("/api/samples/{id}");
     for (token, expected) in [(&other.token, 404), (&owner, 204), (&owner, 204)] {
         let closing = app.request(Method::DELETE, &path).bearer_auth(token).send().await.unwrap();

@@ -74,16 +74,20 @@ async fn commit_intent(
 }
 
 async fn enqueue(tx: &mut PgConnection, outbox: &Outbox, intent: i64) -> Result<(), sqlx::Error> {
-    let (event_id, now) = (intent::event_id(intent), Utc::now());
+    let event_id = intent::event_id(intent);
+    let now = Utc::now();
     let user = u128::from(intent::user(intent).unsigned_abs());
     let user_id = UserId::from_uuid(Uuid::from_u128(user));
-    let (email, name, version) = ("ada@example.com".to_owned(), intent.to_string(), None);
+    let email = "ada@example.com".to_owned();
+    let name = intent.to_string();
+    let version = None;
     let enqueued = if Kind::of(intent) == Kind::Unroutable {
         let (token_id, expires_at) = (None, None);
         let event = UserCreated { user_id, email, name, version, token_id, expires_at };
         outbox.enqueue(tx, event_id, now, &event).await
     } else {
-        let (changed, previous_email) = (vec!["name".to_owned()], None);
+        let changed = vec!["name".to_owned()];
+        let previous_email = None;
         let event = UserUpdated { user_id, email, name, changed, previous_email, version };
         outbox.enqueue(tx, event_id, now, &event).await
     };

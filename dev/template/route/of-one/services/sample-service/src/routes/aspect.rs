@@ -39,6 +39,7 @@ pub(crate) async fn aspect(
     if !caller.may_see(sample.user_id.as_uuid()) {
         return Err(DomainError::NotFound.into());
     }
-    let (version, updated_at) = (sample.version, sample.updated_at);
+    let version = sample.version;
+    let updated_at = sample.updated_at;
     Ok(Json(AspectView { sample_id: sample.id.as_uuid(), version, updated_at }))
 }

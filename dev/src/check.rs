@@ -113,7 +113,8 @@ fn documentation(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
 /// Licences, sources and banned crates. Advisories need a database from the network; the workflow
 /// checks them.
 fn deny(project: &Project, may_install: bool, interrupt: &Interrupt) -> Result<Passed> {
-    let install = ["install", "cargo-deny", "--locked"];
+    // Without optimisation it is built in half the time, and takes some seconds more to look.
+    let install = ["install", "cargo-deny", "--locked", "--debug"];
     if !is_there(project.cargo().args(["deny", "--version"])) {
         if !may_install {
             let line = install.join(" ");

@@ -91,8 +91,10 @@ const SHARED: [(&str, Rows); 11] = [
     ("messaging_holds", Kept),
 ];
 
-const USER_SERVICE: [(&str, Rows); 6] = [
+const USER_SERVICE: [(&str, Rows); 7] = [
     ("users", Kept),
+    // One for each user at most.
+    ("second_factors", Kept),
     (
         "sessions",
         Swept(
@@ -182,7 +184,7 @@ const NUMBERS: &str = "with n as (select generate_series(1, 4320) as n
                                   union all select generate_series(-99, -10))";
 
 /// The tables that say whom they are about, and where in an export they are, or why they are not.
-const OF_USERS: [(&str, &str); 10] = [
+const OF_USERS: [(&str, &str); 11] = [
     ("user-service users", "user.profile"),
     ("user-service sessions", "user.sessions"),
     ("user-service mail_tokens", "user.mail_tokens"),
@@ -192,6 +194,7 @@ const OF_USERS: [(&str, &str); 10] = [
     ("notification-service contacts", "notifications.contact"),
     ("notification-service notifications", "notifications.items"),
     ("user-service former_refresh_tokens", "of a session: hashes"),
+    ("user-service second_factors", "what only proves things: sealed, and hashes"),
     ("payment-service payment_history", "of a payment: what it was before"),
 ];
 

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{ended, routes, token};
-use crate::system::{Ground, PASSWORD, System, THREE, administrator};
+use crate::system::{Ground, PASSWORD, System, THREE};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/matrix.txt");
 /// The columns: those that are let in last, who change most of what the others ask about, come last.
@@ -42,14 +43,15 @@ struct Asked {
     system: System,
     /// Of whoever is always the same.
     tokens: BTreeMap<&'static str, String>,
-    /// Makes others administrators.
-    administrator: String,
+    /// The database of user-service, where others are made administrators.
+    users: PgPool,
 }
 
 #[tokio::test]
 async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
     let ground = Ground::lay().await;
     let variables = ground.environment(0);
+    let users = ground.databases[0].pool().await;
     let system = ground.start(variables.clone()).await;
     let mut tokens = BTreeMap::from([("ended", ended(&system, &[&system.users]).await.token)]);
     let elsewhere = token(&variables, "payment-service", "notification-service");
@@ -57,7 +59,7 @@ async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
     for service in THREE {
         tokens.insert(service, token(&variables, service, "user-service").unwrap());
     }
-    let asked = Asked { system, tokens, administrator: administrator(&variables) };
+    let asked = Asked { system, tokens, users };
 
     let mut lines = vec![line("route", &CALLERS)];
     for (method, path, _) in routes(&asked.system, &asked.system.users).await {
@@ -124,11 +126,11 @@ impl Asked {
     /// The token of somebody who was made an administrator.
     async fn appointed(&self) -> String {
         let user = self.somebody().await;
-        let url = self.system.users.url(&format!("/api/users/{}/role", user.id));
-        let request = self.system.request(Method::PUT, &url);
-        let request = request.bearer_auth(&self.administrator);
-        let appointed = request.json(&json!({"role": "admin"})).send().await.unwrap();
-        assert_eq!(appointed.status(), 200);
+        sqlx::query("update users set admin = true where id = $1::uuid")
+            .bind(&user.id)
+            .execute(&self.users)
+            .await
+            .unwrap();
         self.sign_in(&user.email).await["access_token"].as_str().unwrap().to_owned()
     }
 

@@ -38,9 +38,8 @@ pub(crate) fn closed() {
     let rows = measure(&[
         ("bare", calls(bare)),
         ("floor", calls(floor)),
-        ("resilience, failures in a row", calls(|number| in_a_row.call(outcome, bare(number)))),
-        ("resilience, and failure ratio", calls(|number| ratio.call(outcome, bare(number)))),
-        ("resilience, the same by a permit", calls(|number| permitted(&ratio, number))),
+        ("resilience, failures in a row", calls(|number| guarded(&in_a_row, bare(number)))),
+        ("resilience, and failure ratio", calls(|number| guarded(&ratio, bare(number)))),
         ("failsafe, ratio", calls(|number| failsafe.call(bare(number)))),
         ("failsafe, in a row", calls(|number| failsafe_consecutive.call(bare(number)))),
         ("recloser", calls(|number| recloser.call(bare(number)))),
@@ -77,7 +76,7 @@ pub(crate) fn closed_timed() {
     let rows = measure(&[
         ("bare", calls(bare)),
         ("floor with a clock pair", calls(floor)),
-        ("resilience, slow calls", calls(|number| timed.call(outcome, bare(number)))),
+        ("resilience, slow calls", calls(|number| guarded(&timed, bare(number)))),
     ]);
     print(
         "A closed breaker that times calls",
@@ -91,14 +90,14 @@ fn ratio() -> CircuitBreakerSettings {
     CircuitBreakerSettings { failure_ratio: 0.5, window: WINDOW, ..Default::default() }
 }
 
-pub(crate) fn outcome<T, E>(result: &Result<T, E>) -> Outcome {
-    if result.is_ok() { Outcome::Success } else { Outcome::Failure }
-}
-
-async fn permitted(breaker: &CircuitBreaker, number: usize) -> Result<usize, &'static str> {
+/// A call through a breaker, as service-client makes it.
+pub(crate) async fn guarded(
+    breaker: &CircuitBreaker,
+    call: impl Future<Output = Result<usize, &'static str>>,
+) -> Result<usize, &'static str> {
     let permit = breaker.try_acquire().map_err(|_| "open")?;
-    let result = bare(number).await;
-    permit.settle(outcome(&result));
+    let result = call.await;
+    permit.settle(if result.is_ok() { Outcome::Success } else { Outcome::Failure });
     result
 }
 

@@ -15,7 +15,7 @@ use tower::retry::Policy;
 use tower::retry::budget::{Budget, TpsBudget};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 
-use crate::breakers::outcome;
+use crate::breakers::guarded;
 use crate::threads::{CALLS, Work, bare, block_on, calls, measure, print};
 
 type Request = http::Request<usize>;
@@ -43,7 +43,7 @@ pub(crate) fn whole() {
         ("tower: timeout, retry, concurrency, timeout", through(tower)),
         ("resilience: the same parts", calls(|number| fixed.call(number))),
         ("resilience: with an adaptive limit", calls(|number| adaptive.call(number))),
-        ("resilience: and breaker", calls(|number| breaker.call(outcome, adaptive.call(number)))),
+        ("resilience: and breaker", calls(|number| guarded(&breaker, adaptive.call(number)))),
     ]);
     let limits = [("resilience: the same parts", 1.0)];
     print("All guards", &rows, "tower: timeout, retry, concurrency, timeout", &limits);

@@ -163,6 +163,11 @@ impl LoadBalancer {
         self.0.another_than(these)
     }
 
+    /// Whether calls go to any other instance than these.
+    pub fn calls_others(&self, these: &[Arc<Instance>]) -> bool {
+        self.0.calls_others(these)
+    }
+
     /// Whether the provider has yet to say for the first time which instances there are. A service
     /// whose instances nobody watches is not awaited.
     #[inline]

@@ -136,6 +136,12 @@ impl Service {
         set.any_that(|endpoint| !options.avoids(&endpoint.instance)).map(|it| it.instance.clone())
     }
 
+    #[cold]
+    pub(crate) fn calls_others(&self, these: &[Arc<Instance>]) -> bool {
+        let options = PickOptions::any().avoid(these);
+        self.set.load().slots.iter().any(|slot| !options.avoids(&slot.instance))
+    }
+
     /// One of those that are not left alone, and when its call began, where that is measured.
     #[inline(never)]
     fn choose(&self, options: &PickOptions<'_>) -> Option<(Arc<Endpoint>, Option<Time>)> {

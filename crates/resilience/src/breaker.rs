@@ -21,12 +21,11 @@
 //!   [closed](CircuitBreaker::force_closed_for) for a while, whatever calls say. It ends by itself, and
 //!   costs calls nothing: it is a phase like the others.
 //! - What counts as a failure is the caller's decision; an answer that says "you are wrong" (4xx)
-//!   is none. See [`Outcome`].
+//!   is none. See [`Outcome`](crate::Outcome).
 //!
 //! A call through a closed breaker takes no lock and reads no clock (two, where slow calls count),
 //! and threads that share a breaker write to no common cache line while calls succeed.
 
-mod call;
 mod change;
 mod events;
 #[cfg(test)]
@@ -44,13 +43,11 @@ mod tests;
 mod window;
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use call::{Call, Error};
 pub use events::{Cause, Transition};
 pub use permit::Permit;
 pub use settings::CircuitBreakerSettings;
@@ -61,7 +58,6 @@ use permit::Handle;
 use phase::Kind;
 use shared::{Observer, Shared};
 
-use crate::Outcome;
 use crate::stripes::Stripes;
 
 /// The three states, as the gauge `circuit_breaker_state` shows them: 0, 1, 2.
@@ -148,19 +144,6 @@ impl CircuitBreaker {
         let stamp = self.shared.admit()?;
         let begun = self.shared.begin();
         Ok(Permit::new(self.handles.mine().clone(), stamp, begun))
-    }
-
-    /// Makes a call if it is permitted, and reports what `classify` says of its end.
-    ///
-    /// # Errors
-    /// [`Error::Open`] when it is not permitted, [`Error::Inner`] when it fails.
-    #[inline]
-    pub fn call<T, E, F, C>(&self, classify: C, call: F) -> Call<'_, F, C>
-    where
-        F: Future<Output = Result<T, E>>,
-        C: Fn(&Result<T, E>) -> Outcome,
-    {
-        Call::new(&self.shared, classify, call)
     }
 
     /// Whether [`try_acquire`](Self::try_acquire) would permit a call now; takes nothing, so

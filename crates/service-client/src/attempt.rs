@@ -94,10 +94,12 @@ impl Transport {
         self.instances.another_than(&attempts.instances).is_some()
     }
 
-    /// How long the instances ask to be left alone, when all of them do.
+    /// How long the instances that are called ask to be left alone, when all of them do. One that is down
+    /// is no reason to hurry.
     pub(crate) fn busy_for(&self, attempts: &Attempts) -> Option<Duration> {
         let asked = attempts.busy_for()?;
-        self.instances.another_than(&attempts.busy()).is_none().then_some(asked)
+        let is_wait = !self.has_untried(attempts) && !self.instances.calls_others(&attempts.busy());
+        is_wait.then_some(asked)
     }
 
     /// Sends a request, in attempt `number` of its call, from 1. No async function, whose future would

@@ -25,6 +25,7 @@
 //! | the connection is lost, or no answer in time | it fails | what may be repeated |
 //! | the deadline, with half of an attempt's time or more | it fails | there is no time left |
 //! | the deadline, with less than that | nothing: the caller is in a hurry | there is no time left |
+//! | nobody waits for a read any longer, which took longer than nineteen in twenty | it is slow: counts in the comparison with its peers alone | – |
 //!
 //! A call is a failure of the service when any of its attempts was one and none later succeeded.
 
@@ -87,7 +88,7 @@ impl SharedBounds {
     }
 }
 
-/// Permission for a call, by the service's breaker, which is told how the call ended.
+/// Permission for a call, by the service's breaker; records the call's outcome.
 struct CallPermit<'a> {
     permit: Option<Permit>,
     request: &'a Request,
@@ -293,6 +294,8 @@ impl Attempts {
     fn note(&mut self, result: AttemptResult) -> Result<Bytes, Kind> {
         let AttemptResult { instance, answer } = result;
         if let Some(time) = answer.as_ref().err().and_then(Kind::retry_after) {
+            // What it said last counts.
+            self.busy.retain(|(busy, _)| !busy.is_same(&instance));
             self.busy.push((instance, Instant::now() + time));
         }
         answer

@@ -28,7 +28,7 @@ pub(crate) struct Request {
     pub(crate) criticality: Criticality,
     /// Whether sending it twice has the effect of sending it once.
     pub(crate) may_repeat: bool,
-    /// Whether an attempt failed by the target's fault. Told by attempts, also those that are dropped.
+    /// Whether an attempt failed by the target's fault. Set by attempts, also by those that are dropped.
     pub(crate) target_failed: AtomicBool,
 }
 
@@ -93,9 +93,10 @@ impl Attempts {
         self.busy.iter().filter(|(_, until)| *until > now).map(|(it, _)| it.clone()).collect()
     }
 
-    /// How long until the first of those that asked to be left alone may be called again.
+    /// How long until the first of those that ask to be left alone now may be called again.
     pub(crate) fn busy_for(&self) -> Option<Duration> {
-        let first = self.busy.iter().map(|(_, until)| *until).min()?;
-        Some(first.saturating_duration_since(Instant::now()))
+        let now = Instant::now();
+        let busy = self.busy.iter().map(|(_, until)| *until).filter(|until| *until > now);
+        Some(busy.min()? - now)
     }
 }

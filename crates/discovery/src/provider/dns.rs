@@ -3,7 +3,8 @@
 //!
 //! The way in Kubernetes that needs no rights: the name of a headless service has the address of each
 //! ready pod. A name that does not exist, or has no address, is a service without instances, and its
-//! addresses are forgotten at once: they may be given to others. A server that cannot say (SERVFAIL, no
+//! addresses are forgotten, at once or, after a look-up that failed, once `removal_grace` is over: they may
+//! be given to others. A server that cannot say (SERVFAIL, no
 //! answer) is an error, which changes nothing.
 
 use std::convert::Infallible;

@@ -90,7 +90,7 @@ async fn a_zone_whose_only_instance_is_ejected_hands_its_calls_to_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ejected_instance_that_is_told_ready_again_is_tried_at_once() {
+async fn an_ejected_instance_that_its_provider_calls_ready_again_is_tried_at_once() {
     let registry = registry(&settings(), 2);
     call_many(&registry, &[1], 6);
     registry.register(instance(1).readiness(Readiness::NotReady));

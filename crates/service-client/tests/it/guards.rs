@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use discovery::{Algorithm, LoadBalancingSettings, Registry};
-use service_client::{Call, Kind, ServiceClient};
+use service_client::{Call, ClientSettings, Kind, ServiceClient};
 
 use crate::{Answer, Server, client, counted, get, nobody, settings};
 
@@ -265,6 +265,29 @@ async fn the_only_instance_is_asked_again_after_the_time_that_it_named() {
 }
 
 #[tokio::test]
+async fn what_an_instance_says_last_of_the_time_it_needs_counts() {
+    let mut patient = settings();
+    patient.retry.max_backoff = Duration::from_secs(60);
+    let (server, instance) = Server::start(vec![Answer::Busy { retry_after: "1" }; 2]).await;
+    let began = std::time::Instant::now();
+    get(&client(&patient, &[&instance])).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert_eq!(server.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_full_instance_is_waited_for_where_the_only_other_one_is_down() {
+    let mut patient = settings();
+    patient.retry.max_backoff = Duration::from_secs(60);
+    let (server, full) = Server::start([Answer::Busy { retry_after: "1" }]).await;
+    let down = nobody().readiness(discovery::Readiness::NotReady);
+    // The one that is down is tried, and then the call waits for the one that is full.
+    let answered = get(&client(&patient, &[&full, &down])).await;
+    assert!(answered.is_ok(), "{answered:?}");
+    assert_eq!(server.calls(), 2);
+}
+
+#[tokio::test]
 async fn a_post_that_was_never_sent_goes_to_another_instance_without_a_key() {
     let (server, here) = Server::start([]).await;
     let client = client(&settings(), &[&nobody(), &here]);
@@ -297,12 +320,18 @@ async fn calls_that_may_not_be_repeated_earn_retries_for_those_that_may() {
     get(&client).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_target_that_hangs_opens_the_breaker_of_callers_whose_deadline_ends_the_last_attempt() {
+/// Attempts of 200 ms, and a breaker that stays open for longer than a test takes.
+fn open_for_a_minute() -> ClientSettings {
     let mut fast = settings();
     fast.client.attempt_timeout = Duration::from_millis(200);
     fast.circuit_breaker.initial_timeout = Duration::from_secs(60);
     fast.circuit_breaker.timeout = Duration::from_secs(60);
+    fast
+}
+
+#[tokio::test]
+async fn a_target_that_hangs_opens_the_breaker_of_callers_whose_deadline_ends_the_last_attempt() {
+    let fast = open_for_a_minute();
     let (_server, instance) = Server::start(vec![Answer::Hang; 100]).await;
     for time in [500, 150] {
         let client = client(&fast, &[&instance]);
@@ -320,10 +349,7 @@ async fn a_target_that_hangs_opens_the_breaker_of_callers_whose_deadline_ends_th
 
 #[tokio::test]
 async fn a_target_that_hangs_opens_the_breaker_of_callers_that_leave() {
-    let mut fast = settings();
-    fast.client.attempt_timeout = Duration::from_millis(200);
-    fast.circuit_breaker.initial_timeout = Duration::from_secs(60);
-    fast.circuit_breaker.timeout = Duration::from_secs(60);
+    let fast = open_for_a_minute();
     let (_server, instance) = Server::start(vec![Answer::Hang; 100]).await;
     let client = client(&fast, &[&instance]);
     let leave_after = async |time| {

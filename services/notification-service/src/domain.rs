@@ -1,12 +1,14 @@
 //! What is told to whom, and what may happen to a notification. Pure: no database, no network.
 
 mod contact;
+mod kind;
 mod message;
 mod notification;
 mod text;
 
 pub use contact::{Before, Contact, News, Reach};
-pub use message::{Content, Kind, LinkPurpose, Message};
+pub use kind::{Kind, LinkPurpose};
+pub use message::{Content, Message};
 pub use notification::{Draft, Event, Failure, Notification, Status, Token};
 
 /// Why something cannot happen.

@@ -1,6 +1,8 @@
-//! The only file with SQL. Contacts and notifications change through the store's doors only:
+//! All SQL is here and in `store/`. Contacts and notifications change through the store's doors only:
 //! `create` for requests, `change_once` for messages, `change` for the worker; what happened is
 //! saved and sent together or not at all.
+
+mod contacts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +12,17 @@ use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
 use chrono::{DateTime, Utc};
 use contracts::{MailTokenId, NotificationId, UserId};
+use messaging::Outbox;
 use messaging::inbox::InboxKey;
-use messaging::{Outbox, erasure};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::domain::{
-    Contact, Content, DomainError, Draft, Event, Kind, Notification, Reach, Status, Token,
+    Contact, Content, DomainError, Draft, Event, Kind, Notification, Status, Token,
 };
 use crate::error::Error;
 use crate::events;
-
-/// Why a deleted user's pending notifications end.
-const USER_GONE: &str = "the user is gone";
 
 /// Contacts and notifications. Cheap to clone.
 #[derive(Clone)]
@@ -113,7 +112,7 @@ impl Store {
         lock(tx, &format!("source:{}", claim.source)).await?;
         let mut replayed = is_claimed(tx, user, claim).await?;
         if !replayed {
-            let contact = contact(tx, user).await?.ok_or(DomainError::UnknownContact)?;
+            let contact = contacts::lock(tx, user).await?.ok_or(DomainError::UnknownContact)?;
             let source = &claim.source;
             let print = Some(&claim.fingerprint);
             // A replica of the version before takes no lock, and may have been faster.
@@ -155,10 +154,10 @@ impl Store {
         // One message at a time decides about a contact, also about one that has no row yet: of two
         // that both found none, the second would overwrite the first unseen.
         lock(tx, &format!("contact:{user}")).await?;
-        let before = contact(tx, user).await?;
+        let before = contacts::lock(tx, user).await?;
         let (after, drafts) = decide(before.clone())?;
         if before.as_ref() != Some(&after) {
-            save_contact(tx, &after).await?;
+            contacts::save(tx, &after).await?;
         }
         for draft in drafts {
             if !self.may_have_more(tx, user, &draft.message.kind()).await? {
@@ -223,7 +222,7 @@ impl Store {
         }
         let is_refused = |event: &Event| matches!(event, Event::Failed { permanent: true, .. });
         if let Some(address) = recipient.filter(|_| happened.iter().any(is_refused)) {
-            mark_undeliverable(tx, notification.user_id, &address).await?;
+            contacts::mark_undeliverable(tx, notification.user_id, &address).await?;
         }
         events::enqueue(&self.outbox, &self.clock, tx, &notification, happened).await?;
         Ok(notification)
@@ -287,16 +286,6 @@ impl Store {
             limit,
         );
         Ok(swept.execute(&self.database).await?.rows_affected())
-    }
-
-    /// How a user is reached.
-    pub(crate) async fn contact(&self, user: UserId) -> Result<Option<Contact>, Error> {
-        let row = sqlx::query_as!(
-            ContactRow,
-            "select email, name, as_of, version, undeliverable from contacts where user_id = $1",
-            user.as_uuid(),
-        );
-        Ok(row.fetch_optional(&self.database).await?.map(|row| row.contact(user)))
     }
 
     /// Writes a new notification; one of the same source, user and channel stays as it is. Tells
@@ -368,93 +357,6 @@ async fn is_claimed(tx: &mut PgConnection, user: UserId, claim: &Claim) -> Resul
     } else {
         Err(Error::KeyReused)
     }
-}
-
-/// A user's contact, its row locked.
-async fn contact(tx: &mut PgConnection, user: UserId) -> Result<Option<Contact>, Error> {
-    let row = sqlx::query_as!(
-        ContactRow,
-        "select email, name, as_of, version, undeliverable from contacts where user_id = $1 for update",
-        user.as_uuid(),
-    );
-    Ok(row.fetch_optional(tx).await?.map(|row| row.contact(user)))
-}
-
-struct ContactRow {
-    email: Option<String>,
-    name: Option<String>,
-    as_of: DateTime<Utc>,
-    version: Option<i64>,
-    undeliverable: bool,
-}
-
-impl ContactRow {
-    fn contact(self, user_id: UserId) -> Contact {
-        let Self { email, name, as_of, version, undeliverable } = self;
-        let reach = email.zip(name).map(|(email, name)| Reach { email, name });
-        Contact { user_id, reach, as_of, version, undeliverable }
-    }
-}
-
-/// Saves a contact. With a deleted user go the words of all notifications, which hold the name or
-/// what another service wrote, and pending ones end.
-async fn save_contact(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
-    let reach = contact.reach.as_ref();
-    sqlx::query!(
-        "insert into contacts (user_id, email, name, as_of, version, deleted, undeliverable)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (user_id) do update
-         set email = excluded.email, name = excluded.name, as_of = excluded.as_of,
-             version = excluded.version, deleted = excluded.deleted,
-             undeliverable = excluded.undeliverable",
-        contact.user_id.as_uuid(),
-        reach.map(|reach| reach.email.as_str()),
-        reach.map(|reach| reach.name.as_str()),
-        contact.as_of,
-        contact.version,
-        reach.is_none(),
-        contact.undeliverable,
-    )
-    .execute(&mut *tx)
-    .await?;
-    if reach.is_none() {
-        erasure::erase(tx, contact.user_id.as_uuid()).await?;
-        sqlx::query!(
-            "update notifications
-             set status = 'failed', failure_reason = $2, recipient = null, next_attempt_at = null,
-                 version = version + 1
-             where user_id = $1 and status = 'pending'",
-            contact.user_id.as_uuid(),
-            USER_GONE,
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "update notifications
-             set subject = '', text_body = '', html_body = '', fingerprint = null
-             where user_id = $1",
-            contact.user_id.as_uuid(),
-        )
-        .execute(tx)
-        .await?;
-    }
-    Ok(())
-}
-
-/// Notes that mail to an address is refused, if it is the user's still.
-async fn mark_undeliverable(
-    tx: &mut PgConnection,
-    user: UserId,
-    address: &str,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "update contacts set undeliverable = true where user_id = $1 and email = $2",
-        user.as_uuid(),
-        address,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }
 
 async fn save(tx: &mut PgConnection, notification: &Notification) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
 use crate::profiles::Profiles;
-use crate::routes::{self, AppState, Codes, Others};
+use crate::routes::{self, AppState, Codes, ExportClients};
 use crate::store::{Store, TokenMaking};
 use crate::workers::ResetRequests;
 use crate::{commands, events, metrics, workers};
@@ -59,7 +59,7 @@ impl Service for UserService {
         let sealing = SealingKeys::new(&settings.second_factor.keys)?;
         let store = Store::new(requests, outbox, clock.clone(), shown, noted, making, sealing);
         let background = store.clone().over(background);
-        let others = Others {
+        let others = ExportClients {
             payments: platform.issuer_client(PAYMENT_SERVICE)?,
             notifications: platform.issuer_client(NOTIFICATION_SERVICE)?,
         };

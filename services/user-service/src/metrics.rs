@@ -52,7 +52,7 @@ static SIGN_INS: LazyLock<[IntCounter; 4]> = LazyLock::new(|| {
 
 /// What became of a code of a second factor.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Shown {
+pub(crate) enum CodeOutcome {
     /// A right one of an app.
     Code,
     /// A right recovery code.
@@ -158,13 +158,13 @@ pub(crate) fn signed_in(outcome: SignIn) {
 }
 
 /// Counts a code of a second factor.
-pub(crate) fn code_shown(outcome: Shown) {
+pub(crate) fn code_checked(outcome: CodeOutcome) {
     let [code, recovery_code, wrong, refused] = &*CODES;
     match outcome {
-        Shown::Code => code.inc(),
-        Shown::RecoveryCode => recovery_code.inc(),
-        Shown::Wrong => wrong.inc(),
-        Shown::Refused => refused.inc(),
+        CodeOutcome::Code => code.inc(),
+        CodeOutcome::RecoveryCode => recovery_code.inc(),
+        CodeOutcome::Wrong => wrong.inc(),
+        CodeOutcome::Refused => refused.inc(),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::config::{SecondFactorSettings, SessionSettings};
 use crate::profiles::Profiles;
 use crate::store::Store;
 
-pub(crate) use exports::Others;
+pub(crate) use exports::ExportClients;
 
 /// The route at which passwords can be guessed.
 pub(crate) const SIGN_IN: &str = "POST /api/sessions";
@@ -61,7 +61,7 @@ pub struct AppState {
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
     pub(crate) audit: AuditTrail,
-    pub(crate) others: Others,
+    pub(crate) others: ExportClients,
 }
 
 #[derive(OpenApi)]
@@ -84,10 +84,10 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(passwords::replace).layer(hashing()))
         .routes(routes!(passwords::request_reset))
         .routes(routes!(passwords::reset).layer(hashing()))
-        .routes(routes!(second_factor::show, second_factor::enrol))
+        .routes(routes!(second_factor::show, second_factor::enrol).layer(hashing()))
         .routes(routes!(second_factor::enable))
-        .routes(routes!(second_factor::disable))
-        .routes(routes!(second_factor::renew_recovery_codes))
+        .routes(routes!(second_factor::disable).layer(hashing()))
+        .routes(routes!(second_factor::renew_recovery_codes).layer(hashing()))
         .routes(routes!(verifications::request))
         .routes(routes!(verifications::complete))
         .routes(

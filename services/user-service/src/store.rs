@@ -7,6 +7,7 @@ mod ended;
 mod exports;
 mod mail_tokens;
 mod passwords;
+mod refresh_tokens;
 mod reset_requests;
 mod second_factors;
 mod sessions;
@@ -37,8 +38,9 @@ pub(crate) use administrators::{First, appoint_first};
 pub(crate) use exports::ShownToken;
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
+pub(crate) use refresh_tokens::Refreshed;
 pub(crate) use second_factors::Proof;
-pub(crate) use sessions::{Opening, Refreshed, Shown};
+pub(crate) use sessions::{Opening, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.
 #[derive(Clone)]
@@ -148,11 +150,8 @@ impl Store {
         self.send(tx, user, events.to_vec()).await
     }
 
-    /// Changes a user as `decide` says, for the request of a signed-in user, if the session and the role
-    /// of the token are there still: it is good for minutes after they are gone, and what is changed stays.
+    /// Changes a user as `decide` says, for the request of a signed-in user (see [`Self::lock_for`]).
     /// `entry` says so in the audit trail, in the same transaction; of what changed nothing it is silent.
-    ///
-    /// [`Error::SessionEnded`] when they are not.
     pub(crate) async fn change(
         &self,
         id: UserId,
@@ -171,8 +170,7 @@ impl Store {
         decide: impl Fn(User) -> Decided + Send + Sync,
     ) -> Result<User, Error> {
         let write = async |tx: &mut PgConnection| {
-            let before = self.lock(tx, id).await?;
-            sessions::check_caller(tx, caller, id).await?;
+            let before = self.lock_for(tx, caller, id).await?;
             let used = match proof {
                 Some(proof) => self.prove(tx, proof).await?,
                 None => None,
@@ -238,6 +236,21 @@ impl Store {
     async fn lock(&self, tx: &mut PgConnection, id: UserId) -> Result<User, Error> {
         let row = select_users!("where id = $1 for update", id.as_uuid(),);
         Ok(row.fetch_optional(tx).await?.ok_or(DomainError::NotFound)?.into())
+    }
+
+    /// The same for the request of a signed-in user, if the session and the role of the token are there
+    /// still: it is good for minutes after they are gone, and what is changed stays.
+    ///
+    /// [`Error::SessionEnded`] when they are not.
+    async fn lock_for(
+        &self,
+        tx: &mut PgConnection,
+        caller: SignedIn,
+        id: UserId,
+    ) -> Result<User, Error> {
+        let user = self.lock(tx, id).await?;
+        sessions::check_caller(tx, caller, id).await?;
+        Ok(user)
     }
 
     /// The one way into the table: sends, saves, keeps the profile before out of the cache. The caller has

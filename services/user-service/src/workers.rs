@@ -8,6 +8,7 @@ use chassis::database::drain;
 use chassis::worker::{self, Step, Worker, WorkerSettings};
 use chassis::{CancellationToken, Interval, database};
 use platform::EndedFeed;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::store::Store;
@@ -16,6 +17,8 @@ use crate::store::Store;
 const TELL_PAUSE: Duration = Duration::from_secs(1);
 /// Sessions that are told of at a time.
 const TOLD_AT_ONCE: u16 = 1_000;
+/// Second factors that are sealed anew in one transaction.
+const RESEALED_AT_ONCE: i64 = 100;
 /// How long a request waits at most that another process has kept, and not worked on.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -77,8 +80,7 @@ pub(crate) async fn reseal(
     interval: Interval,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let batch = async |limit| store.reseal_second_factors(limit).await;
-    worker::every(interval, &shutdown, async || match drain(&shutdown, batch).await {
+    worker::every(interval, &shutdown, async || match reseal_all(&store, &shutdown).await {
         Ok(0) => {}
         Ok(resealed) => {
             tracing::info!(resealed, "secrets of second factors were sealed with the key of today");
@@ -89,6 +91,19 @@ pub(crate) async fn reseal(
     })
     .await;
     Ok(())
+}
+
+/// Goes through all users once; gives how many were sealed anew.
+async fn reseal_all(store: &Store, shutdown: &CancellationToken) -> Result<u64, Error> {
+    let mut count = 0;
+    let mut after = Uuid::nil();
+    while !shutdown.is_cancelled() {
+        let resealed = store.reseal_second_factors(after, RESEALED_AT_ONCE).await?;
+        count += resealed.count;
+        let Some(last) = resealed.last else { break };
+        after = last;
+    }
+    Ok(count)
 }
 
 /// Tells all services, each second until `shutdown`, which sessions have ended: rows that were written

@@ -3,6 +3,7 @@
 
 use auth::opaque::OpaqueHash;
 use auth::recovery;
+use chrono::{DateTime, Utc};
 use tusk_config::Secret;
 
 use super::{DomainError, Event, User};
@@ -28,12 +29,21 @@ impl Code {
 }
 
 impl User {
-    /// The second factor is asked for from now on.
+    /// The second factor is asked for from now on. Whoever had found a session may have asked for another
+    /// address, for which a code is needed now: that ends.
     ///
     /// # Errors
     /// [`DomainError::NotFound`] once deleted.
-    pub fn enable_second_factor(self) -> Result<(Self, Vec<Event>), DomainError> {
-        Ok((self.active()?, vec![Event::SecondFactorEnabled]))
+    pub fn enable_second_factor(
+        self,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
+        let mut user = self.active()?;
+        let events = vec![Event::SecondFactorEnabled];
+        if user.pending_email.take().is_none() {
+            return Ok((user, events));
+        }
+        Ok((user.changed_at(now), events))
     }
 
     /// The password is enough from now on.

@@ -71,10 +71,10 @@ pub(crate) async fn appoint(
     let entry = Entry::new(Actor::Administrator(caller.id), "role-change", outcome);
     let entry = entry.target(format_args!("user:{id}")).request(&context.request_id);
     let decide = |user: User| user.appoint(admin, now);
-    let shot = codes.attempt(caller.id, appointment.code.as_ref(), &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let attempt = codes.attempt(caller.id, appointment.code.as_ref(), &context).await?;
+    let proof = Proof { user: UserId::from_uuid(caller.id), code: attempt.code() };
     let done =
         store.change_proven(UserId::from_uuid(id), (caller, &entry), Some(proof), decide).await;
-    let user = shot.settle(done).await?;
+    let user = attempt.settle(done).await?;
     Ok((ETag(user.version), Json(user.into())))
 }

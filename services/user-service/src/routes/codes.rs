@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::Code;
 use crate::error::Error;
-use crate::metrics::{self, Shown};
+use crate::metrics::{self, CodeOutcome};
 
 /// Counts the codes that are shown for each account.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ pub(crate) struct Codes {
 }
 
 /// A code that may be looked at, if one was shown.
-pub(super) struct Shot<'c> {
+pub(super) struct CodeAttempt<'c> {
     codes: &'c Codes,
     user: Uuid,
     code: Option<(Code, Attempt<'c>)>,
@@ -31,15 +31,15 @@ impl Codes {
         user: Uuid,
         typed: Option<&Secret<String>>,
         context: &RequestContext,
-    ) -> Result<Shot<'_>, Error> {
-        let Some(typed) = typed else { return Ok(Shot { codes: self, user, code: None }) };
+    ) -> Result<CodeAttempt<'_>, Error> {
+        let Some(typed) = typed else { return Ok(CodeAttempt { codes: self, user, code: None }) };
         match self.backoff.attempt(&user.to_string(), context.client_address).await {
             Ok(attempt) => {
                 let code = Some((Code::typed(typed), attempt));
-                Ok(Shot { codes: self, user, code })
+                Ok(CodeAttempt { codes: self, user, code })
             }
             Err(refused) => {
-                metrics::code_shown(Shown::Refused);
+                metrics::code_checked(CodeOutcome::Refused);
                 self.count(user, "too-many-tries").await;
                 Err(refused.into())
             }
@@ -53,7 +53,7 @@ impl Codes {
     }
 }
 
-impl Shot<'_> {
+impl CodeAttempt<'_> {
     /// What was shown.
     pub(super) fn code(&self) -> Option<&Code> {
         self.code.as_ref().map(|(code, _)| code)

@@ -29,7 +29,7 @@ use crate::config::SessionSettings;
 use crate::store::{Shown, ShownToken, Store};
 
 /// Why there is no page.
-const AWAY: &str =
+const INCOMPLETE: &str =
     "a service that knows of the user does not answer; nothing was left out, ask again";
 /// What a caller is told to wait then.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ const NOTIFICATIONS: u8 = 20;
 
 /// Those whom it asks.
 #[derive(Clone)]
-pub(crate) struct Others {
+pub(crate) struct ExportClients {
     pub(crate) payments: ServiceClient,
     pub(crate) notifications: ServiceClient,
 }
@@ -100,7 +100,7 @@ struct ExportedToken {
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     Start,
     After(Uuid),
     End,
@@ -109,8 +109,8 @@ enum Place {
 /// Where the lists of payments and of notifications go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cursor {
-    payments: Place,
-    notifications: Place,
+    payments: Position,
+    notifications: Position,
 }
 
 /// What another service answers: what it knows, and where its list goes on.
@@ -134,7 +134,7 @@ pub(crate) async fn export(
     caller: SignedIn,
     State(store): State<Store>,
     State(sessions): State<SessionSettings>,
-    State(others): State<Others>,
+    State(others): State<ExportClients>,
     State(audit): State<AuditTrail>,
     Path(id): Path<Uuid>,
     Query(query): Query<ExportQuery>,
@@ -168,11 +168,11 @@ pub(crate) async fn export(
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(export)))
 }
 
-impl Others {
+impl ExportClients {
     async fn payments(
         &self,
         user: Uuid,
-        place: Place,
+        place: Position,
         context: &RequestContext,
     ) -> Result<Option<Answer>, Problem> {
         let path = format!("/api/payments/exports/{user}?limit={PAYMENTS}");
@@ -182,7 +182,7 @@ impl Others {
     async fn notifications(
         &self,
         user: Uuid,
-        place: Place,
+        place: Position,
         context: &RequestContext,
     ) -> Result<Option<Answer>, Problem> {
         let path = format!("/api/notifications/exports/{user}?limit={NOTIFICATIONS}");
@@ -195,32 +195,32 @@ impl Others {
 async fn ask(
     client: &ServiceClient,
     path: String,
-    place: Place,
+    place: Position,
     call: Call,
 ) -> Result<Option<Answer>, Problem> {
     let path = match place {
-        Place::Start => path,
-        Place::After(id) => format!("{path}&cursor={id}"),
-        Place::End => return Ok(None),
+        Position::Start => path,
+        Position::After(id) => format!("{path}&cursor={id}"),
+        Position::End => return Ok(None),
     };
     client.get(&path, call).await.map(Some).map_err(|error: CallError| match error.kind {
         // A replica of the version before, which has no such route.
-        Kind::NotFound => Problem::unavailable(AWAY, RETRY_AFTER),
-        _ => error.problem(AWAY),
+        Kind::NotFound => Problem::unavailable(INCOMPLETE, RETRY_AFTER),
+        _ => error.problem(INCOMPLETE),
     })
 }
 
 impl Cursor {
-    const START: Self = Self { payments: Place::Start, notifications: Place::Start };
+    const START: Self = Self { payments: Position::Start, notifications: Position::Start };
 
     /// Where the next page begins; none when both lists have ended.
     fn behind(payments: Option<&Answer>, notifications: Option<&Answer>) -> Option<String> {
         let place = |answer: Option<&Answer>| {
-            answer.and_then(|answer| answer.next_cursor).map_or(Place::End, Place::After)
+            answer.and_then(|answer| answer.next_cursor).map_or(Position::End, Position::After)
         };
         let payments = place(payments);
         let notifications = place(notifications);
-        let goes_on = payments != Place::End || notifications != Place::End;
+        let goes_on = payments != Position::End || notifications != Position::End;
         goes_on.then(|| Self { payments, notifications }.to_string())
     }
 }
@@ -228,8 +228,8 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |place| match place {
-            Place::After(id) => id.to_string(),
-            Place::Start | Place::End => String::new(),
+            Position::After(id) => id.to_string(),
+            Position::Start | Position::End => String::new(),
         };
         write!(f, "{}.{}", word(self.payments), word(self.notifications))
     }
@@ -240,8 +240,8 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let place = |word: &str| match word {
-            "" => Some(Place::End),
-            id => id.parse().ok().map(Place::After),
+            "" => Some(Position::End),
+            id => id.parse().ok().map(Position::After),
         };
         let places = text.split_once('.').map(|(one, other)| (place(one), place(other)));
         match places {
@@ -281,8 +281,8 @@ mod tests {
             let cursor: Cursor = text.parse().unwrap();
             let is_more =
                 |answer: Option<&Answer>| answer.is_some_and(|it| it.next_cursor.is_some());
-            assert_eq!(cursor.payments != Place::End, is_more(payments), "{text}");
-            assert_eq!(cursor.notifications != Place::End, is_more(notifications), "{text}");
+            assert_eq!(cursor.payments != Position::End, is_more(payments), "{text}");
+            assert_eq!(cursor.notifications != Position::End, is_more(notifications), "{text}");
         }
         assert_eq!(Cursor::behind(Some(&last), None), None);
         for wrong in ["", "x", "x.y", "0.", &Uuid::nil().to_string()] {

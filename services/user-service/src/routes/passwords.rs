@@ -19,7 +19,7 @@ use super::sessions::verify;
 use crate::domain::{DomainError, Email, Password, Purpose};
 use crate::error::Error;
 use crate::metrics::{self, Mailed, PasswordChange};
-use crate::store::{Account, NewPassword, Proof, Store};
+use crate::store::{Account, NewPassword, Store};
 
 /// Where the password of before stands in a request for another one.
 const CURRENT: &str = "/current_password";
@@ -60,7 +60,7 @@ pub(crate) struct Reset {
 
 /// Sets the caller's own password. All other sessions of the user end, what was asked for by mail is
 /// good for nothing any more, and the user is told by mail. Access tokens of the sessions that end are
-/// valid until their time is up.
+/// refused within two seconds, or last until their time is up while Redis is away.
 #[utoipa::path(put, path = "/api/users/{id}/password", tag = "accounts",
     request_body = Replacement, params(("id" = Uuid, Path)), security(("bearer" = [])), responses(
     (status = 204),
@@ -94,15 +94,11 @@ pub(crate) async fn replace(
     }
     let account = checked?;
     let hash = own.passwords.hash(new.normalised()).await?;
-    let user = account.user;
-    let seen = account.password_version;
-    let session = caller.session;
-    let new = NewPassword { user, seen, hash, session };
+    let new = NewPassword { caller, seen: account.password_version, hash };
     let entry = entry(id, "password-change", "success", &context.request_id);
-    let shot = codes.attempt(id, replacement.code.as_ref(), &context).await?;
-    let proof = Proof { user, code: shot.code() };
-    let done = store.change_password(&new, proof, &entry).await;
-    match shot.settle(done).await {
+    let attempt = codes.attempt(id, replacement.code.as_ref(), &context).await?;
+    let done = store.change_password(&new, attempt.code(), &entry).await;
+    match attempt.settle(done).await {
         // Somebody else was faster: what was shown is not the password any more.
         Err(Error::Domain(DomainError::Stale)) => return Err(wrong_password(CURRENT)),
         changed => changed?,

@@ -81,6 +81,9 @@ pub(crate) struct Ending {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportQuery {
     /// The `next_cursor` of the page before.
-    #[param(max_length = 73)]
+    #[param(
+        max_length = 73,
+        pattern = r"^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?\.([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$"
+    )]
     pub(super) cursor: Option<String>,
 }

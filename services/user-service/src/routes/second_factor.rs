@@ -21,7 +21,7 @@ use super::passwords::OwnPassword;
 use crate::config::SecondFactorSettings;
 use crate::domain::Password;
 use crate::error::Error;
-use crate::store::{Proof, Store};
+use crate::store::Store;
 
 /// The caller's own second factor.
 #[derive(Serialize, ToSchema)]
@@ -123,7 +123,7 @@ pub(crate) async fn enrol(
     let secret = TotpSecret::generate();
     let account = store.user(id).await?.email;
     let entry = entry(caller.id, "second-factor-enrolment", &context.request_id);
-    store.enrol_second_factor(id, &secret, &entry).await?;
+    store.enrol_second_factor(caller, &secret, &entry).await?;
     let otpauth_uri = secret.uri(&settings.issuer, account.as_str()).expose().clone();
     let secret = secret.base32().expose().clone();
     Ok((StatusCode::CREATED, Json(Enrolled { secret, otpauth_uri })))
@@ -150,12 +150,11 @@ pub(crate) async fn enable(
     Json(FirstCode { code }): Json<FirstCode>,
 ) -> Result<Json<RecoveryCodes>, Error> {
     let recovery = generated();
-    let shot = codes.attempt(caller.id, Some(&code), &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let attempt = codes.attempt(caller.id, Some(&code), &context).await?;
     let entry = entry(caller.id, "second-factor-on", &context.request_id);
     let hashes = hashes(&recovery);
-    let done = store.enable_second_factor(proof, caller.session, &hashes, &entry).await;
-    shot.settle(done).await?;
+    let done = store.enable_second_factor(caller, attempt.code(), &hashes, &entry).await;
+    attempt.settle(done).await?;
     Ok(Json(shown(&recovery)))
 }
 
@@ -180,11 +179,10 @@ pub(crate) async fn disable(
 ) -> Result<StatusCode, Error> {
     let password = Password::new(password);
     own.check(caller.id, (&password, "/password"), "second-factor-off", &context).await?;
-    let shot = codes.attempt(caller.id, Some(&code), &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let attempt = codes.attempt(caller.id, Some(&code), &context).await?;
     let entry = entry(caller.id, "second-factor-off", &context.request_id);
-    let done = store.disable_second_factor(proof, caller.session, &entry).await;
-    shot.settle(done).await?;
+    let done = store.disable_second_factor(caller, attempt.code(), &entry).await;
+    attempt.settle(done).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -209,11 +207,10 @@ pub(crate) async fn renew_recovery_codes(
     let password = Password::new(password);
     own.check(caller.id, (&password, "/password"), "recovery-codes", &context).await?;
     let recovery = generated();
-    let shot = codes.attempt(caller.id, Some(&code), &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let attempt = codes.attempt(caller.id, Some(&code), &context).await?;
     let entry = entry(caller.id, "recovery-codes", &context.request_id);
-    let done = store.renew_recovery_codes(proof, &hashes(&recovery), &entry).await;
-    shot.settle(done).await?;
+    let done = store.renew_recovery_codes(caller, attempt.code(), &hashes(&recovery), &entry).await;
+    attempt.settle(done).await?;
     Ok(Json(shown(&recovery)))
 }
 

@@ -122,9 +122,9 @@ pub(crate) async fn sign_in(
         return Err(Error::WrongCredentials);
     };
     let opened = async {
-        let shot = codes.attempt(account.user.as_uuid(), code.as_ref(), &context).await?;
-        let opened = issuer.open(&store, &account, shot.code(), &headers, &context).await;
-        shot.settle(opened).await
+        let attempt = codes.attempt(account.user.as_uuid(), code.as_ref(), &context).await?;
+        let opened = issuer.open(&store, &account, attempt.code(), &headers, &context).await;
+        attempt.settle(opened).await
     };
     match opened.await {
         Ok(session) => {

@@ -218,11 +218,11 @@ pub(crate) async fn change(
     // What says where mail goes is asked for with a code; any other is not looked at, and so no try.
     let is_asked = change.email.is_some();
     let code = code.as_ref().filter(|_| is_asked);
-    let shot = codes.attempt(caller.id, code, &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: shot.code() };
+    let attempt = codes.attempt(caller.id, code, &context).await?;
+    let proof = Proof { user: UserId::from_uuid(caller.id), code: attempt.code() };
     let proof = is_asked.then_some(proof);
     let done = store.change_proven(UserId::from_uuid(id), (caller, &entry), proof, decide).await;
-    let user = shot.settle(done).await?;
+    let user = attempt.settle(done).await?;
     Ok((ETag(user.version), Json(user.into())))
 }
 

@@ -1,7 +1,5 @@
 //! The tokens that users get by mail: kept as hashes, redeemed once.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use auth::MailTokens;
 use auth::opaque::OpaqueHash;
 use auth::password::HashedPassword;
@@ -12,6 +10,7 @@ use platform::audit::{Actor, Entry};
 use sqlx::PgConnection;
 
 use super::passwords::set_password;
+use super::second_factors::remove_second_factor;
 use super::sessions::end_sessions;
 use super::{Decided, Store};
 use crate::config::MailTokenSettings;
@@ -83,21 +82,16 @@ impl Store {
         request: &RequestId,
     ) -> Result<(), Error> {
         let now = self.clock.now();
-        // What a click did that ended in another address is not to look like one that did not.
-        let changes = &AtomicBool::new(false);
-        let prove = |user: User, email: &Email| {
-            changes.store(*email != user.email, Relaxed);
-            user.prove(email, now)
-        };
+        let prove = |user: User, email: &Email| user.prove(email, now);
         let entry = self
             .database
             .transaction(|tx| {
                 async move {
                     let purpose = Purpose::Verification;
-                    let user = self.redeem(tx, presented, purpose, &prove).await?;
-                    let action =
-                        if changes.load(Relaxed) { "email-change" } else { "email-verification" };
-                    self.proven(tx, &user, action, request).await
+                    let (before, user) = self.redeem(tx, presented, purpose, &prove).await?;
+                    let is_another = before.email != user.email;
+                    let action = if is_another { "email-change" } else { "email-verification" };
+                    self.record(tx, &user, (action, "success"), request).await
                 }
                 .scope_boxed()
             })
@@ -122,10 +116,15 @@ impl Store {
             .transaction(|tx| {
                 async move {
                     let purpose = Purpose::PasswordReset;
-                    let user = self.redeem(tx, presented, purpose, &reset).await?;
+                    let (before, user) = self.redeem(tx, presented, purpose, &reset).await?;
+                    // Whoever switched it on had not proven that the address is theirs.
+                    if !before.is_email_verified() && remove_second_factor(tx, user.id).await? {
+                        self.record(tx, &user, ("second-factor-off", "unproven"), request).await?;
+                    }
                     set_password(tx, user.id, password).await?;
                     end_sessions(tx, user.id, None).await?;
-                    let entry = self.proven(tx, &user, "password-reset", request).await?;
+                    let entry =
+                        self.record(tx, &user, ("password-reset", "success"), request).await?;
                     Ok::<_, Error>((user, entry))
                 }
                 .scope_boxed()
@@ -137,14 +136,15 @@ impl Store {
     }
 
     /// Changes the user of a token that is presented as `decide` says of the address that it was sent
-    /// to. The token is gone then, and with it all others that stand for the same.
+    /// to; gives the user before and after. The token is gone then, and with it all others that stand for
+    /// the same.
     async fn redeem(
         &self,
         tx: &mut PgConnection,
         presented: OpaqueHash,
         purpose: Purpose,
         decide: &(impl Fn(User, &Email) -> Decided + Sync),
-    ) -> Result<User, Error> {
+    ) -> Result<(User, User), Error> {
         let token = sqlx::query!(
             "select user_id, email from mail_tokens
              where token_hash = $1 and purpose = $2 and expires_at > $3",
@@ -154,16 +154,17 @@ impl Store {
         );
         let token = token.fetch_optional(&mut *tx).await?.ok_or(DomainError::WrongToken)?;
         let proven = Email::from_stored(token.email);
-        let decide = |user: User| decide(user, &proven);
-        // Locks the user's row: of two who present one token at a time, the second finds none left.
-        let user = self.write(tx, UserId::from_uuid(token.user_id), &decide).await?;
+        // Of two who present one token at a time, the second finds none left.
+        let before = self.lock(tx, UserId::from_uuid(token.user_id)).await?;
+        let decided = decide(before.clone(), &proven)?;
+        let user = self.save(tx, before.clone(), decided).await?;
         let used =
             sqlx::query!("delete from mail_tokens where token_hash = $1", presented.as_slice(),);
         if used.execute(&mut *tx).await?.rows_affected() == 0 {
             return Err(DomainError::WrongToken.into());
         }
         self.end_tokens(tx, &user, purpose, &proven).await?;
-        Ok(user)
+        Ok((before, user))
     }
 
     /// Removes the tokens of a user that prove the same for the same purpose, and those that went to
@@ -175,31 +176,26 @@ impl Store {
         purpose: Purpose,
         proven: &Email,
     ) -> Result<(), Error> {
-        let addresses = [Some(&user.email), user.pending_email.as_ref()];
-        let addresses: Vec<String> =
-            addresses.into_iter().flatten().map(|email| email.as_str().to_owned()).collect();
         sqlx::query!(
-            "delete from mail_tokens
-             where user_id = $1 and ((purpose = $2 and email = $3) or email <> all($4))",
+            "delete from mail_tokens where user_id = $1 and purpose = $2 and email = $3",
             user.id.as_uuid(),
             purpose.as_str(),
             proven.as_str(),
-            &addresses,
         )
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        end_tokens_of_other_addresses(tx, user).await
     }
 
-    /// Writes into the audit trail that a token was redeemed.
-    async fn proven(
+    /// Writes into the audit trail what a redeemed token did.
+    async fn record(
         &self,
         tx: &mut PgConnection,
         user: &User,
-        action: &'static str,
+        (action, outcome): (&'static str, &'static str),
         request: &RequestId,
     ) -> Result<Entry, Error> {
-        let entry = Entry::new(Actor::User(user.id.as_uuid()), action, "success");
+        let entry = Entry::new(Actor::User(user.id.as_uuid()), action, outcome);
         let entry = entry.target(format_args!("user:{}", user.id)).request(request);
         self.audit.record_in(tx, &entry).await?;
         Ok(entry)
@@ -216,4 +212,22 @@ impl Store {
         );
         Ok(swept.execute(&self.database).await?.rows_affected())
     }
+}
+
+/// Removes the tokens that went to addresses that the user neither has nor asks for any more.
+pub(super) async fn end_tokens_of_other_addresses(
+    tx: &mut PgConnection,
+    user: &User,
+) -> Result<(), Error> {
+    let addresses = [Some(&user.email), user.pending_email.as_ref()];
+    let addresses: Vec<String> =
+        addresses.into_iter().flatten().map(|email| email.as_str().to_owned()).collect();
+    sqlx::query!(
+        "delete from mail_tokens where user_id = $1 and email <> all($2)",
+        user.id.as_uuid(),
+        &addresses,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Passwords: whom they let in, and how they are replaced.
 
+use auth::User as SignedIn;
 use auth::password::HashedPassword;
 use chassis::database::FutureExt;
 use contracts::UserId;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use super::sessions::end_sessions;
 use super::{Proof, Store};
-use crate::domain::{DomainError, Email, Purpose, User};
+use crate::domain::{Code, DomainError, Email, Purpose};
 use crate::error::Error;
 
 /// Who signs in with which password.
@@ -23,12 +24,11 @@ pub(crate) struct Account {
 
 /// A password in the place of another one.
 pub(crate) struct NewPassword {
-    pub(crate) user: UserId,
+    /// Whose, and which session goes on.
+    pub(crate) caller: SignedIn,
     /// The version of the password that was shown.
     pub(crate) seen: i64,
     pub(crate) hash: HashedPassword,
-    /// The session that goes on.
-    pub(crate) session: Uuid,
 }
 
 /// A statement that reads the account of an active user, by the rest of its condition.
@@ -103,15 +103,15 @@ impl Store {
     pub(crate) async fn change_password(
         &self,
         new: &NewPassword,
-        proof: Proof<'_>,
+        code: Option<&Code>,
         entry: &Entry,
     ) -> Result<(), Error> {
         let write = async |tx: &mut PgConnection| {
-            self.write_password(tx, new, entry).await?;
-            self.prove(tx, proof).await
+            let user = self.write_password(tx, new, entry).await?;
+            self.prove(tx, Proof { user, code }).await
         };
         let used = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
-        self.told(used.as_ref(), entry);
+        self.after_commit(used.as_ref(), entry);
         Ok(())
     }
 
@@ -120,25 +120,34 @@ impl Store {
         tx: &mut PgConnection,
         new: &NewPassword,
         entry: &Entry,
-    ) -> Result<(), Error> {
-        let now = self.clock.now();
-        let user = self.write(tx, new.user, &|user: User| user.change_password(now)).await?;
-        if set_password(tx, new.user, &new.hash).await? != new.seen + 1 {
+    ) -> Result<UserId, Error> {
+        let id = UserId::from_uuid(new.caller.id);
+        let before = self.lock_for(tx, new.caller, id).await?;
+        let decided = before.clone().change_password(self.clock.now())?;
+        let user = self.save(tx, before, decided).await?;
+        if set_password(tx, id, &new.hash).await? != new.seen + 1 {
             return Err(DomainError::Stale.into());
         }
-        end_sessions(tx, new.user, Some(new.session)).await?;
+        end_sessions(tx, id, Some(new.caller.session)).await?;
         self.end_tokens(tx, &user, Purpose::PasswordReset, &user.email).await?;
         self.audit.record_in(tx, entry).await?;
-        Ok(())
+        Ok(id)
     }
 }
 
-/// Sets a user's password; tells its version.
+/// Sets a user's password; gives its version. Whoever knew the one before may have enrolled an app of
+/// theirs, whose first code is still to come: that ends.
 pub(super) async fn set_password(
     tx: &mut PgConnection,
     user: UserId,
     hash: &HashedPassword,
 ) -> Result<i64, Error> {
+    sqlx::query!(
+        "delete from second_factors where user_id = $1 and enabled_at is null",
+        user.as_uuid(),
+    )
+    .execute(&mut *tx)
+    .await?;
     let version = sqlx::query_scalar!(
         "update users set password_hash = $2, password_version = password_version + 1
          where id = $1 returning password_version",

@@ -4,6 +4,7 @@
 //! is used up when that is committed, and not otherwise, and of two who show one code the second one finds
 //! it used.
 
+use auth::User as SignedIn;
 use auth::opaque::OpaqueHash;
 use auth::totp::{TotpSecret, step_at};
 use auth::{SealError, Sealed};
@@ -16,11 +17,12 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Store;
+use super::mail_tokens::end_tokens_of_other_addresses;
 use super::sessions::end_sessions;
-use crate::domain::{Code, DomainError, User};
+use crate::domain::{Code, DomainError};
 use crate::error::Error;
 use crate::events;
-use crate::metrics::{self, Shown};
+use crate::metrics::{self, CodeOutcome};
 
 /// A user's own second factor, as its owner is shown it.
 #[derive(Debug, Default)]
@@ -35,6 +37,14 @@ pub(crate) struct SecondFactor {
 pub(crate) struct Proof<'a> {
     pub(crate) user: UserId,
     pub(crate) code: Option<&'a Code>,
+}
+
+/// What became of one batch that was sealed anew.
+#[derive(Debug, Default)]
+pub(crate) struct Resealed {
+    pub(crate) count: u64,
+    /// The last user that was looked at; none when there is none left.
+    pub(crate) last: Option<Uuid>,
 }
 
 /// What is known of a second factor while its row is locked.
@@ -62,13 +72,14 @@ impl Store {
     /// [`DomainError::SecondFactorOn`] when codes are asked for already.
     pub(crate) async fn enrol_second_factor(
         &self,
-        user: UserId,
+        caller: SignedIn,
         secret: &TotpSecret,
         entry: &Entry,
     ) -> Result<(), Error> {
+        let user = UserId::from_uuid(caller.id);
         let sealed = &self.sealing.seal(secret.expose(), user.as_uuid())?;
         let enrol = async |tx: &mut PgConnection| {
-            self.write(tx, user, &|user: User| Ok((user.active()?, Vec::new()))).await?;
+            self.lock_for(tx, caller, user).await?.active()?;
             let kept = sqlx::query!(
                 "insert into second_factors (user_id, key_id, sealed_secret, last_step, created_at)
                  values ($1, $2, $3, 0, $4)
@@ -92,19 +103,25 @@ impl Store {
         Ok(())
     }
 
-    /// Switches the second factor on by a first right code, and ends all other sessions.
+    /// Switches the second factor on by a first right code, and ends all other sessions. Another address
+    /// that was asked for without a code is asked for no more.
     ///
     /// [`DomainError::NoSecondFactor`] when none is pending.
     pub(crate) async fn enable_second_factor(
         &self,
-        Proof { user, code }: Proof<'_>,
-        session: Uuid,
+        caller: SignedIn,
+        code: Option<&Code>,
         recovery: &[OpaqueHash],
         entry: &Entry,
     ) -> Result<(), Error> {
+        let user = UserId::from_uuid(caller.id);
+        let now = self.clock.now();
         let hashes: &Vec<Vec<u8>> = &recovery.iter().map(|hash| hash.to_vec()).collect();
         let enable = async |tx: &mut PgConnection| {
-            self.write(tx, user, &User::enable_second_factor).await?;
+            let before = self.lock_for(tx, caller, user).await?;
+            let decided = before.clone().enable_second_factor(now)?;
+            let after = self.save(tx, before, decided).await?;
+            end_tokens_of_other_addresses(tx, &after).await?;
             let row = lock(tx, user).await?.ok_or(DomainError::NoSecondFactor)?;
             if row.enabled_at.is_some() {
                 return Err(DomainError::SecondFactorOn.into());
@@ -118,13 +135,13 @@ impl Store {
                 "update second_factors
                  set enabled_at = $2, last_step = $3, recovery_hashes = $4 where user_id = $1",
                 user.as_uuid(),
-                self.clock.now(),
+                now,
                 step,
                 hashes,
             )
             .execute(&mut *tx)
             .await?;
-            end_sessions(tx, user, Some(session)).await?;
+            end_sessions(tx, user, Some(caller.session)).await?;
             self.audit.record_in(tx, entry).await?;
             Ok::<_, Error>(())
         };
@@ -139,27 +156,25 @@ impl Store {
     /// [`DomainError::NoSecondFactor`] when it is off.
     pub(crate) async fn disable_second_factor(
         &self,
-        proof: Proof<'_>,
-        session: Uuid,
+        caller: SignedIn,
+        code: Option<&Code>,
         entry: &Entry,
     ) -> Result<(), Error> {
-        let user = proof.user;
+        let user = UserId::from_uuid(caller.id);
         let disable = async |tx: &mut PgConnection| {
-            self.write(tx, user, &User::disable_second_factor).await?;
-            let used = self.prove(tx, proof).await?;
-            let row = sqlx::query!(
-                "delete from second_factors where user_id = $1 and enabled_at is not null",
-                user.as_uuid(),
-            );
-            if row.execute(&mut *tx).await?.rows_affected() == 0 {
+            let before = self.lock_for(tx, caller, user).await?;
+            let decided = before.clone().disable_second_factor()?;
+            self.save(tx, before, decided).await?;
+            let used = self.prove(tx, Proof { user, code }).await?;
+            if !remove_second_factor(tx, user).await? {
                 return Err(DomainError::NoSecondFactor.into());
             }
-            end_sessions(tx, user, Some(session)).await?;
+            end_sessions(tx, user, Some(caller.session)).await?;
             self.audit.record_in(tx, entry).await?;
             Ok::<_, Error>(used)
         };
         let used = self.database.transaction(|tx| disable(tx).scope_boxed()).await?;
-        self.told(used.as_ref(), entry);
+        self.after_commit(used.as_ref(), entry);
         Ok(())
     }
 
@@ -168,16 +183,16 @@ impl Store {
     /// [`DomainError::NoSecondFactor`] when it is off.
     pub(crate) async fn renew_recovery_codes(
         &self,
-        proof: Proof<'_>,
+        caller: SignedIn,
+        code: Option<&Code>,
         recovery: &[OpaqueHash],
         entry: &Entry,
     ) -> Result<(), Error> {
-        let user = proof.user;
-        let hashes = recovery.iter().map(|hash| hash.to_vec());
-        let hashes: &Vec<Vec<u8>> = &hashes.collect();
+        let user = UserId::from_uuid(caller.id);
+        let hashes: &Vec<Vec<u8>> = &recovery.iter().map(|hash| hash.to_vec()).collect();
         let renew = async |tx: &mut PgConnection| {
-            self.write(tx, user, &|user: User| Ok((user.active()?, Vec::new()))).await?;
-            let used = self.prove(tx, proof).await?;
+            self.lock_for(tx, caller, user).await?.active()?;
+            let used = self.prove(tx, Proof { user, code }).await?;
             let renewed = sqlx::query!(
                 "update second_factors set recovery_hashes = $2
                  where user_id = $1 and enabled_at is not null",
@@ -191,7 +206,7 @@ impl Store {
             Ok::<_, Error>(used)
         };
         let used = self.database.transaction(|tx| renew(tx).scope_boxed()).await?;
-        self.told(used.as_ref(), entry);
+        self.after_commit(used.as_ref(), entry);
         Ok(())
     }
 
@@ -216,7 +231,7 @@ impl Store {
                 )
                 .execute(tx)
                 .await?;
-                metrics::code_shown(Shown::Code);
+                metrics::code_checked(CodeOutcome::Code);
                 Ok(None)
             }
             Code::Recovery(hash) => self.use_recovery_code(tx, user, *hash).await.map(Some),
@@ -243,7 +258,7 @@ impl Store {
         let entry = Entry::new(Actor::User(user.as_uuid()), "recovery-code-use", "success");
         let entry = entry.target(format_args!("user:{user}"));
         self.audit.record_in(tx, &entry).await?;
-        metrics::code_shown(Shown::RecoveryCode);
+        metrics::code_checked(CodeOutcome::RecoveryCode);
         Ok(entry)
     }
 
@@ -257,7 +272,7 @@ impl Store {
 
     /// After the commit of what a code was asked for: what is in the outbox goes out, and the audit
     /// trail's lines are written.
-    pub(super) fn told(&self, used: Option<&Entry>, entry: &Entry) {
+    pub(super) fn after_commit(&self, used: Option<&Entry>, entry: &Entry) {
         self.outbox.wake();
         entry.log();
         if let Some(used) = used {
@@ -265,23 +280,38 @@ impl Store {
         }
     }
 
-    /// Seals anew what was sealed with a former key, up to `limit`; tells how many.
-    pub(crate) async fn reseal_second_factors(&self, limit: i64) -> Result<u64, Error> {
+    /// Seals anew what was sealed with a former key, up to `limit` of the users behind `after`. One that
+    /// cannot be opened is left, and named in the log.
+    pub(crate) async fn reseal_second_factors(
+        &self,
+        after: Uuid,
+        limit: i64,
+    ) -> Result<Resealed, Error> {
         let former = &self.sealing.former();
         if former.is_empty() {
-            return Ok(0);
+            return Ok(Resealed::default());
         }
         let reseal = async |tx: &mut PgConnection| {
             let found = sqlx::query!(
                 "select user_id, key_id, sealed_secret from second_factors
-                 where key_id = any($1) limit $2 for update skip locked",
+                 where key_id = any($1) and user_id > $3 order by user_id limit $2
+                 for update skip locked",
                 former,
                 limit,
+                after,
             );
-            let mut resealed = 0;
+            let mut resealed = Resealed::default();
             for row in found.fetch_all(&mut *tx).await? {
+                resealed.last = Some(row.user_id);
                 let before = Sealed { key_id: row.key_id, bytes: row.sealed_secret };
-                let secret = self.sealing.open(&before, row.user_id)?;
+                let secret = match self.sealing.open(&before, row.user_id) {
+                    Ok(secret) => secret,
+                    Err(error) => {
+                        let user = row.user_id;
+                        tracing::error!(user.id = %user, error = %error, "a second factor cannot be opened");
+                        continue;
+                    }
+                };
                 let sealed = self.sealing.seal(secret.expose(), row.user_id)?;
                 let save = sqlx::query!(
                     "update second_factors set key_id = $2, sealed_secret = $3 where user_id = $1",
@@ -289,12 +319,24 @@ impl Store {
                     sealed.key_id,
                     sealed.bytes,
                 );
-                resealed += save.execute(&mut *tx).await?.rows_affected();
+                resealed.count += save.execute(&mut *tx).await?.rows_affected();
             }
             Ok::<_, Error>(resealed)
         };
         self.database.transaction(|tx| reseal(tx).scope_boxed()).await
     }
+}
+
+/// Removes a user's second factor, if it is on; says whether it was.
+pub(super) async fn remove_second_factor(
+    tx: &mut PgConnection,
+    user: UserId,
+) -> Result<bool, Error> {
+    let removed = sqlx::query!(
+        "delete from second_factors where user_id = $1 and enabled_at is not null",
+        user.as_uuid(),
+    );
+    Ok(removed.execute(tx).await?.rows_affected() > 0)
 }
 
 /// Finds a user's second factor and locks its row.
@@ -309,6 +351,6 @@ async fn lock(tx: &mut PgConnection, user: UserId) -> Result<Option<Row>, Error>
 }
 
 fn wrong() -> Error {
-    metrics::code_shown(Shown::Wrong);
+    metrics::code_checked(CodeOutcome::Wrong);
     Error::WrongCode
 }

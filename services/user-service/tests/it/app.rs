@@ -129,12 +129,12 @@ impl TestApp {
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
     }
 
-    /// A token of an administrator, who is in no table: for whoever reads.
+    /// A token of an administrator who is in no table: for requests that read.
     pub(crate) fn admin_token(&self) -> String {
         self.user_token(Uuid::now_v7(), Role::Admin)
     }
 
-    /// A token of an administrator who is in the table, of whom nobody was told: for whoever changes.
+    /// A token with a session of an administrator, made by SQL and without an event: for requests that change users.
     pub(crate) async fn administrator(&self) -> String {
         let id = Uuid::now_v7();
         let pool = self.database.pool().await;

@@ -12,6 +12,7 @@ mod ended;
 mod events;
 mod guesses;
 mod limits;
+mod lockouts;
 mod own_sessions;
 mod passwords;
 mod process;

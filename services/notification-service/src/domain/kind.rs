@@ -1,0 +1,150 @@
+//! The kinds of messages: their words, and the rules that hold for all of a kind.
+
+#[cfg(doc)]
+use super::Message;
+
+/// The kind of a message, as it stands in the table, in the API and in events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Message::Welcome`]
+    Welcome,
+    /// [`Message::EmailVerification`]
+    EmailVerification,
+    /// [`Message::EmailChange`]
+    EmailChange,
+    /// [`Message::EmailChangeRequested`]
+    EmailChangeRequested,
+    /// [`Message::EmailChanged`]
+    EmailChanged,
+    /// [`Message::PasswordReset`]
+    PasswordReset,
+    /// [`Message::PasswordChanged`]
+    PasswordChanged,
+    /// [`Message::SessionReused`]
+    SessionReused,
+    /// [`Message::SecondFactorEnabled`]
+    SecondFactorEnabled,
+    /// [`Message::SecondFactorDisabled`]
+    SecondFactorDisabled,
+    /// [`Message::RecoveryCodeUsed`]
+    RecoveryCodeUsed,
+    /// [`Message::PaymentReceipt`]
+    PaymentReceipt,
+    /// [`Message::PaymentFailure`]
+    PaymentFailure,
+    /// [`Message::Custom`]
+    Message,
+    /// One of a newer version of the service, by its word: this version shows it, and sends none.
+    Other(String),
+}
+
+/// What the link of a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkPurpose {
+    /// To prove an address.
+    Verification,
+    /// To set another password.
+    PasswordReset,
+}
+
+impl Kind {
+    /// All that this version sends.
+    pub const ALL: [Self; 14] = [
+        Self::Welcome,
+        Self::EmailVerification,
+        Self::EmailChange,
+        Self::EmailChangeRequested,
+        Self::EmailChanged,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::SessionReused,
+        Self::SecondFactorEnabled,
+        Self::SecondFactorDisabled,
+        Self::RecoveryCodeUsed,
+        Self::PaymentReceipt,
+        Self::PaymentFailure,
+        Self::Message,
+    ];
+
+    /// The word for it.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Welcome => "welcome",
+            Self::EmailVerification => "email_verification",
+            Self::EmailChange => "email_change",
+            Self::EmailChangeRequested => "email_change_requested",
+            Self::EmailChanged => "email_changed",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
+            Self::SessionReused => "session_reused",
+            Self::SecondFactorEnabled => "second_factor_enabled",
+            Self::SecondFactorDisabled => "second_factor_disabled",
+            Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::PaymentReceipt => "payment_receipt",
+            Self::PaymentFailure => "payment_failure",
+            Self::Message => "message",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// How many of it are made for one user in a day; none: as many as there are. A payment that is
+    /// declined costs nothing, and whoever registered somebody else's address can have as many mails
+    /// sent to it. The payer has been told by the answer.
+    pub fn per_day_max(&self) -> Option<i64> {
+        (*self == Self::PaymentFailure).then_some(10)
+    }
+
+    /// Whether the account itself is at stake: sent too where mail was refused before.
+    pub fn is_essential(&self) -> bool {
+        matches!(
+            self,
+            Self::EmailVerification
+                | Self::EmailChange
+                | Self::EmailChangeRequested
+                | Self::EmailChanged
+                | Self::PasswordReset
+                | Self::PasswordChanged
+                | Self::SessionReused
+                | Self::SecondFactorEnabled
+                | Self::SecondFactorDisabled
+                | Self::RecoveryCodeUsed
+        )
+    }
+
+    /// Whether it goes to the address that the user has: what becomes of it says something of that
+    /// address then.
+    pub fn is_to_own_address(&self) -> bool {
+        !matches!(self, Self::EmailChange | Self::EmailChanged)
+    }
+
+    /// What its link is for, if it has one.
+    pub fn link(&self) -> Option<LinkPurpose> {
+        match self {
+            Self::Welcome | Self::EmailVerification | Self::EmailChange => {
+                Some(LinkPurpose::Verification)
+            }
+            Self::PasswordReset => Some(LinkPurpose::PasswordReset),
+            _ => None,
+        }
+    }
+}
+
+impl From<String> for Kind {
+    fn from(word: String) -> Self {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.unwrap_or(Self::Other(word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_its_word_and_an_unknown_word_is_kept() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from(kind.as_str().to_owned()), kind);
+        }
+        assert_eq!(Kind::from("postcard".to_owned()), Kind::Other("postcard".to_owned()));
+    }
+}

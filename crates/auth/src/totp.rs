@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_reads_the_secret_whose_it_is_and_where_and_debug_tells_none_of_it() {
+    fn the_uri_of_an_app_has_secret_account_and_issuer_and_debug_hides_the_secret() {
         let shown = secret().uri("Tusk & Söhne", "ada+shop@example.com");
         assert_eq!(
             shown.expose(),

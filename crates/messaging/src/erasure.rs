@@ -86,7 +86,7 @@ impl Eraser {
 
     /// Looks until `shutdown`. A look that fails is logged, not returned: the next one does its work.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        // Of which erasure the last look was the first, and when the next one is due all the same.
+        // The newest erasure that the last look covered, and when the next look is due in any case.
         let mut last: Option<(DateTime<Utc>, Instant)> = None;
         loop {
             match self.newest().await {
@@ -165,7 +165,7 @@ pub(crate) async fn erase_dead_letters(
     let (mut chosen, mut batch) = (Vec::new(), Vec::new());
     let all = Filter::default();
     while let Some((dead_letter, raw)) = look.next_match(&all).await? {
-        batch.extend(Named::by(&dead_letter, raw));
+        batch.extend(NamedIds::of(&dead_letter, raw));
         if batch.len() >= BATCH {
             chosen.extend(erased_of(std::mem::take(&mut batch), database).await?);
         }
@@ -180,31 +180,31 @@ pub(crate) async fn erase_dead_letters(
 }
 
 /// A dead letter without what it says, and whom it names.
-struct Named {
+struct NamedIds {
     raw: Raw,
     ids: BTreeSet<Uuid>,
 }
 
-impl Named {
+impl NamedIds {
     /// None of a message that names nobody, or tells of a deletion.
-    fn by(dead_letter: &DeadLetter, mut raw: Raw) -> Option<Self> {
-        let tells = dead_letter.event_type.as_ref().is_some_and(|it| it.ends_with(DELETED));
+    fn of(dead_letter: &DeadLetter, mut raw: Raw) -> Option<Self> {
+        let is_deletion = dead_letter.event_type.as_ref().is_some_and(|it| it.ends_with(DELETED));
         let ids = ids_in(&raw.data);
         // What it says is not needed any more: only to tell the broker that it goes.
         (raw.data, raw.properties) = (Vec::new(), BasicProperties::default());
-        (!tells && !ids.is_empty()).then_some(Self { raw, ids })
+        (!is_deletion && !ids.is_empty()).then_some(Self { raw, ids })
     }
 }
 
 /// Those of a batch that name what was erased.
-async fn erased_of(batch: Vec<Named>, database: &Database) -> Result<Vec<Raw>, sqlx::Error> {
+async fn erased_of(batch: Vec<NamedIds>, database: &Database) -> Result<Vec<Raw>, sqlx::Error> {
     let named: Vec<Uuid> = batch.iter().flat_map(|named| named.ids.iter().copied()).collect();
     let erased = sqlx::query_scalar!(
         "select aggregate_id from messaging_erased where aggregate_id = any($1)",
         &named,
     );
     let erased: HashSet<Uuid> = erased.fetch_all(database).await?.into_iter().collect();
-    let is_erased = |named: &Named| named.ids.iter().any(|id| erased.contains(id));
+    let is_erased = |named: &NamedIds| named.ids.iter().any(|id| erased.contains(id));
     Ok(batch.into_iter().filter(is_erased).map(|named| named.raw).collect())
 }
 

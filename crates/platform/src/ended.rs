@@ -16,7 +16,7 @@
 //! meanwhile in until their own time is up, `[auth] jwt_expiration` at most: to refuse everybody
 //! instead would make Redis a thing without which nothing works. The row stays, and is told once
 //! Redis answers. A Redis that has lost the feed, or another process that serves after a failover and may
-//! lack the newest, is told everything again.
+//! lack the newest, has everything published again.
 //!
 //! | metric | tells |
 //! |---|---|
@@ -87,7 +87,7 @@ impl EndedFeed {
     pub(crate) async fn follow(self, shutdown: CancellationToken) -> Result<(), Infallible> {
         let (mut position, mut was_told) = (FeedPosition::default(), true);
         count("failed", 0);
-        // A process that starts while Redis is away is told of too, as one that has not read for so long.
+        // Its age counts from the start of the process: one that never reached Redis is alerted on too.
         was_read(self.clock.now());
         loop {
             let read = self.read(&mut position).await;

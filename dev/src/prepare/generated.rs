@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_as_deep_as_its_mark_and_leaves_out_what_has_an_entry_by_hand() {
+    fn a_generated_list_keeps_the_indent_of_its_mark_and_skips_what_is_written_by_hand() {
         let rows = ["a:\n  x: 1\n", "b:\n  x: 2\n"].map(str::to_owned).to_vec();
         let list = Generated { place: (COMPOSE, "of x"), rows };
         let text = "s:\n  a:\n    y: 3\n  # made by `cargo dev prepare` of x\n  old: 1\n  # end of what is made\nv: 1\n";

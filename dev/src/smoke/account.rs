@@ -187,7 +187,7 @@ impl Scenario {
     }
 
     /// A user appoints nobody. An administrator makes the user one and then a user again, if there is
-    /// another one: the last one stays one, and is nobody whom somebody needs.
+    /// another one: the last administrator could not be a user again.
     fn appoint(&self, local: &Local, account: &Account) -> Result<((), Value)> {
         let url = self.at_users(&format!("/api/users/{}/role", account.user.id));
         let put = |bearer: &str, role: &str| {

@@ -18,7 +18,7 @@ use crate::{
     project::Project,
 };
 
-/// What is made by others of what was made.
+/// What other commands generate of the files of a new service.
 const GENERATED: [&str; 3] = ["/openapi.json", "/.sqlx/", "/schemas/"];
 
 /// A service of the template.

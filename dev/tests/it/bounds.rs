@@ -11,7 +11,7 @@ use tusk_config::Variable;
 const OF_AUTOSCALERS: [&str; 4] =
     ["CPU_THRESHOLD", "MAX_INSTANCES", "MEMORY_THRESHOLD", "MIN_INSTANCES"];
 
-/// What no setting of this kind can be; none of what is neither a number nor a duration.
+/// A value far beyond any bounds, for a number or a duration; none for other kinds.
 fn absurd(variable: &Variable) -> Option<&'static str> {
     let default = variable.defaults.first()?.trim_matches('"');
     if default.parse::<f64>().is_ok() {

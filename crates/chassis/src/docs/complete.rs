@@ -36,7 +36,11 @@ const ANSWERS: [(&str, &str, &str); 11] = [
     ("413", "ContentTooLarge", "The body is too large"),
     ("415", "UnsupportedMediaType", "The body's media type is not supported"),
     ("422", "UnprocessableContent", "Some fields are not valid"),
-    ("429", "TooManyRequests", "The caller asks more often than it may"),
+    (
+        "429",
+        "TooManyRequests",
+        "The caller asks more often than it may, or for background work that finds no place",
+    ),
     ("500", "InternalServerError", "Something went wrong on our side"),
     ("503", "ServiceUnavailable", "The service cannot do this now"),
     (DEFAULT, "Problem", "Any other fault"),

@@ -1,18 +1,17 @@
-//! payment-service asks user-service under load, while an instance dies and while answers are slow.
+//! payment-service asks user-service under load, while one of its two instances dies, loses its
+//! database, is busy or slow, and while all answers are slow.
+
+mod before;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use reqwest::Method;
-use testkit::{Environment, ServiceProcess};
+use testkit::{Environment, Proxy, ServiceProcess};
 use tokio::task::JoinSet;
 
+use crate::calls::before::{Before, Spoilt};
 use crate::system::{Ground, System};
 
 /// Callers at the same time.
@@ -21,6 +20,8 @@ pub(crate) const CALLERS: usize = 16;
 pub(crate) const CALLS: usize = 25;
 /// `CIRCUIT_BREAKER_FAILURE_THRESHOLD` by default: failures in a row that eject an instance.
 const FAILURES_MAX: usize = 5;
+const RETRIES: &str = "service_call_retries_total{service=\"user-service\"}";
+const HEDGES: &str = "service_call_hedges_total{service=\"user-service\"}";
 
 /// An instance that is killed takes the calls with it that it had in hand, and a few that were sent
 /// after it before it is ejected; each is repeated at the other instance.
@@ -28,27 +29,96 @@ const FAILURES_MAX: usize = 5;
 async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_more_than_was_in_flight()
  {
     let ground = Ground::lay().await;
-    let users = ground.environment(0);
-    let mut doomed = ServiceProcess::start("user-service", &users).await;
-    let system =
-        ground.start_with(users, async |first| instances(&[first.port(), doomed.port()])).await;
+    let mut doomed = ServiceProcess::start("user-service", &ground.environment(0)).await;
+    let system = beside(ground, doomed.port()).await;
+    let retries = no_caller_sees_an_error(&system, async || doomed.kill()).await;
+    assert!((1..=CALLERS + FAILURES_MAX).contains(&retries), "{retries} calls were repeated");
+}
+
+/// What it is asked for it answers with 503 from then on.
+#[tokio::test]
+async fn an_instance_that_loses_its_database_under_load_costs_no_caller_an_error() {
+    let (system, database, _sick) = with_a_database_of_its_own().await;
+    let retries = no_caller_sees_an_error(&system, async || database.cut().await).await;
+    assert!(retries > 0, "it was asked for nothing");
+}
+
+/// What it is asked for waits, until whoever asked gives up.
+#[tokio::test]
+async fn an_instance_whose_database_hangs_under_load_costs_no_caller_an_error() {
+    let (system, database, _sick) = with_a_database_of_its_own().await;
+    let retries = no_caller_sees_an_error(&system, async || database.freeze().await).await;
+    assert!(retries > 0, "it was asked for nothing");
+}
+
+/// What it says of the time to come back binds only those who would ask it again.
+#[tokio::test]
+async fn an_instance_that_answers_503_at_once_costs_no_caller_an_error() {
+    let (system, sick, _instance) = with_a_spoilt_one(Spoilt::Busy).await;
+    no_caller_sees_an_error(&system, async || sick.spoil()).await;
+    assert!((1..=CALLERS + FAILURES_MAX).contains(&sick.calls()), "{} calls", sick.calls());
+}
+
+#[tokio::test]
+async fn an_instance_that_is_slow_under_load_costs_no_caller_an_error() {
+    let (system, sick, _instance) =
+        with_a_spoilt_one(Spoilt::Later(Duration::from_millis(400))).await;
+    no_caller_sees_an_error(&system, async || sick.spoil()).await;
+    assert!(sick.calls() > 0, "it was asked for nothing");
+}
+
+/// Pays, and lets something happen to an instance when a quarter of the payments is made: all are made,
+/// and there are at most six requests for five calls. Gives how many calls were repeated.
+async fn no_caller_sees_an_error(system: &System, happens: impl AsyncFnOnce()) -> usize {
     let user = system.somebody().await;
     let answered = Arc::new(AtomicUsize::new(0));
-    let paying = pay(&system, &user.token, &answered);
-    let killing = async {
+    let paying = pay(system, &user.token, &answered);
+    let happening = async {
         testkit::eventually("the load is under way", async || {
             (answered.load(Ordering::SeqCst) > CALLERS * CALLS / 4).then_some(())
         })
         .await;
-        doomed.kill();
+        happens().await;
     };
-    let (answers, ()) = tokio::join!(paying, killing);
+    let (answers, ()) = tokio::join!(paying, happening);
 
     let refused: Vec<_> = answers.iter().filter(|(status, _)| *status != 201).collect();
     assert!(refused.is_empty(), "{refused:?}\n{}", system.payments.log_tail());
-    let retries =
-        metric(&system.payments, "service_call_retries_total{service=\"user-service\"}").await;
-    assert!((1..=CALLERS + FAILURES_MAX).contains(&retries), "{retries} calls were repeated");
+    let retries = metric(&system.payments, RETRIES).await;
+    let hedges = metric(&system.payments, HEDGES).await;
+    let calls = answers.len();
+    assert!(
+        (retries + hedges) * 5 <= calls,
+        "{retries} retries and {hedges} hedges of {calls} calls"
+    );
+    retries
+}
+
+/// The system with a second instance of user-service at this port.
+async fn beside(ground: Ground, port: u16) -> System {
+    let users = ground.environment(0);
+    ground.start_with(users, async |first| instances(&[first.port(), port])).await
+}
+
+/// The system with a second instance of user-service, and what leads that one to its database.
+async fn with_a_database_of_its_own() -> (System, Proxy, ServiceProcess) {
+    let ground = Ground::lay().await;
+    let mut variables = ground.environment(0);
+    let database = Proxy::start(ground.databases[0].server()).await;
+    let url = ground.databases[0].url_through(database.address());
+    variables.insert("DATABASE_URL".to_owned(), url);
+    let sick = ServiceProcess::start("user-service", &variables).await;
+    let system = beside(ground, sick.port()).await;
+    (system, database, sick)
+}
+
+/// The system with a second instance of user-service, and what stands before that one.
+async fn with_a_spoilt_one(spoilt: Spoilt) -> (System, Before, ServiceProcess) {
+    let ground = Ground::lay().await;
+    let instance = ServiceProcess::start("user-service", &ground.environment(0)).await;
+    let before = Before::start(instance.port(), spoilt).await;
+    let system = beside(ground, before.port()).await;
+    (system, before, instance)
 }
 
 /// A third of the answers come too late to be of use: calls end within their deadline, and repeated
@@ -58,7 +128,9 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
     let ground = Ground::lay().await;
     let users = ground.environment(0);
     let slow = async |first: &ServiceProcess| {
-        let mut variables = instances(&[Slow::start(first.port())]);
+        let slow = Before::start(first.port(), Spoilt::ThreeOfTenHeldBack).await;
+        slow.spoil();
+        let mut variables = instances(&[slow.port()]);
         let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
         set("CLIENT_ATTEMPT_TIMEOUT", "250ms");
         // What is shown here is the budget; an open breaker would end the calls before it.
@@ -78,8 +150,7 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
     let paid = answers.iter().filter(|(status, _)| *status == 201).count();
     assert!(paid * 10 >= answers.len() * 6, "{paid} of {} were paid", answers.len());
     let calls = answers.len();
-    let retries =
-        metric(&system.payments, "service_call_retries_total{service=\"user-service\"}").await;
+    let retries = metric(&system.payments, RETRIES).await;
     assert!(retries > 0 && retries * 5 <= calls, "{retries} of {calls} calls were repeated");
 }
 
@@ -129,40 +200,4 @@ pub(crate) async fn metric(service: &ServiceProcess, name: &str) -> usize {
     let text = reqwest::get(service.url("/metrics")).await.unwrap().text().await.unwrap();
     let value = text.lines().find_map(|line| line.strip_prefix(name));
     value.map_or(0, |value| value.trim().parse().unwrap())
-}
-
-/// Stands before an instance and holds three of ten answers back for longer than anybody waits.
-#[derive(Clone)]
-struct Slow {
-    http: reqwest::Client,
-    target: String,
-    calls: Arc<AtomicUsize>,
-}
-
-impl Slow {
-    /// Listens on the port that it gives.
-    fn start(target: u16) -> u16 {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        let target = format!("http://127.0.0.1:{target}");
-        let slow = Self { http: reqwest::Client::new(), target, calls: Arc::default() };
-        let router = Router::new().fallback(pass).with_state(slow);
-        tokio::spawn(async { axum::serve(listener, router).await });
-        port
-    }
-}
-
-async fn pass(State(slow): State<Slow>, request: Request) -> Response {
-    let asked = request.uri().path().starts_with("/api/");
-    let number = if asked { slow.calls.fetch_add(1, Ordering::SeqCst) } else { 0 };
-    if number * 7 % 10 >= 7 {
-        tokio::time::sleep(Duration::from_secs(5)).await;
-    }
-    let url = format!("{}{}", slow.target, request.uri());
-    let headers = request.headers().clone();
-    let answer = slow.http.get(url).headers(headers).send().await.unwrap();
-    let status = StatusCode::from_u16(answer.status().as_u16()).unwrap();
-    (status, answer.bytes().await.unwrap_or_else(|_| Bytes::new())).into_response()
 }

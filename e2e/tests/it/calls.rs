@@ -13,7 +13,7 @@ use reqwest::Method;
 use testkit::{Environment, ServiceProcess};
 use tokio::task::JoinSet;
 
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 /// Callers at the same time.
 pub(crate) const CALLERS: usize = 16;
@@ -27,12 +27,12 @@ const FAILURES_MAX: usize = 5;
 #[tokio::test]
 async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_more_than_was_in_flight()
  {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
     let mut doomed = ServiceProcess::start("user-service", &users).await;
     let system =
-        ground.start_with(users, async |first| instances(&[first.port(), doomed.port()])).await;
-    let user = system.somebody().await;
+        fixture.start_with(users, async |first| instances(&[first.port(), doomed.port()])).await;
+    let user = system.new_user().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let paying = pay(&system, &user.token, &answered);
     let killing = async {
@@ -55,8 +55,8 @@ async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_m
 /// calls do not add to the load that the slow one cannot bear.
 #[tokio::test]
 async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm_of_retries() {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
     let slow = async |first: &ServiceProcess| {
         let mut variables = instances(&[Slow::start(first.port())]);
         let mut set = |name: &str, value: &str| variables.insert(name.into(), value.into());
@@ -66,8 +66,8 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
         set("REQUEST_TIMEOUT", "2s");
         variables
     };
-    let system = ground.start_with(users, slow).await;
-    let user = system.somebody().await;
+    let system = fixture.start_with(users, slow).await;
+    let user = system.new_user().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let deadline = Duration::from_secs(2);
     let answers = pay(&system, &user.token, &answered).await;

@@ -71,7 +71,14 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
         std::fs::write(GOLDEN, &found).unwrap();
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
-    assert_eq!(found, golden, "{GOLDEN} says otherwise; found:\n{found}");
+    let [here, there] = [&found, &golden].map(|text| text.lines().collect::<BTreeSet<_>>());
+    let more: Vec<_> = here.difference(&there).map(|line| format!("+ {line}")).collect();
+    let less: Vec<_> = there.difference(&here).map(|line| format!("- {line}")).collect();
+    assert!(
+        found == golden,
+        "{GOLDEN} says otherwise:\n{}\nwhen that is meant: UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy",
+        [more, less].concat().join("\n")
+    );
 }
 
 /// Somebody whose session has ended, which every service knows by now.

@@ -125,7 +125,7 @@ fn with_flatten_figment_and_config_lose_the_place() {
 }
 
 #[test]
-fn a_value_of_a_variable_is_told_by_its_name_in_tusk_config_and_confique() {
+fn a_value_of_a_variable_is_reported_by_its_name_in_tusk_config_and_confique() {
     with_files(|jail| {
         jail.set_env("APP_SERVER__PORT", "x");
         jail.set_env("APP_PORT", "x");

@@ -21,13 +21,13 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub(crate) struct Admin {
     client: Client,
     authorization: String,
-    running: Vec<Place>,
+    running: Vec<Endpoint>,
     missing: Vec<Missing>,
 }
 
 /// Where something is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     pub(crate) service: String,
     /// Of the service's queues; empty for the service as a whole.
     pub(crate) queue: String,
@@ -45,7 +45,7 @@ struct Missing {
 /// The answers of those who answered, and who did not.
 #[derive(Debug)]
 pub(crate) struct Answers {
-    pub(crate) given: Vec<(Place, Value)>,
+    pub(crate) given: Vec<(Endpoint, Value)>,
     missing: Vec<Missing>,
 }
 
@@ -88,7 +88,7 @@ impl Admin {
         for name in names.filter(|name| service.is_none_or(|asked| asked == *name)) {
             match state.running(name).and_then(Process::url) {
                 Some(url) => {
-                    running.push(Place { service: name.clone(), queue: String::new(), url });
+                    running.push(Endpoint { service: name.clone(), queue: String::new(), url });
                 }
                 None => missing.push(Missing::new(name, &anyhow!("it does not run"))),
             }
@@ -97,13 +97,13 @@ impl Admin {
     }
 
     /// The one service that was asked for.
-    pub(crate) fn one(&self) -> Result<&Place> {
+    pub(crate) fn one(&self) -> Result<&Endpoint> {
         let missing = self.missing.first().map_or("it", |missing| &missing.service);
         self.running.first().with_context(|| format!("{missing} does not run"))
     }
 
     /// The same call for each service, one after the other.
-    pub(crate) fn each(&self, call: impl Fn(&Place) -> Result<Value>) -> Answers {
+    pub(crate) fn each(&self, call: impl Fn(&Endpoint) -> Result<Value>) -> Answers {
         let given = self.running.iter().map(|place| (place.clone(), Value::Null)).collect();
         Answers { given, missing: self.missing.clone() }.then(|place, _| call(place))
     }
@@ -126,7 +126,7 @@ impl Missing {
 
 impl Answers {
     /// A call for each that has answered, with its answer; who does not answer this one is missing.
-    pub(crate) fn then(mut self, call: impl Fn(&Place, &Value) -> Result<Value>) -> Self {
+    pub(crate) fn then(mut self, call: impl Fn(&Endpoint, &Value) -> Result<Value>) -> Self {
         let mut given = Vec::new();
         for (place, answer) in self.given {
             match call(&place, &answer) {
@@ -138,7 +138,7 @@ impl Answers {
     }
 
     /// The items of each answer in its place, each where `of` says that it is.
-    pub(crate) fn items(self, of: impl Fn(&Place, &Value) -> Place) -> Self {
+    pub(crate) fn items(self, of: impl Fn(&Endpoint, &Value) -> Endpoint) -> Self {
         let mut given = Vec::new();
         for (place, answer) in &self.given {
             let items = answer.as_array().into_iter().flatten();

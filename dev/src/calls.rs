@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    admin::{self, Admin, Place},
+    admin::{self, Admin, Endpoint},
     project::Project,
     table,
 };
@@ -77,7 +77,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     };
     let (Breaker { caller, target }, change) = action.change();
     let admin = Admin::find(project, Some(caller))?;
-    let Place { service, url, .. } = admin.one()?;
+    let Endpoint { service, url, .. } = admin.one()?;
     let url = format!("{url}/admin/calls/{}/breaker", admin::escaped(target));
     let held = admin.call("PUT", &url, Some(&change))?;
     if args.json {
@@ -91,7 +91,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 /// Prints what those call that answer, and says who does not.
 fn list(admin: &Admin, as_json: bool) -> ExitCode {
     let answers =
-        admin.each(|Place { url, .. }| admin.call("GET", &format!("{url}/admin/calls"), None));
+        admin.each(|Endpoint { url, .. }| admin.call("GET", &format!("{url}/admin/calls"), None));
     if as_json {
         println!("{:#}", answers.json("caller"));
     } else {

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_of_another_major_version_is_told_from_its_own() {
+    fn a_cluster_of_another_major_version_is_distinguished_from_its_own() {
         let folder = tempfile::tempdir().unwrap();
         assert!(postgres(folder.path(), Some("15.18")).is_none(), "there is none");
         fs::create_dir(folder.path().join("data")).unwrap();

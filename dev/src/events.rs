@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admin::{self, Admin, Place},
+    admin::{self, Admin, Endpoint},
     project::Project,
     table,
 };
@@ -106,7 +106,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 /// Prints what those list that answer, and says who does not.
 fn list(admin: &Admin, filter: &Map<String, Value>, as_json: bool) -> bool {
-    let pages = admin.each(|Place { service, url, .. }| {
+    let pages = admin.each(|Endpoint { service, url, .. }| {
         let url = format!("{url}/admin/events?{}", admin::query(filter));
         let mut page = admin.call("GET", &url, None)?;
         page["service"] = json!(service);
@@ -134,7 +134,7 @@ fn republish(
     yes: bool,
     as_json: bool,
 ) -> bool {
-    let answers = admin.each(|Place { service, url, .. }| {
+    let answers = admin.each(|Endpoint { service, url, .. }| {
         let url = format!("{url}/admin/events/republish");
         let mut sent = Sent::default();
         let sending = sent.all(|body| admin.call("POST", &url, Some(body)), filter, target, yes);

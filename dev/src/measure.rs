@@ -33,7 +33,7 @@ use crate::{
 /// Starts of which the median counts.
 const STARTS: usize = 5;
 /// Between two looks whether a service is ready.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a start or an end may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Callers at the same time, and how long they go on.
@@ -76,7 +76,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     databases::create(project, &servers.addresses.postgres, &secrets)?;
     private::folders(project)?;
 
-    let ground = Ground {
+    let setup = Setup {
         project,
         secrets,
         addresses: servers.addresses.clone(),
@@ -84,14 +84,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         binaries,
         client: Client::new(),
     };
-    let port = ("PORT".to_owned(), ground.ports[SIMULATOR].to_string());
-    let _simulator = ground.launch(SIMULATOR, &[port])?;
+    let port = ("PORT".to_owned(), setup.ports[SIMULATOR].to_string());
+    let _simulator = setup.launch(SIMULATOR, &[port])?;
     let mut figures = Vec::new();
     for service in project.services() {
-        figures.push(ground.start(service, interrupt)?);
+        figures.push(setup.start(service, interrupt)?);
     }
     watch_idle(&mut figures, Duration::from_secs(args.idle), interrupt)?;
-    let calls = ground.load(&mut figures, interrupt)?;
+    let calls = setup.load(&mut figures, interrupt)?;
     print(&figures, calls);
     Ok(ExitCode::SUCCESS)
 }
@@ -121,8 +121,8 @@ struct Figures<'a> {
     loaded_bytes: u64,
 }
 
-/// What the services stand on.
-struct Ground<'a> {
+/// What the services are started with.
+struct Setup<'a> {
     project: &'a Project,
     secrets: Secrets,
     addresses: Addresses,
@@ -131,7 +131,7 @@ struct Ground<'a> {
     client: Client,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> Setup<'a> {
     fn url(&self, name: &str, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.ports[name])
     }
@@ -190,7 +190,7 @@ impl<'a> Ground<'a> {
                 let tail = log_tail(&self.log(&service.name), 20);
                 bail!("{} did not become ready:\n{tail}", service.name);
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
         Ok((running, begin.elapsed()))
     }

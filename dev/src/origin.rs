@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_binary_file_or_variable_is_told_apart() {
+    fn a_changed_binary_file_or_variable_is_distinguished() {
         let folder = tempfile::tempdir().unwrap();
         let [binary, file] = ["binary", "a.tsk"].map(|name| folder.path().join(name));
         fs::write(&binary, "one").unwrap();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    admin::{self, Admin, Answers, Place},
+    admin::{self, Admin, Answers, Endpoint},
     project::Project,
     table,
 };
@@ -126,12 +126,12 @@ fn queues(admin: &Admin) -> Answers {
     all.items(|service, queue| {
         let name = queue["queue"].as_str().unwrap_or_default();
         let url = format!("{}/admin/queues/{name}", service.url);
-        Place { queue: name.to_owned(), url, ..service.clone() }
+        Endpoint { queue: name.to_owned(), url, ..service.clone() }
     })
 }
 
 /// What one queue answers, with its name.
-fn call(admin: &Admin, queue: &Place, action: &str, body: Option<&Value>) -> Result<Value> {
+fn call(admin: &Admin, queue: &Endpoint, action: &str, body: Option<&Value>) -> Result<Value> {
     let method = if body.is_some() { "POST" } else { "GET" };
     let mut answer = admin.call(method, &format!("{}/{action}", queue.url), body)?;
     (answer["service"], answer["queue"]) = (json!(queue.service), json!(queue.queue));
@@ -228,7 +228,7 @@ fn replayed(answer: &Value) -> String {
 
 /// Says whether all answered.
 fn discard(admin: &Admin, filter: &Map<String, Value>, yes: bool, as_json: bool) -> bool {
-    let discard = |queue: &Place, confirmation: &Value| {
+    let discard = |queue: &Endpoint, confirmation: &Value| {
         let body = json!({ "filter": filter, "confirmation": confirmation });
         call(admin, queue, "discard", Some(&body))
     };

@@ -120,7 +120,7 @@ fn attend(
     for signal in [SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&is_to_end)).context("watch for signals")?;
     }
-    let mut was_told = false;
+    let mut was_announced = false;
     let id = ProcessId::of(child.id());
     loop {
         if let Some(status) = child.try_wait().context("wait for the service")? {
@@ -129,8 +129,8 @@ fn attend(
         // Ctrl-C is the debugger's, which stops the service by it.
         let is_asked =
             is_to_end.load(Ordering::Relaxed) || (interrupt.is_set() && !debugger.is_interactive());
-        if is_asked && !was_told {
-            was_told = true;
+        if is_asked && !was_announced {
+            was_announced = true;
             if let Some(id) = id {
                 id.signal(Signal::TERM)?;
             }

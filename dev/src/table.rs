@@ -1,4 +1,4 @@
-//! What is shown of a running system.
+//! The table of a running system: URLs, logs, a demo login and a curl line.
 
 use serde_json::Value;
 

@@ -1,14 +1,14 @@
 //! Passwords: argon2id with OWASP's parameters (19 MiB, two passes), hashed off the async threads.
 //!
 //! Each hash takes 19 MiB and tens of milliseconds of one core, so hashing has a bulkhead of its
-//! own: a few run at once, some callers wait for a place, and further ones are refused. A burst of
-//! sign-ins takes neither the machine nor the server's places for other requests.
+//! own: a few run at once, some callers wait for a permit, and further ones are refused. A burst of
+//! sign-ins takes neither the machine nor the server's permits for other requests.
 //!
-//! A hash that has begun cannot be stopped. So its place belongs to the work, not to the request: a
+//! A hash that has begun cannot be stopped. So its permit belongs to the work, not to the request: a
 //! caller who goes away neither ends the one nor frees the other.
 //!
 //! The kernel takes almost as long to give 19 MiB as a hash takes to fill them. So a hash leaves its
-//! memory to the next one, for as long as anybody hashes or waits for a place; then it is freed.
+//! memory to the next one, for as long as anybody hashes or waits for a permit; then it is freed.
 
 mod metrics;
 
@@ -26,9 +26,9 @@ use tusk_config::Secret;
 pub struct PasswordSettings {
     /// Hashes computed at once, 1 to 64; each takes 19 MiB while it is computed.
     pub concurrency: usize,
-    /// Callers who wait for a place at a time; further ones are refused at once.
+    /// Callers who wait for a permit at a time; further ones are refused at once.
     pub queue: usize,
-    /// How long a caller waits for a place at most.
+    /// How long a caller waits for a permit at most.
     pub wait: Duration,
 }
 
@@ -39,7 +39,7 @@ pub struct HashedPassword(String);
 /// Why a password was not hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// No place was free in time; it is worth asking again in a second or two.
+    /// No permit was free in time; it is worth asking again in a second or two.
     #[error("too many passwords are being hashed")]
     Busy,
     /// The stored hash is malformed, or the process ends.
@@ -55,7 +55,7 @@ type Memory = Mutex<Vec<Vec<Block>>>;
 pub struct Passwords(Arc<Shared>);
 
 struct Shared {
-    places: Bulkhead,
+    permits: Bulkhead,
     wait: Duration,
     /// There as long as a caller holds it, who hashes or waits.
     memory: Mutex<Weak<Memory>>,
@@ -73,25 +73,25 @@ impl Passwords {
         let output =
             Output::new(&[0; Params::DEFAULT_OUTPUT_LEN]).map_err(|_| PasswordError::Failed)?;
         let decoy = phc(&Argon2::default(), Salt::generate(), output)?;
-        let places = Bulkhead::with_queue(settings.concurrency.clamp(1, 64), settings.queue);
-        metrics::show(places.clone());
+        let permits = Bulkhead::with_queue(settings.concurrency.clamp(1, 64), settings.queue);
+        metrics::show(permits.clone());
         let memory = Mutex::default();
-        Ok(Self(Arc::new(Shared { places, wait: settings.wait, memory, decoy })))
+        Ok(Self(Arc::new(Shared { permits, wait: settings.wait, memory, decoy })))
     }
 
     /// The hash to store, with a fresh salt.
     ///
     /// # Errors
-    /// No place was free in time, or the process ends meanwhile.
+    /// No permit was free in time, or the process ends meanwhile.
     pub async fn hash(&self, password: Secret<String>) -> Result<HashedPassword, PasswordError> {
-        self.in_a_place(move |memory| hash(password.expose().as_bytes(), memory)).await
+        self.with_permit(move |memory| hash(password.expose().as_bytes(), memory)).await
     }
 
     /// Whether the password matches. With no hash (no such user) it is compared to a decoy, so
     /// that time does not tell whether an address is known.
     ///
     /// # Errors
-    /// No place was free in time, or the stored hash is malformed.
+    /// No permit was free in time, or the stored hash is malformed.
     pub async fn verify(
         &self,
         password: Secret<String>,
@@ -100,33 +100,33 @@ impl Passwords {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.0.decoy.clone());
         let matches = self
-            .in_a_place(move |memory| matches(password.expose().as_bytes(), &stored, memory))
+            .with_permit(move |memory| matches(password.expose().as_bytes(), &stored, memory))
             .await?;
         Ok(matches && known)
     }
 
-    /// Waits for a place and does the work there, to its end even if nobody waits for it any more.
-    async fn in_a_place<T: Send + 'static>(
+    /// Waits for a permit and does the work there, to its end even if nobody waits for it any more.
+    async fn with_permit<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Vec<Block>) -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let memory = self.0.memory();
-        let place = self.place().await?;
+        let permit = self.permit().await?;
         blocking(move || {
             let mut blocks = locked(&memory).pop().unwrap_or_default();
             let outcome = work(&mut blocks);
             locked(&memory).push(blocks);
             // Whoever gets it finds the memory there.
-            drop(place);
+            drop(permit);
             outcome
         })
         .await
     }
 
-    async fn place(&self) -> Result<BulkheadPermit, PasswordError> {
-        let Shared { places, wait, .. } = &*self.0;
-        let place = tokio::time::timeout(*wait, places.acquire()).await;
-        place.ok().and_then(Result::ok).ok_or_else(|| {
+    async fn permit(&self) -> Result<BulkheadPermit, PasswordError> {
+        let Shared { permits, wait, .. } = &*self.0;
+        let permit = tokio::time::timeout(*wait, permits.acquire()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
             metrics::refused(1);
             PasswordError::Busy
         })
@@ -146,7 +146,7 @@ impl Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Passwords").field("places", &self.places).finish_non_exhaustive()
+        f.debug_struct("Passwords").field("permits", &self.permits).finish_non_exhaustive()
     }
 }
 
@@ -253,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    /// Two places, and a queue that long.
+    /// Two permits, and a queue that long.
     fn with_queue(queue: usize) -> Passwords {
         let wait = Duration::from_secs(600);
         Passwords::new(&PasswordSettings { concurrency: 2, queue, wait }).unwrap()
@@ -321,14 +321,14 @@ mod tests {
     async fn a_hash_whose_caller_is_gone_keeps_its_place_until_it_is_done() {
         let passwords = with_queue(1);
         for _ in 0..8 {
-            // Polled once, so that a hash for which there is a place has begun; then dropped.
+            // Polled once, so that a hash for which there is a permit has begun; then dropped.
             let waits = [
                 passwords.hash(word()).now_or_never().is_none(),
                 passwords.verify(word(), None).now_or_never().is_none(),
                 passwords.verify(word(), None).now_or_never().is_none(),
             ];
             assert_eq!(waits, [true; 3]);
-            assert_eq!(passwords.0.places.free(), 0, "both still hash");
+            assert_eq!(passwords.0.permits.free(), 0, "both still hash");
         }
         assert!(!passwords.verify(word(), None).await.unwrap());
     }
@@ -346,9 +346,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_caller_for_whom_no_place_is_free_in_time_is_refused() {
         let passwords = with_queue(1);
-        let taken = (passwords.place().await.unwrap(), passwords.place().await.unwrap());
+        let taken = (passwords.permit().await.unwrap(), passwords.permit().await.unwrap());
         assert_eq!(passwords.verify(word(), None).await, Err(PasswordError::Busy));
-        assert_eq!(passwords.0.places.waiting(), 0);
+        assert_eq!(passwords.0.permits.waiting(), 0);
         drop(taken);
     }
 
@@ -359,7 +359,7 @@ mod tests {
         let watched = passwords.0.memory();
         futures_util::future::join_all((0..8).map(|_| passwords.hash(word()))).await;
         let blocks: Vec<usize> = watched.lock().unwrap().iter().map(Vec::len).collect();
-        assert!(blocks == [19 * 1024] || blocks == [19 * 1024; 2], "{blocks:?}, of two places");
+        assert!(blocks == [19 * 1024] || blocks == [19 * 1024; 2], "{blocks:?}, of two permits");
         drop(watched);
         assert!(kept().is_none());
         // Nor does a caller keep it who goes away while waiting.

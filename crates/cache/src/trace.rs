@@ -11,10 +11,10 @@ use crate::CacheError;
 
 /// Where the commands go. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Server(Arc<Place>);
+pub(crate) struct Server(Arc<Address>);
 
 #[derive(Debug)]
-struct Place {
+struct Address {
     host: String,
     port: Option<u16>,
     /// The number of the database.
@@ -29,7 +29,7 @@ impl Server {
             }
             other => (other.to_string(), None),
         };
-        Self(Arc::new(Place { host, port, database: info.redis_settings().db().to_string() }))
+        Self(Arc::new(Address { host, port, database: info.redis_settings().db().to_string() }))
     }
 
     /// The span of a command within a trace that is recorded; outside of one there is none.
@@ -37,7 +37,7 @@ impl Server {
         if !telemetry::propagation::is_sampled() {
             return Span::none();
         }
-        let Place { host, port, database } = &*self.0;
+        let Address { host, port, database } = &*self.0;
         let name = crate::name(command);
         tracing::info_span!(
             "cache",

@@ -102,7 +102,7 @@ impl HealthBuilder {
         let run = move || -> CheckFuture {
             let probe = probe.clone();
             Box::pin(async move {
-                match probe.look().await {
+                match probe.check().await {
                     Ok(Condition::Ready) => Ok(()),
                     Ok(Condition::Busy) => Err(Failure::Degraded("busy")),
                     Err(error) => Err(Failure::Failed(kind(&error))),

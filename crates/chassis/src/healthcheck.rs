@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a service does not take work.
 #[derive(Debug, thiserror::Error)]
-pub enum Unwell {
+pub enum Unhealthy {
     /// It cannot be reached.
     #[error("no answer at {0}: {1}")]
     Silent(String, io::Error),
@@ -32,16 +32,16 @@ pub enum Unwell {
 ///
 /// # Errors
 /// Any answer but 200, or none.
-pub async fn ask(server: &ServerSettings) -> Result<String, Unwell> {
+pub async fn ask(server: &ServerSettings) -> Result<String, Unhealthy> {
     let authority = authority(server);
     let line = match timeout(LIMIT, status_line(&authority)).await {
         Ok(Ok(line)) => line,
-        Ok(Err(error)) => return Err(Unwell::Silent(authority, error)),
-        Err(_) => return Err(Unwell::Late(authority)),
+        Ok(Err(error)) => return Err(Unhealthy::Silent(authority, error)),
+        Err(_) => return Err(Unhealthy::Late(authority)),
     };
     match line.split_whitespace().nth(1) {
         Some("200") => Ok(format!("{authority} is ready")),
-        _ => Err(Unwell::Refused(authority, line)),
+        _ => Err(Unhealthy::Refused(authority, line)),
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_port_is_told_with_its_address() {
+    async fn a_closed_port_is_reported_with_its_address() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);

@@ -1,4 +1,4 @@
-//! The microservice chassis: what every service stands on, so that a service is only its own story.
+//! The microservice chassis: what every service stands on, so that a service holds only what is its own.
 //!
 //! ```text
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
@@ -47,7 +47,7 @@ pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
 pub use middleware::{
-    ClientAddress, RequestId, ReservedPlace, ServiceCheck, client_deadline, own_queue,
+    ClientAddress, RequestId, ReservedPermit, ServiceCheck, client_deadline, own_queue,
 };
 pub use next::Next;
 pub use problem::Problem;

@@ -1,7 +1,7 @@
 //! What every request passes, outermost first.
 //!
 //! The order is the point: an answer of any inner layer, a panic's included, is traced, counted and
-//! carries the request id; a body is there before its request takes a place; a refused request costs no
+//! carries the request id; a body is there before its request takes a permit; a refused request costs no
 //! work; the deadline covers the handler only.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //!   to_open       singular headers ─▶ panic ─▶ route                                  protection, request id
 //!   to_protected  CORS ─▶ traced
 //!     traced        client address ─▶ trace ─▶ conditions ─▶ panic ─▶ limited ─▶ caching
-//!     limited       singular headers ─▶ body ─▶ place ─▶ deadline ─▶ guard ─▶ route
+//!     limited       singular headers ─▶ body ─▶ permit ─▶ deadline ─▶ guard ─▶ route
 //! ```
 //!
 //! It is one layer of plain functions, and not one of axum's for each: such a layer clones all that is
@@ -52,8 +52,8 @@ pub use deadline::client_deadline;
 pub use origin::ServiceCheck;
 pub(crate) use protection::HEADERS as PROTECTION;
 pub use request_id::RequestId;
-use shed::Places;
-pub use shed::{ReservedPlace, own_queue};
+use shed::Permits;
+pub use shed::{ReservedPermit, own_queue};
 
 /// What the layers of a listener need besides its settings.
 pub(crate) struct Surroundings {
@@ -98,14 +98,14 @@ struct Pipeline {
     proxies: TrustedProxies,
     bodies: body::Limits,
     body_limit: DefaultBodyLimit,
-    places: Places,
+    permits: Permits,
     request_timeout: Duration,
 }
 
 impl Pipeline {
     fn new(audience: Audience, settings: &ServerSettings, surroundings: &Surroundings) -> Self {
         let Surroundings { health, info, services, cors } = surroundings;
-        let places = Places {
+        let permits = Permits {
             service: info.name,
             anybody: if settings.adaptive_concurrency {
                 Limit::adaptive(settings.concurrency_limit)
@@ -115,7 +115,7 @@ impl Pipeline {
             services: Limit::fixed(settings.service_concurrency_limit),
         };
         if audience == Audience::Callers {
-            metrics::show(info.name, places.anybody.clone());
+            metrics::show(info.name, permits.anybody.clone());
         }
         let proxies = settings.tracing_proxies.clone();
         let services = services.clone();
@@ -128,7 +128,7 @@ impl Pipeline {
             proxies: settings.trusted_proxies.clone(),
             bodies: body::Limits::new(settings),
             body_limit: DefaultBodyLimit::max(settings.body_limit),
-            places,
+            permits,
             request_timeout: settings.request_timeout,
         }
     }
@@ -152,7 +152,7 @@ impl Pipeline {
     async fn traced(&self, mut request: Request, route: impl Next) -> Response {
         let method = request.method().clone();
         let conditions = Conditions::of(&request);
-        client_address::tell(&self.proxies, &mut request);
+        client_address::resolve(&self.proxies, &mut request);
         let route =
             |request| async { conditions.apply(panic::caught(self.limited(request, route)).await) };
         let mut response = trace::trace(self.service, request, route).await;
@@ -168,13 +168,13 @@ impl Pipeline {
             Ok(request) => request,
             Err(problem) => return body::refused(problem),
         };
-        let place = match self.places.take(&mut request) {
-            Ok(place) => place,
+        let permit = match self.permits.take(&mut request) {
+            Ok(permit) => permit,
             Err(problem) => return problem.into_response(),
         };
         self.body_limit.apply(&mut request);
         let response = deadline::limit(self.service, self.request_timeout, request, route).await;
-        place.leave(&response);
+        permit.leave(&response);
         response
     }
 

@@ -45,56 +45,56 @@ pub type Checked = Result<(), FieldFault>;
 /// One line that looks like an address and is at most [`EMAIL_BYTES_MAX`] bytes long. Whether mail
 /// reaches it is the publisher's concern.
 pub fn email(field: &'static str, value: &str) -> Checked {
-    holds(field, value.len() <= EMAIL_BYTES_MAX, "is longer than 254 bytes")?;
-    holds(field, is_line(value), "has a control character")?;
+    ensure(field, value.len() <= EMAIL_BYTES_MAX, "is longer than 254 bytes")?;
+    ensure(field, is_line(value), "has a control character")?;
     let has_both_sides = value.split_once('@').is_some_and(|(one, other)| {
         !one.is_empty() && !other.is_empty() && !value.contains(char::is_whitespace)
     });
-    holds(field, has_both_sides, "is no address")
+    ensure(field, has_both_sides, "is no address")
 }
 
 /// One line of at most [`NAME_CHARS_MAX`] characters; may be empty.
 pub fn name(field: &'static str, value: &str) -> Checked {
-    holds(field, is_within(value, NAME_CHARS_MAX), "is longer than 100 characters")?;
-    holds(field, is_line(value), "has a control character")
+    ensure(field, is_within(value, NAME_CHARS_MAX), "is longer than 100 characters")?;
+    ensure(field, is_line(value), "has a control character")
 }
 
 /// One line of at most [`WORD_CHARS_MAX`] characters; may be empty.
 pub fn word(field: &'static str, value: &str) -> Checked {
-    holds(field, is_within(value, WORD_CHARS_MAX), "is longer than 64 characters")?;
-    holds(field, is_line(value), "has a control character")
+    ensure(field, is_within(value, WORD_CHARS_MAX), "is longer than 64 characters")?;
+    ensure(field, is_line(value), "has a control character")
 }
 
 /// At most [`WORDS_MAX`] [words](word).
 pub fn words(field: &'static str, values: &[String]) -> Checked {
-    holds(field, values.len() <= WORDS_MAX, "has more than 32 items")?;
+    ensure(field, values.len() <= WORDS_MAX, "has more than 32 items")?;
     values.iter().try_for_each(|value| word(field, value))
 }
 
 /// At most [`TEXT_CHARS_MAX`] characters; may be empty.
 pub fn text(field: &'static str, value: &str) -> Checked {
-    holds(field, is_within(value, TEXT_CHARS_MAX), "is longer than 1000 characters")
+    ensure(field, is_within(value, TEXT_CHARS_MAX), "is longer than 1000 characters")
 }
 
 /// More than nothing, and at most [`AMOUNT_MAX`] minor units.
 pub fn amount(field: &'static str, value: i64) -> Checked {
-    holds(field, value > 0, "is not positive")?;
-    holds(field, value <= AMOUNT_MAX, "has more than fifteen digits")
+    ensure(field, value > 0, "is not positive")?;
+    ensure(field, value <= AMOUNT_MAX, "has more than fifteen digits")
 }
 
 /// A code of ISO 4217 in upper case.
 pub fn currency(field: &'static str, value: &str) -> Checked {
-    holds(field, currency::is_known(value), "is no currency of ISO 4217 in upper case")
+    ensure(field, currency::is_known(value), "is no currency of ISO 4217 in upper case")
 }
 
 /// The number of a change: 1 or more.
 pub fn version(field: &'static str, value: Option<i64>) -> Checked {
-    holds(field, value.is_none_or(|version| version > 0), "is not positive")
+    ensure(field, value.is_none_or(|version| version > 0), "is not positive")
 }
 
 /// How many there are of something that there are few of: none, or at most [`WORDS_MAX`].
 pub fn count(field: &'static str, value: i64) -> Checked {
-    holds(
+    ensure(
         field,
         (0..=WORDS_MAX).contains(&usize::try_from(value).unwrap_or(usize::MAX)),
         "is not 0 to 32",
@@ -103,14 +103,14 @@ pub fn count(field: &'static str, value: i64) -> Checked {
 
 /// From 2000 on, and no more than [`HOURS_AHEAD_MAX`] after `now`.
 pub fn time(field: &'static str, value: DateTime<Utc>, now: DateTime<Utc>) -> Checked {
-    holds(field, value.timestamp() >= EARLIEST, "is before 2000")?;
+    ensure(field, value.timestamp() >= EARLIEST, "is before 2000")?;
     let is_near = value.signed_duration_since(now) <= TimeDelta::hours(HOURS_AHEAD_MAX);
-    holds(field, is_near, "is more than a day in the future")
+    ensure(field, is_near, "is more than a day in the future")
 }
 
-/// The fault, unless it `holds`.
-fn holds(field: &'static str, holds: bool, fault: &'static str) -> Checked {
-    if holds { Ok(()) } else { Err(FieldFault { field, fault }) }
+/// The fault, unless the condition is met.
+fn ensure(field: &'static str, is_met: bool, fault: &'static str) -> Checked {
+    if is_met { Ok(()) } else { Err(FieldFault { field, fault }) }
 }
 
 fn is_within(value: &str, chars_max: usize) -> bool {

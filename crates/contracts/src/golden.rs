@@ -1,6 +1,6 @@
 //! Every event against its golden bytes, both ways; with the feature `schema`, its JSON Schema too.
 //!
-//! The module of each event calls [`holds`] with one of them, and so is known to `cargo dev prepare`,
+//! The module of each event calls [`assert_golden`] with one of them, and so is known to `cargo dev prepare`,
 //! which runs these tests to get the schemas.
 
 use std::fmt::Debug;
@@ -27,7 +27,10 @@ pub(crate) const USER: UserId = UserId::from_uuid(id(1));
 
 /// The event encodes to its golden bytes, the golden bytes decode to it, and what a later
 /// publisher adds is skipped; no field is without bounds, and `null` is as good as left out.
-pub(crate) fn holds<E: Event + Described + PartialEq + Debug + Clone>(service: &str, event: E) {
+pub(crate) fn assert_golden<E: Event + Described + PartialEq + Debug + Clone>(
+    service: &str,
+    event: E,
+) {
     #[cfg(feature = "schema")]
     schema::keep::<E>();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");

@@ -92,7 +92,7 @@ impl Event for NotificationFailed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::{USER, holds, id};
+    use crate::golden::{USER, assert_golden, id};
 
     const NOTIFICATION: NotificationId = NotificationId::from_uuid(id(3));
 
@@ -100,7 +100,7 @@ mod tests {
     fn notification_sent() {
         let kind = "welcome".to_owned();
         let channel = "email".to_owned();
-        holds(
+        assert_golden(
             "notification-service",
             NotificationSent { notification_id: NOTIFICATION, user_id: USER, kind, channel },
         );
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn notification_failed() {
-        holds(
+        assert_golden(
             "notification-service",
             NotificationFailed {
                 notification_id: NOTIFICATION,

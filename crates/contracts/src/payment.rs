@@ -81,7 +81,7 @@ impl Event for PaymentFailed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::{USER, holds, id};
+    use crate::golden::{USER, assert_golden, id};
 
     const PAYMENT: PaymentId = PaymentId::from_uuid(id(2));
 
@@ -90,12 +90,12 @@ mod tests {
         let amount = 1999;
         let currency = "EUR".to_owned();
         let event = PaymentCompleted { payment_id: PAYMENT, user_id: USER, amount, currency };
-        holds("payment-service", event);
+        assert_golden("payment-service", event);
     }
 
     #[test]
     fn payment_failed() {
-        holds(
+        assert_golden(
             "payment-service",
             PaymentFailed {
                 payment_id: PAYMENT,

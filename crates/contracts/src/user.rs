@@ -303,7 +303,7 @@ impl Event for UserPasswordChanged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::{USER, holds, id};
+    use crate::golden::{USER, assert_golden, id};
 
     const TOKEN: MailTokenId = MailTokenId::from_uuid(id(4));
 
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn user_created() {
-        holds(
+        assert_golden(
             "user-service",
             UserCreated {
                 user_id: USER,
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn user_email_verification_requested() {
-        holds(
+        assert_golden(
             "user-service",
             UserEmailVerificationRequested {
                 user_id: USER,
@@ -343,12 +343,12 @@ mod tests {
 
     #[test]
     fn user_email_change_requested() {
-        holds("user-service", UserEmailChangeRequested { user_id: USER });
+        assert_golden("user-service", UserEmailChangeRequested { user_id: USER });
     }
 
     #[test]
     fn user_password_reset_requested() {
-        holds(
+        assert_golden(
             "user-service",
             UserPasswordResetRequested {
                 user_id: USER,
@@ -362,33 +362,33 @@ mod tests {
 
     #[test]
     fn user_password_changed() {
-        holds("user-service", UserPasswordChanged { user_id: USER });
+        assert_golden("user-service", UserPasswordChanged { user_id: USER });
     }
 
     #[test]
     fn user_session_reused() {
         let session_id = "019aca00-0000-7000-8000-0000000000c1".parse().unwrap();
-        holds("user-service", UserSessionReused { user_id: USER, session_id });
+        assert_golden("user-service", UserSessionReused { user_id: USER, session_id });
     }
 
     #[test]
     fn user_second_factor_enabled() {
-        holds("user-service", UserSecondFactorEnabled { user_id: USER });
+        assert_golden("user-service", UserSecondFactorEnabled { user_id: USER });
     }
 
     #[test]
     fn user_second_factor_disabled() {
-        holds("user-service", UserSecondFactorDisabled { user_id: USER });
+        assert_golden("user-service", UserSecondFactorDisabled { user_id: USER });
     }
 
     #[test]
     fn user_recovery_code_used() {
-        holds("user-service", UserRecoveryCodeUsed { user_id: USER, left: 9 });
+        assert_golden("user-service", UserRecoveryCodeUsed { user_id: USER, left: 9 });
     }
 
     #[test]
     fn user_updated() {
-        holds(
+        assert_golden(
             "user-service",
             UserUpdated {
                 user_id: USER,
@@ -403,6 +403,6 @@ mod tests {
 
     #[test]
     fn user_deleted() {
-        holds("user-service", UserDeleted { user_id: USER });
+        assert_golden("user-service", UserDeleted { user_id: USER });
     }
 }

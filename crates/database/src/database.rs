@@ -124,7 +124,7 @@ impl Database {
             }
             tx.rollback().await?;
             if error.database().is_some_and(is_outdated) {
-                prepare_anew(&mut connection).await?;
+                reprepare(&mut connection).await?;
             }
             attempt += 1;
         }
@@ -165,7 +165,7 @@ impl Database {
                 }
                 Err(error) if attempt < ATTEMPTS_MAX && is_worth_repeating(&error) => {
                     if is_outdated(&error) {
-                        prepare_anew(&mut connection).await?;
+                        reprepare(&mut connection).await?;
                     }
                     attempt += 1;
                 }
@@ -188,7 +188,7 @@ fn is_worth_repeating(error: &sqlx::Error) -> bool {
     is_outdated(error) || has_lost_a_race(error)
 }
 
-async fn prepare_anew(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn reprepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     tracing::warn!("the schema has changed; statements are prepared anew");
     connection.clear_cached_statements().await
 }

@@ -23,7 +23,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Longest time for what is answered at once: a connection, a look at the lock.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a start that waits says so.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why an attempt did not migrate.
 enum Failure {
@@ -64,7 +64,7 @@ pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<()
     let target = Target::from(options);
     let fault = |why: String| DatabaseError::Refused { target: target.clone(), why };
     let begun = Instant::now();
-    let mut told: Option<Instant> = None;
+    let mut logged: Option<Instant> = None;
     loop {
         let mut connection = match answered(PgConnection::connect_with(options)).await {
             // The server gives no more: one of the pool's own does as well, and is opened anew later.
@@ -98,8 +98,8 @@ pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<()
                 "{why}, for longer than [database] migration_wait, {waited:?}"
             )));
         }
-        if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-            told = Some(Instant::now());
+        if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+            logged = Some(Instant::now());
             tracing::info!(waited_seconds = begun.elapsed().as_secs(), "waiting: {why}");
         }
         sleep(pause).await;

@@ -28,13 +28,13 @@ pub enum Condition {
     Busy,
 }
 
-/// A look at the database and at the pools. Cheap to clone.
+/// Checks the database and the pools. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Probe(Arc<Shared>);
 
 struct Shared {
     options: PgConnectOptions,
-    /// None while a look is under way, and after one that failed.
+    /// None while a check is under way, and after one that failed.
     kept: Mutex<Option<PgConnection>>,
     pools: [Database; 2],
 }
@@ -57,7 +57,7 @@ impl Probe {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn look(&self) -> Result<Condition, sqlx::Error> {
+    pub async fn check(&self) -> Result<Condition, sqlx::Error> {
         let Shared { options, kept, pools } = &*self.0;
         let mut kept = kept.lock().await;
         // Taken out: what is given up in the middle of an answer is not asked again.

@@ -41,7 +41,7 @@ pub enum EjectionReason {
 
 impl EjectionReason {
     /// It in one word, for programs.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::FailuresInARow => "failures_in_a_row",
             Self::SuccessRate => "success_rate",

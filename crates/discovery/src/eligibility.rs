@@ -33,7 +33,7 @@ pub enum Eligibility {
 
 impl Eligibility {
     /// It in one word, for programs.
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Eligible => "eligible",
             Self::OtherZone => "other_zone",

@@ -39,8 +39,8 @@ impl Latency {
     pub(crate) fn note(&self, taken: u64, now: Time, failed: bool) {
         let taken = if failed { taken.max(PENALTY) } else { taken } as f64;
         let old = self.average().map_or(0.0, |average| average.get() as f64);
-        let say = self.say(Some(now));
-        let new = if taken >= old { taken } else { old * say + taken * (1.0 - say) };
+        let weight = self.weight(Some(now));
+        let new = if taken >= old { taken } else { old * weight + taken * (1.0 - weight) };
         self.average.store((new as u64).max(1), Ordering::Relaxed);
         self.measured_at.store(Some(now));
     }
@@ -52,7 +52,7 @@ impl Latency {
 
     /// Nanoseconds, fewer the longer before `now` they were measured; none while nothing was.
     pub(crate) fn estimate(&self, now: Option<Time>) -> Option<f64> {
-        self.average().map(|average| average.get() as f64 * self.say(now))
+        self.average().map(|average| average.get() as f64 * self.weight(now))
     }
 
     fn average(&self) -> Option<NonZeroU64> {
@@ -61,7 +61,7 @@ impl Latency {
 
     /// The part of the average that still counts: a half of it after each half-life, a straight
     /// line between, since every pick asks and an exponential is slow.
-    fn say(&self, now: Option<Time>) -> f64 {
+    fn weight(&self, now: Option<Time>) -> f64 {
         let (Some(now), Some(at)) = (now, self.measured_at.load()) else { return 1.0 };
         let half_lives = now.nanos_since(at) as f64 * (1.0 / HALF_LIFE.as_nanos() as f64);
         let whole = (half_lives as u32).min(HALF_LIVES_MAX);

@@ -41,7 +41,7 @@ pub(crate) fn instances(service: &str, set: &Set) {
 pub(crate) fn ejections(service: &str, reason: EjectionReason, times: u64) {
     let help = "Instances left alone because calls to them failed or did worse than others'.";
     let ejections = counter("discovery_ejections_total", help, &["service", "reason"]);
-    ejections.with_label_values(&[service, reason.word()]).inc_by(times);
+    ejections.with_label_values(&[service, reason.label()]).inc_by(times);
 }
 
 /// `discovery_provider_errors_total{service, provider}`: watches that ended and were begun anew.

@@ -190,7 +190,7 @@ impl LoadBalancer {
 
     /// Waits until the provider has said which instances there are, or has failed to once: not for
     /// long, and at the start alone.
-    pub async fn told(&self) {
-        self.0.told().await;
+    pub async fn first_update(&self) {
+        self.0.first_update().await;
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Service {
     /// Whether a provider has yet to say for the first time which instances there are.
     is_awaited: AtomicBool,
     /// Woken when it has.
-    told: Notify,
+    first_update: Notify,
     /// Counts what says that calls may go well again: a check that succeeds after one that failed, a
     /// new instance, one of which the provider says something else.
     recoveries: AtomicU64,
@@ -70,7 +70,7 @@ impl Service {
             writing: Mutex::new(()),
             checks_due: checks_due.clone(),
             is_awaited: AtomicBool::new(false),
-            told: Notify::new(),
+            first_update: Notify::new(),
             recoveries: AtomicU64::new(0),
             round_robin: RoundRobin::new(),
             seen: OwnLine::default(),
@@ -100,16 +100,16 @@ impl Service {
     pub(crate) fn set_awaited(&self, is_awaited: bool) {
         self.is_awaited.store(is_awaited, Ordering::Release);
         if !is_awaited {
-            self.told.notify_waiters();
+            self.first_update.notify_waiters();
         }
     }
 
-    pub(crate) async fn told(&self) {
-        // Heard from here on: what is told between the look and the wait is not missed.
-        let mut told = pin!(self.told.notified());
-        told.as_mut().enable();
+    pub(crate) async fn first_update(&self) {
+        // Enabled first, so that an update between the check and the wait is not missed.
+        let mut first_update = pin!(self.first_update.notified());
+        first_update.as_mut().enable();
         if self.is_awaited() {
-            told.await;
+            first_update.await;
         }
     }
 

@@ -16,7 +16,7 @@ const BYTES_MAX: u64 = 1 << 20;
 /// What tells one version of a file from another.
 type Mark = (SystemTime, u64, u64);
 
-/// The content of a file of JSON as it was at the last look. A file that is not there says what the
+/// The content of a file of JSON as it was at the last refresh. A file that is not there says what the
 /// type's default says.
 #[derive(Debug)]
 pub struct Watched<T> {
@@ -26,22 +26,22 @@ pub struct Watched<T> {
 }
 
 impl<T: Default + DeserializeOwned> Watched<T> {
-    /// A file that nobody has looked at yet.
+    /// A file that was not read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), mark: None, value: T::default() }
     }
 
-    /// What the file said at the last look.
+    /// What the file said at the last refresh.
     pub fn value(&self) -> &T {
         &self.value
     }
 
-    /// Looks at the file, which costs one system call while it has not changed.
+    /// Reads the file if it has changed, which costs one system call while it has not changed.
     ///
     /// # Errors
-    /// When it cannot be read or understood; what it said before stays, and the next look that finds it
+    /// When it cannot be read or understood; what it said before stays, and the next refresh that finds it
     /// changed reads it again.
-    pub fn look(&mut self) -> io::Result<&T> {
+    pub fn refresh(&mut self) -> io::Result<&T> {
         let mark = mark(&self.path)?;
         if mark != self.mark {
             self.mark = mark;
@@ -76,19 +76,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wires.json");
         let mut watched = Watched::<Wires>::new(&path);
-        assert_eq!(watched.look().unwrap(), &Wires::default());
+        assert_eq!(watched.refresh().unwrap(), &Wires::default());
 
         fs::write(&path, r#"{"redis": {"port": 1, "target": "127.0.0.1:2"}}"#).unwrap();
         let wire = Wire { port: 1, target: "127.0.0.1:2".to_owned() };
-        assert_eq!(watched.look().unwrap().0["redis"], wire);
+        assert_eq!(watched.refresh().unwrap().0["redis"], wire);
 
         let new = path.with_extension("new");
         fs::write(&new, "{").unwrap();
         fs::rename(&new, &path).unwrap();
-        watched.look().unwrap_err();
+        watched.refresh().unwrap_err();
         assert_eq!(watched.value().0["redis"], wire);
 
         fs::remove_file(&path).unwrap();
-        assert_eq!(watched.look().unwrap(), &Wires::default());
+        assert_eq!(watched.refresh().unwrap(), &Wires::default());
     }
 }

@@ -1,4 +1,4 @@
-//! Acknowledging a message.
+//! Acknowledges a message, and notices when its channel is gone meanwhile.
 
 use std::time::Duration;
 

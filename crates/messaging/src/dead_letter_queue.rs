@@ -1,20 +1,20 @@
 //! The dead-letter queue: what a queue's consumer gave up on, for people to look at, put back or throw
 //! away.
 //!
-//! AMQP cannot look into a queue. So a look takes messages without acknowledging them, on a channel
-//! of its own, and returns them at its end, which may change their order. Two looks at the same moment
-//! would each see a part: they take turns, in all processes. One look sees the first 50,000 messages,
-//! and reads for six seconds; answers say how many it saw, how many there were, and why it ended. It
+//! AMQP cannot look into a queue. So a scan takes messages without acknowledging them, on a channel
+//! of its own, and returns them at its end, which may change their order. Two scans at the same moment
+//! would each see a part: they are made one after the other, in all processes. One scan sees the first
+//! 50,000 messages, and reads for six seconds; answers say how many it saw, how many there were, and why it ended. It
 //! keeps in memory only what it chose, so that a full queue costs as little as a short one.
 //!
 //! Nothing is lost on the way: a replayed message leaves the dead-letter queue after the broker has
 //! confirmed it in its queue, and a discarded one after the caller has confirmed exactly what goes.
 
 mod dead_letter;
-mod look;
+mod lock;
 mod oldest;
 mod replay;
-mod turn;
+mod scan;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,9 +36,9 @@ use crate::settings::{ConsumerSettings, MessagingSettings, SettingsError};
 use crate::topology::{Readers, Topology, TopologyError, dead_letter_queue, message_count};
 
 pub use dead_letter::{DeadLetter, Filter, Peeked};
-pub(crate) use look::Look;
+pub(crate) use lock::count_at_rest;
 pub use replay::BeyondInboxRetention;
-pub(crate) use turn::count_at_rest;
+pub(crate) use scan::Scan;
 
 /// The longest wait for the broker's confirm of a message that is put back.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ pub enum DeadLetterError {
     /// No dead letter has this id, or somebody else holds it at this moment.
     #[error("no dead letter has this id")]
     NotFound,
-    /// The look ended before it had seen all, and none that it saw has this id.
+    /// The scan ended before it had seen all, and none that it saw has this id.
     #[error("none of the {seen} dead letters that were looked at has this id; there are more")]
     NotSeen {
         /// Messages that were looked at.
@@ -64,14 +64,14 @@ pub enum DeadLetterError {
     /// The broker gave no channel in time.
     #[error("the broker is not reachable")]
     Unavailable,
-    /// Somebody else looks into it at this moment.
+    /// Somebody else scans it at this moment.
     #[error("somebody else looks into the dead-letter queue; try again")]
     Busy,
     /// The broker broke off.
     #[error("the broker broke off: {0}")]
     Broker(#[from] lapin::Error),
-    /// The broker ended the look.
-    #[error("the broker ended the look")]
+    /// The broker ended the scan.
+    #[error("the broker ended the scan")]
     Ended,
     /// The queues are not as they must be.
     #[error(transparent)]
@@ -148,8 +148,8 @@ struct Shared {
     topology: Topology,
     /// How its consumer tries, and how long the inbox remembers.
     consumer: ConsumerSettings,
-    /// Held by the one look that is under way.
-    turn: Mutex<()>,
+    /// Held by the one scan that is under way.
+    scanning: Mutex<()>,
 }
 
 impl DeadLetterQueue {
@@ -161,7 +161,7 @@ impl DeadLetterQueue {
     ) -> Result<Self, SettingsError> {
         let topology = Topology::of(settings, queue_key, [])?;
         let consumer = settings.consumer_of(queue_key)?;
-        Ok(Self(Arc::new(Shared { broker, topology, consumer, turn: Mutex::new(()) })))
+        Ok(Self(Arc::new(Shared { broker, topology, consumer, scanning: Mutex::new(()) })))
     }
 
     /// The name of the queue whose messages are dead-lettered here.
@@ -174,7 +174,7 @@ impl DeadLetterQueue {
         dead_letter_queue(self.queue())
     }
 
-    /// How much is in the queue and in its dead-letter queue. Waits for the end of a look, which
+    /// How much is in the queue and in its dead-letter queue. Waits for the end of a scan, which
     /// holds messages that belong to it.
     pub async fn depth(&self) -> Result<Depth, DeadLetterError> {
         let link = self.0.broker.consuming_at_times();
@@ -184,9 +184,9 @@ impl DeadLetterQueue {
     }
 
     async fn depth_over(&self, link: &Attachment) -> Result<Depth, DeadLetterError> {
-        turn::declare_outlets(link, &self.0.topology).await?;
-        let channel = turn::channel(link).await?;
-        let dead_letters = turn::count(&channel, &self.name()).await?;
+        lock::declare_outlets(link, &self.0.topology).await?;
+        let channel = lock::channel(link).await?;
+        let dead_letters = lock::count(&channel, &self.name()).await?;
         let waiting = match message_count(&channel, self.queue()).await {
             // The queue is not there yet, over which the channel is closed.
             Err(TopologyError::Broker { source, .. }) if source.is_amqp_soft_error() => 0,
@@ -198,21 +198,21 @@ impl DeadLetterQueue {
     /// What matches, without what the messages say.
     pub async fn list(&self, filter: &Filter) -> Result<Listing, DeadLetterError> {
         let limit = filter.limit()?;
-        let _turn = self.0.turn.lock().await;
-        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let listing = list_oldest(&mut look, filter, limit).await;
-        look.close().await;
+        let _scanning = self.0.scanning.lock().await;
+        let mut scan = Scan::open(&self.0.broker, &self.0.topology).await?;
+        let listing = list_oldest(&mut scan, filter, limit).await;
+        scan.close().await;
         listing
     }
 
     /// One message with what it says.
     pub async fn peek(&self, id: &str) -> Result<Peeked, DeadLetterError> {
-        let _turn = self.0.turn.lock().await;
-        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let found = look.next_match(&Filter::of_id(id)).await;
-        let seen = look.seen();
-        let stopped = look.stopped();
-        look.close().await;
+        let _scanning = self.0.scanning.lock().await;
+        let mut scan = Scan::open(&self.0.broker, &self.0.topology).await?;
+        let found = scan.next_match(&Filter::of_id(id)).await;
+        let seen = scan.seen();
+        let stopped = scan.stopped();
+        scan.close().await;
         match found? {
             Some((dead_letter, raw)) => Ok(Peeked::new(dead_letter, &raw)),
             None if stopped.is_some() => Err(DeadLetterError::NotSeen { seen }),
@@ -234,12 +234,12 @@ impl DeadLetterQueue {
             BeyondInboxRetention::Replay => None,
         };
         let replay = Replay { queue: self.queue(), filter, limit, oldest };
-        let _turn = self.0.turn.lock().await;
+        let _scanning = self.0.scanning.lock().await;
         let connection = self.0.broker.publishing_at_times();
         let publisher = Publisher::new(connection, Readers::default(), CONFIRM_TIMEOUT);
-        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let replayed = replay.run(&mut look, &publisher).await;
-        look.close().await;
+        let mut scan = Scan::open(&self.0.broker, &self.0.topology).await?;
+        let replayed = replay.run(&mut scan, &publisher).await;
+        scan.close().await;
         publisher.close().await;
         if let Ok(Replayed { replayed, .. }) = replayed {
             let queue = self.queue();
@@ -256,10 +256,10 @@ impl DeadLetterQueue {
         confirmation: Option<&str>,
     ) -> Result<Discarded, DeadLetterError> {
         let limit = filter.limit()?;
-        let _turn = self.0.turn.lock().await;
-        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let discarded = discard_oldest(&mut look, filter, limit, confirmation).await;
-        look.close().await;
+        let _scanning = self.0.scanning.lock().await;
+        let mut scan = Scan::open(&self.0.broker, &self.0.topology).await?;
+        let discarded = discard_oldest(&mut scan, filter, limit, confirmation).await;
+        scan.close().await;
         if let Ok(Discarded { discarded: discarded @ 1.., .. }) = discarded {
             let queue = self.queue();
             tracing::warn!(messaging.queue = queue, discarded, "dead letters were discarded");
@@ -268,48 +268,48 @@ impl DeadLetterQueue {
     }
 
     /// Takes out for good what names an aggregate that was erased, as the database remembers it
-    /// ([`erasure`]); one look.
+    /// ([`erasure`]); one scan.
     ///
     /// # Errors
     /// As for a discard, and the database's.
     pub async fn erase(&self, database: &Database) -> Result<Erased, EraseError> {
-        let _turn = self.0.turn.lock().await;
-        let mut look = Look::open(&self.0.broker, &self.0.topology).await?;
-        let erased = erasure::erase_dead_letters(&mut look, database).await;
-        look.close().await;
+        let _scanning = self.0.scanning.lock().await;
+        let mut scan = Scan::open(&self.0.broker, &self.0.topology).await?;
+        let erased = erasure::erase_dead_letters(&mut scan, database).await;
+        scan.close().await;
         erased
     }
 }
 
 async fn list_oldest(
-    look: &mut Look,
+    scan: &mut Scan,
     filter: &Filter,
     limit: usize,
 ) -> Result<Listing, DeadLetterError> {
     let mut items = Oldest::new(limit, usize::MAX);
-    while let Some((dead_letter, raw)) = look.next_match(filter).await? {
+    while let Some((dead_letter, raw)) = scan.next_match(filter).await? {
         items.offer(dead_letter.age(&raw), 0, dead_letter);
     }
     let items = items.into_values().collect();
-    let seen = look.seen();
-    let dead_letters = look.dead_letters();
-    let stopped = look.stopped();
+    let seen = scan.seen();
+    let dead_letters = scan.dead_letters();
+    let stopped = scan.stopped();
     Ok(Listing { items, seen, dead_letters, stopped })
 }
 
 async fn discard_oldest(
-    look: &mut Look,
+    scan: &mut Scan,
     filter: &Filter,
     limit: usize,
     confirmation: Option<&str>,
 ) -> Result<Discarded, DeadLetterError> {
     let mut chosen = Oldest::new(limit, usize::MAX);
-    while let Some((dead_letter, mut raw)) = look.next_match(filter).await? {
+    while let Some((dead_letter, mut raw)) = scan.next_match(filter).await? {
         // What it says is not needed any more: only to tell the broker that it goes.
         (raw.data, raw.properties) = (Vec::new(), BasicProperties::default());
         chosen.offer(dead_letter.age(&raw), 0, raw);
     }
-    look.stop_reading().await?;
+    scan.stop_reading().await?;
     let digest = Sha256::new();
     let digest = chosen.ids().fold(digest, |digest, id| digest.chain_update(id).chain_update([0]));
     let expected = hex(&digest.finalize()[..8]);
@@ -320,12 +320,12 @@ async fn discard_oldest(
         Some(given) if given != expected => return Err(DeadLetterError::Changed),
         Some(_) => {
             for raw in chosen.into_values() {
-                discarded += u32::from(look.remove(&raw).await);
+                discarded += u32::from(scan.remove(&raw).await);
             }
         }
     }
-    let seen = look.seen();
-    let dead_letters = look.dead_letters();
-    let stopped = look.stopped();
+    let seen = scan.seen();
+    let dead_letters = scan.dead_letters();
+    let stopped = scan.stopped();
     Ok(Discarded { matched, discarded, seen, dead_letters, stopped, confirmation: expected })
 }

@@ -258,7 +258,7 @@ impl EventPublisher {
         let mut ended = Published::Sent;
         let mut all = Ok(());
         metrics::sent(outcomes.into_iter().map(|outcome| {
-            let (published, sent) = told(outcome);
+            let (published, sent) = result_of(outcome);
             // The first that did not arrive is what the caller is told.
             if all.is_ok() {
                 (ended, all) = (published, sent);
@@ -286,7 +286,7 @@ impl EventPublisher {
 }
 
 /// What an outcome is for metrics, and for the caller.
-fn told(outcome: PublishOutcome) -> (Published, Result<(), PublishError>) {
+fn result_of(outcome: PublishOutcome) -> (Published, Result<(), PublishError>) {
     match outcome {
         PublishOutcome::Confirmed => (Published::Sent, Ok(())),
         PublishOutcome::Returned => (Published::Returned, Err(PublishError::Returned)),

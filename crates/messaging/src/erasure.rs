@@ -28,13 +28,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::dead_letter_queue::{DeadLetter, DeadLetterError, DeadLetterQueue, Filter, Look};
+use crate::dead_letter_queue::{DeadLetter, DeadLetterError, DeadLetterQueue, Filter, Scan};
 
 /// How often erasures that are new are looked for.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long after a look for what they left there is another one: dead letters may come late.
+/// How long after a scan another one looks for what they left: dead letters may come late.
 const REPEATED_AFTER: Duration = Duration::from_mins(10);
-/// How long after a look that could not see all there is another one: somebody else may have held some.
+/// How long after a scan that could not see all there is another one: somebody else may have held some.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Dead letters that are asked about at a time.
 const BATCH: usize = 500;
@@ -84,13 +84,13 @@ impl Eraser {
         Self { database: database.into(), dead_letters }
     }
 
-    /// Looks until `shutdown`. A look that fails is logged, not returned: the next one does its work.
+    /// Scans until `shutdown`. A scan that fails is logged, not returned: the next one does its work.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        // The newest erasure that the last look covered, and when the next look is due in any case.
+        // The newest erasure that the last scan covered, and when the next scan is due in any case.
         let mut last: Option<(DateTime<Utc>, Instant)> = None;
         loop {
             match self.newest().await {
-                Ok(Some(newest)) if is_due(last, newest) => match self.look().await {
+                Ok(Some(newest)) if is_due(last, newest) => match self.scan().await {
                     Ok(next) => last = Some((newest, Instant::now() + next)),
                     Err(error) => tracing::warn!(error = %error, "dead letters were not erased"),
                 },
@@ -109,8 +109,8 @@ impl Eraser {
         newest.fetch_one(&self.database).await
     }
 
-    /// One look; tells when the next one is due.
-    async fn look(&self) -> Result<Duration, EraseError> {
+    /// One scan; tells when the next one is due.
+    async fn scan(&self) -> Result<Duration, EraseError> {
         let Erased { erased, seen, dead_letters } = self.dead_letters.erase(&self.database).await?;
         let queue = self.dead_letters.queue();
         if erased > 0 {
@@ -121,7 +121,7 @@ impl Eraser {
                 messaging.queue = queue,
                 messaging.seen = seen,
                 messaging.dead_letters = dead_letters,
-                "one look cannot see all dead letters: those of erased aggregates may be left until \
+                "one scan cannot see all dead letters: those of erased aggregates may be left until \
                  others are replayed or discarded"
             );
             return Ok(AGAIN_AFTER);
@@ -130,7 +130,7 @@ impl Eraser {
     }
 }
 
-/// Whether there is something new, or it is time for the next look.
+/// Whether there is something new, or it is time for the next scan.
 fn is_due(last: Option<(DateTime<Utc>, Instant)>, newest: DateTime<Utc>) -> bool {
     last.is_none_or(|(of, next)| of < newest || Instant::now() >= next)
 }
@@ -138,7 +138,7 @@ fn is_due(last: Option<(DateTime<Utc>, Instant)>, newest: DateTime<Utc>) -> bool
 /// Why dead letters were not erased.
 #[derive(Debug, thiserror::Error)]
 pub enum EraseError {
-    /// The dead-letter queue could not be looked into.
+    /// The dead-letter queue could not be scanned.
     #[error(transparent)]
     DeadLetters(#[from] DeadLetterError),
     /// The database does not say what was erased.
@@ -146,7 +146,7 @@ pub enum EraseError {
     Database(#[from] sqlx::Error),
 }
 
-/// What became of a look for dead letters that name what was erased.
+/// What became of a scan for dead letters that name what was erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Erased {
     /// Messages that are gone.
@@ -157,26 +157,26 @@ pub struct Erased {
     pub dead_letters: u32,
 }
 
-/// Reads dead letters to the end of a look, and takes out those that name what was erased.
+/// Reads dead letters to the end of a scan, and takes out those that name what was erased.
 pub(crate) async fn erase_dead_letters(
-    look: &mut Look,
+    scan: &mut Scan,
     database: &Database,
 ) -> Result<Erased, EraseError> {
     let (mut chosen, mut batch) = (Vec::new(), Vec::new());
     let all = Filter::default();
-    while let Some((dead_letter, raw)) = look.next_match(&all).await? {
+    while let Some((dead_letter, raw)) = scan.next_match(&all).await? {
         batch.extend(NamedIds::of(&dead_letter, raw));
         if batch.len() >= BATCH {
             chosen.extend(erased_of(std::mem::take(&mut batch), database).await?);
         }
     }
     chosen.extend(erased_of(batch, database).await?);
-    look.stop_reading().await?;
+    scan.stop_reading().await?;
     let mut erased = 0;
     for raw in chosen {
-        erased += u32::from(look.remove(&raw).await);
+        erased += u32::from(scan.remove(&raw).await);
     }
-    Ok(Erased { erased, seen: look.seen(), dead_letters: look.dead_letters() })
+    Ok(Erased { erased, seen: scan.seen(), dead_letters: scan.dead_letters() })
 }
 
 /// A dead letter without what it says, and whom it names.

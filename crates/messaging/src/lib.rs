@@ -44,15 +44,8 @@
 //!         }
 //!         tx.commit().await
 //!     };
-//!     match erased.await {
-//!         Ok(()) => Verdict::Ack,
-//!         // The database is away: not the message's fault.
-//!         Err(error) if database::is_unavailable(&error) => {
-//!             Verdict::unavailable(database::kind(&error))
-//!         }
-//!         // A violated constraint, say: after some attempts, people look at it.
-//!         Err(error) => Verdict::retry(database::kind(&error)),
-//!     }
+//!     // Or, where the database is away, that it is; where a constraint is violated, that it is retried.
+//!     erased.await.into()
 //! }
 //!
 //! # async fn start(pool: PgPool, settings: MessagingSettings) -> Result<(), Box<dyn std::error::Error>> {

@@ -12,8 +12,8 @@
 //! binding alone would have confirmed it. What AMQP cannot tell is a binding that is deleted between
 //! the two, within some ten milliseconds: messages on their way at that moment pass by.
 //!
-//! **Bounds.** One call is under way at a time; [`QUEUE_MAX`] callers may wait for their turn. One time
-//! limit bounds the wait for the turn, and again all of opening, publishing and confirms.
+//! **Bounds.** One call is under way at a time; [`QUEUE_MAX`] callers may wait for their lease. One time
+//! limit bounds the wait for the lease, and again all of opening, publishing and confirms.
 
 mod channel;
 mod round;
@@ -79,25 +79,25 @@ pub(crate) enum Refusal {
 pub(crate) struct Publisher {
     connection: Attachment,
     readers: Readers,
-    /// The longest that one call waits for its turn, and that it takes then.
+    /// The longest that one call waits for its lease, and that it takes then.
     time_limit: Duration,
-    places: Semaphore,
+    callers: Semaphore,
     channel: Mutex<Option<PublishChannel>>,
 }
 
-/// The turn of one caller.
-struct Turn<'a> {
+/// The channel, lent to one caller at a time.
+struct Lease<'a> {
     slot: MutexGuard<'a, Option<PublishChannel>>,
-    _place: SemaphorePermit<'a>,
+    _permit: SemaphorePermit<'a>,
     deadline: Instant,
 }
 
 impl Publisher {
     /// A publisher on this connection, which is opened when it is first needed.
     pub(crate) fn new(connection: Attachment, readers: Readers, time_limit: Duration) -> Self {
-        let places = Semaphore::new(QUEUE_MAX);
+        let callers = Semaphore::new(QUEUE_MAX);
         let channel = Mutex::new(None);
-        Self { connection, readers, time_limit, places, channel }
+        Self { connection, readers, time_limit, callers, channel }
     }
 
     /// Waits, endlessly, until there is a channel and the broker takes messages. For a task that had
@@ -130,27 +130,27 @@ impl Publisher {
     /// sending those without an answer once more, each alone and under its own id.
     pub(crate) async fn publish_all(&self, messages: &[Message<'_>]) -> Vec<PublishOutcome> {
         let unavailable = PublishOutcome::Refused(Refusal::Unavailable);
-        let Some(mut turn) = self.turn().await else {
+        let Some(mut lease) = self.lease().await else {
             return vec![unavailable; messages.len()];
         };
         // Taken out while in use: a call that is dropped half-way leaves no confirm behind that the
         // next one could take for its own.
-        let Some(mut channel) = self.open(&mut turn).await else {
+        let Some(mut channel) = self.open(&mut lease).await else {
             return vec![unavailable; messages.len()];
         };
-        let mut outcomes = channel.publish_all(&self.readers, messages, turn.deadline).await;
+        let mut outcomes = channel.publish_all(&self.readers, messages, lease.deadline).await;
         if channel.error().is_some() {
-            self.publish_each_alone(&mut channel, messages, &mut outcomes, turn.deadline).await;
+            self.publish_each_alone(&mut channel, messages, &mut outcomes, lease.deadline).await;
         }
-        *turn.slot = Some(channel).filter(PublishChannel::is_usable);
+        *lease.slot = Some(channel).filter(PublishChannel::is_usable);
         outcomes
     }
 
-    /// Makes the queues that a consumer's messages move to, which somebody deleted; told in the log
+    /// Makes the queues that a consumer's messages move to, which somebody deleted; logged
     /// when it cannot be done.
     pub(crate) async fn declare(&self, topology: &Topology) {
-        let Some(turn) = self.turn().await else { return };
-        let declaring = timeout_at(turn.deadline, topology.declare_outlets_over(&self.connection));
+        let Some(lease) = self.lease().await else { return };
+        let declaring = timeout_at(lease.deadline, topology.declare_outlets_over(&self.connection));
         match declaring.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %error, "queues could not be made anew"),
@@ -164,18 +164,18 @@ impl Publisher {
         self.connection.detach().await;
     }
 
-    async fn turn(&self) -> Option<Turn<'_>> {
-        let place = self.places.try_acquire().ok()?;
+    async fn lease(&self) -> Option<Lease<'_>> {
+        let permit = self.callers.try_acquire().ok()?;
         let slot = timeout(self.time_limit, self.channel.lock()).await.ok()?;
         let deadline = Instant::now() + self.time_limit;
-        (!self.is_blocked()).then_some(Turn { slot, _place: place, deadline })
+        (!self.is_blocked()).then_some(Lease { slot, _permit: permit, deadline })
     }
 
-    async fn open(&self, turn: &mut Turn<'_>) -> Option<PublishChannel> {
-        if let Some(channel) = turn.slot.take().filter(PublishChannel::is_usable) {
+    async fn open(&self, lease: &mut Lease<'_>) -> Option<PublishChannel> {
+        if let Some(channel) = lease.slot.take().filter(PublishChannel::is_usable) {
             return Some(channel);
         }
-        timeout_at(turn.deadline, PublishChannel::open(&self.connection)).await.ok()?
+        timeout_at(lease.deadline, PublishChannel::open(&self.connection)).await.ok()?
     }
 
     /// Publishes once more what a channel error left without an answer, in rounds of one. The

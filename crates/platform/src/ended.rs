@@ -85,7 +85,7 @@ impl EndedFeed {
 
     /// Follows the feed until `shutdown`.
     pub(crate) async fn follow(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        let (mut position, mut was_told) = (FeedPosition::default(), true);
+        let (mut position, mut was_ok) = (FeedPosition::default(), true);
         count("failed", 0);
         // Its age counts from the start of the process: one that never reached Redis is alerted on too.
         was_read(self.clock.now());
@@ -95,12 +95,12 @@ impl EndedFeed {
                 Ok(()) => count("ok", 1),
                 Err(error) => {
                     count("failed", 1);
-                    if was_told {
+                    if was_ok {
                         tracing::warn!(error = %error, "ended sessions cannot be read: their tokens are let in");
                     }
                 }
             }
-            was_told = read.is_ok();
+            was_ok = read.is_ok();
             let pause = tokio::time::sleep(PAUSE);
             if shutdown.run_until_cancelled(pause).await.is_none() {
                 return Ok(());

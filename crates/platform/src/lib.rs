@@ -16,6 +16,35 @@
 //! runs the very code of a start. What can end one that it calls valid is what only others know: a
 //! server that refuses, a port that is taken, an address that is none of this machine's.
 //!
+//! Besides its own, every service has these routes, for administrators:
+//!
+//! | route | does |
+//! |---|---|
+//! | `GET /admin/queues` | how much waits in the service's queue and dead-letter queue ([`messaging::admin`]) |
+//! | `GET /admin/queues/{queue}/dead-letters` | lists dead letters |
+//! | `GET /admin/queues/{queue}/dead-letters/{id}` | one dead letter with what it says |
+//! | `POST /admin/queues/{queue}/replay` | puts dead letters back into their queue |
+//! | `POST /admin/queues/{queue}/discard` | throws dead letters away |
+//! | `GET /admin/events` | lists the events that the service has sent ([`messaging::admin::events`]) |
+//! | `POST /admin/events/republish` | sends events again |
+//! | `GET /admin/calls` | what the service calls, and the breakers ([`service_client::admin`]) |
+//! | `PUT /admin/calls/{target}/breaker` | holds a breaker open or closed |
+//! | `GET /admin/audit` | who did what ([`audit`]) |
+//! | `GET /admin/log` | what is logged ([`chassis::operator`]) |
+//! | `PUT /admin/log` | logs something else for a while |
+//! | `GET /debug` | how the process is set up and how it fares |
+//!
+//! and in its database these tables:
+//!
+//! | table | has |
+//! |---|---|
+//! | `messaging_outbox`, `messaging_holds` | events that are to be sent, and what some of them wait for ([`messaging::outbox`]) |
+//! | `messaging_inbox` | messages that had their effect ([`messaging::inbox`]) |
+//! | `messaging_scheduled` | events at a time of their own ([`messaging::schedule`]) |
+//! | `messaging_archive`, `messaging_erased` | events that were sent, and whose were erased ([`messaging::archive`], [`messaging::erasure`]) |
+//! | `messaging_processes` | the state of process managers ([`messaging::process_manager`]) |
+//! | `audit` | the audit trail ([`audit`]) |
+//!
 //! ```no_run
 //! use platform::{BuildError, Platform, Service, ServiceBuilder};
 //! use utoipa_axum::router::OpenApiRouter;

@@ -1,4 +1,4 @@
-//! What a service tells of itself.
+//! The trait by which a service says what it is made of.
 
 use chassis::BuildError;
 use serde::de::DeserializeOwned;

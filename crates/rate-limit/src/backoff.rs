@@ -160,7 +160,7 @@ impl Backoff {
         let keys = self.keys(account, client);
         let (wait, limit) = match shared.counters.attempt(&keys, &self.curve).await {
             Decision::Admitted { failures } => {
-                self.tell_first_pause(failures);
+                self.log_first_pause(failures);
                 return Ok(Attempt { backoff: self, keys: Some(keys) });
             }
             Decision::Blocked { wait, .. } => (wait, "backoff"),
@@ -189,7 +189,7 @@ impl Backoff {
     }
 
     /// One line for each account and address, whatever comes after it.
-    fn tell_first_pause(&self, failures: u32) {
+    fn log_first_pause(&self, failures: u32) {
         if failures == self.curve.free {
             tracing::warn!(
                 http.route = self.route,

@@ -1,4 +1,4 @@
-//! Where is counted: in Redis, by one round trip that has a short time limit, for all replicas
+//! Where requests and tries are counted: in Redis, by one round trip that has a short time limit, for all replicas
 //! together; while Redis is away or slow, in this process alone. Nothing is refused because of that.
 //! What this process admits it counts itself too, so that it begins with that when Redis goes, and a
 //! Redis that comes and goes gives nobody more than a steady one.
@@ -21,14 +21,14 @@ const SUCCEED: &str = include_str!("scripts/succeed.lua");
 const UNDO: &str = include_str!("scripts/undo.lua");
 
 /// How long Redis is not asked once it did not answer; then one request tries it.
-const AWAY_FOR: Duration = Duration::from_secs(1);
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Counters {
     cache: ServiceCache,
     /// Longest wait for Redis.
     wait: Duration,
     /// Until when Redis is not asked; none while it answers.
-    away_until: Mutex<Option<Instant>>,
+    paused_until: Mutex<Option<Instant>>,
     shared: IntGauge,
     cells: Mutex<Cells>,
     /// The beginning of the clock that `cells` go by.
@@ -39,8 +39,8 @@ impl Counters {
     pub(crate) fn new(service: &str, cache: ServiceCache, wait: Duration) -> Self {
         let shared = metrics::shared(service);
         shared.set(1);
-        let (away_until, cells) = (Mutex::default(), Mutex::default());
-        Self { cache, wait, away_until, shared, cells, began: Instant::now() }
+        let (paused_until, cells) = (Mutex::default(), Mutex::default());
+        Self { cache, wait, paused_until, shared, cells, began: Instant::now() }
     }
 
     /// Counts a request against all quotas, or against none when one of them is used up.
@@ -109,11 +109,11 @@ impl Counters {
 
     /// Whether Redis answers as far as is known, or it is this caller's turn to try.
     fn may_ask(&self) -> bool {
-        let mut away_until = locked(&self.away_until);
-        match *away_until {
+        let mut paused_until = locked(&self.paused_until);
+        match *paused_until {
             Some(until) if Instant::now() < until => false,
             Some(_) => {
-                *away_until = Some(Instant::now() + AWAY_FOR);
+                *paused_until = Some(Instant::now() + OUTAGE_PAUSE);
                 true
             }
             None => true,
@@ -122,8 +122,8 @@ impl Counters {
 
     /// Says once that Redis went, and once that it is back.
     fn note(&self, fault: Option<&'static str>) {
-        let away_until = fault.map(|_| Instant::now() + AWAY_FOR);
-        let before = std::mem::replace(&mut *locked(&self.away_until), away_until);
+        let paused_until = fault.map(|_| Instant::now() + OUTAGE_PAUSE);
+        let before = std::mem::replace(&mut *locked(&self.paused_until), paused_until);
         match (before, fault) {
             (None, Some(fault)) => {
                 self.shared.set(0);

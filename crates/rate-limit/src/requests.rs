@@ -40,7 +40,7 @@ impl RateLimits {
             request.extensions_mut().insert(counted.clone());
             next.run(request).await
         };
-        counted.tell(response.headers_mut());
+        counted.set_headers(response.headers_mut());
         response
     }
 }
@@ -50,12 +50,12 @@ impl RateLimits {
 struct Counted {
     limits: RateLimits,
     route: Arc<RouteLimits>,
-    told: Arc<Mutex<Vec<(String, Quota, Reading)>>>,
+    applied: Arc<Mutex<Vec<(String, Quota, Reading)>>>,
 }
 
 impl Counted {
     fn new(limits: &RateLimits, route: &Arc<RouteLimits>) -> Self {
-        Self { limits: limits.clone(), route: route.clone(), told: Arc::default() }
+        Self { limits: limits.clone(), route: route.clone(), applied: Arc::default() }
     }
 
     /// Counts against those limits for which it is known whom they are about.
@@ -79,23 +79,23 @@ impl Counted {
             }
             retry_after = retry_after.max(reading.wait);
         }
-        let told = limits.iter().zip(readings);
-        let told = told.map(|(limit, reading)| (limit.name.clone(), limit.quota, reading));
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+        let applied = limits.iter().zip(readings);
+        let applied = applied.map(|(limit, reading)| (limit.name.clone(), limit.quota, reading));
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner).extend(applied);
         if retry_after.is_zero() { Ok(()) } else { Err(RateLimited { retry_after }) }
     }
 
     /// The fields of draft-ietf-httpapi-ratelimit-headers-11: a policy's quota and window, and what
     /// remains of it for how many seconds, until all of it is there again.
-    fn tell(&self, headers: &mut HeaderMap) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_empty() {
+    fn set_headers(&self, headers: &mut HeaderMap) {
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.is_empty() {
             return;
         }
-        let policies = told.iter().map(|(name, Quota { requests, per }, _)| {
+        let policies = applied.iter().map(|(name, Quota { requests, per }, _)| {
             format!("\"{name}\";q={requests};w={}", per.as_secs())
         });
-        let left = told.iter().map(|(name, _, Reading { remaining, full_in, .. })| {
+        let left = applied.iter().map(|(name, _, Reading { remaining, full_in, .. })| {
             format!("\"{name}\";r={remaining};t={}", whole_seconds(*full_in))
         });
         let fields = [(POLICY, policies.collect::<Vec<_>>()), (LEFT, left.collect())];

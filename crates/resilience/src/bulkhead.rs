@@ -1,7 +1,7 @@
 //! The bulkhead: so many calls in flight and no more, so that one slow target cannot take all of a
 //! service's memory and connections.
 //!
-//! Calls beyond the places are refused, or wait in a queue that is bounded too.
+//! Calls beyond the permits are refused, or wait in a queue that is bounded too.
 
 #[cfg(test)]
 #[cfg(not(loom_resilience))]
@@ -12,71 +12,71 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Places for calls in flight. Cheap to clone; clones share the places.
+/// Permits for calls in flight. Cheap to clone; clones share the permits.
 #[derive(Debug, Clone)]
 pub struct Bulkhead(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    places: Arc<Semaphore>,
-    /// How many places there are.
+    permits: Arc<Semaphore>,
+    /// How many permits there are.
     capacity: usize,
     /// How many may wait.
     queue: usize,
     waiting: AtomicUsize,
 }
 
-/// A place, until it is dropped.
+/// A permit, until it is dropped.
 #[derive(Debug)]
-#[must_use = "the place is given back when this is dropped"]
+#[must_use = "the permit is given back when this is dropped"]
 pub struct BulkheadPermit {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// No place is free, nor one to wait.
+/// No permit is free, nor one to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many calls are in flight")]
 pub struct Full;
 
 impl Bulkhead {
     /// So many calls at a time; more are refused at once.
-    pub fn new(places: usize) -> Self {
-        Self::with_queue(places, 0)
+    pub fn new(permits: usize) -> Self {
+        Self::with_queue(permits, 0)
     }
 
-    /// So many calls at a time, and so many that wait for a place, in their order.
-    pub fn with_queue(places: usize, queue: usize) -> Self {
-        let capacity = places.min(Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(capacity));
+    /// So many calls at a time, and so many that wait for a permit, in their order.
+    pub fn with_queue(permits: usize, queue: usize) -> Self {
+        let capacity = permits.min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(capacity));
         let waiting = AtomicUsize::new(0);
-        Self(Arc::new(Shared { places, capacity, queue, waiting }))
+        Self(Arc::new(Shared { permits, capacity, queue, waiting }))
     }
 
-    /// A place, if one is free and nobody waits for it.
+    /// A permit, if one is free and nobody waits for it.
     pub fn try_acquire(&self) -> Option<BulkheadPermit> {
-        let place = self.0.places.clone().try_acquire_owned().ok()?;
-        Some(BulkheadPermit { _place: place })
+        let permit = self.0.permits.clone().try_acquire_owned().ok()?;
+        Some(BulkheadPermit { _permit: permit })
     }
 
-    /// A place, now or when it is this caller's turn. Dropping the future leaves the queue.
+    /// A permit, now or when it is this caller's turn. Dropping the future leaves the queue.
     ///
     /// # Errors
-    /// [`Full`] at once when no place is free and the queue is full.
+    /// [`Full`] at once when no permit is free and the queue is full.
     pub async fn acquire(&self) -> Result<BulkheadPermit, Full> {
         if let Some(permit) = self.try_acquire() {
             return Ok(permit);
         }
         let _waiting = Waiting::enter(&self.0).ok_or(Full)?;
-        let place = self.0.places.clone().acquire_owned().await.map_err(|_| Full)?;
-        Ok(BulkheadPermit { _place: place })
+        let permit = self.0.permits.clone().acquire_owned().await.map_err(|_| Full)?;
+        Ok(BulkheadPermit { _permit: permit })
     }
 
-    /// Places that are free now.
+    /// Permits that are free now.
     pub fn free(&self) -> usize {
-        self.0.places.available_permits()
+        self.0.permits.available_permits()
     }
 
-    /// Places in all.
+    /// Permits in all.
     pub fn capacity(&self) -> usize {
         self.0.capacity
     }
@@ -92,7 +92,7 @@ impl Bulkhead {
     }
 }
 
-/// A place in the queue, until it is dropped.
+/// A permit in the queue, until it is dropped.
 struct Waiting<'a>(&'a Shared);
 
 impl<'a> Waiting<'a> {

@@ -74,7 +74,7 @@ impl Transport {
         if self.instances.is_awaited() {
             let left = deadline.remaining().unwrap_or_default();
             let limit = left.min(self.bounds.attempt_timeout);
-            let _nobody_knows = timeout(limit, self.instances.told()).await;
+            let _nobody_knows = timeout(limit, self.instances.first_update()).await;
         }
     }
 
@@ -159,7 +159,7 @@ impl Transport {
 
     /// Whether so much time without an answer says that the target is not well. A caller in a hurry
     /// proves nothing, but half of an attempt's time is no hurry.
-    fn is_telling(&self, time: Duration) -> bool {
+    fn is_conclusive(&self, time: Duration) -> bool {
         time >= self.bounds.attempt_timeout / 2
     }
 
@@ -194,7 +194,9 @@ impl<'a> InFlight<'a> {
     fn end(&mut self, answer: Result<Bytes, Kind>, place: LimitPermit) -> AttemptResult {
         let outcome = match &answer {
             Ok(_) => Outcome::Success,
-            Err(Kind::DeadlineExceeded) if self.transport.is_telling(self.left) => Outcome::Failure,
+            Err(Kind::DeadlineExceeded) if self.transport.is_conclusive(self.left) => {
+                Outcome::Failure
+            }
             Err(kind) => kind.outcome(),
         };
         match &answer {
@@ -228,7 +230,7 @@ impl Drop for InFlight<'_> {
         if self.request.is_read() {
             reads.note(took);
         }
-        if self.transport.is_telling(took) {
+        if self.transport.is_conclusive(took) {
             self.request.note_failure();
             picked.settle(Outcome::Failure);
         } else if is_late {

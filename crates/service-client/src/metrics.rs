@@ -61,7 +61,7 @@ pub(crate) fn hedged(service: &str) {
 pub(crate) fn transition(change: &Transition) {
     circuit_breaker_state().with_label_values(&[&change.name]).set(change.to as i64);
     if change.to != change.from {
-        TRANSITIONS.with_label_values(&[&change.name, word(change.to)]).inc();
+        TRANSITIONS.with_label_values(&[&change.name, label(change.to)]).inc();
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) fn show(service: &str, breaker: &CircuitBreaker, bounds: &SharedBound
     RETRIES.with_label_values(&[service]);
     HEDGES.with_label_values(&[service]);
     for state in [State::Closed, State::HalfOpen, State::Open] {
-        TRANSITIONS.with_label_values(&[service, word(state)]);
+        TRANSITIONS.with_label_values(&[service, label(state)]);
     }
     circuit_breaker_state().with_label_values(&[service]).set(0);
 
@@ -108,7 +108,7 @@ fn whole_retries(balance: f64) -> i64 {
     balance as i64
 }
 
-pub(crate) fn word(state: State) -> &'static str {
+pub(crate) fn label(state: State) -> &'static str {
     match state {
         State::Closed => "closed",
         State::HalfOpen => "half_open",

@@ -45,7 +45,7 @@ fn substitutes() -> impl Iterator<Item = Value> {
 }
 
 /// A way into a value: a key of an object or an index of an array at each step.
-type Place = Vec<Step>;
+type Pointer = Vec<Step>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -55,7 +55,7 @@ enum Step {
 
 /// What serde stopped at.
 struct Stop {
-    place: Place,
+    pointer: Pointer,
     is_unknown: bool,
     detail: String,
 }
@@ -78,11 +78,11 @@ pub(crate) fn all<T: DeserializeOwned>(text: &str, mut faults: Vec<FieldFault>) 
         let stop = Stop::at(&error);
         let fault = stop.fault();
         let is_known = faults.iter().any(|known| known.pointer == fault.pointer);
-        if !is_known && !replaced.reaches(&stop.place) {
+        if !is_known && !replaced.reaches(&stop.pointer) {
             faults.push(fault);
         }
         let goes_on = if stop.is_unknown {
-            remove(&mut value, &stop.place)
+            remove(&mut value, &stop.pointer)
         } else {
             replaced.replace(&mut value, &stop)
         };
@@ -95,39 +95,39 @@ pub(crate) fn all<T: DeserializeOwned>(text: &str, mut faults: Vec<FieldFault>) 
 
 /// What has been put in, and what can be tried next in each place.
 #[derive(Default)]
-struct Replaced(BTreeMap<Place, Box<dyn Iterator<Item = Value>>>);
+struct Replaced(BTreeMap<Pointer, Box<dyn Iterator<Item = Value>>>);
 
 impl Replaced {
     /// Whether a place is in something that was put in: what is wrong there is nobody's fault.
-    fn reaches(&self, place: &[Step]) -> bool {
-        self.0.keys().any(|replaced| place.starts_with(replaced))
+    fn reaches(&self, pointer: &[Step]) -> bool {
+        self.0.keys().any(|replaced| pointer.starts_with(replaced))
     }
 
     /// Puts the next thing in the place; false when there is nothing more, or no such place.
     fn replace(&mut self, value: &mut Value, stop: &Stop) -> bool {
         // As in: expected `one` or `other`.
         let named = stop.detail.strip_prefix("expected ").and_then(|words| words.split('`').nth(1));
-        let tried = self.0.entry(stop.place.clone()).or_insert_with(|| Box::new(substitutes()));
+        let tried = self.0.entry(stop.pointer.clone()).or_insert_with(|| Box::new(substitutes()));
         let Some(next) = tried.next() else { return false };
-        put(value, &stop.place, named.map_or(next, |name| json!(name)))
+        put(value, &stop.pointer, named.map_or(next, |name| json!(name)))
     }
 }
 
 impl Stop {
     fn at(error: &Error<serde_json::Error>) -> Self {
-        let mut place = steps(error.path());
+        let mut pointer = steps(error.path());
         let message = error.inner().to_string();
         let of_object =
             [("missing field `", "is missing"), ("duplicate field `", "is there twice")];
         for (words, detail) in of_object {
             if let Some(name) = message.strip_prefix(words).and_then(|rest| rest.split('`').next())
             {
-                place.push(Step::Key(name.to_owned()));
-                return Self { place, is_unknown: false, detail: detail.to_owned() };
+                pointer.push(Step::Key(name.to_owned()));
+                return Self { pointer, is_unknown: false, detail: detail.to_owned() };
             }
         }
         let is_unknown = message.starts_with("unknown field `");
-        Self { place, is_unknown, detail: without_values(&message) }
+        Self { pointer, is_unknown, detail: without_values(&message) }
     }
 
     fn fault(&self) -> FieldFault {
@@ -136,12 +136,12 @@ impl Stop {
             Step::Key(_) => "/…".to_owned(),
             Step::Index(index) => format!("/{index}"),
         };
-        let pointer = self.place.iter().map(step).collect();
+        let pointer = self.pointer.iter().map(step).collect();
         FieldFault { pointer, detail: self.detail.clone() }
     }
 }
 
-fn steps(path: &serde_path_to_error::Path) -> Place {
+fn steps(path: &serde_path_to_error::Path) -> Pointer {
     let step = |segment: &Segment| match segment {
         Segment::Map { key } => Some(Step::Key(key.clone())),
         Segment::Enum { variant } => Some(Step::Key(variant.clone())),
@@ -152,8 +152,8 @@ fn steps(path: &serde_path_to_error::Path) -> Place {
 }
 
 /// What a place is in, and its last step.
-fn parent<'a, 'p>(value: &'a mut Value, place: &'p [Step]) -> Option<(&'a mut Value, &'p Step)> {
-    let (last, way) = place.split_last()?;
+fn parent<'a, 'p>(value: &'a mut Value, pointer: &'p [Step]) -> Option<(&'a mut Value, &'p Step)> {
+    let (last, way) = pointer.split_last()?;
     let mut inner = value;
     for step in way {
         inner = match step {
@@ -164,8 +164,8 @@ fn parent<'a, 'p>(value: &'a mut Value, place: &'p [Step]) -> Option<(&'a mut Va
     Some((inner, last))
 }
 
-fn put(value: &mut Value, place: &[Step], new: Value) -> bool {
-    match parent(value, place) {
+fn put(value: &mut Value, pointer: &[Step], new: Value) -> bool {
+    match parent(value, pointer) {
         Some((Value::Object(fields), Step::Key(key))) => {
             fields.insert(key.clone(), new);
             true
@@ -177,8 +177,8 @@ fn put(value: &mut Value, place: &[Step], new: Value) -> bool {
     }
 }
 
-fn remove(value: &mut Value, place: &[Step]) -> bool {
-    match parent(value, place) {
+fn remove(value: &mut Value, pointer: &[Step]) -> bool {
+    match parent(value, pointer) {
         Some((Value::Object(fields), Step::Key(key))) => fields.remove(key).is_some(),
         _ => false,
     }

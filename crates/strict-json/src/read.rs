@@ -1,4 +1,4 @@
-//! One text, one value.
+//! Reads the one JSON value of a text.
 
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;

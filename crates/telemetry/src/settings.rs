@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     /// The keys that are told when spans go to this endpoint with these headers.
-    fn told(endpoint: &str, headers: &str) -> Vec<String> {
+    fn reported(endpoint: &str, headers: &str) -> Vec<String> {
         let settings = TelemetrySettings {
             tracing: TracingSettings {
                 enabled: true,
@@ -219,18 +219,22 @@ mod tests {
     #[test]
     fn headers_are_read_as_opentelemetry_writes_them_and_told_without_their_values() {
         for good in ["", "x-api-key=hunter2", " x-api-key = hunter2%3D , other=1,"] {
-            assert!(told("https://otlp.example.com:4317", good).is_empty(), "{good}");
+            assert!(reported("https://otlp.example.com:4317", good).is_empty(), "{good}");
         }
         for bad in ["hunter2", "x y=hunter2", "a=hunter2,a=1", "a=hunter2%0a", "key-bin=hunter2"] {
-            assert_eq!(told("https://otlp.example.com:4317", bad), ["tracing.headers"], "{bad}");
+            assert_eq!(
+                reported("https://otlp.example.com:4317", bad),
+                ["tracing.headers"],
+                "{bad}"
+            );
         }
     }
 
     #[test]
-    fn a_collector_on_another_machine_without_tls_is_told_and_gets_no_headers() {
+    fn a_collector_on_another_machine_without_tls_is_reported_and_gets_no_headers() {
         let (far, near) = ("http://otlp.example.com:4317", "http://127.0.0.1:4317");
-        assert_eq!(told(far, ""), ["tracing.endpoint"]);
-        assert_eq!(told(far, "x-api-key=hunter2"), ["tracing.headers", "tracing.endpoint"]);
-        assert!(told(near, "x-api-key=hunter2").is_empty());
+        assert_eq!(reported(far, ""), ["tracing.endpoint"]);
+        assert_eq!(reported(far, "x-api-key=hunter2"), ["tracing.headers", "tracing.endpoint"]);
+        assert!(reported(near, "x-api-key=hunter2").is_empty());
     }
 }

@@ -82,6 +82,8 @@ mod proxy;
 #[cfg(feature = "servers")]
 pub mod raw_amqp;
 #[cfg(feature = "service")]
+mod refused;
+#[cfg(feature = "service")]
 mod users;
 #[cfg(feature = "servers")]
 mod wait;
@@ -109,6 +111,8 @@ pub use process::{ServiceProcess, binary};
 pub use proxy::Proxy;
 #[cfg(feature = "servers")]
 pub use raw_amqp::RawAmqp;
+#[cfg(feature = "service")]
+pub use refused::unreadable;
 #[cfg(feature = "service")]
 pub use users::Users;
 #[cfg(feature = "servers")]

@@ -86,8 +86,8 @@ impl Check {
         }
         // A file that others take keys from is read with each of them.
         let mut seen = BTreeSet::new();
-        let place = |fault: &Fault| fault.place().map(ToString::to_string);
-        report.faults.retain(|fault| seen.insert((place(fault), fault.text().to_owned())));
+        let location = |fault: &Fault| fault.location().map(ToString::to_string);
+        report.faults.retain(|fault| seen.insert((location(fault), fault.text().to_owned())));
         report
     }
 
@@ -144,7 +144,8 @@ impl Check {
         // Groups that hold each other: each of their values alone is well.
         let mut render = Render::new(context, false);
         render.table(&config.root, &mut Vec::new());
-        let own = |fault: &Fault| fault.place().is_some_and(|place| place.span.source == source);
+        let own =
+            |fault: &Fault| fault.location().is_some_and(|location| location.span.source == source);
         let found = render.circles.into_iter().chain(render.beyond);
         values.faults.extend(found.filter(own));
         values.faults
@@ -236,7 +237,7 @@ impl<'t> Values<'_, 't> {
         for reference in parts.into_iter().filter(|node| node.span.source == self.source) {
             if let Err(NoValue::Undefined(fault)) = self.context.evaluate(reference, scope) {
                 let what = format!("{}; the text keeps it as it stands", fault.text());
-                let warning = Fault::warning(self.context.place(reference.span), what);
+                let warning = Fault::warning(self.context.location(reference.span), what);
                 self.faults.push(match fault.help_text() {
                     Some(help) => warning.help(help),
                     None => warning,
@@ -253,8 +254,8 @@ impl<'t> Values<'_, 't> {
             found.extend(odd.map(|(what, help)| (node.span, what, help)));
         });
         for (span, what, help) in found {
-            let place = self.context.place(span);
-            self.faults.push(Fault::warning(place, what).help(help));
+            let location = self.context.location(span);
+            self.faults.push(Fault::warning(location, what).help(help));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::evaluate::reference::Walk;
 use crate::fault::Fault;
 use crate::imports::Imports;
 use crate::outside::Outside;
-use crate::source::{Place, Sources, Span};
+use crate::source::{Location, Sources, Span};
 use crate::syntax::DEPTH_MAX;
 use crate::tree::{Argument, Call, Expr, Http, Node, Part, Table};
 use crate::vars::Vars;
@@ -124,14 +124,14 @@ impl<'t> Context<'t> {
         Walk::new(*self, node).node(node, scope)
     }
 
-    pub(crate) fn place(&self, span: Span) -> Option<Place> {
-        self.sources.place(span)
+    pub(crate) fn location(&self, span: Span) -> Option<Location> {
+        self.sources.location(span)
     }
 
     /// A group that holds itself, by a reference at `at`.
     pub(crate) fn holds_itself(&self, at: Span) -> Fault {
         let text = format!("`{}` leads to a group that holds it", self.sources.slice(at));
-        Fault::error(self.place(at), text).label("back to a group around it")
+        Fault::error(self.location(at), text).label("back to a group around it")
     }
 
     /// Refuses a value that lies too deep, or is one too many; what refers to itself is both.
@@ -150,8 +150,8 @@ impl<'t> Context<'t> {
         } else {
             return Ok(());
         };
-        let place = at.and_then(|span| self.place(span));
-        Err(Fault::error(place, text).help("do these values hold each other?"))
+        let location = at.and_then(|span| self.location(span));
+        Err(Fault::error(location, text).help("do these values hold each other?"))
     }
 }
 
@@ -179,7 +179,7 @@ impl<'t> Walk<'t> {
     fn node(&mut self, node: &'t Node, scope: &[&'t Table]) -> Result<Evaluated<'t>, NoValue> {
         if self.depth == NESTED_MAX {
             let text = format!("more than {NESTED_MAX} values within values");
-            return Err(Fault::error(self.context.place(node.span), text).into());
+            return Err(Fault::error(self.context.location(node.span), text).into());
         }
         self.depth += 1;
         let result = self.expr(node, scope);
@@ -257,7 +257,7 @@ impl<'t> Walk<'t> {
             }
             if text.len() > TEXT_MAX {
                 let text = format!("interpolation makes a text of more than {TEXT_MAX} bytes");
-                return Err(Fault::error(self.context.place(span), text).into());
+                return Err(Fault::error(self.context.location(span), text).into());
             }
         }
         result.value = Value::Text(Cow::Owned(text));
@@ -290,8 +290,8 @@ impl<'t> Walk<'t> {
             (Value::Call(_), _) => "is an operator that nothing evaluates",
         };
         let text = format!("`{path}` {kind}, which cannot stand in a text");
-        let fault = Fault::error(self.context.place(at), text);
-        Err(fault.note(self.context.place(value.span), "its value is here").into())
+        let fault = Fault::error(self.context.location(at), text);
+        Err(fault.note(self.context.location(value.span), "its value is here").into())
     }
 
     fn http(
@@ -317,7 +317,7 @@ impl<'t> Walk<'t> {
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
             let at = http.method.as_ref().map_or(span, |method| method.span);
             let text = "expected a method such as GET";
-            return Err(Fault::error(self.context.place(at), text).into());
+            return Err(Fault::error(self.context.location(at), text).into());
         }
         Ok(Evaluated { secret, ..Evaluated::new(Value::Http { method, url }, span) })
     }

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::config::Config;
 use crate::fault::Errors;
 use crate::render::{Render, Rendered};
-use crate::source::{Place, Span};
+use crate::source::{Location, Span};
 use crate::tree::{Entry, Expr, Import, Node, Part, Table};
 
 /// How many references deep the origins of a value are followed.
@@ -36,8 +36,8 @@ pub struct Explanation {
 #[derive(Debug, Clone, Serialize)]
 pub struct Step {
     /// The place; `None` for what stands nowhere.
-    #[serde(serialize_with = "place")]
-    pub place: Option<Place>,
+    #[serde(rename = "place", serialize_with = "location")]
+    pub location: Option<Location>,
     /// What is written there. Never the value of a variable.
     pub written: String,
     /// What it is made of, in order.
@@ -52,15 +52,15 @@ pub struct Origin {
     /// The name of the variable that it is, unless it is a reference.
     pub variable: Option<String>,
     /// Where that stands, when it is in a file.
-    #[serde(serialize_with = "place")]
-    pub place: Option<Place>,
+    #[serde(rename = "place", serialize_with = "location")]
+    pub location: Option<Location>,
     /// How many references it is away, from 0.
     pub depth: usize,
 }
 
 #[allow(clippy::ref_option, reason = "serde gives it so")]
-fn place<S: Serializer>(place: &Option<Place>, serializer: S) -> Result<S::Ok, S::Error> {
-    place.as_ref().map(ToString::to_string).serialize(serializer)
+fn location<S: Serializer>(location: &Option<Location>, serializer: S) -> Result<S::Ok, S::Error> {
+    location.as_ref().map(ToString::to_string).serialize(serializer)
 }
 
 impl Config {
@@ -93,7 +93,7 @@ impl Config {
             (Expr::Env(env), true) => format!("the variable {}", env.name),
             _ => written,
         };
-        Step { place: self.sources.place(entry.value.span), written, origins }
+        Step { location: self.sources.location(entry.value.span), written, origins }
     }
 
     fn origins<'t>(
@@ -133,8 +133,8 @@ impl Config {
                 return;
             }
             let text = format!("{name} is {}", self.valued(&entry.value, &mut trail));
-            let place = self.sources.place(entry.value.span);
-            origins.push(Origin { text, variable: None, place, depth });
+            let location = self.sources.location(entry.value.span);
+            origins.push(Origin { text, variable: None, location, depth });
             self.origins(&entry.value, &trail, depth + 1, origins);
         }
     }
@@ -197,7 +197,12 @@ impl Config {
             (None, true) => format!("{name} is not set, its default stands in"),
             (None, false) => format!("{name} is not set"),
         };
-        Origin { text, variable: Some(name.to_owned()), place: self.sources.place(span), depth }
+        Origin {
+            text,
+            variable: Some(name.to_owned()),
+            location: self.sources.location(span),
+            depth,
+        }
     }
 }
 
@@ -223,13 +228,14 @@ impl fmt::Display for Explanation {
         }
         for (index, step) in self.steps.iter().enumerate() {
             let before = if index == 0 { "" } else { "replaced " };
-            let place = step.place.as_ref().map_or(String::new(), |place| format!("{place}  "));
-            write!(f, "\n  {before}{place}{}", one_line(&step.written))?;
+            let location =
+                step.location.as_ref().map_or(String::new(), |location| format!("{location}  "));
+            write!(f, "\n  {before}{location}{}", one_line(&step.written))?;
             for origin in &step.origins {
                 let indent = " ".repeat(4 + 2 * origin.depth);
                 write!(f, "\n{indent}{}", one_line(&origin.text))?;
-                let elsewhere = origin.place.as_ref().filter(|_| origin.variable.is_none());
-                elsewhere.into_iter().try_for_each(|place| write!(f, " ({place})"))?;
+                let elsewhere = origin.location.as_ref().filter(|_| origin.variable.is_none());
+                elsewhere.into_iter().try_for_each(|location| write!(f, " ({location})"))?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use crate::source::Place;
+use crate::source::Location;
 
 /// How much of a source line a report shows, in characters.
 const LINE_SHOWN_MAX: usize = 160;
@@ -33,10 +33,10 @@ pub enum Severity {
 pub struct Fault {
     pub(crate) severity: Severity,
     pub(crate) text: String,
-    pub(crate) place: Option<Place>,
+    pub(crate) location: Option<Location>,
     pub(crate) help: Option<String>,
     /// Further places that belong to it, each with what it is.
-    pub(crate) notes: Vec<(Place, String)>,
+    pub(crate) notes: Vec<(Location, String)>,
     /// What stands beside the carets.
     pub(crate) label: &'static str,
     /// The source line holds a secret.
@@ -44,14 +44,14 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn error(place: Option<Place>, text: impl Into<String>) -> Self {
+    pub(crate) fn error(location: Option<Location>, text: impl Into<String>) -> Self {
         let severity = Severity::Error;
         let text = bounded(text.into());
-        Self { severity, text, place, help: None, notes: Vec::new(), label: "", hidden: false }
+        Self { severity, text, location, help: None, notes: Vec::new(), label: "", hidden: false }
     }
 
-    pub(crate) fn warning(place: Option<Place>, text: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(place, text) }
+    pub(crate) fn warning(location: Option<Location>, text: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(location, text) }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
@@ -59,8 +59,8 @@ impl Fault {
         self
     }
 
-    pub(crate) fn note(mut self, place: Option<Place>, text: impl Into<String>) -> Self {
-        self.notes.extend(place.map(|place| (place, text.into())));
+    pub(crate) fn note(mut self, location: Option<Location>, text: impl Into<String>) -> Self {
+        self.notes.extend(location.map(|location| (location, text.into())));
         self
     }
 
@@ -85,8 +85,8 @@ impl Fault {
     }
 
     /// Where it stands; `None` when it is about a file or a whole load.
-    pub fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
+    pub fn location(&self) -> Option<&Location> {
+        self.location.as_ref()
     }
 
     /// What the place is, in a few words; may be empty.
@@ -100,13 +100,13 @@ impl Fault {
     }
 
     /// Further places that belong to it, each with what it is.
-    pub fn notes(&self) -> impl Iterator<Item = (&Place, &str)> {
-        self.notes.iter().map(|(place, text)| (place, text.as_str()))
+    pub fn notes(&self) -> impl Iterator<Item = (&Location, &str)> {
+        self.notes.iter().map(|(location, text)| (location, text.as_str()))
     }
 
     /// Order of reports: as in the files; what has no place comes first.
     pub(crate) fn position(&self) -> Option<(u32, u32)> {
-        self.place.as_ref().map(|place| (place.span.source, place.span.start))
+        self.location.as_ref().map(|location| (location.span.source, location.span.start))
     }
 }
 
@@ -121,26 +121,26 @@ fn bounded(mut text: String) -> String {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(place) = &self.place {
-            write!(f, "{place}: ")?;
+        if let Some(location) = &self.location {
+            write!(f, "{location}: ")?;
         }
         if self.severity == Severity::Warning {
             f.write_str("warning: ")?;
         }
         f.write_str(&self.text)?;
-        if let Some(place) = self.place.as_ref().filter(|_| !self.hidden) {
-            excerpt(f, place, self.label)?;
+        if let Some(location) = self.location.as_ref().filter(|_| !self.hidden) {
+            excerpt(f, location, self.label)?;
         }
-        for (place, text) in &self.notes {
+        for (location, text) in &self.notes {
             if self.hidden {
-                write!(f, "\n  {place}: {text}")?;
+                write!(f, "\n  {location}: {text}")?;
                 continue;
             }
-            let same = self.place.as_ref().is_some_and(|own| own.file() == place.file());
+            let same = self.location.as_ref().is_some_and(|own| own.file() == location.file());
             if !same {
-                write!(f, "\n  {place}:")?;
+                write!(f, "\n  {location}:")?;
             }
-            excerpt(f, place, text)?;
+            excerpt(f, location, text)?;
         }
         self.help.iter().try_for_each(|help| write!(f, "\n  help: {help}"))
     }
@@ -155,17 +155,17 @@ impl fmt::Debug for Fault {
 /// The source line with its number, and a line of carets under the place with a label. Long lines
 /// are shown as a window around it; control characters (a terminal would obey them) as dots; tabs
 /// stay, so that carets fit.
-fn excerpt(f: &mut fmt::Formatter<'_>, place: &Place, label: &str) -> fmt::Result {
-    let column = place.column() - 1;
+fn excerpt(f: &mut fmt::Formatter<'_>, location: &Location, label: &str) -> fmt::Result {
+    let column = location.column() - 1;
     let skipped = column.saturating_sub(LINE_SHOWN_MAX / 2);
     let visible = |c: char| if c.is_control() && c != '\t' { '·' } else { c };
     let shown: String =
-        place.source_line().chars().skip(skipped).take(LINE_SHOWN_MAX).map(visible).collect();
+        location.source_line().chars().skip(skipped).take(LINE_SHOWN_MAX).map(visible).collect();
     let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
     let indent: String = shown.chars().take(column - skipped).map(blank).collect();
     let left = shown.chars().count().saturating_sub(column - skipped).max(1);
-    let carets = "^".repeat(place.width().min(left));
-    let line = place.line().to_string();
+    let carets = "^".repeat(location.width().min(left));
+    let line = location.line().to_string();
     let gutter = " ".repeat(line.len());
     write!(f, "\n  {line} | {}", shown.trim_end())?;
     write!(f, "\n  {gutter} | {}", format!("{indent}{carets} {label}").trim_end())

@@ -103,7 +103,7 @@ impl Reading<'_> {
             let steps = chain[first..].iter().chain([&real]);
             let steps: Vec<_> = steps.filter_map(|path| path.file_name()?.to_str()).collect();
             let text = format!("these files take keys from each other: {}", steps.join(" -> "));
-            self.faults.push(Fault::error(self.sources.place(span), text));
+            self.faults.push(Fault::error(self.sources.location(span), text));
             return Err("it takes keys from the file that takes keys from it".to_owned());
         }
         if let Some(known) = self.imports.files.iter().position(|file| file.path == real) {

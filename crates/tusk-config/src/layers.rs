@@ -49,8 +49,8 @@ pub(crate) fn set(config: &mut Config, path: &str, value: &str) {
         [entry] => put(config, path, entry.value.clone(), entry.key_span),
         _ if failed => {}
         _ => {
-            let place = config.sources.place(span);
-            config.faults.push(Fault::error(place, "expected one value"));
+            let location = config.sources.location(span);
+            config.faults.push(Fault::error(location, "expected one value"));
         }
     }
 }

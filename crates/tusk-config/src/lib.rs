@@ -127,7 +127,7 @@ pub use paths::tsk_files;
 pub use render::Rendered;
 pub use secret::Secret;
 pub use shown::Shown;
-pub use source::Place;
+pub use source::Location;
 pub use unread::Unread;
 pub use variables::{Variable, variables, variables_table, variables_template};
 pub use vars::Vars;

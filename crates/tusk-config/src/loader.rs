@@ -32,8 +32,8 @@ const ENVIRONMENT_DEFAULT: &str = "development";
 ///
 /// Later layers win over earlier ones; in each, later files over earlier ones:
 ///
-/// 1. the files, [`file`](Self::file), [`optional_file`](Self::optional_file),
-///    [`all_files`](Self::all_files), [`text`](Self::text), in the order in which they are named;
+/// 1. the files, [`file`](Self::file), [`all_files`](Self::all_files), [`text`](Self::text), in the
+///    order in which they are named;
 /// 2. for each of them `environments/<ENVIRONMENT>/<name>.tsk` under the folder, if there is one
 ///    (`ENVIRONMENT` is `development` unless it is set);
 /// 3. variables with a prefix, [`environment`](Self::environment);
@@ -54,7 +54,7 @@ pub struct Loader {
 
 #[derive(Debug, Clone)]
 enum Input {
-    File { name: String, optional: bool },
+    File(String),
     AllFiles,
     Path(PathBuf),
     Text(Arc<Source>),
@@ -77,14 +77,7 @@ impl Loader {
     /// Reads `<folder>/<name>.tsk`, which has to be there.
     #[must_use]
     pub fn file(mut self, name: &str) -> Self {
-        self.inputs.push(Input::File { name: name.to_owned(), optional: false });
-        self
-    }
-
-    /// Reads `<folder>/<name>.tsk` if it is there.
-    #[must_use]
-    pub fn optional_file(mut self, name: &str) -> Self {
-        self.inputs.push(Input::File { name: name.to_owned(), optional: true });
+        self.inputs.push(Input::File(name.to_owned()));
         self
     }
 
@@ -230,9 +223,8 @@ impl Loader {
     fn base(&self, input: &Input, config: &mut Config) {
         match input {
             Input::Text(source) => config.add(source, None, &self.folder),
-            Input::File { name, optional } => {
-                let path = self.folder.join(format!("{name}.tsk"));
-                self.read(&path, *optional, config);
+            Input::File(name) => {
+                self.read(&self.folder.join(format!("{name}.tsk")), false, config);
             }
             Input::AllFiles => self.all(&self.folder, config),
             Input::Path(path) if path.is_dir() => self.all(path, config),
@@ -257,7 +249,7 @@ impl Loader {
         let of = |folder: &Path| folder.join("environments").join(name);
         match input {
             Input::Text(_) => {}
-            Input::File { name, .. } => {
+            Input::File(name) => {
                 self.read(&of(&self.folder).join(format!("{name}.tsk")), true, config);
             }
             Input::AllFiles => self.all_over(&of(&self.folder), config),

@@ -120,8 +120,8 @@ impl Config {
     /// What begins in files of this name, at the root.
     fn entries_of<'c>(&'c self, file: &'c str) -> impl Iterator<Item = &'c Entry> {
         self.root.entries().iter().filter(move |entry| {
-            let place = self.sources.place(entry.key_span);
-            let path = place.as_ref().map(|place| Path::new(place.file()));
+            let location = self.sources.location(entry.key_span);
+            let path = location.as_ref().map(|location| Path::new(location.file()));
             path.and_then(Path::file_stem).is_some_and(|stem| stem == file)
         })
     }
@@ -143,7 +143,7 @@ impl Config {
             table?.entry(slip(key, table?.keys())?)
         });
         let span = slip.map(|slip| slip.key_span).or_else(|| entry.map(shown));
-        let fault = Fault::error(span.and_then(|span| self.sources.place(span)), text);
+        let fault = Fault::error(span.and_then(|span| self.sources.location(span)), text);
         let fault = if is_secret { fault.hide() } else { fault };
         match missing.filter(|_| slip.is_some()) {
             Some(key) => fault.help(format!("did you mean `{key}`?")),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told_where_it_stands_and_all_of_it_at_once() {
+    fn what_does_not_fit_is_reported_where_it_stands_and_all_of_it_at_once() {
         let text = "[policy.orders]\n\"GET /a.json\": user\n[queue:a]\ntype: \"b\"\n[queue:b]\n";
         let loader = Loader::new("config").text("a.tsk", text).vars(Vars::empty());
         let config = loader.tree().unwrap();
@@ -210,8 +210,9 @@ mod tests {
         let said: Vec<String> = errors
             .iter()
             .map(|fault| {
-                let place = fault.place().map(|place| (place.line(), place.column()));
-                format!("{place:?} {} {}", fault.text(), fault.help_text().unwrap_or("-"))
+                let location =
+                    fault.location().map(|location| (location.line(), location.column()));
+                format!("{location:?} {} {}", fault.text(), fault.help_text().unwrap_or("-"))
             })
             .collect();
         assert_eq!(
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_reads_in_the_file_of_one_program_is_told() {
+    fn what_nobody_reads_in_the_file_of_one_program_is_reported() {
         #[derive(serde::Deserialize)]
         struct Part {
             #[serde(rename = "queue:*")]

@@ -18,7 +18,7 @@ use serde::Deserialize;
 /// assert_eq!((call.name.as_str(), call.arguments.len()), ("query", 2));
 /// assert_eq!(call.arguments[0].value, "select name from users");
 /// assert_eq!(call.arguments[1].name.as_deref(), Some("limit"));
-/// assert_eq!(call.place, "a.tsk:1:8");
+/// assert_eq!(call.location, "a.tsk:1:8");
 ///
 /// let text = r#"active: @query("Users").where("active", true).count()"#;
 /// let loader = Loader::new("config").text("a.tsk", text).vars(Vars::empty());
@@ -38,7 +38,7 @@ pub struct OperatorCall {
     #[serde(default)]
     pub then: Vec<Self>,
     /// Where it stands: `file:line:column`.
-    pub place: String,
+    pub location: String,
 }
 
 /// An argument of an [`OperatorCall`].

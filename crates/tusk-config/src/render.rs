@@ -103,7 +103,7 @@ impl Evaluated<'_> {
     /// The fault of a value that is null because its variable is not set; for strict reading.
     pub(crate) fn not_set(&self, context: &Context<'_>) -> Option<Fault> {
         let variable = self.variable.filter(|_| matches!(self.value, Value::Null))?;
-        let fault = Fault::error(context.place(self.span), format!("{variable} is not set"));
+        let fault = Fault::error(context.location(self.span), format!("{variable} is not set"));
         Some(fault.help("set it, or give @env a default"))
     }
 }

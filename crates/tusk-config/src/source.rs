@@ -11,7 +11,7 @@ pub(crate) struct Source {
 }
 
 /// A stretch of one source, in bytes. Small and `Copy`, because every node of a tree has one; it
-/// becomes a [`Place`] when somebody is to see it.
+/// becomes a [`Location`] when somebody is to see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span {
     /// Index into [`Sources`].
@@ -62,9 +62,9 @@ impl Sources {
         text.get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
-    pub(crate) fn place(&self, span: Span) -> Option<Place> {
+    pub(crate) fn location(&self, span: Span) -> Option<Location> {
         let source = Arc::clone(&self.0.get(span.source as usize)?.0);
-        Some(Place { source, span })
+        Some(Location { source, span })
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
@@ -74,12 +74,12 @@ impl Sources {
 
 /// Where something stands: file, line and column.
 #[derive(Clone)]
-pub struct Place {
+pub struct Location {
     pub(crate) source: Arc<Source>,
     pub(crate) span: Span,
 }
 
-impl Place {
+impl Location {
     /// The file, as it was named to the loader.
     pub fn file(&self) -> &str {
         &self.source.name
@@ -123,13 +123,13 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file(), self.line(), self.column())
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

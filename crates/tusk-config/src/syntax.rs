@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use crate::fault::Fault;
-use crate::source::{Place, Source, Span};
+use crate::source::{Location, Source, Span};
 use crate::tree::Table;
 
 mod block;
@@ -130,8 +130,8 @@ impl<'s> Parser<'s> {
         Span { source: self.id, start: offset(start), end: offset(end) }
     }
 
-    fn place(&self, span: Span) -> Place {
-        Place { source: Arc::clone(self.source), span }
+    fn location(&self, span: Span) -> Location {
+        Location { source: Arc::clone(self.source), span }
     }
 
     fn report(&mut self, fault: Fault) -> Stop {
@@ -143,8 +143,8 @@ impl<'s> Parser<'s> {
 
     /// Reports an error at `span`.
     fn error(&mut self, span: Span, text: impl Into<String>) -> Stop {
-        let place = self.place(span);
-        self.report(Fault::error(Some(place), text))
+        let location = self.location(span);
+        self.report(Fault::error(Some(location), text))
     }
 
     fn error_with_help(
@@ -153,8 +153,8 @@ impl<'s> Parser<'s> {
         text: impl Into<String>,
         help: impl Into<String>,
     ) -> Stop {
-        let place = self.place(span);
-        self.report(Fault::error(Some(place), text).help(help))
+        let location = self.location(span);
+        self.report(Fault::error(Some(location), text).help(help))
     }
 
     /// Runs `inner` one level deeper.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fault::{Errors, Severity};
 use crate::paths;
-use crate::source::{Home, Place, Source, Sources, Span};
+use crate::source::{Home, Location, Source, Sources, Span};
 use crate::syntax;
 use crate::tree::{Entry, Expr, Node, Part, Table};
 
@@ -27,7 +27,7 @@ pub struct Variable {
     /// Read by `@env.secure`; a file may hold it, named by `NAME_FILE`.
     pub secret: bool,
     /// Where it is read.
-    pub places: Vec<Place>,
+    pub locations: Vec<Location>,
     /// The comment behind the entry or right above it, without its sign; empty when there is none.
     pub meaning: String,
     /// The first default as a value of the variable; none for an expression.
@@ -154,15 +154,15 @@ impl Found {
         span: Span,
         entry: &Entry,
     ) -> &mut Variable {
-        let place = self.sources.place(span);
-        let key = self.sources.place(entry.key_span);
+        let location = self.sources.location(span);
+        let key = self.sources.location(entry.key_span);
         let meaning = key.map_or(String::new(), |key| meaning(&key, entry.value.span));
         let variable = self.variables.entry(name.to_owned()).or_insert_with(|| Variable {
             name: name.to_owned(),
             defaults: Vec::new(),
             required: false,
             secret: false,
-            places: Vec::new(),
+            locations: Vec::new(),
             meaning: String::new(),
             assigned: None,
         });
@@ -170,7 +170,7 @@ impl Found {
             variable.assigned = assigned;
         }
         variable.defaults.extend(default.filter(|default| !variable.defaults.contains(default)));
-        variable.places.extend(place);
+        variable.locations.extend(location);
         if variable.meaning.is_empty() {
             variable.meaning = meaning;
         }
@@ -179,7 +179,7 @@ impl Found {
 }
 
 /// The comment behind a value on its line, or the comment lines right above its key.
-fn meaning(key: &Place, value: Span) -> String {
+fn meaning(key: &Location, value: Span) -> String {
     let text = key.source.text.as_str();
     let rest = text.get(value.end as usize..).unwrap_or("").lines().next().unwrap_or("");
     let rest = rest.trim_start_matches([' ', '\t', ',', ';']);

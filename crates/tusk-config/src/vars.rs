@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_of_a_file_of_variables_is_told_as_one() {
+    fn a_byte_order_mark_of_a_file_of_variables_is_reported_as_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "\u{feff}A=hunter2\r\nB=2\r\n").unwrap();
         let errors = Vars::empty().with_file(file.path()).unwrap_err();

@@ -158,7 +158,7 @@ fn setting(
     let Explanation { path, value, fault, steps } = explanation;
     let masked = |text: &str| cut(mask.hide(&path, text));
     let place = |step: &tusk_config::Step| {
-        let place = step.place.as_ref().map(ToString::to_string).unwrap_or_default();
+        let place = step.location.as_ref().map(ToString::to_string).unwrap_or_default();
         let root = format!("{}/", root.display());
         place.strip_prefix(&root).unwrap_or(&place).to_owned()
     };

@@ -72,9 +72,9 @@ pub async fn run(files: &Files, say: impl Fn(&str)) -> io::Result<()> {
         last_said: String::new(),
         say,
     };
-    proxy.wires.look()?;
-    if let Err(error) = proxy.faults.look().map(drop) {
-        proxy.tell(&[format!("the faults: {error}")]);
+    proxy.wires.refresh()?;
+    if let Err(error) = proxy.faults.refresh().map(drop) {
+        proxy.log(&[format!("the faults: {error}")]);
     }
     if let Some(error) = proxy.adjust().into_iter().next() {
         return Err(error);
@@ -84,7 +84,7 @@ pub async fn run(files: &Files, say: impl Fn(&str)) -> io::Result<()> {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => proxy.look(),
+            _ = ticks.tick() => proxy.poll(),
             Some(_) = proxy.tasks.join_next() => {}
         }
     }
@@ -107,19 +107,19 @@ struct Running {
 }
 
 impl<S: Fn(&str)> Proxy<S> {
-    fn look(&mut self) {
-        let looked = [
-            self.wires.look().map(drop).map_err(|error| format!("the wires: {error}")),
-            self.faults.look().map(drop).map_err(|error| format!("the faults: {error}")),
+    fn poll(&mut self) {
+        let refreshed = [
+            self.wires.refresh().map(drop).map_err(|error| format!("the wires: {error}")),
+            self.faults.refresh().map(drop).map_err(|error| format!("the faults: {error}")),
         ];
-        let mut complaints: Vec<String> = looked.into_iter().filter_map(Result::err).collect();
+        let mut complaints: Vec<String> = refreshed.into_iter().filter_map(Result::err).collect();
         complaints.extend(self.adjust().iter().map(ToString::to_string));
         // A look at a broken file fails once; what cannot be listened at fails each time.
-        self.tell(&complaints);
+        self.log(&complaints);
     }
 
     /// Says what is not well, once.
-    fn tell(&mut self, complaints: &[String]) {
+    fn log(&mut self, complaints: &[String]) {
         let complaints = complaints.join("; ");
         if !complaints.is_empty() && complaints != self.last_said {
             (self.say)(&complaints);

@@ -43,14 +43,14 @@ pub(crate) enum End {
 /// A wire at its port.
 pub(crate) struct Listening {
     port: u16,
-    door: Door,
-    places: Arc<Semaphore>,
+    acceptor: Acceptor,
+    permits: Arc<Semaphore>,
     connections: JoinSet<End>,
     /// Whether the target refused the last connection.
     is_absent: bool,
 }
 
-enum Door {
+enum Acceptor {
     Open(TcpListener),
     /// The port is held by a socket that does not listen, so that the kernel refuses connections and
     /// gives the port to nobody else. None when that could not be done.
@@ -72,8 +72,8 @@ impl Listening {
         })?;
         Ok(Self {
             port,
-            door: Door::Open(listener),
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            acceptor: Acceptor::Open(listener),
+            permits: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             connections: JoinSet::new(),
             is_absent: false,
         })
@@ -94,11 +94,11 @@ impl Listening {
                         return;
                     }
                 }
-                Some((client, place)) = accept(&self.door, &self.places) => {
+                Some((client, permit)) = accept(&self.acceptor, &self.permits) => {
                     let link = link.clone();
                     self.connections.spawn(async move {
                         let end = connection::run(client, link).await;
-                        drop(place);
+                        drop(permit);
                         end
                     });
                 }
@@ -113,23 +113,23 @@ impl Listening {
         }
     }
 
-    /// Opens or shuts the door; says whether it is so now.
+    /// Starts or stops listening; says whether it is so now.
     fn turn(&mut self, is_open: bool) -> bool {
-        match (&mut self.door, is_open) {
-            (Door::Open(_), true) | (Door::Shut(Some(_)), false) => true,
-            (Door::Open(_) | Door::Shut(None), false) => {
+        match (&mut self.acceptor, is_open) {
+            (Acceptor::Open(_), true) | (Acceptor::Shut(Some(_)), false) => true,
+            (Acceptor::Open(_) | Acceptor::Shut(None), false) => {
                 // Two sockets cannot have the port while one of them listens.
-                self.door = Door::Shut(None);
+                self.acceptor = Acceptor::Shut(None);
                 let held = bind(self.port).ok();
                 let is_held = held.is_some();
-                self.door = Door::Shut(held);
+                self.acceptor = Acceptor::Shut(held);
                 is_held
             }
-            (Door::Shut(held), true) => {
+            (Acceptor::Shut(held), true) => {
                 let socket = held.take().map_or_else(|| bind(self.port), Ok);
                 let listener = socket.and_then(|socket| socket.listen(BACKLOG));
                 let is_open = listener.is_ok();
-                self.door = listener.map_or(Door::Shut(None), Door::Open);
+                self.acceptor = listener.map_or(Acceptor::Shut(None), Acceptor::Open);
                 is_open
             }
         }
@@ -144,15 +144,18 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// The next connection, once there is a place for it; none when it could not be taken.
-async fn accept(door: &Door, places: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let Door::Open(listener) = door else {
+/// The next connection, once there is a permit for it; none when it could not be taken.
+async fn accept(
+    acceptor: &Acceptor,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let Acceptor::Open(listener) = acceptor else {
         return std::future::pending().await;
     };
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((client, _)) => return Some((client, place)),
+            Ok((client, _)) => return Some((client, permit)),
             // For want of files as a rule.
             Err(_) => sleep(PAUSE).await,
         }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_would_catch_loopback_is_told_without_its_address() {
+    fn a_proxy_that_would_catch_loopback_is_reported_without_its_address() {
         let with = |except: &'static str| {
             proxies(move |name| match name {
                 "HTTP_PROXY" => Some("http://me:hunter2@proxy:1".to_owned()),

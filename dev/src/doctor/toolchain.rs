@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_toolchain_than_the_one_asked_for_is_told_with_the_line_that_installs_it() {
+    fn another_toolchain_than_the_one_asked_for_is_reported_with_the_line_that_installs_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rust-toolchain.toml");
         fs::write(&file, "[toolchain]\nchannel = \"1.2.3\"\n").unwrap();

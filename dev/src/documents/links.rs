@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_to_no_file_and_to_no_heading_is_told_with_its_line() {
+    fn a_link_to_no_file_and_to_no_heading_is_reported_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         fs::create_dir(root.join("docs")).unwrap();

@@ -1,4 +1,4 @@
-//! What goes wrong now: `.dev/faults.json`, written by one command at a time.
+//! The faults that are active: `.dev/faults.json`, written by one command at a time.
 
 use std::{fs, fs::File, io, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! A process that is measured, by what Linux tells of it.
+//! A measured process: its memory and processor time, as `/proc` has them.
 
 use std::fs;
 

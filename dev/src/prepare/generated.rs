@@ -17,9 +17,9 @@ use crate::{cli, origin, project::Project, services::Service, template::ends_in}
 /// What stands after each part.
 const END: &str = "end of what is made";
 
-const SERVICES: Place = ("README.md", "from services.tsk and the API documents");
-const VARIABLES: Place = ("docs/settings.md", "from `cargo tusk env config`");
-const COMMANDS: Place = ("docs/commands.md", "from the tool's own definitions");
+const SERVICES: Block = ("README.md", "from services.tsk and the API documents");
+const VARIABLES: Block = ("docs/settings.md", "from `cargo tusk env config`");
+const COMMANDS: Block = ("docs/commands.md", "from the tool's own definitions");
 
 /// The lists of services: the file, which list of it, and the row of one service.
 ///
@@ -87,23 +87,23 @@ const COMPOSE: &str = "docker-compose.yml";
 const BASE: &str = "k8s/base/kustomization.yaml";
 
 /// A file, and of what the part in it is made, which tells it from others there.
-type Place = (&'static str, &'static str);
+type Block = (&'static str, &'static str);
 
 /// A part of a file that is generated.
 pub(crate) struct Generated {
-    place: Place,
+    block: Block,
     rows: Vec<String>,
 }
 
 impl Generated {
     /// The file that it belongs to, from the root.
     pub(crate) fn file(&self) -> &'static str {
-        self.place.0
+        self.block.0
     }
 
     /// The text of its file with this part in place of the one that is there.
     pub(crate) fn put_into(&self, text: &str) -> Result<String> {
-        let (file, of) = self.place;
+        let (file, of) = self.block;
         let is_document = ends_in(file, "md");
         let comment = |words: &str| {
             if is_document { format!("<!-- {words} -->") } else { format!("# {words}") }
@@ -114,8 +114,8 @@ impl Generated {
             let rest = lines.get(from..).unwrap_or_default();
             rest.iter().position(|line| line.trim() == mark).map(|at| from + at)
         };
-        let place = find(0, &begin).and_then(|start| Some((start, find(start, &comment(END))?)));
-        let (start, end) = place.with_context(|| format!("{file} has no place for: {begin}"))?;
+        let block = find(0, &begin).and_then(|start| Some((start, find(start, &comment(END))?)));
+        let (start, end) = block.with_context(|| format!("{file} has no place for: {begin}"))?;
         let before = &lines[..=start];
         let after = &lines[end..];
         if is_document {
@@ -136,7 +136,7 @@ impl Generated {
 
 /// The files that have such a part.
 pub(crate) fn files() -> impl Iterator<Item = &'static str> {
-    [SERVICES, VARIABLES, COMMANDS].into_iter().map(|place| place.0).chain(LISTS.map(|list| list.0))
+    [SERVICES, VARIABLES, COMMANDS].into_iter().map(|block| block.0).chain(LISTS.map(|list| list.0))
 }
 
 /// Puts all parts into their files, or only tells which files differ.
@@ -145,7 +145,7 @@ pub(crate) fn generate(project: &Project, write: bool) -> Result<Vec<PathBuf>> {
         |path: &str| fs::read_to_string(project.path(path)).with_context(|| format!("read {path}"));
     let mut parts =
         of_settings(project, |service| read(&format!("services/{service}/openapi.json")))?;
-    parts.push(Generated { place: COMMANDS, rows: vec![commands::table(cli::definition())] });
+    parts.push(Generated { block: COMMANDS, rows: vec![commands::table(cli::definition())] });
     let mut differing = Vec::new();
     for part in parts {
         let text = read(part.file())?;
@@ -177,13 +177,13 @@ pub(crate) fn of_settings(
     }
     let settings = variables_table(&variables([project.path("config")])?);
     let mut parts = vec![
-        Generated { place: SERVICES, rows: table },
-        Generated { place: VARIABLES, rows: vec![settings] },
+        Generated { block: SERVICES, rows: table },
+        Generated { block: VARIABLES, rows: vec![settings] },
     ];
     for (file, of, row) in LISTS {
         let rows = project.services().iter().map(|service| rows_of(project, service, row));
         let rows = rows.collect::<Result<Vec<_>>>()?.concat();
-        parts.push(Generated { place: (file, of), rows });
+        parts.push(Generated { block: (file, of), rows });
     }
     Ok(parts)
 }
@@ -250,7 +250,7 @@ mod tests {
             [COMMANDS, SERVICES].map(|(_, of)| mark(&format!("made by `cargo dev prepare` {of}")));
         let end = mark(END);
         let text = format!("a\n{begin}old\n{end}b\n{other}{end}");
-        let table = Generated { place: COMMANDS, rows: vec!["| new |\n".to_owned()] };
+        let table = Generated { block: COMMANDS, rows: vec!["| new |\n".to_owned()] };
         let once = table.put_into(&text).unwrap();
         assert_eq!(once, format!("a\n{begin}\n| new |\n\n{end}b\n{other}{end}"));
         assert_eq!(table.put_into(&once).unwrap(), once);
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_generated_list_keeps_the_indent_of_its_mark_and_skips_what_is_written_by_hand() {
         let rows = ["a:\n  x: 1\n", "b:\n  x: 2\n"].map(str::to_owned).to_vec();
-        let list = Generated { place: (COMPOSE, "of x"), rows };
+        let list = Generated { block: (COMPOSE, "of x"), rows };
         let text = "s:\n  a:\n    y: 3\n  # made by `cargo dev prepare` of x\n  old: 1\n  # end of what is made\nv: 1\n";
         let expected = text.replace("  old: 1\n", "  b:\n    x: 2\n");
         assert_eq!(list.put_into(text).unwrap(), expected);

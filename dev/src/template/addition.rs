@@ -1,6 +1,6 @@
 //! What is added to a service that is there: an event, a route.
 
-use std::{path::Path, process::ExitCode, time::Instant};
+use std::{process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -31,16 +31,15 @@ pub(super) struct Options {
 }
 
 /// New files, and pieces of those that are there.
-pub(super) struct Addition<'a> {
-    root: &'a Path,
+pub(super) struct Addition {
     plan: Plan,
     begin: Instant,
 }
 
-impl<'a> Addition<'a> {
+impl Addition {
     /// Of folders of the template. Fails when a part of it is there.
     pub(super) fn new(
-        project: &'a Project,
+        project: &Project,
         folders: &[&str],
         words: &Words,
         chosen: &[String],
@@ -52,12 +51,12 @@ impl<'a> Addition<'a> {
         if !clashes.is_empty() {
             bail!("a part of it is there already:\n  {}", clashes.join("\n  "));
         }
-        Ok(Self { root, plan: files.added(root)?, begin })
+        Ok(Self { plan: files.added(root)?, begin })
     }
 
     /// More of the plan, which is no fragment.
-    pub(super) fn with(mut self, add: impl FnOnce(&Path, &mut Plan) -> Result<()>) -> Result<Self> {
-        add(self.root, &mut self.plan)?;
+    pub(super) fn with(mut self, add: impl FnOnce(&mut Plan) -> Result<()>) -> Result<Self> {
+        add(&mut self.plan)?;
         Ok(self)
     }
 
@@ -76,7 +75,7 @@ impl<'a> Addition<'a> {
             made.iter().try_for_each(|file| written.note(file))?;
             Finishing { options, interrupt }.grown(&names.service, written)
         };
-        if options.write(what, self.plan, self.root, finish)? {
+        if options.write(what, self.plan, finish)? {
             println!("{what} is there after {:.0} s; next:", self.begin.elapsed().as_secs_f64());
             for line in next {
                 println!("  {line}");
@@ -96,7 +95,6 @@ impl Options {
         &self,
         what: &str,
         plan: Plan,
-        root: &Path,
         finish: impl FnOnce(&mut Written) -> Result<()>,
     ) -> Result<bool> {
         let [new, changed, _] = plan.counts();
@@ -105,7 +103,7 @@ impl Options {
             println!("{what} would make {new} files and change {changed}");
             return Ok(false);
         }
-        let mut written = plan.write(root)?;
+        let mut written = plan.write()?;
         println!("{what}: {new} files made, {changed} changed");
         finish(&mut written).context("nothing is left of it")?;
         written.stay();

@@ -13,7 +13,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    files::{ends_in, existing},
+    files::ends_in,
     names::Names,
     plan::Plan,
     source::{Source, check_column, edit},
@@ -101,7 +101,7 @@ impl Column {
     pub(super) fn check(&self, root: &Path, names: &Names) -> Result<()> {
         check_column(&self.name)?;
         let path = domain_of(names);
-        let text = existing(root, &Plan::default(), &path)?;
+        let text = Plan::of(root).existing(&path)?;
         let taken = Source(text).fields(&pascal(&names.aggregate)).with_context(|| path.clone())?;
         let folded = |name: &str| name.replace('_', "").to_lowercase();
         if let Some(other) = taken.iter().find(|other| folded(other) == folded(&self.name)) {
@@ -144,17 +144,17 @@ impl Column {
     }
 
     /// Plans all of it.
-    pub(super) fn add(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
-        self.migrate(root, names, plan)?;
-        self.keep(root, names, plan)?;
+    pub(super) fn add(&self, names: &Names, plan: &mut Plan) -> Result<()> {
+        self.migrate(names, plan)?;
+        self.keep(names, plan)?;
         if self.is_shown {
-            self.show(root, names, plan)?;
+            self.show(names, plan)?;
         }
         Ok(())
     }
 
-    fn migrate(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
-        let number = migrations(root, names)?.len() + 1;
+    fn migrate(&self, names: &Names, plan: &mut Plan) -> Result<()> {
+        let number = migrations(plan.root(), names)?.len() + 1;
         let table = snake(&names.plural);
         let path = format!("{}/{number:04}_{table}_{}.sql", folder_of(names), self.name);
         let name = &self.name;
@@ -175,23 +175,23 @@ impl Column {
              alter table {table} add column {name} {sql}{default};\n",
             self.meaning
         );
-        plan.set(root, &path, Some(text))
+        plan.set(&path, Some(text))
     }
 
     /// In the repository and in the domain.
-    fn keep(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
+    fn keep(&self, names: &Names, plan: &mut Plan) -> Result<()> {
         let aggregate = pascal(&names.aggregate);
         let table = snake(&names.plural);
         let name = &self.name;
         let store = format!("services/{}/src/store.rs", names.service);
         let value = format!("{}.{name}", snake(&names.aggregate));
-        edit(root, plan, &store, |source| {
+        edit(plan, &store, |source| {
             source.add_selected(&format!("select_{table}"), &table, name)?;
             source.add_saved(&table, name, &value)
         })?;
 
-        let (rows, row) = rows_of(root, names, plan)?;
-        edit(root, plan, &rows, |source| {
+        let (rows, row) = rows_of(names, plan)?;
+        edit(plan, &rows, |source| {
             let is_visible = if rows == store { "" } else { "pub(super) " };
             let rust = self.rust(&source.0);
             source.add_field(&row, &format!("{is_visible}{name}: {rust}"))?;
@@ -206,7 +206,7 @@ impl Column {
             None => "None".to_owned(),
             Some(value) => self.kind.constant(value)?[1].clone(),
         };
-        edit(root, plan, &domain, |source| {
+        edit(plan, &domain, |source| {
             let rust = self.rust(&source.0);
             source.add_field(&aggregate, &format!("/// {}\npub {name}: {rust}", self.meaning))?;
             let found =
@@ -217,11 +217,11 @@ impl Column {
     }
 
     /// In what the routes answer.
-    fn show(&self, root: &Path, names: &Names, plan: &mut Plan) -> Result<()> {
+    fn show(&self, names: &Names, plan: &mut Plan) -> Result<()> {
         let aggregate = pascal(&names.aggregate);
         let path = format!("services/{}/src/routes/{}.rs", names.service, snake(&names.plural));
         let name = &self.name;
-        edit(root, plan, &path, |source| {
+        edit(plan, &path, |source| {
             let view = source.made_of(&aggregate)?;
             let view = view.with_context(|| format!("no `impl From<{aggregate}> for …`"))?;
             let skip = "#[serde(skip_serializing_if = \"Option::is_none\")]\n";
@@ -256,11 +256,11 @@ impl Column {
 }
 
 /// The file with the rows, and what they are called.
-fn rows_of(root: &Path, names: &Names, plan: &Plan) -> Result<(String, String)> {
+fn rows_of(names: &Names, plan: &Plan) -> Result<(String, String)> {
     let aggregate = pascal(&names.aggregate);
     let folder = format!("services/{}/src", names.service);
     for path in [format!("{folder}/store.rs"), format!("{folder}/store/rows.rs")] {
-        let Some(text) = plan.text(root, &path)? else { continue };
+        let Some(text) = plan.text(&path)? else { continue };
         let source = Source(text);
         let mut names = ["Row".to_owned(), format!("{aggregate}Row")].into_iter();
         if let Some(row) = names.find(|row| source.has_struct(row)) {

@@ -128,7 +128,7 @@ impl Files {
     ) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for (path, language, piece) in &self.pieces {
-            let text = existing(root, &Plan::default(), path)?;
+            let text = Plan::of(root).existing(path)?;
             if is_so(*language, &text, piece).with_context(|| path.clone())? {
                 found.push(format!("{path}: {}", piece.shown()));
             }
@@ -138,30 +138,25 @@ impl Files {
 
     /// All of it written, the Rust of it as `cargo fmt` has it.
     pub(super) fn added(&self, root: &Path) -> Result<Plan> {
-        let mut plan = Plan::default();
+        let mut plan = Plan::of(root);
         for (path, text) in &self.new {
             ensure!(!root.join(path).exists(), "{path} is there: move it away first");
-            plan.set(root, path, Some(text.clone()))?;
+            plan.set(path, Some(text.clone()))?;
         }
         for (path, language, piece) in &self.pieces {
-            let text = existing(root, &plan, path)?;
+            let text = plan.existing(path)?;
             let text = language.add(&text, piece).with_context(|| path.clone())?;
-            plan.set(root, path, Some(text))?;
+            plan.set(path, Some(text))?;
         }
         let paths = self.new.iter().map(|(path, _)| path);
         let paths = paths.chain(self.pieces.iter().map(|(path, ..)| path));
         for path in paths.filter(|path| ends_in(path, "rs")).collect::<BTreeSet<_>>() {
-            let text = existing(root, &plan, path)?;
+            let text = plan.existing(path)?;
             let text = formatted(root, &text).with_context(|| format!("format {path}"))?;
-            plan.set(root, path, Some(text))?;
+            plan.set(path, Some(text))?;
         }
         Ok(plan)
     }
-}
-
-/// The text of a file that has to be there.
-pub(super) fn existing(root: &Path, plan: &Plan, path: &str) -> Result<String> {
-    plan.text(root, path)?.with_context(|| format!("{path} is not there"))
 }
 
 /// As `cargo fmt` writes it: other names are longer or shorter, and sort otherwise.

@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use super::{
     addition::{Addition, Options, prepare_and_test},
     column::{Column, Kind},
-    files::existing,
     names::Names,
     plan::Plan,
     source::Source,
@@ -64,7 +63,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     );
     let domain = format!("services/{service}/src/domain/{module}.rs");
     let what = format!("{table}.{} of {service}", args.name);
-    let text = existing(root, &Plan::default(), &domain)?;
+    let text = Plan::of(root).existing(&domain)?;
     if Source(text).fields(&pascal(&names.aggregate))?.contains(&args.name) {
         println!("{what} is already there");
         return Ok(ExitCode::SUCCESS);
@@ -88,7 +87,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let words = Words::of_service(&names).and(forms, true);
     let shown = if args.shown { vec!["shown".to_owned()] } else { vec![] };
     let addition = Addition::new(project, &[FOLDER], &words, &shown)?;
-    let addition = addition.with(|root, plan| column.add(root, &names, plan))?;
+    let addition = addition.with(|plan| column.add(&names, plan))?;
     let next = [
         format!("{domain}: what `{}` says, who decides it, and its bounds", args.name),
         format!("services/{service}/src/store.rs: the `insert`, where a new one has its own"),

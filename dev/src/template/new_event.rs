@@ -45,7 +45,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let words = Words::of_service(&names).with_event(&event.name, true);
     let owned = if names.is_owner() { vec![] } else { vec!["owned".to_owned()] };
     let addition = Addition::new(project, &[FOLDER], &words, &owned)?;
-    let addition = addition.with(|root, plan| column.add(root, &names, plan))?;
+    let addition = addition.with(|plan| column.add(&names, plan))?;
     let service = &names.service;
     let plural = &names.plural;
     let module = &event.module;

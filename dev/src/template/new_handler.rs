@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     addition::{Addition, Options, prepare_and_test},
-    files::existing,
     names::{Names, is_reserved},
     parts::{Language, Piece},
     plan::Plan,
@@ -50,7 +49,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     );
     let consumer = format!("services/{service}/src/consumer.rs");
     let queue = queue_of(root, &consumer)?;
-    let settings = existing(root, &Plan::default(), SUBSCRIPTIONS)?;
+    let settings = Plan::of(root).existing(SUBSCRIPTIONS)?;
     if Language::Tsk.has_at(&settings, &["subscriptions", &contract.full, &queue])? {
         println!("{service} handles {} already", contract.full);
         return Ok(ExitCode::SUCCESS);
@@ -64,14 +63,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     ];
     let words = Words::of_service(&names).and(forms, true);
     let addition = Addition::new(project, &[FOLDER], &words, &[])?;
-    let addition = addition.with(|root, plan| {
-        subscribe(root, plan, &contract.full, &queue)?;
-        contract.require(root, plan)?;
+    let addition = addition.with(|plan| {
+        subscribe(plan, &contract.full, &queue)?;
+        contract.require(plan)?;
         for path in [consumer.clone(), format!("services/{service}/src/store.rs")] {
-            contract.import(root, plan, &path)?;
+            contract.import(plan, &path)?;
         }
         let on = format!(".on(Self::{})", contract.function());
-        edit(root, plan, &consumer, |source| source.add_step("handlers", &on))
+        edit(plan, &consumer, |source| source.add_step("handlers", &on))
     })?;
     let what = format!("{service} handling {}", contract.full);
     let function = contract.function();
@@ -112,7 +111,7 @@ impl Contract {
         let mut all = Vec::new();
         for file in prepare::names(&root.join(CONTRACTS)) {
             let Some(module) = file.strip_suffix(".rs") else { continue };
-            let source = Source(existing(root, &Plan::default(), &format!("{CONTRACTS}/{file}"))?);
+            let source = Source(Plan::of(root).existing(&format!("{CONTRACTS}/{file}"))?);
             for (name, constants) in
                 source.implementations("Event").with_context(|| file.clone())?
             {
@@ -134,8 +133,8 @@ impl Contract {
     }
 
     /// Has the outbox keep the event until a queue is there, since one is to be.
-    fn require(&self, root: &Path, plan: &mut Plan) -> Result<()> {
-        self.edit(root, plan, |source, constants| {
+    fn require(&self, plan: &mut Plan) -> Result<()> {
+        self.edit(plan, |source, constants| {
             for (name, _, place) in constants {
                 if name == "MANDATORY" {
                     source.take_lines(&place);
@@ -145,8 +144,8 @@ impl Contract {
     }
 
     /// Has the outbox send the event without a queue for it, since nobody reads it any more.
-    fn release(&self, root: &Path, plan: &mut Plan) -> Result<()> {
-        self.edit(root, plan, |source, constants| {
+    fn release(&self, plan: &mut Plan) -> Result<()> {
+        self.edit(plan, |source, constants| {
             let kind = constants.iter().find(|(name, ..)| name == "TYPE");
             let at = kind.map_or(0, |(.., place)| place.end);
             source.0.insert_str(at, UNREAD);
@@ -154,13 +153,8 @@ impl Contract {
     }
 
     /// Changes what implements the event, whose constants are given.
-    fn edit(
-        &self,
-        root: &Path,
-        plan: &mut Plan,
-        change: impl FnOnce(&mut Source, Constants),
-    ) -> Result<()> {
-        edit(root, plan, &format!("{CONTRACTS}/{}.rs", self.module), |source| {
+    fn edit(&self, plan: &mut Plan, change: impl FnOnce(&mut Source, Constants)) -> Result<()> {
+        edit(plan, &format!("{CONTRACTS}/{}.rs", self.module), |source| {
             let mut found = source.implementations("Event")?.into_iter();
             let found = found.find(|(name, _)| *name == self.name);
             let (_, constants) =
@@ -170,9 +164,9 @@ impl Contract {
         })
     }
 
-    fn import(&self, root: &Path, plan: &mut Plan, path: &str) -> Result<()> {
+    fn import(&self, plan: &mut Plan, path: &str) -> Result<()> {
         let within = format!("use contracts::{}", self.module);
-        edit(root, plan, path, |source| {
+        edit(plan, path, |source| {
             if !Language::Rust.has_at(&source.0, &[&within])? {
                 return source.import(&format!("{within}::{};", self.name));
             }
@@ -185,25 +179,25 @@ impl Contract {
 
 /// The key of the service's queue.
 fn queue_of(root: &Path, consumer: &str) -> Result<String> {
-    let source = Source(existing(root, &Plan::default(), consumer)?);
+    let source = Source(Plan::of(root).existing(consumer)?);
     source.constant("QUEUE")?.with_context(|| format!("{consumer} has no `QUEUE`"))
 }
 
 /// Names the queue among the event's readers.
-fn subscribe(root: &Path, plan: &mut Plan, event: &str, queue: &str) -> Result<()> {
-    let text = existing(root, plan, SUBSCRIPTIONS)?;
+fn subscribe(plan: &mut Plan, event: &str, queue: &str) -> Result<()> {
+    let text = plan.existing(SUBSCRIPTIONS)?;
     let piece = if Language::Tsk.has_at(&text, &["subscriptions", event])? {
         Piece::new(&["subscriptions", event], queue, queue)
     } else {
         Piece::new(&["subscriptions"], event, &format!("\"{event}\": [{queue}]\n"))
     };
     let text = Language::Tsk.add(&text, &piece).context(SUBSCRIPTIONS)?;
-    plan.set(root, SUBSCRIPTIONS, Some(text))
+    plan.set(SUBSCRIPTIONS, Some(text))
 }
 
 /// Takes a queue from among the readers of all events.
-pub(super) fn unsubscribe(root: &Path, plan: &mut Plan, queue: &str) -> Result<()> {
-    let mut text = existing(root, plan, SUBSCRIPTIONS)?;
+pub(super) fn unsubscribe(plan: &mut Plan, queue: &str) -> Result<()> {
+    let mut text = plan.existing(SUBSCRIPTIONS)?;
     for event in Language::Tsk.names_at(&text, &["subscriptions"])? {
         let readers = Language::Tsk.names_at(&text, &["subscriptions", &event])?;
         if !readers.iter().any(|reader| reader == queue) {
@@ -212,10 +206,10 @@ pub(super) fn unsubscribe(root: &Path, plan: &mut Plan, queue: &str) -> Result<(
         let piece = if readers.len() > 1 {
             Piece::new(&["subscriptions", &event], queue, queue)
         } else {
-            Contract::find(root, &event)?.release(root, plan)?;
+            Contract::find(plan.root(), &event)?.release(plan)?;
             Piece::new(&["subscriptions"], &event, "")
         };
         text = Language::Tsk.take(&text, &piece).context(SUBSCRIPTIONS)?;
     }
-    plan.set(root, SUBSCRIPTIONS, Some(text))
+    plan.set(SUBSCRIPTIONS, Some(text))
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let finish = |written: &mut Written| {
         Finishing { options: &args.options, interrupt }.added(&service, written)
     };
-    if !args.options.write(&name, service.added()?, project.root(), finish)? {
+    if !args.options.write(&name, service.added()?, finish)? {
         return Ok(ExitCode::SUCCESS);
     }
     println!("{name} is there after {:.0} s; next:", begin.elapsed().as_secs_f64());

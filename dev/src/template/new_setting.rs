@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use self::kind::Kind;
 use super::{
     addition::{Addition, Options, prepare_and_test},
-    files::{ends_in, existing},
+    files::ends_in,
     names::{Names, check_form, is_reserved},
     parts::{Language, Piece},
     plan::Plan,
@@ -46,7 +46,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let names = Names::of_service(project, &args.service)?;
     let setting = Setting::new(&names, args)?;
     let what = format!("{} [{}] {}", names.service, setting.section, setting.key);
-    let file = existing(root, &Plan::default(), &setting.file)?;
+    let file = Plan::of(root).existing(&setting.file)?;
     if Language::Tsk.has_at(&file, &[&setting.section, &setting.key])? {
         println!("{what} is already there");
         return Ok(ExitCode::SUCCESS);
@@ -64,9 +64,9 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     ];
     let words = Words::of_service(&names).and(forms, true);
     let addition = Addition::new(project, &[FOLDER], &words, &[])?;
-    let addition = addition.with(|root, plan| {
-        setting.tell(root, plan)?;
-        setting.read(root, plan)
+    let addition = addition.with(|plan| {
+        setting.add_to_file(plan)?;
+        setting.add_to_struct(plan)
     })?;
     let service = &names.service;
     let next = [
@@ -122,7 +122,7 @@ impl Setting {
     fn check_free(&self, root: &Path, file: &str) -> Result<()> {
         let section = &self.section;
         let variable = &self.variable;
-        let config = existing(root, &Plan::default(), &self.config)?;
+        let config = Plan::of(root).existing(&self.config)?;
         let fields = Source(config).fields("Settings")?;
         let is_there = Language::Tsk.has_at(file, &[section])?;
         ensure!(
@@ -160,8 +160,8 @@ impl Setting {
     }
 
     /// In the file.
-    fn tell(&self, root: &Path, plan: &mut Plan) -> Result<()> {
-        let text = existing(root, plan, &self.file)?;
+    fn add_to_file(&self, plan: &mut Plan) -> Result<()> {
+        let text = plan.existing(&self.file)?;
         let section = &self.section;
         let key = &self.key;
         let line = format!(
@@ -175,17 +175,17 @@ impl Setting {
         } else {
             format!("{}\n\n[{section}]\n{line}", text.trim_end())
         };
-        plan.set(root, &self.file, Some(text))
+        plan.set(&self.file, Some(text))
     }
 
     /// In the struct, with its bounds.
-    fn read(&self, root: &Path, plan: &mut Plan) -> Result<()> {
+    fn add_to_struct(&self, plan: &mut Plan) -> Result<()> {
         let section = &self.section;
         let key = &self.key;
         let path = format!("{section}.{key}");
         let field = format!("/// {}\npub {key}: {}", self.sentence, self.kind.rust());
         let check = self.kind.check(&path, key, &self.default);
-        edit(root, plan, &self.config, |source| {
+        edit(plan, &self.config, |source| {
             let kind = match source.type_of("Settings", section)? {
                 Some(kind) => {
                     source.add_field(&kind, &field).with_context(|| {
@@ -209,7 +209,7 @@ impl Setting {
             source.0 += &method;
             source.extend_check("Settings", &format!("self.{section}.check()"))
         })?;
-        edit(root, plan, &self.config, |source| {
+        edit(plan, &self.config, |source| {
             self.kind.import().map_or(Ok(()), |needed| source.import(needed))
         })
     }

@@ -12,8 +12,11 @@ use similar::TextDiff;
 use crate::prepare::names;
 
 /// Files by their paths from the root, as they are to be; none: away.
-#[derive(Debug, Default)]
-pub(super) struct Plan(BTreeMap<String, Change>);
+#[derive(Debug)]
+pub(super) struct Plan {
+    root: PathBuf,
+    changes: BTreeMap<String, Change>,
+}
 
 #[derive(Debug)]
 struct Change {
@@ -22,29 +25,44 @@ struct Change {
 }
 
 impl Plan {
+    /// Of the files below `root`, with no change yet.
+    pub(super) fn of(root: &Path) -> Self {
+        Self { root: root.to_owned(), changes: BTreeMap::new() }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The text of a file as planned so far; none when there is no such file.
-    pub(super) fn text(&self, root: &Path, path: &str) -> Result<Option<String>> {
-        match self.0.get(path) {
+    pub(super) fn text(&self, path: &str) -> Result<Option<String>> {
+        match self.changes.get(path) {
             Some(change) => Ok(change.new.clone()),
-            None => read(&root.join(path)),
+            None => read(&self.root.join(path)),
         }
     }
 
+    /// The text of a file that has to be there.
+    pub(super) fn existing(&self, path: &str) -> Result<String> {
+        self.text(path)?.with_context(|| format!("{path} is not there"))
+    }
+
     /// The file gets this text, or goes.
-    pub(super) fn set(&mut self, root: &Path, path: &str, new: Option<String>) -> Result<()> {
-        let old = match self.0.remove(path) {
+    pub(super) fn set(&mut self, path: &str, new: Option<String>) -> Result<()> {
+        let old = match self.changes.remove(path) {
             Some(change) => change.old,
-            None => read(&root.join(path))?,
+            None => read(&self.root.join(path))?,
         };
         if old != new {
-            self.0.insert(path.to_owned(), Change { old, new });
+            self.changes.insert(path.to_owned(), Change { old, new });
         }
         Ok(())
     }
 
     /// How many files are made, changed, and taken away.
     pub(super) fn counts(&self) -> [usize; 3] {
-        let count = |is: fn(&Change) -> bool| self.0.values().filter(|change| is(change)).count();
+        let count =
+            |is: fn(&Change) -> bool| self.changes.values().filter(|change| is(change)).count();
         [
             count(|change| change.old.is_none()),
             count(|change| change.old.is_some() && change.new.is_some()),
@@ -54,7 +72,7 @@ impl Plan {
 
     /// As `diff -u` shows it.
     pub(super) fn diff(&self) -> String {
-        let diffs = self.0.iter().map(|(path, Change { old, new })| {
+        let diffs = self.changes.iter().map(|(path, Change { old, new })| {
             let name = |side: &str, text: &Option<String>| match text {
                 Some(_) => format!("{side}/{path}"),
                 None => "/dev/null".to_owned(),
@@ -70,18 +88,14 @@ impl Plan {
     }
 
     /// Writes it. What comes back undoes it when it is dropped before it is told to stay.
-    pub(super) fn write(self, root: &Path) -> Result<Written> {
-        let mut written = Written {
-            root: root.to_owned(),
-            before: Vec::new(),
-            folders: Vec::new(),
-            stays: false,
-        };
+    pub(super) fn write(self) -> Result<Written> {
         // Before the first file changes: one that cannot be written is found while nothing is.
-        for path in self.0.keys() {
-            check_writable(&root.join(path)).with_context(|| format!("write {path}"))?;
+        for path in self.changes.keys() {
+            check_writable(&self.root.join(path)).with_context(|| format!("write {path}"))?;
         }
-        for (path, change) in &self.0 {
+        let mut written =
+            Written { root: self.root, before: Vec::new(), folders: Vec::new(), stays: false };
+        for (path, change) in &self.changes {
             written.note(path)?;
             written.put(path, change.new.as_deref())?;
         }
@@ -202,9 +216,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("kept"), "one\ntwo\n").unwrap();
         fs::write(folder.path().join("gone"), "gone\n").unwrap();
-        let mut plan = Plan::default();
+        let mut plan = Plan::of(folder.path());
         let mut set = |path: &str, text: Option<&str>| {
-            plan.set(folder.path(), path, text.map(str::to_owned)).unwrap();
+            plan.set(path, text.map(str::to_owned)).unwrap();
         };
         set("kept", Some("one\nthree\n"));
         set("deep/new", Some("new\n"));
@@ -232,7 +246,7 @@ mod tests {
         assert!(diff.contains("--- /dev/null\n+++ b/deep/new"), "{diff}");
         assert_eq!(files(folder.path()), ["gone", "kept"]);
 
-        plan.write(folder.path()).unwrap().stay();
+        plan.write().unwrap().stay();
         assert_eq!(files(folder.path()), ["deep", "kept"]);
         assert_eq!(fs::read_to_string(folder.path().join("kept")).unwrap(), "one\nthree\n");
     }
@@ -240,7 +254,7 @@ mod tests {
     #[test]
     fn what_does_not_stay_is_undone_with_its_folders() {
         let (folder, plan) = folder();
-        drop(plan.write(folder.path()).unwrap());
+        drop(plan.write().unwrap());
         assert_eq!(files(folder.path()), ["gone", "kept"]);
         assert_eq!(fs::read_to_string(folder.path().join("kept")).unwrap(), "one\ntwo\n");
         assert_eq!(fs::read_to_string(folder.path().join("gone")).unwrap(), "gone\n");
@@ -248,10 +262,10 @@ mod tests {
 
     #[test]
     fn what_would_not_change_is_not_in_a_plan() {
-        let (folder, mut plan) = folder();
-        plan.set(folder.path(), "kept", Some("one\ntwo\n".to_owned())).unwrap();
-        plan.set(folder.path(), "gone", Some("gone\n".to_owned())).unwrap();
-        plan.set(folder.path(), "deep/new", None).unwrap();
+        let (_folder, mut plan) = folder();
+        plan.set("kept", Some("one\ntwo\n".to_owned())).unwrap();
+        plan.set("gone", Some("gone\n".to_owned())).unwrap();
+        plan.set("deep/new", None).unwrap();
         assert_eq!(plan.counts(), [0, 0, 0]);
     }
 }

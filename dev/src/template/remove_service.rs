@@ -48,7 +48,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         println!("{removed} files would go, {changed} change");
         return Ok(ExitCode::SUCCESS);
     }
-    let mut written = plan.write(project.root())?;
+    let mut written = plan.write()?;
     let options = Options { offline: args.offline, quick: true, ..Options::default() };
     let finishing = Finishing { options: &options, interrupt };
     finishing.taken(&mut written).context("all of it is still there")?;

@@ -69,7 +69,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         print!("{}", plan.diff());
         println!("{changed} files would change");
     } else {
-        plan.write(root)?.stay();
+        plan.write()?.stay();
         println!("{old} is {new} now: {changed} files changed");
         println!("what runs in clusters, and the folder itself, keep their names");
     }
@@ -77,7 +77,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 }
 
 fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
-    let mut plan = Plan::default();
+    let mut plan = Plan::of(root);
     for path in of_git(root)? {
         // A file that is removed and still in git's index has no name any more; an image has none.
         let Ok(text) = fs::read_to_string(root.join(&path)) else { continue };
@@ -94,7 +94,7 @@ fn planned(root: &Path, old: &str, new: &str) -> Result<Plan> {
             // Lines are longer or shorter now.
             let is_rust = ends_in(&path, "rs");
             let renamed = if is_rust { formatted(root, &renamed)? } else { renamed };
-            plan.set(root, &path, Some(renamed))?;
+            plan.set(&path, Some(renamed))?;
         }
     }
     Ok(plan)

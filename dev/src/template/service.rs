@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 
 use super::{
-    files::{Files, below, ends_in, existing, formatted},
+    files::{Files, below, ends_in, formatted},
     names::Names,
     new_handler::unsubscribe,
     parts::Language,
@@ -88,7 +88,7 @@ impl<'a> Service<'a> {
         let mut changed = Vec::new();
         for path in self.own()? {
             let is_generated = GENERATED.iter().any(|name| path.contains(name));
-            let text = Plan::default().text(self.root, &path)?;
+            let text = Plan::of(self.root).text(&path)?;
             if !is_generated && text.as_ref() != made.get(path.as_str()) {
                 changed.push(path);
             }
@@ -113,28 +113,28 @@ impl<'a> Service<'a> {
     pub(super) fn added(&self) -> Result<Plan> {
         let mut plan = self.files.added(self.root)?;
         let manifest = self.folder() + "/Cargo.toml";
-        let text = existing(self.root, &plan, &manifest)? + &self.record.lines();
-        plan.set(self.root, &manifest, Some(text))?;
-        self.retell(&mut plan)?;
+        let text = plan.existing(&manifest)? + &self.record.lines();
+        plan.set(&manifest, Some(text))?;
+        self.regenerate(&mut plan)?;
         Ok(plan)
     }
 
     /// Everything taken away.
     pub(super) fn taken(&self) -> Result<Plan> {
-        let mut plan = Plan::default();
+        let mut plan = Plan::of(self.root);
         for path in self.own()? {
-            plan.set(self.root, &path, None)?;
+            plan.set(&path, None)?;
         }
         for (path, language, piece) in self.files.pieces.iter().rev() {
-            let text = existing(self.root, &plan, path)?;
+            let text = plan.existing(path)?;
             if language.has(&text, piece)? {
                 let text = language.take(&text, piece).with_context(|| path.clone())?;
-                plan.set(self.root, path, Some(text))?;
+                plan.set(path, Some(text))?;
             }
         }
-        unsubscribe(self.root, &mut plan, &format!("{}_events", snake(&self.names.aggregate)))?;
+        unsubscribe(&mut plan, &format!("{}_events", snake(&self.names.aggregate)))?;
         self.take_lines(&mut plan)?;
-        self.retell(&mut plan)?;
+        self.regenerate(&mut plan)?;
         Ok(plan)
     }
 
@@ -143,16 +143,16 @@ impl<'a> Service<'a> {
         let lists =
             self.files.pieces.iter().filter(|(_, language, _)| *language == Language::Lines);
         for (path, ..) in lists {
-            let text = existing(self.root, plan, path)?;
+            let text = plan.existing(path)?;
             let is_its = |line: &&str| line.split(' ').next() == Some(&self.names.service);
             let kept = text.split_inclusive('\n').filter(|line| !is_its(line)).collect();
-            plan.set(self.root, path, Some(kept))?;
+            plan.set(path, Some(kept))?;
         }
         Ok(())
     }
 
     /// What is generated of the settings, as they will be.
-    fn retell(&self, plan: &mut Plan) -> Result<()> {
+    fn regenerate(&self, plan: &mut Plan) -> Result<()> {
         let copy = tempfile::tempdir().context("make a temporary folder")?;
         let mut paths = vec![];
         for folder in ["config", &self.folder()] {
@@ -163,21 +163,20 @@ impl<'a> Service<'a> {
         let paths = paths.map(|path| path.to_string_lossy().into_owned());
         let new = self.files.new.iter().map(|(path, _)| path.clone());
         for path in paths.chain(new).filter(|path| ends_in(path, "tsk")) {
-            if let Some(text) = plan.text(self.root, &path)? {
+            if let Some(text) = plan.text(&path)? {
                 let file = copy.path().join(&path);
                 fs::create_dir_all(file.parent().unwrap_or(copy.path()))
                     .context("make a folder")?;
                 fs::write(&file, text).with_context(|| format!("copy {path}"))?;
             }
         }
-        let document =
-            |service: &str| plan.text(self.root, &format!("services/{service}/openapi.json"));
+        let document = |service: &str| plan.text(&format!("services/{service}/openapi.json"));
         let parts = generated::of_settings(&Project::at(copy.path())?, |service| {
             Ok(document(service)?.unwrap_or_default())
         })?;
         for part in parts {
-            let text = part.put_into(&existing(self.root, plan, part.file())?)?;
-            plan.set(self.root, part.file(), Some(text))?;
+            let text = part.put_into(&plan.existing(part.file())?)?;
+            plan.set(part.file(), Some(text))?;
         }
         Ok(())
     }

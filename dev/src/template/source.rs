@@ -1,7 +1,7 @@
 //! Items of Rust sources, found by their names, and text put there: what is too small to be a part of its
 //! own, such as a field of a struct or a column of a statement.
 
-use std::{ops::Range, path::Path};
+use std::ops::Range;
 
 use anyhow::{Context, Result, bail, ensure};
 use syn::{
@@ -10,7 +10,7 @@ use syn::{
 };
 
 use super::{
-    files::{existing, formatted},
+    files::formatted,
     names::{check_form, is_reserved, is_reserved_in_sql},
     plan::Plan,
 };
@@ -359,15 +359,14 @@ pub(super) fn check_column(name: &str) -> Result<()> {
 
 /// Changes a file of the plan, and formats it.
 pub(super) fn edit(
-    root: &Path,
     plan: &mut Plan,
     path: &str,
     change: impl FnOnce(&mut Source) -> Result<()>,
 ) -> Result<()> {
-    let mut source = Source(existing(root, plan, path)?);
+    let mut source = Source(plan.existing(path)?);
     change(&mut source).with_context(|| path.to_owned())?;
-    let text = formatted(root, &source.0).with_context(|| format!("format {path}"))?;
-    plan.set(root, path, Some(text))
+    let text = formatted(plan.root(), &source.0).with_context(|| format!("format {path}"))?;
+    plan.set(path, Some(text))
 }
 
 #[cfg(test)]

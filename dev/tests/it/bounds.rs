@@ -55,14 +55,14 @@ fn every_number_and_every_duration_has_bounds() {
                 .any(|other| *other != service && file.ends_with(&format!("{other}.tsk")))
         };
         let is_read = |variable: &&Variable| {
-            let mut places = variable.places.iter();
+            let mut places = variable.locations.iter();
             absurd(variable).is_some() && places.any(|place| !is_of_another(place.file()))
         };
         let read: Vec<&Variable> = variables.iter().filter(is_read).collect();
         // Nearly all faults are told at once; what is looked at later, by itself.
         let told = String::from_utf8(checked(service, &variables, &read).stderr).unwrap();
         let is_told = |variable: &Variable| {
-            let places = variable.places.iter();
+            let places = variable.locations.iter();
             let mut lines = places.map(|place| format!("{}:{}:", place.file(), place.line()));
             lines.any(|line| told.contains(&line))
         };
@@ -74,7 +74,7 @@ fn every_number_and_every_duration_has_bounds() {
             unbounded.push(format!(
                 "{}: {service} takes {}={}: the `check` of the struct that reads it gives it bounds by \
                  Misfit::outside",
-                variable.places[0],
+                variable.locations[0],
                 variable.name,
                 absurd(variable).unwrap_or_default()
             ));

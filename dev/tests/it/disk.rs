@@ -41,7 +41,7 @@ fn a_start_on_a_full_disk_leaves_nothing_running_and_works_once_there_is_space()
 }
 
 #[test]
-fn servers_that_find_no_space_for_their_data_are_told_and_come_up_once_there_is() {
+fn servers_that_find_no_space_for_their_data_are_reported_and_come_up_once_there_is() {
     let system = System::new();
     let disk = Disk::mount(&system);
     // Half a cluster of PostgreSQL.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::system::System;
 
 #[test]
-fn broken_things_are_told_and_nothing_is_changed() {
+fn broken_things_are_reported_and_nothing_is_changed() {
     let system = System::new().with("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1");
     let data = system.path(".dev/postgres/data");
     fs::create_dir_all(&data).unwrap();

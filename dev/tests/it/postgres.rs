@@ -60,7 +60,7 @@ fn the_password_of_kept_data_is_found_again() {
 }
 
 #[test]
-fn an_error_of_a_statement_is_told() {
+fn an_error_of_a_statement_is_reported() {
     let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
     let error = psql::run(&postgres.url(), "select 1; select nothing").unwrap_err();
     assert!(error.to_string().contains("column \"nothing\" does not exist"), "{error}");

@@ -90,7 +90,7 @@ impl System {
     /// which others prove themselves are read by user-service alone.
     pub(crate) fn required<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a str> {
         let is_read = |variable: &&Variable| {
-            let mut files = variable.places.iter().map(|place| file_name(place.file()));
+            let mut files = variable.locations.iter().map(|place| file_name(place.file()));
             variable.required && files.any(|file| service.files.contains(file))
         };
         let names = self.variables.values().filter(is_read).map(|found| found.name.as_str());

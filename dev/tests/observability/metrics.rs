@@ -85,7 +85,7 @@ fn without_labels(expression: &str) -> String {
 }
 
 #[test]
-fn metrics_are_told_from_functions_and_labels() {
+fn metrics_are_distinguished_from_functions_and_labels() {
     let expression = "histogram_quantile(0.95, sum by (job, my_label) (rate(a_bucket{b_c=\"d_e\"}[$__rate_interval]))) \
         / ignoring (x_y) z_max or vector(0) > up";
     let metrics: Vec<String> = asked_for(expression).into_iter().collect();

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tusk_config::{Loader, Unread, Variable, Vars};
 
-/// Routes that every service has, and says in rows of their own.
+/// Routes that every service has: the table of them stands at the head of `platform`.
 const OF_ALL: [&str; 2] = ["/admin", "/debug"];
 
 /// A service, as its files have it.
@@ -60,25 +60,51 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// The comment at the head of a file, without its signs.
+fn head(text: &str) -> String {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("//!"));
+    lines.map(|line| line.trim_start().to_owned() + "\n").collect()
+}
+
+/// The methods and paths of an API document.
+fn routes(document: &Value) -> impl Iterator<Item = String> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths.flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().keys();
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    })
+}
+
+fn is_of_all(route: &str) -> bool {
+    OF_ALL.iter().any(|own| route.contains(&format!(" {own}")))
+}
+
 impl Service {
     fn load(name: &str, folder: &Path) -> Self {
         let text = |path: &str| fs::read_to_string(folder.join(path)).unwrap();
         let lib = text("src/lib.rs");
-        let head = lib.lines().filter_map(|line| line.strip_prefix("//!"));
         let document: Value = serde_json::from_str(&text("openapi.json")).unwrap();
-        let paths = document["paths"].as_object().unwrap().iter();
-        let routes = paths.filter(|(path, _)| !OF_ALL.iter().any(|own| path.starts_with(own)));
-        let routes = routes.flat_map(|(path, item)| {
-            let methods = item.as_object().unwrap().keys();
-            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
-        });
+        let routes = routes(&document).filter(|route| !is_of_all(route));
         let tests = folder.join("tests/it");
         let tests = names(&tests).into_iter().map(|file| tests.join(file));
         Self {
             name: name.to_owned(),
-            head: head.map(|line| line.trim_start().to_owned() + "\n").collect(),
+            head: head(&lib),
             routes: routes.collect(),
             tests: tests.filter_map(|file| fs::read_to_string(file).ok()).collect(),
+        }
+    }
+
+    /// The platform, as if it were a service that has what all have.
+    fn platform() -> Self {
+        let text = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+        let document = text("dev/template/service/openapi.json");
+        let document: Value = serde_json::from_str(&document).unwrap();
+        Self {
+            name: "platform".to_owned(),
+            head: head(&text("crates/platform/src/lib.rs")),
+            routes: routes(&document).filter(|route| is_of_all(route)).collect(),
+            tests: String::new(),
         }
     }
 
@@ -162,6 +188,30 @@ fn each_route_has_a_row(service: &Service) -> Vec<String> {
     missing.chain(gone.map(|route| format!("{place} has `{route}`, which there is not"))).collect()
 }
 
+/// The tables that the migrations of shared crates make.
+fn tables_of_all() -> BTreeSet<String> {
+    let table = Regex::new(r"(?m)^create table (?:if not exists )?([a-z_]+)").unwrap();
+    let folders = ["messaging", "platform"];
+    let folders = folders.map(|name| root().join("crates").join(name).join("migrations"));
+    let files = folders.iter().flat_map(|folder| {
+        names(folder).into_iter().map(move |name| fs::read_to_string(folder.join(name)).unwrap())
+    });
+    let made = files.flat_map(|text| {
+        table.captures_iter(&text).map(|found| found[1].to_owned()).collect::<Vec<_>>()
+    });
+    made.collect()
+}
+
+fn each_table_has_a_row(platform: &Service, tables: &BTreeSet<String>) -> Vec<String> {
+    let has_row = |table: &&String| {
+        let name = format!("`{table}`");
+        platform.head.lines().any(|line| line.starts_with("| `") && line.contains(&name))
+    };
+    let missing = tables.iter().filter(|table| !has_row(table));
+    let place = "platform: the table of tables at the head of src/lib.rs";
+    missing.map(|table| format!("{place} lacks a row for `{table}`")).collect()
+}
+
 fn each_route_is_asked_by_a_test(service: &Service) -> Vec<String> {
     let parameter = Regex::new(r"\{[^}]*\}").unwrap();
     let untested = service.routes.iter().filter(|route| {
@@ -198,7 +248,7 @@ fn events_are_said(service: &Service, messaging: &Messaging, events: &[Event]) -
     complaints
 }
 
-/// Who calls `holds` with one has it made by `cargo dev prepare`.
+/// Who calls `assert_golden` with one has it made by `cargo dev prepare`.
 fn each_event_has_a_golden_message_and_a_schema(
     event: &Event,
     files: &dyn Fn(&str) -> bool,
@@ -206,7 +256,7 @@ fn each_event_has_a_golden_message_and_a_schema(
     let name = format!("{}.v{}.json", event.full, event.version);
     let folders = ["golden", "schemas"].map(|folder| format!("crates/contracts/{folder}/{name}"));
     let missing = folders.iter().filter(|path| !files(path));
-    let mend = "call `holds` with one in the tests of that file, write down what it expects, and run `cargo dev prepare`";
+    let mend = "call `assert_golden` with one in the tests of that file, write down what it expects, and run `cargo dev prepare`";
     missing.map(|path| format!("{} has no {path}: {mend}", event.place())).collect()
 }
 
@@ -228,7 +278,7 @@ fn an_event_is_kept_for_its_readers_alone(event: &Event, messaging: &Messaging) 
 fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
     let silent = variables.iter().filter(|variable| variable.meaning.trim().is_empty());
     let place = |variable: &Variable| {
-        let place = variable.places.first().map(ToString::to_string).unwrap_or_default();
+        let place = variable.locations.first().map(ToString::to_string).unwrap_or_default();
         format!("{place}: a comment behind {}, or above it, says what it is for", variable.name)
     };
     silent.map(place).collect()
@@ -244,6 +294,9 @@ fn what_a_service_says_of_itself_is_so() {
         complaints.extend(each_route_has_a_row(service));
         complaints.extend(each_route_is_asked_by_a_test(service));
     }
+    let platform = Service::platform();
+    complaints.extend(each_route_has_a_row(&platform));
+    complaints.extend(each_table_has_a_row(&platform, &tables_of_all()));
     for service in &Service::all() {
         complaints.extend(events_are_said(service, &messaging, &events));
     }
@@ -258,7 +311,7 @@ fn what_a_service_says_of_itself_is_so() {
 }
 
 #[test]
-fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
+fn what_somebody_forgot_is_reported_with_the_place_that_mends_it() {
     let messaging = messaging();
     let events = Event::all();
     let service =
@@ -285,6 +338,10 @@ fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
         (each_setting_has_a_sentence(&variables), silent.as_str()),
         (each_route_has_a_row(&planted), "lacks a row for `GET /api/notifications/summary`"),
         (
+            each_table_has_a_row(&Service::platform(), &["messaging_marks".to_owned()].into()),
+            "lacks a row for `messaging_marks`",
+        ),
+        (
             each_route_is_asked_by_a_test(&planted),
             "no test in tests/it asks `GET /api/notifications/summary`",
         ),
@@ -302,7 +359,7 @@ fn what_somebody_forgot_is_told_with_the_place_that_mends_it() {
         ),
         (
             each_event_has_a_golden_message_and_a_schema(&event, &|_| false),
-            "golden/notification.opened.v1.json: call `holds`",
+            "golden/notification.opened.v1.json: call `assert_golden`",
         ),
         (
             an_event_is_kept_for_its_readers_alone(&event, &messaging),

@@ -104,7 +104,7 @@ fn what_somebody_wrote_goes_only_by_force() {
 }
 
 #[test]
-fn what_is_there_in_parts_is_told() {
+fn what_is_there_in_parts_is_reported() {
     let workspace = Workspace::copy();
     workspace.succeeds("", &["new-service", "lanterns", "--quick", "--offline"]);
     let queues = workspace.text("config/message_queue.tsk");

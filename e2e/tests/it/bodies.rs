@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::{Environment, ServiceProcess};
 use uuid::Uuid;
 
-use crate::system::{Ground, Signed, System, administrator, token};
+use crate::system::{Fixture, Signed, System, administrator, token};
 
 /// A route that takes JSON, and who calls it: a user, an administrator, a service.
 struct Route {
@@ -92,10 +92,10 @@ async fn no_route_takes_a_body_of_another_media_type_or_of_two() {
 
 /// A system, somebody who is signed in, and the routes of all services that take JSON.
 async fn start() -> (System, Signed, Vec<Route>) {
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let system = ground.start(variables.clone()).await;
-    let user = system.somebody().await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let system = fixture.start(variables.clone()).await;
+    let user = system.new_user().await;
     let mut routes = Vec::new();
     for service in [&system.users, &system.payments, &system.notifications] {
         routes.extend(routes_with_bodies(&system, service, &variables, &user).await);

@@ -12,7 +12,7 @@ use testkit::{Environment, Proxy, ServiceProcess};
 use tokio::task::JoinSet;
 
 use crate::calls::before::{Before, Spoilt};
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 /// Callers at the same time.
 pub(crate) const CALLERS: usize = 16;
@@ -28,9 +28,9 @@ const HEDGES: &str = "service_call_hedges_total{service=\"user-service\"}";
 #[tokio::test]
 async fn an_instance_killed_under_load_costs_no_caller_an_error_and_repeats_no_more_than_was_in_flight()
  {
-    let ground = Ground::lay().await;
-    let mut doomed = ServiceProcess::start("user-service", &ground.environment(0)).await;
-    let system = beside(ground, doomed.port()).await;
+    let fixture = Fixture::set_up().await;
+    let mut doomed = ServiceProcess::start("user-service", &fixture.environment(0)).await;
+    let system = beside(fixture, doomed.port()).await;
     let retries = no_caller_sees_an_error(&system, async || doomed.kill()).await;
     assert!((1..=CALLERS + FAILURES_MAX).contains(&retries), "{retries} calls were repeated");
 }
@@ -70,7 +70,7 @@ async fn an_instance_that_is_slow_under_load_costs_no_caller_an_error() {
 /// Pays, and lets something happen to an instance when a quarter of the payments is made: all are made,
 /// and there are at most six requests for five calls. Gives how many calls were repeated.
 async fn no_caller_sees_an_error(system: &System, happens: impl AsyncFnOnce()) -> usize {
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let paying = pay(system, &user.token, &answered);
     let happening = async {
@@ -95,29 +95,29 @@ async fn no_caller_sees_an_error(system: &System, happens: impl AsyncFnOnce()) -
 }
 
 /// The system with a second instance of user-service at this port.
-async fn beside(ground: Ground, port: u16) -> System {
-    let users = ground.environment(0);
-    ground.start_with(users, async |first| instances(&[first.port(), port])).await
+async fn beside(fixture: Fixture, port: u16) -> System {
+    let users = fixture.environment(0);
+    fixture.start_with(users, async |first| instances(&[first.port(), port])).await
 }
 
 /// The system with a second instance of user-service, and what leads that one to its database.
 async fn with_a_database_of_its_own() -> (System, Proxy, ServiceProcess) {
-    let ground = Ground::lay().await;
-    let mut variables = ground.environment(0);
-    let database = Proxy::start(ground.databases[0].server()).await;
-    let url = ground.databases[0].url_through(database.address());
+    let fixture = Fixture::set_up().await;
+    let mut variables = fixture.environment(0);
+    let database = Proxy::start(fixture.databases[0].server()).await;
+    let url = fixture.databases[0].url_through(database.address());
     variables.insert("DATABASE_URL".to_owned(), url);
     let sick = ServiceProcess::start("user-service", &variables).await;
-    let system = beside(ground, sick.port()).await;
+    let system = beside(fixture, sick.port()).await;
     (system, database, sick)
 }
 
 /// The system with a second instance of user-service, and what stands before that one.
 async fn with_a_spoilt_one(spoilt: Spoilt) -> (System, Before, ServiceProcess) {
-    let ground = Ground::lay().await;
-    let instance = ServiceProcess::start("user-service", &ground.environment(0)).await;
+    let fixture = Fixture::set_up().await;
+    let instance = ServiceProcess::start("user-service", &fixture.environment(0)).await;
     let before = Before::start(instance.port(), spoilt).await;
-    let system = beside(ground, before.port()).await;
+    let system = beside(fixture, before.port()).await;
     (system, before, instance)
 }
 
@@ -125,8 +125,8 @@ async fn with_a_spoilt_one(spoilt: Spoilt) -> (System, Before, ServiceProcess) {
 /// calls do not add to the load that the slow one cannot bear.
 #[tokio::test]
 async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm_of_retries() {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
     let slow = async |first: &ServiceProcess| {
         let slow = Before::start(first.port(), Spoilt::ThreeOfTenHeldBack).await;
         slow.spoil();
@@ -138,8 +138,8 @@ async fn slow_answers_keep_within_the_deadline_and_are_not_answered_with_a_storm
         set("REQUEST_TIMEOUT", "2s");
         variables
     };
-    let system = ground.start_with(users, slow).await;
-    let user = system.somebody().await;
+    let system = fixture.start_with(users, slow).await;
+    let user = system.new_user().await;
     let answered = Arc::new(AtomicUsize::new(0));
     let deadline = Duration::from_secs(2);
     let answers = pay(&system, &user.token, &answered).await;

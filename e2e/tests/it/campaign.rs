@@ -25,7 +25,8 @@
 //! | `CAMPAIGN_SEED` | the order of the faults, to see a campaign again |
 
 mod deletion;
-pub(crate) mod ground;
+pub(crate) mod fixture;
+mod inject;
 mod intent;
 mod operator;
 pub(crate) mod oracle;
@@ -33,7 +34,6 @@ mod process;
 mod reader;
 pub(crate) mod schedule;
 mod servers;
-mod suffer;
 mod vanished;
 mod worker;
 
@@ -41,13 +41,13 @@ use std::time::{Duration, Instant};
 
 use tusk_config::Vars;
 
-use crate::campaign::ground::Ground;
+use crate::campaign::fixture::Fixture;
 use crate::campaign::oracle::Findings;
 use crate::campaign::schedule::{Fault, Schedule};
 
-/// Something that is wrong with the workers, to see whether the oracle notices.
+/// A mistake that is built into the workers, to see whether the oracle notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum Sabotage {
     /// The consumers do not claim messages in the inbox.
     Inbox,
     /// The relays delete rows before the broker has confirmed them.
@@ -64,7 +64,7 @@ pub(crate) struct Plan {
     pub(crate) faults: &'static [Fault],
     /// How often each fault is there at least.
     pub(crate) rounds: usize,
-    pub(crate) wrong: Option<Wrong>,
+    pub(crate) sabotage: Option<Sabotage>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn nothing_is_lost_doubled_or_invented_while_everything_fails() {
     let number = |name: &str| vars.get(name).map(|text| text.parse().expect("a number"));
     let seed = number("CAMPAIGN_SEED").unwrap_or_else(|| u64::from(std::process::id()));
     let intents = number("CAMPAIGN_INTENTS").unwrap_or(2_000);
-    let plan = Plan { seed, intents, faults: &Fault::ALL, rounds: 1, wrong: None };
+    let plan = Plan { seed, intents, faults: &Fault::ALL, rounds: 1, sabotage: None };
 
     let findings = run(plan).await;
 
@@ -83,9 +83,9 @@ async fn nothing_is_lost_doubled_or_invented_while_everything_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_without_an_inbox_are_found_out() {
     let faults = &[Fault::ConsumerKilled];
-    let wrong = Some(Wrong::Inbox);
+    let sabotage = Some(Sabotage::Inbox);
 
-    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 8, wrong }).await;
+    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 8, sabotage }).await;
 
     assert!(findings.duplicated() > 0, "{findings}");
 }
@@ -93,9 +93,9 @@ async fn consumers_without_an_inbox_are_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn relays_that_delete_before_the_confirm_are_found_out() {
     let faults = &[Fault::PublisherKilled];
-    let wrong = Some(Wrong::Relay);
+    let sabotage = Some(Sabotage::Relay);
 
-    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 8, wrong }).await;
+    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 8, sabotage }).await;
 
     assert!(findings.lost() > 0, "{findings}");
 }
@@ -103,9 +103,9 @@ async fn relays_that_delete_before_the_confirm_are_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_that_handle_events_of_one_aggregate_side_by_side_are_found_out() {
     let faults = &[Fault::ConsumerKilled];
-    let wrong = Some(Wrong::Order);
+    let sabotage = Some(Sabotage::Order);
 
-    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 2, wrong }).await;
+    let findings = run(Plan { seed: 1, intents: 300, faults, rounds: 2, sabotage }).await;
 
     assert!(findings.out_of_order() > 0, "{findings}");
 }
@@ -113,28 +113,28 @@ async fn consumers_that_handle_events_of_one_aggregate_side_by_side_are_found_ou
 /// Runs a campaign to its end and prints what it found.
 #[allow(clippy::print_stdout, reason = "the seed and the table are for people")]
 pub(crate) async fn run(plan: Plan) -> Findings {
-    let Plan { seed, intents, faults, rounds, wrong } = plan;
+    let Plan { seed, intents, faults, rounds, sabotage } = plan;
     println!("campaign with seed {seed}");
     let begin = Instant::now();
-    let mut ground = Ground::lay(faults, wrong).await;
-    ground.until_flowing().await;
+    let mut fixture = Fixture::set_up(faults, sabotage).await;
+    fixture.until_flowing().await;
     let mut schedule = Schedule::new(seed, faults);
-    let mut told = 0;
-    while told < rounds * faults.len() || ground.committed().await < intents {
+    let mut injected = 0;
+    while injected < rounds * faults.len() || fixture.committed().await < intents {
         let step = schedule.next();
         tokio::time::sleep(step.pause).await;
         let began = begin.elapsed().as_secs_f32();
-        ground.suffer(&step).await;
+        fixture.inject(&step).await;
         let took = begin.elapsed().as_secs_f32() - began;
         println!("{began:>6.1} s: {:?}, {took:.1} s", step.fault);
-        told += 1;
+        injected += 1;
     }
-    ground.stop_publishing().await;
-    ground.until_quiet(Duration::from_secs(120)).await;
-    let findings = ground.findings().await;
+    fixture.stop_publishing().await;
+    fixture.until_quiet(Duration::from_secs(120)).await;
+    let findings = fixture.findings().await;
     let seconds = begin.elapsed().as_secs();
-    let rounds = told.div_ceil(faults.len());
+    let rounds = injected.div_ceil(faults.len());
     println!("{}", schedule.table());
-    println!("seed {seed}: {told} faults, {rounds} rounds, {findings}, {seconds} s");
+    println!("seed {seed}: {injected} faults, {rounds} rounds, {findings}, {seconds} s");
     findings
 }

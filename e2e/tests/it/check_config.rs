@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testkit::{Environment, ServiceProcess, binary, config_dir, eventually, with_line};
 
-use crate::system::{Ground, THREE};
+use crate::system::{Fixture, THREE};
 
 /// Which service, what is set, and what is said of it; of a line, [`with_line`] knows the number.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
@@ -125,11 +125,11 @@ const CASES: [Case; 37] = [
 ];
 
 #[tokio::test]
-async fn what_ends_a_start_is_told_by_the_check_in_the_same_words() {
-    let ground = Ground::lay().await;
+async fn what_ends_a_start_is_reported_by_the_check_in_the_same_words() {
+    let fixture = Fixture::set_up().await;
     let mut missed = Vec::new();
     for (service, values, expected) in CASES {
-        let variables = with(&ground, service, values);
+        let variables = with(&fixture, service, values);
         let expected = with_line(&config_dir(), expected);
         let checked = check(service, &variables);
         let started = start(service, values, &variables).await;
@@ -142,15 +142,15 @@ async fn what_ends_a_start_is_told_by_the_check_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn a_section_and_a_key_that_nobody_reads_are_told_in_each_services_own_file() {
-    let ground = Ground::lay().await;
+async fn a_section_and_a_key_that_nobody_reads_are_reported_in_each_services_own_file() {
+    let fixture = Fixture::set_up().await;
     for service in THREE {
         let folder = crate::system::config_with(&format!("{service}.tsk"), "[server]", "[server]");
         let file = folder.path().join(format!("{service}.tsk"));
         let text = fs::read_to_string(&file).unwrap();
         fs::write(&file, format!("port: 1\n{text}\n[serverr]\nport: 1\n")).unwrap();
         let config = folder.path().display().to_string();
-        let (code, said) = check(service, &with(&ground, service, &[("CONFIG_DIR", &config)]));
+        let (code, said) = check(service, &with(&fixture, service, &[("CONFIG_DIR", &config)]));
         assert_eq!(code, Some(1), "{said}");
         assert!(
             said.contains(&format!("/{service}.tsk:1:1: `port` stands in no section")),
@@ -161,21 +161,21 @@ async fn a_section_and_a_key_that_nobody_reads_are_told_in_each_services_own_fil
 }
 
 #[tokio::test]
-async fn a_second_rule_for_the_same_route_is_told_and_does_not_count_in_silence() {
-    let ground = Ground::lay().await;
+async fn a_second_rule_for_the_same_route_is_reported_and_does_not_count_in_silence() {
+    let fixture = Fixture::set_up().await;
     let rule = "\"GET /api/users\": admin";
     let twice = format!("{rule}\n\"GET /api/users\": anybody");
     let folder = crate::system::config_with("auth.tsk", rule, &twice);
     let config = folder.path().display().to_string();
-    let variables = with(&ground, "user-service", &[("CONFIG_DIR", &config)]);
+    let variables = with(&fixture, "user-service", &[("CONFIG_DIR", &config)]);
     let (code, said) = check("user-service", &variables);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("given twice"), "{said}");
 }
 
-fn with(ground: &Ground, service: &str, values: &[(&str, &str)]) -> Environment {
+fn with(fixture: &Fixture, service: &str, values: &[(&str, &str)]) -> Environment {
     let database = THREE.iter().position(|name| *name == service).unwrap();
-    let mut variables = ground.environment(database);
+    let mut variables = fixture.environment(database);
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     variables.extend(values);
     variables

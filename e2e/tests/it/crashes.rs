@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use testkit::{Proxy, eventually};
 
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 /// The broker is out of user-service's reach when the user registers, so the event is committed
 /// and not published; then the process is killed.
 #[tokio::test]
 async fn user_service_killed_between_commit_and_publish_sends_the_welcome_mail_exactly_once() {
-    let ground = Ground::lay().await;
-    let proxy = Proxy::start(ground.broker.server()).await;
-    let mut users = ground.environment(0);
+    let fixture = Fixture::set_up().await;
+    let proxy = Proxy::start(fixture.broker.server()).await;
+    let mut users = fixture.environment(0);
     users.insert("RABBITMQ_HOST".to_owned(), proxy.address().ip().to_string());
     users.insert("RABBITMQ_PORT".to_owned(), proxy.port().to_string());
-    let mut system = ground.start(users).await;
+    let mut system = fixture.start(users).await;
 
     proxy.cut().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     system.users.kill();
     assert!(system.mails_to(&user.email).is_empty());
     proxy.restore().await;
@@ -27,7 +27,7 @@ async fn user_service_killed_between_commit_and_publish_sends_the_welcome_mail_e
     system.until_sent(&user.token, "welcome").await;
     // A second user's mail goes the same way after the first's: had the first been sent twice, it
     // would be there by now.
-    let other = system.somebody().await;
+    let other = system.new_user().await;
     system.until_sent(&other.token, "welcome").await;
     assert_eq!(system.sent(&user.token, "welcome").await.len(), 1);
     assert_eq!(system.mails_to(&user.email).len(), 1);
@@ -36,10 +36,10 @@ async fn user_service_killed_between_commit_and_publish_sends_the_welcome_mail_e
 /// The provider charges and the answer is lost with the process that asked.
 #[tokio::test]
 async fn payment_service_killed_while_the_provider_charges_charges_once() {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
-    let mut system = ground.start(users).await;
-    let user = system.somebody().await;
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
+    let mut system = fixture.start(users).await;
+    let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     system.simulator.fail_next(1, testkit::simulator::Fault::DropConnectionAfterCharging);
     let url = system.payments.url("/api/payments");
@@ -66,7 +66,7 @@ async fn payment_service_killed_while_the_provider_charges_charges_once() {
 #[tokio::test]
 async fn payments_go_on_soon_after_user_service_was_away_for_a_moment() {
     let mut system = System::start().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let refused = |number: usize| format!("refused-{number}");
     system.users.kill();
     eventually("the circuit breaker is open", async || {
@@ -93,9 +93,9 @@ async fn payments_go_on_soon_after_user_service_was_away_for_a_moment() {
 
 #[tokio::test]
 async fn all_three_end_cleanly_on_sigterm() {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
-    let mut system = ground.start(users).await;
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
+    let mut system = fixture.start(users).await;
     for service in [&mut system.users, &mut system.payments, &mut system.notifications] {
         assert!(service.terminate().await.success(), "{}", service.log_tail());
         assert!(service.log().contains("drained"), "{}", service.log_tail());

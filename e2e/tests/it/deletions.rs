@@ -6,20 +6,20 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use testkit::eventually;
 
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 /// The longest time after which a caller goes away, in milliseconds.
 const PATIENCE_MAX_MS: u64 = 12;
 
 #[tokio::test]
 async fn nobody_pays_after_a_deletion_that_was_cut_off_at_whatever_moment_and_took_place() {
-    let ground = Ground::lay().await;
-    let pool = ground.databases[0].pool().await;
-    let variables = ground.environment(0);
-    let system: System = ground.start(variables).await;
+    let fixture = Fixture::set_up().await;
+    let pool = fixture.databases[0].pool().await;
+    let variables = fixture.environment(0);
+    let system: System = fixture.start(variables).await;
     let mut deleted = 0;
     for patience in (0..=PATIENCE_MAX_MS).chain([1_000]) {
-        let user = system.somebody().await;
+        let user = system.new_user().await;
         let paid = system.pay(&user.token, &format!("before-{patience}"), "pm_card_visa").await;
         assert_eq!(paid.status(), StatusCode::CREATED);
         let url = system.users.url(&format!("/api/users/{}", user.id));

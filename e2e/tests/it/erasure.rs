@@ -13,7 +13,7 @@ use testkit::eventually;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::system::{Ground, PASSWORD, System, THREE, administrator, token};
+use crate::system::{Fixture, PASSWORD, System, THREE, administrator, token};
 
 /// How long after the deletion something may be left: ten seconds for profiles in Redis, and for dead
 /// letters ten and, where this test held one while they were looked through, thirty more.
@@ -232,19 +232,19 @@ async fn fail(system: &System, vhost: &str, canaries: &Canaries, id: &str) {
 
 #[tokio::test]
 async fn nothing_personal_of_a_deleted_user_is_left_anywhere() {
-    let mut ground = Ground::lay().await;
-    ground.settings.push(("OUTBOX_ARCHIVE", "1h".to_owned()));
-    ground.settings.push(("LOG_FILTER", "trace".to_owned()));
-    let vhost = ground.broker.vhost.clone();
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.push(("OUTBOX_ARCHIVE", "1h".to_owned()));
+    fixture.settings.push(("LOG_FILTER", "trace".to_owned()));
+    let vhost = fixture.broker.vhost.clone();
     let mut pools = Vec::new();
-    for database in &ground.databases {
+    for database in &fixture.databases {
         pools.push(database.pool().await);
     }
-    let variables = ground.environment(0);
+    let variables = fixture.environment(0);
     let admin = administrator(&variables);
     let service =
         token(&variables, &["service", "payment-service", "--for", "notification-service"]);
-    let system = &ground.start(variables).await;
+    let system = &fixture.start(variables).await;
     let redis = redis::Client::open(testkit::redis_url()).unwrap();
     let redis = redis.get_multiplexed_async_connection().await.unwrap();
     let places = Places { pools, redis, vhost: vhost.clone(), system, admin };

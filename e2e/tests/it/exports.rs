@@ -3,7 +3,7 @@
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::system::{Ground, Signed, System, administrator};
+use crate::system::{Fixture, Signed, System, administrator};
 
 /// More than one page of payments holds.
 const PAYMENTS: usize = 101;
@@ -35,16 +35,16 @@ fn items<'a>(pages: &'a [Value], part: &str) -> Vec<&'a Value> {
 
 #[tokio::test]
 async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_others() {
-    let mut ground = Ground::lay().await;
-    ground.settings.push(("RATE_LIMIT_ENABLED", "false".to_owned()));
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.push(("RATE_LIMIT_ENABLED", "false".to_owned()));
     let pools =
-        futures_util::future::join_all(ground.databases.iter().map(testkit::TestDatabase::pool))
+        futures_util::future::join_all(fixture.databases.iter().map(testkit::TestDatabase::pool))
             .await;
-    let variables = ground.environment(0);
+    let variables = fixture.environment(0);
     let admin = administrator(&variables);
-    let system = ground.start(variables).await;
-    let user = system.somebody().await;
-    let other = system.somebody().await;
+    let system = fixture.start(variables).await;
+    let user = system.new_user().await;
+    let other = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     system.pay(&other.token, "of-another", "pm_card_visa").await;
     let body = json!({"amount": 1999, "currency": "EUR", "payment_method": "pm_card_visa",
@@ -94,7 +94,7 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
 #[tokio::test]
 async fn an_export_of_which_a_part_would_be_missing_is_refused() {
     let mut system = System::start().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     assert_eq!(export(&system, &user.id, &user.token, None).await.status(), StatusCode::OK);
 

@@ -11,55 +11,55 @@ use std::time::Duration;
 
 use tusk_config::Vars;
 
-use crate::campaign::ground::Ground;
+use crate::campaign::fixture::Fixture;
 use crate::campaign::oracle::Findings;
 use crate::campaign::schedule::{Fault, Step};
-use crate::campaign::{Plan, Wrong, run};
+use crate::campaign::{Plan, Sabotage, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broker_killed_mid_publish() {
-    suffer(&[Fault::BrokerKilled], 1).await;
+    inject(&[Fault::BrokerKilled], 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn broker_behind_a_black_hole() {
-    suffer(&[Fault::BrokerBehindABlackHole, Fault::BrokerCutOff], 3).await;
+    inject(&[Fault::BrokerBehindABlackHole, Fault::BrokerCutOff], 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disk_alarm_lets_the_outbox_grow_and_loses_nothing() {
-    suffer(&[Fault::BrokerShortOfDisk], 2).await;
+    inject(&[Fault::BrokerShortOfDisk], 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn database_killed_mid_transaction() {
-    suffer(&[Fault::DatabaseKilled], 3).await;
+    inject(&[Fault::DatabaseKilled], 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_process_killed() {
-    suffer(&[Fault::ConsumerKilled], 10).await;
+    inject(&[Fault::ConsumerKilled], 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_relays_one_killed() {
-    suffer(&[Fault::PublisherKilled], 10).await;
+    inject(&[Fault::PublisherKilled], 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relay_that_vanishes_without_a_word() {
-    suffer(&[Fault::RelayVanished], 1).await;
+    inject(&[Fault::RelayVanished], 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unroutable_events_and_unreadable_messages() {
     let faults = &[Fault::LateReaderCame, Fault::UnreadableMessages];
-    suffer(faults, 2).await;
+    inject(faults, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exchange_binding_and_queue_deleted() {
-    suffer(&[Fault::ExchangeDeleted, Fault::BindingDeleted, Fault::QueueDeleted], 1).await;
+    inject(&[Fault::ExchangeDeleted, Fault::BindingDeleted, Fault::QueueDeleted], 1).await;
 }
 
 /// Fifty rounds in the long form.
@@ -67,20 +67,20 @@ async fn exchange_binding_and_queue_deleted() {
 async fn sigterm_under_load() {
     let is_long = Vars::process().get("CAMPAIGN_INTENTS").is_some();
     let rounds = if is_long { 25 } else { 3 };
-    suffer(&[Fault::PublisherTerminated, Fault::ConsumerTerminated], rounds).await;
+    inject(&[Fault::PublisherTerminated, Fault::ConsumerTerminated], rounds).await;
 }
 
-async fn suffer(faults: &'static [Fault], rounds: usize) -> Findings {
-    let findings = run(Plan { seed: 1, intents: 200, faults, rounds, wrong: None }).await;
+async fn inject(faults: &'static [Fault], rounds: usize) -> Findings {
+    let findings = run(Plan { seed: 1, intents: 200, faults, rounds, sabotage: None }).await;
     findings.assert_sound();
     findings
 }
 
 /// A campaign whose faults are a test's own, once events flow.
-async fn flowing(fault: Fault, wrong: Option<Wrong>) -> Ground {
-    let ground = Ground::lay(&[fault], wrong).await;
-    ground.until_flowing().await;
-    ground
+async fn flowing(fault: Fault, wrong: Option<Sabotage>) -> Fixture {
+    let fixture = Fixture::set_up(&[fault], wrong).await;
+    fixture.until_flowing().await;
+    fixture
 }
 
 /// A fault that comes at once and is over at once.
@@ -89,8 +89,8 @@ fn once(fault: Fault, which: usize) -> Step {
 }
 
 /// Ends the flow of new intents, and says what has become of all.
-async fn at_rest(ground: &mut Ground) -> Findings {
-    ground.stop_publishing().await;
-    ground.until_quiet(Duration::from_secs(60)).await;
-    ground.findings().await
+async fn at_rest(fixture: &mut Fixture) -> Findings {
+    fixture.stop_publishing().await;
+    fixture.until_quiet(Duration::from_secs(60)).await;
+    fixture.findings().await
 }

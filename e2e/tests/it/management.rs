@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::{ServiceProcess, eventually};
 use tokio::net::TcpStream;
 
-use crate::system::{Ground, System, administrator};
+use crate::system::{Fixture, System, administrator};
 
 /// What is for operators; with a token of an administrator each is 200.
 const FOR_OPERATORS: [&str; 8] = [
@@ -68,7 +68,7 @@ async fn is_open_to_operators(service: &ServiceProcess, admin: &str) {
 
 /// A user pays and is told so, over calls and events of all three services.
 async fn somebody_pays(system: &System) {
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let paid = system.pay(&user.token, "first", "pm_card_visa").await;
     assert_eq!(paid.status(), StatusCode::CREATED);
     system.until_sent(&user.token, "payment_receipt").await;
@@ -76,16 +76,16 @@ async fn somebody_pays(system: &System) {
 
 #[tokio::test]
 async fn with_ports_of_their_own_operators_see_everything_and_strangers_nothing() {
-    let mut ground = Ground::lay().await;
-    ground.settings.extend([
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.extend([
         ("MANAGEMENT_PORT", "0".to_owned()),
         ("DEBUG_ENABLED", "true".to_owned()),
         ("OUTBOX_ARCHIVE", "1h".to_owned()),
         ("LB_HEALTH_CHECK_INTERVAL", "1".to_owned()),
     ]);
-    let variables = ground.environment(0);
+    let variables = fixture.environment(0);
     let admin = administrator(&variables);
-    let mut system = ground.start(variables.clone()).await;
+    let mut system = fixture.start(variables.clone()).await;
 
     somebody_pays(&system).await;
     for service in [&system.users, &system.payments, &system.notifications] {

@@ -6,22 +6,22 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Environment, ServiceProcess, eventually};
 
-use crate::system::{Ground, administrator};
+use crate::system::{Fixture, administrator};
 
 /// A running user-service, and the administrator who looks after it.
 struct Operated {
     service: ServiceProcess,
     admin: String,
-    ground: Ground,
+    fixture: Fixture,
 }
 
 impl Operated {
     async fn start(settings: &[(&'static str, &str)]) -> Self {
-        let mut ground = Ground::lay().await;
-        ground.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        let variables: Environment = ground.environment(0);
+        let mut fixture = Fixture::set_up().await;
+        fixture.settings.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let variables: Environment = fixture.environment(0);
         let service = ServiceProcess::start("user-service", &variables).await;
-        Self { service, admin: administrator(&variables), ground }
+        Self { service, admin: administrator(&variables), fixture }
     }
 
     /// As the administrator.
@@ -121,7 +121,7 @@ async fn debug_is_off_until_the_settings_turn_it_on_and_then_shows_no_secret() {
     // Not declared to be a secret, and not shown all the same.
     let password = json!({"path": "rabbitmq.password", "from": ["RABBITMQ_PASSWORD"]});
     assert_eq!(*setting("rabbitmq.password"), password);
-    let variables = on.ground.environment(0);
+    let variables = on.fixture.environment(0);
     let shown = picture.to_string();
     for name in ["DATABASE_URL", "JWT_SECRET", "USER_SERVICE_TOKEN"] {
         assert!(!shown.contains(&variables[name]), "{name} is in {shown}");
@@ -132,7 +132,7 @@ async fn debug_is_off_until_the_settings_turn_it_on_and_then_shows_no_secret() {
 async fn a_statement_as_slow_as_the_setting_is_logged_without_its_values() {
     for (limit, is_logged) in [("1ms", true), ("1h", false)] {
         let operated = Operated::start(&[("DB_SLOW_QUERY", limit)]).await;
-        let pool = operated.ground.databases[0].pool().await;
+        let pool = operated.fixture.databases[0].pool().await;
         let mut lock = pool.begin().await.unwrap();
         let statement = "lock table users in access exclusive mode";
         sqlx::query(statement).execute(&mut *lock).await.unwrap();

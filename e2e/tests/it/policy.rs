@@ -16,17 +16,17 @@ use testkit::{Environment, ServiceProcess, TestDatabase, eventually};
 use tusk_config::{Loader, Vars};
 use uuid::Uuid;
 
-use crate::system::{self, Ground, Signed, System};
+use crate::system::{self, Fixture, Signed, System};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/policy.txt");
 const NOBODY: &str = "nobody";
 
 #[tokio::test]
 async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let more = more_services(&ground).await;
-    let system = ground.start(variables.clone()).await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let more = more_services(&fixture).await;
+    let system = fixture.start(variables.clone()).await;
     let more = start(&system, &more).await;
     let services = [&system.users, &system.payments, &system.notifications];
     let services: Vec<&ServiceProcess> = services.into_iter().chain(&more).collect();
@@ -71,12 +71,19 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
         std::fs::write(GOLDEN, &found).unwrap();
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
-    assert_eq!(found, golden, "{GOLDEN} says otherwise; found:\n{found}");
+    let [here, there] = [&found, &golden].map(|text| text.lines().collect::<BTreeSet<_>>());
+    let more: Vec<_> = here.difference(&there).map(|line| format!("+ {line}")).collect();
+    let less: Vec<_> = there.difference(&here).map(|line| format!("- {line}")).collect();
+    assert!(
+        found == golden,
+        "{GOLDEN} says otherwise:\n{}\nwhen that is meant: UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy",
+        [more, less].concat().join("\n")
+    );
 }
 
 /// Somebody whose session has ended, which every service knows by now.
 async fn ended(system: &System, services: &[&ServiceProcess]) -> Signed {
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let sign_out = system.request(Method::DELETE, &system.users.url("/api/sessions"));
     assert_eq!(sign_out.bearer_auth(&user.token).send().await.unwrap().status(), 204);
     for service in services {
@@ -121,14 +128,14 @@ fn is_let_in(caller: &str, answer: &Response) -> bool {
 }
 
 /// The services beside the three, each with a database and the variables of its own.
-async fn more_services(ground: &Ground) -> Vec<(String, TestDatabase, Environment)> {
+async fn more_services(fixture: &Fixture) -> Vec<(String, TestDatabase, Environment)> {
     let settings = Loader::new(testkit::config_dir()).file("services").vars(Vars::empty());
     let settings = settings.tree().unwrap();
     let services = settings.keys().filter_map(|key| key.strip_prefix("service:"));
     let mut more = Vec::new();
     for name in services.filter(|name| !system::THREE.contains(name)) {
         let database = testkit::database(&name.replace('-', "_")).await;
-        let variables = testkit::environment(&database, &ground.broker);
+        let variables = testkit::environment(&database, &fixture.broker);
         more.push((name.to_owned(), database, variables));
     }
     more

@@ -6,26 +6,26 @@ use reqwest::StatusCode;
 use testkit::native::{PgBouncer, Place};
 use tokio::task::block_in_place;
 
-use crate::system::Ground;
+use crate::system::Fixture;
 
 /// Callers at the same time: more than there are sessions.
 const CALLERS: usize = 8;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_payments_and_mails_go_through_few_sessions_of_a_pooler() {
-    let mut ground = Ground::lay().await;
-    let users: Vec<_> = ground.databases.iter().map(testkit::TestDatabase::credentials).collect();
+    let mut fixture = Fixture::set_up().await;
+    let users: Vec<_> = fixture.databases.iter().map(testkit::TestDatabase::credentials).collect();
     let place = Place::temporary().unwrap();
-    let port = ground.databases[0].server_port();
+    let port = fixture.databases[0].server_port();
     let start = || PgBouncer::start(&place, port, &users, "default_pool_size = 3").unwrap();
     let pooler = block_in_place(start);
     let at = ([127, 0, 0, 1], pooler.port()).into();
-    let through = ground.databases.iter().map(|database| database.url_through(at));
-    ground.database_urls = through.collect();
-    ground.settings.push(("DB_TRANSACTION_POOLING", "true".to_owned()));
-    let users = ground.environment(0);
-    let system = ground.start(users).await;
-    let user = system.somebody().await;
+    let through = fixture.databases.iter().map(|database| database.url_through(at));
+    fixture.database_urls = through.collect();
+    fixture.settings.push(("DB_TRANSACTION_POOLING", "true".to_owned()));
+    let users = fixture.environment(0);
+    let system = fixture.start(users).await;
+    let user = system.new_user().await;
 
     let paid = join_all((0..CALLERS).map(async |caller| {
         let paid = system.pay(&user.token, &format!("order-{caller}"), "pm_card_visa").await;

@@ -8,7 +8,7 @@ use testkit::collector::Collector;
 use testkit::{ServiceProcess, eventually};
 use uuid::Uuid;
 
-use crate::system::{Ground, System, administrator, code_of_app, token};
+use crate::system::{Fixture, System, administrator, code_of_app, token};
 use crate::traces::{exporting, flush};
 
 /// Values that may be seen nowhere, each with what it is.
@@ -306,11 +306,11 @@ async fn poison(system: &System, vhost: &str, person: &Person) {
 #[tokio::test]
 async fn what_people_trust_us_with_is_in_no_log_span_metric_or_error() {
     let collector = Collector::start();
-    let mut ground = Ground::lay().await;
-    ground.settings.extend(exporting(&collector.endpoint(), "1"));
-    ground.settings.push(("LOG_FILTER", "trace".to_owned()));
-    let users = ground.environment(0);
-    let vhost = ground.broker.vhost.clone();
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.extend(exporting(&collector.endpoint(), "1"));
+    fixture.settings.push(("LOG_FILTER", "trace".to_owned()));
+    let users = fixture.environment(0);
+    let vhost = fixture.broker.vhost.clone();
     let (mut person, mut canaries) = Person::new();
     for (name, value) in &users {
         if name.ends_with("_TOKEN")
@@ -319,13 +319,13 @@ async fn what_people_trust_us_with_is_in_no_log_span_metric_or_error() {
             canaries.add("secret of the settings", value);
         }
     }
-    for database in &ground.databases {
+    for database in &fixture.databases {
         let login = database.url().split('@').next().unwrap_or_default();
         canaries.add("login of a server", login.rsplit(':').next().unwrap_or_default());
     }
     let admin = administrator(&users);
     let service = token(&users, &["service", "user-service", "--for", "notification-service"]);
-    let mut system = ground.start(users).await;
+    let mut system = fixture.start(users).await;
 
     let registered = json!({"email": person.email, "name": person.name,
         "password": person.password});

@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::ServiceProcess;
 use uuid::Uuid;
 
-use crate::system::{Ground, administrator};
+use crate::system::{Fixture, administrator};
 
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
@@ -31,11 +31,11 @@ const OAUTH: &str = "/oauth/token";
 
 #[tokio::test]
 async fn every_error_of_every_route_is_a_problem_document_whose_type_leads_to_a_page() {
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let system = ground.start(variables.clone()).await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let system = fixture.start(variables.clone()).await;
     let admin = administrator(&variables);
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let (mut wrong, mut errors) = (Vec::new(), 0);
     for service in [&system.users, &system.payments, &system.notifications] {

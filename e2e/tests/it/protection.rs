@@ -13,9 +13,9 @@ async fn sign_in(system: &System, credentials: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn the_owner_is_told_that_a_used_refresh_token_came_again() {
+async fn the_owner_is_notified_that_a_used_refresh_token_came_again() {
     let system = System::start().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     let credentials = json!({"email": user.email, "password": PASSWORD});
     let (_, stolen) = sign_in(&system, &credentials).await;
@@ -43,7 +43,7 @@ async fn the_owner_is_told_that_a_used_refresh_token_came_again() {
 #[tokio::test]
 async fn a_second_factor_is_switched_on_asked_for_and_switched_off_and_each_is_told_by_mail() {
     let system = System::start().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     let post = async |path: &str, body: Value| {
         let path = format!("/api/second-factor{path}");

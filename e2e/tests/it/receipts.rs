@@ -13,7 +13,7 @@ const AMOUNT: i64 = 20_010;
 #[tokio::test]
 async fn in_every_currency_the_receipt_names_the_money_that_was_taken() {
     let system = System::start().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let currencies = currencies();
     for currency in &currencies {
         let paid = system.pay_money(&user.token, currency, "pm_card_visa", (AMOUNT, currency));

@@ -7,13 +7,13 @@ use testkit::native::{Etcd, Place};
 use testkit::{ServiceProcess, eventually};
 
 use crate::calls::{CALLERS, CALLS, metric, pay};
-use crate::system::Ground;
+use crate::system::Fixture;
 
 /// A real etcd stands between them; `services.tsk` names an address at which nobody listens.
 #[tokio::test]
 async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or_repeated() {
     let etcd = Etcd::start(&Place::temporary().unwrap()).unwrap();
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     let through_etcd = [
         ("SERVICE_DISCOVERY_TYPE", "etcd".to_owned()),
         ("ETCD_ENDPOINTS", etcd.url()),
@@ -22,16 +22,16 @@ async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or
         ("DRAIN_DELAY", "1s".to_owned()),
     ];
     let through_etcd = through_etcd.map(|(name, value)| (name.to_owned(), value));
-    let mut users = ground.environment(0);
+    let mut users = fixture.environment(0);
     users.extend(through_etcd.clone());
     let mut leaving = ServiceProcess::start("user-service", &users).await;
-    let mut system = ground
+    let mut system = fixture
         .start_with(users.clone(), async |_| {
             let nowhere = ("USER_SERVICE_PORT".to_owned(), "1".to_owned());
             through_etcd.into_iter().chain([nowhere]).collect()
         })
         .await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     eventually("payment-service knows both", async || {
         let known = "discovery_instances{health=\"healthy\",service=\"user-service\"}";
         (metric(&system.payments, known).await == 2).then_some(())

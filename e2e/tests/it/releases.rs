@@ -15,7 +15,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Column, Executor, PgPool, SqlSafeStr, Statement as _, TypeInfo};
 use testkit::TestDatabase;
 
-use crate::system::{Ground, System, THREE};
+use crate::system::{Fixture, System, THREE};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/previous-release.json");
 /// Whose statements run in every service's database.
@@ -352,15 +352,15 @@ fn faults_of_change(body: &str, added: &mut BTreeSet<String>) -> Vec<String> {
 async fn the_binaries_of_the_previous_release_serve_over_the_schema_of_this_one() {
     let folder = std::env::var_os("PREVIOUS_RELEASE").expect("PREVIOUS_RELEASE names a folder");
     let folder = PathBuf::from(folder);
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let mut system: System = ground.start(variables).await;
-    let known = system.somebody().await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let mut system: System = fixture.start(variables).await;
+    let known = system.new_user().await;
     for service in [&mut system.users, &mut system.payments, &mut system.notifications] {
         let path = folder.join(service.name());
         service.restart_as(&path).await;
     }
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     for (user, key) in [(&user, "order-1"), (&known, "order-2")] {
         assert_eq!(

@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 use testkit::eventually;
 
-use crate::system::{Ground, Signed, System};
+use crate::system::{Fixture, Signed, System};
 
 /// Writes a new private key as an operator does: beside the others, under a later name.
 fn add_key(folder: &Path, kid: &str) {
@@ -30,8 +30,8 @@ fn kid(token: &str) -> String {
 }
 
 async fn start(folder: &Path) -> System {
-    let mut ground = Ground::lay().await;
-    ground.settings = vec![
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings = vec![
         ("JWT_ALGORITHM", "EdDSA".to_owned()),
         ("JWT_KEYS_REFRESH", "200ms".to_owned()),
         ("JWT_KEYS_ACTIVATION", "2s".to_owned()),
@@ -40,9 +40,9 @@ async fn start(folder: &Path) -> System {
         // Nobody reads it: with EdDSA there is no shared secret.
         ("JWT_SECRET", "short".to_owned()),
     ];
-    let mut users = ground.environment(0);
+    let mut users = fixture.environment(0);
     users.insert("JWT_KEYS_DIR".to_owned(), folder.display().to_string());
-    ground.start(users).await
+    fixture.start(users).await
 }
 
 /// Every service is asked by a user, and user-service by payment-service.
@@ -64,7 +64,7 @@ async fn keys_rotate_under_load_and_no_request_fails() {
     let folder = tempfile::tempdir().unwrap();
     add_key(folder.path(), "2026-01");
     let system = start(folder.path()).await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     assert_eq!(kid(&user.token), "2026-01");
 
     let is_over = AtomicBool::new(false);

@@ -5,16 +5,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::system::{Ground, Signed, System, token};
+use crate::system::{Fixture, Signed, System, token};
 
 #[tokio::test]
 async fn the_whole_scenario_happens_once_and_as_one_trace() {
     // The shipped limits hinder nobody who does what people do.
-    let mut ground = Ground::lay().await;
-    ground.settings.push(("RATE_LIMIT_ENABLED", "true".to_owned()));
-    let users = ground.environment(0);
-    let system = ground.start(users.clone()).await;
-    let user = system.somebody().await;
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.push(("RATE_LIMIT_ENABLED", "true".to_owned()));
+    let users = fixture.environment(0);
+    let system = fixture.start(users.clone()).await;
+    let user = system.new_user().await;
     // The user's own session ends with the new address; this one is nobody's to end.
     let user = Signed { token: token(&users, &["user", "--id", &user.id]), ..user };
     let customer = system.payments.url("/api/payments/customer");
@@ -110,7 +110,7 @@ async fn the_whole_scenario_happens_once_and_as_one_trace() {
 #[tokio::test]
 async fn two_requests_with_one_key_at_the_same_moment_charge_once() {
     let system = System::start().await;
-    let user = system.somebody().await;
+    let user = system.new_user().await;
     let pay = || system.pay(&user.token, "order-1", "pm_card_visa");
     let answers = tokio::join!(pay(), pay(), pay(), pay());
     for answer in [answers.0, answers.1, answers.2, answers.3] {

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::system::{Ground, Signed, System};
+use crate::system::{Fixture, Signed, System};
 
 /// Callers at the same time: more than a service has connections to its database.
 const CALLERS: usize = 8;
@@ -34,11 +34,11 @@ const MESSAGING: &str = "alter table messaging_outbox alter column routing_key t
 
 #[tokio::test]
 async fn a_column_of_another_type_costs_no_request_no_payment_and_no_mail() {
-    let ground = Ground::lay().await;
-    let pools = join_all(ground.databases.iter().map(testkit::TestDatabase::pool)).await;
-    let users = ground.environment(0);
-    let system = ground.start(users).await;
-    let user = system.somebody().await;
+    let fixture = Fixture::set_up().await;
+    let pools = join_all(fixture.databases.iter().map(testkit::TestDatabase::pool)).await;
+    let users = fixture.environment(0);
+    let system = fixture.start(users).await;
+    let user = system.new_user().await;
     for round in 0..3 {
         join_all((0..CALLERS).map(|caller| call(&system, &user, round, caller))).await;
         // A receipt takes the relay of one service, and the consumer, the worker and the relay of
@@ -66,11 +66,11 @@ async fn alter(pool: &PgPool, round: usize, alteration: &'static str) {
 /// As many requests as go through, a third of them payments, and among them the changes.
 #[tokio::test]
 async fn a_steady_stream_of_requests_sees_nothing_of_a_column_that_gets_another_type() {
-    let ground = Ground::lay().await;
-    let pool = ground.databases[1].pool().await;
-    let users = ground.environment(0);
-    let system = ground.start(users).await;
-    let user = &system.somebody().await;
+    let fixture = Fixture::set_up().await;
+    let pool = fixture.databases[1].pool().await;
+    let users = fixture.environment(0);
+    let system = fixture.start(users).await;
+    let user = &system.new_user().await;
     let request = async |number: usize| {
         if number % 100 == 50 {
             alter(&pool, number / 100, ALTERATIONS[1][0]).await;
@@ -92,7 +92,7 @@ async fn a_steady_stream_of_requests_sees_nothing_of_a_column_that_gets_another_
 
 /// Asks for all that one caller may; every answer is a success.
 async fn call(system: &System, user: &Signed, round: usize, caller: usize) {
-    let somebody = system.somebody().await;
+    let somebody = system.new_user().await;
     system.get(&system.users.url("/api/users/me"), &somebody.token).await;
     let credentials = json!({"email": user.email, "password": crate::system::PASSWORD});
     let session = system.request(Method::POST, &system.users.url("/api/sessions"));

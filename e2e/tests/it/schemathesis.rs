@@ -13,7 +13,7 @@ use testkit::ServiceProcess;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::system::{Ground, administrator, token};
+use crate::system::{Fixture, administrator, token};
 
 /// Exceptions, and how much is asked.
 const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schemathesis.toml");
@@ -25,13 +25,13 @@ const LIMIT: Duration = Duration::from_mins(10);
 #[ignore = "needs schemathesis, which `cargo dev check schemathesis` installs"]
 async fn services_answer_as_their_documents_say() {
     let program = std::env::var("SCHEMATHESIS").unwrap();
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let system = ground.start(variables.clone()).await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let system = fixture.start(variables.clone()).await;
     let mut runs = Vec::new();
     for service in [&system.users, &system.payments, &system.notifications] {
         // A user for each run: what is asked may delete the one who asks.
-        runs.push((service, "user", system.somebody().await.token));
+        runs.push((service, "user", system.new_user().await.token));
         runs.push((service, "administrator", administrator(&variables)));
     }
     let service = &system.notifications;

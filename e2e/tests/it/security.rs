@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::security::stranger::{Stranger, routes};
-use crate::system::{Ground, Signed, System};
+use crate::system::{Fixture, Signed, System};
 
 /// Connections on which the stranger says half of something, to each service.
 const IDLE: usize = 40;
@@ -28,15 +28,15 @@ const TRAILS: [&str; 1] = ["audit%"];
 
 #[tokio::test]
 async fn a_stranger_writes_nothing_breaks_nothing_and_is_never_counted_as_our_fault() {
-    let mut ground = Ground::lay().await;
+    let mut fixture = Fixture::set_up().await;
     // The stranger is no proxy, though on the same machine.
-    ground.settings.push(("TRACING_PROXIES", "192.0.2.1".to_owned()));
+    fixture.settings.push(("TRACING_PROXIES", "192.0.2.1".to_owned()));
     let mut pools = Vec::new();
-    for database in &ground.databases {
+    for database in &fixture.databases {
         pools.push(database.pool().await);
     }
-    let variables = ground.environment(0);
-    let system = ground.start(variables.clone()).await;
+    let variables = fixture.environment(0);
+    let system = fixture.start(variables.clone()).await;
     let victim = with_a_past(&system).await;
     let stranger = Stranger::new(&system, &variables, &victim).await;
     let before = settled(&pools).await;
@@ -72,17 +72,17 @@ fn services(system: &System) -> [&ServiceProcess; 3] {
     [&system.users, &system.payments, &system.notifications]
 }
 
-/// Somebody who has paid, and has been told.
+/// A user who has paid, and has the receipt.
 async fn with_a_past(system: &System) -> Signed {
-    let somebody = system.somebody().await;
+    let user = system.new_user().await;
     let paid = eventually("the customer is known", async || {
         let key = Uuid::now_v7().to_string();
-        let answer = system.pay(&somebody.token, &key, "pm_card_visa").await;
+        let answer = system.pay(&user.token, &key, "pm_card_visa").await;
         (answer.status() == 201).then_some(())
     });
     paid.await;
-    system.until_sent(&somebody.token, "payment_receipt").await;
-    somebody
+    system.until_sent(&user.token, "payment_receipt").await;
+    user
 }
 
 /// Connections that say half of a request and stay.

@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use testkit::native::psql::with_database;
 use testkit::{ServiceProcess, binary, eventually};
 
-use crate::system::{Ground, config_with};
+use crate::system::{Fixture, config_with};
 
 #[tokio::test]
 async fn a_missing_secret_and_a_mistyped_number_are_both_reported_and_nothing_listens() {
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     for name in ["user-service", "payment-service", "notification-service"] {
-        let mut variables = ground.environment(0);
+        let mut variables = fixture.environment(0);
         variables.remove("JWT_SECRET");
         variables.insert("RABBITMQ_PORT".to_owned(), "fivethousand".to_owned());
         let mut service = ServiceProcess::spawn(name, &variables);
@@ -27,7 +27,7 @@ async fn a_missing_secret_and_a_mistyped_number_are_both_reported_and_nothing_li
 
 #[tokio::test]
 async fn a_route_without_a_rule_a_rule_without_a_route_and_a_lack_of_keys_end_the_start() {
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     let folder = config_with("auth.tsk", "/api/users/me", "/api/users/you");
     let missing = ":1: GET /api/users/me has no rule";
     let config = folder.path().display().to_string();
@@ -37,7 +37,7 @@ async fn a_route_without_a_rule_a_rule_without_a_route_and_a_lack_of_keys_end_th
         ("JWT_ALGORITHM", "none", "JWT_ALGORITHM is \"none\", not one of HS256, EdDSA, RS256"),
         ("USER_SERVICE_TOKEN", "hunter2", "USER_SERVICE_TOKEN: a secret of 16 bytes or more"),
     ] {
-        let mut variables = ground.environment(0);
+        let mut variables = fixture.environment(0);
         variables.insert(name.to_owned(), value.to_owned());
         let mut service = ServiceProcess::spawn("user-service", &variables);
         let ended = eventually("the service ends", async || service.exited()).await;
@@ -56,14 +56,14 @@ async fn a_route_without_a_rule_a_rule_without_a_route_and_a_lack_of_keys_end_th
 #[tokio::test]
 async fn sigterm_ends_a_service_that_waits_for_its_database_even_where_unhandled_signals_are_ignored()
  {
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     let folder = tempfile::tempdir().unwrap();
     for name in ["user-service", "payment-service", "notification-service"] {
         let script = folder.path().join(name);
         let text = format!("#!/bin/sh\ntrap '' TERM\nexec '{}'\n", binary(name).display());
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut variables = ground.environment(0);
+        let mut variables = fixture.environment(0);
         let nowhere = "postgres://nobody:nothing@127.0.0.1:1/nothing";
         variables.insert("DATABASE_URL".to_owned(), nowhere.to_owned());
         let mut service = ServiceProcess::spawn_at(&script, &variables);
@@ -81,9 +81,9 @@ async fn sigterm_ends_a_service_that_waits_for_its_database_even_where_unhandled
 /// What an operator is told of a database that cannot be used: by the service, as it is shipped.
 #[tokio::test]
 async fn a_start_without_a_usable_database_says_which_one_and_why_and_not_the_password() {
-    let ground = Ground::lay().await;
-    let (user, password) = ground.databases[0].credentials();
-    let url = ground.databases[0].url();
+    let fixture = Fixture::set_up().await;
+    let (user, password) = fixture.databases[0].credentials();
+    let url = fixture.databases[0].url();
     let nowhere = format!("postgres://{user}:{password}@127.0.0.1:1/nothing");
     let wrong = url.replace(password, "not-the-password");
     for (url, why) in [
@@ -91,7 +91,7 @@ async fn a_start_without_a_usable_database_says_which_one_and_why_and_not_the_pa
         (wrong.clone(), "(SQLSTATE 28P01)"),
         (with_database(url, "nothing"), "(SQLSTATE 3D000)"),
     ] {
-        let mut variables = ground.environment(0);
+        let mut variables = fixture.environment(0);
         variables.insert("DATABASE_URL".to_owned(), url);
         variables.insert("DB_START_TIMEOUT".to_owned(), "1s".to_owned());
         let mut service = ServiceProcess::spawn("user-service", &variables);
@@ -105,9 +105,9 @@ async fn a_start_without_a_usable_database_says_which_one_and_why_and_not_the_pa
 
 #[tokio::test]
 async fn sigterm_ends_a_service_that_waits_for_another_ones_migration_or_for_a_locked_table() {
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let watcher = ground.databases[0].pool().await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let watcher = fixture.databases[0].pool().await;
     let mut holder = watcher.begin().await.unwrap();
     sqlx::query("select pg_advisory_xact_lock(1835624306, 1)").execute(&mut *holder).await.unwrap();
     ends_in_order_while(&variables, "another process migrates the database").await;

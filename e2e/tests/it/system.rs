@@ -30,15 +30,15 @@ pub(crate) struct System {
     _servers: (Vec<TestDatabase>, TestBroker),
 }
 
-/// What the system stands on, before its processes start.
-pub(crate) struct Ground {
+/// The servers and settings of a system, before its processes start.
+pub(crate) struct Fixture {
     pub(crate) databases: Vec<TestDatabase>,
     /// Of user-service, payment-service, notification-service.
     pub(crate) database_urls: Vec<String>,
     pub(crate) broker: TestBroker,
     pub(crate) simulator: Simulator,
     mails: TempDir,
-    /// What every service is told besides.
+    /// What stands in the environment of every service besides.
     pub(crate) settings: Vec<(&'static str, String)>,
 }
 
@@ -49,8 +49,8 @@ pub(crate) struct Signed {
     pub(crate) token: String,
 }
 
-impl Ground {
-    pub(crate) async fn lay() -> Self {
+impl Fixture {
+    pub(crate) async fn set_up() -> Self {
         let (users, payments, notifications, broker) = tokio::join!(
             testkit::database("user_service"),
             testkit::database("payment_service"),
@@ -212,9 +212,9 @@ pub(crate) fn code_of_app(secret: &str, steps: i64) -> String {
 
 impl System {
     pub(crate) async fn start() -> Self {
-        let ground = Ground::lay().await;
-        let users = ground.environment(0);
-        ground.start(users).await
+        let fixture = Fixture::set_up().await;
+        let users = fixture.environment(0);
+        fixture.start(users).await
     }
 
     pub(crate) fn request(&self, method: Method, url: &str) -> RequestBuilder {
@@ -236,8 +236,8 @@ impl System {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Registers somebody and signs in.
-    pub(crate) async fn somebody(&self) -> Signed {
+    /// Registers a user and signs in.
+    pub(crate) async fn new_user(&self) -> Signed {
         let email = format!("{}@example.com", Uuid::now_v7().simple());
         let body = json!({"email": email, "name": "Ada", "password": PASSWORD});
         let request = self.request(Method::POST, &self.users.url("/api/users")).json(&body);

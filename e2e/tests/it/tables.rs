@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::time::{Instant, sleep};
 
-use crate::system::{Ground, System, THREE};
+use crate::system::{Fixture, System, THREE};
 
 /// What becomes of a table's rows.
 enum Rows {
@@ -238,13 +238,13 @@ async fn until(pool: &PgPool, service: &str, table: &str, rows: i64) {
 
 #[tokio::test]
 async fn no_table_grows_for_ever_but_with_the_business() {
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     let mut pools = Vec::new();
-    for database in &ground.databases {
+    for database in &fixture.databases {
         pools.push(database.pool().await);
     }
-    let variables = ground.environment(0);
-    let mut system: System = ground.start(variables).await;
+    let variables = fixture.environment(0);
+    let mut system: System = fixture.start(variables).await;
 
     let mut of_users = BTreeSet::new();
     for (service, pool) in THREE.iter().zip(&pools) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use testkit::collector::{Collector, Span};
 use testkit::{Environment, ServiceProcess, eventually};
 
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 const USERS: &str = "user-service";
 const PAYMENTS: &str = "payment-service";
@@ -82,12 +82,12 @@ fn assert_is(span: &Span, kind: &str, attributes: &[(&str, &str)]) {
 #[tokio::test]
 async fn the_scenario_is_one_trace_from_the_request_over_http_and_broker_to_the_mail() {
     let collector = Collector::start();
-    let mut ground = Ground::lay().await;
-    ground.settings.extend(exporting(&collector.endpoint(), "1"));
-    let database = ground.databases[0].name().to_owned();
-    let environment = ground.environment(0);
-    let mut system = ground.start(environment).await;
-    let user = system.somebody().await;
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.extend(exporting(&collector.endpoint(), "1"));
+    let database = fixture.databases[0].name().to_owned();
+    let environment = fixture.environment(0);
+    let mut system = fixture.start(environment).await;
+    let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
     assert_eq!(system.pay(&user.token, "order-1", "pm_card_visa").await.status(), 201);
     system.until_sent(&user.token, "payment_receipt").await;
@@ -251,11 +251,11 @@ fn instances(scenario: &Trace) {
 async fn a_strangers_trace_is_linked_and_not_continued_and_he_does_not_decide_on_its_recording() {
     for probability in ["0", "1"] {
         let collector = Collector::start();
-        let mut ground = Ground::lay().await;
-        ground.settings = exporting(&collector.endpoint(), probability).into();
-        let environment = ground.environment(0);
-        let mut system = ground.start(environment).await;
-        let user = system.somebody().await;
+        let mut fixture = Fixture::set_up().await;
+        fixture.settings = exporting(&collector.endpoint(), probability).into();
+        let environment = fixture.environment(0);
+        let mut system = fixture.start(environment).await;
+        let user = system.new_user().await;
         assert_eq!(system.pay(&user.token, "order-1", "pm_card_visa").await.status(), 201);
         system.until_sent(&user.token, "payment_receipt").await;
         let stranger = system.traceparent.split('-').nth(1).unwrap().to_owned();
@@ -298,8 +298,8 @@ fn one_trace_in_all_logs(system: &System, stranger: &str) {
 }
 
 /// One user-service alone, exporting to an endpoint.
-async fn users(ground: &Ground, endpoint: &str, probability: &str) -> ServiceProcess {
-    let mut environment: Environment = ground.environment(0);
+async fn users(fixture: &Fixture, endpoint: &str, probability: &str) -> ServiceProcess {
+    let mut environment: Environment = fixture.environment(0);
     let settings = exporting(endpoint, probability);
     environment.extend(settings.map(|(name, value)| (name.to_owned(), value)));
     ServiceProcess::start(USERS, &environment).await
@@ -307,13 +307,13 @@ async fn users(ground: &Ground, endpoint: &str, probability: &str) -> ServicePro
 
 #[tokio::test]
 async fn whether_a_trace_is_recorded_is_the_decision_of_a_proxy_that_began_it() {
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     let collector = Collector::start();
     let [no, yes] =
         [("0af7651916cd43dd8448eb211c80319c", "00"), ("1af7651916cd43dd8448eb211c80319c", "01")];
     for probability in ["0", "1"] {
         let before = collector.spans().len();
-        let mut users = users(&ground, &collector.endpoint(), probability).await;
+        let mut users = users(&fixture, &collector.endpoint(), probability).await;
         let callers = [no, yes].map(|(trace, flags)| format!("00-{trace}-{CALLER}-{flags}"));
         for caller in callers.map(Some).into_iter().chain([None]) {
             let mut request = reqwest::Client::new().get(users.url("/api/users/me"));
@@ -337,9 +337,9 @@ async fn whether_a_trace_is_recorded_is_the_decision_of_a_proxy_that_began_it() 
 async fn a_collector_that_never_answers_costs_no_answer_and_what_is_dropped_is_counted() {
     // Connections are taken into the backlog, and nobody ever reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let ground = Ground::lay().await;
+    let fixture = Fixture::set_up().await;
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let mut users = users(&ground, &endpoint, "1").await;
+    let mut users = users(&fixture, &endpoint, "1").await;
     let http = reqwest::Client::new();
     eventually("spans are dropped", async || {
         for _ in 0..500 {

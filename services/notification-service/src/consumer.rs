@@ -10,9 +10,9 @@ use contracts::user::{
 use messaging::inbox::InboxKey;
 use messaging::{Delivery, Handlers};
 
-use crate::domain::{Before, Contact, DomainError, Draft, Message, News, Reach, Token};
+use crate::domain::{Before, Contact, ContactUpdate, DomainError, Draft, MailText, Reach, Token};
 use crate::error::Error;
-use crate::store::{Store, Told};
+use crate::store::{ContactDecided, Store};
 
 /// The key of the service's queue in `[queues]`.
 pub(crate) const QUEUE: &str = "notification_events";
@@ -49,13 +49,14 @@ impl Events {
         let at = created.timestamp;
         let before = Before::Nothing;
         let token = token_id.zip(expires_at).map(|(id, expires_at)| Token { id, expires_at });
-        let news = News { reach: Reach { email, name }, version, at, before, reached: false };
+        let update =
+            ContactUpdate { reach: Reach { email, name }, version, at, before, reached: false };
         let decide = |known: Option<Contact>| {
-            let contact = Contact::told(known, user_id, news.clone());
+            let contact = Contact::updated(known, user_id, update.clone());
             // The token is for the address with which the user registered, and proves no later one.
             let address = contact.reach.as_ref().map(|reach| &reach.email);
-            let token = token.filter(|_| address == Some(&news.reach.email));
-            let welcome = Message::Welcome(token.map(|token| token.expires_at - at));
+            let token = token.filter(|_| address == Some(&update.reach.email));
+            let welcome = MailText::Welcome(token.map(|token| token.expires_at - at));
             let drafts = write_to(&contact, welcome, token);
             Ok((contact, drafts))
         };
@@ -70,15 +71,15 @@ impl Events {
             email: previous,
             // Not the user's own any more.
             version: None,
-            message: Message::EmailChanged,
+            message: MailText::EmailChanged,
             token: None,
         });
         let at = updated.timestamp;
         let before = previous_email.into();
         let reached = changed.iter().any(|field| field == "email_deliverable");
-        let news = News { reach: Reach { email, name }, version, at, before, reached };
+        let update = ContactUpdate { reach: Reach { email, name }, version, at, before, reached };
         let decide = |known: Option<Contact>| {
-            let contact = Contact::told(known, user_id, news.clone());
+            let contact = Contact::updated(known, user_id, update.clone());
             let drafts = notice.iter().filter(|_| contact.reach.is_some()).cloned().collect();
             Ok((contact, drafts))
         };
@@ -97,13 +98,13 @@ impl Events {
         self,
         requested: Delivery<UserEmailVerificationRequested>,
     ) -> Result<(), Error> {
-        let why = requested.inbox_key();
+        let cause = requested.inbox_key();
         let at = requested.timestamp;
         let UserEmailVerificationRequested { user_id, token_id, expires_at, version, .. } =
             requested.data;
         let email = requested.data.email;
         let is_change = requested.data.is_change;
-        let mail = if is_change { Message::EmailChange } else { Message::EmailVerification };
+        let mail = if is_change { MailText::EmailChange } else { MailText::EmailVerification };
         let draft = Draft {
             email,
             // Not the user's own yet.
@@ -111,7 +112,7 @@ impl Events {
             message: mail(expires_at - at),
             token: Some(Token { id: token_id, expires_at }),
         };
-        self.send(&why, user_id, draft).await
+        self.send(&cause, user_id, draft).await
     }
 
     /// A notice to the address that the user has.
@@ -120,7 +121,7 @@ impl Events {
         requested: Delivery<UserEmailChangeRequested>,
     ) -> Result<(), Error> {
         let user = requested.data.user_id;
-        self.tell(&requested.inbox_key(), user, Message::EmailChangeRequested).await
+        self.notify(&requested.inbox_key(), user, MailText::EmailChangeRequested).await
     }
 
     /// A mail with which another password is set.
@@ -128,23 +129,23 @@ impl Events {
         self,
         requested: Delivery<UserPasswordResetRequested>,
     ) -> Result<(), Error> {
-        let why = requested.inbox_key();
+        let cause = requested.inbox_key();
         let at = requested.timestamp;
         let UserPasswordResetRequested { user_id, email, token_id, expires_at, version } =
             requested.data;
-        let message = Message::PasswordReset(expires_at - at);
+        let message = MailText::PasswordReset(expires_at - at);
         let token = Some(Token { id: token_id, expires_at });
-        self.send(&why, user_id, Draft { email, version, message, token }).await
+        self.send(&cause, user_id, Draft { email, version, message, token }).await
     }
 
     /// A notice of another password.
     async fn password_changed(self, changed: Delivery<UserPasswordChanged>) -> Result<(), Error> {
-        self.tell(&changed.inbox_key(), changed.data.user_id, Message::PasswordChanged).await
+        self.notify(&changed.inbox_key(), changed.data.user_id, MailText::PasswordChanged).await
     }
 
     /// A notice that somebody else may have been signed in.
     async fn session_reused(self, reused: Delivery<UserSessionReused>) -> Result<(), Error> {
-        self.tell(&reused.inbox_key(), reused.data.user_id, Message::SessionReused).await
+        self.notify(&reused.inbox_key(), reused.data.user_id, MailText::SessionReused).await
     }
 
     /// A notice that codes are asked for.
@@ -152,7 +153,7 @@ impl Events {
         self,
         enabled: Delivery<UserSecondFactorEnabled>,
     ) -> Result<(), Error> {
-        self.tell(&enabled.inbox_key(), enabled.data.user_id, Message::SecondFactorEnabled).await
+        self.notify(&enabled.inbox_key(), enabled.data.user_id, MailText::SecondFactorEnabled).await
     }
 
     /// A notice that codes are not asked for any more.
@@ -160,57 +161,58 @@ impl Events {
         self,
         disabled: Delivery<UserSecondFactorDisabled>,
     ) -> Result<(), Error> {
-        self.tell(&disabled.inbox_key(), disabled.data.user_id, Message::SecondFactorDisabled).await
+        self.notify(&disabled.inbox_key(), disabled.data.user_id, MailText::SecondFactorDisabled)
+            .await
     }
 
     /// A notice that a recovery code was used.
     async fn recovery_code_used(self, used: Delivery<UserRecoveryCodeUsed>) -> Result<(), Error> {
-        let notice = Message::RecoveryCodeUsed { left: used.data.left };
-        self.tell(&used.inbox_key(), used.data.user_id, notice).await
+        let notice = MailText::RecoveryCodeUsed { left: used.data.left };
+        self.notify(&used.inbox_key(), used.data.user_id, notice).await
     }
 
     /// A receipt.
     async fn payment_completed(self, completed: Delivery<PaymentCompleted>) -> Result<(), Error> {
-        let why = completed.inbox_key();
+        let cause = completed.inbox_key();
         let PaymentCompleted { payment_id, user_id, amount, currency } = completed.data;
         let payment = payment_id.to_string();
-        let receipt = Message::PaymentReceipt { payment, amount, currency };
-        self.tell(&why, user_id, receipt).await
+        let receipt = MailText::PaymentReceipt { payment, amount, currency };
+        self.notify(&cause, user_id, receipt).await
     }
 
     /// A notice of what went wrong.
     async fn payment_failed(self, failed: Delivery<PaymentFailed>) -> Result<(), Error> {
-        let why = failed.inbox_key();
+        let cause = failed.inbox_key();
         let PaymentFailed { payment_id, user_id, amount, currency, reason, .. } = failed.data;
         let payment = payment_id.to_string();
-        let notice = Message::PaymentFailure { payment, amount, currency, reason };
-        self.tell(&why, user_id, notice).await
+        let notice = MailText::PaymentFailure { payment, amount, currency, reason };
+        self.notify(&cause, user_id, notice).await
     }
 
     /// Sends what goes to an address that the event names, as long as the user is there.
-    async fn send(&self, why: &InboxKey, user: UserId, draft: Draft) -> Result<(), Error> {
-        let decide = |before: Option<Contact>| -> Told {
+    async fn send(&self, cause: &InboxKey, user: UserId, draft: Draft) -> Result<(), Error> {
+        let decide = |before: Option<Contact>| -> ContactDecided {
             let contact = before.ok_or(DomainError::UnknownContact)?;
             let drafts = contact.reach.iter().map(|_| draft.clone()).collect();
             Ok((contact, drafts))
         };
-        self.store.change_once(why, user, decide).await
+        self.store.change_once(cause, user, decide).await
     }
 
-    /// Tells a user whose contact must be known by now, or soon.
-    async fn tell(&self, why: &InboxKey, user: UserId, message: Message) -> Result<(), Error> {
-        let decide = |before: Option<Contact>| -> Told {
+    /// Notifies a user whose contact must be known by now, or soon.
+    async fn notify(&self, cause: &InboxKey, user: UserId, message: MailText) -> Result<(), Error> {
+        let decide = |before: Option<Contact>| -> ContactDecided {
             let contact = before.ok_or(DomainError::UnknownContact)?;
             let drafts = write_to(&contact, message.clone(), None);
             Ok((contact, drafts))
         };
-        self.store.change_once(why, user, decide).await
+        self.store.change_once(cause, user, decide).await
     }
 }
 
 /// The message to the contact; nothing when the user is gone, or when mail is refused there and the
 /// message is not about the account itself.
-fn write_to(contact: &Contact, message: Message, token: Option<Token>) -> Vec<Draft> {
+fn write_to(contact: &Contact, message: MailText, token: Option<Token>) -> Vec<Draft> {
     if contact.undeliverable && !message.kind().is_essential() {
         tracing::info!(
             notification.kind = message.kind().as_str(),

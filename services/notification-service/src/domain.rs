@@ -1,14 +1,14 @@
-//! What is told to whom, and what may happen to a notification. Pure: no database, no network.
+//! Which notification goes to whom, and what may happen to a notification. Pure: no database, no network.
 
 mod contact;
+mod format;
 mod kind;
-mod message;
+mod mail_text;
 mod notification;
-mod text;
 
-pub use contact::{Before, Contact, News, Reach};
+pub use contact::{Before, Contact, ContactUpdate, Reach};
 pub use kind::{Kind, LinkPurpose};
-pub use message::{Content, Message};
+pub use mail_text::{Content, MailText};
 pub use notification::{Draft, Event, Failure, Notification, Status, Token};
 
 /// Why something cannot happen.

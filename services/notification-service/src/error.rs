@@ -80,18 +80,14 @@ impl From<Error> for Verdict {
         match error {
             // Events of two publishers have no order: the contact may be on its way.
             Error::Domain(DomainError::UnknownContact) => Self::retry(error),
-            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
-                if database::is_unavailable(&error) {
-                    Self::unavailable(database::kind(&error))
-                } else if is_no_text(&error) {
-                    Self::dead_letter("a text has a character that cannot be stored")
-                } else {
-                    Self::retry(database::kind(&error))
-                }
+            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error))
+                if is_no_text(&error) =>
+            {
+                Self::dead_letter("a text has a character that cannot be stored")
             }
-            Error::Domain(_) | Error::Refused(_) | Error::KeyReused | Error::Enqueue(_) => {
-                Self::dead_letter(error)
-            }
+            Error::Database(error) => error.into(),
+            Error::Enqueue(error) => error.into(),
+            Error::Domain(_) | Error::Refused(_) | Error::KeyReused => Self::dead_letter(error),
         }
     }
 }

@@ -6,10 +6,7 @@
 //! | `GET /api/notifications/{id}` | the user, an administrator | one notification |
 //! | `POST /api/notifications` | user-service, payment-service | writes to a user (Idempotency-Key) |
 //! | `GET /api/notifications/exports/{user_id}` | user-service | what is known of a user, for the user |
-//! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
-//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
-//! | `/admin/calls` | an administrator | what the service calls, and the breakers (`service_client::admin`) |
-//! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
+//! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
 //! `user.deleted` (forgets the address), `user.email_verification_requested` and
@@ -17,7 +14,8 @@
 //! `user.session_reused`, `user.second_factor_enabled`, `user.second_factor_disabled` and
 //! `user.recovery_code_used` (notices), `payment.completed` (receipt), `payment.failed`.
 //! Publishes `notification.sent` and `notification.failed` to `notification.events`.
-//! Tables: `contacts` (whom we can write to), `notifications`, and messaging's outbox and inbox.
+//! Tables: `contacts` (whom we can write to), `notifications`, and those that all services have
+//! ([`platform`]).
 
 mod app;
 mod config;

@@ -1,4 +1,4 @@
-//! All SQL is here and in `store/`. Contacts and notifications change through the store's doors only:
+//! All SQL is here and in `store/`. Contacts and notifications change through the store's methods only:
 //! `create` for requests, `change_once` for messages, `change` for the worker; what happened is
 //! saved and sent together or not at all.
 
@@ -47,8 +47,8 @@ pub(crate) struct Claim {
 /// What a decision gives: the notification as it is then, and what happened.
 type Decided = Result<(Notification, Vec<Event>), DomainError>;
 
-/// What a message means: the contact as it is then, and what to tell.
-pub(crate) type Told = Result<(Contact, Vec<Draft>), DomainError>;
+/// What a decision about a contact gives: the contact as it is then, and what to send.
+pub(crate) type ContactDecided = Result<(Contact, Vec<Draft>), DomainError>;
 
 /// A statement that reads notifications: all columns of [`Row`], and the rest of it.
 macro_rules! select_notifications {
@@ -127,12 +127,12 @@ impl Store {
         Ok((row.fetch_one(tx).await?.into(), replayed))
     }
 
-    /// Applies a message: the contact changes and what there is to tell is made, once.
+    /// Applies a message: the contact changes and its notifications are made, once.
     pub(crate) async fn change_once(
         &self,
         message: &InboxKey,
         user: UserId,
-        decide: impl Fn(Option<Contact>) -> Told + Send + Sync,
+        decide: impl Fn(Option<Contact>) -> ContactDecided + Send + Sync,
     ) -> Result<(), Error> {
         self.database
             .transaction(|tx| self.apply(tx, message, user, &decide).scope_boxed())
@@ -146,7 +146,7 @@ impl Store {
         tx: &mut PgConnection,
         message: &InboxKey,
         user: UserId,
-        decide: &(impl Fn(Option<Contact>) -> Told + Sync),
+        decide: &(impl Fn(Option<Contact>) -> ContactDecided + Sync),
     ) -> Result<(), Error> {
         if !message.claim(tx).await? {
             return Ok(());

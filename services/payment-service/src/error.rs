@@ -102,19 +102,13 @@ impl axum::response::IntoResponse for Error {
 impl From<Error> for Verdict {
     fn from(error: Error) -> Self {
         match error {
-            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
-                if database::is_unavailable(&error) {
-                    Self::unavailable(database::kind(&error))
-                } else {
-                    Self::retry(database::kind(&error))
-                }
-            }
+            Error::Database(error) => error.into(),
+            Error::Enqueue(error) => error.into(),
             Error::PayerUnknown(_) | Error::KeyInFlight => Self::retry(error),
             Error::Domain(_)
             | Error::Refused(_)
             | Error::PayerNotActive
             | Error::KeyReused
-            | Error::Enqueue(_)
             | Error::Encode(_) => Self::dead_letter(error),
         }
     }

@@ -7,17 +7,14 @@
 //! | `GET /api/payments/{id}` | the user, an administrator | one payment |
 //! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
 //! | `GET /api/payments/exports/{user_id}` | user-service | what is known of a user, for the user |
-//! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
-//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
-//! | `/admin/calls` | an administrator | what the service calls, and the breakers ([`service_client::admin`]) |
-//! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
+//! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.
 //! Publishes `payment.completed` and `payment.failed` to `payment.events`.
 //! Consumes `user.created` (opens the customer) and `user.deleted` (closes it, and
 //! erases what the user wrote; what the law has kept stays: amounts, ids and times).
-//! Tables: `payments`, `payment_history`, `idempotency_keys`, `customers`, and messaging's outbox
-//! and inbox.
+//! Tables: `payments`, `payment_history`, `idempotency_keys`, `customers`, and those that all
+//! services have ([`platform`]).
 
 mod app;
 mod config;

@@ -1,4 +1,4 @@
-//! The only file with SQL. Payments change through the store's doors only: `create` for requests,
+//! The only file with SQL. Payments change through the store's methods only: `create` for requests,
 //! `change` for the worker; customers through `change_once`, for messages. What happened is saved
 //! and sent together or not at all.
 

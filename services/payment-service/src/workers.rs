@@ -178,7 +178,7 @@ impl Charger {
             Ok(outcome) => return Next::Settle(outcome.into()),
             Err(error) => error,
         };
-        tell(payment, &error);
+        log_failure(payment, &error);
         match error {
             GatewayError::Unknown { .. } => Next::AskAgain { after: pause(payment) },
             GatewayError::Retryable { retry_after } => {
@@ -240,7 +240,7 @@ impl Charger {
 
 /// When to go on after a look that failed.
 fn later(payment: &Payment, error: &GatewayError) -> Next {
-    tell(payment, error);
+    log_failure(payment, error);
     let after = match error {
         GatewayError::Retryable { retry_after } => *retry_after,
         GatewayError::Rejected { .. } => UNAUTHORIZED_PAUSE,
@@ -249,7 +249,7 @@ fn later(payment: &Payment, error: &GatewayError) -> Next {
     Next::AskAgain { after: pause(payment).max(after) }
 }
 
-fn tell(payment: &Payment, error: &GatewayError) {
+fn log_failure(payment: &Payment, error: &GatewayError) {
     tracing::warn!(
         payment.id = %payment.id,
         payment.attempts = payment.attempts,

@@ -152,11 +152,6 @@ impl KeyRing {
         self.0.refresh_interval
     }
 
-    /// The `kid` that signs now.
-    pub fn signing_kid(&self) -> Option<String> {
-        self.signer().map(|(kid, _)| kid)
-    }
-
     /// Reads the keys again every `refresh_interval` until `shutdown`. While that fails the last ones
     /// stay: files of our own for ever, fetched keys for `max_staleness`.
     ///

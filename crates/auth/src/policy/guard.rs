@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use chassis::{Guard, Next, Problem, ReservedPlace, client_deadline};
+use chassis::{Guard, Next, Problem, ReservedPermit, client_deadline};
 use http::{Extensions, HeaderMap, header};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -91,7 +91,7 @@ async fn admit(
     let Some(rule) = guard.policy.rule(request.method(), path) else {
         return Ok(without_rule(&guard.policy.methods(path)));
     };
-    let reserved = ReservedPlace::of(request.extensions());
+    let reserved = ReservedPermit::of(request.extensions());
     let caller = match (request.extensions_mut().remove(), reserved) {
         (Some(Verified(service)), _) => Ok(service),
         (None, None) if !rule.is_open() => caller(&guard.tokens, request.headers()).await,
@@ -99,10 +99,10 @@ async fn admit(
         (None, _) => known_caller(&guard.tokens, request.headers()),
     };
     let is_service = matches!(caller, Ok(Caller::Service(_)));
-    if let Some(place) = reserved
+    if let Some(permit) = reserved
         && !is_service
     {
-        return Err(place.refuse());
+        return Err(permit.refuse());
     }
     match &caller {
         _ if rule.is_open() => {}
@@ -129,7 +129,7 @@ async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenErr
     tokens.authenticate(bearer(headers)?).await
 }
 
-/// Who calls, by the keys that are here: a stranger's token must not make a reserved place, or a route
+/// Who calls, by the keys that are here: a stranger's token must not make a reserved permit, or a route
 /// that is open to everybody, wait for others.
 fn known_caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
     tokens.verify(bearer(headers)?)

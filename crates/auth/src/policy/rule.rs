@@ -10,7 +10,7 @@ use super::METHODS;
 use crate::extract::Caller;
 
 /// What can be written for [`Who`].
-const WORDS: &str = "anybody, user, admin, service or the name of a service";
+const CALLERS: &str = "anybody, user, admin, service or the name of a service";
 
 /// A method and a path as the router knows it: `GET /api/users/{id}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -106,7 +106,7 @@ impl TryFrom<String> for Who {
             "admin" => Ok(Self::Admin),
             "service" => Ok(Self::AnyService),
             name if is_name(name) => Ok(Self::Service(word)),
-            _ => Err(format!("{word:?} is nobody: {WORDS}")),
+            _ => Err(format!("{word:?} is nobody: {CALLERS}")),
         }
     }
 }
@@ -114,13 +114,13 @@ impl TryFrom<String> for Who {
 /// One word or a list of them; not an untagged enum, whose errors say neither what nor where.
 impl<'de> Deserialize<'de> for Rule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
+        struct RuleVisitor;
 
-        impl<'de> Visitor<'de> for Words {
+        impl<'de> Visitor<'de> for RuleVisitor {
             type Value = Rule;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "one or a list of: {WORDS}")
+                write!(f, "one or a list of: {CALLERS}")
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Rule, E> {
@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for Rule {
             }
         }
 
-        deserializer.deserialize_any(Words)
+        deserializer.deserialize_any(RuleVisitor)
     }
 }
 

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     /// The keys that are told when `key` has this value in the shipped file.
-    fn told(key: &str, value: &str) -> Vec<String> {
+    fn reported(key: &str, value: &str) -> Vec<String> {
         let text = include_str!("../../../../config/cache.tsk");
         let vars = Vars::of([("REDIS_URL", "redis://:secret@cache.example.com:6379/0")]);
         let loader = Loader::new("").text("cache.tsk", text).vars(vars);
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
         for (key, value) in [
             ("url", "\"\""),
             ("url", "\"cache.example.com:6379\""),
@@ -66,13 +66,13 @@ mod tests {
             ("ttl", "\"500ms\""),
             ("ttl", "\"366d\""),
         ] {
-            assert_eq!(told(key, value), [format!("cache.{key}")], "{key}: {value}");
+            assert_eq!(reported(key, value), [format!("cache.{key}")], "{key}: {value}");
         }
-        assert!(told("ttl", "\"300\"").is_empty());
+        assert!(reported("ttl", "\"300\"").is_empty());
     }
 
     #[test]
-    fn a_redis_on_another_machine_is_told_unless_it_is_spoken_to_over_tls() {
+    fn a_redis_on_another_machine_is_reported_unless_it_is_spoken_to_over_tls() {
         let plaintext = |url: &str| {
             let settings = CacheSettings {
                 url: url.to_owned().into(),

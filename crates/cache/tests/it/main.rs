@@ -197,7 +197,7 @@ fn an_address_that_is_none_is_refused_without_showing_it() {
 }
 
 #[tokio::test]
-async fn a_reader_of_a_feed_is_told_each_word_once_and_in_order_however_many_there_are() {
+async fn a_reader_of_a_feed_gets_each_entry_once_and_in_order_however_many_there_are() {
     let cache = cache("feed").shared();
     let feed = format!("feed-{}", std::process::id());
     let words: Vec<String> = (0..cache::FEED_PAGE + 2).map(|number| number.to_string()).collect();

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_of_a_body_are_told_in_one_answer() {
+    fn all_faults_of_a_body_are_reported_in_one_answer() {
         let (status, text) = body(r#"{"colour": "red", "size": 7}"#);
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         for pointer in ["/colour", "/size", "/amount"] {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_cut_short_and_one_followed_by_more_are_told_apart_from_wrong_fields() {
+    fn a_body_cut_short_and_one_followed_by_more_are_distinguished_from_wrong_fields() {
         assert_eq!(body(r#"{"amount": "#).0, StatusCode::BAD_REQUEST);
         assert_eq!(body(r#"{"amount": 1} {}"#).0, StatusCode::BAD_REQUEST);
     }

@@ -19,8 +19,8 @@ const HOPS_MAX: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// Tells the client's address in a request's extensions.
-pub(super) fn tell(trusted: &TrustedProxies, request: &mut Request) {
+/// Puts the client's address into a request's extensions.
+pub(super) fn resolve(trusted: &TrustedProxies, request: &mut Request) {
     if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
         let address = client(peer.ip(), request.headers(), trusted);
         request.extensions_mut().insert(ClientAddress(address));

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_told_from_what_only_looks_like_it() {
+    fn json_is_distinguished_from_what_only_looks_like_it() {
         for (kind, expected) in [
             ("application/json", true),
             ("application/problem+json; charset=utf-8", true),

@@ -1,9 +1,9 @@
 //! Load shedding: past its bounds a service refuses at once, instead of answering everybody late.
 //!
-//! Some places are kept for other services, whose calls stand for users who wait for them. Who calls
+//! Some permits are kept for other services, whose calls stand for users who wait for them. Who calls
 //! is known only after the token has been checked, which is further inside. So a request that comes
 //! with a token is let in there for as long as that takes, and whoever checks it refuses all but
-//! services: see [`ReservedPlace`].
+//! services: see [`ReservedPermit`].
 //!
 //! ```text
 //!   background ─▶ three quarters of the limit
@@ -33,12 +33,12 @@ use crate::Problem;
 /// What a refused caller is told to wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The places for requests in flight. Cheap to clone.
+/// The permits for requests in flight. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(super) struct Permits {
     pub(super) service: &'static str,
     pub(super) anybody: Limit,
-    /// For other services, when there is no other place.
+    /// For other services, when there is no other permit.
     pub(super) services: Limit,
 }
 
@@ -59,37 +59,37 @@ pub fn own_queue() -> MapResponseLayer<fn(Response) -> Response> {
     })
 }
 
-/// A place that a request is in.
-pub(super) struct Place(LimitPermit);
+/// What a request holds while it is in flight.
+pub(super) struct Permit(LimitPermit);
 
-/// A request is in a place that is kept for other services; an extension of such a request. Whoever
+/// A request holds a permit that is kept for other services; an extension of such a request. Whoever
 /// learns who calls must [`refuse`](Self::refuse) everybody else, and must not wait for anything
-/// before: a stranger's request would hold the place for so long.
+/// before: a stranger's request would hold the permit for so long.
 #[derive(Debug, Clone, Copy)]
-pub struct ReservedPlace {
+pub struct ReservedPermit {
     service: &'static str,
 }
 
-impl ReservedPlace {
-    /// The place of a request, if it is a reserved one.
+impl ReservedPermit {
+    /// The permit of a request, if it is a reserved one.
     pub fn of(extensions: &Extensions) -> Option<Self> {
         extensions.get().copied()
     }
 
-    /// The answer to who is no service: that of a service which has no place left.
+    /// The answer to who is no service: that of a service which has no permit left.
     pub fn refuse(self) -> Problem {
         overloaded(self.service)
     }
 }
 
-impl Places {
-    /// A place for a request, until it is dropped.
+impl Permits {
+    /// A permit for a request, until it is dropped.
     ///
     /// # Errors
     /// All are taken.
-    pub(super) fn take(&self, request: &mut Request) -> Result<Place, Problem> {
+    pub(super) fn take(&self, request: &mut Request) -> Result<Permit, Problem> {
         let criticality = request.extensions().get().copied().unwrap_or_default();
-        self.place(criticality, request).ok_or_else(|| match criticality {
+        self.permit(criticality, request).ok_or_else(|| match criticality {
             Criticality::Background => {
                 metrics::shed(self.service);
                 Problem::rate_limited(RETRY_AFTER)
@@ -98,25 +98,25 @@ impl Places {
         })
     }
 
-    fn place(&self, criticality: Criticality, request: &mut Request) -> Option<Place> {
-        if let Some(place) = self.anybody.try_acquire(criticality) {
-            return Some(Place(place));
+    fn permit(&self, criticality: Criticality, request: &mut Request) -> Option<Permit> {
+        if let Some(permit) = self.anybody.try_acquire(criticality) {
+            return Some(Permit(permit));
         }
         if !request.headers().contains_key(header::AUTHORIZATION) {
             return None;
         }
-        let place = match criticality {
+        let permit = match criticality {
             Criticality::Background => None,
             // The last quarter is for what must not be refused.
             Criticality::Default => self.services.try_acquire(Criticality::Background),
             Criticality::Critical => self.services.try_acquire(Criticality::Critical),
         }?;
-        request.extensions_mut().insert(ReservedPlace { service: self.service });
-        Some(Place(place))
+        request.extensions_mut().insert(ReservedPermit { service: self.service });
+        Some(Permit(permit))
     }
 }
 
-impl Place {
+impl Permit {
     /// Leaves it with this answer. One that refuses a request says nothing of how long the work of
     /// others takes.
     pub(super) fn leave(self, response: &Response) {
@@ -154,24 +154,24 @@ mod tests {
         for _ in 0..100 {
             let usual = enter(&limit);
             advance(Duration::from_millis(500)).await;
-            for place in usual {
-                place.leave(&StatusCode::OK.into_response());
+            for permit in usual {
+                permit.leave(&StatusCode::OK.into_response());
             }
         }
         let begin = tokio::time::Instant::now();
         while begin.elapsed() < Duration::from_secs(60) {
-            let places = enter(&limit);
+            let permits = enter(&limit);
             advance(time).await;
-            for place in places {
-                place.leave(&answer());
+            for permit in permits {
+                permit.leave(&answer());
             }
         }
         limit.limit()
     }
 
-    fn enter(limit: &Limit) -> Vec<Place> {
-        let enter = || limit.try_acquire(Criticality::Default).map(Place);
-        std::iter::repeat_with(enter).map_while(|place| place).collect()
+    fn enter(limit: &Limit) -> Vec<Permit> {
+        let enter = || limit.try_acquire(Criticality::Default).map(Permit);
+        std::iter::repeat_with(enter).map_while(|permit| permit).collect()
     }
 
     #[tokio::test(start_paused = true)]

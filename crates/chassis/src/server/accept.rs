@@ -17,7 +17,7 @@ use super::metrics;
 /// for another one to end, and too short for a probe to notice.
 const RETRY: Duration = Duration::from_millis(10);
 /// Between two lines of the log that say so.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Connections that wait when the port closes, at most: what a backlog holds.
 const BACKLOG: usize = 1024;
@@ -27,7 +27,7 @@ const FIRST_BYTE: Duration = Duration::from_millis(250);
 /// Takes connections on until it is told to end, and what waits in the backlog then.
 pub(super) async fn run(shared: Shared, listener: TcpListener, ending: CancellationToken) {
     let mut connections = JoinSet::new();
-    let mut told = None;
+    let mut logged = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -42,7 +42,7 @@ pub(super) async fn run(shared: Shared, listener: TcpListener, ending: Cancellat
                 ending.run_until_cancelled(taken).await;
             }
             Err(error) if is_the_peers(&error) => {}
-            Err(error) => cannot_accept(&shared, &error, &mut told).await,
+            Err(error) => cannot_accept(&shared, &error, &mut logged).await,
         }
     }
     if let Ok(listener) = listener.into_std() {
@@ -61,11 +61,11 @@ fn take_waiting(shared: &Shared, connections: &mut JoinSet<()>, listener: &std::
         });
         match accepted {
             Ok((stream, peer)) => {
-                let Some(place) = shared.connections.place().now_or_never() else { return };
+                let Some(permit) = shared.connections.acquire().now_or_never() else { return };
                 let shared = shared.clone();
                 connections.spawn(async move {
                     let _ended_by_serving = timeout(FIRST_BYTE, stream.readable()).await;
-                    connection::serve(shared, stream, peer, place).await;
+                    connection::serve(shared, stream, peer, permit).await;
                 });
             }
             Err(error) if is_the_peers(&error) => {}
@@ -75,8 +75,8 @@ fn take_waiting(shared: &Shared, connections: &mut JoinSet<()>, listener: &std::
 }
 
 async fn take(shared: &Shared, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
-    let place = shared.connections.place().await;
-    connections.spawn(connection::serve(shared.clone(), stream, peer, place));
+    let permit = shared.connections.acquire().await;
+    connections.spawn(connection::serve(shared.clone(), stream, peer, permit));
 }
 
 /// The peer was gone before it was taken on.
@@ -88,10 +88,10 @@ fn is_the_peers(error: &Error) -> bool {
 }
 
 /// The process or the machine has no file or memory left. One connection makes room.
-async fn cannot_accept(shared: &Shared, error: &Error, told: &mut Option<Instant>) {
+async fn cannot_accept(shared: &Shared, error: &Error, logged: &mut Option<Instant>) {
     metrics::accept_failed(shared.service);
-    if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-        *told = Some(Instant::now());
+    if logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+        *logged = Some(Instant::now());
         tracing::error!(error = %error, "connections cannot be taken on");
     }
     shared.connections.make_room();

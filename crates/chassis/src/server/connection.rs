@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::body::{Arriving, Leaving};
-use super::connections::{Connection, Connections, Place};
+use super::connections::{Connection, ConnectionPermit, Connections};
 use super::io::Io;
 use super::state::Cut;
 use super::{Limits, metrics};
@@ -40,8 +40,13 @@ pub(super) struct Shared {
 }
 
 /// Serves one connection until it ends or is cut.
-pub(super) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, place: Place) {
-    let connection = place.connection.clone();
+pub(super) async fn serve(
+    shared: Shared,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: ConnectionPermit,
+) {
+    let connection = permit.connection.clone();
     // An answer goes out in one write; nothing is to wait for more of it. Without, it is slower.
     let _ = stream.set_nodelay(true);
     let io = Io::new(stream, connection.clone());
@@ -66,7 +71,7 @@ pub(super) async fn serve(shared: Shared, stream: TcpStream, peer: SocketAddr, p
         // Not for longer than others leave it its place.
         connection.leave.run_until_cancelled(io.linger()).await;
     }
-    drop(place);
+    drop(permit);
 }
 
 /// How a connection ends.
@@ -86,7 +91,7 @@ impl Ended {
         match self {
             Self::Itself => None,
             Self::OtherVersion => Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
-            Self::Cut(cut) => connection.state.told_of(cut),
+            Self::Cut(cut) => connection.state.last_answer(cut),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The connections that are open, and the one that goes when another one needs its place.
+//! The connections that are open, and the one that makes room for another one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,9 +31,9 @@ pub(super) struct Connection {
     pub(super) leave: CancellationToken,
 }
 
-/// A place among the open connections, until it is dropped.
+/// A permit for one of the open connections, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     pub(super) connection: Arc<Connection>,
     number: u64,
     connections: Arc<Connections>,
@@ -54,9 +54,9 @@ impl Connections {
         self.table().open.len()
     }
 
-    /// A place, once there is room: at the limit, that of the connection that has waited for its peer
+    /// A permit, once there is room: at the limit, that of the connection that has waited for its peer
     /// for the longest time. Waits only while each one's request is in a handler.
-    pub(super) async fn place(self: &Arc<Self>) -> Place {
+    pub(super) async fn acquire(self: &Arc<Self>) -> ConnectionPermit {
         while self.open() >= self.limit && !self.make_room() {
             self.changed.notified().await;
         }
@@ -66,7 +66,7 @@ impl Connections {
         let number = table.next;
         table.next += 1;
         table.open.insert(number, connection.clone());
-        Place { connection, number, connections: self.clone() }
+        ConnectionPermit { connection, number, connections: self.clone() }
     }
 
     /// Tells the connection that has waited for its peer for the longest time to end. `false` when
@@ -90,7 +90,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.connections.table().open.remove(&self.number);
         self.connections.waits();

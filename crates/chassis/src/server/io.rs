@@ -70,15 +70,15 @@ impl Io {
     fn poll_refusal(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<Result<usize>> {
         while let Some(rest) = self.refusal.as_mut().filter(|rest| !rest.is_empty()) {
             let written = Pin::new(&mut self.stream).poll_write(cx, rest);
-            let written = ready!(told(&self.connection, written))?;
+            let written = ready!(record_write(&self.connection, written))?;
             rest.drain(..written);
         }
         Poll::Ready(Ok(length))
     }
 }
 
-/// Tells the state of the connection what became of a write.
-fn told(connection: &Connection, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
+/// Records in the state of the connection what became of a write.
+fn record_write(connection: &Connection, written: Poll<Result<usize>>) -> Poll<Result<usize>> {
     match &written {
         Poll::Ready(_) => connection.state.wrote(),
         Poll::Pending => connection.state.cannot_write(),
@@ -119,7 +119,7 @@ impl Write for Io {
             return this.poll_refusal(cx, bufs.iter().map(|buf| buf.len()).sum());
         }
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        told(&this.connection, written)
+        record_write(&this.connection, written)
     }
 
     fn is_write_vectored(&self) -> bool {

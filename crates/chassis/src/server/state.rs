@@ -137,7 +137,7 @@ impl State {
 
     /// The status of a last answer to a peer whose connection is cut, when there may be one: it has
     /// begun a request, and nothing of an answer is on its way.
-    pub(super) fn told_of(&self, cut: Cut) -> Option<StatusCode> {
+    pub(super) fn last_answer(&self, cut: Cut) -> Option<StatusCode> {
         let state = self.get();
         match (cut, state.phase) {
             (Cut::Head, _) => Some(StatusCode::REQUEST_TIMEOUT),

@@ -152,7 +152,7 @@ mod tests {
     }
 
     /// The keys that are told when `path` has this value in the shipped file and a step takes 40 s.
-    fn told(path: &str, value: &str) -> Vec<String> {
+    fn reported(path: &str, value: &str) -> Vec<String> {
         let text = include_str!("../../../../config/payment-service.tsk");
         let loader = Loader::new("").text("payment-service.tsk", text).vars(Vars::empty());
         let Settings { server, worker } = loader.set(path, value).load().unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
         for (path, value) in [
             ("server.host", "\"\""),
             ("server.host", "http://0.0.0.0"),
@@ -190,18 +190,18 @@ mod tests {
             ("worker.lease", "\"40s\""),
             ("worker.lease", "\"25h\""),
         ] {
-            assert_eq!(told(path, value), [path], "{path}: {value}");
+            assert_eq!(reported(path, value), [path], "{path}: {value}");
         }
         assert_eq!(
-            told("server.grace_period", "\"0s\""),
+            reported("server.grace_period", "\"0s\""),
             ["server.grace_period", "server.drain_delay"]
         );
     }
 
     #[test]
-    fn the_shipped_values_and_other_addresses_are_not_told() {
+    fn the_shipped_values_and_other_addresses_are_not_reported() {
         for host in ["0.0.0.0", "\"::\"", "localhost", "\"::1\""] {
-            assert!(told("server.host", host).is_empty(), "{host}");
+            assert!(reported("server.host", host).is_empty(), "{host}");
         }
     }
 }

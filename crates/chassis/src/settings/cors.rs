@@ -80,7 +80,7 @@ fn is_origin(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn told(origins: &[&str], allow_credentials: bool) -> Vec<String> {
+    fn reported(origins: &[&str], allow_credentials: bool) -> Vec<String> {
         let allowed_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
         let max_age = Duration::from_mins(10);
         let settings = CorsSettings { allowed_origins, allow_credentials, max_age };
@@ -92,7 +92,7 @@ mod tests {
         for origin in
             ["https://app.example.com", "http://localhost:5173", "https://[::1]:8443", "*"]
         {
-            assert!(told(&[origin], false).is_empty(), "{origin}");
+            assert!(reported(&[origin], false).is_empty(), "{origin}");
         }
         for origin in [
             "app.example.com",
@@ -108,14 +108,14 @@ mod tests {
             "null",
             "",
         ] {
-            assert_eq!(told(&[origin], false), ["cors.allowed_origins"], "{origin}");
+            assert_eq!(reported(&[origin], false), ["cors.allowed_origins"], "{origin}");
         }
-        assert_eq!(told(&["*", "https://app.example.com"], false), ["cors.allowed_origins"]);
+        assert_eq!(reported(&["*", "https://app.example.com"], false), ["cors.allowed_origins"]);
     }
 
     #[test]
     fn every_origin_with_credentials_is_a_fault() {
-        assert_eq!(told(&["*"], true), ["cors.allow_credentials"]);
-        assert!(told(&["https://app.example.com"], true).is_empty());
+        assert_eq!(reported(&["*"], true), ["cors.allow_credentials"]);
+        assert!(reported(&["https://app.example.com"], true).is_empty());
     }
 }

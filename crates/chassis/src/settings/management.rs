@@ -112,7 +112,7 @@ mod tests {
         loader.load().map_err(|faults| faults.to_string())
     }
 
-    fn told(variables: &[(&str, &str)]) -> Vec<String> {
+    fn reported(variables: &[(&str, &str)]) -> Vec<String> {
         let Settings { server, management } = load(variables).unwrap();
         management.check(&server).iter().map(|misfit| misfit.path().to_owned()).collect()
     }
@@ -125,7 +125,7 @@ mod tests {
             ("3100", ManagementPort::Own(3100)),
         ] {
             assert_eq!(load(&[("MANAGEMENT_PORT", value)]).unwrap().management.port, expected);
-            assert!(told(&[("MANAGEMENT_PORT", value)]).is_empty(), "{value}");
+            assert!(reported(&[("MANAGEMENT_PORT", value)]).is_empty(), "{value}");
         }
         assert_eq!(load(&[]).unwrap().management.port, ManagementPort::Same);
         for value in ["65536", "-1", "other", ""] {
@@ -135,10 +135,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_told_at_its_key() {
-        assert_eq!(told(&[("MANAGEMENT_PORT", "3002")]), ["management.port"]);
+    fn what_cannot_work_is_reported_at_its_key() {
+        assert_eq!(reported(&[("MANAGEMENT_PORT", "3002")]), ["management.port"]);
         let host = [("MANAGEMENT_PORT", "3100"), ("MANAGEMENT_HOST", "http://0.0.0.0")];
-        assert_eq!(told(&host), ["management.host"]);
-        assert!(told(&[("MANAGEMENT_HOST", "http://0.0.0.0")]).is_empty());
+        assert_eq!(reported(&host), ["management.host"]);
+        assert!(reported(&[("MANAGEMENT_HOST", "http://0.0.0.0")]).is_empty());
     }
 }

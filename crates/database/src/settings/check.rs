@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     /// The keys that are told when `key` has this value in the shipped file.
-    fn told(key: &str, value: &str) -> Vec<String> {
+    fn reported(key: &str, value: &str) -> Vec<String> {
         let text = include_str!("../../../../config/database.tsk");
         let vars = Vars::of([("DATABASE_URL", "postgres://ada:secret@db.example.com:5432/users")]);
         let loader = Loader::new("").text("database.tsk", text).vars(vars);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
         for (key, value) in [
             ("url", "\"\""),
             ("url", "\"db.example.com:5432\""),
@@ -136,12 +136,12 @@ mod tests {
             ("migration_lock_timeout", "\"5m\""),
             ("background_pool_size", "1001"),
         ] {
-            assert_eq!(told(key, value), [format!("database.{key}")], "{key}: {value}");
+            assert_eq!(reported(key, value), [format!("database.{key}")], "{key}: {value}");
         }
     }
 
     #[test]
-    fn a_server_on_another_machine_is_told_unless_its_certificate_is_checked() {
+    fn a_server_on_another_machine_is_reported_unless_its_certificate_is_checked() {
         let plaintext = |url: &str, mode: &str| {
             let text = include_str!("../../../../config/database.tsk");
             let vars = Vars::of([("DATABASE_URL", url), ("DB_SSLMODE", mode)]);
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn values_that_work_are_not_told() {
+    fn values_that_work_are_not_reported() {
         for (key, value) in [
             ("url", "\"postgres:///users?host=/var/run/postgresql\""),
             ("url", "\"postgresql://db/users?sslmode=require\""),
             ("pool_size", "1000"),
             ("checkout_timeout", "\"1s\""),
         ] {
-            assert!(told(key, value).is_empty(), "{key}: {value}");
+            assert!(reported(key, value).is_empty(), "{key}: {value}");
         }
     }
 }

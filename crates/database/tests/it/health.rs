@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// None: it is away.
 async fn look(probe: &Probe) -> Option<Condition> {
-    timeout(PATIENCE, probe.look()).await.ok()?.ok()
+    timeout(PATIENCE, probe.check()).await.ok()?.ok()
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ async fn two_processes_share_few_sessions_and_each_statement_has_its_own_effect(
     });
 
     assert_eq!(try_join_all(updated).await.unwrap(), (0..100).collect::<Vec<_>>());
-    assert_eq!(replicas[0].probe.look().await.unwrap(), Condition::Ready);
+    assert_eq!(replicas[0].probe.check().await.unwrap(), Condition::Ready);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn a_role_that_may_not_create_tables_ends_the_start_with_what_the_server_s
 }
 
 #[tokio::test]
-async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_told() {
+async fn a_role_without_a_connection_left_and_a_database_that_only_reads_are_reported() {
     let server = testkit::database("full").await;
     let name = server.name();
     let admin = sqlx::PgPool::connect(&superuser(&server)).await.unwrap();

@@ -181,7 +181,7 @@ mod tests {
     }
 
     /// The keys that are told when these have these values in the shipped files.
-    fn told(changes: &[(&str, &str)]) -> Vec<String> {
+    fn reported(changes: &[(&str, &str)]) -> Vec<String> {
         let loader = Loader::new("")
             .text("services.tsk", include_str!("../../../../config/services.tsk"))
             .text("microservices.tsk", include_str!("../../../../config/microservices.tsk"))
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
         for (path, value) in [
             ("service_discovery.refresh_interval", "\"0s\""),
             ("service_discovery.refresh_interval", "\"500ms\""),
@@ -225,16 +225,19 @@ mod tests {
             ("service:user-service.instances", "[\"a:1\", \"http://b:2\"]"),
             ("service:user-service.instances", "[\"a:0\"]"),
         ] {
-            assert_eq!(told(&[(path, value)]), [path], "{path}: {value}");
+            assert_eq!(reported(&[(path, value)]), [path], "{path}: {value}");
         }
         for host in ["\"\"", "http://users", "\"users:3001\"", "\"user service\""] {
-            let told = told(&[("service:user-service.host", host)]);
-            assert!(told.contains(&"service:user-service.host".to_owned()), "{host}: {told:?}");
+            let reported = reported(&[("service:user-service.host", host)]);
+            assert!(
+                reported.contains(&"service:user-service.host".to_owned()),
+                "{host}: {reported:?}"
+            );
         }
     }
 
     #[test]
-    fn what_a_registry_needs_is_told_where_it_is_the_chosen_one() {
+    fn what_a_registry_needs_is_reported_where_it_is_the_chosen_one() {
         for (registry, key, value) in [
             ("consul", "consul_url", "\"consul:8500\""),
             ("consul", "consul_token", "\"a\\nb\""),
@@ -249,13 +252,13 @@ mod tests {
         ] {
             let path = format!("service_discovery.{key}");
             let chosen = [("service_discovery.type", registry), (path.as_str(), value)];
-            assert_eq!(told(&chosen), [path.as_str()], "{registry} {key}: {value}");
-            assert!(told(&[(&path, value)]).is_empty(), "static, {key}: {value}");
+            assert_eq!(reported(&chosen), [path.as_str()], "{registry} {key}: {value}");
+            assert!(reported(&[(&path, value)]).is_empty(), "static, {key}: {value}");
         }
     }
 
     #[test]
-    fn what_a_pod_must_have_to_ask_kubernetes_is_told_when_it_is_not_there() {
+    fn what_a_pod_must_have_to_ask_kubernetes_is_reported_when_it_is_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = format!("\"{}\"", folder.path().display());
         let chosen = [
@@ -263,18 +266,18 @@ mod tests {
             ("service_discovery.kubernetes_account_dir", path.as_str()),
         ];
         let at_folder = ["service_discovery.kubernetes_account_dir"];
-        assert_eq!(told(&chosen), at_folder, "there is no namespace");
+        assert_eq!(reported(&chosen), at_folder, "there is no namespace");
         std::fs::write(folder.path().join("namespace"), "shop").unwrap();
-        assert!(told(&chosen).is_empty());
+        assert!(reported(&chosen).is_empty());
         let ca = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         std::fs::write(folder.path().join("ca.crt"), ca).unwrap();
-        assert_eq!(told(&chosen), at_folder, "its authority is none");
+        assert_eq!(reported(&chosen), at_folder, "its authority is none");
     }
 
     #[test]
-    fn the_shipped_values_and_other_ways_to_write_a_host_are_not_told() {
+    fn the_shipped_values_and_other_ways_to_write_a_host_are_not_reported() {
         for host in ["users", "users.internal", "192.0.2.7", "\"[2001:db8::1]\"", "user_service"] {
-            assert!(told(&[("service:user-service.host", host)]).is_empty(), "{host}");
+            assert!(reported(&[("service:user-service.host", host)]).is_empty(), "{host}");
         }
     }
 }

@@ -153,7 +153,7 @@ async fn when_too_few_are_well_all_are_called() {
 }
 
 /// An instance that was told as not ready, whose first check the test lets end.
-async fn told_ready_during(is_under_way: bool) {
+async fn reported_ready_during(is_under_way: bool) {
     let good = fake().await;
     let late = fake().await;
     late.healthy.store(false, Ordering::SeqCst);
@@ -185,13 +185,13 @@ async fn told_ready_during(is_under_way: bool) {
 }
 
 #[tokio::test]
-async fn the_result_of_a_check_counts_though_the_instance_was_told_anew_meanwhile() {
-    told_ready_during(true).await;
+async fn the_result_of_a_check_counts_though_the_instance_was_reported_again_meanwhile() {
+    reported_ready_during(true).await;
 }
 
 #[tokio::test]
 async fn an_instance_that_is_told_ready_is_checked_at_once_whatever_its_last_check_said() {
-    told_ready_during(false).await;
+    reported_ready_during(false).await;
 }
 
 #[tokio::test]

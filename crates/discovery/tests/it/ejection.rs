@@ -205,12 +205,12 @@ async fn an_instance_that_is_new_or_comes_back_gets_a_growing_share() {
 fn said(registry: &Registry) -> Vec<(u16, bool, &'static str)> {
     let reports = registry.balancer(SERVICE).reports();
     let said =
-        |report: &Report| (report.instance.port, report.is_called, report.eligibility.word());
+        |report: &Report| (report.instance.port, report.is_called, report.eligibility.label());
     reports.iter().map(said).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_is_told_who_is_ejected_and_when_it_is_tried_again() {
+async fn an_operator_sees_who_is_ejected_and_when_it_is_tried_again() {
     let registry = registry(&settings(), 2);
     assert_eq!(said(&registry), [(1, true, "eligible"), (2, true, "eligible")]);
     call_many(&registry, &[1], 6);
@@ -224,7 +224,7 @@ async fn an_operator_is_told_who_is_ejected_and_when_it_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_is_told_who_is_about_to_go_not_ready_or_in_another_zone() {
+async fn an_operator_sees_who_is_about_to_go_not_ready_or_in_another_zone() {
     let zone = "b".to_owned();
     let registry = Registry::new(&LoadBalancingSettings { zone, ..settings() });
     let instances = [

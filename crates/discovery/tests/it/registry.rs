@@ -1,4 +1,4 @@
-//! The registry's face.
+//! What callers of the registry see of its instances.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

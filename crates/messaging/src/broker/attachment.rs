@@ -1,4 +1,4 @@
-//! A task's hold on one of the broker's connections.
+//! A task's use of one of the broker's connections, which stays open as long as somebody has one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -13,6 +13,7 @@ use strict_json::Strict;
 use crate::headers::Headers;
 use crate::inbox::InboxKey;
 use crate::message::{self, MessageId};
+use crate::outbox::EnqueueError;
 
 /// One delivery of an event, as a handler gets it.
 ///
@@ -91,6 +92,25 @@ impl Verdict {
 impl<E: Into<Verdict>> From<Result<(), E>> for Verdict {
     fn from(done: Result<(), E>) -> Self {
         done.map_or_else(Into::into, |()| Self::Ack)
+    }
+}
+
+/// A database that cannot do it now is away: not the message's fault. Any other fault of it, a violated
+/// constraint, say, is tried again, and after some attempts people look at the message.
+impl From<sqlx::Error> for Verdict {
+    fn from(error: sqlx::Error) -> Self {
+        let kind = database::kind(&error);
+        if database::is_unavailable(&error) { Self::unavailable(kind) } else { Self::retry(kind) }
+    }
+}
+
+/// An event that cannot be enqueued never can, unless it was the database that failed.
+impl From<EnqueueError> for Verdict {
+    fn from(error: EnqueueError) -> Self {
+        match error {
+            EnqueueError::Database(error) => error.into(),
+            error => Self::dead_letter(error),
+        }
     }
 }
 
@@ -188,7 +208,7 @@ mod tests {
     use contracts::user::UserCreated;
 
     #[test]
-    fn a_fault_is_told_without_the_values() {
+    fn a_fault_is_reported_without_the_values() {
         let wrong_type = serde_json::from_str::<u32>("\"ada@example.com\"").unwrap_err();
         let text = without_values(&wrong_type);
         assert!(text.contains("expected u32") && !text.contains("ada"), "{text}");

@@ -310,8 +310,8 @@ impl Subscription<'_> {
     /// Returns once no handler has anything that was given over, or at the shutdown: it is settled, or
     /// waits to be tried again.
     async fn at_rest(&self) -> Result<(), Ended> {
-        let (told, at_rest) = oneshot::channel();
-        let _ = self.work.send(Input::Rest(told));
+        let (rested, at_rest) = oneshot::channel();
+        let _ = self.work.send(Input::Rest(rested));
         tokio::select! {
             _ = at_rest => Ok(()),
             () = self.shutdown.cancelled() => Ok(()),

@@ -73,8 +73,8 @@ impl<'a> Work<'a> {
                 }
             }
             if in_flight.is_empty() {
-                for told in resting.drain(..) {
-                    let _: Result<(), ()> = oneshot::Sender::send(told, ());
+                for rested in resting.drain(..) {
+                    let _: Result<(), ()> = oneshot::Sender::send(rested, ());
                 }
                 if has_ended && due.is_none() {
                     return;
@@ -94,7 +94,7 @@ impl<'a> Work<'a> {
                         let group = group(&message);
                         queued.add(Item { message, key, group, not_before: None });
                     }
-                    Some(Input::Rest(told)) => resting.push(told),
+                    Some(Input::Rest(rested)) => resting.push(rested),
                     flush_or_end => {
                         has_ended = flush_or_end.is_none();
                         queued.flush();

@@ -151,7 +151,7 @@ impl DeadLetter {
         }
     }
 
-    /// Where it stands in time among the messages of a look.
+    /// Where it stands in time among the messages of a scan.
     pub(super) fn age(&self, raw: &Raw) -> Age {
         let last_failed_at = self.last_failed_at;
         let delivery_tag = raw.delivery_tag;

@@ -1,4 +1,4 @@
-//! The oldest of many, in bounded memory: a look sees messages in any order, and keeps few.
+//! The oldest of many, in bounded memory: a scan sees messages in any order, and keeps few.
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use lapin::message::Delivery as Raw;
 
 use crate::dead_letter_queue::dead_letter::{self, Filter};
-use crate::dead_letter_queue::look::Look;
 use crate::dead_letter_queue::oldest::Oldest;
+use crate::dead_letter_queue::scan::Scan;
 use crate::dead_letter_queue::{DeadLetterError, Replayed};
 use crate::publisher::{Message, PublishOutcome, Publisher, Refusal};
 use crate::settings::ConsumerSettings;
@@ -44,32 +44,32 @@ impl Replay<'_> {
     /// Reads the whole dead-letter queue before it acts: the oldest may come last.
     pub(super) async fn run(
         &self,
-        look: &mut Look,
+        scan: &mut Scan,
         publisher: &Publisher,
     ) -> Result<Replayed, DeadLetterError> {
-        let (chosen, beyond_inbox_retention) = self.choose(look).await?;
-        look.stop_reading().await?;
+        let (chosen, beyond_inbox_retention) = self.choose(scan).await?;
+        scan.stop_reading().await?;
         let is_cut = chosen.is_cut_by_bytes();
         let (mut replayed, mut stopped) = (0, None);
         for raw in chosen.into_values() {
-            stopped = self.put_back(look, publisher, &raw).await.err();
+            stopped = self.put_back(scan, publisher, &raw).await.err();
             if stopped.is_some() {
                 break;
             }
             replayed += 1;
         }
         let more = is_cut.then(|| "one replay holds 16 MiB of messages; repeat it".to_owned());
-        let stopped = stopped.map(str::to_owned).or(more).or_else(|| look.stopped());
-        let seen = look.seen();
-        let dead_letters = look.dead_letters();
+        let stopped = stopped.map(str::to_owned).or(more).or_else(|| scan.stopped());
+        let seen = scan.seen();
+        let dead_letters = scan.dead_letters();
         Ok(Replayed { replayed, beyond_inbox_retention, seen, dead_letters, stopped })
     }
 
     /// The oldest that match and may be replayed; and how many match and may not.
-    async fn choose(&self, look: &mut Look) -> Result<(Oldest<Raw>, u32), DeadLetterError> {
+    async fn choose(&self, scan: &mut Scan) -> Result<(Oldest<Raw>, u32), DeadLetterError> {
         let mut chosen = Oldest::new(self.limit, HELD_BYTES_MAX);
         let mut beyond = 0;
-        while let Some((dead_letter, raw)) = look.next_match(self.filter).await? {
+        while let Some((dead_letter, raw)) = scan.next_match(self.filter).await? {
             if self.oldest.is_some_and(|oldest| !dead_letter.has_first_failed_since(oldest)) {
                 beyond += 1;
             } else {
@@ -83,11 +83,11 @@ impl Replay<'_> {
     /// error says why not.
     async fn put_back(
         &self,
-        look: &mut Look,
+        scan: &mut Scan,
         publisher: &Publisher,
         raw: &Raw,
     ) -> Result<(), &'static str> {
-        if !look.has_time() {
+        if !scan.has_time() {
             return Err("one replay takes 8 seconds at most; repeat it");
         }
         let exchange = "".into();
@@ -104,7 +104,7 @@ impl Replay<'_> {
             PublishOutcome::Unknown => return Err("the broker did not confirm"),
         }
         // An acknowledgement that is not sent leaves it in both queues, and it is replayed all the same.
-        if look.remove(raw).await { Ok(()) } else { Err("the broker broke off") }
+        if scan.remove(raw).await { Ok(()) } else { Err("the broker broke off") }
     }
 }
 

@@ -87,8 +87,8 @@ impl PublishChannel {
             let of_round = left.iter().map(|&at| &messages[at]);
             let (round, later) = left.split_at(round::length(of_round));
             let of_round: Vec<&Message<'_>> = round.iter().map(|&at| &messages[at]).collect();
-            let told = self.publish_round(readers, &of_round, deadline).await;
-            for (&at, outcome) in round.iter().zip(told) {
+            let answers = self.publish_round(readers, &of_round, deadline).await;
+            for (&at, outcome) in round.iter().zip(answers) {
                 outcomes[at] = Some(outcome);
             }
             left = later;

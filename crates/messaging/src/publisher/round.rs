@@ -115,16 +115,16 @@ mod tests {
     fn a_return_is_the_messages_whose_id_it_has_whichever_confirm_brings_it() {
         let answers = vec![acked(Some("b")), acked(None), acked(Some("d")), acked(None)];
 
-        let told = told(&["a", "b", "c", "d"], answers);
+        let named = named(&["a", "b", "c", "d"], answers);
 
-        assert_eq!(told, ["confirmed", "returned", "confirmed", "returned"]);
+        assert_eq!(named, ["confirmed", "returned", "confirmed", "returned"]);
     }
 
     #[test]
     fn a_return_that_comes_with_a_refusal_is_another_messages() {
         let answers = vec![Answer::Nacked(Some(Some(id("b")))), acked(None), acked(None)];
 
-        assert_eq!(told(&["a", "b", "c"], answers), ["refused", "returned", "confirmed"]);
+        assert_eq!(named(&["a", "b", "c"], answers), ["refused", "returned", "confirmed"]);
     }
 
     #[test]
@@ -137,18 +137,18 @@ mod tests {
             acked(Some("b")),
         ];
 
-        let told = told(&["a", "b", "c", "d"], answers);
+        let named = named(&["a", "b", "c", "d"], answers);
 
-        assert_eq!(told, ["confirmed", "returned", "unknown", "unknown"]);
+        assert_eq!(named, ["confirmed", "returned", "unknown", "unknown"]);
     }
 
     #[test]
     fn a_return_under_a_foreign_id_leaves_nothing_confirmed() {
         let answers = vec![acked(Some("b")), acked(Some("x")), Answer::Nacked(None), acked(None)];
 
-        let told = told(&["a", "b", "c", "d"], answers);
+        let named = named(&["a", "b", "c", "d"], answers);
 
-        assert_eq!(told, ["unknown", "returned", "refused", "unknown"]);
+        assert_eq!(named, ["unknown", "returned", "refused", "unknown"]);
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         id.into()
     }
 
-    fn told(ids: &[&str], answers: Vec<Answer>) -> Vec<&'static str> {
+    fn named(ids: &[&str], answers: Vec<Answer>) -> Vec<&'static str> {
         let ids: Vec<Id> = ids.iter().map(|text| Some(id(text))).collect();
         let name = |outcome| match outcome {
             PublishOutcome::Confirmed => "confirmed",

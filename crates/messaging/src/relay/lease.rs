@@ -66,14 +66,14 @@ pub(super) struct Stuck {
     service: String,
     /// Of each partition that was refused: its first row then, and since when that is the first.
     refused: [Option<(i64, Instant)>; PARTITIONS as usize],
-    told: [bool; PARTITIONS as usize],
+    reported: [bool; PARTITIONS as usize],
 }
 
 impl Stuck {
     pub(super) fn new(service: &str) -> Self {
         let refused = [None; PARTITIONS as usize];
-        let told = [false; PARTITIONS as usize];
-        let stuck = Self { service: service.to_owned(), refused, told };
+        let reported = [false; PARTITIONS as usize];
+        let stuck = Self { service: service.to_owned(), refused, reported };
         // A series that is there from the beginning.
         stuck.publish();
         stuck
@@ -86,13 +86,13 @@ impl Stuck {
             self.refused[at].filter(|(row, _)| *row == first_row).unwrap_or((first_row, now));
         self.refused[at] = Some((row, since));
         let is_stuck = now.duration_since(since) >= STUCK_AFTER;
-        if is_stuck && !self.told[at] {
+        if is_stuck && !self.reported[at] {
             tracing::error!(
                 outbox.partition = partition,
                 "a relay has the lease of a partition and sends nothing of it for a minute"
             );
         }
-        self.told[at] = is_stuck;
+        self.reported[at] = is_stuck;
         self.publish();
     }
 
@@ -100,13 +100,13 @@ impl Stuck {
     pub(super) fn leased(&mut self, partition: i16) {
         let at = usize::from(partition.unsigned_abs());
         self.refused[at] = None;
-        if std::mem::take(&mut self.told[at]) {
+        if std::mem::take(&mut self.reported[at]) {
             self.publish();
         }
     }
 
     fn publish(&self) {
-        let stuck = self.told.iter().filter(|told| **told).count();
+        let stuck = self.reported.iter().filter(|reported| **reported).count();
         metrics::partitions_stuck(&self.service, stuck);
     }
 }
@@ -126,17 +126,17 @@ mod tests {
         let shortly = Duration::from_secs(1);
         stuck.refused(3, 70, start);
         stuck.refused(3, 70, start + STUCK_AFTER - shortly);
-        assert!(!stuck.told[3]);
+        assert!(!stuck.reported[3]);
         stuck.refused(3, 70, start + STUCK_AFTER);
-        assert!(stuck.told[3]);
+        assert!(stuck.reported[3]);
 
         // The other relay goes on.
         stuck.refused(3, 71, start + STUCK_AFTER + shortly);
-        assert!(!stuck.told[3]);
+        assert!(!stuck.reported[3]);
         stuck.refused(3, 71, start + STUCK_AFTER * 3);
-        assert!(stuck.told[3]);
+        assert!(stuck.reported[3]);
 
         stuck.leased(3);
-        assert!(!stuck.told[3]);
+        assert!(!stuck.reported[3]);
     }
 }

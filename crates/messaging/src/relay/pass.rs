@@ -13,7 +13,7 @@ use crate::publisher::Publisher;
 use crate::relay::BATCHES;
 use crate::relay::batch::{Batch, Settlement};
 use crate::relay::connection::{DatabaseError, answered};
-use crate::relay::floor::{Floors, Look};
+use crate::relay::floor::{Floors, Snapshot};
 use crate::relay::holds::{self, Due};
 use crate::relay::lease::{Lease, Stuck};
 use crate::relay::waves;
@@ -108,8 +108,8 @@ impl<'a> Pass<'a> {
 
     /// The partitions that have fresh rows.
     async fn fresh(&mut self) -> Result<Vec<Work>, PassError> {
-        let floors = self.floors.for_a_look(Instant::now());
-        let looking = sqlx::query!(
+        let floors = self.floors.begin_poll(Instant::now());
+        let polling = sqlx::query!(
             r#"select array(
                           select (select id from messaging_outbox
                                   where partition = number - 1 and hold_id is null and id >= floor
@@ -123,9 +123,10 @@ impl<'a> Pass<'a> {
                       pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "next!""#,
             &floors,
         );
-        let seen = answered(looking.fetch_one(&self.database)).await?;
-        let look = Look { last_id: seen.last_id, first_open: seen.first_open, next: seen.next };
-        self.floors.saw(look, &seen.first_rows);
+        let seen = answered(polling.fetch_one(&self.database)).await?;
+        let snapshot =
+            Snapshot { last_id: seen.last_id, first_open: seen.first_open, next: seen.next };
+        self.floors.observe(snapshot, &seen.first_rows);
         let fresh = (0..PARTITIONS).zip(seen.first_rows);
         let fresh = fresh.filter_map(|(partition, first_row)| {
             Some(Work::Fresh { partition, first_row: first_row? })

@@ -16,7 +16,7 @@ struct Names {
     /// Those that are used as they are.
     known: BTreeSet<String>,
     /// Those that were told of.
-    told: BTreeSet<String>,
+    reported: BTreeSet<String>,
 }
 
 impl Drifts {
@@ -28,7 +28,7 @@ impl Drifts {
     pub(super) fn note(&self, name: &str, text: &str) {
         let mut names = self.names();
         names.known.insert(name.to_owned());
-        if names.told.insert(name.to_owned()) {
+        if names.reported.insert(name.to_owned()) {
             metrics::drift(name, true);
             tracing::error!(
                 name,
@@ -52,8 +52,8 @@ impl Drifts {
     /// Takes back what was told of names that have not shown it again.
     pub(super) fn settle(&self) {
         let mut names = self.names();
-        let Names { known, told } = &mut *names;
-        told.retain(|name| {
+        let Names { known, reported } = &mut *names;
+        reported.retain(|name| {
             let differs = known.contains(name);
             if !differs {
                 metrics::drift(name, false);

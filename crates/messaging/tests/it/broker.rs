@@ -79,7 +79,7 @@ async fn it_ends_while_the_broker_hangs_and_answers_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_is_told_within_a_second_and_made_again() {
+async fn a_lost_connection_is_reported_within_a_second_and_made_again() {
     let mut world = World::new("lost").await;
     let proxy = through_a_proxy(&mut world).await;
     let broker = world.connect();

@@ -148,7 +148,7 @@ fn a_batch_that_can_never_be_full_is_refused() {
 }
 
 #[test]
-fn times_names_and_readers_that_nothing_can_work_with_are_told() {
+fn times_names_and_readers_that_nothing_can_work_with_are_reported() {
     let changes: [(Change, &str); 8] = [
         (
             |settings| settings.relay.confirm_timeout = Duration::from_hours(480),

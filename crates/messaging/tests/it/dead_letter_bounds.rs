@@ -1,4 +1,4 @@
-//! Which dead letters a look chooses, and what it costs, however many there are.
+//! Which dead letters a scan chooses, and what it costs, however many there are.
 
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The dead-letter queue: listed, looked into, put back, thrown away; nothing lost on the way.
+//! The dead-letter queue: listed, shown, put back, thrown away; nothing lost on the way.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -188,7 +188,7 @@ async fn one_look_finds_the_last_of_many_thousands() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_away_is_told_in_time() {
+async fn a_broker_that_is_away_is_reported_in_time() {
     let mut world = World::new("away").await;
     let proxy = testkit::Proxy::start(world.broker.server()).await;
     world.settings.rabbitmq.host = proxy.address().ip().to_string();

@@ -178,7 +178,7 @@ async fn a_changed_queue_gets_its_new_arguments_once_it_is_deleted() {
 }
 
 #[tokio::test]
-async fn an_exchange_of_another_kind_is_told_and_keeps_no_other_binding_from_being_made() {
+async fn an_exchange_of_another_kind_is_reported_and_keeps_no_other_binding_from_being_made() {
     let mut world = World::new("other kind").await;
     let client = world.client().await;
     client.exchange("payment.events", lapin::ExchangeKind::Direct).await;

@@ -73,11 +73,11 @@ mod tests {
     const SIGN_IN: &str = "\"POST /api/sessions\"";
 
     /// What is told of these limits, in a service that has one route, or why they cannot be read.
-    fn told(routes: &str) -> String {
-        told_where(false, routes)
+    fn reported(routes: &str) -> String {
+        reported_where(false, routes)
     }
 
-    fn told_where(is_open: bool, routes: &str) -> String {
+    fn reported_where(is_open: bool, routes: &str) -> String {
         let text = format!(
             "[rate_limit]\nenabled: true\nredis_timeout: 50ms\n[rate_limit.routes]\n{routes}\n"
         );
@@ -100,20 +100,20 @@ mod tests {
     #[test]
     fn limits_that_fit_are_accepted() {
         let two = "[{by: address, requests: 30, per: 1m}, {by: user, requests: 300, per: \"1d\"}]";
-        assert_eq!(told(&format!("{SIGN_IN}: {two}")), "");
-        assert_eq!(told(""), "");
+        assert_eq!(reported(&format!("{SIGN_IN}: {two}")), "");
+        assert_eq!(reported(""), "");
     }
 
     #[test]
-    fn a_limit_by_user_of_a_route_that_is_open_to_anybody_is_told() {
+    fn a_limit_by_user_of_a_route_that_is_open_to_anybody_is_reported() {
         let routes = format!("{SIGN_IN}: [{{by: user, requests: 1, per: 1m}}]");
-        assert_eq!(told_where(false, &routes), "");
-        let told = told_where(true, &routes);
-        assert!(told.contains("by: user: anybody may call POST /api/sessions"), "{told}");
+        assert_eq!(reported_where(false, &routes), "");
+        let reported = reported_where(true, &routes);
+        assert!(reported.contains("by: user: anybody may call POST /api/sessions"), "{reported}");
     }
 
     #[test]
-    fn what_cannot_work_is_told_at_its_place() {
+    fn what_cannot_work_is_reported_at_its_place() {
         for (routes, text) in [
             ("\"POST /api/session\": []", "POST /api/session is no route of this service"),
             ("\"POST\": []", "is no route"),
@@ -130,9 +130,9 @@ mod tests {
                 "user-1m is there twice",
             ),
         ] {
-            let told = told(routes);
-            assert!(told.contains(text), "{routes}: {told}");
-            assert!(told.starts_with("some-service.tsk:5:"), "{routes}: {told}");
+            let reported = reported(routes);
+            assert!(reported.contains(text), "{routes}: {reported}");
+            assert!(reported.starts_with("some-service.tsk:5:"), "{routes}: {reported}");
         }
     }
 }

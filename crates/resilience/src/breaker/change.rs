@@ -106,7 +106,7 @@ impl Shared {
         self.run.begin(stamp);
         let bucket = self.window.as_ref().map_or(0, |window| window.bucket_at(stamp, now));
         self.word.store(Word::new(stamp, bucket).0, Ordering::Release);
-        self.tell(State::of(from.kind()), State::of(to), now, cause);
+        self.notify(State::of(from.kind()), State::of(to), now, cause);
     }
 
     /// Notes when a phase that begins now is over.
@@ -127,7 +127,7 @@ impl Shared {
         least + ceiling.saturating_sub(least).mul_f64(rand::random::<f64>())
     }
 
-    fn tell(&self, from: State, to: State, at: Instant, cause: Cause) {
+    fn notify(&self, from: State, to: State, at: Instant, cause: Cause) {
         let transition = Transition { name: self.name.clone(), from, to, at, cause };
         tracing::warn!(
             breaker.name = &*self.name,

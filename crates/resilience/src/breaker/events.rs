@@ -1,4 +1,4 @@
-//! Changes of state, as they are told to observers.
+//! Changes of state, as observers get them.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a call asks and tells, without a lock.
+//! The lock-free part of the breaker: whether a call may go, and what its end counts.
 
 use std::fmt;
 use std::sync::Arc;

@@ -396,7 +396,7 @@ async fn forced_closed_goes_on_counting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_observer_is_told_of_each_change() {
+async fn the_observer_is_notified_of_each_change() {
     let changes = Arc::new(Mutex::new(Vec::new()));
     let settings = CircuitBreakerSettings {
         failure_threshold: 1,

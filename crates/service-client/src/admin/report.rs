@@ -174,10 +174,10 @@ impl TargetReport {
             address: address.to_owned(),
             zone: None,
             weight: 1,
-            state: Eligibility::Eligible.word(),
+            state: Eligibility::Eligible.label(),
             is_called: true,
             reason: "it is the only one, and nobody checks it".to_owned(),
-            health: word(Health::Unknown),
+            health: label(Health::Unknown),
             last_check: None,
             ejected_until: None,
             in_flight: places.in_use(),
@@ -205,10 +205,10 @@ impl EndpointReport {
             address: instance.authority(),
             zone: instance.zone.clone(),
             weight: instance.weight,
-            state: eligibility.word(),
+            state: eligibility.label(),
             is_called,
             reason,
-            health: word(status.health),
+            health: label(status.health),
             last_check: status.last_check.map(|at| clock.time(at)),
             ejected_until: ejected_until.map(|at| clock.time(at)),
             in_flight: status.in_flight,
@@ -235,7 +235,7 @@ fn reason(report: &Report, now: Instant) -> String {
     }
 }
 
-fn word(health: Health) -> &'static str {
+fn label(health: Health) -> &'static str {
     match health {
         Health::Healthy => "healthy",
         Health::Unhealthy => "unhealthy",
@@ -256,7 +256,7 @@ impl BreakerReport {
         let reason = cause.map(|cause| cause.to_string());
         let until = until.map(|at| clock.time(at));
         Self {
-            state: metrics::word(state),
+            state: metrics::label(state),
             since: clock.time(since),
             reason: reason.unwrap_or_else(|| "nothing has changed it since the start".to_owned()),
             tries_again_at: until.filter(|_| !is_forced),

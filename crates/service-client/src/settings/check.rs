@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     /// The keys that are told when `path` has this value in the shipped file.
-    fn told(path: &str, value: &str) -> Vec<String> {
+    fn reported(path: &str, value: &str) -> Vec<String> {
         let text = include_str!("../../../../config/microservices.tsk");
         let loader = Loader::new("").text("microservices.tsk", text).vars(Vars::empty());
         let settings: ClientSettings = loader.set(path, value).load().unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
         for (path, value) in [
             ("circuit_breaker.failure_threshold", "0"),
             ("circuit_breaker.timeout", "\"0s\""),
@@ -121,7 +121,7 @@ mod tests {
         ] {
             // A ceiling below the first pause is told where the first pause stands.
             let place = if path == "retry.max_backoff" { "retry.initial_backoff" } else { path };
-            assert_eq!(told(path, value), [place], "{path}: {value}");
+            assert_eq!(reported(path, value), [place], "{path}: {value}");
         }
     }
 
@@ -137,13 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_values_and_a_switch_that_is_off_are_not_told() {
+    fn the_shipped_values_and_a_switch_that_is_off_are_not_reported() {
         for (path, value) in [
             ("circuit_breaker.failure_ratio", "0"),
             ("retry.budget_per_second", "0"),
             ("client.idle_connections_max", "0"),
         ] {
-            assert!(told(path, value).is_empty(), "{path}: {value}");
+            assert!(reported(path, value).is_empty(), "{path}: {value}");
         }
     }
 }

@@ -16,7 +16,7 @@ async fn not_found_is_a_kind_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_time_out_is_told_apart_from_a_refused_connection() {
+async fn a_time_out_is_distinguished_from_a_refused_connection() {
     let (_, hanging) = Server::start(vec![Answer::Hang; 3]).await;
     let mut fast = settings();
     fast.client.attempt_timeout = Duration::from_millis(20);

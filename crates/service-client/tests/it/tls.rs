@@ -156,7 +156,7 @@ async fn health_checks_speak_tls_as_calls_do() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_told_at_their_keys() {
+fn settings_that_cannot_work_are_reported_at_their_keys() {
     let certificates = Certificates::new();
     let section = |scheme, tls_name: &str| ServiceSettings {
         host: "user-service".to_owned(),

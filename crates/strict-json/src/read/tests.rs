@@ -68,7 +68,7 @@ fn whole_numbers_are_integers_at_every_depth_and_others_are_none() {
 }
 
 #[test]
-fn every_wrong_unknown_and_missing_field_is_told_at_once() {
+fn every_wrong_unknown_and_missing_field_is_reported_at_once() {
     let text = r#"{"amount": "5", "colour": "red", "4242424242424242": 1, "id": "x", "kind": "none",
         "lines": [{"title": 7, "more": 1}, [], {"count": 1}], "note": 7, "size": -1}"#;
     let mut told = told(text);
@@ -97,13 +97,13 @@ fn every_wrong_unknown_and_missing_field_is_told_at_once() {
 }
 
 #[test]
-fn a_doubled_field_is_told_with_the_others() {
+fn a_doubled_field_is_reported_with_the_others() {
     let text = format!(r#"{{"amount": 1, "amount": 2, "colour": 1, {REST}}}"#);
     assert_eq!(pointers(&text), ["/amount", "/colour"]);
 }
 
 #[test]
-fn faults_are_told_up_to_a_bound_and_of_a_long_text_the_first() {
+fn faults_are_reported_up_to_a_bound_and_of_a_long_text_the_first() {
     let many: Vec<_> = (0..50).map(|n| format!(r#""x{n}": 1"#)).collect();
     let many = many.join(", ");
     assert_eq!(pointers(&format!(r#"{{{many}, "amount": 1, {REST}}}"#)).len(), 32);
@@ -112,7 +112,7 @@ fn faults_are_told_up_to_a_bound_and_of_a_long_text_the_first() {
 }
 
 #[test]
-fn what_is_no_json_is_told_apart_from_wrong_fields() {
+fn what_is_no_json_is_distinguished_from_wrong_fields() {
     let unreadable = |text: &[u8]| from_slice::<Order>(text).unwrap_err();
     assert_eq!(unreadable(b"\"\xff\""), Unreadable::NotUtf8);
     assert_eq!(unreadable(b"{\"amount\": 1"), Unreadable::CutShort);

@@ -206,7 +206,7 @@ async fn spans_go_over_tls_with_the_headers_of_the_settings_and_to_nobody_else()
 
 /// A collector that comes late, at an address with a password.
 #[tokio::test(flavor = "multi_thread")]
-async fn exports_that_fail_are_told_once_and_once_when_they_work_again() {
+async fn exports_that_fail_are_reported_once_and_once_when_they_work_again() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let endpoint = format!("http://operator:hunter2@127.0.0.1:{port}");
     let mut scene = spawn("an_export_that_fails", &[&endpoint]);

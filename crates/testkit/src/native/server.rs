@@ -1,4 +1,4 @@
-//! What every server of this machine can be told, and what becomes of it.
+//! What is the same for every private server: how it is started, watched, signalled and stopped.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A look at the process table: who runs, since when, and whose child it is.
+//! The process table: who runs, since when, and whose child it is.
 //!
 //! A process id alone says little, because ids are used again. The start time beside it makes it
 //! certain.

@@ -73,7 +73,7 @@ pub(super) async fn run(listener: TcpListener, shared: Shared) {
         .with_state(shared);
     let service = router.into_make_service_with_connect_info::<Peer>();
     // Ends by being aborted: serving never fails.
-    let _ = axum::serve(Door(listener), service).await;
+    let _ = axum::serve(PeerListener(listener), service).await;
 }
 
 async fn serve(
@@ -170,7 +170,7 @@ impl Shared {
     fn standing(&self) -> Option<Fault> {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let watched = standing.as_mut()?;
-        let _as_before = watched.look();
+        let _as_before = watched.refresh();
         match &watched.value().of(PROVIDER, now_ms())?.kind {
             FaultKind::Slow { by_ms } => {
                 Some(Fault::Slow(Duration::from_millis(*by_ms).min(HOLD_MAX)))
@@ -285,9 +285,9 @@ fn respond(
 }
 
 /// Accepts connections and keeps a handle on each, so that a fault can cut it.
-struct Door(TcpListener);
+struct PeerListener(TcpListener);
 
-impl Listener for Door {
+impl Listener for PeerListener {
     type Io = TcpStream;
     type Addr = Peer;
 
@@ -326,8 +326,8 @@ impl Peer {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+impl Connected<IncomingStream<'_, PeerListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, PeerListener>) -> Self {
         stream.remote_addr().clone()
     }
 }

@@ -97,7 +97,7 @@ impl<'t> Walk<'t> {
             Some(Err(reason)) => {
                 let reason = if secret { "it was asked with a secret" } else { reason };
                 let text = format!("@{} gives nothing: {reason}", call.name);
-                Err(Fault::error(self.context.place(span), text).into())
+                Err(Fault::error(self.context.location(span), text).into())
             }
             None => Ok(Evaluated::new(Value::Unknown, span)),
         }
@@ -121,7 +121,7 @@ impl<'t> Walk<'t> {
             Err(letter) => {
                 let text = format!("`{letter}` is no letter of a date");
                 let help = date::HELP;
-                Err(Fault::error(self.context.place(span), text).help(help).into())
+                Err(Fault::error(self.context.location(span), text).help(help).into())
             }
         }
     }

@@ -256,7 +256,7 @@ impl<'t> Walk<'t> {
 
     /// Never says the value: it may be a secret.
     fn refuse(&self, span: Span, text: &str) -> NoValue {
-        Fault::error(self.context.place(span), text).into()
+        Fault::error(self.context.location(span), text).into()
     }
 }
 

@@ -112,7 +112,7 @@ impl<'t> Walk<'t> {
             Ok(home) => home,
             Err(reason) => {
                 let text = format!("keys of {} cannot be had: {reason}", import.file);
-                return Err(Fault::error(self.context.place(span), text).into());
+                return Err(Fault::error(self.context.location(span), text).into());
             }
         };
         let mut trail = Vec::new();
@@ -123,7 +123,7 @@ impl<'t> Walk<'t> {
             let last = import.key.rsplit('.').next().unwrap_or_default();
             let nested = home.root.entries().iter().filter_map(|entry| entry.value.as_table());
             let keys = nested.chain([&home.root]).flat_map(Table::keys);
-            let fault = Fault::error(self.context.place(import.key_span), text);
+            let fault = Fault::error(self.context.location(import.key_span), text);
             Err(NoValue::Undefined(Box::new(match nearest(last, keys) {
                 Some(near) => fault.help(format!("did you mean `{near}`?")),
                 None => fault,
@@ -145,7 +145,7 @@ impl<'t> Walk<'t> {
         self.lookups += 1;
         if self.steps.len() > DEPTH_MAX || self.lookups > LOOKUPS_MAX {
             let text = format!("too many references from one value (at `{name}`)");
-            return Err(Fault::error(self.context.place(span), text).into());
+            return Err(Fault::error(self.context.location(span), text).into());
         }
         self.steps.push(Step { node, name, span });
         let result = self.node(node, scope);
@@ -161,16 +161,17 @@ impl<'t> Walk<'t> {
             path = format!("{path} -> `{}`", step.name);
         }
         let text = format!("these values refer to each other in a circle: {path} -> `{name}`");
-        let mut fault = Fault::error(self.context.place(self.steps[first].node.span), text);
+        let mut fault = Fault::error(self.context.location(self.steps[first].node.span), text);
         for step in through {
-            fault = fault.note(self.context.place(step.span), format!("here to `{}`", step.name));
+            fault =
+                fault.note(self.context.location(step.span), format!("here to `{}`", step.name));
         }
-        fault.note(self.context.place(span), format!("here back to `{name}`")).into()
+        fault.note(self.context.location(span), format!("here back to `{name}`")).into()
     }
 
     fn undefined(&self, path: &str, span: Span, scope: &[&'t Table]) -> NoValue {
         let text = format!("`{path}` is not defined");
-        let fault = Fault::error(self.context.place(span), text).label("leads nowhere");
+        let fault = Fault::error(self.context.location(span), text).label("leads nowhere");
         let root = self.context.root_at(span);
         let tables = scope.iter().copied().chain([self.globals(span), root]);
         let nested = root.entries().iter().filter_map(|entry| {

@@ -51,7 +51,7 @@ impl<'t> Walk<'t> {
                 "{variable} names `{}`, which cannot be read: {reason}",
                 path.escape_debug()
             );
-            Fault::error(self.context.place(span), text).into()
+            Fault::error(self.context.location(span), text).into()
         })
     }
 
@@ -60,7 +60,7 @@ impl<'t> Walk<'t> {
         if let Some(near) = nearest(name, self.context.vars.names()) {
             help = format!("{help}; {near} is set, is that the one?");
         }
-        let fault = Fault::error(self.context.place(span), format!("{name} {what}"));
+        let fault = Fault::error(self.context.location(span), format!("{name} {what}"));
         fault.label("required here").help(help).into()
     }
 
@@ -98,7 +98,7 @@ impl<'t> Walk<'t> {
         } else {
             format!("correct {name}; a default in quotes would take any text")
         };
-        let fault = Fault::error(self.context.place(span), what);
+        let fault = Fault::error(self.context.location(span), what);
         Err(fault.label("the default is here").help(help).into())
     }
 
@@ -117,7 +117,7 @@ impl<'t> Walk<'t> {
             (None, None) => {
                 let help = format!("set {name}, or write ${{{name}:-default}}");
                 let text = format!("{name} is not set");
-                Err(Fault::error(self.context.place(span), text).help(help).into())
+                Err(Fault::error(self.context.location(span), text).help(help).into())
             }
         }
     }

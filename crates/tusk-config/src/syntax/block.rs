@@ -107,7 +107,7 @@ impl Parser<'_> {
         let span = key.last_span();
         let text = format!("`{}` has no value", key.name());
         let fault =
-            Fault::warning(Some(self.place(span)), text).help("write `null` if that is meant");
+            Fault::warning(Some(self.location(span)), text).help("write `null` if that is meant");
         self.report(fault);
         self.mark_here(What::Value);
         Ok(Node { expr: Expr::Null, span })

@@ -195,15 +195,15 @@ impl Parser<'_> {
         if self.faults.len() >= FAULTS_MAX {
             return;
         }
-        let place = Some(self.place(new.key_span));
-        let before = Some(self.place(old.key_span));
+        let location = Some(self.location(new.key_span));
+        let before = Some(self.location(old.key_span));
         let table = |entry: &Entry| entry.value.as_table().is_some();
         let fault = if table(old) == table(new) {
             let text = format!("`{}` is given twice; this one counts", new.key);
-            Fault::warning(place, text).note(before, "the other one is here")
+            Fault::warning(location, text).note(before, "the other one is here")
         } else {
             let text = format!("`{}` cannot be both a value and a group of keys", new.key);
-            Fault::error(place, text).note(before, "the other one is here")
+            Fault::error(location, text).note(before, "the other one is here")
         };
         self.report(fault);
     }

@@ -22,8 +22,8 @@ fn tree(text: &str) -> String {
 fn faults(text: &str) -> Vec<String> {
     let document = document(text);
     let shown = |fault: &crate::Fault| {
-        let place = fault.place().unwrap();
-        format!("{}:{} {}", place.line(), place.column(), fault.text())
+        let location = fault.location().unwrap();
+        format!("{}:{} {}", location.line(), location.column(), fault.text())
     };
     document.faults.iter().map(shown).collect()
 }

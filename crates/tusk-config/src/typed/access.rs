@@ -81,11 +81,15 @@ impl<'s, 't> Table<'s, 't> {
                 let name = Value::Text(Cow::Borrowed(&*call.name));
                 let arguments = Value::Arguments(&call.arguments);
                 let then = Value::Calls(&call.then);
-                let place = session.context.place(evaluated.span);
-                let place = place.map_or(String::new(), |place| place.to_string());
-                let place = Value::Text(Cow::Owned(place));
-                let parts =
-                    [("name", name), ("arguments", arguments), ("then", then), ("place", place)];
+                let location = session.context.location(evaluated.span);
+                let location = location.map_or(String::new(), |location| location.to_string());
+                let location = Value::Text(Cow::Owned(location));
+                let parts = [
+                    ("name", name),
+                    ("arguments", arguments),
+                    ("then", then),
+                    ("location", location),
+                ];
                 Ok(Self::parts(session, slot, &evaluated, parts))
             }
             Value::Argument(argument) => {

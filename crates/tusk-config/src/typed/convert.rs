@@ -120,7 +120,7 @@ impl<'t> Session<'t> {
                 format!("{subject} is {first}-{last}, not {expected}")
             }
         };
-        let mut fault = Fault::error(self.context.place(found.span), text);
+        let mut fault = Fault::error(self.context.location(found.span), text);
         if let (Value::Null, Some(variable)) = (&found.value, found.variable) {
             fault = fault.help(format!("set {variable}, or give @env a default"));
         }

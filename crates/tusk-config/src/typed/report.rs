@@ -5,7 +5,7 @@ use super::hint::Hint;
 use super::rounds::Rounds;
 use super::session::{Content, ROOT, SlotId, State};
 use crate::fault::Fault;
-use crate::source::Place;
+use crate::source::Location;
 use crate::suggest::nearest;
 
 /// A secret shorter than this is no text to look for in a message; such a message is not shown.
@@ -33,13 +33,13 @@ impl Rounds<'_, '_> {
         self.faults.extend(fault.map(|fault| self.redacted(fault)));
     }
 
-    fn place(&self, slot: SlotId) -> Option<Place> {
-        self.session.span(slot).and_then(|span| self.session.context.place(span))
+    fn location(&self, slot: SlotId) -> Option<Location> {
+        self.session.span(slot).and_then(|span| self.session.context.location(span))
     }
 
-    fn key_place(&self, slot: SlotId) -> Option<Place> {
+    fn key_location(&self, slot: SlotId) -> Option<Location> {
         let span = self.session.get(slot, |slot| slot.key_span);
-        span.and_then(|span| self.session.context.place(span)).or_else(|| self.place(slot))
+        span.and_then(|span| self.session.context.location(span)).or_else(|| self.location(slot))
     }
 
     fn missing_key(&self, slot: SlotId, name: &str) -> Fault {
@@ -56,11 +56,11 @@ impl Rounds<'_, '_> {
         }
         let table = self.session.name(slot);
         let text = format!("missing key `{name}` in `{table}`");
-        Fault::error(self.place(slot), text).label("missing in here")
+        Fault::error(self.location(slot), text).label("missing in here")
     }
 
     fn unknown_key(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {
-        let fault = Fault::error(self.key_place(slot), format!("unknown key `{name}`"));
+        let fault = Fault::error(self.key_location(slot), format!("unknown key `{name}`"));
         let fault = fault.label("nothing reads it");
         if let Some(near) = nearest(name, known.iter().copied()) {
             let text = format!("unknown key `{name}`, did you mean `{near}`?");
@@ -89,7 +89,7 @@ impl Rounds<'_, '_> {
         };
         match error.kind {
             Kind::Own(Some(fault)) => *fault,
-            _ => Fault::error(self.place(slot), format!("expected {expected}")),
+            _ => Fault::error(self.location(slot), format!("expected {expected}")),
         }
     }
 
@@ -101,7 +101,7 @@ impl Rounds<'_, '_> {
             Some(variable) => format!("{variable}: {text}"),
             None => format!("`{}`: {text}", self.session.name(slot)),
         };
-        Fault::error(self.place(slot), text)
+        Fault::error(self.location(slot), text)
     }
 
     /// Words of a type may quote the value; a secret is taken out of them.
@@ -123,7 +123,7 @@ impl Rounds<'_, '_> {
         let secrets = self.session.secrets.borrow();
         let lines = || secrets.iter().flat_map(|secret| secret.lines()).map(str::trim);
         let shows = |fault: &Fault| {
-            let line = fault.place().map_or("", Place::source_line);
+            let line = fault.location().map_or("", Location::source_line);
             lines().any(|secret| !secret.is_empty() && line.contains(secret))
         };
         let hide = |fault: Fault| if shows(&fault) { fault.hide() } else { fault };

@@ -19,8 +19,8 @@ pub fn variables_table(variables: &[Variable]) -> String {
             defaults => defaults.iter().map(quoted).collect::<Vec<_>>().join(", "),
         };
         let mut files: Vec<&str> = Vec::new();
-        for place in &variable.places {
-            let name = Path::new(place.file()).file_stem().and_then(|name| name.to_str());
+        for location in &variable.locations {
+            let name = Path::new(location.file()).file_stem().and_then(|name| name.to_str());
             files.extend(name.filter(|name| !files.contains(name)));
         }
         let name = &variable.name;

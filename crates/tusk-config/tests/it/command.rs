@@ -115,8 +115,8 @@ fn a_text_in_an_expression_that_is_spelt_like_a_key_is_odd_too() {
     let text = "host: h\na: host == \"x\" ? 1 : 2\nb: @if(@host == host, 1, 2)\n";
     let (_folder, path) = folder(&[("a.tsk", text)]);
     let (code, shown) = tusk(&["check", &path], &[]);
-    for place in ["a.tsk:2:4", "a.tsk:3:17"] {
-        let expected = format!("{place}: warning: this is the text `host`, not the value");
+    for location in ["a.tsk:2:4", "a.tsk:3:17"] {
+        let expected = format!("{location}: warning: this is the text `host`, not the value");
         assert!(shown.contains(&expected), "{shown}");
     }
     assert!(code == 0 && shown.contains(" 0 errors, 2 warnings"), "{shown}");
@@ -147,7 +147,7 @@ fn a_check_reads_imports_as_loading_does() {
 }
 
 #[test]
-fn a_value_that_cannot_be_had_for_two_reasons_is_told_once() {
+fn a_value_that_cannot_be_had_for_two_reasons_is_reported_once() {
     let text = "a: @env.secure(\"A\")\nb: @env(\"B\", @a)\n";
     let (_folder, path) = folder(&[("a.tsk", text)]);
     let (_, shown) = tusk(&["check", "--resolve", &path], &[]);
@@ -189,7 +189,7 @@ fn a_check_can_be_read_by_programs() {
     assert_eq!(warning["severity"], "warning");
     assert_eq!((&warning["line"], &warning["notes"][0]["line"]), (&json!(3), &json!(2)));
     assert_eq!(error["text"], "`z` is not defined");
-    let place = ["line", "column", "end_column"].map(|key| error[key].as_u64().unwrap());
-    assert_eq!(place, [4, 5, 9]);
+    let location = ["line", "column", "end_column"].map(|key| error[key].as_u64().unwrap());
+    assert_eq!(location, [4, 5, 9]);
     assert!(error["file"].as_str().unwrap().ends_with("a.tsk"));
 }

@@ -75,7 +75,7 @@ fn columns_count_characters_and_long_lines_are_cut() {
     let text = format!("# é\na: {{b: \"{}\", port: x}}", "é".repeat(300));
     let errors = load::<BTreeMap<String, BTreeMap<String, u8>>>(&text, &[]).unwrap_err();
     let fault = errors.iter().last().unwrap();
-    assert_eq!(fault.place().unwrap().column(), 318);
+    assert_eq!(fault.location().unwrap().column(), 318);
     let longest = fault.to_string().lines().map(|line| line.chars().count()).max().unwrap();
     assert!(longest < 200, "{fault}");
 }

@@ -56,8 +56,8 @@ fn an_overlay_is_merged_key_by_key_and_keeps_its_places() {
     assert_eq!(server.port, 2);
 
     let errors = load(folder, &[("ENVIRONMENT", "broken")]).unwrap_err();
-    let place = errors.iter().next().unwrap().place().unwrap().to_string();
-    assert!(place.ends_with("environments/broken/b.tsk:2:7"), "{place}");
+    let location = errors.iter().next().unwrap().location().unwrap().to_string();
+    assert!(location.ends_with("environments/broken/b.tsk:2:7"), "{location}");
     let errors = load(folder, &[("ENVIRONMENT", "../x")]).unwrap_err().to_string();
     assert!(errors.starts_with("ENVIRONMENT is \"../x\", which cannot be"), "{errors}");
 }

@@ -91,8 +91,8 @@ fn files_that_take_keys_from_each_other_are_a_fault_with_every_step() {
 fn faults_of_a_file_that_keys_are_taken_from_have_their_place_there() {
     let folder = Folder::new(&[("a.tsk", "a: @b.tsk.get(\"x\")"), ("b.tsk", "y: \"z\nx: 1")]);
     let errors = folder.loader().load::<Map<String>>().unwrap_err();
-    let place = errors.iter().next().unwrap().place().unwrap().to_string();
-    assert!(place.ends_with("b.tsk:1:4"), "{place}");
+    let location = errors.iter().next().unwrap().location().unwrap().to_string();
+    assert!(location.ends_with("b.tsk:1:4"), "{location}");
 }
 
 #[test]

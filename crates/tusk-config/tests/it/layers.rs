@@ -108,23 +108,12 @@ fn a_single_value_wins_over_everything_and_is_written_as_in_a_file() {
     assert_eq!(set("service:user-service.port", "11").unwrap().user.unwrap().port, 11);
     assert_eq!(set("server.request_timeout", "3 * 4").unwrap().server.request_timeout, 12);
     let errors = set("server.request_timeout", "many").unwrap_err();
-    let place = errors.iter().next().unwrap().place().unwrap();
-    assert_eq!(place.file(), "the value given for server.request_timeout");
+    let location = errors.iter().next().unwrap().location().unwrap();
+    assert_eq!(location.file(), "the value given for server.request_timeout");
     assert_eq!(set("server.request_timeout", "\"x").unwrap_err().len(), 1);
     assert_eq!(texts(&set("server.tags", "[]\nport: 5").unwrap_err()), ["expected one value"]);
     assert_eq!(set("", "1").unwrap_err().len(), 1);
     assert_eq!(set("a..b", "1").unwrap_err().len(), 1);
-}
-
-#[test]
-fn an_optional_file_may_be_missing_but_not_wrong() {
-    let folder = folder(&[("a.tsk", FILE), ("bad.tsk", "[server]\nrequest_timeout: many")]);
-    let loader = |name: &str| {
-        let vars = Vars::of([("KEY", "k")]);
-        Loader::new(folder.path()).file("a").optional_file(name).vars(vars).load::<Settings>()
-    };
-    assert_eq!(loader("missing").unwrap().server.request_timeout, 1);
-    assert_eq!(loader("bad").unwrap_err().len(), 1);
 }
 
 #[test]

@@ -23,8 +23,8 @@ fn load<T: serde::de::DeserializeOwned>(text: &str, vars: &[(&str, &str)]) -> Re
 /// The faults as `line:column text`, or without a place `text`.
 fn faults<T: serde::de::DeserializeOwned>(text: &str, vars: &[(&str, &str)]) -> Vec<String> {
     let Err(errors) = load::<T>(text, vars) else { return Vec::new() };
-    let shown = |fault: &tusk_config::Fault| match fault.place() {
-        Some(place) => format!("{}:{} {}", place.line(), place.column(), fault.text()),
+    let shown = |fault: &tusk_config::Fault| match fault.location() {
+        Some(location) => format!("{}:{} {}", location.line(), location.column(), fault.text()),
         None => fault.text().to_owned(),
     };
     errors.iter().map(shown).collect()

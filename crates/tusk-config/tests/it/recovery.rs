@@ -29,12 +29,12 @@ fn only_fault(port: &str) -> String {
     let errors = load::<Settings>(&text, &[]).unwrap_err();
     assert_eq!(errors.len(), 1, "{port}\n{errors}");
     let fault = errors.iter().next().unwrap();
-    let place = fault.place().unwrap();
-    format!("{}:{} {}", place.line(), place.column(), fault.text())
+    let location = fault.location().unwrap();
+    format!("{}:{} {}", location.line(), location.column(), fault.text())
 }
 
 #[test]
-fn an_open_bracket_is_told_where_it_was_opened_and_brings_no_other_fault() {
+fn an_open_bracket_is_reported_where_it_was_opened_and_brings_no_other_fault() {
     for (port, expected) in [
         ("port: @env(\"PORT\", 3002", "2:11 nothing closes this; expected `)`"),
         ("port: @env(\"PORT\", 3002 # the port", "2:11 nothing closes this; expected `)`"),
@@ -71,12 +71,13 @@ fn a_fault_inside_of_brackets_that_are_closed_stays_what_it_is() {
 }
 
 #[test]
-fn the_last_bracket_of_a_file_and_those_of_every_line_are_told() {
+fn the_last_bracket_of_a_file_and_those_of_every_line_are_reported() {
     assert_eq!(faults::<Value>("a: @env(\"A\", 1", &[]).len(), 1);
     let text = "a: @env(\"A\", 1\nb: [1\nc: {d: 1\ne: 1\n";
     let found = load::<BTreeMap<String, Value>>(text, &[]).unwrap_err();
-    let places: Vec<_> = found.iter().map(|fault| fault.place().unwrap().to_string()).collect();
-    assert_eq!(places, ["a.tsk:1:8", "a.tsk:2:4", "a.tsk:3:4"], "{found}");
+    let locations: Vec<_> =
+        found.iter().map(|fault| fault.location().unwrap().to_string()).collect();
+    assert_eq!(locations, ["a.tsk:1:8", "a.tsk:2:4", "a.tsk:3:4"], "{found}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ async fn rows_come_newest_first_with_personal_data_only_when_it_is_asked_for_and
 }
 
 #[tokio::test]
-async fn a_value_that_is_none_of_the_columns_type_is_told_and_a_secret_is_not_asked_by() {
+async fn a_value_that_is_none_of_the_columns_type_is_reported_and_a_secret_is_not_asked_by() {
     let (_server, pool) = people().await;
     let refused = read(&pool, Some(("id", "1 or true")), false).await.unwrap_err();
     assert!(refused.contains("invalid input syntax"), "{refused}");

@@ -180,11 +180,11 @@ fn schedule_form(app: &App) -> Markup {
 }
 
 async fn begin(State(app): State<App>, Form(begun): Form<Begun>) -> Response {
-    told(&app, begun.words(&app.system.now()))
+    report(&app, begun.words(&app.system.now()))
 }
 
 async fn schedule(State(app): State<App>, Form(scheduled): Form<Scheduled>) -> Response {
-    told(&app, scheduled.words())
+    report(&app, scheduled.words())
 }
 
 #[derive(Deserialize)]
@@ -194,11 +194,11 @@ struct Stop {
 
 async fn stop(State(app): State<App>, Form(stop): Form<Stop>) -> Response {
     let active = faults(&app.settings.folder);
-    told(&app, words::stop(&stop.target, &active))
+    report(&app, words::stop(&stop.target, &active))
 }
 
 /// Has the tool do it; a form that is none of ours has no words.
-fn told(app: &App, words: Option<Vec<String>>) -> Response {
+fn report(app: &App, words: Option<Vec<String>>) -> Response {
     let Some(words) = words else {
         return plain_page(StatusCode::UNPROCESSABLE_ENTITY, "No such fault", &html! {});
     };

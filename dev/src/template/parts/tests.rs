@@ -175,7 +175,7 @@ fn a_file_that_lacks_the_place_says_what_to_add() {
 }
 
 #[test]
-fn an_entry_that_somebody_changed_is_told_apart() {
+fn an_entry_that_somebody_changed_is_distinguished() {
     let piece = &Language::Tsk.pieces("[a]\nsample: 1\n", &words()).unwrap()[0];
     assert!(!Language::Tsk.has_unchanged("[a]\norder: 2\n", piece).unwrap());
     assert_eq!(Language::Tsk.take("[a]\nx: 1\norder: 2\n", piece).unwrap(), "[a]\nx: 1\n");

@@ -67,7 +67,7 @@ fn a_field_is_added_to_a_struct_and_to_values_that_are_written_out() {
 }
 
 #[test]
-fn what_is_not_there_is_told() {
+fn what_is_not_there_is_reported() {
     let error = |done: Result<()>| format!("{:#}", done.unwrap_err());
     assert!(error(store().add_field("Rows", "a: b")).contains("no `struct Rows`"));
     assert!(error(store().add_selected("select_rows", "rows", "a")).contains("select_rows"));

@@ -34,11 +34,11 @@ impl Event for SampleCreated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::{USER, holds, id};
+    use crate::golden::{USER, assert_golden, id};
 
     #[test]
     fn sample_created() {
         let sample_id = SampleId::from_uuid(id(9));
-        holds("sample-service", SampleCreated { sample_id, user_id: USER });
+        assert_golden("sample-service", SampleCreated { sample_id, user_id: USER });
     }
 }

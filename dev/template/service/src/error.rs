@@ -69,17 +69,10 @@ impl axum::response::IntoResponse for Error {
 impl From<Error> for Verdict {
     fn from(error: Error) -> Self {
         match error {
-            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
-                if database::is_unavailable(&error) {
-                    Self::unavailable(database::kind(&error))
-                } else {
-                    Self::retry(database::kind(&error))
-                }
-            }
+            Error::Database(error) => error.into(),
+            Error::Enqueue(error) => error.into(),
             Error::UserUnknown(_) => Self::retry(error),
-            Error::Domain(_) | Error::UserNotActive | Error::KeyReused | Error::Enqueue(_) => {
-                Self::dead_letter(error)
-            }
+            Error::Domain(_) | Error::UserNotActive | Error::KeyReused => Self::dead_letter(error),
         }
     }
 }

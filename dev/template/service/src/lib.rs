@@ -5,10 +5,7 @@
 //! | `POST /api/samples` | a user | makes one (Idempotency-Key) |
 //! | `GET /api/samples/{id}` | the user, an administrator | shows one |
 //! | `DELETE /api/samples/{id}` | the user, an administrator | closes one |
-//! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
-//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
-//! | `/admin/calls` | an administrator | what the service calls, and the breakers ([`service_client::admin`]) |
-//! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
+//! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
 //!
 //! Asks user-service whether the user is active.
 //! Publishes `sample.created` to `sample.events`.
@@ -18,7 +15,7 @@
 // template: if events=payment
 //! Consumes `payment.completed`: closes what the user made.
 // template: end
-//! Tables: `samples`, and messaging's outbox and inbox.
+//! Tables: `samples`, and those that all services have ([`platform`]).
 
 mod app;
 mod config;

@@ -1,4 +1,4 @@
-//! The HTTP face: the table of routes, and what handlers share.
+//! The HTTP interface: the table of routes, and what handlers share.
 
 mod samples;
 

@@ -1,4 +1,4 @@
-//! The only file with SQL. All samples change through the store's doors: `create` and `change` for
+//! The only file with SQL. All samples change through the store's methods: `create` and `change` for
 //! requests, `change_once` for messages; what happened is saved and sent together or not at all.
 
 use std::time::Duration;

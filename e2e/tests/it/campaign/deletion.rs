@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sqlx::{Postgres, Transaction};
 
-use crate::campaign::ground::{Ground, insist};
+use crate::campaign::fixture::{Fixture, insist};
+use crate::campaign::inject::exchange;
 use crate::campaign::reader::Reader;
-use crate::campaign::suffer::exchange;
 use crate::campaign::vanished::LEASE_CLASS;
 
 /// How long a reader may take for what is under way, retries with their pauses included.
@@ -23,7 +23,7 @@ pub(super) enum Deleted {
     Queue(Reader),
 }
 
-impl Ground {
+impl Fixture {
     /// Deletes it, and waits until events flow again to both readers.
     pub(super) async fn delete(&self, what: Deleted) {
         let leases = insist(async || self.take_leases().await).await;

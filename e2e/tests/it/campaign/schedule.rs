@@ -93,12 +93,12 @@ pub(crate) struct Schedule {
     faults: &'static [Fault],
     round: Vec<Fault>,
     state: u64,
-    told: BTreeMap<Fault, u32>,
+    injected: BTreeMap<Fault, u32>,
 }
 
 impl Schedule {
     pub(crate) fn new(seed: u64, faults: &'static [Fault]) -> Self {
-        Self { faults, round: Vec::new(), state: seed, told: BTreeMap::new() }
+        Self { faults, round: Vec::new(), state: seed, injected: BTreeMap::new() }
     }
 
     pub(crate) fn next(&mut self) -> Step {
@@ -107,7 +107,7 @@ impl Schedule {
         }
         let index = usize::try_from(self.below(self.round.len() as u64)).unwrap();
         let fault = self.round.swap_remove(index);
-        *self.told.entry(fault).or_default() += 1;
+        *self.injected.entry(fault).or_default() += 1;
         let which = usize::try_from(self.below(2)).unwrap();
         let pause = Duration::from_millis(50 + self.below(450));
         let lasts = Duration::from_millis(100 + self.below(900));
@@ -117,7 +117,7 @@ impl Schedule {
     /// How often each fault was there.
     pub(crate) fn table(&self) -> String {
         let mut table = String::new();
-        for (fault, times) in &self.told {
+        for (fault, times) in &self.injected {
             writeln!(table, "  {times:>4} × {fault:?}").unwrap();
         }
         table

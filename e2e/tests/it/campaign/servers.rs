@@ -22,7 +22,7 @@ impl Servers {
         if faults.iter().any(|fault| fault.is_of_a_server()) { own().await } else { shared().await }
     }
 
-    pub(super) async fn suffer(&self, fault: Fault, lasts: Duration) {
+    pub(super) async fn inject(&self, fault: Fault, lasts: Duration) {
         let Self::Own { postgres, rabbitmq } = self else {
             unreachable!("servers of its own are there when a fault needs them");
         };

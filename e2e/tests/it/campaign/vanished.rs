@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::campaign::ground::Ground;
-use crate::campaign::suffer::HEALED;
+use crate::campaign::fixture::Fixture;
+use crate::campaign::inject::HEALED;
 
 /// The class of the advisory locks that are the relays' leases.
 pub(super) const LEASE_CLASS: i32 = 0x6f75_7462;
 /// Between two attempts to stop it while it has a lease.
 const AGAIN: Duration = Duration::from_millis(7);
 
-impl Ground {
+impl Fixture {
     /// Stops a relay that has a lease until another one has sent all that was there to be sent.
     pub(super) async fn relay_vanishes(&self, which: usize) {
         let relay = &self.publishers[which];

@@ -20,15 +20,15 @@ use crate::campaign::reader::{Reader, settings};
 const LOGGED: &str = "messaging=info,messaging::consumer::work=warn";
 /// How long a transaction may take, as requests and handlers have their time.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// Where something is wrong, this long between two steps, which a few kills are to come between.
+/// Where a mistake is built in, this long between two steps, which a few kills are to come between.
 const LINGER_LONG: Duration = Duration::from_millis(150);
 
 /// What every role needs.
 struct Worker {
     database: Database,
     settings: messaging::MessagingSettings,
-    /// What is wrong with it: the name of a [`Wrong`](super::Wrong), or nothing.
-    wrong: String,
+    /// The mistake that is built into it: the name of a [`Sabotage`](super::Sabotage), or nothing.
+    sabotage: String,
     shutdown: CancellationToken,
 }
 
@@ -48,7 +48,7 @@ async fn work(role: &str, vars: &Vars) {
     let worker = Worker {
         database: open_database(vars).await,
         settings: settings(vars.clone()),
-        wrong: vars.get("CAMPAIGN_WRONG").unwrap_or_default().to_owned(),
+        sabotage: vars.get("CAMPAIGN_SABOTAGE").unwrap_or_default().to_owned(),
         shutdown: CancellationToken::new(),
     };
     let number = vars.get("CAMPAIGN_NUMBER").unwrap().parse().unwrap();
@@ -59,7 +59,7 @@ async fn work(role: &str, vars: &Vars) {
             _ => consumer::run(&worker, &[Reader::Late]).await,
         }
     };
-    tokio::join!(roles, until_told_to_end(&worker.shutdown));
+    tokio::join!(roles, until_asked_to_end(&worker.shutdown));
 }
 
 /// As a service opens it.
@@ -74,7 +74,7 @@ async fn open_database(vars: &Vars) -> Database {
 }
 
 /// SIGTERM drains; a campaign that is gone leaves nobody behind.
-async fn until_told_to_end(shutdown: &CancellationToken) {
+async fn until_asked_to_end(shutdown: &CancellationToken) {
     let mut terminated = signal(SignalKind::terminate()).unwrap();
     let parent = std::os::unix::process::parent_id();
     loop {

@@ -4,39 +4,39 @@
 use sqlx::{PgPool, Postgres, Transaction};
 use testkit::eventually;
 
-use crate::campaign::Wrong;
-use crate::campaign::ground::Ground;
+use crate::campaign::Sabotage;
+use crate::campaign::fixture::Fixture;
 use crate::campaign::oracle::Findings;
 use crate::campaign::schedule::Fault;
 use crate::faults::{at_rest, flowing, once};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relay_killed_between_confirm_and_delete() {
-    let mut ground = flowing(Fault::PublisherKilled, None).await;
-    let lock = lock(&ground.pool, "messaging_outbox").await;
-    until_held(&ground.pool, "delete from messaging_outbox").await;
+    let mut fixture = flowing(Fault::PublisherKilled, None).await;
+    let lock = lock(&fixture.pool, "messaging_outbox").await;
+    until_held(&fixture.pool, "delete from messaging_outbox").await;
     eventually("a message has its effect while its row is there", async || {
-        (sent_and_not_deleted(&ground.pool).await > 0).then_some(())
+        (sent_and_not_deleted(&fixture.pool).await > 0).then_some(())
     })
     .await;
 
-    both_killed(&mut ground, Fault::PublisherKilled).await;
-    assert!(sent_and_not_deleted(&ground.pool).await > 0, "the rows outlive the relay");
+    both_killed(&mut fixture, Fault::PublisherKilled).await;
+    assert!(sent_and_not_deleted(&fixture.pool).await > 0, "the rows outlive the relay");
     lock.rollback().await.unwrap();
 
-    at_rest(&mut ground).await.assert_sound();
+    at_rest(&mut fixture).await.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_killed_before_commit() {
-    let mut ground = flowing(Fault::ConsumerKilled, None).await;
-    let lock = lock(&ground.pool, "effects").await;
-    until_held(&ground.pool, "insert into effects").await;
+    let mut fixture = flowing(Fault::ConsumerKilled, None).await;
+    let lock = lock(&fixture.pool, "effects").await;
+    until_held(&fixture.pool, "insert into effects").await;
 
-    both_killed(&mut ground, Fault::ConsumerKilled).await;
+    both_killed(&mut fixture, Fault::ConsumerKilled).await;
     lock.rollback().await.unwrap();
 
-    at_rest(&mut ground).await.assert_sound();
+    at_rest(&mut fixture).await.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +47,7 @@ async fn consumer_killed_between_commit_and_acknowledgement() {
 /// The same without an inbox: had the kill come too late, the test above could not fail.
 #[tokio::test(flavor = "multi_thread")]
 async fn consumer_killed_between_commit_and_acknowledgement_doubles_without_an_inbox() {
-    let findings = killed_before_the_acknowledgement(Some(Wrong::Inbox)).await;
+    let findings = killed_before_the_acknowledgement(Some(Sabotage::Inbox)).await;
 
     assert!(findings.duplicated() > 0, "{findings}");
     assert_eq!(findings.lost(), 0, "{findings}");
@@ -55,28 +55,28 @@ async fn consumer_killed_between_commit_and_acknowledgement_doubles_without_an_i
 
 /// Effects are committed while no acknowledgement can reach the broker; then the consumers are
 /// killed, and what they sent is cut off on its way.
-async fn killed_before_the_acknowledgement(wrong: Option<Wrong>) -> Findings {
-    let mut ground = flowing(Fault::ConsumerKilled, wrong).await;
-    let lock = lock(&ground.pool, "effects").await;
-    until_held(&ground.pool, "insert into effects").await;
-    ground.broker_wire.freeze().await;
-    let before = effects(&ground.pool).await;
+async fn killed_before_the_acknowledgement(wrong: Option<Sabotage>) -> Findings {
+    let mut fixture = flowing(Fault::ConsumerKilled, wrong).await;
+    let lock = lock(&fixture.pool, "effects").await;
+    until_held(&fixture.pool, "insert into effects").await;
+    fixture.broker_wire.freeze().await;
+    let before = effects(&fixture.pool).await;
     lock.rollback().await.unwrap();
     eventually("an effect is committed", async || {
-        (effects(&ground.pool).await > before).then_some(())
+        (effects(&fixture.pool).await > before).then_some(())
     })
     .await;
 
-    both_killed(&mut ground, Fault::ConsumerKilled).await;
-    ground.broker_wire.cut().await;
-    ground.broker_wire.restore().await;
+    both_killed(&mut fixture, Fault::ConsumerKilled).await;
+    fixture.broker_wire.cut().await;
+    fixture.broker_wire.restore().await;
 
-    at_rest(&mut ground).await
+    at_rest(&mut fixture).await
 }
 
-async fn both_killed(ground: &mut Ground, fault: Fault) {
+async fn both_killed(fixture: &mut Fixture, fault: Fault) {
     for which in [0, 1] {
-        ground.suffer(&once(fault, which)).await;
+        fixture.inject(&once(fault, which)).await;
     }
 }
 

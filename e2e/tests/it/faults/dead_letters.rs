@@ -4,15 +4,15 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::system::{Ground, System, administrator};
+use crate::system::{Fixture, System, administrator};
 
 #[tokio::test]
 async fn every_service_shows_its_dead_letter_queue_to_administrators_alone() {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
     let admin = administrator(&users);
-    let system = ground.start(users).await;
-    let somebody = system.somebody().await;
+    let system = fixture.start(users).await;
+    let user = system.new_user().await;
     for service in [&system.users, &system.payments, &system.notifications] {
         let queue = format!("{}.events", service.name());
         let url = |rest: &str| service.url(&format!("/admin/queues{rest}"));
@@ -34,7 +34,7 @@ async fn every_service_shows_its_dead_letter_queue_to_administrators_alone() {
             let name = format!("{} {method} {rest}", service.name());
             let nobody = status(method.clone(), rest.clone(), None).await;
             assert_eq!(nobody, StatusCode::UNAUTHORIZED, "{name}");
-            let user = status(method, rest, Some(&somebody.token)).await;
+            let user = status(method, rest, Some(&user.token)).await;
             assert_eq!(user, StatusCode::FORBIDDEN, "{name}");
         }
         let queues = system.get(&url(""), &admin).await;
@@ -45,11 +45,11 @@ async fn every_service_shows_its_dead_letter_queue_to_administrators_alone() {
 
 #[tokio::test]
 async fn a_message_of_an_unknown_type_is_dead_lettered_shown_and_discarded() {
-    let ground = Ground::lay().await;
-    let users = ground.environment(0);
+    let fixture = Fixture::set_up().await;
+    let users = fixture.environment(0);
     let admin = administrator(&users);
-    let vhost = ground.broker.vhost.clone();
-    let system = ground.start(users).await;
+    let vhost = fixture.broker.vhost.clone();
+    let system = fixture.start(users).await;
     let body = json!({"event_type": "user.promoted", "data": {"to": "queen"},
         "timestamp": "2026-01-15T09:30:00Z", "service": "somebody"});
 

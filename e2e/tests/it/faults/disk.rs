@@ -7,24 +7,24 @@ use testkit::eventually;
 use testkit::native::{Place, RabbitMq};
 use uuid::Uuid;
 
-use crate::system::{Ground, PASSWORD, System};
+use crate::system::{Fixture, PASSWORD, System};
 
 #[tokio::test]
 async fn disk_alarm_and_the_api_keeps_answering() {
     let start = || RabbitMq::start(&Place::temporary().unwrap()).unwrap();
     let rabbit = tokio::task::spawn_blocking(start).await.unwrap();
-    let mut ground = Ground::lay().await;
-    ground.settings.extend([
+    let mut fixture = Fixture::set_up().await;
+    fixture.settings.extend([
         ("RABBITMQ_HOST", "127.0.0.1".to_owned()),
         ("RABBITMQ_PORT", rabbit.port().to_string()),
         ("RABBITMQ_USERNAME", rabbit.username().to_owned()),
         ("RABBITMQ_PASSWORD", rabbit.password().to_owned()),
         ("RABBITMQ_VHOST", "/".to_owned()),
     ]);
-    let pool = ground.databases[0].pool().await;
-    let users = ground.environment(0);
-    let system = ground.start(users).await;
-    let first = system.somebody().await;
+    let pool = fixture.databases[0].pool().await;
+    let users = fixture.environment(0);
+    let system = fixture.start(users).await;
+    let first = system.new_user().await;
     system.until_sent(&first.token, "welcome").await;
 
     let rabbit = limit_disk(rabbit, "1000000GB").await;

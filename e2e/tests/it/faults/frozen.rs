@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::campaign::schedule::{Fault, Step};
-use crate::faults::{at_rest, flowing, once, suffer};
+use crate::faults::{at_rest, flowing, inject, once};
 
 /// Both sides have given up the connection: twice the interval of heartbeats is over.
 const LONGER_THAN_HEARTBEATS: Duration = Duration::from_secs(25);
@@ -33,7 +33,7 @@ async fn database_frozen() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes most of a minute: by hand, with --run-ignored all"]
 async fn database_cut_off() {
-    suffer(&[Fault::DatabaseCutOff], 5).await;
+    inject(&[Fault::DatabaseCutOff], 5).await;
 }
 
 /// The broker gives up its connection meanwhile, and its messages to the other one.
@@ -50,9 +50,9 @@ async fn relay_frozen() {
 }
 
 async fn stand_still(fault: Fault, lasts: Duration) {
-    let mut ground = flowing(fault, None).await;
+    let mut fixture = flowing(fault, None).await;
 
-    ground.suffer(&Step { lasts, ..once(fault, 0) }).await;
+    fixture.inject(&Step { lasts, ..once(fault, 0) }).await;
 
-    at_rest(&mut ground).await.assert_sound();
+    at_rest(&mut fixture).await.assert_sound();
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::calls::metric;
 use crate::stalled::{HALF_A_HEAD, IDLE_BODY, stalled, unread_answers};
-use crate::system::{Ground, PASSWORD};
+use crate::system::{Fixture, PASSWORD};
 
 /// Files that the service may open: what a shell gives on many machines.
 const FILES: usize = 1024;
@@ -38,7 +38,7 @@ struct Served {
     users: ServiceProcess,
     token: String,
     _folder: TempDir,
-    _ground: Ground,
+    _ground: Fixture,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,16 +112,16 @@ impl Served {
     }
 
     async fn start_with_files(files: usize) -> Self {
-        let ground = Ground::lay().await;
+        let fixture = Fixture::set_up().await;
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("user-service");
         let service = binary("user-service").display().to_string();
         fs::write(&script, format!("#!/bin/sh\nulimit -n {files}\nexec '{service}'\n")).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut users = ServiceProcess::spawn_at(&script, &ground.environment(0));
+        let mut users = ServiceProcess::spawn_at(&script, &fixture.environment(0));
         users.wait_until_ready().await;
         let token = signed_in(&users).await;
-        Self { users, token, _folder: folder, _ground: ground }
+        Self { users, token, _folder: folder, _ground: fixture }
     }
 
     /// Operators and users are served, each over a connection of its own, and the memory suffices.

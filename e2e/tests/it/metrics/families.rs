@@ -51,7 +51,11 @@ async fn the_metrics_are_those_of_the_list_and_no_label_grows_with_what_is_asked
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&file, &fresh).unwrap();
     } else {
-        assert_eq!(fresh, text, "METRICS.md says otherwise");
+        assert_eq!(
+            fresh, text,
+            "METRICS.md says otherwise; when that is meant: \
+             UPDATE_GOLDEN=1 cargo dev test -- -E 'package(e2e) & test(metrics)'"
+        );
     }
     for (name, family) in &shown {
         for (label, values) in family.labels.iter().filter(|(label, _)| *label != "le") {

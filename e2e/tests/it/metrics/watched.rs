@@ -10,7 +10,7 @@ use testkit::{Proxy, ServiceProcess, config_dir, eventually};
 
 use crate::calls::metric;
 use crate::faults::dead_letters::publish;
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 pub(super) const SERVICES: [&str; 3] = ["notification-service", "payment-service", "user-service"];
 
@@ -28,15 +28,15 @@ pub(super) struct Watched {
 impl Watched {
     /// Starts all of it; when this returns, each service was scraped.
     pub(super) async fn start() -> Self {
-        let ground = Ground::lay().await;
-        let users = ground.environment(0);
-        let vhost = ground.broker.vhost.clone();
+        let fixture = Fixture::set_up().await;
+        let users = fixture.environment(0);
+        let vhost = fixture.broker.vhost.clone();
         let mut wire = None;
         let through_the_wire = async |users: &ServiceProcess| {
             let proxy = wire.insert(Proxy::start(format!("127.0.0.1:{}", users.port())).await);
             [("USER_SERVICE_PORT".to_owned(), proxy.port().to_string())].into()
         };
-        let system = ground.start_with(users, through_the_wire).await;
+        let system = fixture.start_with(users, through_the_wire).await;
         let settings = settings(&[&system.users, &system.payments, &system.notifications]);
         let file = settings.path().join("prometheus.yml");
         let prometheus = Prometheus::start(&Place::temporary().unwrap(), &file).unwrap();
@@ -60,7 +60,7 @@ impl Watched {
         publish(&self.vhost, "payment-service.events", &body).await;
         self.until("max(messaging_dead_letters) == 1").await;
 
-        let user = self.system.somebody().await;
+        let user = self.system.new_user().await;
         self.wire.cut().await;
         let mut number = 0;
         eventually("the breaker opens", async || {
@@ -78,7 +78,7 @@ impl Watched {
 
     async fn tell_of_a_user(&self, number: u32) {
         let system = &self.system;
-        let user = system.somebody().await;
+        let user = system.new_user().await;
         system.until_sent(&user.token, "welcome").await;
         let paid = format!("paid-{number}");
         let declined = format!("declined-{number}");

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{ended, routes, token};
-use crate::system::{Ground, PASSWORD, System, THREE};
+use crate::system::{Fixture, PASSWORD, System, THREE};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/matrix.txt");
 /// The columns: those that are let in last, who change most of what the others ask about, come last.
@@ -49,10 +49,10 @@ struct Asked {
 
 #[tokio::test]
 async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
-    let ground = Ground::lay().await;
-    let variables = ground.environment(0);
-    let users = ground.databases[0].pool().await;
-    let system = ground.start(variables.clone()).await;
+    let fixture = Fixture::set_up().await;
+    let variables = fixture.environment(0);
+    let users = fixture.databases[0].pool().await;
+    let system = fixture.start(variables.clone()).await;
     let mut tokens = BTreeMap::from([("ended", ended(&system, &[&system.users]).await.token)]);
     let elsewhere = token(&variables, "payment-service", "notification-service");
     tokens.insert("elsewhere", elsewhere.unwrap());

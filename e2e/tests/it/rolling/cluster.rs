@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::native::{Etcd, Place};
 use testkit::{Environment, ServiceProcess};
 
-use crate::system::{Ground, System};
+use crate::system::{Fixture, System};
 
 /// What `k8s/base` says of how a pod leaves.
 pub(super) struct Manifests {
@@ -106,7 +106,7 @@ pub(super) struct Pairs {
 impl Pairs {
     pub(super) async fn start() -> Self {
         let etcd = Etcd::start(&Place::temporary().unwrap()).unwrap();
-        let ground = Ground::lay().await;
+        let fixture = Fixture::set_up().await;
         let through_etcd = Environment::from(
             [
                 ("SERVICE_DISCOVERY_TYPE", "etcd".to_owned()),
@@ -122,14 +122,14 @@ impl Pairs {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let mut payments = ground.environment(1);
+        let mut payments = fixture.environment(1);
         payments.extend(through_etcd.clone());
         let payments = Endpoints::none_of("payment-service", payments, &etcd);
-        let users = Endpoints::none_of("user-service", ground.environment(0), &etcd);
+        let users = Endpoints::none_of("user-service", fixture.environment(0), &etcd);
         let (second_users, second_payments, system) = tokio::join!(
             users.another(),
             payments.another(),
-            ground.start_with(users.environment.clone(), async |_| through_etcd),
+            fixture.start_with(users.environment.clone(), async |_| through_etcd),
         );
         for port in [system.users.port(), second_users.port()] {
             users.add(port).await;
@@ -137,7 +137,7 @@ impl Pairs {
         for port in [system.payments.port(), second_payments.port()] {
             payments.add(port).await;
         }
-        let token = system.somebody().await.token;
+        let token = system.new_user().await.token;
         Self { system, second_users, second_payments, users, payments, token, _etcd: etcd }
     }
 }

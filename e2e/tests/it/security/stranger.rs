@@ -51,7 +51,7 @@ pub(super) struct Answer {
 
 impl Stranger {
     pub(super) async fn new(system: &System, users: &Environment, victim: &Signed) -> Self {
-        let own = system.somebody().await;
+        let own = system.new_user().await;
         let for_nobody = token(users, &["service", "payment-service", "--for", "payment-service"]);
         let bad_tokens =
             vec![MARK.to_owned(), changed(&own.token), unsigned(&own.token), for_nobody];

@@ -1,4 +1,4 @@
-//! Whom we can write to: what `user.*` events have told.
+//! Whom we can write to, as the `user.*` events say.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ pub struct Contact {
     pub reach: Option<Reach>,
     /// When the newest event that was applied happened.
     pub as_of: DateTime<Utc>,
-    /// The user's version that it told; none when it told none.
+    /// The user's version that it had; none when it had none.
     pub version: Option<i64>,
     /// Whether mail to the address was refused for good: nothing but what the account needs is sent.
     pub undeliverable: bool,
@@ -29,12 +29,12 @@ pub struct Reach {
     pub name: String,
 }
 
-/// What an event tells of a user.
+/// What an event says of a user's contact.
 #[derive(Clone)]
-pub struct News {
+pub struct ContactUpdate {
     /// How to reach the user from then on.
     pub reach: Reach,
-    /// The user's version, if it was told: the higher one is the later one.
+    /// The user's version, if the event has one: the higher one is the later one.
     pub version: Option<i64>,
     /// When it happened.
     pub at: DateTime<Utc>,
@@ -64,18 +64,18 @@ impl From<Option<String>> for Before {
 impl Contact {
     /// The contact after an event. One that is not later than what is known changes nothing, and
     /// neither does one about a deleted user: a retry may come late.
-    pub fn told(known: Option<Self>, user_id: UserId, news: News) -> Self {
+    pub fn updated(known: Option<Self>, user_id: UserId, update: ContactUpdate) -> Self {
         match known {
-            Some(known) if !known.is_before(&news) => known,
+            Some(known) if !known.is_before(&update) => known,
             known => {
                 let is_same = |known: &Self| {
-                    known.reach.as_ref().is_some_and(|reach| reach.email == news.reach.email)
+                    known.reach.as_ref().is_some_and(|reach| reach.email == update.reach.email)
                 };
                 let undeliverable =
-                    !news.reached && known.is_some_and(|it| it.undeliverable && is_same(&it));
-                let reach = Some(news.reach);
-                let as_of = news.at;
-                let version = news.version;
+                    !update.reached && known.is_some_and(|it| it.undeliverable && is_same(&it));
+                let reach = Some(update.reach);
+                let as_of = update.at;
+                let version = update.version;
                 Self { user_id, reach, as_of, version, undeliverable }
             }
         }
@@ -90,12 +90,12 @@ impl Contact {
     /// publisher's replicas say. Without them the times decide, and of two that happened at one
     /// time the one that follows the other: nothing comes before a registration, and a change of
     /// the address says what it changed. Where neither says so, the one that came last counts.
-    fn is_before(&self, news: &News) -> bool {
+    fn is_before(&self, update: &ContactUpdate) -> bool {
         let Some(reach) = &self.reach else { return false };
-        if let (Some(known), Some(told)) = (self.version, news.version) {
-            return known < told;
+        if let (Some(known), Some(updated)) = (self.version, update.version) {
+            return known < updated;
         }
-        match (self.as_of.cmp(&news.at), &news.before) {
+        match (self.as_of.cmp(&update.at), &update.before) {
             (Ordering::Less, _) | (Ordering::Equal, Before::Unsaid) => true,
             (Ordering::Greater, _) | (Ordering::Equal, Before::Nothing) => false,
             (Ordering::Equal, Before::Email(previous)) => *previous == reach.email,
@@ -123,31 +123,31 @@ mod tests {
         DateTime::from_timestamp(seconds, 0).unwrap()
     }
 
-    fn news(email: &str, seconds: i64, before: Before) -> News {
+    fn update(email: &str, seconds: i64, before: Before) -> ContactUpdate {
         let reach = Reach { email: email.to_owned(), name: String::new() };
-        News { reach, version: None, at: at(seconds), before, reached: false }
+        ContactUpdate { reach, version: None, at: at(seconds), before, reached: false }
     }
 
-    fn changed(email: &str, seconds: i64, previous: &str) -> News {
-        news(email, seconds, Before::Email(previous.to_owned()))
+    fn changed(email: &str, seconds: i64, previous: &str) -> ContactUpdate {
+        update(email, seconds, Before::Email(previous.to_owned()))
     }
 
     /// The address after events that came in this order.
-    fn address(events: impl IntoIterator<Item = News>) -> String {
-        let tell = |known, news| Some(Contact::told(known, user(), news));
-        events.into_iter().fold(None, tell).unwrap().reach.unwrap().email
+    fn address(events: impl IntoIterator<Item = ContactUpdate>) -> String {
+        let apply = |known, update| Some(Contact::updated(known, user(), update));
+        events.into_iter().fold(None, apply).unwrap().reach.unwrap().email
     }
 
     #[test]
     fn the_later_event_counts_in_whatever_order_they_come() {
         let (old, new) = ("old@example.com", "new@example.com");
-        let registered = news(old, 1, Before::Nothing);
+        let registered = update(old, 1, Before::Nothing);
         for (one, other) in [
-            (news(old, 1, Before::Unsaid), news(new, 2, Before::Unsaid)),
+            (update(old, 1, Before::Unsaid), update(new, 2, Before::Unsaid)),
             (registered.clone(), changed(new, 2, old)),
             // At one time, the one that follows the other.
             (registered.clone(), changed(new, 1, old)),
-            (registered, news(new, 1, Before::Unsaid)),
+            (registered, update(new, 1, Before::Unsaid)),
             (changed(old, 1, "first@example.com"), changed(new, 1, old)),
         ] {
             assert_eq!(address([one.clone(), other.clone()]), new);
@@ -158,16 +158,17 @@ mod tests {
     #[test]
     fn of_two_events_of_one_time_that_say_nothing_of_each_other_the_last_to_come_counts() {
         let (one, other) = ("one@example.com", "other@example.com");
-        let of = |email| news(email, 1, Before::Unsaid);
+        let of = |email| update(email, 1, Before::Unsaid);
         assert_eq!(address([of(one), of(other)]), other);
         assert_eq!(address([of(other), of(one)]), one);
     }
 
     #[test]
     fn a_publisher_that_tells_versions_and_one_that_does_not_are_ordered_by_time() {
-        let versioned = News { version: Some(7), ..news("seven@example.com", 5, Before::Unsaid) };
+        let versioned =
+            ContactUpdate { version: Some(7), ..update("seven@example.com", 5, Before::Unsaid) };
         for (seconds, expected) in [(4, "seven@example.com"), (6, "plain@example.com")] {
-            let plain = news("plain@example.com", seconds, Before::Unsaid);
+            let plain = update("plain@example.com", seconds, Before::Unsaid);
             assert_eq!(address([versioned.clone(), plain.clone()]), expected);
             assert_eq!(address([plain, versioned.clone()]), expected);
         }
@@ -175,24 +176,26 @@ mod tests {
 
     #[test]
     fn an_address_stays_undeliverable_until_it_is_another_one_or_mail_reaches_it() {
-        let known = Contact::told(None, user(), news("old@example.com", 1, Before::Nothing));
+        let known = Contact::updated(None, user(), update("old@example.com", 1, Before::Nothing));
         let known = Contact { undeliverable: true, ..known };
-        let reached = News { reached: true, ..news("old@example.com", 2, Before::Unsaid) };
-        for (news, undeliverable) in [
-            (news("old@example.com", 2, Before::Unsaid), true),
+        let reached =
+            ContactUpdate { reached: true, ..update("old@example.com", 2, Before::Unsaid) };
+        for (update, undeliverable) in [
+            (update("old@example.com", 2, Before::Unsaid), true),
             (changed("new@example.com", 2, "old@example.com"), false),
             (reached, false),
         ] {
-            let told = Contact::told(Some(known.clone()), user(), news);
-            assert_eq!(told.undeliverable, undeliverable);
+            let contact = Contact::updated(Some(known.clone()), user(), update);
+            assert_eq!(contact.undeliverable, undeliverable);
         }
     }
 
     #[test]
     fn a_deleted_user_stays_deleted() {
         let gone = Contact::gone(user(), at(2));
-        let late = News { version: Some(9), ..news("back@example.com", 3, Before::Unsaid) };
-        assert!(Contact::told(Some(gone.clone()), user(), late) == gone);
+        let late =
+            ContactUpdate { version: Some(9), ..update("back@example.com", 3, Before::Unsaid) };
+        assert!(Contact::updated(Some(gone.clone()), user(), late) == gone);
     }
 
     proptest! {
@@ -201,20 +204,20 @@ mod tests {
             seconds in prop::collection::vec(0_i64..3, 1..8),
             order in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
         ) {
-            let told = |place: usize| {
-                let before = match place {
+            let change = |number: usize| {
+                let before = match number {
                     0 => Before::Nothing,
-                    place => Before::Email(format!("{}@example.com", place - 1)),
+                    number => Before::Email(format!("{}@example.com", number - 1)),
                 };
-                let version = i64::try_from(place).ok();
-                News { version, ..news(&format!("{place}@example.com"), seconds[place], before) }
+                let version = i64::try_from(number).ok();
+                ContactUpdate { version, ..update(&format!("{number}@example.com"), seconds[number], before) }
             };
             // Some come twice, some late; the newest one comes at some time.
             let mut order: Vec<usize> =
                 order.iter().map(|index| index.index(seconds.len())).collect();
             let newest = seconds.len() - 1;
             order.insert(order.len() / 2, newest);
-            prop_assert_eq!(address(order.into_iter().map(told)), format!("{newest}@example.com"));
+            prop_assert_eq!(address(order.into_iter().map(change)), format!("{newest}@example.com"));
         }
     }
 }

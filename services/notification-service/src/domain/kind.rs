@@ -1,38 +1,38 @@
-//! The kinds of messages: their words, and the rules that hold for all of a kind.
+//! The kinds of notifications: their names, and the rules that hold for all of a kind.
 
 #[cfg(doc)]
-use super::Message;
+use super::MailText;
 
-/// The kind of a message, as it stands in the table, in the API and in events.
+/// The kind of a notification, as it stands in the table, in the API and in events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// [`Message::Welcome`]
+    /// [`MailText::Welcome`]
     Welcome,
-    /// [`Message::EmailVerification`]
+    /// [`MailText::EmailVerification`]
     EmailVerification,
-    /// [`Message::EmailChange`]
+    /// [`MailText::EmailChange`]
     EmailChange,
-    /// [`Message::EmailChangeRequested`]
+    /// [`MailText::EmailChangeRequested`]
     EmailChangeRequested,
-    /// [`Message::EmailChanged`]
+    /// [`MailText::EmailChanged`]
     EmailChanged,
-    /// [`Message::PasswordReset`]
+    /// [`MailText::PasswordReset`]
     PasswordReset,
-    /// [`Message::PasswordChanged`]
+    /// [`MailText::PasswordChanged`]
     PasswordChanged,
-    /// [`Message::SessionReused`]
+    /// [`MailText::SessionReused`]
     SessionReused,
-    /// [`Message::SecondFactorEnabled`]
+    /// [`MailText::SecondFactorEnabled`]
     SecondFactorEnabled,
-    /// [`Message::SecondFactorDisabled`]
+    /// [`MailText::SecondFactorDisabled`]
     SecondFactorDisabled,
-    /// [`Message::RecoveryCodeUsed`]
+    /// [`MailText::RecoveryCodeUsed`]
     RecoveryCodeUsed,
-    /// [`Message::PaymentReceipt`]
+    /// [`MailText::PaymentReceipt`]
     PaymentReceipt,
-    /// [`Message::PaymentFailure`]
+    /// [`MailText::PaymentFailure`]
     PaymentFailure,
-    /// [`Message::Custom`]
+    /// [`MailText::Custom`]
     Message,
     /// One of a newer version of the service, by its word: this version shows it, and sends none.
     Other(String),

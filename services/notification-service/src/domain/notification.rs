@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use contracts::{MailTokenId, NotificationId, UserId};
 
-use super::{Content, DomainError, Kind, Message};
+use super::{Content, DomainError, Kind, MailText};
 
 /// Pauses after each attempt that failed for now; after the last pause it is given up.
 const PAUSES: [Duration; 6] = [
@@ -141,7 +141,7 @@ pub struct Draft {
     /// The version of the user whose address that is, if it is known and the user's own.
     pub version: Option<i64>,
     /// What to say.
-    pub message: Message,
+    pub message: MailText,
     /// What its link holds, if it has one.
     pub token: Option<Token>,
 }
@@ -264,7 +264,7 @@ mod tests {
         let draft = Draft {
             email: "ada@example.com".to_owned(),
             version: Some(1),
-            message: Message::Welcome(None),
+            message: MailText::Welcome(None),
             token: None,
         };
         let id = NotificationId::from_uuid(nil);

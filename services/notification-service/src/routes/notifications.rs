@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{DomainError, Draft, Message, Notification, Status};
+use crate::domain::{DomainError, Draft, MailText, Notification, Status};
 use crate::error::Error;
 use crate::events;
 use crate::store::{Claim, Store};
@@ -132,7 +132,7 @@ pub(crate) async fn create(
     key: Option<IdempotencyKey>,
     Json(new): Json<NewNotification>,
 ) -> Result<Response, Error> {
-    let message = Message::custom(&new.subject, &new.text)?;
+    let message = MailText::custom(&new.subject, &new.text)?;
     let key = key.map_or_else(|| clock.new_id().to_string(), |key| key.0);
     let source = format!("{}:{key}", caller.name);
     let claim = Claim { source, fingerprint: new.fingerprint() };

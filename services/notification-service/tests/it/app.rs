@@ -11,7 +11,7 @@ use testkit::{Instance, Plain, TestBroker, TestDatabase, eventually};
 use uuid::Uuid;
 
 /// The servers and the folder of mails of one test.
-pub(crate) struct Ground {
+pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,
     pub(crate) broker: TestBroker,
     pub(crate) mails: TempDir,
@@ -19,7 +19,7 @@ pub(crate) struct Ground {
 }
 
 pub(crate) struct TestApp {
-    pub(crate) ground: Ground,
+    pub(crate) fixture: Fixture,
     pub(crate) plain: Plain,
     pub(crate) pool: PgPool,
     instance: Instance,
@@ -32,8 +32,8 @@ pub(crate) struct Person {
     pub(crate) token: String,
 }
 
-impl Ground {
-    pub(crate) async fn lay(variables: &[(&'static str, &str)]) -> Self {
+impl Fixture {
+    pub(crate) async fn set_up(variables: &[(&'static str, &str)]) -> Self {
         let (database, broker) =
             tokio::join!(testkit::database("notification_service"), testkit::broker());
         let variables = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
@@ -58,12 +58,12 @@ impl TestApp {
     }
 
     pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
-        let ground = Ground::lay(variables).await;
-        let instance = ground.start().await;
+        let fixture = Fixture::set_up(variables).await;
+        let instance = fixture.start().await;
         instance.subscribed().await;
-        let pool = ground.database.pool().await;
-        let plain = Plain::connect(&ground.broker).await;
-        Self { ground, plain, pool, instance }
+        let pool = fixture.database.pool().await;
+        let plain = Plain::connect(&fixture.broker).await;
+        Self { fixture, plain, pool, instance }
     }
 
     /// The instance ends in order.
@@ -78,7 +78,7 @@ impl TestApp {
 
     /// Another instance takes the place of the one that ended.
     pub(crate) async fn restart(&mut self) {
-        self.instance = self.ground.start().await;
+        self.instance = self.fixture.start().await;
     }
 
     pub(crate) fn person(&self) -> Person {
@@ -184,7 +184,7 @@ impl TestApp {
 
     /// The mails in the folder.
     pub(crate) fn mails(&self) -> Vec<String> {
-        let files = std::fs::read_dir(self.ground.mails.path()).unwrap();
+        let files = std::fs::read_dir(self.fixture.mails.path()).unwrap();
         let paths = files.map(|file| file.unwrap().path());
         let mails = paths.filter(|path| path.extension().is_some_and(|end| end == "eml"));
         mails.map(|path| std::fs::read_to_string(path).unwrap()).collect()

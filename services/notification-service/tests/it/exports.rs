@@ -1,11 +1,11 @@
-//! What user-service is told of a user.
+//! The export of what is kept of a user, for user-service.
 
 use serde_json::Value;
 
 use crate::app::TestApp;
 
 #[tokio::test]
-async fn user_service_alone_is_told_the_contact_and_the_words_of_each_notification() {
+async fn user_service_alone_gets_the_contact_and_the_text_of_each_notification() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let other = app.welcomed().await;

@@ -87,7 +87,7 @@ async fn what_proves_a_new_address_goes_there_alone_and_its_refusal_says_nothing
 }
 
 #[tokio::test]
-async fn a_reset_and_a_changed_password_are_told_and_a_link_whose_time_is_up_goes_nowhere() {
+async fn a_reset_and_a_changed_password_are_mailed_and_a_link_whose_time_is_up_is_not() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let data = json!({"user_id": person.id, "email": person.email, "version": 1});

@@ -28,12 +28,12 @@ async fn a_plain_client_that_knows_only_the_seeds_envelope_gets_a_receipt_sent_a
     }
 
     let of_receipt = async || {
-        let heard = app.plain.next("ear").await;
-        let body: Value = serde_json::from_slice(&heard.data).unwrap();
-        (body["data"]["kind"] == "payment_receipt").then_some((heard, body))
+        let received = app.plain.next("ear").await;
+        let body: Value = serde_json::from_slice(&received.data).unwrap();
+        (body["data"]["kind"] == "payment_receipt").then_some((received, body))
     };
-    let (heard, body) = eventually("the receipt is heard of", of_receipt).await;
-    assert_eq!(heard.routing_key.as_str(), "notification.sent");
+    let (received, body) = eventually("the receipt is published", of_receipt).await;
+    assert_eq!(received.routing_key.as_str(), "notification.sent");
     assert_eq!(
         (&body["event_type"], &body["service"]),
         (&json!("notification.sent"), &json!("notification-service"),)
@@ -43,8 +43,8 @@ async fn a_plain_client_that_knows_only_the_seeds_envelope_gets_a_receipt_sent_a
 }
 
 #[tokio::test]
-async fn of_payments_that_fail_in_one_day_ten_are_told_by_mail_and_receipts_are_sent_all_the_same()
-{
+async fn of_payments_that_fail_in_one_day_ten_are_notified_by_mail_and_receipts_are_sent_all_the_same()
+ {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     for _ in 0..14 {
@@ -57,8 +57,8 @@ async fn of_payments_that_fail_in_one_day_ten_are_told_by_mail_and_receipts_are_
     app.until_handled(15).await;
     app.paid(person.id, Uuid::now_v7()).await;
     app.until(&person, "payment_receipt", "sent").await;
-    let told = app.list(&person).await;
-    let failures = told.iter().filter(|notification| notification["kind"] == "payment_failure");
+    let listed = app.list(&person).await;
+    let failures = listed.iter().filter(|notification| notification["kind"] == "payment_failure");
     assert_eq!(failures.count(), 10);
 }
 
@@ -76,7 +76,7 @@ async fn no_mail_carries_the_name_which_anybody_may_have_written() {
 }
 
 #[tokio::test]
-async fn a_failed_payment_is_told_with_its_reason() {
+async fn a_failed_payment_is_notified_with_its_reason() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let data = json!({
@@ -92,7 +92,7 @@ async fn a_failed_payment_is_told_with_its_reason() {
 #[tokio::test]
 async fn the_same_message_delivered_twice_at_once_to_two_instances_makes_one_mail() {
     let mut app = TestApp::start().await;
-    let mut other = app.ground.start().await;
+    let mut other = app.fixture.start().await;
     let people = [app.welcomed().await, app.welcomed().await, app.welcomed().await];
     for person in &people {
         let payment = Uuid::now_v7();

@@ -35,7 +35,7 @@ async fn a_worker_that_dies_between_sending_and_saving_sends_the_same_mail_again
 #[tokio::test]
 async fn a_folder_that_goes_away_puts_mails_off_until_it_is_back() {
     let app = TestApp::start().await;
-    let folder = app.ground.mails.path();
+    let folder = app.fixture.mails.path();
     let person = app.person();
     std::fs::remove_dir(folder).unwrap();
     app.user_created(person.id, &person.email, "Ada").await;

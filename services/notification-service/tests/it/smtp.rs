@@ -4,18 +4,18 @@ use notification_service::NotificationService;
 use serde_json::{Value, json};
 use testkit::certificates::Certificates;
 
-use crate::app::{Ground, Person, TestApp, header};
+use crate::app::{Fixture, Person, TestApp, header};
 use crate::mail_server::{CONNECT, END, MailServer, Says};
 
 /// What the user's own service hears of a failure.
-async fn heard_failure(app: &TestApp, person: &Person) -> Value {
+async fn failure_event(app: &TestApp, person: &Person) -> Value {
     let of_person = async || {
-        let heard = app.plain.next("ear").await;
-        let body: Value = serde_json::from_slice(&heard.data).unwrap();
-        let event = (heard.routing_key.as_str(), &body["data"]["user_id"]);
+        let received = app.plain.next("ear").await;
+        let body: Value = serde_json::from_slice(&received.data).unwrap();
+        let event = (received.routing_key.as_str(), &body["data"]["user_id"]);
         (event == ("notification.failed", &json!(person.id))).then_some(body)
     };
-    testkit::eventually("the failure is heard", of_person).await
+    testkit::eventually("the failure is published", of_person).await
 }
 
 #[tokio::test]
@@ -54,10 +54,10 @@ async fn only_a_refusal_of_the_recipient_is_a_permanent_failure_of_the_address()
         let failed = app.until(&person, "welcome", "failed").await;
         let reason = failed["failure_reason"].as_str().unwrap();
         assert!(reason.starts_with("the mail server answered 55"), "{reason}");
-        let heard = heard_failure(&app, &person).await;
-        assert_eq!(heard["data"]["permanent"], permanent, "{says:?}: {heard}");
-        assert_eq!(heard["data"]["reason"], reason);
-        assert!(!heard.to_string().contains(&person.email), "{heard}");
+        let received = failure_event(&app, &person).await;
+        assert_eq!(received["data"]["permanent"], permanent, "{says:?}: {received}");
+        assert_eq!(received["data"]["reason"], reason);
+        assert!(!received.to_string().contains(&person.email), "{received}");
     }
 }
 
@@ -73,9 +73,9 @@ async fn a_notice_that_the_address_before_refuses_says_nothing_of_the_new_one() 
     });
     app.happened("user.updated", &data, 10).await;
     app.until(&person, "email_changed", "failed").await;
-    let heard = heard_failure(&app, &person).await;
+    let received = failure_event(&app, &person).await;
     assert_eq!(
-        (&heard["data"]["kind"], &heard["data"]["permanent"]),
+        (&received["data"]["kind"], &received["data"]["permanent"]),
         (&json!("email_changed"), &json!(false),)
     );
 }
@@ -98,15 +98,15 @@ async fn a_failure_tells_the_version_of_the_user_whose_address_it_was() {
     // What is on its way goes to the address that it was made for.
     server.say(Says::No("RCPT", "550 5.1.1 no such mailbox"));
     app.make_due().await;
-    let heard = heard_failure(&app, &person).await;
-    let data = &heard["data"];
+    let received = failure_event(&app, &person).await;
+    let data = &received["data"];
     assert_eq!((&data["permanent"], &data["user_version"]), (&json!(true), &json!(4)));
-    assert!(!heard.to_string().contains("@example.com"), "{heard}");
+    assert!(!received.to_string().contains("@example.com"), "{received}");
     // A publisher that tells no version hears of none.
     app.user_created(plain.id, &plain.email, "Ada").await;
-    let heard = heard_failure(&app, &plain).await;
+    let received = failure_event(&app, &plain).await;
     assert_eq!(
-        (&heard["data"]["permanent"], heard["data"].get("user_version")),
+        (&received["data"]["permanent"], received["data"].get("user_version")),
         (&json!(true), None)
     );
 }
@@ -169,7 +169,7 @@ async fn a_crash_before_the_servers_answer_sends_the_same_mail_again_when_the_le
 
 #[tokio::test]
 async fn settings_that_cannot_work_are_refused_at_the_start_without_the_password() {
-    let ground = Ground::lay(&[]).await;
+    let fixture = Fixture::set_up(&[]).await;
     let cases = [
         ("SMTP_URL", "imap://ada:hunter2@localhost", "[mail] smtp_url"),
         ("SMTP_URL", "smtp://ada:hunter2@", "[mail] smtp_url"),
@@ -177,8 +177,8 @@ async fn settings_that_cannot_work_are_refused_at_the_start_without_the_password
         ("WORKER_LEASE", "20s", "[worker] lease"),
     ];
     for (name, value, fault) in cases {
-        let vars = testkit::vars(&ground.database, &ground.broker)
-            .with("MAIL_DIR", ground.mails.path().display().to_string())
+        let vars = testkit::vars(&fixture.database, &fixture.broker)
+            .with("MAIL_DIR", fixture.mails.path().display().to_string())
             .with(name, value);
         let faults = platform::process::load::<NotificationService>(vars).unwrap_err();
         let text = format!("{faults} {faults:?}");
@@ -226,10 +226,10 @@ async fn over_tls_mails_go_to_a_server_whose_certificate_is_of_the_authority_tha
 
 #[tokio::test]
 async fn a_mail_server_on_another_machine_without_starttls_is_a_fault_of_the_settings() {
-    let ground = Ground::lay(&[]).await;
+    let fixture = Fixture::set_up(&[]).await;
     let faults = |url: &str, plaintext: &str, environment: &str| {
-        let vars = testkit::vars(&ground.database, &ground.broker)
-            .with("MAIL_DIR", ground.mails.path().display().to_string())
+        let vars = testkit::vars(&fixture.database, &fixture.broker)
+            .with("MAIL_DIR", fixture.mails.path().display().to_string())
             .with("SMTP_URL", url.to_owned())
             .with("SMTP_PLAINTEXT", plaintext.to_owned())
             .with("ENVIRONMENT", environment.to_owned());

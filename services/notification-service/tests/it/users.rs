@@ -15,7 +15,7 @@ async fn updated(app: &TestApp, person: &Person, email: &str, previous: Option<&
 }
 
 #[tokio::test]
-async fn a_new_address_is_told_to_the_address_before_and_used_from_then_on() {
+async fn a_new_address_is_notified_to_the_previous_one_and_used_from_then_on() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let new = format!("new-{}", person.email);
@@ -126,7 +126,7 @@ async fn of_two_changes_with_versions_the_newer_one_counts_whatever_their_timest
 }
 
 #[tokio::test]
-async fn the_owner_of_a_session_whose_used_token_came_again_is_told_by_mail_once() {
+async fn the_owner_of_a_session_whose_used_token_came_again_is_notified_by_mail_once() {
     let server = MailServer::start(Says::No("RCPT", "550 5.1.1 no such mailbox")).await;
     let app = TestApp::start_with(&[("SMTP_URL", &server.url())]).await;
     let person = app.person();
@@ -153,7 +153,7 @@ async fn the_owner_of_a_session_whose_used_token_came_again_is_told_by_mail_once
 }
 
 #[tokio::test]
-async fn the_owner_is_told_by_mail_of_the_second_factor_and_of_each_recovery_code() {
+async fn the_owner_is_notified_by_mail_of_the_second_factor_and_of_each_recovery_code() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let subject_of = |kind: &str| match kind {
@@ -280,7 +280,7 @@ async fn a_line_end_in_a_name_an_address_or_a_currency_makes_a_dead_letter_and_n
 #[tokio::test]
 async fn fifty_users_and_two_instances_make_fifty_welcomes() {
     let mut app = TestApp::start().await;
-    let mut other = app.ground.start().await;
+    let mut other = app.fixture.start().await;
     let people: Vec<Person> = (0..50).map(|_| app.person()).collect();
     for person in &people {
         app.user_created(person.id, &person.email, "Ada").await;

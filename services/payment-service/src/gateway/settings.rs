@@ -145,20 +145,24 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
-        let told = |settings: GatewaySettings| {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
+        let reported = |settings: GatewaySettings| {
             let misfits = settings.check();
             misfits.iter().map(|misfit| misfit.path().to_owned()).collect::<Vec<_>>()
         };
-        assert!(told(settings("https://api.stripe.com", "sk_test_x")).is_empty());
+        assert!(reported(settings("https://api.stripe.com", "sk_test_x")).is_empty());
         for base_url in ["", "api.stripe.com", "ftp://stripe", "http://", "localhost:3010"] {
-            assert_eq!(told(settings(base_url, "sk_test_x")), ["gateway.base_url"], "{base_url}");
+            assert_eq!(
+                reported(settings(base_url, "sk_test_x")),
+                ["gateway.base_url"],
+                "{base_url}"
+            );
         }
-        assert_eq!(told(settings("http://stripe", "sk_live_x")), ["gateway.base_url"]);
-        assert_eq!(told(settings("http://stripe", "")), ["gateway.api_key"]);
+        assert_eq!(reported(settings("http://stripe", "sk_live_x")), ["gateway.base_url"]);
+        assert_eq!(reported(settings("http://stripe", "")), ["gateway.api_key"]);
         for timeout in [Duration::ZERO, Duration::from_secs(121)] {
             let settings = GatewaySettings { timeout, ..settings("http://stripe", "sk_test_x") };
-            assert_eq!(told(settings), ["gateway.timeout"], "{timeout:?}");
+            assert_eq!(reported(settings), ["gateway.timeout"], "{timeout:?}");
         }
     }
 

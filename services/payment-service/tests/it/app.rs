@@ -11,13 +11,13 @@ use testkit::{Instance, Plain, TestBroker, TestDatabase, Users, eventually};
 use uuid::Uuid;
 
 pub(crate) struct TestApp {
-    pub(crate) ground: Ground,
+    pub(crate) fixture: Fixture,
     pub(crate) plain: Plain,
     instance: Instance,
 }
 
-/// What the service stands on.
-pub(crate) struct Ground {
+/// The servers and variables of a service, before an instance starts.
+pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,
     pub(crate) broker: TestBroker,
     pub(crate) simulator: Simulator,
@@ -31,8 +31,8 @@ pub(crate) struct Payer {
     pub(crate) token: String,
 }
 
-impl Ground {
-    pub(crate) async fn lay(variables: &[(&'static str, &str)]) -> Self {
+impl Fixture {
+    pub(crate) async fn set_up(variables: &[(&'static str, &str)]) -> Self {
         let (database, broker, simulator, users) = tokio::join!(
             testkit::database("payment_service"),
             testkit::broker(),
@@ -63,11 +63,11 @@ impl TestApp {
     }
 
     pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
-        let ground = Ground::lay(variables).await;
-        let instance = ground.start().await;
+        let fixture = Fixture::set_up(variables).await;
+        let instance = fixture.start().await;
         instance.subscribed().await;
-        let plain = Plain::connect(&ground.broker).await;
-        Self { ground, plain, instance }
+        let plain = Plain::connect(&fixture.broker).await;
+        Self { fixture, plain, instance }
     }
 
     /// The instance crashes and another takes its place.
@@ -82,18 +82,18 @@ impl TestApp {
     }
 
     pub(crate) async fn restart(&mut self) {
-        self.instance = self.ground.start().await;
+        self.instance = self.fixture.start().await;
     }
 
     pub(crate) fn payer(&self) -> Payer {
-        self.somebody(Role::User)
+        self.user(Role::User)
     }
 
     pub(crate) fn admin(&self) -> Payer {
-        self.somebody(Role::Admin)
+        self.user(Role::Admin)
     }
 
-    fn somebody(&self, role: Role) -> Payer {
+    fn user(&self, role: Role) -> Payer {
         let id = Uuid::now_v7();
         Payer { id, token: self.user_token(id, role) }
     }
@@ -149,26 +149,26 @@ impl TestApp {
 
     /// How many rows a table has.
     pub(crate) async fn rows(&self, table: &str) -> i64 {
-        let pool = self.ground.database.pool().await;
+        let pool = self.fixture.database.pool().await;
         let query = format!("select count(*) from {table}");
         sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&pool).await.unwrap()
     }
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
-        let pool = self.ground.database.pool().await;
+        let pool = self.fixture.database.pool().await;
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
     }
 
     /// Version, status and reason of every state that payments were in.
     pub(crate) async fn history(&self) -> Vec<(i64, String, Option<String>)> {
-        let pool = self.ground.database.pool().await;
+        let pool = self.fixture.database.pool().await;
         let query = "select version, status, reason from payment_history order by at, version";
         sqlx::query_as(query).fetch_all(&pool).await.unwrap()
     }
 
     /// The tables of which a row holds the text anywhere.
     pub(crate) async fn tables_with(&self, text: &str) -> Vec<String> {
-        let pool = self.ground.database.pool().await;
+        let pool = self.fixture.database.pool().await;
         let tables = "select table_name::text from information_schema.tables
                       where table_schema = 'public' and table_type = 'BASE TABLE'";
         let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&pool).await.unwrap();
@@ -186,13 +186,13 @@ impl TestApp {
     /// Waits until the provider has been asked so often.
     pub(crate) async fn until_asked(&self, times: usize) {
         eventually("the provider was asked", async || {
-            (self.ground.simulator.requests().len() >= times).then_some(())
+            (self.fixture.simulator.requests().len() >= times).then_some(())
         })
         .await;
     }
 
     pub(crate) async fn execute(&self, sql: &'static str) {
-        let pool = self.ground.database.pool().await;
+        let pool = self.fixture.database.pool().await;
         sqlx::query(sql).execute(&pool).await.unwrap();
     }
 
@@ -231,7 +231,7 @@ impl TestApp {
     }
 
     pub(crate) fn charges(&self) -> usize {
-        self.ground.simulator.charges().len()
+        self.fixture.simulator.charges().len()
     }
 }
 

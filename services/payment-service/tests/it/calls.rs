@@ -33,7 +33,7 @@ async fn a_target_that_is_down_shows_an_open_breaker_and_why_until_it_is_back() 
     let mut app = TestApp::start().await;
     assert_eq!(pay(&app).await, StatusCode::CREATED);
     let well = target(&app, "user-service").await;
-    let address = format!("127.0.0.1:{}", app.ground.users.port());
+    let address = format!("127.0.0.1:{}", app.fixture.users.port());
     let endpoint = &well["endpoints"][0];
     assert_eq!((&well["source"], &endpoint["address"]), (&json!("static"), &json!(address)));
     assert_eq!((&endpoint["state"], &endpoint["is_called"]), (&json!("eligible"), &json!(true)));
@@ -43,7 +43,7 @@ async fn a_target_that_is_down_shows_an_open_breaker_and_why_until_it_is_back() 
     let budget = &well["retry_budget"];
     assert!(budget["left"].as_f64().unwrap() > 0.0 && budget["reserve"].is_f64(), "{well}");
 
-    app.ground.users.go_away().await;
+    app.fixture.users.go_away().await;
     let down = eventually("the breaker is open", async || {
         assert_eq!(pay(&app).await, StatusCode::SERVICE_UNAVAILABLE);
         let down = target(&app, "user-service").await;
@@ -57,7 +57,7 @@ async fn a_target_that_is_down_shows_an_open_breaker_and_why_until_it_is_back() 
     let fault = &down["last_fault"];
     assert_eq!((&fault["fault"], &fault["endpoint"]), (&json!("unreachable"), &json!(address)));
 
-    app.ground.users.come_back().await;
+    app.fixture.users.come_back().await;
     eventually("the breaker is closed", async || {
         pay(&app).await;
         let closed = target(&app, "user-service").await["breaker"]["state"] == "closed";
@@ -79,7 +79,7 @@ async fn a_breaker_forced_open_refuses_while_the_target_is_well_and_passes_once_
     let refused = app.pay(&app.payer(), "order", "pm_card_visa").await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(app.ground.users.seen().len(), 0, "nobody was called");
+    assert_eq!(app.fixture.users.seen().len(), 0, "nobody was called");
     assert!((app.metric(forced).await - 1.0).abs() < 0.1);
 
     let (_, released) = force(&app, "user-service", json!({"state": "automatic"})).await;
@@ -96,7 +96,7 @@ async fn a_breaker_forced_open_refuses_while_the_target_is_well_and_passes_once_
     eventually("the breaker is automatic again", pays).await;
 
     force(&app, "user-service", json!({"state": "closed", "for": 3600})).await;
-    app.ground.users.go_away().await;
+    app.fixture.users.go_away().await;
     for _ in 0..8 {
         assert_eq!(pay(&app).await, StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -117,7 +117,7 @@ async fn a_breaker_forced_open_refuses_while_the_target_is_well_and_passes_once_
 async fn a_breaker_that_is_not_there_or_a_time_out_of_bounds_is_refused() {
     let app = TestApp::start().await;
     let provider = target(&app, "payment-provider").await;
-    assert_eq!(provider["endpoints"][0]["address"], app.ground.simulator.url());
+    assert_eq!(provider["endpoints"][0]["address"], app.fixture.simulator.url());
     assert_eq!((&provider["bulkhead"]["capacity"], provider.get("breaker")), (&json!(16), None));
     for name in ["payment-provider", "nobody"] {
         let (status, problem) = force(&app, name, json!({"state": "open"})).await;

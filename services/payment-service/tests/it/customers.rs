@@ -76,7 +76,7 @@ async fn a_deletion_closes_the_customer_and_a_late_registration_opens_nothing() 
 #[tokio::test]
 async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed() {
     let app = TestApp::start().await;
-    let mut other = app.ground.start().await;
+    let mut other = app.fixture.start().await;
     let plain = &app.plain;
     let users: Vec<Uuid> = (0..100).map(|_| app.payer().id).collect();
     join_all(users.iter().map(async |user| {
@@ -100,7 +100,7 @@ async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled(
     until(&app, &payer, 200).await;
     eventually("both are dead-lettered", async || {
         let dead_letters =
-            app.ground.broker.queue_messages("payment-service.events.dead-letters").await;
+            app.fixture.broker.queue_messages("payment-service.events.dead-letters").await;
         (dead_letters == 2).then_some(())
     })
     .await;
@@ -123,7 +123,7 @@ async fn what_a_user_wrote_goes_with_the_user_and_the_payment_stays() {
     deleted(&app.plain, payer.id).await;
     until_handled(&app, 1).await;
 
-    let pool = app.ground.database.pool().await;
+    let pool = app.fixture.database.pool().await;
     let texts = "select user_id, description, amount from payments";
     let texts: Vec<(Uuid, Option<String>, i64)> =
         sqlx::query_as(texts).fetch_all(&pool).await.unwrap();

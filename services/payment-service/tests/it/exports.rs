@@ -1,11 +1,11 @@
-//! What user-service is told of a user.
+//! The export of what is kept of a user, for user-service.
 
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
 #[tokio::test]
-async fn user_service_alone_is_told_all_payments_of_a_user_in_pages_and_none_of_others() {
+async fn user_service_alone_gets_all_payments_of_a_user_in_pages_and_none_of_others() {
     let app = TestApp::start().await;
     let payer = app.payer();
     let other = app.payer();

@@ -111,10 +111,10 @@ async fn a_key_whose_time_is_up_makes_a_new_payment() {
 }
 
 #[tokio::test]
-async fn who_does_not_wait_is_told_processing_and_told_the_same_again() {
+async fn who_does_not_wait_gets_processing_and_the_same_answer_again() {
     let app = TestApp::start().await;
     let payer = app.payer();
-    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(1)));
+    app.fixture.simulator.fail_next(1, Fault::Slow(Duration::from_secs(1)));
     let request = || app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
     let first = request().send().await.unwrap().text().await.unwrap();
     assert!(first.contains("\"processing\""), "{first}");
@@ -127,7 +127,7 @@ async fn who_does_not_wait_is_told_processing_and_told_the_same_again() {
 async fn after_a_crash_before_the_answer_the_replay_tells_what_became_of_it() {
     let app = TestApp::start().await;
     let payer = app.payer();
-    app.ground.simulator.fail_next(1, Fault::Timeout);
+    app.fixture.simulator.fail_next(1, Fault::Timeout);
     let asked = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30").send();
     let asked = tokio::spawn(asked);
     app.until_asked(1).await;
@@ -144,7 +144,7 @@ async fn after_a_crash_before_the_answer_the_replay_tells_what_became_of_it() {
 #[tokio::test]
 async fn the_same_key_at_two_instances_at_the_same_moment_makes_one_payment() {
     let app = TestApp::start().await;
-    let mut other = app.ground.start().await;
+    let mut other = app.fixture.start().await;
     let payer = app.payer();
     let here = (0..8).map(|_| app.paying(&payer, "order-1", "pm_card_visa").send());
     let there =
@@ -167,7 +167,7 @@ async fn the_same_key_at_two_instances_at_the_same_moment_makes_one_payment() {
 async fn who_asks_again_before_the_answer_is_kept_gets_the_same_answer_as_the_first() {
     let app = TestApp::start().await;
     let payer = app.payer();
-    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
+    app.fixture.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
     let first = tokio::spawn(app.paying(&payer, "order-1", "pm_card_visa").send());
     app.until_asked(1).await;
     let again = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=0");
@@ -182,7 +182,7 @@ async fn who_asks_again_before_the_answer_is_kept_gets_the_same_answer_as_the_fi
 async fn a_key_is_kept_as_long_as_its_payment_is_not_settled_and_a_day_longer() {
     let app = TestApp::start_with(&[("IDEMPOTENCY_SWEEP_INTERVAL", "50ms")]).await;
     let payer = app.payer();
-    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
+    app.fixture.simulator.fail_next(1, Fault::Slow(Duration::from_secs(2)));
     let first = tokio::spawn(app.paying(&payer, "order-1", "pm_card_visa").send());
     app.until_asked(1).await;
     app.a_day_goes_by().await;
@@ -205,7 +205,7 @@ async fn a_key_is_kept_as_long_as_its_payment_is_not_settled_and_a_day_longer() 
 async fn a_wait_ends_before_the_requests_time_is_up_with_what_is_known() {
     let app = TestApp::start_with(&[("REQUEST_TIMEOUT", "1500ms")]).await;
     let payer = app.payer();
-    app.ground.simulator.fail_next(1, Fault::Slow(Duration::from_secs(5)));
+    app.fixture.simulator.fail_next(1, Fault::Slow(Duration::from_secs(5)));
     let request = app.paying(&payer, "order-1", "pm_card_visa").header("prefer", "wait=30");
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 201);
@@ -248,7 +248,7 @@ async fn one_round_removes_all_keys_past_their_time_but_those_that_another_repli
          from idempotency_keys, generate_series(1, 3500) n",
     )
     .await;
-    let pool = app.ground.database.pool().await;
+    let pool = app.fixture.database.pool().await;
     let mut other_replica = pool.begin().await.unwrap();
     let lock = "select key from idempotency_keys order by expires_at limit 1000 for update";
     sqlx::query(lock).execute(&mut *other_replica).await.unwrap();

@@ -11,7 +11,7 @@ async fn a_krona_is_charged_as_a_krona() {
     let paid = app.pay_money(&app.payer(), 500, "ISK").await;
     let paid: Value = paid.json().await.unwrap();
     assert_eq!((&paid["status"], &paid["amount"]), (&json!("succeeded"), &json!(500)));
-    let charge = app.ground.simulator.charges().pop().unwrap();
+    let charge = app.fixture.simulator.charges().pop().unwrap();
     assert_eq!(charge.thousandths(), 500_000, "{charge:?}");
 }
 
@@ -32,7 +32,7 @@ async fn in_every_currency_the_money_that_is_charged_is_the_money_that_is_told()
         assert_eq!((&told["amount"], &told["currency"]), (&json!(amount), &json!(code)));
         let decimals = u32::from(contracts::currency::decimals(code));
         let told = amount * 10_i64.pow(3 - decimals);
-        let charge = app.ground.simulator.charges().pop().unwrap();
+        let charge = app.fixture.simulator.charges().pop().unwrap();
         assert_eq!(charge.currency, code.to_ascii_lowercase());
         assert_eq!(charge.thousandths(), told, "{amount} {code}: {charge:?}");
     }
@@ -67,7 +67,7 @@ async fn an_amount_that_the_provider_cannot_take_is_refused_and_nobody_is_told_o
         assert_eq!(problem["errors"][0]["pointer"], "/amount", "{amount} {currency}: {problem}");
     }
     assert_eq!((app.rows("payments").await, app.rows("messaging_outbox").await), (0, 0));
-    assert_eq!(app.ground.simulator.requests(), []);
+    assert_eq!(app.fixture.simulator.requests(), []);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::app::TestApp;
 async fn a_status_and_a_currency_of_a_newer_version_are_shown_and_are_not_charged() {
     let app = TestApp::start().await;
     let payer = app.payer();
-    let pool = app.ground.database.pool().await;
+    let pool = app.fixture.database.pool().await;
     app.pay(&payer, "order-1", "pm_card_visa").await;
     let newer = "alter table payments drop constraint payments_status_check;
                  insert into payments (id, user_id, amount, currency, payment_method, status, attempts,

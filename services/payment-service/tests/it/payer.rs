@@ -11,7 +11,7 @@ async fn a_deleted_and_an_unknown_user_are_refused_and_nothing_is_stored() {
     let app = TestApp::start().await;
     for word in ["deleted", "none"] {
         let payer = app.payer();
-        app.ground.users.say(&payer.id.to_string(), word);
+        app.fixture.users.say(&payer.id.to_string(), word);
         let refused = app.pay(&payer, "order-1", "pm_card_visa").await;
         assert_eq!(refused.status(), 422);
         let problem: Value = refused.json().await.unwrap();
@@ -26,7 +26,7 @@ async fn the_question_carries_a_service_token_for_user_service_a_deadline_and_th
     let app = TestApp::start().await;
     let payer = app.payer();
     let answer = app.paying(&payer, "order-1", "pm_card_visa").send().await.unwrap();
-    let seen = app.ground.users.seen().remove(0);
+    let seen = app.fixture.users.seen().remove(0);
     let token = seen["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
     let user_service = app.tokens("user-service", chassis::Clock::system());
     let auth::Caller::Service(caller) = user_service.verify(token).unwrap() else {
@@ -48,7 +48,7 @@ async fn an_unreachable_user_service_is_a_503_the_breaker_opens_and_closes_by_it
     .await;
     let payer = app.payer();
     let before = app.pay(&payer, "before", "pm_card_visa").await.text().await.unwrap();
-    app.ground.users.go_away().await;
+    app.fixture.users.go_away().await;
 
     let state = async || {
         let metrics = app.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
@@ -72,7 +72,7 @@ async fn an_unreachable_user_service_is_a_503_the_breaker_opens_and_closes_by_it
     assert_eq!(replayed.text().await.unwrap(), before);
     assert_eq!((app.charges(), app.rows("payments").await), (1, 1));
 
-    app.ground.users.come_back().await;
+    app.fixture.users.come_back().await;
     let paid = testkit::eventually("the breaker has closed", async || {
         let paid = app.pay(&payer, "after", "pm_card_visa").await;
         (paid.status() == 201).then_some(paid)
@@ -86,7 +86,7 @@ async fn an_unreachable_user_service_is_a_503_the_breaker_opens_and_closes_by_it
 async fn the_requests_time_bounds_the_question() {
     let settings = [("RETRY_INITIAL_BACKOFF", "1s"), ("REQUEST_TIMEOUT", "400ms")];
     let mut app = TestApp::start_with(&settings).await;
-    app.ground.users.go_away().await;
+    app.fixture.users.go_away().await;
     let payer = app.payer();
     let request = app.paying(&payer, "order-1", "pm_card_visa");
     let answer = tokio::time::timeout(Duration::from_secs(10), request.send()).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_user_service_that_is_broken_or_silent_is_a_503_and_one_that_refuses_u
     .await;
     for (word, expected) in [("broken", 503), ("silent", 503), ("forbidden", 500)] {
         let payer = app.payer();
-        app.ground.users.say(&payer.id.to_string(), word);
+        app.fixture.users.say(&payer.id.to_string(), word);
         let request = app.paying(&payer, "order-1", "pm_card_visa");
         let answer = tokio::time::timeout(Duration::from_secs(10), request.send()).await.unwrap();
         let answer = answer.unwrap();

@@ -77,16 +77,16 @@ async fn a_plain_client_hears_what_became_of_each_payment() {
     let payer = app.payer();
     let paid = app.pay(&payer, "order-1", "pm_card_visa").await;
     let paid: Value = paid.json().await.unwrap();
-    let heard = app.plain.next("ear").await;
-    assert_eq!(heard.routing_key.as_str(), PaymentCompleted::TYPE);
-    let envelope: Value = serde_json::from_slice(&heard.data).unwrap();
+    let received = app.plain.next("ear").await;
+    assert_eq!(received.routing_key.as_str(), PaymentCompleted::TYPE);
+    let envelope: Value = serde_json::from_slice(&received.data).unwrap();
     assert_eq!(envelope["event_type"], "payment.completed");
     assert_eq!(envelope["timestamp"], paid["updated_at"]);
     let expected = json!({
         "payment_id": paid["payment_id"], "user_id": payer.id, "amount": 1999, "currency": "EUR",
     });
     assert_eq!(envelope["data"], expected);
-    let completed: Envelope<PaymentCompleted> = serde_json::from_slice(&heard.data).unwrap();
+    let completed: Envelope<PaymentCompleted> = serde_json::from_slice(&received.data).unwrap();
     assert_eq!((completed.data.user_id.as_uuid(), completed.data.amount), (payer.id, 1999));
     assert_eq!(completed.service, "payment-service");
     assert!(completed.event_id.is_some());

@@ -348,7 +348,7 @@ fn the_settings_as_they_are_shipped_are_valid() {
 }
 
 #[test]
-fn a_name_in_a_file_that_nobody_has_is_told_with_its_place() {
+fn a_name_in_a_file_that_nobody_has_is_reported_with_its_place() {
     let mut missed = Vec::new();
     for Slip { file, right, wrong, said } in SLIPS {
         missed.extend(check(&[(file, right, wrong)], &environment()).unsaid(wrong, said));
@@ -357,7 +357,7 @@ fn a_name_in_a_file_that_nobody_has_is_told_with_its_place() {
 }
 
 #[test]
-fn a_variable_that_cannot_work_is_told_with_its_place() {
+fn a_variable_that_cannot_work_is_reported_with_its_place() {
     let mut missed = Vec::new();
     for (name, value, said) in VALUES {
         let mut environment = environment();
@@ -371,7 +371,7 @@ fn a_variable_that_cannot_work_is_told_with_its_place() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_faults_are_reported_at_once() {
     let all = [
         ("message_queue.tsk", "payment_exchange:", "payments_exchange:"),
         ("message_queue.tsk", "payment_events:", "payment_event:"),

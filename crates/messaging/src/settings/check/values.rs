@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     /// The keys that are told to payment-service when these have these values in the shipped file.
-    fn told_in(environment: &str, changes: &[(&str, &str)]) -> Vec<String> {
+    fn reported_in(environment: &str, changes: &[(&str, &str)]) -> Vec<String> {
         let text = include_str!("../../../../../config/message_queue.tsk");
         let loader = Loader::new("").text("message_queue.tsk", text).vars(Vars::empty());
         let set = |loader: Loader, (path, value): &(&str, &str)| loader.set(path, value);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_work_is_told_at_its_key() {
+    fn a_value_that_cannot_work_is_reported_at_its_key() {
         let long = format!("\"{}\"", "v".repeat(VHOST_BYTES_MAX + 1));
         for (path, value) in [
             ("rabbitmq.host", "\"\""),
@@ -201,10 +201,10 @@ mod tests {
             ("consumer:payment_events.handler_timeout", "\"1ms\""),
             ("consumer:payment_events.retry_delays", "[\"50d\"]"),
         ] {
-            let mut told = told_in("development", &[(path, value)]);
+            let mut reported = reported_in("development", &[(path, value)]);
             // What takes longer than the inbox remembers is told at the inbox as well.
-            told.retain(|told| told == path || told != "consumer.inbox_retention");
-            assert_eq!(told, [path], "{path}: {value}");
+            reported.retain(|reported| reported == path || reported != "consumer.inbox_retention");
+            assert_eq!(reported, [path], "{path}: {value}");
         }
     }
 
@@ -213,22 +213,22 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = format!("\"{}\"", file.path().display());
         let changes = [("rabbitmq.tls", "true"), ("rabbitmq.tls_ca", path.as_str())];
-        assert_eq!(told_in("development", &changes), ["rabbitmq.tls_ca"], "it is empty");
+        assert_eq!(reported_in("development", &changes), ["rabbitmq.tls_ca"], "it is empty");
         fs::write(file.path(), "-----BEGIN CERTIFICATE-----\n").unwrap();
-        assert!(told_in("development", &changes).is_empty());
-        assert_eq!(told_in("development", &changes[1..]), ["rabbitmq.tls_ca"]);
+        assert!(reported_in("development", &changes).is_empty());
+        assert_eq!(reported_in("development", &changes[1..]), ["rabbitmq.tls_ca"]);
     }
 
     #[test]
     fn guest_with_the_password_guest_is_a_fault_in_production_unless_the_broker_is_on_this_machine()
     {
         let broker = [("rabbitmq.host", "broker.example.com")];
-        assert_eq!(told_in("production", &broker), ["rabbitmq.password"]);
-        assert!(told_in("staging", &broker).is_empty());
+        assert_eq!(reported_in("production", &broker), ["rabbitmq.password"]);
+        assert!(reported_in("staging", &broker).is_empty());
         for host in ["localhost", "127.0.0.1", "\"::1\""] {
-            assert!(told_in("production", &[("rabbitmq.host", host)]).is_empty(), "{host}");
+            assert!(reported_in("production", &[("rabbitmq.host", host)]).is_empty(), "{host}");
         }
         let own = [broker[0], ("rabbitmq.password", "of-its-own")];
-        assert!(told_in("production", &own).is_empty());
+        assert!(reported_in("production", &own).is_empty());
     }
 }

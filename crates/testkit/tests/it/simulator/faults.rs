@@ -1,4 +1,4 @@
-//! The provider having a bad day.
+//! Faults of the payment provider: slow, failing and declining answers.
 
 use std::time::Duration;
 

@@ -51,13 +51,13 @@ fn table(found: &[Variable]) -> String {
 
 fn json(found: &[Variable]) -> Value {
     let one = |variable: &Variable| {
-        let places: Vec<String> = variable.places.iter().map(ToString::to_string).collect();
+        let locations: Vec<String> = variable.locations.iter().map(ToString::to_string).collect();
         json!({
             "name": variable.name,
             "defaults": variable.defaults,
             "required": variable.required,
             "secret": variable.secret,
-            "places": places,
+            "places": locations,
             "meaning": variable.meaning,
         })
     };

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use tusk_config::{Errors, Fault, Place, Severity, Vars};
+use tusk_config::{Errors, Fault, Location, Severity, Vars};
 
 /// Prints a line of what was asked for. Whoever reads it may have seen enough (`tusk … | head`),
 /// which is no reason to fail.
@@ -47,17 +47,17 @@ fn coloured(fault: &Fault) -> String {
 pub(crate) fn json(fault: &Fault) -> Value {
     let notes: Vec<Value> = fault
         .notes()
-        .map(|(place, text)| {
-            json!({"text": text, "file": place.file(), "line": place.line(), "column": place.column()})
+        .map(|(location, text)| {
+            json!({"text": text, "file": location.file(), "line": location.line(), "column": location.column()})
         })
         .collect();
     json!({
         "severity": if fault.severity() == Severity::Error { "error" } else { "warning" },
         "text": fault.text(),
-        "file": fault.place().map(Place::file),
-        "line": fault.place().map(Place::line),
-        "column": fault.place().map(Place::column),
-        "end_column": fault.place().map(Place::end_column),
+        "file": fault.location().map(Location::file),
+        "line": fault.location().map(Location::line),
+        "column": fault.location().map(Location::column),
+        "end_column": fault.location().map(Location::end_column),
         "label": fault.label_text(),
         "help": fault.help_text(),
         "notes": notes,

@@ -85,8 +85,8 @@ fn render_prints_everything_in_order_or_every_fault() {
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), expected);
     let order =
         ["\"server\"", "\"port\"", "\"host\"", "\"url\"", "\"auth\"", "\"secret\"", "\"keys\""];
-    let places = order.map(|key| shown.find(key).unwrap());
-    assert!(places.is_sorted(), "{shown}");
+    let locations = order.map(|key| shown.find(key).unwrap());
+    assert!(locations.is_sorted(), "{shown}");
 
     let single = folder.path().join("a.tsk");
     let (code, shown) =

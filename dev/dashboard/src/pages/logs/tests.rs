@@ -44,7 +44,7 @@ async fn a_download_holds_what_the_filter_admits_in_both_forms() {
 }
 
 #[tokio::test]
-async fn a_word_that_cannot_be_read_is_told_and_not_taken_for_another() {
+async fn a_word_that_cannot_be_read_is_reported_and_not_taken_for_another() {
     let page = with_logs("").get("/logs?filter=level:loud").await;
     assert!(page.contains("`loud` is no level"), "{page}");
 }

@@ -81,7 +81,7 @@ fn buttons(app: &App, it: &Seen, done: &[Done]) -> Markup {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Told {
+pub(super) struct Submitted {
     r#do: String,
 }
 
@@ -89,9 +89,9 @@ pub(super) struct Told {
 pub(super) async fn act(
     State(app): State<App>,
     Path(name): Path<String>,
-    Form(told): Form<Told>,
+    Form(submitted): Form<Submitted>,
 ) -> Response {
-    match words(&app.system.now(), &name, &told.r#do) {
+    match words(&app.system.now(), &name, &submitted.r#do) {
         Some(words) => {
             app.tool.start(words.iter().map(|word| (*word).to_owned()).collect());
             commands::back("/")
@@ -101,13 +101,13 @@ pub(super) async fn act(
 }
 
 /// The command; none of what is not there or cannot be done with it.
-fn words<'a>(state: &'a Noted, name: &str, told: &str) -> Option<Vec<&'a str>> {
+fn words<'a>(state: &'a Noted, name: &str, submitted: &str) -> Option<Vec<&'a str>> {
     let process = state.process(name);
     let stopped = state.stopped.iter().find(|stopped| *stopped == name);
     let known = process.map(|process| process.name.as_str()).or(stopped.map(String::as_str))?;
     // Servers and tools start and end with the whole system.
     let is_alone = process.is_none_or(|it| matches!(it.kind.as_str(), "service" | "simulator"));
-    match told {
+    match submitted {
         "start" if is_alone => Some(vec!["up", "--detach", known]),
         "start" => Some(vec!["up", "--detach"]),
         "restart" if is_alone => Some(vec!["restart", known]),
@@ -131,14 +131,15 @@ mod tests {
                 "stopped": ["payment-service"]}"#,
         )
         .unwrap();
-        let told = |name, told| words(&state, name, told).map(|words| words.join(" "));
-        assert_eq!(told("user-service", "restart").unwrap(), "restart user-service");
-        assert_eq!(told("payment-service", "start").unwrap(), "up --detach payment-service");
-        assert_eq!(told("redis", "start").unwrap(), "up --detach");
+        let submitted =
+            |name, submitted| words(&state, name, submitted).map(|words| words.join(" "));
+        assert_eq!(submitted("user-service", "restart").unwrap(), "restart user-service");
+        assert_eq!(submitted("payment-service", "start").unwrap(), "up --detach payment-service");
+        assert_eq!(submitted("redis", "start").unwrap(), "up --detach");
         for (name, what) in
             [("redis", "stop"), ("--all", "stop"), ("user-service", "kill"), ("x", "start")]
         {
-            assert_eq!(told(name, what), None, "{name} {what}");
+            assert_eq!(submitted(name, what), None, "{name} {what}");
         }
     }
 }

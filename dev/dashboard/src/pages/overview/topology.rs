@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_is_told_with_what_its_retries_and_dead_letters_hold() {
+    fn a_queue_is_reported_with_what_its_retries_and_dead_letters_hold() {
         let queue = |name: &str, messages| broker::Queue {
             name: name.to_owned(),
             messages,

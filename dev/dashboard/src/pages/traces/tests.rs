@@ -178,7 +178,7 @@ async fn a_trace_of_thousands_of_spans_has_the_details_of_the_one_that_is_asked_
 }
 
 #[tokio::test]
-async fn the_same_is_told_as_json() {
+async fn the_same_is_reported_as_json() {
     let given = a_run();
     let read = |text: String| serde_json::from_str::<serde_json::Value>(&text).unwrap();
     let listed = read(given.get("/api/traces?errors=true&min_ms=1").await);

@@ -50,14 +50,14 @@ impl TestApp {
     }
 
     pub(crate) fn person(&self) -> Person {
-        self.somebody(Role::User)
+        self.user(Role::User)
     }
 
     pub(crate) fn admin(&self) -> Person {
-        self.somebody(Role::Admin)
+        self.user(Role::Admin)
     }
 
-    fn somebody(&self, role: Role) -> Person {
+    fn user(&self, role: Role) -> Person {
         let id = Uuid::now_v7();
         Person { id, token: self.user_token(id, role) }
     }

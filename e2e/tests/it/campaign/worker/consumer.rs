@@ -34,7 +34,7 @@ pub(super) async fn run(worker: &Worker, readers: &[Reader]) {
 }
 
 fn handlers(worker: &Worker, reader: Reader) -> Handlers<Effects> {
-    let has_inbox = worker.wrong != "Inbox";
+    let has_inbox = worker.sabotage != "Inbox";
     let linger = match reader {
         Reader::Ordered => LINGER_ORDERED,
         _ if has_inbox => LINGER,
@@ -44,7 +44,7 @@ fn handlers(worker: &Worker, reader: Reader) -> Handlers<Effects> {
     let handlers = Handlers::new(effects);
     match reader {
         Reader::Competing => handlers.on(Effects::updated),
-        Reader::Ordered if worker.wrong == "Order" => handlers.on(Effects::updated),
+        Reader::Ordered if worker.sabotage == "Order" => handlers.on(Effects::updated),
         Reader::Ordered => handlers.on(Effects::updated).ordered(),
         Reader::Late => handlers.on(Effects::created),
     }

@@ -20,7 +20,7 @@ const PACE: Duration = Duration::from_millis(4);
 pub(super) async fn run(worker: &Worker, number: i64) {
     let outbox = Outbox::new("user-service", &worker.settings);
     let relay = async {
-        if worker.wrong == "Relay" {
+        if worker.sabotage == "Relay" {
             return careless::relay(worker).await;
         }
         let broker = Broker::new("user-service", &worker.settings.rabbitmq);

@@ -27,6 +27,6 @@ mod tests {
         // template: if owned
         let sample_id = SampleId::from_uuid(id(9));
         // template: end
-        holds("sample-service", SampleOccurred { sample_id, user_id: USER });
+        assert_golden("sample-service", SampleOccurred { sample_id, user_id: USER });
     }
 }

@@ -1,4 +1,4 @@
-//! What a campaign stands on: two servers behind wires, two publishers, two consumers of two
+//! The test fixture of a campaign: two servers behind wires, two publishers, two consumers of two
 //! readers' queues, and now and then a third reader.
 
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ use testkit::{Environment, Proxy};
 use tokio::time::{Instant, sleep};
 use tusk_config::Vars;
 
-use crate::campaign::Wrong;
+use crate::campaign::Sabotage;
 use crate::campaign::intent;
 use crate::campaign::operator::Operator;
 use crate::campaign::oracle::Findings;
@@ -28,10 +28,10 @@ const QUIET: Duration = Duration::from_secs(40);
 /// 3.10 writes down a new quorum queue within some hundred milliseconds, so that a node which is
 /// killed earlier comes back with a queue that never answers.
 const FLOWING: i64 = 1_000;
-/// Between two looks at what has become of all intents.
-const LOOK: Duration = Duration::from_millis(300);
+/// How often it is asked what has become of all intents.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-pub(crate) struct Ground {
+pub(crate) struct Fixture {
     pub(super) servers: Servers,
     pub(super) settings: MessagingSettings,
     pub(super) operator: Operator,
@@ -48,9 +48,9 @@ pub(crate) struct Ground {
     logs: TempDir,
 }
 
-impl Ground {
+impl Fixture {
     /// Starts everything that these faults need.
-    pub(crate) async fn lay(faults: &[Fault], wrong: Option<Wrong>) -> Self {
+    pub(crate) async fn set_up(faults: &[Fault], sabotage: Option<Sabotage>) -> Self {
         let (servers, url, mut variables) = Servers::start(faults).await;
         let settings = settings(Vars::of(variables.clone()));
         let (host, _) = url.rsplit_once('@').unwrap().1.split_once('/').unwrap();
@@ -63,8 +63,8 @@ impl Ground {
         set("DATABASE_URL", through);
         set("RABBITMQ_HOST", "127.0.0.1".to_owned());
         set("RABBITMQ_PORT", broker_wire.port().to_string());
-        if let Some(wrong) = wrong {
-            set("CAMPAIGN_WRONG", format!("{wrong:?}"));
+        if let Some(sabotage) = sabotage {
+            set("CAMPAIGN_SABOTAGE", format!("{sabotage:?}"));
         }
         let logs = tempfile::tempdir().unwrap();
         let start =
@@ -77,7 +77,7 @@ impl Ground {
             (reader, queue.unwrap())
         });
         let operator = Operator::new(&settings.rabbitmq);
-        let mut ground = Self {
+        let mut fixture = Self {
             servers,
             settings,
             operator,
@@ -93,9 +93,9 @@ impl Ground {
             logs,
         };
         if !faults.contains(&Fault::LateReaderCame) {
-            ground.start_late_reader();
+            fixture.start_late_reader();
         }
-        ground
+        fixture
     }
 
     /// Starts the reader of what is unroutable without it, unless it is there.
@@ -156,7 +156,7 @@ impl Ground {
             } else if since.elapsed() > QUIET {
                 break;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         self.print_logs();
     }
@@ -188,7 +188,7 @@ impl Ground {
                 self.print_logs();
                 panic!("waited {limit:?} in vain until {what}");
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -231,7 +231,7 @@ impl Ground {
 async fn make_tables(pool: &PgPool) {
     messaging::migrate(&pool.clone().into()).await.unwrap();
     for table in [
-        // Publishers wait for a consumer: a relay that is wrong makes no queues for it.
+        // Publishers wait for a consumer: a sabotaged relay makes no queues for it.
         "create table flow (open boolean not null, heard boolean not null)",
         "insert into flow values (true, false)",
         "create table intents (intent bigint primary key, publisher bigint not null)",

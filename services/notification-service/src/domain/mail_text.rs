@@ -1,9 +1,9 @@
-//! What is told: one variant per kind, with the variables its text needs; rendered once, when the
+//! The text of every mail: one variant per kind, with the variables its text needs; rendered once, when the
 //! notification is made, so that a later change of the profile does not alter it.
 
 use chrono::TimeDelta;
 
-use super::text::{amount, duration, escape};
+use super::format::{amount, duration, escape};
 use super::{DomainError, Kind};
 
 /// Longest subject that another service may write, in characters.
@@ -17,7 +17,7 @@ const LINK: &str = "[link]";
 
 /// Something to tell a user. A message with a link says how long it is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Message {
+pub enum MailText {
     /// The user registered; there may be a link that proves the address.
     Welcome(Option<TimeDelta>),
     /// The user is to prove the address.
@@ -83,7 +83,7 @@ pub struct Content {
     pub html: String,
 }
 
-impl Message {
+impl MailText {
     /// A message in another service's words.
     ///
     /// # Errors
@@ -124,13 +124,13 @@ impl Message {
     /// the address has written, and nobody has shown that the address is theirs. A hundred characters of
     /// a stranger's choice would go to anybody, in our name.
     pub fn render(&self) -> Content {
-        let (subject, paragraphs) = self.words();
+        let (subject, paragraphs) = self.wording();
         let all = [vec!["Hello,".to_owned()], paragraphs].concat();
         let html = all.iter().map(|text| format!("<p>{}</p>\n", escape(text)));
         Content { subject, text: all.join("\n\n") + "\n", html: html.collect() }
     }
 
-    fn words(&self) -> (String, Vec<String>) {
+    fn wording(&self) -> (String, Vec<String>) {
         match self {
             Self::Welcome(valid_for) => {
                 let words = ["your account is ready.", "Good to have you here."];
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_receipt_names_amount_and_payment_in_text_and_html() {
-        let receipt = Message::PaymentReceipt {
+        let receipt = MailText::PaymentReceipt {
             payment: "p-1".to_owned(),
             amount: 1999,
             currency: "EUR".to_owned(),
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_failure_without_a_reason_reads_well() {
-        let failure = Message::PaymentFailure {
+        let failure = MailText::PaymentFailure {
             payment: "p-1".to_owned(),
             amount: 500,
             currency: "JPY".to_owned(),
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn markup_of_another_service_stays_text() {
-        let content = Message::custom("News", "<b onclick='x'>").unwrap().render();
+        let content = MailText::custom("News", "<b onclick='x'>").unwrap().render();
         assert!(content.text.contains("<b onclick='x'>"));
         assert!(content.html.contains("&lt;b onclick=&#39;x&#39;&gt;"), "{}", content.html);
     }
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn a_subject_of_two_lines_and_a_text_that_is_none_are_refused() {
         for (subject, text) in [("a\r\nBcc: x@y.z", "b"), ("", "b"), ("a", " "), ("a", "b\0c")] {
-            assert!(Message::custom(subject, text).is_err_and(|faults| faults.len() == 1));
+            assert!(MailText::custom(subject, text).is_err_and(|faults| faults.len() == 1));
         }
     }
 
@@ -327,10 +327,10 @@ mod tests {
     fn a_message_with_a_link_has_one_place_for_it_and_says_how_long_it_works() {
         let url = "https://app.example.com/a?b=1&c=2#token=x";
         for (message, how_long) in [
-            (Message::Welcome(Some(TimeDelta::hours(24))), "24 hours"),
-            (Message::EmailVerification(TimeDelta::hours(1)), "1 hour"),
-            (Message::EmailChange(TimeDelta::days(3)), "3 days"),
-            (Message::PasswordReset(TimeDelta::minutes(30)), "30 minutes"),
+            (MailText::Welcome(Some(TimeDelta::hours(24))), "24 hours"),
+            (MailText::EmailVerification(TimeDelta::hours(1)), "1 hour"),
+            (MailText::EmailChange(TimeDelta::days(3)), "3 days"),
+            (MailText::PasswordReset(TimeDelta::minutes(30)), "30 minutes"),
         ] {
             assert!(message.kind().link().is_some());
             let content = message.render();
@@ -342,6 +342,6 @@ mod tests {
             assert!(html.contains(&format!("<a href=\"{escaped}\">{escaped}</a>")), "{html}");
             assert!(!text.contains(LINK) && !html.contains(LINK));
         }
-        assert!(!Message::Welcome(None).render().text.contains(LINK));
+        assert!(!MailText::Welcome(None).render().text.contains(LINK));
     }
 }

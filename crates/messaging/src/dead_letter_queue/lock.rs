@@ -1,7 +1,7 @@
-//! Taking turns: one look into a dead-letter queue at a time, in all processes.
+//! The lock of a dead-letter queue: one scan at a time, in all processes.
 //!
-//! Whoever looks is the one consumer of a small queue that stands for the turn. The broker takes the
-//! turn back when the channel ends, however it ends.
+//! Whoever scans is the one consumer of a small queue that stands for the lock. The broker frees the
+//! lock when the channel ends, however it ends.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::broker::Attachment;
 use crate::dead_letter_queue::DeadLetterError;
 use crate::topology::{Topology, TopologyError, answered, message_count};
 
-/// The longest wait for a channel, and for the turn: somebody waits for the answer.
+/// The longest wait for a channel, and for the lock: somebody waits for the answer.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two tries to get the turn.
-const TURN_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the queue of the turn stays, in milliseconds, if nobody takes it.
-const TURN_EXPIRES_MS: i32 = 60_000;
+/// Between two tries to get the lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How long the queue of the lock stays, in milliseconds, if nobody takes it.
+const LOCK_EXPIRES_MS: i32 = 60_000;
 
 /// A channel, if the broker gives one in time.
 pub(super) async fn channel(link: &Attachment) -> Result<Channel, DeadLetterError> {
@@ -36,53 +36,56 @@ pub(super) async fn declare_outlets(
     Ok(declaring.await.map_err(|_| DeadLetterError::Unavailable)??)
 }
 
-/// The turn, and the channel to look on. The turn ends when either is gone.
+/// The lock, and the channel to scan on. The lock is free when either is gone.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct ScanLock {
     pub(super) channel: Channel,
-    /// Dropped, it would be cancelled, and the turn be free.
+    /// Dropped, it would be cancelled, and the lock be free.
     _consumer: lapin::Consumer,
 }
 
-/// Waits for the turn, but not for ever.
-pub(super) async fn take(link: &Attachment, dead_letters: &str) -> Result<Turn, DeadLetterError> {
+/// Waits for the lock, but not for ever.
+pub(super) async fn take(
+    link: &Attachment,
+    dead_letters: &str,
+) -> Result<ScanLock, DeadLetterError> {
     let deadline = Instant::now() + OPEN_TIMEOUT;
-    let turn = turn_queue(dead_letters);
+    let lock = lock_queue(dead_letters);
     loop {
         let channel = channel(link).await?;
-        declare(&channel, &turn).await?;
+        declare(&channel, &lock).await?;
         let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-        match consume(&channel, &turn, "turn", options).await {
-            Ok(consumer) => return Ok(Turn { channel, _consumer: consumer }),
+        match consume(&channel, &lock, "turn", options).await {
+            Ok(consumer) => return Ok(ScanLock { channel, _consumer: consumer }),
             Err(error) if !is_taken(&error) => return Err(error.into()),
             Err(_) if Instant::now() >= deadline => return Err(DeadLetterError::Busy),
-            Err(_) => sleep(TURN_INTERVAL).await,
+            Err(_) => sleep(LOCK_RETRY_INTERVAL).await,
         }
     }
 }
 
-/// Messages in a dead-letter queue; none while somebody looks into it and holds some of them.
+/// Messages in a dead-letter queue; none while somebody scans it and holds some of them.
 pub(crate) async fn count_at_rest(
     channel: &Channel,
     dead_letters: &str,
 ) -> Result<Option<u32>, TopologyError> {
-    let turn = turn_queue(dead_letters);
-    if declare(channel, &turn).await? > 0 {
+    let lock = lock_queue(dead_letters);
+    if declare(channel, &lock).await? > 0 {
         return Ok(None);
     }
     let count = message_count(channel, dead_letters).await?;
-    // A look that began before the count took messages away from it.
-    Ok((declare(channel, &turn).await? == 0).then_some(count))
+    // A scan that began before the count took messages away from it.
+    Ok((declare(channel, &lock).await? == 0).then_some(count))
 }
 
-/// Waits for the end of a look, if there is one, and counts then.
+/// Waits for the end of a scan, if there is one, and counts then.
 pub(super) async fn count(channel: &Channel, dead_letters: &str) -> Result<u32, DeadLetterError> {
     let deadline = Instant::now() + OPEN_TIMEOUT;
     loop {
         match count_at_rest(channel, dead_letters).await? {
             Some(count) => return Ok(count),
             None if Instant::now() >= deadline => return Err(DeadLetterError::Busy),
-            None => sleep(TURN_INTERVAL).await,
+            None => sleep(LOCK_RETRY_INTERVAL).await,
         }
     }
 }
@@ -97,25 +100,25 @@ pub(super) async fn consume(
     answered(queue, consuming).await
 }
 
-fn turn_queue(dead_letters: &str) -> String {
+fn lock_queue(dead_letters: &str) -> String {
     format!("{dead_letters}.turn")
 }
 
-/// Declares the queue of the turn; says how many have the turn, which is one or none.
+/// Declares the queue of the lock; says how many have the lock, which is one or none.
 ///
-/// The queue lives while somebody has the turn, and a little longer where a caller gave up before.
-/// It belongs to no connection: a service's channels share one, which outlives a look.
-async fn declare(channel: &Channel, turn: &str) -> Result<u32, TopologyError> {
+/// The queue lives while somebody has the lock, and a little longer where a caller gave up before.
+/// It belongs to no connection: a service's channels share one, which outlives a scan.
+async fn declare(channel: &Channel, lock: &str) -> Result<u32, TopologyError> {
     let options =
         QueueDeclareOptions { durable: true, auto_delete: true, ..QueueDeclareOptions::default() };
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
-    arguments.insert("x-expires".into(), AMQPValue::LongInt(TURN_EXPIRES_MS));
-    let declared = answered(turn, channel.queue_declare(turn.into(), options, arguments)).await?;
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(LOCK_EXPIRES_MS));
+    let declared = answered(lock, channel.queue_declare(lock.into(), options, arguments)).await?;
     Ok(declared.consumer_count())
 }
 
-/// Somebody has the turn, or gave it back, and the queue with it, just now.
+/// Somebody has the lock, or gave it back, and the queue with it, just now.
 fn is_taken(error: &TopologyError) -> bool {
     let TopologyError::Broker { source, .. } = error else { return false };
     let ErrorKind::ProtocolError(error) = source.kind() else { return false };

@@ -9,7 +9,7 @@ use testkit::raw_amqp::unreadable_properties;
 use tokio::time::sleep;
 
 use crate::campaign::deletion::Deleted;
-use crate::campaign::ground::{Ground, insist};
+use crate::campaign::fixture::{Fixture, insist};
 use crate::campaign::intent;
 use crate::campaign::reader::Reader;
 use crate::campaign::schedule::{Fault, Step};
@@ -19,9 +19,9 @@ const UNREADABLE: usize = 3;
 /// How long healing may take.
 pub(super) const HEALED: Duration = Duration::from_secs(60);
 
-impl Ground {
+impl Fixture {
     /// Lets a fault happen, and end.
-    pub(crate) async fn suffer(&mut self, step: &Step) {
+    pub(crate) async fn inject(&mut self, step: &Step) {
         let Step { fault, which, lasts, .. } = *step;
         match fault {
             Fault::BrokerCutOff => cut_off(&self.broker_wire, lasts).await,
@@ -44,7 +44,7 @@ impl Ground {
             Fault::QueueDeleted => self.delete(Deleted::Queue(Reader::SUBSCRIBED[which])).await,
             Fault::UnreadableMessages => self.unreadable_messages_come(lasts).await,
             Fault::LateReaderCame => self.late_reader_comes_and_goes().await,
-            of_a_server => self.servers.suffer(of_a_server, lasts).await,
+            of_a_server => self.servers.inject(of_a_server, lasts).await,
         }
     }
 

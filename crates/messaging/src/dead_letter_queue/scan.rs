@@ -1,11 +1,11 @@
-//! One look into a dead-letter queue: its messages, one after the other, given back at the end.
+//! One scan of a dead-letter queue: its messages, one after the other, given back at the end.
 //!
-//! The messages stay unacknowledged until then, or the look would see them twice. They come in
+//! The messages stay unacknowledged until then, or the scan would see them twice. They come in
 //! windows: the broker sends as much as the prefetch allows, and the client's buffer has no bound. So
 //! each window is a subscription of its own, small enough for its bytes, and cancelled when it was
 //! read; the broker remembers what it delivered, this process only what it chose.
 //!
-//! The turn goes to the next one only when all is back. A quorum queue writes down what is returned
+//! The lock is given up only when all is back. A quorum queue writes down what is returned
 //! before it counts it: whoever came in between would see a queue without it.
 
 use std::time::Duration;
@@ -23,15 +23,15 @@ use crate::acknowledge::acknowledge;
 use crate::broker::{Attachment, Broker};
 use crate::dead_letter_queue::DeadLetterError;
 use crate::dead_letter_queue::dead_letter::{DeadLetter, Filter};
-use crate::dead_letter_queue::turn::{self, Turn};
+use crate::dead_letter_queue::lock::{self, ScanLock};
 use crate::topology::{Topology, TopologyError, answered, dead_letter_queue, message_count};
 
-/// Messages that one look sees at most.
+/// Messages that one scan sees at most.
 const SEEN_MAX: u32 = 50_000;
-/// The time from the start of a look, its wait for the turn included, to the last message that it
+/// The time from the start of a scan, its wait for the lock included, to the last message that it
 /// reads. A request has ten seconds, and what is chosen is still to be acted on.
 const READ_TIMEOUT: Duration = Duration::from_secs(6);
-/// The time from the start of a look to the last message that is acted on.
+/// The time from the start of a scan to the last message that is acted on.
 const ACT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Messages in the first window: nobody knows yet how large they are.
 const WINDOW_FIRST: usize = 8;
@@ -48,11 +48,11 @@ const BACK_INTERVAL: Duration = Duration::from_millis(10);
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
 
-pub(crate) struct Look {
+pub(crate) struct Scan {
     /// None once it is being given back.
     held: Option<Held>,
     started: Instant,
-    /// Messages in the dead-letter queue when the look began. It ends there: what is dead-lettered
+    /// Messages in the dead-letter queue when the scan began. It ends there: what is dead-lettered
     /// meanwhile, a replayed message among them, is not seen.
     dead_letters: u32,
     seen: u32,
@@ -62,10 +62,10 @@ pub(crate) struct Look {
     stopped: Option<&'static str>,
 }
 
-/// What one look has of the broker.
+/// What one scan has of the broker.
 struct Held {
     link: Attachment,
-    turn: Turn,
+    lock: ScanLock,
     /// The name of the dead-letter queue.
     queue: String,
     window: Option<Window>,
@@ -73,7 +73,7 @@ struct Held {
     /// the broker answers.
     tag: Option<String>,
     windows: u32,
-    /// Messages that are to be in the dead-letter queue when the next look has the turn.
+    /// Messages that are to be in the dead-letter queue when the next scan has the lock.
     left: u32,
 }
 
@@ -84,9 +84,9 @@ struct Window {
     open: usize,
 }
 
-impl Look {
+impl Scan {
     /// Begins in a task of its own, which ends what it began when the caller gives up: a subscription
-    /// that nobody waits for any more would hold the turn, and the messages, for good.
+    /// that nobody waits for any more would hold the lock, and the messages, for good.
     #[expect(clippy::disallowed_methods, reason = "waited for here, or ends by itself soon")]
     pub(super) async fn open(
         broker: &Broker,
@@ -97,8 +97,8 @@ impl Look {
         let topology = topology.clone();
         let opening = async move {
             match begin(&link, &topology).await {
-                Ok((turn, queue, left)) => {
-                    let held = Held::new(link, turn, queue, left);
+                Ok((lock, queue, left)) => {
+                    let held = Held::new(link, lock, queue, left);
                     let dead_letters = left;
                     let seen = 0;
                     let largest = WINDOW_BYTES / WINDOW_FIRST;
@@ -117,7 +117,7 @@ impl Look {
             .map_err(|_| DeadLetterError::Ended)?
     }
 
-    /// The next message that matches; none at the end of the dead-letter queue or of the look.
+    /// The next message that matches; none at the end of the dead-letter queue or of the scan.
     pub(crate) async fn next_match(
         &mut self,
         filter: &Filter,
@@ -136,12 +136,12 @@ impl Look {
         let held = self.held.as_mut().ok_or(DeadLetterError::Ended)?;
         if self.seen >= self.dead_letters.min(SEEN_MAX) {
             if self.seen < self.dead_letters {
-                self.stopped = Some("one look sees 50,000 messages at most");
+                self.stopped = Some("one scan sees 50,000 messages at most");
             }
             return Ok(None);
         }
         if self.started.elapsed() >= READ_TIMEOUT {
-            self.stopped = Some("one look reads for 6 seconds at most");
+            self.stopped = Some("one scan reads for 6 seconds at most");
             return Ok(None);
         }
         let Some(raw) = held.next(size).await? else {
@@ -194,7 +194,7 @@ impl Look {
         self.stopped.map(str::to_owned)
     }
 
-    /// Gives back everything that was not removed, and then the turn.
+    /// Gives back everything that was not removed, and then the lock.
     pub(super) async fn close(mut self) {
         if let Some(giving_back) = self.give_back() {
             // It fails only when it panics or the process ends.
@@ -210,15 +210,15 @@ impl Look {
     }
 }
 
-impl Drop for Look {
+impl Drop for Scan {
     fn drop(&mut self) {
         self.give_back();
     }
 }
 
 impl Held {
-    fn new(link: Attachment, turn: Turn, queue: String, left: u32) -> Self {
-        Self { link, turn, queue, window: None, tag: None, windows: 0, left }
+    fn new(link: Attachment, lock: ScanLock, queue: String, left: u32) -> Self {
+        Self { link, lock, queue, window: None, tag: None, windows: 0, left }
     }
 
     /// The next message, of a new window of this size where the one before is over.
@@ -240,12 +240,12 @@ impl Held {
 
     async fn subscribe(&mut self, size: usize) -> Result<(), TopologyError> {
         let prefetch = u16::try_from(size).unwrap_or(u16::MAX);
-        let bounded = self.turn.channel.basic_qos(prefetch, BasicQosOptions::default());
+        let bounded = self.lock.channel.basic_qos(prefetch, BasicQosOptions::default());
         answered(&self.queue, bounded).await?;
         self.windows += 1;
         let tag = self.tag.insert(format!("window-{}", self.windows));
         let options = BasicConsumeOptions::default();
-        let messages = turn::consume(&self.turn.channel, &self.queue, tag, options).await?;
+        let messages = lock::consume(&self.lock.channel, &self.queue, tag, options).await?;
         self.window = Some(Window { messages, open: size });
         Ok(())
     }
@@ -253,7 +253,7 @@ impl Held {
     async fn cancel(&mut self) -> Result<(), TopologyError> {
         let Some(tag) = &self.tag else { return Ok(()) };
         let options = BasicCancelOptions::default();
-        answered(&self.queue, self.turn.channel.basic_cancel(tag.as_str().into(), options)).await?;
+        answered(&self.queue, self.lock.channel.basic_cancel(tag.as_str().into(), options)).await?;
         (self.tag, self.window) = (None, None);
         Ok(())
     }
@@ -264,7 +264,7 @@ impl Held {
         if !matches!(back, Ok(Ok(()))) {
             tracing::debug!(messaging.queue = queue, "messages were not returned in order");
         }
-        let closing = self.turn.channel.close(REPLY_SUCCESS, "OK".into());
+        let closing = self.lock.channel.close(REPLY_SUCCESS, "OK".into());
         if let Err(error) = answered(queue, closing).await {
             tracing::debug!(error = %error, "channel was not closed in order");
         }
@@ -276,22 +276,22 @@ impl Held {
         self.cancel().await?;
         // All that are open on this channel.
         let options = BasicNackOptions { multiple: true, requeue: true };
-        answered(&self.queue, self.turn.channel.basic_nack(0, options)).await?;
-        while message_count(&self.turn.channel, &self.queue).await? < self.left {
+        answered(&self.queue, self.lock.channel.basic_nack(0, options)).await?;
+        while message_count(&self.lock.channel, &self.queue).await? < self.left {
             sleep(BACK_INTERVAL).await;
         }
         Ok(())
     }
 }
 
-/// The turn, the name of the dead-letter queue, and the messages in it.
+/// The lock, the name of the dead-letter queue, and the messages in it.
 async fn begin(
     link: &Attachment,
     topology: &Topology,
-) -> Result<(Turn, String, u32), DeadLetterError> {
+) -> Result<(ScanLock, String, u32), DeadLetterError> {
     let queue = dead_letter_queue(&topology.queue);
-    turn::declare_outlets(link, topology).await?;
-    let turn = turn::take(link, &queue).await?;
-    let dead_letters = message_count(&turn.channel, &queue).await?;
-    Ok((turn, queue, dead_letters))
+    lock::declare_outlets(link, topology).await?;
+    let lock = lock::take(link, &queue).await?;
+    let dead_letters = message_count(&lock.channel, &queue).await?;
+    Ok((lock, queue, dead_letters))
 }

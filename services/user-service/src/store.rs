@@ -5,6 +5,8 @@
 mod administrators;
 mod ended;
 mod exports;
+mod external_accounts;
+mod external_flows;
 mod mail_tokens;
 mod passwords;
 mod refresh_tokens;
@@ -36,6 +38,8 @@ use crate::profiles::Profiles;
 
 pub(crate) use administrators::{First, appoint_first};
 pub(crate) use exports::ShownToken;
+pub(crate) use external_accounts::{NewAccount, ShownAccount};
+pub(crate) use external_flows::Flow;
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
 pub(crate) use refresh_tokens::Refreshed;
@@ -110,7 +114,7 @@ impl Store {
         let user = &user;
         let events = &events;
         let insert = async |tx: &mut PgConnection| {
-            self.insert(tx, user, events, password).await?;
+            self.insert(tx, user, events, Some(password)).await?;
             self.audit.record_in(tx, entry).await?;
             Ok::<_, Error>(())
         };
@@ -120,22 +124,23 @@ impl Store {
         Ok(user.clone())
     }
 
+    /// Inserts a new user; one without a password is let in by something else.
     async fn insert(
         &self,
         tx: &mut PgConnection,
         user: &User,
         events: &[Event],
-        password: &HashedPassword,
+        password: Option<&HashedPassword>,
     ) -> Result<(), Error> {
         sqlx::query!(
             "insert into users (id, email, name, password_hash, admin, status,
                                 email_deliverable, version, email_version, created_at,
-                                updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                updated_at, email_verified_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             user.id.as_uuid(),
             user.email.as_str(),
             user.name.as_str(),
-            password.as_str(),
+            password.map(HashedPassword::as_str),
             user.admin,
             user.status.as_str(),
             user.email_deliverable,
@@ -143,6 +148,7 @@ impl Store {
             user.email_version,
             user.created_at,
             user.updated_at,
+            user.email_verified_version,
         )
         .execute(&mut *tx)
         .await

@@ -171,6 +171,23 @@ pub struct UserRecoveryCodeUsed {
     pub left: i64,
 }
 
+/// `user.external_account_linked`: an account at an external issuer lets a user in from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserExternalAccountLinked {
+    /// Whom.
+    pub user_id: UserId,
+}
+
+/// `user.external_account_unlinked`: an account at an external issuer lets a user in no more; other sessions have
+/// ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct UserExternalAccountUnlinked {
+    /// Whom.
+    pub user_id: UserId,
+}
+
 impl Event for UserCreated {
     const TYPE: &'static str = "user.created";
     const EXCHANGE: &'static str = "user_exchange";
@@ -291,6 +308,24 @@ impl Event for UserRecoveryCodeUsed {
     }
 }
 
+impl Event for UserExternalAccountLinked {
+    const TYPE: &'static str = "user.external_account_linked";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
+impl Event for UserExternalAccountUnlinked {
+    const TYPE: &'static str = "user.external_account_unlinked";
+    const EXCHANGE: &'static str = "user_exchange";
+
+    fn aggregate_id(&self) -> Uuid {
+        self.user_id.as_uuid()
+    }
+}
+
 impl Event for UserPasswordChanged {
     const TYPE: &'static str = "user.password_changed";
     const EXCHANGE: &'static str = "user_exchange";
@@ -384,6 +419,16 @@ mod tests {
     #[test]
     fn user_recovery_code_used() {
         assert_golden("user-service", UserRecoveryCodeUsed { user_id: USER, left: 9 });
+    }
+
+    #[test]
+    fn user_external_account_linked() {
+        holds("user-service", UserExternalAccountLinked { user_id: USER });
+    }
+
+    #[test]
+    fn user_external_account_unlinked() {
+        holds("user-service", UserExternalAccountUnlinked { user_id: USER });
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Scenario {
 
         self.step("prove the address by the mail", |s| s.prove(local, &account.email))?;
         account.email = self.step("move to another address by its mail", |s| {
-            let (email, detail) = s.change_email(&account.user)?;
+            let (email, detail) = s.change_email(&account.user, &account.password)?;
             s.prove(local, &email)?;
             Ok((email, detail))
         })?;

@@ -61,7 +61,7 @@ impl Scenario {
         self.step("pay with a card that is declined", |s| s.pay_declined(&user))?;
         self.step("a failure notice is sent", |s| s.mail(&user, "payment_failure"))?;
 
-        self.step("change the e-mail address", |s| s.change_email(&user))?;
+        self.step("change the e-mail address", |s| s.change_email(&user, &password))?;
         self.step("the old address is told", |s| s.mail(&user, "email_change_requested"))?;
         self.step("ask for the mail that proves the new one", |s| {
             s.ask(&[("authorization", &user.bearer)], "/api/email-verifications", None)?;
@@ -194,7 +194,7 @@ impl Scenario {
         Ok(((), json!({"payment_id": id, "decline_code": code})))
     }
 
-    pub(super) fn change_email(&self, user: &User) -> Result<(String, Value)> {
+    pub(super) fn change_email(&self, user: &User, password: &str) -> Result<(String, Value)> {
         let url = format!("{}/api/users/{}", self.urls.user, user.id);
         let bearer = ("authorization", user.bearer.as_str());
         let current = self.get(user, &url)?;
@@ -204,7 +204,7 @@ impl Scenario {
             bail!("GET {url} gave no ETag");
         }
         let email = format!("moved-{}@example.com", random_hex(6)?);
-        let body = json!({"email": email});
+        let body = json!({"email": email, "current_password": password});
         let answer = self.send("PATCH", &url, &[bearer, ("if-match", etag)], Some(&body))?;
         expect(&answer, 200)?;
         let detail = json!({"email": email, "etag": answer.header("etag")});

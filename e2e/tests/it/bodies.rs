@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use testkit::{Environment, ServiceProcess};
 use uuid::Uuid;
 
-use crate::system::{Fixture, Signed, System, administrator, token};
+use crate::system::{Fixture, Signed, System, administrator, token, without_an_issuer_to_ask};
 
 /// A route that takes JSON, and who calls it: a user, an administrator, a service.
 struct Route {
@@ -93,7 +93,8 @@ async fn no_route_takes_a_body_of_another_media_type_or_of_two() {
 /// A system, somebody who is signed in, and the routes of all services that take JSON.
 async fn start() -> (System, Signed, Vec<Route>) {
     let fixture = Fixture::set_up().await;
-    let variables = fixture.environment(0);
+    let mut variables = fixture.environment(0);
+    variables.extend(without_an_issuer_to_ask());
     let system = fixture.start(variables.clone()).await;
     let user = system.new_user().await;
     let mut routes = Vec::new();

@@ -11,7 +11,7 @@ use crate::system::{Fixture, THREE};
 /// Which service, what is set, and what is said of it; of a line, [`with_line`] knows the number.
 type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
 
-const CASES: [Case; 37] = [
+const CASES: [Case; 43] = [
     (
         "user-service",
         &[("JWT_ALGORITHM", "EdDSA")],
@@ -30,6 +30,43 @@ const CASES: [Case; 37] = [
     ("user-service", &[("SIGN_IN_FIRST_PAUSE", "1h")], ": it is shorter than first_pause"),
     ("user-service", &[("SECOND_FACTOR_KEYS", "a,b")], ": keys of 32 bytes or more are needed"),
     ("user-service", &[("SECOND_FACTOR_ISSUER", "a:b")], ": 1 to 64 characters are needed"),
+    ("user-service", &[("EXTERNAL_ISSUER_URL", "issuer")], ": is no URL"),
+    (
+        "user-service",
+        &[("EXTERNAL_ISSUER_CLIENT_ID", "tusk")],
+        ": is empty, though there is a client id",
+    ),
+    (
+        "user-service",
+        &[("EXTERNAL_ISSUER_URL", "https://issuer.example.com?a=b")],
+        ": has a part that it must not have",
+    ),
+    (
+        "user-service",
+        &[
+            ("EXTERNAL_ISSUER_URL", "https://issuer.example.com"),
+            ("EXTERNAL_ISSUER_CLIENT_ID", "tusk"),
+            ("EXTERNAL_ISSUER_REDIRECT_URI", "http://app.example.com/back"),
+            ("ENVIRONMENT", "staging"),
+        ],
+        ": needs to be an https address; http is for development alone",
+    ),
+    (
+        "user-service",
+        &[
+            ("EXTERNAL_ISSUER_URL", "https://issuer.example.com"),
+            ("EXTERNAL_ISSUER_SCOPES", "openid,profile"),
+        ],
+        ": openid and email are needed",
+    ),
+    (
+        "user-service",
+        &[
+            ("EXTERNAL_ISSUER_URL", "https://issuer.example.com"),
+            ("EXTERNAL_ISSUER_TIMEOUT", "11s"),
+        ],
+        ": 11s is not within 100ms to 10s",
+    ),
     (
         "user-service",
         &[("ENVIRONMENT", "Production")],

@@ -183,7 +183,7 @@ async fn register(system: &System, canaries: &Canaries) -> (String, String) {
 async fn live(system: &System, canaries: &Canaries, [id, token, service]: [&str; 3]) {
     let change = system.request(Method::PATCH, &system.users.url(&format!("/api/users/{id}")));
     let change = change.bearer_auth(token).header("if-match", "*");
-    let moved = json!({"email": email(canaries, "moved to")});
+    let moved = json!({"email": email(canaries, "moved to"), "current_password": PASSWORD});
     let changed = change.json(&moved).send().await.unwrap();
     assert_eq!(changed.status(), StatusCode::OK);
     system.until_sent(token, "email_change").await;

@@ -52,6 +52,9 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
     let pay = system.request(Method::POST, &system.payments.url("/api/payments"));
     let pay = pay.bearer_auth(&user.token).header("idempotency-key", "described").json(&body);
     assert_eq!(pay.send().await.unwrap().status(), StatusCode::CREATED);
+    let linked = "insert into external_accounts (id, user_id, issuer, subject, created_at)
+                  values (gen_random_uuid(), $1::uuid, 'https://issuer', 'ada', now())";
+    sqlx::query(linked).bind(&user.id).execute(&pools[0]).await.unwrap();
     let copies =
         "insert into payments (id, user_id, amount, currency, payment_method, status, attempts,
                                         version, created_at, updated_at)
@@ -67,6 +70,11 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
         assert_eq!(own["profile"]["email"], user.email, "{own}");
         assert_eq!(own["sessions"].as_array().unwrap().len(), 1, "{own}");
         assert_eq!(own["mail_tokens"][0]["purpose"], "verification", "{own}");
+        let linked = &own["external_accounts"][0];
+        assert_eq!(
+            (&linked["issuer"], &linked["subject"]),
+            (&json!("https://issuer"), &json!("ada"))
+        );
         assert_eq!(pages[0]["notifications"]["contact"]["email"], user.email);
         assert!(pages[0]["payments"]["customer"].is_object());
         let payments = items(&pages, "payments");

@@ -210,7 +210,11 @@ async fn by_mail(system: &System, person: &mut Person, canaries: &mut Canaries) 
     let moved = format!("moved.{}", person.email);
     let change = system.request(Method::PATCH, &users(&format!("/api/users/{}", person.id)));
     let change = change.bearer_auth(&person.token).header("if-match", "*");
-    let changed = change.json(&json!({"email": moved})).send().await.unwrap();
+    let changed = change
+        .json(&json!({"email": moved, "current_password": person.password}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(changed.status(), 200);
     system.until_sent(&person.token, "email_change").await;
     let proof = system.mailed_token(&moved, "verify-email");

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::system::{Fixture, Signed, System, token};
+use crate::system::{Fixture, PASSWORD, Signed, System, token};
 
 #[tokio::test]
 async fn the_whole_scenario_happens_once_and_as_one_trace() {
@@ -15,7 +15,8 @@ async fn the_whole_scenario_happens_once_and_as_one_trace() {
     let users = fixture.environment(0);
     let system = fixture.start(users.clone()).await;
     let user = system.new_user().await;
-    // The user's own session ends with the new address; this one is nobody's to end.
+    // The user's own session, which changes the user, ends with the new address; this one is nobody's to end.
+    let own = user.token.clone();
     let user = Signed { token: token(&users, &["user", "--id", &user.id]), ..user };
     let customer = system.payments.url("/api/payments/customer");
     eventually("payment-service has opened the customer", async || {
@@ -46,8 +47,10 @@ async fn the_whole_scenario_happens_once_and_as_one_trace() {
 
     let profile = system.users.url(&format!("/api/users/{}", user.id));
     let new = format!("new-{}", user.email);
-    let change = system.request(Method::PATCH, &profile).bearer_auth(&user.token);
-    let change = change.header("if-match", "\"2\"").json(&json!({"email": new}));
+    let change = system.request(Method::PATCH, &profile).bearer_auth(&own);
+    let change = change
+        .header("if-match", "\"2\"")
+        .json(&json!({"email": new, "current_password": PASSWORD}));
     assert_eq!(change.send().await.unwrap().status(), 200);
     system.until_sent(&user.token, "email_change_requested").await;
     system.until_sent(&user.token, "email_change").await;
@@ -64,7 +67,7 @@ async fn the_whole_scenario_happens_once_and_as_one_trace() {
     let reset = json!({"token": token, "password": "another horse battery"});
     system.complete("password-resets", &reset).await;
     system.until_sent(&user.token, "password_changed").await;
-    let old = json!({"email": new, "password": crate::system::PASSWORD});
+    let old = json!({"email": new, "password": PASSWORD});
     let sessions = system.users.url("/api/sessions");
     let refused = system.request(Method::POST, &sessions).json(&old).send().await.unwrap();
     assert_eq!(refused.status(), 401);

@@ -319,3 +319,13 @@ impl System {
             .collect()
     }
 }
+
+/// Variables with which the routes of the external issuer are there, though it is not: what would ask it is 503.
+pub(crate) fn without_an_issuer_to_ask() -> [(String, String); 3] {
+    [
+        ("EXTERNAL_ISSUER_URL", "http://127.0.0.1:1"),
+        ("EXTERNAL_ISSUER_CLIENT_ID", "tusk"),
+        ("EXTERNAL_ISSUER_REDIRECT_URI", "https://app.example.com/back"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+}

@@ -91,10 +91,20 @@ const SHARED: [(&str, Rows); 11] = [
     ("messaging_holds", Kept),
 ];
 
-const USER_SERVICE: [(&str, Rows); 7] = [
+const USER_SERVICE: [(&str, Rows); 9] = [
     ("users", Kept),
     // One for each user at most.
     ("second_factors", Kept),
+    // One for each user and issuer at most.
+    ("external_accounts", Kept),
+    (
+        "external_flows",
+        Swept(
+            "insert into external_flows (id, issuer, state_hash, browser_hash, created_at, expires_at)
+             select gen_random_uuid(), 'https://issuer.example.com', ('state' || n)::bytea, 'browser',
+                    now(), now() - n * interval '1 minute' from n",
+        ),
+    ),
     (
         "sessions",
         Swept(
@@ -184,16 +194,18 @@ const NUMBERS: &str = "with n as (select generate_series(1, 4320) as n
                                   union all select generate_series(-99, -10))";
 
 /// The tables that say whom they are about, and where in an export they are, or why they are not.
-const OF_USERS: [(&str, &str); 11] = [
+const OF_USERS: [(&str, &str); 13] = [
     ("user-service users", "user.profile"),
     ("user-service sessions", "user.sessions"),
     ("user-service mail_tokens", "user.mail_tokens"),
+    ("user-service external_accounts", "user.external_accounts"),
     ("payment-service customers", "payments.customer"),
     ("payment-service payments", "payments.items"),
     ("payment-service idempotency_keys", "what was answered before, of payments that are there"),
     ("notification-service contacts", "notifications.contact"),
     ("notification-service notifications", "notifications.items"),
     ("user-service former_refresh_tokens", "of a session: hashes"),
+    ("user-service external_flows", "of a session, for minutes: hashes"),
     ("user-service second_factors", "what only proves things: sealed, and hashes"),
     ("payment-service payment_history", "of a payment: what it was before"),
 ];

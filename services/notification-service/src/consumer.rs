@@ -4,8 +4,9 @@ use contracts::UserId;
 use contracts::payment::{PaymentCompleted, PaymentFailed};
 use contracts::user::{
     UserCreated, UserDeleted, UserEmailChangeRequested, UserEmailVerificationRequested,
-    UserPasswordChanged, UserPasswordResetRequested, UserRecoveryCodeUsed,
-    UserSecondFactorDisabled, UserSecondFactorEnabled, UserSessionReused, UserUpdated,
+    UserExternalAccountLinked, UserExternalAccountUnlinked, UserPasswordChanged,
+    UserPasswordResetRequested, UserRecoveryCodeUsed, UserSecondFactorDisabled,
+    UserSecondFactorEnabled, UserSessionReused, UserUpdated,
 };
 use messaging::inbox::InboxKey;
 use messaging::{Delivery, Handlers};
@@ -38,6 +39,8 @@ impl Events {
             .on(Self::second_factor_enabled)
             .on(Self::second_factor_disabled)
             .on(Self::recovery_code_used)
+            .on(Self::external_account_linked)
+            .on(Self::external_account_unlinked)
             .on(Self::payment_completed)
             .on(Self::payment_failed)
     }
@@ -169,6 +172,24 @@ impl Events {
     async fn recovery_code_used(self, used: Delivery<UserRecoveryCodeUsed>) -> Result<(), Error> {
         let notice = MailText::RecoveryCodeUsed { left: used.data.left };
         self.notify(&used.inbox_key(), used.data.user_id, notice).await
+    }
+
+    /// A notice that an account elsewhere lets the user in.
+    async fn external_account_linked(
+        self,
+        linked: Delivery<UserExternalAccountLinked>,
+    ) -> Result<(), Error> {
+        let user = linked.data.user_id;
+        self.notify(&linked.inbox_key(), user, MailText::ExternalAccountLinked).await
+    }
+
+    /// A notice that an account elsewhere lets the user in no more.
+    async fn external_account_unlinked(
+        self,
+        unlinked: Delivery<UserExternalAccountUnlinked>,
+    ) -> Result<(), Error> {
+        let user = unlinked.data.user_id;
+        self.notify(&unlinked.inbox_key(), user, MailText::ExternalAccountUnlinked).await
     }
 
     /// A receipt.

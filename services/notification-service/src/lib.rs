@@ -11,8 +11,9 @@
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
 //! `user.deleted` (forgets the address), `user.email_verification_requested` and
 //! `user.password_reset_requested` (a link), `user.email_change_requested`, `user.password_changed`,
-//! `user.session_reused`, `user.second_factor_enabled`, `user.second_factor_disabled` and
-//! `user.recovery_code_used` (notices), `payment.completed` (receipt), `payment.failed`.
+//! `user.session_reused`, `user.second_factor_enabled`, `user.second_factor_disabled`,
+//! `user.recovery_code_used`, `user.external_account_linked` and `user.external_account_unlinked` (notices),
+//! `payment.completed` (receipt), `payment.failed`.
 //! Publishes `notification.sent` and `notification.failed` to `notification.events`.
 //! Tables: `contacts` (whom we can write to), `notifications`, and those that all services have
 //! ([`platform`]).

@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
 use crate::consumer::{Events, QUEUE};
+use crate::external_issuer::ExternalIssuer;
 use crate::profiles::Profiles;
 use crate::routes::{self, AppState, Codes, ExportClients};
 use crate::store::{Store, TokenMaking};
@@ -63,6 +64,8 @@ impl Service for UserService {
             payments: platform.issuer_client(PAYMENT_SERVICE)?,
             notifications: platform.issuer_client(NOTIFICATION_SERVICE)?,
         };
+        let external = &settings.external_issuer;
+        let external = ExternalIssuer::new(external, clock.clone())?;
         let events = Events { store: background.clone(), clock: clock.clone() };
         let resets = ResetRequests::new(background.clone())?;
         let state = AppState {
@@ -77,6 +80,7 @@ impl Service for UserService {
                 audit: audit.clone(),
             },
             second_factor: settings.second_factor.clone(),
+            external,
             profiles: profiles.clone(),
             sessions: settings.sessions.clone(),
             clock,

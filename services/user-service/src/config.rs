@@ -12,6 +12,8 @@ use rate_limit::BackoffSettings;
 use serde::Deserialize;
 use tusk_config::Misfit;
 
+use crate::external_issuer::ExternalIssuerSettings;
+
 /// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
 pub struct Settings {
@@ -28,6 +30,8 @@ pub struct Settings {
     pub sign_in: BackoffSettings,
     /// `user-service.tsk`: codes of authenticator apps.
     pub second_factor: SecondFactorSettings,
+    /// `user-service.tsk`: who signs users in besides their passwords.
+    pub external_issuer: ExternalIssuerSettings,
 }
 
 impl Settings {
@@ -44,6 +48,7 @@ impl Settings {
         misfits.extend(self.mail_tokens.check());
         misfits.extend(self.sign_in.check("sign_in"));
         misfits.extend(self.second_factor.check());
+        misfits.extend(self.external_issuer.check(platform));
         misfits
     }
 }

@@ -37,6 +37,18 @@ pub enum DomainError {
     /// The token that came by mail is not known, was used, or its time is up.
     #[error("the token is not known, was used, or its time is up")]
     WrongToken,
+    /// The flow by an external issuer is not known, was used, is another browser's or session's, or its time is up.
+    #[error("the flow is not known, was used, or its time is up")]
+    WrongFlow,
+    /// The account at the external issuer is linked to a user, or the user has another one there.
+    #[error("the external account is linked already")]
+    ExternalAccountTaken,
+    /// The user has no such account at an external issuer.
+    #[error("there is no such external account")]
+    NoExternalAccount,
+    /// Nothing else lets the user in.
+    #[error("nothing else lets the user in")]
+    LastWayIn,
     /// The user's second factor is on already.
     #[error("the second factor is on already")]
     SecondFactorOn,

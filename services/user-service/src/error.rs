@@ -11,12 +11,16 @@ use messaging::{EnqueueError, Verdict};
 use rate_limit::RateLimited;
 
 use crate::domain::DomainError;
+use crate::external_issuer::IssuerError;
 
 /// What a caller is told to wait for whose password there was no place.
 const HASHING_RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// What a caller whose request took too long is told to wait.
 const OUT_OF_TIME_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a caller is told to wait while the external issuer cannot be asked.
+const ISSUER_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Whatever keeps a request or a message from being done.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,14 @@ pub(crate) enum Error {
     /// At a sign-in, whose password is right.
     #[error("{0}")]
     NotSignedIn(String),
+    #[error("the account signs in no more")]
+    NotLetIn,
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    #[error("the issuer knows no address that is the owner's")]
+    ExternalEmailUnproven,
+    #[error("a user has the address that the issuer knows")]
+    ExternalEmailTaken,
     #[error("the refresh token is not valid")]
     WrongRefreshToken,
     #[error("the session of this token has ended")]
@@ -89,6 +101,30 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::NoSecondFactor) => {
                 Self::not_found("there is no second factor")
             }
+            Error::Domain(DomainError::ExternalAccountTaken) => {
+                Self::new(kind::EXTERNAL_ACCOUNT_TAKEN)
+            }
+            Error::Domain(DomainError::LastWayIn) => Self::new(kind::LAST_WAY_IN),
+            Error::Domain(DomainError::NoExternalAccount) => {
+                Self::not_found("there is no such external account")
+            }
+            // One text for all that a flow can be besides good.
+            Error::Domain(DomainError::WrongFlow) => {
+                let fault = "is not known, was used, is of another browser, or its time is up";
+                Self::validation().field("/state", fault)
+            }
+            Error::Issuer(IssuerError::Refused(_)) => {
+                Self::validation().field("/code", "is not what the issuer has given for this")
+            }
+            Error::Issuer(IssuerError::OtherIssuer) => {
+                Self::validation().field("/iss", "is not the issuer that was asked")
+            }
+            Error::Issuer(IssuerError::Unavailable(reason)) => {
+                tracing::warn!(reason, "the external issuer cannot be asked");
+                Self::unavailable("the issuer does not answer; try again", ISSUER_RETRY_AFTER)
+            }
+            Error::ExternalEmailUnproven => Self::new(kind::EXTERNAL_EMAIL_UNPROVEN),
+            Error::ExternalEmailTaken => Self::new(kind::EXTERNAL_EMAIL_TAKEN),
             Error::Domain(DomainError::Stale) => Self::precondition_failed(),
             // One text for all that a token can be besides good.
             Error::Domain(DomainError::WrongToken) => {
@@ -105,9 +141,10 @@ impl From<Error> for Problem {
             Error::WrongCode => Self::validation().field("/code", "is wrong, or was used"),
             Error::NotSignedIn(detail) => Self::new(kind::SECOND_FACTOR).detail(detail),
             // One text for an unknown address and a wrong password.
-            Error::WrongCredentials | Error::WrongRefreshToken | Error::SessionEnded => {
-                Self::unauthorized(error.to_string())
-            }
+            Error::WrongCredentials
+            | Error::WrongRefreshToken
+            | Error::SessionEnded
+            | Error::NotLetIn => Self::unauthorized(error.to_string()),
             Error::Enqueue(EnqueueError::Database(error)) | Error::Database(error) => {
                 database::problem(&error)
             }
@@ -166,6 +203,10 @@ impl From<Error> for Verdict {
             | Error::CodeMissing
             | Error::WrongCode
             | Error::NotSignedIn(_)
+            | Error::NotLetIn
+            | Error::Issuer(_)
+            | Error::ExternalEmailUnproven
+            | Error::ExternalEmailTaken
             | Error::Seal(_)
             | Error::Token(_)
             | Error::Limited(_)

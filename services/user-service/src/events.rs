@@ -33,9 +33,9 @@ pub(crate) async fn enqueue(
     for event in events {
         let id = clock.new_id();
         match event {
-            Event::Created(MailToken { id: token, expires_at, .. }) => {
-                let token_id = Some(token.into());
-                let expires_at = Some(expires_at);
+            Event::Created(token) => {
+                let expires_at = token.as_ref().map(|token| token.expires_at);
+                let token_id = token.map(|token| token.id.into());
                 let email = email();
                 let name = name();
                 let created = UserCreated { user_id, email, name, version, token_id, expires_at };

@@ -19,11 +19,18 @@
 //! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
 //! | `POST /api/email-verifications` | a user | has the mail sent again that proves the address |
 //! | `POST /api/email-verifications/complete` | the holder of the mail's token | proves the address |
+//! | `POST /api/users/{id}/second-factor/disable` | an administrator, with a code of their own | switches it off for a user who lost it |
 //! | `PUT /api/users/{id}/role` | an administrator | makes it an administrator's, or a user's; its sessions end |
 //! | `POST /api/sessions` | anybody | signs in |
 //! | `GET /api/sessions` | a user | where the user is signed in |
 //! | `DELETE /api/sessions` | a user | ends all sessions, or all but this one |
 //! | `DELETE /api/sessions/{id}` | a user | ends one of them |
+//! | `POST /api/external-sessions` | anybody | begins a sign-in by the external issuer, where there is one |
+//! | `POST /api/external-sessions/complete` | the browser that began, with the issuer's answer | signs in; makes an account where none has the address |
+//! | `GET /api/external-accounts` | a user | the accounts elsewhere by which the user is let in |
+//! | `POST /api/external-accounts` | a user, with password and code | begins to link one |
+//! | `POST /api/external-accounts/complete` | the session that began, with the issuer's answer | links it |
+//! | `DELETE /api/external-accounts/{id}` | a user | unlinks it; other sessions end |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
 //! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |
@@ -38,13 +45,13 @@
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
 //! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed`,
-//! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used` and
-//! `user.session_reused` to `user.events`. Tells all services which sessions have ended
+//! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used`,
+//! `user.external_account_linked`, `user.external_account_unlinked` and `user.session_reused` to `user.events`. Tells all services which sessions have ended
 //! ([`platform::EndedFeed`]).
-//! Calls payment-service and notification-service, for what they know of a user.
+//! Calls payment-service and notification-service, for what they know of a user, and the external issuer.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
-//! `password_reset_requests`, `second_factors`, and messaging's outbox and inbox.
+//! `password_reset_requests`, `second_factors`, `external_accounts`, `external_flows`, and messaging's outbox and inbox.
 
 mod app;
 mod commands;
@@ -56,6 +63,7 @@ mod workers;
 
 mod error;
 mod events;
+mod external_issuer;
 mod metrics;
 mod profiles;
 mod store;

@@ -50,6 +50,31 @@ static SIGN_INS: LazyLock<[IntCounter; 4]> = LazyLock::new(|| {
         .map(|outcome| family.with_label_values(&[outcome]))
 });
 
+/// What became of a sign-in, or of linking an account, by the external issuer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum External {
+    /// A browser was sent there.
+    Begun,
+    /// A known user was signed in.
+    SignedIn,
+    /// A new user was made, and signed in.
+    Registered,
+    /// A signed-in user has linked an account.
+    Linked,
+    /// What the browser brought, or the issuer said of it, was not good.
+    Refused,
+    /// The issuer could not be asked.
+    Unavailable,
+}
+
+static EXTERNAL: LazyLock<[IntCounter; 6]> = LazyLock::new(|| {
+    let help = "Sign-ins and links by the external issuer, by outcome: begun, signed_in, registered, linked, \
+                refused for what browser or issuer said, or unavailable, where the issuer could not be asked.";
+    let family = counter("user_external_sign_ins_total", help, &["outcome"]);
+    ["begun", "signed_in", "registered", "linked", "refused", "unavailable"]
+        .map(|outcome| family.with_label_values(&[outcome]))
+});
+
 /// What became of a code of a second factor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CodeOutcome {
@@ -117,6 +142,7 @@ pub(crate) fn register() {
     LazyLock::force(&REFRESHES);
     LazyLock::force(&SIGN_INS);
     LazyLock::force(&CODES);
+    LazyLock::force(&EXTERNAL);
     LazyLock::force(&PASSWORD_CHANGES);
     LazyLock::force(&MAIL_TOKENS);
 }
@@ -154,6 +180,19 @@ pub(crate) fn signed_in(outcome: SignIn) {
         SignIn::Failed => failed.inc(),
         SignIn::Refused => refused.inc(),
         SignIn::CodeNeeded => code_needed.inc(),
+    }
+}
+
+/// Counts a sign-in, or a link, by the external issuer.
+pub(crate) fn external(outcome: External) {
+    let [begun, signed_in, registered, linked, refused, unavailable] = &*EXTERNAL;
+    match outcome {
+        External::Begun => begun.inc(),
+        External::SignedIn => signed_in.inc(),
+        External::Registered => registered.inc(),
+        External::Linked => linked.inc(),
+        External::Refused => refused.inc(),
+        External::Unavailable => unavailable.inc(),
     }
 }
 

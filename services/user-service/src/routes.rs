@@ -3,6 +3,8 @@
 mod administrators;
 mod codes;
 mod exports;
+mod external_accounts;
+mod external_sessions;
 mod own_sessions;
 mod passwords;
 mod queries;
@@ -26,6 +28,7 @@ use utoipa_axum::routes;
 pub(crate) use codes::Codes;
 
 use crate::config::{SecondFactorSettings, SessionSettings};
+use crate::external_issuer::ExternalIssuer;
 use crate::profiles::Profiles;
 use crate::store::Store;
 
@@ -57,6 +60,7 @@ pub struct AppState {
     pub(crate) password_change: Backoff,
     pub(crate) codes: Codes,
     pub(crate) second_factor: SecondFactorSettings,
+    pub(crate) external: Option<ExternalIssuer>,
     pub(crate) profiles: Profiles,
     pub(crate) sessions: SessionSettings,
     pub(crate) clock: Clock,
@@ -78,9 +82,11 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(users::register, administrators::list).layer(hashing()))
         .routes(routes!(users::me))
-        .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(users::show, users::delete))
+        .routes(routes!(users::change).layer(hashing()))
         .routes(routes!(exports::export))
         .routes(routes!(administrators::appoint))
+        .routes(routes!(administrators::disable_second_factor))
         .routes(routes!(passwords::replace).layer(hashing()))
         .routes(routes!(passwords::request_reset))
         .routes(routes!(passwords::reset).layer(hashing()))
@@ -93,6 +99,11 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(
             routes!(sessions::sign_in, own_sessions::list, own_sessions::end_all).layer(hashing()),
         )
+        .routes(routes!(external_sessions::begin))
+        .routes(routes!(external_sessions::complete))
+        .routes(routes!(external_accounts::list, external_accounts::begin).layer(hashing()))
+        .routes(routes!(external_accounts::complete))
+        .routes(routes!(external_accounts::unlink))
         .routes(routes!(sessions::refresh))
         .routes(routes!(own_sessions::sign_out))
         .routes(routes!(own_sessions::sign_out_by_token))

@@ -5,6 +5,8 @@
 mod administrators;
 mod ended;
 mod exports;
+mod external_accounts;
+mod external_flows;
 mod mail_tokens;
 mod passwords;
 mod refresh_tokens;
@@ -36,6 +38,8 @@ use crate::profiles::Profiles;
 
 pub(crate) use administrators::{First, appoint_first};
 pub(crate) use exports::ShownToken;
+pub(crate) use external_accounts::{NewAccount, ShownAccount};
+pub(crate) use external_flows::Flow;
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
 pub(crate) use refresh_tokens::Refreshed;
@@ -110,7 +114,7 @@ impl Store {
         let user = &user;
         let events = &events;
         let insert = async |tx: &mut PgConnection| {
-            self.insert(tx, user, events, password).await?;
+            self.insert(tx, user, events, Some(password)).await?;
             self.audit.record_in(tx, entry).await?;
             Ok::<_, Error>(())
         };
@@ -120,22 +124,23 @@ impl Store {
         Ok(user.clone())
     }
 
+    /// Inserts a new user; one without a password is let in by something else.
     async fn insert(
         &self,
         tx: &mut PgConnection,
         user: &User,
         events: &[Event],
-        password: &HashedPassword,
+        password: Option<&HashedPassword>,
     ) -> Result<(), Error> {
         sqlx::query!(
             "insert into users (id, email, name, password_hash, admin, status,
                                 email_deliverable, version, email_version, created_at,
-                                updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                updated_at, email_verified_version)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             user.id.as_uuid(),
             user.email.as_str(),
             user.name.as_str(),
-            password.as_str(),
+            password.map(HashedPassword::as_str),
             user.admin,
             user.status.as_str(),
             user.email_deliverable,
@@ -143,6 +148,7 @@ impl Store {
             user.email_version,
             user.created_at,
             user.updated_at,
+            user.email_verified_version,
         )
         .execute(&mut *tx)
         .await
@@ -181,7 +187,7 @@ impl Store {
             if is_change {
                 self.audit.record_in(tx, entry).await?;
             }
-            Ok::<_, Error>((self.save(tx, before, decided).await?, used, is_change))
+            Ok::<_, Error>((self.apply(tx, before, decided).await?, used, is_change))
         };
         let (user, used, is_change) =
             self.database.transaction(|tx| write(tx).scope_boxed()).await?;
@@ -229,7 +235,7 @@ impl Store {
     ) -> Result<User, Error> {
         let before = self.lock(tx, id).await?;
         let decided = decide(before.clone())?;
-        self.save(tx, before, decided).await
+        self.apply(tx, before, decided).await
     }
 
     /// A user that nobody else changes until the transaction ends.
@@ -255,7 +261,7 @@ impl Store {
 
     /// The one way into the table: sends, saves, keeps the profile before out of the cache. The caller has
     /// locked the row, and commits at once.
-    async fn save(
+    async fn apply(
         &self,
         tx: &mut PgConnection,
         before: User,
@@ -276,7 +282,7 @@ impl Store {
         }
         self.send(tx, &user, events).await?;
         if user.version != before.version {
-            update(tx, &user).await?;
+            save(tx, &user).await?;
             // Last, so that little more than the commit comes after it.
             self.profiles.withhold(id).await;
         }
@@ -358,7 +364,7 @@ impl Store {
 }
 
 /// Saves a changed user. A deleted one loses password and tokens.
-async fn update(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
+async fn save(tx: &mut PgConnection, user: &User) -> Result<(), Error> {
     let deleted = user.status == Status::Deleted;
     sqlx::query!(
         "update users set email = $2, name = $3, admin = $4, status = $5, email_deliverable = $6,

@@ -66,9 +66,11 @@ pub(crate) async fn sweep_sessions(
 ) -> Result<(), Infallible> {
     let sessions = async |limit| store.sweep_sessions(limit).await;
     let tokens = async |limit| store.sweep_mail_tokens(limit).await;
+    let flows = async |limit| store.sweep_external_flows(limit).await;
     tokio::join!(
         worker::sweep("sessions and refresh tokens", interval, &shutdown, sessions),
         worker::sweep("tokens of mails", interval, &shutdown, tokens),
+        worker::sweep("flows by the external issuer", interval, &shutdown, flows),
     );
     Ok(())
 }

@@ -61,6 +61,16 @@ kinds! {
          and confirm that.";
     EMAIL_TAKEN = "email-taken", CONFLICT, "The e-mail address is taken",
         "Somebody has registered it, in upper or lower case. Sign in, or use another one.";
+    EXTERNAL_EMAIL_TAKEN = "external-email-taken", CONFLICT,
+        "Another account has the address that the issuer knows",
+        "An account is not taken over by an address. Sign in with the password of that account, and link the \
+         account at the issuer to it there. Nothing was made.";
+    EXTERNAL_ACCOUNT_TAKEN = "external-account-taken", CONFLICT, "The external account is linked already",
+        "The account at the issuer is linked to a user, or this user has another one there: unlink that one \
+         first.";
+    LAST_WAY_IN = "last-way-in", CONFLICT, "Nothing else lets the user in",
+        "The user has no password, and no other account elsewhere. Have a mail sent with which a password can be \
+         set, and unlink then.";
     LAST_ADMINISTRATOR = "last-administrator", CONFLICT, "There would be no administrator left",
         "The user is the only administrator. Make somebody else one first.";
     SECOND_FACTOR_ON = "second-factor-on", CONFLICT, "The second factor is on already",
@@ -82,6 +92,10 @@ kinds! {
     VALIDATION = "validation", UNPROCESSABLE_ENTITY, "Some fields are not valid",
         "`errors` names all that could be found at once, 32 at most, each by its JSON pointer into the \
          body. Nothing was changed.";
+    EXTERNAL_EMAIL_UNPROVEN = "external-email-unproven", UNPROCESSABLE_ENTITY,
+        "The issuer knows no address that is proven",
+        "An account is made only with an address of which the issuer says that its owner reads what comes there. \
+         Prove it at the issuer and begin again, or register with a password. Nothing was made.";
     IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", UNPROCESSABLE_ENTITY,
         "The Idempotency-Key was used for another request",
         "The key belongs to a request that said something else. A new request needs a new key.";

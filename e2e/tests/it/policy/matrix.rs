@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{ended, routes, token};
-use crate::system::{Fixture, PASSWORD, System, THREE};
+use crate::system::{Fixture, PASSWORD, System, THREE, without_an_issuer_to_ask};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/matrix.txt");
 /// The columns: those that are let in last, who change most of what the others ask about, come last.
@@ -50,7 +50,8 @@ struct Asked {
 #[tokio::test]
 async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
     let fixture = Fixture::set_up().await;
-    let variables = fixture.environment(0);
+    let mut variables = fixture.environment(0);
+    variables.extend(without_an_issuer_to_ask());
     let users = fixture.databases[0].pool().await;
     let system = fixture.start(variables.clone()).await;
     let mut tokens = BTreeMap::from([("ended", ended(&system, &[&system.users]).await.token)]);
@@ -172,7 +173,9 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
     let new = format!("{}@example.com", Uuid::now_v7().simple());
     let body = match route {
         "POST /api/users" => json!({"email": new, "name": "Ada", "password": PASSWORD}),
-        "PATCH /api/users/{id}" => json!({"name": "Ada Lovelace", "email": new}),
+        "PATCH /api/users/{id}" => {
+            json!({"name": "Ada Lovelace", "email": new, "current_password": PASSWORD})
+        }
         "PUT /api/users/{id}/password" => {
             json!({"current_password": PASSWORD, "new_password": "battery staple horse"})
         }
@@ -186,6 +189,11 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
             json!({"token": "none", "password": "battery staple horse"})
         }
         "POST /api/email-verifications/complete" => json!({"token": "none"}),
+        "POST /api/external-accounts" => json!({"password": PASSWORD}),
+        "POST /api/external-accounts/complete" | "POST /api/external-sessions/complete" => {
+            json!({"code": "none", "state": "none", "browser_secret": "none"})
+        }
+        "POST /api/users/{id}/second-factor/disable" => json!({}),
         "POST /api/second-factor" => json!({"password": PASSWORD}),
         "POST /api/second-factor/complete" => json!({"code": "123456"}),
         "POST /api/second-factor/disable" | "POST /api/second-factor/recovery-codes" => {

@@ -28,6 +28,10 @@ pub enum Kind {
     SecondFactorDisabled,
     /// [`MailText::RecoveryCodeUsed`]
     RecoveryCodeUsed,
+    /// [`MailText::ExternalAccountLinked`]
+    ExternalAccountLinked,
+    /// [`MailText::ExternalAccountUnlinked`]
+    ExternalAccountUnlinked,
     /// [`MailText::PaymentReceipt`]
     PaymentReceipt,
     /// [`MailText::PaymentFailure`]
@@ -49,7 +53,7 @@ pub enum LinkPurpose {
 
 impl Kind {
     /// All that this version sends.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Welcome,
         Self::EmailVerification,
         Self::EmailChange,
@@ -61,6 +65,8 @@ impl Kind {
         Self::SecondFactorEnabled,
         Self::SecondFactorDisabled,
         Self::RecoveryCodeUsed,
+        Self::ExternalAccountLinked,
+        Self::ExternalAccountUnlinked,
         Self::PaymentReceipt,
         Self::PaymentFailure,
         Self::Message,
@@ -80,6 +86,8 @@ impl Kind {
             Self::SecondFactorEnabled => "second_factor_enabled",
             Self::SecondFactorDisabled => "second_factor_disabled",
             Self::RecoveryCodeUsed => "recovery_code_used",
+            Self::ExternalAccountLinked => "external_account_linked",
+            Self::ExternalAccountUnlinked => "external_account_unlinked",
             Self::PaymentReceipt => "payment_receipt",
             Self::PaymentFailure => "payment_failure",
             Self::Message => "message",
@@ -108,6 +116,8 @@ impl Kind {
                 | Self::SecondFactorEnabled
                 | Self::SecondFactorDisabled
                 | Self::RecoveryCodeUsed
+                | Self::ExternalAccountLinked
+                | Self::ExternalAccountUnlinked
         )
     }
 

@@ -43,6 +43,10 @@ pub enum MailText {
         /// How many are left.
         left: i64,
     },
+    /// An account elsewhere lets the user in from now on.
+    ExternalAccountLinked,
+    /// An account elsewhere lets the user in no more.
+    ExternalAccountUnlinked,
     /// A payment succeeded.
     PaymentReceipt {
         /// The payment.
@@ -114,6 +118,8 @@ impl MailText {
             Self::SecondFactorEnabled => Kind::SecondFactorEnabled,
             Self::SecondFactorDisabled => Kind::SecondFactorDisabled,
             Self::RecoveryCodeUsed { .. } => Kind::RecoveryCodeUsed,
+            Self::ExternalAccountLinked => Kind::ExternalAccountLinked,
+            Self::ExternalAccountUnlinked => Kind::ExternalAccountUnlinked,
             Self::PaymentReceipt { .. } => Kind::PaymentReceipt,
             Self::PaymentFailure { .. } => Kind::PaymentFailure,
             Self::Custom { .. } => Kind::Message,
@@ -201,6 +207,19 @@ impl MailText {
                      Codes that are left: {left}. Make new ones before you run out of them."
                 ),
                 "If it was not you, change your password and make new recovery codes now.",
+            ),
+            Self::ExternalAccountLinked => notice(
+                "Another way to sign in to your account",
+                "an account that you have elsewhere was linked to your account here. Whoever signs in there can \
+                 sign in here.",
+                "If this was not you, sign in, unlink it, and choose another password at once.",
+            ),
+            Self::ExternalAccountUnlinked => notice(
+                "A way to sign in to your account was removed",
+                "an account that you have elsewhere was unlinked, and signs in here no more. Other sessions were \
+                 signed out.",
+                "If this was not you, choose a new password at once, by the mail that you can ask for \
+                 where you sign in.",
             ),
             Self::PaymentReceipt { payment, amount: minor, currency } => {
                 let amount = amount(*minor, currency);

@@ -39,8 +39,8 @@ pub(crate) struct NotificationView {
     user_id: Uuid,
     /// `welcome`, `email_verification`, `email_change`, `email_change_requested`, `email_changed`,
     /// `password_reset`, `password_changed`, `session_reused`, `second_factor_enabled`,
-    /// `second_factor_disabled`, `recovery_code_used`, `payment_receipt`, `payment_failure` or `message`;
-    /// another word when a newer version of the service wrote it.
+    /// `second_factor_disabled`, `recovery_code_used`, `external_account_linked`, `external_account_unlinked`,
+    /// `payment_receipt`, `payment_failure` or `message`; another word when a newer version of the service wrote it.
     kind: String,
     /// `email`.
     channel: &'static str,

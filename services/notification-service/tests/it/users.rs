@@ -153,17 +153,24 @@ async fn the_owner_of_a_session_whose_used_token_came_again_is_notified_by_mail_
 }
 
 #[tokio::test]
-async fn the_owner_is_notified_by_mail_of_the_second_factor_and_of_each_recovery_code() {
+async fn the_owner_is_notified_by_mail_of_what_protects_the_account_and_of_each_recovery_code() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let subject_of = |kind: &str| match kind {
         "second_factor_enabled" => "A second factor protects your account",
         "recovery_code_used" => "A recovery code of your account was used",
+        "external_account_linked" => "Another way to sign in to your account",
+        "external_account_unlinked" => "A way to sign in to your account was removed",
         _ => "Your account has no second factor any more",
     };
-    for (second, kind) in
-        (20..).zip(["second_factor_enabled", "recovery_code_used", "second_factor_disabled"])
-    {
+    let kinds = [
+        "second_factor_enabled",
+        "recovery_code_used",
+        "external_account_linked",
+        "external_account_unlinked",
+        "second_factor_disabled",
+    ];
+    for (second, kind) in (20..).zip(kinds) {
         let data = json!({"user_id": person.id, "left": 7});
         app.happened(&format!("user.{kind}"), &data, second).await;
         app.until(&person, kind, "sent").await;
@@ -171,7 +178,7 @@ async fn the_owner_is_notified_by_mail_of_the_second_factor_and_of_each_recovery
         let told = mails.iter().find(|mail| header(mail, "Subject") == subject_of(kind)).unwrap();
         assert_eq!(told.contains("left: 7."), kind == "recovery_code_used", "{told}");
     }
-    assert_eq!(app.mails_to(&person.email).len(), 4);
+    assert_eq!(app.mails_to(&person.email).len(), 6);
 }
 
 async fn deleted(app: &TestApp, person: &Person) {

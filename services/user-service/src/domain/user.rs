@@ -74,8 +74,8 @@ impl From<String> for Status {
 /// What happened to a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Registered; the token proves the address.
-    Created(MailToken),
+    /// Registered; the token, if there is one, proves the address.
+    Created(Option<MailToken>),
     /// The profile changed.
     Updated {
         /// The names of the changed fields.
@@ -103,9 +103,8 @@ impl Event {
     /// The token that it has sent.
     pub fn token(&self) -> Option<&MailToken> {
         match self {
-            Self::Created(token)
-            | Self::VerificationRequested(token)
-            | Self::PasswordResetRequested(token) => Some(token),
+            Self::Created(token) => token.as_ref(),
+            Self::VerificationRequested(token) | Self::PasswordResetRequested(token) => Some(token),
             Self::Updated { .. }
             | Self::EmailChangeRequested
             | Self::PasswordChanged
@@ -134,8 +133,24 @@ impl User {
         token: NewToken,
         now: DateTime<Utc>,
     ) -> (Self, Vec<Event>) {
-        let created = Event::Created(token.sent_to(&email, Purpose::Verification));
-        let user = Self {
+        let created = Event::Created(Some(token.sent_to(&email, Purpose::Verification)));
+        (Self::new(id, email, name, now), vec![created])
+    }
+
+    /// A new user, whose address somebody who is believed has seen proven.
+    pub fn register_proven(
+        id: UserId,
+        email: Email,
+        name: Name,
+        now: DateTime<Utc>,
+    ) -> (Self, Vec<Event>) {
+        let user = Self::new(id, email, name, now);
+        let email_verified_version = Some(user.email_version);
+        (Self { email_verified_version, ..user }, vec![Event::Created(None)])
+    }
+
+    fn new(id: UserId, email: Email, name: Name, now: DateTime<Utc>) -> Self {
+        Self {
             id,
             email,
             name,
@@ -148,8 +163,7 @@ impl User {
             email_verified_version: None,
             created_at: now,
             updated_at: now,
-        };
-        (user, vec![created])
+        }
     }
 
     /// Whether somebody has shown that mail to the address reaches them.

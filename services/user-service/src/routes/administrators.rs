@@ -6,6 +6,7 @@ use chassis::extract::{ETag, Json, Path, Query, RequestContext};
 use chassis::page::Page;
 use chassis::{Clock, Problem};
 use contracts::UserId;
+use http::StatusCode;
 use platform::audit::{Actor, Entry};
 use serde::Deserialize;
 use tusk_config::Secret;
@@ -24,6 +25,15 @@ use crate::store::{Proof, Store};
 pub(crate) struct Appointment {
     /// `user` or `admin`.
     role: Role,
+    /// Where the caller's second factor is on: six digits of the app, or a recovery code.
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<Secret<String>>,
+}
+
+/// What an administrator shows before somebody's second factor goes.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OwnCode {
     /// Where the caller's second factor is on: six digits of the app, or a recovery code.
     #[schema(value_type = Option<String>, example = "123456")]
     code: Option<Secret<String>>,
@@ -77,4 +87,37 @@ pub(crate) async fn appoint(
         store.change_proven(UserId::from_uuid(id), (caller, &entry), Some(proof), decide).await;
     let user = attempt.settle(done).await?;
     Ok((ETag(user.version), Json(user.into())))
+}
+
+/// Switches a user's second factor off: for whoever has lost the app and the recovery codes, and has shown an
+/// administrator who they are. All sessions of the user end, and the user is told by mail. Administrators switch
+/// their own off as users do, by `/api/second-factor/disable`.
+#[utoipa::path(post, path = "/api/users/{id}/second-factor/disable", tag = "users",
+    operation_id = "disable_second_factor_of", request_body = OwnCode,
+    params(("id" = Uuid, Path)), security(("bearer" = [])), responses(
+    (status = 204),
+    (status = 403, body = Problem, description = "Not an administrator, or the caller's own"),
+    (status = 404, body = Problem, description = "It is off, or there is no such user, or none any more"),
+    (status = 422, body = Problem, description = "A code is needed, or wrong"),
+    (status = 429, body = Problem, description = "Too many codes were wrong; Retry-After says when to come again"),
+))]
+pub(crate) async fn disable_second_factor(
+    caller: SignedIn,
+    State(store): State<Store>,
+    State(codes): State<Codes>,
+    context: RequestContext,
+    Path(id): Path<Uuid>,
+    Json(OwnCode { code }): Json<OwnCode>,
+) -> Result<StatusCode, Problem> {
+    // The own one asks for the password, too.
+    if caller.id == id {
+        return Err(Problem::forbidden());
+    }
+    let entry = Entry::new(Actor::Administrator(caller.id), "second-factor-off", "success");
+    let entry = entry.target(format_args!("user:{id}")).request(&context.request_id);
+    let attempt = codes.attempt(caller.id, code.as_ref(), &context).await?;
+    let user = UserId::from_uuid(id);
+    let done = store.disable_second_factor(caller, user, attempt.code(), &entry).await;
+    attempt.settle(done).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

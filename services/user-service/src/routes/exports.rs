@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::queries::ExportQuery;
 use super::users::{Profile, visible};
 use crate::config::SessionSettings;
-use crate::store::{Shown, ShownToken, Store};
+use crate::store::{Shown, ShownAccount, ShownToken, Store};
 
 /// Why there is no page.
 const INCOMPLETE: &str =
@@ -75,6 +75,8 @@ struct Own {
     sessions: Vec<ExportedSession>,
     /// What was sent by mail and is good still; without what is secret of it.
     mail_tokens: Vec<ExportedToken>,
+    /// The accounts elsewhere by which the user is let in.
+    external_accounts: Vec<ExportedAccount>,
 }
 
 /// A session that is open.
@@ -86,6 +88,19 @@ struct ExportedSession {
     created_at: DateTime<Utc>,
     last_used_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
+}
+
+/// An account at an external issuer.
+#[derive(Serialize, ToSchema)]
+struct ExportedAccount {
+    account_id: Uuid,
+    issuer: String,
+    /// The issuer's own name for the account.
+    subject: String,
+    linked_at: DateTime<Utc>,
+    /// When the user was let in by it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<DateTime<Utc>>,
 }
 
 /// A token that went to an address.
@@ -152,7 +167,9 @@ pub(crate) async fn export(
         let sessions = shown.into_iter().map(ExportedSession::from).collect();
         let tokens = store.shown_tokens(id).await?;
         let mail_tokens = tokens.into_iter().map(ExportedToken::from).collect();
-        Some(Own { profile, sessions, mail_tokens })
+        let accounts = store.accounts_of(id).await?;
+        let external_accounts = accounts.into_iter().map(ExportedAccount::from).collect();
+        Some(Own { profile, sessions, mail_tokens, external_accounts })
     } else {
         None
     };
@@ -255,6 +272,13 @@ impl From<Shown> for ExportedSession {
     fn from(shown: Shown) -> Self {
         let Shown { id: session_id, device, created_at, last_used_at, expires_at } = shown;
         Self { session_id, device, created_at, last_used_at, expires_at }
+    }
+}
+
+impl From<ShownAccount> for ExportedAccount {
+    fn from(shown: ShownAccount) -> Self {
+        let ShownAccount { id, issuer, subject, created_at, used_at } = shown;
+        Self { account_id: id, issuer, subject, linked_at: created_at, last_used_at: used_at }
     }
 }
 

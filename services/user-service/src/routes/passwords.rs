@@ -146,7 +146,7 @@ impl OwnPassword {
                 return Err(limited.into());
             }
         };
-        match self.verified(UserId::from_uuid(id), password).await {
+        match self.verified(UserId::from_uuid(id), (password, pointer)).await {
             Ok(Some(account)) => {
                 attempt.succeeded().await;
                 Ok(account)
@@ -162,10 +162,16 @@ impl OwnPassword {
         }
     }
 
-    /// The user's account, if that is its password.
-    async fn verified(&self, user: UserId, password: &Password) -> Result<Option<Account>, Error> {
+    /// The user's account, if that is its password. One that is let in by an account elsewhere may have none.
+    async fn verified(
+        &self,
+        user: UserId,
+        (password, pointer): (&Password, &'static str),
+    ) -> Result<Option<Account>, Error> {
         let account = self.store.account(user).await?;
-        let matched = verify(&self.passwords, password, Some(account.hash.clone())).await?;
+        let reason = "is needed, and the account has none: set one by a password reset first";
+        let stored = account.hash.clone().ok_or(DomainError::Invalid { pointer, reason })?;
+        let matched = verify(&self.passwords, password, Some(stored)).await?;
         Ok(matched.map(|_| account))
     }
 }

@@ -181,7 +181,9 @@ pub(crate) async fn disable(
     own.check(caller.id, (&password, "/password"), "second-factor-off", &context).await?;
     let attempt = codes.attempt(caller.id, Some(&code), &context).await?;
     let entry = entry(caller.id, "second-factor-off", &context.request_id);
-    let done = store.disable_second_factor(caller, attempt.code(), &entry).await;
+    let done = store
+        .disable_second_factor(caller, UserId::from_uuid(caller.id), attempt.code(), &entry)
+        .await;
     attempt.settle(done).await?;
     Ok(StatusCode::NO_CONTENT)
 }

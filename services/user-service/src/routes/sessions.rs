@@ -123,8 +123,12 @@ pub(crate) async fn sign_in(
     };
     let opened = async {
         let attempt = codes.attempt(account.user.as_uuid(), code.as_ref(), &context).await?;
-        let opened = issuer.open(&store, &account, attempt.code(), &headers, &context).await;
-        attempt.settle(opened).await
+        let prepared = issuer.prepare(&headers);
+        let entry = prepared.entry(account.user, "success", &context.request_id);
+        let opening = prepared.opening(attempt.code());
+        let opened = store.open_session(&account, &opening, &entry).await;
+        attempt.settle(opened).await?;
+        issuer.session(&account, &prepared)
     };
     match opened.await {
         Ok(session) => {
@@ -171,13 +175,16 @@ async fn check(
         Some(email) => store.account_by_email(&email).await?,
         None => None,
     };
-    let stored = known.as_ref().map(|account| account.hash.clone());
+    // One without a password is as one that is not there.
+    let stored = known.as_ref().and_then(|account| account.hash.clone());
     let password = Password::new(password);
     let matched = verify(passwords, &password, stored).await?;
     let Some(account) = known else { return Ok(Checked::UnknownAccount) };
     let Some(matched) = matched else { return Ok(Checked::WrongPassword(account.user)) };
-    if matched == Matched::AsTyped || account.hash.is_outdated() {
-        replace_hash(store, passwords, &account, &password).await?;
+    if let Some(before) = &account.hash
+        && (matched == Matched::AsTyped || before.is_outdated())
+    {
+        replace_hash(store, passwords, (account.user, before), &password).await?;
     }
     Ok(Checked::Right(account))
 }
@@ -220,11 +227,11 @@ pub(super) async fn verify(
 async fn replace_hash(
     store: &Store,
     passwords: &Passwords,
-    Account { user, hash: before, .. }: &Account,
+    (user, before): (UserId, &HashedPassword),
     password: &Password,
 ) -> Result<(), Error> {
     match passwords.hash(password.normalised()).await {
-        Ok(hash) => Ok(store.replace_password_hash(*user, before, &hash).await?),
+        Ok(hash) => Ok(store.replace_password_hash(user, before, &hash).await?),
         Err(PasswordError::Busy) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -250,7 +257,7 @@ pub(crate) async fn refresh(
     metrics::refreshed(refreshed);
     match refreshed {
         Refreshed::Exchanged { session, user, admin, expires_at, .. } => {
-            return Ok(Json(issuer.session((session, user, admin), expires_at, &next)?));
+            return Ok(Json(issuer.tokens_of((session, user, admin), expires_at, &next)?));
         }
         Refreshed::Reused { session, .. } => tracing::warn!(
             session.id = %session,
@@ -264,6 +271,28 @@ pub(crate) async fn refresh(
     }
     // One text for all of them: which it was is nothing that a thief needs to know.
     Err(Error::WrongRefreshToken)
+}
+
+/// A session that is about to be opened.
+pub(super) struct Prepared {
+    session: Uuid,
+    refresh: OpaqueToken,
+    device: String,
+    expires_at: DateTime<Utc>,
+}
+
+impl Prepared {
+    /// What is kept of it, with the code that was shown.
+    pub(super) fn opening<'p>(&'p self, code: Option<&'p Code>) -> Opening<'p> {
+        let Self { session, expires_at, .. } = *self;
+        Opening { session, refresh: self.refresh.hash(), expires_at, device: &self.device, code }
+    }
+
+    /// What the audit trail says of it.
+    pub(super) fn entry(&self, user: UserId, outcome: &'static str, request: &RequestId) -> Entry {
+        let entry = Entry::new(Actor::User(user.as_uuid()), "sign-in", outcome);
+        entry.target(format_args!("session:{}", self.session)).request(request)
+    }
 }
 
 /// Makes the tokens of a session.
@@ -282,29 +311,24 @@ impl axum::extract::FromRef<super::AppState> for Issuer {
 }
 
 impl Issuer {
-    /// Opens a session of an account.
-    async fn open(
-        &self,
-        store: &Store,
-        account: &Account,
-        code: Option<&Code>,
-        headers: &HeaderMap,
-        context: &RequestContext,
-    ) -> Result<Session, Error> {
+    /// A session for the client of a request.
+    pub(super) fn prepare(&self, headers: &HeaderMap) -> Prepared {
         let session = self.clock.new_id();
         let refresh = OpaqueToken::generate();
-        let entry = Entry::new(Actor::User(account.user.as_uuid()), "sign-in", "success");
-        let entry = entry.target(format_args!("session:{session}")).request(&context.request_id);
         let user_agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
         let device = domain::device(user_agent);
         let now = self.clock.now();
         let expires_at = self.settings.expires_at(now, now);
-        let opening = Opening { refresh: refresh.hash(), expires_at, device: &device, code };
-        store.open_session(session, account, &opening, &entry).await?;
-        self.session((session, account.user, account.admin), expires_at, &refresh)
+        Prepared { session, refresh, device, expires_at }
     }
 
-    fn session(
+    /// The tokens of a session that is open now.
+    pub(super) fn session(&self, account: &Account, prepared: &Prepared) -> Result<Session, Error> {
+        let Prepared { session, refresh, expires_at, .. } = prepared;
+        self.tokens_of((*session, account.user, account.admin), *expires_at, refresh)
+    }
+
+    fn tokens_of(
         &self,
         (session, user, admin): (Uuid, UserId, bool),
         end: DateTime<Utc>,

@@ -17,11 +17,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::codes::Codes;
-use crate::domain::{self, Change, Email, Name, Password, Purpose, User};
+use super::passwords::OwnPassword;
+use crate::domain::{Change, DomainError, Email, Name, Password, Purpose, User};
 use crate::error::Error;
 use crate::metrics::{self, Mailed};
 use crate::profiles::Profiles;
 use crate::store::{Proof, Store};
+
+/// Where the password stands in a change.
+const PASSWORD: &str = "/current_password";
+/// It does not.
+const PASSWORD_MISSING: DomainError =
+    DomainError::Invalid { pointer: PASSWORD, reason: "is needed for another address" };
 
 /// A registration.
 #[derive(Deserialize, ToSchema)]
@@ -51,6 +58,9 @@ pub(crate) struct ProfileChange {
     /// recovery code.
     #[schema(value_type = Option<String>, example = "123456")]
     code: Option<Secret<String>>,
+    /// For another address, where it is off: the password of whoever changes it.
+    #[schema(value_type = Option<String>, format = Password)]
+    current_password: Option<Secret<String>>,
 }
 
 /// A user's profile.
@@ -183,7 +193,7 @@ pub(crate) async fn show(
     (status = 404, body = Problem, description = "No such user, or not the caller's to change"),
     (status = 409, body = Problem, description = "The address is taken"),
     (status = 412, body = Problem, description = "Changed meanwhile"),
-    (status = 422, body = Problem, description = "A field is refused, or a code is needed for another address, or wrong"),
+    (status = 422, body = Problem, description = "A field is refused, or a code or the password is needed for another address, or wrong"),
     (status = 428, body = Problem, description = "If-Match is missing"),
     (status = 429, body = Problem, description = "Too many changes, or too many to this address"),
 ))]
@@ -193,6 +203,7 @@ pub(crate) async fn change(
     State(store): State<Store>,
     State(clock): State<Clock>,
     State(codes): State<Codes>,
+    State(own): State<OwnPassword>,
     Path(id): Path<Uuid>,
     seen: IfMatch,
     account: AccountLimit,
@@ -203,6 +214,13 @@ pub(crate) async fn change(
     let email = change.email.as_deref().map(Email::parse).transpose();
     let name = change.name.as_deref().map(Name::parse).transpose();
     let (email, name) = (email, name).together().map_err(Error::from)?;
+    // What says where mail goes is asked for with a code, or with the password where there is no second factor.
+    let is_asked = email.is_some();
+    if is_asked && store.second_factor(caller.id).await?.enabled_at.is_none() {
+        let password = change.current_password.ok_or(PASSWORD_MISSING).map_err(Error::from)?;
+        let password = Password::new(password);
+        own.check(caller.id, (&password, PASSWORD), "user-change", &context).await?;
+    }
     if let Some(email) = &email
         && store.user(UserId::from_uuid(id)).await?.would_mail(email)
     {
@@ -215,8 +233,7 @@ pub(crate) async fn change(
     let decide =
         |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);
     let entry = entry(caller, "user-change", id, &context.request_id);
-    // What says where mail goes is asked for with a code; any other is not looked at, and so no try.
-    let is_asked = change.email.is_some();
+    // Any other is not looked at, and so no try.
     let code = code.as_ref().filter(|_| is_asked);
     let attempt = codes.attempt(caller.id, code, &context).await?;
     let proof = Proof { user: UserId::from_uuid(caller.id), code: attempt.code() };
@@ -266,5 +283,5 @@ pub(super) fn entry(
 
 /// Whose it is not cannot tell it from one that does not exist.
 pub(super) fn visible(caller: &Caller, id: Uuid) -> Result<(), Problem> {
-    if caller.may_see(id) { Ok(()) } else { Err(Error::from(domain::DomainError::NotFound).into()) }
+    if caller.may_see(id) { Ok(()) } else { Err(Error::from(DomainError::NotFound).into()) }
 }

@@ -9,6 +9,7 @@ use contracts::UserId;
 use platform::audit::{Actor, Entry};
 use sqlx::PgConnection;
 
+use super::external_accounts::remove_accounts;
 use super::passwords::set_password;
 use super::second_factors::remove_second_factor;
 use super::sessions::end_sessions;
@@ -117,9 +118,16 @@ impl Store {
                 async move {
                     let purpose = Purpose::PasswordReset;
                     let (before, user) = self.redeem(tx, presented, purpose, &reset).await?;
-                    // Whoever switched it on had not proven that the address is theirs.
-                    if !before.is_email_verified() && remove_second_factor(tx, user.id).await? {
-                        self.record(tx, &user, ("second-factor-off", "unproven"), request).await?;
+                    // Whoever switched it on, or linked it, had not proven that the address is theirs.
+                    if !before.is_email_verified() {
+                        if remove_second_factor(tx, user.id).await? {
+                            self.record(tx, &user, ("second-factor-off", "unproven"), request)
+                                .await?;
+                        }
+                        if remove_accounts(tx, user.id).await? {
+                            self.record(tx, &user, ("external-unlink", "unproven"), request)
+                                .await?;
+                        }
                     }
                     set_password(tx, user.id, password).await?;
                     end_sessions(tx, user.id, None).await?;
@@ -157,7 +165,7 @@ impl Store {
         // Of two who present one token at a time, the second finds none left.
         let before = self.lock(tx, UserId::from_uuid(token.user_id)).await?;
         let decided = decide(before.clone(), &proven)?;
-        let user = self.save(tx, before.clone(), decided).await?;
+        let user = self.apply(tx, before.clone(), decided).await?;
         let used =
             sqlx::query!("delete from mail_tokens where token_hash = $1", presented.as_slice(),);
         if used.execute(&mut *tx).await?.rows_affected() == 0 {

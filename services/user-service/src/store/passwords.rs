@@ -17,7 +17,8 @@ use crate::error::Error;
 pub(crate) struct Account {
     pub(crate) user: UserId,
     pub(crate) admin: bool,
-    pub(crate) hash: HashedPassword,
+    /// None where the user is let in by an account elsewhere, until a reset by mail sets one.
+    pub(crate) hash: Option<HashedPassword>,
     /// Counts the passwords that the user has had.
     pub(crate) password_version: i64,
 }
@@ -36,8 +37,8 @@ macro_rules! select_account {
     ($condition:literal, $argument:expr) => {
         sqlx::query_as!(
             Row,
-            r#"select id, admin, password_hash as "password_hash!", password_version from users
-               where status = 'active' and password_hash is not null and "#
+            "select id, admin, password_hash, password_version from users
+             where status = 'active' and "
                 + $condition,
             $argument
         )
@@ -47,7 +48,7 @@ macro_rules! select_account {
 struct Row {
     id: Uuid,
     admin: bool,
-    password_hash: String,
+    password_hash: Option<String>,
     password_version: i64,
 }
 
@@ -56,7 +57,7 @@ impl From<Row> for Account {
         Self {
             user: UserId::from_uuid(row.id),
             admin: row.admin,
-            hash: HashedPassword::from_stored(row.password_hash),
+            hash: row.password_hash.map(HashedPassword::from_stored),
             password_version: row.password_version,
         }
     }
@@ -124,7 +125,7 @@ impl Store {
         let id = UserId::from_uuid(new.caller.id);
         let before = self.lock_for(tx, new.caller, id).await?;
         let decided = before.clone().change_password(self.clock.now())?;
-        let user = self.save(tx, before, decided).await?;
+        let user = self.apply(tx, before, decided).await?;
         if set_password(tx, id, &new.hash).await? != new.seen + 1 {
             return Err(DomainError::Stale.into());
         }

@@ -120,7 +120,7 @@ impl Store {
         let enable = async |tx: &mut PgConnection| {
             let before = self.lock_for(tx, caller, user).await?;
             let decided = before.clone().enable_second_factor(now)?;
-            let after = self.save(tx, before, decided).await?;
+            let after = self.apply(tx, before, decided).await?;
             end_tokens_of_other_addresses(tx, &after).await?;
             let row = lock(tx, user).await?.ok_or(DomainError::NoSecondFactor)?;
             if row.enabled_at.is_some() {
@@ -151,21 +151,23 @@ impl Store {
         Ok(())
     }
 
-    /// Switches the second factor off by a right code, and ends all other sessions.
+    /// Switches a user's second factor off by a right code of the caller, who is the user or an administrator, and
+    /// ends all sessions of the user but the caller's own.
     ///
     /// [`DomainError::NoSecondFactor`] when it is off.
     pub(crate) async fn disable_second_factor(
         &self,
         caller: SignedIn,
+        user: UserId,
         code: Option<&Code>,
         entry: &Entry,
     ) -> Result<(), Error> {
-        let user = UserId::from_uuid(caller.id);
+        let proof = Proof { user: UserId::from_uuid(caller.id), code };
         let disable = async |tx: &mut PgConnection| {
             let before = self.lock_for(tx, caller, user).await?;
             let decided = before.clone().disable_second_factor()?;
-            self.save(tx, before, decided).await?;
-            let used = self.prove(tx, Proof { user, code }).await?;
+            self.apply(tx, before, decided).await?;
+            let used = self.prove(tx, proof).await?;
             if !remove_second_factor(tx, user).await? {
                 return Err(DomainError::NoSecondFactor.into());
             }

@@ -28,6 +28,7 @@ pub(crate) struct Shown {
 
 /// What a session begins with.
 pub(crate) struct Opening<'a> {
+    pub(crate) session: Uuid,
     pub(crate) refresh: OpaqueHash,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) device: &'a str,
@@ -41,7 +42,6 @@ impl Store {
     /// and [`Error::WrongCode`] where a second factor is on.
     pub(crate) async fn open_session(
         &self,
-        session: Uuid,
         account: &Account,
         opening: &Opening<'_>,
         entry: &Entry,
@@ -52,7 +52,7 @@ impl Store {
             .transaction(|tx| {
                 async move {
                     // Locks the user's row: a second factor that is switched on meanwhile ends the session.
-                    self.insert_session(tx, session, account, opening).await?;
+                    self.insert_session(tx, account, opening).await?;
                     let used = self.prove(tx, proof).await?;
                     make_room(tx, account.user).await?;
                     self.audit.record_in(tx, entry).await?;
@@ -65,12 +65,11 @@ impl Store {
         Ok(())
     }
 
-    async fn insert_session(
+    pub(super) async fn insert_session(
         &self,
         tx: &mut PgConnection,
-        session: Uuid,
         account: &Account,
-        &Opening { refresh, expires_at, device, .. }: &Opening<'_>,
+        &Opening { session, refresh, expires_at, device, .. }: &Opening<'_>,
     ) -> Result<(), Error> {
         // Waits for whoever is changing the account just now.
         let opened = sqlx::query!(
@@ -218,7 +217,7 @@ pub(super) async fn check_caller(
 }
 
 /// Ends the sessions that a user has beyond [`SESSIONS_MAX`].
-async fn make_room(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
+pub(super) async fn make_room(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
     sqlx::query!(
         "delete from sessions where id = any(array
            (select id from sessions where user_id = $1

@@ -255,7 +255,11 @@ async fn a_token_whose_session_or_role_is_gone_changes_nothing_though_no_replica
     assert_eq!(app.appoint(&of_admin, &ada.id, "admin").await.0, 401);
     let path = format!("/api/users/{}", bob.id);
     let change = app.request(Method::PATCH, &path).bearer_auth(&of_user).header("if-match", "*");
-    let change = change.json(&json!({"email": "thief@example.com"})).send().await.unwrap();
+    let change = change
+        .json(&json!({"email": "thief@example.com", "current_password": PASSWORD}))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(change.status(), 401);
     assert_eq!(app.delete(&path, &of_user).await, 401);
     let after: Value = app.get("/api/users/me", &of_user).await.json().await.unwrap();

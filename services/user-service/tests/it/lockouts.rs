@@ -1,4 +1,4 @@
-//! Second factors that somebody else would lock an owner out with.
+//! Second factors that somebody else would lock an owner out with, or that the owner has lost; and what a found session changes.
 
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ async fn another_address_that_was_asked_for_before_the_factor_was_on_is_asked_fo
     let app = TestApp::start().await;
     let user = app.somebody().await;
     let path = format!("/api/users/{}", user.id);
-    let change = json!({"email": "thief@example.com"});
+    let change = json!({"email": "thief@example.com", "current_password": PASSWORD});
     assert_eq!(app.patch(&path, &user.token, "*", &change).await.status(), 200);
     let pool = app.database.pool().await;
     let of_thief = "select id from mail_tokens where email = 'thief@example.com'";
@@ -104,4 +104,87 @@ async fn the_version_that_asks_for_no_codes_opens_no_session_where_one_is_needed
     };
     assert!(open(&protected).await.unwrap_err().to_string().contains("second factor"));
     open(&other).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_administrator_lets_in_again_who_has_lost_the_app_and_the_recovery_codes() {
+    let app = TestApp::start().await;
+    app.plain.listen("user.events", "ear").await;
+    let user = app.somebody().await;
+    let other = app.somebody().await;
+    app.protected(&user).await;
+    let path = format!("/api/users/{}/second-factor/disable", user.id);
+    assert_eq!(app.post_as(&user.token, &path, &json!({})).await.0, 403);
+    assert_eq!(app.post_as(&other.token, &path, &json!({})).await.0, 403);
+
+    // An administrator who has a second factor shows a code of it, and cannot switch it off this way.
+    let admin = app.somebody().await;
+    let promoted = app.administrator().await;
+    let role = format!("/api/users/{}/role", admin.id);
+    assert_eq!(app.put(&role, &promoted, &json!({"role": "admin"})).await.status(), 200);
+    let session: Value = app.sign_in(&admin.email, PASSWORD).await.json().await.unwrap();
+    let token = session["access_token"].as_str().unwrap().to_owned();
+    let admin = Signed { token, ..admin };
+    let of_admin = app.protected(&admin).await;
+    app.later().await;
+    let own = format!("/api/users/{}/second-factor/disable", admin.id);
+    let code = json!({"code": of_admin.code(0)});
+    assert_eq!(app.post_as(&admin.token, &own, &code).await.0, 403);
+    for body in [json!({}), json!({"code": "000000"})] {
+        assert_eq!(app.post_as(&admin.token, &path, &body).await.0, 422);
+    }
+    assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 401);
+    assert_eq!(app.post_as(&admin.token, &path, &code).await.0, 204);
+    assert!(!app.refreshes(&user.refresh_token).await, "all of the user's sessions end");
+    assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 201);
+    assert_eq!(app.sign_in(&admin.email, PASSWORD).await.status(), 401, "the own one stays");
+    // One without needs no code; of whom it is off there is nothing to switch off.
+    assert_eq!(app.post_as(&promoted, &path, &json!({})).await.0, 404);
+    let nobody = format!("/api/users/{}/second-factor/disable", uuid::Uuid::now_v7());
+    assert_eq!(app.post_as(&promoted, &nobody, &json!({})).await.0, 404);
+    let entries = sqlx::query_scalar(
+        "select count(*) from audit where action = 'second-factor-off' and outcome = 'success'
+         and actor = 'administrator:' || $1 and target = 'user:' || $2",
+    );
+    let entries = entries.bind(&admin.id).bind(&user.id);
+    let entries: i64 = entries.fetch_one(&app.database.pool().await).await.unwrap();
+    assert_eq!(entries, 1);
+    loop {
+        let message = app.plain.next("ear").await;
+        if message.routing_key.as_str() == "user.second_factor_disabled" {
+            let told: Value = serde_json::from_slice(&message.data).unwrap();
+            assert_eq!(told["data"]["user_id"], user.id);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_address_is_asked_for_with_the_password_where_no_code_is() {
+    let app = TestApp::start().await;
+    let user = app.somebody().await;
+    let path = format!("/api/users/{}", user.id);
+    for (password, says) in [
+        (Value::Null, "is needed for another address"),
+        (json!("not the password"), "is not the password"),
+    ] {
+        let mut change = json!({"email": "thief@example.com", "name": "Thief"});
+        if !password.is_null() {
+            change["current_password"] = password;
+        }
+        let refused = app.patch(&path, &user.token, "*", &change).await;
+        assert_eq!(refused.status(), 422);
+        let refused: Value = refused.json().await.unwrap();
+        let fault = &refused["errors"][0];
+        assert_eq!(
+            (&fault["pointer"], &fault["detail"]),
+            (&json!("/current_password"), &json!(says))
+        );
+    }
+    let me = app.me(&user.token).await;
+    assert_eq!((&me["name"], me.get("pending_email")), (&json!("Ada"), None));
+    let named = app.patch(&path, &user.token, "*", &json!({"name": "Ada L."})).await;
+    assert_eq!(named.status(), 200, "a name is nobody's way in");
+    let change = json!({"email": "new@example.com", "current_password": PASSWORD});
+    assert_eq!(app.patch(&path, &user.token, "*", &change).await.status(), 200);
 }

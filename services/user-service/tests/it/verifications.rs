@@ -6,14 +6,15 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{Signed, TestApp, mail_token};
+use crate::app::{PASSWORD, Signed, TestApp, mail_token};
 use crate::guesses::{address, limited};
 
 const PURPOSE: &str = "verification";
 
 async fn change_email(app: &TestApp, user: &Signed, email: &str) -> Value {
     let path = format!("/api/users/{}", user.id);
-    let changed = app.patch(&path, &user.token, "*", &json!({"email": email})).await;
+    let change = json!({"email": email, "current_password": PASSWORD});
+    let changed = app.patch(&path, &user.token, "*", &change).await;
     assert_eq!(changed.status(), 200);
     changed.json().await.unwrap()
 }
@@ -96,7 +97,7 @@ async fn a_new_address_is_pending_until_it_is_proven_and_the_one_before_goes_on_
 
     assert_eq!(changed["email"], json!(user.email));
     assert_eq!(changed["pending_email"], json!(new));
-    assert_eq!(app.sign_in(&new, crate::app::PASSWORD).await.status(), 401);
+    assert_eq!(app.sign_in(&new, PASSWORD).await.status(), 401);
     let asked: UserEmailVerificationRequested = heard(&app).await;
     assert_eq!((asked.email.as_str(), asked.is_change), (new.as_str(), true));
 
@@ -104,13 +105,13 @@ async fn a_new_address_is_pending_until_it_is_proven_and_the_one_before_goes_on_
     assert_eq!(app.verify(&token).await.status(), 204);
 
     assert!(!app.refreshes(&user.refresh_token).await, "the sessions of before have ended");
-    let session = app.sign_in(&new, crate::app::PASSWORD).await;
+    let session = app.sign_in(&new, PASSWORD).await;
     assert_eq!(session.status(), 201);
     let session: Value = session.json().await.unwrap();
     let me = app.me(session["access_token"].as_str().unwrap()).await;
     assert_eq!((&me["email"], &me["email_verified"]), (&json!(new), &json!(true)));
     assert!(me.get("pending_email").is_none(), "{me}");
-    assert_eq!(app.sign_in(&user.email, crate::app::PASSWORD).await.status(), 401);
+    assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 401);
     let updated: UserUpdated = heard(&app).await;
     assert_eq!((updated.email, updated.previous_email), (new, Some(user.email)));
     // What went to the address before is good for nothing.
@@ -136,7 +137,7 @@ async fn an_address_that_is_taken_is_refused_when_it_is_asked_for_and_when_it_is
     let user = app.somebody().await;
     let other = app.somebody().await;
     let path = format!("/api/users/{}", user.id);
-    let taken = json!({"email": other.email.to_uppercase()});
+    let taken = json!({"email": other.email.to_uppercase(), "current_password": PASSWORD});
     assert_eq!(app.patch(&path, &user.token, "*", &taken).await.status(), 409);
 
     change_email(&app, &user, "raced@example.com").await;

@@ -1,0 +1,129 @@
+//! Calls to the issuer: so many at a time, so long, and answers of so many bytes.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Request, RequestBuilder, Url};
+use resilience::bulkhead::Bulkhead;
+use serde::de::DeserializeOwned;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
+
+use super::IssuerError::{self, Unavailable};
+
+/// Calls at once; more wait, as long as a request's calls may take.
+const CALLS_MAX: usize = 16;
+/// Calls that wait for a place; more are told to come later.
+const CALLS_WAITING_MAX: usize = 64;
+/// Far above what metadata, keys and tokens take.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Connections kept open between calls.
+const IDLE_CONNECTIONS_MAX: usize = 4;
+
+/// The way to the issuer.
+pub(super) struct Http {
+    client: Client,
+    calls: Bulkhead,
+}
+
+/// What was answered.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+impl Http {
+    /// Opens nothing yet.
+    pub(super) fn new(timeout: Duration, https_only: bool) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .https_only(https_only)
+            // Whoever the issuer sends us to would get our secret, and may be a machine that only we reach.
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .build()?;
+        Ok(Self { client, calls: Bulkhead::with_queue(CALLS_MAX, CALLS_WAITING_MAX) })
+    }
+
+    /// Reads a document.
+    pub(super) async fn get<T: DeserializeOwned>(&self, url: &Url) -> Result<T, IssuerError> {
+        let answer = self.send(self.client.get(url.clone())).await?;
+        if !answer.status.is_success() {
+            return Err(Unavailable("gives no document"));
+        }
+        let unreadable = |_| Unavailable("gives a document that cannot be read");
+        serde_json::from_slice(&answer.body).map_err(unreadable)
+    }
+
+    /// Sends a form, with what proves who sends it.
+    pub(super) async fn post(
+        &self,
+        url: &Url,
+        proof: Option<HeaderValue>,
+        form: String,
+    ) -> Result<Answered, IssuerError> {
+        let request = self.client.post(url.clone()).header(ACCEPT, "application/json");
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let request = proof.into_iter().fold(request, |it, proof| it.header(AUTHORIZATION, proof));
+        self.send(request.body(form)).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Answered, IssuerError> {
+        let full = |_| Unavailable("is asked too much at a time");
+        let _place = self.calls.acquire().await.map_err(full)?;
+        let request = request.build().map_err(|error| reason(&error))?;
+        let span = span(&request);
+        let answer = self.exchange(request).instrument(span.clone()).await;
+        if answer.as_ref().map_or(true, |answer| answer.status.as_u16() >= 400) {
+            span.record("otel.status_code", "ERROR");
+        }
+        answer
+    }
+
+    async fn exchange(&self, request: Request) -> Result<Answered, IssuerError> {
+        let sent = self.client.execute(request).await;
+        let mut response = sent.map_err(|error| reason(&error))?;
+        let status = response.status();
+        Span::current().record("http.response.status_code", status.as_u16());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| reason(&error))? {
+            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(Unavailable("answers too much"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answered { status, body })
+    }
+}
+
+/// A client span by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, without the query.
+fn span(request: &Request) -> Span {
+    let mut url = request.url().clone();
+    url.set_query(None);
+    info_span!(
+        "http.attempt",
+        otel.name = request.method().as_str(),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        http.request.method = request.method().as_str(),
+        http.response.status_code = Empty,
+        url.full = url.as_str(),
+        server.address = url.host_str(),
+        server.port = url.port_or_known_default(),
+    )
+}
+
+fn reason(error: &reqwest::Error) -> IssuerError {
+    Unavailable(if error.is_timeout() {
+        "does not answer in time"
+    } else if error.is_connect() {
+        "is not reached"
+    } else {
+        "does not answer"
+    })
+}

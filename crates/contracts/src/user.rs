@@ -423,12 +423,12 @@ mod tests {
 
     #[test]
     fn user_external_account_linked() {
-        holds("user-service", UserExternalAccountLinked { user_id: USER });
+        assert_golden("user-service", UserExternalAccountLinked { user_id: USER });
     }
 
     #[test]
     fn user_external_account_unlinked() {
-        holds("user-service", UserExternalAccountUnlinked { user_id: USER });
+        assert_golden("user-service", UserExternalAccountUnlinked { user_id: USER });
     }
 
     #[test]

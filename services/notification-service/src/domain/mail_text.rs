@@ -136,6 +136,7 @@ impl MailText {
         Content { subject, text: all.join("\n\n") + "\n", html: html.collect() }
     }
 
+    #[expect(clippy::too_many_lines, reason = "it is the texts of all kinds, one beside the other")]
     fn wording(&self) -> (String, Vec<String>) {
         match self {
             Self::Welcome(valid_for) => {

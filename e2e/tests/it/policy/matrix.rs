@@ -189,12 +189,10 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
             json!({"token": "none", "password": "battery staple horse"})
         }
         "POST /api/email-verifications/complete" => json!({"token": "none"}),
-        "POST /api/external-accounts" => json!({"password": PASSWORD}),
         "POST /api/external-accounts/complete" | "POST /api/external-sessions/complete" => {
             json!({"code": "none", "state": "none", "browser_secret": "none"})
         }
-        "POST /api/users/{id}/second-factor/disable" => json!({}),
-        "POST /api/second-factor" => json!({"password": PASSWORD}),
+        "POST /api/external-accounts" | "POST /api/second-factor" => json!({"password": PASSWORD}),
         "POST /api/second-factor/complete" => json!({"code": "123456"}),
         "POST /api/second-factor/disable" | "POST /api/second-factor/recovery-codes" => {
             json!({"password": PASSWORD, "code": "123456"})
@@ -204,7 +202,8 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
         "PUT /admin/calls/{target}/breaker" => json!({"state": "automatic"}),
         "POST /admin/events/republish" => json!({"filter": {}, "target": "all"}),
         "POST /admin/queues/user-service.events/discard" => json!({"filter": {}}),
-        "POST /admin/queues/user-service.events/replay" => json!({}),
+        "POST /api/users/{id}/second-factor/disable"
+        | "POST /admin/queues/user-service.events/replay" => json!({}),
         _ => return None,
     };
     Some(Body::Json(body))

@@ -182,7 +182,7 @@ fn figment_tells_the_file_of_a_value_and_tusk_config_its_history() {
     let explained = settings(GOOD, &[("APP__SERVER__PORT", "7")]).tree().unwrap();
     let explained = explained.explain("server.port").unwrap();
     assert_eq!(explained.steps.len(), 2);
-    assert_eq!(explained.steps[1].place.as_ref().unwrap().to_string(), "a.tsk:2:8");
+    assert_eq!(explained.steps[1].location.as_ref().unwrap().to_string(), "a.tsk:2:8");
 }
 
 #[test]

@@ -27,6 +27,7 @@ use auth::opaque::{self, OpaqueHash, OpaqueToken};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chassis::Clock;
+use resilience::bulkhead::Bulkhead;
 use tusk_config::Secret;
 
 pub(crate) use id_token::Identity;
@@ -37,6 +38,11 @@ use id_token::Expected;
 use keys::KeyCache;
 use metadata::{Metadata, MetadataCache};
 
+/// Requests that ask the issuer at a time; more wait, as long as a request's calls may take.
+const REQUESTS_MAX: usize = 16;
+/// Requests that wait; more are told to come later.
+const REQUESTS_WAITING_MAX: usize = 64;
+
 /// The issuer, as this service asks it. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ExternalIssuer(Arc<Shared>);
@@ -46,6 +52,8 @@ struct Shared {
     http: Http,
     metadata: MetadataCache,
     keys: KeyCache,
+    /// Requests that ask the issuer. Whoever waits for another one's call to read metadata or keys has a permit, too.
+    requests: Bulkhead,
     clock: Clock,
 }
 
@@ -103,8 +111,9 @@ impl ExternalIssuer {
         let http = Http::new(settings.timeout, settings.is_encrypted())?;
         let metadata = MetadataCache::default();
         let keys = KeyCache::default();
+        let requests = Bulkhead::with_queue(REQUESTS_MAX, REQUESTS_WAITING_MAX);
         let settings = settings.clone();
-        Ok(Some(Self(Arc::new(Shared { settings, http, metadata, keys, clock }))))
+        Ok(Some(Self(Arc::new(Shared { settings, http, metadata, keys, requests, clock }))))
     }
 
     /// How the issuer names itself.
@@ -159,6 +168,8 @@ impl ExternalIssuer {
             }
             let shown = (code.expose().as_str(), verifier(browser.expose()));
             let (http, settings) = (&self.0.http, &self.0.settings);
+            // Before the code is used up: after that there is no coming again with it.
+            self.0.keys.refresh(http, &metadata.jwks_uri).await?;
             let token = token_endpoint::exchange(http, &metadata, settings, shown).await?;
             let (header, key_id) = id_token::header(token.expose())?;
             let keys = (&self.0.http, &metadata.jwks_uri);
@@ -185,6 +196,11 @@ impl ExternalIssuer {
         asked: impl Future<Output = Result<T, IssuerError>>,
     ) -> Result<T, IssuerError> {
         let timeout: Duration = self.0.settings.timeout;
+        let asked = async {
+            let full = |_| IssuerError::Unavailable("is asked too much at a time");
+            let _permit = self.0.requests.acquire().await.map_err(full)?;
+            asked.await
+        };
         let asked = tokio::time::timeout(timeout, asked).await;
         asked.unwrap_or(Err(IssuerError::Unavailable("does not answer in time")))
     }

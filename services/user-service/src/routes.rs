@@ -77,32 +77,32 @@ struct Document;
 
 /// All routes of the service, each with its part of the document.
 pub(crate) fn router() -> OpenApiRouter<AppState> {
-    // Those whose hashes wait for each other, see `Passwords`.
-    let hashing = chassis::own_queue;
+    // Those that wait for each other's hashes, see `Passwords`, or calls to the issuer, see `ExternalIssuer`.
+    let queued = chassis::own_queue;
     OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(users::register, administrators::list).layer(hashing()))
+        .routes(routes!(users::register, administrators::list).layer(queued()))
         .routes(routes!(users::me))
         .routes(routes!(users::show, users::delete))
-        .routes(routes!(users::change).layer(hashing()))
+        .routes(routes!(users::change).layer(queued()))
         .routes(routes!(exports::export))
         .routes(routes!(administrators::appoint))
         .routes(routes!(administrators::disable_second_factor))
-        .routes(routes!(passwords::replace).layer(hashing()))
+        .routes(routes!(passwords::replace).layer(queued()))
         .routes(routes!(passwords::request_reset))
-        .routes(routes!(passwords::reset).layer(hashing()))
-        .routes(routes!(second_factor::show, second_factor::enrol).layer(hashing()))
+        .routes(routes!(passwords::reset).layer(queued()))
+        .routes(routes!(second_factor::show, second_factor::enrol).layer(queued()))
         .routes(routes!(second_factor::enable))
-        .routes(routes!(second_factor::disable).layer(hashing()))
-        .routes(routes!(second_factor::renew_recovery_codes).layer(hashing()))
+        .routes(routes!(second_factor::disable).layer(queued()))
+        .routes(routes!(second_factor::renew_recovery_codes).layer(queued()))
         .routes(routes!(verifications::request))
         .routes(routes!(verifications::complete))
         .routes(
-            routes!(sessions::sign_in, own_sessions::list, own_sessions::end_all).layer(hashing()),
+            routes!(sessions::sign_in, own_sessions::list, own_sessions::end_all).layer(queued()),
         )
-        .routes(routes!(external_sessions::begin))
-        .routes(routes!(external_sessions::complete))
-        .routes(routes!(external_accounts::list, external_accounts::begin).layer(hashing()))
-        .routes(routes!(external_accounts::complete))
+        .routes(routes!(external_sessions::begin).layer(queued()))
+        .routes(routes!(external_sessions::complete).layer(queued()))
+        .routes(routes!(external_accounts::list, external_accounts::begin).layer(queued()))
+        .routes(routes!(external_accounts::complete).layer(queued()))
         .routes(routes!(external_accounts::unlink))
         .routes(routes!(sessions::refresh))
         .routes(routes!(own_sessions::sign_out))

@@ -1,4 +1,4 @@
-//! Calls to the issuer: so many at a time, so long, and answers of so many bytes.
+//! Calls to the issuer: each so long, and answers of so many bytes.
 
 use std::time::Duration;
 
@@ -6,17 +6,12 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Url};
-use resilience::bulkhead::Bulkhead;
 use serde::de::DeserializeOwned;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
 
 use super::IssuerError::{self, Unavailable};
 
-/// Calls at once; more wait, as long as a request's calls may take.
-const CALLS_MAX: usize = 16;
-/// Calls that wait for a place; more are told to come later.
-const CALLS_WAITING_MAX: usize = 64;
 /// Far above what metadata, keys and tokens take.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Connections kept open between calls.
@@ -25,7 +20,6 @@ const IDLE_CONNECTIONS_MAX: usize = 4;
 /// The way to the issuer.
 pub(super) struct Http {
     client: Client,
-    calls: Bulkhead,
 }
 
 /// What was answered.
@@ -47,7 +41,7 @@ impl Http {
             .retry(reqwest::retry::never())
             .no_proxy()
             .build()?;
-        Ok(Self { client, calls: Bulkhead::with_queue(CALLS_MAX, CALLS_WAITING_MAX) })
+        Ok(Self { client })
     }
 
     /// Reads a document.
@@ -74,8 +68,6 @@ impl Http {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Answered, IssuerError> {
-        let full = |_| Unavailable("is asked too much at a time");
-        let _place = self.calls.acquire().await.map_err(full)?;
         let request = request.build().map_err(|error| reason(&error))?;
         let span = span(&request);
         let answer = self.exchange(request).instrument(span.clone()).await;

@@ -37,24 +37,36 @@ struct Set {
 }
 
 impl KeyCache {
-    /// The key of this id for an algorithm. One that is not known is looked for at the issuer, which may have come
-    /// by new ones, once a minute at most.
+    /// Reads the keys if they are older than an hour, or none were read yet.
+    pub(super) async fn refresh(&self, http: &Http, url: &Url) -> Result<(), IssuerError> {
+        let mut cached = self.0.lock().await;
+        if is_past(cached.read_at, AGE_MAX) {
+            cached.read(http, url).await?;
+        }
+        Ok(())
+    }
+
+    /// The key of this id for an algorithm, of those that were read. One that is not known is looked for at the
+    /// issuer, which may have come by new ones, once a minute at most.
     pub(super) async fn key(
         &self,
         (http, url): (&Http, &Url),
         id: &str,
         algorithm: Algorithm,
     ) -> Result<DecodingKey, IssuerError> {
-        let is_past = |at: Option<Instant>, age| at.is_none_or(|at| at.elapsed() >= age);
         let mut cached = self.0.lock().await;
-        if is_past(cached.read_at, AGE_MAX) {
-            cached.read(http, url).await?;
-        } else if cached.find(id, algorithm).is_none() && is_past(cached.sought_at, UNKNOWN_PAUSE) {
-            cached.read(http, url).await?;
+        if cached.find(id, algorithm).is_none() && is_past(cached.sought_at, UNKNOWN_PAUSE) {
+            // The code is used up: what is not read now is of no use to whoever came with it.
+            let unread = |_| IssuerError::Refused("its key is not known, and others were not read");
+            cached.read(http, url).await.map_err(unread)?;
             cached.sought_at = Some(Instant::now());
         }
         cached.find(id, algorithm).ok_or(IssuerError::Refused("its key is not known"))
     }
+}
+
+fn is_past(at: Option<Instant>, age: Duration) -> bool {
+    at.is_none_or(|at| at.elapsed() >= age)
 }
 
 impl Cached {

@@ -12,8 +12,9 @@ use super::calls::Http;
 use super::metadata::Metadata;
 use super::settings::ExternalIssuerSettings;
 
-/// What is not to be believed of a code: it was used, its time is up, or it is another's.
-const WRONG_CODE: &str = "invalid_grant";
+/// What is not to be believed of a code: it was used, its time is up, or it is another's; or it is no code at all,
+/// which is all that a browser can make wrong of the request.
+const WRONG_CODE: [&str; 2] = ["invalid_grant", "invalid_request"];
 
 /// What it answers, as far as it is used: the access token is not.
 #[derive(Deserialize)]
@@ -59,7 +60,7 @@ pub(super) async fn exchange(
         return Err(Unavailable("fails"));
     }
     let fault: Fault = serde_json::from_slice(&answer.body).map_err(unreadable)?;
-    if fault.error == WRONG_CODE {
+    if WRONG_CODE.contains(&fault.error.as_str()) {
         return Err(Refused("it does not take the code"));
     }
     // Of another client, or another way to prove which: nothing that a browser could mend.

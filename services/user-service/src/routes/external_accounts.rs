@@ -6,7 +6,7 @@ use chassis::extract::{Json, Path, RequestContext};
 use chassis::{Clock, Problem, RequestId};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
-use platform::audit::{Actor, Entry};
+use platform::audit::{Actor, AuditTrail, Entry};
 use serde::{Deserialize, Serialize};
 use tusk_config::Secret;
 use utoipa::ToSchema;
@@ -119,6 +119,7 @@ pub(crate) async fn complete(
     caller: SignedIn,
     State(store): State<Store>,
     State(clock): State<Clock>,
+    State(audit): State<AuditTrail>,
     context: RequestContext,
     Json(completion): Json<LinkCompletion>,
 ) -> Result<(StatusCode, Json<ExternalAccount>), Error> {
@@ -131,11 +132,17 @@ pub(crate) async fn complete(
         let account = NewAccount { flow: flow.id, issuer: name, subject: &identity.subject };
         store.link_account(caller, account, &entry).await
     };
-    let account_id = linked.await.inspect_err(|error| {
-        if refusal(error).is_some() {
-            metrics::external(External::Refused);
+    let account_id = match linked.await {
+        Ok(account) => account,
+        Err(error) => {
+            if let Some(outcome) = refusal(&error) {
+                metrics::external(External::Refused);
+                let refused = Entry::new(Actor::User(caller.id), "external-link", outcome);
+                audit.count(refused).await;
+            }
+            return Err(error);
         }
-    })?;
+    };
     metrics::external(External::Linked);
     let issuer = issuer.name().to_owned();
     let linked_at = clock.now();

@@ -215,14 +215,15 @@ pub(crate) async fn change(
     let name = change.name.as_deref().map(Name::parse).transpose();
     let (email, name) = (email, name).together().map_err(Error::from)?;
     // What says where mail goes is asked for with a code, or with the password where there is no second factor.
-    let is_asked = email.is_some();
+    let before = store.user(UserId::from_uuid(id)).await?;
+    let is_asked = email.as_ref().is_some_and(|email| !email.is_same(&before.email));
     if is_asked && store.second_factor(caller.id).await?.enabled_at.is_none() {
         let password = change.current_password.ok_or(PASSWORD_MISSING).map_err(Error::from)?;
         let password = Password::new(password);
         own.check(caller.id, (&password, PASSWORD), "user-change", &context).await?;
     }
     if let Some(email) = &email
-        && store.user(UserId::from_uuid(id)).await?.would_mail(email)
+        && before.would_mail(email)
     {
         account.count(&email.account()).await.map_err(Error::from)?;
     }
@@ -230,8 +231,12 @@ pub(crate) async fn change(
     let change = Change { email, name };
     let now = clock.now();
     let token = store.new_token(Purpose::Verification);
-    let decide =
-        |user: User| user.when(|version| seen.admits(version))?.change(change.clone(), token, now);
+    let decide = |user: User| {
+        // What was asked for, or not, was so for the address of then.
+        let is_as_it_was = user.email == before.email;
+        let user = user.when(|version| seen.admits(version) && is_as_it_was)?;
+        user.change(change.clone(), token, now)
+    };
     let entry = entry(caller, "user-change", id, &context.request_id);
     // Any other is not looked at, and so no try.
     let code = code.as_ref().filter(|_| is_asked);

@@ -9,7 +9,7 @@ use platform::audit::Entry;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::external_flows::{Linked, end_flow};
+use super::external_flows::{Linked, end_flow, end_link_flows};
 use super::sessions::{end_sessions, make_room};
 use super::{Account, Opening, Proof, Store};
 use crate::domain::{DomainError, Event, User};
@@ -108,6 +108,7 @@ impl Store {
         let link = async |tx: &mut PgConnection| {
             self.lock_for(tx, caller, user).await?.active()?;
             end_flow(tx, account.flow).await?;
+            end_link_flows(tx, user).await?;
             let id = self.insert_account(tx, user, account).await?;
             let notice = UserExternalAccountLinked { user_id: user };
             events::enqueue_notice((&self.outbox, &self.clock), tx, &notice).await?;
@@ -181,14 +182,24 @@ impl Store {
                 return Err(DomainError::LastWayIn.into());
             }
             end_sessions(tx, user, Some(caller.session)).await?;
-            let notice = UserExternalAccountUnlinked { user_id: user };
-            events::enqueue_notice((&self.outbox, &self.clock), tx, &notice).await?;
+            end_link_flows(tx, user).await?;
+            self.notice_unlinked(tx, user).await?;
             self.audit.record_in(tx, entry).await?;
             Ok::<_, Error>(())
         };
         self.database.transaction(|tx| unlink(tx).scope_boxed()).await?;
         self.after_commit(None, entry);
         Ok(())
+    }
+
+    /// Has a user told that an account was unlinked.
+    pub(super) async fn notice_unlinked(
+        &self,
+        tx: &mut PgConnection,
+        user: UserId,
+    ) -> Result<(), Error> {
+        let notice = UserExternalAccountUnlinked { user_id: user };
+        events::enqueue_notice((&self.outbox, &self.clock), tx, &notice).await
     }
 }
 

@@ -178,3 +178,16 @@ pub(super) async fn end_flow(tx: &mut PgConnection, flow: Uuid) -> Result<(), Er
         _ => Ok(()),
     }
 }
+
+/// Ends all flows of a user that link: what makes an account safe again is not to be undone by one that somebody else
+/// has begun before in a session that goes on.
+pub(super) async fn end_link_flows(tx: &mut PgConnection, user: UserId) -> Result<(), Error> {
+    sqlx::query!(
+        "delete from external_flows
+         where session_id in (select id from sessions where user_id = $1)",
+        user.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

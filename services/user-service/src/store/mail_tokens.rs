@@ -118,16 +118,15 @@ impl Store {
                 async move {
                     let purpose = Purpose::PasswordReset;
                     let (before, user) = self.redeem(tx, presented, purpose, &reset).await?;
-                    // Whoever switched it on, or linked it, had not proven that the address is theirs.
-                    if !before.is_email_verified() {
-                        if remove_second_factor(tx, user.id).await? {
-                            self.record(tx, &user, ("second-factor-off", "unproven"), request)
-                                .await?;
-                        }
-                        if remove_accounts(tx, user.id).await? {
-                            self.record(tx, &user, ("external-unlink", "unproven"), request)
-                                .await?;
-                        }
+                    // Whoever switched it on had not proven that the address is theirs.
+                    if !before.is_email_verified() && remove_second_factor(tx, user.id).await? {
+                        self.record(tx, &user, ("second-factor-off", "unproven"), request).await?;
+                    }
+                    // Whoever linked it may have had the password before, or the address: an issuer says it of
+                    // somebody who has it no more.
+                    if remove_accounts(tx, user.id).await? {
+                        self.notice_unlinked(tx, user.id).await?;
+                        self.record(tx, &user, ("external-unlink", "reset"), request).await?;
                     }
                     set_password(tx, user.id, password).await?;
                     end_sessions(tx, user.id, None).await?;

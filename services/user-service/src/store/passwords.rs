@@ -8,6 +8,7 @@ use platform::audit::Entry;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::external_flows::end_link_flows;
 use super::sessions::end_sessions;
 use super::{Proof, Store};
 use crate::domain::{Code, DomainError, Email, Purpose};
@@ -137,7 +138,7 @@ impl Store {
 }
 
 /// Sets a user's password; gives its version. Whoever knew the one before may have enrolled an app of
-/// theirs, whose first code is still to come: that ends.
+/// theirs, whose first code is still to come, or begun to link an account: that ends.
 pub(super) async fn set_password(
     tx: &mut PgConnection,
     user: UserId,
@@ -149,6 +150,7 @@ pub(super) async fn set_password(
     )
     .execute(&mut *tx)
     .await?;
+    end_link_flows(tx, user).await?;
     let version = sqlx::query_scalar!(
         "update users set password_hash = $2, password_version = password_version + 1
          where id = $1 returning password_version",

@@ -17,6 +17,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Store;
+use super::external_flows::end_link_flows;
 use super::mail_tokens::end_tokens_of_other_addresses;
 use super::sessions::end_sessions;
 use crate::domain::{Code, DomainError};
@@ -122,6 +123,7 @@ impl Store {
             let decided = before.clone().enable_second_factor(now)?;
             let after = self.apply(tx, before, decided).await?;
             end_tokens_of_other_addresses(tx, &after).await?;
+            end_link_flows(tx, user).await?;
             let row = lock(tx, user).await?.ok_or(DomainError::NoSecondFactor)?;
             if row.enabled_at.is_some() {
                 return Err(DomainError::SecondFactorOn.into());

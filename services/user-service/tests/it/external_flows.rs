@@ -1,6 +1,8 @@
 //! What keeps a sign-in by the external issuer from being somebody else's: secrets, tokens, keys, faults.
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use testkit::ServiceProcess;
 use tokio::net::TcpListener;
@@ -204,6 +206,49 @@ async fn while_the_issuer_fails_the_answer_is_503_and_the_same_flow_is_good_late
     assert!(nobody.is_pending(), "a redirect is followed by nobody");
     issuer.answers(Mood::Well);
     assert_eq!(app.complete(&flow, &back, &issuer.url).await.0, 201);
+}
+
+/// What is known of it is not there yet: each who comes would wait for whoever reads it.
+#[tokio::test]
+async fn an_issuer_that_hangs_keeps_some_requests_waiting_and_refuses_more_at_once() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let issuer = Issuer::start().await;
+    let mut variables = issuer.variables().to_vec();
+    variables[0].1 = &url;
+    variables.push(("EXTERNAL_ISSUER_TIMEOUT", "20s"));
+    let app = TestApp::start_with(&variables).await;
+    let request = || app.request(reqwest::Method::POST, "/api/external-sessions").send();
+    let mut asked: FuturesUnordered<_> = (0..100).map(|_| request()).collect();
+    // Of a hundred, sixteen ask, sixty-four wait: the rest is answered while the issuer is silent.
+    for _ in 0..20 {
+        assert_eq!(asked.next().await.unwrap().unwrap().status(), 503);
+    }
+    assert!(futures_util::poll!(asked.next()).is_pending(), "the others wait");
+}
+
+/// The code is good once: it is shown to nobody while its answer could not be verified.
+#[tokio::test]
+async fn a_code_is_kept_while_the_keys_cannot_be_read() {
+    let (app, issuer) = TestApp::with_issuer(&[]).await;
+    let flow = app.begin().await;
+    let back = issuer.agrees(&flow.url, &Person::new());
+    issuer.shows_keys(false);
+    assert_eq!(app.complete(&flow, &back, &issuer.url).await.0, 503);
+    assert_eq!(issuer.tokens_asked(), 0);
+    issuer.shows_keys(true);
+    assert_eq!(app.complete(&flow, &back, &issuer.url).await.0, 201);
+}
+
+#[tokio::test]
+async fn what_is_no_code_is_refused_and_is_no_fault_of_the_issuer() {
+    let (app, issuer) = TestApp::with_issuer(&[]).await;
+    let flow = app.begin().await;
+    let mut back = issuer.agrees(&flow.url, &Person::new());
+    back.code = String::new();
+    issuer.answers(Mood::Misses);
+    let refused = app.complete(&flow, &back, &issuer.url).await;
+    assert_eq!(refused.0, 422, "{}", refused.1);
 }
 
 #[tokio::test]

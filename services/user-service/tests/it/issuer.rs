@@ -38,6 +38,8 @@ struct Inner {
     mood: Mood,
     /// Whether its answers to browsers name it.
     sends_issuer: bool,
+    /// Whether its keys can be read.
+    shows_keys: bool,
     keys_read: usize,
     tokens_asked: usize,
 }
@@ -49,6 +51,8 @@ pub(crate) enum Mood {
     Hangs,
     Fails,
     Endless,
+    /// It says that something of the request is missing.
+    Misses,
     SendsTo(String),
 }
 
@@ -103,6 +107,7 @@ impl Issuer {
             grants: HashMap::new(),
             mood: Mood::Well,
             sends_issuer: true,
+            shows_keys: true,
             keys_read: 0,
             tokens_asked: 0,
         };
@@ -132,6 +137,10 @@ impl Issuer {
 
     pub(crate) fn answers(&self, mood: Mood) {
         self.inner().mood = mood;
+    }
+
+    pub(crate) fn shows_keys(&self, shows: bool) {
+        self.inner().shows_keys = shows;
     }
 
     /// Signs with another key from now on, and shows no other.
@@ -259,10 +268,13 @@ async fn metadata(State(issuer): State<Issuer>) -> Json<Value> {
     }))
 }
 
-async fn keys(State(issuer): State<Issuer>) -> Json<Value> {
+async fn keys(State(issuer): State<Issuer>) -> Response {
     let mut inner = issuer.inner();
     inner.keys_read += 1;
-    Json(public(&inner.keys))
+    if !inner.shows_keys {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    Json(public(&inner.keys)).into_response()
 }
 
 async fn token(
@@ -279,6 +291,9 @@ async fn token(
         Mood::Well => granted(&issuer, &headers, &form),
         Mood::Hangs => std::future::pending().await,
         Mood::Fails => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Mood::Misses => {
+            (StatusCode::BAD_REQUEST, Json(json!({"error": "invalid_request"}))).into_response()
+        }
         Mood::Endless => {
             let kind = [(header::CONTENT_TYPE, "application/json")];
             (kind, format!("{{\"access_token\":\"{}\"}}", "x".repeat(10 << 20))).into_response()

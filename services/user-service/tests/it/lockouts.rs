@@ -185,6 +185,9 @@ async fn another_address_is_asked_for_with_the_password_where_no_code_is() {
     assert_eq!((&me["name"], me.get("pending_email")), (&json!("Ada"), None));
     let named = app.patch(&path, &user.token, "*", &json!({"name": "Ada L."})).await;
     assert_eq!(named.status(), 200, "a name is nobody's way in");
+    let whole = json!({"name": "Ada", "email": user.email});
+    let named = app.patch(&path, &user.token, "*", &whole).await;
+    assert_eq!(named.status(), 200, "the address that it is already is no other one");
     let change = json!({"email": "new@example.com", "current_password": PASSWORD});
     assert_eq!(app.patch(&path, &user.token, "*", &change).await.status(), 200);
 }

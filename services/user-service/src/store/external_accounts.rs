@@ -199,7 +199,7 @@ impl Store {
         user: UserId,
     ) -> Result<(), Error> {
         let notice = UserExternalAccountUnlinked { user_id: user };
-        events::enqueue_notice((&self.outbox, &self.clock), tx, &notice).await
+        Ok(events::enqueue_notice((&self.outbox, &self.clock), tx, &notice).await?)
     }
 }
 

@@ -90,7 +90,9 @@ fn ask(port: u16, path: &str, kept: &mut Option<BufReader<TcpStream>>) -> io::Re
         *kept = Some(BufReader::new(stream));
     }
     let connection = kept.as_mut().unwrap();
-    write!(connection.get_mut(), "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    // In one piece: a service that ends answers what has come whole, and waits for the rest of nothing.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
+    connection.get_mut().write_all(request.as_bytes())?;
     let mut line = String::new();
     if connection.read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

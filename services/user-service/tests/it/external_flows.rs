@@ -216,7 +216,7 @@ async fn an_issuer_that_hangs_keeps_some_requests_waiting_and_refuses_more_at_on
     let issuer = Issuer::start().await;
     let mut variables = issuer.variables().to_vec();
     variables[0].1 = &url;
-    variables.push(("EXTERNAL_ISSUER_TIMEOUT", "20s"));
+    variables.push(("EXTERNAL_ISSUER_TIMEOUT", "10s"));
     let app = TestApp::start_with(&variables).await;
     let request = || app.request(reqwest::Method::POST, "/api/external-sessions").send();
     let mut asked: FuturesUnordered<_> = (0..100).map(|_| request()).collect();

@@ -171,3 +171,19 @@ async fn a_merge_patch_changes_a_profile_and_a_json_patch_does_not() {
     let changed = patch("application/merge-patch+json", json!({"name": "Ada L."})).await.unwrap();
     assert_eq!(changed.status(), 200);
 }
+
+#[tokio::test]
+async fn an_export_is_whole_or_not_there_and_is_the_users_own() {
+    // Nobody listens at either.
+    let away = [("PAYMENT_SERVICE_PORT", "1"), ("NOTIFICATION_SERVICE_PORT", "1")];
+    let app = TestApp::start_with(&away).await;
+    let user = app.somebody().await;
+    let export = format!("/api/users/{}/export", user.id);
+    let refused = app.get(&export, &user.token).await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let stranger = app.somebody().await;
+    assert_eq!(app.get(&export, &stranger.token).await.status(), 404);
+    let elsewhere = app.get(&format!("{export}?cursor=elsewhere"), &user.token).await;
+    assert_eq!(elsewhere.status(), 400);
+}

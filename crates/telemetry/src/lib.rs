@@ -17,6 +17,7 @@
 //! | `select users` | client | [`statements`], from what sqlx tells |
 //! | `GET 0` (command, number of the database) | client | cache |
 //! | `create user.events`, `send user.events`, `process payment-service.events` | producer, client, consumer | messaging |
+//! | `POST`, to the payment provider or an external issuer | client | the services, by [`client_span`] |
 //! | `charge`, `payment_gateway.charge`, `notify`, `send mail` | internal, client | the services' workers |
 //!
 //! A span holds names, templates of routes, ids and outcomes; never what people wrote. Events are
@@ -40,6 +41,7 @@
 //! ```
 
 mod build_info;
+mod client_span;
 mod export;
 mod logs;
 pub mod metrics;
@@ -52,6 +54,7 @@ pub mod statements;
 mod traces;
 
 pub use build_info::{BuildInfo, build_info};
+pub use client_span::client_span;
 #[doc(hidden)]
 pub use git_commit::commit;
 pub use logs::{FilterError, LogFilter, flush_logs, log_filter};

@@ -8,12 +8,15 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Callers of each kind; together they ask some hundred times a second.
 const CALLERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long a caller keeps a connection that is idle: less than a service does that is replaced, which is a second.
+/// On a busy machine the pause may be that long.
+const IDLE_MAX: Duration = Duration::from_millis(500);
 /// Longer than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -23,6 +26,12 @@ struct Seen {
     is_over: AtomicBool,
     answers: AtomicUsize,
     failures: Mutex<Vec<String>>,
+}
+
+/// A connection, and when it was last of use.
+struct Kept {
+    stream: BufReader<TcpStream>,
+    since: Instant,
 }
 
 /// Callers at work until they are asked for what they have seen.
@@ -83,14 +92,14 @@ fn call(port: u16, path: &str, keeps: bool, seen: &Seen) {
 }
 
 /// Asks once; leaves the connection for the next time unless the answer says that it ends.
-fn ask(port: u16, path: &str, kept: &mut Option<BufReader<TcpStream>>) -> io::Result<u16> {
-    if kept.is_none() {
+fn ask(port: u16, path: &str, kept: &mut Option<Kept>) -> io::Result<u16> {
+    if kept.as_ref().is_none_or(|kept| kept.since.elapsed() >= IDLE_MAX) {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        *kept = Some(BufReader::new(stream));
+        *kept = Some(Kept { stream: BufReader::new(stream), since: Instant::now() });
     }
-    let connection = kept.as_mut().unwrap();
-    // In one piece: a service that ends answers what has come whole, and waits for the rest of nothing.
+    let Kept { stream: connection, since } = kept.as_mut().unwrap();
+    // In one piece, as clients do: a service that ends closes a connection on which half a request has come.
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
     connection.get_mut().write_all(request.as_bytes())?;
     let mut line = String::new();
@@ -111,6 +120,7 @@ fn ask(port: u16, path: &str, kept: &mut Option<BufReader<TcpStream>>) -> io::Re
         }
     }
     connection.read_exact(&mut vec![0; length])?;
+    *since = Instant::now();
     if ends {
         *kept = None;
     }

@@ -187,16 +187,10 @@ impl From<Error> for Verdict {
             // The user is gone: there is nobody left to note it for.
             Error::Domain(DomainError::NotFound) => Self::Ack,
             Error::Domain(DomainError::UnknownStatus) => Self::retry(error),
-            Error::Database(error) | Error::Enqueue(EnqueueError::Database(error)) => {
-                if database::is_unavailable(&error) {
-                    Self::unavailable(database::kind(&error))
-                } else {
-                    Self::retry(database::kind(&error))
-                }
-            }
+            Error::Database(error) => error.into(),
+            Error::Enqueue(error) => error.into(),
             Error::Domain(_)
             | Error::Refused(_)
-            | Error::Enqueue(_)
             | Error::WrongCredentials
             | Error::WrongRefreshToken
             | Error::SessionEnded

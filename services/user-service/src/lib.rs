@@ -36,22 +36,21 @@
 //! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |
 //! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
-//! | `/admin/queues…` | an administrator | the service's dead-letter queue ([`messaging::admin`]) |
-//! | `/admin/audit` | an administrator | who did what ([`platform::audit`]) |
-//! | `/admin/calls` | an administrator | what the service calls, and the breakers (`service_client::admin`) |
-//! | `/admin/log`, `/debug` | an administrator | what is logged, how it fares ([`chassis::operator`]) |
+//! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
 //! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed`,
 //! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used`,
-//! `user.external_account_linked`, `user.external_account_unlinked` and `user.session_reused` to `user.events`. Tells all services which sessions have ended
-//! ([`platform::EndedFeed`]).
+//! `user.external_account_linked`, `user.external_account_unlinked` and
+//! `user.session_reused` to `user.events`.
+//! Tells all services which sessions have ended ([`platform::EndedFeed`]).
 //! Calls payment-service and notification-service, for what they know of a user, and the external issuer.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
-//! `password_reset_requests`, `second_factors`, `external_accounts`, `external_flows`, and messaging's outbox and inbox.
+//! `password_reset_requests`, `second_factors`, `external_accounts`, `external_flows`, and those that
+//! all services have ([`platform`]).
 
 mod app;
 mod commands;

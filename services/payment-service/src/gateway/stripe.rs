@@ -6,6 +6,7 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Response, Url};
 use resilience::bulkhead::Bulkhead;
+use telemetry::client_span;
 use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span, info_span};
@@ -165,23 +166,9 @@ impl StripeGateway {
     }
 }
 
-/// A client span by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, without the
-/// query.
 fn span(request: &Request) -> Span {
-    let mut url = request.url().clone();
-    url.set_query(None);
-    info_span!(
-        "http.attempt",
-        otel.name = request.method().as_str(),
-        otel.kind = "client",
-        otel.status_code = Empty,
-        http.request.method = request.method().as_str(),
-        http.response.status_code = Empty,
-        url.full = url.as_str(),
-        server.address = url.host_str(),
-        server.port = url.port_or_known_default(),
-        error.type = Empty,
-    )
+    let url = request.url();
+    client_span(request.method(), url.as_str(), url.host_str(), url.port_or_known_default())
 }
 
 async fn exchange(client: &Client, request: Request) -> Result<Reply, GatewayError> {

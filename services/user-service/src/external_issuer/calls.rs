@@ -7,8 +7,8 @@ use http::{HeaderValue, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Request, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
-use tracing::field::Empty;
-use tracing::{Instrument, Span, info_span};
+use telemetry::client_span;
+use tracing::{Instrument, Span};
 
 use super::IssuerError::{self, Unavailable};
 
@@ -71,8 +71,14 @@ impl Http {
         let request = request.build().map_err(|error| reason(&error))?;
         let span = span(&request);
         let answer = self.exchange(request).instrument(span.clone()).await;
-        if answer.as_ref().map_or(true, |answer| answer.status.as_u16() >= 400) {
+        let error = match &answer {
+            Ok(answer) if answer.status.as_u16() < 400 => None,
+            Ok(answer) => Some(answer.status.as_str()),
+            Err(_) => Some("unavailable"),
+        };
+        if let Some(error) = error {
             span.record("otel.status_code", "ERROR");
+            span.record("error.type", error);
         }
         answer
     }
@@ -93,21 +99,9 @@ impl Http {
     }
 }
 
-/// A client span by <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, without the query.
 fn span(request: &Request) -> Span {
-    let mut url = request.url().clone();
-    url.set_query(None);
-    info_span!(
-        "http.attempt",
-        otel.name = request.method().as_str(),
-        otel.kind = "client",
-        otel.status_code = Empty,
-        http.request.method = request.method().as_str(),
-        http.response.status_code = Empty,
-        url.full = url.as_str(),
-        server.address = url.host_str(),
-        server.port = url.port_or_known_default(),
-    )
+    let url = request.url();
+    client_span(request.method(), url.as_str(), url.host_str(), url.port_or_known_default())
 }
 
 fn reason(error: &reqwest::Error) -> IssuerError {

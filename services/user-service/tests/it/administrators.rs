@@ -38,8 +38,8 @@ impl TestApp {
 #[tokio::test]
 async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_others_by_that_one() {
     let app = TestApp::start().await;
-    let ada = app.somebody().await;
-    let bob = app.somebody().await;
+    let ada = app.new_user().await;
+    let bob = app.new_user().await;
     let command = async |words: &[&str]| {
         let settings = platform::process::load::<UserService>(app.vars()).unwrap();
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
@@ -98,16 +98,16 @@ async fn the_first_administrator_comes_by_a_command_that_works_once_and_the_othe
 async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing_does_not() {
     let app = TestApp::start().await;
     let admin = app.administrator().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let (status, profile) = app.appoint(&admin, &user.id, "user").await;
     assert_eq!((status, &profile["version"]), (200, &json!(1)));
     assert!(app.refreshes(&user.refresh_token).await);
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let (_, profile) = app.appoint(&admin, &user.id, "admin").await;
     assert_eq!(profile["version"], 2);
     assert!(!app.refreshes(&user.refresh_token).await);
     // Who is none any more may do nothing that administrators do.
-    let other = app.somebody().await;
+    let other = app.new_user().await;
     app.appoint(&admin, &other.id, "admin").await;
     let before = app.again(&user).await;
     assert_eq!(app.appoint(&admin, &user.id, "user").await.0, 200);
@@ -128,8 +128,8 @@ async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing
 async fn the_last_administrator_stays_one_also_when_two_go_at_once() {
     let app = TestApp::start().await;
     let admin = app.administrator().await;
-    let ada = app.somebody().await;
-    let bob = app.somebody().await;
+    let ada = app.new_user().await;
+    let bob = app.new_user().await;
     app.appoint(&admin, &ada.id, "admin").await;
     let admin = app.again(&ada).await;
     sqlx::query("delete from users where name = 'Admin'")
@@ -208,7 +208,7 @@ async fn administrators_find_users_by_status_role_and_the_beginning_of_the_addre
 #[tokio::test]
 async fn a_search_by_address_reads_its_index() {
     let app = TestApp::start().await;
-    app.somebody().await;
+    app.new_user().await;
     let pool = app.database.pool().await;
     let more = "insert into users (id, email, name, password_hash, status, email_deliverable, version,
                                    created_at, updated_at)
@@ -234,8 +234,8 @@ async fn a_search_by_address_reads_its_index() {
 async fn a_token_whose_session_or_role_is_gone_changes_nothing_though_no_replica_has_heard_of_it() {
     let app = TestApp::start().await;
     let admin = app.administrator().await;
-    let ada = app.somebody().await;
-    let bob = app.somebody().await;
+    let ada = app.new_user().await;
+    let bob = app.new_user().await;
     let pool = app.database.pool().await;
     app.appoint(&admin, &ada.id, "admin").await;
     let of_admin = app.again(&ada).await;

@@ -73,7 +73,7 @@ impl TestApp {
     }
 
     /// Registers and signs in somebody whose address nobody else has.
-    pub(crate) async fn somebody(&self) -> Signed {
+    pub(crate) async fn new_user(&self) -> Signed {
         let email = format!("{}@example.com", Uuid::now_v7().simple());
         let user: Value = self.register(&email).await.json().await.unwrap();
         let session: Value = self.sign_in(&email, PASSWORD).await.json().await.unwrap();
@@ -88,7 +88,7 @@ impl TestApp {
 
     /// One user: its id, and its own token.
     pub(crate) async fn one(&self) -> (String, String) {
-        let user = self.somebody().await;
+        let user = self.new_user().await;
         (user.id, user.token)
     }
 

@@ -40,7 +40,7 @@ impl Signed {
 async fn sign_in_sign_out_and_reuse_of_a_refresh_token_are_entries_of_the_user() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let actor = format!("user:{}", user.id);
     assert_eq!(times(&pool, [&actor, "sign-in", &user.session(), "success"]).await, 1);
 
@@ -53,7 +53,7 @@ async fn sign_in_sign_out_and_reuse_of_a_refresh_token_are_entries_of_the_user()
     refresh(&user.refresh_token).await;
     assert_eq!(times(&pool, [&actor, "refresh", &user.session(), "reused"]).await, 1);
 
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let actor = format!("user:{}", user.id);
     let out = app.request(Method::DELETE, "/api/sessions/current").bearer_auth(&user.token);
     assert_eq!(out.send().await.unwrap().status(), 204);
@@ -64,7 +64,7 @@ async fn sign_in_sign_out_and_reuse_of_a_refresh_token_are_entries_of_the_user()
 async fn failed_sign_ins_are_counted_by_the_hour_and_say_no_address() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     for _ in 0..3 {
         app.sign_in(&user.email, "not the password").await;
         app.sign_in("stranger@example.com", PASSWORD).await;
@@ -83,7 +83,7 @@ async fn failed_sign_ins_are_counted_by_the_hour_and_say_no_address() {
 async fn a_flood_of_failed_sign_ins_over_many_accounts_leaves_few_rows() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    app.somebody().await;
+    app.new_user().await;
     let more = "insert into users (id, email, name, password_hash, status, email_deliverable, version,
                                    created_at, updated_at)
                 select gen_random_uuid(), 'flood' || n || '@example.com', name, password_hash, status,
@@ -107,7 +107,7 @@ async fn a_flood_of_failed_sign_ins_over_many_accounts_leaves_few_rows() {
 async fn a_sign_in_that_cannot_be_audited_opens_no_session() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     sqlx::query("alter table audit rename to elsewhere").execute(&pool).await.unwrap();
 
     assert!(app.sign_in(&user.email, PASSWORD).await.status().is_server_error());
@@ -123,7 +123,7 @@ async fn a_sign_in_that_cannot_be_audited_opens_no_session() {
 async fn an_administrators_changes_are_entries_and_reads_are_counted() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let token = app.administrator().await;
     let admin: Uuid =
         sqlx::query_scalar("select id from users where admin").fetch_one(&pool).await.unwrap();
@@ -154,7 +154,7 @@ async fn an_administrators_changes_are_entries_and_reads_are_counted() {
 #[tokio::test]
 async fn administrators_alone_read_the_trail_in_pages_newest_first() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let admin = app.admin_token();
     for _ in 0..2 {
         app.sign_in(&user.email, PASSWORD).await;
@@ -202,7 +202,7 @@ async fn entries_older_than_the_retention_are_removed() {
     let variables = [("AUDIT_RETENTION", "1h"), ("AUDIT_SWEEP_INTERVAL", "50ms")];
     let app = TestApp::start_with(&variables).await;
     let pool = app.database.pool().await;
-    app.somebody().await;
+    app.new_user().await;
     let old = "insert into audit (id, at, last_at, actor, action, target, outcome)
                select gen_random_uuid(), old, old, 'anybody', 'old', '', ''
                from (select now() - interval '61 minutes' as old) ages";

@@ -117,7 +117,7 @@ async fn let_go(
 async fn a_change_is_told_though_its_request_has_ended_before_the_commit_did() {
     for method in [Method::PATCH, Method::DELETE] {
         let app = TestApp::start().await;
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         keep(&app, &user).await;
         let pool = app.database.pool().await;
         let holder = slow_commits(&pool).await;
@@ -134,7 +134,7 @@ async fn a_change_is_told_though_its_request_has_ended_before_the_commit_did() {
 async fn a_change_is_told_though_the_process_has_died_before_the_commit_ended() {
     let (database, broker) = tokio::join!(testkit::database("cached"), testkit::broker());
     let mut app = start(&database, &broker, None).await;
-    let user = somebody(&app).await;
+    let user = new_user(&app).await;
     keep(&app, &user).await;
     let pool = database.pool().await;
     let holder = slow_commits(&pool).await;
@@ -188,7 +188,7 @@ async fn until_nothing_is_on_its_way(pool: &PgPool) {
 #[tokio::test]
 async fn a_profile_that_was_read_after_a_bounce_can_be_changed() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     keep(&app, &user).await;
     app.subscribed().await;
     let failed = json!({
@@ -213,7 +213,7 @@ async fn a_profile_that_was_read_after_a_bounce_can_be_changed() {
 #[tokio::test]
 async fn a_service_is_told_what_the_database_says_whatever_is_cached() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     keep(&app, &user).await;
     let cache = cache();
     let key = format!("profile:{}", user.id);
@@ -231,7 +231,7 @@ async fn a_service_is_told_what_the_database_says_whatever_is_cached() {
 async fn a_deleted_user_is_told_to_nobody_as_active_and_leaves_nothing_behind_that_readers_raced() {
     let app = TestApp::start().await;
     for _ in 0..8 {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         let reading = async || loop {
             if told(&app, &user).await["status"] == "deleted" {
                 break;
@@ -256,7 +256,7 @@ async fn a_change_while_redis_is_away_is_told_by_every_replica_once_redis_is_bac
     let wire = Proxy::start(redis).await;
     let app = start(&database, &broker, Some(&wire)).await;
     let replica = start(&database, &broker, None).await;
-    let user = somebody(&app).await;
+    let user = new_user(&app).await;
     for hangs in [false, true] {
         let before = told(&replica, &user).await["version"].as_i64().unwrap();
         keep(&replica, &user).await;
@@ -289,7 +289,7 @@ async fn start(database: &TestDatabase, broker: &TestBroker, redis: Option<&Prox
 }
 
 /// Somebody registered with an instance that stands alone.
-async fn somebody(app: &Instance) -> Signed {
+async fn new_user(app: &Instance) -> Signed {
     let post = async |path: &str, body: Value| -> Value {
         let request = app.request(Method::POST, path).json(&body);
         request.send().await.unwrap().json().await.unwrap()

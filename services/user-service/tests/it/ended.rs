@@ -24,7 +24,7 @@ async fn is_served(service: &Instance, user: &Signed) -> bool {
 #[tokio::test]
 async fn the_tokens_of_a_session_are_refused_however_it_ended_and_those_of_others_are_not() {
     let app = TestApp::start().await;
-    let bystander = app.somebody().await;
+    let bystander = app.new_user().await;
     let post = async |path: &str, token: &str| {
         app.post(path, &json!({"refresh_token": token}))
             .await
@@ -33,7 +33,7 @@ async fn the_tokens_of_a_session_are_refused_however_it_ended_and_those_of_other
             .ok()
     };
     for way in ["sign-out", "sign-out by token", "all", "deletion", "reuse", "role"] {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         assert!(is_served(&app, &user).await, "{way}");
         match way {
             "sign-out" => {
@@ -155,7 +155,7 @@ async fn a_sign_in_that_races_a_deletion_or_another_role_opens_no_session() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
     for change in ["status = 'deleted', password_hash = null", "admin = true"] {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         let mut tx = pool.begin().await.unwrap();
         let update = format!("update users set {change} where id = $1::uuid");
         let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(&user.id);

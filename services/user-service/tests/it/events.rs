@@ -10,7 +10,7 @@ use crate::app::TestApp;
 async fn a_plain_client_reads_user_created_and_user_updated_in_order() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     let change = json!({"name": "Ada L."});
     assert_eq!(app.patch(&path, &user.token, "\"1\"", &change).await.status(), 200);
@@ -38,7 +38,7 @@ async fn a_plain_client_reads_user_created_and_user_updated_in_order() {
 #[tokio::test]
 async fn a_permanent_failure_to_notify_marks_the_address_undeliverable() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     app.subscribed().await;
     for permanent in [false, true] {
         let failed = json!({
@@ -61,7 +61,7 @@ async fn a_permanent_failure_to_notify_marks_the_address_undeliverable() {
 #[tokio::test]
 async fn only_the_address_that_failed_is_marked_undeliverable() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     app.subscribed().await;
     let path = format!("/api/users/{}", user.id);
     let id = user.id.parse().unwrap();
@@ -109,7 +109,7 @@ async fn only_the_address_that_failed_is_marked_undeliverable() {
 #[tokio::test]
 async fn an_address_that_the_version_before_has_changed_is_not_taken_for_the_one_that_failed() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let pool = app.database.pool().await;
     // As a replica of the version before does it: it knows no email_version.
     let change = "update users set email = 'new@example.com', version = version + 1
@@ -122,8 +122,8 @@ async fn an_address_that_the_version_before_has_changed_is_not_taken_for_the_one
 async fn a_deleted_user_leaves_nothing_in_the_archive_but_that_they_are_gone() {
     let app = TestApp::start_with(&[("OUTBOX_ARCHIVE", "24h")]).await;
     app.plain.listen("user.events", "ear").await;
-    let gone = app.somebody().await;
-    let stays = app.somebody().await;
+    let gone = app.new_user().await;
+    let stays = app.new_user().await;
     let pool = app.database.pool().await;
     let until_archived = async |expected: &[(&str, &str)]| {
         let mut expected: Vec<_> =

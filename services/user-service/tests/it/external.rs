@@ -102,12 +102,12 @@ impl TestApp {
     }
 
     /// What the next event of this type says.
-    async fn told(&self, kind: &str) -> Value {
+    async fn next_event(&self, kind: &str) -> Value {
         loop {
             let message = self.plain.next("ear").await;
             if message.routing_key.as_str() == kind {
-                let told: Value = serde_json::from_slice(&message.data).unwrap();
-                return told["data"].clone();
+                let event: Value = serde_json::from_slice(&message.data).unwrap();
+                return event["data"].clone();
             }
         }
     }
@@ -206,7 +206,7 @@ async fn without_a_proven_address_nobody_becomes_a_user_and_a_taken_one_is_not_t
     }
     assert_eq!(app.count("select count(*) from users").await, 0);
 
-    let owner = app.somebody().await;
+    let owner = app.new_user().await;
     let person = Person { email: owner.email.to_uppercase(), ..Person::new() };
     let refused = app.let_in(&issuer, &person).await;
     assert_eq!((refused.0, kind(&refused.1)), (409, "external-email-taken"));
@@ -227,7 +227,7 @@ async fn without_a_proven_address_nobody_becomes_a_user_and_a_taken_one_is_not_t
 #[tokio::test]
 async fn a_signed_in_user_links_an_account_by_the_password_and_unlinks_it_and_is_told() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let [user, other] = [app.somebody().await, app.somebody().await];
+    let [user, other] = [app.new_user().await, app.new_user().await];
     let person = Person { email: user.email.clone(), ..Person::new() };
     for body in [json!({"password": "not it"}), json!({"password": ""})] {
         assert_eq!(app.post_as(&user.token, "/api/external-accounts", &body).await.0, 422);
@@ -250,7 +250,7 @@ async fn a_signed_in_user_links_an_account_by_the_password_and_unlinks_it_and_is
     app.plain.listen("user.events", "ear").await;
     let linked = app.post_as(&user.token, complete, &body).await;
     assert_eq!(linked.0, 201, "{}", linked.1);
-    assert_eq!(app.told("user.external_account_linked").await, json!({"user_id": user.id}));
+    assert_eq!(app.next_event("user.external_account_linked").await, json!({"user_id": user.id}));
     let (status, session) = app.let_in(&issuer, &person).await;
     assert_eq!(status, 201);
     let token = session["access_token"].as_str().unwrap();
@@ -266,7 +266,7 @@ async fn a_signed_in_user_links_an_account_by_the_password_and_unlinks_it_and_is
     assert_eq!(account["account_id"], linked.1["account_id"]);
     assert_eq!(app.unlink(&other.token, account).await.0, 404);
     assert_eq!(app.unlink(&user.token, account).await.0, 204);
-    assert_eq!(app.told("user.external_account_unlinked").await, json!({"user_id": user.id}));
+    assert_eq!(app.next_event("user.external_account_unlinked").await, json!({"user_id": user.id}));
     assert!(app.refreshes(&user.refresh_token).await, "the own session goes on");
     assert!(!app.refreshes(session["refresh_token"].as_str().unwrap()).await, "others end");
     assert_eq!(app.unlink(&user.token, account).await.0, 404);
@@ -279,7 +279,7 @@ async fn a_signed_in_user_links_an_account_by_the_password_and_unlinks_it_and_is
 #[tokio::test]
 async fn a_flow_that_links_ends_with_its_session() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let thief: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     let thief =
         Signed { token: thief["access_token"].as_str().unwrap().to_owned(), ..user.clone() };
@@ -296,7 +296,7 @@ async fn a_flow_that_links_ends_with_its_session() {
 #[tokio::test]
 async fn the_second_factor_is_asked_for_here_as_well_and_the_issuer_is_asked_once() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let person = Person { email: user.email.clone(), ..Person::new() };
     assert_eq!(app.link(&issuer, &user, &person).await.0, 201);
     let factor = app.protected(&user).await;
@@ -331,7 +331,7 @@ async fn the_second_factor_is_asked_for_here_as_well_and_the_issuer_is_asked_onc
 #[tokio::test]
 async fn a_user_who_is_deleted_is_let_in_by_nothing_and_nothing_of_it_is_left() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let person = Person { email: user.email.clone(), ..Person::new() };
     assert_eq!(app.link(&issuer, &user, &person).await.0, 201);
     let pending = app.begin().await;
@@ -370,7 +370,7 @@ async fn a_user_who_is_deleted_is_let_in_by_nothing_and_nothing_of_it_is_left() 
 async fn a_reset_by_mail_removes_what_was_linked_before_and_the_owner_is_told() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
     // Somebody registers with an address of another, and links an account.
-    let squatter = app.somebody().await;
+    let squatter = app.new_user().await;
     let person = Person::new();
     assert_eq!(app.link(&issuer, &squatter, &person).await.0, 201);
     // The owner has the address proven by a link in a mail; that alone takes nothing away.
@@ -387,14 +387,14 @@ async fn a_reset_by_mail_removes_what_was_linked_before_and_the_owner_is_told() 
     assert_eq!(status, 201);
     let me = app.me(&signed(&session, &person).token).await;
     assert_ne!(me["user_id"], squatter.id, "it is somebody else's now");
-    assert_eq!(app.told("user.external_account_unlinked").await["user_id"], squatter.id);
+    assert_eq!(app.next_event("user.external_account_unlinked").await["user_id"], squatter.id);
     assert_eq!(app.noted("external-unlink", "reset").await, 1);
 }
 
 #[tokio::test]
 async fn another_password_ends_what_was_begun_to_be_linked_in_the_session_that_goes_on() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let flow = app.begin_link(&user).await;
     let back = issuer.agrees(&flow.url, &Person::new());
     let path = format!("/api/users/{}/password", user.id);
@@ -409,7 +409,7 @@ async fn another_password_ends_what_was_begun_to_be_linked_in_the_session_that_g
 #[tokio::test]
 async fn without_an_issuer_none_of_it_is_there() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     for (method, path) in [
         (Method::POST, "/api/external-sessions"),
         (Method::POST, "/api/external-sessions/complete"),

@@ -69,7 +69,7 @@ async fn hashed(app: &TestApp, email: &str, addresses: &[String]) -> usize {
 async fn a_thousand_guesses_from_one_address_cost_five_hashes_whether_or_not_there_is_the_account()
 {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     for email in [user.email, somewhere()] {
         assert_eq!(hashed(&app, &email, &[address()]).await, 5);
     }
@@ -78,7 +78,7 @@ async fn a_thousand_guesses_from_one_address_cost_five_hashes_whether_or_not_the
 #[tokio::test]
 async fn a_thousand_guesses_from_as_many_addresses_cost_a_hundred_hashes_and_shut_nobody_out() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let home = address();
     assert_eq!(sign_in(&app, &home, &user.email, PASSWORD).await.status(), 201);
     let addresses: Vec<String> = (0..1_000).map(|_| address()).collect();
@@ -90,7 +90,7 @@ async fn a_thousand_guesses_from_as_many_addresses_cost_a_hundred_hashes_and_shu
 #[tokio::test]
 async fn a_refused_guess_is_told_when_to_come_again_in_words_that_tell_no_account_from_none() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let mut bodies = Vec::new();
     for email in [user.email.clone(), somewhere(), "no address".to_owned()] {
         let from = address();
@@ -110,8 +110,8 @@ async fn a_refused_guess_is_told_when_to_come_again_in_words_that_tell_no_accoun
 #[tokio::test]
 async fn failures_of_one_account_shut_out_no_other_behind_the_same_address() {
     let app = limited().await;
-    let one = app.somebody().await;
-    let other = app.somebody().await;
+    let one = app.new_user().await;
+    let other = app.new_user().await;
     let shared = address();
     for _ in 0..9 {
         sign_in(&app, &shared, &one.email, "wrong password").await;
@@ -124,7 +124,7 @@ async fn failures_of_one_account_shut_out_no_other_behind_the_same_address() {
 #[tokio::test]
 async fn spellings_of_one_address_are_one_account() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let from = address();
     let shouted = user.email.to_uppercase();
     let mut hashed = 0;
@@ -167,7 +167,7 @@ async fn an_address_is_registered_or_changed_to_so_often_that_little_mail_goes_t
         assert_eq!(delete.bearer_auth(token).send().await.unwrap().status(), 204);
     }
     assert_eq!(caused, 5);
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     let own = somewhere();
     let mut changed = 0;
@@ -188,7 +188,7 @@ async fn an_address_is_registered_or_changed_to_so_often_that_little_mail_goes_t
 #[tokio::test]
 async fn sign_ins_and_refusals_are_counted_by_outcome() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let from = address();
     assert_eq!(sign_in(&app, &from, &user.email, PASSWORD).await.status(), 201);
     for _ in 0..7 {

@@ -25,7 +25,7 @@ const NEW: &str = "another long password";
 #[tokio::test]
 async fn who_proves_an_address_by_a_reset_is_rid_of_the_factor_of_who_had_not_proven_it() {
     let app = TestApp::start().await;
-    let squatter = app.somebody().await;
+    let squatter = app.new_user().await;
     app.protected(&squatter).await;
     app.reset(&squatter, NEW).await;
     assert_eq!(app.sign_in(&squatter.email, NEW).await.status(), 201);
@@ -33,7 +33,7 @@ async fn who_proves_an_address_by_a_reset_is_rid_of_the_factor_of_who_had_not_pr
         "select count(*) from audit where action = 'second-factor-off' and outcome = 'unproven'";
     assert_eq!(app.count(off).await, 1);
 
-    let owner = app.somebody().await;
+    let owner = app.new_user().await;
     app.prove(&owner).await;
     app.protected(&owner).await;
     app.reset(&owner, NEW).await;
@@ -43,7 +43,7 @@ async fn who_proves_an_address_by_a_reset_is_rid_of_the_factor_of_who_had_not_pr
 #[tokio::test]
 async fn an_enrolment_of_before_another_password_and_a_session_that_has_ended_switch_none_on() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let before = app.enrolled(&user).await;
     app.reset(&user, NEW).await;
     assert_eq!(app.count("select count(*) from second_factors").await, 0);
@@ -72,7 +72,7 @@ async fn an_enrolment_of_before_another_password_and_a_session_that_has_ended_sw
 #[tokio::test]
 async fn another_address_that_was_asked_for_before_the_factor_was_on_is_asked_for_no_more() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     let change = json!({"email": "thief@example.com", "current_password": PASSWORD});
     assert_eq!(app.patch(&path, &user.token, "*", &change).await.status(), 200);
@@ -91,8 +91,8 @@ async fn another_address_that_was_asked_for_before_the_factor_was_on_is_asked_fo
 #[tokio::test]
 async fn the_version_that_asks_for_no_codes_opens_no_session_where_one_is_needed() {
     let app = TestApp::start().await;
-    let protected = app.somebody().await;
-    let other = app.somebody().await;
+    let protected = app.new_user().await;
+    let other = app.new_user().await;
     app.protected(&protected).await;
     let pool = app.database.pool().await;
     let open = async |user: &Signed| {
@@ -110,15 +110,15 @@ async fn the_version_that_asks_for_no_codes_opens_no_session_where_one_is_needed
 async fn an_administrator_lets_in_again_who_has_lost_the_app_and_the_recovery_codes() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
-    let other = app.somebody().await;
+    let user = app.new_user().await;
+    let other = app.new_user().await;
     app.protected(&user).await;
     let path = format!("/api/users/{}/second-factor/disable", user.id);
     assert_eq!(app.post_as(&user.token, &path, &json!({})).await.0, 403);
     assert_eq!(app.post_as(&other.token, &path, &json!({})).await.0, 403);
 
     // An administrator who has a second factor shows a code of it, and cannot switch it off this way.
-    let admin = app.somebody().await;
+    let admin = app.new_user().await;
     let promoted = app.administrator().await;
     let role = format!("/api/users/{}/role", admin.id);
     assert_eq!(app.put(&role, &promoted, &json!({"role": "admin"})).await.status(), 200);
@@ -162,7 +162,7 @@ async fn an_administrator_lets_in_again_who_has_lost_the_app_and_the_recovery_co
 #[tokio::test]
 async fn another_address_is_asked_for_with_the_password_where_no_code_is() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     for (password, says) in [
         (Value::Null, "is needed for another address"),

@@ -41,8 +41,8 @@ impl TestApp {
 #[tokio::test]
 async fn a_user_sees_the_own_sessions_with_device_and_last_use_and_nobody_elses() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let _stranger = app.somebody().await;
+    let user = app.new_user().await;
+    let _stranger = app.new_user().await;
     let phone = app.signed_in_from(&user, "  Phone/1.0 \u{e9}(home)").await;
     assert!(app.refreshes(&user.refresh_token).await);
 
@@ -68,8 +68,8 @@ async fn a_user_sees_the_own_sessions_with_device_and_last_use_and_nobody_elses(
 #[tokio::test]
 async fn a_user_ends_one_of_the_own_sessions_and_of_nobody_else() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let stranger = app.somebody().await;
+    let user = app.new_user().await;
+    let stranger = app.new_user().await;
     let other = app.signed_in_from(&user, "Phone").await;
     let path = |signed: &Signed| signed.session().replace("session:", "/api/sessions/");
 
@@ -95,8 +95,8 @@ async fn a_user_ends_one_of_the_own_sessions_and_of_nobody_else() {
 #[tokio::test]
 async fn a_user_ends_all_sessions_or_all_but_this_one() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let stranger = app.somebody().await;
+    let user = app.new_user().await;
+    let stranger = app.new_user().await;
     let other = app.signed_in_from(&user, "Phone").await;
 
     assert_eq!(app.delete("/api/sessions?keep_current=true", &user.token).await, 204);
@@ -115,9 +115,9 @@ async fn a_refresh_token_is_enough_to_sign_out_used_or_not() {
     let sign_out = async |token: &str| {
         app.post("/api/sessions/sign-out", &json!({"refresh_token": token})).await.status()
     };
-    let other = app.somebody().await;
+    let other = app.new_user().await;
     for is_used in [false, true] {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         let refresh = json!({"refresh_token": user.refresh_token});
         let mut last = user.refresh_token.clone();
         if is_used {
@@ -139,7 +139,7 @@ async fn a_refresh_token_is_enough_to_sign_out_used_or_not() {
 async fn a_session_has_an_end_that_no_refresh_moves_and_its_tokens_end_with_it() {
     let app =
         TestApp::start_with(&[("SESSION_MAX_AGE", "1h"), ("REFRESH_EXPIRATION", "50m")]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let pool = app.database.pool().await;
     let age = async |minutes: i32| {
         let age = "update sessions set created_at = now() - make_interval(mins => $1)";
@@ -169,7 +169,7 @@ async fn a_session_has_an_end_that_no_refresh_moves_and_its_tokens_end_with_it()
 async fn a_user_has_a_hundred_sessions_and_the_next_one_ends_the_one_that_was_used_the_longest_ago()
 {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let pool = app.database.pool().await;
     let more = "insert into sessions (id, user_id, refresh_hash, created_at, expires_at)
                 select gen_random_uuid(), user_id, sha256(n::text::bytea),
@@ -189,7 +189,7 @@ async fn a_user_has_a_hundred_sessions_and_the_next_one_ends_the_one_that_was_us
 async fn others_are_told_once_that_a_used_token_came_again_so_that_the_owner_hears_of_it() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let refresh = async |token: &str| -> Value {
         let body = json!({"refresh_token": token});
         app.post("/api/sessions/refresh", &body).await.json().await.unwrap()
@@ -199,7 +199,7 @@ async fn others_are_told_once_that_a_used_token_came_again_so_that_the_owner_hea
     for _ in 0..2 {
         refresh(&user.refresh_token).await;
     }
-    app.somebody().await;
+    app.new_user().await;
 
     let mut heard = Vec::new();
     for _ in 0..3 {

@@ -22,8 +22,8 @@ async fn change(app: &TestApp, user: &Signed, current: &str, new: &str) -> (u16,
 #[tokio::test]
 async fn a_password_is_replaced_by_whoever_knows_it_and_all_other_sessions_end() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let bystander = app.somebody().await;
+    let user = app.new_user().await;
+    let bystander = app.new_user().await;
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     app.plain.listen("user.events", "ear").await;
     app.post("/api/password-resets", &json!({"email": user.email})).await;
@@ -51,7 +51,7 @@ async fn a_password_is_replaced_by_whoever_knows_it_and_all_other_sessions_end()
 #[tokio::test]
 async fn a_wrong_current_password_or_a_bad_new_one_changes_nothing() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     for (current, new, pointer, detail) in [
         ("not the password", NEW, "/current_password", "is not the password"),
         (PASSWORD, "short", "/new_password", "needs 10 to 128 characters"),
@@ -67,8 +67,8 @@ async fn a_wrong_current_password_or_a_bad_new_one_changes_nothing() {
 #[tokio::test]
 async fn nobody_sets_the_password_of_somebody_else_administrators_neither() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let other = app.somebody().await;
+    let user = app.new_user().await;
+    let other = app.new_user().await;
     for token in [other.token.clone(), app.admin_token()] {
         let somebody_else = Signed { token, ..Signed::clone(&user) };
         assert_eq!(change(&app, &somebody_else, PASSWORD, NEW).await.0, 404);
@@ -78,7 +78,7 @@ async fn nobody_sets_the_password_of_somebody_else_administrators_neither() {
 #[tokio::test]
 async fn of_two_changes_at_the_same_moment_one_is_made() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let (one, other) = ("the first of two", "the second of two");
     let both =
         tokio::join!(change(&app, &user, PASSWORD, one), change(&app, &user, PASSWORD, other),);
@@ -94,7 +94,7 @@ async fn of_two_changes_at_the_same_moment_one_is_made() {
 async fn no_session_opens_for_a_password_that_was_replaced_while_it_was_hashed() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     // Whoever replaces it holds the row; the sign-in has read the hash before and waits for it.
     let mut replacing = pool.begin().await.unwrap();
     let lock = "update users set password_version = password_version + 1 where id = $1::uuid";
@@ -120,7 +120,7 @@ async fn no_session_opens_for_a_password_that_was_replaced_while_it_was_hashed()
 #[tokio::test]
 async fn whoever_has_found_a_session_guesses_five_times_and_then_waits() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}/password", user.id);
     let guess = async |from: &str, password: &str| {
         let body = json!({"current_password": password, "new_password": NEW});
@@ -161,7 +161,7 @@ async fn a_common_password_is_refused_at_registration() {
 #[tokio::test]
 async fn a_password_whose_hash_is_cheap_to_guess_is_hashed_again_at_the_next_sign_in() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let pool = app.database.pool().await;
     let set = sqlx::query("update users set password_hash = $2 where id = $1::uuid");
     set.bind(&user.id).bind(CHEAP).execute(&pool).await.unwrap();

@@ -34,7 +34,7 @@ async fn answered(app: &TestApp) {
 #[tokio::test]
 async fn whoever_reads_the_users_mail_sets_another_password_and_all_sessions_end() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     assert_eq!(ask(&app, &user.email.to_uppercase()).await, 202);
     let token = app.mail_token(&user.id, PURPOSE).await;
 
@@ -59,9 +59,9 @@ async fn whoever_reads_the_users_mail_sets_another_password_and_all_sessions_end
 async fn a_token_is_good_once_for_a_while_and_where_it_was_sent() {
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
-    let late = app.somebody().await;
-    let moved = app.somebody().await;
-    let twice = app.somebody().await;
+    let late = app.new_user().await;
+    let moved = app.new_user().await;
+    let twice = app.new_user().await;
     for user in [&late, &moved, &twice, &twice] {
         assert_eq!(ask(&app, &user.email).await, 202);
     }
@@ -90,7 +90,7 @@ async fn a_token_is_good_once_for_a_while_and_where_it_was_sent() {
 #[tokio::test]
 async fn the_token_of_a_mail_is_in_no_table() {
     let app = TestApp::start_with(&[("OUTBOX_ARCHIVE", "24h")]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     assert_eq!(ask(&app, &user.email).await, 202);
     let tokens =
         [app.mail_token(&user.id, PURPOSE).await, app.mail_token(&user.id, "verification").await];
@@ -123,7 +123,7 @@ async fn the_token_of_a_mail_is_in_no_table() {
 async fn a_request_is_answered_without_a_look_at_who_is_a_user() {
     let app = TestApp::start_with(&[("DB_CHECKOUT_TIMEOUT", "30")]).await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let nobody = format!("{}@example.com", Uuid::now_v7().simple());
     let mut locked = pool.begin().await.unwrap();
     let lock = "lock table users, mail_tokens, messaging_outbox in access exclusive mode";
@@ -157,7 +157,7 @@ async fn what_is_no_address_is_told_so() {
 #[tokio::test]
 async fn an_address_gets_ten_mails_a_day_and_a_client_asks_thirty_times_an_hour() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let ask = async |from: &str, email: &str| {
         let request = app.request(Method::POST, "/api/password-resets");
         let request = request.header("x-forwarded-for", from).json(&json!({"email": email}));
@@ -177,7 +177,7 @@ async fn an_address_gets_ten_mails_a_day_and_a_client_asks_thirty_times_an_hour(
 #[tokio::test]
 async fn whoever_tried_too_many_passwords_signs_in_after_a_reset() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let from = address();
     let post = async |path: &str, body: Value| {
         let request = app.request(Method::POST, path).header("x-forwarded-for", &from);
@@ -202,7 +202,7 @@ async fn whoever_tried_too_many_passwords_signs_in_after_a_reset() {
 async fn tokens_and_requests_that_are_late_are_removed() {
     let app = TestApp::start_with(&[("SESSION_SWEEP_INTERVAL", "100ms")]).await;
     let pool = app.database.pool().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let late = "insert into password_reset_requests (id, email, created_at)
                 values (gen_random_uuid(), $1, now() - interval '61 minutes')";
     sqlx::query(late).bind(&user.email).execute(&pool).await.unwrap();

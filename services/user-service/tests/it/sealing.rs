@@ -14,7 +14,7 @@ const NEW: &str = "another-second-factor-key-of-32-bytes-or-more";
 #[tokio::test]
 async fn no_table_holds_a_secret_or_a_recovery_code_that_could_be_read() {
     let app = TestApp::start_with(&[("OUTBOX_ARCHIVE", "24h")]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let factor = app.protected(&user).await;
     let hex =
         |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
@@ -43,8 +43,8 @@ async fn no_table_holds_a_secret_or_a_recovery_code_that_could_be_read() {
 #[tokio::test]
 async fn a_secret_that_is_copied_to_another_user_opens_nothing() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let thief = app.somebody().await;
+    let user = app.new_user().await;
+    let thief = app.new_user().await;
     app.protected(&user).await;
     let own = app.protected(&thief).await;
     let copy = "update second_factors set last_step = 0,
@@ -72,7 +72,7 @@ async fn keys(database: &TestDatabase) -> Vec<String> {
 #[tokio::test]
 async fn keys_are_rotated_while_users_sign_in_and_an_unknown_one_is_told_from_a_wrong_code() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let factor: Factor = app.protected(&user).await;
     let before = keys(&app.database).await;
     let with = |keys: &str| -> Vars { app.vars().with("SECOND_FACTOR_KEYS", keys.to_owned()) };

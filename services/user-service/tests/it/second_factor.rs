@@ -85,8 +85,8 @@ const REFUSED: (&str, &str) = ("validation", "is wrong, or was used");
 #[tokio::test]
 async fn the_first_right_code_switches_it_on_and_then_each_sign_in_asks_for_one() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let bystander = app.somebody().await;
+    let user = app.new_user().await;
+    let bystander = app.new_user().await;
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     assert_eq!(app.second_factor(&user).await, json!({"enabled": false, "recovery_codes_left": 0}));
     let wrong =
@@ -126,7 +126,7 @@ async fn the_first_right_code_switches_it_on_and_then_each_sign_in_asks_for_one(
 #[tokio::test]
 async fn a_code_is_good_once_and_a_little_before_its_time() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let factor = app.protected(&user).await;
     // The one that switched it on, and whatever is older.
     for steps in [0, -1] {
@@ -155,13 +155,13 @@ async fn a_code_is_good_once_and_a_little_before_its_time() {
 async fn a_recovery_code_is_good_once_and_its_use_is_told_and_new_ones_replace_the_old() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let factor = app.protected(&user).await;
     let [first, second] = [0, 1].map(|place: usize| factor.recovery[place].clone());
     assert_eq!(app.sign_in_with(&user.email, &first.to_uppercase()).await.0, 201);
     assert_eq!(app.sign_in_with(&user.email, &first).await.0, 401);
     assert_eq!(app.second_factor(&user).await["recovery_codes_left"], 9);
-    let other = app.somebody().await;
+    let other = app.new_user().await;
     let others = app.protected(&other).await;
     assert_eq!(app.sign_in_with(&user.email, &others.recovery[0]).await.0, 401, "another's");
 
@@ -198,8 +198,8 @@ async fn a_recovery_code_is_good_once_and_its_use_is_told_and_new_ones_replace_t
 #[tokio::test]
 async fn password_address_and_role_change_by_a_code_and_a_name_does_without() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let admin = app.somebody().await;
+    let user = app.new_user().await;
+    let admin = app.new_user().await;
     let promote = json!({"role": "admin"});
     let role = |of: &Signed| format!("/api/users/{}/role", of.id);
     assert_eq!(app.put(&role(&admin), &app.administrator().await, &promote).await.status(), 200);
@@ -249,7 +249,7 @@ async fn password_address_and_role_change_by_a_code_and_a_name_does_without() {
     }
     // An administrator's own code is asked for where it is another's address that changes.
     app.later().await;
-    let other = app.somebody().await;
+    let other = app.new_user().await;
     let path = format!("/api/users/{}", other.id);
     let body = json!({"email": format!("new-{}", other.email)});
     assert_eq!(app.patch(&path, &admin.token, "*", &body).await.status(), 422);
@@ -261,7 +261,7 @@ async fn password_address_and_role_change_by_a_code_and_a_name_does_without() {
 #[tokio::test]
 async fn it_is_switched_off_by_password_and_code_and_neither_by_a_reset_nor_by_enrolling_again() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let proof = app.mail_token(&user.id, "verification").await;
     assert_eq!(app.verify(&proof).await.status(), 204);
     let factor = app.protected(&user).await;
@@ -317,8 +317,8 @@ async fn it_is_switched_off_by_password_and_code_and_neither_by_a_reset_nor_by_e
 #[tokio::test]
 async fn a_user_who_is_deleted_has_none_whoever_deletes() {
     let app = TestApp::start().await;
-    let one = app.somebody().await;
-    let other = app.somebody().await;
+    let one = app.new_user().await;
+    let other = app.new_user().await;
     for user in [&one, &other] {
         app.protected(user).await;
     }
@@ -335,7 +335,7 @@ async fn a_user_who_is_deleted_has_none_whoever_deletes() {
 async fn a_sign_in_that_races_the_switch_opens_no_session_that_lasts() {
     let app = TestApp::start().await;
     for _ in 0..5 {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         let factor = app.enrolled(&user).await;
         let body = json!({"code": factor.code(0)});
         let on = app.post_as(&user.token, "/api/second-factor/complete", &body);
@@ -353,7 +353,7 @@ async fn a_sign_in_that_races_the_switch_opens_no_session_that_lasts() {
 #[tokio::test]
 async fn wrong_codes_are_counted_over_all_routes_and_a_right_password_alone_forgets_none() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let factor = app.protected(&user).await;
     let guess = async |from: &str, code: Option<&str>| {
         let mut body = json!({"email": user.email, "password": PASSWORD});

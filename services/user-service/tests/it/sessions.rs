@@ -9,7 +9,7 @@ use crate::app::{PASSWORD, TestApp};
 #[tokio::test]
 async fn an_unknown_address_and_a_wrong_password_get_the_same_answer() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let wrong = app.sign_in(&user.email, "correct horse batterx").await;
     let unknown = app.sign_in("nobody@example.com", PASSWORD).await;
     let malformed = app.sign_in("no address", PASSWORD).await;
@@ -24,7 +24,7 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_answer() {
 #[tokio::test]
 async fn a_token_that_is_used_again_after_its_successor_ends_the_session() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     let second = next(&app, &user.refresh_token).await;
     let third = next(&app, &second).await;
@@ -41,7 +41,7 @@ async fn a_token_that_is_used_again_after_its_successor_ends_the_session() {
 #[tokio::test]
 async fn an_ended_session_refuses_all_its_tokens_alike() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let second = next(&app, &user.refresh_token).await;
     let third = next(&app, &second).await;
     let mut bodies = Vec::new();
@@ -56,7 +56,7 @@ async fn an_ended_session_refuses_all_its_tokens_alike() {
 #[tokio::test]
 async fn a_repeated_refresh_whose_answer_was_lost_goes_on_with_the_session() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let lost = next(&app, &user.refresh_token).await;
 
     let kept = next(&app, &user.refresh_token).await;
@@ -70,7 +70,7 @@ async fn a_repeated_refresh_whose_answer_was_lost_goes_on_with_the_session() {
 async fn of_two_successors_of_one_token_the_second_that_is_used_ends_the_session() {
     let app = TestApp::start().await;
     for first_counts in [true, false] {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         let first = next(&app, &user.refresh_token).await;
         let second = next(&app, &user.refresh_token).await;
         let (counts, other) = if first_counts { (first, second) } else { (second, first) };
@@ -83,7 +83,7 @@ async fn of_two_successors_of_one_token_the_second_that_is_used_ends_the_session
 #[tokio::test]
 async fn a_token_that_comes_again_late_ends_the_session_though_nobody_used_its_successor() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let second = next(&app, &user.refresh_token).await;
     let pool = app.database.pool().await;
     let earlier = "update sessions set rotated_at = rotated_at - interval '31 seconds'";
@@ -100,7 +100,7 @@ async fn a_token_that_comes_again_late_ends_the_session_though_nobody_used_its_s
 #[tokio::test]
 async fn refreshes_at_once_with_one_token_give_tokens_of_which_one_goes_on() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let again = || refresh(&app, &user.refresh_token);
     let answers = tokio::join!(again(), again(), again(), again());
     let mut tokens = Vec::new();
@@ -120,7 +120,7 @@ async fn refreshes_at_once_with_one_token_give_tokens_of_which_one_goes_on() {
 async fn reuse_and_use_at_once_never_leave_a_token_of_the_session_that_is_good() {
     let app = TestApp::start().await;
     for _ in 0..4 {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         let second = next(&app, &user.refresh_token).await;
         let third = next(&app, &second).await;
         let (reused, used) =
@@ -135,8 +135,8 @@ async fn reuse_and_use_at_once_never_leave_a_token_of_the_session_that_is_good()
 #[tokio::test]
 async fn used_tokens_go_when_their_own_time_is_up_and_with_their_session() {
     let app = TestApp::start_with(&[("SESSION_SWEEP_INTERVAL", "100ms")]).await;
-    let one = app.somebody().await;
-    let other = app.somebody().await;
+    let one = app.new_user().await;
+    let other = app.new_user().await;
     for user in [&one, &other] {
         let second = next(&app, &user.refresh_token).await;
         next(&app, &second).await;
@@ -160,7 +160,7 @@ async fn used_tokens_go_when_their_own_time_is_up_and_with_their_session() {
 #[tokio::test]
 async fn a_session_that_remembers_as_many_tokens_as_it_may_ends_at_the_next_refresh() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let second = next(&app, &user.refresh_token).await;
     let pool = app.database.pool().await;
     let fill =
@@ -201,7 +201,7 @@ async fn reused(app: &TestApp) -> u64 {
 #[tokio::test]
 async fn signing_out_ends_the_session_and_no_other() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let other: Value = app.sign_in(&user.email, PASSWORD).await.json().await.unwrap();
     let sign_out = app.request(Method::DELETE, "/api/sessions/current").bearer_auth(&user.token);
     assert_eq!(sign_out.send().await.unwrap().status(), 204);
@@ -212,7 +212,7 @@ async fn signing_out_ends_the_session_and_no_other() {
 #[tokio::test]
 async fn neither_password_nor_refresh_token_is_stored() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let second = next(&app, &user.refresh_token).await;
     let pool = app.database.pool().await;
     let dump: String = sqlx::query_scalar(
@@ -231,7 +231,7 @@ async fn neither_password_nor_refresh_token_is_stored() {
 #[tokio::test]
 async fn sign_ins_for_which_there_is_no_place_are_told_to_come_again_and_nothing_else_is_refused() {
     let app = TestApp::start_with(&[("PASSWORD_CONCURRENCY", "1"), ("PASSWORD_QUEUE", "1")]).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let refused = testkit::eventually("a sign-in is refused", async || {
         let sign_ins = (0..12).map(|_| app.sign_in(&user.email, PASSWORD));
         let others = (0..12).map(|_| app.get("/api/users/me", &user.token));
@@ -250,7 +250,7 @@ async fn sign_ins_for_which_there_is_no_place_are_told_to_come_again_and_nothing
 #[tokio::test]
 async fn no_cache_keeps_what_holds_a_token() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let signed_in = app.sign_in(&user.email, PASSWORD).await;
     assert_eq!(signed_in.headers()["cache-control"], "no-store");
     let session: Value = signed_in.json().await.unwrap();
@@ -281,7 +281,7 @@ async fn a_password_is_the_same_however_a_keyboard_composes_its_letters() {
 async fn a_hash_of_the_password_as_it_was_typed_is_good_and_replaced_at_the_next_sign_in() {
     let app = TestApp::start().await;
     let (composed, decomposed) = ("p\u{e4}ssw\u{f6}rter1", "pa\u{308}sswo\u{308}rter1");
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let settings = auth::password::PasswordSettings {
         concurrency: 1,
         queue: 1,

@@ -86,7 +86,7 @@ fn median(times: &[Duration]) -> Duration {
 #[ignore = "prints how long requests take, which depends on what else the machine does"]
 async fn requests_about_known_and_unknown_addresses_take_as_long() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let sign_in = |email: &str| json!({"email": email, "password": "not the password"});
     Measured::of(&app, "/api/sessions", &user, sign_in, [401, 401]).await.print("sign-in");
     let reset = |email: &str| json!({"email": email});

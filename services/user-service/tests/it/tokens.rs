@@ -71,7 +71,7 @@ async fn a_secret_of_any_characters_is_taken_in_basic_form_encoded_or_as_it_is()
 #[tokio::test]
 async fn a_token_from_there_opens_what_the_policy_says_and_nothing_else() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let token = async |service: &str, secret: &str| {
         let request = app.oauth("grant_type=client_credentials&scope=user-service");
         let (_, body) = answer(request.basic_auth(service, Some(secret))).await;
@@ -160,7 +160,7 @@ async fn with_eddsa_the_public_halves_are_published_and_nothing_private() {
         "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "2026-01",
     });
     assert_eq!(set, json!({"keys": [key]}));
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     assert_eq!(app.get("/api/users/me", &user.token).await.status(), 200);
     // HS256 is over: not even the secret's holder signs any more.
     let before = TestApp::start().await;

@@ -8,7 +8,7 @@ use crate::app::TestApp;
 #[tokio::test]
 async fn a_registered_user_is_found_under_its_location() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let shown = app.get(&format!("/api/users/{}", user.id), &user.token).await;
     assert_eq!(shown.headers()["etag"], "\"1\"");
     let body: Value = shown.json().await.unwrap();
@@ -31,7 +31,7 @@ async fn an_address_is_taken_in_any_case_even_when_two_ask_at_once() {
 async fn a_user_sees_the_own_profile_only_an_admin_and_a_service_see_all() {
     let app = TestApp::start().await;
     let (id, own) = app.one().await;
-    let other = app.somebody().await;
+    let other = app.new_user().await;
     let path = format!("/api/users/{id}");
     for (token, expected) in [(&own, 200), (&other.token, 404), (&app.admin_token(), 200)] {
         assert_eq!(app.get(&path, token).await.status(), expected);
@@ -44,7 +44,7 @@ async fn a_user_sees_the_own_profile_only_an_admin_and_a_service_see_all() {
 #[tokio::test]
 async fn of_two_editors_the_second_is_told_that_the_profile_changed() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     let first = app.patch(&path, &user.token, "\"1\"", &json!({"name": "Ada L."})).await;
     assert_eq!(
@@ -62,7 +62,7 @@ async fn of_two_editors_the_second_is_told_that_the_profile_changed() {
 #[tokio::test]
 async fn a_change_is_seen_by_the_next_reader_though_the_profile_was_cached() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     app.get(&path, &user.token).await;
     app.patch(&path, &user.token, "\"1\"", &json!({"name": "New"})).await;
@@ -73,7 +73,7 @@ async fn a_change_is_seen_by_the_next_reader_though_the_profile_was_cached() {
 #[tokio::test]
 async fn a_deleted_user_is_erased_and_cannot_sign_in() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     assert_eq!(app.delete(&path, &user.token).await, 204);
     assert_eq!(app.delete(&path, &app.administrator().await).await, 404);
@@ -89,7 +89,7 @@ async fn a_deleted_user_is_erased_and_cannot_sign_in() {
 #[tokio::test]
 async fn the_list_is_for_administrators_and_pages_neither_repeat_nor_skip() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     for number in 0..4 {
         app.register(&format!("user{number}@example.com")).await;
     }
@@ -118,7 +118,7 @@ async fn the_list_is_for_administrators_and_pages_neither_repeat_nor_skip() {
 #[tokio::test]
 async fn if_match_is_compared_as_the_standard_says() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     for stale in ["W/\"1\"", "\"01\"", "\"+1\"", "\"2\"", "\"2\", \"3\"", "1", ""] {
         let changed = app.patch(&path, &user.token, stale, &json!({"name": "Nobody"})).await;
@@ -140,7 +140,7 @@ async fn if_match_is_compared_as_the_standard_says() {
 #[tokio::test]
 async fn a_profile_that_the_caller_has_already_is_not_sent_again() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     for path in ["/api/users/me".to_owned(), format!("/api/users/{}", user.id)] {
         let request = app.request(Method::GET, &path).bearer_auth(&user.token);
         let answer = request.header("if-none-match", "W/\"1\"").send().await.unwrap();
@@ -158,7 +158,7 @@ async fn a_profile_that_the_caller_has_already_is_not_sent_again() {
 #[tokio::test]
 async fn a_merge_patch_changes_a_profile_and_a_json_patch_does_not() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     let patch = |kind: &str, body: Value| {
         let request = app.request(Method::PATCH, &path).bearer_auth(&user.token);
@@ -177,12 +177,12 @@ async fn an_export_is_whole_or_not_there_and_is_the_users_own() {
     // Nobody listens at either.
     let away = [("PAYMENT_SERVICE_PORT", "1"), ("NOTIFICATION_SERVICE_PORT", "1")];
     let app = TestApp::start_with(&away).await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let export = format!("/api/users/{}/export", user.id);
     let refused = app.get(&export, &user.token).await;
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
-    let stranger = app.somebody().await;
+    let stranger = app.new_user().await;
     assert_eq!(app.get(&export, &stranger.token).await.status(), 404);
     let elsewhere = app.get(&format!("{export}?cursor=elsewhere"), &user.token).await;
     assert_eq!(elsewhere.status(), 400);

@@ -38,7 +38,7 @@ async fn heard<E: Event>(app: &TestApp) -> E {
 async fn whoever_registers_signs_in_at_once_and_proves_the_address_by_the_token_of_the_event() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     assert_eq!(app.me(&user.token).await["email_verified"], false);
     let created: UserCreated = heard(&app).await;
     let token = mail_token(created.token_id.unwrap().as_uuid());
@@ -54,8 +54,8 @@ async fn whoever_registers_signs_in_at_once_and_proves_the_address_by_the_token_
 #[tokio::test]
 async fn a_token_that_is_unknown_used_late_or_for_something_else_gets_the_same_answer() {
     let app = TestApp::start().await;
-    let one = app.somebody().await;
-    let other = app.somebody().await;
+    let one = app.new_user().await;
+    let other = app.new_user().await;
     let used = app.mail_token(&one.id, PURPOSE).await;
     assert_eq!(app.verify(&used).await.status(), 204);
     let late = app.mail_token(&other.id, PURPOSE).await;
@@ -78,7 +78,7 @@ async fn a_token_that_is_unknown_used_late_or_for_something_else_gets_the_same_a
 #[tokio::test]
 async fn of_two_who_show_one_token_at_the_same_moment_one_is_told_that_it_was_used() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let token = app.mail_token(&user.id, PURPOSE).await;
     let both = tokio::join!(app.verify(&token), app.verify(&token));
     let mut statuses = [both.0.status().as_u16(), both.1.status().as_u16()];
@@ -90,7 +90,7 @@ async fn of_two_who_show_one_token_at_the_same_moment_one_is_told_that_it_was_us
 async fn a_new_address_is_pending_until_it_is_proven_and_the_one_before_goes_on_until_then() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let new = format!("new-{}", user.email);
 
     let changed = change_email(&app, &user, &new).await;
@@ -122,7 +122,7 @@ async fn a_new_address_is_pending_until_it_is_proven_and_the_one_before_goes_on_
 async fn the_old_address_is_told_that_another_one_was_asked_for_and_not_which() {
     let app = TestApp::start().await;
     app.plain.listen("user.events", "ear").await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     change_email(&app, &user, "elsewhere@example.com").await;
     heard::<UserCreated>(&app).await;
     let told = app.plain.next("ear").await;
@@ -134,8 +134,8 @@ async fn the_old_address_is_told_that_another_one_was_asked_for_and_not_which() 
 #[tokio::test]
 async fn an_address_that_is_taken_is_refused_when_it_is_asked_for_and_when_it_is_proven() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
-    let other = app.somebody().await;
+    let user = app.new_user().await;
+    let other = app.new_user().await;
     let path = format!("/api/users/{}", user.id);
     let taken = json!({"email": other.email.to_uppercase(), "current_password": PASSWORD});
     assert_eq!(app.patch(&path, &user.token, "*", &taken).await.status(), 409);
@@ -150,7 +150,7 @@ async fn an_address_that_is_taken_is_refused_when_it_is_asked_for_and_when_it_is
 #[tokio::test]
 async fn the_own_address_ends_a_change_that_is_pending_and_its_token() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     change_email(&app, &user, "typo@example.com").await;
     let token = app.mail_token(&user.id, PURPOSE).await;
     let changed = change_email(&app, &user, &user.email.to_uppercase()).await;
@@ -162,7 +162,7 @@ async fn the_own_address_ends_a_change_that_is_pending_and_its_token() {
 #[tokio::test]
 async fn the_mail_is_sent_again_when_it_is_asked_for_and_each_token_is_good_until_one_is_used() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     assert_eq!(ask_again(&app, &user.token).await, 202);
     let tokens = app.mail_tokens(&user.id, PURPOSE).await;
     assert_eq!(tokens.len(), 2);
@@ -178,7 +178,7 @@ async fn the_mail_is_sent_again_when_it_is_asked_for_and_each_token_is_good_unti
 #[tokio::test]
 async fn a_user_asks_for_five_mails_an_hour_and_no_more() {
     let app = limited().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     let mut statuses = Vec::new();
     for _ in 0..8 {
         statuses.push(ask_again(&app, &user.token).await.as_u16());
@@ -194,7 +194,7 @@ async fn a_user_asks_for_five_mails_an_hour_and_no_more() {
 #[tokio::test]
 async fn a_refused_address_is_shown_and_counts_again_once_a_mail_arrives_there() {
     let app = TestApp::start().await;
-    let user = app.somebody().await;
+    let user = app.new_user().await;
     app.subscribed().await;
     assert_eq!(app.verify(&app.mail_token(&user.id, PURPOSE).await).await.status(), 204);
     let failed = json!({
@@ -219,7 +219,7 @@ async fn a_deleted_user_leaves_no_address_and_no_token_also_when_the_version_bef
     let app = TestApp::start().await;
     let pool = app.database.pool().await;
     for by_the_version_before in [false, true] {
-        let user = app.somebody().await;
+        let user = app.new_user().await;
         change_email(&app, &user, &format!("new-{}", user.email)).await;
         if by_the_version_before {
             let delete = "update users set status = 'deleted', email = id || '@deleted.invalid',
@@ -239,8 +239,8 @@ async fn a_deleted_user_leaves_no_address_and_no_token_also_when_the_version_bef
 #[tokio::test]
 async fn a_user_in_a_status_of_a_newer_version_is_shown_and_breaks_no_list() {
     let app = TestApp::start().await;
-    let frozen = app.somebody().await;
-    let other = app.somebody().await;
+    let frozen = app.new_user().await;
+    let other = app.new_user().await;
     let pool = app.database.pool().await;
     let newer = "alter table users drop constraint users_status_check;
                  update users set status = 'frozen' where email = ";

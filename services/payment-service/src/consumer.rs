@@ -1,5 +1,7 @@
 //! What the service does with other services' events.
 
+use std::time::Duration;
+
 use chassis::Clock;
 use contracts::user::{UserCreated, UserDeleted};
 use messaging::{Delivery, Handlers};
@@ -11,6 +13,12 @@ use crate::store::Store;
 /// The key of the service's queue in `[queues]`.
 pub(crate) const QUEUE: &str = "payment_events";
 
+/// So many registrations at most open their customers in one transaction.
+const BATCH: usize = 50;
+/// So long a registration waits for others. Nobody waits for the customer: who pays before it is there
+/// pays.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// Handles the events of the service's queue.
 #[derive(Clone)]
 pub(crate) struct Events {
@@ -21,16 +29,16 @@ pub(crate) struct Events {
 impl Events {
     /// All that comes to the service's queue.
     pub(crate) fn handlers(self) -> Handlers<Self> {
-        Handlers::new(self).on(Self::user_created).on(Self::user_deleted)
+        Handlers::new(self).on_batch(BATCH, LINGER, Self::users_created).on(Self::user_deleted)
     }
 
-    /// Opens the customer.
-    async fn user_created(self, created: Delivery<UserCreated>) -> Result<(), Error> {
-        let id = self.clock.new_id();
-        let user = created.data.user_id;
-        let at = created.timestamp;
-        let open = |before| Customer::opened(before, id, user, at);
-        self.store.change_once(&created.inbox_key(), user, open).await
+    /// Opens the customers. Together, since thousands wait after an import of users or an outage, and a
+    /// transaction of its own is most of what one of them costs.
+    async fn users_created(self, created: Vec<Delivery<UserCreated>>) -> Result<(), Error> {
+        let open = |one: &Delivery<UserCreated>| {
+            Customer::opened(None, self.clock.new_id(), one.data.user_id, one.timestamp)
+        };
+        self.store.open_once(created, open).await
     }
 
     /// Closes the customer, and erases what the user wrote.

@@ -1,6 +1,6 @@
 //! The only file with SQL. Payments change through the store's methods only: `create` for requests,
-//! `change` for the worker; customers through `change_once`, for messages. What happened is saved
-//! and sent together or not at all.
+//! `change` for the worker; customers through `open_once` and `change_once`, for messages. What
+//! happened is saved and sent together or not at all.
 
 mod keys;
 mod rows;
@@ -15,11 +15,14 @@ use std::sync::Arc;
 use chassis::Clock;
 use chassis::database::{Database, FutureExt};
 use chassis::page::{Page, PageRequest};
+use chrono::{DateTime, Utc};
+use contracts::user::UserCreated;
 use contracts::{PaymentId, UserId};
-use messaging::inbox::InboxKey;
-use messaging::{Outbox, erasure};
+use messaging::inbox::{self, InboxKey};
+use messaging::{Delivery, Outbox, erasure};
 use sqlx::PgConnection;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::domain::{Currency, Customer, Description, DomainError, Event, Payment, Status};
 use crate::error::Error;
@@ -140,6 +143,15 @@ impl Store {
         Ok(payment)
     }
 
+    /// Opens the customer of each message, once. One that is there already, closed or not, stays.
+    pub(crate) async fn open_once(
+        &self,
+        messages: Vec<Delivery<UserCreated>>,
+        opened: impl Fn(&Delivery<UserCreated>) -> Customer + Send + Sync,
+    ) -> Result<(), Error> {
+        self.database.transaction(|tx| open(tx, messages.clone(), &opened).scope_boxed()).await
+    }
+
     /// Applies a message to a customer, once.
     pub(crate) async fn change_once(
         &self,
@@ -240,6 +252,31 @@ async fn record(tx: &mut PgConnection, payment: &Payment) -> Result<(), Error> {
         payment.status.as_str(),
         reason,
         payment.updated_at,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn open(
+    tx: &mut PgConnection,
+    messages: Vec<Delivery<UserCreated>>,
+    opened: &(impl Fn(&Delivery<UserCreated>) -> Customer + Sync),
+) -> Result<(), Error> {
+    let new = inbox::claim_all(tx, messages).await?;
+    let customers: Vec<Customer> = new.iter().map(opened).collect();
+    let ids: Vec<Uuid> = customers.iter().map(|customer| customer.id).collect();
+    let users: Vec<Uuid> = customers.iter().map(|customer| customer.user_id.as_uuid()).collect();
+    let times: Vec<DateTime<Utc>> = customers.iter().map(|customer| customer.opened_at).collect();
+    // In the order of their users, so that of two batches that meet none waits for the other for ever.
+    sqlx::query!(
+        "insert into customers (id, user_id, opened_at)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as opened (id, user_id, at)
+         order by user_id
+         on conflict (user_id) do nothing",
+        &ids,
+        &users,
+        &times,
     )
     .execute(tx)
     .await?;

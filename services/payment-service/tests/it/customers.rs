@@ -90,6 +90,17 @@ async fn two_instances_that_open_and_close_customers_at_once_leave_them_closed()
 }
 
 #[tokio::test]
+async fn registrations_that_wait_are_customers_after_few_transactions() {
+    let app = TestApp::start().await;
+    let users: Vec<Uuid> = (0..200).map(|_| app.payer().id).collect();
+    join_all(users.iter().map(|user| created(&app.plain, *user))).await;
+    until_handled(&app, 200).await;
+    assert_eq!(app.rows("customers").await, 200);
+    let transactions = app.count("select count(distinct xmin::text) from customers").await;
+    assert!(transactions <= 100, "{transactions} transactions");
+}
+
+#[tokio::test]
 async fn a_message_that_makes_no_sense_is_dead_lettered_and_the_next_is_handled() {
     let app = TestApp::start().await;
     let plain = &app.plain;

@@ -2,6 +2,7 @@
 //!
 //! `cargo dev bench balancing`, or `cargo bench -p bench --bench balancing`. Figures are nanoseconds
 //! for one pick that is dropped, on one thread: the choice, the count of calls in flight up and down.
+//! Limits are ratios to the least that such a pick does in the same run, and to itself among ten.
 //! "Settled" rows report a success as well, which is the breaker's part and the latency's.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
@@ -9,34 +10,46 @@ mod peers;
 
 use bench::{Contestant, Figure, compare, print_table, verdict};
 use discovery::{Algorithm, Instance, LoadBalancer, LoadBalancingSettings, PickOptions, Registry};
-use peers::{ArcSwapRoundRobin, TowerBalance};
+use peers::{ArcSwapP2c, ArcSwapRoundRobin, TowerBalance};
 
 /// Picks of one turn.
 const PICKS: usize = 50_000;
 /// Client addresses, taken in turns.
 const KEYS: usize = 64;
 const SERVICE: &str = "user-service";
+/// The floors, by hand, without anything else that a pick is for.
+const TURNS: &str = "floor: ArcSwap round robin";
+const TWO: &str = "floor: ArcSwap p2c, in flight";
+/// How much dearer than its floor a pick may be, and among a hundred than among ten.
+const LIMIT: f64 = 1.2;
 
 fn main() {
     let few = among(10);
     let many = among(100);
-    let mut rows = vec![["picks, ns each", "10", "100", "limit"].map(str::to_owned).to_vec()];
-    for (few, many) in few.iter().zip(&many) {
-        let ten = nanoseconds(few);
-        let hundred = nanoseconds(many);
-        let limit = limit(&few.name).map_or_else(String::new, |limit| {
-            let kept = ten <= limit && hundred <= limit;
-            verdict(&format!("at most {limit} ns"), kept)
-        });
-        rows.push(vec![few.name.clone(), format!("{ten:.1}"), format!("{hundred:.1}"), limit]);
+    let head = ["picks, ns each", "10", "100", "to floor", "100 : 10", "", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (ten, hundred) in few.iter().zip(&many) {
+        let (one, other) = (nanoseconds(ten), nanoseconds(hundred));
+        let mut row = vec![ten.name.clone(), format!("{one:.1}"), format!("{other:.1}")];
+        if let Some(floor) = floor(&ten.name) {
+            let of = |figures: &[Figure]| {
+                nanoseconds(figures.iter().find(|figure| figure.name == floor).unwrap())
+            };
+            let ratio = (one / of(&few)).max(other / of(&many));
+            row.push(format!("{ratio:.2} x"));
+            row.push(format!("{:.2} x", other / one));
+            row.push(verdict(&format!("<= {LIMIT} x floor"), ratio <= LIMIT));
+            row.push(verdict("flat", other <= LIMIT * one));
+        }
+        rows.push(row);
     }
     print_table("One of 10 and one of 100 instances", &rows);
 }
 
-fn limit(name: &str) -> Option<f64> {
+fn floor(name: &str) -> Option<&'static str> {
     match name {
-        "round_robin" | "ip_hash" => Some(20.0),
-        "p2c" => Some(45.0),
+        "round_robin" | "ip_hash" => Some(TURNS),
+        "p2c" => Some(TWO),
         _ => None,
     }
 }
@@ -70,10 +83,11 @@ fn among(count: u16) -> Vec<Figure> {
     let named = registry(Algorithm::RoundRobin, count);
     let keys: Vec<String> = (0..KEYS).map(|number| format!("192.168.17.{number}")).collect();
     let plain = ArcSwapRoundRobin::new(instances(count));
+    let plain_p2c = ArcSwapP2c::new(instances(count));
     let tower_pending = TowerBalance::pending(count);
     let tower_ewma = TowerBalance::peak_ewma(count);
     compare(&[
-        row("ArcSwap round robin, no more", || drop(plain.pick())),
+        row(TURNS, || drop(std::hint::black_box(plain.pick()))),
         row("round_robin", || any(&turns)),
         row("round_robin, by the service's name", || {
             drop(named.pick(SERVICE, &PickOptions::any()).unwrap());
@@ -81,6 +95,7 @@ fn among(count: u16) -> Vec<Figure> {
         row("round_robin, settled", || settled(&turns)),
         row("least_connections", || any(&least)),
         keyed("ip_hash", &hash, &keys),
+        row(TWO, || drop(std::hint::black_box(plain_p2c.pick()))),
         row("p2c", || any(&p2c)),
         row("p2c, settled", || settled(&p2c)),
         row("tower p2c, pending requests", || tower_pending.call()),

@@ -18,14 +18,6 @@ const WINDOW: Duration = Duration::from_secs(10);
 pub(crate) fn closed() {
     let state = AtomicU64::new(0);
     let counter = AtomicU64::new(0);
-    let floor = async |number| {
-        if state.load(Ordering::Acquire) != 0 {
-            return Err("open");
-        }
-        let result = bare(number).await;
-        counter.fetch_add(1, Ordering::Relaxed);
-        result
-    };
     let in_a_row = CircuitBreaker::new("target", &CircuitBreakerSettings::default());
     let ratio = CircuitBreaker::new("target", &ratio());
     let recloser = AsyncRecloser::from(Recloser::custom().build());
@@ -37,7 +29,7 @@ pub(crate) fn closed() {
     let failsafe_consecutive = failsafe::Config::new().failure_policy(consecutive).build();
     let rows = measure(&[
         ("bare", calls(bare)),
-        ("floor", calls(floor)),
+        ("floor", calls(|number| by_hand(&state, &counter, bare(number)))),
         ("resilience, failures in a row", calls(|number| guarded(&in_a_row, bare(number)))),
         ("resilience, and failure ratio", calls(|number| guarded(&ratio, bare(number)))),
         ("failsafe, ratio", calls(|number| failsafe.call(bare(number)))),
@@ -56,15 +48,11 @@ pub(crate) fn closed_timed() {
     let counter = AtomicU64::new(0);
     let slow = AtomicU64::new(0);
     let floor = async |number| {
-        if state.load(Ordering::Acquire) != 0 {
-            return Err("open");
-        }
         let begin = Instant::now();
-        let result = bare(number).await;
+        let result = by_hand(&state, &counter, bare(number)).await;
         if begin.elapsed() > WINDOW {
             slow.fetch_add(1, Ordering::Relaxed);
         }
-        counter.fetch_add(1, Ordering::Relaxed);
         result
     };
     let settings = CircuitBreakerSettings {
@@ -88,6 +76,20 @@ pub(crate) fn closed_timed() {
 
 fn ratio() -> CircuitBreakerSettings {
     CircuitBreakerSettings { failure_ratio: 0.5, window: WINDOW, ..Default::default() }
+}
+
+/// A call that is handed over, as it is to a breaker, with the least around it.
+async fn by_hand(
+    state: &AtomicU64,
+    counter: &AtomicU64,
+    call: impl Future<Output = Result<usize, &'static str>>,
+) -> Result<usize, &'static str> {
+    if state.load(Ordering::Acquire) != 0 {
+        return Err("open");
+    }
+    let result = call.await;
+    counter.fetch_add(1, Ordering::Relaxed);
+    result
 }
 
 /// A call through a breaker, as service-client makes it.

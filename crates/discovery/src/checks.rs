@@ -130,7 +130,7 @@ async fn check(http: &Clients, settings: &LoadBalancingSettings, endpoint: Arc<E
     let success = answers_well(http, &endpoint).await;
     let service = endpoint.state.service.upgrade();
     let health = service.and_then(|service| service.checked(&endpoint, success));
-    let interval = if endpoint.is_in_doubt(settings) {
+    let interval = if endpoint.is_in_doubt() {
         settings.recheck_interval()
     } else {
         jittered(settings.health_check_interval)

@@ -92,9 +92,24 @@ impl Pick {
     }
 
     /// Nobody waits for the call any longer, which has taken longer than nearly all do. That is no fault
-    /// that ejects alone; an instance to which it happens far more often than to its peers is an outlier.
+    /// that ejects alone; an instance to which it happens far more often than to its peers is an outlier,
+    /// and one that was tried is left alone for longer: otherwise the next call would try it again.
     pub fn outpaced(self) {
-        self.call.endpoint.state.window.note_failure();
+        let Self { call, trial, began } = self;
+        let state = &call.endpoint.state;
+        if let Some(began) = began {
+            // As long as this at least.
+            let now = Time::now();
+            let taken = now.nanos_since(began);
+            state.latency.note(taken, now, false);
+            state.window.note_taken(taken);
+        }
+        state.window.note_failure();
+        if trial.is_some()
+            && let Some(service) = state.service.upgrade()
+        {
+            service.settle(&call, trial.as_ref(), Outcome::Failure);
+        }
     }
 
     /// The instance answered, even if with a refusal.

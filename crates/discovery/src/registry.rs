@@ -163,6 +163,12 @@ impl LoadBalancer {
         self.0.another_than(these)
     }
 
+    /// Has all instances checked soon: the next success of each is one of the
+    /// [recoveries](Self::recoveries).
+    pub fn check_all_soon(&self) {
+        self.0.check_all_soon();
+    }
+
     /// Whether calls go to any other instance than these.
     pub fn calls_others(&self, these: &[Arc<Instance>]) -> bool {
         self.0.calls_others(these)
@@ -181,8 +187,8 @@ impl LoadBalancer {
     }
 
     /// Changes whenever a check or the provider says that calls may go well again: an instance that
-    /// failed its last check passes one, a new one is there, or one is told anew. Whoever left the
-    /// whole service alone then tries it.
+    /// failed its last check passes one, one that somebody [waited for](Self::check_all_soon) does, a new
+    /// one is there, or one is told anew. Whoever left the whole service alone then tries it.
     #[inline]
     pub fn recoveries(&self) -> u64 {
         self.0.recoveries()

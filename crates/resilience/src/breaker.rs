@@ -54,11 +54,8 @@ pub use settings::CircuitBreakerSettings;
 pub use window::Counts;
 
 use change::FOR_EVER;
-use permit::Handle;
 use phase::Kind;
 use shared::{Observer, Shared};
-
-use crate::stripes::Stripes;
 
 /// The three states, as the gauge `circuit_breaker_state` shows them: 0, 1, 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -109,7 +106,6 @@ pub struct Open {
 #[derive(Clone)]
 pub struct CircuitBreaker {
     shared: Arc<Shared>,
-    handles: Arc<Stripes<Arc<Handle>>>,
 }
 
 impl CircuitBreaker {
@@ -130,9 +126,7 @@ impl CircuitBreaker {
     }
 
     fn build(name: &str, settings: &CircuitBreakerSettings, observer: Option<Observer>) -> Self {
-        let shared = Arc::new(Shared::new(name, settings, observer));
-        let handles = Stripes::new(|| Arc::new(Handle(shared.clone())));
-        Self { shared, handles: Arc::new(handles) }
+        Self { shared: Arc::new(Shared::new(name, settings, observer)) }
     }
 
     /// Permission for a call.
@@ -140,10 +134,10 @@ impl CircuitBreaker {
     /// # Errors
     /// [`Open`] while the target is left alone, or while enough calls are trying it.
     #[inline]
-    pub fn try_acquire(&self) -> Result<Permit, Open> {
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Open> {
         let stamp = self.shared.admit()?;
         let begun = self.shared.begin();
-        Ok(Permit::new(self.handles.mine().clone(), stamp, begun))
+        Ok(Permit::new(&self.shared, stamp, begun))
     }
 
     /// Whether [`try_acquire`](Self::try_acquire) would permit a call now; takes nothing, so

@@ -94,6 +94,11 @@ impl Transport {
         self.instances.another_than(&attempts.instances).is_some()
     }
 
+    /// Whether there is one among those that calls go to: one that is known to be down answers no sooner.
+    pub(crate) fn calls_untried(&self, attempts: &Attempts) -> bool {
+        self.instances.calls_others(&attempts.instances)
+    }
+
     /// How long the instances that are called ask to be left alone, when all of them do. One that is down
     /// is no reason to hurry.
     pub(crate) fn busy_for(&self, attempts: &Attempts) -> Option<Duration> {

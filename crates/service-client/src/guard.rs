@@ -13,8 +13,9 @@
 //!
 //! The breaker that ends attempts is the instance's, and lives in the registry, which then picks
 //! others. The service's own stands outside of the retries: it opens when no instance is left that
-//! answers, and spares callers the wait. As soon as a health check or the registry says that an
-//! instance is well again, it lets calls try, whatever is left of its time.
+//! answers, and spares callers the wait. When it opens, all instances are checked soon; as soon as a
+//! check or the registry says that one is well, it lets calls try, whatever is left of its time. An
+//! outage that health checks do not see is over for callers when that time is.
 //!
 //! | what ends an attempt | says of the instance | is tried again |
 //! |---|---|---|
@@ -90,7 +91,7 @@ impl SharedBounds {
 
 /// Permission for a call, by the service's breaker; records the call's outcome.
 struct CallPermit<'a> {
-    permit: Option<Permit>,
+    permit: Option<Permit<'a>>,
     request: &'a Request,
 }
 
@@ -269,8 +270,8 @@ impl Guards {
         (delay < self.transport.bounds.attempt_timeout / 2).then_some(delay)
     }
 
-    /// What a second attempt beside the first needs: an instance that was not tried, a place, and a
-    /// retry of the budget, which all that hedging costs comes out of.
+    /// What a second attempt beside the first needs: an instance that is called and was not tried, a place,
+    /// and a retry of the budget, which all that hedging costs comes out of.
     fn hedge(
         &self,
         bounds: &SharedBounds,
@@ -280,7 +281,7 @@ impl Guards {
         if attempts.count >= self.max_attempts {
             return None;
         }
-        if !self.transport.has_untried(attempts) {
+        if !self.transport.calls_untried(attempts) {
             return None;
         }
         let place = bounds.limit.try_acquire(request.criticality)?;
@@ -321,6 +322,10 @@ impl Recovery {
             let is_opened = transition.to == State::Open && transition.from == State::Closed;
             if is_opened || transition.to == State::HalfOpen {
                 at_opening.store(of.recoveries(), Ordering::Relaxed);
+            }
+            if is_opened {
+                // Of many instances none may have failed often enough to be looked at for itself.
+                of.check_all_soon();
             }
             metrics::transition(transition);
         });

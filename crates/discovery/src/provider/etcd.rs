@@ -7,8 +7,8 @@
 //!
 //! Reading at revision R and watching from R + 1 leaves no gap and tells nothing twice. When the
 //! server has compacted the revision away, all is read again: to go on from the oldest one that is
-//! left would lose deletions. A server that stands still, or one without a leader, says nothing on
-//! a watch, so it is asked beside it now and then.
+//! left would lose deletions. A server that stands still, one without a leader, or a watch that was lost on
+//! the way says nothing, so the newest key and the number of keys are asked for beside it now and then.
 //!
 //! This speaks the JSON gateway (`/v3`), which every server since 3.4 has:
 //! <https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/>.
@@ -47,8 +47,11 @@ struct Known<'a> {
     sink: &'a Sink,
     /// Who is asked for it.
     member: Member<'a>,
-    instances: BTreeMap<Text, Instance>,
+    /// By their keys; none where the key is no instance.
+    instances: BTreeMap<Text, Option<Instance>>,
     revision: u64,
+    /// Whether the watch lacked something when it was last looked at.
+    is_behind: bool,
 }
 
 impl Etcd {
@@ -104,19 +107,22 @@ impl Etcd {
                     known.apply(response.header.revision, response.events);
                 }
                 _ = probes.tick() => {
-                    probe(known.member, &folder).await?;
-                    known.sink.confirm();
+                    let newest = probe(known.member, &folder).await?;
+                    known.compare(&newest)?;
                 }
             }
         }
     }
 }
 
-/// An answer that only a member with a leader gives.
-async fn probe(member: Member<'_>, folder: &serde_json::Value) -> Result<(), ProviderError> {
-    let mut count = folder.clone();
-    count["count_only"] = json!(true);
-    member.ask::<Range>("kv/range", &count).await.map(drop)
+/// The newest key and how many there are: an answer that only a member with a leader gives.
+async fn probe(member: Member<'_>, folder: &serde_json::Value) -> Result<Range, ProviderError> {
+    let mut newest = folder.clone();
+    newest["sort_target"] = json!("MOD");
+    newest["sort_order"] = json!("DESCEND");
+    newest["limit"] = json!("1");
+    newest["keys_only"] = json!(true);
+    member.ask("kv/range", &newest).await
 }
 
 /// All keys that begin so.
@@ -132,11 +138,12 @@ impl Known<'_> {
             Ok(value) => {
                 let mut instance = self.sink.instance(&value.host, value.port).weight(value.weight);
                 instance.zone = value.zone;
-                self.instances.insert(kv.key, instance);
+                self.instances.insert(kv.key, Some(instance));
             }
             Err(error) => {
                 let key = String::from_utf8_lossy(kv.key.as_bytes());
                 tracing::warn!(etcd.key = %key, error = %error, "this key is no instance");
+                self.instances.insert(kv.key, None);
             }
         }
     }
@@ -156,8 +163,23 @@ impl Known<'_> {
         self.publish();
     }
 
+    /// Ends a watch that has lacked something for two looks: a change that has just been made may be on its
+    /// way, and one that was lost never comes.
+    fn compare(&mut self, newest: &Range) -> Result<(), ProviderError> {
+        let modified = newest.kvs.iter().map(|kv| kv.mod_revision).max().unwrap_or_default();
+        let is_behind = modified > self.revision || newest.count != self.instances.len() as u64;
+        if is_behind && std::mem::replace(&mut self.is_behind, is_behind) {
+            return Err(ProviderError::Broken("the watch lacks changes"));
+        }
+        self.is_behind = is_behind;
+        if !is_behind {
+            self.sink.confirm();
+        }
+        Ok(())
+    }
+
     fn publish(&self) {
-        self.sink.publish(self.instances.values().cloned().collect());
+        self.sink.publish(self.instances.values().flatten().cloned().collect());
     }
 }
 
@@ -169,7 +191,8 @@ impl Provider for Etcd {
     fn watch<'a>(&'a self, sink: &'a Sink) -> BoxFuture<'a, Result<Infallible, ProviderError>> {
         Box::pin(async move {
             let member = self.gateway.member();
-            let mut known = Known { sink, member, instances: BTreeMap::new(), revision: 0 };
+            let instances = BTreeMap::new();
+            let mut known = Known { sink, member, instances, revision: 0, is_behind: false };
             loop {
                 self.read(&mut known).await?;
                 self.follow(&mut known).await?;

@@ -87,10 +87,15 @@ impl Sink {
         let mut all = instances.clone();
         latest.instances = instances;
         if latest.removals_at.is_some_and(|at| Instant::now() < at) {
+            let told = all.len();
             for (known, _) in self.registry.statuses(&self.service) {
                 if !all.iter().any(|instance| instance.is_same(&known)) {
                     all.push(Instance::clone(&known));
                 }
+            }
+            if all.len() == told {
+                // Nobody is missing: that fault is over, and the next one has a time of its own.
+                latest.removals_at = None;
             }
         }
         self.registry.replace(&self.service, all);
@@ -145,5 +150,51 @@ impl Sink {
 
     fn latest(&self) -> MutexGuard<'_, Latest> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::LoadBalancingSettings;
+
+    const SERVICE: &str = "user-service";
+    const GRACE: Duration = Duration::from_secs(30);
+
+    fn section() -> ServiceSettings {
+        let section = serde_json::json!({
+            "host": "localhost", "port": 1, "version": "1.0.0",
+            "health_check": { "method": "GET", "url": "http://localhost:1/health" },
+        });
+        serde_json::from_value(section).unwrap()
+    }
+
+    fn known(registry: &Registry) -> Vec<u16> {
+        registry.statuses(SERVICE).iter().map(|(instance, _)| instance.port).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_of_two_outages_has_its_own_grace_when_all_was_there_between_them() {
+        let registry = Registry::new(&LoadBalancingSettings::default());
+        let sink = Sink::new(&registry, SERVICE, &section(), "etcd", GRACE);
+        let removals = async {
+            let full = || vec![Instance::new(SERVICE, "10.0.0.1", 1)];
+            sink.publish(full());
+            sink.suspect();
+            sink.publish(full());
+            advance(Duration::from_secs(29)).await;
+            sink.suspect();
+            sink.publish(vec![]);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert_eq!(known(&registry), [1], "it may be back soon");
+            tokio::time::sleep(GRACE).await;
+            assert_eq!(known(&registry), [0_u16; 0]);
+        };
+        tokio::select! {
+            () = removals => {}
+            _ = sink.remove_late() => {}
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::ejection::Trial;
 use crate::endpoint::{Endpoint, InFlight};
 use crate::outliers::outliers;
 use crate::set::Set;
-use crate::{EjectionReason, Health, Instance, metrics};
+use crate::{EjectionReason, Health, Instance, Readiness, metrics};
 
 impl Service {
     /// Makes these the instances. What is known of those that stay, stays. The same ones again, in
@@ -77,8 +77,11 @@ impl Service {
             Some(known) => known.with(instance),
             None => Endpoint::new(instance, self.own.clone()),
         };
+        let is_ready = endpoint.instance.readiness == Readiness::Ready;
+        let was_not_ready =
+            known.is_some_and(|known| known.instance.readiness == Readiness::NotReady);
         // The first ones come together: nobody would take over their part.
-        if known.is_none() && !is_first {
+        if (known.is_none() && !is_first) || (was_not_ready && is_ready) {
             endpoint.warm_up(&self.settings);
         }
         Arc::new(endpoint)
@@ -89,9 +92,12 @@ impl Service {
         let checks = &endpoint.state.checks;
         let before = checks.health();
         let had_failed = checks.has_failed();
+        let was_awaited = checks.take_awaited();
         let health = checks.note(success, &self.settings);
         if success && had_failed {
             endpoint.state.outlier.try_soon();
+        }
+        if success && (had_failed || was_awaited || health.is_some()) {
             self.recoveries.fetch_add(1, Ordering::Release);
         }
         let health = health?;
@@ -114,10 +120,13 @@ impl Service {
                 outlier.prolong(self.settings.ejection_time);
             };
         }
+        // Who asks for less is not worse than its peers.
+        if outcome != Outcome::Failure {
+            return;
+        }
         endpoint.state.window.note_failure();
-        // One that began before an ejection or a return says nothing about the time after it, and who
-        // asks for less is no failure in a row.
-        if outcome == Outcome::Failure && outlier.generation() == call.generation {
+        // One that began before an ejection or a return says nothing about the time after it.
+        if outlier.generation() == call.generation {
             let failures = outlier.note_failure();
             let threshold = self.settings.ejection_threshold.max(1);
             if failures == threshold {
@@ -177,6 +186,15 @@ impl Service {
             log(endpoint, "instance is back");
             Some(endpoints.into())
         });
+    }
+
+    /// Has all endpoints checked soon: calls of whichever fail.
+    #[cold]
+    pub(crate) fn check_all_soon(&self) {
+        for endpoint in &self.set.load().checked {
+            endpoint.state.checks.await_one();
+            self.check_soon(endpoint);
+        }
     }
 
     fn check_soon(&self, endpoint: &Endpoint) {

@@ -116,6 +116,24 @@ async fn p2c_avoids_a_slow_instance_and_tries_it_again_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p2c_avoids_an_instance_that_others_outpace() {
+    let registry = registry(Algorithm::P2c, 1..=2);
+    let mut outpaced = 0;
+    for _ in 0..500 {
+        let picked = any(&registry);
+        if port(&picked) == 1 {
+            tokio::time::advance(Duration::from_millis(400)).await;
+            picked.outpaced();
+            outpaced += 1;
+        } else {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            picked.success();
+        }
+    }
+    assert!(outpaced < 50, "{outpaced} of 500 calls went to the slow one");
+}
+
+#[tokio::test(start_paused = true)]
 async fn p2c_is_not_attracted_by_failing_fast() {
     let registry = registry(Algorithm::P2c, 1..=2);
     let mut failures = 0;

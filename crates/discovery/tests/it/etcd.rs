@@ -275,3 +275,20 @@ async fn a_watch_leaves_a_member_that_froze_while_the_others_are_at_another_one(
     put(SERVICE, 2);
     running.until_known(&[1, 2]).await;
 }
+
+#[tokio::test]
+async fn a_watch_that_says_nothing_is_left_though_its_server_answers() {
+    let cluster = Cluster::start();
+    let key = |number: u8| format!("{FOLDER}{}:{PORT}", host(number));
+    let value = |number: u8| json!({ "host": host(number), "port": PORT });
+    cluster.put(&key(1), &value(1));
+    let settings =
+        DiscoverySettings { etcd_endpoints: cluster.urls(), ..settings(ProviderType::Etcd) };
+    let running = Running::start(&settings);
+    running.until_known(&[1]).await;
+    cluster.deafen();
+    cluster.put(&key(2), &value(2));
+    running.until_known(&[1, 2]).await;
+    cluster.remove(&key(1));
+    running.until_known(&[2]).await;
+}

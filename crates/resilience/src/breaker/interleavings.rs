@@ -24,6 +24,15 @@ fn settings(
     }
 }
 
+/// A breaker that outlives the threads, which loom wants of what they borrow.
+fn leak(breaker: CircuitBreaker) -> &'static CircuitBreaker {
+    Box::leak(Box::new(breaker))
+}
+
+fn breaker(settings: &CircuitBreakerSettings) -> &'static CircuitBreaker {
+    leak(CircuitBreaker::new("target", settings))
+}
+
 /// Runs both at the same time, in every order.
 fn together<A: Send + 'static>(
     one: impl FnOnce() -> A + Send + 'static,
@@ -40,10 +49,9 @@ fn together<A: Send + 'static>(
 #[test]
 fn half_open_never_lets_two_through_for_one_permit() {
     loom::model(|| {
-        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 1));
+        let breaker = breaker(&settings(1, Duration::ZERO, 1));
         breaker.try_acquire().unwrap().failure();
-        let other = breaker.clone();
-        let (one, two) = together(move || other.try_acquire(), || breaker.try_acquire());
+        let (one, two) = together(|| breaker.try_acquire(), || breaker.try_acquire());
         assert!(one.is_ok() != two.is_ok());
     });
 }
@@ -51,7 +59,7 @@ fn half_open_never_lets_two_through_for_one_permit() {
 #[test]
 fn a_permit_given_back_is_there_for_another() {
     loom::model(|| {
-        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 2));
+        let breaker = breaker(&settings(1, Duration::ZERO, 2));
         breaker.try_acquire().unwrap().failure();
         let permits = [breaker.try_acquire().unwrap(), breaker.try_acquire().unwrap()];
         let [first, second] = permits;
@@ -64,7 +72,7 @@ fn a_permit_given_back_is_there_for_another() {
 #[test]
 fn the_last_of_two_trials_closes_it() {
     loom::model(|| {
-        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 2));
+        let breaker = breaker(&settings(1, Duration::ZERO, 2));
         breaker.try_acquire().unwrap().failure();
         let first = breaker.try_acquire().unwrap();
         let second = breaker.try_acquire().unwrap();
@@ -78,9 +86,10 @@ fn no_failure_in_a_row_is_lost_and_it_opens_once() {
     loom::model(|| {
         let changes = Arc::new(AtomicUsize::new(0));
         let counter = changes.clone();
-        let breaker = CircuitBreaker::with_observer("target", &settings(2, HOUR, 1), move |_| {
-            counter.fetch_add(1, SeqCst);
-        });
+        let breaker =
+            leak(CircuitBreaker::with_observer("target", &settings(2, HOUR, 1), move |_| {
+                counter.fetch_add(1, SeqCst);
+            }));
         let first = breaker.try_acquire().unwrap();
         let second = breaker.try_acquire().unwrap();
         together(move || first.failure(), || second.failure());
@@ -91,7 +100,7 @@ fn no_failure_in_a_row_is_lost_and_it_opens_once() {
 #[test]
 fn who_sees_it_open_sees_until_when() {
     loom::model(|| {
-        let breaker = CircuitBreaker::new("target", &settings(1, HOUR, 1));
+        let breaker = breaker(&settings(1, HOUR, 1));
         let permit = breaker.try_acquire().unwrap();
         // The reader is the thread that loom starts: it looks for earlier stores at each load, but
         // not for earlier loads at a store that the writer's own loads precede.
@@ -103,17 +112,16 @@ fn who_sees_it_open_sees_until_when() {
 #[test]
 fn a_success_begun_before_the_trip_counts_nowhere() {
     loom::model(|| {
-        let breaker = CircuitBreaker::new("target", &settings(1, Duration::ZERO, 1));
+        let breaker = breaker(&settings(1, Duration::ZERO, 1));
         let early = breaker.try_acquire().unwrap();
         let failing = breaker.try_acquire().unwrap();
-        let other = breaker.clone();
         let early = move || {
             early.success();
             None
         };
         let (_, trial) = together(early, move || {
             failing.failure();
-            other.try_acquire().ok()
+            breaker.try_acquire().ok()
         });
         assert_eq!(breaker.state(), State::HalfOpen);
         drop(trial);
@@ -126,12 +134,12 @@ fn a_force_whose_time_is_over_ends_once_and_refuses_nobody() {
     loom::model(|| {
         let changes = Arc::new(AtomicUsize::new(0));
         let counter = changes.clone();
-        let breaker = CircuitBreaker::with_observer("target", &settings(1, HOUR, 1), move |_| {
-            counter.fetch_add(1, SeqCst);
-        });
+        let breaker =
+            leak(CircuitBreaker::with_observer("target", &settings(1, HOUR, 1), move |_| {
+                counter.fetch_add(1, SeqCst);
+            }));
         breaker.force_open_for(Duration::ZERO);
-        let other = breaker.clone();
-        let asks = move || other.try_acquire().is_ok();
+        let asks = || breaker.try_acquire().is_ok();
         let (one, two) = together(asks, || breaker.status().state == State::Closed);
         assert!(one && two);
         assert_eq!(changes.load(SeqCst), 2, "it was forced, and that ended");
@@ -141,11 +149,10 @@ fn a_force_whose_time_is_over_ends_once_and_refuses_nobody() {
 #[test]
 fn a_failure_at_the_end_of_a_force_takes_no_other_force_back() {
     loom::model(|| {
-        let breaker = CircuitBreaker::new("target", &settings(1, HOUR, 1));
+        let breaker = breaker(&settings(1, HOUR, 1));
         breaker.force_closed_for(Duration::ZERO);
         let permit = breaker.try_acquire().unwrap();
-        let other = breaker.clone();
-        together(move || permit.failure(), move || other.force_open_for(HOUR));
+        together(move || permit.failure(), move || breaker.force_open_for(HOUR));
         assert_eq!((breaker.state(), breaker.status().is_forced), (State::Open, true));
     });
 }
@@ -159,15 +166,14 @@ fn the_windows_counts_are_whole_and_of_one_phase() {
             minimum_calls: 100,
             ..settings(u32::MAX, HOUR, 1)
         };
-        let breaker = CircuitBreaker::new("target", &settings);
+        let breaker = breaker(&settings);
         let first = breaker.try_acquire().unwrap();
         let second = breaker.try_acquire().unwrap();
         together(move || first.success(), || second.settle(Outcome::Throttled));
         assert_eq!(breaker.counts(), Counts { calls: 2, failures: 1, slow: 0 });
 
         let early = breaker.try_acquire().unwrap();
-        let other = breaker.clone();
-        together(move || early.success(), move || other.reset());
+        together(move || early.success(), move || breaker.reset());
         assert_eq!(breaker.counts(), Counts::default());
     });
 }

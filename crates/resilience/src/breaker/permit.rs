@@ -1,34 +1,28 @@
 //! Permission for one call, and the report of its end.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::phase::Stamp;
 use super::shared::Shared;
 use crate::Outcome;
 
-/// A breaker as permits hold it. There are several, used by different threads: a permit counts the
-/// references of one, and so does not contend with all other permits for one counter.
-#[derive(Debug)]
-#[repr(align(128))]
-pub(super) struct Handle(pub(super) Arc<Shared>);
-
 /// Permission for one call. Report its outcome; dropping it reports none.
+///
+/// It borrows the breaker: a count of references would be the dearest part of a call that succeeds.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped counts as a call that was given up"]
-pub struct Permit {
-    handle: Arc<Handle>,
+pub struct Permit<'a> {
+    shared: &'a Shared,
     /// When the call began, where slow calls count.
     begun: Option<Instant>,
     stamp: Stamp,
     settled: bool,
 }
 
-impl Permit {
+impl<'a> Permit<'a> {
     #[inline]
-    pub(super) fn new(handle: Arc<Handle>, stamp: Stamp, begun: Option<Instant>) -> Self {
-        Self { handle, begun, stamp, settled: false }
+    pub(super) fn new(shared: &'a Shared, stamp: Stamp, begun: Option<Instant>) -> Self {
+        Self { shared, begun, stamp, settled: false }
     }
 
     /// The call succeeded.
@@ -46,15 +40,15 @@ impl Permit {
     #[inline]
     pub fn settle(mut self, outcome: Outcome) {
         self.settled = true;
-        self.handle.0.settle(self.stamp, self.begun, outcome);
+        self.shared.settle(self.stamp, self.begun, outcome);
     }
 }
 
-impl Drop for Permit {
+impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.settled {
-            self.handle.0.give_up(self.stamp);
+            self.shared.give_up(self.stamp);
         }
     }
 }

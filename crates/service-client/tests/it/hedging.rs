@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use discovery::Readiness;
 use service_client::{Call, ClientSettings, Kind, ServiceClient};
 
 use crate::{Answer, Server, client, counted, get, settings};
@@ -37,6 +38,20 @@ async fn a_read_that_is_late_is_answered_by_another_instance_and_the_first_is_gi
         }
     }
     assert!(counted("service_call_hedges_total", "") >= before + 2);
+}
+
+#[tokio::test]
+async fn a_late_read_is_not_asked_of_an_instance_that_is_known_not_to_be_well() {
+    let (well, one) = Server::start([]).await;
+    let (other_server, other) = Server::start([]).await;
+    let other = other.readiness(Readiness::NotReady);
+    let client = client(&patient(), &[&one, &other]);
+    read(&client).await;
+    let hedges = counted("service_call_hedges_total", "");
+    well.will(Answer::Hang);
+    let call = Call::new("get_user").within(Duration::from_millis(300));
+    client.get::<serde_json::Value>("/", call).await.unwrap_err();
+    assert_eq!((counted("service_call_hedges_total", ""), other_server.calls()), (hedges, 0));
 }
 
 #[tokio::test]

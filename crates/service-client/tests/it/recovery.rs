@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use discovery::{Instance, LoadBalancingSettings, Registry};
+use discovery::{Health, Instance, LoadBalancingSettings, Registry, Status};
 use resilience::breaker::CircuitBreakerSettings;
 use service_client::{CallError, ClientSettings, Kind, ServiceClient};
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,38 @@ async fn half_a_second_without_the_only_instance_is_over_soon_after_it_is_back()
     tokio::time::timeout(SOON, opens).await.expect("the breaker opens");
     tokio::time::sleep(Duration::from_millis(500)).await;
     tokio::spawn(serve(instance));
+    answers_soon(&client).await;
+    shutdown.cancel();
+}
+
+/// Of so many instances none fails often enough in a row to be looked at for itself.
+#[tokio::test]
+async fn a_breaker_that_many_instances_opened_lets_calls_through_soon_after_they_are_back() {
+    let hour = Duration::from_secs(3600);
+    let breaker =
+        CircuitBreakerSettings { timeout: hour, initial_timeout: hour, ..Default::default() };
+    let instances: Vec<Instance> = (0..8).map(|_| checked(&nobody())).collect();
+    let registry = Registry::new(&LoadBalancingSettings::default());
+    let serve_all =
+        || instances.iter().cloned().map(|it| tokio::spawn(serve(it))).collect::<Vec<_>>();
+    let servers = serve_all();
+    registry.replace("user-service", instances.clone());
+    let client = ServiceClient::new("user-service", &registry, &without_retries(breaker)).unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(registry.clone().run(shutdown.clone()));
+    let are_healthy = async {
+        let is_healthy = |status: &Status| status.health == Health::Healthy;
+        while !registry.statuses("user-service").iter().all(|(_, status)| is_healthy(status)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, are_healthy).await.expect("all instances are found well");
+    for server in servers {
+        server.abort();
+        let _ended = server.await;
+    }
+    open(&client).await;
+    serve_all();
     answers_soon(&client).await;
     shutdown.cancel();
 }

@@ -66,14 +66,20 @@ pub(super) struct KeyValue {
     pub(super) key: Text,
     #[serde(default)]
     pub(super) value: Text,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) mod_revision: u64,
 }
 
 /// The answer to a range request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Range {
     pub(super) header: Header,
+    /// As many as were asked for.
     #[serde(default)]
     pub(super) kvs: Vec<KeyValue>,
+    /// Of all.
+    #[serde(default, deserialize_with = "number")]
+    pub(super) count: u64,
 }
 
 /// A line of a watch.

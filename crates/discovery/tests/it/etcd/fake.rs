@@ -28,7 +28,10 @@ pub(crate) struct Cluster {
 
 #[derive(Default)]
 struct Shared {
-    keys: BTreeMap<String, String>,
+    /// The value of each, and the revision that it is of.
+    keys: BTreeMap<String, (String, String)>,
+    /// Whether watches alone stand still.
+    is_deaf: bool,
     changes: Vec<(String, Value)>,
     frozen: [bool; 2],
     /// The member that watches of a folder were last opened at.
@@ -55,14 +58,27 @@ impl Cluster {
 
     pub(crate) fn put(&self, key: &str, value: &Value) {
         let mut shared = self.shared.lock().unwrap();
-        let event = json!({ "kv": { "key": base64(key), "value": base64(&value.to_string()) } });
-        shared.keys.insert(key.to_owned(), value.to_string());
+        let revision = (shared.changes.len() + 2).to_string();
+        let event = json!({ "kv": kv(key, &value.to_string(), &revision) });
+        shared.keys.insert(key.to_owned(), (value.to_string(), revision));
+        shared.changes.push((key.to_owned(), event));
+    }
+
+    pub(crate) fn remove(&self, key: &str) {
+        let mut shared = self.shared.lock().unwrap();
+        let event = json!({ "type": "DELETE", "kv": { "key": base64(key) } });
+        shared.keys.remove(key);
         shared.changes.push((key.to_owned(), event));
     }
 
     /// From now on this member neither answers nor says anything on its streams.
     pub(crate) fn freeze(&self, member: usize) {
         self.shared.lock().unwrap().frozen[member] = true;
+    }
+
+    /// From now on no open watch says anything, at members that answer whatever they are asked.
+    pub(crate) fn deafen(&self) {
+        self.shared.lock().unwrap().is_deaf = true;
     }
 
     /// At which member the keys of a folder are watched.
@@ -81,10 +97,16 @@ impl Shared {
         json!({ "revision": (self.changes.len() + 1).to_string() })
     }
 
-    fn range(&self, from: &str, to: &str) -> Value {
+    /// The keys of a range, the newest one first; as many as are asked for.
+    fn range(&self, asked: &Value, from: &str, to: &str) -> Value {
         let kvs = self.keys.range(from.to_owned()..to.to_owned());
-        let kv = |(key, value): (&String, &String)| json!({ "key": base64(key), "value": base64(value) });
-        json!({ "header": self.header(), "kvs": kvs.map(kv).collect::<Vec<_>>() })
+        let mut kvs: Vec<_> = kvs.collect();
+        kvs.sort_by_key(|(_, (_, revision))| std::cmp::Reverse(revision.parse::<u64>().unwrap()));
+        let count = kvs.len().to_string();
+        let limit = asked["limit"].as_str().map_or(usize::MAX, |limit| limit.parse().unwrap());
+        let kvs = kvs.into_iter().take(limit);
+        let kvs: Vec<_> = kvs.map(|(key, (value, revision))| kv(key, value, revision)).collect();
+        json!({ "header": self.header(), "count": count, "kvs": kvs })
     }
 
     /// The line that tells what changed after the first `seen` changes; none while nothing did.
@@ -116,7 +138,7 @@ async fn answer(
     if is_refused(&shared, &from).await {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    Json(shared.lock().unwrap().range(&from, &to)).into_response()
+    Json(shared.lock().unwrap().range(asked, &from, &to)).into_response()
 }
 
 async fn thaw(shared: &Mutex<Shared>, member: usize) {
@@ -162,7 +184,8 @@ fn watch(
                 thaw(&shared, member).await;
                 let (news, count) = {
                     let shared = shared.lock().unwrap();
-                    (shared.line(seen, &from, &to), shared.changes.len())
+                    let news = shared.line(seen, &from, &to).filter(|_| !shared.is_deaf);
+                    (news, shared.changes.len())
                 };
                 if let Some(news) = news {
                     return Some((Ok(news), (None, count)));
@@ -172,6 +195,10 @@ fn watch(
         }
     });
     Body::from_stream(lines).into_response()
+}
+
+fn kv(key: &str, value: &str, revision: &str) -> Value {
+    json!({ "key": base64(key), "value": base64(value), "mod_revision": revision })
 }
 
 fn line(result: &Value) -> Bytes {

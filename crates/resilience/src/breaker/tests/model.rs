@@ -201,7 +201,7 @@ async fn run(settings: CircuitBreakerSettings, steps: Vec<Step>) {
         admitted: BTreeMap::new(),
         ended: Vec::new(),
     };
-    let mut calls: Vec<(usize, Permit)> = Vec::new();
+    let mut calls: Vec<(usize, Permit<'_>)> = Vec::new();
     for (id, step) in steps.into_iter().enumerate() {
         match step {
             Step::Begin => {

@@ -129,6 +129,7 @@ impl<S: Service> ServiceBuilder<S> {
             let discovery = platform.discovery.clone();
             app = app.task("discovery", move |shutdown| discovery.clone().run(shutdown));
         }
+        platform.ended.catch_up().await;
         let discovery = platform.discovery.clone();
         let version = platform.info.version.clone();
         app.routes(routes)

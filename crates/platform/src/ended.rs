@@ -12,9 +12,10 @@
 //! It is a feed and no event, because the queue of a service gives each event to one of its replicas
 //! and all of them must know; and because a replica that starts needs what was before.
 //!
-//! With Redis away a service goes on with what it knows, and lets tokens of sessions that end
-//! meanwhile in until their own time is up, `[auth] jwt_expiration` at most: to refuse everybody
-//! instead would make Redis a thing without which nothing works. The row stays, and is told once
+//! A replica that starts reads the feed before it serves. With Redis away a service goes on with what it
+//! knows, which is nothing in one that has just started, and lets tokens of other sessions that have ended in
+//! until their own time is up, `[auth] jwt_expiration` at most: to refuse everybody instead would make Redis
+//! a thing without which nothing works. The row stays, and is told once
 //! Redis answers. A Redis that has lost the feed, or another process that serves after a failover and may
 //! lack the newest, has everything published again.
 //!
@@ -37,6 +38,8 @@ use uuid::Uuid;
 
 /// The key of the feed among those that all services share.
 const FEED: &str = "ended_sessions";
+/// So long a start waits for what ended before it.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// Pause between two looks into the feed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -81,6 +84,18 @@ impl EndedFeed {
     /// Redis is away.
     pub async fn served_by(&self) -> Result<String, CacheError> {
         self.cache.served_by().await
+    }
+
+    /// Reads what ended before this process began, before it serves; not for longer than [`FIRST_LOOK`].
+    pub(crate) async fn catch_up(&self) {
+        let read = self.read(&mut FeedPosition::default());
+        match tokio::time::timeout(FIRST_LOOK, read).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "starts without knowing ended sessions")
+            }
+            Err(_) => tracing::warn!("starts without knowing all ended sessions: Redis is slow"),
+        }
     }
 
     /// Follows the feed until `shutdown`.

@@ -75,13 +75,7 @@ async fn the_tokens_of_a_session_are_refused_however_it_ended_and_those_of_other
 #[tokio::test]
 async fn without_redis_tokens_are_let_in_until_it_is_back_and_then_refused_everywhere() {
     let (database, broker) = tokio::join!(testkit::database("ended"), testkit::broker());
-    let place = Place::temporary().unwrap();
-    let (mut redis, place) = tokio::task::spawn_blocking(move || {
-        let redis = Redis::start(&place).unwrap();
-        (redis, place)
-    })
-    .await
-    .unwrap();
+    let (mut redis, place) = own_redis().await;
     let proxy = Proxy::start(format!("127.0.0.1:{}", redis.port())).await;
     let vars = || {
         let url = format!("redis://{}", proxy.address());
@@ -92,10 +86,6 @@ async fn without_redis_tokens_are_let_in_until_it_is_back_and_then_refused_every
         Instance::start::<UserService>(vars())
     );
     let users = [signed(&one, "a@example.com").await, signed(&one, "b@example.com").await];
-    let sign_out = async |service: &Instance, token: &str| {
-        let request = service.request(Method::DELETE, "/api/sessions/current");
-        assert_eq!(request.bearer_auth(token).send().await.unwrap().status(), 204);
-    };
 
     // One replica ends it, the other refuses it.
     sign_out(&one, &users[0]).await;
@@ -135,6 +125,40 @@ async fn without_redis_tokens_are_let_in_until_it_is_back_and_then_refused_every
         refused(&third, token).await;
     }
     drop(place);
+}
+
+/// Behind so many others that a look at the feed takes a while.
+#[tokio::test]
+async fn a_replica_that_starts_refuses_what_ended_before_from_its_first_request_on() {
+    let (database, broker) = tokio::join!(testkit::database("ended"), testkit::broker());
+    let (redis, _place) = own_redis().await;
+    let url = format!("redis://127.0.0.1:{}", redis.port());
+    let vars = || testkit::vars(&database, &broker).with("REDIS_URL", url.clone());
+    let one = Instance::start::<UserService>(vars()).await;
+    let token = signed(&one, "a@example.com").await;
+    let settings = platform::process::load::<UserService>(vars()).unwrap();
+    let feed = cache::ServiceCache::connect("user-service", &settings.platform.cache).unwrap();
+    let others: Vec<String> = (0..20_000).map(|_| uuid::Uuid::now_v7().to_string()).collect();
+    let keep = std::time::Duration::from_secs(600);
+    feed.shared().tell("ended_sessions", &others, keep).await.unwrap();
+    sign_out(&one, &token).await;
+    refused(&one, &token).await;
+    for _ in 0..3 {
+        let other = Instance::start::<UserService>(vars()).await;
+        assert_eq!(other.get("/api/users/me", &token).await.status(), 401);
+    }
+}
+
+async fn sign_out(service: &Instance, token: &str) {
+    let request = service.request(Method::DELETE, "/api/sessions/current");
+    assert_eq!(request.bearer_auth(token).send().await.unwrap().status(), 204);
+}
+
+/// A Redis that this test alone has, and where it is.
+async fn own_redis() -> (Redis, Place) {
+    let place = Place::temporary().unwrap();
+    let start = move || (Redis::start(&place).unwrap(), place);
+    tokio::task::spawn_blocking(start).await.unwrap()
 }
 
 /// The access token of somebody who has registered and signed in.

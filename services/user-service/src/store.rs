@@ -9,6 +9,7 @@ mod external_accounts;
 mod external_flows;
 mod mail_tokens;
 mod passwords;
+mod proofs;
 mod refresh_tokens;
 mod reset_requests;
 mod second_factors;
@@ -42,8 +43,8 @@ pub(crate) use external_accounts::{NewAccount, ShownAccount};
 pub(crate) use external_flows::Flow;
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
+pub(crate) use proofs::{Proof, ShownPassword};
 pub(crate) use refresh_tokens::Refreshed;
-pub(crate) use second_factors::Proof;
 pub(crate) use sessions::{Opening, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.

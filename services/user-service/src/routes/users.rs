@@ -241,7 +241,7 @@ pub(crate) async fn change(
     // Any other is not looked at, and so no try.
     let code = code.as_ref().filter(|_| is_asked);
     let attempt = codes.attempt(caller.id, code, &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: attempt.code() };
+    let proof = Proof::by_code(UserId::from_uuid(caller.id), attempt.code());
     let proof = is_asked.then_some(proof);
     let done = store.change_proven(UserId::from_uuid(id), (caller, &entry), proof, decide).await;
     let user = attempt.settle(done).await?;

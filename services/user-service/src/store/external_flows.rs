@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Proof, Store};
-use crate::domain::{Code, DomainError};
+use crate::domain::DomainError;
 use crate::error::Error;
 use crate::external_issuer::{FlowSecrets, Identity, ShownFlow};
 
@@ -46,19 +46,18 @@ impl Store {
         self.database.transaction(|tx| begin(tx).scope_boxed()).await
     }
 
-    /// Keeps a flow of a signed-in user who links an account, for which a code is shown where a second factor is
-    /// on; gives when it ends.
+    /// Keeps a flow of a signed-in user who links an account by what is shown; gives when it ends.
     pub(crate) async fn begin_link(
         &self,
         caller: SignedIn,
-        code: Option<&Code>,
+        proof: Proof<'_>,
         issuer: &str,
         secrets: &FlowSecrets,
     ) -> Result<DateTime<Utc>, Error> {
         let user = UserId::from_uuid(caller.id);
         let begin = async |tx: &mut PgConnection| {
             self.lock_for(tx, caller, user).await?.active()?;
-            let used = self.prove(tx, Proof { user, code }).await?;
+            let used = self.prove(tx, proof).await?;
             let session = Some(caller.session);
             Ok::<_, Error>((self.insert_flow(tx, issuer, secrets, session).await?, used))
         };

@@ -4,6 +4,7 @@ use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
 use crate::app::{PASSWORD, Signed, TestApp};
+use crate::guesses::limited_with;
 use crate::issuer::{Callback, Issuer, Person, Signed as TokenSigned};
 
 /// What is said of a flow that is not good any more, and where.
@@ -74,21 +75,28 @@ impl TestApp {
     }
 
     /// What a signed-in user is answered who links a person's account.
-    async fn link(&self, issuer: &Issuer, user: &Signed, person: &Person) -> (u16, Value) {
+    pub(crate) async fn link(
+        &self,
+        issuer: &Issuer,
+        user: &Signed,
+        person: &Person,
+    ) -> (u16, Value) {
         let flow = self.begin_link(user).await;
         let body = flow.body(&issuer.agrees(&flow.url, person), &issuer.url);
         self.post_as(&user.token, "/api/external-accounts/complete", &body).await
     }
 
-    async fn accounts(&self, token: &str) -> Vec<Value> {
+    pub(crate) async fn accounts(&self, token: &str) -> Vec<Value> {
         let shown: Value = self.get("/api/external-accounts", token).await.json().await.unwrap();
         shown["items"].as_array().unwrap().clone()
     }
 
     async fn unlink(&self, token: &str, account: &Value) -> (u16, Value) {
-        let path = format!("/api/external-accounts/{}", account["account_id"].as_str().unwrap());
-        let answer = self.request(Method::DELETE, &path).bearer_auth(token).send().await.unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+        self.unlink_by(token, account, &json!({"password": PASSWORD})).await
+    }
+
+    async fn unlink_by(&self, token: &str, account: &Value, shown: &Value) -> (u16, Value) {
+        self.post_as(token, &unlinking(account), shown).await
     }
 
     /// A flow that links, of a user's session, as it stands in the table.
@@ -119,6 +127,11 @@ impl TestApp {
         let times = sqlx::query_scalar(times).bind(action).bind(outcome);
         times.fetch_one(&self.database.pool().await).await.unwrap()
     }
+}
+
+/// The route that unlinks an account.
+fn unlinking(account: &Value) -> String {
+    format!("/api/external-accounts/{}/unlink", account["account_id"].as_str().unwrap())
 }
 
 /// The type of a problem.
@@ -171,7 +184,8 @@ async fn somebody_new_becomes_a_user_without_a_password_and_is_let_in_again_by_t
     let refused: Value = refused.json().await.unwrap();
     assert_eq!(refused["errors"][0]["pointer"], "/current_password");
     let last = app.unlink(&user.token, &accounts[0]).await;
-    assert_eq!((last.0, kind(&last.1)), (409, "last-way-in"));
+    assert_eq!((last.0, &last.1["errors"][0]["pointer"]), (422, &json!("/password")));
+    assert_eq!(app.accounts(&user.token).await.len(), 1, "nothing else lets them in");
     app.post("/api/password-resets", &json!({"email": person.email})).await;
     let id = me["user_id"].as_str().unwrap();
     let reset = app.mail_token(id, "password_reset").await;
@@ -265,7 +279,13 @@ async fn a_signed_in_user_links_an_account_by_the_password_and_unlinks_it_and_is
     let account = &app.accounts(&user.token).await[0];
     assert_eq!(account["account_id"], linked.1["account_id"]);
     assert_eq!(app.unlink(&other.token, account).await.0, 404);
-    assert_eq!(app.unlink(&user.token, account).await.0, 204);
+    let wrong = app.unlink_by(&user.token, account, &json!({"password": "not it"})).await;
+    assert_eq!((wrong.0, &wrong.1["errors"][0]["pointer"]), (422, &json!("/password")));
+    // Of two at once, one finds it gone.
+    let two = tokio::join!(app.unlink(&user.token, account), app.unlink(&user.token, account));
+    let mut two = [two.0.0, two.1.0];
+    two.sort_unstable();
+    assert_eq!(two, [204, 404]);
     assert_eq!(app.next_event("user.external_account_unlinked").await, json!({"user_id": user.id}));
     assert!(app.refreshes(&user.refresh_token).await, "the own session goes on");
     assert!(!app.refreshes(session["refresh_token"].as_str().unwrap()).await, "others end");
@@ -274,6 +294,35 @@ async fn a_signed_in_user_links_an_account_by_the_password_and_unlinks_it_and_is
     assert_eq!((refused.0, kind(&refused.1)), (409, "external-email-taken"));
     assert_eq!(app.noted("external-link", "success").await, 1);
     assert_eq!(app.noted("external-link", "wrong-password").await, 2);
+    assert_eq!(app.noted("external-unlink", "success").await, 1);
+    assert_eq!(app.noted("external-unlink", "wrong-password").await, 1);
+}
+
+/// Whoever has found a session is not to take away a way in.
+#[tokio::test]
+async fn a_session_alone_unlinks_nothing_and_passwords_are_guessed_at_here_no_oftener_than_elsewhere()
+ {
+    let issuer = Issuer::start().await;
+    let app = limited_with(&issuer.variables()).await;
+    let user = app.new_user().await;
+    assert_eq!(app.link(&issuer, &user, &Person::new()).await.0, 201);
+    let account = &app.accounts(&user.token).await[0];
+    let path = unlinking(account);
+    let delete = path.trim_end_matches("/unlink");
+    for (method, path) in [(Method::DELETE, delete), (Method::POST, &path)] {
+        let request = app.request(method.clone(), path).bearer_auth(&user.token);
+        let answer = request.json(&json!({})).send().await.unwrap();
+        assert!(answer.status().is_client_error(), "{method} {path}: {}", answer.status());
+    }
+    let mut answers = Vec::new();
+    for path in ["/api/external-accounts", &path].repeat(3) {
+        answers.push(app.post_as(&user.token, path, &json!({"password": "not it"})).await.0);
+    }
+    assert_eq!(answers, [422, 422, 422, 422, 422, 429]);
+    assert_eq!(app.unlink(&user.token, account).await.0, 429);
+    assert_eq!(app.noted("external-unlink", "wrong-password").await, 2);
+    assert_eq!(app.noted("external-unlink", "too-many-tries").await, 2);
+    assert_eq!(app.accounts(&user.token).await.len(), 1);
 }
 
 #[tokio::test]
@@ -326,6 +375,19 @@ async fn the_second_factor_is_asked_for_here_as_well_and_the_issuer_is_asked_onc
     app.later().await;
     let link = json!({"password": PASSWORD, "code": factor.code(0)});
     assert_eq!(app.post_as(&user.token, "/api/external-accounts", &link).await.0, 201);
+
+    // Nor is one unlinked; a code for what is not there stays good.
+    let account = &app.accounts(&user.token).await[0];
+    for wrong in [json!({"password": PASSWORD}), json!({"password": PASSWORD, "code": "000000"})] {
+        let refused = app.unlink_by(&user.token, account, &wrong).await;
+        assert_eq!((refused.0, &refused.1["errors"][0]["pointer"]), (422, &json!("/code")));
+    }
+    app.later().await;
+    let both = json!({"password": PASSWORD, "code": factor.code(0)});
+    let none = json!({"account_id": user.id});
+    assert_eq!(app.unlink_by(&user.token, &none, &both).await.0, 404);
+    assert_eq!(app.unlink_by(&user.token, account, &both).await.0, 204);
+    assert_eq!(app.accounts(&user.token).await.len(), 0);
 }
 
 #[tokio::test]
@@ -416,7 +478,7 @@ async fn without_an_issuer_none_of_it_is_there() {
         (Method::GET, "/api/external-accounts"),
         (Method::POST, "/api/external-accounts"),
         (Method::POST, "/api/external-accounts/complete"),
-        (Method::DELETE, "/api/external-accounts/019aca00-0000-7000-8000-000000000000"),
+        (Method::POST, "/api/external-accounts/019aca00-0000-7000-8000-000000000000/unlink"),
     ] {
         let request = app.request(method.clone(), path).bearer_auth(&user.token);
         let answer = request.send().await.unwrap();

@@ -19,6 +19,7 @@ mod lockouts;
 mod own_sessions;
 mod passwords;
 mod process;
+mod proofs;
 mod resets;
 mod sealing;
 mod second_factor;

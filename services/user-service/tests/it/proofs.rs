@@ -1,0 +1,77 @@
+//! Passwords and codes that are shown for a change are looked at when nobody else changes the user any more.
+
+use std::future::Future;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::{PASSWORD, Signed, TestApp};
+use crate::issuer::Person;
+
+/// What else happens to a user.
+const PASSWORD_REPLACED: &str =
+    "update users set password_version = password_version + 1 where id = $1::uuid";
+
+impl TestApp {
+    /// What `asked` comes to when `meanwhile` is committed after the first look at the user and before the user's row
+    /// is locked.
+    async fn raced<T>(
+        &self,
+        user: &Signed,
+        meanwhile: &'static str,
+        asked: impl Future<Output = T>,
+    ) -> T {
+        let mut tx = self.database.pool().await.begin().await.unwrap();
+        let lock = "select from users where id = $1::uuid for update";
+        sqlx::query(lock).bind(&user.id).execute(&mut *tx).await.unwrap();
+        let happens = async {
+            self.waiting(1).await;
+            sqlx::query(meanwhile).bind(&user.id).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        tokio::join!(asked, happens).0
+    }
+
+    /// What a user is answered who sends this.
+    async fn sent(&self, user: &Signed, method: Method, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.request(method, path).bearer_auth(&user.token).header("if-match", "*");
+        let answer = request.json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+}
+
+/// The field that a problem is about, and what it says of it.
+fn field(problem: &Value) -> (&str, &str) {
+    let text = |key| problem["errors"][0][key].as_str().unwrap_or_default();
+    (text("pointer"), text("detail"))
+}
+
+#[tokio::test]
+async fn a_password_that_is_replaced_while_it_is_compared_is_good_for_nothing() {
+    let (app, issuer) = TestApp::with_issuer(&[]).await;
+    let user = app.new_user().await;
+    assert_eq!(app.link(&issuer, &user, &Person::new()).await.0, 201);
+    let account = app.accounts(&user.token).await.remove(0);
+    let account = account["account_id"].as_str().unwrap();
+    let own = format!("/api/users/{}", user.id);
+    let [password, unlink] =
+        [format!("{own}/password"), format!("/api/external-accounts/{account}/unlink")];
+    let new = json!({"current_password": PASSWORD, "new_password": "battery staple horse"});
+    let both = json!({"password": PASSWORD, "code": "123456"});
+    let alone = json!({"password": PASSWORD});
+    for (method, path, body) in [
+        (Method::PUT, password.as_str(), &new),
+        (Method::POST, "/api/second-factor", &alone),
+        (Method::POST, "/api/second-factor/disable", &both),
+        (Method::POST, "/api/second-factor/recovery-codes", &both),
+        (Method::POST, "/api/external-accounts", &alone),
+        (Method::POST, &unlink, &alone),
+    ] {
+        let asked = app.sent(&user, method, path, body);
+        let (status, problem) = app.raced(&user, PASSWORD_REPLACED, asked).await;
+        assert_eq!((status, field(&problem).1), (422, "is not the password"), "{path}: {problem}");
+    }
+    assert_eq!(app.accounts(&user.token).await.len(), 1);
+    assert_eq!(app.count("select count(*) from second_factors").await, 0);
+    assert_eq!(app.count("select count(*) from external_flows").await, 0);
+}

@@ -21,15 +21,17 @@ use crate::metrics::{self, CodeOutcome};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Proof<'a> {
     user: UserId,
-    password: PasswordProof,
+    password: PasswordProof<'a>,
     code: Option<&'a Code>,
 }
 
 /// What is asked of a password besides a code.
 #[derive(Debug, Clone, Copy)]
-enum PasswordProof {
+enum PasswordProof<'a> {
     NotAsked,
     Shown(ShownPassword),
+    /// It is asked for where the second factor is off. Since it was on, none was looked at; what is said then.
+    InsteadOfCode(&'a DomainError),
 }
 
 /// A password that was shown, and was right when it was looked at.
@@ -51,6 +53,18 @@ impl<'a> Proof<'a> {
     /// The password, and a code.
     pub(crate) fn by_both(password: ShownPassword, code: Option<&'a Code>) -> Self {
         Self { user: password.user, password: PasswordProof::Shown(password), code }
+    }
+
+    /// The password, or a code where the second factor is on. Without a password there has to be a code, or `missing`
+    /// says what there was not.
+    pub(crate) fn by_either(
+        user: UserId,
+        password: Option<ShownPassword>,
+        code: Option<&'a Code>,
+        missing: &'a DomainError,
+    ) -> Self {
+        let password = password.map_or(PasswordProof::InsteadOfCode(missing), PasswordProof::Shown);
+        Self { user, password, code }
     }
 }
 
@@ -80,7 +94,12 @@ impl Store {
             password.check(tx).await?;
         }
         let row = lock(tx, user).await?.filter(|row| row.enabled_at.is_some());
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row else {
+            return match password {
+                PasswordProof::InsteadOfCode(missing) => Err(missing.clone().into()),
+                PasswordProof::NotAsked | PasswordProof::Shown(_) => Ok(None),
+            };
+        };
         match code.ok_or(Error::CodeMissing)? {
             Code::App(typed) => {
                 let step = self.step_of(user, &row, typed.expose())?.ok_or_else(wrong_code)?;

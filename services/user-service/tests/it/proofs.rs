@@ -12,6 +12,12 @@ use crate::issuer::Person;
 const PASSWORD_REPLACED: &str =
     "update users set password_version = password_version + 1 where id = $1::uuid";
 
+const FACTOR_ON: &str = "update second_factors set enabled_at = now() where user_id = $1::uuid";
+const FACTOR_OFF: &str = "delete from second_factors where user_id = $1::uuid";
+
+/// What is said of a code that is missing.
+const CODE_NEEDED: &str = "is needed: the second factor is on";
+
 impl TestApp {
     /// What `asked` comes to when `meanwhile` is committed after the first look at the user and before the user's row
     /// is locked.
@@ -57,10 +63,12 @@ async fn a_password_that_is_replaced_while_it_is_compared_is_good_for_nothing() 
     let [password, unlink] =
         [format!("{own}/password"), format!("/api/external-accounts/{account}/unlink")];
     let new = json!({"current_password": PASSWORD, "new_password": "battery staple horse"});
+    let moved = json!({"current_password": PASSWORD, "email": format!("new-{}", user.email)});
     let both = json!({"password": PASSWORD, "code": "123456"});
     let alone = json!({"password": PASSWORD});
     for (method, path, body) in [
         (Method::PUT, password.as_str(), &new),
+        (Method::PATCH, &own, &moved),
         (Method::POST, "/api/second-factor", &alone),
         (Method::POST, "/api/second-factor/disable", &both),
         (Method::POST, "/api/second-factor/recovery-codes", &both),
@@ -74,4 +82,35 @@ async fn a_password_that_is_replaced_while_it_is_compared_is_good_for_nothing() 
     assert_eq!(app.accounts(&user.token).await.len(), 1);
     assert_eq!(app.count("select count(*) from second_factors").await, 0);
     assert_eq!(app.count("select count(*) from external_flows").await, 0);
+}
+
+/// A session asks for another address while the same session switches the second factor off, or on.
+#[tokio::test]
+async fn another_address_is_had_with_neither_proof_by_no_interleaving() {
+    let app = TestApp::start().await;
+    let needed = ("/current_password", "is needed for another address");
+    for (is_on, meanwhile, shown, expected) in [
+        (true, FACTOR_OFF, json!({}), needed),
+        (true, FACTOR_OFF, json!({"code": "123456"}), needed),
+        // It was not looked at, as a code was to come.
+        (true, FACTOR_OFF, json!({"current_password": PASSWORD}), needed),
+        (false, FACTOR_ON, json!({"current_password": PASSWORD}), ("/code", CODE_NEEDED)),
+    ] {
+        let user = app.new_user().await;
+        app.enrolled(&user).await;
+        if is_on {
+            sqlx::query(FACTOR_ON)
+                .bind(&user.id)
+                .execute(&app.database.pool().await)
+                .await
+                .unwrap();
+        }
+        let mut body = json!({"email": format!("new-{}", user.email)});
+        body.as_object_mut().unwrap().extend(shown.as_object().unwrap().clone());
+        let path = format!("/api/users/{}", user.id);
+        let asked = app.sent(&user, Method::PATCH, &path, &body);
+        let (status, answer) = app.raced(&user, meanwhile, asked).await;
+        assert_eq!((status, field(&answer)), (422, expected), "{meanwhile} {shown}: {answer}");
+        assert!(app.me(&user.token).await.get("pending_email").is_none());
+    }
 }

@@ -40,7 +40,7 @@ use crate::profiles::Profiles;
 pub(crate) use administrators::{First, appoint_first};
 pub(crate) use exports::ShownToken;
 pub(crate) use external_accounts::{NewAccount, ShownAccount};
-pub(crate) use external_flows::Flow;
+pub(crate) use external_flows::{Flow, Linked};
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
 pub(crate) use proofs::{Proof, ShownPassword};

@@ -92,7 +92,8 @@ impl Store {
             expires_at,
         )
         .execute(tx)
-        .await?;
+        .await
+        .map_err(ended)?;
         Ok(expires_at)
     }
 
@@ -135,7 +136,8 @@ impl Store {
         Ok(())
     }
 
-    /// The user whom the issuer has named, if one is linked; the flow remembers that it is this one.
+    /// The user whom the issuer has named, if one is linked; the flow remembers that it is this one. Waits for whoever
+    /// is unlinking the account just now.
     pub(crate) async fn identified(
         &self,
         flow: Uuid,
@@ -144,7 +146,7 @@ impl Store {
     ) -> Result<Option<Linked>, Error> {
         let found = sqlx::query!(
             "with found as (select id, user_id from external_accounts
-                            where issuer = $2 and subject = $3),
+                            where issuer = $2 and subject = $3 for key share),
                   noted as (update external_flows set account_id = found.id from found
                             where external_flows.id = $1)
              select id, user_id from found",
@@ -166,6 +168,14 @@ impl Store {
             limit,
         );
         Ok(swept.execute(&self.database).await?.rows_affected())
+    }
+}
+
+/// A session that is there no more, by the name of the constraint: it has ended since it was looked at.
+fn ended(error: sqlx::Error) -> Error {
+    match error.as_database_error().and_then(|error| error.constraint()) {
+        Some("external_flows_session_id_fkey") => Error::SessionEnded,
+        _ => error.into(),
     }
 }
 

@@ -67,7 +67,7 @@ impl TestApp {
         self.complete(&flow, &back, &issuer.url).await
     }
 
-    async fn begin_link(&self, user: &Signed) -> Flow {
+    pub(crate) async fn begin_link(&self, user: &Signed) -> Flow {
         let body = json!({"password": PASSWORD});
         let begun = self.post_as(&user.token, "/api/external-accounts", &body).await;
         assert_eq!(begun.0, 201, "{}", begun.1);
@@ -121,7 +121,7 @@ impl TestApp {
     }
 
     /// How often something stands in the audit trail.
-    async fn noted(&self, action: &str, outcome: &str) -> i64 {
+    pub(crate) async fn noted(&self, action: &str, outcome: &str) -> i64 {
         let times = "select coalesce(sum(times), 0)::bigint from audit
                      where action = $1 and outcome = $2";
         let times = sqlx::query_scalar(times).bind(action).bind(outcome);
@@ -323,40 +323,6 @@ async fn a_session_alone_unlinks_nothing_and_passwords_are_guessed_at_here_no_of
     assert_eq!(app.noted("external-unlink", "wrong-password").await, 2);
     assert_eq!(app.noted("external-unlink", "too-many-tries").await, 2);
     assert_eq!(app.accounts(&user.token).await.len(), 1);
-}
-
-/// Both find nobody linked, and both make a user: one has to wait for the other's row.
-#[tokio::test]
-async fn of_two_first_sign_ins_of_one_person_both_are_let_in_to_one_account() {
-    let (app, issuer) = TestApp::with_issuer(&[]).await;
-    // The address that the issuer knows may have changed between the two.
-    for moved in [None, Some("moved")] {
-        let person = Person::new();
-        let pool = app.database.pool().await;
-        let mut lock = pool.begin().await.unwrap();
-        sqlx::query("lock table users in share mode").execute(&mut *lock).await.unwrap();
-        let other = moved.map_or(person.email.clone(), |to| format!("{to}-{}", person.email));
-        let other = Person { email: other, ..person.clone() };
-        let both =
-            async { tokio::join!(app.let_in(&issuer, &person), app.let_in(&issuer, &other)) };
-        let release = async {
-            app.waiting(2).await;
-            lock.rollback().await.unwrap();
-        };
-        let (both, ()) = tokio::join!(both, release);
-        let mut users = Vec::new();
-        for (status, session) in [both.0, both.1] {
-            assert_eq!(status, 201, "{session}");
-            let me = app.me(session["access_token"].as_str().unwrap()).await;
-            users.push(me["user_id"].clone());
-        }
-        assert_eq!(users[0], users[1]);
-    }
-    assert_eq!(app.count("select count(*) from users").await, 2);
-    assert_eq!(app.count("select count(*) from external_flows").await, 0);
-    assert_eq!(app.noted("registration", "external").await, 2);
-    assert_eq!(app.noted("sign-in", "external").await, 4);
-    assert_eq!(app.noted("sign-in", "external-taken").await, 0);
 }
 
 #[tokio::test]

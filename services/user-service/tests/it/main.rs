@@ -12,6 +12,7 @@ mod ended;
 mod events;
 mod external;
 mod external_flows;
+mod external_races;
 mod guesses;
 mod issuer;
 mod limits;

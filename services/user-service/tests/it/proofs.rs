@@ -52,36 +52,62 @@ fn field(problem: &Value) -> (&str, &str) {
     (text("pointer"), text("detail"))
 }
 
+/// All that a user does by the password, and what is sent for it.
+async fn changes(app: &TestApp, user: &Signed) -> Vec<(Method, String, Value)> {
+    let account = app.accounts(&user.token).await.remove(0);
+    let account = account["account_id"].as_str().unwrap();
+    let own = format!("/api/users/{}", user.id);
+    let new = json!({"current_password": PASSWORD, "new_password": "battery staple horse"});
+    let moved = json!({"current_password": PASSWORD, "email": format!("new-{}", user.email)});
+    let both = json!({"password": PASSWORD, "code": "123456"});
+    let alone = json!({"password": PASSWORD});
+    let post = |path: &str, body: &Value| (Method::POST, path.to_owned(), body.clone());
+    vec![
+        (Method::PUT, format!("{own}/password"), new),
+        (Method::PATCH, own, moved),
+        post("/api/second-factor", &alone),
+        post("/api/second-factor/disable", &both),
+        post("/api/second-factor/recovery-codes", &both),
+        post("/api/external-accounts", &alone),
+        post(&format!("/api/external-accounts/{account}/unlink"), &alone),
+    ]
+}
+
+/// Makes sure that none of [`changes`] has come about.
+async fn nothing_has_changed(app: &TestApp, user: &Signed, before: &Value) {
+    assert_eq!(app.me(&user.token).await, *before);
+    assert_eq!(app.accounts(&user.token).await.len(), 1);
+    assert_eq!(app.count("select count(*) from second_factors").await, 0);
+    assert_eq!(app.count("select count(*) from external_flows").await, 0);
+}
+
 #[tokio::test]
 async fn a_password_that_is_replaced_while_it_is_compared_is_good_for_nothing() {
     let (app, issuer) = TestApp::with_issuer(&[]).await;
     let user = app.new_user().await;
     assert_eq!(app.link(&issuer, &user, &Person::new()).await.0, 201);
-    let account = app.accounts(&user.token).await.remove(0);
-    let account = account["account_id"].as_str().unwrap();
-    let own = format!("/api/users/{}", user.id);
-    let [password, unlink] =
-        [format!("{own}/password"), format!("/api/external-accounts/{account}/unlink")];
-    let new = json!({"current_password": PASSWORD, "new_password": "battery staple horse"});
-    let moved = json!({"current_password": PASSWORD, "email": format!("new-{}", user.email)});
-    let both = json!({"password": PASSWORD, "code": "123456"});
-    let alone = json!({"password": PASSWORD});
-    for (method, path, body) in [
-        (Method::PUT, password.as_str(), &new),
-        (Method::PATCH, &own, &moved),
-        (Method::POST, "/api/second-factor", &alone),
-        (Method::POST, "/api/second-factor/disable", &both),
-        (Method::POST, "/api/second-factor/recovery-codes", &both),
-        (Method::POST, "/api/external-accounts", &alone),
-        (Method::POST, &unlink, &alone),
-    ] {
-        let asked = app.sent(&user, method, path, body);
+    let before = app.me(&user.token).await;
+    for (method, path, body) in changes(&app, &user).await {
+        let asked = app.sent(&user, method, &path, &body);
         let (status, problem) = app.raced(&user, PASSWORD_REPLACED, asked).await;
         assert_eq!((status, field(&problem).1), (422, "is not the password"), "{path}: {problem}");
     }
-    assert_eq!(app.accounts(&user.token).await.len(), 1);
-    assert_eq!(app.count("select count(*) from second_factors").await, 0);
-    assert_eq!(app.count("select count(*) from external_flows").await, 0);
+    nothing_has_changed(&app, &user, &before).await;
+}
+
+/// The token is good still: no replica has heard that its session has ended.
+#[tokio::test]
+async fn a_right_password_changes_nothing_in_a_session_that_has_ended() {
+    let (app, issuer) = TestApp::with_issuer(&[]).await;
+    let user = app.new_user().await;
+    assert_eq!(app.link(&issuer, &user, &Person::new()).await.0, 201);
+    let before = app.me(&user.token).await;
+    let end = "alter table sessions disable trigger user; delete from sessions";
+    sqlx::raw_sql(end).execute(&app.database.pool().await).await.unwrap();
+    for (method, path, body) in changes(&app, &user).await {
+        assert_eq!(app.sent(&user, method, &path, &body).await.0, 401, "{path}");
+    }
+    nothing_has_changed(&app, &user, &before).await;
 }
 
 /// A session asks for another address while the same session switches the second factor off, or on.

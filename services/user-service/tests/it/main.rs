@@ -11,6 +11,7 @@ mod documents;
 mod ended;
 mod events;
 mod external;
+mod external_ends;
 mod external_flows;
 mod external_races;
 mod guesses;

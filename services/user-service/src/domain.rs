@@ -46,9 +46,6 @@ pub enum DomainError {
     /// The user has no such account at an external issuer.
     #[error("there is no such external account")]
     NoExternalAccount,
-    /// Nothing else lets the user in.
-    #[error("nothing else lets the user in")]
-    LastWayIn,
     /// The user's second factor is on already.
     #[error("the second factor is on already")]
     SecondFactorOn,
@@ -65,4 +62,11 @@ pub enum DomainError {
     /// The user changed since the caller read it.
     #[error("the user has changed since it was read")]
     Stale,
+}
+
+impl DomainError {
+    /// What is shown at `pointer` of the request is not the user's password.
+    pub(crate) fn wrong_password(pointer: &'static str) -> Self {
+        Self::Invalid { pointer, reason: "is not the password" }
+    }
 }

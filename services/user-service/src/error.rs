@@ -104,7 +104,6 @@ impl From<Error> for Problem {
             Error::Domain(DomainError::ExternalAccountTaken) => {
                 Self::new(kind::EXTERNAL_ACCOUNT_TAKEN)
             }
-            Error::Domain(DomainError::LastWayIn) => Self::new(kind::LAST_WAY_IN),
             Error::Domain(DomainError::NoExternalAccount) => {
                 Self::not_found("there is no such external account")
             }

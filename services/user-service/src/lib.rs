@@ -30,7 +30,7 @@
 //! | `GET /api/external-accounts` | a user | the accounts elsewhere by which the user is let in |
 //! | `POST /api/external-accounts` | a user, with password and code | begins to link one |
 //! | `POST /api/external-accounts/complete` | the session that began, with the issuer's answer | links it |
-//! | `DELETE /api/external-accounts/{id}` | a user | unlinks it; other sessions end |
+//! | `POST /api/external-accounts/{id}/unlink` | a user, with password and code | unlinks it; other sessions end |
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
 //! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |

@@ -103,7 +103,7 @@ pub(crate) fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(external_sessions::complete).layer(queued()))
         .routes(routes!(external_accounts::list, external_accounts::begin).layer(queued()))
         .routes(routes!(external_accounts::complete).layer(queued()))
-        .routes(routes!(external_accounts::unlink))
+        .routes(routes!(external_accounts::unlink).layer(queued()))
         .routes(routes!(sessions::refresh))
         .routes(routes!(own_sessions::sign_out))
         .routes(routes!(own_sessions::sign_out_by_token))

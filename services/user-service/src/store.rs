@@ -9,6 +9,7 @@ mod external_accounts;
 mod external_flows;
 mod mail_tokens;
 mod passwords;
+mod proofs;
 mod refresh_tokens;
 mod reset_requests;
 mod second_factors;
@@ -39,11 +40,11 @@ use crate::profiles::Profiles;
 pub(crate) use administrators::{First, appoint_first};
 pub(crate) use exports::ShownToken;
 pub(crate) use external_accounts::{NewAccount, ShownAccount};
-pub(crate) use external_flows::Flow;
+pub(crate) use external_flows::{Flow, Linked};
 pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
+pub(crate) use proofs::{Proof, ShownPassword};
 pub(crate) use refresh_tokens::Refreshed;
-pub(crate) use second_factors::Proof;
 pub(crate) use sessions::{Opening, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.
@@ -296,8 +297,8 @@ impl Store {
         Ok(row.ok_or(DomainError::NotFound)?.into())
     }
 
-    /// A page of the users that are asked for, newest first. What few have has a statement of its own,
-    /// whose index finds them without a look at all the others.
+    /// A page of the users that are asked for, newest first. What few have has a statement of its own, whose index
+    /// finds them without a look at all the others; users who are active, or no administrators, are nearly all of them.
     pub(crate) async fn users(
         &self,
         filter: &UserFilter,
@@ -305,15 +306,17 @@ impl Store {
     ) -> Result<Page<User>, Error> {
         let status = filter.status.as_ref().map(Status::as_str);
         let admin = filter.admin;
-        let rows = match (&filter.email_prefix, admin) {
-            (Some(prefix), _) => {
+        // No condition that may be left out: with one, a plan for any page would begin at the first.
+        let before = page.before.unwrap_or(Uuid::max());
+        let rows = match (&filter.email_prefix, admin, &filter.status) {
+            (Some(prefix), ..) => {
                 // An array: joined to the order and the limit, the planner would go through all users.
                 let found = select_users!(
                     "where id = any(array(select id from users where lower(email) ~>=~ $5
                                           and lower(email) ~<~ ($5 || U&'\\+10FFFF')))
                      and ($3::text is null or status = $3) and ($4::boolean is null or admin = $4)
-                     and ($1::uuid is null or id < $1) order by id desc limit $2",
-                    page.before,
+                     and id < $1 order by id desc limit $2",
+                    before,
                     page.rows(),
                     status,
                     admin,
@@ -321,21 +324,32 @@ impl Store {
                 );
                 found.fetch_all(&self.database).await?
             }
-            (None, Some(true)) => {
+            (None, Some(true), _) => {
                 let administrators = select_users!(
-                    "where admin and ($3::text is null or status = $3)
-                     and ($1::uuid is null or id < $1) order by id desc limit $2",
-                    page.before,
+                    "where admin and ($3::text is null or status = $3) and id < $1
+                     order by id desc limit $2",
+                    before,
                     page.rows(),
                     status,
                 );
                 administrators.fetch_all(&self.database).await?
             }
-            (None, _) => {
+            (None, _, Some(Status::Deleted)) => {
+                let deleted = select_users!(
+                    "where status = 'deleted'
+                     and ($3::boolean is null or admin = $3) and id < $1
+                     order by id desc limit $2",
+                    before,
+                    page.rows(),
+                    admin,
+                );
+                deleted.fetch_all(&self.database).await?
+            }
+            (None, ..) => {
                 let all = select_users!(
                     "where ($3::text is null or status = $3) and ($4::boolean is null or admin = $4)
-                     and ($1::uuid is null or id < $1) order by id desc limit $2",
-                    page.before,
+                     and id < $1 order by id desc limit $2",
+                    before,
                     page.rows(),
                     status,
                     admin,

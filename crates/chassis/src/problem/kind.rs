@@ -68,9 +68,6 @@ kinds! {
     EXTERNAL_ACCOUNT_TAKEN = "external-account-taken", CONFLICT, "The external account is linked already",
         "The account at the issuer is linked to a user, or this user has another one there: unlink that one \
          first.";
-    LAST_WAY_IN = "last-way-in", CONFLICT, "Nothing else lets the user in",
-        "The user has no password, and no other account elsewhere. Have a mail sent with which a password can be \
-         set, and unlink then.";
     LAST_ADMINISTRATOR = "last-administrator", CONFLICT, "There would be no administrator left",
         "The user is the only administrator. Make somebody else one first.";
     SECOND_FACTOR_ON = "second-factor-on", CONFLICT, "The second factor is on already",

@@ -192,7 +192,9 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
         "POST /api/external-accounts/complete" | "POST /api/external-sessions/complete" => {
             json!({"code": "none", "state": "none", "browser_secret": "none"})
         }
-        "POST /api/external-accounts" | "POST /api/second-factor" => json!({"password": PASSWORD}),
+        "POST /api/external-accounts"
+        | "POST /api/external-accounts/{id}/unlink"
+        | "POST /api/second-factor" => json!({"password": PASSWORD}),
         "POST /api/second-factor/complete" => json!({"code": "123456"}),
         "POST /api/second-factor/disable" | "POST /api/second-factor/recovery-codes" => {
             json!({"password": PASSWORD, "code": "123456"})

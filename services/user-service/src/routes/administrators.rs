@@ -82,7 +82,7 @@ pub(crate) async fn appoint(
     let entry = entry.target(format_args!("user:{id}")).request(&context.request_id);
     let decide = |user: User| user.appoint(admin, now);
     let attempt = codes.attempt(caller.id, appointment.code.as_ref(), &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: attempt.code() };
+    let proof = Proof::by_code(UserId::from_uuid(caller.id), attempt.code());
     let done =
         store.change_proven(UserId::from_uuid(id), (caller, &entry), Some(proof), decide).await;
     let user = attempt.settle(done).await?;
@@ -116,8 +116,9 @@ pub(crate) async fn disable_second_factor(
     let entry = Entry::new(Actor::Administrator(caller.id), "second-factor-off", "success");
     let entry = entry.target(format_args!("user:{id}")).request(&context.request_id);
     let attempt = codes.attempt(caller.id, code.as_ref(), &context).await?;
+    let proof = Proof::by_code(UserId::from_uuid(caller.id), attempt.code());
     let user = UserId::from_uuid(id);
-    let done = store.disable_second_factor(caller, user, attempt.code(), &entry).await;
+    let done = store.disable_second_factor(caller, user, proof, &entry).await;
     attempt.settle(done).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,7 +19,7 @@ use crate::domain::Password;
 use crate::error::Error;
 use crate::external_issuer::FlowSecrets;
 use crate::metrics::{self, External};
-use crate::store::{NewAccount, ShownAccount, Store};
+use crate::store::{NewAccount, Proof, ShownAccount, Store};
 
 /// An account at an issuer.
 #[derive(Serialize, ToSchema)]
@@ -41,7 +41,7 @@ pub(crate) struct ExternalAccounts {
     items: Vec<ExternalAccount>,
 }
 
-/// Who links an account.
+/// Who links an account, or unlinks one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Linking {
@@ -94,11 +94,13 @@ pub(crate) async fn begin(
     Json(Linking { password, code }): Json<Linking>,
 ) -> Result<(StatusCode, Json<Begun>), Error> {
     let password = Password::new(password);
-    own.check(caller.id, (&password, "/password"), "external-link", &context).await?;
+    let password = (&password, "/password");
+    let password = own.check(caller.id, password, "external-link", &context).await?;
     let secrets = FlowSecrets::generate();
     begun_at(&issuer, &secrets, async || {
         let attempt = codes.attempt(caller.id, code.as_ref(), &context).await?;
-        let begun = store.begin_link(caller, attempt.code(), issuer.name(), &secrets).await;
+        let proof = Proof::by_both(password, attempt.code());
+        let begun = store.begin_link(caller, proof, issuer.name(), &secrets).await;
         attempt.settle(begun).await
     })
     .await
@@ -151,23 +153,36 @@ pub(crate) async fn complete(
 }
 
 /// Unlinks an account: whoever has it is let in no more. All other sessions of the user end, and the user is told by
-/// mail.
-#[utoipa::path(delete, path = "/api/external-accounts/{id}", tag = "accounts",
-    operation_id = "unlink_external_account", params(("id" = Uuid, Path)), security(("bearer" = [])),
-    responses(
+/// mail. It takes the password, so that nobody unlinks the last way in: who has none sets one by a reset, which unlinks
+/// by itself.
+#[utoipa::path(post, path = "/api/external-accounts/{id}/unlink", tag = "accounts",
+    operation_id = "unlink_external_account", request_body = Linking, params(("id" = Uuid, Path)),
+    security(("bearer" = [])), responses(
     (status = 204),
     (status = 404, body = Problem, description = "There is no external issuer, or the caller has no such account"),
-    (status = 409, body = Problem, description = "Nothing else lets the user in"),
+    (status = 422, body = Problem, description = "The password or the code is wrong, or there is no password yet"),
+    (status = 429, body = Problem, description = "Too many tries failed; Retry-After says when to come again"),
+    (status = 503, body = Problem, description = "Too many passwords are being hashed"),
 ))]
+#[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
 pub(crate) async fn unlink(
     _issuer: On,
     caller: SignedIn,
     State(store): State<Store>,
-    axum::Extension(request): axum::Extension<RequestId>,
+    State(codes): State<Codes>,
+    State(own): State<OwnPassword>,
     Path(account): Path<Uuid>,
+    context: RequestContext,
+    Json(Linking { password, code }): Json<Linking>,
 ) -> Result<StatusCode, Error> {
-    let entry = entry(caller.id, "external-unlink", &request);
-    store.unlink_account(caller, account, &entry).await?;
+    let password = Password::new(password);
+    let password = (&password, "/password");
+    let password = own.check(caller.id, password, "external-unlink", &context).await?;
+    let attempt = codes.attempt(caller.id, code.as_ref(), &context).await?;
+    let entry = entry(caller.id, "external-unlink", &context.request_id);
+    let proof = Proof::by_both(password, attempt.code());
+    let done = store.unlink_account(caller, proof, account, &entry).await;
+    attempt.settle(done).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

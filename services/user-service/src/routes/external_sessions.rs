@@ -21,7 +21,7 @@ use crate::external_issuer::{
     ExternalIssuer, FlowSecrets, Identity, IssuerError, ShownFlow, shown_flow,
 };
 use crate::metrics::{self, External, SignIn};
-use crate::store::{Account, Flow, NewAccount, Store};
+use crate::store::{Account, Flow, Linked, NewAccount, Store};
 
 /// The issuer, where the settings name one; without one the route is not there.
 pub(super) struct On(pub(super) ExternalIssuer);
@@ -156,14 +156,14 @@ pub(crate) async fn complete(
     let outcome = async {
         let flow = store.claim_flow(external.name(), &shown, None).await?;
         let who = if let Some(linked) = flow.linked {
-            Ok(linked)
+            Who::Linked(linked)
         } else {
             let identity = identify(&external, &store, &flow, &brought).await?;
-            let linked = store.identified(flow.id, external.name(), &identity).await?;
-            linked.ok_or(identity)
+            let new = (external.name(), &flow, &identity);
+            linked_or_registered(&store, &clock, new, &prepared, &context).await?
         };
         match who {
-            Ok(linked) => {
+            Who::Linked(linked) => {
                 let user = linked.user;
                 let typed = second_factor_code.as_ref();
                 let attempt = codes.attempt(user.as_uuid(), typed, &context).await?;
@@ -172,11 +172,7 @@ pub(crate) async fn complete(
                 let opened = store.open_linked(flow.id, linked, &opening, &entry).await;
                 Ok((attempt.settle(opened).await?, External::SignedIn))
             }
-            Err(identity) => {
-                let new = (external.name(), &flow, &identity);
-                let registered = register(&store, &clock, new, &prepared, &context).await?;
-                Ok((registered, External::Registered))
-            }
+            Who::Registered(account) => Ok((account, External::Registered)),
         }
     };
     match outcome.await {
@@ -236,6 +232,37 @@ fn count(error: IssuerError) {
         IssuerError::OtherIssuer => {
             tracing::warn!("a browser brought an answer of another issuer");
         }
+    }
+}
+
+/// Who has come.
+enum Who {
+    /// A user, who is still to be signed in.
+    Linked(Linked),
+    /// A new one, who is signed in.
+    Registered(Account),
+}
+
+/// The user whom the issuer has named, or a new one. Of two who come for the first time at once, who are one person,
+/// the second finds address or account taken, by what the first has just made: it is that user.
+async fn linked_or_registered(
+    store: &Store,
+    clock: &Clock,
+    new: (&str, &Flow, &Identity),
+    prepared: &Prepared,
+    context: &RequestContext,
+) -> Result<Who, Error> {
+    let (issuer, flow, identity) = new;
+    let linked = async || store.identified(flow.id, issuer, identity).await;
+    if let Some(linked) = linked().await? {
+        return Ok(Who::Linked(linked));
+    }
+    match register(store, clock, new, prepared, context).await {
+        Ok(account) => Ok(Who::Registered(account)),
+        Err(
+            taken @ (Error::ExternalEmailTaken | Error::Domain(DomainError::ExternalAccountTaken)),
+        ) => linked().await?.map(Who::Linked).ok_or(taken),
+        Err(error) => Err(error),
     }
 }
 

@@ -19,7 +19,7 @@ use super::sessions::verify;
 use crate::domain::{DomainError, Email, Password, Purpose};
 use crate::error::Error;
 use crate::metrics::{self, Mailed, PasswordChange};
-use crate::store::{Account, NewPassword, Store};
+use crate::store::{NewPassword, Proof, ShownPassword, Store};
 
 /// Where the password of before stands in a request for another one.
 const CURRENT: &str = "/current_password";
@@ -92,17 +92,14 @@ pub(crate) async fn replace(
         }
         _ => {}
     }
-    let account = checked?;
+    let current = checked?;
     let hash = own.passwords.hash(new.normalised()).await?;
-    let new = NewPassword { caller, seen: account.password_version, hash };
+    let new = NewPassword { caller, hash };
     let entry = entry(id, "password-change", "success", &context.request_id);
     let attempt = codes.attempt(id, replacement.code.as_ref(), &context).await?;
-    let done = store.change_password(&new, attempt.code(), &entry).await;
-    match attempt.settle(done).await {
-        // Somebody else was faster: what was shown is not the password any more.
-        Err(Error::Domain(DomainError::Stale)) => return Err(wrong_password(CURRENT)),
-        changed => changed?,
-    }
+    let proof = Proof::by_both(current, attempt.code());
+    let done = store.change_password(&new, proof, &entry).await;
+    attempt.settle(done).await?;
     metrics::password_changed(PasswordChange::Changed);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -127,15 +124,15 @@ impl axum::extract::FromRef<super::AppState> for OwnPassword {
 }
 
 impl OwnPassword {
-    /// The account of a signed-in user who knows its password, which stands at `pointer` of the request
-    /// that does `action`. Whoever has found a session may guess at it, and is answered as at a sign-in.
+    /// The password of a signed-in user, if it is the one that stands at `pointer` of the request that does `action`.
+    /// Whoever has found a session may guess at it, and is answered as at a sign-in.
     pub(super) async fn check(
         &self,
         id: Uuid,
         (password, pointer): (&Password, &'static str),
         action: &'static str,
         context: &RequestContext,
-    ) -> Result<Account, Error> {
+    ) -> Result<ShownPassword, Error> {
         let refused = async |outcome| {
             self.audit.count(entry(id, action, outcome, &context.request_id)).await;
         };
@@ -147,13 +144,13 @@ impl OwnPassword {
             }
         };
         match self.verified(UserId::from_uuid(id), (password, pointer)).await {
-            Ok(Some(account)) => {
+            Ok(Some(version)) => {
                 attempt.succeeded().await;
-                Ok(account)
+                Ok(ShownPassword { user: UserId::from_uuid(id), version, pointer })
             }
             Ok(None) => {
                 refused("wrong-password").await;
-                Err(wrong_password(pointer))
+                Err(DomainError::wrong_password(pointer).into())
             }
             Err(error) => {
                 attempt.undo().await;
@@ -162,17 +159,17 @@ impl OwnPassword {
         }
     }
 
-    /// The user's account, if that is its password. One that is let in by an account elsewhere may have none.
+    /// The version of the user's password, if that is it. One who is let in by an account elsewhere may have none.
     async fn verified(
         &self,
         user: UserId,
         (password, pointer): (&Password, &'static str),
-    ) -> Result<Option<Account>, Error> {
+    ) -> Result<Option<i64>, Error> {
         let account = self.store.account(user).await?;
         let reason = "is needed, and the account has none: set one by a password reset first";
-        let stored = account.hash.clone().ok_or(DomainError::Invalid { pointer, reason })?;
+        let stored = account.hash.ok_or(DomainError::Invalid { pointer, reason })?;
         let matched = verify(&self.passwords, password, Some(stored)).await?;
-        Ok(matched.map(|_| account))
+        Ok(matched.map(|_| account.password_version))
     }
 }
 
@@ -180,10 +177,6 @@ impl OwnPassword {
 fn entry(user: Uuid, action: &'static str, outcome: &'static str, request: &RequestId) -> Entry {
     let entry = Entry::new(Actor::User(user), action, outcome);
     entry.target(format_args!("user:{user}")).request(request)
-}
-
-fn wrong_password(pointer: &'static str) -> Error {
-    DomainError::Invalid { pointer, reason: "is not the password" }.into()
 }
 
 /// Asks for a mail with which another password can be set. The answer and its time are the same

@@ -21,7 +21,7 @@ use super::passwords::OwnPassword;
 use crate::config::SecondFactorSettings;
 use crate::domain::Password;
 use crate::error::Error;
-use crate::store::Store;
+use crate::store::{Proof, Store};
 
 /// The caller's own second factor.
 #[derive(Serialize, ToSchema)]
@@ -118,12 +118,13 @@ pub(crate) async fn enrol(
     Json(Enrolment { password }): Json<Enrolment>,
 ) -> Result<(StatusCode, Json<Enrolled>), Error> {
     let password = Password::new(password);
-    own.check(caller.id, (&password, "/password"), "second-factor-enrolment", &context).await?;
+    let password = (&password, "/password");
+    let shown = own.check(caller.id, password, "second-factor-enrolment", &context).await?;
     let id = UserId::from_uuid(caller.id);
     let secret = TotpSecret::generate();
     let account = store.user(id).await?.email;
     let entry = entry(caller.id, "second-factor-enrolment", &context.request_id);
-    store.enrol_second_factor(caller, &secret, &entry).await?;
+    store.enrol_second_factor(caller, shown, &secret, &entry).await?;
     let otpauth_uri = secret.uri(&settings.issuer, account.as_str()).expose().clone();
     let secret = secret.base32().expose().clone();
     Ok((StatusCode::CREATED, Json(Enrolled { secret, otpauth_uri })))
@@ -178,12 +179,12 @@ pub(crate) async fn disable(
     Json(BothFactors { password, code }): Json<BothFactors>,
 ) -> Result<StatusCode, Error> {
     let password = Password::new(password);
-    own.check(caller.id, (&password, "/password"), "second-factor-off", &context).await?;
+    let password = (&password, "/password");
+    let password = own.check(caller.id, password, "second-factor-off", &context).await?;
     let attempt = codes.attempt(caller.id, Some(&code), &context).await?;
     let entry = entry(caller.id, "second-factor-off", &context.request_id);
-    let done = store
-        .disable_second_factor(caller, UserId::from_uuid(caller.id), attempt.code(), &entry)
-        .await;
+    let proof = Proof::by_both(password, attempt.code());
+    let done = store.disable_second_factor(caller, password.user, proof, &entry).await;
     attempt.settle(done).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -207,11 +208,13 @@ pub(crate) async fn renew_recovery_codes(
     Json(BothFactors { password, code }): Json<BothFactors>,
 ) -> Result<Json<RecoveryCodes>, Error> {
     let password = Password::new(password);
-    own.check(caller.id, (&password, "/password"), "recovery-codes", &context).await?;
+    let password = (&password, "/password");
+    let password = own.check(caller.id, password, "recovery-codes", &context).await?;
     let recovery = generated();
     let attempt = codes.attempt(caller.id, Some(&code), &context).await?;
     let entry = entry(caller.id, "recovery-codes", &context.request_id);
-    let done = store.renew_recovery_codes(caller, attempt.code(), &hashes(&recovery), &entry).await;
+    let proof = Proof::by_both(password, attempt.code());
+    let done = store.renew_recovery_codes(caller, proof, &hashes(&recovery), &entry).await;
     attempt.settle(done).await?;
     Ok(Json(shown(&recovery)))
 }

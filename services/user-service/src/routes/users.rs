@@ -214,13 +214,15 @@ pub(crate) async fn change(
     let email = change.email.as_deref().map(Email::parse).transpose();
     let name = change.name.as_deref().map(Name::parse).transpose();
     let (email, name) = (email, name).together().map_err(Error::from)?;
-    // What says where mail goes is asked for with a code, or with the password where there is no second factor.
+    // What says where mail goes is asked for with a code, or with the password where there is no second factor; which
+    // of the two is decided again when nobody changes the user any more (see `Proof`).
     let before = store.user(UserId::from_uuid(id)).await?;
     let is_asked = email.as_ref().is_some_and(|email| !email.is_same(&before.email));
+    let mut password = None;
     if is_asked && store.second_factor(caller.id).await?.enabled_at.is_none() {
-        let password = change.current_password.ok_or(PASSWORD_MISSING).map_err(Error::from)?;
-        let password = Password::new(password);
-        own.check(caller.id, (&password, PASSWORD), "user-change", &context).await?;
+        let shown = change.current_password.ok_or(PASSWORD_MISSING).map_err(Error::from)?;
+        let shown = Password::new(shown);
+        password = Some(own.check(caller.id, (&shown, PASSWORD), "user-change", &context).await?);
     }
     if let Some(email) = &email
         && before.would_mail(email)
@@ -241,7 +243,8 @@ pub(crate) async fn change(
     // Any other is not looked at, and so no try.
     let code = code.as_ref().filter(|_| is_asked);
     let attempt = codes.attempt(caller.id, code, &context).await?;
-    let proof = Proof { user: UserId::from_uuid(caller.id), code: attempt.code() };
+    let by = UserId::from_uuid(caller.id);
+    let proof = Proof::by_either(by, password, attempt.code(), &PASSWORD_MISSING);
     let proof = is_asked.then_some(proof);
     let done = store.change_proven(UserId::from_uuid(id), (caller, &entry), proof, decide).await;
     let user = attempt.settle(done).await?;

@@ -47,7 +47,7 @@ impl Store {
         opening: &Opening<'_>,
         entry: &Entry,
     ) -> Result<Account, Error> {
-        let proof = Proof { user: linked.user, code: opening.code };
+        let proof = Proof::by_code(linked.user, opening.code);
         let open = async |tx: &mut PgConnection| {
             // First of all the user's row, as whoever ends sessions, accounts and flows of the user does.
             let account = lock_linked(tx, linked.account).await?.ok_or(Error::NotLetIn)?;
@@ -150,20 +150,21 @@ impl Store {
         Ok(accounts.fetch_all(&self.database).await?)
     }
 
-    /// Unlinks an account of a signed-in user, which `entry` says in the audit trail: all other sessions end, and
-    /// the user is told.
+    /// Unlinks an account of a signed-in user by what is shown, which `entry` says in the audit trail: all other
+    /// sessions end, and the user is told. The password lets them in still.
     ///
-    /// [`DomainError::NoExternalAccount`] when it is not theirs; [`DomainError::LastWayIn`] when nothing else lets
-    /// them in.
+    /// [`DomainError::NoExternalAccount`] when it is not theirs.
     pub(crate) async fn unlink_account(
         &self,
         caller: SignedIn,
+        proof: Proof<'_>,
         account: Uuid,
         entry: &Entry,
     ) -> Result<(), Error> {
         let user = UserId::from_uuid(caller.id);
         let unlink = async |tx: &mut PgConnection| {
             self.lock_for(tx, caller, user).await?.active()?;
+            let used = self.prove(tx, proof).await?;
             let removed = sqlx::query!(
                 "delete from external_accounts where id = $1 and user_id = $2",
                 account,
@@ -172,23 +173,14 @@ impl Store {
             if removed.execute(&mut *tx).await?.rows_affected() == 0 {
                 return Err(DomainError::NoExternalAccount.into());
             }
-            let is_let_in = sqlx::query_scalar!(
-                r#"select password_hash is not null
-                       or exists (select from external_accounts where user_id = $1) as "is_let_in!"
-                   from users where id = $1"#,
-                user.as_uuid(),
-            );
-            if !is_let_in.fetch_one(&mut *tx).await? {
-                return Err(DomainError::LastWayIn.into());
-            }
             end_sessions(tx, user, Some(caller.session)).await?;
             end_link_flows(tx, user).await?;
             self.notice_unlinked(tx, user).await?;
             self.audit.record_in(tx, entry).await?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(used)
         };
-        self.database.transaction(|tx| unlink(tx).scope_boxed()).await?;
-        self.after_commit(None, entry);
+        let used = self.database.transaction(|tx| unlink(tx).scope_boxed()).await?;
+        self.after_commit(used.as_ref(), entry);
         Ok(())
     }
 

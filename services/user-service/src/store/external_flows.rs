@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Proof, Store};
-use crate::domain::{Code, DomainError};
+use crate::domain::DomainError;
 use crate::error::Error;
 use crate::external_issuer::{FlowSecrets, Identity, ShownFlow};
 
@@ -46,19 +46,18 @@ impl Store {
         self.database.transaction(|tx| begin(tx).scope_boxed()).await
     }
 
-    /// Keeps a flow of a signed-in user who links an account, for which a code is shown where a second factor is
-    /// on; gives when it ends.
+    /// Keeps a flow of a signed-in user who links an account by what is shown; gives when it ends.
     pub(crate) async fn begin_link(
         &self,
         caller: SignedIn,
-        code: Option<&Code>,
+        proof: Proof<'_>,
         issuer: &str,
         secrets: &FlowSecrets,
     ) -> Result<DateTime<Utc>, Error> {
         let user = UserId::from_uuid(caller.id);
         let begin = async |tx: &mut PgConnection| {
             self.lock_for(tx, caller, user).await?.active()?;
-            let used = self.prove(tx, Proof { user, code }).await?;
+            let used = self.prove(tx, proof).await?;
             let session = Some(caller.session);
             Ok::<_, Error>((self.insert_flow(tx, issuer, secrets, session).await?, used))
         };
@@ -93,7 +92,8 @@ impl Store {
             expires_at,
         )
         .execute(tx)
-        .await?;
+        .await
+        .map_err(ended)?;
         Ok(expires_at)
     }
 
@@ -136,7 +136,8 @@ impl Store {
         Ok(())
     }
 
-    /// The user whom the issuer has named, if one is linked; the flow remembers that it is this one.
+    /// The user whom the issuer has named, if one is linked; the flow remembers that it is this one. Waits for whoever
+    /// is unlinking the account just now.
     pub(crate) async fn identified(
         &self,
         flow: Uuid,
@@ -145,7 +146,7 @@ impl Store {
     ) -> Result<Option<Linked>, Error> {
         let found = sqlx::query!(
             "with found as (select id, user_id from external_accounts
-                            where issuer = $2 and subject = $3),
+                            where issuer = $2 and subject = $3 for key share),
                   noted as (update external_flows set account_id = found.id from found
                             where external_flows.id = $1)
              select id, user_id from found",
@@ -167,6 +168,14 @@ impl Store {
             limit,
         );
         Ok(swept.execute(&self.database).await?.rows_affected())
+    }
+}
+
+/// A session that is there no more, by the name of the constraint: it has ended since it was looked at.
+fn ended(error: sqlx::Error) -> Error {
+    match error.as_database_error().and_then(|error| error.constraint()) {
+        Some("external_flows_session_id_fkey") => Error::SessionEnded,
+        _ => error.into(),
     }
 }
 

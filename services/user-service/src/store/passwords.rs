@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::external_flows::end_link_flows;
 use super::sessions::end_sessions;
 use super::{Proof, Store};
-use crate::domain::{Code, DomainError, Email, Purpose};
+use crate::domain::{DomainError, Email, Purpose};
 use crate::error::Error;
 
 /// Who signs in with which password.
@@ -28,8 +28,6 @@ pub(crate) struct Account {
 pub(crate) struct NewPassword {
     /// Whose, and which session goes on.
     pub(crate) caller: SignedIn,
-    /// The version of the password that was shown.
-    pub(crate) seen: i64,
     pub(crate) hash: HashedPassword,
 }
 
@@ -98,52 +96,38 @@ impl Store {
         Ok(())
     }
 
-    /// Sets another password, for which a code is shown where a second factor is on, and ends all other
-    /// sessions, which `entry` says in the audit trail.
-    ///
-    /// [`DomainError::Stale`] when the password was replaced since it was shown.
+    /// Sets another password by what is shown, and ends all other sessions, which `entry` says in the audit trail.
     pub(crate) async fn change_password(
         &self,
         new: &NewPassword,
-        code: Option<&Code>,
+        proof: Proof<'_>,
         entry: &Entry,
     ) -> Result<(), Error> {
+        let id = UserId::from_uuid(new.caller.id);
         let write = async |tx: &mut PgConnection| {
-            let user = self.write_password(tx, new, entry).await?;
-            self.prove(tx, Proof { user, code }).await
+            let before = self.lock_for(tx, new.caller, id).await?;
+            let used = self.prove(tx, proof).await?;
+            let decided = before.clone().change_password(self.clock.now())?;
+            let user = self.apply(tx, before, decided).await?;
+            set_password(tx, id, &new.hash).await?;
+            end_sessions(tx, id, Some(new.caller.session)).await?;
+            self.end_tokens(tx, &user, Purpose::PasswordReset, &user.email).await?;
+            self.audit.record_in(tx, entry).await?;
+            Ok::<_, Error>(used)
         };
         let used = self.database.transaction(|tx| write(tx).scope_boxed()).await?;
         self.after_commit(used.as_ref(), entry);
         Ok(())
     }
-
-    async fn write_password(
-        &self,
-        tx: &mut PgConnection,
-        new: &NewPassword,
-        entry: &Entry,
-    ) -> Result<UserId, Error> {
-        let id = UserId::from_uuid(new.caller.id);
-        let before = self.lock_for(tx, new.caller, id).await?;
-        let decided = before.clone().change_password(self.clock.now())?;
-        let user = self.apply(tx, before, decided).await?;
-        if set_password(tx, id, &new.hash).await? != new.seen + 1 {
-            return Err(DomainError::Stale.into());
-        }
-        end_sessions(tx, id, Some(new.caller.session)).await?;
-        self.end_tokens(tx, &user, Purpose::PasswordReset, &user.email).await?;
-        self.audit.record_in(tx, entry).await?;
-        Ok(id)
-    }
 }
 
-/// Sets a user's password; gives its version. Whoever knew the one before may have enrolled an app of
+/// Sets a user's password. Whoever knew the one before may have enrolled an app of
 /// theirs, whose first code is still to come, or begun to link an account: that ends.
 pub(super) async fn set_password(
     tx: &mut PgConnection,
     user: UserId,
     hash: &HashedPassword,
-) -> Result<i64, Error> {
+) -> Result<(), Error> {
     sqlx::query!(
         "delete from second_factors where user_id = $1 and enabled_at is null",
         user.as_uuid(),
@@ -151,11 +135,12 @@ pub(super) async fn set_password(
     .execute(&mut *tx)
     .await?;
     end_link_flows(tx, user).await?;
-    let version = sqlx::query_scalar!(
-        "update users set password_hash = $2, password_version = password_version + 1
-         where id = $1 returning password_version",
+    sqlx::query!(
+        "update users set password_hash = $2, password_version = password_version + 1 where id = $1",
         user.as_uuid(),
         hash.as_str(),
-    );
-    Ok(version.fetch_one(tx).await?)
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }

@@ -1,8 +1,5 @@
-//! Second factors: what codes are made of, sealed; which were used; recovery codes, as hashes.
-//!
-//! A code is looked at in the transaction of what it is asked for, with the user's row locked before: it
-//! is used up when that is committed, and not otherwise, and of two who show one code the second one finds
-//! it used.
+//! Second factors: what codes are made of, sealed; which were used; recovery codes, as hashes. Where they are shown:
+//! `proofs`.
 
 use auth::User as SignedIn;
 use auth::opaque::OpaqueHash;
@@ -11,19 +8,17 @@ use auth::{SealError, Sealed};
 use chassis::database::FutureExt;
 use chrono::{DateTime, Utc};
 use contracts::UserId;
-use contracts::user::UserRecoveryCodeUsed;
-use platform::audit::{Actor, Entry};
+use platform::audit::Entry;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Store;
 use super::external_flows::end_link_flows;
 use super::mail_tokens::end_tokens_of_other_addresses;
+use super::proofs::{Proof, ShownPassword, wrong_code};
 use super::sessions::end_sessions;
 use crate::domain::{Code, DomainError};
 use crate::error::Error;
-use crate::events;
-use crate::metrics::{self, CodeOutcome};
 
 /// A user's own second factor, as its owner is shown it.
 #[derive(Debug, Default)]
@@ -31,13 +26,6 @@ pub(crate) struct SecondFactor {
     /// Since when codes are asked for; none while they are not.
     pub(crate) enabled_at: Option<DateTime<Utc>>,
     pub(crate) recovery_codes_left: i32,
-}
-
-/// Who has to show a code if the second factor is on, and what was shown.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Proof<'a> {
-    pub(crate) user: UserId,
-    pub(crate) code: Option<&'a Code>,
 }
 
 /// What became of one batch that was sealed anew.
@@ -49,11 +37,11 @@ pub(crate) struct Resealed {
 }
 
 /// What is known of a second factor while its row is locked.
-struct Row {
+pub(super) struct Row {
     key_id: String,
     sealed_secret: Vec<u8>,
     last_step: i64,
-    enabled_at: Option<DateTime<Utc>>,
+    pub(super) enabled_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
@@ -68,12 +56,13 @@ impl Store {
         Ok(found.fetch_optional(&self.database).await?.unwrap_or_default())
     }
 
-    /// Keeps what a user's app is to make codes of, in the place of what is pending.
+    /// Keeps what a user's app is to make codes of, in the place of what is pending, by the password.
     ///
     /// [`DomainError::SecondFactorOn`] when codes are asked for already.
     pub(crate) async fn enrol_second_factor(
         &self,
         caller: SignedIn,
+        password: ShownPassword,
         secret: &TotpSecret,
         entry: &Entry,
     ) -> Result<(), Error> {
@@ -81,6 +70,7 @@ impl Store {
         let sealed = &self.sealing.seal(secret.expose(), user.as_uuid())?;
         let enrol = async |tx: &mut PgConnection| {
             self.lock_for(tx, caller, user).await?.active()?;
+            password.check(tx).await?;
             let kept = sqlx::query!(
                 "insert into second_factors (user_id, key_id, sealed_secret, last_step, created_at)
                  values ($1, $2, $3, 0, $4)
@@ -132,7 +122,7 @@ impl Store {
                 Some(Code::App(typed)) => self.step_of(user, &row, typed.expose())?,
                 _ => None,
             };
-            let step = step.ok_or_else(wrong)?;
+            let step = step.ok_or_else(wrong_code)?;
             sqlx::query!(
                 "update second_factors
                  set enabled_at = $2, last_step = $3, recovery_hashes = $4 where user_id = $1",
@@ -153,18 +143,17 @@ impl Store {
         Ok(())
     }
 
-    /// Switches a user's second factor off by a right code of the caller, who is the user or an administrator, and
-    /// ends all sessions of the user but the caller's own.
+    /// Switches a user's second factor off by what the caller shows, who is the user or an administrator, and ends
+    /// all sessions of the user but the caller's own.
     ///
     /// [`DomainError::NoSecondFactor`] when it is off.
     pub(crate) async fn disable_second_factor(
         &self,
         caller: SignedIn,
         user: UserId,
-        code: Option<&Code>,
+        proof: Proof<'_>,
         entry: &Entry,
     ) -> Result<(), Error> {
-        let proof = Proof { user: UserId::from_uuid(caller.id), code };
         let disable = async |tx: &mut PgConnection| {
             let before = self.lock_for(tx, caller, user).await?;
             let decided = before.clone().disable_second_factor()?;
@@ -182,13 +171,13 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps other recovery codes in the place of those before, by a right code.
+    /// Keeps other recovery codes in the place of those before, by what the caller shows.
     ///
     /// [`DomainError::NoSecondFactor`] when it is off.
     pub(crate) async fn renew_recovery_codes(
         &self,
         caller: SignedIn,
-        code: Option<&Code>,
+        proof: Proof<'_>,
         recovery: &[OpaqueHash],
         entry: &Entry,
     ) -> Result<(), Error> {
@@ -196,7 +185,7 @@ impl Store {
         let hashes: &Vec<Vec<u8>> = &recovery.iter().map(|hash| hash.to_vec()).collect();
         let renew = async |tx: &mut PgConnection| {
             self.lock_for(tx, caller, user).await?.active()?;
-            let used = self.prove(tx, Proof { user, code }).await?;
+            let used = self.prove(tx, proof).await?;
             let renewed = sqlx::query!(
                 "update second_factors set recovery_hashes = $2
                  where user_id = $1 and enabled_at is not null",
@@ -214,60 +203,13 @@ impl Store {
         Ok(())
     }
 
-    /// Makes sure that a right code was shown if the user's second factor is on, and uses it up. The
-    /// user's row is locked, or another user's alone. Gives what the audit trail has of a recovery code.
-    ///
-    /// [`Error::CodeMissing`] and [`Error::WrongCode`].
-    pub(super) async fn prove(
-        &self,
-        tx: &mut PgConnection,
-        Proof { user, code }: Proof<'_>,
-    ) -> Result<Option<Entry>, Error> {
-        let row = lock(tx, user).await?.filter(|row| row.enabled_at.is_some());
-        let Some(row) = row else { return Ok(None) };
-        match code.ok_or(Error::CodeMissing)? {
-            Code::App(typed) => {
-                let step = self.step_of(user, &row, typed.expose())?.ok_or_else(wrong)?;
-                sqlx::query!(
-                    "update second_factors set last_step = $2 where user_id = $1",
-                    user.as_uuid(),
-                    step,
-                )
-                .execute(tx)
-                .await?;
-                metrics::code_checked(CodeOutcome::Code);
-                Ok(None)
-            }
-            Code::Recovery(hash) => self.use_recovery_code(tx, user, *hash).await.map(Some),
-        }
-    }
-
-    /// Uses up a recovery code, and tells the owner how many are left.
-    async fn use_recovery_code(
-        &self,
-        tx: &mut PgConnection,
-        user: UserId,
-        hash: OpaqueHash,
-    ) -> Result<Entry, Error> {
-        let left = sqlx::query_scalar!(
-            r#"update second_factors set recovery_hashes = array_remove(recovery_hashes, $2)
-               where user_id = $1 and $2 = any(recovery_hashes)
-               returning cardinality(recovery_hashes) as "left!""#,
-            user.as_uuid(),
-            hash.as_slice(),
-        );
-        let left = left.fetch_optional(&mut *tx).await?.ok_or_else(wrong)?;
-        let used = UserRecoveryCodeUsed { user_id: user, left: left.into() };
-        events::enqueue_notice((&self.outbox, &self.clock), tx, &used).await?;
-        let entry = Entry::new(Actor::User(user.as_uuid()), "recovery-code-use", "success");
-        let entry = entry.target(format_args!("user:{user}"));
-        self.audit.record_in(tx, &entry).await?;
-        metrics::code_checked(CodeOutcome::RecoveryCode);
-        Ok(entry)
-    }
-
     /// The step that a code is of, if it is good.
-    fn step_of(&self, user: UserId, row: &Row, typed: &str) -> Result<Option<i64>, SealError> {
+    pub(super) fn step_of(
+        &self,
+        user: UserId,
+        row: &Row,
+        typed: &str,
+    ) -> Result<Option<i64>, SealError> {
         let sealed = Sealed { key_id: row.key_id.clone(), bytes: row.sealed_secret.clone() };
         let secret = self.sealing.open(&sealed, user.as_uuid())?;
         let secret = TotpSecret::of(secret.expose()).ok_or(SealError::Broken)?;
@@ -344,7 +286,7 @@ pub(super) async fn remove_second_factor(
 }
 
 /// Finds a user's second factor and locks its row.
-async fn lock(tx: &mut PgConnection, user: UserId) -> Result<Option<Row>, Error> {
+pub(super) async fn lock(tx: &mut PgConnection, user: UserId) -> Result<Option<Row>, Error> {
     let row = sqlx::query_as!(
         Row,
         "select key_id, sealed_secret, last_step, enabled_at from second_factors
@@ -352,9 +294,4 @@ async fn lock(tx: &mut PgConnection, user: UserId) -> Result<Option<Row>, Error>
         user.as_uuid(),
     );
     Ok(row.fetch_optional(tx).await?)
-}
-
-fn wrong() -> Error {
-    metrics::code_checked(CodeOutcome::Wrong);
-    Error::WrongCode
 }

@@ -46,7 +46,7 @@ impl Store {
         opening: &Opening<'_>,
         entry: &Entry,
     ) -> Result<(), Error> {
-        let proof = Proof { user: account.user, code: opening.code };
+        let proof = Proof::by_code(account.user, opening.code);
         let used = self
             .database
             .transaction(|tx| {

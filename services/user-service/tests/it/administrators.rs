@@ -205,29 +205,73 @@ async fn administrators_find_users_by_status_role_and_the_beginning_of_the_addre
     }
 }
 
+/// The statements are those that the service prepares. The server plans each for what is asked for, or once for all.
 #[tokio::test]
-async fn a_search_by_address_reads_its_index() {
+async fn a_page_of_users_reads_few_rows_whatever_is_asked_for_and_wherever_it_begins() {
     let app = TestApp::start().await;
-    app.new_user().await;
     let pool = app.database.pool().await;
-    let more = "insert into users (id, email, name, password_hash, status, email_deliverable, version,
-                                   created_at, updated_at)
-                select gen_random_uuid(), n || '@example.com', name, null, status, true, 1, now(), now()
-                from users, generate_series(1, 20000) n";
-    sqlx::query(more).execute(&pool).await.unwrap();
+    // Of twenty thousand, the oldest hundred are deleted, and one of a thousand is an administrator.
+    let users = "insert into users (id, email, name, admin, status, email_deliverable, version,
+                                    created_at, updated_at)
+                 select lpad(to_hex(n), 32, '0')::uuid, n || '@example.com', '', n % 1000 = 0,
+                        case when n <= 100 then 'deleted' else 'active' end, true, 1, now(), now()
+                 from generate_series(1, 20000) n";
+    sqlx::query(users).execute(&pool).await.unwrap();
     sqlx::query("analyze users").execute(&pool).await.unwrap();
+    let statements = listings();
+    let user = |number: u32| format!("'00000000-0000-0000-0000-{number:012x}'");
+    let mut asked = 0;
+    for (marks, before, rest) in [
+        ("where id = any", user(20_001), "null, null, '1234'"),
+        ("where id = any", user(12_345), "'active', false, '1234'"),
+        ("where admin", user(20_001), "null"),
+        ("where admin", user(3_000), "'active'"),
+        ("where status = 'deleted'", user(20_001), "null"),
+        ("where status = 'deleted'", user(60), "false"),
+        ("where ($3::text", user(20_001), "null, null"),
+        ("where ($3::text", user(10_000), "'active', false"),
+    ] {
+        let statement = statements.iter().find(|statement| statement.contains(marks));
+        let statement = statement.unwrap_or_else(|| panic!("no statement {marks}"));
+        for mode in ["force_custom_plan", "force_generic_plan"] {
+            let explain = format!(
+                "set plan_cache_mode = {mode}; deallocate all; prepare page as {statement};
+                 explain (analyze, format json) execute page({before}, 21, {rest})"
+            );
+            let mut connection = pool.acquire().await.unwrap();
+            let plan = sqlx::raw_sql(sqlx::AssertSqlSafe(explain));
+            let plan = plan.fetch_one(&mut *connection).await.unwrap();
+            let plan: Value = sqlx::Row::get(&plan, 0);
+            let read = read(&plan[0]["Plan"]);
+            assert!((1..=100).contains(&read), "{mode} {before} {rest}: {read} rows, {plan:#}");
+            asked += 1;
+        }
+    }
+    assert_eq!((asked, statements.len()), (16, 4));
+}
 
-    let found = app.found(&app.admin_token(), "email=1234").await;
+/// The statements that read pages of users.
+fn listings() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/.sqlx");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let texts = files.map(|file| std::fs::read_to_string(file).unwrap());
+    let queries = texts.map(|text| {
+        let query: Value = serde_json::from_str(&text).unwrap();
+        query["query"].as_str().unwrap().to_owned()
+    });
+    queries
+        .filter(|query| query.contains("from users where") && query.contains("order by id desc"))
+        .collect()
+}
 
-    assert_eq!(found.len(), 11, "1234 and 12340 to 12349");
-    // The server counts a little later.
-    testkit::eventually("the index was read", async || {
-        let scans =
-            "select idx_scan from pg_stat_user_indexes where indexrelname = 'users_email_prefix'";
-        let scans: i64 = sqlx::query_scalar(scans).fetch_one(&pool).await.unwrap();
-        (scans > 0).then_some(())
-    })
-    .await;
+/// Rows that a plan has read: those that its scans gave, and those that they left.
+fn read(plan: &Value) -> u64 {
+    let below = plan["Plans"].as_array().into_iter().flatten().map(read).sum::<u64>();
+    let number = |key: &str| plan[key].as_f64().unwrap_or_default();
+    let rows = number("Actual Rows") + number("Rows Removed by Filter");
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rows, of few")]
+    let own = (rows * number("Actual Loops")) as u64;
+    below + own
 }
 
 #[tokio::test]

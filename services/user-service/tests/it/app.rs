@@ -129,6 +129,16 @@ impl TestApp {
         sqlx::query_scalar(query).fetch_one(&pool).await.unwrap()
     }
 
+    /// Waits until so many connections to the database wait for a lock.
+    pub(crate) async fn waiting(&self, count: i64) {
+        let waiting = "select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
+        testkit::eventually("they wait for a lock", async || {
+            (self.count(waiting).await == count).then_some(())
+        })
+        .await;
+    }
+
     /// A token of an administrator who is in no table: for requests that read.
     pub(crate) fn admin_token(&self) -> String {
         self.user_token(Uuid::now_v7(), Role::Admin)

@@ -9,6 +9,11 @@ use crate::app::{PASSWORD, TestApp};
 
 /// A service that limits, and believes what a client on this machine says of its address.
 pub(crate) async fn limited() -> TestApp {
+    limited_with(&[]).await
+}
+
+/// The same, with other variables.
+pub(crate) async fn limited_with(variables: &[(&'static str, &str)]) -> TestApp {
     let limited = [
         ("RATE_LIMIT_ENABLED", "true"),
         // Long enough for a machine that is busy with other tests.
@@ -18,7 +23,7 @@ pub(crate) async fn limited() -> TestApp {
         ("TRUSTED_PROXIES", "127.0.0.1"),
         ("PASSWORD_WAIT", "10s"),
     ];
-    let app = TestApp::start_with(&limited).await;
+    let app = TestApp::start_with(&[&limited[..], variables].concat()).await;
     // The first request to need Redis does not wait for the connection.
     testkit::eventually("redis is connected", async || {
         let health = app.get("/health", "").await.json::<serde_json::Value>().await.ok()?;

@@ -1,11 +1,11 @@
-//! A feed: words that one service tells all others through Redis, in order, each for a time.
+//! A feed: entries that one service has for all others in Redis, in order, each for a time.
 //!
 //! It is a stream. A reader asks for what came after the entry that it read last, so that a look
 //! costs the same however much there is, and none is missed by looking seldom.
 //!
 //! After a failover another process serves, which may lack the newest entries, or count them by a clock
-//! that is behind: readers begin anew then, and whoever tells asks [`ServiceCache::served_by`] to know when
-//! to tell all again.
+//! that is behind: readers begin anew then, and whoever appends asks [`ServiceCache::served_by`] to know when
+//! to append all again.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const ENTRIES_MAX: usize = 100_000;
 /// Entries that one look gives at most.
 pub const FEED_PAGE: usize = 1_000;
 
-/// Adds the words, and drops what is older than ARGV[1] ms. The whole key goes when nothing was added for
+/// Appends the entries, and drops what is older than ARGV[1] ms. The whole key goes when nothing was added for
 /// as long as that.
-const TELL: &str = "
+const APPEND: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 3, #ARGV do
@@ -44,23 +44,23 @@ impl ServiceCache {
         Self { prefix: "service_cache:shared:".to_owned(), ..self.clone() }
     }
 
-    /// Tells the readers of a feed these words, for `keep`.
+    /// Appends entries to a feed, for `keep`.
     ///
     /// # Errors
-    /// Redis is away; some may have been told already.
-    pub async fn tell(
+    /// Redis is away; some may have been appended already.
+    pub async fn append(
         &self,
         feed: &str,
-        words: &[String],
+        entries: &[String],
         keep: Duration,
     ) -> Result<(), CacheError> {
-        if words.is_empty() {
+        if entries.is_empty() {
             return Ok(());
         }
         let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1);
-        let mut tell = redis::cmd("EVAL");
-        tell.arg(TELL).arg(1).arg(self.key(feed)).arg(keep).arg(ENTRIES_MAX).arg(words);
-        self.run::<i64>(&mut tell).await.map(drop)
+        let mut append = redis::cmd("EVAL");
+        append.arg(APPEND).arg(1).arg(self.key(feed)).arg(keep).arg(ENTRIES_MAX).arg(entries);
+        self.run::<i64>(&mut append).await.map(drop)
     }
 
     /// Whether a feed holds anything: one that Redis has lost does not.
@@ -81,12 +81,12 @@ impl ServiceCache {
         Ok(run_id.unwrap_or_default().to_owned())
     }
 
-    /// What was told since `position`, which moves on: [`FEED_PAGE`] entries at most, so that fewer
+    /// What was appended since `position`, which moves on: [`FEED_PAGE`] entries at most, so that fewer
     /// are the last.
     ///
     /// # Errors
     /// Redis is away.
-    pub async fn told_since(
+    pub async fn appended_since(
         &self,
         feed: &str,
         position: &mut FeedPosition,

@@ -8,7 +8,7 @@
 //! | do several steps as one | [`ServiceCache::eval`], a Lua script |
 //! | forget many | [`ServiceCache::clear_pattern`], by `SCAN` and `UNLINK`: `KEYS` would stop Redis for everybody |
 //!
-//! What one service tells all others, in order: [`ServiceCache::tell`] and [`ServiceCache::told_since`], on
+//! What one service has for all others, in order: [`ServiceCache::append`] and [`ServiceCache::appended_since`], on
 //! the keys of [`ServiceCache::shared`].
 //!
 //! Where a value must not outlive a change at its source: [`ServiceCache::withhold`] before the change

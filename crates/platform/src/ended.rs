@@ -65,9 +65,9 @@ impl EndedFeed {
     ///
     /// # Errors
     /// Redis is away; some may have been told already.
-    pub async fn tell(&self, sessions: &[Uuid]) -> Result<(), CacheError> {
+    pub async fn publish(&self, sessions: &[Uuid]) -> Result<(), CacheError> {
         let words: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
-        self.cache.tell(FEED, &words, self.kept()).await
+        self.cache.append(FEED, &words, self.kept()).await
     }
 
     /// Whether Redis has the feed; one that has just been set up has none.
@@ -88,11 +88,11 @@ impl EndedFeed {
 
     /// Reads what ended before this process began, before it serves; not for longer than [`FIRST_LOOK`].
     pub(crate) async fn catch_up(&self) {
-        let read = self.read(&mut FeedPosition::default());
-        match tokio::time::timeout(FIRST_LOOK, read).await {
+        let mut position = FeedPosition::default();
+        match tokio::time::timeout(FIRST_LOOK, self.read(&mut position)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = %error, "starts without knowing ended sessions")
+                tracing::warn!(error = %error, "starts without knowing ended sessions");
             }
             Err(_) => tracing::warn!("starts without knowing all ended sessions: Redis is slow"),
         }
@@ -126,7 +126,7 @@ impl EndedFeed {
     /// Reads all that is new.
     async fn read(&self, position: &mut FeedPosition) -> Result<(), CacheError> {
         loop {
-            let told = self.cache.told_since(FEED, position).await?;
+            let told = self.cache.appended_since(FEED, position).await?;
             let is_last = told.len() < FEED_PAGE;
             let now = self.clock.now();
             // Of whatever else stands there, nothing is a session.

@@ -98,7 +98,7 @@ impl Service for UserService {
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("password resets", move |shutdown| resets.clone().run(shutdown))
             .task("ended sessions told", move |shutdown| {
-                workers::tell_ended_sessions(telling.clone(), feed.clone(), shutdown)
+                workers::publish_ended_sessions(telling.clone(), feed.clone(), shutdown)
             })
             .task("second factors sealed anew", move |shutdown| {
                 workers::reseal(resealing.clone(), reseal, shutdown)

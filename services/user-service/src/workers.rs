@@ -14,9 +14,9 @@ use crate::error::Error;
 use crate::store::Store;
 
 /// Pause between two looks for sessions that have ended.
-const TELL_PAUSE: Duration = Duration::from_secs(1);
+const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 /// Sessions that are told of at a time.
-const TOLD_AT_ONCE: u16 = 1_000;
+const PUBLISHED_AT_ONCE: u16 = 1_000;
 /// Second factors that are sealed anew in one transaction.
 const RESEALED_AT_ONCE: i64 = 100;
 /// How long a request waits at most that another process has kept, and not worked on.
@@ -110,14 +110,14 @@ async fn reseal_all(store: &Store, shutdown: &CancellationToken) -> Result<u64, 
 
 /// Tells all services, each second until `shutdown`, which sessions have ended: rows that were written
 /// with the end itself, so that none is lost. Several replicas may tell the same one, which does no harm.
-pub(crate) async fn tell_ended_sessions(
+pub(crate) async fn publish_ended_sessions(
     store: Store,
     feed: EndedFeed,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
     let (mut was_told, mut served_by) = (true, String::new());
     loop {
-        let told = tell(&store, &feed, &mut served_by, &shutdown).await;
+        let told = publish_new(&store, &feed, &mut served_by, &shutdown).await;
         if let Err(cause) = &told
             && was_told
         {
@@ -128,8 +128,8 @@ pub(crate) async fn tell_ended_sessions(
         }
         was_told = told.is_ok();
         // Whatever is left is told before the process ends, where that can be.
-        if shutdown.run_until_cancelled(tokio::time::sleep(TELL_PAUSE)).await.is_none() {
-            let _tried = tell(&store, &feed, &mut served_by, &shutdown).await;
+        if shutdown.run_until_cancelled(tokio::time::sleep(PUBLISH_PAUSE)).await.is_none() {
+            let _tried = publish_new(&store, &feed, &mut served_by, &shutdown).await;
             return Ok(());
         }
     }
@@ -137,7 +137,7 @@ pub(crate) async fn tell_ended_sessions(
 
 /// One look: tells all that is new; everything, where Redis has lost it, or another process serves than
 /// `served_by`, the one of the look before.
-async fn tell(
+async fn publish_new(
     store: &Store,
     feed: &EndedFeed,
     served_by: &mut String,
@@ -147,19 +147,19 @@ async fn tell(
         Error::Database(error) => database::kind(&error),
         _ => "database fault",
     };
-    let limit = i64::from(TOLD_AT_ONCE);
+    let limit = i64::from(PUBLISHED_AT_ONCE);
     let sweep = async |limit| store.sweep_ended(feed.kept(), limit).await;
     drain(shutdown, sweep).await.map_err(of_database)?;
     let serves = feed.served_by().await.map_err(|error| error.kind())?;
     if *served_by != serves || !feed.is_there().await.map_err(|error| error.kind())? {
-        store.forget_told().await.map_err(of_database)?;
+        store.mark_unpublished().await.map_err(of_database)?;
         *served_by = serves;
     }
     loop {
-        let untold = store.untold_sessions(limit).await.map_err(of_database)?;
-        feed.tell(&untold).await.map_err(|error| error.kind())?;
-        store.note_told(&untold).await.map_err(of_database)?;
-        if untold.len() < usize::from(TOLD_AT_ONCE) {
+        let unpublished = store.unpublished_sessions(limit).await.map_err(of_database)?;
+        feed.publish(&unpublished).await.map_err(|error| error.kind())?;
+        store.mark_published(&unpublished).await.map_err(of_database)?;
+        if unpublished.len() < usize::from(PUBLISHED_AT_ONCE) {
             return Ok(());
         }
     }

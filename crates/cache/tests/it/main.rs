@@ -203,13 +203,13 @@ async fn a_reader_of_a_feed_gets_each_entry_once_and_in_order_however_many_there
     let words: Vec<String> = (0..cache::FEED_PAGE + 2).map(|number| number.to_string()).collect();
     assert!(!cache.has_feed(&feed).await.unwrap());
     let mut position = cache::FeedPosition::default();
-    assert!(cache.told_since(&feed, &mut position).await.unwrap().is_empty());
-    cache.tell(&feed, &words, Duration::from_secs(60)).await.unwrap();
+    assert!(cache.appended_since(&feed, &mut position).await.unwrap().is_empty());
+    cache.append(&feed, &words, Duration::from_secs(60)).await.unwrap();
     assert!(cache.has_feed(&feed).await.unwrap());
 
     let mut told = Vec::new();
     loop {
-        let page = cache.told_since(&feed, &mut position).await.unwrap();
+        let page = cache.appended_since(&feed, &mut position).await.unwrap();
         let is_last = page.len() < cache::FEED_PAGE;
         told.extend(page);
         if is_last {
@@ -218,15 +218,15 @@ async fn a_reader_of_a_feed_gets_each_entry_once_and_in_order_however_many_there
     }
 
     assert_eq!(told, words);
-    cache.tell(&feed, &["later".to_owned()], Duration::from_secs(60)).await.unwrap();
-    assert_eq!(cache.told_since(&feed, &mut position).await.unwrap(), ["later"]);
+    cache.append(&feed, &["later".to_owned()], Duration::from_secs(60)).await.unwrap();
+    assert_eq!(cache.appended_since(&feed, &mut position).await.unwrap(), ["later"]);
 }
 
 #[tokio::test]
 async fn a_feed_forgets_what_is_older_than_its_time() {
     let cache = cache("old").shared();
     let feed = format!("old-feed-{}", std::process::id());
-    cache.tell(&feed, &["word".to_owned()], Duration::from_millis(50)).await.unwrap();
+    cache.append(&feed, &["word".to_owned()], Duration::from_millis(50)).await.unwrap();
     let gone = async || (!cache.has_feed(&feed).await.unwrap()).then_some(());
     testkit::eventually("the feed is gone", gone).await;
 }

@@ -8,18 +8,18 @@ use super::Store;
 use crate::error::Error;
 
 impl Store {
-    /// Sessions of which nobody was told yet, up to `limit`.
-    pub(crate) async fn untold_sessions(&self, limit: i64) -> Result<Vec<Uuid>, Error> {
-        let untold = sqlx::query_scalar!(
+    /// Sessions whose end was not published yet, up to `limit`.
+    pub(crate) async fn unpublished_sessions(&self, limit: i64) -> Result<Vec<Uuid>, Error> {
+        let unpublished = sqlx::query_scalar!(
             "select session_id from ended_sessions where told_at is null
              order by ended_at limit $1",
             limit,
         );
-        Ok(untold.fetch_all(&self.database).await?)
+        Ok(unpublished.fetch_all(&self.database).await?)
     }
 
     /// Notes that every service can know of these sessions.
-    pub(crate) async fn note_told(&self, sessions: &[Uuid]) -> Result<(), Error> {
+    pub(crate) async fn mark_published(&self, sessions: &[Uuid]) -> Result<(), Error> {
         if sessions.is_empty() {
             return Ok(());
         }
@@ -33,8 +33,8 @@ impl Store {
         Ok(())
     }
 
-    /// Has all of them told again.
-    pub(crate) async fn forget_told(&self) -> Result<u64, Error> {
+    /// Has all of them published again.
+    pub(crate) async fn mark_unpublished(&self) -> Result<u64, Error> {
         let forget =
             sqlx::query!("update ended_sessions set told_at = null where told_at is not null");
         Ok(forget.execute(&self.database).await?.rows_affected())

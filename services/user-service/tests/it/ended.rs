@@ -117,7 +117,7 @@ async fn without_redis_tokens_are_let_in_until_it_is_back_and_then_refused_every
     let lagging = cache::ServiceCache::connect("user-service", &settings.platform.cache).unwrap();
     let stale = [uuid::Uuid::now_v7().to_string()];
     let keep = std::time::Duration::from_secs(600);
-    lagging.shared().tell("ended_sessions", &stale, keep).await.unwrap();
+    lagging.shared().append("ended_sessions", &stale, keep).await.unwrap();
     proxy.restore().await;
     refused(&other, &users[1]).await;
     let third = Instance::start::<UserService>(vars()).await;
@@ -140,7 +140,7 @@ async fn a_replica_that_starts_refuses_what_ended_before_from_its_first_request_
     let feed = cache::ServiceCache::connect("user-service", &settings.platform.cache).unwrap();
     let others: Vec<String> = (0..20_000).map(|_| uuid::Uuid::now_v7().to_string()).collect();
     let keep = std::time::Duration::from_secs(600);
-    feed.shared().tell("ended_sessions", &others, keep).await.unwrap();
+    feed.shared().append("ended_sessions", &others, keep).await.unwrap();
     sign_out(&one, &token).await;
     refused(&one, &token).await;
     for _ in 0..3 {

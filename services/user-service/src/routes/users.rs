@@ -67,10 +67,10 @@ pub(crate) struct ProfileChange {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Profile {
     user_id: Uuid,
-    /// Empty once the user is deleted.
+    /// Nobody's, in `deleted.invalid`, once the user is deleted.
     #[schema(max_length = 254)]
     email: String,
-    /// Empty once the user is deleted.
+    /// `deleted user` once the user is deleted.
     #[schema(max_length = 100)]
     name: String,
     /// `user` or `admin`.
@@ -271,7 +271,8 @@ pub(crate) async fn delete(
     visible(&Caller::User(caller), id)?;
     let now = clock.now();
     let is_as_seen = |version| seen.as_ref().is_none_or(|seen| seen.admits(version));
-    let decide = |user: User| user.when(is_as_seen)?.delete(now);
+    let nobody = Email::nobody(clock.new_id());
+    let decide = |user: User| user.when(is_as_seen)?.delete(nobody.clone(), now);
     let entry = entry(caller, "user-deletion", id, &request);
     store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -234,8 +234,9 @@ pub(crate) async fn change(
     let now = clock.now();
     let token = store.new_token(Purpose::Verification);
     let decide = |user: User| {
-        // What was asked for, or not, was so for the address of then.
-        let is_as_it_was = user.email == before.email;
+        // What was asked for and counted, or not, was so for the addresses of then.
+        let is_as_it_was =
+            (&user.email, &user.pending_email) == (&before.email, &before.pending_email);
         let user = user.when(|version| seen.admits(version) && is_as_it_was)?;
         user.change(change.clone(), token, now)
     };

@@ -132,8 +132,8 @@ pub(crate) async fn enrol(
 
 /// Switches the second factor on by the app's first code. A code is asked for from now on at each sign-in,
 /// and before password, address or another user's role is changed; all other sessions of the user end,
-/// and the user is told by mail. Another password by mail switches it off no more than any other way but
-/// `/api/second-factor/disable`.
+/// and the user is told by mail. Another password by mail switches it off where the address was not proven
+/// by now, and where it was only `/api/second-factor/disable` does.
 #[utoipa::path(post, path = "/api/second-factor/complete", tag = "accounts",
     operation_id = "enable_second_factor", request_body = FirstCode, security(("bearer" = [])),
     responses(

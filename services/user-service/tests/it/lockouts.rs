@@ -40,6 +40,20 @@ async fn who_proves_an_address_by_a_reset_is_rid_of_the_factor_of_who_had_not_pr
     assert_eq!(app.sign_in(&owner.email, NEW).await.status(), 401, "its owner's stays");
 }
 
+/// Somebody else registers with an address, and its owner clicks the link of the first mail.
+#[tokio::test]
+async fn a_factor_of_before_the_address_was_proven_goes_by_a_reset_too() {
+    let app = TestApp::start().await;
+    let owner = app.new_user().await;
+    app.protected(&owner).await;
+    app.prove(&owner).await;
+    app.reset(&owner, NEW).await;
+    assert_eq!(app.sign_in(&owner.email, NEW).await.status(), 201);
+    let off =
+        "select count(*) from audit where action = 'second-factor-off' and outcome = 'unproven'";
+    assert_eq!(app.count(off).await, 1);
+}
+
 #[tokio::test]
 async fn an_enrolment_of_before_another_password_and_a_session_that_has_ended_switch_none_on() {
     let app = TestApp::start().await;

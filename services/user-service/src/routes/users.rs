@@ -17,18 +17,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::codes::Codes;
-use super::passwords::OwnPassword;
+use super::passwords::{CURRENT, OwnPassword};
 use crate::domain::{Change, DomainError, Email, Name, Password, Purpose, User};
 use crate::error::Error;
 use crate::metrics::{self, Mailed};
 use crate::profiles::Profiles;
 use crate::store::{Proof, Store};
 
-/// Where the password stands in a change.
-const PASSWORD: &str = "/current_password";
-/// It does not.
+/// There is neither a password nor a code.
 const PASSWORD_MISSING: DomainError =
-    DomainError::Invalid { pointer: PASSWORD, reason: "is needed for another address" };
+    DomainError::Invalid { pointer: CURRENT, reason: "is needed for another address" };
 
 /// A registration.
 #[derive(Deserialize, ToSchema)]
@@ -214,15 +212,13 @@ pub(crate) async fn change(
     let email = change.email.as_deref().map(Email::parse).transpose();
     let name = change.name.as_deref().map(Name::parse).transpose();
     let (email, name) = (email, name).together().map_err(Error::from)?;
-    // What says where mail goes is asked for with a code, or with the password where there is no second factor; which
-    // of the two is decided again when nobody changes the user any more (see `Proof`).
+    // What says where mail goes is asked for with a code, or with the password where there is no second factor.
     let before = store.user(UserId::from_uuid(id)).await?;
     let is_asked = email.as_ref().is_some_and(|email| !email.is_same(&before.email));
     let mut password = None;
-    if is_asked && store.second_factor(caller.id).await?.enabled_at.is_none() {
-        let shown = change.current_password.ok_or(PASSWORD_MISSING).map_err(Error::from)?;
-        let shown = Password::new(shown);
-        password = Some(own.check(caller.id, (&shown, PASSWORD), "user-change", &context).await?);
+    if is_asked {
+        let shown = (change.current_password, &PASSWORD_MISSING);
+        password = own.check_without_factor(caller.id, shown, "user-change", &context).await?;
     }
     if let Some(email) = &email
         && before.would_mail(email)

@@ -55,6 +55,10 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
     let linked = "insert into external_accounts (id, user_id, issuer, subject, created_at)
                   values (gen_random_uuid(), $1::uuid, 'https://issuer', 'ada', now())";
     sqlx::query(linked).bind(&user.id).execute(&pools[0]).await.unwrap();
+    let factor = "insert into second_factors (user_id, key_id, sealed_secret, last_step, recovery_hashes,
+                                             created_at, enabled_at)
+                  values ($1::uuid, 'k1', 'sealed', 0, array[sha256('1'), sha256('2')], now(), now())";
+    sqlx::query(factor).bind(&user.id).execute(&pools[0]).await.unwrap();
     let copies =
         "insert into payments (id, user_id, amount, currency, payment_method, status, attempts,
                                         version, created_at, updated_at)
@@ -70,6 +74,9 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
         assert_eq!(own["profile"]["email"], user.email, "{own}");
         assert_eq!(own["sessions"].as_array().unwrap().len(), 1, "{own}");
         assert_eq!(own["mail_tokens"][0]["purpose"], "verification", "{own}");
+        let factor = &own["second_factor"];
+        assert_eq!((&factor["enabled"], &factor["recovery_codes_left"]), (&json!(true), &json!(2)));
+        assert!(factor["enabled_at"].is_string(), "{factor}");
         let linked = &own["external_accounts"][0];
         assert_eq!(
             (&linked["issuer"], &linked["subject"]),
@@ -83,7 +90,7 @@ async fn an_export_holds_all_that_the_services_know_of_a_user_and_nothing_of_oth
         let notifications = items(&pages, "notifications");
         assert!(notifications.iter().any(|sent| sent["kind"] == "welcome"), "{notifications:?}");
         let text = json!(pages).to_string();
-        for secret in ["argon2", "hash", "refresh", &other.email, &other.id] {
+        for secret in ["argon2", "hash", "refresh", "sealed", &other.email, &other.id] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
     }

@@ -19,8 +19,8 @@
 //! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
 //! | `POST /api/email-verifications` | a user | has the mail sent again that proves the address |
 //! | `POST /api/email-verifications/complete` | the holder of the mail's token | proves the address |
-//! | `POST /api/users/{id}/second-factor/disable` | an administrator, with a code of their own | switches it off for a user who lost it |
-//! | `PUT /api/users/{id}/role` | an administrator | makes it an administrator's, or a user's; its sessions end |
+//! | `POST /api/users/{id}/second-factor/disable` | an administrator, with a code or the password of their own | switches it off for a user who lost it |
+//! | `PUT /api/users/{id}/role` | an administrator, with the same | makes it an administrator's, or a user's; its sessions end |
 //! | `POST /api/sessions` | anybody | signs in |
 //! | `GET /api/sessions` | a user | where the user is signed in |
 //! | `DELETE /api/sessions` | a user | ends all sessions, or all but this one |

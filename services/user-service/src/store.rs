@@ -45,6 +45,7 @@ pub(crate) use mail_tokens::TokenMaking;
 pub(crate) use passwords::{Account, NewPassword};
 pub(crate) use proofs::{Proof, ShownPassword};
 pub(crate) use refresh_tokens::Refreshed;
+pub(crate) use second_factors::SecondFactor;
 pub(crate) use sessions::{Opening, Shown};
 
 /// Users, their sessions, and the tokens that they get by mail. Cheap to clone.

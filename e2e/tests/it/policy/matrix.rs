@@ -179,7 +179,7 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
         "PUT /api/users/{id}/password" => {
             json!({"current_password": PASSWORD, "new_password": "battery staple horse"})
         }
-        "PUT /api/users/{id}/role" => json!({"role": "admin"}),
+        "PUT /api/users/{id}/role" => json!({"role": "admin", "current_password": PASSWORD}),
         "POST /api/sessions" => json!({"email": owner.email, "password": PASSWORD}),
         "POST /api/sessions/refresh" | "POST /api/sessions/sign-out" => {
             json!({"refresh_token": owner.refresh_token})
@@ -204,8 +204,8 @@ fn body(route: &str, owner: &Somebody) -> Option<Body> {
         "PUT /admin/calls/{target}/breaker" => json!({"state": "automatic"}),
         "POST /admin/events/republish" => json!({"filter": {}, "target": "all"}),
         "POST /admin/queues/user-service.events/discard" => json!({"filter": {}}),
-        "POST /api/users/{id}/second-factor/disable"
-        | "POST /admin/queues/user-service.events/replay" => json!({}),
+        "POST /api/users/{id}/second-factor/disable" => json!({"current_password": PASSWORD}),
+        "POST /admin/queues/user-service.events/replay" => json!({}),
         _ => return None,
     };
     Some(Body::Json(body))

@@ -95,11 +95,31 @@ impl Kind {
         }
     }
 
-    /// How many of it are made for one user in a day; none: as many as there are. A payment that is
-    /// declined costs nothing, and whoever registered somebody else's address can have as many mails
-    /// sent to it. The payer has been told by the answer.
+    /// How many of it are made for one user in a day; none: as many as there are. Whoever registered somebody else's
+    /// address makes the user's notices happen as often as requests are served, and a declined payment costs nothing.
+    /// Each kind is counted by itself, and the notices that tell of a thief generously: one who wears out a kind has
+    /// been told of twenty times. What has a link is counted by the address, where it is asked for; a receipt costs
+    /// money, and what other services write is theirs to count.
     pub fn per_day_max(&self) -> Option<i64> {
-        (*self == Self::PaymentFailure).then_some(10)
+        match self {
+            Self::EmailChangeRequested
+            | Self::EmailChanged
+            | Self::PasswordChanged
+            | Self::SessionReused
+            | Self::SecondFactorEnabled
+            | Self::SecondFactorDisabled
+            | Self::RecoveryCodeUsed
+            | Self::ExternalAccountLinked
+            | Self::ExternalAccountUnlinked => Some(20),
+            Self::PaymentFailure => Some(10),
+            Self::Welcome
+            | Self::EmailVerification
+            | Self::EmailChange
+            | Self::PasswordReset
+            | Self::PaymentReceipt
+            | Self::Message
+            | Self::Other(_) => None,
+        }
     }
 
     /// Whether the account itself is at stake: sent too where mail was refused before.

@@ -15,6 +15,14 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// from elsewhere.
 const LINK: &str = "[link]";
 
+/// To whoever has not registered, and is asked to confirm the address.
+const NOT_REGISTERED: &str = "If it was not you, do not follow the link: whoever registered with your \
+     address could show it as theirs. A new password, by the mail that you can ask for where you sign in, \
+     makes the account yours alone.";
+
+/// To whoever has asked for nothing.
+const NOT_ASKED: &str = "If it was not you, do nothing: nothing changes.";
+
 /// Something to tell a user. A message with a link says how long it is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailText {
@@ -141,29 +149,28 @@ impl MailText {
         match self {
             Self::Welcome(valid_for) => {
                 let words = ["your account is ready.", "Good to have you here."];
-                let link = valid_for.map(|valid_for| {
-                    with_link("Please confirm that this is your address:", valid_for)
-                });
+                let why = "Please confirm that this is your address:";
+                let link = valid_for.map(|valid_for| with_link(why, valid_for, NOT_REGISTERED));
                 let words = words.map(str::to_owned).into_iter();
                 ("Welcome".to_owned(), words.chain(link.into_iter().flatten()).collect())
             }
             Self::EmailVerification(valid_for) => {
-                let link = with_link("please confirm that this is your address:", *valid_for);
+                let why = "please confirm that this is your address:";
+                let link = with_link(why, *valid_for, NOT_REGISTERED);
                 ("Confirm your e-mail address".to_owned(), link)
             }
             Self::EmailChange(valid_for) => {
                 let why = "somebody asked for this address as the one of an account. If it was you, \
                            please confirm it:";
-                let mut link = with_link(why, *valid_for);
-                link.push("If it was not you, do nothing: nothing changes.".to_owned());
-                ("Confirm your new e-mail address".to_owned(), link)
+                (
+                    "Confirm your new e-mail address".to_owned(),
+                    with_link(why, *valid_for, NOT_ASKED),
+                )
             }
             Self::PasswordReset(valid_for) => {
                 let why = "somebody asked for a new password of your account. If it was you, choose \
                            one here:";
-                let mut link = with_link(why, *valid_for);
-                link.push("If it was not you, do nothing: nothing changes.".to_owned());
-                ("Choose a new password".to_owned(), link)
+                ("Choose a new password".to_owned(), with_link(why, *valid_for, NOT_ASKED))
             }
             Self::EmailChangeRequested => notice(
                 "Another e-mail address was asked for",
@@ -247,9 +254,9 @@ fn notice(subject: &str, what: &str, otherwise: &str) -> (String, Vec<String>) {
     (subject.to_owned(), vec![what.to_owned(), otherwise.to_owned()])
 }
 
-fn with_link(why: &str, valid_for: TimeDelta) -> Vec<String> {
+fn with_link(why: &str, valid_for: TimeDelta, otherwise: &str) -> Vec<String> {
     let how_long = format!("The link works once, within {}.", duration(valid_for));
-    vec![why.to_owned(), LINK.to_owned(), how_long]
+    vec![why.to_owned(), LINK.to_owned(), how_long, otherwise.to_owned()]
 }
 
 impl Content {
@@ -300,6 +307,23 @@ fn check_text(text: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Anybody can register with somebody else's address.
+    #[test]
+    fn whoever_did_not_ask_for_it_is_told_what_to_do_about_a_link() {
+        for (message, otherwise) in [
+            (MailText::Welcome(Some(TimeDelta::hours(24))), NOT_REGISTERED),
+            (MailText::EmailVerification(TimeDelta::hours(1)), NOT_REGISTERED),
+            (MailText::EmailChange(TimeDelta::hours(1)), NOT_ASKED),
+            (MailText::PasswordReset(TimeDelta::hours(1)), NOT_ASKED),
+        ] {
+            let Content { text, html, .. } = message.render();
+            assert!(text.ends_with(&format!("{otherwise}\n")), "{text}");
+            assert!(html.contains(&escape(otherwise)), "{html}");
+        }
+        let text = MailText::Welcome(None).render().text;
+        assert!(!text.contains("If it was not you"), "it asks for nothing: {text}");
+    }
 
     #[test]
     fn a_receipt_names_amount_and_payment_in_text_and_html() {

@@ -62,6 +62,45 @@ async fn of_payments_that_fail_in_one_day_ten_are_notified_by_mail_and_receipts_
     assert_eq!(failures.count(), 10);
 }
 
+/// Whoever registers somebody else's address makes them happen as often as there are requests.
+#[tokio::test]
+async fn of_each_notice_that_a_user_makes_happen_twenty_are_sent_in_a_day_and_none_uses_up_another()
+{
+    let app = TestApp::start().await;
+    let person = app.welcomed().await;
+    let kinds = [
+        "email_change_requested",
+        "password_changed",
+        "session_reused",
+        "second_factor_enabled",
+        "second_factor_disabled",
+        "recovery_code_used",
+        "external_account_linked",
+        "external_account_unlinked",
+    ];
+    let mut handled = 1;
+    for kind in kinds {
+        for _ in 0..23 {
+            let data = json!({"user_id": person.id, "session_id": Uuid::now_v7(), "left": 7});
+            app.happened(&format!("user.{kind}"), &data, 3).await;
+        }
+        handled += 23;
+        app.until_handled(handled).await;
+    }
+    let made = "select count(*) from notifications group by kind order by 1 desc";
+    let made: Vec<i64> = sqlx::query_scalar(made).fetch_all(&app.pool).await.unwrap();
+    assert_eq!(made, [[20; 8].as_slice(), &[1]].concat());
+
+    // Tomorrow there are more.
+    let yesterday = "update notifications set created_at = created_at - interval '1 day'";
+    sqlx::query(yesterday).execute(&app.pool).await.unwrap();
+    let data = json!({"user_id": person.id, "session_id": Uuid::now_v7()});
+    app.happened("user.session_reused", &data, 4).await;
+    app.until_handled(handled + 1).await;
+    let reused = "select count(*) from notifications where kind = 'session_reused'";
+    assert_eq!(app.count(reused).await, 21);
+}
+
 #[tokio::test]
 async fn no_mail_carries_the_name_which_anybody_may_have_written() {
     let app = TestApp::start().await;

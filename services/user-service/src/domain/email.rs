@@ -2,12 +2,17 @@
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use super::DomainError;
 
 /// Longest address (RFC 5321 §4.5.3.1.3, less the angle brackets).
 const BYTES_MAX: usize = 254;
 /// Longest part before the `@` (RFC 5321 §4.5.3.1.1).
 const LOCAL_BYTES_MAX: usize = 64;
+
+/// Where no name is ever found (RFC 6761 §6.4).
+const RESERVED: &str = ".invalid";
 
 /// An address with the shape `local@domain`. The domain is in lower case; two addresses that
 /// differ in case only are one address to the table's unique index. Not shown by Debug.
@@ -44,7 +49,17 @@ impl Email {
         if !is_domain(domain) {
             return Err(invalid("needs a domain name after the @"));
         }
-        Ok(Self(format!("{local}@{}", domain.to_ascii_lowercase())))
+        let domain = domain.to_ascii_lowercase();
+        if domain.ends_with(RESERVED) {
+            return Err(invalid("has a domain in .invalid after the @, where no mail can go"));
+        }
+        Ok(Self(format!("{local}@{domain}")))
+    }
+
+    /// What stands in the place of the address of somebody who is gone. [`Self::parse`] refuses it, and nobody knows
+    /// `id` before, so that it is nobody's address even where one of its shape was accepted once.
+    pub fn nobody(id: Uuid) -> Self {
+        Self(format!("{id}@deleted{RESERVED}"))
     }
 
     /// An address to look an account up by. Accounts are found too whose addresses are older than a rule
@@ -130,11 +145,22 @@ mod tests {
             ".@example.com",
             "a@127.0.0.1",
             "a@example.123",
+            "a@deleted.invalid",
+            "a@mail.example.INVALID",
             long.as_str(),
         ] {
             let error = Email::parse(text).unwrap_err();
             assert!(matches!(error, DomainError::Invalid { pointer: "/email", .. }), "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_for_nobody_is_no_address_that_anybody_can_give() {
+        let nobody = Email::nobody(Uuid::nil());
+        let reason = "has a domain in .invalid after the @, where no mail can go";
+        let refused = Err(DomainError::Invalid { pointer: "/email", reason });
+        assert_eq!(Email::parse(nobody.as_str()), refused);
+        assert!(Email::parse("a@invalid.example").is_ok());
     }
 
     #[test]

@@ -20,13 +20,19 @@ impl User {
         self.pending_email.as_ref().or(own)
     }
 
-    /// Asks for a proof of the address that is still to be proven.
+    /// Asks for a proof of an address, if that is still the one to be proven: another one has not been counted, and
+    /// whoever asked for that one has had a mail sent there.
     ///
     /// # Errors
     /// [`DomainError::NotFound`] once deleted.
-    pub fn request_verification(self, token: NewToken) -> Result<(Self, Vec<Event>), DomainError> {
+    pub fn request_verification(
+        self,
+        counted: &Email,
+        token: NewToken,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
         let user = self.active()?;
-        let token = user.unproven_email().map(|email| token.sent_to(email, Purpose::Verification));
+        let unproven = user.unproven_email().filter(|email| *email == counted);
+        let token = unproven.map(|email| token.sent_to(email, Purpose::Verification));
         Ok((user, token.map(Event::VerificationRequested).into_iter().collect()))
     }
 
@@ -177,12 +183,23 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_again_is_the_pending_address_then_the_own_and_nothing_once_proven() {
-        let asked = |user: User| user.request_verification(token()).unwrap().1;
-        let sent = |address: &str| token().sent_to(&email(address), Purpose::Verification);
-        let expected = Event::VerificationRequested(sent("ada@new.example"));
-        assert_eq!(asked(moving()), [expected]);
-        assert_eq!(asked(user()), [Event::VerificationRequested(sent("ada@example.com"))]);
-        assert_eq!(asked(user().prove(&user().email, at(60)).unwrap().0), []);
+        let asked = |user: User, address: &str| {
+            user.request_verification(&email(address), token()).unwrap().1
+        };
+        let sent = |address: &str| {
+            [Event::VerificationRequested(token().sent_to(&email(address), Purpose::Verification))]
+        };
+        assert_eq!(asked(moving(), "ada@new.example"), sent("ada@new.example"));
+        assert_eq!(asked(user(), "ada@example.com"), sent("ada@example.com"));
+        let proven = user().prove(&user().email, at(60)).unwrap().0;
+        // The last two: it was the one to be proven when it was counted.
+        for (user, counted) in [
+            (proven, "ada@example.com"),
+            (moving(), "ada@example.com"),
+            (user(), "ada@new.example"),
+        ] {
+            assert_eq!(asked(user, counted), []);
+        }
     }
 
     #[test]

@@ -237,14 +237,18 @@ impl User {
         Ok((user.changed_at(now), Vec::new()))
     }
 
-    /// Deletes the user and erases what is personal.
+    /// Deletes the user and erases what is personal; `nobody` is in the place of the address from then on.
     ///
     /// # Errors
     /// [`DomainError::NotFound`] once deleted.
-    pub fn delete(self, now: DateTime<Utc>) -> Result<(Self, Vec<Event>), DomainError> {
+    pub fn delete(
+        self,
+        nobody: Email,
+        now: DateTime<Utc>,
+    ) -> Result<(Self, Vec<Event>), DomainError> {
         let mut user = self.active()?;
         user.status = Status::Deleted;
-        user.email = Email::from_stored(format!("{}@deleted.invalid", user.id));
+        user.email = nobody;
         user.email_version = user.version + 1;
         user.pending_email = None;
         user.name = Name::from_stored("deleted user".to_owned());
@@ -316,6 +320,10 @@ mod tests {
         User::register(id, email("ada@example.com"), name, token(), at(0)).0
     }
 
+    fn nobody() -> Email {
+        Email::nobody(uuid::Uuid::from_u128(8))
+    }
+
     fn to(address: &str) -> Change {
         Change { email: Some(email(address)), name: None }
     }
@@ -344,11 +352,11 @@ mod tests {
     #[test]
     fn deletion_erases_what_is_personal_and_happens_once() {
         let (user, _) = user().change(to("ada@new.example"), token(), at(50)).unwrap();
-        let (user, events) = user.delete(at(60)).unwrap();
+        let (user, events) = user.delete(nobody(), at(60)).unwrap();
         assert_eq!(events, [Event::Deleted]);
-        assert!(!user.email.as_str().contains("ada") && user.name.as_str() == "deleted user");
+        assert_eq!((&user.email, user.name.as_str()), (&nobody(), "deleted user"));
         assert_eq!((&user.pending_email, user.is_email_verified()), (&None, false));
-        assert_eq!(user.clone().delete(at(60)), Err(DomainError::NotFound));
+        assert_eq!(user.clone().delete(nobody(), at(60)), Err(DomainError::NotFound));
         assert_eq!(user.change(Change::default(), token(), at(60)), Err(DomainError::NotFound));
     }
 
@@ -360,7 +368,7 @@ mod tests {
             user.clone().change(Change::default(), token(), at(60)),
             user.clone().mark_undeliverable(Some(1), at(60)),
             user.clone().prove(&user.email, at(60)),
-            user.clone().delete(at(60)),
+            user.clone().delete(nobody(), at(60)),
         ] {
             assert_eq!(decided, Err(DomainError::UnknownStatus));
         }
@@ -371,7 +379,7 @@ mod tests {
         assert_eq!(user().appoint(false, at(60)).unwrap(), (user(), vec![]));
         let (admin, events) = user().appoint(true, at(60)).unwrap();
         assert_eq!((admin.is_administrator(), admin.version, events), (true, 2, vec![]));
-        let (gone, _) = admin.delete(at(70)).unwrap();
+        let (gone, _) = admin.delete(nobody(), at(70)).unwrap();
         assert!(!gone.is_administrator());
         assert_eq!(gone.appoint(false, at(80)), Err(DomainError::NotFound));
     }

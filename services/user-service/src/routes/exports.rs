@@ -24,6 +24,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::queries::ExportQuery;
+use super::second_factor::SecondFactor;
 use super::users::{Profile, visible};
 use crate::config::SessionSettings;
 use crate::store::{Shown, ShownAccount, ShownToken, Store};
@@ -77,6 +78,8 @@ struct Own {
     mail_tokens: Vec<ExportedToken>,
     /// The accounts elsewhere by which the user is let in.
     external_accounts: Vec<ExportedAccount>,
+    /// Whether a code is asked for besides the password; without what codes are made of.
+    second_factor: SecondFactor,
 }
 
 /// A session that is open.
@@ -169,7 +172,8 @@ pub(crate) async fn export(
         let mail_tokens = tokens.into_iter().map(ExportedToken::from).collect();
         let accounts = store.accounts_of(id).await?;
         let external_accounts = accounts.into_iter().map(ExportedAccount::from).collect();
-        Some(Own { profile, sessions, mail_tokens, external_accounts })
+        let second_factor = store.second_factor(id).await?.into();
+        Some(Own { profile, sessions, mail_tokens, external_accounts, second_factor })
     } else {
         None
     };

@@ -21,8 +21,8 @@ use crate::error::Error;
 use crate::metrics::{self, Mailed, PasswordChange};
 use crate::store::{NewPassword, Proof, ShownPassword, Store};
 
-/// Where the password of before stands in a request for another one.
-const CURRENT: &str = "/current_password";
+/// Where the caller's password stands in a request for something else.
+pub(super) const CURRENT: &str = "/current_password";
 
 /// A password in the place of another one.
 #[derive(Deserialize, ToSchema)]
@@ -157,6 +157,23 @@ impl OwnPassword {
                 Err(error)
             }
         }
+    }
+
+    /// The same of somebody whose second factor is off; nothing where it is on, as a code is asked for then. Without a
+    /// password `missing` says so. Which of the two it is has to be decided again when nobody changes the user any more
+    /// (see [`Proof::by_either`]).
+    pub(super) async fn check_without_factor(
+        &self,
+        id: Uuid,
+        (password, missing): (Option<Secret<String>>, &DomainError),
+        action: &'static str,
+        context: &RequestContext,
+    ) -> Result<Option<ShownPassword>, Error> {
+        if self.store.second_factor(id).await?.enabled_at.is_some() {
+            return Ok(None);
+        }
+        let password = Password::new(password.ok_or_else(|| missing.clone())?);
+        self.check(id, (&password, CURRENT), action, context).await.map(Some)
     }
 
     /// The version of the user's password, if that is it. One who is let in by an account elsewhere may have none.

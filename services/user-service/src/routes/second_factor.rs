@@ -21,9 +21,9 @@ use super::passwords::OwnPassword;
 use crate::config::SecondFactorSettings;
 use crate::domain::Password;
 use crate::error::Error;
-use crate::store::{Proof, Store};
+use crate::store::{self, Proof, Store};
 
-/// The caller's own second factor.
+/// A user's own second factor.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SecondFactor {
     /// Whether a code is asked for besides the password.
@@ -33,6 +33,13 @@ pub(crate) struct SecondFactor {
     enabled_at: Option<DateTime<Utc>>,
     #[schema(minimum = 0, maximum = 10)]
     recovery_codes_left: i32,
+}
+
+impl From<store::SecondFactor> for SecondFactor {
+    fn from(found: store::SecondFactor) -> Self {
+        let store::SecondFactor { enabled_at, recovery_codes_left } = found;
+        Self { enabled: enabled_at.is_some(), enabled_at, recovery_codes_left }
+    }
 }
 
 /// Whose app is to make codes.
@@ -90,12 +97,7 @@ pub(crate) async fn show(
     caller: SignedIn,
     State(store): State<Store>,
 ) -> Result<Json<SecondFactor>, Error> {
-    let found = store.second_factor(caller.id).await?;
-    Ok(Json(SecondFactor {
-        enabled: found.enabled_at.is_some(),
-        enabled_at: found.enabled_at,
-        recovery_codes_left: found.recovery_codes_left,
-    }))
+    Ok(Json(store.second_factor(caller.id).await?.into()))
 }
 
 /// Makes what an authenticator app makes codes of. Nothing is asked for until the app's first code is
@@ -132,8 +134,8 @@ pub(crate) async fn enrol(
 
 /// Switches the second factor on by the app's first code. A code is asked for from now on at each sign-in,
 /// and before password, address or another user's role is changed; all other sessions of the user end,
-/// and the user is told by mail. Another password by mail switches it off no more than any other way but
-/// `/api/second-factor/disable`.
+/// and the user is told by mail. Another password by mail switches it off where the address was not proven
+/// by now, and where it was only `/api/second-factor/disable` does.
 #[utoipa::path(post, path = "/api/second-factor/complete", tag = "accounts",
     operation_id = "enable_second_factor", request_body = FirstCode, security(("bearer" = [])),
     responses(

@@ -17,18 +17,16 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::codes::Codes;
-use super::passwords::OwnPassword;
+use super::passwords::{CURRENT, OwnPassword};
 use crate::domain::{Change, DomainError, Email, Name, Password, Purpose, User};
 use crate::error::Error;
 use crate::metrics::{self, Mailed};
 use crate::profiles::Profiles;
 use crate::store::{Proof, Store};
 
-/// Where the password stands in a change.
-const PASSWORD: &str = "/current_password";
-/// It does not.
+/// There is neither a password nor a code.
 const PASSWORD_MISSING: DomainError =
-    DomainError::Invalid { pointer: PASSWORD, reason: "is needed for another address" };
+    DomainError::Invalid { pointer: CURRENT, reason: "is needed for another address" };
 
 /// A registration.
 #[derive(Deserialize, ToSchema)]
@@ -67,10 +65,10 @@ pub(crate) struct ProfileChange {
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct Profile {
     user_id: Uuid,
-    /// Empty once the user is deleted.
+    /// Nobody's, in `deleted.invalid`, once the user is deleted.
     #[schema(max_length = 254)]
     email: String,
-    /// Empty once the user is deleted.
+    /// `deleted user` once the user is deleted.
     #[schema(max_length = 100)]
     name: String,
     /// `user` or `admin`.
@@ -214,15 +212,13 @@ pub(crate) async fn change(
     let email = change.email.as_deref().map(Email::parse).transpose();
     let name = change.name.as_deref().map(Name::parse).transpose();
     let (email, name) = (email, name).together().map_err(Error::from)?;
-    // What says where mail goes is asked for with a code, or with the password where there is no second factor; which
-    // of the two is decided again when nobody changes the user any more (see `Proof`).
+    // What says where mail goes is asked for with a code, or with the password where there is no second factor.
     let before = store.user(UserId::from_uuid(id)).await?;
     let is_asked = email.as_ref().is_some_and(|email| !email.is_same(&before.email));
     let mut password = None;
-    if is_asked && store.second_factor(caller.id).await?.enabled_at.is_none() {
-        let shown = change.current_password.ok_or(PASSWORD_MISSING).map_err(Error::from)?;
-        let shown = Password::new(shown);
-        password = Some(own.check(caller.id, (&shown, PASSWORD), "user-change", &context).await?);
+    if is_asked {
+        let shown = (change.current_password, &PASSWORD_MISSING);
+        password = own.check_without_factor(caller.id, shown, "user-change", &context).await?;
     }
     if let Some(email) = &email
         && before.would_mail(email)
@@ -234,8 +230,9 @@ pub(crate) async fn change(
     let now = clock.now();
     let token = store.new_token(Purpose::Verification);
     let decide = |user: User| {
-        // What was asked for, or not, was so for the address of then.
-        let is_as_it_was = user.email == before.email;
+        // What was asked for and counted, or not, was so for the addresses of then.
+        let is_as_it_was =
+            (&user.email, &user.pending_email) == (&before.email, &before.pending_email);
         let user = user.when(|version| seen.admits(version) && is_as_it_was)?;
         user.change(change.clone(), token, now)
     };
@@ -271,7 +268,8 @@ pub(crate) async fn delete(
     visible(&Caller::User(caller), id)?;
     let now = clock.now();
     let is_as_seen = |version| seen.as_ref().is_none_or(|seen| seen.admits(version));
-    let decide = |user: User| user.when(is_as_seen)?.delete(now);
+    let nobody = Email::nobody(clock.new_id());
+    let decide = |user: User| user.when(is_as_seen)?.delete(nobody.clone(), now);
     let entry = entry(caller, "user-deletion", id, &request);
     store.change(UserId::from_uuid(id), (caller, &entry), decide).await?;
     Ok(StatusCode::NO_CONTENT)

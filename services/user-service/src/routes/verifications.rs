@@ -43,11 +43,11 @@ pub(crate) async fn request(
     account: AccountLimit,
 ) -> Result<StatusCode, Error> {
     let id = UserId::from_uuid(caller.id);
-    if let Some(email) = store.user(id).await?.unproven_email() {
+    if let Some(email) = store.user(id).await?.unproven_email().cloned() {
         account.count(&email.account()).await?;
         let token = store.new_token(Purpose::Verification);
         let entry = entry(caller, "email-verification-request", caller.id, &request);
-        let request = |user: User| user.request_verification(token);
+        let request = |user: User| user.request_verification(&email, token);
         store.change(id, (caller, &entry), request).await?;
         metrics::mailed(Purpose::Verification, Mailed::Requested);
     }

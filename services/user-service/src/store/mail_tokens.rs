@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use super::external_accounts::remove_accounts;
 use super::passwords::set_password;
-use super::second_factors::remove_second_factor;
+use super::second_factors::remove_unproven_factor;
 use super::sessions::end_sessions;
 use super::{Decided, Store};
 use crate::config::MailTokenSettings;
@@ -118,8 +118,9 @@ impl Store {
                 async move {
                     let purpose = Purpose::PasswordReset;
                     let (before, user) = self.redeem(tx, presented, purpose, &reset).await?;
-                    // Whoever switched it on had not proven that the address is theirs.
-                    if !before.is_email_verified() && remove_second_factor(tx, user.id).await? {
+                    // Whoever switched it on had not proven that the address is theirs; the link of another mail may
+                    // have been clicked since by whose it is.
+                    if remove_unproven_factor(tx, &before).await? {
                         self.record(tx, &user, ("second-factor-off", "unproven"), request).await?;
                     }
                     // Whoever linked it may have had the password before, or the address: an issuer says it of

@@ -17,7 +17,7 @@ use super::external_flows::end_link_flows;
 use super::mail_tokens::end_tokens_of_other_addresses;
 use super::proofs::{Proof, ShownPassword, wrong_code};
 use super::sessions::end_sessions;
-use crate::domain::{Code, DomainError};
+use crate::domain::{Code, DomainError, User};
 use crate::error::Error;
 
 /// A user's own second factor, as its owner is shown it.
@@ -125,11 +125,13 @@ impl Store {
             let step = step.ok_or_else(wrong_code)?;
             sqlx::query!(
                 "update second_factors
-                 set enabled_at = $2, last_step = $3, recovery_hashes = $4 where user_id = $1",
+                 set enabled_at = $2, last_step = $3, recovery_hashes = $4, enabled_unproven = $5
+                 where user_id = $1",
                 user.as_uuid(),
                 now,
                 step,
                 hashes,
+                !after.is_email_verified(),
             )
             .execute(&mut *tx)
             .await?;
@@ -281,6 +283,20 @@ pub(super) async fn remove_second_factor(
     let removed = sqlx::query!(
         "delete from second_factors where user_id = $1 and enabled_at is not null",
         user.as_uuid(),
+    );
+    Ok(removed.execute(tx).await?.rows_affected() > 0)
+}
+
+/// Removes a user's second factor, if it was on before the address was proven; says whether it was.
+pub(super) async fn remove_unproven_factor(
+    tx: &mut PgConnection,
+    before: &User,
+) -> Result<bool, Error> {
+    let removed = sqlx::query!(
+        "delete from second_factors
+         where user_id = $1 and enabled_at is not null and (enabled_unproven or $2)",
+        before.id.as_uuid(),
+        !before.is_email_verified(),
     );
     Ok(removed.execute(tx).await?.rows_affected() > 0)
 }

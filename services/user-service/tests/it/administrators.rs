@@ -10,7 +10,8 @@ use crate::app::{PASSWORD, Signed, TestApp};
 impl TestApp {
     async fn appoint(&self, by: &str, user: &str, role: &str) -> (u16, Value) {
         let request = self.request(Method::PUT, &format!("/api/users/{user}/role")).bearer_auth(by);
-        let answer = request.json(&json!({"role": role})).send().await.unwrap();
+        let body = json!({"role": role, "current_password": PASSWORD});
+        let answer = request.json(&body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
@@ -122,6 +123,44 @@ async fn an_appointment_ends_the_sessions_of_before_and_one_that_changes_nothing
     assert_eq!(app.appoint(&user.token, &user.id, "admin").await.0, 401, "its session has ended");
     let own = app.again(&user).await;
     assert_eq!(app.appoint(&own, &user.id, "admin").await.0, 403);
+}
+
+/// Whoever has found the token of an administrator makes nobody else one, and lets nobody in.
+#[tokio::test]
+async fn an_administrator_without_a_second_factor_shows_the_password_for_what_lasts() {
+    let app = TestApp::start().await;
+    let admin = app.administrator().await;
+    let user = app.new_user().await;
+    app.protected(&user).await;
+    let path = |what: &str| format!("/api/users/{}/{what}", user.id);
+    let asked = async |password: Option<&str>| {
+        let mut role = json!({"role": "admin"});
+        let mut off = json!({});
+        for body in [&mut role, &mut off] {
+            if let Some(password) = password {
+                body["current_password"] = json!(password);
+            }
+        }
+        let role: Value = app.put(&path("role"), &admin, &role).await.json().await.unwrap();
+        [role, app.post_as(&admin, &path("second-factor/disable"), &off).await.1]
+    };
+    for (password, says) in [
+        (None, "is needed: the second factor is off"),
+        (Some("not the password"), "is not the password"),
+    ] {
+        for problem in asked(password).await {
+            let fault = json!([{"pointer": "/current_password", "detail": says}]);
+            assert_eq!((&problem["status"], &problem["errors"]), (&json!(422), &fault));
+        }
+    }
+    assert_eq!(app.count("select count(*) from second_factors").await, 1);
+    assert_eq!(app.count("select count(*) from users where admin").await, 1);
+    let refused = "select count(*) from audit where outcome = 'wrong-password'
+                   and action in ('role-change', 'second-factor-off')";
+    assert_eq!(app.count(refused).await, 2);
+    let [role, off] = asked(Some(PASSWORD)).await;
+    assert_eq!((&role["role"], off), (&json!("admin"), Value::Null));
+    assert_eq!(app.count("select count(*) from second_factors").await, 0);
 }
 
 #[tokio::test]

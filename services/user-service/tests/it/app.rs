@@ -26,6 +26,8 @@ pub(crate) struct Signed {
 }
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
+/// Argon2id of it, with 64 KiB and one pass.
+pub(crate) const CHEAP: &str = "$argon2id$v=19$m=64,t=1,p=1$cS1W1/OxCo5D8pupw8mN6w$Vc4w5E3qz6cCV75Dc+jJdXkXazj0StTIbOfKlc21Ons";
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
@@ -144,15 +146,17 @@ impl TestApp {
         self.user_token(Uuid::now_v7(), Role::Admin)
     }
 
-    /// A token with a session of an administrator, made by SQL and without an event: for requests that change users.
+    /// A token with a session of an administrator, made by SQL and without an event: for requests that change users. The
+    /// password is the one that all have.
     pub(crate) async fn administrator(&self) -> String {
         let id = Uuid::now_v7();
         let pool = self.database.pool().await;
-        let user = "insert into users (id, email, name, admin, status, email_deliverable, version,
-                                       created_at, updated_at)
-                    values ($1, $1::text || '@admin.example', 'Admin', true, 'active', true, 1,
+        let user =
+            "insert into users (id, email, name, password_hash, admin, status, email_deliverable,
+                                       version, created_at, updated_at)
+                    values ($1, $1::text || '@admin.example', 'Admin', $2, true, 'active', true, 1,
                             now(), now())";
-        sqlx::query(user).bind(id).execute(&pool).await.unwrap();
+        sqlx::query(user).bind(id).bind(CHEAP).execute(&pool).await.unwrap();
         self.signed_in(id, Role::Admin).await
     }
 

@@ -6,7 +6,7 @@ use testkit::native::{Place, Redis};
 use testkit::{Instance, Proxy, eventually};
 use user_service::UserService;
 
-use crate::app::{Signed, TestApp};
+use crate::app::{PASSWORD, Signed, TestApp};
 
 /// Waits until a service refuses the token.
 async fn refused(service: &Instance, token: &str) {
@@ -56,7 +56,8 @@ async fn the_tokens_of_a_session_are_refused_however_it_ended_and_those_of_other
                 let path = format!("/api/users/{}/role", user.id);
                 let request =
                     app.request(Method::PUT, &path).bearer_auth(app.administrator().await);
-                let answer = request.json(&json!({"role": "admin"})).send().await.unwrap();
+                let body = json!({"role": "admin", "current_password": PASSWORD});
+                let answer = request.json(&body).send().await.unwrap();
                 assert_eq!(answer.status(), 200);
             }
         }
@@ -163,7 +164,7 @@ async fn own_redis() -> (Redis, Place) {
 
 /// The access token of somebody who has registered and signed in.
 async fn signed(service: &Instance, email: &str) -> String {
-    let password = crate::app::PASSWORD;
+    let password = PASSWORD;
     let body = json!({"email": email, "name": "Ada", "password": password});
     let request = service.request(Method::POST, "/api/users").json(&body);
     assert_eq!(request.send().await.unwrap().status(), 201);
@@ -184,7 +185,7 @@ async fn a_sign_in_that_races_a_deletion_or_another_role_opens_no_session() {
         let update = format!("update users set {change} where id = $1::uuid");
         let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(&user.id);
         update.execute(&mut *tx).await.unwrap();
-        let sign_in = app.sign_in(&user.email, crate::app::PASSWORD);
+        let sign_in = app.sign_in(&user.email, PASSWORD);
         let commit = async {
             eventually("the sign-in waits for the row", async || {
                 let waits = "select exists (select from pg_locks join pg_stat_activity using (pid)

@@ -40,6 +40,20 @@ async fn who_proves_an_address_by_a_reset_is_rid_of_the_factor_of_who_had_not_pr
     assert_eq!(app.sign_in(&owner.email, NEW).await.status(), 401, "its owner's stays");
 }
 
+/// Somebody else registers with an address, and its owner clicks the link of the first mail.
+#[tokio::test]
+async fn a_factor_of_before_the_address_was_proven_goes_by_a_reset_too() {
+    let app = TestApp::start().await;
+    let owner = app.new_user().await;
+    app.protected(&owner).await;
+    app.prove(&owner).await;
+    app.reset(&owner, NEW).await;
+    assert_eq!(app.sign_in(&owner.email, NEW).await.status(), 201);
+    let off =
+        "select count(*) from audit where action = 'second-factor-off' and outcome = 'unproven'";
+    assert_eq!(app.count(off).await, 1);
+}
+
 #[tokio::test]
 async fn an_enrolment_of_before_another_password_and_a_session_that_has_ended_switch_none_on() {
     let app = TestApp::start().await;
@@ -121,7 +135,8 @@ async fn an_administrator_lets_in_again_who_has_lost_the_app_and_the_recovery_co
     let admin = app.new_user().await;
     let promoted = app.administrator().await;
     let role = format!("/api/users/{}/role", admin.id);
-    assert_eq!(app.put(&role, &promoted, &json!({"role": "admin"})).await.status(), 200);
+    let promote = json!({"role": "admin", "current_password": PASSWORD});
+    assert_eq!(app.put(&role, &promoted, &promote).await.status(), 200);
     let session: Value = app.sign_in(&admin.email, PASSWORD).await.json().await.unwrap();
     let token = session["access_token"].as_str().unwrap().to_owned();
     let admin = Signed { token, ..admin };
@@ -138,10 +153,11 @@ async fn an_administrator_lets_in_again_who_has_lost_the_app_and_the_recovery_co
     assert!(!app.refreshes(&user.refresh_token).await, "all of the user's sessions end");
     assert_eq!(app.sign_in(&user.email, PASSWORD).await.status(), 201);
     assert_eq!(app.sign_in(&admin.email, PASSWORD).await.status(), 401, "the own one stays");
-    // One without needs no code; of whom it is off there is nothing to switch off.
-    assert_eq!(app.post_as(&promoted, &path, &json!({})).await.0, 404);
+    // One without shows the password; of whom it is off there is nothing to switch off.
+    let password = json!({"current_password": PASSWORD});
+    assert_eq!(app.post_as(&promoted, &path, &password).await.0, 404);
     let nobody = format!("/api/users/{}/second-factor/disable", uuid::Uuid::now_v7());
-    assert_eq!(app.post_as(&promoted, &nobody, &json!({})).await.0, 404);
+    assert_eq!(app.post_as(&promoted, &nobody, &password).await.0, 404);
     let entries = sqlx::query_scalar(
         "select count(*) from audit where action = 'second-factor-off' and outcome = 'success'
          and actor = 'administrator:' || $1 and target = 'user:' || $2",

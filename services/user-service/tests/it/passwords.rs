@@ -5,12 +5,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::problem;
 
-use crate::app::{PASSWORD, Signed, TestApp};
+use crate::app::{CHEAP, PASSWORD, Signed, TestApp};
 use crate::guesses::{address, limited};
 
 const NEW: &str = "battery staple horse";
-/// Argon2id of the password that all have, with 64 KiB and one pass.
-const CHEAP: &str = "$argon2id$v=19$m=64,t=1,p=1$cS1W1/OxCo5D8pupw8mN6w$Vc4w5E3qz6cCV75Dc+jJdXkXazj0StTIbOfKlc21Ons";
 
 async fn change(app: &TestApp, user: &Signed, current: &str, new: &str) -> (u16, Value) {
     let body = json!({"current_password": current, "new_password": new});

@@ -11,7 +11,8 @@ use crate::issuer::Person;
 /// What else happens to a user.
 const PASSWORD_REPLACED: &str =
     "update users set password_version = password_version + 1 where id = $1::uuid";
-
+const ANOTHER_PENDING: &str = "update users set pending_email = 'another@example.com', version = version + 1 where id = $1::uuid";
+const OTHER_PENDING: &str = "update users set pending_email = 'other@example.com', version = version + 1 where id = $1::uuid";
 const FACTOR_ON: &str = "update second_factors set enabled_at = now() where user_id = $1::uuid";
 const FACTOR_OFF: &str = "delete from second_factors where user_id = $1::uuid";
 
@@ -108,6 +109,31 @@ async fn a_right_password_changes_nothing_in_a_session_that_has_ended() {
         assert_eq!(app.sent(&user, method, &path, &body).await.0, 401, "{path}");
     }
     nothing_has_changed(&app, &user, &before).await;
+}
+
+/// What was counted is mailed: another address that is asked for at the same moment takes no mail with it.
+#[tokio::test]
+async fn an_address_that_was_not_counted_is_not_mailed_whatever_is_asked_for_beside_it() {
+    let app = TestApp::start().await;
+    let user = app.new_user().await;
+    let asked = format!("new-{}", user.email);
+    let path = format!("/api/users/{}", user.id);
+    let body = json!({"email": asked, "current_password": PASSWORD});
+    assert_eq!(app.sent(&user, Method::PATCH, &path, &body).await.0, 200);
+    let nothing = json!({});
+    let tokens = async || app.count("select count(*) from mail_tokens").await;
+    assert_eq!(tokens().await, 2);
+
+    let again = app.sent(&user, Method::PATCH, &path, &body);
+    let (status, answer) = app.raced(&user, ANOTHER_PENDING, again).await;
+    assert_eq!(status, 412, "{answer}");
+    let resend = app.sent(&user, Method::POST, "/api/email-verifications", &nothing);
+    let (status, answer) = app.raced(&user, OTHER_PENDING, resend).await;
+    assert_eq!(status, 202, "{answer}");
+    assert_eq!(tokens().await, 2);
+    // What nobody asks for beside it goes out.
+    let resend = app.sent(&user, Method::POST, "/api/email-verifications", &nothing);
+    assert_eq!((resend.await.0, tokens().await), (202, 3));
 }
 
 /// A session asks for another address while the same session switches the second factor off, or on.

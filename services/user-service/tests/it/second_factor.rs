@@ -201,8 +201,10 @@ async fn password_address_and_role_change_by_a_code_and_a_name_does_without() {
     let user = app.new_user().await;
     let admin = app.new_user().await;
     let promote = json!({"role": "admin"});
+    let by_password = json!({"role": "admin", "current_password": PASSWORD});
     let role = |of: &Signed| format!("/api/users/{}/role", of.id);
-    assert_eq!(app.put(&role(&admin), &app.administrator().await, &promote).await.status(), 200);
+    let first = app.administrator().await;
+    assert_eq!(app.put(&role(&admin), &first, &by_password).await.status(), 200);
     let session: Value = app.sign_in(&admin.email, PASSWORD).await.json().await.unwrap();
     let token = session["access_token"].as_str().unwrap().to_owned();
     let admin = Signed { token, ..admin };

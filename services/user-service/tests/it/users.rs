@@ -87,6 +87,30 @@ async fn a_deleted_user_is_erased_and_cannot_sign_in() {
 }
 
 #[tokio::test]
+async fn nobody_takes_the_address_that_stands_for_a_deleted_user_and_so_keeps_one_from_going() {
+    let app = TestApp::start().await;
+    let user = app.new_user().await;
+    let own = format!("{}@deleted.invalid", user.id);
+    let refused = app.register(&own).await;
+    assert_eq!(refused.status(), 422);
+    let problem: Value = refused.json().await.unwrap();
+    let says = "has a domain in .invalid after the @, where no mail can go";
+    assert_eq!(problem["errors"], json!([{"pointer": "/email", "detail": says}]));
+    let path = format!("/api/users/{}", user.id);
+    let change = json!({"email": own, "current_password": crate::app::PASSWORD});
+    assert_eq!(app.patch(&path, &user.token, "*", &change).await.status(), 422);
+    // Somebody registered with it before it was refused.
+    let squatter = app.new_user().await;
+    let taken = "update users set email = $1 where id = $2::uuid";
+    let taken = sqlx::query(taken).bind(&own).bind(&squatter.id);
+    taken.execute(&app.database.pool().await).await.unwrap();
+    assert_eq!(app.delete(&path, &user.token).await, 204);
+    let shown: Value = app.get(&path, &app.admin_token()).await.json().await.unwrap();
+    let email = shown["email"].as_str().unwrap();
+    assert!(email.ends_with("@deleted.invalid") && email != own, "{shown}");
+}
+
+#[tokio::test]
 async fn the_list_is_for_administrators_and_pages_neither_repeat_nor_skip() {
     let app = TestApp::start().await;
     let user = app.new_user().await;

@@ -38,16 +38,14 @@ impl ArcSwapRoundRobin {
 /// goes up by this call until it is over.
 pub(crate) struct ArcSwapP2c(ArcSwap<Vec<Arc<Counted>>>);
 
-pub(crate) struct Counted {
-    _instance: Instance,
-    in_flight: AtomicUsize,
-}
+/// An instance and its calls in flight.
+type Counted = (Instance, AtomicUsize);
 
 pub(crate) struct InFlight(Arc<Counted>);
 
 impl ArcSwapP2c {
     pub(crate) fn new(instances: Vec<Instance>) -> Self {
-        let counted = |_instance| Arc::new(Counted { _instance, in_flight: AtomicUsize::new(0) });
+        let counted = |instance| Arc::new((instance, AtomicUsize::new(0)));
         Self(ArcSwap::from_pointee(instances.into_iter().map(counted).collect()))
     }
 
@@ -55,16 +53,16 @@ impl ArcSwapP2c {
         let instances = self.0.load();
         let first = fastrand::usize(..instances.len());
         let second = (first + fastrand::usize(1..instances.len())) % instances.len();
-        let in_flight = |index: usize| instances[index].in_flight.load(Ordering::Relaxed);
+        let in_flight = |index: usize| instances[index].1.load(Ordering::Relaxed);
         let chosen = if in_flight(second) < in_flight(first) { second } else { first };
-        instances[chosen].in_flight.fetch_add(1, Ordering::Relaxed);
+        instances[chosen].1.fetch_add(1, Ordering::Relaxed);
         InFlight(instances[chosen].clone())
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.1.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -127,10 +127,12 @@ impl Clients {
 
 /// 200 is healthy, all else is not.
 async fn check(http: &Clients, settings: &LoadBalancingSettings, endpoint: Arc<Endpoint>) {
-    let success = answers_well(http, &endpoint).await;
     let service = endpoint.state.service.upgrade();
-    let health = service.and_then(|service| service.checked(&endpoint, success));
-    let interval = if endpoint.is_in_doubt() {
+    // One that began before says nothing about the time after.
+    let is_awaited = service.as_ref().is_some_and(|service| service.is_success_awaited());
+    let success = answers_well(http, &endpoint).await;
+    let health = service.and_then(|service| service.checked(&endpoint, success, is_awaited));
+    let interval = if endpoint.is_in_doubt(settings) {
         settings.recheck_interval()
     } else {
         jittered(settings.health_check_interval)

@@ -90,11 +90,11 @@ impl Endpoint {
     }
 
     /// Whether it may be down: calls of it fail, the last check did, or too few succeeded since.
-    pub(crate) fn is_in_doubt(&self) -> bool {
+    pub(crate) fn is_in_doubt(&self, settings: &LoadBalancingSettings) -> bool {
         let State { checks, outlier, .. } = &*self.state;
         checks.has_failed()
             || checks.health() == Health::Unhealthy
-            || outlier.failures_in_a_row() > 0
+            || outlier.failures_in_a_row() >= settings.ejection_threshold.max(1)
             || outlier.ejection().is_some()
     }
 

@@ -19,8 +19,6 @@ pub(crate) struct Checks {
     streak: AtomicU32,
     /// Whether the last one failed.
     failed: AtomicBool,
-    /// Whether somebody waits for the next one, whatever the last one said.
-    is_awaited: AtomicBool,
 }
 
 const HEALTHY: u8 = 1;
@@ -42,16 +40,6 @@ impl Checks {
     /// Whether the last check failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
-    }
-
-    /// Somebody waits for the next check's outcome.
-    pub(crate) fn await_one(&self) {
-        self.is_awaited.store(true, Relaxed);
-    }
-
-    /// Whether somebody waited for the check that has just ended.
-    pub(crate) fn take_awaited(&self) -> bool {
-        self.is_awaited.swap(false, Relaxed)
     }
 
     /// When the next one is due; none while one runs. Before all others comes one that is due at once.

@@ -163,10 +163,14 @@ impl LoadBalancer {
         self.0.another_than(these)
     }
 
-    /// Has all instances checked soon: the next success of each is one of the
-    /// [recoveries](Self::recoveries).
+    /// Has all instances checked soon: the first success is one of the [recoveries](Self::recoveries).
     pub fn check_all_soon(&self) {
         self.0.check_all_soon();
+    }
+
+    /// Whether there is any other instance than these that is not known to be down, be it in another zone.
+    pub fn has_well_other(&self, these: &[Arc<Instance>]) -> bool {
+        self.0.has_well_other(these)
     }
 
     /// Whether calls go to any other instance than these.
@@ -187,8 +191,9 @@ impl LoadBalancer {
     }
 
     /// Changes whenever a check or the provider says that calls may go well again: an instance that
-    /// failed its last check passes one, one that somebody [waited for](Self::check_all_soon) does, a new
-    /// one is there, or one is told anew. Whoever left the whole service alone then tries it.
+    /// failed its last check passes one or is healthy again, one passes that somebody
+    /// [waited for](Self::check_all_soon), a new one is there, or one is told anew. Whoever left the whole
+    /// service alone then tries it.
     #[inline]
     pub fn recoveries(&self) -> u64 {
         self.0.recoveries()

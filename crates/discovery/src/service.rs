@@ -43,9 +43,12 @@ pub(crate) struct Service {
     is_awaited: AtomicBool,
     /// Woken when it has.
     first_update: Notify,
-    /// Counts what says that calls may go well again: a check that succeeds after one that failed, a
-    /// new instance, one of which the provider says something else.
+    /// Counts what says that calls may go well again: a check that succeeds after one that failed, that makes an
+    /// instance healthy again, or that somebody waited for; a new instance; one of which the provider says
+    /// something else.
     recoveries: AtomicU64,
+    /// Whether somebody waits for a check that succeeds, whatever the one before said.
+    is_success_awaited: AtomicBool,
     round_robin: RoundRobin,
     /// When a pick last read the clock: near enough to forget latencies by.
     seen: OwnLine<AtomicTime>,
@@ -72,6 +75,7 @@ impl Service {
             is_awaited: AtomicBool::new(false),
             first_update: Notify::new(),
             recoveries: AtomicU64::new(0),
+            is_success_awaited: AtomicBool::new(false),
             round_robin: RoundRobin::new(),
             seen: OwnLine::default(),
             own: own.clone(),
@@ -134,6 +138,12 @@ impl Service {
         let options = PickOptions::any().avoid(these);
         let set = self.set.load();
         set.any_that(|endpoint| !options.avoids(&endpoint.instance)).map(|it| it.instance.clone())
+    }
+
+    #[cold]
+    pub(crate) fn has_well_other(&self, these: &[Arc<Instance>]) -> bool {
+        let options = PickOptions::any().avoid(these);
+        self.set.load().has_well(|endpoint| !options.avoids(&endpoint.instance))
     }
 
     #[cold]

@@ -109,6 +109,13 @@ impl Set {
         }
     }
 
+    /// Whether there is one that `fits` and is not known to be down, wherever it is.
+    pub(crate) fn has_well(&self, fits: impl Fn(&Endpoint) -> bool) -> bool {
+        let well = Eligibility::Spare.rank();
+        let mut all = self.endpoints.iter().zip(&self.eligibility);
+        all.any(|(endpoint, eligibility)| eligibility.rank() <= well && fits(endpoint))
+    }
+
     /// One that `fits`, wherever it is: anyone of those against whom the least speaks.
     #[cold]
     pub(crate) fn any_that(&self, fits: impl Fn(&Endpoint) -> bool) -> Option<&Arc<Endpoint>> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! user-service   the end of a session, and its row in `ended_sessions`, in one transaction
-//!                  └▶ a task, each second: rows not told yet ─▶ a feed in Redis, kept for a token's life
+//!                  └▶ a task, each second: rows not published yet ─▶ a feed in Redis, kept for a token's life
 //! every service    a task, each second: what is new in the feed ─▶ `auth::EndedSessions`, in memory
 //!                  a request: one look into that memory
 //! ```
@@ -15,9 +15,9 @@
 //! A replica that starts reads the feed before it serves. With Redis away a service goes on with what it
 //! knows, which is nothing in one that has just started, and lets tokens of other sessions that have ended in
 //! until their own time is up, `[auth] jwt_expiration` at most: to refuse everybody instead would make Redis
-//! a thing without which nothing works. The row stays, and is told once
-//! Redis answers. A Redis that has lost the feed, or another process that serves after a failover and may
-//! lack the newest, has everything published again.
+//! a thing without which nothing works. The row stays, and is published once Redis answers. A Redis that has
+//! lost the feed, or another process that serves after a failover and may lack the newest, has everything
+//! published again.
 //!
 //! | metric | tells |
 //! |---|---|
@@ -56,7 +56,7 @@ impl EndedFeed {
         Self { cache: cache.shared(), tokens, clock }
     }
 
-    /// How long a session that has ended is to be told of: until its last access token is over.
+    /// How long the end of a session is kept in the feed: until its last access token is over.
     pub fn kept(&self) -> Duration {
         self.tokens.outlives_session()
     }
@@ -64,7 +64,7 @@ impl EndedFeed {
     /// Tells all services that these sessions have ended.
     ///
     /// # Errors
-    /// Redis is away; some may have been told already.
+    /// Redis is away; some may have been published already.
     pub async fn publish(&self, sessions: &[Uuid]) -> Result<(), CacheError> {
         let words: Vec<String> = sessions.iter().map(Uuid::to_string).collect();
         self.cache.append(FEED, &words, self.kept()).await
@@ -126,11 +126,11 @@ impl EndedFeed {
     /// Reads all that is new.
     async fn read(&self, position: &mut FeedPosition) -> Result<(), CacheError> {
         loop {
-            let told = self.cache.appended_since(FEED, position).await?;
-            let is_last = told.len() < FEED_PAGE;
+            let ended = self.cache.appended_since(FEED, position).await?;
+            let is_last = ended.len() < FEED_PAGE;
             let now = self.clock.now();
             // Of whatever else stands there, nothing is a session.
-            for session in told.iter().filter_map(|word| word.parse().ok()) {
+            for session in ended.iter().filter_map(|entry| entry.parse().ok()) {
                 self.tokens.ended_sessions().end(session, now + self.kept(), now);
             }
             if is_last {

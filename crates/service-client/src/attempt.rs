@@ -94,9 +94,9 @@ impl Transport {
         self.instances.another_than(&attempts.instances).is_some()
     }
 
-    /// Whether there is one among those that calls go to: one that is known to be down answers no sooner.
-    pub(crate) fn calls_untried(&self, attempts: &Attempts) -> bool {
-        self.instances.calls_others(&attempts.instances)
+    /// Whether one that was not tried may answer sooner: one that is known to be down does not.
+    pub(crate) fn has_well_untried(&self, attempts: &Attempts) -> bool {
+        self.instances.has_well_other(&attempts.instances)
     }
 
     /// How long the instances that are called ask to be left alone, when all of them do. One that is down

@@ -26,7 +26,7 @@
 //! | the connection is lost, or no answer in time | it fails | what may be repeated |
 //! | the deadline, with half of an attempt's time or more | it fails | there is no time left |
 //! | the deadline, with less than that | nothing: the caller is in a hurry | there is no time left |
-//! | nobody waits for a read any longer, which took longer than nineteen in twenty | it is slow: counts in the comparison with its peers alone | – |
+//! | nobody waits for a read any longer, which took longer than nineteen in twenty | it is slow: counts in the comparison with its peers, and prolongs an ejection | – |
 //!
 //! A call is a failure of the service when any of its attempts was one and none later succeeded.
 
@@ -270,7 +270,7 @@ impl Guards {
         (delay < self.transport.bounds.attempt_timeout / 2).then_some(delay)
     }
 
-    /// What a second attempt beside the first needs: an instance that is called and was not tried, a place,
+    /// What a second attempt beside the first needs: an instance that is well and was not tried, a place,
     /// and a retry of the budget, which all that hedging costs comes out of.
     fn hedge(
         &self,
@@ -281,7 +281,7 @@ impl Guards {
         if attempts.count >= self.max_attempts {
             return None;
         }
-        if !self.transport.calls_untried(attempts) {
+        if !self.transport.has_well_untried(attempts) {
             return None;
         }
         let place = bounds.limit.try_acquire(request.criticality)?;

@@ -157,8 +157,8 @@ fn registration(scenario: &Trace, database: &str) {
             ("messaging.message.id", event.attribute("messaging.message.id")),
         ],
     );
-    scenario.below(&opened.span_id, PAYMENTS, "insert messaging_inbox");
-    scenario.below(&opened.span_id, PAYMENTS, "insert customers");
+    scenario.below(&opened.span_id, PAYMENTS, "insert messaging_inbox select");
+    scenario.below(&opened.span_id, PAYMENTS, "insert customers select");
 
     let told = [(NOTIFICATIONS, "process notification-service.events"), (NOTIFICATIONS, "notify")];
     let notify = scenario.path(&event.span_id, &told);

@@ -14,7 +14,7 @@ use crate::store::Store;
 pub(crate) const QUEUE: &str = "payment_events";
 
 /// So many registrations at most open their customers in one transaction.
-const BATCH: usize = 50;
+const BATCH: usize = 20;
 /// So long a registration waits for others. Nobody waits for the customer: who pays before it is there
 /// pays.
 const LINGER: Duration = Duration::from_millis(20);

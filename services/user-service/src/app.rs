@@ -89,7 +89,7 @@ impl Service for UserService {
         };
         metrics::register();
         let sweep = settings.sessions.sweep_interval;
-        let telling = background.clone();
+        let publishing = background.clone();
         let reseal = settings.second_factor.reseal_interval;
         let resealing = background.clone();
         Ok(platform
@@ -97,8 +97,8 @@ impl Service for UserService {
             .consumes(events.handlers())
             .task("profiles", move |shutdown| profiles.clone().run(shutdown))
             .task("password resets", move |shutdown| resets.clone().run(shutdown))
-            .task("ended sessions told", move |shutdown| {
-                workers::publish_ended_sessions(telling.clone(), feed.clone(), shutdown)
+            .task("ended sessions published", move |shutdown| {
+                workers::publish_ended_sessions(publishing.clone(), feed.clone(), shutdown)
             })
             .task("second factors sealed anew", move |shutdown| {
                 workers::reseal(resealing.clone(), reseal, shutdown)

@@ -1,5 +1,5 @@
 //! Background work of the service's own: answering requests for another password, removing sessions and
-//! tokens whose time is up, and telling the other services which sessions have ended.
+//! tokens whose time is up, and publishing which sessions have ended.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::store::Store;
 
 /// Pause between two looks for sessions that have ended.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
-/// Sessions that are told of at a time.
+/// Sessions that are published at a time.
 const PUBLISHED_AT_ONCE: u16 = 1_000;
 /// Second factors that are sealed anew in one transaction.
 const RESEALED_AT_ONCE: i64 = 100;
@@ -109,25 +109,25 @@ async fn reseal_all(store: &Store, shutdown: &CancellationToken) -> Result<u64, 
 }
 
 /// Tells all services, each second until `shutdown`, which sessions have ended: rows that were written
-/// with the end itself, so that none is lost. Several replicas may tell the same one, which does no harm.
+/// with the end itself, so that none is lost. Several replicas may publish the same one, which does no harm.
 pub(crate) async fn publish_ended_sessions(
     store: Store,
     feed: EndedFeed,
     shutdown: CancellationToken,
 ) -> Result<(), Infallible> {
-    let (mut was_told, mut served_by) = (true, String::new());
+    let (mut was_published, mut served_by) = (true, String::new());
     loop {
-        let told = publish_new(&store, &feed, &mut served_by, &shutdown).await;
-        if let Err(cause) = &told
-            && was_told
+        let published = publish_new(&store, &feed, &mut served_by, &shutdown).await;
+        if let Err(cause) = &published
+            && was_published
         {
             tracing::warn!(
                 cause,
                 "other services are not told which sessions ended; tried again each second"
             );
         }
-        was_told = told.is_ok();
-        // Whatever is left is told before the process ends, where that can be.
+        was_published = published.is_ok();
+        // Whatever is left is published before the process ends, where that can be.
         if shutdown.run_until_cancelled(tokio::time::sleep(PUBLISH_PAUSE)).await.is_none() {
             let _tried = publish_new(&store, &feed, &mut served_by, &shutdown).await;
             return Ok(());
@@ -135,7 +135,7 @@ pub(crate) async fn publish_ended_sessions(
     }
 }
 
-/// One look: tells all that is new; everything, where Redis has lost it, or another process serves than
+/// One look: publishes all that is new; everything, where Redis has lost it, or another process serves than
 /// `served_by`, the one of the look before.
 async fn publish_new(
     store: &Store,

@@ -50,8 +50,8 @@ struct Known<'a> {
     /// By their keys; none where the key is no instance.
     instances: BTreeMap<Text, Option<Instance>>,
     revision: u64,
-    /// Whether the watch lacked something when it was last looked at.
-    is_behind: bool,
+    /// The newest key and the number of keys, when they were last looked at and the watch lacked something.
+    lacked: Option<(u64, u64)>,
 }
 
 impl Etcd {
@@ -104,7 +104,7 @@ impl Etcd {
                     if response.is_compacted() {
                         return Ok(());
                     }
-                    known.apply(response.header.revision, response.events);
+                    known.apply(response.events);
                 }
                 _ = probes.tick() => {
                     let newest = probe(known.member, &folder).await?;
@@ -148,12 +148,13 @@ impl Known<'_> {
         }
     }
 
-    fn apply(&mut self, revision: u64, events: Vec<Event>) {
-        self.revision = self.revision.max(revision);
+    fn apply(&mut self, events: Vec<Event>) {
         if events.is_empty() {
             return self.sink.confirm();
         }
         for Event { kind, kv } in events {
+            // Not that of the answer, which may be ahead of what is still to come.
+            self.revision = self.revision.max(kv.mod_revision);
             if kind == "DELETE" {
                 self.instances.remove(&kv.key);
             } else {
@@ -163,17 +164,19 @@ impl Known<'_> {
         self.publish();
     }
 
-    /// Ends a watch that has lacked something for two looks: a change that has just been made may be on its
+    /// Ends a watch that lacks the same thing at two looks: a change that has just been made may be on its
     /// way, and one that was lost never comes.
     fn compare(&mut self, newest: &Range) -> Result<(), ProviderError> {
         let modified = newest.kvs.iter().map(|kv| kv.mod_revision).max().unwrap_or_default();
-        let is_behind = modified > self.revision || newest.count != self.instances.len() as u64;
-        if is_behind && std::mem::replace(&mut self.is_behind, is_behind) {
-            return Err(ProviderError::Broken("the watch lacks changes"));
-        }
-        self.is_behind = is_behind;
-        if !is_behind {
+        if modified <= self.revision && newest.count == self.instances.len() as u64 {
+            self.lacked = None;
             self.sink.confirm();
+            return Ok(());
+        }
+        let before = self.lacked.replace((modified, newest.count));
+        let is_lost = |(modified, count)| modified > self.revision || count == newest.count;
+        if before.is_some_and(is_lost) {
+            return Err(ProviderError::Broken("the watch lacks changes"));
         }
         Ok(())
     }
@@ -192,7 +195,7 @@ impl Provider for Etcd {
         Box::pin(async move {
             let member = self.gateway.member();
             let instances = BTreeMap::new();
-            let mut known = Known { sink, member, instances, revision: 0, is_behind: false };
+            let mut known = Known { sink, member, instances, revision: 0, lacked: None };
             loop {
                 self.read(&mut known).await?;
                 self.follow(&mut known).await?;

@@ -30,6 +30,8 @@ struct Latest {
     instances: Vec<Instance>,
     /// What was told may be missing some.
     is_suspect: bool,
+    /// Whether nobody was missing since `removals_at` was set.
+    was_complete: bool,
     removals_at: Option<Instant>,
     /// Counts what was told and confirmed.
     count: u64,
@@ -79,9 +81,11 @@ impl Sink {
         let mut latest = self.latest();
         latest.count += 1;
         if std::mem::take(&mut latest.is_suspect) {
-            // From the first of several faults on: a watch that keeps breaking must not keep who left.
-            let grace = Instant::now() + self.removal_grace;
-            latest.removals_at.get_or_insert(grace);
+            // From the first of several faults on: a watch that keeps breaking must not keep who left. A fault
+            // after all was there again is another one, and has a time of its own.
+            if latest.removals_at.is_none() || std::mem::take(&mut latest.was_complete) {
+                latest.removals_at = Some(Instant::now() + self.removal_grace);
+            }
             self.waiting.notify_one();
         }
         let mut all = instances.clone();
@@ -93,10 +97,7 @@ impl Sink {
                     all.push(Instance::clone(&known));
                 }
             }
-            if all.len() == told {
-                // Nobody is missing: that fault is over, and the next one has a time of its own.
-                latest.removals_at = None;
-            }
+            latest.was_complete |= all.len() == told;
         }
         self.registry.replace(&self.service, all);
         self.registry.set_awaited(&self.service, false);
@@ -144,6 +145,7 @@ impl Sink {
         let mut latest = self.latest();
         if latest.removals_at.is_some_and(|at| at <= Instant::now()) {
             latest.removals_at = None;
+            latest.was_complete = false;
             self.registry.replace(&self.service, latest.instances.clone());
         }
     }

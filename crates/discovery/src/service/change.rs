@@ -87,17 +87,26 @@ impl Service {
         Arc::new(endpoint)
     }
 
-    /// Notes the outcome of a check; gives the health when that changed it.
-    pub(crate) fn checked(&self, endpoint: &Endpoint, success: bool) -> Option<Health> {
+    /// Notes the outcome of a check, and whether a success was awaited when it began; gives the health when
+    /// that changed it.
+    pub(crate) fn checked(
+        &self,
+        endpoint: &Endpoint,
+        success: bool,
+        is_awaited: bool,
+    ) -> Option<Health> {
         let checks = &endpoint.state.checks;
         let before = checks.health();
         let had_failed = checks.has_failed();
-        let was_awaited = checks.take_awaited();
         let health = checks.note(success, &self.settings);
         if success && had_failed {
             endpoint.state.outlier.try_soon();
         }
-        if success && (had_failed || was_awaited || health.is_some()) {
+        let is_back = had_failed || (before == Health::Unhealthy && health.is_some());
+        // The first success alone: each would have calls try, and fail where checks do not see why.
+        let is_first =
+            success && is_awaited && self.is_success_awaited.swap(false, Ordering::Relaxed);
+        if success && (is_back || is_first) {
             self.recoveries.fetch_add(1, Ordering::Release);
         }
         let health = health?;
@@ -188,13 +197,18 @@ impl Service {
         });
     }
 
-    /// Has all endpoints checked soon: calls of whichever fail.
+    /// Has all endpoints checked soon, whichever it is whose calls fail; the first success is one of the
+    /// recoveries.
     #[cold]
     pub(crate) fn check_all_soon(&self) {
+        self.is_success_awaited.store(true, Ordering::Relaxed);
         for endpoint in &self.set.load().checked {
-            endpoint.state.checks.await_one();
             self.check_soon(endpoint);
         }
+    }
+
+    pub(crate) fn is_success_awaited(&self) -> bool {
+        self.is_success_awaited.load(Ordering::Relaxed)
     }
 
     fn check_soon(&self, endpoint: &Endpoint) {

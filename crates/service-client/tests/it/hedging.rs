@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use discovery::Readiness;
+use discovery::{LoadBalancingSettings, Readiness, Registry};
 use service_client::{Call, ClientSettings, Kind, ServiceClient};
 
 use crate::{Answer, Server, client, counted, get, settings};
@@ -52,6 +52,23 @@ async fn a_late_read_is_not_asked_of_an_instance_that_is_known_not_to_be_well() 
     let call = Call::new("get_user").within(Duration::from_millis(300));
     client.get::<serde_json::Value>("/", call).await.unwrap_err();
     assert_eq!((counted("service_call_hedges_total", ""), other_server.calls()), (hedges, 0));
+}
+
+#[tokio::test]
+async fn a_late_read_is_answered_by_another_zone_where_the_own_one_has_no_other_instance() {
+    let (own, one) = Server::start([]).await;
+    let (other_server, other) = Server::start([]).await;
+    let registry =
+        Registry::new(&LoadBalancingSettings { zone: "a".to_owned(), ..Default::default() });
+    registry.replace("user-service", vec![one.zone("a"), other.zone("b")]);
+    let client = ServiceClient::new("user-service", &registry, &patient()).unwrap();
+    read(&client).await;
+    let calls = other_server.calls();
+    own.will(Answer::Hang);
+    while own.given_up.load(Ordering::SeqCst) == 0 {
+        get(&client).await.unwrap();
+    }
+    assert!(other_server.calls() > calls);
 }
 
 #[tokio::test]

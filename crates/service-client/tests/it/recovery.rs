@@ -112,6 +112,45 @@ async fn a_breaker_that_many_instances_opened_lets_calls_through_soon_after_they
     shutdown.cancel();
 }
 
+/// Each trial that fails makes the open time longer: an outage that checks do not see is none of many.
+#[tokio::test]
+async fn of_instances_whose_health_is_well_while_calls_fail_one_check_alone_has_calls_try() {
+    let instances: Vec<Instance> = (0..8).map(|_| checked(&nobody())).collect();
+    for instance in &instances {
+        let listener = tokio::net::TcpListener::bind((instance.host.as_str(), instance.port));
+        let listener = listener.await.expect("the port is free");
+        let fails = async || axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+        let router =
+            Router::new().route("/health", axum::routing::get(async || "")).fallback(fails);
+        tokio::spawn(async { axum::serve(listener, router).await });
+    }
+    let hour = Duration::from_secs(3600);
+    let breaker =
+        CircuitBreakerSettings { timeout: hour, initial_timeout: hour, ..Default::default() };
+    let registry = Registry::new(&LoadBalancingSettings::default());
+    registry.replace("user-service", instances);
+    let client = ServiceClient::new("user-service", &registry, &without_retries(breaker)).unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(registry.clone().run(shutdown.clone()));
+    let checked_since = async |time: Option<tokio::time::Instant>| {
+        let is_later =
+            |status: &Status| status.last_check.is_some_and(|it| time.is_none_or(|t| it > t));
+        let all = async {
+            while !registry.statuses("user-service").iter().all(|(_, status)| is_later(status)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, all).await.expect("all instances are checked");
+    };
+    checked_since(None).await;
+    open(&client).await;
+    let opened = tokio::time::Instant::now();
+    let recoveries = registry.balancer("user-service").recoveries();
+    checked_since(Some(opened)).await;
+    assert_eq!(registry.balancer("user-service").recoveries(), recoveries + 1);
+    shutdown.cancel();
+}
+
 #[tokio::test]
 async fn a_breaker_that_opened_for_a_moment_lets_calls_through_after_a_moment() {
     let (_server, instance) = Server::start(vec![Answer::Status(500); 5]).await;

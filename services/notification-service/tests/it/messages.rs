@@ -64,8 +64,7 @@ async fn of_payments_that_fail_in_one_day_ten_are_notified_by_mail_and_receipts_
 
 /// Whoever registers somebody else's address makes them happen as often as there are requests.
 #[tokio::test]
-async fn of_each_notice_that_a_user_makes_happen_twenty_are_sent_in_a_day_and_none_uses_up_another()
-{
+async fn of_a_notice_that_a_user_makes_happen_twenty_are_sent_in_a_day_and_none_uses_up_another() {
     let app = TestApp::start().await;
     let person = app.welcomed().await;
     let kinds = [

@@ -231,8 +231,8 @@ pub(crate) async fn change(
     let token = store.new_token(Purpose::Verification);
     let decide = |user: User| {
         // What was asked for and counted, or not, was so for the addresses of then.
-        let is_as_it_was =
-            (&user.email, &user.pending_email) == (&before.email, &before.pending_email);
+        let is_as_it_was = change.email.is_none()
+            || (&user.email, &user.pending_email) == (&before.email, &before.pending_email);
         let user = user.when(|version| seen.admits(version) && is_as_it_was)?;
         user.change(change.clone(), token, now)
     };

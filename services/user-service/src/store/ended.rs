@@ -1,4 +1,4 @@
-//! Sessions that have ended and whose access tokens have not, until every service was told.
+//! Sessions that have ended and whose access tokens have not, until that is published.
 
 use std::time::Duration;
 

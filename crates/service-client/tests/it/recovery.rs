@@ -119,7 +119,7 @@ async fn of_instances_whose_health_is_well_while_calls_fail_one_check_alone_has_
     for instance in &instances {
         let listener = tokio::net::TcpListener::bind((instance.host.as_str(), instance.port));
         let listener = listener.await.expect("the port is free");
-        let fails = async || axum::http::StatusCode::INTERNAL_SERVER_ERROR;
+        let fails = async || http::StatusCode::INTERNAL_SERVER_ERROR;
         let router =
             Router::new().route("/health", axum::routing::get(async || "")).fallback(fails);
         tokio::spawn(async { axum::serve(listener, router).await });

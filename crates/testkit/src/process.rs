@@ -128,9 +128,11 @@ impl ServiceProcess {
         self.wait_until_ready().await;
     }
 
-    /// [`restart`](Self::restart) as another binary of the same name, such as that of another release.
-    pub async fn restart_as(&mut self, path: &Path) {
+    /// [`restart`](Self::restart) as another binary of the same name, such as that of another release, with
+    /// the settings that are in this folder.
+    pub async fn restart_as(&mut self, path: &Path, config_dir: &Path) {
         path.clone_into(&mut self.path);
+        self.environment.insert("CONFIG_DIR".to_owned(), config_dir.display().to_string());
         self.restart().await;
     }
 

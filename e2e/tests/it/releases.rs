@@ -346,7 +346,7 @@ fn faults_of_change(body: &str, added: &mut BTreeSet<String>) -> Vec<String> {
 }
 
 /// The binaries of the previous release, over the schema of this one: `PREVIOUS_RELEASE` names the folder
-/// in which they are.
+/// in which they are, beside their `config`.
 #[tokio::test]
 #[ignore = "needs the binaries of the previous release: PREVIOUS_RELEASE=folder cargo dev test -- -p e2e --run-ignored only -E 'test(binaries_of_the_previous)'"]
 async fn the_binaries_of_the_previous_release_serve_over_the_schema_of_this_one() {
@@ -358,7 +358,7 @@ async fn the_binaries_of_the_previous_release_serve_over_the_schema_of_this_one(
     let known = system.new_user().await;
     for service in [&mut system.users, &mut system.payments, &mut system.notifications] {
         let path = folder.join(service.name());
-        service.restart_as(&path).await;
+        service.restart_as(&path, &folder.join("config")).await;
     }
     let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;

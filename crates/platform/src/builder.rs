@@ -118,8 +118,11 @@ impl<S: Service> ServiceBuilder<S> {
         let keys = platform.keys.clone();
         let trail = platform.audit.clone();
         let ended = platform.ended.clone();
+        let position = ended.catch_up().await;
         app = app
-            .task("ended sessions", move |shutdown| ended.clone().follow(shutdown))
+            .task("ended sessions", move |shutdown| {
+                ended.clone().follow(position.clone(), shutdown)
+            })
             .task("audit", move |shutdown| trail.clone().sweep(shutdown))
             .task("relay", move |shutdown| relay.clone().run(shutdown))
             .task("erasure", move |shutdown| eraser.clone().run(shutdown))
@@ -129,7 +132,6 @@ impl<S: Service> ServiceBuilder<S> {
             let discovery = platform.discovery.clone();
             app = app.task("discovery", move |shutdown| discovery.clone().run(shutdown));
         }
-        platform.ended.catch_up().await;
         let discovery = platform.discovery.clone();
         let version = platform.info.version.clone();
         app.routes(routes)

@@ -86,8 +86,9 @@ impl EndedFeed {
         self.cache.served_by().await
     }
 
-    /// Reads what ended before this process began, before it serves; not for longer than [`FIRST_LOOK`].
-    pub(crate) async fn catch_up(&self) {
+    /// Reads what ended before this process began, before it serves; not for longer than [`FIRST_LOOK`]. Gives
+    /// how far that went.
+    pub(crate) async fn catch_up(&self) -> FeedPosition {
         let mut position = FeedPosition::default();
         match tokio::time::timeout(FIRST_LOOK, self.read(&mut position)).await {
             Ok(Ok(())) => {}
@@ -96,11 +97,16 @@ impl EndedFeed {
             }
             Err(_) => tracing::warn!("starts without knowing all ended sessions: Redis is slow"),
         }
+        position
     }
 
-    /// Follows the feed until `shutdown`.
-    pub(crate) async fn follow(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        let (mut position, mut was_ok) = (FeedPosition::default(), true);
+    /// Follows the feed from `position` on, until `shutdown`.
+    pub(crate) async fn follow(
+        self,
+        mut position: FeedPosition,
+        shutdown: CancellationToken,
+    ) -> Result<(), Infallible> {
+        let mut was_ok = true;
         count("failed", 0);
         // Its age counts from the start of the process: one that never reached Redis is alerted on too.
         was_read(self.clock.now());

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::app::{PASSWORD, TestApp};
 use crate::external::kind;
-use crate::issuer::Person;
+use crate::issuer::{Issuer, Person};
 
 /// Both find nobody linked, and both make a user: one has to wait for the other's row.
 #[tokio::test]
@@ -42,10 +42,7 @@ async fn of_two_first_sign_ins_of_one_person_both_are_let_in_to_one_account() {
 
 #[tokio::test]
 async fn an_account_that_is_unlinked_while_its_owner_is_back_lets_nobody_in_and_is_no_fault() {
-    let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let user = app.new_user().await;
-    let person = Person { email: user.email.clone(), ..Person::new() };
-    assert_eq!(app.link(&issuer, &user, &person).await.0, 201);
+    let (app, issuer, person) = linked().await;
     let pool = app.database.pool().await;
     let mut tx = pool.begin().await.unwrap();
     sqlx::query("delete from external_accounts").execute(&mut *tx).await.unwrap();
@@ -59,10 +56,7 @@ async fn an_account_that_is_unlinked_while_its_owner_is_back_lets_nobody_in_and_
 
 #[tokio::test]
 async fn an_account_that_is_unlinked_while_its_owner_is_signed_in_opens_no_session() {
-    let (app, issuer) = TestApp::with_issuer(&[]).await;
-    let user = app.new_user().await;
-    let person = Person { email: user.email.clone(), ..Person::new() };
-    assert_eq!(app.link(&issuer, &user, &person).await.0, 201);
+    let (app, issuer, person) = linked().await;
     let pool = app.database.pool().await;
     let mut tx = pool.begin().await.unwrap();
     sqlx::query("select from users for update").execute(&mut *tx).await.unwrap();
@@ -93,4 +87,13 @@ async fn a_session_that_ends_while_it_begins_to_link_begins_nothing_and_is_told_
     let (refused, ()) = tokio::join!(begun, end);
     assert_eq!((refused.0, kind(&refused.1)), (401, "unauthorized"), "{}", refused.1);
     assert_eq!(app.count("select count(*) from external_flows").await, 0);
+}
+
+/// Somebody with a password whose account at the issuer is linked.
+async fn linked() -> (TestApp, Issuer, Person) {
+    let (app, issuer) = TestApp::with_issuer(&[]).await;
+    let user = app.new_user().await;
+    let person = Person { email: user.email.clone(), ..Person::new() };
+    assert_eq!(app.link(&issuer, &user, &person).await.0, 201);
+    (app, issuer, person)
 }

@@ -82,6 +82,7 @@ impl Etcd {
             known.sink.suspect();
         }
         known.revision = range.header.revision;
+        known.lacked = None;
         known.instances.clear();
         range.kvs.into_iter().for_each(|kv| known.put(kv));
         known.publish();

@@ -72,7 +72,20 @@ impl Slot {
     }
 
     fn start_at(&self, place: Place, server: &str) -> Source {
-        Source::Start(place.log(self.folder.join(format!("{server}.log"))))
+        Source::Start(place.log(self.log(server)))
+    }
+
+    /// Prints the last lines of a server's log that tell of an error or of an alarm.
+    pub(crate) fn print_faults(&self, server: &str) {
+        let log = fs::read_to_string(self.log(server)).unwrap_or_default();
+        let is_fault = |line: &&str| line.contains("[error]") || line.contains("alarm");
+        let faults: Vec<&str> = log.lines().filter(is_fault).collect();
+        println!("{} errors and alarms in the log of {server}", faults.len());
+        faults[faults.len().saturating_sub(20)..].iter().for_each(|line| println!("  {line}"));
+    }
+
+    fn log(&self, server: &str) -> PathBuf {
+        self.folder.join(format!("{server}.log"))
     }
 
     /// Starts servers. They end when the value is dropped; if that never happens, the next run that

@@ -65,7 +65,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         println!(
             "skipped, because the run was narrowed: Consul, browser, documentation, interleavings"
         );
-        return Ok(exit_code(status));
+        return Ok(exit_code(status, &slot));
     }
     for mut more in [
         consul(project, &servers),
@@ -79,7 +79,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         let next = programs::status(&mut more, interrupt)?;
         status = if status.success() { next } else { status };
     }
-    Ok(exit_code(status))
+    Ok(exit_code(status, &slot))
 }
 
 /// Whether the tests of these packages pass, on servers started for them.
@@ -218,7 +218,11 @@ pub(crate) fn with_addresses<'a>(
         .env("TEST_BIN_DIR", project.binaries())
 }
 
-/// The same exit code; one that does not fit is a failure.
-fn exit_code(status: ExitStatus) -> ExitCode {
+/// The same exit code; one that does not fit is a failure. Of a failure the broker may know more: it
+/// tells no client that its disk or its memory is at an end.
+fn exit_code(status: ExitStatus, slot: &Slot) -> ExitCode {
+    if !status.success() {
+        slot.print_faults("rabbitmq");
+    }
     status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

@@ -26,7 +26,7 @@ fn every_golden_message_is_valid_by_its_schema_and_the_envelopes() {
 }
 
 #[test]
-fn what_a_client_of_the_seed_sends_is_valid() {
+fn what_a_client_that_knows_four_fields_sends_is_valid() {
     let message = json!({
         "event_type": "user.created",
         "data": {"user_id": "0197c1f0-5c00-7000-8000-000000000001", "email": "ada@example.com"},

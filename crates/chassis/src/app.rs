@@ -49,7 +49,7 @@ pub struct App {
     is_successor: bool,
     health: Health,
     tasks: Vec<Starter>,
-    announcements: Vec<Starter>,
+    lifecycle_hooks: Vec<Starter>,
 }
 
 /// An open port, and all that is answered there.
@@ -74,7 +74,7 @@ pub struct AppBuilder {
     services: ServiceCheck,
     cors: CorsSettings,
     tasks: Vec<Starter>,
-    announcements: Vec<Starter>,
+    lifecycle_hooks: Vec<Starter>,
 }
 
 impl App {
@@ -92,7 +92,7 @@ impl App {
             services: Arc::new(|_| false),
             cors: CorsSettings::default(),
             tasks: Vec::new(),
-            announcements: Vec::new(),
+            lifecycle_hooks: Vec::new(),
         }
     }
 
@@ -107,7 +107,7 @@ impl App {
     }
 
     /// Serves until `shutdown`, or until a task cannot go on; then ends in phases, each with its
-    /// share of `[server] grace_period`: not ready → announcements withdrawn → `drain_delay` → port
+    /// share of `[server] grace_period`: not ready → lifecycle hooks end → `drain_delay` → port
     /// closed, requests in flight finish → tasks end → the port for operators closed, so that they
     /// see all of it. From the first step on, answers say `Connection: close`; kept connections that
     /// are idle are closed with their port.
@@ -131,7 +131,7 @@ impl App {
         let offer = Offer::make(&settings.takeover_socket, copies).map_err(|error| {
             format!("cannot listen on {}: {error}", settings.takeover_socket.display())
         })?;
-        let mut announcements = Supervisor::started(info.name, self.announcements, address);
+        let mut lifecycle_hooks = Supervisor::started(info.name, self.lifecycle_hooks, address);
         tracing::info!(
             server.address = %address,
             management.address = management_address,
@@ -142,7 +142,7 @@ impl App {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             error = tasks.failed() => Err(error),
-            error = announcements.failed() => Err(error),
+            error = lifecycle_hooks.failed() => Err(error),
         };
         tracing::info!("draining");
         let phases = Phases::begin(&settings);
@@ -155,7 +155,7 @@ impl App {
             server.stop_accepting();
         }
         health.set_serving(false);
-        announcements.stop(phases.announcements).await;
+        lifecycle_hooks.stop(phases.lifecycle_hooks).await;
         let is_replaced = was_taken || is_successor;
         let delay = settings.drain_delay.max(if is_replaced { IDLE_GRACE } else { Duration::ZERO });
         tokio::time::sleep(delay.min(settings.grace_period)).await;
@@ -253,13 +253,13 @@ impl AppBuilder {
     /// while the service takes requests, and is told to end when it begins to drain; the port is
     /// closed only after that.
     #[must_use]
-    pub fn announcement<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
+    pub fn lifecycle_hook<F, Fut, E>(mut self, name: &'static str, make: F) -> Self
     where
         F: Fn(SocketAddr, CancellationToken) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<BuildError> + 'static,
     {
-        self.announcements.push(Box::new(move |tasks, address| {
+        self.lifecycle_hooks.push(Box::new(move |tasks, address| {
             tasks.spawn(name, move |draining| make(address, draining).map_err(Into::into));
         }));
         self
@@ -307,8 +307,8 @@ impl AppBuilder {
         if is_successor {
             health.until_usable().await;
         }
-        let Self { tasks, announcements, .. } = self;
-        Ok(App { info, settings, public, management, is_successor, health, tasks, announcements })
+        let Self { tasks, lifecycle_hooks, .. } = self;
+        Ok(App { info, settings, public, management, is_successor, health, tasks, lifecycle_hooks })
     }
 }
 

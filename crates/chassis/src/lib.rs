@@ -3,7 +3,7 @@
 //! ```text
 //! app         listener + router + supervised tasks; ends in phases, each with its share of the grace period
 //!   server      HTTP/1.1 with limits: what stalls is closed, and makes room for what does not
-//!   middleware  origin ─▶ request id ─▶ problem documents ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline
+//!   middleware  trust ──▶ request id ─▶ problem documents ─▶ trace, metrics, log ─▶ panic ─▶ body ─▶ load shedding ─▶ deadline
 //!     next        the rest of a request's way, for a function that goes on with it
 //!   protected   routes behind a guard, the only ones that an app takes     open  the chassis' own for probes and operators
 //!   extract     Json, Path, Query, IfMatch, IdempotencyKey: a bad request is a problem document, never a 500

@@ -5,7 +5,7 @@
 //! work; the deadline covers the handler only.
 //!
 //! ```text
-//! begin         origin ─▶ request id                                             end  problem document, draining,
+//! begin         trust ──▶ request id                                             end  problem document, draining,
 //!   to_open       singular headers ─▶ panic ─▶ route                                  protection, request id
 //!   to_protected  CORS ─▶ traced
 //!     traced        client address ─▶ trace ─▶ conditions ─▶ panic ─▶ limited ─▶ caching
@@ -21,8 +21,8 @@ mod conditional;
 mod cors;
 mod deadline;
 mod drain;
+mod header_trust;
 mod metrics;
-mod origin;
 mod panic;
 mod problems;
 mod protection;
@@ -49,7 +49,7 @@ use crate::{ServerSettings, ServiceInfo};
 pub use client_address::ClientAddress;
 use conditional::Conditions;
 pub use deadline::client_deadline;
-pub use origin::ServiceCheck;
+pub use header_trust::ServiceCheck;
 pub(crate) use protection::HEADERS as PROTECTION;
 pub use request_id::RequestId;
 use shed::Permits;
@@ -93,7 +93,7 @@ pub(crate) fn listener(
 struct Pipeline {
     service: &'static str,
     health: Health,
-    insiders: origin::Insiders,
+    trusted: header_trust::TrustedCallers,
     cors: Option<CorsLayer>,
     proxies: TrustedProxies,
     bodies: body::Limits,
@@ -122,7 +122,7 @@ impl Pipeline {
         Self {
             service: info.name,
             health: health.clone(),
-            insiders: origin::Insiders { proxies, services },
+            trusted: header_trust::TrustedCallers { proxies, services },
             // Pages have no business with operators' routes on a port of their own.
             cors: cors::layer(cors).filter(|_| audience == Audience::Callers),
             proxies: settings.trusted_proxies.clone(),
@@ -180,7 +180,7 @@ impl Pipeline {
 
     /// What is found out about every request.
     fn begin(&self, request: &mut Request) -> RequestId {
-        origin::find(&self.insiders, request);
+        header_trust::find(&self.trusted, request);
         request_id::give(request)
     }
 

@@ -56,35 +56,35 @@ impl Next for Endpoint {
 }
 
 /// The layer that answers by a function, which gets the request and its route.
-pub(crate) fn around<F, Answer>(answer: F) -> Around<F>
+pub(crate) fn around<F, Answer>(answer: F) -> FnLayer<F>
 where
     F: Fn(Request, Endpoint) -> Answer + Clone,
     Answer: Future<Output = Response> + Send + 'static,
 {
-    Around(answer)
+    FnLayer(answer)
 }
 
 /// See [`around`].
 #[derive(Clone)]
-pub(crate) struct Around<F>(F);
+pub(crate) struct FnLayer<F>(F);
 
 /// A route with a function around it.
 #[derive(Clone)]
-pub(crate) struct Surrounded<F> {
+pub(crate) struct FnService<F> {
     answer: F,
     /// Shared, since axum clones what it calls.
     route: Arc<Route>,
 }
 
-impl<F: Clone> Layer<Route> for Around<F> {
-    type Service = Surrounded<F>;
+impl<F: Clone> Layer<Route> for FnLayer<F> {
+    type Service = FnService<F>;
 
-    fn layer(&self, route: Route) -> Surrounded<F> {
-        Surrounded { answer: self.0.clone(), route: Arc::new(route) }
+    fn layer(&self, route: Route) -> FnService<F> {
+        FnService { answer: self.0.clone(), route: Arc::new(route) }
     }
 }
 
-impl<F, Answer> Service<Request> for Surrounded<F>
+impl<F, Answer> Service<Request> for FnService<F>
 where
     F: Fn(Request, Endpoint) -> Answer,
     Answer: Future<Output = Response> + Send + 'static,

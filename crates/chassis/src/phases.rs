@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! SIGTERM                                                                         grace_period
-//!   ├─ announcements ─┬─ drain_delay ─┬──────── requests ────────┬──── tasks ────┬─ telemetry ─┤
+//!   ├──── hooks ────┬─ drain_delay ─┬──────── requests ────────┬──── tasks ────┬─ telemetry ─┤
 //!   0 %              15 %                                       60 %            90 %       100 %
 //! ```
 //!
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::ServerSettings;
 
-/// Where announcements are withdrawn by, in percent.
-const ANNOUNCEMENTS: u32 = 15;
+/// Where lifecycle hooks are through by, in percent.
+const LIFECYCLE_HOOKS: u32 = 15;
 /// Where requests are answered by.
 const REQUESTS: u32 = 60;
 /// Where tasks have ended by; what is left is telemetry's.
@@ -26,7 +26,7 @@ const TASKS: u32 = 90;
 /// When each phase ends at the latest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Phases {
-    pub(crate) announcements: Instant,
+    pub(crate) lifecycle_hooks: Instant,
     pub(crate) requests: Instant,
     pub(crate) tasks: Instant,
 }
@@ -37,7 +37,7 @@ impl Phases {
         let now = Instant::now();
         let delay = settings.drain_delay.min(settings.grace_period);
         Self {
-            announcements: now + share(settings, ANNOUNCEMENTS),
+            lifecycle_hooks: now + share(settings, LIFECYCLE_HOOKS),
             requests: now + delay + share(settings, REQUESTS),
             tasks: now + delay + share(settings, TASKS),
         }
@@ -46,7 +46,7 @@ impl Phases {
 
 /// What requests have at least.
 pub(crate) fn requests(settings: &ServerSettings) -> Duration {
-    share(settings, REQUESTS - ANNOUNCEMENTS)
+    share(settings, REQUESTS - LIFECYCLE_HOOKS)
 }
 
 /// What telemetry has at least, to send what it holds once all else has ended.
@@ -71,7 +71,7 @@ mod tests {
         };
         let phases = Phases::begin(&settings);
         let after = |at: Instant| (at - Instant::now()).as_secs();
-        assert_eq!(after(phases.announcements), 3);
+        assert_eq!(after(phases.lifecycle_hooks), 3);
         assert_eq!(after(phases.requests), 17);
         assert_eq!(after(phases.tasks), 23);
         assert_eq!(after(phases.tasks) + telemetry(&settings).as_secs(), 25);

@@ -139,7 +139,7 @@ impl<S: Service> ServiceBuilder<S> {
             .health(servers(&platform, probe))
             .shown(shown)
             .services(auth::policy::service_check(&platform.tokens))
-            .announcement("registration", move |address, draining| {
+            .lifecycle_hook("registration", move |address, draining| {
                 discovery.registration(S::NAME, address.port(), &version).run(draining)
             })
             .bind()

@@ -11,7 +11,9 @@ use contracts::user::{
 use messaging::inbox::InboxKey;
 use messaging::{Delivery, Handlers};
 
-use crate::domain::{Before, Contact, ContactUpdate, DomainError, Draft, MailText, Reach, Token};
+use crate::domain::{
+    Before, Contact, ContactDetails, ContactUpdate, DomainError, Draft, MailText, Token,
+};
 use crate::error::Error;
 use crate::store::{ContactDecided, Store};
 
@@ -52,13 +54,18 @@ impl Events {
         let at = created.timestamp;
         let before = Before::Nothing;
         let token = token_id.zip(expires_at).map(|(id, expires_at)| Token { id, expires_at });
-        let update =
-            ContactUpdate { reach: Reach { email, name }, version, at, before, reached: false };
+        let update = ContactUpdate {
+            details: ContactDetails { email, name },
+            version,
+            at,
+            before,
+            reached: false,
+        };
         let decide = |known: Option<Contact>| {
             let contact = Contact::updated(known, user_id, update.clone());
             // The token is for the address with which the user registered, and proves no later one.
-            let address = contact.reach.as_ref().map(|reach| &reach.email);
-            let token = token.filter(|_| address == Some(&update.reach.email));
+            let address = contact.details.as_ref().map(|details| &details.email);
+            let token = token.filter(|_| address == Some(&update.details.email));
             let welcome = MailText::Welcome(token.map(|token| token.expires_at - at));
             let drafts = write_to(&contact, welcome, token);
             Ok((contact, drafts))
@@ -80,10 +87,11 @@ impl Events {
         let at = updated.timestamp;
         let before = previous_email.into();
         let reached = changed.iter().any(|field| field == "email_deliverable");
-        let update = ContactUpdate { reach: Reach { email, name }, version, at, before, reached };
+        let update =
+            ContactUpdate { details: ContactDetails { email, name }, version, at, before, reached };
         let decide = |known: Option<Contact>| {
             let contact = Contact::updated(known, user_id, update.clone());
-            let drafts = notice.iter().filter(|_| contact.reach.is_some()).cloned().collect();
+            let drafts = notice.iter().filter(|_| contact.details.is_some()).cloned().collect();
             Ok((contact, drafts))
         };
         self.store.change_once(&message, user_id, decide).await
@@ -214,7 +222,7 @@ impl Events {
     async fn send(&self, cause: &InboxKey, user: UserId, draft: Draft) -> Result<(), Error> {
         let decide = |before: Option<Contact>| -> ContactDecided {
             let contact = before.ok_or(DomainError::UnknownContact)?;
-            let drafts = contact.reach.iter().map(|_| draft.clone()).collect();
+            let drafts = contact.details.iter().map(|_| draft.clone()).collect();
             Ok((contact, drafts))
         };
         self.store.change_once(cause, user, decide).await
@@ -241,8 +249,8 @@ fn write_to(contact: &Contact, message: MailText, token: Option<Token>) -> Vec<D
         );
         return Vec::new();
     }
-    let reach = contact.reach.clone();
+    let details = contact.details.clone();
     let version = contact.version;
-    let draft = |Reach { email, .. }| Draft { email, version, message, token };
-    reach.map(draft).into_iter().collect()
+    let draft = |ContactDetails { email, .. }| Draft { email, version, message, token };
+    details.map(draft).into_iter().collect()
 }

@@ -6,7 +6,7 @@ mod kind;
 mod mail_text;
 mod notification;
 
-pub use contact::{Before, Contact, ContactUpdate, Reach};
+pub use contact::{Before, Contact, ContactDetails, ContactUpdate};
 pub use kind::{Kind, LinkPurpose};
 pub use mail_text::{Content, MailText};
 pub use notification::{Draft, Event, Failure, Notification, Status, Token};

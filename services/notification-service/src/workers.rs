@@ -76,10 +76,10 @@ impl Sender {
         let id = notification.id;
         let outcome = self.send(notification).await;
         let now = self.clock.now();
-        let luck = rand::random::<f64>();
+        let jitter = rand::random::<f64>();
         let saved = self.store.change(id, |notification| match &outcome {
             Ok(()) => notification.sent(now),
-            Err(failure) => notification.attempt_failed(failure.clone(), luck, now),
+            Err(failure) => notification.attempt_failed(failure.clone(), jitter, now),
         });
         match saved.await {
             Ok(notification) => tracing::info!(

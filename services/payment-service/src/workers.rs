@@ -78,9 +78,9 @@ enum Next {
     /// Nothing was charged, as far as this worker's own call goes.
     GiveUp(Outcome, Settled),
     /// The outcome is unknown.
-    AskAgain { after: Duration },
+    Retry { after: Duration },
     /// The outcome of this call is known: it did nothing.
-    AskAsBefore { after: Duration },
+    RetryUncounted { after: Duration },
     /// Nothing can be charged any more; something may have been.
     OnlyLookUp,
 }
@@ -120,8 +120,8 @@ impl Charger {
         let id = due.payment.id;
         let now = self.clock.now();
         match next {
-            Next::AskAgain { after } => self.store.postpone(id, now + after).await,
-            Next::AskAsBefore { after } => self.store.postpone_uncounted(id, now + after).await,
+            Next::Retry { after } => self.store.postpone(id, now + after).await,
+            Next::RetryUncounted { after } => self.store.postpone_uncounted(id, now + after).await,
             Next::OnlyLookUp => self.store.retire_key(id, now, now + ASK_AGAIN_FIRST).await,
             Next::Settle(outcome) => {
                 let how = match outcome {
@@ -180,12 +180,12 @@ impl Charger {
         };
         log_failure(payment, &error);
         match error {
-            GatewayError::Unknown { .. } => Next::AskAgain { after: pause(payment) },
+            GatewayError::Unknown { .. } => Next::Retry { after: pause(payment) },
             GatewayError::Retryable { retry_after } => {
-                Next::AskAsBefore { after: retry_after.max(ASK_AGAIN_FIRST) }
+                Next::RetryUncounted { after: retry_after.max(ASK_AGAIN_FIRST) }
             }
             GatewayError::Rejected { code, .. } if code == UNAUTHORIZED => {
-                Next::AskAsBefore { after: UNAUTHORIZED_PAUSE }
+                Next::RetryUncounted { after: UNAUTHORIZED_PAUSE }
             }
             GatewayError::KeyReused => {
                 self.look_up(due, Outcome::canceled(), Settled::Canceled).await
@@ -212,7 +212,7 @@ impl Charger {
                 Some(at) if self.since(at) >= self.settlement.look_up_for => {
                     Next::GiveUp(otherwise, how)
                 }
-                Some(_) => Next::AskAgain { after: pause(payment) },
+                Some(_) => Next::Retry { after: pause(payment) },
             },
             Err(error) => later(payment, &error),
         }
@@ -246,7 +246,7 @@ fn later(payment: &Payment, error: &GatewayError) -> Next {
         GatewayError::Rejected { .. } => UNAUTHORIZED_PAUSE,
         GatewayError::Unknown { .. } | GatewayError::KeyReused => Duration::ZERO,
     };
-    Next::AskAgain { after: pause(payment).max(after) }
+    Next::Retry { after: pause(payment).max(after) }
 }
 
 fn log_failure(payment: &Payment, error: &GatewayError) {

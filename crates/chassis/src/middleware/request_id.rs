@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
 
-use super::origin::Origin;
+use super::header_trust::HeaderTrust;
 use crate::Clock;
 
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,7 +23,7 @@ impl RequestId {
     }
 
     fn of(request: &Request) -> Option<Self> {
-        if Origin::of(request.extensions()) == Origin::Outside {
+        if HeaderTrust::of(request.extensions()) == HeaderTrust::Untrusted {
             return None;
         }
         let value = request.headers().get(HEADER)?;

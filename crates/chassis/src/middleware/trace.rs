@@ -10,7 +10,7 @@ use tracing::field::Empty;
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::origin::Origin;
+use super::header_trust::HeaderTrust;
 use super::{RequestId, metrics};
 use crate::Next;
 
@@ -25,9 +25,9 @@ pub(super) async fn trace(service: &'static str, request: Request, next: impl Ne
     // The template, not the path: ids in names would make every request its own series.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
-    let caller = match Origin::of(request.extensions()) {
-        Origin::Inside => Caller::Trusted,
-        Origin::Outside => Caller::Stranger,
+    let caller = match HeaderTrust::of(request.extensions()) {
+        HeaderTrust::Trusted => Caller::Trusted,
+        HeaderTrust::Untrusted => Caller::Stranger,
     };
     let trace = RequestTrace::begin(request.headers(), caller, || span(&request, method, route));
     let request_id = request.extensions().get::<RequestId>().cloned();

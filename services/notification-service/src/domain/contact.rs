@@ -11,7 +11,7 @@ pub struct Contact {
     /// Who.
     pub user_id: UserId,
     /// Address and name; none once the user is deleted.
-    pub reach: Option<Reach>,
+    pub details: Option<ContactDetails>,
     /// When the newest event that was applied happened.
     pub as_of: DateTime<Utc>,
     /// The user's version that it had; none when it had none.
@@ -20,9 +20,9 @@ pub struct Contact {
     pub undeliverable: bool,
 }
 
-/// How to reach a user and what to call the user.
+/// Where a user is written to, and what the user is called.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Reach {
+pub struct ContactDetails {
     /// The e-mail address.
     pub email: String,
     /// The name; may be empty.
@@ -32,8 +32,8 @@ pub struct Reach {
 /// What an event says of a user's contact.
 #[derive(Clone)]
 pub struct ContactUpdate {
-    /// How to reach the user from then on.
-    pub reach: Reach,
+    /// Where to write to from then on.
+    pub details: ContactDetails,
     /// The user's version, if the event has one: the higher one is the later one.
     pub version: Option<i64>,
     /// When it happened.
@@ -52,12 +52,12 @@ pub enum Before {
     /// The user had this address.
     Email(String),
     /// It does not say.
-    Unsaid,
+    Unknown,
 }
 
 impl From<Option<String>> for Before {
     fn from(previous_email: Option<String>) -> Self {
-        previous_email.map_or(Self::Unsaid, Self::Email)
+        previous_email.map_or(Self::Unknown, Self::Email)
     }
 }
 
@@ -69,21 +69,24 @@ impl Contact {
             Some(known) if !known.is_before(&update) => known,
             known => {
                 let is_same = |known: &Self| {
-                    known.reach.as_ref().is_some_and(|reach| reach.email == update.reach.email)
+                    known
+                        .details
+                        .as_ref()
+                        .is_some_and(|details| details.email == update.details.email)
                 };
                 let undeliverable =
                     !update.reached && known.is_some_and(|it| it.undeliverable && is_same(&it));
-                let reach = Some(update.reach);
+                let details = Some(update.details);
                 let as_of = update.at;
                 let version = update.version;
-                Self { user_id, reach, as_of, version, undeliverable }
+                Self { user_id, details, as_of, version, undeliverable }
             }
         }
     }
 
     /// The contact of a user who is gone.
     pub fn gone(user_id: UserId, at: DateTime<Utc>) -> Self {
-        Self { user_id, reach: None, as_of: at, version: None, undeliverable: false }
+        Self { user_id, details: None, as_of: at, version: None, undeliverable: false }
     }
 
     /// Whether an event is later than what is known. Versions know, whatever the clocks of the
@@ -91,14 +94,14 @@ impl Contact {
     /// time the one that follows the other: nothing comes before a registration, and a change of
     /// the address says what it changed. Where neither says so, the one that came last counts.
     fn is_before(&self, update: &ContactUpdate) -> bool {
-        let Some(reach) = &self.reach else { return false };
+        let Some(details) = &self.details else { return false };
         if let (Some(known), Some(updated)) = (self.version, update.version) {
             return known < updated;
         }
         match (self.as_of.cmp(&update.at), &update.before) {
-            (Ordering::Less, _) | (Ordering::Equal, Before::Unsaid) => true,
+            (Ordering::Less, _) | (Ordering::Equal, Before::Unknown) => true,
             (Ordering::Greater, _) | (Ordering::Equal, Before::Nothing) => false,
-            (Ordering::Equal, Before::Email(previous)) => *previous == reach.email,
+            (Ordering::Equal, Before::Email(previous)) => *previous == details.email,
         }
     }
 }
@@ -124,8 +127,8 @@ mod tests {
     }
 
     fn update(email: &str, seconds: i64, before: Before) -> ContactUpdate {
-        let reach = Reach { email: email.to_owned(), name: String::new() };
-        ContactUpdate { reach, version: None, at: at(seconds), before, reached: false }
+        let details = ContactDetails { email: email.to_owned(), name: String::new() };
+        ContactUpdate { details, version: None, at: at(seconds), before, reached: false }
     }
 
     fn changed(email: &str, seconds: i64, previous: &str) -> ContactUpdate {
@@ -135,7 +138,7 @@ mod tests {
     /// The address after events that came in this order.
     fn address(events: impl IntoIterator<Item = ContactUpdate>) -> String {
         let apply = |known, update| Some(Contact::updated(known, user(), update));
-        events.into_iter().fold(None, apply).unwrap().reach.unwrap().email
+        events.into_iter().fold(None, apply).unwrap().details.unwrap().email
     }
 
     #[test]
@@ -143,11 +146,11 @@ mod tests {
         let (old, new) = ("old@example.com", "new@example.com");
         let registered = update(old, 1, Before::Nothing);
         for (one, other) in [
-            (update(old, 1, Before::Unsaid), update(new, 2, Before::Unsaid)),
+            (update(old, 1, Before::Unknown), update(new, 2, Before::Unknown)),
             (registered.clone(), changed(new, 2, old)),
             // At one time, the one that follows the other.
             (registered.clone(), changed(new, 1, old)),
-            (registered, update(new, 1, Before::Unsaid)),
+            (registered, update(new, 1, Before::Unknown)),
             (changed(old, 1, "first@example.com"), changed(new, 1, old)),
         ] {
             assert_eq!(address([one.clone(), other.clone()]), new);
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn of_two_events_of_one_time_that_say_nothing_of_each_other_the_last_to_come_counts() {
         let (one, other) = ("one@example.com", "other@example.com");
-        let of = |email| update(email, 1, Before::Unsaid);
+        let of = |email| update(email, 1, Before::Unknown);
         assert_eq!(address([of(one), of(other)]), other);
         assert_eq!(address([of(other), of(one)]), one);
     }
@@ -166,9 +169,9 @@ mod tests {
     #[test]
     fn a_publisher_that_tells_versions_and_one_that_does_not_are_ordered_by_time() {
         let versioned =
-            ContactUpdate { version: Some(7), ..update("seven@example.com", 5, Before::Unsaid) };
+            ContactUpdate { version: Some(7), ..update("seven@example.com", 5, Before::Unknown) };
         for (seconds, expected) in [(4, "seven@example.com"), (6, "plain@example.com")] {
-            let plain = update("plain@example.com", seconds, Before::Unsaid);
+            let plain = update("plain@example.com", seconds, Before::Unknown);
             assert_eq!(address([versioned.clone(), plain.clone()]), expected);
             assert_eq!(address([plain, versioned.clone()]), expected);
         }
@@ -179,9 +182,9 @@ mod tests {
         let known = Contact::updated(None, user(), update("old@example.com", 1, Before::Nothing));
         let known = Contact { undeliverable: true, ..known };
         let reached =
-            ContactUpdate { reached: true, ..update("old@example.com", 2, Before::Unsaid) };
+            ContactUpdate { reached: true, ..update("old@example.com", 2, Before::Unknown) };
         for (update, undeliverable) in [
-            (update("old@example.com", 2, Before::Unsaid), true),
+            (update("old@example.com", 2, Before::Unknown), true),
             (changed("new@example.com", 2, "old@example.com"), false),
             (reached, false),
         ] {
@@ -194,7 +197,7 @@ mod tests {
     fn a_deleted_user_stays_deleted() {
         let gone = Contact::gone(user(), at(2));
         let late =
-            ContactUpdate { version: Some(9), ..update("back@example.com", 3, Before::Unsaid) };
+            ContactUpdate { version: Some(9), ..update("back@example.com", 3, Before::Unknown) };
         assert!(Contact::updated(Some(gone.clone()), user(), late) == gone);
     }
 

@@ -7,8 +7,8 @@ use contracts::{MailTokenId, NotificationId, UserId};
 
 use super::{Content, DomainError, Kind, MailText};
 
-/// Pauses after each attempt that failed for now; after the last pause it is given up.
-const PAUSES: [Duration; 6] = [
+/// The delay after each attempt that failed for now; after the last one it is given up.
+const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
     Duration::from_secs(5 * 60),
@@ -16,7 +16,7 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(2 * 3600),
     Duration::from_secs(8 * 3600),
 ];
-/// Each pause is longer by up to this share, so that many do not come back in step.
+/// Each delay is longer by up to this share, so that many do not come back in step.
 const JITTER: f64 = 0.2;
 /// A notification older than this is given up: the news is stale.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -180,14 +180,14 @@ impl Notification {
         Ok((self.settle(Status::Sent { at: now }, now)?, vec![Event::Sent]))
     }
 
-    /// An attempt failed: again later, or given up. `luck` from 0 to 1 spreads the pauses.
+    /// An attempt failed: again later, or given up. `jitter` from 0 to 1 spreads the delays.
     ///
     /// # Errors
     /// [`DomainError::Settled`] when it is settled already.
     pub fn attempt_failed(
         self,
         failure: Failure,
-        luck: f64,
+        jitter: f64,
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<Event>), DomainError> {
         let own = self.kind.is_to_own_address();
@@ -197,13 +197,13 @@ impl Notification {
             Failure::Transient(reason) => (reason, true, false),
         };
         let index = usize::try_from(self.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-        let pause = PAUSES.get(index).map(|pause| pause.mul_f64(1.0 + JITTER * luck));
+        let delay = RETRY_DELAYS.get(index).map(|delay| delay.mul_f64(1.0 + JITTER * jitter));
         let end = self.created_at + AGE_MAX;
         let end = self.token.map_or(end, |token| end.min(token.expires_at));
-        let again = pause.filter(|pause| passing && now + *pause < end);
-        if let Some(pause) = again {
+        let delay = delay.filter(|delay| passing && now + *delay < end);
+        if let Some(delay) = delay {
             let mut notification = self.pending()?;
-            notification.status = Status::Pending { next_attempt_at: now + pause };
+            notification.status = Status::Pending { next_attempt_at: now + delay };
             return Ok((notification.changed_at(now), Vec::new()));
         }
         let failed = self.settle(Status::Failed { reason: reason.clone() }, now)?;
@@ -318,18 +318,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_mail_server_that_stays_away_ends_every_notification_within_its_age(
-            luck in prop::collection::vec(0.0_f64..=1.0, 32),
+            jitters in prop::collection::vec(0.0_f64..=1.0, 32),
         ) {
             let mut notification = notification();
             let mut now = at(0);
             let mut ended = 0;
-            for luck in luck {
+            for jitter in jitters {
                 let Status::Pending { next_attempt_at } = notification.status else { break };
                 prop_assert!(next_attempt_at >= now && next_attempt_at < at(24 * 3600));
                 now = next_attempt_at;
                 notification.attempts += 1;
                 let failure = Failure::Transient("away".to_owned());
-                let (next, events) = notification.attempt_failed(failure, luck, now).unwrap();
+                let (next, events) = notification.attempt_failed(failure, jitter, now).unwrap();
                 notification = next;
                 ended += events.len();
             }

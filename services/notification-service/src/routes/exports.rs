@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::notifications::NotificationView;
-use crate::domain::{Contact, Notification, Reach};
+use crate::domain::{Contact, ContactDetails, Notification};
 use crate::store::Store;
 
 /// What the service knows of a user, a page of notifications at a time.
@@ -51,7 +51,7 @@ struct ExportedNotification {
 impl ExportedContact {
     fn of(contact: Contact) -> Option<Self> {
         let undeliverable = contact.undeliverable;
-        contact.reach.map(|Reach { email, name }| Self { email, name, undeliverable })
+        contact.details.map(|ContactDetails { email, name }| Self { email, name, undeliverable })
     }
 }
 

@@ -138,8 +138,8 @@ pub(crate) async fn create(
     let claim = Claim { source, fingerprint: new.fingerprint() };
     let draft = |contact: crate::domain::Contact| {
         let version = contact.version;
-        let reach = contact.reach.filter(|_| !contact.undeliverable);
-        let email = reach.ok_or(DomainError::UnknownContact)?.email;
+        let details = contact.details.filter(|_| !contact.undeliverable);
+        let email = details.ok_or(DomainError::UnknownContact)?.email;
         Ok(Draft { email, version, message: message.clone(), token: None })
     };
     let (made, replayed) = store.create(UserId::from_uuid(new.user_id), &claim, draft).await?;

@@ -6,7 +6,7 @@ use messaging::erasure;
 use sqlx::PgConnection;
 
 use super::Store;
-use crate::domain::{Contact, Reach};
+use crate::domain::{Contact, ContactDetails};
 use crate::error::Error;
 
 /// Why a deleted user's pending notifications end.
@@ -45,15 +45,15 @@ struct ContactRow {
 impl ContactRow {
     fn into_contact(self, user_id: UserId) -> Contact {
         let Self { email, name, as_of, version, undeliverable } = self;
-        let reach = email.zip(name).map(|(email, name)| Reach { email, name });
-        Contact { user_id, reach, as_of, version, undeliverable }
+        let details = email.zip(name).map(|(email, name)| ContactDetails { email, name });
+        Contact { user_id, details, as_of, version, undeliverable }
     }
 }
 
 /// Saves a contact. With a deleted user go the words of all notifications, which hold the name or
 /// what another service wrote, and pending ones end.
 pub(super) async fn save(tx: &mut PgConnection, contact: &Contact) -> Result<(), Error> {
-    let reach = contact.reach.as_ref();
+    let details = contact.details.as_ref();
     sqlx::query!(
         "insert into contacts (user_id, email, name, as_of, version, deleted, undeliverable)
          values ($1, $2, $3, $4, $5, $6, $7)
@@ -62,16 +62,16 @@ pub(super) async fn save(tx: &mut PgConnection, contact: &Contact) -> Result<(),
              version = excluded.version, deleted = excluded.deleted,
              undeliverable = excluded.undeliverable",
         contact.user_id.as_uuid(),
-        reach.map(|reach| reach.email.as_str()),
-        reach.map(|reach| reach.name.as_str()),
+        details.map(|details| details.email.as_str()),
+        details.map(|details| details.name.as_str()),
         contact.as_of,
         contact.version,
-        reach.is_none(),
+        details.is_none(),
         contact.undeliverable,
     )
     .execute(&mut *tx)
     .await?;
-    if reach.is_none() {
+    if details.is_none() {
         erasure::erase(tx, contact.user_id.as_uuid()).await?;
         sqlx::query!(
             "update notifications

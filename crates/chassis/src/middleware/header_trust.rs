@@ -1,4 +1,4 @@
-//! Inside and outside: whose word on traces, request ids and criticality counts.
+//! Header trust: whose word on traces, request ids and criticality counts.
 //!
 //! A stranger who chose the trace would have every request of his recorded, or none, and could put
 //! them into somebody else's trace; the ids go on from here into rows, messages and logs. So these
@@ -27,44 +27,44 @@ pub type ServiceCheck = Arc<dyn Fn(&mut Request) -> bool + Send + Sync>;
 
 /// Whose word counts.
 #[derive(Clone)]
-pub(super) struct Insiders {
+pub(super) struct TrustedCallers {
     pub(super) proxies: TrustedProxies,
     pub(super) services: ServiceCheck,
 }
 
-/// Where a request comes from; an extension of every request.
+/// Whether the headers of a request count; an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum HeaderTrust {
     /// From another service, or from a proxy that begins traces.
-    Inside,
+    Trusted,
     /// From anybody.
-    Outside,
+    Untrusted,
 }
 
-impl Origin {
-    /// The origin of a request.
+impl HeaderTrust {
+    /// Of a request.
     pub(super) fn of(extensions: &Extensions) -> Self {
-        extensions.get().copied().unwrap_or(Self::Outside)
+        extensions.get().copied().unwrap_or(Self::Untrusted)
     }
 }
 
-/// Finds out where a request comes from, if it says anything of which that decides, and how much it
+/// Finds out whether the headers of a request count, if it has any, and how much it
 /// matters.
-pub(super) fn find(insiders: &Insiders, request: &mut Request) {
+pub(super) fn find(trusted: &TrustedCallers, request: &mut Request) {
     let says = |name: HeaderName| request.headers().contains_key(name);
     let has_ids = says(TRACEPARENT) || says(HEADER);
     let said = Criticality::from_headers(request.headers()).unwrap_or_default();
     let is_critical = said > Criticality::default();
-    let is_proxy = has_ids && insiders.include_proxy(request);
-    let is_service = (is_critical || has_ids && !is_proxy) && insiders.include_service(request);
-    let is_inside = is_proxy || has_ids && is_service;
-    let origin = if is_inside { Origin::Inside } else { Origin::Outside };
+    let is_proxy = has_ids && trusted.include_proxy(request);
+    let is_service = (is_critical || has_ids && !is_proxy) && trusted.include_service(request);
+    let is_trusted = is_proxy || has_ids && is_service;
+    let trust = if is_trusted { HeaderTrust::Trusted } else { HeaderTrust::Untrusted };
     let criticality = if is_critical && !is_service { Criticality::default() } else { said };
-    request.extensions_mut().insert(origin);
+    request.extensions_mut().insert(trust);
     request.extensions_mut().insert(criticality);
 }
 
-impl Insiders {
+impl TrustedCallers {
     fn include_proxy(&self, request: &Request) -> bool {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
         peer.is_some_and(|ConnectInfo(peer)| self.proxies.contains(peer.ip()))

@@ -75,13 +75,20 @@ impl Slot {
         Source::Start(place.log(self.log(server)))
     }
 
-    /// Prints the last lines of a server's log that tell of an error or of an alarm.
+    /// Prints the last lines of a server's log that begin to tell of an error or of an alarm.
     pub(crate) fn print_faults(&self, server: &str) {
         let log = fs::read_to_string(self.log(server)).unwrap_or_default();
-        let is_fault = |line: &&str| line.contains("[error]") || line.contains("alarm");
+        // What an error tells further is indented behind the process that tells it.
+        let begins =
+            |line: &str| line.split_once("> ").is_some_and(|(_, text)| !text.starts_with(' '));
+        let is_fault =
+            |line: &&str| line.contains("alarm") || line.contains("[error]") && begins(line);
         let faults: Vec<&str> = log.lines().filter(is_fault).collect();
-        println!("{} errors and alarms in the log of {server}", faults.len());
-        faults[faults.len().saturating_sub(20)..].iter().for_each(|line| println!("  {line}"));
+        println!(
+            "{} lines in the log of {server} tell of errors and alarms; the last:",
+            faults.len()
+        );
+        faults.iter().rev().take(20).rev().for_each(|line| println!("  {line}"));
     }
 
     fn log(&self, server: &str) -> PathBuf {

@@ -1,7 +1,8 @@
 //! `cargo dev doctor`: what of this machine, this checkout and its system is well, and the line that mends
 //! what is not.
 //!
-//! It changes nothing, and it needs nothing: whatever is missing or broken is a line of its table.
+//! It changes nothing, and it needs nothing: whatever is missing or broken is a line of its table. The compiler and
+//! the linker are none: they have just built this tool.
 
 mod data;
 mod machine;
@@ -97,14 +98,11 @@ pub(crate) fn examine(namespace: Option<String>) -> Vec<Finding> {
     findings
 }
 
-/// The top of the workspace, also of half of one: of which something is there.
+/// The top of the workspace, also where its settings are gone; the working folder outside of one.
 fn root() -> PathBuf {
     let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let is_root = |folder: &&Path| {
-        folder.join("dev/Cargo.toml").exists() || folder.join("rust-toolchain.toml").exists()
-    };
-    let root = here.ancestors().find(is_root).map(Path::to_owned);
-    root.unwrap_or(here)
+    let root = here.ancestors().find(|folder| folder.join("dev/Cargo.toml").exists());
+    root.map(Path::to_owned).unwrap_or(here)
 }
 
 /// The first line of what a program says of its version; none when it is not there or does not run.

@@ -161,29 +161,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_that_may_install_asks_by_the_same_flags() {
-        for name in [
-            "up",
-            "test",
-            "bench",
-            "measure",
-            "prepare",
-            "check",
-            "new-service",
-            "new-event",
-            "new-route",
-        ] {
-            let cli = Cli::command();
-            let command = cli.find_subcommand(name).unwrap();
-            let flags: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-            assert!(
-                ["yes", "no-install"].iter().all(|flag| flags.contains(flag)),
-                "{name}: {flags:?}"
-            );
-        }
-    }
-
-    #[test]
     fn the_commands_are_put_together_soundly() {
         Cli::command().debug_assert();
     }

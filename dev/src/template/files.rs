@@ -275,17 +275,4 @@ mod tests {
         let expected = query_of("select id from\norders where title = \"x\"");
         assert_eq!(query(&old, &orders()).unwrap(), expected);
     }
-
-    #[test]
-    fn a_file_belongs_where_the_table_says() {
-        let path = |inner: &str| target(inner, "orders-service").map(|(path, _)| path);
-        assert_eq!(
-            path("service/src/lib.rs").as_deref(),
-            Some("services/orders-service/src/lib.rs")
-        );
-        assert_eq!(path("contracts/golden/x").as_deref(), Some("crates/contracts/golden/x"));
-        assert_eq!(path("config/auth.tsk").as_deref(), Some("config/auth.tsk"));
-        assert_eq!(path("wiring/k8s/base/x.yaml").as_deref(), Some("k8s/base/x.yaml"));
-        assert_eq!(path("README.md"), None);
-    }
 }

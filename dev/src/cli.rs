@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
-    Rehearse(rehearse::Args),
+    Rehearse,
     /// Runs every test on servers started for the run
     Test(test::Args),
     /// Holds the code to what continuous integration holds it to
@@ -113,7 +113,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Run(args) => run::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
-        Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),
+        Command::Rehearse => rehearse::run(&project, &interrupt),
         Command::Test(args) => test::run(&project, &args, &interrupt),
         Command::Check(args) => check::run(&project, &args, &interrupt),
         Command::Documents(args) => documents::run(&project, &args, &interrupt),

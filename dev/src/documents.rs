@@ -33,9 +33,6 @@ const FOLDER: &str = "docs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Shows what would be run, and runs nothing
-    #[arg(long)]
-    list: bool,
     /// Runs what is left to this job of continuous integration, and nothing else
     #[arg(long, value_parser = [block::JOB])]
     job: Option<String>,
@@ -45,12 +42,6 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let mut blocks = read(project.root())?;
     if args.job.is_some() {
         blocks.retain(|block| block.held == Held::InJob);
-    }
-    if args.list {
-        for block in &blocks {
-            println!("{block}");
-        }
-        return Ok(ExitCode::SUCCESS);
     }
     ensure!(
         unrecorded::with_state(project)?.is_none(),

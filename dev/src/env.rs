@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     ports,
@@ -32,10 +32,7 @@ pub(crate) struct Args {
 #[derive(Debug, Default, clap::Args)]
 #[group(multiple = false)]
 struct Form {
-    /// Prints one JSON object instead of `export` lines
-    #[arg(long)]
-    json: bool,
-    /// Prints lines as editors read them: NAME="value"
+    /// Prints lines as editors read them, NAME="value", instead of `export` lines
     #[arg(long)]
     dotenv: bool,
     /// Writes such a file under .dev and prints a launch.json for Visual Studio Code that uses it
@@ -46,10 +43,7 @@ struct Form {
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let start = start(project, &args.service)?;
     let variables: Vec<_> = start.environment(project)?.into_iter().collect();
-    if args.form.json {
-        let variables = variables.iter().map(|(name, value)| (name.clone(), json!(value)));
-        println!("{:#}", Value::Object(variables.collect::<Map<_, _>>()));
-    } else if args.form.dotenv {
+    if args.form.dotenv {
         print!("{}", dotenv(&variables));
     } else if args.form.vscode {
         let file = env_file(project, &args.service);

@@ -27,7 +27,8 @@ use crate::{
     status,
 };
 
-const MIB: u64 = 1 << 20;
+/// How much of the end of each log and of the traces, in bytes.
+const TAIL: u64 = 2 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -41,9 +42,6 @@ pub(crate) struct Args {
     /// Overwrites it
     #[arg(long)]
     force: bool,
-    /// How much of the end of each log and of the traces, in MiB
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
-    log_size: u64,
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
@@ -60,7 +58,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let mask = Mask::of(secrets::known(project, state.as_ref()));
     let mut report =
         Report { zip: ZipWriter::new(written), mask, parts: Vec::new(), missing: Vec::new() };
-    report.collect(project, state.as_ref(), args.log_size * MIB)?;
+    report.collect(project, state.as_ref())?;
     let Report { parts, missing, mask, .. } = &report;
     let said = said(parts, missing, mask);
     report.add("README.txt", &said)?;
@@ -85,7 +83,7 @@ struct Report {
 }
 
 impl Report {
-    fn collect(&mut self, project: &Project, state: Option<&State>, log_size: u64) -> Result<()> {
+    fn collect(&mut self, project: &Project, state: Option<&State>) -> Result<()> {
         self.json("versions.json", &versions(project))?;
         self.json("doctor.json", &doctor::examine(project.namespace().map(str::to_owned)))?;
         self.json("status.json", &status::lines(project).unwrap_or_default())?;
@@ -108,12 +106,12 @@ impl Report {
         let mut logs: Vec<PathBuf> =
             logs.map(|item| item.path()).filter(|path| path.is_file()).collect();
         logs.sort();
-        if logs.is_empty() || log_size == 0 {
-            self.miss("logs: there are none, or none were asked for");
+        if logs.is_empty() {
+            self.miss("logs: there are none");
         }
-        for path in logs.iter().filter(|_| log_size > 0) {
+        for path in &logs {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            match end_of(path, log_size) {
+            match end_of(path, TAIL) {
                 Ok(text) => {
                     let text = self.mask.text(&text);
                     self.add(&format!("logs/{name}"), &text)?;
@@ -121,11 +119,11 @@ impl Report {
                 Err(error) => self.miss(format!("logs/{name}: {error:#}")),
             }
         }
-        self.traces(project, log_size)
+        self.traces(project)
     }
 
     /// The end of the spans that the dashboard keeps of its newest run; its `/runs` page takes them in.
-    fn traces(&mut self, project: &Project, size: u64) -> Result<()> {
+    fn traces(&mut self, project: &Project) -> Result<()> {
         let newest = |folder: &Path| {
             let items = fs::read_dir(folder).into_iter().flatten().flatten();
             let mut paths: Vec<PathBuf> = items.map(|item| item.path()).collect();
@@ -139,12 +137,12 @@ impl Report {
             let files: Vec<PathBuf> = newest(run).into_iter().filter(is_spans).collect();
             (!files.is_empty()).then_some((run, files))
         });
-        let Some((run, files)) = files.filter(|_| size > 0) else {
-            self.miss("traces: there are none, or none were asked for");
+        let Some((run, files)) = files else {
+            self.miss("traces: there are none");
             return Ok(());
         };
         let mut texts = Vec::new();
-        let mut left = size;
+        let mut left = TAIL;
         for file in files {
             let text = end_of(&file, left).with_context(|| format!("read {}", file.display()))?;
             left = left.saturating_sub(text.len() as u64);

@@ -1,7 +1,7 @@
-//! `cargo dev prepare`: what is generated and checked in, refreshed; with `--check`, compared.
+//! `cargo dev prepare`: what is generated and checked in, refreshed; `cargo dev check drift` compares it.
 //!
 //! Everything is generated into a temporary folder first. Only then is the tree written, and only
-//! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
+//! where it differs, so that the check changes nothing and cargo rebuilds nothing without need.
 
 mod alerts;
 pub(crate) mod generated;
@@ -33,24 +33,16 @@ const TEMPLATE: &str = "sample-service";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Writes nothing; fails when something that is checked in is out of date
-    #[arg(long)]
-    check: bool,
     #[command(flatten)]
     permission: Permission,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    if args.check {
-        check(project, args.permission, interrupt)?;
-        println!("what is generated is up to date");
-    } else {
-        let written = generate(project, args.permission, interrupt, true)?;
-        graph::refresh(project)?;
-        match written.as_slice() {
-            [] => println!("nothing changed"),
-            files => files.iter().for_each(|file| println!("written: {}", file.display())),
-        }
+    let written = generate(project, args.permission, interrupt, true)?;
+    graph::refresh(project)?;
+    match written.as_slice() {
+        [] => println!("nothing changed"),
+        files => files.iter().for_each(|file| println!("written: {}", file.display())),
     }
     Ok(ExitCode::SUCCESS)
 }

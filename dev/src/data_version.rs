@@ -9,6 +9,8 @@ use std::{
 
 use testkit::native::{ELSEWHERE, find};
 
+use crate::programs;
+
 /// Data that a server cannot go on with.
 #[derive(Debug)]
 pub(crate) struct Mismatch {
@@ -20,10 +22,10 @@ pub(crate) struct Mismatch {
 
 /// The major version of PostgreSQL that this machine has.
 pub(crate) fn postgres_version() -> Option<String> {
-    let output = Command::new(find::postgres().ok()?.join("postgres")).arg("--version").output();
+    let binary = find::postgres().ok()?.join("postgres");
     // `postgres (PostgreSQL) 15.18 (Debian 15.18-1)`
-    let text = String::from_utf8(output.ok()?.stdout).ok()?;
-    text.split_whitespace().nth(2).map(str::to_owned)
+    let said = programs::says(Command::new(binary).arg("--version"))?;
+    said.split_whitespace().nth(2).map(str::to_owned)
 }
 
 /// The version of RabbitMQ that this machine has, by the name of its own plugin.

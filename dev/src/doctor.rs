@@ -19,7 +19,7 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{logs::printable, namespaces, project::Project, table};
+use crate::{logs::printable, namespaces, programs, project::Project, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -110,10 +110,8 @@ fn version_of(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Option<Str
     let mut command = Command::new(program);
     // A toolchain that is missing is told, and not fetched.
     command.arg("--version").current_dir(folder).env("RUSTUP_AUTO_INSTALL", "0");
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(line.trim().chars().take(100).collect())
+    let said = programs::says(&mut command)?;
+    Some(said.lines().next()?.trim_end().chars().take(100).collect())
 }
 
 fn print(findings: &[Finding]) {

@@ -20,7 +20,7 @@ use std::{fs, path::Path, process::Command, process::ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    down, http, interrupt::Interrupt, prepare, programs, project::Project, template::ends_in,
+    down, folder, http, interrupt::Interrupt, programs, project::Project, template::ends_in,
     unrecorded,
 };
 use block::{Block, Held};
@@ -68,7 +68,7 @@ pub(crate) fn check_links(project: &Project) -> Result<()> {
 
 /// The documents whose commands are held to what they show, from the root.
 fn documents(root: &Path) -> Vec<String> {
-    let names = prepare::names(&root.join(FOLDER)).into_iter();
+    let names = folder::names(&root.join(FOLDER)).into_iter();
     let names = names.filter(|name| ends_in(name, "md")).map(|name| format!("{FOLDER}/{name}"));
     FIRST.map(str::to_owned).into_iter().chain(names).collect()
 }

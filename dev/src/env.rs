@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::{
@@ -60,10 +60,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 
 /// How `up` would start this service on the system that is up.
 pub(crate) fn start(project: &Project, service: &str) -> Result<Start> {
-    if let Err(error) = project.service(service) {
-        let known = project.services().iter().map(|service| service.name.as_str());
-        bail!("{error}; there are: {}", known.collect::<Vec<_>>().join(", "));
-    }
+    project.service(service)?;
     let state = State::up(project)?;
     let ports = ports::choose(project, Some(&state));
     let starts = Start::all(project, &Secrets::load(project)?, &state.addresses, &ports)?;

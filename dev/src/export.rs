@@ -23,8 +23,8 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use self::mask::{MASK, Mask, is_secret_name};
 use crate::{
-    data_version, doctor, fault, origin, ports, project::Project, queues, services, state::State,
-    status,
+    data_version, doctor, fault, folder::names, origin, ports, programs, project::Project, queues,
+    services, state::State, status,
 };
 
 /// How much of the end of each log and of the traces, in bytes.
@@ -102,16 +102,14 @@ impl Report {
             Ok(queues) => self.json("queues.json", &queues)?,
             Err(error) => self.miss(format!("queues.json: {error:#}")),
         }
-        let logs = fs::read_dir(project.dev("logs")).into_iter().flatten().flatten();
-        let mut logs: Vec<PathBuf> =
-            logs.map(|item| item.path()).filter(|path| path.is_file()).collect();
-        logs.sort();
+        let folder = project.dev("logs");
+        let mut logs = names(&folder);
+        logs.retain(|name| folder.join(name).is_file());
         if logs.is_empty() {
             self.miss("logs: there are none");
         }
-        for path in &logs {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            match end_of(path, TAIL) {
+        for name in logs {
+            match end_of(&folder.join(&name), TAIL) {
                 Ok(text) => {
                     let text = self.mask.text(&text);
                     self.add(&format!("logs/{name}"), &text)?;
@@ -125,11 +123,8 @@ impl Report {
     /// The end of the spans that the dashboard keeps of its newest run; its `/runs` page takes them in.
     fn traces(&mut self, project: &Project) -> Result<()> {
         let newest = |folder: &Path| {
-            let items = fs::read_dir(folder).into_iter().flatten().flatten();
-            let mut paths: Vec<PathBuf> = items.map(|item| item.path()).collect();
-            paths.sort();
-            paths.reverse();
-            paths
+            let names = names(folder).into_iter().rev();
+            names.map(|name| folder.join(name)).collect::<Vec<PathBuf>>()
         };
         let runs = newest(&project.dev("runs"));
         let is_spans = |path: &PathBuf| path.extension().is_some_and(|it| it == "ndjson");
@@ -214,9 +209,7 @@ fn said(parts: &[String], missing: &[String], mask: &Mask) -> String {
 
 fn versions(project: &Project) -> Value {
     let says = |program: &str, words: &[&str]| {
-        let output = Command::new(program).args(words).current_dir(project.root()).output();
-        let output = output.ok().filter(|output| output.status.success());
-        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        programs::says(Command::new(program).args(words).current_dir(project.root()))
     };
     let changed = says("git", &["status", "--porcelain"]).map(|text| text.lines().count());
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();

@@ -24,7 +24,7 @@ use crate::{
     private, programs,
     project::Project,
     secrets::Secrets,
-    servers::Addresses,
+    servers::{Addresses, Servers},
     services::{self, SIMULATOR, Service},
     slot::Slot,
     table, test,
@@ -61,10 +61,7 @@ pub(crate) struct Args {
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let binaries = build(project, interrupt)?;
     let slot = Slot::take(project)?;
-    let plan = test::plan(&slot);
-    install::ensure(&plan.packages(), args.permission, interrupt)?;
-    let mut servers = slot.start(&plan)?;
-    servers.wait_broker(interrupt)?;
+    let servers = Servers::ready(&test::plan(&slot), args.permission, interrupt)?;
     let secrets = Secrets::load(project)?;
     databases::create(project, &servers.addresses.postgres, &secrets)?;
     private::folders(project)?;

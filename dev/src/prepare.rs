@@ -19,8 +19,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     features::UNIFIED,
+    folder::names,
     graph,
-    install::{self, Permission},
+    install::Permission,
     interrupt::Interrupt,
     programs,
     project::Project,
@@ -97,8 +98,7 @@ fn database(slot: &Slot, permission: Permission, interrupt: &Interrupt) -> Resul
         rabbitmq: Source::Unused,
         rabbitmq_api: None,
     };
-    install::ensure(&plan.packages(), permission, interrupt)?;
-    slot.start(&plan)
+    Servers::ready(&plan, permission, interrupt)
 }
 
 /// The descriptions of one service's queries, written.
@@ -172,15 +172,6 @@ fn synchronise(
         differing.push(file);
     }
     Ok(differing)
-}
-
-/// The names in a folder, sorted; none when it is not there.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let items = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        items.filter_map(|item| item.file_name().into_string().ok()).collect();
-    names.sort();
-    names
 }
 
 #[cfg(test)]

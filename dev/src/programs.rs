@@ -53,6 +53,18 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("read what `{name}` printed"))
 }
 
+/// What a command says on its output, without the blanks around it; none where it is not there or fails. Nothing is
+/// shown.
+pub(crate) fn says(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether a command is there and succeeds.
+pub(crate) fn works(command: &mut Command) -> bool {
+    says(command).is_some()
+}
+
 /// The command line, without the folders of its program.
 pub(crate) fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program());

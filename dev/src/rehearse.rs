@@ -20,8 +20,8 @@ const HEALTHY_LIMIT: Duration = Duration::from_mins(3);
 const TOOLS: &str = "postgres:17-bookworm";
 
 pub(crate) fn run(project: &Project, interrupt: &Interrupt) -> Result<ExitCode> {
-    ensure!(works(&["docker", "info"]), "there is no Docker engine: `docker info` fails");
-    ensure!(works(&["docker", "compose", "version"]), "there is no `docker compose`");
+    ensure!(has_engine(), "there is no Docker engine: `docker info` fails");
+    ensure!(has_compose(), "there is no `docker compose`");
     let stage = Stage { project, interrupt };
     let outcome = stage.rehearse();
     if outcome.is_err() {
@@ -34,10 +34,12 @@ pub(crate) fn run(project: &Project, interrupt: &Interrupt) -> Result<ExitCode> 
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Whether a program answers without a fault.
-pub(crate) fn works(words: &[&str]) -> bool {
-    let output = Command::new(words[0]).args(&words[1..]).output();
-    output.is_ok_and(|output| output.status.success())
+pub(crate) fn has_engine() -> bool {
+    programs::works(Command::new("docker").arg("info"))
+}
+
+pub(crate) fn has_compose() -> bool {
+    programs::works(Command::new("docker").args(["compose", "version"]))
 }
 
 /// A container of the composition, as Docker shows it.

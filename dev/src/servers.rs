@@ -14,7 +14,13 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use testkit::native::{Place, Postgres, RabbitMq, Redis};
 
-use crate::{data_version, interrupt::Interrupt, ports, state::Process};
+use crate::{
+    data_version,
+    install::{self, Permission},
+    interrupt::Interrupt,
+    ports,
+    state::Process,
+};
 
 /// Where the servers answer. Holds passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +235,14 @@ impl Servers {
             wanted: wanted(&plan.rabbitmq),
             begin,
         })
+    }
+
+    /// Starts them, with what is missing for them installed where that is permitted, and waits until all answer.
+    pub(crate) fn ready(plan: &Plan, may: Permission, interrupt: &Interrupt) -> Result<Self> {
+        install::ensure(&plan.packages(), may, interrupt)?;
+        let mut servers = Self::start(plan)?;
+        servers.wait_broker(interrupt)?;
+        Ok(servers)
     }
 
     /// Waits until RabbitMQ answers, when we started it; an interrupt ends it, and the waiting. Its

@@ -13,7 +13,7 @@ use testkit::native::find;
 use super::{Finding, version_of};
 use crate::{
     data_version::{postgres_version, rabbitmq_version},
-    fault,
+    fault, programs,
     project::Project,
     servers::Given,
     state::State,
@@ -23,9 +23,9 @@ use crate::{
 /// The sources and the settings.
 pub(super) fn checkout(root: &Path, project: &Result<Project>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let deleted = Command::new("git").args(["ls-files", "--deleted"]).current_dir(root).output();
-    let deleted =
-        deleted.map_or(0, |output| String::from_utf8_lossy(&output.stdout).lines().count());
+    let mut deleted = Command::new("git");
+    let deleted = programs::says(deleted.args(["ls-files", "--deleted"]).current_dir(root));
+    let deleted = deleted.map_or(0, |files| files.lines().count());
     if deleted > 0 {
         let what = format!("{deleted} files of the commit are not there");
         findings.push(Finding::warn("checkout", what, "git restore ."));

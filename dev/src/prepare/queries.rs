@@ -17,13 +17,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::native::psql;
 
-use super::{names, synchronise};
+use super::synchronise;
 use crate::{
-    features::UNIFIED,
-    interrupt::Interrupt,
-    programs,
-    project::Project,
-    template::{below, hex},
+    features::UNIFIED, folder::below, folder::names, interrupt::Interrupt, programs,
+    project::Project, template::hex,
 };
 
 /// Its tables are in every service's database.

@@ -15,7 +15,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -30,15 +30,13 @@ use super::{
     plan::Plan,
     words::Words,
 };
+use crate::folder::below;
 
 /// Where the template's contracts are, as its `Cargo.toml` says it and as a service does.
 const CONTRACTS: [&str; 2] = [
     "contracts = { package = \"sample-contracts\", path = \"../contracts\" }",
     "contracts.workspace = true",
 ];
-
-/// Folders of others.
-const NOT_OURS: [&str; 3] = ["target", ".dev", ".git"];
 
 /// What the template makes of one service.
 #[derive(Debug, Default)]
@@ -229,29 +227,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Whether a file's name ends so.
 pub(crate) fn ends_in(path: &str, ending: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == ending)
-}
-
-/// All files below a folder, sorted, but for what is built, left behind, or git's.
-pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
-        for entry in entries {
-            let entry = entry?;
-            // A link leads to a file that is found elsewhere, or is none of ours.
-            let path = entry.path();
-            let kind = entry.file_type()?;
-            if kind.is_file() {
-                files.push(path);
-            } else if kind.is_dir() && !NOT_OURS.iter().any(|name| path.ends_with(name)) {
-                folders.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 #[cfg(test)]

@@ -5,13 +5,7 @@ use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::{
-    ports,
-    project::Project,
-    secrets::Secrets,
-    services::Start,
-    state::{State, write_private},
-};
+use crate::{ports, private, project::Project, secrets::Secrets, services::Start, state::State};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -47,7 +41,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
         print!("{}", dotenv(&variables));
     } else if args.form.vscode {
         let file = env_file(project, &args.service);
-        write_private(&file, &dotenv(&variables))?;
+        private::write_text(&file, &dotenv(&variables))?;
         eprintln!("written: {}", file.display());
         println!("{:#}", vscode(project, &args.service));
     } else {

@@ -119,6 +119,11 @@ impl Source {
         }
     }
 
+    /// The same when the data stays there.
+    fn kept(&self) -> Option<&Place> {
+        self.place().filter(|place| place.keep)
+    }
+
     fn address(&self) -> Option<&str> {
         match self {
             Self::At(address) => Some(address),
@@ -154,10 +159,10 @@ impl Plan {
 
     /// An error for data that one of the servers cannot go on with.
     fn check_data(&self) -> Result<()> {
-        let postgres = self.postgres.place().filter(|place| place.keep).and_then(|place| {
+        let postgres = self.postgres.kept().and_then(|place| {
             data_version::postgres(&place.folder, data_version::postgres_version().as_deref())
         });
-        let rabbitmq = self.rabbitmq.place().filter(|place| place.keep).and_then(|place| {
+        let rabbitmq = self.rabbitmq.kept().and_then(|place| {
             data_version::rabbitmq(&place.folder, data_version::rabbitmq_version().as_deref())
         });
         match postgres.or(rabbitmq) {
@@ -176,6 +181,8 @@ pub(crate) struct Servers {
     rabbitmq: Option<(RabbitMq, PathBuf)>,
     /// The port that RabbitMQ was to have.
     wanted: Option<u16>,
+    /// The folder of its data, when that is kept.
+    kept: Option<PathBuf>,
     begin: Instant,
 }
 
@@ -233,6 +240,7 @@ impl Servers {
             redis: redis.map(|server| (server, log(&plan.redis))),
             rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
             wanted: wanted(&plan.rabbitmq),
+            kept: plan.rabbitmq.kept().map(|place| place.folder.clone()),
             begin,
         })
     }
@@ -254,6 +262,7 @@ impl Servers {
         let outcome = server.wait_ready_unless(|| interrupt.is_set());
         interrupt.check()?;
         outcome.context("start RabbitMQ")?;
+        self.kept.iter().try_for_each(|folder| data_version::note_rabbitmq(folder))?;
         tell_move("rabbitmq", self.wanted, server.port());
         self.addresses.amqp = server.amqp_url();
         self.addresses.rabbitmq_api = server.management_url();

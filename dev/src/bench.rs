@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{install, interrupt::Interrupt, programs, project::Project, slot::Slot, test};
+use crate::{
+    install, interrupt::Interrupt, programs, project::Project, servers::Servers, slot::Slot, test,
+};
 
 /// Those that need servers.
 const MESSAGING: &str = "messaging";
@@ -80,8 +82,7 @@ fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrup
         programs::succeed(&mut build, interrupt)?;
         command.envs(gin(project, interrupt)?.map(|binary| ("BENCH_GIN", binary)));
     }
-    let mut servers = slot.start(&plan)?;
-    servers.wait_broker(interrupt)?;
+    let servers = Servers::ready(&plan, args.permission, interrupt)?;
     test::with_addresses(&mut command, project, &servers);
     if name == HTTP {
         command.env("TEST_BIN_DIR", project.binaries().with_file_name("release"));
@@ -92,7 +93,7 @@ fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrup
 /// The peer in Go, where it can be built from what is installed.
 fn gin(project: &Project, interrupt: &Interrupt) -> Result<Option<PathBuf>> {
     let library = |name: &&str| PathBuf::from(GO_LIBRARIES).join("src").join(name).is_dir();
-    let has_go = Command::new("go").arg("version").output().is_ok_and(|go| go.status.success());
+    let has_go = programs::works(Command::new("go").arg("version"));
     if !has_go || !GO_PACKAGES.iter().all(library) {
         return Ok(None);
     }

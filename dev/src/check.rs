@@ -5,7 +5,7 @@ mod kubernetes;
 mod openapi;
 mod python;
 
-use std::{process::Command, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
@@ -115,7 +115,7 @@ fn documentation(project: &Project, interrupt: &Interrupt) -> Result<Passed> {
 fn deny(project: &Project, may_install: bool, interrupt: &Interrupt) -> Result<Passed> {
     // Without optimisation it is built in half the time, and takes some seconds more to look.
     let install = ["install", "cargo-deny", "--locked", "--debug"];
-    if !is_there(project.cargo().args(["deny", "--version"])) {
+    if !programs::works(project.cargo().args(["deny", "--version"])) {
         if !may_install {
             let line = install.join(" ");
             return Ok(Passed::Skipped(format!("cargo-deny is missing; run: cargo {line}")));
@@ -126,8 +126,4 @@ fn deny(project: &Project, may_install: bool, interrupt: &Interrupt) -> Result<P
         bail!("deny.toml is missing");
     }
     cargo(project, interrupt, &["deny", "check", "bans", "licenses", "sources"])
-}
-
-fn is_there(command: &mut Command) -> bool {
-    command.output().is_ok_and(|output| output.status.success())
 }

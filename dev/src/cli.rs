@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Walks the whole scenario on the running system over HTTP
     Smoke(smoke::Args),
     /// Runs the composed system in Docker, kills each container in turn, and walks the scenario again
-    Rehearse(rehearse::Args),
+    Rehearse,
     /// Runs every test on servers started for the run
     Test(test::Args),
     /// Holds the code to what continuous integration holds it to
@@ -113,7 +113,7 @@ pub(crate) fn run() -> Result<ExitCode> {
         Command::Run(args) => run::run(&project, &args, &interrupt),
         Command::Env(args) => env::run(&project, &args),
         Command::Smoke(args) => smoke::run(&project, &args, &interrupt),
-        Command::Rehearse(args) => rehearse::run(&project, &args, &interrupt),
+        Command::Rehearse => rehearse::run(&project, &interrupt),
         Command::Test(args) => test::run(&project, &args, &interrupt),
         Command::Check(args) => check::run(&project, &args, &interrupt),
         Command::Documents(args) => documents::run(&project, &args, &interrupt),
@@ -159,29 +159,6 @@ pub(crate) fn commands() -> Vec<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_command_that_may_install_asks_by_the_same_flags() {
-        for name in [
-            "up",
-            "test",
-            "bench",
-            "measure",
-            "prepare",
-            "check",
-            "new-service",
-            "new-event",
-            "new-route",
-        ] {
-            let cli = Cli::command();
-            let command = cli.find_subcommand(name).unwrap();
-            let flags: Vec<_> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
-            assert!(
-                ["yes", "no-install"].iter().all(|flag| flags.contains(flag)),
-                "{name}: {flags:?}"
-            );
-        }
-    }
 
     #[test]
     fn the_commands_are_put_together_soundly() {

@@ -7,7 +7,10 @@ use std::{
     process::Command,
 };
 
+use anyhow::Result;
 use testkit::native::{ELSEWHERE, find};
+
+use crate::{private, programs};
 
 /// Data that a server cannot go on with.
 #[derive(Debug)]
@@ -20,10 +23,10 @@ pub(crate) struct Mismatch {
 
 /// The major version of PostgreSQL that this machine has.
 pub(crate) fn postgres_version() -> Option<String> {
-    let output = Command::new(find::postgres().ok()?.join("postgres")).arg("--version").output();
+    let binary = find::postgres().ok()?.join("postgres");
     // `postgres (PostgreSQL) 15.18 (Debian 15.18-1)`
-    let text = String::from_utf8(output.ok()?.stdout).ok()?;
-    text.split_whitespace().nth(2).map(str::to_owned)
+    let said = programs::says(Command::new(binary).arg("--version"))?;
+    said.split_whitespace().nth(2).map(str::to_owned)
 }
 
 /// The version of RabbitMQ that this machine has, by the name of its own plugin.
@@ -60,47 +63,30 @@ pub(crate) fn postgres(folder: &Path, version: Option<&str>) -> Option<Mismatch>
     })
 }
 
-/// The first version that had a feature flag. What a node has enabled stands in the file
-/// `<node>-feature_flags` of its data; no other file tells its version.
-const FLAGS: [(&str, Version); 14] = [
-    ("quorum_queue", (3, 8)),
-    ("stream_queue", (3, 9)),
-    ("classic_queue_type_delivery_support", (3, 11)),
-    ("direct_exchange_routing_v2", (3, 11)),
-    ("feature_flags_v2", (3, 11)),
-    ("stream_single_active_consumer", (3, 11)),
-    ("restart_streams", (3, 12)),
-    ("stream_sac_coordinator_unblock_group", (3, 12)),
-    ("message_containers", (3, 13)),
-    ("quorum_queue_non_voters", (3, 13)),
-    ("stream_filtering", (3, 13)),
-    ("'rabbitmq_4.0.0'", (4, 0)),
-    ("'rabbitmq_4.1.0'", (4, 1)),
-    ("'rabbitmq_4.2.0'", (4, 2)),
-];
-/// The last one before 4.0, whose flags 4.0 needs.
+/// Beside RabbitMQ's data: the version of the last server that answered on it, which no file of its own tells.
+const LAST: &str = "data/version";
+/// The last one before 4.0, of whose data 4.0 makes its own.
 const LAST_OF_3: Version = (3, 13);
 
 /// Major and minor.
 type Version = (u32, u32);
 
+/// Notes that this machine's RabbitMQ has the data in `folder` now.
+pub(crate) fn note_rabbitmq(folder: &Path) -> Result<()> {
+    let version = rabbitmq_version().unwrap_or_default();
+    private::write_text(&folder.join(LAST), &version)
+}
+
 /// RabbitMQ's data in `folder`, beside a server of this version. It never goes back to an earlier one,
 /// and to 4 from 3.13 alone.
 pub(crate) fn rabbitmq(folder: &Path, version: Option<&str>) -> Option<Mismatch> {
-    let mut numbers = version?.split('.').map_while(|number| number.parse().ok());
-    let server: Version = (numbers.next()?, numbers.next()?);
-    let items = fs::read_dir(folder.join("data")).ok()?.flatten();
-    let flags = items.filter_map(|item| {
-        let is_flags = item.file_name().to_str()?.ends_with("-feature_flags");
-        is_flags.then(|| fs::read_to_string(item.path()).ok())?
-    });
-    let data = flags.filter_map(|text| data_version(&text)).max()?;
+    let server = parse(version?)?;
+    let data = parse(&fs::read_to_string(folder.join(LAST)).ok()?)?;
     let is_fit = data <= server && (server.0 == data.0 || (server.0 == 4 && data >= LAST_OF_3));
     let shown = |(major, minor): Version| format!("{major}.{minor}");
     (!is_fit).then(|| Mismatch {
         what: format!(
-            "the data in {} is not compatible with this version of RabbitMQ: its feature flags are those of {}, and \
-             this machine has {}",
+            "the data in {} is not compatible with this version of RabbitMQ: it is of {}, and this machine has {}",
             folder.display(),
             shown(data),
             shown(server)
@@ -113,11 +99,9 @@ pub(crate) fn rabbitmq(folder: &Path, version: Option<&str>) -> Option<Mismatch>
     })
 }
 
-/// The lowest version that has all of these flags.
-fn data_version(flags: &str) -> Option<Version> {
-    let names: Vec<&str> = flags.split(|sign: char| "[], \n\t".contains(sign)).collect();
-    let of_known = FLAGS.iter().filter(|(flag, _)| names.contains(flag));
-    of_known.map(|(_, version)| *version).max()
+fn parse(version: &str) -> Option<Version> {
+    let mut numbers = version.trim().split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 #[cfg(test)]
@@ -125,32 +109,24 @@ fn data_version(flags: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
-    const OF_3_10: &str = "[classic_mirrored_queue_version,drop_unroutable_metric,empty_basic_get_metric,\n \
-        implicit_default_bindings,maintenance_mode_status,quorum_queue,stream_queue,\n user_limits].\n";
-
-    fn rabbitmq_of(flags: &str, server: &str) -> bool {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("data")).unwrap();
-        fs::write(folder.path().join("data/node@localhost-feature_flags"), flags).unwrap();
-        rabbitmq(folder.path(), Some(server)).is_none()
-    }
-
     #[test]
     fn a_broker_goes_on_and_never_back() {
-        let of_3_13 = "[quorum_queue,stream_queue,message_containers].";
-        let of_4_0 = "[quorum_queue,'rabbitmq_4.0.0'].";
-        for (flags, server, is_fit) in [
-            (OF_3_10, "3.10.8", true),
-            (OF_3_10, "3.13.1", true),
-            (OF_3_10, "4.0.2", false),
-            (of_3_13, "3.13.7", true),
-            (of_3_13, "4.1.0", true),
-            (of_3_13, "3.10.8", false),
-            (of_4_0, "4.0.2", true),
-            (of_4_0, "3.13.7", false),
-            ("[].", "4.0.2", true),
+        let folder = tempfile::tempdir().unwrap();
+        let is_fit = |server| rabbitmq(folder.path(), Some(server)).is_none();
+        assert!(is_fit("4.0.2"), "there is no data");
+        fs::create_dir(folder.path().join("data")).unwrap();
+        for (data, server, expected) in [
+            ("3.10.8", "3.10.2", true),
+            ("3.10.8", "3.13.1", true),
+            ("3.10.8", "4.0.2", false),
+            ("3.13.7", "4.1.0", true),
+            ("3.13.7", "3.10.8", false),
+            ("4.0.2", "3.13.7", false),
+            ("4.2.1", "4.1.0", false),
+            ("", "4.0.2", true),
         ] {
-            assert_eq!(rabbitmq_of(flags, server), is_fit, "{flags} with {server}");
+            fs::write(folder.path().join(LAST), data).unwrap();
+            assert_eq!(is_fit(server), expected, "{data} with {server}");
         }
     }
 

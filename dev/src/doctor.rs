@@ -1,7 +1,8 @@
 //! `cargo dev doctor`: what of this machine, this checkout and its system is well, and the line that mends
 //! what is not.
 //!
-//! It changes nothing, and it needs nothing: whatever is missing or broken is a line of its table.
+//! It changes nothing, and it needs nothing: whatever is missing or broken is a line of its table. The compiler and
+//! the linker are none: they have just built this tool.
 
 mod data;
 mod machine;
@@ -18,7 +19,7 @@ use std::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{logs::printable, namespaces, project::Project, table};
+use crate::{logs::printable, namespaces, programs, project::Project, table};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -97,14 +98,11 @@ pub(crate) fn examine(namespace: Option<String>) -> Vec<Finding> {
     findings
 }
 
-/// The top of the workspace, also of half of one: of which something is there.
+/// The top of the workspace, also where its settings are gone; the working folder outside of one.
 fn root() -> PathBuf {
     let here = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let is_root = |folder: &&Path| {
-        folder.join("dev/Cargo.toml").exists() || folder.join("rust-toolchain.toml").exists()
-    };
-    let root = here.ancestors().find(is_root).map(Path::to_owned);
-    root.unwrap_or(here)
+    let root = here.ancestors().find(|folder| folder.join("dev/Cargo.toml").exists());
+    root.map(Path::to_owned).unwrap_or(here)
 }
 
 /// The first line of what a program says of its version; none when it is not there or does not run.
@@ -112,10 +110,8 @@ fn version_of(program: impl AsRef<std::ffi::OsStr>, folder: &Path) -> Option<Str
     let mut command = Command::new(program);
     // A toolchain that is missing is told, and not fetched.
     command.arg("--version").current_dir(folder).env("RUSTUP_AUTO_INSTALL", "0");
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find(|line| !line.trim().is_empty())?;
-    Some(line.trim().chars().take(100).collect())
+    let said = programs::says(&mut command)?;
+    Some(said.lines().next()?.trim_end().chars().take(100).collect())
 }
 
 fn print(findings: &[Finding]) {

@@ -20,7 +20,7 @@ use std::{fs, path::Path, process::Command, process::ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    down, http, interrupt::Interrupt, prepare, programs, project::Project, template::ends_in,
+    down, folder, http, interrupt::Interrupt, programs, project::Project, template::ends_in,
     unrecorded,
 };
 use block::{Block, Held};
@@ -33,9 +33,6 @@ const FOLDER: &str = "docs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Shows what would be run, and runs nothing
-    #[arg(long)]
-    list: bool,
     /// Runs what is left to this job of continuous integration, and nothing else
     #[arg(long, value_parser = [block::JOB])]
     job: Option<String>,
@@ -45,12 +42,6 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let mut blocks = read(project.root())?;
     if args.job.is_some() {
         blocks.retain(|block| block.held == Held::InJob);
-    }
-    if args.list {
-        for block in &blocks {
-            println!("{block}");
-        }
-        return Ok(ExitCode::SUCCESS);
     }
     ensure!(
         unrecorded::with_state(project)?.is_none(),
@@ -77,7 +68,7 @@ pub(crate) fn check_links(project: &Project) -> Result<()> {
 
 /// The documents whose commands are held to what they show, from the root.
 fn documents(root: &Path) -> Vec<String> {
-    let names = prepare::names(&root.join(FOLDER)).into_iter();
+    let names = folder::names(&root.join(FOLDER)).into_iter();
     let names = names.filter(|name| ends_in(name, "md")).map(|name| format!("{FOLDER}/{name}"));
     FIRST.map(str::to_owned).into_iter().chain(names).collect()
 }
@@ -149,11 +140,6 @@ mod tests {
         let absent = block::of("x.md", "```console in=.ci/run\n$ cargo dev tset\n```\n").unwrap();
         let fault = stands_in_ci(&root(), &absent[0]).unwrap_err().to_string();
         assert_eq!(fault, "x.md:1: `cargo dev tset` is no line of .ci/run");
-    }
-
-    #[test]
-    fn every_link_leads_somewhere() {
-        assert_eq!(links::dead(&root()).unwrap(), Vec::<String>::new());
     }
 
     #[test]

@@ -23,11 +23,12 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use self::mask::{MASK, Mask, is_secret_name};
 use crate::{
-    data_version, doctor, fault, origin, ports, project::Project, queues, services, state::State,
-    status,
+    data_version, doctor, fault, folder::names, origin, ports, programs, project::Project, queues,
+    services, state::State, status,
 };
 
-const MIB: u64 = 1 << 20;
+/// How much of the end of each log and of the traces, in bytes.
+const TAIL: u64 = 2 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -41,9 +42,6 @@ pub(crate) struct Args {
     /// Overwrites it
     #[arg(long)]
     force: bool,
-    /// How much of the end of each log and of the traces, in MiB
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=64))]
-    log_size: u64,
 }
 
 pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
@@ -60,7 +58,7 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let mask = Mask::of(secrets::known(project, state.as_ref()));
     let mut report =
         Report { zip: ZipWriter::new(written), mask, parts: Vec::new(), missing: Vec::new() };
-    report.collect(project, state.as_ref(), args.log_size * MIB)?;
+    report.collect(project, state.as_ref())?;
     let Report { parts, missing, mask, .. } = &report;
     let said = said(parts, missing, mask);
     report.add("README.txt", &said)?;
@@ -85,7 +83,7 @@ struct Report {
 }
 
 impl Report {
-    fn collect(&mut self, project: &Project, state: Option<&State>, log_size: u64) -> Result<()> {
+    fn collect(&mut self, project: &Project, state: Option<&State>) -> Result<()> {
         self.json("versions.json", &versions(project))?;
         self.json("doctor.json", &doctor::examine(project.namespace().map(str::to_owned)))?;
         self.json("status.json", &status::lines(project).unwrap_or_default())?;
@@ -104,16 +102,14 @@ impl Report {
             Ok(queues) => self.json("queues.json", &queues)?,
             Err(error) => self.miss(format!("queues.json: {error:#}")),
         }
-        let logs = fs::read_dir(project.dev("logs")).into_iter().flatten().flatten();
-        let mut logs: Vec<PathBuf> =
-            logs.map(|item| item.path()).filter(|path| path.is_file()).collect();
-        logs.sort();
-        if logs.is_empty() || log_size == 0 {
-            self.miss("logs: there are none, or none were asked for");
+        let folder = project.dev("logs");
+        let mut logs = names(&folder);
+        logs.retain(|name| folder.join(name).is_file());
+        if logs.is_empty() {
+            self.miss("logs: there are none");
         }
-        for path in logs.iter().filter(|_| log_size > 0) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            match end_of(path, log_size) {
+        for name in logs {
+            match end_of(&folder.join(&name), TAIL) {
                 Ok(text) => {
                     let text = self.mask.text(&text);
                     self.add(&format!("logs/{name}"), &text)?;
@@ -121,17 +117,14 @@ impl Report {
                 Err(error) => self.miss(format!("logs/{name}: {error:#}")),
             }
         }
-        self.traces(project, log_size)
+        self.traces(project)
     }
 
     /// The end of the spans that the dashboard keeps of its newest run; its `/runs` page takes them in.
-    fn traces(&mut self, project: &Project, size: u64) -> Result<()> {
+    fn traces(&mut self, project: &Project) -> Result<()> {
         let newest = |folder: &Path| {
-            let items = fs::read_dir(folder).into_iter().flatten().flatten();
-            let mut paths: Vec<PathBuf> = items.map(|item| item.path()).collect();
-            paths.sort();
-            paths.reverse();
-            paths
+            let names = names(folder).into_iter().rev();
+            names.map(|name| folder.join(name)).collect::<Vec<PathBuf>>()
         };
         let runs = newest(&project.dev("runs"));
         let is_spans = |path: &PathBuf| path.extension().is_some_and(|it| it == "ndjson");
@@ -139,12 +132,12 @@ impl Report {
             let files: Vec<PathBuf> = newest(run).into_iter().filter(is_spans).collect();
             (!files.is_empty()).then_some((run, files))
         });
-        let Some((run, files)) = files.filter(|_| size > 0) else {
-            self.miss("traces: there are none, or none were asked for");
+        let Some((run, files)) = files else {
+            self.miss("traces: there are none");
             return Ok(());
         };
         let mut texts = Vec::new();
-        let mut left = size;
+        let mut left = TAIL;
         for file in files {
             let text = end_of(&file, left).with_context(|| format!("read {}", file.display()))?;
             left = left.saturating_sub(text.len() as u64);
@@ -216,9 +209,7 @@ fn said(parts: &[String], missing: &[String], mask: &Mask) -> String {
 
 fn versions(project: &Project) -> Value {
     let says = |program: &str, words: &[&str]| {
-        let output = Command::new(program).args(words).current_dir(project.root()).output();
-        let output = output.ok().filter(|output| output.status.success());
-        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        programs::says(Command::new(program).args(words).current_dir(project.root()))
     };
     let changed = says("git", &["status", "--porcelain"]).map(|text| text.lines().count());
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();

@@ -42,9 +42,6 @@ pub(crate) struct Args {
     /// Services and servers (`user-service`, `postgres`, …); all of them when none is given
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// The same; may be repeated
-    #[arg(long = "service", value_name = "NAME")]
-    services: Vec<String>,
     /// Keeps showing what is added, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
@@ -103,7 +100,7 @@ impl Args {
     /// The logs that are asked for, of those that there are.
     fn choose(&self, project: &Project) -> Result<BTreeSet<String>> {
         let there = log_files::names(&project.dev("logs"));
-        let asked: BTreeSet<String> = self.names.iter().chain(&self.services).cloned().collect();
+        let asked: BTreeSet<String> = self.names.iter().cloned().collect();
         let may_come = |name: &String| self.follow && project.service(name).is_ok();
         if let Some(name) = asked.iter().find(|name| !there.contains(*name) && !may_come(name)) {
             let there = there.into_iter().collect::<Vec<_>>().join(", ");

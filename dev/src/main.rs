@@ -40,6 +40,7 @@ mod events;
 mod export;
 mod fault;
 mod features;
+mod folder;
 mod graph;
 mod http;
 mod install;

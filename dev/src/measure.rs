@@ -24,7 +24,7 @@ use crate::{
     private, programs,
     project::Project,
     secrets::Secrets,
-    servers::Addresses,
+    servers::{Addresses, Servers},
     services::{self, SIMULATOR, Service},
     slot::Slot,
     table, test,
@@ -36,6 +36,8 @@ const STARTS: usize = 5;
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// How long a start or an end may take.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long the idle services are watched.
+const IDLE: Duration = Duration::from_mins(1);
 /// Callers at the same time, and how long they go on.
 const CALLERS: usize = 8;
 const LOAD: Duration = Duration::from_secs(20);
@@ -52,26 +54,14 @@ const PROFILE: &str = "dist";
 Servers come from TEST_POSTGRES_URL, TEST_REDIS_URL, TEST_AMQP_URL and TEST_RABBITMQ_API when they are
 set; what is not set is started for this run and stopped after it.")]
 pub(crate) struct Args {
-    /// Measures the binaries of this folder instead of building them
-    #[arg(long, value_name = "FOLDER")]
-    binaries: Option<PathBuf>,
     #[command(flatten)]
     permission: install::Permission,
-    /// How long the idle services are watched, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    idle: u64,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let binaries = match &args.binaries {
-        Some(folder) => folder.clone(),
-        None => build(project, interrupt)?,
-    };
+    let binaries = build(project, interrupt)?;
     let slot = Slot::take(project)?;
-    let plan = test::plan(&slot);
-    install::ensure(&plan.packages(), args.permission, interrupt)?;
-    let mut servers = slot.start(&plan)?;
-    servers.wait_broker(interrupt)?;
+    let servers = Servers::ready(&test::plan(&slot), args.permission, interrupt)?;
     let secrets = Secrets::load(project)?;
     databases::create(project, &servers.addresses.postgres, &secrets)?;
     private::folders(project)?;
@@ -90,7 +80,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     for service in project.services() {
         figures.push(setup.start(service, interrupt)?);
     }
-    watch_idle(&mut figures, Duration::from_secs(args.idle), interrupt)?;
+    watch_idle(&mut figures, interrupt)?;
     let calls = setup.load(&mut figures, interrupt)?;
     print(&figures, calls);
     Ok(ExitCode::SUCCESS)
@@ -272,13 +262,13 @@ fn sample(figures: &mut [Figures<'_>], interrupt: &Interrupt) -> Result<()> {
 }
 
 /// Leaves all alone for a while, and looks at memory and processor time after it.
-fn watch_idle(figures: &mut [Figures<'_>], time: Duration, interrupt: &Interrupt) -> Result<()> {
-    println!("watching the idle services for {} s", time.as_secs());
+fn watch_idle(figures: &mut [Figures<'_>], interrupt: &Interrupt) -> Result<()> {
+    println!("watching the idle services for {} s", IDLE.as_secs());
     let before: Vec<f64> =
         figures.iter().map(|one| one.running.processor()).collect::<Result<_>>()?;
-    interrupt.poll(time, || Ok(None::<()>))?;
+    interrupt.poll(IDLE, || Ok(None::<()>))?;
     for (one, before) in figures.iter_mut().zip(before) {
-        one.idle_share = (one.running.processor()? - before) / time.as_secs_f64();
+        one.idle_share = (one.running.processor()? - before) / IDLE.as_secs_f64();
         one.idle_bytes = one.running.bytes()?;
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Systems beside each other in one checkout, each with data, secrets, logs, mails and ports of its own:
 //! `.dev/namespaces/NAME` instead of `.dev`.
 
-use std::{env, fs, path::Path};
+use std::{env, path::Path};
 
 use anyhow::{Result, bail};
 
 use crate::{
+    folder::names,
     project::Project,
     state::{Process, State},
     unrecorded,
@@ -58,10 +59,8 @@ pub(crate) fn others_up(project: &Project) -> Vec<String> {
 
 /// The names of those that have a folder, sorted.
 fn known(root: &Path) -> Vec<String> {
-    let folders = fs::read_dir(root.join(".dev").join(FOLDER)).into_iter().flatten().flatten();
-    let names = folders.filter_map(|folder| parse(folder.file_name().to_str()?).ok());
-    let mut names: Vec<String> = names.collect();
-    names.sort();
+    let mut names = names(&root.join(".dev").join(FOLDER));
+    names.retain(|name| parse(name).is_ok());
     names
 }
 

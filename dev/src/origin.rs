@@ -180,28 +180,4 @@ mod tests {
         let laid_over: Vec<_> = files.iter().filter(|file| file.starts_with(&overlay)).collect();
         assert_eq!(laid_over, [&overlay.join("cache.tsk"), &overlay.join("payment-service.tsk")]);
     }
-
-    /// The list that its `ConfigMap` is made of is held to what a service reads by a test of its own.
-    #[test]
-    fn every_file_that_a_service_reads_in_a_cluster_counts_here() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let project = Project::at(root).unwrap();
-        let maps = fs::read_to_string(root.join("config/kustomization.yaml")).unwrap();
-        let maps: serde_json::Value = serde_saphyr::from_str(&maps).unwrap();
-        for service in project.services() {
-            let name = format!("{}-config", service.name);
-            let maps = maps["configMapGenerator"].as_array().unwrap();
-            let map = maps.iter().find(|map| map["name"] == *name).unwrap();
-            let files = settings_files(&project, &service.name).unwrap();
-            for file in map["files"].as_array().unwrap() {
-                let path = root.join("config").join(file.as_str().unwrap());
-                assert!(files.contains(&path), "{} is not in {files:?}", path.display());
-            }
-            let of_others = project.services().iter().filter(|other| other.name != service.name);
-            for other in of_others {
-                let path = root.join(format!("config/{}.tsk", other.name));
-                assert!(!files.contains(&path), "{} is in {files:?}", path.display());
-            }
-        }
-    }
 }

@@ -3,15 +3,16 @@
 //! A process takes the port that it had the last time, else its usual one, else a free one. It gives
 //! way only to somebody who listens there, and that is said.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use testkit::native::port;
 
 use crate::{
+    private,
     project::Project,
     services::{DASHBOARD, DASHBOARD_PORT, SIMULATOR, SIMULATOR_PORT},
-    state::{Process, State, write_private},
+    state::{Process, State},
     wires,
 };
 
@@ -89,13 +90,12 @@ pub(crate) fn keep(folder: &Path, more: impl Iterator<Item = (String, u16)>) -> 
     if ports == before {
         return Ok(());
     }
-    write_private(&folder.join(FILE), &serde_json::to_string_pretty(&ports)?)
+    private::write(&folder.join(FILE), &ports)
 }
 
 /// What was noted; nothing when the file is absent or broken, as a port that moves is no fault.
 fn read(folder: &Path) -> Ports {
-    let text = fs::read_to_string(folder.join(FILE)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    private::read(&folder.join(FILE)).ok().flatten().unwrap_or_default()
 }
 
 /// Says which processes move away from the ports they had, and for whom.

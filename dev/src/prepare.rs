@@ -1,7 +1,7 @@
-//! `cargo dev prepare`: what is generated and checked in, refreshed; with `--check`, compared.
+//! `cargo dev prepare`: what is generated and checked in, refreshed; `cargo dev check drift` compares it.
 //!
 //! Everything is generated into a temporary folder first. Only then is the tree written, and only
-//! where it differs, so that `--check` changes nothing and cargo rebuilds nothing without need.
+//! where it differs, so that the check changes nothing and cargo rebuilds nothing without need.
 
 mod alerts;
 pub(crate) mod generated;
@@ -19,8 +19,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     features::UNIFIED,
+    folder::names,
     graph,
-    install::{self, Permission},
+    install::Permission,
     interrupt::Interrupt,
     programs,
     project::Project,
@@ -33,24 +34,16 @@ const TEMPLATE: &str = "sample-service";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Writes nothing; fails when something that is checked in is out of date
-    #[arg(long)]
-    check: bool,
     #[command(flatten)]
     permission: Permission,
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    if args.check {
-        check(project, args.permission, interrupt)?;
-        println!("what is generated is up to date");
-    } else {
-        let written = generate(project, args.permission, interrupt, true)?;
-        graph::refresh(project)?;
-        match written.as_slice() {
-            [] => println!("nothing changed"),
-            files => files.iter().for_each(|file| println!("written: {}", file.display())),
-        }
+    let written = generate(project, args.permission, interrupt, true)?;
+    graph::refresh(project)?;
+    match written.as_slice() {
+        [] => println!("nothing changed"),
+        files => files.iter().for_each(|file| println!("written: {}", file.display())),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -105,8 +98,7 @@ fn database(slot: &Slot, permission: Permission, interrupt: &Interrupt) -> Resul
         rabbitmq: Source::Unused,
         rabbitmq_api: None,
     };
-    install::ensure(&plan.packages(), permission, interrupt)?;
-    slot.start(&plan)
+    Servers::ready(&plan, permission, interrupt)
 }
 
 /// The descriptions of one service's queries, written.
@@ -180,15 +172,6 @@ fn synchronise(
         differing.push(file);
     }
     Ok(differing)
-}
-
-/// The names in a folder, sorted; none when it is not there.
-pub(crate) fn names(folder: &Path) -> Vec<String> {
-    let items = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        items.filter_map(|item| item.file_name().into_string().ok()).collect();
-    names.sort();
-    names
 }
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
 //! What a system leaves behind is for its user alone: logs and mails tell about people, and the state
-//! holds passwords.
+//! holds passwords. What the tool keeps there for itself is JSON.
 
 use std::{
     fs::{self, DirBuilder, File, Permissions},
-    io,
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
 use anyhow::{Context, Result};
+use serde::{Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
 
 use crate::project::Project;
 
@@ -32,6 +34,50 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
     // One that an earlier version has made.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
+}
+
+/// What a file of ours holds; none when it is not there.
+pub(crate) fn read<T: DeserializeOwned>(file: &Path) -> Result<Option<T>> {
+    match fs::read(file) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .with_context(|| format!("{} is not readable", file.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
+    }
+}
+
+/// The same; what cannot be understood is put aside, and it is told with what follows from that.
+pub(crate) fn read_or_put_aside<T: DeserializeOwned>(
+    file: &Path,
+    consequence: &str,
+) -> Result<Option<T>> {
+    let error = match read(file) {
+        Err(error) if error.is::<serde_json::Error>() => error,
+        outcome => return outcome,
+    };
+    let aside = file.with_extension("json.broken");
+    fs::rename(file, &aside).with_context(|| format!("put {} aside", file.display()))?;
+    eprintln!("{error:#}; it is {} now, and {consequence}", aside.display());
+    Ok(None)
+}
+
+/// Keeps a value for [`read`].
+pub(crate) fn write(file: &Path, value: &impl Serialize) -> Result<()> {
+    write_text(file, &serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a file in one step, readable by its owner alone.
+pub(crate) fn write_text(file: &Path, text: &str) -> Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let write = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut fresh = NamedTempFile::new_in(folder)?;
+        fresh.write_all(text.as_bytes())?;
+        fresh.persist(file)?;
+        Ok(())
+    };
+    write().with_context(|| format!("write {}", file.display()))
 }
 
 fn close(folder: &Path, mode: u32) -> Result<()> {

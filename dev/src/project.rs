@@ -93,10 +93,13 @@ impl Project {
         &self.services
     }
 
-    /// The service of this name.
+    /// The service of this name; an error that names those that there are when it is none of them.
     pub(crate) fn service(&self, name: &str) -> Result<&Service> {
-        let known = self.services.iter().find(|service| service.name == name);
-        known.with_context(|| format!("services.tsk has no [service:{name}]"))
+        let found = self.services.iter().find(|service| service.name == name);
+        found.with_context(|| {
+            let known: Vec<&str> = self.services.iter().map(|known| &*known.name).collect();
+            format!("there is no {name} in services.tsk; there are: {}", known.join(", "))
+        })
     }
 
     /// A path inside the workspace.

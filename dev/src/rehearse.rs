@@ -19,42 +19,27 @@ const HEALTHY_LIMIT: Duration = Duration::from_mins(3);
 /// An image of the composition that has a shell.
 const TOOLS: &str = "postgres:17-bookworm";
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Leaves the system running at the end
-    #[arg(long)]
-    keep: bool,
-}
-
-pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let stage = Stage { project, compose: compose()?, interrupt };
+pub(crate) fn run(project: &Project, interrupt: &Interrupt) -> Result<ExitCode> {
+    ensure!(has_engine(), "there is no Docker engine: `docker info` fails");
+    ensure!(has_compose(), "there is no `docker compose`");
+    let stage = Stage { project, interrupt };
     let outcome = stage.rehearse();
     if outcome.is_err() {
         let _shown_or_not = stage.compose(&["logs", "--no-color", "--tail", "50"]);
     }
-    if !args.keep {
-        // Also when we were interrupted: nothing is left behind.
-        let mut down = stage.command(&["down", "--volumes", "--timeout", "30"]);
-        let status = down.status().context("start docker compose")?;
-        ensure!(status.success() || outcome.is_err(), "the system did not go down");
-    }
+    // Also when we were interrupted: nothing is left behind.
+    let mut down = stage.command(&["down", "--volumes", "--timeout", "30"]);
+    let status = down.status().context("start docker compose")?;
+    ensure!(status.success() || outcome.is_err(), "the system did not go down");
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-/// Whether a program answers without a fault.
-pub(crate) fn works(words: &[&str]) -> bool {
-    let output = Command::new(words[0]).args(&words[1..]).output();
-    output.is_ok_and(|output| output.status.success())
+pub(crate) fn has_engine() -> bool {
+    programs::works(Command::new("docker").arg("info"))
 }
 
-/// Compose as a plugin of Docker, or the older program of its own.
-fn compose() -> Result<&'static [&'static str]> {
-    ensure!(works(&["docker", "info"]), "there is no Docker engine: `docker info` fails");
-    if works(&["docker", "compose", "version"]) {
-        return Ok(&["docker", "compose"]);
-    }
-    ensure!(works(&["docker-compose", "version"]), "there is no `docker compose`");
-    Ok(&["docker-compose"])
+pub(crate) fn has_compose() -> bool {
+    programs::works(Command::new("docker").args(["compose", "version"]))
 }
 
 /// A container of the composition, as Docker shows it.
@@ -77,7 +62,6 @@ impl Container {
 
 struct Stage<'a> {
     project: &'a Project,
-    compose: &'static [&'static str],
     interrupt: &'a Interrupt,
 }
 
@@ -137,10 +121,8 @@ impl Stage<'_> {
     }
 
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.compose[0]);
-        command.args(&self.compose[1..]).args(["--project-name", NAME]).args(words);
-        // The older program builds by itself otherwise, without what the Dockerfile asks for.
-        command.env("DOCKER_BUILDKIT", "1").env("COMPOSE_DOCKER_CLI_BUILD", "1");
+        let mut command = Command::new("docker");
+        command.args(["compose", "--project-name", NAME]).args(words);
         command.current_dir(self.project.root());
         command
     }

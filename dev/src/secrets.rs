@@ -1,14 +1,11 @@
 //! Secrets of the local system, made up once and kept in `.dev/secrets.json`.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    fs,
-};
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use anyhow::{Context, Result};
 use testkit::native::random_hex;
 
-use crate::{project::Project, services::Service, state::write_private};
+use crate::{private, project::Project, services::Service};
 
 /// The name of what is no secret, but made up once like them.
 const WORKSPACE: &str = "workspace";
@@ -23,13 +20,8 @@ impl Secrets {
     /// Reads the secrets; those that are missing are made up and kept.
     pub(crate) fn load(project: &Project) -> Result<Self> {
         let file = project.dev("secrets.json");
-        let known = fs::read_to_string(&file).ok();
-        let mut secrets: BTreeMap<String, String> = known
-            .as_deref()
-            .map(serde_json::from_str)
-            .transpose()
-            .with_context(|| format!("{} is not readable; delete it", file.display()))?
-            .unwrap_or_default();
+        let known = private::read::<BTreeMap<_, _>>(&file);
+        let mut secrets = known.context("when it is broken, delete it")?.unwrap_or_default();
         let before = secrets.len();
         for name in Self::names(project.services()) {
             if let Entry::Vacant(missing) = secrets.entry(name) {
@@ -37,7 +29,7 @@ impl Secrets {
             }
         }
         if secrets.len() != before {
-            write_private(&file, &serde_json::to_string_pretty(&secrets)?)?;
+            private::write(&file, &secrets)?;
         }
         Ok(Self(secrets))
     }

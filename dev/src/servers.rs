@@ -14,7 +14,13 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use testkit::native::{Place, Postgres, RabbitMq, Redis};
 
-use crate::{data_version, interrupt::Interrupt, ports, state::Process};
+use crate::{
+    data_version,
+    install::{self, Permission},
+    interrupt::Interrupt,
+    ports,
+    state::Process,
+};
 
 /// Where the servers answer. Holds passwords.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +119,11 @@ impl Source {
         }
     }
 
+    /// The same when the data stays there.
+    fn kept(&self) -> Option<&Place> {
+        self.place().filter(|place| place.keep)
+    }
+
     fn address(&self) -> Option<&str> {
         match self {
             Self::At(address) => Some(address),
@@ -148,10 +159,10 @@ impl Plan {
 
     /// An error for data that one of the servers cannot go on with.
     fn check_data(&self) -> Result<()> {
-        let postgres = self.postgres.place().filter(|place| place.keep).and_then(|place| {
+        let postgres = self.postgres.kept().and_then(|place| {
             data_version::postgres(&place.folder, data_version::postgres_version().as_deref())
         });
-        let rabbitmq = self.rabbitmq.place().filter(|place| place.keep).and_then(|place| {
+        let rabbitmq = self.rabbitmq.kept().and_then(|place| {
             data_version::rabbitmq(&place.folder, data_version::rabbitmq_version().as_deref())
         });
         match postgres.or(rabbitmq) {
@@ -170,6 +181,8 @@ pub(crate) struct Servers {
     rabbitmq: Option<(RabbitMq, PathBuf)>,
     /// The port that RabbitMQ was to have.
     wanted: Option<u16>,
+    /// The folder of its data, when that is kept.
+    kept: Option<PathBuf>,
     begin: Instant,
 }
 
@@ -227,8 +240,17 @@ impl Servers {
             redis: redis.map(|server| (server, log(&plan.redis))),
             rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
             wanted: wanted(&plan.rabbitmq),
+            kept: plan.rabbitmq.kept().map(|place| place.folder.clone()),
             begin,
         })
+    }
+
+    /// Starts them, with what is missing for them installed where that is permitted, and waits until all answer.
+    pub(crate) fn ready(plan: &Plan, may: Permission, interrupt: &Interrupt) -> Result<Self> {
+        install::ensure(&plan.packages(), may, interrupt)?;
+        let mut servers = Self::start(plan)?;
+        servers.wait_broker(interrupt)?;
+        Ok(servers)
     }
 
     /// Waits until RabbitMQ answers, when we started it; an interrupt ends it, and the waiting. Its
@@ -240,6 +262,7 @@ impl Servers {
         let outcome = server.wait_ready_unless(|| interrupt.is_set());
         interrupt.check()?;
         outcome.context("start RabbitMQ")?;
+        self.kept.iter().try_for_each(|folder| data_version::note_rabbitmq(folder))?;
         tell_move("rabbitmq", self.wanted, server.port());
         self.addresses.amqp = server.amqp_url();
         self.addresses.rabbitmq_api = server.management_url();

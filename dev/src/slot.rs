@@ -1,4 +1,4 @@
-//! Servers for one run of a command: fresh, in a folder that no other run uses, gone afterwards.
+//! A place for the servers of one run of a command: fresh, in a folder that no other run uses, gone afterwards.
 //!
 //! Two runs can be at work at once, each in a slot of its own. A slot whose run was killed is
 //! cleaned by the next one that takes it.
@@ -14,7 +14,7 @@ use testkit::native::{Place, remove_data, servers_in};
 use crate::{
     private,
     project::Project,
-    servers::{Plan, Servers, Source},
+    servers::Source,
     state::{Process, stop_all},
     wires::SERVERS,
 };
@@ -93,12 +93,5 @@ impl Slot {
 
     fn log(&self, server: &str) -> PathBuf {
         self.folder.join(format!("{server}.log"))
-    }
-
-    /// Starts servers. They end when the value is dropped; if that never happens, the next run that
-    /// takes the slot ends them.
-    #[expect(clippy::unused_self, reason = "who has no slot has no folders to start servers in")]
-    pub(crate) fn start(&self, plan: &Plan) -> Result<Servers> {
-        Servers::start(plan)
     }
 }

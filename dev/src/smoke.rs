@@ -12,7 +12,7 @@ mod scenario;
 
 use std::{fs, process::ExitCode};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::{account::Local, scenario::Scenario};
@@ -59,8 +59,8 @@ struct Further {
 }
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    if let Some((name, _)) = args.at.iter().find(|(name, _)| project.service(name).is_err()) {
-        bail!("--at {name}: services.tsk has no such service");
+    for (name, _) in &args.at {
+        project.service(name).context("--at")?;
     }
     let state = State::load(project)?;
     let urls = Urls::find(project, |service| {

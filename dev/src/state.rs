@@ -1,6 +1,6 @@
 //! What runs, written down in `.dev/state.json` so that a later command finds exactly that.
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, path::PathBuf, time::Duration};
+use std::{path::Path, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -9,7 +9,7 @@ use testkit::native::{Member, ProcessId};
 
 use crate::{
     origin::Origin,
-    ports,
+    ports, private,
     project::Project,
     servers::Addresses,
     services::{DASHBOARD, SIMULATOR},
@@ -146,37 +146,20 @@ impl State {
     /// Reads what the last `up` wrote; none when the system is down. What cannot be understood is put
     /// aside: what runs is found by its locks then.
     pub(crate) fn load(project: &Project) -> Result<Option<Self>> {
-        let error = match Self::read(project) {
-            Ok(state) => return Ok(state),
-            Err(error) => error,
-        };
-        if error.downcast_ref::<serde_json::Error>().is_none() {
-            return Err(error);
-        }
-        let file = Self::file(project);
-        let aside = file.with_extension("json.broken");
-        fs::rename(&file, &aside).with_context(|| format!("put {} aside", file.display()))?;
-        eprintln!("{error:#}; it is {} now, and what runs is found by its locks", aside.display());
-        Ok(None)
+        let consequence = "what runs is found by its locks";
+        private::read_or_put_aside(&Self::file(project), consequence)
     }
 
     /// The same without putting anything aside.
     pub(crate) fn read(project: &Project) -> Result<Option<Self>> {
-        let file = Self::file(project);
-        match fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map(Some)
-                .with_context(|| format!("{} is not readable", file.display())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
-        }
+        private::read(&Self::file(project))
     }
 
     /// Writes it in one step, readable by its owner alone: the addresses hold passwords. The ports are
     /// noted beside it, where they stay when it goes.
     pub(crate) fn save(&self, project: &Project) -> Result<()> {
         ports::note(&project.dev(""), &self.processes)?;
-        write_private(&Self::file(project), &serde_json::to_string_pretty(self)?)
+        private::write(&Self::file(project), self)
     }
 
     /// Puts a process into it, in the place of what had its name.
@@ -224,22 +207,6 @@ pub(crate) fn stop_all(processes: &[Process], mut tell: impl FnMut(&Process, boo
         .try_for_each(|epmd| epmd.stop().map(drop))
 }
 
-/// Writes a file in one step, readable by its owner alone.
-pub(crate) fn write_private(file: &Path, text: &str) -> Result<()> {
-    let write = || -> io::Result<()> {
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let fresh = file.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        let mut handle =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        io::Write::write_all(&mut handle, text.as_bytes())?;
-        fs::rename(&fresh, file)
-    };
-    write().with_context(|| format!("write {}", file.display()))
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -259,7 +226,7 @@ mod tests {
         let state = State { processes: vec![process], ..State::default() };
         state.save(&project).unwrap();
         let file = State::file(&project);
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 
         let state = State::up(&project).unwrap();
         assert_eq!(state.processes[0].url().unwrap(), "http://127.0.0.1:3001");

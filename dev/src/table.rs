@@ -89,10 +89,25 @@ pub(crate) fn columns<const N: usize>(
 ) {
     let mut table = vec![heads.map(str::to_uppercase)];
     table.extend(rows);
-    let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..N).map(width).collect();
-    for row in &table {
+    aligned(&table).for_each(|line| println!("{line}"));
+}
+
+fn aligned<const N: usize>(table: &[[String; N]]) -> impl Iterator<Item = String> {
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
+    table.iter().map(move |row| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_as_wide_as_its_widest_cell_in_any_script() {
+        let table = [["Jürgen", "1"], ["Zoë", "2"]].map(|row| row.map(str::to_owned));
+        assert_eq!(aligned(&table).collect::<Vec<_>>(), ["Jürgen  1", "Zoë     2"]);
     }
 }

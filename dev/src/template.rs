@@ -32,7 +32,7 @@ mod service;
 mod source;
 mod words;
 
-pub(crate) use files::{below, ends_in, hex};
+pub(crate) use files::{ends_in, hex};
 pub(crate) use new_column::{Args as NewColumnArgs, run as new_column};
 pub(crate) use new_event::{Args as NewEventArgs, run as new_event};
 pub(crate) use new_handler::{Args as NewHandlerArgs, run as new_handler};

@@ -49,7 +49,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
 
     let begin = Instant::now();
     let (servers, built) = thread::scope(|scope| {
-        let servers = scope.spawn(|| slot.start(&plan));
+        let servers = scope.spawn(|| Servers::start(&plan));
         let built = services::build(project, interrupt);
         (servers.join(), built)
     });
@@ -102,10 +102,7 @@ pub(crate) fn on_new_servers(
     interrupt: &Interrupt,
 ) -> Result<bool> {
     let slot = Slot::take(project)?;
-    let plan = plan(&slot);
-    install::ensure(&plan.packages(), permission, interrupt)?;
-    let mut servers = slot.start(&plan)?;
-    servers.wait_broker(interrupt)?;
+    let servers = Servers::ready(&plan(&slot), permission, interrupt)?;
     Ok(programs::status(with_addresses(command, project, &servers), interrupt)?.success())
 }
 
@@ -176,8 +173,7 @@ pub(crate) fn ignored(project: &Project, package: &str, name: &str) -> Command {
 }
 
 fn has_nextest(project: &Project) -> bool {
-    let version = project.cargo().args(["nextest", "--version"]).output();
-    version.is_ok_and(|output| output.status.success())
+    programs::works(project.cargo().args(["nextest", "--version"]))
 }
 
 /// nextest, or cargo's own runner where nextest is absent.

@@ -91,20 +91,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         before.as_ref().is_some_and(|state| state.processes.iter().any(Process::is_running));
     fault::mend_all(project)?;
     let client = Client::new();
-    let mut before = before;
-    let up = loop {
-        let build = || services::build(project, interrupt);
-        let permission = args.permission;
-        match bring_up(project, &request, permission, before, &client, interrupt, build) {
-            Err(error) if request.taken_ports.len() < TAKEN_MAX => {
-                let Some(port) = ports::taken(&error) else { return Err(error) };
-                println!("{error:#}\nsomebody took {port} meanwhile; starting once more");
-                request.taken_ports.push(port);
-                before = State::load(project)?;
-            }
-            outcome => break outcome?,
-        }
-    };
+    let up = bring_up_again(project, &mut request, args.permission, before, &client, interrupt)?;
     drop(lock);
     if request.is_all() || !was_up {
         if !up.has_changed {
@@ -129,6 +116,29 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     let logs = project.command("logs --follow");
     println!("Ctrl-C {end}; `{logs}` shows what happens");
     Attached { ends_system, on_save }.stay(project, &client, interrupt)
+}
+
+/// Brings it up, once more when somebody has taken a port between its choice and its use.
+fn bring_up_again(
+    project: &Project,
+    request: &mut Request,
+    permission: install::Permission,
+    mut before: Option<State>,
+    client: &Client,
+    interrupt: &Interrupt,
+) -> Result<Up> {
+    loop {
+        let build = || services::build(project, interrupt);
+        match bring_up(project, request, permission, before, client, interrupt, build) {
+            Err(error) if request.taken_ports.len() < TAKEN_MAX => {
+                let Some(port) = ports::taken(&error) else { return Err(error) };
+                println!("{error:#}\nsomebody took {port} meanwhile; starting once more");
+                request.taken_ports.push(port);
+                before = State::load(project)?;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A system that is up.

@@ -5,7 +5,6 @@
 //! which the proxy follows: a server that comes back on another port needs no restart of any service.
 
 use std::{
-    fs,
     net::{TcpStream, ToSocketAddrs},
     ops::Range,
     path::PathBuf,
@@ -20,10 +19,11 @@ use crate::{
     fault,
     interrupt::Interrupt,
     ports::{self, Ports},
+    private,
     project::Project,
     servers::Addresses,
     services::{SIMULATOR, end_of_log},
-    state::{Process, write_private},
+    state::Process,
 };
 
 /// The proxy's process, and its binary.
@@ -89,15 +89,14 @@ pub(crate) fn write(project: &Project, addresses: &Addresses, ports: &Ports) -> 
     let of_wires = ports.iter().filter(|(name, _)| name.ends_with(&key("")));
     ports::keep(&project.dev(""), of_wires.map(|(name, port)| (name.clone(), *port)))?;
     if wires != before {
-        write_private(&file(project), &serde_json::to_string_pretty(&wires)?)?;
+        private::write(&file(project), &wires)?;
     }
     Ok(new)
 }
 
 /// The wires as they were noted last.
 pub(crate) fn read(project: &Project) -> Wires {
-    let text = fs::read_to_string(file(project)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    private::read(&file(project)).ok().flatten().unwrap_or_default()
 }
 
 /// Where the wires are noted.

@@ -8,9 +8,10 @@ use testkit::native;
 
 use super::Passed;
 use crate::{
+    folder,
     install::{self, Permission},
     interrupt::Interrupt,
-    prepare, programs,
+    programs,
     project::Project,
 };
 
@@ -38,7 +39,7 @@ pub(super) fn rules(project: &Project, may_install: bool, interrupt: &Interrupt)
         command
     };
     programs::succeed(&mut promtool(&["check", "config", "prometheus.yml"]), interrupt)?;
-    let tests = prepare::names(&folder.join("tests")).into_iter();
+    let tests = folder::names(&folder.join("tests")).into_iter();
     let tests = tests.map(|name| format!("tests/{name}"));
     programs::succeed(promtool(&["test", "rules"]).args(tests), interrupt)?;
     Ok(Passed::Fully)

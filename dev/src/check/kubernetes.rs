@@ -6,7 +6,7 @@ use std::{fs, process::Command};
 use anyhow::{Context, Result};
 
 use super::{Passed, cargo, python::Tool};
-use crate::{features::UNIFIED, interrupt::Interrupt, prepare, programs, project::Project};
+use crate::{features::UNIFIED, folder, interrupt::Interrupt, programs, project::Project};
 
 /// The schemas, from Python's package index.
 const SCHEMAS: Tool =
@@ -46,7 +46,7 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
     };
     let folder = project.path("target/kubernetes-validate");
     let overlays = project.path("k8s/overlays");
-    for overlay in prepare::names(&overlays).iter().map(|name| overlays.join(name)) {
+    for overlay in folder::names(&overlays).iter().map(|name| overlays.join(name)) {
         let rendered = programs::output(Command::new("kubectl").arg("kustomize").arg(&overlay))?;
         let file = folder.join("rendered.yaml");
         fs::write(&file, rendered).context("write what was rendered")?;
@@ -63,10 +63,8 @@ pub(super) fn schemas(project: &Project, install: bool, interrupt: &Interrupt) -
 
 /// Why the manifests cannot be rendered here; none when they can.
 fn cannot_render() -> Option<String> {
-    let output = Command::new("kubectl").args(["version", "--client"]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let major = kustomize_major(&text.unwrap_or_default());
-    match major {
+    let said = programs::says(Command::new("kubectl").args(["version", "--client"]));
+    match said.as_deref().and_then(kustomize_major) {
         Some(major) if major >= KUSTOMIZE => None,
         _ => Some(format!("needs kubectl with kustomize {KUSTOMIZE} or newer")),
     }

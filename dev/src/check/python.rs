@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Passed, is_there};
+use super::Passed;
 use crate::{interrupt::Interrupt, programs, project::Project};
 
 /// A program that a package of the index brings.
@@ -36,7 +36,7 @@ impl Tool {
             return Ok(Err(Passed::Skipped(why)));
         }
         let mut make = Command::new("python3");
-        let is_made = is_there(make.args(["-m", "venv", "--clear"]).arg(&folder));
+        let is_made = programs::works(make.args(["-m", "venv", "--clear"]).arg(&folder));
         let mut pip = Command::new(folder.join("bin/pip"));
         pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
         if is_made && programs::status(&mut pip, interrupt)?.success() {
@@ -49,8 +49,7 @@ impl Tool {
     /// Whether it is there, in the version that is wanted.
     fn is_installed(&self, program: &std::path::Path) -> bool {
         let version = self.package.rsplit('=').next().unwrap_or_default();
-        let output = Command::new(program).arg("--version").output();
-        let output = output.ok().filter(|output| output.status.success());
-        output.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains(version))
+        let said = programs::says(Command::new(program).arg("--version"));
+        said.is_some_and(|said| said.contains(version))
     }
 }

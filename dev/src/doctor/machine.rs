@@ -10,6 +10,7 @@ use std::{
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
+use crate::programs;
 
 const GIB: u64 = 1 << 30;
 /// Below these a build or a database runs out of space.
@@ -85,10 +86,9 @@ fn files() -> Finding {
 
 /// A clock that is behind what was written before makes cargo build nothing, and tokens worthless.
 fn clock(root: &Path) -> Finding {
-    let commit = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root).output();
-    let seconds = commit
-        .ok()
-        .and_then(|output| String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().ok());
+    let mut commit = Command::new("git");
+    commit.args(["log", "-1", "--format=%ct"]).current_dir(root);
+    let seconds = programs::says(&mut commit).and_then(|said| said.parse().ok());
     let written = fs::metadata(root.join("Cargo.toml")).and_then(|data| data.modified()).ok();
     let commit = seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
     let latest = commit.into_iter().chain(written).max();

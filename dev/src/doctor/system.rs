@@ -13,7 +13,7 @@ use testkit::native::find;
 use super::{Finding, version_of};
 use crate::{
     data_version::{postgres_version, rabbitmq_version},
-    fault,
+    fault, programs,
     project::Project,
     servers::Given,
     state::State,
@@ -23,21 +23,10 @@ use crate::{
 /// The sources and the settings.
 pub(super) fn checkout(root: &Path, project: &Result<Project>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let missing = ["Cargo.toml", "Cargo.lock", "dev/Cargo.toml", "services", "crates"]
-        .into_iter()
-        .filter(|name| !root.join(name).exists());
-    let missing: Vec<&str> = missing.collect();
-    let deleted = Command::new("git").args(["ls-files", "--deleted"]).current_dir(root).output();
-    let deleted =
-        deleted.map_or(0, |output| String::from_utf8_lossy(&output.stdout).lines().count());
-    if !missing.is_empty() {
-        let what = format!("not in {}: {}", root.display(), missing.join(", "));
-        findings.push(Finding::fault(
-            "checkout",
-            what,
-            "git restore . (or clone the repository again)",
-        ));
-    } else if deleted > 0 {
+    let mut deleted = Command::new("git");
+    let deleted = programs::says(deleted.args(["ls-files", "--deleted"]).current_dir(root));
+    let deleted = deleted.map_or(0, |files| files.lines().count());
+    if deleted > 0 {
         let what = format!("{deleted} files of the commit are not there");
         findings.push(Finding::warn("checkout", what, "git restore ."));
     } else {

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::{Context, Result, bail};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
-use crate::rehearse::works;
+use crate::rehearse::{has_compose, has_engine};
 
 /// The job of continuous integration that runs what takes minutes.
 pub(super) const JOB: &str = "template";
@@ -40,10 +40,9 @@ pub(super) struct Block {
 
 impl Need {
     pub(super) fn is_there(self) -> bool {
-        let has_engine = || works(&["docker", "info"]);
         match self {
             Self::Docker => has_engine(),
-            Self::Compose => has_engine() && works(&["docker", "compose", "version"]),
+            Self::Compose => has_engine() && has_compose(),
             Self::Cluster => false,
         }
     }

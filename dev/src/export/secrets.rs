@@ -8,7 +8,7 @@ use std::{
 
 use testkit::native::ELSEWHERE;
 
-use crate::{origin, project::Project, state::State, up};
+use crate::{origin, private, project::Project, state::State, up};
 
 /// The shortest line of a key's file that is a part of the key.
 const KEY_LINE_MIN: usize = 16;
@@ -16,9 +16,8 @@ const KEY_LINE_MIN: usize = 16;
 /// All of them.
 pub(super) fn known(project: &Project, state: Option<&State>) -> Vec<String> {
     let mut secrets = vec![up::DEMO_PASSWORD.to_owned()];
-    let kept = fs::read_to_string(project.dev("secrets.json")).unwrap_or_default();
-    let kept: BTreeMap<String, String> = serde_json::from_str(&kept).unwrap_or_default();
-    secrets.extend(kept.into_values());
+    let kept = private::read::<BTreeMap<String, String>>(&project.dev("secrets.json"));
+    secrets.extend(kept.ok().flatten().unwrap_or_default().into_values());
     for server in ["postgres", "rabbitmq"] {
         let folder = project.dev(server);
         let elsewhere = fs::read_to_string(folder.join(ELSEWHERE)).unwrap_or_default();

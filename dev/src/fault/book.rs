@@ -7,11 +7,7 @@ use faults::{Fault, Faults, FrozenProcess, now_ms};
 use testkit::native::ProcessId;
 
 use super::{keeper, length};
-use crate::{
-    private,
-    project::Project,
-    state::{Process, write_private},
-};
+use crate::{private, project::Project, state::Process};
 
 /// The file, open for changes until dropped.
 pub(super) struct Book<'a> {
@@ -28,8 +24,10 @@ impl<'a> Book<'a> {
         private::folders(project)?;
         let lock = private::lock(&project.dev("faults.lock")).context("open faults.lock")?;
         lock.lock().context("lock faults.lock")?;
-        let faults = read_or_put_aside(project)?;
-        let mut book = Self { project, faults, overdue: Vec::new(), _lock: lock };
+        let consequence = "what stands still by it ends at `cargo dev down`";
+        let faults = private::read_or_put_aside(&file(project), consequence)?;
+        let mut book =
+            Self { project, faults: faults.unwrap_or_default(), overdue: Vec::new(), _lock: lock };
         let is_over = |fault: &Fault| !fault.lasts(now_ms()) || !stands(fault);
         for target in book.targets(is_over) {
             let ended = book.end(&target)?;
@@ -94,7 +92,7 @@ impl<'a> Book<'a> {
                 _ => Ok(()),
             };
         }
-        write_private(&file, &serde_json::to_string_pretty(&self.faults)?)
+        private::write(&file, &self.faults)
     }
 }
 
@@ -170,26 +168,7 @@ fn id(process: FrozenProcess) -> ProcessId {
 
 /// What the file says; nothing when it is not there.
 fn read(project: &Project) -> Result<Faults> {
-    let file = file(project);
-    match fs::read_to_string(&file) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("{} is not readable", file.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Faults::default()),
-        Err(error) => Err(error).with_context(|| format!("read {}", file.display())),
-    }
-}
-
-/// The same; what cannot be understood is put aside. What stands still by it, `down` ends all the same.
-fn read_or_put_aside(project: &Project) -> Result<Faults> {
-    let Err(error) = read(project) else { return read(project) };
-    if error.downcast_ref::<serde_json::Error>().is_none() {
-        return Err(error);
-    }
-    let file = file(project);
-    let aside = file.with_extension("json.broken");
-    fs::rename(&file, &aside).with_context(|| format!("put {} aside", file.display()))?;
-    eprintln!("{error:#}; it is {} now", aside.display());
-    Ok(Faults::default())
+    Ok(private::read(&file(project))?.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -76,9 +76,4 @@ mod tests {
         assert!(delay("18446744073709551615h").is_err());
         assert!(limit("999ms").is_err() && limit("61m").is_err() && pause("61s").is_err());
     }
-
-    #[test]
-    fn a_time_is_shown_as_the_day_has_it() {
-        assert_eq!(time(1_764_547_199_999), "23:59:59 UTC");
-    }
 }

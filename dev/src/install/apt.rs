@@ -83,8 +83,7 @@ fn root_prefix() -> Option<&'static [&'static str]> {
     if rustix::process::geteuid().is_root() {
         return Some(&[]);
     }
-    let sudo = Command::new("sudo").args(["-n", "true"]).output();
-    sudo.is_ok_and(|output| output.status.success()).then_some(&["sudo", "-n"])
+    programs::works(Command::new("sudo").args(["-n", "true"])).then_some(&["sudo", "-n"])
 }
 
 #[cfg(all(test, target_os = "linux"))]

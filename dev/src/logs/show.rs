@@ -1,11 +1,8 @@
 //! Entries as people read them, and as tools do.
 
-use std::{
-    borrow::Cow,
-    fmt::Write as _,
-    io::{IsTerminal, stdout},
-};
+use std::{borrow::Cow, fmt::Write as _, io::stdout};
 
+use anstream::{AutoStream, ColorChoice};
 use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
@@ -24,11 +21,9 @@ pub(super) enum Style {
     Json,
 }
 
-/// Colours are for a terminal whose user has not said otherwise (<https://no-color.org>).
+/// Colours are for a terminal whose user has not said otherwise (<https://no-color.org>, `CLICOLOR_FORCE`).
 pub(super) fn is_coloured() -> bool {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    AutoStream::choice(&stdout()) != ColorChoice::Never
 }
 
 /// Writes an entry of the log of this name and place with all of its lines.

@@ -60,13 +60,14 @@ const TOOLS: [Tool; 14] = [
         does: Does::Command(&[
             "logs",
             "--json",
-            "--service={service}",
             "--level={level}",
             "--trace={trace}",
             "--grep={text}",
             "--filter={filter}",
             "--since={since}",
             "--lines={limit}",
+            "--",
+            "{service}",
         ]),
     },
     Tool {
@@ -272,10 +273,7 @@ mod tests {
         let given = json!({"service": "user-service", "text": "--follow", "limit": 3});
         let Does::Command(words) = tool("logs").does else { panic!("a command") };
         let words = words_of(words, given.as_object().unwrap());
-        assert_eq!(
-            words,
-            ["logs", "--json", "--service=user-service", "--grep=--follow", "--lines=3"]
-        );
+        assert_eq!(words, ["logs", "--json", "--grep=--follow", "--lines=3", "--", "user-service"]);
     }
 
     #[test]

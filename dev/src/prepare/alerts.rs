@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{names, synchronise};
-use crate::project::Project;
+use super::synchronise;
+use crate::{folder::names, project::Project};
 
 /// Where the rules are kept, and where the manifest is.
 const RULES: &str = "config/observability/rules";

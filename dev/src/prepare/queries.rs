@@ -1,7 +1,8 @@
 //! The description of every SQL query that sqlx checks at compile time, per crate in its `.sqlx/`.
 //!
 //! No sqlx-cli is needed: the macros write the descriptions themselves when they see a database and
-//! `SQLX_OFFLINE_DIR`.
+//! `SQLX_OFFLINE_DIR`. Libraries and binaries are described; tests ask by `sqlx::query(…)`, which is not checked, so
+//! that no crate is compiled with its tests for this.
 
 use std::{
     collections::BTreeMap,
@@ -16,21 +17,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use testkit::native::psql;
 
-use super::{names, synchronise};
+use super::synchronise;
 use crate::{
-    features::UNIFIED,
-    interrupt::Interrupt,
-    programs,
-    project::Project,
-    template::{below, hex},
+    features::UNIFIED, folder::below, folder::names, interrupt::Interrupt, programs,
+    project::Project, template::hex,
 };
 
 /// Its tables are in every service's database.
 const SHARED: &str = "messaging";
 /// How often a crate is compiled at most, while other builds come in between.
 const COMPILATIONS_MAX: usize = 5;
-/// How a query begins that is checked.
-const MACROS: [&str; 4] = ["query!(", "query_as!(", "query_scalar!(", "query_file"];
 
 /// A crate whose queries are checked.
 #[derive(Debug)]
@@ -114,7 +110,7 @@ fn find(project: &Project) -> Result<Vec<Crate>> {
 /// Of all that the descriptions are made of, and of themselves: while it is the same, so are they.
 fn digest(project: &Project, one: &Crate, shared: Option<&Path>) -> Result<String> {
     let mut hash = Sha256::new();
-    let inner = ["Cargo.toml", "sqlx.toml", "src", "tests", "migrations", ".sqlx"];
+    let inner = ["Cargo.toml", "sqlx.toml", "src", "migrations", ".sqlx"];
     let inner = inner.map(|name| one.folder.join(name));
     let paths = inner.iter().map(PathBuf::as_path).chain(shared);
     for path in paths.chain([project.path("Cargo.lock").as_path()]) {
@@ -186,11 +182,7 @@ fn compile(
     command
         .args(["build", "--quiet", "--message-format", "json-render-diagnostics", "-p", &one.name])
         .args(UNIFIED)
-        .args(if tests_have_queries(&one.folder)? {
-            &["--all-targets"][..]
-        } else {
-            &["--lib", "--bins"]
-        })
+        .args(["--lib", "--bins"])
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", output)
         .env(&one.variable, url)
@@ -213,23 +205,6 @@ fn has_fresh(messages: &str, manifest: &Path) -> bool {
     })
 }
 
-/// Whether a query stands where only tests are compiled, which takes longer.
-fn tests_have_queries(folder: &Path) -> Result<bool> {
-    let folders = ["src", "tests"].map(|name| folder.join(name));
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        for file in below(folder)? {
-            let text = fs::read_to_string(&file).unwrap_or_default();
-            let is_test = folder.ends_with("tests") || file.ends_with("tests.rs");
-            let begin = if is_test { Some(0) } else { text.find("#[cfg(test)]") };
-            let tests = begin.map_or("", |begin| &text[begin..]);
-            if MACROS.iter().any(|name| tests.contains(name)) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
-}
-
 /// Makes cargo compile the crate again: what its macros saw in the environment is no part of what
 /// cargo compares.
 fn touch(file: &Path) -> Result<()> {
@@ -244,22 +219,6 @@ fn touch(file: &Path) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_query_counts_as_one_of_tests_where_only_they_are_compiled() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("src")).unwrap();
-        let write = |text| fs::write(folder.path().join("src/store.rs"), text).unwrap();
-
-        write("sqlx::query!(\"select 1\");\n#[cfg(test)]\nmod tests {}\n");
-        assert!(!tests_have_queries(folder.path()).unwrap());
-        write("#[cfg(test)]\nmod tests { fn a() { sqlx::query_as!(A, \"select 1\"); } }\n");
-        assert!(tests_have_queries(folder.path()).unwrap());
-        write("");
-        fs::create_dir(folder.path().join("tests")).unwrap();
-        fs::write(folder.path().join("tests/it.rs"), "sqlx::query!(\"select 1\");").unwrap();
-        assert!(tests_have_queries(folder.path()).unwrap());
-    }
 
     #[test]
     fn a_part_of_the_crate_that_was_compiled_before_is_seen_and_its_build_script_is_none() {

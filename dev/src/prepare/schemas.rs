@@ -16,8 +16,8 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::{names, synchronise};
-use crate::{features::UNIFIED, programs, project::Project};
+use super::synchronise;
+use crate::{features::UNIFIED, folder::names, programs, project::Project};
 
 /// Where they are kept.
 const FOLDER: &str = "crates/contracts/schemas";

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Result, bail};
 use testkit::native::find::on_path;
 
-use crate::{env::shell, project::Project, run_files, services::Start};
+use crate::{env::shell, programs, project::Project, run_files, services::Start};
 
 /// Becomes the service once somebody traces it, or SIGCONT has come: its process id is known before.
 const WAITING: &str = r#"trap 'go=1' CONT
@@ -49,9 +49,7 @@ impl Debugger {
                 by_hand(project, service)
             );
         };
-        let answers = |program: &PathBuf| {
-            Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
-        };
+        let answers = |program: &PathBuf| programs::works(Command::new(program).arg("--version"));
         Ok(on_path(own).filter(answers).unwrap_or(plain))
     }
 

@@ -14,10 +14,11 @@ use testkit::native::{ProcessId, holders};
 
 use crate::{
     interrupt::Interrupt,
+    private,
     project::Project,
     run_files,
     services::Start,
-    state::{Process, State, stop_all, write_private},
+    state::{Process, State, stop_all},
     table, unrecorded,
 };
 
@@ -46,7 +47,7 @@ impl<'a> TakenOver<'a> {
         stop_all(&old, table::stopped)?;
         let id = ProcessId::of(std::process::id());
         let line = id.map(|id| format!("{} {}\n", id.pid, id.started)).unwrap_or_default();
-        write_private(&mark(project, &start.name), &line)?;
+        private::write_text(&mark(project, &start.name), &line)?;
         let process = Process {
             port: Some(start.port),
             log_start: run_files::length(&project.log(&start.name)),

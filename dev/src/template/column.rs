@@ -19,7 +19,7 @@ use super::{
     source::{Source, check_column, edit},
     words::{pascal, snake},
 };
-use crate::prepare;
+use crate::folder;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -281,7 +281,7 @@ fn folder_of(names: &Names) -> String {
 /// The migrations that are there: their paths and texts.
 fn migrations(root: &Path, names: &Names) -> Result<Vec<(String, String)>> {
     let folder = folder_of(names);
-    let files = prepare::names(&root.join(&folder)).into_iter();
+    let files = folder::names(&root.join(&folder)).into_iter();
     let files = files.filter(|name| ends_in(name, "sql") && !name.ends_with(".down.sql"));
     let read = |name: String| {
         let path = format!("{folder}/{name}");

@@ -15,7 +15,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -30,15 +30,13 @@ use super::{
     plan::Plan,
     words::Words,
 };
+use crate::folder::below;
 
 /// Where the template's contracts are, as its `Cargo.toml` says it and as a service does.
 const CONTRACTS: [&str; 2] = [
     "contracts = { package = \"sample-contracts\", path = \"../contracts\" }",
     "contracts.workspace = true",
 ];
-
-/// Folders of others.
-const NOT_OURS: [&str; 3] = ["target", ".dev", ".git"];
 
 /// What the template makes of one service.
 #[derive(Debug, Default)]
@@ -231,29 +229,6 @@ pub(crate) fn ends_in(path: &str, ending: &str) -> bool {
     Path::new(path).extension().is_some_and(|found| found == ending)
 }
 
-/// All files below a folder, sorted, but for what is built, left behind, or git's.
-pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries =
-            fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))?;
-        for entry in entries {
-            let entry = entry?;
-            // A link leads to a file that is found elsewhere, or is none of ours.
-            let path = entry.path();
-            let kind = entry.file_type()?;
-            if kind.is_file() {
-                files.push(path);
-            } else if kind.is_dir() && !NOT_OURS.iter().any(|name| path.ends_with(name)) {
-                folders.push(path);
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -274,18 +249,5 @@ mod tests {
         let (_, old) = query_of("select id from\nsamples where title = \"x\"");
         let expected = query_of("select id from\norders where title = \"x\"");
         assert_eq!(query(&old, &orders()).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_file_belongs_where_the_table_says() {
-        let path = |inner: &str| target(inner, "orders-service").map(|(path, _)| path);
-        assert_eq!(
-            path("service/src/lib.rs").as_deref(),
-            Some("services/orders-service/src/lib.rs")
-        );
-        assert_eq!(path("contracts/golden/x").as_deref(), Some("crates/contracts/golden/x"));
-        assert_eq!(path("config/auth.tsk").as_deref(), Some("config/auth.tsk"));
-        assert_eq!(path("wiring/k8s/base/x.yaml").as_deref(), Some("k8s/base/x.yaml"));
-        assert_eq!(path("README.md"), None);
     }
 }

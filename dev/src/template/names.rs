@@ -9,7 +9,10 @@ use super::{
     record::Record,
     words::{pascal, snake},
 };
-use crate::project::Project;
+use crate::{
+    folder::{below, names},
+    project::Project,
+};
 
 const SUFFIX: &str = "-service";
 /// What a name in Kubernetes may have.
@@ -74,11 +77,7 @@ impl Names {
     /// Of a service that is there; names those that are when it is none of them.
     pub(super) fn of_service(project: &Project, name: &str) -> Result<Self> {
         let service = service_of(name)?;
-        if project.service(&service).is_err() {
-            let known = project.services().iter().map(|known| known.name.as_str());
-            let known = known.collect::<Vec<_>>().join(", ");
-            bail!("there is no {service}; there are: {known}");
-        }
+        project.service(&service)?;
         let record = Record::read(&project.path("services").join(&service));
         Self::new(&service, record.map(|record| record.aggregate).as_deref())
     }
@@ -91,7 +90,7 @@ impl Names {
     /// Fails when something else in the workspace is called so.
     pub(super) fn check_free(&self, root: &Path) -> Result<()> {
         for folder in ["crates", "services"] {
-            for taken in folders(&root.join(folder))? {
+            for taken in names(&root.join(folder)) {
                 for word in [&self.aggregate, &self.plural, &self.service] {
                     ensure!(
                         *word != taken,
@@ -177,15 +176,10 @@ fn plural(word: &str) -> String {
     }
 }
 
-fn folders(folder: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-}
-
 /// What the Rust of a folder calls things.
 fn identifiers(folder: &Path) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    for file in super::files::below(folder)? {
+    for file in below(folder)? {
         if file.extension().is_some_and(|end| end == "rs") {
             let text = fs::read_to_string(&file).context("read the template")?;
             found.extend(identifiers_of(&text)?);

@@ -12,7 +12,7 @@ use super::{
     source::{Constants, Source, edit},
     words::{Words, snake},
 };
-use crate::{interrupt::Interrupt, prepare, project::Project};
+use crate::{folder, interrupt::Interrupt, project::Project};
 
 /// The folder of the template.
 const FOLDER: &str = "handler";
@@ -109,7 +109,7 @@ impl Contract {
 
     fn all(root: &Path) -> Result<Vec<Self>> {
         let mut all = Vec::new();
-        for file in prepare::names(&root.join(CONTRACTS)) {
+        for file in folder::names(&root.join(CONTRACTS)) {
             let Some(module) = file.strip_suffix(".rs") else { continue };
             let source = Source(Plan::of(root).existing(&format!("{CONTRACTS}/{file}"))?);
             for (name, constants) in

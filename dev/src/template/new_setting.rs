@@ -16,7 +16,7 @@ use super::{
     source::{Source, edit},
     words::{Words, pascal},
 };
-use crate::{interrupt::Interrupt, prepare, project::Project};
+use crate::{folder, interrupt::Interrupt, project::Project};
 
 /// The folder of the template.
 const FOLDER: &str = "setting";
@@ -140,7 +140,7 @@ impl Setting {
         {
             bail!("there is a [{other}] already: `{section}` would be too like it");
         }
-        for name in prepare::names(&root.join("config")) {
+        for name in folder::names(&root.join("config")) {
             let is_ours = self.file.ends_with(&name);
             if !ends_in(&name, "tsk") || !is_ours && name.ends_with("-service.tsk") {
                 continue;

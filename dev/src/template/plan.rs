@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use similar::TextDiff;
 
-use crate::prepare::names;
+use crate::folder::names;
 
 /// Files by their paths from the root, as they are to be; none: away.
 #[derive(Debug)]

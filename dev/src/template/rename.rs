@@ -197,10 +197,4 @@ mod tests {
         let text = LANGUAGE.join(" ") + " TuskLang";
         assert_eq!(renamed(&text, "tusk", "oak-tree"), text);
     }
-
-    #[test]
-    fn the_name_is_that_of_the_namespace() {
-        assert_eq!(namespace("kind: Kustomization\nnamespace: oak-tree\n"), Some("oak-tree"));
-        assert_eq!(namespace("# namespace: oak-tree\n"), None);
-    }
 }

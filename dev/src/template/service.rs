@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result};
 
 use super::{
-    files::{Files, below, ends_in, formatted},
+    files::{Files, ends_in, formatted},
     names::Names,
     new_handler::unsubscribe,
     parts::Language,
@@ -14,7 +14,8 @@ use super::{
     words::{Words, snake},
 };
 use crate::{
-    prepare::{self, generated},
+    folder::{below, names},
+    prepare::generated,
     project::Project,
 };
 
@@ -56,7 +57,7 @@ impl<'a> Service<'a> {
         let mut paths: Vec<String> = paths.filter(|path| !path.starts_with(&folder)).collect();
         let of_events = snake(&self.names.aggregate) + ".";
         for folder in ["crates/contracts/golden", "crates/contracts/schemas"] {
-            let events = prepare::names(&self.root.join(folder)).into_iter();
+            let events = names(&self.root.join(folder)).into_iter();
             let events = events.filter(|name| name.starts_with(&of_events));
             paths.extend(events.map(|name| format!("{folder}/{name}")));
         }

@@ -62,30 +62,8 @@ impl<'a> Startup<'a> {
         // nobody is has changed, too.
         let mut starts = Start::all(project, secrets, &addresses, &ports)?;
         starts.retain(|start| request.includes(&start.name, &before));
-        let (mut replacements, mut stopped, mut processes) = (Vec::new(), Vec::new(), Vec::new());
-        for old in before.processes.iter().filter(|process| process.is_running()) {
-            let place = starts.iter().position(|start| start.name == old.name);
-            let start = place.map(|place| &starts[place]);
-            let Some(why) = outdated(project, request, old, start) else {
-                starts.retain(|start| start.name != old.name);
-                processes.push(old.clone());
-                continue;
-            };
-            // What could not start must not take the place of what works.
-            start.map_or(Ok(()), |start| start.check(project))?;
-            match place {
-                Some(place) if passes_on(project, old, &starts[place], client) => {
-                    println!("replacing {}: {why}", old.name);
-                    let start = starts.remove(place);
-                    replacements.push(Replacement { old: old.clone(), start });
-                    processes.push(old.clone());
-                }
-                _ => {
-                    println!("stopping {}: {why}", old.name);
-                    stopped.push(old.clone());
-                }
-            }
-        }
+        let Fates { replacements, stopped, mut processes } =
+            decide(project, request, &before, &mut starts, client)?;
         processes.extend(servers.processes());
         let has_changed =
             !(starts.is_empty() && stopped.is_empty() && servers.processes().is_empty());
@@ -191,6 +169,51 @@ impl Drop for Startup<'_> {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// What becomes of what runs.
+#[derive(Default)]
+struct Fates {
+    replacements: Vec<Replacement>,
+    /// Stopped before anything is started.
+    stopped: Vec<Process>,
+    /// Run on, for good or until they are replaced.
+    processes: Vec<Process>,
+}
+
+/// Decides it, and takes from `starts` what runs already or is to replace what does.
+fn decide(
+    project: &Project,
+    request: &Request,
+    before: &State,
+    starts: &mut Vec<Start>,
+    client: &Client,
+) -> Result<Fates> {
+    let mut fates = Fates::default();
+    for old in before.processes.iter().filter(|process| process.is_running()) {
+        let place = starts.iter().position(|start| start.name == old.name);
+        let start = place.map(|place| &starts[place]);
+        let Some(why) = outdated(project, request, old, start) else {
+            starts.retain(|start| start.name != old.name);
+            fates.processes.push(old.clone());
+            continue;
+        };
+        // What could not start must not take the place of what works.
+        start.map_or(Ok(()), |start| start.check(project))?;
+        match place {
+            Some(place) if passes_on(project, old, &starts[place], client) => {
+                println!("replacing {}: {why}", old.name);
+                let start = starts.remove(place);
+                fates.replacements.push(Replacement { old: old.clone(), start });
+                fates.processes.push(old.clone());
+            }
+            _ => {
+                println!("stopping {}: {why}", old.name);
+                fates.stopped.push(old.clone());
+            }
+        }
+    }
+    Ok(fates)
 }
 
 /// Why a process that runs is to be replaced or stopped; none when it stays.

@@ -15,7 +15,7 @@ fn a_system_behind_a_proxy_is_started_and_walked_through() {
         system = system.with(name, PROXY);
     }
     system.succeeds(&["up", "--detach"]);
-    system.succeeds(&["smoke"]);
+    system.succeeds(&["smoke", "--all"]);
     system.succeeds(&["down"]);
     system.is_down();
 }

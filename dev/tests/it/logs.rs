@@ -40,7 +40,7 @@ fn a_trace_is_shown_over_all_services_by_its_first_digits_and_by_a_request() {
     assert!(!shown.contains('\u{1b}'), "it is no terminal");
     let errors = entries(&system, &["--trace", trace, "--level", "error"]);
     assert_eq!(errors, Vec::<Value>::new());
-    let one = entries(&system, &["--trace", trace, "--service", "user-service", "-n", "1"]);
+    let one = entries(&system, &["--trace", trace, "user-service", "-n", "1"]);
     assert_eq!(names(&one), BTreeSet::from(["user-service".to_owned()]));
     assert_eq!(one.len(), 1);
     let all = names(&entries(&system, &["--since", "1h"]));

@@ -108,6 +108,7 @@ fn whatever_a_killed_up_has_started_is_found_again() {
     let outcomes = both.each_mut().map(Running::wait);
     assert!(outcomes.contains(&true), "{}", system.said());
     is_known(&system);
+    assert!(system.path(".dev/rabbitmq/data/version").exists(), "of which version its data is");
     system.succeeds(&["status"]);
     for program in ["redis-server", "beam.smp", "epmd", "user-service", "payment-service"] {
         assert_eq!(system.count(program), 1, "{program}");

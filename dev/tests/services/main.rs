@@ -276,7 +276,7 @@ fn an_event_is_kept_for_its_readers_alone(event: &Event, messaging: &Messaging) 
 
 /// What it is for stands in docs/settings.md, and is all that an operator knows of it.
 fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
-    let silent = variables.iter().filter(|variable| variable.meaning.trim().is_empty());
+    let silent = variables.iter().filter(|variable| variable.meanings.is_empty());
     let place = |variable: &Variable| {
         let place = variable.locations.first().map(ToString::to_string).unwrap_or_default();
         format!("{place}: a comment behind {}, or above it, says what it is for", variable.name)
@@ -332,7 +332,7 @@ fn what_somebody_forgot_is_reported_with_the_place_that_mends_it() {
     };
     let with_event = [&events[..], std::slice::from_ref(&event)].concat();
     let mut variables = tusk_config::variables([root().join("config")]).unwrap();
-    variables[0].meaning.clear();
+    variables[0].meanings.clear();
     let silent = format!("behind {}, or above it", variables[0].name);
     for (complaints, expected) in [
         (each_setting_has_a_sentence(&variables), silent.as_str()),

@@ -256,7 +256,7 @@ fn each_event_has_a_golden_message_and_a_schema(
     let name = format!("{}.v{}.json", event.full, event.version);
     let folders = ["golden", "schemas"].map(|folder| format!("crates/contracts/{folder}/{name}"));
     let missing = folders.iter().filter(|path| !files(path));
-    let mend = "call `assert_golden` with one in the tests of that file, write down what it expects, and run `cargo dev prepare`";
+    let mend = "call `assert_golden` with one in the tests of that file, and run `UPDATE_GOLDEN=1 cargo dev prepare`";
     missing.map(|path| format!("{} has no {path}: {mend}", event.place())).collect()
 }
 

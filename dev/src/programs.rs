@@ -48,7 +48,9 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output =
         command.stderr(Stdio::inherit()).output().with_context(|| format!("start `{name}`"))?;
     if !output.status.success() {
-        bail!("`{name}` failed ({})", output.status);
+        // What is wrong may stand in what it printed, as with tests.
+        let printed = String::from_utf8_lossy(&output.stdout);
+        bail!("{}", format!("`{name}` failed ({})\n{printed}", output.status).trim_end());
     }
     String::from_utf8(output.stdout).with_context(|| format!("read what `{name}` printed"))
 }
@@ -71,4 +73,19 @@ pub(crate) fn describe(command: &Command) -> String {
     let name = program.file_name().unwrap_or(program.as_os_str());
     let words = std::iter::once(name).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_that_fails_has_printed_is_told() {
+        let fault = output(Command::new("sh").args(["-c", "echo why; exit 1"])).unwrap_err();
+        let expected = "`sh -c echo why; exit 1` failed (exit status: 1)\nwhy";
+        assert_eq!(fault.to_string(), expected);
+        let fault = output(Command::new("sh").args(["-c", "exit 1"])).unwrap_err().to_string();
+        assert!(fault.ends_with("(exit status: 1)"), "{fault}");
+    }
 }

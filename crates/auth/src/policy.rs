@@ -148,9 +148,11 @@ pub fn check<'a>(
 fn faults(rules: &Rules, settings: &PolicySettings, api: &OpenApi) -> Vec<(Option<Route>, String)> {
     let routes = routes(api);
     let missing = routes.iter().filter(|route| !rules.contains_key(route));
-    let missing = missing.map(|route| (None, format!("{route} has no rule")));
+    let rule = |route| format!("{route} has no rule: who may call it, such as \"{route}\": user");
+    let missing = missing.map(|route| (None, rule(route)));
     let extra = rules.keys().filter(|route| !routes.contains(route));
-    let extra = extra.map(|route| (Some(route.clone()), format!("{route} is no route")));
+    let mount = "a new one is mounted by `.routes(routes!(…))` in the service's src/routes.rs";
+    let extra = extra.map(|route| (Some(route.clone()), format!("{route} is no route: {mount}")));
     let unknown = rules.iter().flat_map(|(route, rule)| {
         let strangers = rule.services().filter(|name| !settings.contains_key(*name));
         strangers.map(move |name| {

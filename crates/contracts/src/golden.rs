@@ -1,11 +1,12 @@
 //! Every event against its golden bytes, both ways; with the feature `schema`, its JSON Schema too.
 //!
 //! The module of each event calls [`assert_golden`] with one of them, and so is known to `cargo dev prepare`,
-//! which runs these tests to get the schemas.
+//! which runs these tests to get the schemas. `UPDATE_GOLDEN=1 cargo dev prepare` writes the golden file of an
+//! event that has none yet; one that is there is what others have read, and only people change it.
 
 use std::fmt::Debug;
-use std::fs;
 use std::path::Path;
+use std::{env, fs, io};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,23 +36,46 @@ pub(crate) fn assert_golden<E: Event + Described + PartialEq + Debug + Clone>(
     schema::keep::<E>();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
     let file = folder.join(format!("{}.v{}.json", E::TYPE, E::VERSION));
-    let golden = fs::read_to_string(&file).unwrap();
-    let golden = golden.strip_suffix('\n').expect("a golden file ends with one newline");
     let at = "2026-01-15T09:30:00.123456Z".parse().unwrap();
     let envelope = Envelope::new(EventId::from_uuid(id(0xe1)), at, service, event);
+    let encoded = serde_json::to_string(&envelope).unwrap();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "what a test is to write is no setting of a service"
+    )]
+    let writes = env::var_os("UPDATE_GOLDEN").is_some();
+    let golden = golden(&file, &encoded, writes).unwrap_or_else(|fault| panic!("{fault}"));
+    let golden = golden.strip_suffix('\n').expect("a golden file ends with one newline");
 
-    assert_eq!(serde_json::to_string(&envelope).unwrap(), golden);
+    assert_eq!(encoded, golden, "{} says otherwise", file.display());
     assert_eq!(serde_json::from_str::<Envelope<E>>(golden).unwrap(), envelope);
 
     assert_eq!(envelope.data.check(), Ok(()));
-    for fault in [out_of_bounds::<E>(&envelope.data), null_is_not_absent::<E>(&envelope.data)] {
-        assert_eq!(fault, Vec::<String>::new());
-    }
+    let none = Vec::<String>::new();
+    let unbounded = out_of_bounds::<E>(&envelope.data);
+    assert_eq!(unbounded, none, "`Event::check` of {} gives these fields no bounds", E::TYPE);
+    let strict = null_is_not_absent::<E>(&envelope.data);
+    assert_eq!(strict, none, "{} may leave these fields out, but refuses null", E::TYPE);
 
     let newer = golden
         .replacen("\"data\":{", "\"data\":{\"added_later\":{\"deep\":[1]},", 1)
         .replacen('{', "{\"tenant\":\"added later\",", 1);
     assert_eq!(serde_json::from_str::<Envelope<E>>(&newer).unwrap(), envelope);
+}
+
+/// What a golden file says. One that is not there is written when that `writes`.
+fn golden(file: &Path, encoded: &str, writes: bool) -> Result<String, String> {
+    match fs::read_to_string(file) {
+        Err(fault) if writes && fault.kind() == io::ErrorKind::NotFound => {
+            let text = format!("{encoded}\n");
+            let written = fs::write(file, &text).map(|()| text);
+            written.map_err(|fault| format!("write {}: {fault}", file.display()))
+        }
+        read => read.map_err(|fault| {
+            let file = file.display();
+            format!("read {file}: {fault}; `UPDATE_GOLDEN=1 cargo dev prepare` writes one that is not there")
+        }),
+    }
 }
 
 /// The fields that [`Event::check`] lets be anything: texts without end, lists without end, numbers
@@ -91,6 +115,20 @@ fn null_is_not_absent<E: Event + PartialEq>(event: &E) -> Vec<String> {
         absent.is_some() && absent != serde_json::from_value::<E>(null).ok()
     };
     names.filter(is_refused).cloned().collect()
+}
+
+#[test]
+fn a_golden_file_that_is_not_there_is_named_or_written_and_one_that_is_there_stays() {
+    let file = env::temp_dir().join(format!("golden-{}.json", std::process::id()));
+    let fault = golden(&file, "{}", false).unwrap_err();
+    let cure = "; `UPDATE_GOLDEN=1 cargo dev prepare` writes one that is not there";
+    assert!(fault.starts_with(&format!("read {}: ", file.display())), "{fault}");
+    assert!(fault.ends_with(cure), "{fault}");
+
+    assert_eq!(golden(&file, "{}", true).unwrap(), "{}\n");
+    assert_eq!(golden(&file, "[]", true).unwrap(), "{}\n");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{}\n");
+    fs::remove_file(&file).unwrap();
 }
 
 /// An id that tells itself from others by its last digits.

@@ -11,7 +11,7 @@ use tusk_config::{Config, Errors, Loader, Shown, Vars};
 
 use crate::builder::openapi;
 use crate::check::misfits;
-use crate::settings::SHARED_FILES;
+use crate::settings::{SHARED_FILES, SHARED_FILES_PLACE};
 use crate::{BuildInfo, Platform, Service, Settings, signals};
 
 /// Runs the service until SIGTERM or Ctrl-C. `healthcheck` asks one that runs with the same
@@ -114,9 +114,11 @@ fn read<S: Service>(vars: Vars) -> Result<(Settings<S::Settings>, Config), Error
     let (platform, own, config) = files.vars(vars).load_both()?;
     config.strict()?;
     let settings = Settings { platform, own };
-    let strangers = SHARED_FILES.iter().flat_map(|(file, kinds)| config.strangers(file, kinds));
+    let unknown = SHARED_FILES
+        .iter()
+        .flat_map(|(file, kinds)| config.unknown_sections(file, kinds, SHARED_FILES_PLACE));
     let unread = config.unread(S::NAME);
-    config.check(misfits::<S>(&settings).into_iter().chain(strangers).chain(unread))?;
+    config.check(misfits::<S>(&settings).into_iter().chain(unknown).chain(unread))?;
     Ok((settings, config))
 }
 

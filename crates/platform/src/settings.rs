@@ -43,6 +43,9 @@ pub(crate) const SHARED_FILES: [(&str, &[&str]); 8] = [
     ("tracing", &["log", "sampling", "tracing"]),
 ];
 
+/// Where they are listed, for whoever adds a section.
+pub(crate) const SHARED_FILES_PLACE: &str = concat!("SHARED_FILES of ", file!());
+
 /// What a [`Platform`](crate::Platform) is set up by.
 #[derive(Debug, Clone, Deserialize)]
 pub struct PlatformSettings {

@@ -16,7 +16,8 @@ pub struct RateLimitSettings {
     /// Longest wait for Redis, 1 ms to half a second, which is the cache's own limit; then this
     /// process counts alone.
     pub redis_timeout: Duration,
-    /// The limits of each route, by `METHOD /path/{parameter}`. A route that is not there has none.
+    /// The limits of each route, by `METHOD /path/{parameter}`. A route that is not there has none,
+    /// and neither has one with an empty list; one that anybody may call to change something has either.
     #[serde(default)]
     pub routes: BTreeMap<Route, Vec<LimitSettings>>,
 }

@@ -129,5 +129,5 @@ pub use secret::Secret;
 pub use shown::Shown;
 pub use source::Location;
 pub use unread::Unread;
-pub use variables::{Variable, variables, variables_table, variables_template};
+pub use variables::{Meaning, Variable, variables, variables_table, variables_template};
 pub use vars::Vars;

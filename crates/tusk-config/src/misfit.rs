@@ -79,9 +79,10 @@ impl Misfit {
 impl Config {
     /// The sections of files of this name, overlays included, that are of none of these kinds; the
     /// kind of `[queue:payments]` is `queue`. For files that several programs share, where a section
-    /// that is not read may be another's, and a misspelt one would be missed by nobody.
-    pub fn strangers(&self, file: &str, kinds: &[&str]) -> Vec<Misfit> {
-        let strangers = self.entries_of(file).filter_map(|entry| {
+    /// that is not read may be another's, and a misspelt one would be missed by nobody. `list` says
+    /// where the program keeps the kinds, for whoever adds one.
+    pub fn unknown_sections(&self, file: &str, kinds: &[&str], list: &str) -> Vec<Misfit> {
+        let unknown = self.entries_of(file).filter_map(|entry| {
             let kind = entry.key.split(':').next().unwrap_or_default();
             if entry.value.as_table().is_none() {
                 return Some(in_no_section(entry));
@@ -90,12 +91,14 @@ impl Config {
                 return None;
             }
             let meant = slip(kind, kinds.iter().copied());
-            let meant =
-                meant.map_or_else(String::new, |meant| format!("; did you mean [{meant}]?"));
+            let meant = meant.map_or_else(
+                || format!("; a new one is listed in {list}"),
+                |meant| format!("; did you mean [{meant}]?"),
+            );
             let text = format!("[{}] is no section of this file{meant}", entry.key);
             Some(Misfit::at(&*entry.key, text))
         });
-        strangers.collect()
+        unknown.collect()
     }
 
     /// The sections of files of this name, overlays included, that the last
@@ -110,8 +113,13 @@ impl Config {
                 return in_no_section(entry);
             }
             let meant = slip(&entry.key, known());
-            let meant =
-                meant.map_or_else(String::new, |meant| format!("; did you mean [{meant}]?"));
+            let meant = meant.map_or_else(
+                || {
+                    "; a new one is read by a field of the struct that holds the sections"
+                        .to_owned()
+                },
+                |meant| format!("; did you mean [{meant}]?"),
+            );
             Misfit::at(&*entry.key, format!("nothing reads [{}]{meant}", entry.key))
         };
         unread.map(misfit).collect()
@@ -180,14 +188,18 @@ mod tests {
         let own = "[anything]\na: 1\n";
         let loader = Loader::new("config").text("config/message_queue.tsk", text);
         let config = loader.text("config/own.tsk", own).vars(Vars::empty()).tree().unwrap();
-        let errors = config.check(config.strangers("message_queue", &["queue", "queues"]));
+        let kinds = ["queue", "queues"];
+        let misfits = config.unknown_sections("message_queue", &kinds, "KINDS of settings.rs");
+        let errors = config.check(misfits);
         let said: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
         let said = said.join("\n");
         assert!(
             said.contains(":5:1: [qeue:orders] is no section of this file; did you mean [queue]?"),
             "{said}"
         );
-        assert!(said.contains(":7:1: [mine] is no section of this file"), "{said}");
+        let new =
+            ":7:1: [mine] is no section of this file; a new one is listed in KINDS of settings.rs";
+        assert!(said.contains(new), "{said}");
         assert_eq!(said.matches("is no section").count(), 2, "{said}");
     }
 
@@ -259,6 +271,7 @@ mod tests {
                 "nothing reads [sever]; did you mean [server]?",
             ]
         );
-        assert_eq!(told("shared"), ["nothing reads [elsewhere]"]);
+        let new = "; a new one is read by a field of the struct that holds the sections";
+        assert_eq!(told("shared"), [format!("nothing reads [elsewhere]{new}")]);
     }
 }

@@ -28,10 +28,49 @@ pub struct Variable {
     pub secret: bool,
     /// Where it is read.
     pub locations: Vec<Location>,
-    /// The comment behind the entry or right above it, without its sign; empty when there is none.
-    pub meaning: String,
+    /// The comments behind its entries or right above them, without their signs: one for each text, with the
+    /// files that have it; none when there is no comment.
+    pub meanings: Vec<Meaning>,
     /// The first default as a value of the variable; none for an expression.
     assigned: Option<String>,
+}
+
+/// What files say of a variable: two programs may use one name for two things.
+#[derive(Debug, Clone)]
+pub struct Meaning {
+    /// Without the signs of a comment, on one line.
+    pub text: String,
+    /// The names of the files that say so, without `.tsk`.
+    pub files: Vec<String>,
+}
+
+impl Variable {
+    /// What it is for, in one line; where files differ, what each says. Empty when none says anything.
+    ///
+    /// ```text
+    /// orders: Orders handled at a time. mails: Mails sent at a time.
+    /// ```
+    pub fn meaning(&self) -> String {
+        if let [Meaning { text, .. }] = self.meanings.as_slice() {
+            return text.clone();
+        }
+        let each = self.meanings.iter().map(|Meaning { text, files }| {
+            format!("{}: {}.", files.join(", "), text.trim_end_matches('.'))
+        });
+        each.collect::<Vec<_>>().join(" ")
+    }
+
+    fn add_meaning(&mut self, text: String, file: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let known = self.meanings.iter_mut().find(|meaning| meaning.text == text);
+        match known.map(|meaning| &mut meaning.files) {
+            Some(files) if files.iter().any(|known| known == file) => {}
+            Some(files) => files.push(file.to_owned()),
+            None => self.meanings.push(Meaning { text, files: vec![file.to_owned()] }),
+        }
+    }
 }
 
 /// Every variable that these files, and the `.tsk` files in these folders, read; by name. A file
@@ -156,14 +195,13 @@ impl Found {
     ) -> &mut Variable {
         let location = self.sources.location(span);
         let key = self.sources.location(entry.key_span);
-        let meaning = key.map_or(String::new(), |key| meaning(&key, entry.value.span));
         let variable = self.variables.entry(name.to_owned()).or_insert_with(|| Variable {
             name: name.to_owned(),
             defaults: Vec::new(),
             required: false,
             secret: false,
             locations: Vec::new(),
-            meaning: String::new(),
+            meanings: Vec::new(),
             assigned: None,
         });
         if variable.defaults.is_empty() {
@@ -171,8 +209,9 @@ impl Found {
         }
         variable.defaults.extend(default.filter(|default| !variable.defaults.contains(default)));
         variable.locations.extend(location);
-        if variable.meaning.is_empty() {
-            variable.meaning = meaning;
+        if let Some(key) = key {
+            let file = Path::new(key.file()).file_stem().unwrap_or_default().to_string_lossy();
+            variable.add_meaning(meaning(&key, entry.value.span), &file);
         }
         variable
     }

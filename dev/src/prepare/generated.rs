@@ -5,6 +5,7 @@
 //! entry by hand elsewhere in the file, and is left out of the list.
 
 mod commands;
+mod fixed;
 
 use std::{fs, path::PathBuf};
 
@@ -19,6 +20,7 @@ const END: &str = "end of what is made";
 
 const SERVICES: Block = ("README.md", "from services.tsk and the API documents");
 const VARIABLES: Block = ("docs/settings.md", "from `cargo tusk env config`");
+const FIXED: Block = ("docs/settings.md", "from the values of config/*.tsk");
 const COMMANDS: Block = ("docs/commands.md", "from the tool's own definitions");
 
 /// The lists of services: the file, which list of it, and the row of one service.
@@ -179,6 +181,7 @@ pub(crate) fn of_settings(
     let mut parts = vec![
         Generated { block: SERVICES, rows: table },
         Generated { block: VARIABLES, rows: vec![settings] },
+        Generated { block: FIXED, rows: vec![fixed::table(&project.path("config"))?] },
     ];
     for (file, of, row) in LISTS {
         let rows = project.services().iter().map(|service| rows_of(project, service, row));

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod tested;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -24,8 +26,8 @@ struct Service {
     head: String,
     /// The methods and paths of `openapi.json`.
     routes: BTreeSet<String>,
-    /// All that stands in `tests/`.
-    tests: String,
+    /// The functions of the files in `tests/it` that are compiled.
+    tests: Vec<String>,
 }
 
 /// What `message_queue.tsk` says of who reads what.
@@ -75,6 +77,13 @@ fn routes(document: &Value) -> impl Iterator<Item = String> {
     })
 }
 
+/// The folders of all packages.
+fn packages() -> Vec<PathBuf> {
+    let folders = [".", "crates", "services", "dev", "dev/template"].map(|base| root().join(base));
+    let inner = folders.iter().flat_map(|base| names(base).into_iter().map(|name| base.join(name)));
+    inner.filter(|folder| folder.join("Cargo.toml").exists()).collect()
+}
+
 fn is_of_all(route: &str) -> bool {
     OF_ALL.iter().any(|own| route.contains(&format!(" {own}")))
 }
@@ -85,13 +94,12 @@ impl Service {
         let lib = text("src/lib.rs");
         let document: Value = serde_json::from_str(&text("openapi.json")).unwrap();
         let routes = routes(&document).filter(|route| !is_of_all(route));
-        let tests = folder.join("tests/it");
-        let tests = names(&tests).into_iter().map(|file| tests.join(file));
+        let tests = tested::compiled(&folder.join("tests/it/main.rs")).into_iter();
         Self {
             name: name.to_owned(),
             head: head(&lib),
             routes: routes.collect(),
-            tests: tests.filter_map(|file| fs::read_to_string(file).ok()).collect(),
+            tests: tests.flat_map(|file| tested::functions(&file)).collect(),
         }
     }
 
@@ -104,7 +112,7 @@ impl Service {
             name: "platform".to_owned(),
             head: head(&text("crates/platform/src/lib.rs")),
             routes: routes(&document).filter(|route| is_of_all(route)).collect(),
-            tests: String::new(),
+            tests: Vec::new(),
         }
     }
 
@@ -213,15 +221,16 @@ fn each_table_has_a_row(platform: &Service, tables: &BTreeSet<String>) -> Vec<St
 }
 
 fn each_route_is_asked_by_a_test(service: &Service) -> Vec<String> {
-    let parameter = Regex::new(r"\{[^}]*\}").unwrap();
-    let untested = service.routes.iter().filter(|route| {
-        let path = route.split_once(' ').unwrap().1;
-        // Tests write the value, or the name of one, in its place.
-        let parts: Vec<String> = parameter.split(path).map(regex_lite::escape).collect();
-        let asked = format!(r#"{}(["?\\)\s,]|$)"#, parts.join(r#"[^"/\s]+"#));
-        !Regex::new(&asked).unwrap().is_match(&service.tests)
-    });
-    untested.map(|route| format!("{}: no test in tests/it asks `{route}`", service.name)).collect()
+    let untested = service.routes.iter().filter(|route| !tested::is_asked(route, &service.tests));
+    let missing = |route: &String| {
+        let (method, _) = route.split_once(' ').unwrap();
+        format!(
+            "{}: no test in tests/it asks `{route}`: no function there has the path and `Method::{method}` or `{}(`",
+            service.name,
+            method.to_lowercase()
+        )
+    };
+    untested.map(missing).collect()
 }
 
 fn events_are_said(service: &Service, messaging: &Messaging, events: &[Event]) -> Vec<String> {
@@ -256,7 +265,7 @@ fn each_event_has_a_golden_message_and_a_schema(
     let name = format!("{}.v{}.json", event.full, event.version);
     let folders = ["golden", "schemas"].map(|folder| format!("crates/contracts/{folder}/{name}"));
     let missing = folders.iter().filter(|path| !files(path));
-    let mend = "call `assert_golden` with one in the tests of that file, write down what it expects, and run `cargo dev prepare`";
+    let mend = "call `assert_golden` with one in the tests of that file, and run `UPDATE_GOLDEN=1 cargo dev prepare`";
     missing.map(|path| format!("{} has no {path}: {mend}", event.place())).collect()
 }
 
@@ -276,7 +285,7 @@ fn an_event_is_kept_for_its_readers_alone(event: &Event, messaging: &Messaging) 
 
 /// What it is for stands in docs/settings.md, and is all that an operator knows of it.
 fn each_setting_has_a_sentence(variables: &[Variable]) -> Vec<String> {
-    let silent = variables.iter().filter(|variable| variable.meaning.trim().is_empty());
+    let silent = variables.iter().filter(|variable| variable.meanings.is_empty());
     let place = |variable: &Variable| {
         let place = variable.locations.first().map(ToString::to_string).unwrap_or_default();
         format!("{place}: a comment behind {}, or above it, says what it is for", variable.name)
@@ -307,6 +316,7 @@ fn what_a_service_says_of_itself_is_so() {
     }
     let variables = tusk_config::variables([root().join("config")]).unwrap();
     complaints.extend(each_setting_has_a_sentence(&variables));
+    complaints.extend(packages().iter().flat_map(|package| tested::uncompiled(package)));
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
@@ -323,6 +333,7 @@ fn what_somebody_forgot_is_reported_with_the_place_that_mends_it() {
     };
     let mut planted = service.clone();
     planted.routes.insert("GET /api/notifications/summary".to_owned());
+    planted.routes.insert("DELETE /api/notifications/{id}".to_owned());
     let event = Event {
         module: "notification".to_owned(),
         contract: "NotificationOpened".to_owned(),
@@ -332,7 +343,7 @@ fn what_somebody_forgot_is_reported_with_the_place_that_mends_it() {
     };
     let with_event = [&events[..], std::slice::from_ref(&event)].concat();
     let mut variables = tusk_config::variables([root().join("config")]).unwrap();
-    variables[0].meaning.clear();
+    variables[0].meanings.clear();
     let silent = format!("behind {}, or above it", variables[0].name);
     for (complaints, expected) in [
         (each_setting_has_a_sentence(&variables), silent.as_str()),
@@ -344,6 +355,10 @@ fn what_somebody_forgot_is_reported_with_the_place_that_mends_it() {
         (
             each_route_is_asked_by_a_test(&planted),
             "no test in tests/it asks `GET /api/notifications/summary`",
+        ),
+        (
+            each_route_is_asked_by_a_test(&planted),
+            "no test in tests/it asks `DELETE /api/notifications/{id}`",
         ),
         (
             each_route_has_a_row(&Service { routes: BTreeSet::new(), ..service.clone() }),

@@ -66,18 +66,37 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
             lines.extend(said(&route, &let_in, &callers));
         }
     }
-    let found = Vec::from_iter(lines).join("\n") + "\n";
+    assert_golden(GOLDEN, &(Vec::from_iter(lines).join("\n") + "\n"), "");
+}
+
+/// What was found is what the golden file says, which `UPDATE_GOLDEN` rewrites; `head` explains the lines.
+fn assert_golden(file: &str, found: &str, head: &str) {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &found).unwrap();
+        std::fs::write(file, found).unwrap();
     }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
-    let [here, there] = [&found, &golden].map(|text| text.lines().collect::<BTreeSet<_>>());
-    let more: Vec<_> = here.difference(&there).map(|line| format!("+ {line}")).collect();
-    let less: Vec<_> = there.difference(&here).map(|line| format!("- {line}")).collect();
+    let golden = std::fs::read_to_string(file).unwrap_or_default();
     assert!(
         found == golden,
-        "{GOLDEN} says otherwise:\n{}\nwhen that is meant: UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy",
-        [more, less].concat().join("\n")
+        "{file} says otherwise:\n{}\nwhen that is meant: UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy",
+        difference(found, &golden, head)
+    );
+}
+
+/// The lines that only one of them has, below the head.
+fn difference(found: &str, golden: &str, head: &str) -> String {
+    let [here, there] = [found, golden].map(|text| text.lines().collect::<BTreeSet<_>>());
+    let more = here.difference(&there).map(|line| format!("+ {line}"));
+    let less = there.difference(&here).map(|line| format!("- {line}"));
+    let head = (!head.is_empty()).then(|| format!("  {head}"));
+    head.into_iter().chain(less).chain(more).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn of_two_tables_the_lines_that_differ_are_told() {
+    let rows = |last: &str| format!("route  user\nGET /a  200\nGET /b  {last}\n");
+    assert_eq!(
+        difference(&rows("404"), &rows("403"), "route  user"),
+        "  route  user\n- GET /b  403\n+ GET /b  404"
     );
 }
 

@@ -280,9 +280,9 @@ fn rules_and_routes_that_do_not_fit_are_all_named_at_start() {
     assert_eq!(
         error.unwrap_err().to_string(),
         "[policy.user-service] of auth.tsk does not fit the routes:\n  \
-         POST /things has no rule\n  \
-         DELETE /things/{id} has no rule\n  \
-         DELETE /things/{key} is no route\n  \
+         POST /things has no rule: who may call it, such as \"POST /things\": user\n  \
+         DELETE /things/{id} has no rule: who may call it, such as \"DELETE /things/{id}\": user\n  \
+         DELETE /things/{key} is no route: a new one is mounted by `.routes(routes!(…))` in the service's src/routes.rs\n  \
          GET /things names paymnt-service, which is no service"
     );
     let none = BTreeMap::new();

@@ -13,6 +13,8 @@ impl RateLimitSettings {
     /// What cannot work: limits of a route that is none of `api`'s, one that lets nothing pass, one that
     /// is there twice, one by user of a route that `is_open` to callers without a token, who would not
     /// be counted, and one by account of a route that is none of `by_account`, whose handlers count it.
+    /// Nor may a route that `is_open` and changes something be left out: what anybody may have done
+    /// has a limit, or an empty list, whose comment says what bounds it instead.
     pub fn check(
         &self,
         api: &OpenApi,
@@ -28,8 +30,24 @@ impl RateLimitSettings {
             let stranger = Misfit::unless(routes.contains(route), &path, text);
             stranger.into_iter().chain(of_limits(route, &path, limits, by_account, is_open(route)))
         });
-        wait.into_iter().chain(of_routes).collect()
+        let open = routes.iter().filter(|route| changes_something(route) && is_open(route));
+        let unlimited = open.filter(|route| !self.routes.contains_key(*route)).map(unlimited);
+        wait.into_iter().chain(of_routes).chain(unlimited).collect()
     }
+}
+
+fn changes_something(route: &Route) -> bool {
+    let (method, _) = route.parts();
+    !method.is_safe()
+}
+
+/// Anybody may call it as often as they like.
+fn unlimited(route: &Route) -> Misfit {
+    let text = format!(
+        "anybody may call {route}, which has no limit: \"{route}\": [{{by: address, requests: 30, per: 1h}}], \
+         or [] and a comment that says what bounds it"
+    );
+    Misfit::missing("rate_limit.routes", route.to_string(), text)
 }
 
 fn of_limits(
@@ -110,6 +128,17 @@ mod tests {
         assert_eq!(reported_where(false, &routes), "");
         let reported = reported_where(true, &routes);
         assert!(reported.contains("by: user: anybody may call POST /api/sessions"), "{reported}");
+    }
+
+    #[test]
+    fn a_route_that_anybody_may_call_has_limits_or_says_that_it_has_none() {
+        let reported = reported_where(true, "");
+        let expected = "some-service.tsk:4:1: anybody may call POST /api/sessions, which has no limit: \
+                        \"POST /api/sessions\": [{by: address, requests: 30, per: 1h}], or []";
+        assert!(reported.starts_with(expected), "{reported}");
+        assert_eq!(reported_where(true, &format!("{SIGN_IN}: []")), "");
+        let limited = format!("{SIGN_IN}: [{{by: address, requests: 30, per: 1m}}]");
+        assert_eq!(reported_where(true, &limited), "");
     }
 
     #[test]

@@ -313,7 +313,10 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         if name == "Duration" && fields == ["secs", "nanos"] {
             return self.duration(visitor);
         }
-        self.session.set(self.slot, |slot| slot.fields = Some(fields));
+        self.session.set(self.slot, |slot| {
+            slot.fields = Some(fields);
+            slot.struct_name = name;
+        });
         visitor.visit_map(Table::of(self.session, self.slot)?.with_views(fields))
     }
 

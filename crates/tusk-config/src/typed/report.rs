@@ -62,16 +62,26 @@ impl Rounds<'_, '_> {
     fn unknown_key(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {
         let fault = Fault::error(self.key_location(slot), format!("unknown key `{name}`"));
         let fault = fault.label("nothing reads it");
+        let read_it = self.how_to_read(slot);
         if let Some(near) = nearest(name, known.iter().copied()) {
             let text = format!("unknown key `{name}`, did you mean `{near}`?");
-            return Fault { text, ..fault };
+            return Fault { text, ..fault }.help(read_it);
         }
         let shown: Vec<_> = known.iter().take(KNOWN_SHOWN_MAX).copied().collect();
         let more = if known.len() > KNOWN_SHOWN_MAX { ", …" } else { "" };
         if shown.is_empty() {
-            return fault.help("nothing reads it; remove it or correct its name");
+            return fault.help(format!("remove it or correct its name; {read_it}"));
         }
-        fault.help(format!("known here: {}{more}", shown.join(", ")))
+        fault.help(format!("known here: {}{more}; {read_it}", shown.join(", ")))
+    }
+
+    /// What whoever means a key that nothing reads has to change in the program.
+    fn how_to_read(&self, key: SlotId) -> String {
+        let table = self.session.get(key, |key| key.parent);
+        match self.session.get(table, |table| table.struct_name) {
+            "" => "a new key is read by a field of the struct that this is read as".to_owned(),
+            name => format!("a new key is read by a field of the struct `{name}`"),
+        }
     }
 
     fn unknown_variant(&self, slot: SlotId, name: &str, known: &[&str]) -> Fault {

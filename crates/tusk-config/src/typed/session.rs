@@ -76,6 +76,8 @@ pub(super) struct Slot<'t> {
     pub(super) secret: bool,
     /// The keys that its type knows.
     pub(super) fields: Option<&'static [&'static str]>,
+    /// The name of the struct whose fields they are; empty where that is not known.
+    pub(super) struct_name: &'static str,
     /// The table that it came out as.
     pub(super) table: Option<&'t Table>,
     /// Which group it came out as, to find those that hold themselves.
@@ -126,6 +128,7 @@ impl<'t> Slot<'t> {
             ignored: false,
             secret: false,
             fields: None,
+            struct_name: "",
             table: None,
             group: None,
             added: Vec::new(),

@@ -24,7 +24,7 @@ pub fn variables_table(variables: &[Variable]) -> String {
             files.extend(name.filter(|name| !files.contains(name)));
         }
         let name = &variable.name;
-        let meaning = cell(&variable.meaning);
+        let meaning = cell(&variable.meaning());
         let files = files.join(", ");
         let row = format!("| `{name}` | {default} | {meaning} | {files} |\n");
         table.push_str(&row);
@@ -46,8 +46,8 @@ pub fn variables_template(variables: &[Variable]) -> String {
 fn entry(variable: &Variable) -> String {
     let name = &variable.name;
     let mut lines = Vec::new();
-    if !variable.meaning.is_empty() {
-        lines.push(format!("# {}", variable.meaning));
+    if !variable.meanings.is_empty() {
+        lines.push(format!("# {}", variable.meaning()));
     }
     if variable.secret {
         lines.push(format!("# or {name}_FILE, the name of a file that holds it"));
@@ -89,7 +89,26 @@ fn assigned(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use crate::{Loader, Vars, variables};
+    use crate::{Loader, Vars, variables, variables_table};
+
+    #[test]
+    fn what_files_say_otherwise_of_a_variable_is_told_of_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("a.tsk", "a: @env(\"N\", 4) # Mails at a time.\nb: @env(\"M\", 1) # The same.\n");
+        write("b.tsk", "a: @env(\"N\", 4) # Orders | at a time.\nb: @env(\"M\", 1) # The same.\n");
+        write("c.tsk", "a: @env(\"N\", 4) # Mails at a time.\nb: @env(\"M\", 1)\n");
+        let variables = variables([folder.path()]).unwrap();
+        let expected = "| `M` | `1` | The same. | a, b, c |\n\
+                        | `N` | `4` | a, c: Mails at a time. b: Orders \\| at a time. | a, b, c |\n";
+        assert!(variables_table(&variables).ends_with(expected), "{}", variables_table(&variables));
+        let template = super::variables_template(&variables);
+        assert!(
+            template.contains("# a, c: Mails at a time. b: Orders | at a time.\n"),
+            "{template}"
+        );
+    }
 
     /// Every default in the template, with the comment sign before it taken away, gives the value
     /// that it stands for.

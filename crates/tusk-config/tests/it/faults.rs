@@ -65,7 +65,8 @@ a.tsk:1:1: missing key `number` in `auth`
 
 a.tsk:2:2: unknown key `secrte`, did you mean `secret`?
   2 | \tsecrte: \"x\" # é
-    | \t^^^^^^ nothing reads it";
+    | \t^^^^^^ nothing reads it
+  help: a new key is read by a field of the struct `Auth`";
     assert_eq!(errors.to_string(), expected);
     assert_eq!(format!("{errors:?}"), expected);
 }

@@ -2,7 +2,7 @@
 //! another's, an administrator, each service, whose session has ended, whose token is for another service.
 //!
 //! Each request is one that the route would carry out for whoever may send it, so that the status says
-//! what becomes of it. When a change is meant, run `UPDATE_GOLDEN=1 cargo dev test -- -p e2e matrix` and
+//! what becomes of it. When a change is meant, run `UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy` and
 //! look at the difference.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{ended, routes, token};
+use super::{assert_golden, ended, routes, token};
 use crate::system::{Fixture, PASSWORD, System, THREE, without_an_issuer_to_ask};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/matrix.txt");
@@ -62,17 +62,49 @@ async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
     }
     let asked = Asked { system, tokens, users };
 
-    let mut lines = vec![line("route", &CALLERS)];
+    let head = line("route", &CALLERS);
+    let mut lines = vec![head.clone()];
     for (method, path, _) in routes(&asked.system, &asked.system.users).await {
         let statuses = asked.row(&method, &path).await;
         lines.push(line(&format!("{method} {path}"), &statuses));
     }
-    let found = lines.join("\n") + "\n";
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &found).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap_or_default();
-    assert_eq!(found, golden, "{GOLDEN} says otherwise; found:\n{found}");
+    assert_golden(GOLDEN, &(lines.join("\n") + "\n"), &head);
+}
+
+#[test]
+fn every_route_that_requires_a_body_is_given_one() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../services/user-service/openapi.json");
+    let mut api: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let none = Vec::<String>::new();
+    assert_eq!(without_a_body(&api), none, "`body` in matrix.rs has no line for these routes");
+
+    api["paths"]["/api/users/{id}/shoes"]["put"]["requestBody"]["required"] = json!(true);
+    assert_eq!(without_a_body(&api), ["PUT /api/users/{id}/shoes"]);
+}
+
+/// The routes of an API document that answer 4xx to everybody, since nobody sends them what they require.
+fn without_a_body(api: &Value) -> Vec<String> {
+    let nobody = Somebody {
+        id: String::new(),
+        email: String::new(),
+        token: String::new(),
+        refresh_token: String::new(),
+        session: String::new(),
+    };
+    let paths = api["paths"].as_object().unwrap().iter();
+    let operations = paths.flat_map(|(path, item)| {
+        let operations = item.as_object().unwrap().iter();
+        operations.map(move |(method, operation)| (method.to_uppercase(), path, operation))
+    });
+    let requiring =
+        operations.filter(|(.., operation)| operation["requestBody"]["required"] == true);
+    let routes = requiring.map(|(method, path, _)| format!("{method} {}", in_a_queue(path)));
+    routes.filter(|route| body(route, &nobody).is_none()).collect()
+}
+
+/// The path with a queue that there is.
+fn in_a_queue(path: &str) -> String {
+    path.replace("{queue}", "user-service.events")
 }
 
 fn line(route: &str, cells: &[impl AsRef<str>]) -> String {
@@ -147,7 +179,7 @@ impl Asked {
     /// A request about `owner` that the route would carry out.
     fn request(&self, method: &Method, path: &str, owner: &Somebody) -> RequestBuilder {
         let id = if path.contains("/sessions/") { &owner.session } else { &owner.id };
-        let path = path.replace("{queue}", "user-service.events").replace("{id}", id);
+        let path = in_a_queue(path).replace("{id}", id);
         let url = self.system.users.url(&path.replace("{target}", "payment-service"));
         let request = self.system.request(method.clone(), &url);
         let request = request.header("if-match", "*");
@@ -167,8 +199,7 @@ enum Body {
     Form(&'static str),
 }
 
-/// The body of a route, if it takes one: a route that comes new finds its place here, or is answered that
-/// it has none.
+/// The body of a route, if it takes one; a route that requires one has it here.
 fn body(route: &str, owner: &Somebody) -> Option<Body> {
     let new = format!("{}@example.com", Uuid::now_v7().simple());
     let body = match route {

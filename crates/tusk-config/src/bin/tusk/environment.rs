@@ -58,7 +58,7 @@ fn json(found: &[Variable]) -> Value {
             "required": variable.required,
             "secret": variable.secret,
             "places": locations,
-            "meaning": variable.meaning,
+            "meaning": variable.meaning(),
         })
     };
     found.iter().map(one).collect()

@@ -196,11 +196,14 @@ pub(crate) struct Row<'a> {
 }
 
 async fn insert(tx: &mut PgConnection, row: &Row<'_>) -> Result<(), sqlx::Error> {
+    // The transaction has its number before the row's id is drawn: by it a relay knows that rows with
+    // such ids may still be committed (`relay::floor`).
     sqlx::query!(
-        "insert into messaging_outbox
+        "with numbered as materialized (select pg_current_xact_id())
+         insert into messaging_outbox
              (event_id, aggregate_id, partition, exchange, routing_key, envelope, mandatory,
               traceparent)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+         select $1, $2, $3, $4, $5, $6, $7, $8 from numbered",
         row.event_id,
         row.aggregate_id,
         row.partition,

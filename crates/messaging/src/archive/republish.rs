@@ -114,10 +114,11 @@ impl EventArchive {
     ) -> Result<(), ArchiveError> {
         let ids: Vec<Uuid> = items.iter().map(|item| item.id).collect();
         let rows = sqlx::query!(
-            "insert into messaging_outbox
+            "with numbered as materialized (select pg_current_xact_id())
+             insert into messaging_outbox
                  (event_id, aggregate_id, partition, exchange, routing_key, envelope, mandatory)
              select event_id, aggregate_id, partition, exchange, routing_key, envelope, mandatory
-             from messaging_archive where event_id = any($1) order by id",
+             from numbered, messaging_archive where event_id = any($1) order by id",
             &ids,
         );
         let rows = rows.execute(&self.database).await?.rows_affected();

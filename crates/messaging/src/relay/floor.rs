@@ -2,7 +2,8 @@
 //! the database clears them away, which it cannot while somebody reads an old snapshot: a poll that
 //! began at the first of them would take longer with every row that was ever sent.
 //!
-//! A row's id is drawn before its transaction commits, and a transaction may take its time. So a
+//! A row's id is drawn before its transaction commits, and a transaction may take its time; it has its
+//! number by then (`outbox::insert`). So a
 //! partition's floor rises only over ids that no transaction can write any more: over those drawn
 //! before one poll, once all transactions that had begun to write by the next poll have ended. No row
 //! appears below a floor then, and an event is never sent before an earlier one of its aggregate.
@@ -21,9 +22,10 @@ const WHOLE_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Snapshot {
     /// The last id that was drawn.
     pub(super) last_id: i64,
-    /// The first transaction that had not ended.
+    /// The first transaction that had not ended; not above the first that has not begun.
     pub(super) first_open: i64,
-    /// The next transaction that would begin to write.
+    /// The number that the next transaction to write gets. Those of all that write, and have not ended, are
+    /// below it.
     pub(super) next: i64,
 }
 

@@ -107,6 +107,9 @@ impl<'a> Pass<'a> {
     }
 
     /// The partitions that have fresh rows.
+    ///
+    /// `next` is not the snapshot's `xmax`, which is behind the last transaction that has *ended*: one that
+    /// is open may have that number, or a later one.
     async fn fresh(&mut self) -> Result<Vec<Work>, PassError> {
         let floors = self.floors.begin_poll(Instant::now());
         let polling = sqlx::query!(
@@ -119,8 +122,10 @@ impl<'a> Pass<'a> {
                       ) as "first_rows!: Vec<Option<i64>>",
                       coalesce(pg_sequence_last_value(
                           pg_get_serial_sequence('messaging_outbox', 'id')), 0) as "last_id!",
-                      pg_snapshot_xmin(pg_current_snapshot())::text::bigint as "first_open!",
-                      pg_snapshot_xmax(pg_current_snapshot())::text::bigint as "next!""#,
+                      pg_snapshot_xmin(snapshot)::text::bigint as "first_open!",
+                      pg_snapshot_xmax(snapshot)::text::bigint + age(pg_snapshot_xmax(snapshot)::xid)
+                          as "next!"
+               from pg_current_snapshot() as snapshot"#,
             &floors,
         );
         let seen = answered(polling.fetch_one(&self.database)).await?;

@@ -18,6 +18,7 @@ mod dead_lettering;
 mod direct;
 mod erasure;
 mod faults;
+mod floors;
 mod full_queues;
 mod inbox;
 mod lessons;

@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457): the one shape of every error, framework rejections included.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::Json;
@@ -40,6 +41,9 @@ pub struct Problem {
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    /// What the caller's token lacks.
+    #[serde(skip)]
+    scope: Option<String>,
 }
 
 /// One refused field.
@@ -61,6 +65,7 @@ impl Problem {
             detail: None,
             errors: Vec::new(),
             retry_after: None,
+            scope: None,
         }
     }
 
@@ -106,6 +111,15 @@ impl Problem {
     /// 403: the caller is known and may not do this.
     pub fn forbidden() -> Self {
         Self::new(kind::FORBIDDEN)
+    }
+
+    /// 403: the caller may do this, and the token that is shown carries too little. The header says what is missing
+    /// (RFC 6750 §3.1).
+    pub fn insufficient_scope(scope: impl Display) -> Self {
+        let scope = scope.to_string();
+        let problem = Self::new(kind::INSUFFICIENT_SCOPE);
+        let problem = problem.detail(format!("a token with the scope {scope} is needed"));
+        Self { scope: Some(scope), ..problem }
     }
 
     /// 404: there is no such thing, or it is not the caller's to see.
@@ -193,6 +207,16 @@ impl Problem {
         self
     }
 
+    /// How to come, and with what: for whoever has no token that is good, or one that carries too little.
+    fn challenge(&self) -> Option<HeaderValue> {
+        let Some(scope) = &self.scope else {
+            let is_unknown = self.status() == StatusCode::UNAUTHORIZED;
+            return is_unknown.then(|| HeaderValue::from_static("Bearer"));
+        };
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+        HeaderValue::try_from(challenge).ok()
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -203,6 +227,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
         let retry_after = self.retry_after;
+        let challenge = self.challenge();
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -212,8 +237,8 @@ impl IntoResponse for Problem {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use auth::{AuthSettings, KeyRing, KeySettings, Role, Tokens};
+use auth::{AuthSettings, KeyRing, KeySettings, PolicySettings, Role, Scopes, Tokens, User};
 use chassis::{CancellationToken, Clock};
 use platform::{Service, process};
 use reqwest::{Method, RequestBuilder, Response};
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tusk_config::{Loader, Vars};
 use uuid::Uuid;
 
-use crate::eventually;
+use crate::{config_with_template, eventually};
 
 /// A running instance. It is told to end when this value is dropped.
 #[derive(Debug)]
@@ -30,6 +30,7 @@ pub struct Instance {
 struct Auth {
     auth: AuthSettings,
     keys: KeySettings,
+    policy: PolicySettings,
 }
 
 impl Instance {
@@ -86,12 +87,22 @@ impl Instance {
     pub fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
         let keys = KeyRing::open(&self.auth.keys, clock.clone());
         let keys = keys.unwrap_or_else(|error| panic!("no keys: {error}"));
-        Tokens::new(&self.auth.auth, keys, service, clock)
+        Tokens::new(&self.auth.auth, keys, service, clock).with_policy(&self.auth.policy)
     }
 
     /// A token of a user who is signed in.
     pub fn user_token(&self, id: Uuid, role: Role) -> String {
         let made = self.tokens("user-service", Clock::system()).for_user(id, role, Uuid::now_v7());
+        made.unwrap_or_else(|error| panic!("no token: {error}")).value.expose().clone()
+    }
+
+    /// The same, of a session that is narrowed to these scopes.
+    pub fn narrowed_token(&self, id: Uuid, role: Role, scopes: &str) -> String {
+        let user = User { id, role, session: Uuid::now_v7() };
+        let clock = Clock::system();
+        let tokens = self.tokens("user-service", clock.clone());
+        let end = clock.now() + tokens.user_lifetime();
+        let made = tokens.for_session(user, Some(&Scopes::read(scopes)), end);
         made.unwrap_or_else(|error| panic!("no token: {error}")).value.expose().clone()
     }
 
@@ -106,6 +117,13 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The API's document of a service, or of the template's, by the settings of the workspace.
+pub fn document<S: Service>() -> String {
+    let config = config_with_template();
+    let vars = Vars::of([("CONFIG_DIR", config.path().display().to_string())]);
+    process::document::<S>(&vars).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 /// The status and body of an answer that is a problem document, as every error has to be.

@@ -59,12 +59,13 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let mut command = issuer(project, &state)?;
     match &args.kind {
         TokenKind::User { id, role, scope } => {
-            let given = option("--role", role).chain(option("--scope", scope));
+            let given =
+                option("--role", role.as_deref()).chain(option("--scope", scope.as_deref()));
             command.args(["user", "--id", id]).args(given)
         }
-        TokenKind::Service { name, target, scope } => {
-            command.args(["service", name, "--for", target]).args(option("--scope", scope))
-        }
+        TokenKind::Service { name, target, scope } => command
+            .args(["service", name, "--for", target])
+            .args(option("--scope", scope.as_deref())),
         TokenKind::Code { secret } => command.args(["code", secret]),
     };
     let status = command.status().with_context(|| format!("run {USERS}"))?;
@@ -72,8 +73,8 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
 }
 
 /// An option that is passed on where it is given.
-fn option<'a>(name: &'a str, value: &'a Option<String>) -> impl Iterator<Item = &'a str> {
-    value.iter().flat_map(move |value| [name, value.as_str()])
+fn option<'a>(name: &'a str, value: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    value.into_iter().flat_map(move |value| [name, value])
 }
 
 /// A token with which an administrator who is nobody in particular calls the running system.

@@ -29,7 +29,7 @@ pub struct Problem {
     #[schema(example = "/problems/validation")]
     kind: Cow<'static, str>,
     /// The same sentence for every problem of this kind.
-    title: Cow<'static, str>,
+    title: &'static str,
     /// The HTTP status code, again.
     status: u16,
     /// What went wrong with this request.
@@ -41,9 +41,9 @@ pub struct Problem {
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after: Option<Duration>,
-    /// What the caller's token lacks.
+    /// How to come, where that is more than with a token. In a box, since problems go through every handler.
     #[serde(skip)]
-    scope: Option<String>,
+    challenge: Option<Box<HeaderValue>>,
 }
 
 /// One refused field.
@@ -60,12 +60,12 @@ impl Problem {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind: Cow::Owned(format!("/problems/{}", kind.name)),
-            title: Cow::Borrowed(kind.title),
+            title: kind.title,
             status: kind.status.as_u16(),
             detail: None,
             errors: Vec::new(),
             retry_after: None,
-            scope: None,
+            challenge: None,
         }
     }
 
@@ -86,7 +86,7 @@ impl Problem {
             // RFC 9457, section 4.2.1: nothing is said beyond the status.
             _ => Self {
                 kind: Cow::Borrowed("about:blank"),
-                title: Cow::Borrowed(status.canonical_reason().unwrap_or("Unknown")),
+                title: status.canonical_reason().unwrap_or("Unknown"),
                 status: status.as_u16(),
                 ..Self::internal()
             },
@@ -116,10 +116,10 @@ impl Problem {
     /// 403: the caller may do this, and the token that is shown carries too little. The header says what is missing
     /// (RFC 6750 §3.1).
     pub fn insufficient_scope(scope: impl Display) -> Self {
-        let scope = scope.to_string();
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
         let problem = Self::new(kind::INSUFFICIENT_SCOPE);
         let problem = problem.detail(format!("a token with the scope {scope} is needed"));
-        Self { scope: Some(scope), ..problem }
+        Self { challenge: HeaderValue::try_from(challenge).ok().map(Box::new), ..problem }
     }
 
     /// 404: there is no such thing, or it is not the caller's to see.
@@ -207,16 +207,6 @@ impl Problem {
         self
     }
 
-    /// How to come, and with what: for whoever has no token that is good, or one that carries too little.
-    fn challenge(&self) -> Option<HeaderValue> {
-        let Some(scope) = &self.scope else {
-            let is_unknown = self.status() == StatusCode::UNAUTHORIZED;
-            return is_unknown.then(|| HeaderValue::from_static("Bearer"));
-        };
-        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-        HeaderValue::try_from(challenge).ok()
-    }
-
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -227,7 +217,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
         let retry_after = self.retry_after;
-        let challenge = self.challenge();
+        let bearer = || HeaderValue::from_static("Bearer");
+        let is_unknown = status == StatusCode::UNAUTHORIZED;
+        let challenge = self.challenge.as_deref().cloned().or_else(|| is_unknown.then(bearer));
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -19,7 +19,7 @@ use crate::{config_with_template, eventually};
 pub struct Instance {
     /// `http://127.0.0.1:port`.
     pub address: String,
-    auth: Auth,
+    settings: TokenSettings,
     http: reqwest::Client,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -27,7 +27,7 @@ pub struct Instance {
 
 /// The sections of auth.tsk that tokens are made by.
 #[derive(Debug, Deserialize)]
-struct Auth {
+struct TokenSettings {
     auth: AuthSettings,
     keys: KeySettings,
     policy: PolicySettings,
@@ -37,17 +37,17 @@ impl Instance {
     /// Starts the service; it listens when this returns.
     pub async fn start<S: Service>(vars: Vars) -> Self {
         let folder = PathBuf::from(vars.get("CONFIG_DIR").unwrap_or("config"));
-        let auth = Loader::new(folder).file("auth").vars(vars.clone()).load();
-        let auth = auth.unwrap_or_else(|faults| panic!("auth.tsk: {faults}"));
-        let settings = process::load::<S>(vars).unwrap_or_else(|faults| panic!("{faults}"));
-        let app = process::open::<S>(&settings).await;
+        let settings = Loader::new(folder).file("auth").vars(vars.clone()).load();
+        let settings = settings.unwrap_or_else(|faults| panic!("auth.tsk: {faults}"));
+        let loaded = process::load::<S>(vars).unwrap_or_else(|faults| panic!("{faults}"));
+        let app = process::open::<S>(&loaded).await;
         let app = app.unwrap_or_else(|error| panic!("{} cannot start: {error}", S::NAME));
         let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
         let stop = shutdown.clone();
         let task = tokio::spawn(async move {
             app.run(stop).await.unwrap_or_else(|error| panic!("{} ended: {error}", S::NAME));
         });
-        Self { address, auth, http: reqwest::Client::new(), shutdown, task }
+        Self { address, settings, http: reqwest::Client::new(), shutdown, task }
     }
 
     /// Ends in order: what is in hand is finished, so that what is not there by then never comes.
@@ -85,9 +85,10 @@ impl Instance {
 
     /// Tokens as `service` makes and reads them at the time that `clock` tells.
     pub fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        let keys = KeyRing::open(&self.auth.keys, clock.clone());
+        let TokenSettings { auth, keys, policy } = &self.settings;
+        let keys = KeyRing::open(keys, clock.clone());
         let keys = keys.unwrap_or_else(|error| panic!("no keys: {error}"));
-        Tokens::new(&self.auth.auth, keys, service, clock).with_policy(&self.auth.policy)
+        Tokens::new(auth, keys, service, clock).with_policy(policy)
     }
 
     /// A token of a user who is signed in.

@@ -103,7 +103,7 @@ pub(crate) async fn grant(
             let target = request.target.clone();
             let granted = request.granted(&tokens, &credentials);
             match &granted {
-                Ok(_) => audit.record(&minted(known, target).request(&id)).await,
+                Ok(_) => audit.record(&minted(known, &target).request(&id)).await,
                 Err(refusal) => audit.count(refused(known, refusal)).await,
             }
             granted
@@ -118,7 +118,7 @@ pub(crate) async fn grant(
 }
 
 /// A token that was given, in the audit trail.
-fn minted(service: Option<String>, target: String) -> Entry {
+fn minted(service: Option<String>, target: &str) -> Entry {
     let actor = service.map_or(Actor::Anybody, Actor::Service);
     Entry::new(actor, "service-token", "granted").target(format_args!("service:{target}"))
 }

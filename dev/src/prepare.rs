@@ -122,7 +122,8 @@ pub(crate) fn schemas(project: &Project) -> Result<Vec<String>> {
     Ok(files.map(|file| file.to_string_lossy().into_owned()).collect())
 }
 
-/// The API documents of services, which are built for it, in their order.
+/// The API documents of services, which are built for it, in their order. The template's rules stand beside those
+/// of the services.
 pub(crate) fn openapi(
     project: &Project,
     services: &[&str],
@@ -131,9 +132,16 @@ pub(crate) fn openapi(
     let mut build = project.cargo();
     build.arg("build").args(services.iter().flat_map(|name| ["-p", *name])).args(UNIFIED);
     programs::succeed(build.arg("--bins"), interrupt)?;
+    let rules = ["config/auth.tsk", "dev/template/config/auth.tsk"];
+    let rules = rules
+        .map(|file| fs::read_to_string(project.path(file)).with_context(|| format!("read {file}")));
+    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    let [ours, of_template] = rules;
+    fs::write(folder.path().join("auth.tsk"), ours? + &of_template?).context("write auth.tsk")?;
     let print = |service: &&str| {
         let mut print = Command::new(project.binaries().join(service));
-        programs::output(print.arg("--print-openapi").current_dir(project.root()))
+        print.arg("--print-openapi").env("CONFIG_DIR", folder.path());
+        programs::output(&mut print)
     };
     services.iter().map(print).collect()
 }

@@ -32,6 +32,9 @@ enum TokenKind {
         /// `admin`; an ordinary user when not given
         #[arg(long)]
         role: Option<String>,
+        /// Narrows the token, such as `payment:read user:read`
+        #[arg(long, value_name = "SCOPES")]
+        scope: Option<String>,
     },
     /// A service's token for calling another service
     Service {
@@ -40,6 +43,9 @@ enum TokenKind {
         /// The service that is called
         #[arg(long = "for", value_name = "TARGET")]
         target: String,
+        /// Narrows the token; the scopes of the rules that name the service when not given
+        #[arg(long, value_name = "SCOPES")]
+        scope: Option<String>,
     },
     /// What an authenticator app shows of a secret now, for who has none at hand
     Code {
@@ -52,15 +58,23 @@ pub(crate) fn run(project: &Project, args: &Args) -> Result<ExitCode> {
     let state = State::up(project)?;
     let mut command = issuer(project, &state)?;
     match &args.kind {
-        TokenKind::User { id, role } => {
-            let role = role.iter().flat_map(|role| ["--role", role.as_str()]);
-            command.args(["user", "--id", id]).args(role)
+        TokenKind::User { id, role, scope } => {
+            let given =
+                option("--role", role.as_deref()).chain(option("--scope", scope.as_deref()));
+            command.args(["user", "--id", id]).args(given)
         }
-        TokenKind::Service { name, target } => command.args(["service", name, "--for", target]),
+        TokenKind::Service { name, target, scope } => command
+            .args(["service", name, "--for", target])
+            .args(option("--scope", scope.as_deref())),
         TokenKind::Code { secret } => command.args(["code", secret]),
     };
     let status = command.status().with_context(|| format!("run {USERS}"))?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An option that is passed on where it is given.
+fn option<'a>(name: &'a str, value: Option<&'a str>) -> impl Iterator<Item = &'a str> {
+    value.into_iter().flat_map(move |value| [name, value])
 }
 
 /// A token with which an administrator who is nobody in particular calls the running system.

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::scope::Scopes;
 use crate::tokens::{Role, TokenError};
 
 /// Tokens that are remembered at most, a few hundred bytes each.
@@ -27,10 +28,17 @@ pub(crate) struct Claims {
     pub(crate) service: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) jti: Option<Uuid>,
+    /// None where the claim is not there; a claim that is `null` is.
+    #[serde(default, deserialize_with = "claimed", skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<Scopes>,
     pub(crate) iat: i64,
     pub(crate) exp: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nbf: Option<i64>,
+}
+
+fn claimed<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Scopes>, D::Error> {
+    Scopes::deserialize(claim).map(Some)
 }
 
 /// Tokens whose signatures were verified with one set of keys, by their hashes: a caller sends the same one

@@ -9,6 +9,7 @@ use http::request::Parts;
 use uuid::Uuid;
 
 use crate::policy::Identity;
+use crate::scope::{Scope, Scopes};
 use crate::tokens::Role;
 
 /// A signed-in user.
@@ -16,7 +17,7 @@ use crate::tokens::Role;
 pub struct User {
     /// The user's id.
     pub id: Uuid,
-    /// What the user may do beyond the own, when the token was issued.
+    /// What the user may do beyond the own, when the token was issued and as far as the token carries it.
     pub role: Role,
     /// The session of the token.
     pub session: Uuid,
@@ -36,6 +37,22 @@ pub enum Caller {
     User(User),
     /// Another service.
     Service(CallerService),
+}
+
+/// Which of the caller's rights the token carries, for a handler that does more than the scope of its own route
+/// says: the guard has asked for that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried(Option<Scopes>);
+
+impl Carried {
+    /// Makes sure that the token carries this scope too, or is not narrowed.
+    ///
+    /// # Errors
+    /// It does not: 403, as the guard says it.
+    pub fn needs(&self, scope: &Scope) -> Result<(), Problem> {
+        let carries = self.0.as_ref().is_none_or(|scopes| scopes.contains(scope));
+        if carries { Ok(()) } else { Err(Problem::insufficient_scope(scope)) }
+    }
 }
 
 impl User {
@@ -96,6 +113,14 @@ impl<S: Sync> FromRequestParts<S> for CallerService {
             Caller::Service(service) => Ok(service),
             Caller::User(_) => Err(Problem::forbidden()),
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Carried {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Identity::scopes(&parts.extensions).map(Self)
     }
 }
 

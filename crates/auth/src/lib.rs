@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request ─▶ policy ── bearer token ─▶ tokens ── kid ─▶ key ring ◀── folder, or JWKS
-//!                │  401, 403               ▼
+//!                │  401, 403               ▼ caller, scopes
 //!                └──▶ handler(User | CallerService | Caller)
 //!
 //! call    ─▶ service tokens ── kept, renewed ─▶ token issuer: signs, or asks POST /oauth/token
@@ -13,6 +13,7 @@
 //! | [`tokens`] | signed bearer tokens (JWT): for a user, and from one service to another |
 //! | [`keys`] | what they are signed with: HS256, EdDSA, RS256; rotation without a restart |
 //! | [`policy`] | who may call which route, from `auth.tsk`, denied by default |
+//! | [`scope`] | which of its caller's rights a token carries |
 //! | [`service_tokens`] | the tokens for calls to others, kept and renewed |
 //! | [`EndedSessions`] | sessions whose tokens are refused although their time is not up |
 //! | [`credentials`] | how a service proves itself when it asks for a token |
@@ -66,6 +67,7 @@ pub mod opaque;
 pub mod password;
 pub mod policy;
 pub mod recovery;
+pub mod scope;
 mod sealing;
 pub mod service_tokens;
 mod settings;
@@ -74,10 +76,11 @@ pub mod totp;
 
 pub use credentials::Credentials;
 pub use ended::EndedSessions;
-pub use extract::{Caller, CallerService, User};
+pub use extract::{Caller, CallerService, Carried, User};
 pub use keys::{KeyRing, KeySource};
 pub use mail_tokens::MailTokens;
 pub use policy::PolicySettings;
+pub use scope::{Access, Scope, ScopeError, Scopes};
 pub use sealing::{SealError, Sealed, SealingKeys, SealingSecrets};
 pub use service_tokens::{IssueError, ServiceTokens, TokenIssuer};
 pub use settings::{AuthSettings, JwtSecret, KeySettings, Rotation, ServiceSecret};

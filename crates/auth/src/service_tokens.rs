@@ -98,8 +98,8 @@ impl ServiceTokens {
         }
     }
 
-    /// The target refused this token (401), so its key is gone: the next call gets a new one. At
-    /// most once a second, and not when it has been replaced meanwhile.
+    /// The target refused this token: its key is gone, or it carries less than a rule that has come since. The next
+    /// call gets a new one. At most once a second, and not when it has been replaced meanwhile.
     pub fn refused(&self, target: &str, token: &Secret<String>) {
         let Ok(entry) = self.entry(target) else { return };
         let cached = entry.cached.load_full();

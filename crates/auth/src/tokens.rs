@@ -7,6 +7,7 @@
 //! | `sub` | the user's id | – |
 //! | `service` | – | the *calling* service, |
 //! | `role`, `sid` | `user` or `admin`; the session | – |
+//! | `scope` | where the session is narrowed: its [scopes](crate::scope) | those of the rules that name the caller |
 //! | `jti` | – | the token's own id, by which a log tells one from another |
 //! | `iat`, `exp` | seconds since 1970 | the same |
 //!
@@ -26,6 +27,8 @@ use crate::claims::Claims;
 use crate::ended::EndedSessions;
 use crate::extract::{Caller, CallerService, User};
 use crate::keys::{self, KeyRing, Keys};
+use crate::policy::{self, PolicySettings};
+use crate::scope::{Scope, ScopeError, Scopes};
 use crate::settings::AuthSettings;
 
 const ISSUER: &str = "tusk-microservices";
@@ -45,6 +48,15 @@ pub struct Tokens {
     service_lifetime: Duration,
     clock: Clock,
     ended: EndedSessions,
+    policy: Option<Arc<PolicySettings>>,
+}
+
+/// Whom a token speaks for, and what of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) caller: Caller,
+    /// None where the token is not narrowed.
+    pub(crate) scopes: Option<Scopes>,
 }
 
 /// A signed token and its time.
@@ -99,6 +111,24 @@ pub enum Role {
     Admin,
 }
 
+impl Bearer {
+    /// Whether the token carries this scope, or is not narrowed.
+    pub(crate) fn carries(&self, scope: &Scope) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.contains(scope))
+    }
+
+    /// The same; without the scope for administrators, an administrator is a user as others.
+    pub(crate) fn narrowed(mut self, admin: &Scope) -> Self {
+        let carries = self.carries(admin);
+        if let Caller::User(user) = &mut self.caller
+            && !carries
+        {
+            user.role = Role::User;
+        }
+        self
+    }
+}
+
 impl Tokens {
     /// Tokens for the service called `service`.
     pub fn new(
@@ -110,7 +140,29 @@ impl Tokens {
         let user_lifetime = settings.jwt_expiration;
         let service_lifetime = settings.service_token_expiration;
         let ended = EndedSessions::default();
-        Self { service, keys, user_lifetime, service_lifetime, clock, ended }
+        Self { service, keys, user_lifetime, service_lifetime, clock, ended, policy: None }
+    }
+
+    /// The same, with the rules of all services, of which the scopes are made. Without them a service's token is
+    /// not narrowed, and there are no scopes to ask for.
+    #[must_use]
+    pub fn with_policy(self, policy: &PolicySettings) -> Self {
+        Self { policy: Some(Arc::new(policy.clone())), ..self }
+    }
+
+    /// What somebody who signs in asks that the tokens of the session carry.
+    ///
+    /// # Errors
+    /// There is no such scope, or they are too many.
+    pub fn asked_scopes(&self, text: &str) -> Result<Scopes, ScopeError> {
+        let known = self.policy.as_deref().map(policy::scopes).unwrap_or_default();
+        Scopes::asked(text, &known)
+    }
+
+    /// What `caller` may ask for at `target`, and has if it does not: the scopes of the rules that name it. None
+    /// where the rules are not known.
+    pub fn granted_scopes(&self, caller: &str, target: &str) -> Option<Scopes> {
+        self.policy.as_deref().map(|policy| policy::granted(policy, caller, target))
     }
 
     /// How long a user's token lives.
@@ -138,24 +190,24 @@ impl Tokens {
     /// # Errors
     /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_user(&self, id: Uuid, role: Role, session: Uuid) -> Result<Token, TokenError> {
-        self.for_user_until(id, role, session, DateTime::<Utc>::MAX_UTC)
+        self.for_session(User { id, role, session }, None, DateTime::<Utc>::MAX_UTC)
     }
 
-    /// A token for a user whose session ends at `end`, and the token with it.
+    /// A token for a user whose session is narrowed to `scopes`, if to any, and ends at `end`, and the token with it.
     ///
     /// # Errors
     /// There is no key to sign with, or signing failed; a fault of ours.
-    pub fn for_user_until(
+    pub fn for_session(
         &self,
-        id: Uuid,
-        role: Role,
-        session: Uuid,
+        User { id, role, session }: User,
+        scopes: Option<&Scopes>,
         end: DateTime<Utc>,
     ) -> Result<Token, TokenError> {
         let left = (end - self.clock.now()).to_std().unwrap_or_default();
         let lifetime = self.user_lifetime.min(left);
         let claims = self.claims(USER_AUDIENCE, lifetime);
-        let claims = Claims { sub: Some(id), role: Some(role), sid: Some(session), ..claims };
+        let (sub, role, sid) = (Some(id), Some(role), Some(session));
+        let claims = Claims { sub, role, sid, scope: scopes.cloned(), ..claims };
         self.sign(&claims, lifetime)
     }
 
@@ -164,19 +216,24 @@ impl Tokens {
     /// # Errors
     /// There is no key to sign with, or signing failed; a fault of ours.
     pub fn for_service(&self, target: &str) -> Result<Token, TokenError> {
-        self.for_caller(self.service, target)
+        self.for_caller(self.service, target, self.granted_scopes(self.service, target))
     }
 
-    /// A token with which `caller` calls `target`, for whoever has made sure that it is `caller`
-    /// who asks.
+    /// A token with which `caller` calls `target`, narrowed to `scopes`, for whoever has made sure that it is
+    /// `caller` who asks, and that it [may have](Self::granted_scopes) them.
     ///
     /// # Errors
     /// There is no key to sign with, or signing failed; a fault of ours.
-    pub fn for_caller(&self, caller: &str, target: &str) -> Result<Token, TokenError> {
+    pub fn for_caller(
+        &self,
+        caller: &str,
+        target: &str,
+        scope: Option<Scopes>,
+    ) -> Result<Token, TokenError> {
         let claims = self.claims(target, self.service_lifetime);
         let service = Some(caller.to_owned());
         let jti = Some(self.clock.new_id());
-        let claims = Claims { service, jti, ..claims };
+        let claims = Claims { service, jti, scope, ..claims };
         self.sign(&claims, self.service_lifetime)
     }
 
@@ -186,8 +243,18 @@ impl Tokens {
     /// # Errors
     /// The token is refused.
     pub fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+        self.bearer(token).map(|bearer| bearer.caller)
+    }
+
+    /// [`Self::verify`], with what the token carries of the caller's rights.
+    pub(crate) fn bearer(&self, token: &str) -> Result<Bearer, TokenError> {
         let claims = self.checked(token)?;
-        match &*claims {
+        let caller = self.caller(&claims)?;
+        Ok(Bearer { caller, scopes: claims.scope.clone() })
+    }
+
+    fn caller(&self, claims: &Claims) -> Result<Caller, TokenError> {
+        match claims {
             &Claims {
                 sub: Some(id),
                 role: Some(role),
@@ -218,8 +285,13 @@ impl Tokens {
     /// # Errors
     /// The token is refused.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, TokenError> {
-        match self.verify(token) {
-            Err(TokenError::UnknownKey) if self.keys.read_for_unknown().await => self.verify(token),
+        self.authenticated(token).await.map(|bearer| bearer.caller)
+    }
+
+    /// [`Self::authenticate`], with what the token carries of the caller's rights.
+    pub(crate) async fn authenticated(&self, token: &str) -> Result<Bearer, TokenError> {
+        match self.bearer(token) {
+            Err(TokenError::UnknownKey) if self.keys.read_for_unknown().await => self.bearer(token),
             Err(TokenError::UnknownKey) => Err(TokenError::NoKey),
             other => other,
         }
@@ -230,8 +302,8 @@ impl Tokens {
         let exp = iat.saturating_add(i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX));
         let iss = ISSUER.to_owned();
         let aud = audience.to_owned();
-        let (sub, role, sid, service, jti, nbf) = (None, None, None, None, None, None);
-        Claims { iss, aud, sub, role, sid, service, jti, iat, exp, nbf }
+        let (sub, role, sid, service, jti, scope, nbf) = (None, None, None, None, None, None, None);
+        Claims { iss, aud, sub, role, sid, service, jti, scope, iat, exp, nbf }
     }
 
     fn sign(&self, claims: &Claims, lifetime: Duration) -> Result<Token, TokenError> {

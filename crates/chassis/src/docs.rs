@@ -19,7 +19,7 @@ use crate::next::{Next, around};
 pub use complete::complete;
 
 /// The security scheme of our own tokens.
-const BEARER: &str = "bearer";
+pub const BEARER: &str = "bearer";
 /// Swagger UI's own files, compressed as gzip does it (build.rs).
 const SCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui-bundle.js.gz"));
 const STYLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"));
@@ -33,7 +33,10 @@ impl utoipa::Modify for Bearer {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
-            .description(Some("The `access_token` of `POST /api/sessions`, or a service's token."))
+            .description(Some(
+                "The `access_token` of `POST /api/sessions`, or a service's token. Where it is narrowed it must \
+                 carry the scopes that a route names.",
+            ))
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));

@@ -1,6 +1,7 @@
 //! Problem details (RFC 9457): the one shape of every error, framework rejections included.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::Json;
@@ -28,7 +29,7 @@ pub struct Problem {
     #[schema(example = "/problems/validation")]
     kind: Cow<'static, str>,
     /// The same sentence for every problem of this kind.
-    title: Cow<'static, str>,
+    title: &'static str,
     /// The HTTP status code, again.
     status: u16,
     /// What went wrong with this request.
@@ -40,6 +41,9 @@ pub struct Problem {
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    /// How to come, where that is more than with a token. In a box, since problems go through every handler.
+    #[serde(skip)]
+    challenge: Option<Box<HeaderValue>>,
 }
 
 /// One refused field.
@@ -56,11 +60,12 @@ impl Problem {
     pub fn new(kind: Kind) -> Self {
         Self {
             kind: Cow::Owned(format!("/problems/{}", kind.name)),
-            title: Cow::Borrowed(kind.title),
+            title: kind.title,
             status: kind.status.as_u16(),
             detail: None,
             errors: Vec::new(),
             retry_after: None,
+            challenge: None,
         }
     }
 
@@ -81,7 +86,7 @@ impl Problem {
             // RFC 9457, section 4.2.1: nothing is said beyond the status.
             _ => Self {
                 kind: Cow::Borrowed("about:blank"),
-                title: Cow::Borrowed(status.canonical_reason().unwrap_or("Unknown")),
+                title: status.canonical_reason().unwrap_or("Unknown"),
                 status: status.as_u16(),
                 ..Self::internal()
             },
@@ -106,6 +111,15 @@ impl Problem {
     /// 403: the caller is known and may not do this.
     pub fn forbidden() -> Self {
         Self::new(kind::FORBIDDEN)
+    }
+
+    /// 403: the caller may do this, and the token that is shown carries too little. The header says what is missing
+    /// (RFC 6750 §3.1).
+    pub fn insufficient_scope(scope: impl Display) -> Self {
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
+        let problem = Self::new(kind::INSUFFICIENT_SCOPE);
+        let problem = problem.detail(format!("a token with the scope {scope} is needed"));
+        Self { challenge: HeaderValue::try_from(challenge).ok().map(Box::new), ..problem }
     }
 
     /// 404: there is no such thing, or it is not the caller's to see.
@@ -203,6 +217,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
         let retry_after = self.retry_after;
+        let bearer = || HeaderValue::from_static("Bearer");
+        let is_unknown = status == StatusCode::UNAUTHORIZED;
+        let challenge = self.challenge.as_deref().cloned().or_else(|| is_unknown.then(bearer));
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -212,8 +229,8 @@ impl IntoResponse for Problem {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

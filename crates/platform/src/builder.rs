@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
-use auth::policy::PolicyGuard;
+use auth::PolicySettings;
+use auth::policy::{PolicyGuard, with_scopes};
 use axum::extract::FromRef;
 use chassis::app::{App, AppBuilder, BuildError};
 use chassis::database::Probe;
@@ -107,7 +108,8 @@ impl<S: Service> ServiceBuilder<S> {
             audit: platform.audit.clone(),
             limits: platform.limits.clone(),
         };
-        let [routes, administration] = parts.map(|routes| Protected::by(guard.clone(), routes));
+        let [routes, administration] =
+            parts.map(|routes| Protected::by(guard.clone(), with_scopes(routes, name, rules)));
 
         if let Some(consumer) = consumer {
             let consumer = consumer?;
@@ -147,10 +149,11 @@ impl<S: Service> ServiceBuilder<S> {
     }
 }
 
-/// The document of all routes, those for administrators included.
-pub fn openapi<S: Service>() -> OpenApi {
-    let own = S::router().into_openapi();
-    docs::complete(own.merge_from(administration_routes().into_openapi()))
+/// The document of all routes, those for administrators included, with the scopes that follow from the rules.
+pub fn openapi<S: Service>(policy: &PolicySettings) -> OpenApi {
+    let own = with_scopes(S::router(), S::NAME, policy).into_openapi();
+    let administration = with_scopes(administration_routes(), S::NAME, policy).into_openapi();
+    docs::complete(own.merge_from(administration))
 }
 
 fn administration_routes() -> OpenApiRouter<Administration> {

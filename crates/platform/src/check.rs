@@ -27,7 +27,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
     let messaging = &settings.messaging;
     let exchanges = S::EXCHANGES.iter().copied();
-    let api = openapi::<S>();
+    let api = openapi::<S>(policy);
     let parts = [
         telemetry.check(),
         plaintext(settings),

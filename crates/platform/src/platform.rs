@@ -96,7 +96,8 @@ impl Platform {
         let cache = ServiceCache::connect(name, &settings.cache)?;
         // All replicas know it, and nobody who only reads what is in Redis.
         let secret = settings.database.url.expose();
-        let tokens = Tokens::new(&settings.auth, keys.clone(), name, clock.clone());
+        let tokens = Tokens::new(&settings.auth, keys.clone(), name, clock.clone())
+            .with_policy(&settings.policy);
         let limits = RateLimits::new(name, &settings.rate_limit, cache.clone(), secret);
         Ok(Self {
             info: ServiceInfo { name, version },

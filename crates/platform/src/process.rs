@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use auth::PolicySettings;
 use chassis::BuildError;
 use chassis::{App, healthcheck};
 use tusk_config::{Config, Errors, Loader, Shown, Vars};
@@ -33,7 +34,7 @@ pub async fn run<S: Service>(build: BuildInfo) -> ExitCode {
 /// Does what the words say, and prints it.
 async fn answer<S: Service>(words: &[String]) -> Result<(), String> {
     if words == ["--print-openapi"] {
-        return print(openapi::<S>().to_pretty_json());
+        return print(document::<S>(&Vars::process()));
     }
     let settings = read::<S>(Vars::process()).map_err(|faults| faulty::<S>(&faults))?.0;
     if words == ["--check-config"] {
@@ -80,6 +81,23 @@ fn faulty<S: Service>(faults: &Errors) -> String {
     format!("{}: the settings have faults\n\n{faults}", S::NAME)
 }
 
+/// The API's document, as `--print-openapi` prints it. Of the settings it needs the rules alone, which have no
+/// variable in them.
+///
+/// # Errors
+/// The rules cannot be read.
+pub fn document<S: Service>(vars: &Vars) -> Result<String, String> {
+    let rules = Loader::new(folder(vars)).file("auth").vars(Vars::empty());
+    let policy = rules.tree().and_then(|tree| tree.get::<PolicySettings>("policy"));
+    let policy = policy.map_err(|faults| faulty::<S>(&faults))?;
+    openapi::<S>(&policy).to_pretty_json().map_err(|error| error.to_string())
+}
+
+/// Where the settings are.
+fn folder(vars: &Vars) -> PathBuf {
+    vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from)
+}
+
 /// Loads a service's settings from the folder that `CONFIG_DIR` names, `config` when unset.
 ///
 /// # Errors
@@ -107,7 +125,7 @@ async fn open_shown<S: Service>(
 
 /// The settings, which fit what the service has, and the files that they are of.
 fn read<S: Service>(vars: Vars) -> Result<(Settings<S::Settings>, Config), Errors> {
-    let folder = vars.get("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
+    let folder = folder(&vars);
     let vars = vars.with_default("SERVICE_NAME", S::NAME);
     let files = SHARED_FILES.iter().map(|(file, _)| *file).chain([S::NAME]);
     let files = files.fold(Loader::new(folder), Loader::file);

@@ -203,8 +203,8 @@ impl ServiceClient {
     }
 
     /// Sends with a token, where there are tokens. One that the target refuses is replaced, once: its
-    /// key may be gone before its time. A 401 comes before any work, so every request may be sent
-    /// again.
+    /// key may be gone before its time, or the target has a rule that is younger than the token. It is refused
+    /// before any work, so every request may be sent again.
     async fn authenticated(
         &self,
         mut request: Request,
@@ -214,7 +214,7 @@ impl ServiceClient {
         let token = self.token(tokens, &request).await?;
         request.authorize(&token)?;
         let answer = self.sent(&request, attempts).await;
-        if !matches!(answer, Err(Kind::Client { status: 401, .. })) {
+        if !answer.as_ref().is_err_and(Kind::refuses_token) {
             return answer;
         }
         tokens.refused(&self.service, &token);

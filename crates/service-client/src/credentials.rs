@@ -58,7 +58,8 @@ impl ClientCredentials {
         let secret = Secret::from(encoded(self.secret.expose()));
         let call = Call::new("issue_token").within(TIMEOUT).may_repeat();
         let call = call.basic_auth(&encoded(self.service), &secret);
-        let form = [("grant_type", "client_credentials"), ("scope", target)];
+        // No scope: all that the rules of the target give this service.
+        let form = [("grant_type", "client_credentials"), ("audience", target)];
         let asked_at = self.clock.now();
         let granted = self.issuer.post_form::<Granted>(PATH, &form, call).await;
         let granted = granted.map_err(|error| error.to_string())?;

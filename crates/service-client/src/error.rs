@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use auth::IssueError;
 use chassis::Problem;
+use chassis::problem::kind;
 use resilience::Outcome;
 use serde::Deserialize;
 
@@ -111,6 +112,17 @@ impl Kind {
             | Self::Open { .. }
             | Self::Overloaded => true,
             Self::NotFound | Self::Client { .. } | Self::Unexpected(_) => false,
+        }
+    }
+
+    /// Whether another token may do better: this one is not good, or carries too little.
+    pub(crate) fn refuses_token(&self) -> bool {
+        let lacks_scope =
+            |problem: &ProblemDocument| problem.kind.ends_with(kind::INSUFFICIENT_SCOPE.name);
+        match self {
+            Self::Client { status: 401, .. } => true,
+            Self::Client { status: 403, problem } => problem.as_ref().is_some_and(lacks_scope),
+            _ => false,
         }
     }
 

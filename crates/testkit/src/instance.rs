@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use auth::{AuthSettings, KeyRing, KeySettings, Role, Tokens};
+use auth::{AuthSettings, KeyRing, KeySettings, PolicySettings, Role, Scopes, Tokens, User};
 use chassis::{CancellationToken, Clock};
 use platform::{Service, process};
 use reqwest::{Method, RequestBuilder, Response};
@@ -12,14 +12,14 @@ use tokio::task::JoinHandle;
 use tusk_config::{Loader, Vars};
 use uuid::Uuid;
 
-use crate::eventually;
+use crate::{config_with_template, eventually};
 
 /// A running instance. It is told to end when this value is dropped.
 #[derive(Debug)]
 pub struct Instance {
     /// `http://127.0.0.1:port`.
     pub address: String,
-    auth: Auth,
+    settings: TokenSettings,
     http: reqwest::Client,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -27,26 +27,27 @@ pub struct Instance {
 
 /// The sections of auth.tsk that tokens are made by.
 #[derive(Debug, Deserialize)]
-struct Auth {
+struct TokenSettings {
     auth: AuthSettings,
     keys: KeySettings,
+    policy: PolicySettings,
 }
 
 impl Instance {
     /// Starts the service; it listens when this returns.
     pub async fn start<S: Service>(vars: Vars) -> Self {
         let folder = PathBuf::from(vars.get("CONFIG_DIR").unwrap_or("config"));
-        let auth = Loader::new(folder).file("auth").vars(vars.clone()).load();
-        let auth = auth.unwrap_or_else(|faults| panic!("auth.tsk: {faults}"));
-        let settings = process::load::<S>(vars).unwrap_or_else(|faults| panic!("{faults}"));
-        let app = process::open::<S>(&settings).await;
+        let settings = Loader::new(folder).file("auth").vars(vars.clone()).load();
+        let settings = settings.unwrap_or_else(|faults| panic!("auth.tsk: {faults}"));
+        let loaded = process::load::<S>(vars).unwrap_or_else(|faults| panic!("{faults}"));
+        let app = process::open::<S>(&loaded).await;
         let app = app.unwrap_or_else(|error| panic!("{} cannot start: {error}", S::NAME));
         let (address, shutdown) = (format!("http://{}", app.address()), CancellationToken::new());
         let stop = shutdown.clone();
         let task = tokio::spawn(async move {
             app.run(stop).await.unwrap_or_else(|error| panic!("{} ended: {error}", S::NAME));
         });
-        Self { address, auth, http: reqwest::Client::new(), shutdown, task }
+        Self { address, settings, http: reqwest::Client::new(), shutdown, task }
     }
 
     /// Ends in order: what is in hand is finished, so that what is not there by then never comes.
@@ -84,14 +85,25 @@ impl Instance {
 
     /// Tokens as `service` makes and reads them at the time that `clock` tells.
     pub fn tokens(&self, service: &'static str, clock: Clock) -> Tokens {
-        let keys = KeyRing::open(&self.auth.keys, clock.clone());
+        let TokenSettings { auth, keys, policy } = &self.settings;
+        let keys = KeyRing::open(keys, clock.clone());
         let keys = keys.unwrap_or_else(|error| panic!("no keys: {error}"));
-        Tokens::new(&self.auth.auth, keys, service, clock)
+        Tokens::new(auth, keys, service, clock).with_policy(policy)
     }
 
     /// A token of a user who is signed in.
     pub fn user_token(&self, id: Uuid, role: Role) -> String {
         let made = self.tokens("user-service", Clock::system()).for_user(id, role, Uuid::now_v7());
+        made.unwrap_or_else(|error| panic!("no token: {error}")).value.expose().clone()
+    }
+
+    /// The same, of a session that is narrowed to these scopes.
+    pub fn narrowed_token(&self, id: Uuid, role: Role, scopes: &str) -> String {
+        let user = User { id, role, session: Uuid::now_v7() };
+        let clock = Clock::system();
+        let tokens = self.tokens("user-service", clock.clone());
+        let end = clock.now() + tokens.user_lifetime();
+        let made = tokens.for_session(user, Some(&Scopes::read(scopes)), end);
         made.unwrap_or_else(|error| panic!("no token: {error}")).value.expose().clone()
     }
 
@@ -106,6 +118,13 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// The API's document of a service, or of the template's, by the settings of the workspace.
+pub fn document<S: Service>() -> String {
+    let config = config_with_template();
+    let vars = Vars::of([("CONFIG_DIR", config.path().display().to_string())]);
+    process::document::<S>(&vars).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 /// The status and body of an answer that is a problem document, as every error has to be.

@@ -102,7 +102,7 @@ pub use environment::{
     with_line,
 };
 #[cfg(feature = "service")]
-pub use instance::{Instance, problem};
+pub use instance::{Instance, document, problem};
 #[cfg(feature = "servers")]
 pub use plain::Plain;
 #[cfg(feature = "servers")]

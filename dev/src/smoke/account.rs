@@ -80,6 +80,7 @@ impl Scenario {
             self.step("forget it, and set another by mail", |s| s.reset(local, &account))?;
         account.user.bearer = self.step("log in with it", |s| s.enter(&account))?;
         self.step("list the sessions, and end all others", |s| s.end_others(&account))?;
+        self.step("log in to read alone", |s| s.read_alone(&account))?;
 
         let codes = self.step("switch the second factor on", |s| s.protect(local, &account))?;
         account.user.bearer = self.step("log in with a recovery code, and switch it off", |s| {
@@ -154,6 +155,29 @@ impl Scenario {
             bail!("{left} sessions are left instead of this one");
         }
         Ok(((), json!({"ended": open - left})))
+    }
+
+    /// A session that is narrowed to reading reads, and may not write, before and after a refresh.
+    fn read_alone(&self, account: &Account) -> Result<((), Value)> {
+        let scope = "user:read";
+        let body = json!({"email": account.email, "password": account.password, "scope": scope});
+        let mut session = expect(&self.post("/api/sessions", "", &body)?, 201)?;
+        let own = self.at_users(&format!("/api/users/{}", account.user.id));
+        for path in ["/api/sessions/refresh", ""] {
+            let bearer = format!("Bearer {}", text(&session, "access_token")?);
+            let headers = [("authorization", bearer.as_str()), ("if-match", "*")];
+            expect(&self.send("GET", &own, &headers, None)?, 200)?;
+            let refused = self.send("PATCH", &own, &headers, Some(&json!({"name": "Nobody"})))?;
+            let problem = expect(&refused, 403)?;
+            if problem["type"] != "/problems/insufficient-scope" {
+                bail!("the refusal is of another kind: {problem}");
+            }
+            if !path.is_empty() {
+                let token = json!({"refresh_token": text(&session, "refresh_token")?});
+                session = expect(&self.post(path, "", &token)?, 200)?;
+            }
+        }
+        Ok(((), json!({"scope": text(&session, "scope")?})))
     }
 
     /// Gives an authenticator app its secret, and shows its first code; gives recovery codes.

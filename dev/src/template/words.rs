@@ -40,8 +40,15 @@ pub(super) struct Words {
 impl Words {
     /// All in kebab-case: the service with `-service`, its thing, several of them.
     pub(super) fn new(service: &str, aggregate: &str, plural: &str, port: u16) -> Self {
+        // As scopes call the service.
+        let scope = |access: &str| {
+            format!("{}:{access}", service.strip_suffix("-service").unwrap_or(service))
+        };
         // What begins with another form comes before it.
         let forms = vec![
+            same("sample:read", scope("read")),
+            same("sample:write", scope("write")),
+            same("sample:admin", scope("admin")),
             same("sample-service", service.to_owned()),
             same("sample_service", snake(service)),
             same("SampleService", pascal(service)),

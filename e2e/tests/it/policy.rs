@@ -8,7 +8,7 @@
 
 mod matrix;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -41,7 +41,8 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
         let elsewhere = services.iter().find(|other| other.name() != service.name());
         let elsewhere = elsewhere.map(|other| token(&variables, service.name(), other.name()));
         let elsewhere = elsewhere.flatten();
-        for (method, path, says_token) in routes(&system, service).await {
+        let mut narrowed = BTreeMap::new();
+        for Asks { method, path, says_token, scopes } in routes(&system, service).await {
             let mut let_in = Vec::new();
             for (caller, token) in callers.iter().zip(&tokens) {
                 let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
@@ -63,6 +64,25 @@ async fn every_route_lets_in_whom_the_policy_names_and_nobody_else() {
                 }
             }
             assert_eq!(says_token, needs_token, "{route}: the document's `security` is wrong");
+            // Who is let in is with the scopes that the document says, and not with all of the service but the first.
+            for caller in let_in.iter().filter(|_| needs_token) {
+                let needed = scopes.first().unwrap_or_else(|| panic!("{route} says no scope"));
+                let others = scopes_of(service.name()).filter(|other| other != needed);
+                for (scopes, expected) in [(scopes.join(" "), true), (join(others), false)] {
+                    let make = || narrowed_token(&variables, caller, service.name(), &scopes);
+                    let token = narrowed.entry((*caller, scopes.clone())).or_insert_with(make);
+                    let url = service.url(&path.replace("{id}", &Uuid::now_v7().to_string()));
+                    let request = system.request(method.clone(), &url).bearer_auth(token);
+                    let answer = request.send().await.unwrap();
+                    let is_in = is_let_in(caller, &answer);
+                    assert_eq!(is_in, expected, "{route} by {caller} with {scopes}");
+                    let said = answer.headers().get("www-authenticate");
+                    let missing =
+                        format!("Bearer error=\"insufficient_scope\", scope=\"{needed}\"");
+                    let is_missing = said.is_some_and(|said| *said == *missing);
+                    assert_eq!(is_missing, !expected, "{route} by {caller}: {said:?}");
+                }
+            }
             lines.extend(said(&route, &let_in, &callers));
         }
     }
@@ -177,17 +197,29 @@ async fn start(
     processes
 }
 
-/// The routes of a service, as its document says them, and whether they ask for a token.
-async fn routes(system: &System, service: &ServiceProcess) -> Vec<(Method, String, bool)> {
+/// A route, as its service's document says it.
+struct Asks {
+    method: Method,
+    path: String,
+    /// Whether it asks for a token, and which scope that must carry where it is narrowed.
+    says_token: bool,
+    scopes: Vec<String>,
+}
+
+/// The routes of a service.
+async fn routes(system: &System, service: &ServiceProcess) -> Vec<Asks> {
     let request = system.request(Method::GET, &service.url("/openapi.json"));
     let document: Value = request.send().await.unwrap().json().await.unwrap();
     let mut routes = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            let security = operation["security"].as_array().into_iter().flatten();
-            let says_token = security.into_iter().any(|one| one.get("bearer").is_some());
+            let mut security = operation["security"].as_array().into_iter().flatten();
+            let bearer = security.find_map(|one| one.get("bearer"));
+            let scopes = bearer.and_then(Value::as_array).into_iter().flatten();
+            let scopes = scopes.map(|scope| scope.as_str().unwrap().to_owned()).collect();
             if let Ok(method) = method.to_uppercase().parse() {
-                routes.push((method, path.clone(), says_token));
+                let (path, says_token) = (path.clone(), bearer.is_some());
+                routes.push(Asks { method, path, says_token, scopes });
             }
         }
     }
@@ -197,12 +229,29 @@ async fn routes(system: &System, service: &ServiceProcess) -> Vec<(Method, Strin
 
 /// A caller's token for a service, by user-service's own command.
 fn token(variables: &Environment, caller: &str, target: &str) -> Option<String> {
+    (caller != NOBODY).then(|| made(variables, caller, target, &[]))
+}
+
+/// The same, narrowed to scopes.
+fn narrowed_token(variables: &Environment, caller: &str, target: &str, scopes: &str) -> String {
+    made(variables, caller, target, &["--scope", scopes])
+}
+
+fn made(variables: &Environment, caller: &str, target: &str, more: &[&str]) -> String {
     let id = Uuid::now_v7().to_string();
     let words = match caller {
-        NOBODY => return None,
         "user" => vec!["user", "--id", &id],
         "admin" => vec!["user", "--id", &id, "--role", "admin"],
         service => vec!["service", service, "--for", target],
     };
-    Some(system::token(variables, &words))
+    system::token(variables, &[&words, more].concat())
+}
+
+fn scopes_of(service: &str) -> impl Iterator<Item = String> {
+    let name = service.strip_suffix("-service").unwrap_or(service);
+    ["read", "write", "admin"].into_iter().map(move |access| format!("{name}:{access}"))
+}
+
+fn join(scopes: impl Iterator<Item = String>) -> String {
+    scopes.collect::<Vec<_>>().join(" ")
 }

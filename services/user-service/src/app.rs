@@ -19,9 +19,6 @@ use crate::{commands, events, metrics, workers};
 
 /// Who sends the mails with tokens in them.
 const MAIL_SENDER: &str = "notification-service";
-/// Those who know of users, too.
-const PAYMENT_SERVICE: &str = "payment-service";
-const NOTIFICATION_SERVICE: &str = MAIL_SENDER;
 
 /// The user service, for [`platform::process::run`].
 pub struct UserService;
@@ -31,7 +28,7 @@ impl Service for UserService {
     const QUEUE: &'static str = QUEUE;
     const EXCHANGES: &'static [&'static str] = &[events::EXCHANGE];
     const COUNTS_ACCOUNTS: &'static [&'static str] = routes::COUNTS_ACCOUNTS;
-    const CALLS: &'static [&'static str] = &[PAYMENT_SERVICE, NOTIFICATION_SERVICE];
+    const CALLS: &'static [&'static str] = &routes::ASKED;
     type Settings = Settings;
     type State = AppState;
 
@@ -60,10 +57,9 @@ impl Service for UserService {
         let sealing = SealingKeys::new(&settings.second_factor.keys)?;
         let store = Store::new(requests, outbox, clock.clone(), shown, noted, making, sealing);
         let background = store.clone().over(background);
-        let others = ExportClients {
-            payments: platform.issuer_client(PAYMENT_SERVICE)?,
-            notifications: platform.issuer_client(NOTIFICATION_SERVICE)?,
-        };
+        let [payments, notifications] =
+            routes::ASKED.map(|service| platform.issuer_client(service));
+        let others = ExportClients { payments: payments?, notifications: notifications? };
         let external = &settings.external_issuer;
         let external = ExternalIssuer::new(external, clock.clone())?;
         let events = Events { store: background.clone(), clock: clock.clone() };

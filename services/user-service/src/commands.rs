@@ -1,9 +1,10 @@
 //! What the program does besides serving.
 
 use auth::totp::{TotpSecret, step_at};
-use auth::{KeyRing, Role, Tokens};
+use auth::{KeyRing, Role, Tokens, User};
 use cache::ServiceCache;
 use chassis::{Clock, database};
+use chrono::{DateTime, Utc};
 use contracts::UserId;
 use platform::audit::{Actor, AuditTrail, Entry};
 use platform::{BuildError, PlatformSettings, Service};
@@ -16,8 +17,8 @@ use crate::store::{First, appoint_first};
 /// The environment in which nobody's account is real.
 const DEVELOPMENT: &str = "development";
 /// What there is to say.
-const KNOWN: &str = "known: admin --email ADDRESS, token user --id UUID [--role admin], \
-                     token service NAME --for TARGET, token code SECRET";
+const KNOWN: &str = "known: admin --email ADDRESS, token user --id UUID [--role admin] [--scope SCOPES], \
+                     token service NAME --for TARGET [--scope SCOPES], token code SECRET";
 
 /// Does what the words say, and gives what to print.
 pub(crate) async fn run(
@@ -58,20 +59,26 @@ async fn appoint(settings: &PlatformSettings, email: &str) -> Result<String, Bui
     }
 }
 
-/// `token user --id UUID [--role admin]`, `token service NAME --for TARGET` and `token code SECRET`: for trying
-/// things out by hand in development. Elsewhere there is no such command: whoever may run a program in a pod would
+/// `token user --id UUID [--role admin]` and `token service NAME --for TARGET`, each with `--scope SCOPES` behind it
+/// where the token is to be narrowed, and `token code SECRET`: for trying things out by hand in development. Elsewhere there is no such command: whoever may run a program in a pod would
 /// make himself an administrator, and no log would tell. There an administrator is a user whom the database
 /// says to be one, who signs in as everybody does.
 fn token(settings: &PlatformSettings, words: &[&str]) -> Result<String, BuildError> {
-    let PlatformSettings { auth, keys, services, telemetry, .. } = settings;
+    let PlatformSettings { auth, keys, services, policy, telemetry, .. } = settings;
     if telemetry.tracing.environment != DEVELOPMENT {
         return Err("tokens are made by hand only where ENVIRONMENT is development: sign in".into());
     }
     let clock = Clock::system();
     let keys = KeyRing::open(keys, clock.clone())?;
-    let tokens = Tokens::new(auth, keys, UserService::NAME, clock.clone());
+    let tokens = Tokens::new(auth, keys, UserService::NAME, clock.clone()).with_policy(policy);
+    let (words, scope) = match words {
+        [words @ .., "--scope", scope] => (words, Some(*scope)),
+        words => (words, None),
+    };
+    let asked = scope.map(|scope| tokens.asked_scopes(scope)).transpose()?;
     let user = |id: &str, role| -> Result<_, BuildError> {
-        Ok(tokens.for_user(id.parse()?, role, clock.new_id())?)
+        let user = User { id: id.parse()?, role, session: clock.new_id() };
+        Ok(tokens.for_session(user, asked.as_ref(), DateTime::<Utc>::MAX_UTC)?)
     };
     let token = match *words {
         ["token", "user", "--id", id] => user(id, Role::User)?,
@@ -85,7 +92,8 @@ fn token(settings: &PlatformSettings, words: &[&str]) -> Result<String, BuildErr
         ["token", "service", caller, "--for", target] => {
             let known = services.keys().find(|name| *name == caller);
             let caller = known.ok_or("services.tsk has no such service")?;
-            tokens.for_caller(caller, target)?
+            let scopes = asked.clone().or_else(|| tokens.granted_scopes(caller, target));
+            tokens.for_caller(caller, target, scopes)?
         }
         _ => return Err(KNOWN.into()),
     };

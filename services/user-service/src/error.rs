@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use auth::password::PasswordError;
-use auth::{SealError, TokenError};
+use auth::{ScopeError, SealError, TokenError};
 use chassis::Problem;
 use chassis::database::{self, Fault};
 use chassis::problem::kind;
@@ -27,6 +27,8 @@ const ISSUER_RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) enum Error {
     #[error(transparent)]
     Domain(#[from] DomainError),
+    #[error("the scopes are refused")]
+    Scopes(#[from] ScopeError),
     #[error("some fields are refused")]
     Refused(Vec<DomainError>),
     #[error("e-mail address or password is wrong")]
@@ -94,6 +96,7 @@ impl From<Error> for Problem {
                 let faults = faults.into_iter().map(|fault| Self::from(Error::Domain(fault)));
                 faults.reduce(Self::and).unwrap_or_else(Self::validation)
             }
+            Error::Scopes(error) => Self::validation().field("/scope", error.to_string()),
             Error::Domain(DomainError::EmailTaken) => Self::new(kind::EMAIL_TAKEN),
             Error::Domain(DomainError::NotFound) => Self::not_found("there is no such user"),
             Error::Domain(DomainError::LastAdministrator) => Self::new(kind::LAST_ADMINISTRATOR),
@@ -190,6 +193,7 @@ impl From<Error> for Verdict {
             Error::Enqueue(error) => error.into(),
             Error::Domain(_)
             | Error::Refused(_)
+            | Error::Scopes(_)
             | Error::WrongCredentials
             | Error::WrongRefreshToken
             | Error::SessionEnded

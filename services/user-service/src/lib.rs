@@ -21,7 +21,7 @@
 //! | `POST /api/email-verifications/complete` | the holder of the mail's token | proves the address |
 //! | `POST /api/users/{id}/second-factor/disable` | an administrator, with a code or the password of their own | switches it off for a user who lost it |
 //! | `PUT /api/users/{id}/role` | an administrator, with the same | makes it an administrator's, or a user's; its sessions end |
-//! | `POST /api/sessions` | anybody | signs in |
+//! | `POST /api/sessions` | anybody | signs in, for all that the user may or for some scopes |
 //! | `GET /api/sessions` | a user | where the user is signed in |
 //! | `DELETE /api/sessions` | a user | ends all sessions, or all but this one |
 //! | `DELETE /api/sessions/{id}` | a user | ends one of them |
@@ -34,7 +34,7 @@
 //! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
 //! | `DELETE /api/sessions/current` | a user | signs out |
 //! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |
-//! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one |
+//! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one, with the scopes that its rules give |
 //! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
 //! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
 //!

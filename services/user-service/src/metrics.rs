@@ -208,7 +208,7 @@ pub(crate) fn code_checked(outcome: CodeOutcome) {
 }
 
 /// Counts a refresh token that was presented.
-pub(crate) fn refreshed(refreshed: Refreshed) {
+pub(crate) fn refreshed(refreshed: &Refreshed) {
     let refreshes = &*REFRESHES;
     match refreshed {
         Refreshed::Exchanged { repeated: false, .. } => refreshes.rotated.inc(),

@@ -32,7 +32,7 @@ use crate::external_issuer::ExternalIssuer;
 use crate::profiles::Profiles;
 use crate::store::Store;
 
-pub(crate) use exports::ExportClients;
+pub(crate) use exports::{ASKED, ExportClients};
 
 /// The route at which passwords can be guessed.
 pub(crate) const SIGN_IN: &str = "POST /api/sessions";

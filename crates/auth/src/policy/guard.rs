@@ -10,9 +10,10 @@ use http::{Extensions, HeaderMap, header};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Policy, PolicyError, PolicySettings};
+use super::{Policy, PolicyError, PolicySettings, Refusal};
 use crate::extract::Caller;
-use crate::tokens::{TokenError, Tokens};
+use crate::scope::Scopes;
+use crate::tokens::{Bearer, TokenError, Tokens};
 
 /// What a caller is told to wait when keys have not been fetched yet.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -44,33 +45,42 @@ impl PolicyGuard {
 
 /// Who calls, as far as is known; left in the request's extensions.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity(Result<Caller, TokenError>);
+pub(crate) struct Identity(Result<Bearer, TokenError>);
 
 impl Identity {
     /// The caller of a request, where one is known.
     pub(crate) fn known(extensions: &Extensions) -> Option<&Caller> {
-        extensions.get::<Self>()?.0.as_ref().ok()
+        extensions.get::<Self>()?.0.as_ref().ok().map(|bearer| &bearer.caller)
     }
 
     /// The caller of a request.
     pub(crate) fn of(extensions: &Extensions) -> Result<Caller, Problem> {
-        let Some(Self(caller)) = extensions.get() else {
+        Self::bearer(extensions).map(|bearer| bearer.caller.clone())
+    }
+
+    /// What the token of a request carries; none where it is not narrowed.
+    pub(crate) fn scopes(extensions: &Extensions) -> Result<Option<Scopes>, Problem> {
+        Self::bearer(extensions).map(|bearer| bearer.scopes.clone())
+    }
+
+    fn bearer(extensions: &Extensions) -> Result<&Bearer, Problem> {
+        let Some(Self(bearer)) = extensions.get() else {
             tracing::error!("a route that asks for the caller has no policy in front of it");
             return Err(Problem::internal());
         };
-        caller.clone().map_err(refused)
+        bearer.as_ref().map_err(|error| refused(*error))
     }
 }
 
 /// A service whose token is verified already.
 #[derive(Debug, Clone)]
-struct Verified(Caller);
+struct Verified(Bearer);
 
 /// Whether another service calls, by the keys that are here. The guard need not verify its token
 /// again.
 pub(super) fn is_service(tokens: &Tokens, request: &mut Request) -> bool {
-    let caller = known_caller(tokens, request.headers());
-    let service = caller.ok().filter(|caller| matches!(caller, Caller::Service(_)));
+    let bearer = known_bearer(tokens, request.headers());
+    let service = bearer.ok().filter(|bearer| matches!(bearer.caller, Caller::Service(_)));
     let is_service = service.is_some();
     service.map(|service| request.extensions_mut().insert(Verified(service)));
     is_service
@@ -88,29 +98,32 @@ async fn admit(
     next: impl Next,
 ) -> Result<Response, Problem> {
     let path = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let Some(rule) = guard.policy.rule(request.method(), path) else {
+    let Some(entry) = guard.policy.entry(request.method(), path) else {
         return Ok(without_rule(&guard.policy.methods(path)));
     };
+    let is_open = entry.rule.is_open();
     let reserved = ReservedPermit::of(request.extensions());
-    let caller = match (request.extensions_mut().remove(), reserved) {
+    let bearer = match (request.extensions_mut().remove(), reserved) {
         (Some(Verified(service)), _) => Ok(service),
-        (None, None) if !rule.is_open() => caller(&guard.tokens, request.headers()).await,
+        (None, None) if !is_open => bearer(&guard.tokens, request.headers()).await,
         // Where anybody may come, nobody waits for keys: the answer would be the same.
-        (None, _) => known_caller(&guard.tokens, request.headers()),
+        (None, _) => known_bearer(&guard.tokens, request.headers()),
     };
-    let is_service = matches!(caller, Ok(Caller::Service(_)));
+    let is_service = matches!(&bearer, Ok(Bearer { caller: Caller::Service(_), .. }));
     if let Some(permit) = reserved
         && !is_service
     {
         return Err(permit.refuse());
     }
-    match &caller {
-        _ if rule.is_open() => {}
-        Ok(caller) if rule.admits(caller) => {}
-        Ok(_) => return Err(Problem::forbidden()),
-        Err(error) => return Err(refused(*error)),
-    }
-    request.extensions_mut().insert(Identity(caller));
+    let bearer = match bearer {
+        Ok(bearer) => Ok(guard.policy.admit(entry, bearer).map_err(|refusal| match refusal {
+            Refusal::NotNamed => Problem::forbidden(),
+            Refusal::Lacks(scope) => Problem::insufficient_scope(scope),
+        })?),
+        Err(error) if is_open => Err(error),
+        Err(error) => return Err(refused(error)),
+    };
+    request.extensions_mut().insert(Identity(bearer));
     if is_service {
         return Ok(client_deadline(request, next).await);
     }
@@ -125,18 +138,18 @@ fn without_rule(methods: &[&str]) -> Response {
     ([(header::ALLOW, methods.join(", "))], Problem::method_not_allowed()).into_response()
 }
 
-async fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
-    tokens.authenticate(bearer(headers)?).await
+async fn bearer(tokens: &Tokens, headers: &HeaderMap) -> Result<Bearer, TokenError> {
+    tokens.authenticated(token(headers)?).await
 }
 
 /// Who calls, by the keys that are here: a stranger's token must not make a reserved permit, or a route
 /// that is open to everybody, wait for others.
-fn known_caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, TokenError> {
-    tokens.verify(bearer(headers)?)
+fn known_bearer(tokens: &Tokens, headers: &HeaderMap) -> Result<Bearer, TokenError> {
+    tokens.bearer(token(headers)?)
 }
 
 /// The token of the one `Authorization: Bearer …`; with two of them it is not clear who calls.
-fn bearer(headers: &HeaderMap) -> Result<&str, TokenError> {
+fn token(headers: &HeaderMap) -> Result<&str, TokenError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next().ok_or(TokenError::Missing)?;
     if values.next().is_some() {

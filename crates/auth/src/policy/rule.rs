@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::METHODS;
 use crate::extract::Caller;
+use crate::scope::Access;
 
 /// What can be written for [`Who`].
 const CALLERS: &str = "anybody, user, admin, service or the name of a service";
@@ -66,6 +67,24 @@ impl Rule {
             (Who::User | Who::Admin, Caller::Service(_))
             | (Who::AnyService | Who::Service(_), Caller::User(_)) => false,
         })
+    }
+
+    /// What a token must carry besides: nothing where anybody may call.
+    pub(super) fn access(&self, method: &Method) -> Option<Access> {
+        if self.is_open() {
+            None
+        } else if self.0.iter().all(|who| *who == Who::Admin) {
+            Some(Access::Admin)
+        } else if method == Method::GET || method == Method::HEAD {
+            Some(Access::Read)
+        } else {
+            Some(Access::Write)
+        }
+    }
+
+    /// Whether the service is named, or any is.
+    pub(super) fn names_service(&self, service: &str) -> bool {
+        self.0.contains(&Who::AnyService) || self.services().any(|name| name == service)
     }
 
     /// The services that are named.

@@ -8,5 +8,6 @@ mod insiders;
 mod keys;
 mod policy;
 mod reserved;
+mod scopes;
 mod service_tokens;
 mod tokens;

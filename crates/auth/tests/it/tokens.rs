@@ -14,16 +14,16 @@ use crate::fixture::{
 };
 
 /// A token with this header and these claims, signed with `SECRET`.
-fn forged(header: &Header, claims: &Value) -> String {
+pub(crate) fn forged(header: &Header, claims: &Value) -> String {
     jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(SECRET.as_bytes())).unwrap()
 }
 
-fn header() -> Header {
+pub(crate) fn header() -> Header {
     Header { kid: Some("0".to_owned()), ..Header::new(Algorithm::HS256) }
 }
 
 /// The claims of a user's token that is fine.
-fn claims() -> Value {
+pub(crate) fn claims() -> Value {
     let now = start().timestamp();
     json!({
         "iss": "tusk-microservices", "aud": "tusk-api", "sub": Uuid::nil(), "role": "user",
@@ -31,7 +31,7 @@ fn claims() -> Value {
     })
 }
 
-fn changed(name: &str, value: impl Into<Value>) -> Value {
+pub(crate) fn changed(name: &str, value: impl Into<Value>) -> Value {
     let mut claims = claims();
     claims[name] = value.into();
     claims
@@ -73,9 +73,10 @@ fn a_token_is_refused_from_the_end_of_its_session_on_though_it_was_verified_befo
 fn a_users_token_ends_with_its_session() {
     let clock = clock();
     let tokens = tokens("user-service", &clock);
+    let user = User { id: Uuid::nil(), role: Role::User, session: Uuid::nil() };
     for (left, lifetime) in [(7_200, 3_600), (600, 600), (0, 0), (-5, 0)] {
         let end = clock.now() + chrono::TimeDelta::seconds(left);
-        let token = tokens.for_user_until(Uuid::nil(), Role::User, Uuid::nil(), end).unwrap();
+        let token = tokens.for_session(user, None, end).unwrap();
         assert_eq!(token.lifetime, Duration::from_secs(lifetime), "{left}");
         assert_eq!((token.expires_at - clock.now()).num_seconds(), lifetime.cast_signed());
     }
@@ -207,7 +208,7 @@ fn forged_stripped_and_oversized_tokens_are_refused() {
 }
 
 /// Claims as they stand, signed with `SECRET`: JSON values cannot hold a key twice.
-fn twice_signed(claims: &str) -> String {
+pub(crate) fn twice_signed(claims: &str) -> String {
     let header = base64url(serde_json::to_string(&header()).unwrap());
     let message = format!("{header}.{}", base64url(claims));
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET.as_bytes());

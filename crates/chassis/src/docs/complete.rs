@@ -31,7 +31,7 @@ const DEFAULT: &str = "default";
 const ANSWERS: [(&str, &str, &str); 11] = [
     ("400", "BadRequest", "The request could not be read"),
     ("401", "Unauthorized", "There is no token, or it is not valid"),
-    ("403", "Forbidden", "The caller may not do this"),
+    ("403", "Forbidden", "The caller may not do this, or the token does not carry the scope"),
     ("408", "RequestTimeout", "The body did not come in time"),
     ("413", "ContentTooLarge", "The body is too large"),
     ("415", "UnsupportedMediaType", "The body's media type is not supported"),

@@ -49,6 +49,9 @@ kinds! {
     FORBIDDEN = "forbidden", FORBIDDEN, "The caller may not do this",
         "The caller is known, and the route is not for them. Another token will not help unless it is \
          another caller's.";
+    INSUFFICIENT_SCOPE = "insufficient-scope", FORBIDDEN, "The token carries too little",
+        "The caller may do this, and the token is narrowed to other scopes. `WWW-Authenticate` names the one that \
+         is missing: sign in with it, or without a list of scopes.";
     NOT_FOUND = "not-found", NOT_FOUND, "There is no such resource",
         "There is nothing at this path, or it is not the caller's to see: the two are not told apart.";
     METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED,

@@ -31,6 +31,8 @@ use service_client::{Bounds, Call, CallError, ClientSettings, ServiceClient};
 enum Answer {
     Json(&'static str),
     Status(u16),
+    /// 403, with this problem document.
+    Refused(&'static str),
     Busy {
         retry_after: &'static str,
     },
@@ -70,6 +72,7 @@ async fn handle(State(server): State<Server>, request: Request) -> Response {
     match answer.unwrap_or(Answer::Json("{\"ok\":true}")) {
         Answer::Json(body) => body.into_response(),
         Answer::Status(status) => StatusCode::from_u16(status).unwrap().into_response(),
+        Answer::Refused(problem) => (StatusCode::FORBIDDEN, problem).into_response(),
         Answer::Busy { retry_after } => {
             (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", retry_after)]).into_response()
         }

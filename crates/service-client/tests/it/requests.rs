@@ -128,7 +128,24 @@ async fn a_token_serves_many_calls_and_is_renewed_before_it_expires() {
 
 #[tokio::test]
 async fn a_token_that_the_target_refuses_is_replaced_and_the_call_made_again_once() {
-    let refusal = || Answer::Status(401);
+    for (status, refusal) in [
+        (401, (|| Answer::Status(401)) as fn() -> Answer),
+        (403, || Answer::Refused(r#"{"type": "/problems/insufficient-scope"}"#)),
+    ] {
+        is_replaced_once(status, refusal).await;
+    }
+    // One that is not for this caller is no better with another token.
+    let refusal = r#"{"type": "/problems/forbidden"}"#;
+    let (server, instance) = Server::start([Answer::Refused(refusal)]).await;
+    let (clock, tokens) = tokens(false);
+    let client = client(&settings(), &[&instance]).with_tokens(tokens.clone());
+    tokens.token("user-service").await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    assert!(get(&client).await.is_err());
+    assert_eq!(server.calls(), 1);
+}
+
+async fn is_replaced_once(refused: u16, refusal: fn() -> Answer) {
     let (server, instance) = Server::start([refusal()]).await;
     let (clock, tokens) = tokens(false);
     let client = client(&settings(), &[&instance]).with_tokens(tokens.clone());
@@ -142,7 +159,7 @@ async fn a_token_that_the_target_refuses_is_replaced_and_the_call_made_again_onc
     server.answers.lock().unwrap().extend([refusal(), refusal(), refusal()]);
     clock.advance(Duration::from_secs(1));
     let error = get(&client).await.unwrap_err();
-    assert!(matches!(error.kind, Kind::Client { status: 401, .. }), "{error}");
+    assert!(matches!(error.kind, Kind::Client { status, .. } if status == refused), "{error}");
     assert_eq!(server.calls(), 4);
 }
 

@@ -1,5 +1,6 @@
 //! What every route of user-service answers to everybody: strangers, a user about the own and about
-//! another's, an administrator, each service, whose session has ended, whose token is for another service.
+//! another's, an administrator, each service, whose session has ended, whose token is for another service; and with a
+//! token that is narrowed: a user who may read, a service that may write where it has something to read.
 //!
 //! Each request is one that the route would carry out for whoever may send it, so that the status says
 //! what becomes of it. When a change is meant, run `UPDATE_GOLDEN=1 cargo dev test -- -p e2e policy` and
@@ -12,18 +13,20 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{assert_golden, ended, routes, token};
-use crate::system::{Fixture, PASSWORD, System, THREE, without_an_issuer_to_ask};
+use super::{Asks, assert_golden, ended, routes, token};
+use crate::system::{self, Fixture, PASSWORD, System, THREE, without_an_issuer_to_ask};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/golden/matrix.txt");
 /// The columns: those that are let in last, who change most of what the others ask about, come last.
-const CALLERS: [&str; 9] = [
+const CALLERS: [&str; 11] = [
     "nobody",
     "ended",
     "elsewhere",
     "user-service",
     "payment-service",
+    "payment, user:write",
     "notification-service",
+    "user, user:read",
     "other user",
     "administrator",
     "user",
@@ -60,11 +63,13 @@ async fn every_route_of_user_service_answers_everybody_as_the_table_says() {
     for service in THREE {
         tokens.insert(service, token(&variables, service, "user-service").unwrap());
     }
+    let writes = ["service", "payment-service", "--for", "user-service", "--scope", "user:write"];
+    tokens.insert("payment, user:write", system::token(&variables, &writes));
     let asked = Asked { system, tokens, users };
 
     let head = line("route", &CALLERS);
     let mut lines = vec![head.clone()];
-    for (method, path, _) in routes(&asked.system, &asked.system.users).await {
+    for Asks { method, path, .. } in routes(&asked.system, &asked.system.users).await {
         let statuses = asked.row(&method, &path).await;
         lines.push(line(&format!("{method} {path}"), &statuses));
     }
@@ -135,6 +140,10 @@ impl Asked {
             "other user" => Some(self.somebody().await.token),
             "administrator" => Some(self.appointed().await),
             "user" => Some(owner.token.clone()),
+            "user, user:read" => {
+                let session = self.sign_in_with(&owner.email, json!({"scope": "user:read"})).await;
+                Some(session["access_token"].as_str().unwrap().to_owned())
+            }
             always_the_same => self.tokens.get(always_the_same).cloned(),
         }
     }
@@ -168,7 +177,13 @@ impl Asked {
     }
 
     async fn sign_in(&self, email: &str) -> Value {
-        self.post("/api/sessions", &json!({"email": email, "password": PASSWORD})).await
+        self.sign_in_with(email, json!({})).await
+    }
+
+    async fn sign_in_with(&self, email: &str, mut body: Value) -> Value {
+        body["email"] = json!(email);
+        body["password"] = json!(PASSWORD);
+        self.post("/api/sessions", &body).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {

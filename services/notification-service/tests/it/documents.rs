@@ -4,7 +4,7 @@ use notification_service::NotificationService;
 
 #[test]
 fn the_api_document_is_the_committed_one() {
-    let made = platform::openapi::<NotificationService>().to_pretty_json().unwrap();
+    let made = testkit::document::<NotificationService>();
     let committed = include_str!("../../openapi.json");
     assert_eq!(made.trim(), committed.trim(), "run `cargo dev prepare`");
 }

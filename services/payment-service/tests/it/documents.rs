@@ -4,7 +4,7 @@ use payment_service::PaymentService;
 
 #[test]
 fn the_api_document_is_the_committed_one() {
-    let made = platform::openapi::<PaymentService>().to_pretty_json().unwrap();
+    let made = testkit::document::<PaymentService>();
     let committed = include_str!("../../openapi.json");
     assert_eq!(made.trim(), committed.trim(), "run `cargo dev prepare`");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use base64::Engine;
 use serde_json::Value;
 
 use crate::app::TestApp;
@@ -33,6 +34,10 @@ async fn the_question_carries_a_service_token_for_user_service_a_deadline_and_th
         panic!("a user")
     };
     assert_eq!(caller.name, "payment-service");
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["scope"], "user:read");
     assert_eq!(seen["x-request-id"], answer.headers()["x-request-id"]);
     let left: u64 = seen["x-deadline-ms"].to_str().unwrap().parse().unwrap();
     assert!((1..=3_000).contains(&left), "{left}");

@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use auth::{Caller, User as SignedIn};
+use auth::{Access, Caller, Carried, Scope, User as SignedIn};
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query, RequestContext};
@@ -34,6 +34,8 @@ const INCOMPLETE: &str =
     "a service that knows of the user does not answer; nothing was left out, ask again";
 /// What a caller is told to wait then.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Whom it asks.
+pub(crate) const ASKED: [&str; 2] = ["payment-service", "notification-service"];
 /// Payments on a page.
 const PAYMENTS: u8 = 100;
 /// Notifications on a page: each holds up to 16 KiB of text, and an answer may have 1 MiB.
@@ -91,6 +93,9 @@ struct ExportedSession {
     created_at: DateTime<Utc>,
     last_used_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
+    /// What its tokens carry of the user's rights; absent: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
 }
 
 /// An account at an external issuer.
@@ -140,9 +145,10 @@ struct Answer {
 }
 
 /// Gives what all services know of a user, a page at a time; a page of which something would be missing
-/// is 503.
+/// is 503. A token that is narrowed needs the scopes to read at each of them.
 #[utoipa::path(get, path = "/api/users/{id}/export", operation_id = "export_user", tag = "users",
-    params(("id" = Uuid, Path), ExportQuery), security(("bearer" = [])), responses(
+    params(("id" = Uuid, Path), ExportQuery),
+    security(("bearer" = ["payment:read", "notification:read"])), responses(
     (status = 200, body = Export),
     (status = 404, body = Problem, description = "No such user, or not the caller's to see"),
     (status = 503, body = Problem, description = "A service does not answer; ask for the same page again"),
@@ -150,6 +156,7 @@ struct Answer {
 #[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
 pub(crate) async fn export(
     caller: SignedIn,
+    carried: Carried,
     State(store): State<Store>,
     State(sessions): State<SessionSettings>,
     State(others): State<ExportClients>,
@@ -158,6 +165,10 @@ pub(crate) async fn export(
     Query(query): Query<ExportQuery>,
     context: RequestContext,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Export>), Problem> {
+    // The others are asked with tokens of this service: what the caller's own would not open there is no part of it.
+    for asked in ASKED {
+        carried.needs(&Scope::of(asked, Access::Read))?;
+    }
     visible(&Caller::User(caller), id)?;
     let cursor = query.cursor.as_deref().map_or(Ok(Cursor::START), str::parse)?;
     let profile = Profile::from(store.user(UserId::from_uuid(id)).await?);
@@ -274,8 +285,8 @@ impl FromStr for Cursor {
 
 impl From<Shown> for ExportedSession {
     fn from(shown: Shown) -> Self {
-        let Shown { id: session_id, device, created_at, last_used_at, expires_at } = shown;
-        Self { session_id, device, created_at, last_used_at, expires_at }
+        let Shown { id: session_id, device, created_at, last_used_at, expires_at, scope } = shown;
+        Self { session_id, device, created_at, last_used_at, expires_at, scope }
     }
 }
 

@@ -66,6 +66,9 @@ pub(crate) struct Completion {
     /// Where the user has switched the second factor on: six digits of the app, or a recovery code.
     #[schema(value_type = Option<String>, example = "123456")]
     second_factor_code: Option<Secret<String>>,
+    /// What the tokens of the session are to carry of the user's rights; left out: all of them.
+    #[schema(example = "payment:read user:read", min_length = 1, max_length = 1024)]
+    scope: Option<String>,
 }
 
 /// What the issuer has sent the browser of a signed-in user back with, and what the browser kept.
@@ -133,7 +136,7 @@ pub(super) async fn begun_at(
     (status = 401, body = Problem, description = "The user signs in no more; or a code is needed, or wrong (type `second-factor`)"),
     (status = 404, body = Problem, description = "There is no external issuer"),
     (status = 409, body = Problem, description = "A user has the address: sign in with the password, and link"),
-    (status = 422, body = Problem, description = "What was brought is not known, was used, or is not this browser's; or the issuer knows no proven address"),
+    (status = 422, body = Problem, description = "What was brought is not known, was used, or is not this browser's; or the issuer knows no proven address; or there is no such scope"),
     (status = 429, body = Problem, description = "Too many requests from there, or too many wrong codes"),
     (status = 503, body = Problem, description = "The issuer does not answer; the same can be asked again"),
 ))]
@@ -149,10 +152,11 @@ pub(crate) async fn complete(
     headers: HeaderMap,
     Json(completion): Json<Completion>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
-    let Completion { code, state, iss, browser_secret, second_factor_code } = completion;
+    let Completion { code, state, iss, browser_secret, second_factor_code, scope } = completion;
     let shown = shown_flow(&state, &browser_secret);
     let brought = Brought { code: &code, iss: iss.as_deref(), browser: &browser_secret };
-    let prepared = issuer.prepare(&headers);
+    // Before the flow is claimed: what is wrong with it can be asked again.
+    let prepared = issuer.prepare(&headers, issuer.asked(scope.as_deref())?);
     let outcome = async {
         let flow = store.claim_flow(external.name(), &shown, None).await?;
         let who = if let Some(linked) = flow.linked {

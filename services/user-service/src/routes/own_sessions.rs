@@ -34,6 +34,10 @@ pub(crate) struct OpenSession {
     expires_at: DateTime<Utc>,
     /// Whether it is the one of this request.
     current: bool,
+    /// What its tokens carry of the user's rights; absent: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "payment:read user:read")]
+    scope: Option<String>,
 }
 
 /// All sessions of a user.
@@ -53,10 +57,10 @@ pub(crate) async fn list(
     State(store): State<Store>,
     State(settings): State<SessionSettings>,
 ) -> Result<Json<OpenSessions>, Error> {
-    let shown = |Shown { id, device, created_at, last_used_at, expires_at }| {
+    let shown = |Shown { id, device, created_at, last_used_at, expires_at, scope }| {
         let session_id = id;
         let current = id == caller.session;
-        OpenSession { session_id, device, created_at, last_used_at, expires_at, current }
+        OpenSession { session_id, device, created_at, last_used_at, expires_at, current, scope }
     };
     let sessions = store.sessions(caller.id, &settings).await?;
     Ok(Json(OpenSessions { items: sessions.into_iter().map(shown).collect() }))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth::opaque::{self, OpaqueToken};
 use auth::password::{HashedPassword, PasswordError, Passwords};
-use auth::{Role, Tokens};
+use auth::{Role, Scopes, Tokens, User};
 use axum::Extension;
 use axum::extract::State;
 use chassis::extract::{Json, RequestContext};
@@ -41,6 +41,9 @@ pub(crate) struct Credentials {
     /// Where the user has switched the second factor on: six digits of the app, or a recovery code.
     #[schema(value_type = Option<String>, example = "123456")]
     code: Option<Secret<String>>,
+    /// What the tokens of the session are to carry of the user's rights; left out: all of them.
+    #[schema(example = "payment:read user:read", min_length = 1, max_length = 1024)]
+    scope: Option<String>,
 }
 
 /// A refresh token to exchange.
@@ -70,6 +73,10 @@ pub(crate) struct Session {
     expires_in: u64,
     /// Valid once: its use gives the next. Used again later, it ends the session.
     refresh_token: String,
+    /// What the access token carries of the user's rights, until the session ends; absent: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "payment:read user:read")]
+    scope: Option<Scopes>,
 }
 
 /// Signs in. An unknown address and a wrong password look alike, in text and in time, and so do the
@@ -77,6 +84,9 @@ pub(crate) struct Session {
 ///
 /// Whoever knows the password of an account with a second factor and shows no code is told so by a problem
 /// of the type `second-factor`, and asks again with a `code`. Each code is good once.
+///
+/// With `scope` the session is narrowed: its tokens open what the user may do and the scopes open, and a refresh
+/// changes nothing of that. A scope that the user's role does not reach opens nothing.
 #[utoipa::path(post, path = "/api/sessions", tag = "sessions", request_body = Credentials,
     responses(
     (status = 201, body = Session),
@@ -96,6 +106,7 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     Json(credentials): Json<Credentials>,
 ) -> Result<(StatusCode, Json<Session>), Error> {
+    let scopes = issuer.asked(credentials.scope.as_deref())?;
     let account = account_of(&credentials.email);
     let attempt = match backoff.attempt(&account, context.client_address).await {
         Ok(attempt) => attempt,
@@ -107,7 +118,7 @@ pub(crate) async fn sign_in(
     };
     // A caller who goes away meanwhile leaves a failure behind; time that is up here does not.
     let left = context.deadline.remaining().unwrap_or_default().saturating_sub(UNDO_TIME);
-    let Credentials { email, password, code } = credentials;
+    let Credentials { email, password, code, .. } = credentials;
     let checking = timeout(left, check(email, password, &store, &passwords)).await;
     let checked = match checking.unwrap_or(Err(Error::OutOfTime)) {
         Ok(checked) => checked,
@@ -123,7 +134,7 @@ pub(crate) async fn sign_in(
     };
     let opened = async {
         let attempt = codes.attempt(account.user.as_uuid(), code.as_ref(), &context).await?;
-        let prepared = issuer.prepare(&headers);
+        let prepared = issuer.prepare(&headers, scopes);
         let entry = prepared.entry(account.user, "success", &context.request_id);
         let opening = prepared.opening(attempt.code());
         let opened = store.open_session(&account, &opening, &entry).await;
@@ -254,10 +265,11 @@ pub(crate) async fn refresh(
     let used = opaque::hash(presented.expose());
     let next = OpaqueToken::generate();
     let refreshed = store.refresh_session(used, next.hash(), &issuer.settings, &request).await?;
-    metrics::refreshed(refreshed);
+    metrics::refreshed(&refreshed);
     match refreshed {
-        Refreshed::Exchanged { session, user, admin, expires_at, .. } => {
-            return Ok(Json(issuer.tokens_of((session, user, admin), expires_at, &next)?));
+        Refreshed::Exchanged { session, user, admin, scopes, expires_at, .. } => {
+            let of = (session, user, admin);
+            return Ok(Json(issuer.tokens_of(of, scopes.as_ref(), expires_at, &next)?));
         }
         Refreshed::Reused { session, .. } => tracing::warn!(
             session.id = %session,
@@ -279,13 +291,15 @@ pub(super) struct Prepared {
     refresh: OpaqueToken,
     device: String,
     expires_at: DateTime<Utc>,
+    scopes: Option<Scopes>,
 }
 
 impl Prepared {
     /// What is kept of it, with the code that was shown.
     pub(super) fn opening<'p>(&'p self, code: Option<&'p Code>) -> Opening<'p> {
-        let Self { session, expires_at, .. } = *self;
-        Opening { session, refresh: self.refresh.hash(), expires_at, device: &self.device, code }
+        let Self { session, refresh, device, expires_at, scopes } = self;
+        let (session, refresh, expires_at) = (*session, refresh.hash(), *expires_at);
+        Opening { session, refresh, expires_at, device, scopes: scopes.as_ref(), code }
     }
 
     /// What the audit trail says of it.
@@ -311,36 +325,45 @@ impl axum::extract::FromRef<super::AppState> for Issuer {
 }
 
 impl Issuer {
+    /// What a session is to be narrowed to, if to anything.
+    pub(super) fn asked(&self, scope: Option<&str>) -> Result<Option<Scopes>, Error> {
+        Ok(scope.map(|scope| self.tokens.asked_scopes(scope)).transpose()?)
+    }
+
     /// A session for the client of a request.
-    pub(super) fn prepare(&self, headers: &HeaderMap) -> Prepared {
+    pub(super) fn prepare(&self, headers: &HeaderMap, scopes: Option<Scopes>) -> Prepared {
         let session = self.clock.new_id();
         let refresh = OpaqueToken::generate();
         let user_agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
         let device = domain::device(user_agent);
         let now = self.clock.now();
         let expires_at = self.settings.expires_at(now, now);
-        Prepared { session, refresh, device, expires_at }
+        Prepared { session, refresh, device, expires_at, scopes }
     }
 
     /// The tokens of a session that is open now.
     pub(super) fn session(&self, account: &Account, prepared: &Prepared) -> Result<Session, Error> {
-        let Prepared { session, refresh, expires_at, .. } = prepared;
-        self.tokens_of((*session, account.user, account.admin), *expires_at, refresh)
+        let Prepared { session, refresh, expires_at, scopes, .. } = prepared;
+        let of = (*session, account.user, account.admin);
+        self.tokens_of(of, scopes.as_ref(), *expires_at, refresh)
     }
 
     fn tokens_of(
         &self,
         (session, user, admin): (Uuid, UserId, bool),
+        scopes: Option<&Scopes>,
         end: DateTime<Utc>,
         refresh: &OpaqueToken,
     ) -> Result<Session, Error> {
         let role = if admin { Role::Admin } else { Role::User };
-        let access = self.tokens.for_user_until(user.as_uuid(), role, session, end)?;
+        let user = User { id: user.as_uuid(), role, session };
+        let access = self.tokens.for_session(user, scopes, end)?;
         Ok(Session {
             access_token: access.value.expose().clone(),
             token_type: "Bearer",
             expires_in: access.lifetime.as_secs().max(1),
             refresh_token: refresh.expose().to_owned(),
+            scope: scopes.cloned(),
         })
     }
 }

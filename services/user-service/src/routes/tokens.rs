@@ -1,8 +1,10 @@
 //! `/oauth/token` and `/.well-known/jwks.json`: tokens for other services, and what they verify
 //! tokens with.
 
+use std::borrow::Cow;
+
 use auth::credentials::CredentialsError;
-use auth::{Credentials, Tokens};
+use auth::{Credentials, Scopes, Tokens};
 use axum::Extension;
 use axum::Json;
 use axum::body::Bytes;
@@ -33,17 +35,17 @@ pub(crate) struct Granted {
     token_type: &'static str,
     /// Seconds that the token is valid.
     expires_in: u64,
-    /// The service that may be called with it.
+    /// What it opens there, as a token has it: maybe nothing, where no rule of the service names the one that asks.
     scope: String,
 }
 
 /// Why there is no token (RFC 6749 §5.2).
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Refusal {
-    /// `invalid_request`, `invalid_client`, `invalid_scope`, `unsupported_grant_type` or
-    /// `server_error`.
+    /// `invalid_request`, `invalid_client`, `invalid_scope`, `invalid_target` (RFC 8693 §2.2.2),
+    /// `unsupported_grant_type` or `server_error`.
     error: &'static str,
-    error_description: &'static str,
+    error_description: Cow<'static, str>,
     #[serde(skip)]
     status: StatusCode,
 }
@@ -54,9 +56,12 @@ pub(crate) struct Refusal {
 pub(crate) struct TokenRequest {
     #[schema(example = "client_credentials", pattern = "^client_credentials$")]
     grant_type: String,
-    /// The service that is to be called; `audience` is another name for it.
+    /// The service that is to be called.
     #[schema(example = "user-service", min_length = 1)]
-    scope: String,
+    audience: String,
+    /// What of the scopes that the service's rules give to the one that asks; left out: all of them.
+    #[schema(example = "user:read", min_length = 1, max_length = 1024)]
+    scope: Option<String>,
     /// The service that asks, unless it says so in HTTP Basic.
     #[schema(example = "payment-service", min_length = 1)]
     client_id: Option<String>,
@@ -71,10 +76,11 @@ struct Request {
     /// The secret, in each way that what was sent can be read.
     secrets: Vec<Secret<String>>,
     target: String,
+    scope: Option<String>,
 }
 
 /// Gives a service a token to call another one with, for its own secret: HTTP Basic, or `client_id`
-/// and `client_secret` in the form. `scope`, or `audience`, is the service to be called.
+/// and `client_secret` in the form. It is good at the service that `audience` names, for what `scope` says.
 #[utoipa::path(post, path = "/oauth/token", tag = "tokens",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     security(("basic" = []), ()), responses(
@@ -94,9 +100,10 @@ pub(crate) async fn grant(
     let granted = match Request::read(&headers, &body) {
         Ok(request) => {
             let known = request.known(&credentials);
+            let target = request.target.clone();
             let granted = request.granted(&tokens, &credentials);
             match &granted {
-                Ok(Json(granted)) => audit.record(&minted(known, granted).request(&id)).await,
+                Ok(_) => audit.record(&minted(known, &target).request(&id)).await,
                 Err(refusal) => audit.count(refused(known, refusal)).await,
             }
             granted
@@ -111,10 +118,9 @@ pub(crate) async fn grant(
 }
 
 /// A token that was given, in the audit trail.
-fn minted(service: Option<String>, granted: &Granted) -> Entry {
+fn minted(service: Option<String>, target: &str) -> Entry {
     let actor = service.map_or(Actor::Anybody, Actor::Service);
-    let target = format!("service:{}", granted.scope);
-    Entry::new(actor, "service-token", "granted").target(target)
+    Entry::new(actor, "service-token", "granted").target(format_args!("service:{target}"))
 }
 
 /// A token that was not given, in the audit trail: whose it would have been, if that is a service.
@@ -155,12 +161,13 @@ impl Request {
             (Some(pair), None) | (None, Some(pair)) => pair,
             (None, None) => return Err(Refusal::CLIENT),
         };
-        let target = match (field("scope")?, field("audience")?) {
-            (Some(scope), Some(audience)) if scope != audience => return Err(Refusal::SCOPE),
-            (Some(target), _) | (None, Some(target)) => target,
-            (None, None) => return Err(Refusal::SCOPE),
+        let (target, scope) = match (field("audience")?, field("scope")?) {
+            // A replica of the release before names the service so; no scope is without a colon.
+            (None, Some(scope)) if !scope.contains(':') => (scope, None),
+            (Some(audience), scope) => (audience, scope),
+            (None, _) => return Err(Refusal::request("audience is missing")),
         };
-        Ok(Self { client, secrets, target })
+        Ok(Self { client, secrets, target, scope })
     }
 
     /// The service that asks, if it is one.
@@ -172,9 +179,17 @@ impl Request {
         let secrets = self.secrets.iter().map(|secret| secret.expose().as_str());
         credentials.check_any(&self.client, secrets).map_err(Refusal::from)?;
         if !credentials.services().any(|name| name == self.target) {
-            return Err(Refusal::SCOPE);
+            return Err(Refusal::TARGET);
         }
-        let token = tokens.for_caller(&self.client, &self.target).map_err(|error| {
+        let (client, target) = (&self.client, &self.target);
+        let granted = tokens.granted_scopes(client, target).unwrap_or_default();
+        let scopes = match &self.scope {
+            Some(scope) => Scopes::asked(scope, &granted)
+                .map_err(|error| Refusal::scope(format!("scope {error} for you there")))?,
+            None => granted,
+        };
+        let scope = scopes.to_string();
+        let token = tokens.for_caller(client, target, Some(scopes)).map_err(|error| {
             tracing::error!(error = %error, "no service token could be made");
             Refusal::SERVER
         })?;
@@ -182,7 +197,7 @@ impl Request {
             access_token: token.value.expose().clone(),
             token_type: "Bearer",
             expires_in: token.lifetime.as_secs(),
-            scope: self.target,
+            scope,
         }))
     }
 }
@@ -225,27 +240,33 @@ fn decode(text: &str) -> String {
 impl Refusal {
     const CLIENT: Self = Self {
         error: "invalid_client",
-        error_description: "the service or its secret is wrong",
+        error_description: Cow::Borrowed("the service or its secret is wrong"),
         status: StatusCode::UNAUTHORIZED,
     };
-    const SCOPE: Self = Self {
-        error: "invalid_scope",
-        error_description: "scope must be the name of one service",
+    const TARGET: Self = Self {
+        error: "invalid_target",
+        error_description: Cow::Borrowed("audience must be the name of one service"),
         status: StatusCode::BAD_REQUEST,
     };
     const GRANT: Self = Self {
         error: "unsupported_grant_type",
-        error_description: "grant_type must be client_credentials",
+        error_description: Cow::Borrowed("grant_type must be client_credentials"),
         status: StatusCode::BAD_REQUEST,
     };
     const SERVER: Self = Self {
         error: "server_error",
-        error_description: "no token could be made",
+        error_description: Cow::Borrowed("no token could be made"),
         status: StatusCode::INTERNAL_SERVER_ERROR,
     };
 
-    const fn request(error_description: &'static str) -> Self {
+    const fn request(description: &'static str) -> Self {
+        let error_description = Cow::Borrowed(description);
         Self { error: "invalid_request", error_description, status: StatusCode::BAD_REQUEST }
+    }
+
+    fn scope(description: String) -> Self {
+        let error_description = Cow::Owned(description);
+        Self { error: "invalid_scope", error_description, status: StatusCode::BAD_REQUEST }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Refresh tokens: the exchange of one for the next, and what it means that a used one comes back.
 
+use auth::Scopes;
 use auth::opaque::OpaqueHash;
 use chassis::RequestId;
 use chassis::database::FutureExt;
@@ -20,13 +21,15 @@ use crate::events;
 /// that has so many ends, because a thief could make room by using tokens if the oldest went.
 const TOKENS_MAX: i64 = 10_000;
 /// What became of a refresh token that was presented.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum Refreshed {
     /// It was exchanged, or exchanged again.
     Exchanged {
         session: Uuid,
         user: UserId,
         admin: bool,
+        /// What the session's tokens carry, from its begin to its end.
+        scopes: Option<Scopes>,
         repeated: bool,
         /// When the session ends unless it is refreshed again.
         expires_at: DateTime<Utc>,
@@ -41,8 +44,8 @@ pub(crate) enum Refreshed {
 
 impl Refreshed {
     /// What the audit trail is told: that a session was ended, since its token may have been stolen.
-    fn entry(self, request: &RequestId) -> Option<Entry> {
-        let (session, user, outcome) = match self {
+    fn entry(&self, request: &RequestId) -> Option<Entry> {
+        let (session, user, outcome) = match *self {
             Self::Reused { session, user } => (session, user, "reused"),
             Self::Full { session, user } => (session, user, "full"),
             Self::Exchanged { .. } | Self::Unknown => return None,
@@ -113,6 +116,7 @@ impl Store {
                 session: line.id,
                 user: line.user,
                 admin: line.admin,
+                scopes: line.scopes,
                 repeated: decided == Refresh::Repeated,
                 expires_at,
             },
@@ -156,6 +160,7 @@ struct Line {
     presented: Presented,
     /// Whether it remembers as many tokens as it may.
     is_full: bool,
+    scopes: Option<Scopes>,
 }
 
 /// Finds the session of a token and locks its row, so that tokens of one session are decided on one
@@ -177,7 +182,7 @@ async fn lock_session(
     // The tokens are read by a statement of their own: the one that waits for the lock would see
     // those that there were before the lock.
     let row = sqlx::query!(
-        "select sessions.user_id, sessions.created_at, users.admin
+        "select sessions.user_id, sessions.created_at, sessions.scope, users.admin
          from sessions join users on users.id = sessions.user_id
          where sessions.id = $1 and sessions.expires_at > $2 and users.status = 'active'
          for update of sessions",
@@ -211,6 +216,7 @@ async fn lock_session(
         session: Session { generation: tokens.generation, rotated_at: tokens.rotated_at },
         presented: Presented { generation, is_parent: tokens.is_parent },
         is_full: tokens.is_full,
+        scopes: row.scope.as_deref().map(Scopes::read),
     }))
 }
 
@@ -233,7 +239,8 @@ async fn save_token(
     let (parent, at) = begins.unzip();
     sqlx::query!(
         "update sessions
-         set refresh_hash = $2, expires_at = $3,
+         set refresh_hash = $2::bytea, expires_at = $3,
+             scope_refresh_hash = case when scope is not null then $2::bytea end,
              generation = generation + case when $4::bytea is null then 0 else 1 end,
              parent_hash = coalesce($4, parent_hash), rotated_at = coalesce($5, rotated_at)
          where id = $1",

@@ -1,7 +1,7 @@
 //! Sessions: how one is opened, shown and ended.
 
-use auth::User as SignedIn;
 use auth::opaque::OpaqueHash;
+use auth::{Scopes, User as SignedIn};
 use chassis::database::FutureExt;
 use chrono::{DateTime, Utc};
 use contracts::UserId;
@@ -24,6 +24,8 @@ pub(crate) struct Shown {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) last_used_at: DateTime<Utc>,
     pub(crate) expires_at: DateTime<Utc>,
+    /// None where it has all rights of its user.
+    pub(crate) scope: Option<String>,
 }
 
 /// What a session begins with.
@@ -32,6 +34,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) refresh: OpaqueHash,
     pub(crate) expires_at: DateTime<Utc>,
     pub(crate) device: &'a str,
+    /// What its tokens carry; none where it is all rights of the user.
+    pub(crate) scopes: Option<&'a Scopes>,
     /// The code that was shown besides the password.
     pub(crate) code: Option<&'a Code>,
 }
@@ -69,12 +73,15 @@ impl Store {
         &self,
         tx: &mut PgConnection,
         account: &Account,
-        &Opening { session, refresh, expires_at, device, .. }: &Opening<'_>,
+        &Opening { session, refresh, expires_at, device, scopes, .. }: &Opening<'_>,
     ) -> Result<(), Error> {
         // Waits for whoever is changing the account just now.
         let opened = sqlx::query!(
-            "insert into sessions (id, user_id, refresh_hash, created_at, expires_at, device, code_asked)
-             select $1, id, $3, $4, $5, $7, true from users
+            "insert into sessions (id, user_id, refresh_hash, created_at, expires_at, device, code_asked,
+                                   scope, scope_refresh_hash)
+             select $1, id, $3::bytea, $4, $5, $7, true, $9,
+                    case when $9::text is not null then $3::bytea end
+             from users
              where id = $2 and status = 'active' and password_version = $6 and admin = $8
              for share",
             session,
@@ -85,6 +92,7 @@ impl Store {
             account.password_version,
             device,
             account.admin,
+            scopes.map(Scopes::to_string),
         );
         if opened.execute(tx).await?.rows_affected() == 0 {
             return Err(Error::WrongCredentials);
@@ -101,7 +109,7 @@ impl Store {
         let now = self.clock.now();
         let shown = sqlx::query_as!(
             Shown,
-            r#"select id, device, created_at, expires_at,
+            r#"select id, device, created_at, expires_at, scope,
                       coalesce(rotated_at, created_at) as "last_used_at!"
                from sessions where user_id = $1 and expires_at > $2 and created_at > $3
                order by coalesce(rotated_at, created_at) desc, id limit $4"#,

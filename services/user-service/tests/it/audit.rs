@@ -183,7 +183,7 @@ async fn tokens_of_services_are_entries_whether_they_are_given_or_refused() {
         ("a-stranger's-word", "another secret of that length"),
     ] {
         let request = app.request(Method::POST, "/oauth/token").basic_auth(service, Some(secret));
-        let form = "grant_type=client_credentials&scope=user-service";
+        let form = "grant_type=client_credentials&audience=user-service";
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         request.body(form).send().await.unwrap();
     }

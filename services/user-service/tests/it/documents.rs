@@ -6,7 +6,7 @@ use crate::app::TestApp;
 
 #[test]
 fn the_api_document_is_the_committed_one() {
-    let made = platform::openapi::<UserService>().to_pretty_json().unwrap();
+    let made = testkit::document::<UserService>();
     let committed = include_str!("../../openapi.json");
     assert_eq!(made.trim(), committed.trim(), "run `cargo dev prepare`");
 }

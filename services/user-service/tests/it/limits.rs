@@ -123,7 +123,7 @@ async fn a_right_secret_gets_a_token_however_many_wrong_requests_come_from_its_a
         assert!(status.is_client_error(), "{status}");
     }
     let own = "client_id=payment-service&client_secret=test-only-payment-service-token";
-    let right = format!("grant_type=client_credentials&scope=user-service&{own}");
+    let right = format!("grant_type=client_credentials&audience=user-service&{own}");
     assert_eq!(form(right).send().await.unwrap().status(), 200);
 }
 

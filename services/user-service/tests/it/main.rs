@@ -23,6 +23,7 @@ mod passwords;
 mod process;
 mod proofs;
 mod resets;
+mod scopes;
 mod sealing;
 mod second_factor;
 mod servers;

@@ -36,14 +36,15 @@ async fn a_service_gets_a_token_for_its_own_secret_in_the_header_or_in_the_form(
     let app = TestApp::start().await;
     let own = format!("client_id=payment-service&client_secret={SECRET}");
     for request in [
-        basic(app.oauth("grant_type=client_credentials&scope=notification-service"), SECRET),
         basic(app.oauth("grant_type=client_credentials&audience=notification-service"), SECRET),
-        app.oauth(&format!("grant_type=client_credentials&scope=notification-service&{own}")),
+        app.oauth(&format!("grant_type=client_credentials&audience=notification-service&{own}")),
+        // As a replica of the release before asks.
+        basic(app.oauth("grant_type=client_credentials&scope=notification-service"), SECRET),
     ] {
         let (status, body) = answer(request).await;
         assert_eq!(status, 200, "{body}");
         assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(3_600)));
-        assert_eq!(body["scope"], "notification-service");
+        assert_eq!(body["scope"], "notification:write");
         let target = app.tokens("notification-service", Clock::system());
         let caller = target.verify(body["access_token"].as_str().unwrap()).unwrap();
         assert!(matches!(caller, Caller::Service(service) if service.name == "payment-service"));
@@ -57,7 +58,7 @@ async fn a_secret_of_any_characters_is_taken_in_basic_form_encoded_or_as_it_is()
     let app = TestApp::start_with(&[("PAYMENT_SERVICE_TOKEN", secret)]).await;
     let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let ask = async |secret: &str| {
-        let form = "grant_type=client_credentials&scope=user-service";
+        let form = "grant_type=client_credentials&audience=user-service";
         answer(basic(app.oauth(form), secret)).await.0
     };
     for right in [secret, &encoded] {
@@ -73,7 +74,7 @@ async fn a_token_from_there_opens_what_the_policy_says_and_nothing_else() {
     let app = TestApp::start().await;
     let user = app.new_user().await;
     let token = async |service: &str, secret: &str| {
-        let request = app.oauth("grant_type=client_credentials&scope=user-service");
+        let request = app.oauth("grant_type=client_credentials&audience=user-service");
         let (_, body) = answer(request.basic_auth(service, Some(secret))).await;
         body["access_token"].as_str().unwrap().to_owned()
     };
@@ -85,22 +86,76 @@ async fn a_token_from_there_opens_what_the_policy_says_and_nothing_else() {
     assert_eq!(app.get(&path, &notification).await.status(), 403);
 }
 
+/// Without a list it gets all that the rules of the target give it, and never more with one.
+#[tokio::test]
+async fn a_service_gets_the_scopes_that_it_asks_for_of_those_that_the_rules_give_it() {
+    let app = TestApp::start().await;
+    let user = app.new_user().await;
+    let ask = async |audience: &str, scope: &str| {
+        let form = format!("grant_type=client_credentials&audience={audience}{scope}");
+        answer(basic(app.oauth(&form), SECRET)).await
+    };
+    for (audience, scope, expected) in [
+        ("user-service", "", "user:read"),
+        ("user-service", "&scope=", "user:read"),
+        ("user-service", "&scope=user:read", "user:read"),
+        ("user-service", "&scope=user:read+user:read", "user:read"),
+        ("notification-service", "", "notification:write"),
+        // No rule of its own names it.
+        ("payment-service", "", ""),
+    ] {
+        let (status, body) = ask(audience, scope).await;
+        assert_eq!((status, &body["scope"]), (200, &json!(expected)), "{audience}{scope}: {body}");
+    }
+    for scope in [
+        "user:write",
+        "user:read+user:write",
+        "user:read+payment:read",
+        "user:admin",
+        "user:readwrite",
+        "USER:READ",
+        "user:*",
+        "user:read++user:read",
+    ] {
+        let (status, body) = ask("user-service", &format!("&scope={scope}")).await;
+        assert_eq!((status, &body["error"]), (400, &json!("invalid_scope")), "{scope}: {body}");
+        let description = body["error_description"].as_str().unwrap();
+        assert!(description.ends_with("there are user:read for you there"), "{description}");
+    }
+    let path = format!("/api/users/{}", user.id);
+    let (_, body) = ask("user-service", "").await;
+    let token = body["access_token"].as_str().unwrap();
+    assert_eq!(app.get(&path, token).await.status(), 200);
+}
+
 #[tokio::test]
 async fn each_fault_has_the_error_and_the_status_of_the_rfc() {
     let app = TestApp::start().await;
-    let grant = "grant_type=client_credentials&scope=user-service";
+    let grant = "grant_type=client_credentials&audience=user-service";
     let in_form = format!("{grant}&client_id=payment-service&client_secret={SECRET}");
     let json = app.request(Method::POST, "/oauth/token").json(&json!({"grant_type": "x"}));
     let right = |form: &str| basic(app.oauth(form), SECRET);
     for (case, request, status, error) in [
         ("no form", json, 400, "invalid_request"),
-        ("no grant", right("scope=user-service"), 400, "invalid_request"),
+        ("no grant", right("audience=user-service"), 400, "invalid_request"),
         ("another grant", right("grant_type=password"), 400, "unsupported_grant_type"),
-        ("twice", right(&format!("{grant}&scope=user-service")), 400, "invalid_request"),
+        ("twice", right(&format!("{grant}&audience=user-service")), 400, "invalid_request"),
         ("both ways", right(&in_form), 400, "invalid_request"),
-        ("no scope", right("grant_type=client_credentials"), 400, "invalid_scope"),
-        ("unknown scope", right(&format!("{grant}s")), 400, "invalid_scope"),
-        ("two targets", right(&format!("{grant}&audience=x")), 400, "invalid_scope"),
+        ("no target", right("grant_type=client_credentials"), 400, "invalid_request"),
+        (
+            "scope alone",
+            right("grant_type=client_credentials&scope=user:read"),
+            400,
+            "invalid_request",
+        ),
+        ("unknown target", right(&format!("{grant}s")), 400, "invalid_target"),
+        ("two targets", right(&format!("{grant}&audience=x")), 400, "invalid_request"),
+        (
+            "a target as scope",
+            right(&format!("{grant}&scope=payment-service")),
+            400,
+            "invalid_scope",
+        ),
         ("nobody", app.oauth(grant), 401, "invalid_client"),
         ("wrong secret", basic(app.oauth(grant), "a wrong secret"), 401, "invalid_client"),
         ("no basic", app.oauth(grant).header("authorization", "Basic %"), 401, "invalid_client"),
@@ -116,7 +171,7 @@ async fn each_fault_has_the_error_and_the_status_of_the_rfc() {
 async fn wrong_secrets_are_slowed_down_and_the_right_one_still_gets_through() {
     let app = TestApp::start().await;
     let ask = async |secret: &str| -> Response {
-        let form = "grant_type=client_credentials&scope=user-service";
+        let form = "grant_type=client_credentials&audience=user-service";
         basic(app.oauth(form), secret).send().await.unwrap()
     };
     let first = ask("a wrong secret").await;

@@ -14,7 +14,7 @@ use super::CircuitBreakerSettings;
 use super::events::Cause;
 use super::phase::Stamp;
 use super::ring::{BUCKETS, JUMP, Ring};
-use crate::stripes::Stripes;
+use crate::stripes::{Stripe, Stripes};
 
 /// The shortest bucket.
 const WIDTH_MIN: Duration = Duration::from_millis(1);
@@ -85,14 +85,22 @@ impl Window {
     /// Counts a success in this bucket, unless the clock has to be read first to know the bucket.
     #[inline]
     pub(super) fn try_success(&self, bucket: u32) -> bool {
-        self.succeeded.mine().add_if(bucket, |counted| {
-            let step_bits = (counted >> EXACT_BITS).checked_ilog2().map_or(0, |bits| bits + 1);
+        self.count_success(bucket, |counted| {
+            let step_bits = u32::BITS - (counted >> EXACT_BITS).leading_zeros();
             counted.trailing_zeros() < step_bits
         })
     }
 
     pub(super) fn success(&self, bucket: u32) {
-        self.succeeded.mine().add(bucket);
+        self.count_success(bucket, |_| true);
+    }
+
+    #[inline]
+    fn count_success(&self, bucket: u32, fit: impl Fn(u32) -> bool) -> bool {
+        match self.succeeded.mine() {
+            Stripe::Own(ring) => ring.add_alone_if(bucket, fit),
+            Stripe::Shared(ring) => ring.add_if(bucket, fit),
+        }
     }
 
     pub(super) fn failure(&self, bucket: u32) {

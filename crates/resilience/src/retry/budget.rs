@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::stripes::Stripes;
+use crate::stripes::{Stripe, Stripes};
 use crate::sync::{AtomicU64, Ordering};
 
 /// What calls and time earn.
@@ -148,7 +148,9 @@ impl RetryBudget {
     /// Notes a call: it earns a part of a retry.
     #[inline]
     pub fn deposit(&self) {
-        self.deposits.mine().fetch_add(1, Ordering::Relaxed);
+        // Not by a load and a store, even where no other thread deposits: a withdrawal may be between.
+        let (Stripe::Own(calls) | Stripe::Shared(calls)) = self.deposits.mine();
+        calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes one retry, if there is one.

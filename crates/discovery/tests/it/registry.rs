@@ -8,7 +8,7 @@ use discovery::{
     SetupError,
 };
 
-use crate::support::{SERVICE, instance, pick, services};
+use crate::support::{SERVICE, instance, pick, rebuilds, services};
 
 #[test]
 fn removing_an_instance_in_the_middle_never_yields_none() {
@@ -160,13 +160,6 @@ fn the_token_of_a_provider_shows_nowhere() {
     let settings =
         DiscoverySettings { consul_token: "very-secret".into(), ..DiscoverySettings::default() };
     assert!(!format!("{settings:?}").contains("very-secret"));
-}
-
-/// How often the set of picks was worked out.
-fn rebuilds() -> u64 {
-    let text = telemetry::metrics::render();
-    let line = text.lines().find(|line| line.starts_with("discovery_set_rebuilds_total{"));
-    line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `dns`, with a name server inside the test; and the system's own names with `localhost`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,22 @@ use tokio::net::UdpSocket;
 
 use crate::conformance::{Server, conforms, discovery};
 use crate::support::{
-    PORT, Running, SERVICE, provider_errors, services, settings, unchecked, until, until_broken,
+    OTHER, PORT, Running, SERVICE, provider_errors, services, settings, unchecked, until,
+    until_broken,
 };
 
-/// What a name server says of every name.
+/// The hosts of the two services.
+const USERS: &str = "users";
+const OTHERS: &str = "others";
+
+/// What a name server says.
 #[derive(Clone)]
 enum Says {
+    /// Of every name.
     Addresses(Vec<u8>),
+    /// Of these, each of which is one label.
+    Names(BTreeMap<&'static str, Vec<u8>>),
+    Nothing,
     NoSuchName,
     ServerFailure,
     /// Of addresses of IPv4; of others, that there are none.
@@ -29,7 +38,7 @@ struct Names {
     address: SocketAddr,
     says: Arc<Mutex<Says>>,
     asked: Arc<AtomicUsize>,
-    held: Vec<u8>,
+    held: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Names {
@@ -38,7 +47,8 @@ impl Names {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let says = Arc::new(Mutex::new(Says::NoSuchName));
         let asked = Arc::default();
-        let names = Self { address: socket.local_addr().unwrap(), says, asked, held: Vec::new() };
+        let names =
+            Self { address: socket.local_addr().unwrap(), says, asked, held: BTreeMap::new() };
         let says = names.says.clone();
         let asked = names.asked.clone();
         tokio::spawn(async move {
@@ -46,8 +56,11 @@ impl Names {
             loop {
                 let (length, from) = socket.recv_from(&mut question).await.unwrap();
                 asked.fetch_add(1, Ordering::SeqCst);
-                let answer = answer(&question[..length], &says.lock().unwrap().clone(), ttl);
-                socket.send_to(&answer, from).await.unwrap();
+                let says = says.lock().unwrap().clone();
+                if !matches!(says, Says::Nothing) {
+                    let answer = answer(&question[..length], &says, ttl);
+                    socket.send_to(&answer, from).await.unwrap();
+                }
             }
         });
         names
@@ -63,7 +76,9 @@ impl Names {
             dns_servers: vec![self.address.to_string()],
             ..settings(ProviderType::Dns)
         };
-        Discovery::new(&settings, &services("users", PORT), &unchecked(), &[SERVICE]).unwrap()
+        let mut services = services(USERS, PORT);
+        OTHERS.clone_into(&mut services.get_mut(OTHER).unwrap().host);
+        Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap()
     }
 }
 
@@ -72,8 +87,13 @@ fn answer(question: &[u8], says: &Says, ttl: u32) -> Vec<u8> {
     let is_ipv4 = question[name_end..name_end + 2] == [0, 1];
     let (code, numbers) = match says {
         Says::Addresses(numbers) if is_ipv4 => (0, numbers.clone()),
-        Says::Addresses(_) => (0, Vec::new()),
-        Says::NoSuchName => (3, Vec::new()),
+        Says::Names(names) if is_ipv4 => {
+            let label = &question[13..13 + usize::from(question[12])];
+            let held = names.iter().find(|(name, _)| name.as_bytes() == label);
+            (0, held.map(|(_, numbers)| numbers.clone()).unwrap_or_default())
+        }
+        Says::Addresses(_) | Says::Names(_) => (0, Vec::new()),
+        Says::NoSuchName | Says::Nothing => (3, Vec::new()),
         Says::HalfAFailure if !is_ipv4 => (0, Vec::new()),
         Says::ServerFailure | Says::HalfAFailure => (2, Vec::new()),
     };
@@ -96,9 +116,9 @@ impl Server for Names {
         self.discovery_of(Duration::from_secs(1))
     }
 
-    async fn hold(&mut self, numbers: &[u8]) {
-        self.held = numbers.to_vec();
-        self.say(Says::Addresses(self.held.clone()));
+    async fn hold(&mut self, service: &str, numbers: &[u8]) {
+        self.held.insert(if service == SERVICE { USERS } else { OTHERS }, numbers.to_vec());
+        self.say(Says::Names(self.held.clone()));
     }
 
     async fn go_down(&mut self) {
@@ -106,7 +126,15 @@ impl Server for Names {
     }
 
     async fn come_back(&mut self) {
-        self.say(Says::Addresses(self.held.clone()));
+        self.say(Says::Names(self.held.clone()));
+    }
+
+    async fn freeze(&mut self) {
+        self.say(Says::Nothing);
+    }
+
+    async fn run_on(&mut self) {
+        self.say(Says::Names(self.held.clone()));
     }
 }
 

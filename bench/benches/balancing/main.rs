@@ -87,7 +87,7 @@ fn floor(name: &str) -> Option<&'static str> {
 
 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
 fn nanoseconds(figure: &Figure) -> f64 {
-    figure.time.as_secs_f64() * 1e9 / PICKS as f64
+    figure.quick.as_secs_f64() * 1e9 / PICKS as f64
 }
 
 fn instances(count: u16) -> Vec<Instance> {

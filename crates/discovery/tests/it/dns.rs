@@ -70,7 +70,7 @@ impl Names {
         *self.says.lock().unwrap() = says;
     }
 
-    fn discovery_of(&self, refresh_interval: Duration) -> Discovery {
+    fn discovery_of(&self, refresh_interval: Duration, called: &[&str]) -> Discovery {
         let settings = DiscoverySettings {
             refresh_interval,
             dns_servers: vec![self.address.to_string()],
@@ -78,7 +78,7 @@ impl Names {
         };
         let mut services = services(USERS, PORT);
         OTHERS.clone_into(&mut services.get_mut(OTHER).unwrap().host);
-        Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap()
+        Discovery::new(&settings, &services, &unchecked(), called).unwrap()
     }
 }
 
@@ -113,7 +113,7 @@ fn answer(question: &[u8], says: &Says, ttl: u32) -> Vec<u8> {
 
 impl Server for Names {
     fn discovery(&self) -> Discovery {
-        self.discovery_of(Duration::from_secs(1))
+        self.discovery_of(Duration::from_secs(1), &[SERVICE, OTHER])
     }
 
     async fn hold(&mut self, service: &str, numbers: &[u8]) {
@@ -164,7 +164,7 @@ async fn a_name_that_is_gone_has_no_instances_and_a_server_that_cannot_say_chang
 async fn an_address_is_asked_for_again_when_its_time_to_live_is_over() {
     let names = Names::start(1).await;
     names.say(Says::Addresses(vec![1]));
-    let running = Running::of(names.discovery_of(Duration::from_secs(3600)));
+    let running = Running::of(names.discovery_of(Duration::from_secs(3600), &[SERVICE]));
     running.until_known(&[1]).await;
     names.say(Says::Addresses(vec![2]));
     running.until_known(&[2]).await;
@@ -174,7 +174,7 @@ async fn an_address_is_asked_for_again_when_its_time_to_live_is_over() {
 async fn an_interval_of_nothing_asks_once_a_second() {
     let names = Names::start(0).await;
     names.say(Says::Addresses(vec![1]));
-    let running = Running::of(names.discovery_of(Duration::ZERO));
+    let running = Running::of(names.discovery_of(Duration::ZERO, &[SERVICE]));
     running.until_known(&[1]).await;
     names.say(Says::Addresses(vec![2]));
     running.until_known(&[2]).await;

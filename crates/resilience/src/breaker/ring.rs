@@ -14,38 +14,18 @@ const AHEAD_MAX: u32 = 1 << 16;
 pub(super) const JUMP: u32 = 16;
 
 /// Counts of the last ten buckets; older ones are overwritten when their slot is needed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Ring([AtomicU64; SLOTS]);
 
 impl Ring {
-    pub(super) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-
     /// Counts one in `bucket`. A count stops at its maximum, four thousand million.
     pub(super) fn add(&self, bucket: u32) {
-        self.add_if(bucket, |_| true);
+        let add = |slot| Some(one_more(bucket, counted(slot, bucket)?));
+        let _long_gone = self.slot(bucket).fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
-    /// Counts one in `bucket` if what it has counted so far is `fit`; says whether it was.
-    pub(super) fn add_if(&self, bucket: u32, fit: impl Fn(u32) -> bool) -> bool {
-        let slot = self.slot(bucket);
-        let mut old = slot.load(Ordering::Relaxed);
-        loop {
-            let Some(counted) = counted(old, bucket) else { return true };
-            if !fit(counted) {
-                return false;
-            }
-            let new = one_more(bucket, counted);
-            match slot.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(now) => old = now,
-            }
-        }
-    }
-
-    /// As [`add_if`](Self::add_if), where no other thread writes: a load and a store cost a fraction
-    /// of what an exchange does.
+    /// Counts one in `bucket` if what it has counted so far is `fit`; says whether it was. No other
+    /// thread may write here: a load and a store cost a fraction of what an exchange does.
     #[inline]
     pub(super) fn add_alone_if(&self, bucket: u32, fit: impl Fn(u32) -> bool) -> bool {
         let slot = self.slot(bucket);

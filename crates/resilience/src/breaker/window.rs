@@ -14,7 +14,7 @@ use super::CircuitBreakerSettings;
 use super::events::Cause;
 use super::phase::Stamp;
 use super::ring::{BUCKETS, JUMP, Ring};
-use crate::stripes::{Stripe, Stripes};
+use crate::stripes::Stripes;
 
 /// The shortest bucket.
 const WIDTH_MIN: Duration = Duration::from_millis(1);
@@ -59,9 +59,9 @@ impl Window {
             failure_ratio: settings.failure_ratio,
             slow_ratio: settings.slow_call_ratio,
             slow_duration: settings.slow_call_duration,
-            succeeded: Stripes::new(Ring::new),
-            failed: Ring::new(),
-            slow: Ring::new(),
+            succeeded: Stripes::default(),
+            failed: Ring::default(),
+            slow: Ring::default(),
         })
     }
 
@@ -85,22 +85,14 @@ impl Window {
     /// Counts a success in this bucket, unless the clock has to be read first to know the bucket.
     #[inline]
     pub(super) fn try_success(&self, bucket: u32) -> bool {
-        self.count_success(bucket, |counted| {
+        self.succeeded.mine().add_alone_if(bucket, |counted| {
             let step_bits = u32::BITS - (counted >> EXACT_BITS).leading_zeros();
             counted.trailing_zeros() < step_bits
         })
     }
 
     pub(super) fn success(&self, bucket: u32) {
-        self.count_success(bucket, |_| true);
-    }
-
-    #[inline]
-    fn count_success(&self, bucket: u32, fit: impl Fn(u32) -> bool) -> bool {
-        match self.succeeded.mine() {
-            Stripe::Own(ring) => ring.add_alone_if(bucket, fit),
-            Stripe::Shared(ring) => ring.add_if(bucket, fit),
-        }
+        self.succeeded.mine().add_alone_if(bucket, |_| true);
     }
 
     pub(super) fn failure(&self, bucket: u32) {

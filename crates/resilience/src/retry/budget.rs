@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::stripes::{Stripe, Stripes};
+use crate::stripes::Stripes;
 use crate::sync::{AtomicU64, Ordering};
 
 /// What calls and time earn.
@@ -90,7 +90,7 @@ impl RetryBudget {
             ratio: clean(settings.ratio, 10.0),
             per_second,
             created: Instant::now(),
-            deposits: Stripes::new(|| AtomicU64::new(0)),
+            deposits: Stripes::default(),
             balance: AtomicU64::new(first.pack()),
             refused: AtomicU64::new(0),
         }
@@ -148,9 +148,8 @@ impl RetryBudget {
     /// Notes a call: it earns a part of a retry.
     #[inline]
     pub fn deposit(&self) {
-        // Not by a load and a store, even where no other thread deposits: a withdrawal may be between.
-        let (Stripe::Own(calls) | Stripe::Shared(calls)) = self.deposits.mine();
-        calls.fetch_add(1, Ordering::Relaxed);
+        // Not by a load and a store, though no other thread deposits here: a withdrawal may be between.
+        self.deposits.mine().fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes one retry, if there is one.

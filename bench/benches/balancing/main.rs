@@ -12,14 +12,16 @@ use bench::{Contestant, Figure, compare, print_table, verdict};
 use discovery::{Algorithm, Instance, LoadBalancer, LoadBalancingSettings, PickOptions, Registry};
 use peers::{ArcSwapP2c, ArcSwapRoundRobin, TowerBalance};
 
-/// Picks of one turn.
-const PICKS: usize = 50_000;
+/// Picks of one turn, which take less than a scheduler's slice of time.
+const PICKS: usize = 5_000;
 /// Client addresses, taken in turns.
 const KEYS: usize = 64;
 const SERVICE: &str = "user-service";
 /// The floors, by hand, without anything else that a pick is for.
 const TURNS: &str = "floor: ArcSwap round robin";
 const TWO: &str = "floor: ArcSwap p2c, in flight";
+/// That of `p2c`, which goes by latency as well.
+const TWO_BY_LATENCY: &str = "floor: ArcSwap p2c, in flight and latency";
 /// How much dearer than its floor a pick may be, and among a hundred than among ten.
 const LIMIT: f64 = 1.2;
 
@@ -44,19 +46,48 @@ fn main() {
         rows.push(row);
     }
     print_table("One of 10 and one of 100 instances", &rows);
+    change_of_thousands();
+}
+
+/// What one that goes and comes back costs among 100 and among 5,000.
+fn change_of_thousands() {
+    let algorithms = [Algorithm::RoundRobin, Algorithm::IpHash];
+    let figures = [100, 5_000].map(|count| {
+        let registries = algorithms.map(|algorithm| registry(algorithm, count));
+        let one = Instance::new(SERVICE, "10.0.0.1", 7);
+        let work = |registry: &Registry| {
+            registry.deregister(&one);
+            registry.register(one.clone());
+        };
+        let [turns, hash] = &registries;
+        compare(&[
+            Contestant::new("round_robin", 0, || work(turns)),
+            Contestant::new("ip_hash", 0, || work(hash)),
+        ])
+    });
+    let head = ["one goes and comes back, ms", "100", "5,000", "per instance, to 100"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for (few, many) in figures[0].iter().zip(&figures[1]) {
+        let (few_ms, many_ms) = (few.milliseconds(), many.milliseconds());
+        let growth = many_ms / few_ms / 50.0;
+        let cells = [format!("{few_ms:.3}"), format!("{many_ms:.3}"), format!("{growth:.2} x")];
+        rows.push([&[few.name.clone()][..], &cells].concat());
+    }
+    print_table("A change of the set", &rows);
 }
 
 fn floor(name: &str) -> Option<&'static str> {
     match name {
         "round_robin" | "ip_hash" => Some(TURNS),
-        "p2c" => Some(TWO),
+        "least_connections" => Some(TWO),
+        "p2c" => Some(TWO_BY_LATENCY),
         _ => None,
     }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
 fn nanoseconds(figure: &Figure) -> f64 {
-    figure.median.as_secs_f64() * 1e9 / PICKS as f64
+    figure.quick.as_secs_f64() * 1e9 / PICKS as f64
 }
 
 fn instances(count: u16) -> Vec<Instance> {
@@ -93,9 +124,10 @@ fn among(count: u16) -> Vec<Figure> {
             drop(named.pick(SERVICE, &PickOptions::any()).unwrap());
         }),
         row("round_robin, settled", || settled(&turns)),
-        row("least_connections", || any(&least)),
         keyed("ip_hash", &hash, &keys),
         row(TWO, || drop(std::hint::black_box(plain_p2c.pick()))),
+        row("least_connections", || any(&least)),
+        row(TWO_BY_LATENCY, || drop(std::hint::black_box(plain_p2c.pick_by_latency()))),
         row("p2c", || any(&p2c)),
         row("p2c, settled", || settled(&p2c)),
         row("tower p2c, pending requests", || tower_pending.call()),

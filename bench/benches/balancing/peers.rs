@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use discovery::Instance;
@@ -34,35 +34,61 @@ impl ArcSwapRoundRobin {
     }
 }
 
-/// The least that a shared choice of two does: two counts of calls in flight are compared, and the lower one
-/// goes up by this call until it is over.
+/// The least that a shared choice of two does: two loads are compared, and the calls in flight of the one
+/// with less go up by this call until it is over.
 pub(crate) struct ArcSwapP2c(ArcSwap<Vec<Arc<Counted>>>);
 
-/// An instance and its calls in flight.
-type Counted = (Instance, AtomicUsize);
+struct Counted {
+    _instance: Instance,
+    in_flight: AtomicUsize,
+    /// What a call takes, in nanoseconds.
+    latency: AtomicU64,
+}
 
-pub(crate) struct InFlight(Arc<Counted>);
+pub(crate) struct InFlight {
+    counted: Arc<Counted>,
+    /// When the call began, where its latency is measured.
+    _began: Option<Instant>,
+}
 
 impl ArcSwapP2c {
     pub(crate) fn new(instances: Vec<Instance>) -> Self {
-        let counted = |instance| Arc::new((instance, AtomicUsize::new(0)));
+        let counted = |instance| {
+            let latency = AtomicU64::new(fastrand::u64(1_000..1_000_000));
+            Arc::new(Counted { _instance: instance, in_flight: AtomicUsize::new(0), latency })
+        };
         Self(ArcSwap::from_pointee(instances.into_iter().map(counted).collect()))
     }
 
+    /// By calls in flight.
     pub(crate) fn pick(&self) -> InFlight {
+        self.pick_by(None, |counted| counted.in_flight.load(Ordering::Relaxed))
+    }
+
+    /// By calls in flight and latency. That has to be measured: one in eight reads the clock.
+    pub(crate) fn pick_by_latency(&self) -> InFlight {
+        let began = fastrand::u64(..).is_multiple_of(8).then(Instant::now);
+        self.pick_by(began, |counted| {
+            let latency = counted.latency.load(Ordering::Relaxed);
+            (counted.in_flight.load(Ordering::Relaxed) as u64 + 1) * latency
+        })
+    }
+
+    #[inline]
+    fn pick_by<T: Ord>(&self, began: Option<Instant>, load: impl Fn(&Counted) -> T) -> InFlight {
         let instances = self.0.load();
         let first = fastrand::usize(..instances.len());
         let second = (first + fastrand::usize(1..instances.len())) % instances.len();
-        let in_flight = |index: usize| instances[index].1.load(Ordering::Relaxed);
-        let chosen = if in_flight(second) < in_flight(first) { second } else { first };
-        instances[chosen].1.fetch_add(1, Ordering::Relaxed);
-        InFlight(instances[chosen].clone())
+        let is_second = load(&instances[second]) < load(&instances[first]);
+        let counted = instances[if is_second { second } else { first }].clone();
+        counted.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight { counted, _began: began }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.1.fetch_sub(1, Ordering::Relaxed);
+        self.counted.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -82,7 +82,8 @@ pub(crate) fn p2c(slots: &[Arc<Endpoint>], random: u64, now: Option<Time>) -> us
         (None, Some(latency)) => cost_b *= beside_unknown(latency),
         (None, None) => {}
     }
-    if cost_b < cost_a { other } else { one }
+    // No branch: which of two is the better one is what no processor foresees.
+    [one, other][usize::from(cost_b < cost_a)]
 }
 
 /// What a latency in nanoseconds counts beside one that nobody measured, as a factor.

@@ -3,21 +3,22 @@
 //! while, so that it gets calls soon after it is well. Each has its own time: one that hangs holds up no
 //! other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use reqwest::{Client, Method, StatusCode};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Time;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, State};
 use crate::health::Due;
 use crate::jitter::jittered;
-use crate::{Health, LoadBalancingSettings, Registry};
+use crate::service::Service;
+use crate::{Health, Instance, LoadBalancingSettings, Registry};
 
 /// Checks of one process that run at a time.
 const CONCURRENCY_MAX: usize = 32;
@@ -55,45 +56,97 @@ impl Registry {
         if self.0.settings.health_check_interval.is_zero() {
             return;
         }
+        let mut agenda = Agenda::of(self);
         let mut running = FuturesUnordered::new();
         loop {
-            let next = self.begin_due(CONCURRENCY_MAX - running.len(), |endpoint| {
+            while running.len() < CONCURRENCY_MAX
+                && let Some(endpoint) = agenda.next_due(Time::now())
+            {
+                endpoint.state.checks.begin();
                 running.push(check(http, &self.0.settings, endpoint));
-            });
+            }
+            // One that ends makes room.
+            let next = agenda.next_time().filter(|_| running.len() < CONCURRENCY_MAX);
+            let next = next.unwrap_or_else(|| Time::now().after(FAR));
             tokio::select! {
-                Some(()) = running.next() => {}
-                () = self.0.checks_due.notified() => {}
+                Some(checked) = running.next() => {
+                    // All that ended meanwhile make one set: working it out takes the longer the more
+                    // there are, and so do more end meanwhile.
+                    let more = std::iter::from_fn(|| running.next().now_or_never().flatten());
+                    let mut changed: Vec<Arc<Service>> = Vec::new();
+                    for Checked { endpoint, outdated } in std::iter::once(checked).chain(more) {
+                        agenda.add(&endpoint.state);
+                        changed.extend(outdated);
+                    }
+                    changed.sort_by_key(Arc::as_ptr);
+                    changed.dedup_by_key(|service| Arc::as_ptr(service));
+                    for service in changed {
+                        service.refresh();
+                    }
+                }
+                () = self.0.checks_due.notified() => agenda = Agenda::of(self),
                 () = sleep_until(next.instant()) => {}
             }
         }
     }
+}
 
-    /// Begins up to so many checks that are due, first those of endpoints that nobody knows yet; gives the
-    /// time of the next.
-    fn begin_due(&self, places: usize, mut begin: impl FnMut(Arc<Endpoint>)) -> Time {
-        let now = Time::now();
-        let far = now.after(FAR);
-        if places == 0 {
-            // One that ends makes room.
-            return far;
+/// Which endpoint is to be checked when. Made anew when sets change and when somebody wants a check
+/// sooner; between, each check that ends is put into its order.
+struct Agenda {
+    /// Those that are to be checked, by the place of their state.
+    endpoints: HashMap<usize, Arc<Endpoint>>,
+    /// Those of which no check runs, first those that nobody knows yet.
+    due: BTreeSet<(Due, usize)>,
+}
+
+impl Agenda {
+    fn of(registry: &Registry) -> Self {
+        let mut agenda = Self { endpoints: HashMap::new(), due: BTreeSet::new() };
+        for endpoint in registry.services().flat_map(|service| service.checked_endpoints()) {
+            agenda.due.extend(due(&endpoint.state));
+            agenda.endpoints.insert(place(&endpoint.state), endpoint);
         }
-        let mut waiting: Vec<_> = self
-            .services()
-            .flat_map(|service| service.checked_endpoints())
-            .filter_map(|endpoint| Some((endpoint.state.checks.due()?, endpoint)))
-            .collect();
-        waiting.sort_by_key(|(due, _)| *due);
-        let is_due = waiting.partition_point(|(due, _)| *due <= Due::At(now)).min(places);
-        let later = waiting.split_off(is_due);
-        for (_, endpoint) in waiting {
-            endpoint.state.checks.begin();
-            begin(endpoint);
-        }
-        match later.first() {
-            Some((Due::At(at), _)) if *at > now => *at,
-            _ => far,
+        agenda
+    }
+
+    /// A check has ended, of an endpoint that may have gone.
+    fn add(&mut self, state: &Arc<State>) {
+        if self.endpoints.contains_key(&place(state)) {
+            self.due.extend(due(state));
         }
     }
+
+    /// The next endpoint whose check is due.
+    fn next_due(&mut self, now: Time) -> Option<Arc<Endpoint>> {
+        let next = self.due.first().filter(|(due, _)| *due <= Due::At(now)).copied()?;
+        self.due.remove(&next);
+        self.endpoints.get(&next.1).cloned()
+    }
+
+    /// When a check is due.
+    fn next_time(&self) -> Option<Time> {
+        match self.due.first()? {
+            (Due::At(at), _) => Some(*at),
+            (Due::AtOnce, _) => Some(Time::now()),
+        }
+    }
+}
+
+/// What an endpoint keeps whatever its provider says of it has one place.
+fn place(state: &Arc<State>) -> usize {
+    Arc::as_ptr(state).addr()
+}
+
+fn due(state: &Arc<State>) -> Option<(Due, usize)> {
+    Some((state.checks.due()?, place(state)))
+}
+
+/// A check that has ended.
+struct Checked {
+    endpoint: Arc<Endpoint>,
+    /// The service whose set it changes.
+    outdated: Option<Arc<Service>>,
 }
 
 impl LoadBalancingSettings {
@@ -126,20 +179,30 @@ impl Clients {
 }
 
 /// 200 is healthy, all else is not.
-async fn check(http: &Clients, settings: &LoadBalancingSettings, endpoint: Arc<Endpoint>) {
+async fn check(
+    http: &Clients,
+    settings: &LoadBalancingSettings,
+    endpoint: Arc<Endpoint>,
+) -> Checked {
     let service = endpoint.state.service.upgrade();
     // One that began before says nothing about the time after.
     let is_awaited = service.as_ref().is_some_and(|service| service.is_success_awaited());
     let success = answers_well(http, &endpoint).await;
-    let health = service.and_then(|service| service.checked(&endpoint, success, is_awaited));
+    let of = |service: &Arc<Service>| service.checked(&endpoint, success, is_awaited);
+    let health = service.as_ref().and_then(of);
     let interval = if endpoint.is_in_doubt(settings) {
         settings.recheck_interval()
     } else {
         jittered(settings.health_check_interval)
     };
     endpoint.state.checks.end(Time::now().after(interval));
-    let Some(health) = health else { return };
-    let instance = &endpoint.instance;
+    if let Some(health) = health {
+        log(&endpoint.instance, health);
+    }
+    Checked { endpoint, outdated: service.filter(|_| health.is_some()) }
+}
+
+fn log(instance: &Instance, health: Health) {
     match health {
         Health::Unhealthy => tracing::warn!(
             instance.service = instance.service,

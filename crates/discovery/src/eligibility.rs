@@ -1,6 +1,7 @@
 //! Who may be picked, and why the others may not: the one place that has the rules. Sets are built by
 //! it, and operators are told what it says.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -109,7 +110,7 @@ pub(crate) fn judge(
         (0..endpoints.len()).filter(|it| is_eligible(&eligibility, it)).collect();
     let subset = subset_size(pool.len(), settings);
     if let Some(size) = subset {
-        rank(&mut pool, endpoints, caller);
+        rank(&mut pool, endpoints, caller, &settings.zone);
         let watched = (size + spares(size)).min(pool.len());
         pool.drain(watched..).for_each(|index| eligibility[index] = Eligibility::Spare);
     }
@@ -137,18 +138,19 @@ pub(crate) fn judge(
         is_panicking || eligibility == Eligibility::Eligible || keeps_place(eligibility)
     };
     let mut called: Vec<usize> = pool.iter().copied().filter(is_called).collect();
-    let mut takers = called.clone();
-    takers.retain(|index| is_panicking || eligibility[*index] == Eligibility::Eligible);
+    let beyond = called.split_off(subset.unwrap_or(called.len()).min(called.len()));
+    if subset.is_some() {
+        called.sort_unstable();
+    }
+    let takes = |index: &usize| is_panicking || eligibility[*index] == Eligibility::Eligible;
+    let takers: Vec<usize> = called.iter().copied().filter(takes).collect();
     let mut set_aside = |index: usize, as_what: Eligibility| {
         if eligibility[index] == Eligibility::Eligible {
             eligibility[index] = as_what;
         }
     };
-    if let Some(size) = subset {
-        let beyond = called.drain(size.min(called.len())..);
-        beyond.for_each(|index| set_aside(index, Eligibility::Spare));
-        called.sort_unstable();
-        takers.retain(|index| called.contains(index));
+    for index in beyond {
+        set_aside(index, Eligibility::Spare);
     }
     let mut called: Vec<(usize, f64)> = near(&called, &takers, endpoints, &settings.zone);
     called.retain(|(index, part)| {
@@ -182,12 +184,30 @@ fn spares(size: usize) -> usize {
 }
 
 /// In an order of this caller's own: the first are its subset. Rendezvous hashing, as the random subsets
-/// of gRPC (proposal A68): one that goes is replaced by one, and nothing else changes.
-fn rank(pool: &mut [usize], endpoints: &[Arc<Endpoint>], caller: u64) {
+/// of gRPC (proposal A68): one that goes is replaced by one. However many of them are taken, each zone
+/// has its part of them, and the own one no less than that: calls stay at home as they would among all.
+#[allow(clippy::cast_precision_loss, reason = "a set has far fewer than 2^52 endpoints")]
+fn rank(pool: &mut [usize], endpoints: &[Arc<Endpoint>], caller: u64, own: &str) {
     let score = |index: &usize| {
         xxh3_64_with_seed(endpoints[*index].instance.authority().as_bytes(), caller)
     };
     pool.sort_by_cached_key(score);
+    if own.is_empty() {
+        return;
+    }
+    let mut zones: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+    for index in &*pool {
+        zones.entry(endpoints[*index].instance.zone.as_deref()).or_default().push(*index);
+    }
+    // The place of each in its zone, from 0 to 1, is its place among all.
+    let mut places = vec![0.0; endpoints.len()];
+    for (zone, members) in zones {
+        let first = if zone == Some(own) { 0.0 } else { 0.5 };
+        for (nth, index) in members.iter().enumerate() {
+            places[*index] = (nth as f64 + first) / members.len() as f64;
+        }
+    }
+    pool.sort_by(|one, other| places[*one].total_cmp(&places[*other]));
 }
 
 /// None at all is always too few.

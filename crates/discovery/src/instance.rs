@@ -90,6 +90,11 @@ impl Instance {
         format!("http://{}", Authority(&self.host, self.port))
     }
 
+    /// Host and port: what tells it from the others of its service.
+    pub(crate) fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
     /// Whether both are at the same address of the same service, whatever else is said of them.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.port, &self.host, &self.service) == (other.port, &other.host, &other.service)

@@ -79,40 +79,74 @@ pub(crate) fn outliers(
     samples: &[Sample],
     settings: &LoadBalancingSettings,
 ) -> Vec<(usize, EjectionReason)> {
-    let others = |index: usize| {
-        let others = samples.iter().enumerate().filter(move |(other, _)| *other != index);
-        others.map(|(_, sample)| sample)
-    };
-    let fails = |index: usize, sample: &Sample| {
+    let rates = Sorted::new(samples.iter().map(|sample| sample.success_rate));
+    let means = Sorted::new(samples.iter().filter_map(|sample| sample.mean));
+    let all_calls: f64 = samples.iter().map(|sample| sample.calls).sum();
+    let fails = |sample: &Sample| {
         let margin = f64::from(settings.success_rate_margin) / 100.0;
-        let usual = median(others(index).map(|other| other.success_rate));
-        let calls: f64 = others(index).map(|other| other.calls).sum();
-        usual.is_some_and(|usual| {
+        let calls = all_calls - sample.calls;
+        rates.median_of_others(sample.success_rate).is_some_and(|usual| {
             let variance = usual * (1.0 - usual) * (1.0 / sample.calls + 1.0 / calls);
             sample.success_rate < usual - margin.max(DEVIATIONS * variance.sqrt())
         })
     };
-    let is_slow = |index: usize, sample: &Sample| {
-        let usual = median(others(index).filter_map(|other| other.mean));
-        sample.mean.zip(usual).is_some_and(|(mean, usual)| {
+    let is_slow = |sample: &Sample| {
+        let usual = |mean| Some((mean, means.median_of_others(mean)?));
+        sample.mean.and_then(usual).is_some_and(|(mean, usual)| {
             mean > SLOW_MIN && mean > usual * f64::from(settings.latency_factor)
         })
     };
     let judge = |(index, sample): (usize, &Sample)| {
-        if settings.success_rate_margin > 0 && fails(index, sample) {
+        if settings.success_rate_margin > 0 && fails(sample) {
             return Some((index, EjectionReason::SuccessRate));
         }
-        let slow = settings.latency_factor > 0 && is_slow(index, sample);
+        let slow = settings.latency_factor > 0 && is_slow(sample);
         slow.then_some((index, EjectionReason::Latency))
     };
     samples.iter().enumerate().filter_map(judge).collect()
 }
 
-/// The one in the middle; of two, the mean.
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_unstable_by(f64::total_cmp);
-    let low = values.get(values.len().saturating_sub(1) / 2)?;
-    let high = values[values.len() / 2];
-    Some(f64::midpoint(*low, high))
+/// Values in their order: sorted once for all that are compared with the others.
+struct Sorted(Vec<f64>);
+
+impl Sorted {
+    fn new(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_unstable_by(f64::total_cmp);
+        Self(values)
+    }
+
+    /// The one in the middle of all but this one; of two, the mean. None when there is no other.
+    fn median_of_others(&self, this: f64) -> Option<f64> {
+        let others = self.0.len().checked_sub(1).filter(|others| *others > 0)?;
+        let place = self.0.partition_point(|other| other.total_cmp(&this).is_lt());
+        let at = |index: usize| self.0[index + usize::from(index >= place)];
+        Some(f64::midpoint(at((others - 1) / 2), at(others / 2)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_the_others_is_that_of_all_but_one() {
+        for count in 0..8 {
+            // Of values of which some are there twice.
+            let values: Vec<f64> = (0..count).map(|number| f64::from(number * 5 % 4)).collect();
+            let sorted = Sorted::new(values.iter().copied());
+            for (index, value) in values.iter().enumerate() {
+                let mut others = values.clone();
+                others.remove(index);
+                others.sort_unstable_by(f64::total_cmp);
+                let middle = others.len() / 2;
+                let expected = match others.len() {
+                    0 => None,
+                    odd if odd % 2 == 1 => Some(others[middle]),
+                    _ => Some(f64::midpoint(others[middle - 1], others[middle])),
+                };
+                assert_eq!(sorted.median_of_others(*value), expected, "{values:?} {index}");
+            }
+        }
+    }
 }

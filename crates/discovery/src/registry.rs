@@ -8,7 +8,6 @@ use tokio::sync::Notify;
 
 use crate::endpoint::Endpoint;
 use crate::service::Service;
-use crate::settings::Services;
 use crate::tls::Secured;
 use crate::{Health, Instance, LoadBalancingSettings, Pick, PickOptions, Report, Scheme, Status};
 
@@ -47,15 +46,6 @@ impl Registry {
             secured: ArcSwap::default(),
             caller: fastrand::u64(..),
         }))
-    }
-
-    /// The instances that `services.tsk` names.
-    pub fn from_settings(services: &Services, settings: &LoadBalancingSettings) -> Self {
-        let registry = Self::new(settings);
-        for (name, section) in services {
-            registry.replace(name, section.named(name));
-        }
-        registry
     }
 
     /// Adds an instance, of unknown health. One that is there already keeps what is known of it.

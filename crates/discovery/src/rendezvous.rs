@@ -9,6 +9,7 @@
 //! Load is bounded as in "Consistent Hashing with Bounded Loads" (Mirrokni et al. 2016): an endpoint
 //! with more calls in flight than 1.25 times its part of them, by its weight, is passed over.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -54,7 +55,7 @@ impl Table {
         let hashes: Vec<_> = weighted.iter().map(hashed).collect();
         let buckets = match before {
             Some(before) if before.hashes == hashes => before.buckets.clone(),
-            _ => owners(&hashes),
+            before => owners(&hashes, before),
         };
         let mean_weight =
             hashes.iter().map(|(_, weight)| weight).sum::<f64>() / hashes.len() as f64;
@@ -81,8 +82,12 @@ impl Table {
 
     /// The slot that a hashed key belongs to.
     fn home(&self, key: u64) -> usize {
-        let bucket = key >> (u64::BITS - BITS);
-        usize::try_from(bucket).map_or(0, |bucket| self.buckets[bucket].into())
+        self.owner(key >> (u64::BITS - BITS)).into()
+    }
+
+    /// The slot of a bucket, of which there are [`BUCKETS`].
+    fn owner(&self, bucket: u64) -> u16 {
+        usize::try_from(bucket).map_or(0, |bucket| self.buckets[bucket])
     }
 
     fn has_room(&self, slots: &[Arc<Endpoint>], index: usize) -> bool {
@@ -104,19 +109,32 @@ impl Table {
     }
 }
 
-/// The slot with the highest score in each bucket.
-fn owners(hashes: &[(u64, f64)]) -> Arc<[u16]> {
+/// The slot with the highest score in each bucket. Where the one of the table before is still there, it
+/// has but those to beat that are new: of thousands, one that comes or goes costs a look at each bucket.
+fn owners(hashes: &[(u64, f64)], before: Option<&Table>) -> Arc<[u16]> {
+    let slots = 0..=u16::MAX;
+    let key = |(hash, weight): &(u64, f64)| (*hash, weight.to_bits());
+    let mut new: HashMap<_, u16> = hashes.iter().map(key).zip(slots.clone()).collect();
+    let stays = |before: &Table| before.hashes.iter().map(|it| new.remove(&key(it))).collect();
+    let stays: Vec<Option<u16>> = before.map(stays).unwrap_or_default();
     let is_even = hashes.windows(2).all(|pair| pair[0].1.total_cmp(&pair[1].1).is_eq());
-    let owner = |bucket: u64| {
-        let slots = (0..=u16::MAX).zip(hashes);
-        let owner = if is_even {
-            slots.max_by_key(|(_, (hash, _))| mix(bucket, *hash))
+    let best = |bucket: u64, slots: &mut dyn Iterator<Item = u16>| {
+        let hash = |slot: u16| hashes[usize::from(slot)];
+        let best = if is_even {
+            slots.max_by_key(|slot| mix(bucket, hash(*slot).0))
         } else {
             // The same order for equal weights: -ln turns a share of the numbers into one of the buckets.
-            let weighted = |(hash, weight): &(u64, f64)| -(unit(mix(bucket, *hash)).ln()) / weight;
-            slots.min_by(|(_, one), (_, other)| weighted(one).total_cmp(&weighted(other)))
+            let weighted = |(hash, weight): (u64, f64)| -(unit(mix(bucket, hash)).ln()) / weight;
+            slots.min_by(|one, other| weighted(hash(*one)).total_cmp(&weighted(hash(*other))))
         };
-        owner.map_or(0, |(slot, _)| slot)
+        best.unwrap_or(0)
+    };
+    let owner = |bucket: u64| {
+        let stays = |before: &Table| *stays.get(usize::from(before.owner(bucket)))?;
+        match before.and_then(stays) {
+            Some(owner) => best(bucket, &mut new.values().copied().chain([owner])),
+            None => best(bucket, &mut slots.clone().take(hashes.len())),
+        }
     };
     (0..BUCKETS).map(owner).collect()
 }
@@ -134,4 +152,37 @@ fn mix(one: u64, other: u64) -> u64 {
 #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
 fn unit(bits: u64) -> f64 {
     ((bits >> 11) + 1) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(hashes: Vec<(u64, f64)>, before: Option<&Table>) -> Table {
+        let buckets = owners(&hashes, before);
+        let takes = vec![true; hashes.len()].into();
+        Table { hashes, buckets, takes, limit: AtomicU32::new(FREE), mean_weight: 1.0 }
+    }
+
+    #[test]
+    fn a_table_made_of_the_one_before_is_the_same_as_one_made_anew() {
+        let of = |numbers: &[u64], weight: f64| -> Vec<_> {
+            numbers.iter().map(|number| (mix(*number, 7), weight)).collect()
+        };
+        let mut before = table(Vec::new(), None);
+        for hashes in [
+            of(&[1, 2, 3, 4, 5], 1.0),
+            of(&[5, 1, 2, 3], 1.0),
+            of(&[6, 5, 1, 2, 3, 7, 4], 1.0),
+            [of(&[1, 2, 3], 1.0), of(&[6, 9], 2.5)].concat(),
+            [of(&[9], 2.0), of(&[1, 2, 3], 1.0)].concat(),
+            of(&[8, 10], 1.0),
+            Vec::new(),
+            of(&[1], 0.5),
+        ] {
+            let after = table(hashes.clone(), Some(&before));
+            assert_eq!(after.buckets, owners(&hashes, None), "{hashes:?}");
+            before = after;
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What a pick reads: the endpoints that may be picked, worked out once per change and not once per
 //! pick.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,8 +130,9 @@ impl Set {
 
     /// Every instance, in the order of registration.
     pub(crate) fn reports(&self, settings: &LoadBalancingSettings) -> Vec<Report> {
+        let slots: HashSet<_> = self.slots.iter().map(Arc::as_ptr).collect();
         let report = |(endpoint, eligibility): (&Arc<Endpoint>, &Eligibility)| {
-            let has_slot = self.slots.iter().any(|slot| Arc::ptr_eq(slot, endpoint));
+            let has_slot = slots.contains(&Arc::as_ptr(endpoint));
             let outlier = &endpoint.state.outlier;
             let ejection = outlier.ejection();
             Report {

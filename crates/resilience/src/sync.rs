@@ -15,52 +15,30 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 #[cfg(not(loom_resilience))]
-pub(crate) use numbers::thread_number;
-
-#[cfg(not(loom_resilience))]
-mod numbers {
-    use std::cell::Cell;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    const UNNUMBERED: usize = usize::MAX;
-
-    /// Numbers threads as they come.
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-    thread_local! {
-        // A constant at first, which costs less to look up than a lazy value.
-        static MINE: Cell<usize> = const { Cell::new(UNNUMBERED) };
-    }
-
-    /// The number of the calling thread.
-    #[inline]
-    pub(crate) fn thread_number() -> usize {
-        match MINE.get() {
-            UNNUMBERED => number_thread(),
-            number => number,
-        }
-    }
-
-    #[cold]
-    fn number_thread() -> usize {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        MINE.set(number);
-        number
-    }
-}
+pub(crate) use thread_local::ThreadLocal;
 
 #[cfg(loom_resilience)]
 loom::thread_local! {
     static NUMBER: std::cell::Cell<usize> = std::cell::Cell::new(0);
 }
 
-/// The number that the calling thread of a model gave itself.
+/// Loom's threads are all of one thread of the system: each says which of two values is its own.
 #[cfg(loom_resilience)]
-pub(crate) fn thread_number() -> usize {
-    NUMBER.with(std::cell::Cell::get)
+#[derive(Debug, Default)]
+pub(crate) struct ThreadLocal<T>([T; 2]);
+
+#[cfg(loom_resilience)]
+impl<T> ThreadLocal<T> {
+    pub(crate) fn get_or_default(&self) -> &T {
+        &self.0[NUMBER.with(std::cell::Cell::get)]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
 }
 
-/// Gives the calling thread of a model a number, which chooses its stripe.
+/// Gives the calling thread of a model a number, 0 or 1.
 #[cfg(test)]
 #[cfg(loom_resilience)]
 pub(crate) fn number_thread(number: usize) {

@@ -244,18 +244,68 @@ impl ServiceClient {
         Box::pin(self.guards.call(request, attempts)).await
     }
 
-    /// Calls, and on a fault that may pass answers with what `fallback` gives. A refusal (4xx) is an
-    /// answer and comes through.
+    /// Calls, and on a fault that may pass answers with what `fallback` gives: a constant, or the last
+    /// good answer, as stale as the caller can bear (`stale-if-error`, RFC 5861 §4). A refusal (4xx) is
+    /// an answer and comes through. Right for a greeting, never for a question such as whether somebody
+    /// may pay.
     ///
     /// ```
-    /// # async fn example(users: &service_client::ServiceClient) -> Result<(), service_client::CallError> {
-    /// use service_client::{Call, ServiceClient};
+    /// use std::sync::Mutex;
+    /// use std::time::{Duration, Instant};
     ///
-    /// let name = users.get::<String>("/api/users/7/name", Call::new("get_name"));
-    /// // Right for a greeting, never for a question such as whether somebody may pay.
-    /// let name = ServiceClient::or_fallback(name, |_away| Some("friend".to_owned())).await?;
-    /// # Ok(())
+    /// use service_client::{Call, CallError, ServiceClient};
+    ///
+    /// const STALE_MAX: Duration = Duration::from_secs(3600);
+    ///
+    /// struct Greeting {
+    ///     users: ServiceClient,
+    ///     /// The last name, and when it was told.
+    ///     last: Mutex<Option<(Instant, String)>>,
+    /// }
+    ///
+    /// impl Greeting {
+    ///     async fn name(&self) -> Result<String, CallError> {
+    ///         let name = async {
+    ///             let name: String = self.users.get("/name", Call::new("get_name")).await?;
+    ///             *self.last.lock().unwrap() = Some((Instant::now(), name.clone()));
+    ///             Ok(name)
+    ///         };
+    ///         let last = |fault: &CallError| {
+    ///             tracing::warn!(%fault, "the name may be stale");
+    ///             let (told, name) = self.last.lock().unwrap().clone()?;
+    ///             (told.elapsed() < STALE_MAX).then_some(name)
+    ///         };
+    ///         ServiceClient::or_fallback(name, last).await
+    ///     }
+    /// }
+    /// # use axum::{Json, Router, http::StatusCode, routing::get};
+    /// # use discovery::{Instance, Registry};
+    /// # use service_client::{ClientSettings, Kind};
+    /// # async fn serve(router: Router) -> Instance {
+    /// #     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// #     let port = listener.local_addr().unwrap().port();
+    /// #     tokio::spawn(async { axum::serve(listener, router).await });
+    /// #     Instance::new("user-service", "127.0.0.1", port)
     /// # }
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// # let registry = Registry::empty();
+    /// # let users = ServiceClient::new("user-service", &registry, &ClientSettings::default()).unwrap();
+    /// let greeting = Greeting { users, last: Mutex::default() };
+    ///
+    /// // Nobody is there, and nothing was told before.
+    /// assert!(matches!(greeting.name().await.unwrap_err().kind, Kind::NoInstance));
+    /// # registry.register(serve(Router::new().route("/name", get(async || Json("Ada")))).await);
+    /// // An instance answers.
+    /// assert_eq!(greeting.name().await.unwrap(), "Ada");
+    /// # registry.replace("user-service", Vec::new());
+    /// // It has gone: the last answer is still good for a greeting.
+    /// assert_eq!(greeting.name().await.unwrap(), "Ada");
+    /// # let gone = Router::new().route("/name", get(async || StatusCode::NOT_FOUND));
+    /// # registry.register(serve(gone).await);
+    /// // An instance says that there is no such name any more: that is no fault, and not passed over.
+    /// assert!(matches!(greeting.name().await.unwrap_err().kind, Kind::NotFound));
+    /// # });
     /// ```
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Where a provider tells the instances of one service: the way into the registry.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,13 +92,12 @@ impl Sink {
         let mut all = instances.clone();
         latest.instances = instances;
         if latest.removals_at.is_some_and(|at| Instant::now() < at) {
-            let told = all.len();
-            for (known, _) in self.registry.statuses(&self.service) {
-                if !all.iter().any(|instance| instance.is_same(&known)) {
-                    all.push(Instance::clone(&known));
-                }
-            }
-            latest.was_complete |= all.len() == told;
+            let known = self.registry.statuses(&self.service);
+            let told: HashSet<_> = latest.instances.iter().map(Instance::address).collect();
+            let missing = known.iter().filter(|(known, _)| !told.contains(&known.address()));
+            all.extend(missing.map(|(known, _)| Instance::clone(known)));
+            let is_complete = all.len() == latest.instances.len();
+            latest.was_complete |= is_complete;
         }
         self.registry.replace(&self.service, all);
         self.registry.set_awaited(&self.service, false);

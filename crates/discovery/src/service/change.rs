@@ -20,17 +20,17 @@ impl Service {
     pub(crate) fn replace(&self, instances: Vec<Instance>) {
         self.change(|before| {
             let known: HashMap<_, _> =
-                before.iter().map(|it| (address(&it.instance), it)).collect();
+                before.iter().map(|it| (it.instance.address(), it)).collect();
             let mut after: Vec<Arc<Endpoint>> = Vec::with_capacity(instances.len());
             let mut places = HashSet::new();
             for instance in instances {
-                let known = known.get(&address(&instance)).copied();
+                let known = known.get(&instance.address()).copied();
                 if places.insert((instance.host.clone(), instance.port)) {
                     after.push(self.endpoint(known, instance, before.is_empty()));
                 }
             }
             let is_known = |endpoint: &Arc<Endpoint>| {
-                known.get(&address(&endpoint.instance)).is_some_and(|it| Arc::ptr_eq(it, endpoint))
+                known.get(&endpoint.instance.address()).is_some_and(|it| Arc::ptr_eq(it, endpoint))
             };
             let is_same = after.len() == before.len() && after.iter().all(is_known);
             (!is_same).then(|| after.into())
@@ -88,7 +88,7 @@ impl Service {
     }
 
     /// Notes the outcome of a check, and whether a success was awaited when it began; gives the health when
-    /// that changed it.
+    /// that changed it: the set is to be [worked out anew](Self::refresh) then.
     pub(crate) fn checked(
         &self,
         endpoint: &Endpoint,
@@ -113,7 +113,6 @@ impl Service {
         if before == Health::Unhealthy {
             endpoint.warm_up(&self.settings);
         }
-        self.refresh();
         Some(health)
     }
 
@@ -216,7 +215,8 @@ impl Service {
         self.checks_due.notify_one();
     }
 
-    fn refresh(&self) {
+    /// Works the set out anew, of the same endpoints.
+    pub(crate) fn refresh(&self) {
         self.change(|endpoints| Some(endpoints.into()));
     }
 
@@ -243,10 +243,6 @@ impl Service {
         self.set.store(Arc::new(set));
         self.checks_due.notify_one();
     }
-}
-
-fn address(instance: &Instance) -> (&str, u16) {
-    (&instance.host, instance.port)
 }
 
 fn log(endpoint: &Endpoint, message: &str) {

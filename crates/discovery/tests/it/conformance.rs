@@ -6,21 +6,27 @@ use discovery::{Discovery, DiscoverySettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    OTHER, PORT, Running, SERVICE, host, provider_errors, services, unchecked, until, until_broken,
+    OTHER, PORT, Running, SERVICE, host, provider_errors_of, services, unchecked, until,
 };
 
 /// A provider's server and how it is changed. Each test makes one.
 pub(crate) trait Server {
     fn discovery(&self) -> Discovery;
 
-    /// From now on it has exactly these instances.
-    async fn hold(&mut self, numbers: &[u8]);
+    /// From now on a service has exactly these instances.
+    async fn hold(&mut self, service: &str, numbers: &[u8]);
 
     /// It does not answer any more.
     async fn go_down(&mut self);
 
     /// It answers again, whatever it remembers.
     async fn come_back(&mut self);
+
+    /// It says nothing any more, neither anew nor on what is open.
+    async fn freeze(&mut self);
+
+    /// It goes on from where it stood.
+    async fn run_on(&mut self);
 }
 
 /// A server that takes registrations.
@@ -41,27 +47,65 @@ pub(crate) fn discovery(settings: &DiscoverySettings) -> Discovery {
     Discovery::new(&settings, &services, &unchecked(), &[SERVICE, OTHER]).unwrap()
 }
 
-/// With two services, each of which is watched by itself: instances come and go; while the server is away the last set stays; when it is back the set
-/// follows again.
+/// Two services are called, and each is watched by itself: instances come and go, of one as of the other;
+/// while the server is away or stands still the last set of both stays; after that both follow again.
 pub(crate) async fn conforms(server: &mut impl Server) {
-    server.hold(&[1]).await;
+    server.hold(SERVICE, &[1]).await;
+    server.hold(OTHER, &[4]).await;
     let running = Running::of(server.discovery());
-    running.until_known(&[1]).await;
-    server.hold(&[1, 2]).await;
-    running.until_known(&[1, 2]).await;
-    server.hold(&[2]).await;
-    running.until_known(&[2]).await;
+    until_both_known(&running, &[1], &[4]).await;
+    server.hold(SERVICE, &[1, 2]).await;
+    until_both_known(&running, &[1, 2], &[4]).await;
+    server.hold(OTHER, &[4, 5]).await;
+    until_both_known(&running, &[1, 2], &[4, 5]).await;
+    server.hold(SERVICE, &[2]).await;
+    server.hold(OTHER, &[5]).await;
+    until_both_known(&running, &[2], &[5]).await;
 
-    let before = provider_errors();
+    let before = errors();
     server.go_down().await;
-    until_broken(before + 1).await;
-    assert_eq!(running.known(), BTreeSet::from([2]));
-
+    until_both_break_twice(before).await;
+    assert_eq!(known(&running), [BTreeSet::from([2]), BTreeSet::from([5])]);
     server.come_back().await;
-    server.hold(&[2, 3]).await;
-    running.until_known(&[2, 3]).await;
-    server.hold(&[3]).await;
-    running.until_known(&[3]).await;
+    follows_again(server, &running).await;
+
+    let before = errors();
+    server.freeze().await;
+    until_both_break_twice(before).await;
+    assert_eq!(known(&running), [BTreeSet::from([2]), BTreeSet::from([5])]);
+    server.run_on().await;
+    follows_again(server, &running).await;
+}
+
+/// What comes and goes after an outage is seen of both; in the end it is as it was before.
+async fn follows_again(server: &mut impl Server, running: &Running) {
+    server.hold(SERVICE, &[2, 3]).await;
+    server.hold(OTHER, &[5, 6]).await;
+    until_both_known(running, &[2, 3], &[5, 6]).await;
+    server.hold(SERVICE, &[2]).await;
+    server.hold(OTHER, &[5]).await;
+    until_both_known(running, &[2], &[5]).await;
+}
+
+fn known(running: &Running) -> [BTreeSet<u8>; 2] {
+    [SERVICE, OTHER].map(|service| running.known_of(service))
+}
+
+async fn until_both_known(running: &Running, wanted: &[u8], of_other: &[u8]) {
+    running.until_known_of(SERVICE, wanted).await;
+    running.until_known_of(OTHER, of_other).await;
+    let wanted = [wanted, of_other].map(|numbers| numbers.iter().copied().collect());
+    assert_eq!(known(running), wanted, "what is told of one says nothing of the other");
+}
+
+fn errors() -> [u64; 2] {
+    [SERVICE, OTHER].map(provider_errors_of)
+}
+
+/// Once by what was open, and once by what was tried then.
+async fn until_both_break_twice(before: [u64; 2]) {
+    let both = || errors().iter().zip(before).all(|(now, before)| *now > before + 1);
+    until("both watches break", both).await;
 }
 
 /// A process is seen while it is registered, again after the server lost it, and no longer once it

@@ -30,6 +30,8 @@ trait Backend {
     fn url(&self) -> String;
     fn go_down(&mut self);
     fn come_back(&mut self);
+    fn freeze(&mut self);
+    fn run_on(&mut self);
 }
 
 impl Backend for (Agent, Hosted) {
@@ -46,6 +48,14 @@ impl Backend for (Agent, Hosted) {
         self.0.forget();
         self.1.come_back();
     }
+
+    fn freeze(&mut self) {
+        self.0.freeze(true);
+    }
+
+    fn run_on(&mut self) {
+        self.0.freeze(false);
+    }
 }
 
 impl Backend for Consul {
@@ -59,6 +69,14 @@ impl Backend for Consul {
 
     fn come_back(&mut self) {
         self.start_again().unwrap();
+    }
+
+    fn freeze(&mut self) {
+        (**self).freeze().unwrap();
+    }
+
+    fn run_on(&mut self) {
+        self.cont().unwrap();
     }
 }
 
@@ -101,8 +119,8 @@ fn real() -> AgentServer<Consul> {
     AgentServer::of(Consul::start(&Place::temporary().unwrap()).unwrap())
 }
 
-fn id(number: u8) -> String {
-    format!("{SERVICE}-{}-{PORT}", host(number))
+fn id(service: &str, number: u8) -> String {
+    format!("{service}-{}-{PORT}", host(number))
 }
 
 impl<B: Backend> Server for AgentServer<B> {
@@ -110,15 +128,16 @@ impl<B: Backend> Server for AgentServer<B> {
         discovery(&self.settings())
     }
 
-    async fn hold(&mut self, numbers: &[u8]) {
-        for number in 1..=3 {
+    async fn hold(&mut self, service: &str, numbers: &[u8]) {
+        for number in 1..=6 {
+            let id = id(service, number);
             if numbers.contains(&number) {
                 let body = json!({
-                    "ID": id(number), "Name": SERVICE, "Address": host(number), "Port": PORT,
+                    "ID": id, "Name": service, "Address": host(number), "Port": PORT,
                 });
                 self.put("register", body).await;
             } else {
-                self.put(&format!("deregister/{}", id(number)), json!(null)).await;
+                self.put(&format!("deregister/{id}"), json!(null)).await;
             }
         }
     }
@@ -130,6 +149,14 @@ impl<B: Backend> Server for AgentServer<B> {
     async fn come_back(&mut self) {
         self.backend.come_back();
     }
+
+    async fn freeze(&mut self) {
+        self.backend.freeze();
+    }
+
+    async fn run_on(&mut self) {
+        self.backend.run_on();
+    }
 }
 
 impl<B: Backend> RegistrationServer for AgentServer<B> {
@@ -139,7 +166,7 @@ impl<B: Backend> RegistrationServer for AgentServer<B> {
 
     async fn forget(&mut self) {
         for number in self.registered().await {
-            self.put(&format!("deregister/{}", id(number)), json!(null)).await;
+            self.put(&format!("deregister/{}", id(SERVICE, number)), json!(null)).await;
         }
     }
 }
@@ -197,7 +224,7 @@ async fn a_real_consul_conforms_and_keeps_registrations() {
 #[tokio::test]
 #[ignore = "needs a Consul agent: CONSUL_BIN"]
 async fn a_frozen_real_consul_is_noticed_and_changes_nothing_and_lapsed_heartbeats_come_back() {
-    let server = real();
+    let mut server = real();
     let draining = CancellationToken::new();
     let registration = server.discovery().registration(SERVICE, PORT, "1.0.0");
     let kept = tokio::spawn(registration.run(draining.clone()));
@@ -205,10 +232,10 @@ async fn a_frozen_real_consul_is_noticed_and_changes_nothing_and_lapsed_heartbea
     let running = Running::start(&server.settings());
     running.until_known(&[9]).await;
     let before = provider_errors();
-    server.backend.freeze().unwrap();
+    server.freeze().await;
     until_broken(before).await;
     assert_eq!(running.known(), BTreeSet::from([9]));
-    server.backend.cont().unwrap();
+    server.run_on().await;
     until_passing(&server).await;
     let is_ready = || running.registry.statuses(SERVICE)[0].0.readiness == Readiness::Ready;
     until("it is ready", is_ready).await;
@@ -220,7 +247,7 @@ async fn a_frozen_real_consul_is_noticed_and_changes_nothing_and_lapsed_heartbea
 #[tokio::test]
 async fn without_a_leader_the_last_good_set_stays_and_its_index_is_forgotten() {
     let mut server = fake();
-    server.hold(&[1, 2]).await;
+    server.hold(SERVICE, &[1, 2]).await;
     let running = Running::start(&server.settings());
     running.until_known(&[1, 2]).await;
     let before = provider_errors();
@@ -228,19 +255,19 @@ async fn without_a_leader_the_last_good_set_stays_and_its_index_is_forgotten() {
     until_broken(before + 1).await;
     assert_eq!(running.known(), BTreeSet::from([1, 2]));
     server.backend.0.lose_leader(false);
-    server.hold(&[1, 2, 3]).await;
+    server.hold(SERVICE, &[1, 2, 3]).await;
     running.until_known(&[1, 2, 3]).await;
 }
 
 #[tokio::test]
 async fn when_the_index_goes_backwards_what_is_missing_is_waited_for() {
     let mut server = fake();
-    server.hold(&[1, 2]).await;
+    server.hold(SERVICE, &[1, 2]).await;
     let settings = DiscoverySettings { removal_grace: Duration::from_secs(2), ..server.settings() };
     let running = Running::start(&settings);
     running.until_known(&[1, 2]).await;
     server.backend.0.forget();
-    server.hold(&[3]).await;
+    server.hold(SERVICE, &[3]).await;
     running.until_known(&[1, 2, 3]).await;
     assert_eq!(provider_errors(), 0, "the connection stood");
     running.until_known(&[3]).await;
@@ -250,8 +277,8 @@ async fn when_the_index_goes_backwards_what_is_missing_is_waited_for() {
 async fn an_instance_whose_heartbeat_lapsed_is_there_but_not_ready() {
     let server = fake();
     let body = json!({
-        "ID": id(1), "Name": SERVICE, "Address": host(1), "Port": PORT, "Check": {
-            "CheckID": format!("service:{}", id(1)), "TTL": "2000ms", "Status": "passing",
+        "ID": id(SERVICE, 1), "Name": SERVICE, "Address": host(1), "Port": PORT, "Check": {
+            "CheckID": format!("service:{}", id(SERVICE, 1)), "TTL": "2000ms", "Status": "passing",
             "DeregisterCriticalServiceAfter": "60s",
         },
     });
@@ -276,14 +303,14 @@ async fn the_token_goes_along_and_one_without_an_address_is_at_its_node() {
 #[tokio::test]
 async fn a_registration_that_cannot_be_read_hides_no_other() {
     let mut server = fake();
-    server.hold(&[1]).await;
+    server.hold(SERVICE, &[1]).await;
     server.backend.0.add(json!({
         "Node": { "Address": host(7) }, "Checks": [],
         "Service": { "Service": SERVICE, "Address": host(7), "Port": 70_000 },
     }));
     let running = Running::start(&server.settings());
     running.until_known(&[1]).await;
-    server.hold(&[1, 2]).await;
+    server.hold(SERVICE, &[1, 2]).await;
     running.until_known(&[1, 2]).await;
     assert_eq!(provider_errors(), 0);
 }

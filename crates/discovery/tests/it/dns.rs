@@ -1,6 +1,6 @@
 //! `dns`, with a name server inside the test; and the system's own names with `localhost`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,13 +11,22 @@ use tokio::net::UdpSocket;
 
 use crate::conformance::{Server, conforms, discovery};
 use crate::support::{
-    PORT, Running, SERVICE, provider_errors, services, settings, unchecked, until, until_broken,
+    OTHER, PORT, Running, SERVICE, provider_errors, services, settings, unchecked, until,
+    until_broken,
 };
 
-/// What a name server says of every name.
+/// The hosts of the two services.
+const USERS: &str = "users";
+const OTHERS: &str = "others";
+
+/// What a name server says.
 #[derive(Clone)]
 enum Says {
+    /// Of every name.
     Addresses(Vec<u8>),
+    /// Of these, each of which is one label.
+    Names(BTreeMap<&'static str, Vec<u8>>),
+    Nothing,
     NoSuchName,
     ServerFailure,
     /// Of addresses of IPv4; of others, that there are none.
@@ -29,7 +38,7 @@ struct Names {
     address: SocketAddr,
     says: Arc<Mutex<Says>>,
     asked: Arc<AtomicUsize>,
-    held: Vec<u8>,
+    held: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Names {
@@ -38,7 +47,8 @@ impl Names {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let says = Arc::new(Mutex::new(Says::NoSuchName));
         let asked = Arc::default();
-        let names = Self { address: socket.local_addr().unwrap(), says, asked, held: Vec::new() };
+        let names =
+            Self { address: socket.local_addr().unwrap(), says, asked, held: BTreeMap::new() };
         let says = names.says.clone();
         let asked = names.asked.clone();
         tokio::spawn(async move {
@@ -46,8 +56,11 @@ impl Names {
             loop {
                 let (length, from) = socket.recv_from(&mut question).await.unwrap();
                 asked.fetch_add(1, Ordering::SeqCst);
-                let answer = answer(&question[..length], &says.lock().unwrap().clone(), ttl);
-                socket.send_to(&answer, from).await.unwrap();
+                let says = says.lock().unwrap().clone();
+                if !matches!(says, Says::Nothing) {
+                    let answer = answer(&question[..length], &says, ttl);
+                    socket.send_to(&answer, from).await.unwrap();
+                }
             }
         });
         names
@@ -57,13 +70,15 @@ impl Names {
         *self.says.lock().unwrap() = says;
     }
 
-    fn discovery_of(&self, refresh_interval: Duration) -> Discovery {
+    fn discovery_of(&self, refresh_interval: Duration, called: &[&str]) -> Discovery {
         let settings = DiscoverySettings {
             refresh_interval,
             dns_servers: vec![self.address.to_string()],
             ..settings(ProviderType::Dns)
         };
-        Discovery::new(&settings, &services("users", PORT), &unchecked(), &[SERVICE]).unwrap()
+        let mut services = services(USERS, PORT);
+        OTHERS.clone_into(&mut services.get_mut(OTHER).unwrap().host);
+        Discovery::new(&settings, &services, &unchecked(), called).unwrap()
     }
 }
 
@@ -72,8 +87,13 @@ fn answer(question: &[u8], says: &Says, ttl: u32) -> Vec<u8> {
     let is_ipv4 = question[name_end..name_end + 2] == [0, 1];
     let (code, numbers) = match says {
         Says::Addresses(numbers) if is_ipv4 => (0, numbers.clone()),
-        Says::Addresses(_) => (0, Vec::new()),
-        Says::NoSuchName => (3, Vec::new()),
+        Says::Names(names) if is_ipv4 => {
+            let label = &question[13..13 + usize::from(question[12])];
+            let held = names.iter().find(|(name, _)| name.as_bytes() == label);
+            (0, held.map(|(_, numbers)| numbers.clone()).unwrap_or_default())
+        }
+        Says::Addresses(_) | Says::Names(_) => (0, Vec::new()),
+        Says::NoSuchName | Says::Nothing => (3, Vec::new()),
         Says::HalfAFailure if !is_ipv4 => (0, Vec::new()),
         Says::ServerFailure | Says::HalfAFailure => (2, Vec::new()),
     };
@@ -93,12 +113,12 @@ fn answer(question: &[u8], says: &Says, ttl: u32) -> Vec<u8> {
 
 impl Server for Names {
     fn discovery(&self) -> Discovery {
-        self.discovery_of(Duration::from_secs(1))
+        self.discovery_of(Duration::from_secs(1), &[SERVICE, OTHER])
     }
 
-    async fn hold(&mut self, numbers: &[u8]) {
-        self.held = numbers.to_vec();
-        self.say(Says::Addresses(self.held.clone()));
+    async fn hold(&mut self, service: &str, numbers: &[u8]) {
+        self.held.insert(if service == SERVICE { USERS } else { OTHERS }, numbers.to_vec());
+        self.say(Says::Names(self.held.clone()));
     }
 
     async fn go_down(&mut self) {
@@ -106,7 +126,15 @@ impl Server for Names {
     }
 
     async fn come_back(&mut self) {
-        self.say(Says::Addresses(self.held.clone()));
+        self.say(Says::Names(self.held.clone()));
+    }
+
+    async fn freeze(&mut self) {
+        self.say(Says::Nothing);
+    }
+
+    async fn run_on(&mut self) {
+        self.say(Says::Names(self.held.clone()));
     }
 }
 
@@ -136,7 +164,7 @@ async fn a_name_that_is_gone_has_no_instances_and_a_server_that_cannot_say_chang
 async fn an_address_is_asked_for_again_when_its_time_to_live_is_over() {
     let names = Names::start(1).await;
     names.say(Says::Addresses(vec![1]));
-    let running = Running::of(names.discovery_of(Duration::from_secs(3600)));
+    let running = Running::of(names.discovery_of(Duration::from_secs(3600), &[SERVICE]));
     running.until_known(&[1]).await;
     names.say(Says::Addresses(vec![2]));
     running.until_known(&[2]).await;
@@ -146,7 +174,7 @@ async fn an_address_is_asked_for_again_when_its_time_to_live_is_over() {
 async fn an_interval_of_nothing_asks_once_a_second() {
     let names = Names::start(0).await;
     names.say(Says::Addresses(vec![1]));
-    let running = Running::of(names.discovery_of(Duration::ZERO));
+    let running = Running::of(names.discovery_of(Duration::ZERO, &[SERVICE]));
     running.until_known(&[1]).await;
     names.say(Says::Addresses(vec![2]));
     running.until_known(&[2]).await;

@@ -50,13 +50,14 @@ impl Server3 {
         answer.json().await.unwrap()
     }
 
-    async fn put(&self, number: u8) {
+    async fn put(&self, service: &str, number: u8) {
+        let key = base64(&key(service, number));
         let value = json!({ "host": host(number), "port": PORT }).to_string();
-        self.ask("kv/put", json!({ "key": base64(&key(number)), "value": base64(&value) })).await;
+        self.ask("kv/put", json!({ "key": key, "value": base64(&value) })).await;
     }
 
-    async fn delete(&self, number: u8) {
-        self.ask("kv/deleterange", json!({ "key": base64(&key(number)) })).await;
+    async fn delete(&self, service: &str, number: u8) {
+        self.ask("kv/deleterange", json!({ "key": base64(&key(service, number)) })).await;
     }
 
     async fn all(&self) -> Value {
@@ -71,8 +72,8 @@ impl Server3 {
     }
 }
 
-fn key(number: u8) -> String {
-    format!("{FOLDER}{}:{PORT}", host(number))
+fn key(service: &str, number: u8) -> String {
+    format!("/services/{service}/{}:{PORT}", host(number))
 }
 
 fn base64(text: &str) -> String {
@@ -84,12 +85,12 @@ impl Server for Server3 {
         discovery(&self.settings())
     }
 
-    async fn hold(&mut self, numbers: &[u8]) {
-        for number in 1..=3 {
+    async fn hold(&mut self, service: &str, numbers: &[u8]) {
+        for number in 1..=6 {
             if numbers.contains(&number) {
-                self.put(number).await;
+                self.put(service, number).await;
             } else {
-                self.delete(number).await;
+                self.delete(service, number).await;
             }
         }
     }
@@ -100,6 +101,14 @@ impl Server for Server3 {
 
     async fn come_back(&mut self) {
         self.etcd.start_again().unwrap();
+    }
+
+    async fn freeze(&mut self) {
+        self.etcd.freeze().unwrap();
+    }
+
+    async fn run_on(&mut self) {
+        self.etcd.cont().unwrap();
     }
 }
 
@@ -148,31 +157,16 @@ async fn a_process_is_registered_with_etcd_until_it_drains() {
 }
 
 #[tokio::test]
-async fn a_frozen_etcd_is_noticed_and_changes_nothing_and_is_followed_when_it_runs_on() {
-    let mut server = Server3::start();
-    server.hold(&[1]).await;
-    let running = Running::start(&server.settings());
-    running.until_known(&[1]).await;
-    let before = provider_errors();
-    server.etcd.freeze().unwrap();
-    until_broken(before).await;
-    assert_eq!(running.known(), BTreeSet::from([1]));
-    server.etcd.cont().unwrap();
-    server.hold(&[1, 2]).await;
-    running.until_known(&[1, 2]).await;
-}
-
-#[tokio::test]
 async fn deletions_that_were_compacted_away_are_found() {
     let mut server = Server3::start();
-    server.hold(&[1, 2]).await;
+    server.hold(SERVICE, &[1, 2]).await;
     let running = Running::start(&server.settings());
     running.until_known(&[1, 2]).await;
     // While the watcher is away, one instance goes and the history of that too.
     server.go_down().await;
     until_broken(provider_errors()).await;
     server.come_back().await;
-    server.hold(&[2]).await;
+    server.hold(SERVICE, &[2]).await;
     server.compact().await;
     running.until_known(&[2]).await;
 }
@@ -184,7 +178,7 @@ async fn a_lost_lease_is_granted_anew_and_a_lost_key_is_put_again() {
     let registration = server.discovery().registration(SERVICE, PORT, "1.0.0");
     let kept = tokio::spawn(registration.run(draining.clone()));
     until_registered(&server).await;
-    server.delete(9).await;
+    server.delete(SERVICE, 9).await;
     until_registered(&server).await;
     // Frozen for longer than the lease lives: it lapses as soon as the server runs on.
     server.etcd.freeze().unwrap();
@@ -206,7 +200,7 @@ async fn until_registered(server: &Server3) {
 #[tokio::test]
 async fn an_etcd_that_comes_back_without_its_data_loses_instances_only_after_a_while() {
     let mut server = Server3::start();
-    server.hold(&[1, 2]).await;
+    server.hold(SERVICE, &[1, 2]).await;
     let settings = DiscoverySettings { removal_grace: Duration::from_secs(3), ..server.settings() };
     let running = Running::start(&settings);
     running.until_known(&[1, 2]).await;
@@ -214,7 +208,7 @@ async fn an_etcd_that_comes_back_without_its_data_loses_instances_only_after_a_w
     server.go_down().await;
     until_broken(before).await;
     server.etcd.start_empty().unwrap();
-    server.hold(&[3]).await;
+    server.hold(SERVICE, &[3]).await;
     running.until_known(&[1, 2, 3]).await;
     running.until_known(&[3]).await;
 }
@@ -224,7 +218,7 @@ async fn an_etcd_without_a_leader_is_noticed_and_changes_nothing() {
     let places = [Place::temporary().unwrap(), Place::temporary().unwrap()];
     let [first, mut second] = Etcd::start_pair(&places).unwrap();
     let mut server = Server3::of(first);
-    server.hold(&[1]).await;
+    server.hold(SERVICE, &[1]).await;
     let running = Running::start(&server.settings());
     running.until_known(&[1]).await;
     let before = provider_errors();
@@ -232,14 +226,14 @@ async fn an_etcd_without_a_leader_is_noticed_and_changes_nothing() {
     until_broken(before).await;
     assert_eq!(running.known(), BTreeSet::from([1]));
     second.start_again().unwrap();
-    server.hold(&[1, 2]).await;
+    server.hold(SERVICE, &[1, 2]).await;
     running.until_known(&[1, 2]).await;
 }
 
 #[tokio::test]
 async fn the_next_member_is_asked_when_one_is_away() {
     let mut server = Server3::start();
-    server.hold(&[1]).await;
+    server.hold(SERVICE, &[1]).await;
     let nobody = format!("http://127.0.0.1:{}", testkit::native::port::free(None));
     let etcd_endpoints = vec![nobody, server.etcd.url()];
     let running = Running::start(&DiscoverySettings { etcd_endpoints, ..server.settings() });

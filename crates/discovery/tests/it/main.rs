@@ -11,6 +11,7 @@ mod dns;
 mod ejection;
 mod etcd;
 mod kubernetes;
+mod many;
 mod registration;
 mod registry;
 mod support;

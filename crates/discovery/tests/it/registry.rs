@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use discovery::{
     Address, Discovery, DiscoverySettings, LoadBalancingSettings, PickOptions, Readiness, Registry,
-    SetupError,
+    Services, SetupError,
 };
 
-use crate::support::{SERVICE, instance, pick, services};
+use crate::support::{SERVICE, instance, pick, rebuilds, services};
 
 #[test]
 fn removing_an_instance_in_the_middle_never_yields_none() {
@@ -94,13 +94,19 @@ fn what_is_said_anew_of_an_instance_keeps_what_is_known_of_it() {
     assert_eq!(registry.statuses(SERVICE)[0].0.weight, 3);
 }
 
+/// The instances that `services.tsk` names.
+fn named(services: &Services) -> Registry {
+    let (settings, balancing) = (DiscoverySettings::default(), LoadBalancingSettings::default());
+    Discovery::new(&settings, services, &balancing, &[SERVICE]).unwrap().registry()
+}
+
 #[test]
 fn several_instances_of_a_section_are_each_asked_at_their_own_address() {
     let mut services = services("localhost", 3001);
     let section = services.get_mut(SERVICE).unwrap();
     section.health_check.method = "HEAD".to_owned();
     section.instances = ["10.0.0.1:3001", "10.0.0.2:4001", "[::1]:5001"].map(address).into();
-    let registry = Registry::from_settings(&services, &LoadBalancingSettings::default());
+    let registry = named(&services);
     let statuses = registry.statuses(SERVICE);
     let urls: Vec<_> = statuses.iter().map(|(instance, _)| &*instance.health_check.url).collect();
     let expected = ["10.0.0.1:3001", "10.0.0.2:4001", "[::1]:5001"];
@@ -123,7 +129,7 @@ fn a_health_check_follows_its_instance_whatever_its_url_is_written_like() {
         let section = services.get_mut(SERVICE).unwrap();
         section.health_check.url = health_check.to_owned();
         section.instances = vec![address("10.0.0.1:4001")];
-        let registry = Registry::from_settings(&services, &LoadBalancingSettings::default());
+        let registry = named(&services);
         let statuses = registry.statuses(SERVICE);
         assert_eq!(statuses[0].0.health_check.url, expected, "{health_check}");
     }
@@ -160,13 +166,6 @@ fn the_token_of_a_provider_shows_nowhere() {
     let settings =
         DiscoverySettings { consul_token: "very-secret".into(), ..DiscoverySettings::default() };
     assert!(!format!("{settings:?}").contains("very-secret"));
-}
-
-/// How often the set of picks was worked out.
-fn rebuilds() -> u64 {
-    let text = telemetry::metrics::render();
-    let line = text.lines().find(|line| line.starts_with("discovery_set_rebuilds_total{"));
-    line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
 }
 
 #[test]

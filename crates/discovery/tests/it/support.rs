@@ -72,13 +72,22 @@ impl Running {
     }
 
     pub(crate) fn known(&self) -> BTreeSet<u8> {
-        let statuses = self.registry.statuses(SERVICE);
+        self.known_of(SERVICE)
+    }
+
+    pub(crate) fn known_of(&self, service: &str) -> BTreeSet<u8> {
+        let statuses = self.registry.statuses(service);
         statuses.iter().map(|(instance, _)| number(&instance.host)).collect()
     }
 
     pub(crate) async fn until_known(&self, wanted: &[u8]) {
+        self.until_known_of(SERVICE, wanted).await;
+    }
+
+    pub(crate) async fn until_known_of(&self, service: &str, wanted: &[u8]) {
         let wanted = wanted.iter().copied().collect::<BTreeSet<_>>();
-        until(&format!("{wanted:?} are known"), || self.known() == wanted).await;
+        let reached = || self.known_of(service) == wanted;
+        until(&format!("{wanted:?} of {service} are known"), reached).await;
     }
 }
 
@@ -113,11 +122,22 @@ pub(crate) async fn until(what: &str, mut reached: impl FnMut() -> bool) {
 
 /// How often a provider's watch of the one service broke, as the metrics say.
 pub(crate) fn provider_errors() -> u64 {
+    provider_errors_of(SERVICE)
+}
+
+pub(crate) fn provider_errors_of(service: &str) -> u64 {
     let text = telemetry::metrics::render();
     let is_it = |line: &&str| {
-        line.starts_with("discovery_provider_errors_total{") && line.contains(SERVICE)
+        line.starts_with("discovery_provider_errors_total{") && line.contains(service)
     };
     let line = text.lines().find(is_it);
+    line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+}
+
+/// How often the set of picks was worked out.
+pub(crate) fn rebuilds() -> u64 {
+    let text = telemetry::metrics::render();
+    let line = text.lines().find(|line| line.starts_with("discovery_set_rebuilds_total{"));
     line.map_or(0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
 }
 

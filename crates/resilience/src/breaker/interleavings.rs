@@ -177,3 +177,22 @@ fn the_windows_counts_are_whole_and_of_one_phase() {
         assert_eq!(breaker.counts(), Counts::default());
     });
 }
+
+#[test]
+fn successes_of_two_threads_are_counted_once_and_seen_by_both() {
+    loom::model(|| {
+        let settings = CircuitBreakerSettings {
+            failure_ratio: 0.5,
+            window: HOUR,
+            ..settings(u32::MAX, HOUR, 1)
+        };
+        let breaker = breaker(&settings);
+        let succeeds = || {
+            breaker.try_acquire().unwrap().success();
+            breaker.counts().calls
+        };
+        let (one, other) = together(succeeds, succeeds);
+        assert!((1..=2).contains(&one) && (1..=2).contains(&other));
+        assert_eq!(breaker.counts().calls, 2);
+    });
+}

@@ -1,5 +1,7 @@
 //! Permission for one call, and the report of its end.
 
+use std::mem;
+
 use tokio::time::Instant;
 
 use super::phase::Stamp;
@@ -16,13 +18,12 @@ pub struct Permit<'a> {
     /// When the call began, where slow calls count.
     begun: Option<Instant>,
     stamp: Stamp,
-    settled: bool,
 }
 
 impl<'a> Permit<'a> {
     #[inline]
     pub(super) fn new(shared: &'a Shared, stamp: Stamp, begun: Option<Instant>) -> Self {
-        Self { shared, begun, stamp, settled: false }
+        Self { shared, begun, stamp }
     }
 
     /// The call succeeded.
@@ -38,17 +39,16 @@ impl<'a> Permit<'a> {
 
     /// The call ended like this.
     #[inline]
-    pub fn settle(mut self, outcome: Outcome) {
-        self.settled = true;
+    pub fn settle(self, outcome: Outcome) {
         self.shared.settle(self.stamp, self.begun, outcome);
+        // It was not given up.
+        mem::forget(self);
     }
 }
 
 impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
-        if !self.settled {
-            self.shared.give_up(self.stamp);
-        }
+        self.shared.give_up(self.stamp);
     }
 }

@@ -33,6 +33,7 @@ const KIND_BITS: u32 = 3;
 pub(super) struct Stamp(pub(super) u32);
 
 impl Stamp {
+    #[inline]
     pub(super) fn kind(self) -> Kind {
         match self.0 & ((1 << KIND_BITS) - 1) {
             0 => Kind::Closed,
@@ -63,26 +64,31 @@ impl Word {
         Self(pack(bucket, stamp.0))
     }
 
+    #[inline]
     pub(super) fn stamp(self) -> Stamp {
         Stamp(low(self.0))
     }
 
+    #[inline]
     pub(super) fn bucket(self) -> u32 {
         high(self.0)
     }
 }
 
 /// Two halves as one.
+#[inline]
 pub(super) fn pack(high: u32, low: u32) -> u64 {
     (u64::from(high) << 32) | u64::from(low)
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "what is shifted out is wanted out")]
+#[inline]
 pub(super) fn high(word: u64) -> u32 {
     (word >> 32) as u32
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "the upper half is not wanted")]
+#[inline]
 pub(super) fn low(word: u64) -> u32 {
     word as u32
 }

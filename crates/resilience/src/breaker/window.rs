@@ -59,9 +59,9 @@ impl Window {
             failure_ratio: settings.failure_ratio,
             slow_ratio: settings.slow_call_ratio,
             slow_duration: settings.slow_call_duration,
-            succeeded: Stripes::new(Ring::new),
-            failed: Ring::new(),
-            slow: Ring::new(),
+            succeeded: Stripes::default(),
+            failed: Ring::default(),
+            slow: Ring::default(),
         })
     }
 
@@ -85,14 +85,14 @@ impl Window {
     /// Counts a success in this bucket, unless the clock has to be read first to know the bucket.
     #[inline]
     pub(super) fn try_success(&self, bucket: u32) -> bool {
-        self.succeeded.mine().add_if(bucket, |counted| {
-            let step_bits = (counted >> EXACT_BITS).checked_ilog2().map_or(0, |bits| bits + 1);
+        self.succeeded.mine().add_alone_if(bucket, |counted| {
+            let step_bits = u32::BITS - (counted >> EXACT_BITS).leading_zeros();
             counted.trailing_zeros() < step_bits
         })
     }
 
     pub(super) fn success(&self, bucket: u32) {
-        self.succeeded.mine().add(bucket);
+        self.succeeded.mine().add_alone_if(bucket, |_| true);
     }
 
     pub(super) fn failure(&self, bucket: u32) {

@@ -90,7 +90,7 @@ impl RetryBudget {
             ratio: clean(settings.ratio, 10.0),
             per_second,
             created: Instant::now(),
-            deposits: Stripes::new(|| AtomicU64::new(0)),
+            deposits: Stripes::default(),
             balance: AtomicU64::new(first.pack()),
             refused: AtomicU64::new(0),
         }
@@ -148,6 +148,7 @@ impl RetryBudget {
     /// Notes a call: it earns a part of a retry.
     #[inline]
     pub fn deposit(&self) {
+        // Not by a load and a store, though no other thread deposits here: a withdrawal may be between.
         self.deposits.mine().fetch_add(1, Ordering::Relaxed);
     }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use serde::Deserialize;
@@ -31,6 +32,7 @@ struct Shared {
     /// What the index was last counted up for.
     seen: String,
     has_no_leader: bool,
+    is_frozen: bool,
     token: Option<String>,
 }
 
@@ -79,7 +81,13 @@ impl Agent {
             .route("/v1/agent/service/deregister/{id}", put(deregister))
             .route("/v1/agent/check/pass/{check}", put(pass))
             .route("/v1/health/service/{name}", get(health))
+            .layer(from_fn_with_state(self.clone(), stand_still))
             .with_state(self.clone())
+    }
+
+    /// Whether it says nothing, be it to what was asked before.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        self.0.lock().unwrap().is_frozen = is_frozen;
     }
 
     /// A restart without its data, behind a connection that stands: the index begins anew.
@@ -152,6 +160,19 @@ impl Service {
             ],
         })
     }
+}
+
+/// No request comes in and no answer goes out while it is frozen.
+async fn stand_still(State(agent): State<Agent>, request: Request, next: Next) -> Response {
+    let runs = async || {
+        while agent.0.lock().unwrap().is_frozen {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    runs().await;
+    let answer = next.run(request).await;
+    runs().await;
+    answer
 }
 
 async fn register(

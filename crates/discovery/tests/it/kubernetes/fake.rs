@@ -54,12 +54,16 @@ impl Api {
     }
 
     pub(crate) fn put(&self, name: &str, endpoints: Value) {
+        self.put_of(SERVICE, name, endpoints);
+    }
+
+    pub(crate) fn put_of(&self, service: &str, name: &str, endpoints: Value) {
         let mut shared = self.shared();
         let version = shared.version + 1;
         let slice = json!({
             "metadata": {
                 "name": name, "resourceVersion": version.to_string(),
-                "labels": { "kubernetes.io/service-name": SERVICE },
+                "labels": { "kubernetes.io/service-name": service },
             },
             "addressType": "IPv4",
             "endpoints": endpoints,
@@ -140,26 +144,37 @@ async fn slices(
     Query(query): Query<BTreeMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    // Every service has the same slices.
-    let service = query["labelSelector"].strip_prefix("kubernetes.io/service-name=");
-    assert!([SERVICE, OTHER].map(Some).contains(&service), "{query:?}");
+    let service = query["labelSelector"].strip_prefix("kubernetes.io/service-name=").unwrap();
+    assert!([SERVICE, OTHER].contains(&service), "{query:?}");
+    let service = service.to_owned();
     let token = headers.get(header::AUTHORIZATION).map(|token| token.to_str().unwrap().to_owned());
     api.shared().token = token;
     while api.shared().hangs {
         tokio::time::sleep(POLL).await;
     }
-    if query.contains_key("watch") { watch(api, &query).await } else { list(&api) }
+    if query.contains_key("watch") {
+        watch(api, service, &query).await
+    } else {
+        list(&api, &service)
+    }
 }
 
-fn list(api: &Api) -> Response {
+/// Whether a watch of this service, or a list, tells an object. Bookmarks are of no service.
+fn is_of(object: &Value, service: &str) -> bool {
+    let label = &object["metadata"]["labels"]["kubernetes.io/service-name"];
+    label.is_null() || label == service
+}
+
+fn list(api: &Api, service: &str) -> Response {
     let mut shared = api.shared();
     shared.lists += 1;
-    let items: Vec<_> = shared.slices.values().cloned().collect();
+    let items: Vec<_> =
+        shared.slices.values().filter(|slice| is_of(slice, service)).cloned().collect();
     let version = shared.version.to_string();
     Json(json!({ "metadata": { "resourceVersion": version }, "items": items })).into_response()
 }
 
-async fn watch(api: Api, query: &BTreeMap<String, String>) -> Response {
+async fn watch(api: Api, service: String, query: &BTreeMap<String, String>) -> Response {
     while api.shared().no_watches {
         tokio::time::sleep(POLL).await;
     }
@@ -176,9 +191,9 @@ async fn watch(api: Api, query: &BTreeMap<String, String>) -> Response {
         return lines(&json!({ "type": "ERROR", "object": status })).into_response();
     }
     drop(shared);
-    let events = stream::unfold((api, from), move |(api, seen)| async move {
+    let events = stream::unfold((api, from, service), move |(api, seen, service)| async move {
         if seen == CUT {
-            return Some((Err(io::Error::other("cut")), (api, CUT)));
+            return Some((Err(io::Error::other("cut")), (api, CUT, service)));
         }
         loop {
             {
@@ -187,7 +202,8 @@ async fn watch(api: Api, query: &BTreeMap<String, String>) -> Response {
                 if is_over && !shared.hangs {
                     return None;
                 }
-                let next = shared.history.range(seen + 1..).next();
+                let mut news = shared.history.range(seen + 1..);
+                let next = news.find(|(_, event)| is_of(&event["object"], &service));
                 if let Some((version, event)) = next.filter(|_| !shared.hangs) {
                     let version = *version;
                     let mut line = lines(event);
@@ -195,9 +211,9 @@ async fn watch(api: Api, query: &BTreeMap<String, String>) -> Response {
                     drop(shared);
                     if is_cut {
                         line.truncate(line.len() / 2);
-                        return Some((Ok(line), (api, CUT)));
+                        return Some((Ok(line), (api, CUT, service)));
                     }
-                    return Some((Ok(line), (api, version)));
+                    return Some((Ok(line), (api, version, service)));
                 }
             }
             tokio::time::sleep(POLL).await;

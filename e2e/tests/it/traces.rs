@@ -146,7 +146,7 @@ fn registration(scenario: &Trace, database: &str) {
 
     let event = scenario.below(&request.span_id, USERS, "create user.events");
     assert_is(event, "producer", &[("messaging.destination.name", "user.events:user.created")]);
-    scenario.below(&event.span_id, USERS, "insert messaging_outbox");
+    scenario.below(&event.span_id, USERS, "select insert messaging_outbox select numbered");
     let opened = scenario.below(&event.span_id, PAYMENTS, "process payment-service.events");
     assert_is(
         opened,

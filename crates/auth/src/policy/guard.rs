@@ -116,6 +116,8 @@ async fn admit(
         return Err(permit.refuse());
     }
     let bearer = match bearer {
+        // Where anybody may come, a service is anybody, and limits hold for it too: its token may open nothing.
+        Ok(_) if is_open && is_service => Err(TokenError::Missing),
         Ok(bearer) => Ok(guard.policy.admit(entry, bearer).map_err(|refusal| match refusal {
             Refusal::NotNamed => Problem::forbidden(),
             Refusal::Lacks(scope) => Problem::insufficient_scope(scope),

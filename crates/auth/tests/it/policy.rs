@@ -222,7 +222,7 @@ async fn while_there_are_no_keys_yet_nobody_is_blamed_and_open_routes_are_open()
 }
 
 #[tokio::test]
-async fn an_open_route_knows_who_calls_when_somebody_does() {
+async fn an_open_route_knows_which_user_calls_and_a_service_is_anybody_there() {
     let server = Server::new();
     let body = async |authorization: &[&str]| {
         let answer = server.call(Method::GET, "/open", authorization).await;
@@ -230,7 +230,8 @@ async fn an_open_route_knows_who_calls_when_somebody_does() {
         String::from_utf8(bytes.to_vec()).unwrap()
     };
     assert_eq!(body(&[]).await, "None");
-    assert!(body(&[&server.service("payment-service")]).await.contains("payment-service"));
+    assert!(body(&[&server.user(Role::User)]).await.contains("User"));
+    assert_eq!(body(&[&server.service("payment-service")]).await, "None");
 }
 
 #[tokio::test]

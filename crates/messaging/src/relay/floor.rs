@@ -38,13 +38,14 @@ pub(super) struct Floors {
     /// Up to this id they have, once all transactions before this one have ended.
     pending: Option<(i64, i64)>,
     last_id: i64,
+    next: i64,
     whole_at: Instant,
 }
 
 impl Floors {
     pub(super) fn new(now: Instant) -> Self {
         let ids = [0; PARTITIONS as usize];
-        Self { ids, settled: 0, pending: None, last_id: 0, whole_at: now + WHOLE_INTERVAL }
+        Self { ids, settled: 0, pending: None, last_id: 0, next: 0, whole_at: now + WHOLE_INTERVAL }
     }
 
     /// Where a poll at a partition begins now.
@@ -63,6 +64,11 @@ impl Floors {
 
     /// Takes in what a poll saw, and the first row that it found in each partition from its floor on.
     pub(super) fn observe(&mut self, snapshot: Snapshot, first_rows: &[Option<i64>]) {
+        // A standby took over that had not heard of all: ids and numbers are given out a second time.
+        if snapshot.last_id < self.last_id || snapshot.next < self.next {
+            (self.settled, self.pending) = (0, None);
+        }
+        self.next = snapshot.next;
         if let Some((id, _)) = self.pending.take_if(|(_, open)| snapshot.first_open >= *open) {
             self.settled = id;
         }
@@ -110,6 +116,19 @@ mod tests {
         assert_eq!(floors.of(0), 1, "9 is open");
         floors.observe(Snapshot { last_id: 100, first_open: 10, next: 10 }, &EMPTY);
         assert_eq!(floors.of(0), 101);
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_server_that_has_drawn_fewer_ids_than_the_one_before() {
+        let mut floors = Floors::new(Instant::now());
+        for _ in 0..3 {
+            floors.observe(Snapshot { last_id: 1000, first_open: 9, next: 9 }, &EMPTY);
+        }
+        assert_eq!(floors.of(0), 1001);
+        floors.observe(Snapshot { last_id: 900, first_open: 9, next: 9 }, &EMPTY);
+        assert_eq!(floors.of(0), 1);
+        floors.observe(Snapshot { last_id: 900, first_open: 7, next: 7 }, &EMPTY);
+        assert_eq!(floors.of(0), 1);
     }
 
     #[test]

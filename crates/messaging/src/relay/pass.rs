@@ -82,6 +82,15 @@ impl<'a> Pass<'a> {
 
     /// Sends what is due, a batch of each partition and hold at a time, until nothing is.
     pub(super) async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), PassError> {
+        let outcome = self.send_due(shutdown).await;
+        // It may be another server that answers next.
+        if matches!(outcome, Err(PassError::Database(_))) {
+            self.floors = Floors::new(Instant::now());
+        }
+        outcome
+    }
+
+    async fn send_due(&mut self, shutdown: &CancellationToken) -> Result<(), PassError> {
         // A blocked connection takes nothing; the rows are safe where they are.
         let is_stopped = || shutdown.is_cancelled() || self.publisher.is_blocked();
         while !is_stopped() {
@@ -124,14 +133,18 @@ impl<'a> Pass<'a> {
                           pg_get_serial_sequence('messaging_outbox', 'id')), 0) as "last_id!",
                       pg_snapshot_xmin(snapshot)::text::bigint as "first_open!",
                       pg_snapshot_xmax(snapshot)::text::bigint + age(pg_snapshot_xmax(snapshot)::xid)
-                          as "next!"
+                          as "next!",
+                      pg_is_in_recovery() as "is_standby!"
                from pg_current_snapshot() as snapshot"#,
             &floors,
         );
         let seen = answered(polling.fetch_one(&self.database)).await?;
         let snapshot =
             Snapshot { last_id: seen.last_id, first_open: seen.first_open, next: seen.next };
-        self.floors.observe(snapshot, &seen.first_rows);
+        // A standby's sequence is ahead of the ids that were drawn.
+        if !seen.is_standby {
+            self.floors.observe(snapshot, &seen.first_rows);
+        }
         let fresh = (0..PARTITIONS).zip(seen.first_rows);
         let fresh = fresh.filter_map(|(partition, first_row)| {
             Some(Work::Fresh { partition, first_row: first_row? })

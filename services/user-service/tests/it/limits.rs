@@ -59,6 +59,24 @@ async fn users_are_counted_each_on_their_own_and_calls_of_services_not_at_all() 
 }
 
 #[tokio::test]
+async fn where_anybody_may_come_a_service_is_counted_as_anybody() {
+    let limits = "[{by: address, requests: 2, per: 1h}]";
+    let folder = settings(&format!("\"GET /.well-known/jwks.json\": {limits}"));
+    let folder = folder.path().to_str().unwrap();
+    let trusted = ("TRUSTED_PROXIES", "127.0.0.1");
+    let app = TestApp::start_with(&[ENABLED, TIMEOUT, trusted, ("CONFIG_DIR", folder)]).await;
+    let service = app.service_token("notification-service", "user-service");
+    let from = &address();
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let request = app.request(Method::GET, "/.well-known/jwks.json").bearer_auth(&service);
+        let answer = request.header("x-forwarded-for", from).send().await.unwrap();
+        answers.push(answer.status().as_u16());
+    }
+    assert_eq!(answers, [200, 200, 429]);
+}
+
+#[tokio::test]
 async fn without_redis_replicas_go_on_limiting_and_answer_nothing_with_a_fault_of_ours() {
     let (database, broker) = tokio::join!(testkit::database("limits"), testkit::broker());
     let redis = testkit::redis_url();

@@ -171,6 +171,21 @@ async fn an_export_needs_the_scopes_of_all_whom_it_asks() {
 }
 
 #[tokio::test]
+async fn the_export_of_somebody_else_needs_an_administrators_scopes_of_all_whom_it_asks() {
+    let app = TestApp::start().await;
+    let other = app.new_user().await;
+    let path = format!("/api/users/{}/export", other.id);
+    let mut scopes = "user:read payment:read notification:read user:admin".to_owned();
+    let administrator = |scopes: &str| app.narrowed_token(Uuid::now_v7(), Role::Admin, scopes);
+    for expected in ["payment:admin", "notification:admin"] {
+        let missing = app.missing(Method::GET, &path, &administrator(&scopes)).await;
+        assert_eq!(missing.as_deref(), Some(expected), "{scopes}");
+        scopes = format!("{scopes} {expected}");
+    }
+    assert_eq!(app.get(&path, &administrator(&scopes)).await.status(), 503);
+}
+
+#[tokio::test]
 async fn an_administrator_acts_as_one_with_the_scope_for_it_alone() {
     let app = TestApp::start().await;
     let other = app.new_user().await;

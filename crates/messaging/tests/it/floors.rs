@@ -25,12 +25,11 @@ async fn an_event_of_a_transaction_that_outlasts_many_polls_is_sent_once_it_is_c
 
     let mut tx = world.pool.begin().await.unwrap();
     outbox.enqueue(&mut tx, Uuid::now_v7(), Utc::now(), &created(1)).await.unwrap();
-    let relayed = polls(&world.pool).await;
+    polls(&world.pool).await;
     tx.commit().await.unwrap();
     outbox.wake();
 
     client.next(&queue).await;
-    assert!(relayed >= POLLS);
 }
 
 #[tokio::test]
@@ -57,14 +56,12 @@ async fn an_event_that_is_halfway_into_its_table_for_many_polls_is_sent_once_it_
     let emitting = world.emit(&outbox, &event);
     let holding = async {
         testkit::eventually("the row waits", async || waits(&world.pool).await.then_some(())).await;
-        let relayed = polls(&world.pool).await;
+        polls(&world.pool).await;
         test.commit().await.unwrap();
-        relayed
     };
-    let (_, relayed) = tokio::join!(emitting, holding);
+    tokio::join!(emitting, holding);
 
     client.next(&queue).await;
-    assert!(relayed >= POLLS);
 }
 
 /// A world whose database is alone on its server.
@@ -77,8 +74,8 @@ async fn on_its_own(hint: &str) -> (World, Postgres) {
     (world, server)
 }
 
-/// Waits for [`POLLS`] polls of the relay, and says how many were seen.
-async fn polls(pool: &PgPool) -> usize {
+/// Waits for [`POLLS`] polls of the relay.
+async fn polls(pool: &PgPool) {
     let begins = std::sync::Mutex::new(BTreeSet::new());
     testkit::eventually("the relay polls again and again", async || {
         let begin = "select max(query_start) from pg_stat_activity
@@ -86,9 +83,9 @@ async fn polls(pool: &PgPool) -> usize {
         let begin: Option<DateTime<Utc>> = sqlx::query_scalar(begin).fetch_one(pool).await.unwrap();
         let mut begins = begins.lock().unwrap();
         begins.extend(begin);
-        (begins.len() >= POLLS).then_some(begins.len())
+        (begins.len() >= POLLS).then_some(())
     })
-    .await
+    .await;
 }
 
 async fn waits(pool: &PgPool) -> bool {

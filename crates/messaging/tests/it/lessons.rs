@@ -119,7 +119,7 @@ async fn masstransit_4867_a_missing_dead_letter_queue_is_made_again_and_nothing_
 
 /// A message that is put back to the head of its queue comes again at once, thousands of times a second.
 #[tokio::test]
-async fn the_seeds_poison_loop_is_as_many_deliveries_as_there_are_attempts() {
+async fn a_poison_loop_is_as_many_deliveries_as_there_are_attempts() {
     let world = World::new("poison loop").await;
     let (handler, seen) = Notes::new(async |delivery: Delivery| {
         if delivery.data["user_id"] == json!(user(1)) {

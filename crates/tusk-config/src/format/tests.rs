@@ -6,7 +6,7 @@ use super::format;
 use kept::{files, formatted};
 
 #[test]
-fn the_files_of_the_seed_and_of_this_workspace_are_in_the_layout() {
+fn the_files_of_the_guide_and_of_this_workspace_are_in_the_layout() {
     let files = files();
     assert!(files.len() >= 18);
     for text in files {

@@ -14,10 +14,12 @@ use crate::{
 /// Those that need servers.
 const MESSAGING: &str = "messaging";
 const HTTP: &str = "http";
-/// What `http` starts: the limit, and services in the profile of a release. The generated one asks nobody
+/// What `http` starts: the limit, and services, built as they go into images. The generated one asks nobody
 /// whether a user is active, as the others call nobody.
 const COMPARED: [&str; 6] = ["-p", "http-limit", "-p", "user-service", "-p", "sample-service"];
 const CALLS_NOBODY: [&str; 2] = ["--features", "sample-service/calls-nobody"];
+/// The profile of images, and the folder of what is built in it.
+const DIST: &str = "dist";
 /// Where Debian's packages of Go libraries are.
 const GO_LIBRARIES: &str = "/usr/share/gocode";
 /// Those that the peer in Go needs, besides `golang-go`.
@@ -78,14 +80,14 @@ fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrup
     let mut command = bench(project, args, name);
     if name == HTTP {
         let mut build = project.cargo();
-        build.args(["build", "--release"]).args(COMPARED).args(CALLS_NOBODY);
+        build.args(["build", "--profile", DIST]).args(COMPARED).args(CALLS_NOBODY);
         programs::succeed(&mut build, interrupt)?;
         command.envs(gin(project, interrupt)?.map(|binary| ("BENCH_GIN", binary)));
     }
     let servers = Servers::ready(&plan, args.permission, interrupt)?;
     test::with_addresses(&mut command, project, &servers);
     if name == HTTP {
-        command.env("TEST_BIN_DIR", project.binaries().with_file_name("release"));
+        command.env("TEST_BIN_DIR", project.binaries().with_file_name(DIST));
     }
     programs::succeed(&mut command, interrupt)
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::process::cpu_us;
+use crate::process::{cpu_us, cpu_us_of_all};
 
 const CLIENTS: &str = "-c32";
 /// Asked for, but not measured: caches, prepared statements, memory.
@@ -32,6 +32,10 @@ pub(crate) struct Figures {
     pub(crate) p99_ms: f64,
     /// Microseconds of a processor for each answer.
     pub(crate) cpu_us: f64,
+    /// The same of PostgreSQL, whatever it does meanwhile.
+    pub(crate) database_us: f64,
+    /// The same of the broker.
+    pub(crate) broker_us: f64,
 }
 
 #[derive(Deserialize)]
@@ -51,12 +55,15 @@ impl Load<'_> {
     }
 
     pub(crate) fn run(&self, seconds: u32) -> Figures {
-        let before = cpu_us(self.process);
+        let times = || [cpu_us(self.process), cpu_us_of_all("postgres"), cpu_us_of_all("beam.smp")];
+        let before = times();
         let report = self.wrk(seconds);
-        let cpu_us = (cpu_us(self.process) - before) / report.requests;
+        let after = times();
+        let [cpu_us, database_us, broker_us] =
+            std::array::from_fn(|at| (after[at] - before[at]) / report.requests);
         let Report { requests, seconds, failed, p50_ms, p99_ms } = report;
         assert_eq!(failed, 0, "{} {}: {failed} of {requests} failed", self.method, self.base);
-        Figures { rate: requests / seconds, p50_ms, p99_ms, cpu_us }
+        Figures { rate: requests / seconds, p50_ms, p99_ms, cpu_us, database_us, broker_us }
     }
 
     fn wrk(&self, seconds: u32) -> Report {

@@ -7,17 +7,18 @@
 //! | `generated` | what `cargo dev new-service` makes, with all that a service has at work; it asks nobody whether a user is active, since no contestant makes a call |
 //! | `users` | user-service: a profile that its own cache has |
 //!
-//! "All that a service has" is: the policy, limits, problem documents, metrics, JSON logs at `info` into a
-//! file, one request in ten traced and exported to a collector, health checks, the relay, which publishes
-//! and deletes the outbox row of each POST. Throttling is off.
+//! All are built as they go into images (`dist`). "All that a service has" is: the policy, limits,
+//! problem documents, metrics, JSON logs at `info` into a file, one request in ten traced and exported
+//! to a collector, health checks, the relay, which publishes and deletes the outbox row of each POST.
+//! Throttling is off.
 //!
 //! In each round every contestant in turn gets a database of its own with a thousand rows, on one
 //! PostgreSQL that waits for the disk, ten connections, and 32 clients of wrk that wait for their
 //! answers. Only ratios within one round mean anything; a ratio is the median over the rounds.
 //!
-//! `cargo dev bench http` takes some eight minutes. `cargo dev bench http soak` loads the generated
-//! service for ten, and tells its memory by the minute; `cargo dev bench http limit generated` compares
-//! these two alone.
+//! `cargo dev bench http` takes some eight minutes, once the profile is built. `cargo dev bench http
+//! soak` loads the generated service for ten, and tells its memory by the minute; `cargo dev bench http
+//! limit generated` compares these two alone.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -48,7 +49,7 @@ const ROUNDS: usize = 3;
 fn main() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        let collector = Collector::start();
+        let collector = Collector::start_discarding();
         let words: Vec<String> = env::args().skip(1).filter(|word| word != "--bench").collect();
         if words == ["soak"] {
             soak::ten_minutes(&collector).await;

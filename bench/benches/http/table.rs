@@ -83,9 +83,12 @@ pub(crate) fn print(contestants: &[Contestant], turns: &[Vec<Turn>]) {
 }
 
 fn figures(contestants: &[Contestant], turns: &[Vec<Turn>]) -> Vec<Vec<String>> {
-    let head = ["who", "GET/s", "p50", "p99", "CPU µs", "POST/s", "p50", "p99", "CPU µs"];
-    let more = ["relayed s", "health/s", "CPU µs", "idle MB", "loaded MB", "start ms"];
-    let mut rows = vec![head.into_iter().chain(more).map(str::to_owned).collect()];
+    let gets = ["who", "GET/s", "p50", "p99", "CPU µs"];
+    // What a row costs beside the service: its insert, and where it is relayed, its way to the broker.
+    let posts = ["POST/s", "p50", "p99", "CPU µs", "of PostgreSQL", "of RabbitMQ", "relayed s"];
+    let rest = ["health/s", "CPU µs", "idle MB", "loaded MB", "start ms"];
+    let head = gets.into_iter().chain(posts).chain(rest);
+    let mut rows = vec![head.map(str::to_owned).collect()];
     for (contestant, turns) in contestants.iter().zip(turns) {
         let of = |read: &dyn Fn(&Turn) -> f64| median(turns.iter().map(read).collect());
         let load = |read: &dyn Fn(&Turn) -> Figures| {
@@ -100,9 +103,12 @@ fn figures(contestants: &[Contestant], turns: &[Vec<Turn>]) -> Vec<Vec<String>> 
         row.extend(load(&|turn| turn.get));
         if turns.iter().all(|turn| turn.post.is_some()) {
             row.extend(load(&|turn| turn.post.unwrap_or(turn.get)));
+            let post = |turn: &Turn| turn.post.unwrap_or(turn.get);
+            row.push(format!("{:.0}", of(&|turn| post(turn).database_us)));
+            row.push(format!("{:.0}", of(&|turn| post(turn).broker_us)));
             row.push(format!("{:.1}", of(&|turn| turn.relayed_s)));
         } else {
-            row.extend(["–"; 5].map(str::to_owned));
+            row.extend(["–"; 7].map(str::to_owned));
         }
         row.push(format!("{:.0}", of(&|turn| turn.health.rate)));
         row.push(format!("{:.0}", of(&|turn| turn.health.cpu_us)));

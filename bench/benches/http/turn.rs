@@ -130,7 +130,8 @@ impl fmt::Display for Turn {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rate, p50_ms, p99_ms, cpu_us } = self;
-        write!(f, "{rate:.0}/s (p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, {cpu_us:.0} µs)")
+        let Self { rate, p50_ms, p99_ms, cpu_us, database_us, broker_us } = self;
+        write!(f, "{rate:.0}/s (p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms, {cpu_us:.0} µs; ")?;
+        write!(f, "PostgreSQL {database_us:.0} µs, RabbitMQ {broker_us:.0} µs)")
     }
 }

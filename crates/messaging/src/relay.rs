@@ -10,13 +10,14 @@
 //!                     commit
 //! ```
 //!
-//! A pass begins 20 ms after the one before at the earliest: what is written meanwhile shares its
+//! A pass begins 50 ms after the one before at the earliest: what is written meanwhile shares its
 //! statements. Two batches are under way at a time: while one is published, the other one is claimed
 //! or settled. Neither waits for the other's transaction, so that a lock which somebody takes on the
 //! table in between stops neither for good.
 //!
 //! **At least once.** A crash between confirm and commit sends rows again, under the same message
-//! ids; the inbox of each consumer makes that one effect.
+//! ids; the inbox of each consumer makes that one effect. So does a crash of the database shortly after:
+//! the commit does not wait for the disk.
 //!
 //! **Order.** Rows of one aggregate are sent one after the other, each after the confirm of the one
 //! before. There is no cursor, so a row whose transaction commits late is not lost.
@@ -57,7 +58,7 @@ use crate::topology::Readers;
 pub(crate) const BATCHES: u32 = 2;
 /// A pass begins no sooner than this after the one before it began, so that what is written meanwhile
 /// shares statements, transactions and confirms. An event of a quiet time does not wait.
-const PASS_INTERVAL_MIN: Duration = Duration::from_millis(20);
+const PASS_INTERVAL_MIN: Duration = Duration::from_millis(50);
 
 /// Publishes the rows of an outbox. Several relays, in one process or in many, share the work.
 #[derive(Debug, Clone)]

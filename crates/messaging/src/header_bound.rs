@@ -79,14 +79,14 @@ mod tests {
         set_text(&mut headers, "long", &"a".repeat(50_000), usize::MAX);
         set_text(&mut headers, "longer", &"a".repeat(60_000), usize::MAX);
         set_text(&mut headers, "x-cause", &"a".repeat(4_000), usize::MAX);
-        for number in 0..2_000 {
+        for number in 0..500 {
             set_number(&mut headers, &format!("h{number}"), 1);
         }
 
         let kept = bounded(headers.clone());
 
         assert!(table_bytes(&kept) <= HEADER_BYTES_MAX);
-        assert!(kept.contains_key("x-cause") && kept.contains_key("h1999"));
+        assert!(kept.contains_key("x-cause") && kept.contains_key("h499"));
         assert!(!kept.contains_key("long") && !kept.contains_key("longer"));
         assert_eq!(bounded(kept.clone()), kept);
     }

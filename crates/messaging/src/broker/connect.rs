@@ -16,11 +16,11 @@ use crate::settings::RabbitSettings;
 
 /// AMQP's code of a close that nothing is wrong with.
 const REPLY_SUCCESS: u16 = 200;
-/// The largest frame, in bytes: RabbitMQ's own, said at once. lapin keeps room for 32 frames each
-/// way. Room that it asks for when it connects takes memory as messages pass through it; what it
-/// would add after the broker's answer takes 16 MiB of two connections from then on. A smaller frame
-/// would take less, and make messages with long headers undeliverable: these have to fit into one.
-pub(crate) const FRAME_MAX: u32 = 128 * 1024;
+/// The largest frame, in bytes, that is agreed with the broker. lapin keeps room for 32 frames each way,
+/// and writes all of it again and again: frames of 128 KiB, RabbitMQ's own, had 8 MB of a process that
+/// publishes. A body goes in as many frames as it needs. A message's headers have to fit into one: those
+/// that are longer are unreadable (`frames`).
+pub(crate) const FRAME_MAX: u32 = 32 * 1024;
 
 /// Where a connection goes, and how.
 pub(super) struct Target {

@@ -24,8 +24,9 @@ const HEAD_BYTES: usize = 7;
 /// Bytes around a frame's payload.
 const FRAME_BYTES: usize = HEAD_BYTES + 1;
 /// The largest header of a message, in bytes, that is replaced instead of ending the connection.
-/// The broker adds headers of its own to what others filled up to the largest frame.
-const HEADER_MAX: usize = 2 * FRAME_MAX as usize;
+/// Others may agree on frames of 128 KiB with the broker, which adds headers of its own to what they
+/// filled.
+const HEADER_MAX: usize = 256 * 1024;
 
 /// Where in a frame the next byte is.
 #[derive(Debug, Default)]

@@ -12,6 +12,8 @@ use crate::world::{EXCHANGE, Notes, QUEUE, Running, Seen, World, created};
 
 /// Good messages before the poison, and as many behind it.
 const NEIGHBOURS: u128 = 30;
+/// What consumers agree with the broker on, in bytes: the headers of a message have to fit into one frame.
+const AGREED_FRAME: usize = 32 * 1024;
 /// What a message loses when it is moved, the last for its length: without it, it can be handled.
 const LEFT_OUT: [&str; 3] = ["reply_to", "cluster_id", "nest"];
 
@@ -36,7 +38,7 @@ async fn a_message_with_a_header_nested_too_deeply_is_dead_lettered_alone() {
     let world = Poisoned::new().await;
     let mut client = RawAmqp::connect(&world.world.broker).await;
     let mut nest = Vec::new();
-    for _ in 0..20_000 {
+    for _ in 0..5_000 {
         nest = if nest.is_empty() { long(&nest) } else { long(&[&b"A"[..], &nest].concat()) };
     }
 
@@ -59,7 +61,7 @@ async fn a_message_whose_headers_nearly_fill_a_frame_is_retried_without_the_larg
     world.bound().await;
     let mut client = RawAmqp::connect(&world.broker).await;
 
-    client.publish(EXCHANGE, b"user.created", &full_headers(), &event(7)).await;
+    client.publish(EXCHANGE, b"user.created", &full_headers(AGREED_FRAME), &event(7)).await;
 
     let dlq = DeadLetterQueue::new(world.connect(), &world.settings, "user_events").unwrap();
     let dead_letter = testkit::eventually("it is dead-lettered", async || {
@@ -81,7 +83,7 @@ async fn a_message_that_no_frame_is_large_enough_for_is_dead_lettered_alone() {
     let consumer = world.consumer(handlers);
     world.bound().await;
     let mut client = RawAmqp::connect(&world.broker).await;
-    client.publish(EXCHANGE, b"user.created", &full_headers(), &event(7)).await;
+    client.publish(EXCHANGE, b"user.created", &full_headers(AGREED_FRAME), &event(7)).await;
     seen.wait_for(1).await;
 
     // Killed: the broker delivers it again.
@@ -101,6 +103,21 @@ async fn a_message_that_no_frame_is_large_enough_for_is_dead_lettered_alone() {
     assert_eq!(listed[0].bytes, event(7).len());
 }
 
+/// The publisher has agreed on larger frames than the consumer.
+#[tokio::test]
+async fn a_message_whose_headers_are_longer_than_a_frame_of_the_consumer_is_dead_lettered_alone() {
+    let world = Poisoned::new().await;
+    let mut client = RawAmqp::connect(&world.world.broker).await;
+    let properties = full_headers(usize::try_from(FRAME_MAX).unwrap());
+
+    neighbours(&mut client).await;
+    client.publish(EXCHANGE, b"user.created", &properties, &event(7)).await;
+    neighbours(&mut client).await;
+
+    world.neighbours_are_handled("headers", 0).await;
+    world.one_dead_letter_is_worked_on("headers", "cannot be read").await;
+}
+
 /// The broker dead-letters by itself what crashes its consumer too often: with all its bytes.
 #[tokio::test]
 async fn a_dead_letter_queue_can_be_worked_on_with_a_message_of_the_brokers_in_it_that_is_no_utf_8()
@@ -115,12 +132,11 @@ async fn a_dead_letter_queue_can_be_worked_on_with_a_message_of_the_brokers_in_i
     }
 }
 
-/// Two headers, which together with the frame around them take as much as a frame may.
-fn full_headers() -> Vec<u8> {
+/// Two headers, which together with the frame around them take as much as a frame of this size may.
+fn full_headers(frame: usize) -> Vec<u8> {
     let small = header(b"small", b'S', &long(b"kept"));
     let empty = header(b"large", b'S', &long(b""));
-    let room =
-        usize::try_from(FRAME_MAX).unwrap() - 8 - 12 - headers(&[small.clone(), empty]).len();
+    let room = frame - 8 - 12 - headers(&[small.clone(), empty]).len();
     headers(&[small, header(b"large", b'S', &long(&vec![b'a'; room]))])
 }
 

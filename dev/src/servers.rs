@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
-use testkit::native::{Place, Postgres, RabbitMq, Redis};
+use testkit::native::{Postgres, RabbitMq, Redis, ServerOptions};
 
 use crate::{
     data_version,
@@ -74,14 +74,14 @@ impl<'a> Broker<'a> {
 
 /// Addresses that the environment gives, by variables that begin with a prefix.
 #[derive(Debug, Default)]
-pub(crate) struct Given {
+pub(crate) struct ExternalAddresses {
     pub(crate) postgres: Option<String>,
     pub(crate) redis: Option<String>,
     pub(crate) amqp: Option<String>,
     pub(crate) rabbitmq_api: Option<String>,
 }
 
-impl Given {
+impl ExternalAddresses {
     /// `<PREFIX>_POSTGRES_URL`, `_REDIS_URL`, `_AMQP_URL`, `_RABBITMQ_API`; each may stand alone.
     pub(crate) fn from_environment(prefix: &str) -> Self {
         let get =
@@ -101,27 +101,27 @@ pub(crate) enum Source {
     /// It runs already.
     At(String),
     /// We start it there.
-    Start(Place),
+    Start(ServerOptions),
     /// The command does without it.
     Unused,
 }
 
 impl Source {
     /// The given address, or `otherwise`.
-    pub(crate) fn given(address: Option<String>, otherwise: Self) -> Self {
+    pub(crate) fn external_or(address: Option<String>, otherwise: Self) -> Self {
         address.map_or(otherwise, Self::At)
     }
 
-    pub(crate) fn place(&self) -> Option<&Place> {
+    pub(crate) fn options(&self) -> Option<&ServerOptions> {
         match self {
-            Self::Start(place) => Some(place),
+            Self::Start(options) => Some(options),
             Self::At(_) | Self::Unused => None,
         }
     }
 
     /// The same when the data stays there.
-    fn kept(&self) -> Option<&Place> {
-        self.place().filter(|place| place.keep)
+    fn kept(&self) -> Option<&ServerOptions> {
+        self.options().filter(|options| options.keep)
     }
 
     fn address(&self) -> Option<&str> {
@@ -152,18 +152,18 @@ impl Plan {
         ];
         sources
             .into_iter()
-            .filter(|(_, source)| source.place().is_some())
+            .filter(|(_, source)| source.options().is_some())
             .map(|(name, _)| name)
             .collect()
     }
 
     /// An error for data that one of the servers cannot go on with.
     fn check_data(&self) -> Result<()> {
-        let postgres = self.postgres.kept().and_then(|place| {
-            data_version::postgres(&place.folder, data_version::postgres_version().as_deref())
+        let postgres = self.postgres.kept().and_then(|options| {
+            data_version::postgres(&options.folder, data_version::postgres_version().as_deref())
         });
-        let rabbitmq = self.rabbitmq.kept().and_then(|place| {
-            data_version::rabbitmq(&place.folder, data_version::rabbitmq_version().as_deref())
+        let rabbitmq = self.rabbitmq.kept().and_then(|options| {
+            data_version::rabbitmq(&options.folder, data_version::rabbitmq_version().as_deref())
         });
         match postgres.or(rabbitmq) {
             Some(mismatch) => Err(anyhow!("{}; {}", mismatch.what, mismatch.mend)),
@@ -201,9 +201,10 @@ impl Servers {
         let begin = Instant::now();
         plan.check_data()?;
         let (rabbitmq, postgres, redis) = thread::scope(|scope| {
-            let rabbitmq = scope.spawn(|| plan.rabbitmq.place().map(RabbitMq::launch).transpose());
-            let postgres = scope.spawn(|| plan.postgres.place().map(Postgres::start).transpose());
-            let redis = scope.spawn(|| plan.redis.place().map(Redis::start).transpose());
+            let rabbitmq =
+                scope.spawn(|| plan.rabbitmq.options().map(RabbitMq::launch).transpose());
+            let postgres = scope.spawn(|| plan.postgres.options().map(Postgres::start).transpose());
+            let redis = scope.spawn(|| plan.redis.options().map(Redis::start).transpose());
             (rabbitmq.join(), postgres.join(), redis.join())
         });
         let broken = |_| anyhow!("starting a server broke off");
@@ -215,7 +216,7 @@ impl Servers {
         let postgres = postgres?;
         let redis = redis?;
 
-        let wanted = |source: &Source| source.place().and_then(|place| place.port);
+        let wanted = |source: &Source| source.options().and_then(|options| options.port);
         if let Some(server) = &postgres {
             tell_move("postgres", wanted(&plan.postgres), server.port());
         }
@@ -232,15 +233,16 @@ impl Servers {
                 RabbitMq::management_url,
             ),
         };
-        let log =
-            |source: &Source| source.place().map(|place| place.log.clone()).unwrap_or_default();
+        let log = |source: &Source| {
+            source.options().map(|options| options.log.clone()).unwrap_or_default()
+        };
         Ok(Self {
             addresses,
             postgres: postgres.map(|server| (server, log(&plan.postgres))),
             redis: redis.map(|server| (server, log(&plan.redis))),
             rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
             wanted: wanted(&plan.rabbitmq),
-            kept: plan.rabbitmq.kept().map(|place| place.folder.clone()),
+            kept: plan.rabbitmq.kept().map(|options| options.folder.clone()),
             begin,
         })
     }

@@ -91,7 +91,7 @@ impl Transport {
 
     /// Whether there is an instance that was not tried.
     pub(crate) fn has_untried(&self, attempts: &Attempts) -> bool {
-        self.instances.another_than(&attempts.instances).is_some()
+        self.instances.has_other(&attempts.instances)
     }
 
     /// Whether one that was not tried may answer sooner: one that is known to be down does not.

@@ -17,7 +17,7 @@
 //! - A process that has just started waits for the provider's first word, and calls then; a provider
 //!   that fails, or says nothing for as long as an attempt may take, is not waited for.
 //! - An instance that dies costs no caller an error: its calls go to another one, and it is ejected. One
-//!   that asks for a pause (`Retry-After`) gets it, and the call goes to another one at once.
+//!   that asks for a delay (`Retry-After`) gets it, and the call goes to another one at once.
 //! - A target that fails for everybody gets a tenth more load by retries, not a multiple.
 //!
 //! | module | what |

@@ -138,7 +138,7 @@ impl TestApp {
         .await;
     }
 
-    /// Waits until an attempt to write to the person has failed, to be repeated after a pause.
+    /// Waits until an attempt to write to the person has failed, to be repeated after a delay.
     pub(crate) async fn until_put_off(&self, person: &Person) {
         let query = "select next_attempt_at >= updated_at + interval '5 seconds' from notifications
                      where user_id = $1 and status = 'pending' and attempts = 1 and version = 2";
@@ -149,7 +149,7 @@ impl TestApp {
         assert!(eventually::<bool>("an attempt has failed", put_off).await);
     }
 
-    /// Ends the pauses of all that is put off.
+    /// Ends the delays of all that is put off.
     pub(crate) async fn make_due(&self) {
         let query = "update notifications set next_attempt_at = now() where status = 'pending'";
         sqlx::query(query).execute(&self.pool).await.unwrap();

@@ -85,7 +85,7 @@ async fn without_redis_replicas_go_on_limiting_and_answer_nothing_with_a_fault_o
     let mut vars = testkit::vars(&database, &broker)
         .with("REDIS_URL", format!("redis://{}", redis.address()))
         .with("TRUSTED_PROXIES", "127.0.0.1");
-    for (name, value) in [ENABLED, TIMEOUT, ("SIGN_IN_FIRST_PAUSE", "10m")] {
+    for (name, value) in [ENABLED, TIMEOUT, ("SIGN_IN_INITIAL_DELAY", "10m")] {
         vars = vars.with(name, value);
     }
     let replicas = [
@@ -151,10 +151,10 @@ async fn a_database_that_hangs_leaves_no_right_password_behind_as_a_failure() {
     let proxy = Proxy::start(database.server()).await;
     let mut vars = testkit::vars(&database, &broker)
         .with("DATABASE_URL", database.url_through(proxy.address()));
-    let first_pause = ("SIGN_IN_FIRST_PAUSE", "10m");
+    let initial_delay = ("SIGN_IN_INITIAL_DELAY", "10m");
     let failures = ("SIGN_IN_FREE_FAILURES", "1");
     let time = ("REQUEST_TIMEOUT", "2s");
-    for (name, value) in [ENABLED, TIMEOUT, first_pause, failures, time] {
+    for (name, value) in [ENABLED, TIMEOUT, initial_delay, failures, time] {
         vars = vars.with(name, value);
     }
     let service = Instance::start::<UserService>(vars).await;

@@ -3,16 +3,11 @@
 //! An address in the environment comes first; otherwise the server is started from the machine's
 //! own binaries as a private process.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    thread,
-    time::Instant,
-};
+use std::{env, thread, time::Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
-use testkit::native::{Postgres, RabbitMq, Redis, ServerOptions};
+use testkit::native::{Postgres, RabbitMq, Redis, Server, ServerOptions};
 
 use crate::{
     data_version,
@@ -20,6 +15,7 @@ use crate::{
     interrupt::Interrupt,
     ports,
     state::Process,
+    wires::SERVERS,
 };
 
 /// Where the servers answer. Holds passwords.
@@ -143,18 +139,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The servers that we start ourselves, each with its package.
+    pub(crate) fn started(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let sources = [&self.postgres, &self.redis, &self.rabbitmq];
+        let names = SERVERS.into_iter().zip(["postgresql", "redis-server", "rabbitmq-server"]);
+        let sources = names.zip(sources).filter(|(_, source)| source.options().is_some());
+        sources.map(|(names, _)| names)
+    }
+
     /// The packages of the servers that we start ourselves.
     pub(crate) fn packages(&self) -> Vec<&'static str> {
-        let sources = [
-            ("postgresql", &self.postgres),
-            ("redis-server", &self.redis),
-            ("rabbitmq-server", &self.rabbitmq),
-        ];
-        sources
-            .into_iter()
-            .filter(|(_, source)| source.options().is_some())
-            .map(|(name, _)| name)
-            .collect()
+        self.started().map(|(_, package)| package).collect()
     }
 
     /// An error for data that one of the servers cannot go on with.
@@ -176,13 +171,11 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Servers {
     pub(crate) addresses: Addresses,
-    postgres: Option<(Postgres, PathBuf)>,
-    redis: Option<(Redis, PathBuf)>,
-    rabbitmq: Option<(RabbitMq, PathBuf)>,
+    postgres: Option<Postgres>,
+    redis: Option<Redis>,
+    rabbitmq: Option<RabbitMq>,
     /// The port that RabbitMQ was to have.
     wanted: Option<u16>,
-    /// The folder of its data, when that is kept.
-    kept: Option<PathBuf>,
     begin: Instant,
 }
 
@@ -233,18 +226,7 @@ impl Servers {
                 RabbitMq::management_url,
             ),
         };
-        let log = |source: &Source| {
-            source.options().map(|options| options.log.clone()).unwrap_or_default()
-        };
-        Ok(Self {
-            addresses,
-            postgres: postgres.map(|server| (server, log(&plan.postgres))),
-            redis: redis.map(|server| (server, log(&plan.redis))),
-            rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
-            wanted: wanted(&plan.rabbitmq),
-            kept: plan.rabbitmq.kept().map(|options| options.folder.clone()),
-            begin,
-        })
+        Ok(Self { addresses, postgres, redis, rabbitmq, wanted: wanted(&plan.rabbitmq), begin })
     }
 
     /// Starts them, with what is missing for them installed where that is permitted, and waits until all answer.
@@ -258,13 +240,13 @@ impl Servers {
     /// Waits until RabbitMQ answers, when we started it; an interrupt ends it, and the waiting. Its
     /// address is only certain after this: somebody else may have taken its port meanwhile.
     pub(crate) fn wait_broker(&mut self, interrupt: &Interrupt) -> Result<()> {
-        let Some((server, _)) = &mut self.rabbitmq else {
-            return Ok(());
-        };
+        let Some(server) = &mut self.rabbitmq else { return Ok(()) };
         let outcome = server.wait_ready_unless(|| interrupt.is_set());
         interrupt.check()?;
         outcome.context("start RabbitMQ")?;
-        self.kept.iter().try_for_each(|folder| data_version::note_rabbitmq(folder))?;
+        if server.options().keep {
+            data_version::note_rabbitmq(&server.options().folder)?;
+        }
         tell_move("rabbitmq", self.wanted, server.port());
         self.addresses.amqp = server.amqp_url();
         self.addresses.rabbitmq_api = server.management_url();
@@ -274,23 +256,23 @@ impl Servers {
 
     /// The processes that we started.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        let of = |members: Vec<testkit::native::Member>, port: u16, log: &Path| {
+        let of = |server: &Server, port: u16| {
+            let members = server.members().into_iter();
             members
-                .iter()
-                .map(|member| Process::server(member, Some(port), log))
+                .map(|member| Process::server(&member, Some(port), &server.options().log))
                 .collect::<Vec<_>>()
         };
-        let postgres = self.postgres.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
-        let redis = self.redis.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
-        let rabbitmq = self.rabbitmq.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let postgres = self.postgres.iter().flat_map(|server| of(server, server.port()));
+        let redis = self.redis.iter().flat_map(|server| of(server, server.port()));
+        let rabbitmq = self.rabbitmq.iter().flat_map(|server| of(server, server.port()));
         postgres.chain(redis).chain(rabbitmq).collect()
     }
 
     /// Leaves them running.
     pub(crate) fn detach(self) {
-        self.postgres.into_iter().for_each(|(server, _)| server.detach());
-        self.redis.into_iter().for_each(|(server, _)| server.detach());
-        self.rabbitmq.into_iter().for_each(|(server, _)| server.detach());
+        self.postgres.into_iter().for_each(Postgres::detach);
+        self.redis.into_iter().for_each(Redis::detach);
+        self.rabbitmq.into_iter().for_each(RabbitMq::detach);
     }
 }
 

@@ -55,7 +55,7 @@ pub use postgres::Postgres;
 pub use process::{Launch, ProcessId, Signal, clean_environment};
 pub use prometheus::Prometheus;
 pub use rabbitmq::RabbitMq;
-pub use ready::{log_tail, until_ready};
+pub use ready::{log_tail, read_end, until_ready};
 pub use redis::Redis;
 pub use server::Server;
 

@@ -41,9 +41,7 @@ pub(super) fn plan(project: &Project, before: Option<&State>) -> Plan {
 /// Ends what works on the data of a server that is to be started: a server of an `up` that was
 /// killed, or what is left of one that has ended.
 pub(super) fn end_left_servers(project: &Project, plan: &Plan) -> Result<()> {
-    let sources =
-        [("postgres", &plan.postgres), ("redis", &plan.redis), ("rabbitmq", &plan.rabbitmq)];
-    let started = sources.into_iter().filter(|(_, source)| source.options().is_some());
+    let started = plan.started();
     let left: Vec<Process> =
         started.flat_map(|(server, _)| unrecorded::servers(project, server)).collect();
     stop_all(&left, left_over)

@@ -31,6 +31,11 @@ impl Server {
         Self { name, options, process, helper: None, stop_signal, grace, is_ours: true }
     }
 
+    /// Where and how it runs.
+    pub fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
     /// The server's process.
     pub fn process(&self) -> ProcessId {
         self.process

@@ -42,12 +42,10 @@ impl Fixture {
     }
 
     pub(crate) async fn start(&self) -> Instance {
-        let mut vars = testkit::vars(&self.database, &self.broker)
+        let vars = testkit::vars(&self.database, &self.broker)
             .with("MAIL_DIR", self.mails.path().display().to_string())
-            .with("WORKER_POLL_INTERVAL", "50ms");
-        for (name, value) in &self.variables {
-            vars = vars.with(*name, value.clone());
-        }
+            .with("WORKER_POLL_INTERVAL", "50ms")
+            .with_all(self.variables.iter().cloned());
         Instance::start::<NotificationService>(vars).await
     }
 }

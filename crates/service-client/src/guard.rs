@@ -8,11 +8,11 @@
 //!       hedge                         a read that is late is asked of a second instance as well
 //!         limit                       attempts in flight: as many as are answered in the usual time
 //!           pick                      an instance that was not tried and has not asked for a delay
-//!             attempt                 circuit breaker of the instance ─ time limit ─ HTTP
+//!             attempt                 ejection of the instance ─ time limit ─ HTTP
 //! ```
 //!
-//! The breaker that ends attempts is the instance's, and lives in the registry, which then picks
-//! others. The service's own stands outside of the retries: it opens when no instance is left that
+//! An instance whose attempts fail is ejected: the registry picks others (outlier detection). The
+//! circuit breaker of the service stands outside of the retries: it opens when no instance is left that
 //! answers, and spares callers the wait. When it opens, all instances are checked soon; as soon as a
 //! check or the registry says that one is well, it lets calls try, whatever is left of its time. An
 //! outage that health checks do not see is over for callers when that time is.

@@ -7,7 +7,7 @@
 //!         └─ hedge a late read ─▶ limit of attempts in flight                             guard
 //!              └─ attempt 1..n ─▶ pick an instance that was not tried                     attempt
 //!                   └─ time limit ─▶ HTTP ─▶ answer, or a Kind of fault                   response
-//!                        └─ attempt result ─▶ circuit breaker of the instance
+//!                        └─ attempt result ─▶ ejection of the instance
 //! ```
 //!
 //! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, what has an Idempotency-Key or says so; and

@@ -2,8 +2,8 @@
 //!
 //! It comes in pages, each of which is whole or is none: where a service does not answer, there is no
 //! page, and the caller asks for the same one again. A list that has ended is not asked for any more.
-//! Not in it: what only proves things (hashes of passwords and tokens), and the audit trail, which holds
-//! ids alone and is about what others did, too.
+//! Left out: secrets and proofs (hashes of passwords and tokens), and the audit trail, which holds ids
+//! alone and is about what others did, too.
 
 use std::fmt;
 use std::str::FromStr;

@@ -165,13 +165,13 @@ impl CircuitBreaker {
         self.shared.half_open();
     }
 
-    /// Lets no call pass for so long, or until [`reset`](Self::reset); closed after that. The first
+    /// Lets no call pass for so long, or until [`release`](Self::release); closed after that. The first
     /// call, or whoever asks for [`status`](Self::status), after that time ends it.
     pub fn force_open_for(&self, time: Duration) {
         self.shared.force(Kind::ForcedOpen, time, Cause::Forced);
     }
 
-    /// Lets every call pass for so long, or until [`reset`](Self::reset); closed, with nothing counted,
+    /// Lets every call pass for so long, or until [`release`](Self::release); closed, with nothing counted,
     /// after that. The first call that fails, or whoever asks for [`status`](Self::status), after that
     /// time ends it.
     pub fn force_closed_for(&self, time: Duration) {

@@ -8,7 +8,8 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    install, interrupt::Interrupt, programs, project::Project, servers::Servers, slot::Slot, test,
+    install, interrupt::Interrupt, programs, project::Project, sandbox::Sandbox, servers::Servers,
+    test,
 };
 
 /// Those that need servers.
@@ -66,14 +67,14 @@ fn bench(project: &Project, args: &Args, name: &str) -> Command {
 }
 
 fn with_servers(project: &Project, args: &Args, name: &str, interrupt: &Interrupt) -> Result<()> {
-    let slot = Slot::take(project)?;
-    let mut plan = test::plan(&slot);
+    let sandbox = Sandbox::take(project)?;
+    let mut plan = test::plan(&sandbox);
     let mut packages = plan.packages();
     if name == HTTP {
         packages.push("wrk");
         // A POST waits for the disk, as it does in production.
-        if plan.postgres.place().is_some() {
-            plan.postgres = slot.durable("postgres");
+        if plan.postgres.options().is_some() {
+            plan.postgres = sandbox.durable("postgres");
         }
     }
     install::ensure(&packages, args.permission, interrupt)?;

@@ -9,7 +9,7 @@ use testkit::native::psql;
 use crate::{
     project::Project,
     secrets::Secrets,
-    servers::{Given, shown},
+    servers::{ExternalAddresses, shown},
 };
 
 /// Makes what is missing, and sets each role's password to the current one.
@@ -48,8 +48,9 @@ pub(crate) fn create(project: &Project, superuser: &str, secrets: &Secrets) -> R
 
 /// Whether the server is one that the environment names, and not a private one that we started.
 fn is_given(superuser: &str) -> bool {
-    let given = ["DEV", "TEST"].map(|prefix| Given::from_environment(prefix).postgres);
-    given.iter().flatten().any(|url| url == superuser)
+    let external =
+        ["DEV", "TEST"].map(|prefix| ExternalAddresses::from_environment(prefix).postgres);
+    external.iter().flatten().any(|url| url == superuser)
 }
 
 /// Fails when a role or a database of our names is there that this workspace has not made.

@@ -8,7 +8,7 @@ mod secrets;
 
 use std::{
     env, fs,
-    io::{Read, Seek, SeekFrom, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -18,6 +18,7 @@ use chrono::Utc;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
+use testkit::native::read_end;
 use tusk_config::{Loader, Rendered, Vars};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -269,12 +270,8 @@ fn variables(project: &Project, state: &State, service: &str) -> Result<Vec<(Str
 
 /// The last so many bytes of a file, from the beginning of a line on.
 fn end_of(path: &Path, size: u64) -> Result<String> {
-    let mut file = fs::File::open(path)?;
-    let begin = file.metadata()?.len().saturating_sub(size);
-    file.seek(SeekFrom::Start(begin))?;
-    let mut bytes = Vec::new();
-    file.take(size).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let cut = if begin == 0 { 0 } else { text.find('\n').map_or(0, |end| end + 1) };
+    let is_whole = fs::metadata(path)?.len() <= size;
+    let text = read_end(path, 0, size)?;
+    let cut = if is_whole { 0 } else { text.find('\n').map_or(0, |end| end + 1) };
     Ok(text[cut..].to_owned())
 }

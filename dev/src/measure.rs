@@ -23,10 +23,10 @@ use crate::{
     ports::{self, Ports},
     private, programs,
     project::Project,
+    sandbox::Sandbox,
     secrets::Secrets,
     servers::{Addresses, Servers},
     services::{self, SIMULATOR, Service},
-    slot::Slot,
     table, test,
 };
 
@@ -60,8 +60,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
     let binaries = build(project, interrupt)?;
-    let slot = Slot::take(project)?;
-    let servers = Servers::ready(&test::plan(&slot), args.permission, interrupt)?;
+    let sandbox = Sandbox::take(project)?;
+    let servers = Servers::ready(&test::plan(&sandbox), args.permission, interrupt)?;
     let secrets = Secrets::load(project)?;
     databases::create(project, &servers.addresses.postgres, &secrets)?;
     private::folders(project)?;

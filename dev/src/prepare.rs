@@ -25,8 +25,8 @@ use crate::{
     interrupt::Interrupt,
     programs,
     project::Project,
-    servers::{Given, Plan, Servers, Source},
-    slot::Slot,
+    sandbox::Sandbox,
+    servers::{ExternalAddresses, Plan, Servers, Source},
 };
 
 /// The package of `dev/template/service`.
@@ -69,8 +69,8 @@ fn generate(
     interrupt: &Interrupt,
     write: bool,
 ) -> Result<Vec<PathBuf>> {
-    let slot = Slot::take(project)?;
-    let servers = database(&slot, permission, interrupt)?;
+    let sandbox = Sandbox::take(project)?;
+    let servers = database(&sandbox, permission, interrupt)?;
     let mut differing =
         queries::generate(project, &servers.addresses.postgres, interrupt, write, None)?;
     differing.extend(schemas::generate(project, write)?);
@@ -91,9 +91,12 @@ fn generate(
 }
 
 /// A database of its own, as far as none is given.
-fn database(slot: &Slot, permission: Permission, interrupt: &Interrupt) -> Result<Servers> {
+fn database(sandbox: &Sandbox, permission: Permission, interrupt: &Interrupt) -> Result<Servers> {
     let plan = Plan {
-        postgres: Source::given(Given::from_environment("TEST").postgres, slot.source("postgres")),
+        postgres: Source::external_or(
+            ExternalAddresses::from_environment("TEST").postgres,
+            sandbox.source("postgres"),
+        ),
         redis: Source::Unused,
         rabbitmq: Source::Unused,
         rabbitmq_api: None,
@@ -108,8 +111,8 @@ pub(crate) fn queries_of(
     permission: Permission,
     interrupt: &Interrupt,
 ) -> Result<()> {
-    let slot = Slot::take(project)?;
-    let servers = database(&slot, permission, interrupt)?;
+    let sandbox = Sandbox::take(project)?;
+    let servers = database(&sandbox, permission, interrupt)?;
     let postgres = &servers.addresses.postgres;
     let only = Some(service);
     queries::generate(project, postgres, interrupt, true, only).map(drop)

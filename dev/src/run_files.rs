@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::native::{Owner, holders};
+use testkit::native::{Owner, holders, read_end};
 
 use crate::project::Project;
 
@@ -82,15 +82,7 @@ pub(crate) fn length(log: &Path) -> u64 {
 /// The last lines that a log has got since it was so long, without those of single requests: the
 /// process that is replaced goes on answering.
 pub(crate) fn said_since(log: &Path, length: u64, lines: usize) -> String {
-    let read = || -> io::Result<String> {
-        let mut file = fs::File::open(log)?;
-        let start = length.max(file.metadata()?.len().saturating_sub(TAIL_MAX));
-        io::Seek::seek(&mut file, io::SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut file, &mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read().unwrap_or_default();
+    let text = read_end(log, length, TAIL_MAX).unwrap_or_default();
     let said = text.lines().filter(|line| !line.contains("request answered") && !is_frame(line));
     let said: Vec<&str> = said.collect();
     said[said.len().saturating_sub(lines)..].join("\n")

@@ -3,16 +3,11 @@
 //! An address in the environment comes first; otherwise the server is started from the machine's
 //! own binaries as a private process.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    thread,
-    time::Instant,
-};
+use std::{env, thread, time::Instant};
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
-use testkit::native::{Place, Postgres, RabbitMq, Redis};
+use testkit::native::{Postgres, RabbitMq, Redis, Server, ServerOptions};
 
 use crate::{
     data_version,
@@ -20,6 +15,7 @@ use crate::{
     interrupt::Interrupt,
     ports,
     state::Process,
+    wires::SERVERS,
 };
 
 /// Where the servers answer. Holds passwords.
@@ -74,14 +70,14 @@ impl<'a> Broker<'a> {
 
 /// Addresses that the environment gives, by variables that begin with a prefix.
 #[derive(Debug, Default)]
-pub(crate) struct Given {
+pub(crate) struct ExternalAddresses {
     pub(crate) postgres: Option<String>,
     pub(crate) redis: Option<String>,
     pub(crate) amqp: Option<String>,
     pub(crate) rabbitmq_api: Option<String>,
 }
 
-impl Given {
+impl ExternalAddresses {
     /// `<PREFIX>_POSTGRES_URL`, `_REDIS_URL`, `_AMQP_URL`, `_RABBITMQ_API`; each may stand alone.
     pub(crate) fn from_environment(prefix: &str) -> Self {
         let get =
@@ -101,27 +97,27 @@ pub(crate) enum Source {
     /// It runs already.
     At(String),
     /// We start it there.
-    Start(Place),
+    Start(ServerOptions),
     /// The command does without it.
     Unused,
 }
 
 impl Source {
     /// The given address, or `otherwise`.
-    pub(crate) fn given(address: Option<String>, otherwise: Self) -> Self {
+    pub(crate) fn external_or(address: Option<String>, otherwise: Self) -> Self {
         address.map_or(otherwise, Self::At)
     }
 
-    pub(crate) fn place(&self) -> Option<&Place> {
+    pub(crate) fn options(&self) -> Option<&ServerOptions> {
         match self {
-            Self::Start(place) => Some(place),
+            Self::Start(options) => Some(options),
             Self::At(_) | Self::Unused => None,
         }
     }
 
     /// The same when the data stays there.
-    fn kept(&self) -> Option<&Place> {
-        self.place().filter(|place| place.keep)
+    fn kept(&self) -> Option<&ServerOptions> {
+        self.options().filter(|options| options.keep)
     }
 
     fn address(&self) -> Option<&str> {
@@ -143,27 +139,26 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// The servers that we start ourselves, each with its package.
+    pub(crate) fn started(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let sources = [&self.postgres, &self.redis, &self.rabbitmq];
+        let names = SERVERS.into_iter().zip(["postgresql", "redis-server", "rabbitmq-server"]);
+        let sources = names.zip(sources).filter(|(_, source)| source.options().is_some());
+        sources.map(|(names, _)| names)
+    }
+
     /// The packages of the servers that we start ourselves.
     pub(crate) fn packages(&self) -> Vec<&'static str> {
-        let sources = [
-            ("postgresql", &self.postgres),
-            ("redis-server", &self.redis),
-            ("rabbitmq-server", &self.rabbitmq),
-        ];
-        sources
-            .into_iter()
-            .filter(|(_, source)| source.place().is_some())
-            .map(|(name, _)| name)
-            .collect()
+        self.started().map(|(_, package)| package).collect()
     }
 
     /// An error for data that one of the servers cannot go on with.
     fn check_data(&self) -> Result<()> {
-        let postgres = self.postgres.kept().and_then(|place| {
-            data_version::postgres(&place.folder, data_version::postgres_version().as_deref())
+        let postgres = self.postgres.kept().and_then(|options| {
+            data_version::postgres(&options.folder, data_version::postgres_version().as_deref())
         });
-        let rabbitmq = self.rabbitmq.kept().and_then(|place| {
-            data_version::rabbitmq(&place.folder, data_version::rabbitmq_version().as_deref())
+        let rabbitmq = self.rabbitmq.kept().and_then(|options| {
+            data_version::rabbitmq(&options.folder, data_version::rabbitmq_version().as_deref())
         });
         match postgres.or(rabbitmq) {
             Some(mismatch) => Err(anyhow!("{}; {}", mismatch.what, mismatch.mend)),
@@ -176,13 +171,11 @@ impl Plan {
 #[derive(Debug)]
 pub(crate) struct Servers {
     pub(crate) addresses: Addresses,
-    postgres: Option<(Postgres, PathBuf)>,
-    redis: Option<(Redis, PathBuf)>,
-    rabbitmq: Option<(RabbitMq, PathBuf)>,
+    postgres: Option<Postgres>,
+    redis: Option<Redis>,
+    rabbitmq: Option<RabbitMq>,
     /// The port that RabbitMQ was to have.
     wanted: Option<u16>,
-    /// The folder of its data, when that is kept.
-    kept: Option<PathBuf>,
     begin: Instant,
 }
 
@@ -201,9 +194,10 @@ impl Servers {
         let begin = Instant::now();
         plan.check_data()?;
         let (rabbitmq, postgres, redis) = thread::scope(|scope| {
-            let rabbitmq = scope.spawn(|| plan.rabbitmq.place().map(RabbitMq::launch).transpose());
-            let postgres = scope.spawn(|| plan.postgres.place().map(Postgres::start).transpose());
-            let redis = scope.spawn(|| plan.redis.place().map(Redis::start).transpose());
+            let rabbitmq =
+                scope.spawn(|| plan.rabbitmq.options().map(RabbitMq::launch).transpose());
+            let postgres = scope.spawn(|| plan.postgres.options().map(Postgres::start).transpose());
+            let redis = scope.spawn(|| plan.redis.options().map(Redis::start).transpose());
             (rabbitmq.join(), postgres.join(), redis.join())
         });
         let broken = |_| anyhow!("starting a server broke off");
@@ -215,7 +209,7 @@ impl Servers {
         let postgres = postgres?;
         let redis = redis?;
 
-        let wanted = |source: &Source| source.place().and_then(|place| place.port);
+        let wanted = |source: &Source| source.options().and_then(|options| options.port);
         if let Some(server) = &postgres {
             tell_move("postgres", wanted(&plan.postgres), server.port());
         }
@@ -232,17 +226,7 @@ impl Servers {
                 RabbitMq::management_url,
             ),
         };
-        let log =
-            |source: &Source| source.place().map(|place| place.log.clone()).unwrap_or_default();
-        Ok(Self {
-            addresses,
-            postgres: postgres.map(|server| (server, log(&plan.postgres))),
-            redis: redis.map(|server| (server, log(&plan.redis))),
-            rabbitmq: rabbitmq.map(|server| (server, log(&plan.rabbitmq))),
-            wanted: wanted(&plan.rabbitmq),
-            kept: plan.rabbitmq.kept().map(|place| place.folder.clone()),
-            begin,
-        })
+        Ok(Self { addresses, postgres, redis, rabbitmq, wanted: wanted(&plan.rabbitmq), begin })
     }
 
     /// Starts them, with what is missing for them installed where that is permitted, and waits until all answer.
@@ -256,13 +240,13 @@ impl Servers {
     /// Waits until RabbitMQ answers, when we started it; an interrupt ends it, and the waiting. Its
     /// address is only certain after this: somebody else may have taken its port meanwhile.
     pub(crate) fn wait_broker(&mut self, interrupt: &Interrupt) -> Result<()> {
-        let Some((server, _)) = &mut self.rabbitmq else {
-            return Ok(());
-        };
+        let Some(server) = &mut self.rabbitmq else { return Ok(()) };
         let outcome = server.wait_ready_unless(|| interrupt.is_set());
         interrupt.check()?;
         outcome.context("start RabbitMQ")?;
-        self.kept.iter().try_for_each(|folder| data_version::note_rabbitmq(folder))?;
+        if server.options().keep {
+            data_version::note_rabbitmq(&server.options().folder)?;
+        }
         tell_move("rabbitmq", self.wanted, server.port());
         self.addresses.amqp = server.amqp_url();
         self.addresses.rabbitmq_api = server.management_url();
@@ -272,23 +256,23 @@ impl Servers {
 
     /// The processes that we started.
     pub(crate) fn processes(&self) -> Vec<Process> {
-        let of = |members: Vec<testkit::native::Member>, port: u16, log: &Path| {
+        let of = |server: &Server, port: u16| {
+            let members = server.members().into_iter();
             members
-                .iter()
-                .map(|member| Process::server(member, Some(port), log))
+                .map(|member| Process::server(&member, Some(port), &server.options().log))
                 .collect::<Vec<_>>()
         };
-        let postgres = self.postgres.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
-        let redis = self.redis.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
-        let rabbitmq = self.rabbitmq.iter().flat_map(|(s, log)| of(s.members(), s.port(), log));
+        let postgres = self.postgres.iter().flat_map(|server| of(server, server.port()));
+        let redis = self.redis.iter().flat_map(|server| of(server, server.port()));
+        let rabbitmq = self.rabbitmq.iter().flat_map(|server| of(server, server.port()));
         postgres.chain(redis).chain(rabbitmq).collect()
     }
 
     /// Leaves them running.
     pub(crate) fn detach(self) {
-        self.postgres.into_iter().for_each(|(server, _)| server.detach());
-        self.redis.into_iter().for_each(|(server, _)| server.detach());
-        self.rabbitmq.into_iter().for_each(|(server, _)| server.detach());
+        self.postgres.into_iter().for_each(Postgres::detach);
+        self.redis.into_iter().for_each(Redis::detach);
+        self.rabbitmq.into_iter().for_each(RabbitMq::detach);
     }
 }
 

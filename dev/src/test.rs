@@ -15,9 +15,9 @@ use crate::{
     interrupt::Interrupt,
     programs,
     project::Project,
-    servers::{Given, Plan, Servers, Source},
+    sandbox::Sandbox,
+    servers::{ExternalAddresses, Plan, Servers, Source},
     services,
-    slot::Slot,
 };
 
 #[derive(Debug, clap::Args)]
@@ -37,8 +37,8 @@ pub(crate) struct Args {
 const BROWSER: &str = "chromium-driver";
 
 pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Result<ExitCode> {
-    let slot = Slot::take(project)?;
-    let plan = plan(&slot);
+    let sandbox = Sandbox::take(project)?;
+    let plan = plan(&sandbox);
     // Tests of discovery start an etcd of their own, those of metrics a Prometheus, those of the
     // database a PgBouncer.
     let mut packages = [plan.packages(), vec!["etcd-server", "prometheus", "pgbouncer"]].concat();
@@ -58,14 +58,14 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
     servers.wait_broker(interrupt)?;
     println!("servers and binaries are there after {:.1} s", begin.elapsed().as_secs_f64());
 
-    // The servers and the slot are dropped, and so stopped, on every way out of here.
+    // The servers and the sandbox are dropped, and so stopped, on every way out of here.
     let mut tests = tests(project, &args.args);
     let mut status = programs::status(with_addresses(&mut tests, project, &servers), interrupt)?;
     if !args.args.is_empty() {
         println!(
             "skipped, because the run was narrowed: Consul, browser, documentation, interleavings"
         );
-        return Ok(exit_code(status, &slot));
+        return Ok(exit_code(status, &sandbox));
     }
     for mut more in [
         consul(project, &servers),
@@ -79,7 +79,7 @@ pub(crate) fn run(project: &Project, args: &Args, interrupt: &Interrupt) -> Resu
         let next = programs::status(&mut more, interrupt)?;
         status = if status.success() { next } else { status };
     }
-    Ok(exit_code(status, &slot))
+    Ok(exit_code(status, &sandbox))
 }
 
 /// Whether the tests of these packages pass, on servers started for them.
@@ -101,21 +101,21 @@ pub(crate) fn on_new_servers(
     permission: Permission,
     interrupt: &Interrupt,
 ) -> Result<bool> {
-    let slot = Slot::take(project)?;
-    let servers = Servers::ready(&plan(&slot), permission, interrupt)?;
+    let sandbox = Sandbox::take(project)?;
+    let servers = Servers::ready(&plan(&sandbox), permission, interrupt)?;
     Ok(programs::status(with_addresses(command, project, &servers), interrupt)?.success())
 }
 
-/// The servers of the environment; in the slot, what is not given there.
-pub(crate) fn plan(slot: &Slot) -> Plan {
-    let given = Given::from_environment("TEST");
+/// The servers of the environment; in the sandbox, what is not given there.
+pub(crate) fn plan(sandbox: &Sandbox) -> Plan {
+    let external = ExternalAddresses::from_environment("TEST");
     // A broker without its management API is of no use to tests: both are given, or neither.
-    let given_broker = given.amqp.filter(|_| given.rabbitmq_api.is_some());
+    let external_broker = external.amqp.filter(|_| external.rabbitmq_api.is_some());
     Plan {
-        postgres: Source::given(given.postgres, slot.source("postgres")),
-        redis: Source::given(given.redis, slot.source("redis")),
-        rabbitmq: Source::given(given_broker, slot.source("rabbitmq")),
-        rabbitmq_api: given.rabbitmq_api,
+        postgres: Source::external_or(external.postgres, sandbox.source("postgres")),
+        redis: Source::external_or(external.redis, sandbox.source("redis")),
+        rabbitmq: Source::external_or(external_broker, sandbox.source("rabbitmq")),
+        rabbitmq_api: external.rabbitmq_api,
     }
 }
 
@@ -216,9 +216,9 @@ pub(crate) fn with_addresses<'a>(
 
 /// The same exit code; one that does not fit is a failure. Of a failure the broker may know more: it
 /// tells no client that its disk or its memory is at an end.
-fn exit_code(status: ExitStatus, slot: &Slot) -> ExitCode {
+fn exit_code(status: ExitStatus, sandbox: &Sandbox) -> ExitCode {
     if !status.success() {
-        slot.print_faults("rabbitmq");
+        sandbox.print_faults("rabbitmq");
     }
     status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }

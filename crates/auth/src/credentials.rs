@@ -20,7 +20,7 @@ use crate::settings::ServiceSecret;
 /// Failures in a row that are answered one by one.
 const FAILURES_MAX: u32 = 10;
 /// After those, time until another one is.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
 /// The secrets of all services, as digests. Cheap to clone.
 #[derive(Clone)]
@@ -99,14 +99,14 @@ impl Credentials {
         let mut failures = self.0.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.0.clock.now();
         let passed = (now - failures.since).to_std().unwrap_or_default();
-        let back = passed.as_millis() / FAILURE_PAUSE.as_millis();
+        let back = passed.as_millis() / FAILURE_DELAY.as_millis();
         if back > 0 {
             failures.left = failures.left.saturating_add(u32::try_from(back).unwrap_or(u32::MAX));
             failures.left = failures.left.min(FAILURES_MAX);
             failures.since = now;
         }
         if failures.left == 0 {
-            return CredentialsError::TooMany { retry_after: FAILURE_PAUSE };
+            return CredentialsError::TooMany { retry_after: FAILURE_DELAY };
         }
         failures.left -= 1;
         CredentialsError::Wrong

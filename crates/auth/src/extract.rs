@@ -42,9 +42,9 @@ pub enum Caller {
 /// Which of the caller's rights the token carries, for a handler that does more than the scope of its own route
 /// says: the guard has asked for that one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Carried(Option<Scopes>);
+pub struct TokenScopes(Option<Scopes>);
 
-impl Carried {
+impl TokenScopes {
     /// Makes sure that the token carries this scope too, or is not narrowed.
     ///
     /// # Errors
@@ -116,7 +116,7 @@ impl<S: Sync> FromRequestParts<S> for CallerService {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Carried {
+impl<S: Sync> FromRequestParts<S> for TokenScopes {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -29,7 +29,7 @@
 //! that has left the set is gone with the next reading; while the set cannot be read, or is empty, no
 //! key is believed for longer than that.
 //!
-//! Keys have no end of their own, so an operator is told how old they are:
+//! Keys have no expiry date, so an operator is told how old they are:
 //!
 //! | gauge | tells |
 //! |---|---|

@@ -76,7 +76,7 @@ pub mod totp;
 
 pub use credentials::Credentials;
 pub use ended::EndedSessions;
-pub use extract::{Caller, CallerService, Carried, User};
+pub use extract::{Caller, CallerService, TokenScopes, User};
 pub use keys::{KeyRing, KeySource};
 pub use mail_tokens::MailTokens;
 pub use policy::PolicySettings;

@@ -34,13 +34,13 @@ use std::sync::Arc;
 
 use chassis::{Protected, ServiceCheck};
 use http::Method;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use guard::Identity;
 pub use guard::PolicyGuard;
-pub use rule::{Route, Rule, Who};
+pub use rule::{AllowedCaller, Route, Rule};
 pub use security::with_scopes;
 
 use crate::scope::{Access, Scope, Scopes, name_of};
@@ -190,24 +190,26 @@ pub fn check<'a>(
     settings: &PolicySettings,
     api: &OpenApi,
     services: impl IntoIterator<Item = &'a String>,
-) -> Vec<Misfit> {
+) -> Vec<ValidationError> {
     let services: BTreeSet<&String> = services.into_iter().collect();
-    let strangers = settings.keys().filter(|name| !services.contains(name)).map(|name| {
+    let unknown = settings.keys().filter(|name| !services.contains(name)).map(|name| {
         let text = format!("[policy.{name}] is about no service: there is no [service:{name}]");
-        Misfit::at(format!("policy.{name}"), text)
+        ValidationError::at(format!("policy.{name}"), text)
     });
     let section = format!("policy.{service}");
     let own = match settings.get(service) {
-        None => vec![Misfit::missing("policy", service, format!("there is no [{section}]"))],
+        None => {
+            vec![ValidationError::missing("policy", service, format!("there is no [{section}]"))]
+        }
         Some(rules) => faults((service, rules), settings, api)
             .into_iter()
             .map(|(route, text)| match route {
-                Some(route) => Misfit::at(format!("{section}.{route}"), text),
-                None => Misfit::at(&section, text),
+                Some(route) => ValidationError::at(format!("{section}.{route}"), text),
+                None => ValidationError::at(&section, text),
             })
             .collect(),
     };
-    strangers.chain(own).collect()
+    unknown.chain(own).collect()
 }
 
 /// Another service with the same scopes.
@@ -229,8 +231,8 @@ fn faults(
     let mount = "a new one is mounted by `.routes(routes!(…))` in the service's src/routes.rs";
     let extra = extra.map(|route| (Some(route.clone()), format!("{route} is no route: {mount}")));
     let unknown = rules.iter().flat_map(|(route, rule)| {
-        let strangers = rule.services().filter(|name| !settings.contains_key(*name));
-        strangers.map(move |name| {
+        let unknown = rule.services().filter(|name| !settings.contains_key(*name));
+        unknown.map(move |name| {
             (Some(route.clone()), format!("{route} names {name}, which is no service"))
         })
     });

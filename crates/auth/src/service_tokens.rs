@@ -26,7 +26,7 @@ const TARGETS_MAX: usize = 64;
 /// Longest time to wait for the issuer.
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failure the issuer is left alone this long.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
 /// A token so near its end is not sent any more: it must arrive in time.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -103,7 +103,7 @@ impl ServiceTokens {
     pub fn refused(&self, target: &str, token: &Secret<String>) {
         let Ok(entry) = self.entry(target) else { return };
         let cached = entry.cached.load_full();
-        let since = self.0.clock.now() - FAILURE_PAUSE;
+        let since = self.0.clock.now() - FAILURE_DELAY;
         if cached.is_some_and(|cached| {
             cached.token.value.expose() == token.expose() && cached.at <= since
         }) {
@@ -158,7 +158,7 @@ impl ServiceTokens {
             }
             Err(error) => {
                 tracing::warn!(error = %error, "no new service token");
-                let until = self.0.clock.now() + FAILURE_PAUSE;
+                let until = self.0.clock.now() + FAILURE_DELAY;
                 *failure = Some(Failure { until, error: error.clone() });
                 Err(error)
             }

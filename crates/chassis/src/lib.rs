@@ -23,6 +23,7 @@
 mod allocator;
 pub mod app;
 pub mod clock;
+mod collect_errors;
 pub mod database;
 pub mod docs;
 pub mod extract;
@@ -40,12 +41,12 @@ mod server;
 mod settings;
 mod takeover;
 pub mod tasks;
-mod together;
 pub mod worker;
 
 pub use ::database::DatabaseSettings;
 pub use app::{App, BuildError};
 pub use clock::Clock;
+pub use collect_errors::CollectErrors;
 pub use middleware::{
     ClientAddress, RequestId, ReservedPermit, ServiceCheck, client_deadline, own_queue,
 };
@@ -56,5 +57,4 @@ pub use settings::{
     CorsSettings, Interval, ManagementPort, ManagementSettings, ServerSettings, ServiceInfo,
     TrustedProxies,
 };
-pub use together::Together;
 pub use tokio_util::sync::CancellationToken;

@@ -3,7 +3,7 @@
 //! A task handles faults that pass by itself. If it *returns an error*, it cannot go on (its queue
 //! was declared otherwise, say), and the process stops with that error. So it does when a task
 //! returns before it was told to end: what it does is missing from then on. If it *panics*, that is
-//! a bug met by one piece of work: the task starts again, after a growing pause, and is counted.
+//! a bug met by one piece of work: the task starts again, after a growing delay, and is counted.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -17,11 +17,11 @@ use tracing::Instrument;
 
 use crate::BuildError;
 
-/// Pause before the first restart; it doubles up to [`PAUSE_MAX`].
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-/// Longest pause before a restart. A task that ran for longer than that begins again with the
+/// Delay before the first restart; it doubles up to [`DELAY_MAX`].
+const DELAY_MIN: Duration = Duration::from_millis(100);
+/// Longest delay before a restart. A task that ran for longer than that begins again with the
 /// shortest: one panic a month is no reason to wait.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
+const DELAY_MAX: Duration = Duration::from_secs(30);
 
 /// The running tasks of one process.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ where
     let restarts = telemetry::metrics::counter("service_task_restarts_total", help, labels);
     // A series that is there from the beginning: the first restart is an increase too.
     let restarts = restarts.with_label_values(&[service, name]);
-    let mut pause = PAUSE_MIN;
+    let mut delay = DELAY_MIN;
     loop {
         let began = Instant::now();
         match AssertUnwindSafe(make(shutdown.child_token())).catch_unwind().await {
@@ -104,12 +104,12 @@ where
             Err(_) => tracing::error!(task.name = name, "task panicked; it starts again"),
         }
         restarts.inc();
-        if began.elapsed() > PAUSE_MAX {
-            pause = PAUSE_MIN;
+        if began.elapsed() > DELAY_MAX {
+            delay = DELAY_MIN;
         }
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
+            () = tokio::time::sleep(delay) => delay = (delay * 2).min(DELAY_MAX),
         }
     }
 }
@@ -165,7 +165,7 @@ mod tests {
         let mut before = rounds.recv().await.unwrap();
         for _ in 0..20 {
             let next = rounds.recv().await.unwrap();
-            assert_eq!(next - before, lives + PAUSE_MIN);
+            assert_eq!(next - before, lives + DELAY_MIN);
             before = next;
         }
     }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Interval;
 
-/// Pause after a fault of our own, such as a database that is away.
-const FAULT_PAUSE: Duration = Duration::from_secs(1);
+/// Delay after a fault of our own, such as a database that is away.
+const FAULT_DELAY: Duration = Duration::from_secs(1);
 
 /// Section `[worker]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -57,18 +57,18 @@ pub async fn run<W: Worker>(worker: &W, settings: &WorkerSettings, shutdown: &Ca
 
 async fn lane<W: Worker>(worker: &W, settings: &WorkerSettings, shutdown: &CancellationToken) {
     while !shutdown.is_cancelled() {
-        let pause = match worker.step().await {
+        let delay = match worker.step().await {
             Ok(Step::Worked) => continue,
             Ok(Step::Idle) => settings.poll_interval.get(),
             Err(error) => {
                 tracing::warn!(error = %error, "a row could not be worked on");
-                FAULT_PAUSE
+                FAULT_DELAY
             }
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = worker.due() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(delay) => {}
         }
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_fault_pauses_the_worker_and_does_not_end_it() {
+    async fn a_fault_delays_the_worker_and_does_not_end_it() {
         assert_eq!(seconds(0, 4, true).await, 3);
     }
 

@@ -17,8 +17,8 @@ use crate::session::Session;
 use crate::target::{Target, cause};
 use crate::{Database, DatabaseSettings, Probe, is_unavailable, kind, limit};
 
-/// Pause between two attempts at start-up.
-const START_PAUSE: Duration = Duration::from_millis(500);
+/// Delay between two attempts at start-up.
+const START_DELAY: Duration = Duration::from_millis(500);
 /// How long a new connection may take to tell its session.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -128,7 +128,7 @@ async fn first(
             return Err(refused(options, why));
         }
         tracing::warn!(database = %Target::from(options), error = why, "waiting for the database");
-        sleep(START_PAUSE).await;
+        sleep(START_DELAY).await;
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::postgres::{
 use sqlx::{Connection, Describe, Execute, Executor, PgPool, Postgres, SqlStr};
 
 use crate::Fault;
-use crate::fault::{count_unavailable, has_lost_a_race, is_outdated};
+use crate::fault::{count_unavailable, is_concurrency_failure, is_outdated};
 use crate::pool::{self, Limits, Manager, PooledConnection};
 use crate::session::Session;
 
@@ -185,7 +185,7 @@ fn parts<'q>(mut query: impl Execute<'q, Postgres>) -> Result<Query, sqlx::Error
 
 /// Whether nothing was done, and the same once more may go well.
 fn is_worth_repeating(error: &sqlx::Error) -> bool {
-    is_outdated(error) || has_lost_a_race(error)
+    is_outdated(error) || is_concurrency_failure(error)
 }
 
 async fn reprepare(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

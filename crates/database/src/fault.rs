@@ -17,7 +17,7 @@ pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
 
 /// Whether the transaction lost to another one (a deadlock, or a serialization failure) and would go
 /// well the next time.
-pub(crate) fn has_lost_a_race(error: &sqlx::Error) -> bool {
+pub(crate) fn is_concurrency_failure(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(DatabaseError::code);
     code.is_some_and(|code| code == "40P01" || code == "40001")
 }

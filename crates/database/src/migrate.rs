@@ -15,11 +15,11 @@ use crate::{Database, DatabaseError};
 
 /// The advisory lock of whoever migrates: the letters `migr`, and which lock it is.
 const LOCK: &str = "1835624306, 1";
-/// Pause between two looks whether another process has done.
-const LOCK_PAUSE: Duration = Duration::from_millis(500);
-/// Pause after which a migration that could not lock a table tries again: what queued behind it is
+/// Delay between two looks whether another process has done.
+const LOCK_DELAY: Duration = Duration::from_millis(500);
+/// Delay after which a migration that could not lock a table tries again: what queued behind it is
 /// served meanwhile.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Longest time for what is answered at once: a connection, a look at the lock.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a start that waits says so.
@@ -78,11 +78,11 @@ pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<()
             one_by_one(session, &mut connection, &migrations).await
         };
         let _server_ends_it = connection.close().await;
-        let (why, pause) = match attempt {
+        let (why, delay) = match attempt {
             Ok(()) => return Ok(()),
-            Err(Failure::Locked) => ("another process migrates the database", LOCK_PAUSE),
+            Err(Failure::Locked) => ("another process migrates the database", LOCK_DELAY),
             Err(Failure::Failed(error)) if is_lock_timeout(&error) => {
-                ("a migration waits for a lock that others hold", RETRY_PAUSE)
+                ("a migration waits for a lock that others hold", RETRY_DELAY)
             }
             Err(Failure::Failed(error)) => return Err(fault(text(&error))),
             Err(Failure::OutsideOfTransaction(version)) => {
@@ -102,7 +102,7 @@ pub async fn migrate(database: &Database, mut migrations: Migrator) -> Result<()
             logged = Some(Instant::now());
             tracing::info!(waited_seconds = begun.elapsed().as_secs(), "waiting: {why}");
         }
-        sleep(pause).await;
+        sleep(delay).await;
     }
 }
 

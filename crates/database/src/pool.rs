@@ -40,9 +40,9 @@ const AGE_MAX: Duration = Duration::from_mins(30);
 const AGE_SPREAD: f64 = 0.2;
 /// How often connections are looked at.
 const CLOSE_INTERVAL_MAX: Duration = Duration::from_mins(1);
-/// First pause before a server that starts, or has no connection left, is asked again; it doubles.
-const CONNECT_PAUSE_MIN: Duration = Duration::from_millis(10);
-const CONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// First delay before a server that starts, or has no connection left, is asked again; it doubles.
+const CONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
+const CONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// How many connections there are, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +100,7 @@ impl managed::Manager for Manager {
 
     /// Waits for a server that starts or has no connection left; whoever asks limits the time.
     async fn create(&self) -> Result<Pooled, sqlx::Error> {
-        let mut pause = CONNECT_PAUSE_MIN;
+        let mut delay = CONNECT_DELAY_MIN;
         loop {
             // Boxed: whoever takes a connection that is there need not have the room to open one.
             match Box::pin(self.open()).await {
@@ -108,8 +108,8 @@ impl managed::Manager for Manager {
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(CONNECT_PAUSE_MAX);
+            sleep(delay).await;
+            delay = (delay * 2).min(CONNECT_DELAY_MAX);
         }
     }
 

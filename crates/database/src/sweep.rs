@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Rows of one batch.
 const BATCH_ROWS: i64 = 1_000;
-/// The shortest pause between two batches.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// The shortest delay between two batches.
+const DELAY_MIN: Duration = Duration::from_millis(1);
 
 /// Does `batch` until one is short or `shutdown`; tells how many rows were removed in all.
 ///
 /// `batch` is told how many rows it may remove, 1,000, and tells how many it did. It is one statement
 /// that passes over locked rows (`for update skip locked`), so that replicas which sweep at the same
-/// time remove different ones. Between two batches there is a pause as long as the one before took:
+/// time remove different ones. Between two batches there is a delay as long as the one before took:
 /// at most one connection is used, and that half of the time.
 ///
 /// # Errors
@@ -31,8 +31,8 @@ pub async fn drain<E, Batch: Future<Output = Result<u64, E>>>(
         if rows < BATCH_ROWS.unsigned_abs() {
             return Ok(removed);
         }
-        let pause = tokio::time::sleep(began.elapsed().max(PAUSE_MIN));
-        if shutdown.run_until_cancelled(pause).await.is_none() {
+        let delay = tokio::time::sleep(began.elapsed().max(DELAY_MIN));
+        if shutdown.run_until_cancelled(delay).await.is_none() {
             return Ok(removed);
         }
     }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use resilience::CachePadded;
+
 use crate::clock::Time;
 use crate::endpoint::Endpoint;
 
@@ -16,19 +18,14 @@ const SLOWEST_ASSUMED: f64 = 500_000_000.0;
 /// How many threads count by themselves; more share.
 const THREADS: usize = 16;
 
-/// Keeps what every pick writes out of the cache line of what every pick reads.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct OwnLine<T>(pub(crate) T);
-
 /// Counts picks, each thread for itself, so that threads do not wait for each other's cache line. Each
 /// count begins anywhere: callers that start together do not all begin with the same endpoint.
 #[derive(Debug)]
-pub(crate) struct RoundRobin([OwnLine<AtomicUsize>; THREADS]);
+pub(crate) struct RoundRobin([CachePadded<AtomicUsize>; THREADS]);
 
 impl RoundRobin {
     pub(crate) fn new() -> Self {
-        let anywhere = |_| OwnLine(AtomicUsize::new(fastrand::u16(..).into()));
+        let anywhere = |_| CachePadded(AtomicUsize::new(fastrand::u16(..).into()));
         Self(std::array::from_fn(anywhere))
     }
 

@@ -1,4 +1,4 @@
-//! Pauses that differ a little, so that many processes do not do the same thing in step.
+//! Delays that differ a little, so that many processes do not do the same thing in step.
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ pub(crate) use etcd::Etcd;
 pub(crate) use kubernetes::Kubernetes;
 pub use sink::Sink;
 pub(crate) use r#static::Static;
-pub(crate) use supervise::{pause, supervise};
+pub(crate) use supervise::{delay, supervise};
 
 /// Where instances come from, and where this process may register itself.
 pub trait Provider: Send + Sync + Debug {

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::jitter::jittered;
-use crate::provider::{Advertised, Lease, Provider, Registrar, pause};
+use crate::provider::{Advertised, Lease, Provider, Registrar, delay};
 use crate::{DiscoverySettings, ProviderError, metrics};
 
 /// Heartbeats within the life of a registration: two may get lost.
@@ -91,7 +91,7 @@ impl Registration {
                 }
             }
             metrics::registered(&self.own.service, self.provider.name(), false);
-            draining.run_until_cancelled(sleep(pause(failures))).await;
+            draining.run_until_cancelled(sleep(delay(failures))).await;
         }
     }
 

@@ -148,9 +148,9 @@ impl LoadBalancer {
         self.0.pick(options)
     }
 
-    /// Any instance that is not one of these, if there is one: to look, not to call.
-    pub fn another_than(&self, these: &[Arc<Instance>]) -> Option<Arc<Instance>> {
-        self.0.another_than(these)
+    /// Whether there is any other instance than these.
+    pub fn has_other(&self, these: &[Arc<Instance>]) -> bool {
+        self.0.has_other(these)
     }
 
     /// Has all instances checked soon: the first success is one of the [recoveries](Self::recoveries).

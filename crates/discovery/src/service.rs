@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use arc_swap::ArcSwap;
+use resilience::CachePadded;
 use tokio::sync::Notify;
 
-use crate::balance::{OwnLine, RoundRobin, below, least_connections, p2c};
+use crate::balance::{RoundRobin, below, least_connections, p2c};
 use crate::clock::{AtomicTime, Time};
 use crate::ejection::Trial;
 use crate::endpoint::{Endpoint, InFlight};
@@ -51,7 +52,7 @@ pub(crate) struct Service {
     is_success_awaited: AtomicBool,
     round_robin: RoundRobin,
     /// When a pick last read the clock: near enough to forget latencies by.
-    seen: OwnLine<AtomicTime>,
+    seen: CachePadded<AtomicTime>,
     own: Weak<Service>,
 }
 
@@ -77,7 +78,7 @@ impl Service {
             recoveries: AtomicU64::new(0),
             is_success_awaited: AtomicBool::new(false),
             round_robin: RoundRobin::new(),
-            seen: OwnLine::default(),
+            seen: CachePadded::default(),
             own: own.clone(),
         })
     }
@@ -134,10 +135,9 @@ impl Service {
     }
 
     #[cold]
-    pub(crate) fn another_than(&self, these: &[Arc<Instance>]) -> Option<Arc<Instance>> {
+    pub(crate) fn has_other(&self, these: &[Arc<Instance>]) -> bool {
         let options = PickOptions::any().avoid(these);
-        let set = self.set.load();
-        set.any_that(|endpoint| !options.avoids(&endpoint.instance)).map(|it| it.instance.clone())
+        self.set.load().any_that(|endpoint| !options.avoids(&endpoint.instance)).is_some()
     }
 
     #[cold]
@@ -216,7 +216,7 @@ impl Service {
     }
 
     /// An ejected endpoint, if the one that is looked at may be tried. Not for a repeated call: it
-    /// had its bad luck already.
+    /// has met a failing endpoint already.
     #[cold]
     fn trial(&self, options: &PickOptions<'_>) -> Option<Pick> {
         let set = self.set.load();

@@ -18,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde::Deserialize;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use crate::{ServiceSettings, Services};
 
@@ -98,21 +98,22 @@ impl Secured {
 
 impl ServiceTls {
     /// What cannot work. Reads the files.
-    pub fn check(&self, services: &Services) -> Vec<Misfit> {
+    pub fn check(&self, services: &Services) -> Vec<ValidationError> {
         let secured = || services.iter().filter(|(_, it)| it.scheme == Scheme::Https);
         let has_ca = !is_none(&self.ca);
         let nameless = services.iter().find_map(|(name, it)| {
             let fits = has_ca && it.scheme == Scheme::Https;
             let at = format!("service:{name}");
             let text = "it needs scheme: https, and [service_tls] ca to vouch for the name";
-            Misfit::unless(it.tls_name.is_empty() || fits, format!("{at}.tls_name"), text)
+            ValidationError::unless(it.tls_name.is_empty() || fits, format!("{at}.tls_name"), text)
         });
         let together = is_none(&self.certificate) == is_none(&self.key);
         let text = "certificate and key go together, and need a ca";
         let pair = together && (has_ca || is_none(&self.certificate));
-        let pair = Misfit::unless(pair, "service_tls.certificate", text);
+        let pair = ValidationError::unless(pair, "service_tls.certificate", text);
         let faults = secured().filter_map(|(_, it)| self.config(&it.tls_name).err());
-        let unusable = faults.map(|error| Misfit::at("service_tls.ca", error.to_string())).next();
+        let unusable =
+            faults.map(|error| ValidationError::at("service_tls.ca", error.to_string())).next();
         [nameless, pair, unusable].into_iter().flatten().collect()
     }
 

@@ -1,4 +1,4 @@
-//! How long messaging pauses before it tries again what the outside refused. All endless, growing,
+//! How long messaging waits before it tries again what the outside refused. All endless, growing,
 //! and jittered, so that many instances do not come back at the same moment.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use resilience::retry::RetrySettings;
 
 pub(crate) use resilience::retry::Backoff;
 
-/// Before another try to connect, or to open a channel. Its longest pause is what a broker that is
+/// Before another try to connect, or to open a channel. Its longest delay is what a broker that is
 /// back waits for us at most.
 pub(crate) fn reconnect() -> Backoff {
     growing(Duration::from_millis(200), Duration::from_secs(3))

@@ -184,7 +184,7 @@ impl DeadLetterQueue {
     }
 
     async fn depth_over(&self, link: &Attachment) -> Result<Depth, DeadLetterError> {
-        lock::declare_outlets(link, &self.0.topology).await?;
+        lock::declare_error_queues(link, &self.0.topology).await?;
         let channel = lock::channel(link).await?;
         let dead_letters = lock::count(&channel, &self.name()).await?;
         let waiting = match message_count(&channel, self.queue()).await {

@@ -97,8 +97,8 @@ impl Eraser {
                 Ok(_) => {}
                 Err(error) => tracing::warn!(error = %error, "erasures could not be read"),
             }
-            let pause = tokio::time::sleep(INTERVAL);
-            if shutdown.run_until_cancelled(pause).await.is_none() {
+            let delay = tokio::time::sleep(INTERVAL);
+            if shutdown.run_until_cancelled(delay).await.is_none() {
                 return Ok(());
             }
         }

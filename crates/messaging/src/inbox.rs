@@ -149,8 +149,8 @@ impl Cleaner {
                 Ok(rows) => tracing::debug!(messaging.rows = rows, "old rows were deleted"),
                 Err(error) => tracing::warn!(error = %error, "old rows could not be deleted"),
             }
-            let pause = tokio::time::sleep(PURGE_INTERVAL);
-            if shutdown.run_until_cancelled(pause).await.is_none() {
+            let delay = tokio::time::sleep(PURGE_INTERVAL);
+            if shutdown.run_until_cancelled(delay).await.is_none() {
                 return Ok(());
             }
         }

@@ -150,7 +150,8 @@ impl Publisher {
     /// when it cannot be done.
     pub(crate) async fn declare(&self, topology: &Topology) {
         let Some(lease) = self.lease().await else { return };
-        let declaring = timeout_at(lease.deadline, topology.declare_outlets_over(&self.connection));
+        let declaring =
+            timeout_at(lease.deadline, topology.declare_error_queues_over(&self.connection));
         match declaring.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = %error, "queues could not be made anew"),

@@ -138,7 +138,7 @@ pub enum SettingsError {
         /// The key.
         key: String,
     },
-    /// A message that comes back from its pause to a full queue would be gone.
+    /// A message that comes back from its delay to a full queue would be gone.
     #[error(
         "the queue of `{key}` is classic and has a limit: the broker drops what returns to it for \
          another attempt while it is full; make it a quorum queue, or take the limit away"

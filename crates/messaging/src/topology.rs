@@ -151,7 +151,7 @@ impl Topology {
 
     /// Declares the queue, and those that its messages move to.
     async fn declare_queues(&self, channel: &Channel) -> Result<(), TopologyError> {
-        self.declare_outlets(channel).await?;
+        self.declare_error_queues(channel).await?;
         let limit = self.like.delivery_limit.get().into();
         let mut arguments = self.dead_letters_to(&dead_letter_queue(&self.queue));
         self.limit_deliveries(&mut arguments, limit);
@@ -162,14 +162,14 @@ impl Topology {
         self.declare_queue(channel, &self.queue, arguments).await
     }
 
-    /// [`declare_outlets`](Self::declare_outlets), on as many channels as it takes.
-    pub(crate) async fn declare_outlets_over(
+    /// [`declare_error_queues`](Self::declare_error_queues), on as many channels as it takes.
+    pub(crate) async fn declare_error_queues_over(
         &self,
         connection: &Attachment,
     ) -> Result<(), TopologyError> {
         for attempt in 1.. {
             let channel = connection.channel().await;
-            match self.declare_outlets(&channel).await {
+            match self.declare_error_queues(&channel).await {
                 Err(drift) if drift.is_drift() && attempt < DRIFTS_MAX => {}
                 declared => return declared,
             }
@@ -183,7 +183,10 @@ impl Topology {
     /// full one refuses; the consumer, and the broker where it moves messages itself, keep what was
     /// refused and try again. A queue and its retry queues would wait for each other, so that only one
     /// of them has a bound.
-    pub(crate) async fn declare_outlets(&self, channel: &Channel) -> Result<(), TopologyError> {
+    pub(crate) async fn declare_error_queues(
+        &self,
+        channel: &Channel,
+    ) -> Result<(), TopologyError> {
         let like = &self.like;
         let mut arguments = self.kind();
         self.limit_deliveries(&mut arguments, DEAD_LETTER_DELIVERY_LIMIT);

@@ -13,7 +13,7 @@ use chassis::{CancellationToken, Protected, docs, operator};
 use messaging::erasure::Eraser;
 use messaging::{Consumer, DeadLetterQueue, EventArchive, Handlers, Relay, inbox};
 use service_client::Targets;
-use tusk_config::{Misfit, Shown};
+use tusk_config::{Shown, ValidationError};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -29,7 +29,7 @@ pub struct ServiceBuilder<S: Service> {
     consumer: Option<Result<Consumer, BuildError>>,
     /// The keys in `[exchanges]` of those that its queue is bound to.
     sources: BTreeSet<&'static str>,
-    misfits: Vec<Misfit>,
+    errors: Vec<ValidationError>,
 }
 
 /// What the routes for administrators use.
@@ -46,8 +46,8 @@ impl<S: Service> ServiceBuilder<S> {
         let app = App::builder(platform.info.clone(), platform.settings.server.clone())
             .management(platform.settings.management.clone())
             .cors(platform.settings.cors.clone());
-        let (sources, misfits) = (BTreeSet::new(), Vec::new());
-        Self { platform, state, app, consumer: None, sources, misfits }
+        let (sources, errors) = (BTreeSet::new(), Vec::new());
+        Self { platform, state, app, consumer: None, sources, errors }
     }
 
     /// What it does with the events of [`Service::QUEUE`].
@@ -55,7 +55,7 @@ impl<S: Service> ServiceBuilder<S> {
     pub fn consumes<T: Clone + Send + Sync + 'static>(mut self, handlers: Handlers<T>) -> Self {
         let Platform { broker, settings, .. } = &self.platform;
         self.sources = handlers.exchanges();
-        self.misfits = handlers.check(&settings.messaging, S::QUEUE);
+        self.errors = handlers.check(&settings.messaging, S::QUEUE);
         let consumer = Consumer::new(broker.clone(), &settings.messaging, S::QUEUE, handlers);
         self.consumer = Some(consumer.map_err(Into::into));
         self
@@ -74,13 +74,13 @@ impl<S: Service> ServiceBuilder<S> {
     }
 
     /// What does not fit the handlers.
-    pub(crate) fn misfits(&self) -> Vec<Misfit> {
+    pub(crate) fn validate(&self) -> Vec<ValidationError> {
         let Platform { settings, .. } = &self.platform;
         let sources = self.sources.iter().copied();
         let pool_size = settings.database.background_pool_size;
-        let mut misfits = settings.messaging.check(S::QUEUE, sources, pool_size);
-        misfits.extend(self.misfits.iter().cloned());
-        misfits
+        let mut errors = settings.messaging.check(S::QUEUE, sources, pool_size);
+        errors.extend(self.errors.iter().cloned());
+        errors
     }
 
     /// Adds what all services have, and opens the port. `shown` is what `/debug` tells of settings.

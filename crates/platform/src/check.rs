@@ -1,28 +1,28 @@
 //! What of the settings would end a start, or could not work: each with its place.
 
 use auth::policy;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use crate::builder::openapi;
 use crate::platform::called;
 use crate::{ISSUER, Platform, PlatformSettings, Service, Settings};
 
 /// Everything that does not fit, with its place where one is known. Opens nothing.
-pub(crate) fn misfits<S: Service>(settings: &Settings<S::Settings>) -> Vec<Misfit> {
+pub(crate) fn validate<S: Service>(settings: &Settings<S::Settings>) -> Vec<ValidationError> {
     let Settings { platform, own } = settings;
-    let mut misfits = of_sections::<S>(platform);
-    misfits.extend(S::check(own, platform));
+    let mut errors = of_sections::<S>(platform);
+    errors.extend(S::check(own, platform));
     let built = Platform::unopened::<S>(platform).and_then(|platform| S::build(platform, own));
     match built {
-        Ok(built) => misfits.extend(built.misfits()),
+        Ok(built) => errors.extend(built.validate()),
         // What nobody gave a place is told all the same.
-        Err(error) if misfits.is_empty() => misfits.push(Misfit::at("", error.to_string())),
+        Err(error) if errors.is_empty() => errors.push(ValidationError::at("", error.to_string())),
         Err(_) => {}
     }
-    misfits
+    errors
 }
 
-fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
+fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<ValidationError> {
     let PlatformSettings { services, policy, telemetry, .. } = settings;
     let named = [&[S::NAME], &*called::<S>(settings)].concat();
     let messaging = &settings.messaging;
@@ -55,7 +55,7 @@ fn of_sections<S: Service>(settings: &PlatformSettings) -> Vec<Misfit> {
 
 /// Servers on other machines that are spoken to without TLS where the settings ask for it. A fault, and no
 /// warning, because a warning at a start is read by nobody, and the first packet has the password.
-fn plaintext(settings: &PlatformSettings) -> Vec<Misfit> {
+fn plaintext(settings: &PlatformSettings) -> Vec<ValidationError> {
     let PlatformSettings { database, messaging, cache, telemetry, .. } = settings;
     if !settings.requires_tls() {
         return Vec::new();

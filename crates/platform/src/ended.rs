@@ -40,8 +40,8 @@ use uuid::Uuid;
 const FEED: &str = "ended_sessions";
 /// So long a start waits for what ended before it.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
-/// Pause between two looks into the feed.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Delay between two looks into the feed.
+const DELAY: Duration = Duration::from_secs(1);
 
 /// The feed of sessions that have ended. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -122,8 +122,8 @@ impl EndedFeed {
                 }
             }
             was_ok = read.is_ok();
-            let pause = tokio::time::sleep(PAUSE);
-            if shutdown.run_until_cancelled(pause).await.is_none() {
+            let delay = tokio::time::sleep(DELAY);
+            if shutdown.run_until_cancelled(delay).await.is_none() {
                 return Ok(());
             }
         }

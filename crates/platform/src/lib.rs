@@ -13,8 +13,8 @@
 //! ```
 //!
 //! [`Service::build`] opens nothing: what it makes connects when it is used. So `--check-config`
-//! runs the very code of a start. What can end one that it calls valid is what only others know: a
-//! server that refuses, a port that is taken, an address that is none of this machine's.
+//! runs the very code of a start. After a clean check a start can fail only for what is outside of the
+//! settings: a server that refuses, a port that is taken, an address that is none of this machine's.
 //!
 //! Besides its own, every service has these routes, for administrators:
 //!

@@ -11,7 +11,7 @@ use chassis::{App, healthcheck};
 use tusk_config::{Config, Errors, Loader, Shown, Vars};
 
 use crate::builder::openapi;
-use crate::check::misfits;
+use crate::check::validate;
 use crate::settings::{SHARED_FILES, SHARED_FILES_PLACE};
 use crate::{BuildInfo, Platform, Service, Settings, signals};
 
@@ -136,7 +136,7 @@ fn read<S: Service>(vars: Vars) -> Result<(Settings<S::Settings>, Config), Error
         .iter()
         .flat_map(|(file, kinds)| config.unknown_sections(file, kinds, SHARED_FILES_PLACE));
     let unread = config.unread(S::NAME);
-    config.check(misfits::<S>(&settings).into_iter().chain(unknown).chain(unread))?;
+    config.check(validate::<S>(&settings).into_iter().chain(unknown).chain(unread))?;
     Ok((settings, config))
 }
 

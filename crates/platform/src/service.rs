@@ -3,7 +3,7 @@
 use chassis::BuildError;
 use serde::de::DeserializeOwned;
 use sqlx::migrate::Migrator;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{Platform, PlatformSettings, ServiceBuilder};
@@ -34,7 +34,7 @@ pub trait Service: Sized + 'static {
     fn migrations() -> Migrator;
 
     /// Which of its own settings cannot work, each with its place.
-    fn check(_: &Self::Settings, _: &PlatformSettings) -> Vec<Misfit> {
+    fn check(_: &Self::Settings, _: &PlatformSettings) -> Vec<ValidationError> {
         Vec::new()
     }
 

@@ -88,7 +88,7 @@ pub struct PlatformSettings {
     /// The service's own file: where operators are answered; left out, where everybody is.
     #[serde(default)]
     pub management: ManagementSettings,
-    /// The service's own file: how often whom each route serves.
+    /// The service's own file: the limits of its routes.
     pub rate_limit: RateLimitSettings,
     /// The service's own file: which pages of other origins may call.
     #[serde(default)]

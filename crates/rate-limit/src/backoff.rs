@@ -1,7 +1,7 @@
-//! A growing pause after failures, for what is guessed at: passwords.
+//! A growing delay after failures, for what is guessed at: passwords.
 //!
 //! ```text
-//! per account and address   free tries, then a pause that doubles up to a bound; a success forgets them
+//! per account and address   free tries, then a delay that doubles up to a bound; a success forgets them
 //! per account               a looser quota, for guesses from many addresses
 //! ```
 //!
@@ -17,24 +17,24 @@ use std::time::Duration;
 
 use chassis::ClientAddress;
 use serde::Deserialize;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use crate::gcra::{Quota, micros};
 use crate::{RateLimited, RateLimits, metrics};
 
-/// Doublings after which a pause is as long as it gets, whatever the first one is.
+/// Doublings after which a delay is as long as it gets, whatever the first one is.
 const DOUBLINGS_MAX: u32 = 40;
 
 /// How failures are answered.
 #[derive(Debug, Clone, Deserialize)]
 pub struct BackoffSettings {
-    /// Failures of an account from an address before the first pause, 1 or more.
+    /// Failures of an account from an address before the first delay, 1 or more.
     pub free_failures: u32,
-    /// The first pause; each further failure doubles it.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub longest_pause: Duration,
-    /// How long after the last failure all are forgotten; no shorter than the longest pause.
+    /// The first delay; each further failure doubles it.
+    pub initial_delay: Duration,
+    /// The longest delay.
+    pub max_delay: Duration,
+    /// How long after the last failure all are forgotten; no shorter than the longest delay.
     pub forget_after: Duration,
     /// Tries at an account from all addresses that it does not know, in `account_per`.
     pub account_tries: u32,
@@ -85,23 +85,35 @@ pub struct Attempt<'b> {
 
 impl BackoffSettings {
     /// What cannot work; `section` is where they stand.
-    pub fn check(&self, section: &str) -> Vec<Misfit> {
+    pub fn check(&self, section: &str) -> Vec<ValidationError> {
         let day = Duration::from_hours(24);
         let at = |key: &str| format!("{section}.{key}");
-        let pause = Duration::from_secs(1)..=day;
-        let text = format!("{:?} is shorter than longest_pause", self.forget_after);
-        let forgets = self.forget_after >= self.longest_pause;
-        let grows = self.longest_pause >= self.first_pause;
+        let delay = Duration::from_secs(1)..=day;
+        let text = format!("{:?} is shorter than max_delay", self.forget_after);
+        let forgets = self.forget_after >= self.max_delay;
+        let grows = self.max_delay >= self.initial_delay;
         [
-            Misfit::outside(at("free_failures"), self.free_failures, 1..=1_000),
-            Misfit::outside(at("first_pause"), self.first_pause, pause.clone()),
-            Misfit::outside(at("longest_pause"), self.longest_pause, pause),
-            Misfit::unless(grows, at("longest_pause"), "it is shorter than first_pause"),
-            Misfit::outside(at("forget_after"), self.forget_after, Duration::ZERO..=day * 30),
-            Misfit::unless(forgets, at("forget_after"), text),
-            Misfit::outside(at("account_tries"), self.account_tries, 1..=1_000_000),
-            Misfit::outside(at("account_per"), self.account_per, Duration::from_secs(1)..=day),
-            Misfit::outside(at("known_for"), self.known_for, Duration::from_secs(1)..=day * 365),
+            ValidationError::outside(at("free_failures"), self.free_failures, 1..=1_000),
+            ValidationError::outside(at("initial_delay"), self.initial_delay, delay.clone()),
+            ValidationError::outside(at("max_delay"), self.max_delay, delay),
+            ValidationError::unless(grows, at("max_delay"), "it is shorter than initial_delay"),
+            ValidationError::outside(
+                at("forget_after"),
+                self.forget_after,
+                Duration::ZERO..=day * 30,
+            ),
+            ValidationError::unless(forgets, at("forget_after"), text),
+            ValidationError::outside(at("account_tries"), self.account_tries, 1..=1_000_000),
+            ValidationError::outside(
+                at("account_per"),
+                self.account_per,
+                Duration::from_secs(1)..=day,
+            ),
+            ValidationError::outside(
+                at("known_for"),
+                self.known_for,
+                Duration::from_secs(1)..=day * 365,
+            ),
         ]
         .into_iter()
         .flatten()
@@ -113,15 +125,15 @@ impl Curve {
     fn new(settings: &BackoffSettings) -> Self {
         Self {
             free: settings.free_failures,
-            first: micros(settings.first_pause),
-            longest: micros(settings.longest_pause),
+            first: micros(settings.initial_delay),
+            longest: micros(settings.max_delay),
             forget_after: micros(settings.forget_after),
             account: Quota::new(settings.account_tries, settings.account_per),
         }
     }
 
-    /// Microseconds of the pause that begins with this failure; 0 while they are free.
-    pub(crate) fn pause(&self, failures: u32) -> u64 {
+    /// Microseconds of the delay that begins with this failure; 0 while they are free.
+    pub(crate) fn delay(&self, failures: u32) -> u64 {
         let Some(doublings) = failures.checked_sub(self.free) else { return 0 };
         self.first.saturating_mul(1 << doublings.min(DOUBLINGS_MAX)).min(self.longest)
     }
@@ -160,7 +172,7 @@ impl Backoff {
         let keys = self.keys(account, client);
         let (wait, limit) = match shared.counters.attempt(&keys, &self.curve).await {
             Decision::Admitted { failures } => {
-                self.log_first_pause(failures);
+                self.log_initial_delay(failures);
                 return Ok(Attempt { backoff: self, keys: Some(keys) });
             }
             Decision::Blocked { wait, .. } => (wait, "backoff"),
@@ -189,7 +201,7 @@ impl Backoff {
     }
 
     /// One line for each account and address, whatever comes after it.
-    fn log_first_pause(&self, failures: u32) {
+    fn log_initial_delay(&self, failures: u32) {
         if failures == self.curve.free {
             tracing::warn!(
                 http.route = self.route,
@@ -222,12 +234,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_begin_with_the_last_free_failure_and_double_up_to_the_longest() {
+    fn delays_begin_with_the_last_free_failure_and_double_up_to_the_longest() {
         let minute = 60_000_000;
         let account = Quota::new(1, Duration::from_secs(1));
         let curve = Curve { free: 3, first: minute, longest: 5 * minute, forget_after: 0, account };
-        let pauses: Vec<u64> = (0..8).map(|failures| curve.pause(failures) / minute).collect();
-        assert_eq!(pauses, [0, 0, 0, 1, 2, 4, 5, 5]);
-        assert_eq!(curve.pause(u32::MAX) / minute, 5);
+        let delays: Vec<u64> = (0..8).map(|failures| curve.delay(failures) / minute).collect();
+        assert_eq!(delays, [0, 0, 0, 1, 2, 4, 5, 5]);
+        assert_eq!(curve.delay(u32::MAX) / minute, 5);
     }
 }

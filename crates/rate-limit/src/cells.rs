@@ -23,7 +23,7 @@ struct Cell {
 
 /// Between two sweeps of cells whose time is over, in microseconds: a flood of keys must not make
 /// each request look at all cells.
-const SWEEP_PAUSE: u64 = 1_000_000;
+const SWEEP_DELAY: u64 = 1_000_000;
 
 /// Cells by their keys.
 #[derive(Debug, Default)]
@@ -90,9 +90,9 @@ impl Cells {
     }
 
     fn put_failures(&mut self, tries: &str, failures: u32, curve: &Curve, now: u64) {
-        let blocked_until = match curve.pause(failures) {
+        let blocked_until = match curve.delay(failures) {
             0 => 0,
-            pause => now + pause,
+            delay => now + delay,
         };
         let expires = now + curve.forget_after;
         self.put(tries, Cell { failures, blocked_until, expires, arrival: 0 }, now);
@@ -127,7 +127,7 @@ impl Cells {
         let is_full = |cells: &HashMap<_, _>| cells.len() >= CELLS_MAX && !cells.contains_key(key);
         if is_full(&self.cells) && now >= self.sweep_at {
             self.cells.retain(|_, cell| cell.expires > now);
-            self.sweep_at = now + SWEEP_PAUSE;
+            self.sweep_at = now + SWEEP_DELAY;
         }
         // Whichever it is: the map's order is random, so nobody can choose whom it forgets.
         if is_full(&self.cells)

@@ -21,7 +21,7 @@ const SUCCEED: &str = include_str!("scripts/succeed.lua");
 const UNDO: &str = include_str!("scripts/undo.lua");
 
 /// How long Redis is not asked once it did not answer; then one request tries it.
-const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+const OUTAGE_DELAY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Counters {
     cache: ServiceCache,
@@ -113,7 +113,7 @@ impl Counters {
         match *paused_until {
             Some(until) if Instant::now() < until => false,
             Some(_) => {
-                *paused_until = Some(Instant::now() + OUTAGE_PAUSE);
+                *paused_until = Some(Instant::now() + OUTAGE_DELAY);
                 true
             }
             None => true,
@@ -122,7 +122,7 @@ impl Counters {
 
     /// Says once that Redis went, and once that it is back.
     fn note(&self, fault: Option<&'static str>) {
-        let paused_until = fault.map(|_| Instant::now() + OUTAGE_PAUSE);
+        let paused_until = fault.map(|_| Instant::now() + OUTAGE_DELAY);
         let before = std::mem::replace(&mut *locked(&self.paused_until), paused_until);
         match (before, fault) {
             (None, Some(fault)) => {

@@ -24,7 +24,7 @@
 //!
 //! ```text
 //! requests     the limits of a route, and the fields of its answers
-//!   backoff    a growing pause after failures, by account and address: for passwords
+//!   backoff    a growing delay after failures, by account and address: for passwords
 //!   counters   one round trip to Redis; while it is away or slow, this process alone
 //!     gcra     the algorithm    cells   its state in this process    scripts/  the same within Redis
 //!   subject    whom a key is about: a keyed hash, so that no key tells an address

@@ -53,7 +53,6 @@ pub use permit::Permit;
 pub use settings::CircuitBreakerSettings;
 pub use window::Counts;
 
-use change::FOR_EVER;
 use phase::Kind;
 use shared::{Observer, Shared};
 
@@ -88,7 +87,7 @@ pub struct Status {
     /// Why; none as long as it has never changed.
     pub cause: Option<Cause>,
     /// While open: when calls try again. While forced: when that ends; none where
-    /// [`reset`](CircuitBreaker::reset) alone ends it.
+    /// [`release`](CircuitBreaker::release) alone ends it.
     pub until: Option<Instant>,
     /// Whether somebody holds it as it is, whatever calls say.
     pub is_forced: bool,
@@ -140,13 +139,6 @@ impl CircuitBreaker {
         Ok(Permit::new(&self.shared, stamp, begun))
     }
 
-    /// Whether [`try_acquire`](Self::try_acquire) would permit a call now; takes nothing, so
-    /// another call may be quicker.
-    #[inline]
-    pub fn is_callable(&self) -> bool {
-        self.shared.is_callable()
-    }
-
     /// The state now. An open breaker whose time is up is still open until a call tries.
     pub fn state(&self) -> State {
         self.shared.state()
@@ -173,13 +165,13 @@ impl CircuitBreaker {
         self.shared.half_open();
     }
 
-    /// Lets no call pass for so long, or until [`reset`](Self::reset); closed after that. The first
+    /// Lets no call pass for so long, or until [`release`](Self::release); closed after that. The first
     /// call, or whoever asks for [`status`](Self::status), after that time ends it.
     pub fn force_open_for(&self, time: Duration) {
         self.shared.force(Kind::ForcedOpen, time, Cause::Forced);
     }
 
-    /// Lets every call pass for so long, or until [`reset`](Self::reset); closed, with nothing counted,
+    /// Lets every call pass for so long, or until [`release`](Self::release); closed, with nothing counted,
     /// after that. The first call that fails, or whoever asks for [`status`](Self::status), after that
     /// time ends it.
     pub fn force_closed_for(&self, time: Duration) {
@@ -189,11 +181,6 @@ impl CircuitBreaker {
     /// Ends a forced state at once: closed, with nothing counted. In any other state it does nothing.
     pub fn release(&self) {
         self.shared.release();
-    }
-
-    /// Closes it and forgets everything, whatever its state.
-    pub fn reset(&self) {
-        self.shared.force(Kind::Closed, FOR_EVER, Cause::Reset);
     }
 }
 

@@ -37,12 +37,12 @@
 //!     let mut attempt = 1;
 //!     let answer = loop {
 //!         let answer = ask(question).await;
-//!         let pause = backoff.next(attempt, None, deadline);
+//!         let delay = backoff.next(attempt, None, deadline);
 //!         // The budget last: what is not spent is left for others.
-//!         let Some(pause) = pause.filter(|_| answer.is_err() && budget.withdraw()) else {
+//!         let Some(delay) = delay.filter(|_| answer.is_err() && budget.withdraw()) else {
 //!             break answer;
 //!         };
-//!         tokio::time::sleep(pause).await;
+//!         tokio::time::sleep(delay).await;
 //!         attempt += 1;
 //!     };
 //!     permit.settle(if answer.is_ok() { Outcome::Success } else { Outcome::Failure });
@@ -74,3 +74,4 @@ pub mod quantile;
 pub mod retry;
 
 pub use outcome::Outcome;
+pub use stripes::CachePadded;

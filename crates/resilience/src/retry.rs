@@ -1,8 +1,8 @@
-//! Retries: only of what may be repeated, after a random pause, never past the deadline, and only
+//! Retries: only of what may be repeated, after a random delay, never past the deadline, and only
 //! so many as the budget has for all calls together.
 //!
 //! ```text
-//!   answer ─▶ worth another attempt? ─▶ attempts and time left? ─▶ budget? ─▶ pause ─▶ attempt
+//!   answer ─▶ worth another attempt? ─▶ attempts and time left? ─▶ budget? ─▶ delay ─▶ attempt
 //!              the caller knows          Backoff                    RetryBudget
 //! ```
 

@@ -7,11 +7,11 @@ use crate::sync::ThreadLocal;
 /// A value alone on its cache line; two lines, because processors fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Padded<T>(pub(crate) T);
+pub struct CachePadded<T>(pub T);
 
 /// A value for each thread that has asked for its own.
 #[derive(Debug, Default)]
-pub(crate) struct Stripes<T: Send>(ThreadLocal<Padded<T>>);
+pub(crate) struct Stripes<T: Send>(ThreadLocal<CachePadded<T>>);
 
 impl<T: Send + Sync + Default> Stripes<T> {
     /// The calling thread's. No other thread that runs has the same.

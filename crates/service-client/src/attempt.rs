@@ -91,7 +91,7 @@ impl Transport {
 
     /// Whether there is an instance that was not tried.
     pub(crate) fn has_untried(&self, attempts: &Attempts) -> bool {
-        self.instances.another_than(&attempts.instances).is_some()
+        self.instances.has_other(&attempts.instances)
     }
 
     /// Whether one that was not tried may answer sooner: one that is known to be down does not.
@@ -162,8 +162,8 @@ impl Transport {
         timeout(limit, answer).await.unwrap_or(Err(late))
     }
 
-    /// Whether so much time without an answer says that the target is not well. A caller in a hurry
-    /// proves nothing, but half of an attempt's time is no hurry.
+    /// Whether so much time without an answer counts against the target: at least half of
+    /// `attempt_timeout`. Of a shorter one the caller's own deadline may be the cause.
     fn is_conclusive(&self, time: Duration) -> bool {
         time >= self.bounds.attempt_timeout / 2
     }

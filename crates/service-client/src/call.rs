@@ -45,13 +45,13 @@ impl Call {
         }
     }
 
-    /// All attempts and pauses end within this time.
+    /// All attempts and delays end within this time.
     #[must_use]
     pub fn within(self, time: Duration) -> Self {
         self.by(Deadline::within(time))
     }
 
-    /// All attempts and pauses end by this deadline; the earliest that was named counts.
+    /// All attempts and delays end by this deadline; the earliest that was named counts.
     #[must_use]
     pub fn by(mut self, deadline: Deadline) -> Self {
         self.deadline = self.deadline.earlier(deadline);

@@ -7,12 +7,12 @@
 //!       │                             never sent
 //!       hedge                         a read that is late is asked of a second instance as well
 //!         limit                       attempts in flight: as many as are answered in the usual time
-//!           pick                      an instance that was not tried and has not asked for a pause
-//!             attempt                 circuit breaker of the instance ─ time limit ─ HTTP
+//!           pick                      an instance that was not tried and has not asked for a delay
+//!             attempt                 ejection of the instance ─ time limit ─ HTTP
 //! ```
 //!
-//! The breaker that ends attempts is the instance's, and lives in the registry, which then picks
-//! others. The service's own stands outside of the retries: it opens when no instance is left that
+//! An instance whose attempts fail is ejected: the registry picks others (outlier detection). The
+//! circuit breaker of the service stands outside of the retries: it opens when no instance is left that
 //! answers, and spares callers the wait. When it opens, all instances are checked soon; as soon as a
 //! check or the registry says that one is well, it lets calls try, whatever is left of its time. An
 //! outage that health checks do not see is over for callers when that time is.
@@ -182,16 +182,16 @@ impl Guards {
                 Err(kind) => kind,
             };
             let made = attempts.count - before;
-            let Some(pause) = self.pause(&kind, bounds, request, attempts, made) else {
+            let Some(delay) = self.delay(&kind, bounds, request, attempts, made) else {
                 return Err(kind);
             };
-            sleep(pause).await;
+            sleep(delay).await;
             metrics::retried(&self.service);
         }
     }
 
-    /// The pause before another attempt; none when there is to be no other.
-    fn pause(
+    /// The delay before another attempt; none when there is to be no other.
+    fn delay(
         &self,
         kind: &Kind,
         bounds: &SharedBounds,
@@ -202,11 +202,11 @@ impl Guards {
         if !kind.may_pass_at_once() || !(request.may_repeat || kind.is_unsent()) {
             return None;
         }
-        // An instance that asked for a pause binds the attempts that go to itself alone.
+        // An instance that asked for a delay binds the attempts that go to itself alone.
         let asked = self.transport.busy_for(attempts);
-        let pause = self.backoff.next(made, asked, request.deadline)?;
+        let delay = self.backoff.next(made, asked, request.deadline)?;
         // The budget last: what is not spent is left for others.
-        bounds.budget.withdraw().then_some(pause)
+        bounds.budget.withdraw().then_some(delay)
     }
 
     /// One attempt, and a second one beside it when it is a read that is late.

@@ -7,7 +7,7 @@
 //!         └─ hedge a late read ─▶ limit of attempts in flight                             guard
 //!              └─ attempt 1..n ─▶ pick an instance that was not tried                     attempt
 //!                   └─ time limit ─▶ HTTP ─▶ answer, or a Kind of fault                   response
-//!                        └─ attempt result ─▶ circuit breaker of the instance
+//!                        └─ attempt result ─▶ ejection of the instance
 //! ```
 //!
 //! - Only what may be repeated is: `GET`, `PUT`, `DELETE`, what has an Idempotency-Key or says so; and
@@ -17,7 +17,7 @@
 //! - A process that has just started waits for the provider's first word, and calls then; a provider
 //!   that fails, or says nothing for as long as an attempt may take, is not waited for.
 //! - An instance that dies costs no caller an error: its calls go to another one, and it is ejected. One
-//!   that asks for a pause (`Retry-After`) gets it, and the call goes to another one at once.
+//!   that asks for a delay (`Retry-After`) gets it, and the call goes to another one at once.
 //! - A target that fails for everybody gets a tenth more load by retries, not a multiple.
 //!
 //! | module | what |

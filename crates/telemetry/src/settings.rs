@@ -7,7 +7,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use tusk_config::{Misfit, Secret, is_loopback};
+use tusk_config::{Secret, ValidationError, is_loopback};
 
 use crate::logs;
 
@@ -25,7 +25,7 @@ pub struct TelemetrySettings {
 
 impl TelemetrySettings {
     /// What cannot work. The file of `tls_ca` is read.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let endpoint = self.tracing.enabled.then(|| endpoint_fault(&self.tracing.endpoint));
         let is_share = (0.0..=1.0).contains(&self.sampling.probability);
         let share = (!is_share).then(|| "a share is 0.0 to 1.0; 0.1 is a tenth".to_owned());
@@ -43,7 +43,7 @@ impl TelemetrySettings {
             ("log.filter", filter),
         ]
         .into_iter()
-        .filter_map(|(path, fault)| Some(Misfit::at(path, fault?)))
+        .filter_map(|(path, fault)| Some(ValidationError::at(path, fault?)))
         .chain(headers)
         .chain(ca)
         .collect()
@@ -128,7 +128,7 @@ impl TracingSettings {
         (headers.len() <= HEADERS_MAX).then_some(headers)
     }
 
-    fn headers_fault(&self) -> Option<Misfit> {
+    fn headers_fault(&self) -> Option<ValidationError> {
         let text = match self.headers() {
             None => "headers are written name=value,name=value, each name once, 16 of them at most",
             Some(headers) if !headers.is_empty() && self.plaintext().is_some() => {
@@ -136,22 +136,26 @@ impl TracingSettings {
             }
             Some(_) => return None,
         };
-        Some(Misfit::at("tracing.headers", text).secret())
+        Some(ValidationError::at("tracing.headers", text).secret())
     }
 
-    fn authorities_fault(&self) -> Option<Misfit> {
-        Misfit::authorities("tracing.tls_ca", &self.tls_ca, self.endpoint.starts_with("https://"))
+    fn authorities_fault(&self) -> Option<ValidationError> {
+        ValidationError::authorities(
+            "tracing.tls_ca",
+            &self.tls_ca,
+            self.endpoint.starts_with("https://"),
+        )
     }
 
     /// That spans are sent to another machine without TLS.
-    pub fn plaintext(&self) -> Option<Misfit> {
+    pub fn plaintext(&self) -> Option<ValidationError> {
         let uri = self.endpoint.parse::<Uri>().ok().filter(|_| self.enabled)?;
         let host = uri.host().filter(|host| !is_loopback(host))?;
         let remedy = "write https:// in TRACING_ENDPOINT, or set TRACING_ENABLED to false";
         if uri.scheme_str() == Some("https") {
             return None;
         }
-        Misfit::plaintext("tracing.endpoint", host, remedy)
+        ValidationError::plaintext("tracing.endpoint", host, remedy)
     }
 }
 
@@ -207,11 +211,11 @@ mod tests {
             log: LogSettings::default(),
         };
         assert!(!format!("{settings:?}").contains("hunter2"));
-        let misfits = settings.check().into_iter().chain(settings.tracing.plaintext());
-        misfits
-            .map(|misfit| {
-                assert!(!misfit.text().contains("hunter2"), "{misfit:?}");
-                misfit.path().to_owned()
+        let errors = settings.check().into_iter().chain(settings.tracing.plaintext());
+        errors
+            .map(|error| {
+                assert!(!error.text().contains("hunter2"), "{error:?}");
+                error.path().to_owned()
             })
             .collect()
     }

@@ -112,7 +112,7 @@ pub use proxy::Proxy;
 #[cfg(feature = "servers")]
 pub use raw_amqp::RawAmqp;
 #[cfg(feature = "service")]
-pub use refused::unreadable;
+pub use refused::assert_refuses_bodies;
 #[cfg(feature = "service")]
 pub use users::Users;
 #[cfg(feature = "servers")]

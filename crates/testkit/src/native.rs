@@ -6,9 +6,9 @@
 //! a server which somebody else runs is never touched.
 //!
 //! ```no_run
-//! use testkit::native::{Place, Redis};
+//! use testkit::native::{ServerOptions, Redis};
 //!
-//! let redis = Redis::start(&Place::temporary()?)?;
+//! let redis = Redis::start(&ServerOptions::temporary()?)?;
 //! println!("{}", redis.url());
 //! redis.freeze()?; // what a black hole looks like to its clients
 //! redis.cont()?;
@@ -29,9 +29,9 @@ mod error;
 mod etcd;
 pub mod find;
 mod folder;
+mod options;
 mod owner;
 mod pgbouncer;
-mod place;
 pub mod port;
 mod postgres;
 mod process;
@@ -48,14 +48,14 @@ pub use error::NativeError;
 pub use etcd::Etcd;
 pub use find::{Found, find};
 pub use folder::remove_data;
+pub use options::{ServerOptions, random_hex};
 pub use owner::{ELSEWHERE, Owner, holders, servers_in};
 pub use pgbouncer::PgBouncer;
-pub use place::{Place, random_hex};
 pub use postgres::Postgres;
 pub use process::{Launch, ProcessId, Signal, clean_environment};
 pub use prometheus::Prometheus;
 pub use rabbitmq::RabbitMq;
-pub use ready::{log_tail, until_ready};
+pub use ready::{log_tail, read_end, until_ready};
 pub use redis::Redis;
 pub use server::Server;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth::Role;
 use chassis::Clock;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -46,21 +46,41 @@ impl Instance {
     }
 }
 
-/// Bodies that nobody can read, made of a good one with a field of text: what each is, its media type, the
-/// body, and the status of the answer.
-pub fn unreadable(
+/// Asserts that a route refuses every bad body made of a good one, in a problem document that has none of
+/// `secrets`: with `fields` (what the case is, the field, its value), without any, and those that nobody can
+/// read, for which `text` is a field of text. `request` makes the request of a case, but for its body.
+pub async fn assert_refuses_bodies(
+    request: impl Fn(&str) -> RequestBuilder,
     good: &Value,
-    text: &'static str,
-) -> Vec<(&'static str, &'static str, Vec<u8>, u16)> {
+    text: &str,
+    fields: &[(&str, &str, Value)],
+    secrets: &[&str],
+) {
+    let with = |field: &str, value: Value| {
+        let mut body = good.clone();
+        body[field] = value;
+        body.to_string().into_bytes()
+    };
+    let with_fields =
+        fields.iter().map(|(case, field, value)| (*case, JSON, with(field, value.clone()), 422));
     let whole = good.to_string().into_bytes();
-    let mut oversized = good.clone();
-    oversized[text] = "x".repeat(70_000).into();
     let no_utf8 = [b"{\"", text.as_bytes(), b"\":\"\xff\"}"].concat();
-    vec![
+    let unreadable = [
+        ("no fields", JSON, b"{}".to_vec(), 422),
+        ("no object", JSON, b"[]".to_vec(), 422),
         ("no body", JSON, Vec::new(), 400),
         ("truncated", JSON, whole[..whole.len() - 1].to_vec(), 400),
         ("bad UTF-8", JSON, no_utf8, 400),
         ("wrong media type", "text/plain", whole, 415),
-        ("oversized", JSON, oversized.to_string().into_bytes(), 413),
-    ]
+        ("oversized", JSON, with(text, "x".repeat(70_000).into()), 413),
+    ];
+    for (case, media_type, body, expected) in with_fields.chain(unreadable) {
+        let request = request(case).header("content-type", media_type).body(body);
+        let (status, document) = problem(request).await;
+        assert_eq!(status, expected, "{case}: {document}");
+        let document = document.to_string();
+        for secret in secrets {
+            assert!(!document.contains(secret), "{case} echoes: {document}");
+        }
+    }
 }

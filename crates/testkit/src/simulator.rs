@@ -204,8 +204,8 @@ impl Simulator {
 
     /// From now on, calls for which no fault is waiting go wrong as this file says of the provider; see
     /// the crate `faults`. It may come and go.
-    pub fn obey(&self, file: &Path) {
-        self.shared.obey(file);
+    pub fn apply_faults_of(&self, file: &Path) {
+        self.shared.apply_faults_of(file);
     }
 
     /// From now on the search shows a payment intent only when it has not changed for so long,

@@ -73,7 +73,7 @@
 //! |---|---|
 //! | `loader`, `layers`, `imports`, `config` | which files, what is laid over them; the whole before it is typed |
 //! | `vars`, `outside` | the only doors to the environment of the process, the clock and other files |
-//! | `source`, `fault`, `misfit` | places, and what is wrong there |
+//! | `source`, `fault`, `validation` | places, and what is wrong there |
 //! | `syntax`, `tree` | the grammar; what a file says |
 //! | `evaluate` | variables, references, interpolation, expressions |
 //! | `typed` | serde, in rounds, until every fault is known |
@@ -92,7 +92,6 @@ mod http;
 mod imports;
 mod layers;
 mod loader;
-mod misfit;
 #[cfg(test)]
 mod notation;
 mod operator;
@@ -109,6 +108,7 @@ mod syntax;
 mod tree;
 mod typed;
 mod unread;
+mod validation;
 mod variables;
 mod vars;
 
@@ -120,7 +120,6 @@ pub use fault::{Errors, Fault, Severity};
 pub use format::format;
 pub use http::HttpRequest;
 pub use loader::{Loader, SIZE_MAX};
-pub use misfit::{Bounded, Misfit, is_loopback};
 pub use operator::{OperatorArgument, OperatorCall};
 pub use outline::{Part, outline};
 pub use paths::tsk_files;
@@ -129,5 +128,6 @@ pub use secret::Secret;
 pub use shown::Shown;
 pub use source::Location;
 pub use unread::Unread;
+pub use validation::{Bounded, ValidationError, is_loopback};
 pub use variables::{Meaning, Variable, variables, variables_table, variables_template};
 pub use vars::Vars;

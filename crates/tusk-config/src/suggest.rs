@@ -7,7 +7,10 @@ const NAME_MAX: usize = 64;
 const SLIP_MAX: usize = 2;
 
 /// The name that may have been meant as `name`.
-pub(crate) fn slip<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn closest_name<'n>(
+    name: &str,
+    known: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
     let near = nearest(name, known)?;
     (distance(name, near) <= SLIP_MAX).then_some(near)
 }
@@ -59,7 +62,7 @@ mod tests {
         assert_eq!(nearest("healthcheck", known), Some("health_check"));
         assert_eq!(nearest("HOST", known), Some("host"));
         assert_eq!(nearest("version", known), None);
-        assert_eq!(slip("prot", known), Some("port"));
-        assert_eq!(slip("service:user-service", ["service:payment-service"]), None);
+        assert_eq!(closest_name("prot", known), Some("port"));
+        assert_eq!(closest_name("service:user-service", ["service:payment-service"]), None);
     }
 }

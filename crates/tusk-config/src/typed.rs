@@ -17,7 +17,7 @@
 //! | [`reader`], [`access`] | the deserialiser; tables, lists and variants |
 //! | [`convert`] | lenient scalars and the words for a mismatch |
 //! | [`hint`] | what a refused tag was asked for as |
-//! | [`poison`] | stand-ins |
+//! | [`poison`] | placeholders |
 //! | [`error`] | what surfaces |
 //! | [`rounds`], [`locate`], [`report`] | the rounds, where an error belongs, what is said about it |
 

@@ -61,7 +61,7 @@ impl Vars {
     /// These variables only.
     #[must_use]
     pub fn of<N: Into<String>, V: Into<String>>(all: impl IntoIterator<Item = (N, V)>) -> Self {
-        all.into_iter().fold(Self::empty(), |vars, (name, value)| vars.with(name, value))
+        Self::empty().with_all(all)
     }
 
     /// These and one more, which replaces one of the same name.
@@ -70,6 +70,15 @@ impl Vars {
         let variable = Variable { value: value.into(), content: OnceLock::new() };
         self.values.insert(name.into(), variable);
         self
+    }
+
+    /// These and more, which replace those of the same names.
+    #[must_use]
+    pub fn with_all(
+        self,
+        variables: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        variables.into_iter().fold(self, |vars, (name, value)| vars.with(name, value))
     }
 
     /// These and one more, unless `name` (or the file for it, `name_FILE`) is set already.

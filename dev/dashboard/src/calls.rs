@@ -78,6 +78,10 @@ pub(crate) struct Breaker {
     #[serde(default)]
     pub(crate) is_forced: bool,
     pub(crate) forced_until: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub(crate) recent_calls: u64,
+    #[serde(default)]
+    pub(crate) recent_failures: u64,
 }
 
 /// What retries may cost.

@@ -78,14 +78,14 @@ mod tests {
     use tonic::transport::Channel;
 
     use super::*;
-    use crate::pages::testing::given_at;
+    use crate::pages::testing::fixture_at;
 
     #[tokio::test]
     async fn spans_and_log_entries_are_taken_in_at_the_port_of_the_pages() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let given = given_at(port);
-        let routes = crate::server::router(given.app.clone());
+        let fixture = fixture_at(port);
+        let routes = crate::server::router(fixture.app.clone());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await });
 
         let channel = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
@@ -121,9 +121,9 @@ mod tests {
         let request = ExportLogsServiceRequest { resource_logs: vec![logs] };
         LogsServiceClient::new(channel).export(request).await.unwrap();
 
-        let trace = given.get(&format!("/traces/{}", "07".repeat(16))).await;
+        let trace = fixture.get(&format!("/traces/{}", "07".repeat(16))).await;
         assert!(trace.contains("a step"), "{trace}");
-        let logs = given.get("/logs?filter=service:otlp-my-script&until=1s").await;
+        let logs = fixture.get("/logs?filter=service:otlp-my-script&until=1s").await;
         assert!(logs.contains("it is done"), "{logs}");
         server.abort();
     }

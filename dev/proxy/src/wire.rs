@@ -23,7 +23,7 @@ const BACKLOG: u32 = 1024;
 /// How often a target that refuses connections is asked whether it still does.
 const PROBE: Duration = Duration::from_millis(25);
 /// After something that failed for want of files or of the port.
-const PAUSE: Duration = Duration::from_millis(50);
+const DELAY: Duration = Duration::from_millis(50);
 
 /// Where a wire leads, and what happens on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Listening {
                 () = probe(&target), if self.is_absent && behaviour != Behaviour::Cut => {
                     self.is_absent = false;
                 }
-                () = sleep(PAUSE), if !is_as_it_should => {}
+                () = sleep(DELAY), if !is_as_it_should => {}
             }
         }
     }
@@ -157,7 +157,7 @@ async fn accept(
         match listener.accept().await {
             Ok((client, _)) => return Some((client, permit)),
             // For want of files as a rule.
-            Err(_) => sleep(PAUSE).await,
+            Err(_) => sleep(DELAY).await,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     data_version::{postgres_version, rabbitmq_version},
     fault, programs,
     project::Project,
-    servers::Given,
+    servers::ExternalAddresses,
     state::State,
     unrecorded,
 };
@@ -70,13 +70,13 @@ pub(super) fn examine(project: &Project) -> Vec<Finding> {
 }
 
 fn servers(project: &Project) -> Vec<Finding> {
-    let given = Given::from_environment("DEV");
+    let external = ExternalAddresses::from_environment("DEV");
     let found = find();
     let redis = found.redis.and_then(|program| version_of(program, project.root()));
     [
-        ("postgres", "postgresql", postgres_version(), given.postgres.is_some()),
-        ("redis", "redis-server", redis, given.redis.is_some()),
-        ("rabbitmq", "rabbitmq-server", rabbitmq_version(), given.amqp.is_some()),
+        ("postgres", "postgresql", postgres_version(), external.postgres.is_some()),
+        ("redis", "redis-server", redis, external.redis.is_some()),
+        ("rabbitmq", "rabbitmq-server", rabbitmq_version(), external.amqp.is_some()),
     ]
     .into_iter()
     .map(|(name, package, version, is_given)| match version {

@@ -1,17 +1,19 @@
 //! What is generated inside of files that are written by hand, between two lines that say so: tables of
-//! the documents, and every list of the services that compose, Kubernetes or Prometheus has.
+//! the documents, the table of routes at the head of each service, and every list of the services that
+//! compose, Kubernetes or Prometheus has.
 //!
 //! A list has a row for each service of services.tsk. A service that needs more than the row says has an
 //! entry by hand elsewhere in the file, and is left out of the list.
 
 mod commands;
 mod fixed;
+mod routes;
 
 use std::{fs, path::PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tusk_config::{outline, variables, variables_table};
+use tusk_config::{variables, variables_table};
 
 use crate::{cli, origin, project::Project, services::Service, template::ends_in};
 
@@ -93,22 +95,30 @@ type Block = (&'static str, &'static str);
 
 /// A part of a file that is generated.
 pub(crate) struct Generated {
-    block: Block,
+    file: String,
+    of: &'static str,
     rows: Vec<String>,
 }
 
 impl Generated {
+    fn new((file, of): Block, rows: Vec<String>) -> Self {
+        Self { file: file.to_owned(), of, rows }
+    }
+
     /// The file that it belongs to, from the root.
-    pub(crate) fn file(&self) -> &'static str {
-        self.block.0
+    pub(crate) fn file(&self) -> &str {
+        &self.file
     }
 
     /// The text of its file with this part in place of the one that is there.
     pub(crate) fn put_into(&self, text: &str) -> Result<String> {
-        let (file, of) = self.block;
-        let is_document = ends_in(file, "md");
-        let comment = |words: &str| {
-            if is_document { format!("<!-- {words} -->") } else { format!("# {words}") }
+        let Self { file, of, .. } = self;
+        // What a document is written behind, where it is one.
+        let document = [("md", ""), ("rs", "//! ")];
+        let document = document.iter().find(|(end, _)| ends_in(file, end)).map(|(_, sign)| *sign);
+        let comment = |words: &str| match document {
+            Some(sign) => format!("{sign}<!-- {words} -->"),
+            None => format!("# {words}"),
         };
         let begin = comment(&format!("made by `cargo dev prepare` {of}"));
         let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -120,8 +130,11 @@ impl Generated {
         let (start, end) = block.with_context(|| format!("{file} has no place for: {begin}"))?;
         let before = &lines[..=start];
         let after = &lines[end..];
-        if is_document {
-            return Ok(format!("{}\n{}\n{}", before.concat(), self.rows.concat(), after.concat()));
+        if let Some(sign) = document {
+            let blank = sign.trim_end();
+            let rows = self.rows.concat();
+            let rows: String = rows.split_inclusive('\n').flat_map(|line| [sign, line]).collect();
+            return Ok(format!("{}{blank}\n{rows}{blank}\n{}", before.concat(), after.concat()));
         }
         let indent: String = lines[start].chars().take_while(|sign| *sign == ' ').collect();
         let rows = self.rows.iter().map(|row| {
@@ -147,7 +160,8 @@ pub(crate) fn generate(project: &Project, write: bool) -> Result<Vec<PathBuf>> {
         |path: &str| fs::read_to_string(project.path(path)).with_context(|| format!("read {path}"));
     let mut parts =
         of_settings(project, |service| read(&format!("services/{service}/openapi.json")))?;
-    parts.push(Generated { block: COMMANDS, rows: vec![commands::table(cli::definition())] });
+    parts.push(Generated::new(COMMANDS, vec![commands::table(cli::definition())]));
+    parts.push(routes::of_template(project)?);
     let mut differing = Vec::new();
     for part in parts {
         let text = read(part.file())?;
@@ -171,22 +185,24 @@ pub(crate) fn of_settings(
     openapi: impl Fn(&str) -> Result<String>,
 ) -> Result<Vec<Generated>> {
     let mut table = vec!["| service | port | what |\n|---|---|---|\n".to_owned()];
+    let mut parts = Vec::new();
     for Service { name, port } in project.services() {
         let document: Value = serde_json::from_str(&openapi(name)?)
             .with_context(|| format!("read openapi.json of {name}"))?;
         let what = document["info"]["description"].as_str().unwrap_or_default();
         table.push(format!("| [{name}](services/{name}) | {port} | {what} |\n"));
+        parts.push(routes::of_service(project, name, &document)?);
     }
     let settings = variables_table(&variables([project.path("config")])?);
-    let mut parts = vec![
-        Generated { block: SERVICES, rows: table },
-        Generated { block: VARIABLES, rows: vec![settings] },
-        Generated { block: FIXED, rows: vec![fixed::table(&project.path("config"))?] },
-    ];
+    parts.extend([
+        Generated::new(SERVICES, table),
+        Generated::new(VARIABLES, vec![settings]),
+        Generated::new(FIXED, vec![fixed::table(&project.path("config"))?]),
+    ]);
     for (file, of, row) in LISTS {
         let rows = project.services().iter().map(|service| rows_of(project, service, row));
         let rows = rows.collect::<Result<Vec<_>>>()?.concat();
-        parts.push(Generated { block: (file, of), rows });
+        parts.push(Generated::new((file, of), rows));
     }
     Ok(parts)
 }
@@ -222,15 +238,10 @@ fn files_of(project: &Project, service: &str) -> Result<Vec<String>> {
 
 /// The first two segments of what its policy lets people ask.
 fn paths(project: &Project, service: &str) -> Result<Vec<String>> {
-    let text = fs::read_to_string(project.path("config/auth.tsk")).context("read auth.tsk")?;
-    let sections = outline("config/auth.tsk", &text)?.into_iter();
-    let routes = sections.filter(|section| section.name == format!("policy.{service}"));
     let mut paths: Vec<String> = Vec::new();
-    for route in routes.flat_map(|section| section.parts) {
-        let who = text[route.span.clone()].rsplit(": ").next().unwrap_or_default();
-        let mut who = who.split(|sign: char| "[],".contains(sign) || sign.is_whitespace());
-        let is_for_people = who.any(|who| who == "user" || who == "anybody");
-        let path: Vec<&str> = route.name.split(['/', ' ']).skip(2).take(2).collect();
+    for (route, callers) in routes::policy(&project.path("config/auth.tsk"), service)? {
+        let is_for_people = callers.iter().any(|who| who == "user" || who == "anybody");
+        let path: Vec<&str> = route.split(['/', ' ']).skip(2).take(2).collect();
         let path = format!("/{}", path.join("/"));
         if is_for_people && path.starts_with("/api/") && !paths.contains(&path) {
             paths.push(path);
@@ -253,7 +264,7 @@ mod tests {
             [COMMANDS, SERVICES].map(|(_, of)| mark(&format!("made by `cargo dev prepare` {of}")));
         let end = mark(END);
         let text = format!("a\n{begin}old\n{end}b\n{other}{end}");
-        let table = Generated { block: COMMANDS, rows: vec!["| new |\n".to_owned()] };
+        let table = Generated::new(COMMANDS, vec!["| new |\n".to_owned()]);
         let once = table.put_into(&text).unwrap();
         assert_eq!(once, format!("a\n{begin}\n| new |\n\n{end}b\n{other}{end}"));
         assert_eq!(table.put_into(&once).unwrap(), once);
@@ -264,7 +275,7 @@ mod tests {
     #[test]
     fn a_generated_list_keeps_the_indent_of_its_mark_and_skips_what_is_written_by_hand() {
         let rows = ["a:\n  x: 1\n", "b:\n  x: 2\n"].map(str::to_owned).to_vec();
-        let list = Generated { block: (COMPOSE, "of x"), rows };
+        let list = Generated::new((COMPOSE, "of x"), rows);
         let text = "s:\n  a:\n    y: 3\n  # made by `cargo dev prepare` of x\n  old: 1\n  # end of what is made\nv: 1\n";
         let expected = text.replace("  old: 1\n", "  b:\n    x: 2\n");
         assert_eq!(list.put_into(text).unwrap(), expected);

@@ -63,6 +63,8 @@ impl Finishing<'_> {
         let file = format!("services/{name}/openapi.json");
         written.note(&file)?;
         std::fs::write(project.path(&file), document).context("write openapi.json")?;
+        written.note(&format!("services/{name}/src/lib.rs"))?;
+        generated::generate(project, true)?;
         println!("== tests");
         let passed =
             test::of(project, &[name, "contracts"], self.options.permission, self.interrupt)?;

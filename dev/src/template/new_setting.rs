@@ -204,7 +204,7 @@ impl Setting {
                 return source.extend_check(&kind, &check);
             }
             let method = format!(
-                "\nimpl {kind} {{\nfn check(&self) -> Vec<Misfit> {{\nVec::from_iter({check})\n}}\n}}\n"
+                "\nimpl {kind} {{\nfn check(&self) -> Vec<ValidationError> {{\nVec::from_iter({check})\n}}\n}}\n"
             );
             source.0 += &method;
             source.extend_check("Settings", &format!("self.{section}.check()"))

@@ -106,7 +106,7 @@ impl Source {
         Ok(())
     }
 
-    /// Has a `check`, which gives all misfits, give more of them: an `Option` or a `Vec`.
+    /// Has a `check`, which gives all errors, give more of them: an `Option` or a `Vec`.
     pub(super) fn extend_check(&mut self, of: &str, more: &str) -> Result<()> {
         let body = self.method(of, "check")?.with_context(|| format!("`{of}` has no `check`"))?;
         let Some(Stmt::Expr(given, None)) = body.stmts.last() else {
@@ -114,12 +114,12 @@ impl Source {
         };
         let span = given.span().byte_range();
         let given = self.0[span.clone()].to_owned();
-        let begun = if given == "misfits" {
+        let begun = if given == "errors" {
             String::new()
         } else {
-            format!("let mut misfits: Vec<Misfit> = {given};\n")
+            format!("let mut errors: Vec<ValidationError> = {given};\n")
         };
-        self.0.replace_range(span, &format!("{begun}misfits.extend({more});\nmisfits"));
+        self.0.replace_range(span, &format!("{begun}errors.extend({more});\nerrors"));
         Ok(())
     }
 

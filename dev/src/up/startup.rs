@@ -62,7 +62,7 @@ impl<'a> Startup<'a> {
         // nobody is has changed, too.
         let mut starts = Start::all(project, secrets, &addresses, &ports)?;
         starts.retain(|start| request.includes(&start.name, &before));
-        let Fates { replacements, stopped, mut processes } =
+        let Outcomes { replacements, stopped, mut processes } =
             decide(project, request, &before, &mut starts, client)?;
         processes.extend(servers.processes());
         let has_changed =
@@ -173,7 +173,7 @@ impl Drop for Startup<'_> {
 
 /// What becomes of what runs.
 #[derive(Default)]
-struct Fates {
+struct Outcomes {
     replacements: Vec<Replacement>,
     /// Stopped before anything is started.
     stopped: Vec<Process>,
@@ -188,14 +188,14 @@ fn decide(
     before: &State,
     starts: &mut Vec<Start>,
     client: &Client,
-) -> Result<Fates> {
-    let mut fates = Fates::default();
+) -> Result<Outcomes> {
+    let mut outcomes = Outcomes::default();
     for old in before.processes.iter().filter(|process| process.is_running()) {
         let place = starts.iter().position(|start| start.name == old.name);
         let start = place.map(|place| &starts[place]);
         let Some(why) = outdated(project, request, old, start) else {
             starts.retain(|start| start.name != old.name);
-            fates.processes.push(old.clone());
+            outcomes.processes.push(old.clone());
             continue;
         };
         // What could not start must not take the place of what works.
@@ -204,16 +204,16 @@ fn decide(
             Some(place) if passes_on(project, old, &starts[place], client) => {
                 println!("replacing {}: {why}", old.name);
                 let start = starts.remove(place);
-                fates.replacements.push(Replacement { old: old.clone(), start });
-                fates.processes.push(old.clone());
+                outcomes.replacements.push(Replacement { old: old.clone(), start });
+                outcomes.processes.push(old.clone());
             }
             _ => {
                 println!("stopping {}: {why}", old.name);
-                fates.stopped.push(old.clone());
+                outcomes.stopped.push(old.clone());
             }
         }
     }
-    Ok(fates)
+    Ok(outcomes)
 }
 
 /// Why a process that runs is to be replaced or stopped; none when it stays.

@@ -103,7 +103,7 @@ fn every_number_and_every_duration_has_bounds() {
             }
             unbounded.push(format!(
                 "{}: {service} takes {}={}: the `check` of the struct that reads it gives it bounds by \
-                 Misfit::outside, or its comment says: {UNREAD}",
+                 ValidationError::outside, or its comment says: {UNREAD}",
                 variable.locations[0],
                 variable.name,
                 absurd(variable).unwrap_or_default()

@@ -13,9 +13,9 @@ use std::{
 
 /// Callers of each kind; together they ask some hundred times a second.
 const CALLERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(10);
+const DELAY: Duration = Duration::from_millis(10);
 /// How long a caller keeps a connection that is idle: less than a service does that is replaced, which is a second.
-/// On a busy machine the pause may be that long.
+/// On a busy machine the delay may be that long.
 const IDLE_MAX: Duration = Duration::from_millis(500);
 /// Longer than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,7 +87,7 @@ fn call(port: u16, path: &str, keeps: bool, seen: &Seen) {
         if !keeps {
             kept = None;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(DELAY);
     }
 }
 

@@ -5,14 +5,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-use testkit::native::{Place, Redis, find, port, servers_in};
+use testkit::native::{Redis, ServerOptions, find, port, servers_in};
 
 use crate::{Killed, ask, assert_gone, assert_in_use};
 
 #[test]
 fn it_answers_stands_still_runs_on_and_leaves_nothing() {
-    let place = Place::temporary().unwrap();
-    let redis = Redis::start(&place).unwrap();
+    let options = ServerOptions::temporary().unwrap();
+    let redis = Redis::start(&options).unwrap();
     assert_eq!(ask(redis.port(), b"PING\r\n"), b"+PONG\r\n");
 
     redis.freeze().unwrap();
@@ -23,12 +23,12 @@ fn it_answers_stands_still_runs_on_and_leaves_nothing() {
     let members = redis.members();
     let port = redis.port();
     drop(redis);
-    assert_gone(&members, port, &place.folder);
+    assert_gone(&members, port, &options.folder);
 }
 
 #[test]
 fn it_comes_back_on_the_same_port_after_a_kill() {
-    let mut redis = Redis::start(&Place::temporary().unwrap()).unwrap();
+    let mut redis = Redis::start(&ServerOptions::temporary().unwrap()).unwrap();
     let port = redis.port();
     redis.kill().unwrap();
     assert!(ask(port, b"PING\r\n").is_empty());
@@ -40,21 +40,21 @@ fn it_comes_back_on_the_same_port_after_a_kill() {
 #[test]
 fn kept_data_survives_an_ordered_stop() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::kept(folder.path().join("redis"));
-    let redis = Redis::start(&place).unwrap();
+    let options = ServerOptions::kept(folder.path().join("redis"));
+    let redis = Redis::start(&options).unwrap();
     assert_eq!(ask_signed_in(&redis, "SET key value"), "+OK\r\n+OK\r\n");
     drop(redis);
-    let redis = Redis::start(&place).unwrap();
+    let redis = Redis::start(&options).unwrap();
     assert_eq!(ask_signed_in(&redis, "GET key"), "+OK\r\n$5\r\nvalue\r\n");
 }
 
 #[test]
 fn kept_data_is_closed_to_who_has_no_password_and_the_arguments_do_not_tell_it() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::kept(folder.path().join("redis"));
-    fs::create_dir_all(&place.folder).unwrap();
-    fs::write(place.folder.join("redis.conf"), "maxclients 77\n").unwrap();
-    let redis = Redis::start(&place).unwrap();
+    let options = ServerOptions::kept(folder.path().join("redis"));
+    fs::create_dir_all(&options.folder).unwrap();
+    fs::write(options.folder.join("redis.conf"), "maxclients 77\n").unwrap();
+    let redis = Redis::start(&options).unwrap();
     assert!(ask(redis.port(), b"GET key\r\n").starts_with(b"-NOAUTH"));
     let arguments = fs::read(format!("/proc/{}/cmdline", redis.process().pid)).unwrap_or_default();
     assert!(!String::from_utf8_lossy(&arguments).contains(&password(&redis)));
@@ -75,48 +75,48 @@ fn password(redis: &Redis) -> String {
 
 #[test]
 fn a_busy_port_gives_way_to_a_free_one() {
-    let first = Redis::start(&Place::temporary().unwrap()).unwrap();
-    let second = Redis::start(&Place::temporary().unwrap().port(first.port())).unwrap();
+    let first = Redis::start(&ServerOptions::temporary().unwrap()).unwrap();
+    let second = Redis::start(&ServerOptions::temporary().unwrap().port(first.port())).unwrap();
     assert_ne!(first.port(), second.port());
 }
 
 #[test]
 fn a_folder_has_one_server_at_a_time_and_names_it_to_a_second() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::kept(folder.path().join("redis"));
-    let first = Redis::start(&place).unwrap();
-    assert_in_use(&Redis::start(&place).unwrap_err(), first.process().pid, &place.folder);
+    let options = ServerOptions::kept(folder.path().join("redis"));
+    let first = Redis::start(&options).unwrap();
+    assert_in_use(&Redis::start(&options).unwrap_err(), first.process().pid, &options.folder);
     assert_eq!(ask_signed_in(&first, "PING"), "+OK\r\n+PONG\r\n", "it was left alone");
     drop(first);
-    Redis::start(&place).unwrap();
+    Redis::start(&options).unwrap();
 }
 
 #[test]
 fn a_server_that_outlives_its_starter_is_found_by_its_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::kept(folder.path().join("redis"));
-    let server = Redis::start(&place).unwrap();
+    let options = ServerOptions::kept(folder.path().join("redis"));
+    let server = Redis::start(&options).unwrap();
     let process = server.process();
     server.detach();
-    let found = servers_in(&place.folder);
+    let found = servers_in(&options.folder);
     assert_eq!(found.iter().map(|member| member.process).collect::<Vec<_>>(), [process]);
     process.kill().unwrap();
-    assert!(servers_in(&place.folder).is_empty());
-    Redis::start(&place).unwrap();
+    assert!(servers_in(&options.folder).is_empty());
+    Redis::start(&options).unwrap();
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_server_that_somebody_else_has_started_on_the_data_is_seen() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::kept(folder.path());
+    let options = ServerOptions::kept(folder.path());
     let stranger = Command::new(find().redis.unwrap())
         .args(["--bind", "127.0.0.1", "--port", &port::free(None).to_string(), "--save", ""])
         .current_dir(folder.path())
         .stdout(Stdio::null())
         .spawn();
     let stranger = Killed(stranger.unwrap());
-    assert_in_use(&Redis::start(&place).unwrap_err(), stranger.0.id(), folder.path());
+    assert_in_use(&Redis::start(&options).unwrap_err(), stranger.0.id(), folder.path());
     drop(stranger);
-    Redis::start(&place).unwrap();
+    Redis::start(&options).unwrap();
 }

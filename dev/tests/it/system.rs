@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::native::{Place, Postgres, ProcessId, Redis, Signal, port, psql};
+use testkit::native::{Postgres, ProcessId, Redis, ServerOptions, Signal, port, psql};
 
 /// The binaries of a system: its services and the simulator.
 const BINARIES: [&str; 5] =
@@ -297,8 +297,8 @@ impl Servers {
             value.unwrap_or_else(|| panic!("{name} is set: run the test by `cargo dev test`"))
         };
         let servers = Self {
-            postgres: Postgres::start(&Place::temporary().unwrap()).unwrap(),
-            redis: Redis::start(&Place::temporary().unwrap()).unwrap(),
+            postgres: Postgres::start(&ServerOptions::temporary().unwrap()).unwrap(),
+            redis: Redis::start(&ServerOptions::temporary().unwrap()).unwrap(),
             amqp: variable("TEST_AMQP_URL"),
             api: variable("TEST_RABBITMQ_API"),
             vhost: format!("dev-{}", testkit::native::random_hex(8).unwrap()),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use testkit::native::{Place, Postgres, ProcessId, Signal};
+use testkit::native::{Postgres, ProcessId, ServerOptions, Signal};
 
 use crate::system::{Running, Servers, System};
 
@@ -121,7 +121,7 @@ fn whatever_a_killed_up_has_started_is_found_again() {
 fn data_of_another_version_of_postgresql_is_left_alone_and_it_is_said_what_to_do() {
     let system = System::new();
     let folder = system.path(".dev/postgres");
-    let data = Postgres::start(&Place::kept(&folder)).unwrap().folder().join("data");
+    let data = Postgres::start(&ServerOptions::kept(&folder)).unwrap().folder().join("data");
     fs::write(data.join("PG_VERSION"), "14\n").unwrap();
     let output = system.output(&["up", "--detach"]);
     let error = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! `.github/scripts/deploy.sh`, on a stand-in for kubectl: a cluster is not to be had here. It keeps
+//! `.github/scripts/deploy.sh`, on a fake of kubectl: a cluster is not to be had here. It keeps
 //! a revision for each deployment, and notes what it was asked.
 
 use std::{
@@ -32,17 +32,17 @@ impl Cluster {
         cluster
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the stand-in goes before the programs there are")]
+    #[allow(clippy::disallowed_methods, reason = "the fake goes before the programs there are")]
     fn deploy(&self, check: &[&str]) -> Output {
         let path = std::env::var("PATH").unwrap();
-        let stand_in = root().join("dev/tests/pipeline/stand-in");
+        let fake = root().join("dev/tests/pipeline/fake");
         Command::new("bash")
             .arg(root().join(".github/scripts/deploy.sh"))
             .arg(self.path().join("overlays/production"))
             .arg("shop")
             .arg(self.path().join("images"))
             .args(check)
-            .env("PATH", format!("{}:{path}", stand_in.display()))
+            .env("PATH", format!("{}:{path}", fake.display()))
             .env("CLUSTER", self.path())
             .output()
             .unwrap()

@@ -46,7 +46,6 @@ fn an_event_and_a_route_go_where_an_engineer_would_put_them_and_only_once() {
         ("crates/contracts/src/order_item.rs", "\"order_item.put_back\";"),
         ("services/order-items-service/src/domain/order_item.rs", "    PutBack,\n}"),
         ("services/order-items-service/src/events.rs", "::{OrderItemCreated, OrderItemPutBack};"),
-        ("services/order-items-service/src/lib.rs", "//! | `POST /api/order-items/{id}/return` |"),
         (
             "services/order-items-service/src/routes.rs",
             "        .routes(routes!(post_return::post_return))\n}",
@@ -99,7 +98,7 @@ fn every_service_that_is_there_takes_both() {
             ["new-setting", service, "notes.kept", "duration", "14d", "How long one stays."];
         workspace.adds(&setting, &QUICK);
         let config = workspace.text(&format!("services/{service}-service/src/config.rs"));
-        assert!(config.contains("misfits.extend(self.notes.check());\n"), "{config}");
+        assert!(config.contains("errors.extend(self.notes.check());\n"), "{config}");
     }
     workspace.is_formatted();
 }

@@ -122,7 +122,7 @@ pub(crate) async fn run(plan: Plan) -> Findings {
     let mut injected = 0;
     while injected < rounds * faults.len() || fixture.committed().await < intents {
         let step = schedule.next();
-        tokio::time::sleep(step.pause).await;
+        tokio::time::sleep(step.delay).await;
         let began = begin.elapsed().as_secs_f32();
         fixture.inject(&step).await;
         let took = begin.elapsed().as_secs_f32() - began;

@@ -27,7 +27,7 @@ const CASES: [Case; 43] = [
     ("user-service", &[("PASSWORD_WAIT", "11s")], ": 11s is longer than [server] request_timeout"),
     ("user-service", &[("RATE_LIMIT_REDIS_TIMEOUT", "2s")], ": 2s is not within 1ms to 500ms"),
     ("user-service", &[("SIGN_IN_FREE_FAILURES", "0")], ": 0 is not within 1 to 1000"),
-    ("user-service", &[("SIGN_IN_FIRST_PAUSE", "1h")], ": it is shorter than first_pause"),
+    ("user-service", &[("SIGN_IN_INITIAL_DELAY", "1h")], ": it is shorter than initial_delay"),
     ("user-service", &[("SECOND_FACTOR_KEYS", "a,b")], ": keys of 32 bytes or more are needed"),
     ("user-service", &[("SECOND_FACTOR_ISSUER", "a:b")], ": 1 to 64 characters are needed"),
     ("user-service", &[("EXTERNAL_ISSUER_URL", "issuer")], ": is no URL"),

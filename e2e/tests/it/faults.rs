@@ -85,7 +85,7 @@ async fn flowing(fault: Fault, wrong: Option<Sabotage>) -> Fixture {
 
 /// A fault that comes at once and is over at once.
 fn once(fault: Fault, which: usize) -> Step {
-    Step { fault, which, pause: Duration::ZERO, lasts: Duration::ZERO }
+    Step { fault, which, delay: Duration::ZERO, lasts: Duration::ZERO }
 }
 
 /// Ends the flow of new intents, and says what has become of all.

@@ -13,7 +13,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::native::psql::{self, with_database};
-use testkit::native::{NativeError, Place, Postgres, RabbitMq, Redis};
+use testkit::native::{NativeError, Postgres, RabbitMq, Redis, ServerOptions};
 use testkit::{ServiceProcess, eventually};
 use tokio::task::{JoinSet, block_in_place};
 use uuid::Uuid;
@@ -66,7 +66,7 @@ impl Expected {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_away_degrades_and_answers_come_from_the_database() {
-    let mut redis = block_in_place(|| Redis::start(&Place::temporary().unwrap()).unwrap());
+    let mut redis = block_in_place(|| Redis::start(&ServerOptions::temporary().unwrap()).unwrap());
     let mut fixture = Fixture::set_up().await;
     fixture.settings.push(("REDIS_URL", redis.url()));
     let users = fixture.environment(0);
@@ -90,7 +90,8 @@ async fn redis_away_degrades_and_answers_come_from_the_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_away_degrades_and_events_wait_in_the_outbox() {
-    let mut rabbit = block_in_place(|| RabbitMq::start(&Place::temporary().unwrap()).unwrap());
+    let mut rabbit =
+        block_in_place(|| RabbitMq::start(&ServerOptions::temporary().unwrap()).unwrap());
     let mut fixture = Fixture::set_up().await;
     // Two missed heartbeats show that it stands still: of ten seconds each, out of the box.
     let config =
@@ -121,7 +122,8 @@ async fn rabbitmq_away_degrades_and_events_wait_in_the_outbox() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgresql_away_is_unhealthy_and_requests_are_refused_in_time() {
-    let mut postgres = block_in_place(|| Postgres::start(&Place::temporary().unwrap()).unwrap());
+    let mut postgres =
+        block_in_place(|| Postgres::start(&ServerOptions::temporary().unwrap()).unwrap());
     let mut fixture = Fixture::set_up().await;
     fixture.database_urls = ["users", "payments", "notifications"]
         .map(|name| {

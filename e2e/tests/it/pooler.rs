@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
-use testkit::native::{PgBouncer, Place};
+use testkit::native::{PgBouncer, ServerOptions};
 use tokio::task::block_in_place;
 
 use crate::system::Fixture;
@@ -15,9 +15,9 @@ const CALLERS: usize = 8;
 async fn requests_payments_and_mails_go_through_few_sessions_of_a_pooler() {
     let mut fixture = Fixture::set_up().await;
     let users: Vec<_> = fixture.databases.iter().map(testkit::TestDatabase::credentials).collect();
-    let place = Place::temporary().unwrap();
+    let options = ServerOptions::temporary().unwrap();
     let port = fixture.databases[0].server_port();
-    let start = || PgBouncer::start(&place, port, &users, "default_pool_size = 3").unwrap();
+    let start = || PgBouncer::start(&options, port, &users, "default_pool_size = 3").unwrap();
     let pooler = block_in_place(start);
     let at = ([127, 0, 0, 1], pooler.port()).into();
     let through = fixture.databases.iter().map(|database| database.url_through(at));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use testkit::native::{Etcd, Place};
+use testkit::native::{Etcd, ServerOptions};
 use testkit::{ServiceProcess, eventually};
 
 use crate::calls::{CALLERS, CALLS, metric, pay};
@@ -12,7 +12,7 @@ use crate::system::Fixture;
 /// A real etcd stands between them; `services.tsk` names an address at which nobody listens.
 #[tokio::test]
 async fn instances_come_and_drain_under_load_through_etcd_and_no_call_is_lost_or_repeated() {
-    let etcd = Etcd::start(&Place::temporary().unwrap()).unwrap();
+    let etcd = Etcd::start(&ServerOptions::temporary().unwrap()).unwrap();
     let fixture = Fixture::set_up().await;
     let through_etcd = [
         ("SERVICE_DISCOVERY_TYPE", "etcd".to_owned()),

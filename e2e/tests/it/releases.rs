@@ -119,7 +119,7 @@ async fn columns(pool: &PgPool) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 /// What is wrong with a statement of the release before.
-async fn misfit(pool: &PgPool, statement: &Statement) -> Option<String> {
+async fn mismatch(pool: &PgPool, statement: &Statement) -> Option<String> {
     let sql = AssertSqlSafe(statement.query.clone()).into_sql_str();
     let prepared = match pool.prepare(sql).await {
         Ok(prepared) => prepared,
@@ -200,7 +200,7 @@ async fn every_statement_of_the_previous_release_works_over_the_schema_of_this_o
             let crates = SHARED.into_iter().chain([*service]);
             let statements = crates.filter_map(|name| release.statements.get(name)).flatten();
             for statement in statements {
-                let fault = misfit(pool, statement).await;
+                let fault = mismatch(pool, statement).await;
                 faults.extend(fault.map(|why| format!("{service}: {why}:\n{}", statement.query)));
             }
         }
@@ -222,18 +222,18 @@ async fn a_statement_that_would_fail_or_give_something_else_is_seen() {
         not_null: vec![("payments".to_owned(), "amount".to_owned())],
     };
     let amount = "select amount from payments where id = $1";
-    assert_eq!(misfit(&pool, &of(amount, &[("amount", "INT8")], &["UUID"])).await, None);
+    assert_eq!(mismatch(&pool, &of(amount, &[("amount", "INT8")], &["UUID"])).await, None);
     for wrong in [
         of("select amounts from payments where id = $1", &[("amounts", "INT8")], &["UUID"]),
         of(amount, &[("amount", "INT4")], &["UUID"]),
         of(amount, &[("amount", "INT8")], &["TEXT"]),
     ] {
-        assert!(misfit(&pool, &wrong).await.is_some(), "{wrong:?}");
+        assert!(mismatch(&pool, &wrong).await.is_some(), "{wrong:?}");
     }
     let before = columns(&pool).await;
     let add = "alter table payments alter amount drop not null, add column fee bigint not null";
     sqlx::raw_sql(add).execute(&pool).await.unwrap();
-    assert!(misfit(&pool, &of(amount, &[("amount", "INT8")], &["UUID"])).await.is_some());
+    assert!(mismatch(&pool, &of(amount, &[("amount", "INT8")], &["UUID"])).await.is_some());
     assert_eq!(unwritten(&pool, &before).await.len(), 1);
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -33,7 +33,7 @@ impl Service for NotificationService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<Misfit> {
+    fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<ValidationError> {
         settings.check(platform)
     }
 

@@ -8,7 +8,7 @@ use chassis::Interval;
 use chassis::worker::WorkerSettings;
 use platform::PlatformSettings;
 use serde::Deserialize;
-use tusk_config::{Misfit, Unread};
+use tusk_config::{Unread, ValidationError};
 
 use crate::links::LinkSettings;
 use crate::mailer::MailSettings;
@@ -31,14 +31,14 @@ pub struct Settings {
 
 impl Settings {
     /// Which of its own sections cannot work.
-    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<Misfit> {
+    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<ValidationError> {
         // A lease that ends while the mail is on its way has another worker send it too.
         let why = "sending one mail, within [mail] send_timeout, may take";
-        let mut misfits = self.mail.check(platform.requires_tls());
-        misfits.extend(self.links.check(platform.requires_tls()));
-        misfits.extend(self.worker.check(self.mail.send_timeout, why));
-        misfits.extend(self.notifications.check(platform.messaging.consumer.inbox_retention));
-        misfits
+        let mut errors = self.mail.check(platform.requires_tls());
+        errors.extend(self.links.check(platform.requires_tls()));
+        errors.extend(self.worker.check(self.mail.send_timeout, why));
+        errors.extend(self.notifications.check(platform.messaging.consumer.inbox_retention));
+        errors
     }
 }
 
@@ -53,9 +53,9 @@ pub struct NotificationSettings {
 }
 
 impl NotificationSettings {
-    fn check(&self, inbox_retention: Duration) -> Vec<Misfit> {
+    fn check(&self, inbox_retention: Duration) -> Vec<ValidationError> {
         let bounds = inbox_retention..=Duration::from_hours(24 * 3_650);
-        let retention = Misfit::outside("notifications.retention", self.retention, bounds);
+        let retention = ValidationError::outside("notifications.retention", self.retention, bounds);
         let interval = self.sweep_interval.check("notifications.sweep_interval");
         retention.into_iter().chain(interval).collect()
     }

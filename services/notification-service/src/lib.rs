@@ -1,12 +1,16 @@
 //! The notification service: tells users what happened to them.
 //!
+//! <!-- made by `cargo dev prepare` from openapi.json and auth.tsk -->
+//!
 //! | route | who | does |
 //! |---|---|---|
-//! | `GET /api/notifications` | a user; an administrator | lists the own notifications, or all, newest first |
-//! | `GET /api/notifications/{id}` | the user, an administrator | one notification |
-//! | `POST /api/notifications` | user-service, payment-service | writes to a user (Idempotency-Key) |
-//! | `GET /api/notifications/exports/{user_id}` | user-service | what is known of a user, for the user |
+//! | `GET /api/notifications` | a user | The caller's notifications, newest first; an administrator sees all |
+//! | `GET /api/notifications/{id}` | a user | One of the caller's notifications; an administrator may ask for any |
+//! | `GET /api/notifications/exports/{user_id}` | user-service | What the service knows of a user, notifications newest first |
+//! | `POST /api/notifications` | user-service, payment-service | Writes to a user in another service's words |
 //! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
+//!
+//! <!-- end of what is made -->
 //!
 //! Consumes `user.created` (welcome), `user.updated` (notice to the address before),
 //! `user.deleted` (forgets the address), `user.email_verification_requested` and

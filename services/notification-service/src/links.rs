@@ -6,7 +6,7 @@
 use auth::MailTokens;
 use platform::BuildError;
 use serde::Deserialize;
-use tusk_config::{Misfit, Secret};
+use tusk_config::{Secret, ValidationError};
 use url::Url;
 
 use crate::config::OwnSecret;
@@ -26,14 +26,14 @@ pub struct LinkSettings {
 impl LinkSettings {
     /// What cannot work: no address of a page, or one to which tokens would go without TLS where that is
     /// asked for.
-    pub(crate) fn check(&self, requires_tls: bool) -> Vec<Misfit> {
+    pub(crate) fn check(&self, requires_tls: bool) -> Vec<ValidationError> {
         let page = |key: &str, page: &str| {
             let fault = match self.page(page) {
                 Ok(url) if !requires_tls || url.scheme() == "https" => return None,
                 Ok(_) => "https:// is needed: whoever reads a link can use it",
                 Err(fault) => fault,
             };
-            Some(Misfit::at(format!("links.{key}"), fault))
+            Some(ValidationError::at(format!("links.{key}"), fault))
         };
         let front_end = page("front_end", "");
         if front_end.is_some() {

@@ -16,7 +16,7 @@ use lettre::Message;
 use lettre::message::header::{ContentTransferEncoding, ContentType};
 use lettre::message::{Body, Mailbox, MultiPart, SinglePart};
 use serde::Deserialize;
-use tusk_config::{Misfit, Secret};
+use tusk_config::{Secret, ValidationError};
 
 pub use file::FileMailer;
 pub use smtp::SmtpMailer;
@@ -48,18 +48,18 @@ pub struct MailSettings {
 impl MailSettings {
     /// What cannot work. Opens no connection, and makes no folder. Where servers must be spoken to over
     /// TLS, `smtp_plaintext` excuses nothing.
-    pub fn check(&self, requires_tls: bool) -> Vec<Misfit> {
+    pub fn check(&self, requires_tls: bool) -> Vec<ValidationError> {
         let bounds = Duration::from_millis(100)..=Duration::from_mins(10);
-        let timeout = Misfit::outside("mail.send_timeout", self.send_timeout, bounds);
+        let timeout = ValidationError::outside("mail.send_timeout", self.send_timeout, bounds);
         let has_server = !self.smtp_url.expose().is_empty();
-        let mut misfits = Vec::from_iter(timeout);
+        let mut errors = Vec::from_iter(timeout);
         if has_server {
-            misfits.extend(smtp::check(self, requires_tls));
+            errors.extend(smtp::check(self, requires_tls));
         }
         let text = "a folder for mails is needed without smtp_url; it is made at the start";
         let goes_somewhere = has_server || may_be_folder(Path::new(&self.mail_dir));
-        misfits.extend(Misfit::unless(goes_somewhere, "mail.mail_dir", text));
-        misfits
+        errors.extend(ValidationError::unless(goes_somewhere, "mail.mail_dir", text));
+        errors
     }
 }
 

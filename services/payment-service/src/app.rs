@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use platform::{BuildError, ISSUER, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -40,7 +40,7 @@ impl Service for PaymentService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<Misfit> {
+    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<ValidationError> {
         settings.check()
     }
 

@@ -7,7 +7,7 @@ use auth::ServiceSecret;
 use chassis::Interval;
 use chassis::worker::WorkerSettings;
 use serde::Deserialize;
-use tusk_config::{Misfit, Unread};
+use tusk_config::{Unread, ValidationError};
 
 use crate::gateway::{GatewaySettings, KEY_LIFETIME, SEARCH_LAG_MAX};
 
@@ -32,7 +32,7 @@ const TIME_MAX: Duration = Duration::from_hours(24 * 3_650);
 
 impl Settings {
     /// Which of its own sections cannot work.
-    pub(crate) fn check(&self) -> Vec<Misfit> {
+    pub(crate) fn check(&self) -> Vec<ValidationError> {
         // A lease that ends while the provider is asked has another worker ask it too.
         let why = "the calls of one step, each within [gateway] timeout, may take";
         let parts = [
@@ -55,9 +55,10 @@ pub struct IdempotencySettings {
 }
 
 impl IdempotencySettings {
-    fn check(&self) -> Vec<Misfit> {
+    fn check(&self) -> Vec<ValidationError> {
         let bounds = Duration::from_secs(1)..=TIME_MAX;
-        let expiration = Misfit::outside("idempotency.expiration", self.expiration, bounds);
+        let expiration =
+            ValidationError::outside("idempotency.expiration", self.expiration, bounds);
         let interval = self.sweep_interval.check("idempotency.sweep_interval");
         [expiration, interval].into_iter().flatten().collect()
     }
@@ -102,9 +103,9 @@ impl TryFrom<RawSettlement> for SettlementSettings {
 }
 
 impl SettlementSettings {
-    fn check(&self) -> Vec<Misfit> {
+    fn check(&self) -> Vec<ValidationError> {
         let bounds = Duration::ZERO..=TIME_MAX;
-        Vec::from_iter(Misfit::outside("settlement.look_up_for", self.look_up_for, bounds))
+        Vec::from_iter(ValidationError::outside("settlement.look_up_for", self.look_up_for, bounds))
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`ChargeOutcome::Succeeded`] | taken, once | settles the payment |
 //! | [`ChargeOutcome::Declined`] | not taken | settles it with the decline |
 //! | [`GatewayError::Unknown`] | nobody knows | asks again; never gives up on a payment by itself |
-//! | [`GatewayError::Retryable`] | not taken by this call | asks again after a pause |
+//! | [`GatewayError::Retryable`] | not taken by this call | asks again after a delay |
 //! | [`GatewayError::Rejected`] | not taken by this call | stops: it will be refused again |
 //! | [`GatewayError::KeyReused`] | nobody knows | looks the payment up; asks no more |
 //!

@@ -1,13 +1,17 @@
 //! The payment service: takes users' money, once.
 //!
+//! <!-- made by `cargo dev prepare` from openapi.json and auth.tsk -->
+//!
 //! | route | who | does |
 //! |---|---|---|
-//! | `POST /api/payments` | a user | pays (Idempotency-Key, `Prefer: wait=N`) |
-//! | `GET /api/payments` | a user; an administrator | lists the own payments, or all, newest first |
-//! | `GET /api/payments/{id}` | the user, an administrator | one payment |
-//! | `GET /api/payments/customer` | a user | the own customer, once user-service's event opened it |
-//! | `GET /api/payments/exports/{user_id}` | user-service | what is known of a user, for the user |
+//! | `POST /api/payments` | a user | Pays |
+//! | `GET /api/payments` | a user | The caller's payments, newest first; an administrator sees all |
+//! | `GET /api/payments/customer` | a user | The caller's customer, once the registration has arrived |
+//! | `GET /api/payments/{id}` | a user | One of the caller's payments; an administrator may ask for any |
+//! | `GET /api/payments/exports/{user_id}` | user-service | What the service knows of a user, payments newest first |
 //! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
+//!
+//! <!-- end of what is made -->
 //!
 //! Asks user-service whether the user may pay. Charges through the payment provider, in a worker.
 //! Publishes `payment.completed` and `payment.failed` to `payment.events`.

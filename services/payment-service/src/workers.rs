@@ -54,12 +54,12 @@ use crate::gateway::{
 use crate::metrics::{self, Settled};
 use crate::store::{Due, Store};
 
-/// The first pause before an unknown outcome is asked for again has this ceiling.
+/// The first delay before an unknown outcome is asked for again has this ceiling.
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
-/// The longest pause before an unknown outcome is asked for again.
+/// The longest delay before an unknown outcome is asked for again.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(300);
-/// The pause while the provider refuses our key: an operator has to mend the settings.
-const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(60);
+/// The delay while the provider refuses our key: an operator has to mend the settings.
+const UNAUTHORIZED_DELAY: Duration = Duration::from_secs(60);
 
 /// Takes payments to the provider. Cheap to clone.
 #[derive(Clone)]
@@ -180,12 +180,12 @@ impl Charger {
         };
         log_failure(payment, &error);
         match error {
-            GatewayError::Unknown { .. } => Next::Retry { after: pause(payment) },
+            GatewayError::Unknown { .. } => Next::Retry { after: delay(payment) },
             GatewayError::Retryable { retry_after } => {
                 Next::RetryUncounted { after: retry_after.max(ASK_AGAIN_FIRST) }
             }
             GatewayError::Rejected { code, .. } if code == UNAUTHORIZED => {
-                Next::RetryUncounted { after: UNAUTHORIZED_PAUSE }
+                Next::RetryUncounted { after: UNAUTHORIZED_DELAY }
             }
             GatewayError::KeyReused => {
                 self.look_up(due, Outcome::canceled(), Settled::Canceled).await
@@ -212,7 +212,7 @@ impl Charger {
                 Some(at) if self.since(at) >= self.settlement.look_up_for => {
                     Next::GiveUp(otherwise, how)
                 }
-                Some(_) => Next::Retry { after: pause(payment) },
+                Some(_) => Next::Retry { after: delay(payment) },
             },
             Err(error) => later(payment, &error),
         }
@@ -243,10 +243,10 @@ fn later(payment: &Payment, error: &GatewayError) -> Next {
     log_failure(payment, error);
     let after = match error {
         GatewayError::Retryable { retry_after } => *retry_after,
-        GatewayError::Rejected { .. } => UNAUTHORIZED_PAUSE,
+        GatewayError::Rejected { .. } => UNAUTHORIZED_DELAY,
         GatewayError::Unknown { .. } | GatewayError::KeyReused => Duration::ZERO,
     };
-    Next::Retry { after: pause(payment).max(after) }
+    Next::Retry { after: delay(payment).max(after) }
 }
 
 fn log_failure(payment: &Payment, error: &GatewayError) {
@@ -279,8 +279,8 @@ fn request(payment: &Payment) -> ChargeRequest {
     }
 }
 
-/// The pause before a payment of unknown outcome is asked for again.
-fn pause(payment: &Payment) -> Duration {
+/// The delay before a payment of unknown outcome is asked for again.
+fn delay(payment: &Payment) -> Duration {
     let backoff = Backoff::new(&RetrySettings {
         max_attempts: u32::MAX,
         backoff_multiplier: 2.0,

@@ -5,7 +5,7 @@ use auth::{Credentials, MailTokens, SealingKeys};
 use platform::{BuildError, Platform, PlatformSettings, Service, ServiceBuilder};
 use rate_limit::Backoff;
 use sqlx::migrate::Migrator;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -40,7 +40,7 @@ impl Service for UserService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<Misfit> {
+    fn check(settings: &Settings, platform: &PlatformSettings) -> Vec<ValidationError> {
         settings.check(platform)
     }
 

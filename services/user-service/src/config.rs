@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use platform::PlatformSettings;
 use rate_limit::BackoffSettings;
 use serde::Deserialize;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use crate::external_issuer::ExternalIssuerSettings;
 
@@ -36,20 +36,20 @@ pub struct Settings {
 
 impl Settings {
     /// Which of its own sections cannot work.
-    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<Misfit> {
-        let mut misfits = ServiceSecret::check(&self.service_secrets, platform.services.keys());
+    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<ValidationError> {
+        let mut errors = ServiceSecret::check(&self.service_secrets, platform.services.keys());
         // Whoever waits for longer is told so by the request's own time limit, as a fault of ours.
         let wait = self.password.wait;
         let request = platform.server.request_timeout;
         let text = format!("{wait:?} is longer than [server] request_timeout, {request:?}");
-        misfits.extend(Misfit::unless(wait <= request, "password.wait", text));
-        misfits.extend(self.password.check());
-        misfits.extend(self.sessions.check());
-        misfits.extend(self.mail_tokens.check());
-        misfits.extend(self.sign_in.check("sign_in"));
-        misfits.extend(self.second_factor.check());
-        misfits.extend(self.external_issuer.check(platform));
-        misfits
+        errors.extend(ValidationError::unless(wait <= request, "password.wait", text));
+        errors.extend(self.password.check());
+        errors.extend(self.sessions.check());
+        errors.extend(self.mail_tokens.check());
+        errors.extend(self.sign_in.check("sign_in"));
+        errors.extend(self.second_factor.check());
+        errors.extend(self.external_issuer.check(platform));
+        errors
     }
 }
 
@@ -65,11 +65,14 @@ pub struct SessionSettings {
 }
 
 impl SessionSettings {
-    fn check(&self) -> Vec<Misfit> {
+    fn check(&self) -> Vec<ValidationError> {
         let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 3_650);
-        let expiration =
-            Misfit::outside("sessions.refresh_expiration", self.refresh_expiration, bounds.clone());
-        let age = Misfit::outside("sessions.max_age", self.max_age, bounds);
+        let expiration = ValidationError::outside(
+            "sessions.refresh_expiration",
+            self.refresh_expiration,
+            bounds.clone(),
+        );
+        let age = ValidationError::outside("sessions.max_age", self.max_age, bounds);
         let interval = self.sweep_interval.check("sessions.sweep_interval");
         [expiration, age, interval].into_iter().flatten().collect()
     }
@@ -98,11 +101,11 @@ pub struct SecondFactorSettings {
 }
 
 impl SecondFactorSettings {
-    fn check(&self) -> Vec<Misfit> {
+    fn check(&self) -> Vec<ValidationError> {
         let is_name = (1..=64).contains(&self.issuer.chars().count());
         let is_name = is_name && !self.issuer.contains(|c: char| c == ':' || c.is_control());
         let text = "1 to 64 characters are needed, and no colon";
-        let issuer = Misfit::unless(is_name, "second_factor.issuer", text);
+        let issuer = ValidationError::unless(is_name, "second_factor.issuer", text);
         let interval = self.reseal_interval.check("second_factor.reseal_interval");
         let tries = self.tries.check("second_factor.tries");
         issuer.into_iter().chain(interval).chain(tries).collect()
@@ -119,14 +122,18 @@ pub struct MailTokenSettings {
 }
 
 impl MailTokenSettings {
-    fn check(&self) -> Vec<Misfit> {
+    fn check(&self) -> Vec<ValidationError> {
         // A minute at least: mail takes a while.
         let bounds = Duration::from_mins(1)..=Duration::from_hours(24 * 30);
         let verification = self.verification_expiration;
         let reset = self.password_reset_expiration;
-        let verification =
-            Misfit::outside("mail_tokens.verification_expiration", verification, bounds.clone());
-        let reset = Misfit::outside("mail_tokens.password_reset_expiration", reset, bounds);
+        let verification = ValidationError::outside(
+            "mail_tokens.verification_expiration",
+            verification,
+            bounds.clone(),
+        );
+        let reset =
+            ValidationError::outside("mail_tokens.password_reset_expiration", reset, bounds);
         [verification, reset].into_iter().flatten().collect()
     }
 }

@@ -1,44 +1,49 @@
 //! The user service: who the users are, and how they sign in.
 //!
+//! <!-- made by `cargo dev prepare` from openapi.json and auth.tsk -->
+//!
 //! | route | who | does |
 //! |---|---|---|
-//! | `POST /api/users` | anybody | registers a user |
-//! | `GET /api/users` | an administrator | lists users, newest first; by status, role, beginning of the address |
-//! | `GET /api/users/me` | a user | the own profile |
-//! | `GET /api/users/{id}` | the user, an administrator, payment-service | a profile, with its ETag |
-//! | `PATCH /api/users/{id}` | the user, an administrator | changes it (If-Match) |
-//! | `DELETE /api/users/{id}` | the user, an administrator | deletes it and erases what is personal |
-//! | `GET /api/users/{id}/export` | the user, an administrator | what all services know of the user, in pages |
-//! | `PUT /api/users/{id}/password` | the user, who knows the one before | sets another password; other sessions end |
-//! | `GET /api/second-factor` | a user | whether a code is asked for besides the password |
-//! | `POST /api/second-factor` | a user, who knows the password | makes what an authenticator app makes codes of |
-//! | `POST /api/second-factor/complete` | a user, with the app's first code | switches it on; other sessions end |
-//! | `POST /api/second-factor/disable` | a user, with password and code | switches it off; other sessions end |
-//! | `POST /api/second-factor/recovery-codes` | a user, with password and code | makes other recovery codes |
-//! | `POST /api/password-resets` | anybody | has a mail sent to an address, if a user has it |
-//! | `POST /api/password-resets/complete` | the holder of the mail's token | sets another password; all sessions end |
-//! | `POST /api/email-verifications` | a user | has the mail sent again that proves the address |
-//! | `POST /api/email-verifications/complete` | the holder of the mail's token | proves the address |
-//! | `POST /api/users/{id}/second-factor/disable` | an administrator, with a code or the password of their own | switches it off for a user who lost it |
-//! | `PUT /api/users/{id}/role` | an administrator, with the same | makes it an administrator's, or a user's; its sessions end |
-//! | `POST /api/sessions` | anybody | signs in, for all that the user may or for some scopes |
-//! | `GET /api/sessions` | a user | where the user is signed in |
-//! | `DELETE /api/sessions` | a user | ends all sessions, or all but this one |
-//! | `DELETE /api/sessions/{id}` | a user | ends one of them |
-//! | `POST /api/external-sessions` | anybody | begins a sign-in by the external issuer, where there is one |
-//! | `POST /api/external-sessions/complete` | the browser that began, with the issuer's answer | signs in; makes an account where none has the address |
-//! | `GET /api/external-accounts` | a user | the accounts elsewhere by which the user is let in |
-//! | `POST /api/external-accounts` | a user, with password and code | begins to link one |
-//! | `POST /api/external-accounts/complete` | the session that began, with the issuer's answer | links it |
-//! | `POST /api/external-accounts/{id}/unlink` | a user, with password and code | unlinks it; other sessions end |
-//! | `POST /api/sessions/refresh` | the holder of a refresh token | rotates it; reuse ends the session |
-//! | `DELETE /api/sessions/current` | a user | signs out |
-//! | `POST /api/sessions/sign-out` | the holder of a refresh token | signs out |
-//! | `POST /oauth/token` | a service, with its own secret | gives it a token to call another one, with the scopes that its rules give |
-//! | `GET /.well-known/jwks.json` | anybody | what tokens are verified with |
+//! | `POST /api/users` | anybody | Registers a user, and sends a mail with which the address can be proven |
+//! | `GET /api/users` | an administrator | Lists users, newest first |
+//! | `GET /api/users/me` | a user | The caller's own profile |
+//! | `GET /api/users/{id}` | a user, payment-service | A profile |
+//! | `PATCH /api/users/{id}` | a user | Changes a profile that nobody else has changed since it was read |
+//! | `DELETE /api/users/{id}` | a user | Deletes a user, and erases what is personal |
+//! | `GET /api/users/{id}/export` | a user | Gives what all services know of a user, a page at a time; a page of which something would be missing is 503 |
+//! | `PUT /api/users/{id}/password` | a user | Sets the caller's own password |
+//! | `GET /api/second-factor` | a user | Tells whether a code is asked for when the caller signs in |
+//! | `POST /api/second-factor` | a user | Makes what an authenticator app makes codes of |
+//! | `POST /api/second-factor/complete` | a user | Switches the second factor on by the app's first code |
+//! | `POST /api/second-factor/disable` | a user | Switches the second factor off |
+//! | `POST /api/second-factor/recovery-codes` | a user | Makes other recovery codes; those before are good for nothing any more |
+//! | `POST /api/password-resets` | anybody | Asks for a mail with which another password can be set |
+//! | `POST /api/password-resets/complete` | anybody | Sets another password with the token that came by mail |
+//! | `POST /api/email-verifications` | a user | Sends the mail again with which the caller's address can be proven |
+//! | `POST /api/email-verifications/complete` | anybody | Proves an address with the token that came there by mail |
+//! | `PUT /api/users/{id}/role` | an administrator | Makes a user an administrator, or one as all others |
+//! | `POST /api/users/{id}/second-factor/disable` | an administrator | Switches a user's second factor off |
+//! | `POST /api/sessions` | anybody | Signs in |
+//! | `GET /api/sessions` | a user | Lists where the caller is signed in |
+//! | `DELETE /api/sessions` | a user | Ends all of the caller's sessions |
+//! | `DELETE /api/sessions/{id}` | a user | Ends one of the caller's sessions |
+//! | `POST /api/external-sessions` | anybody | Begins a sign-in by the external issuer |
+//! | `POST /api/external-sessions/complete` | anybody | Signs in with what the issuer has sent the browser back with |
+//! | `GET /api/external-accounts` | a user | Lists the accounts elsewhere by which the caller is let in |
+//! | `POST /api/external-accounts` | a user | Begins to link an account at the external issuer to the caller |
+//! | `POST /api/external-accounts/complete` | a user | Links the account that the issuer names to the caller, who is told by mail |
+//! | `POST /api/external-accounts/{id}/unlink` | a user | Unlinks an account |
+//! | `POST /api/sessions/refresh` | anybody | Exchanges a refresh token for a new access token and the next refresh token |
+//! | `POST /api/sessions/sign-out` | anybody | Signs out with the refresh token alone, for a client whose access token is over |
+//! | `DELETE /api/sessions/current` | a user | Signs out |
+//! | `GET /.well-known/jwks.json` | anybody | The public keys that tokens are verified with; with HS256 there are none |
+//! | `POST /oauth/token` | anybody | Gives a service a token to call another one with, for its own secret |
 //! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
 //!
-//! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
+//! <!-- end of what is made -->
+//!
+//! A handler asks for more than the policy says: that the row is the caller's own, the password, a code, the
+//! token of a mail.
 //!
 //! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
 //! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed`,

@@ -36,22 +36,22 @@ const ADDED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a key is withheld: longer than a profile that was read before the commit can be added
 /// and be kept, with time for the commit.
 const WITHHELD_FOR: Duration = Duration::from_secs(30);
-/// Pause between two attempts to withhold keys while Redis is away.
-const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Delay between two attempts to withhold keys while Redis is away.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 /// Users whose keys are to be withheld once Redis answers, at most; the profiles of further ones may
 /// be served for as long as they are cached.
-const OWED_MAX: usize = 10_000;
+const PENDING_MAX: usize = 10_000;
 
 /// The profiles in the cache. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Profiles {
     cache: ServiceCache,
-    owed: Arc<Owed>,
+    pending: Arc<PendingInvalidations>,
 }
 
 /// What could not be withheld because Redis was away.
 #[derive(Default)]
-struct Owed {
+struct PendingInvalidations {
     /// The users, each with the time after which nothing that was before is kept any more.
     users: Mutex<HashMap<UserId, Instant>>,
     added: Notify,
@@ -59,7 +59,7 @@ struct Owed {
 
 impl Profiles {
     pub(crate) fn new(cache: ServiceCache) -> Self {
-        Self { cache, owed: Arc::default() }
+        Self { cache, pending: Arc::default() }
     }
 
     /// A user's profile from the cache, else what `read` gives, which is added. A cache that is away
@@ -69,7 +69,7 @@ impl Profiles {
         user: UserId,
         read: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        if self.is_owed(user) {
+        if self.is_pending(user) {
             return read.await;
         }
         if let Ok(Some(profile)) = self.cache.get(&key(user)).await {
@@ -77,7 +77,7 @@ impl Profiles {
         }
         let began = Instant::now();
         let profile = read.await?;
-        if began.elapsed() < ADDED_WITHIN && !self.is_owed(user) {
+        if began.elapsed() < ADDED_WITHIN && !self.is_pending(user) {
             let _ = self.cache.add_for(&key(user), &profile, CACHED_FOR).await;
         }
         Ok(profile)
@@ -88,50 +88,50 @@ impl Profiles {
     pub(crate) async fn withhold(&self, user: UserId) {
         if let Err(error) = self.cache.withhold(&key(user), WITHHELD_FOR).await {
             tracing::warn!(error = %error, "a profile could not be withheld yet");
-            let mut users = self.owed();
-            if users.len() < OWED_MAX || users.contains_key(&user) {
+            let mut users = self.pending();
+            if users.len() < PENDING_MAX || users.contains_key(&user) {
                 users.insert(user, Instant::now() + WITHHELD_FOR);
-                self.owed.added.notify_one();
+                self.pending.added.notify_one();
             }
         }
     }
 
     /// Withholds what could not be withheld at its time, until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Infallible> {
-        while shutdown.run_until_cancelled(self.owed.added.notified()).await.is_some() {
+        while shutdown.run_until_cancelled(self.pending.added.notified()).await.is_some() {
             while self.settle().await > 0 && !shutdown.is_cancelled() {
-                let pause = tokio::time::sleep(RETRY_PAUSE);
-                shutdown.run_until_cancelled(pause).await;
+                let delay = tokio::time::sleep(RETRY_DELAY);
+                shutdown.run_until_cancelled(delay).await;
             }
         }
         self.settle().await;
         Ok(())
     }
 
-    /// Withholds all that is owed, as far as Redis answers; tells how much is left.
+    /// Withholds all that is pending, as far as Redis answers; tells how much is left.
     async fn settle(&self) -> usize {
-        self.owed().retain(|_, until| *until > Instant::now());
-        let owed: Vec<(UserId, Instant)> =
-            self.owed().iter().map(|(user, until)| (*user, *until)).collect();
-        for (user, until) in owed {
+        self.pending().retain(|_, until| *until > Instant::now());
+        let pending: Vec<(UserId, Instant)> =
+            self.pending().iter().map(|(user, until)| (*user, *until)).collect();
+        for (user, until) in pending {
             if self.cache.withhold(&key(user), WITHHELD_FOR).await.is_err() {
                 break;
             }
-            let mut users = self.owed();
-            // Changed again meanwhile: that change is owed too.
+            let mut users = self.pending();
+            // Changed again meanwhile: that change is pending too.
             if users.get(&user) == Some(&until) {
                 users.remove(&user);
             }
         }
-        self.owed().len()
+        self.pending().len()
     }
 
-    fn is_owed(&self, user: UserId) -> bool {
-        self.owed().contains_key(&user)
+    fn is_pending(&self, user: UserId) -> bool {
+        self.pending().contains_key(&user)
     }
 
-    fn owed(&self) -> MutexGuard<'_, HashMap<UserId, Instant>> {
-        self.owed.users.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, HashMap<UserId, Instant>> {
+        self.pending.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

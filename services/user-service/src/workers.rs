@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::store::Store;
 
-/// Pause between two looks for sessions that have ended.
-const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
+/// Delay between two looks for sessions that have ended.
+const PUBLISH_DELAY: Duration = Duration::from_secs(1);
 /// Sessions that are published at a time.
 const PUBLISHED_AT_ONCE: u16 = 1_000;
 /// Second factors that are sealed anew in one transaction.
@@ -128,7 +128,7 @@ pub(crate) async fn publish_ended_sessions(
         }
         was_published = published.is_ok();
         // Whatever is left is published before the process ends, where that can be.
-        if shutdown.run_until_cancelled(tokio::time::sleep(PUBLISH_PAUSE)).await.is_none() {
+        if shutdown.run_until_cancelled(tokio::time::sleep(PUBLISH_DELAY)).await.is_none() {
             let _tried = publish_new(&store, &feed, &mut served_by, &shutdown).await;
             return Ok(());
         }

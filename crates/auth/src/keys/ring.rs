@@ -19,16 +19,16 @@ use crate::settings::{KeySettings, Rotation};
 use crate::tokens::TokenError;
 
 /// Tokens that name unknown keys have the keys read again at most this often; half as often after each
-/// reading that failed, down to the longest pause.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
-const UNKNOWN_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// reading that failed, down to the longest delay.
+const UNKNOWN_DELAY: Duration = Duration::from_secs(1);
+const UNKNOWN_DELAY_MAX: Duration = Duration::from_secs(30);
 /// The longest that a request waits for keys because of the key that its token names.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 /// Requests that wait so at a time. Each keeps a place at the server, and who names unknown keys may be
 /// anybody.
 const UNKNOWN_WAITERS_MAX: usize = 16;
 /// Until the first keys are there, they are asked for at least this often.
-const EMPTY_PAUSE: Duration = Duration::from_secs(2);
+const EMPTY_DELAY: Duration = Duration::from_secs(2);
 
 /// The keys in force. Cheap to clone; clones share them.
 #[derive(Clone)]
@@ -74,8 +74,8 @@ struct Reading {
 impl Reading {
     /// Whether a token with an unknown key has them read again.
     fn is_due(&self) -> bool {
-        let pause = UNKNOWN_PAUSE.saturating_mul(1 << self.failures.min(8)).min(UNKNOWN_PAUSE_MAX);
-        self.began.is_none_or(|began| began.elapsed() >= pause)
+        let delay = UNKNOWN_DELAY.saturating_mul(1 << self.failures.min(8)).min(UNKNOWN_DELAY_MAX);
+        self.began.is_none_or(|began| began.elapsed() >= delay)
     }
 }
 
@@ -159,14 +159,14 @@ impl KeyRing {
     /// None; the type is the supervisor's.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), KeyError> {
         let interval = self.0.refresh_interval;
-        let mut pause = if self.has_keys() { interval } else { Duration::ZERO };
+        let mut delay = if self.has_keys() { interval } else { Duration::ZERO };
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(delay) => {}
             }
             self.read_again().await;
-            pause = if self.has_keys() { interval } else { interval.min(EMPTY_PAUSE) };
+            delay = if self.has_keys() { interval } else { interval.min(EMPTY_DELAY) };
         }
     }
 

@@ -10,7 +10,7 @@ use super::METHODS;
 use crate::extract::Caller;
 use crate::scope::Access;
 
-/// What can be written for [`Who`].
+/// What can be written for [`AllowedCaller`].
 const CALLERS: &str = "anybody, user, admin, service or the name of a service";
 
 /// A method and a path as the router knows it: `GET /api/users/{id}`.
@@ -20,12 +20,12 @@ pub struct Route(String);
 
 /// Who may call a route: each of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule(Vec<Who>);
+pub struct Rule(Vec<AllowedCaller>);
 
 /// Somebody who may call a route.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub enum Who {
+pub enum AllowedCaller {
     /// Whoever.
     Anybody,
     /// A signed-in user, administrators too.
@@ -53,19 +53,19 @@ impl Route {
 impl Rule {
     /// Whether nobody needs to be known.
     pub(super) fn is_open(&self) -> bool {
-        self.0.contains(&Who::Anybody)
+        self.0.contains(&AllowedCaller::Anybody)
     }
 
     /// Whether the caller is one of those named.
     pub(super) fn admits(&self, caller: &Caller) -> bool {
         self.0.iter().any(|who| match (who, caller) {
-            (Who::Anybody, _)
-            | (Who::User, Caller::User(_))
-            | (Who::AnyService, Caller::Service(_)) => true,
-            (Who::Admin, Caller::User(user)) => user.is_admin(),
-            (Who::Service(name), Caller::Service(service)) => *name == service.name,
-            (Who::User | Who::Admin, Caller::Service(_))
-            | (Who::AnyService | Who::Service(_), Caller::User(_)) => false,
+            (AllowedCaller::Anybody, _)
+            | (AllowedCaller::User, Caller::User(_))
+            | (AllowedCaller::AnyService, Caller::Service(_)) => true,
+            (AllowedCaller::Admin, Caller::User(user)) => user.is_admin(),
+            (AllowedCaller::Service(name), Caller::Service(service)) => *name == service.name,
+            (AllowedCaller::User | AllowedCaller::Admin, Caller::Service(_))
+            | (AllowedCaller::AnyService | AllowedCaller::Service(_), Caller::User(_)) => false,
         })
     }
 
@@ -73,7 +73,7 @@ impl Rule {
     pub(super) fn access(&self, method: &Method) -> Option<Access> {
         if self.is_open() {
             None
-        } else if self.0.iter().all(|who| *who == Who::Admin) {
+        } else if self.0.iter().all(|who| *who == AllowedCaller::Admin) {
             Some(Access::Admin)
         } else if method == Method::GET || method == Method::HEAD {
             Some(Access::Read)
@@ -84,13 +84,13 @@ impl Rule {
 
     /// Whether the service is named, or any is.
     pub(super) fn names_service(&self, service: &str) -> bool {
-        self.0.contains(&Who::AnyService) || self.services().any(|name| name == service)
+        self.0.contains(&AllowedCaller::AnyService) || self.services().any(|name| name == service)
     }
 
     /// The services that are named.
     pub(super) fn services(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|who| match who {
-            Who::Service(name) => Some(name.as_str()),
+            AllowedCaller::Service(name) => Some(name.as_str()),
             _ => None,
         })
     }
@@ -110,7 +110,7 @@ impl TryFrom<String> for Route {
     }
 }
 
-impl TryFrom<String> for Who {
+impl TryFrom<String> for AllowedCaller {
     type Error = String;
 
     fn try_from(word: String) -> Result<Self, String> {
@@ -143,7 +143,9 @@ impl<'de> Deserialize<'de> for Rule {
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<Rule, E> {
-                Who::try_from(word.to_owned()).map(|who| Rule(vec![who])).map_err(E::custom)
+                AllowedCaller::try_from(word.to_owned())
+                    .map(|who| Rule(vec![who]))
+                    .map_err(E::custom)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<Rule, A::Error> {

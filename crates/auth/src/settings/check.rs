@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use super::{AuthSettings, KeySettings, ServiceSecret};
 use crate::credentials;
@@ -15,12 +15,12 @@ const DAY: Duration = Duration::from_hours(24);
 
 impl AuthSettings {
     /// What cannot work: tokens that are never valid, or as good as for ever.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let times = [
             ("auth.jwt_expiration", self.jwt_expiration),
             ("auth.service_token_expiration", self.service_token_expiration),
         ];
-        let outside = |(path, time)| Misfit::outside(path, time, SECOND..=365 * DAY);
+        let outside = |(path, time)| ValidationError::outside(path, time, SECOND..=365 * DAY);
         times.into_iter().filter_map(outside).collect()
     }
 }
@@ -28,17 +28,17 @@ impl AuthSettings {
 impl KeySettings {
     /// What cannot work. A service that `signs` has keys of its own, and so has every service where the
     /// algorithm is a shared one: their files are read.
-    pub fn check(&self, signs: bool) -> Vec<Misfit> {
+    pub fn check(&self, signs: bool) -> Vec<ValidationError> {
         let rotation = self.rotation();
         let interval = rotation.refresh_interval.get();
-        let mut misfits: Vec<Misfit> = [
-            Misfit::outside("keys.refresh_interval", interval, Duration::from_millis(1)..=DAY),
-            Misfit::outside(
+        let mut errors: Vec<ValidationError> = [
+            ValidationError::outside("keys.refresh_interval", interval, Duration::from_millis(1)..=DAY),
+            ValidationError::outside(
                 "keys.activation_delay",
                 rotation.activation_delay,
                 Duration::ZERO..=30 * DAY,
             ),
-            Misfit::unless(
+            ValidationError::unless(
                 rotation.max_staleness > interval || interval > DAY,
                 "keys.max_staleness",
                 "it must be longer than refresh_interval, or no key is believed until the next reading",
@@ -54,22 +54,22 @@ impl KeySettings {
                 } else {
                     "folder"
                 };
-                Misfit::at(format!("keys.{key}"), error.to_string())
+                ValidationError::at(format!("keys.{key}"), error.to_string())
             });
-            misfits.extend(unusable);
+            errors.extend(unusable);
         }
-        misfits
+        errors
     }
 }
 
 impl PasswordSettings {
     /// What cannot work: nothing hashed at a time, or more than the memory of a machine.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let wait = Duration::from_millis(1)..=Duration::from_mins(10);
         let all = [
-            Misfit::outside("password.concurrency", self.concurrency, 1..=64),
-            Misfit::outside("password.queue", self.queue, 0..=65_535),
-            Misfit::outside("password.wait", self.wait, wait),
+            ValidationError::outside("password.concurrency", self.concurrency, 1..=64),
+            ValidationError::outside("password.queue", self.queue, 0..=65_535),
+            ValidationError::outside("password.wait", self.wait, wait),
         ];
         all.into_iter().flatten().collect()
     }
@@ -80,20 +80,20 @@ impl ServiceSecret {
     pub fn check<'n>(
         secrets: &BTreeMap<String, Self>,
         services: impl IntoIterator<Item = &'n String>,
-    ) -> Vec<Misfit> {
+    ) -> Vec<ValidationError> {
         let services: Vec<&String> = services.into_iter().collect();
-        let strangers = secrets.keys().filter(|key| {
+        let unknown = secrets.keys().filter(|key| {
             let is_form = key.ends_with("_token");
             !is_form || !services.contains(&&credentials::service(key))
         });
-        let misfit = |key: &String| {
+        let error = |key: &String| {
             let text = format!(
                 "{key} is the secret of no service: services.tsk has no [service:{}]",
                 credentials::service(key)
             );
-            Misfit::at(format!("services.{key}"), text).secret()
+            ValidationError::at(format!("services.{key}"), text).secret()
         };
-        strangers.map(misfit).collect()
+        unknown.map(error).collect()
     }
 }
 
@@ -136,7 +136,7 @@ mod tests {
             settings.password.check(),
             ServiceSecret::check(&settings.services, &names),
         ];
-        parts.iter().flatten().map(|misfit| misfit.path().to_owned()).collect()
+        parts.iter().flatten().map(|error| error.path().to_owned()).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a token that carries scopes opens, and what it does not.
 
 use auth::policy::{PolicySettings, protect};
-use auth::{Access, Caller, Carried, Role, Scope, Scopes, Tokens, User};
+use auth::{Access, Caller, Role, Scope, Scopes, TokenScopes, Tokens, User};
 use axum::body::Body;
 use axum::response::Response;
 use chassis::{Clock, Problem};
@@ -59,8 +59,8 @@ async fn delete(caller: Caller) -> String {
 }
 /// Reaches beyond its own service.
 #[utoipa::path(get, path = "/all", responses((status = 200)))]
-async fn all(carried: Carried) -> Result<(), Problem> {
-    carried.needs(&Scope::of("payment-service", Access::Read))
+async fn all(scopes_of_token: TokenScopes) -> Result<(), Problem> {
+    scopes_of_token.needs(&Scope::of("payment-service", Access::Read))
 }
 
 struct Server {

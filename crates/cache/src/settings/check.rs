@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use super::CacheSettings;
 use crate::CacheError;
@@ -11,20 +11,22 @@ use crate::CacheError;
 impl CacheSettings {
     /// What cannot work: an address of something else, a time that Redis refuses. Opens no connection;
     /// the file of `tls_ca` is read.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let is_one = self.info().is_ok();
-        let ca = Misfit::authorities("cache.tls_ca", &self.tls_ca, self.uses_tls());
-        let url = Misfit::unless(is_one, "cache.url", CacheError::Url.to_string());
+        let ca = ValidationError::authorities("cache.tls_ca", &self.tls_ca, self.uses_tls());
+        let url = ValidationError::unless(is_one, "cache.url", CacheError::Url.to_string());
         let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 365);
-        let ttl = Misfit::outside("cache.ttl", self.ttl, bounds);
-        url.map(Misfit::secret).into_iter().chain(ttl).chain(ca).collect()
+        let ttl = ValidationError::outside("cache.ttl", self.ttl, bounds);
+        url.map(ValidationError::secret).into_iter().chain(ttl).chain(ca).collect()
     }
 
     /// That Redis is spoken to without TLS, unless it is on this machine.
-    pub fn plaintext(&self) -> Option<Misfit> {
+    pub fn plaintext(&self) -> Option<ValidationError> {
         let info = self.info().ok()?;
         let ConnectionAddr::Tcp(host, _) = info.addr() else { return None };
-        Some(Misfit::plaintext("cache.url", host, "write rediss:// in REDIS_URL")?.secret())
+        Some(
+            ValidationError::plaintext("cache.url", host, "write rediss:// in REDIS_URL")?.secret(),
+        )
     }
 
     fn uses_tls(&self) -> bool {
@@ -50,7 +52,7 @@ mod tests {
         let loader = Loader::new("").text("cache.tsk", text).vars(vars);
         let config = loader.set(&format!("cache.{key}"), value).tree().unwrap();
         let settings: CacheSettings = config.get("cache").unwrap();
-        settings.check().iter().map(|misfit| misfit.path().to_owned()).collect()
+        settings.check().iter().map(|error| error.path().to_owned()).collect()
     }
 
     #[test]
@@ -79,7 +81,7 @@ mod tests {
                 tls_ca: std::path::PathBuf::new(),
                 ttl: Duration::from_secs(1),
             };
-            settings.plaintext().map(|misfit| misfit.path().to_owned())
+            settings.plaintext().map(|error| error.path().to_owned())
         };
         assert_eq!(plaintext("redis://:secret@cache.example.com").as_deref(), Some("cache.url"));
         for url in ["rediss://:secret@cache.example.com", "redis://127.0.0.1", "redis://[::1]:6379"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cache::{CacheSettings, ServiceCache};
 use testkit::certificates::Certificates;
-use testkit::native::{Place, Redis};
+use testkit::native::{Redis, ServerOptions};
 
 fn settings(url: &str) -> CacheSettings {
     let url = url.to_owned().into();
@@ -16,7 +16,7 @@ fn settings(url: &str) -> CacheSettings {
 
 /// A Redis that speaks TLS on this port, and nothing else there.
 fn secured(certificates: &Certificates) -> (Redis, u16) {
-    let place = Place::temporary().unwrap();
+    let options = ServerOptions::temporary().unwrap();
     let port = testkit::native::port::free(None);
     let file = |path: PathBuf| path.display().to_string();
     let settings = format!(
@@ -25,8 +25,8 @@ fn secured(certificates: &Certificates) -> (Redis, u16) {
         file(certificates.key()),
         file(certificates.authority()),
     );
-    std::fs::write(place.folder.join("redis.conf"), settings).unwrap();
-    (Redis::start(&place).unwrap(), port)
+    std::fs::write(options.folder.join("redis.conf"), settings).unwrap();
+    (Redis::start(&options).unwrap(), port)
 }
 
 #[tokio::test]

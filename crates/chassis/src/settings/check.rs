@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tusk_config::{Bounded, Misfit};
+use tusk_config::{Bounded, ValidationError};
 
 use super::{Interval, ServerSettings};
 use crate::phases;
@@ -19,24 +19,32 @@ const CONCURRENCY_MAX: usize = 65_535;
 
 impl ServerSettings {
     /// What cannot work. Opens nothing: whether the address is this machine's is known at the start.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let at = |key: &str| format!("server.{key}");
         let text =
             "an address to listen on is needed, without a scheme and a port: 0.0.0.0 for all";
         let all = [
-            Misfit::unless(is_host(&self.host), at("host"), text),
-            Misfit::outside(at("body_limit"), self.body_limit, 1..=BODY_MAX),
-            Misfit::outside(
+            ValidationError::unless(is_host(&self.host), at("host"), text),
+            ValidationError::outside(at("body_limit"), self.body_limit, 1..=BODY_MAX),
+            ValidationError::outside(
                 at("request_timeout"),
                 self.request_timeout,
                 Duration::from_millis(1)..=HOUR,
             ),
-            Misfit::outside(at("concurrency_limit"), self.concurrency_limit, 1..=CONCURRENCY_MAX),
-            Misfit::outside(at("grace_period"), self.grace_period, Duration::from_secs(1)..=HOUR),
+            ValidationError::outside(
+                at("concurrency_limit"),
+                self.concurrency_limit,
+                1..=CONCURRENCY_MAX,
+            ),
+            ValidationError::outside(
+                at("grace_period"),
+                self.grace_period,
+                Duration::from_secs(1)..=HOUR,
+            ),
             self.cut_requests(),
             self.no_room(),
-            Misfit::outside(at("head_limit"), self.head_limit, 1_024..=HEAD_MAX),
-            Misfit::outside(
+            ValidationError::outside(at("head_limit"), self.head_limit, 1_024..=HEAD_MAX),
+            ValidationError::outside(
                 at("service_concurrency_limit"),
                 self.service_concurrency_limit,
                 0..=CONCURRENCY_MAX,
@@ -45,7 +53,7 @@ impl ServerSettings {
             Self::time("head_timeout", self.head_timeout),
             Self::time("body_timeout", self.body_timeout),
             Self::time("write_timeout", self.write_timeout),
-            Misfit::unless(
+            ValidationError::unless(
                 self.drain_delay < self.grace_period,
                 at("drain_delay"),
                 format!(
@@ -58,15 +66,15 @@ impl ServerSettings {
     }
 
     /// A time that a caller has for its part.
-    fn time(key: &str, time: Duration) -> Option<Misfit> {
-        Misfit::outside(format!("server.{key}"), time, Duration::from_millis(10)..=HOUR)
+    fn time(key: &str, time: Duration) -> Option<ValidationError> {
+        ValidationError::outside(format!("server.{key}"), time, Duration::from_millis(10)..=HOUR)
     }
 
     /// Requests in hand could take all connections, so that probes would get none.
-    fn no_room(&self) -> Option<Misfit> {
+    fn no_room(&self) -> Option<ValidationError> {
         let in_hand = self.concurrency_limit.saturating_add(self.service_concurrency_limit);
         let is_told_otherwise = in_hand > CONCURRENCY_MAX;
-        Misfit::unless(
+        ValidationError::unless(
             (in_hand < self.connection_limit && self.connection_limit <= CONCURRENCY_MAX)
                 || is_told_otherwise,
             "server.connection_limit",
@@ -80,11 +88,11 @@ impl ServerSettings {
     }
 
     /// A stop would cut off requests that have their time yet.
-    fn cut_requests(&self) -> Option<Misfit> {
+    fn cut_requests(&self) -> Option<ValidationError> {
         let share = phases::requests(self);
         let longest = self.request_timeout;
         let is_told_otherwise = share.is_zero() || longest > HOUR;
-        Misfit::unless(
+        ValidationError::unless(
             share >= longest || is_told_otherwise,
             "server.grace_period",
             format!(
@@ -99,10 +107,10 @@ impl ServerSettings {
 impl WorkerSettings {
     /// What cannot work when one step takes up to `work_max`, which `why` explains: a lease that ends
     /// earlier lets another worker do the same work meanwhile.
-    pub fn check(&self, work_max: Duration, why: &str) -> Vec<Misfit> {
+    pub fn check(&self, work_max: Duration, why: &str) -> Vec<ValidationError> {
         let lease = self.lease;
         let is_long_enough = lease > work_max;
-        let short = Misfit::unless(
+        let short = ValidationError::unless(
             is_long_enough,
             "worker.lease",
             format!(
@@ -111,10 +119,11 @@ impl WorkerSettings {
                 work_max.in_words()
             ),
         );
-        let too_long = is_long_enough
-            .then(|| Misfit::outside("worker.lease", lease, Duration::from_millis(1)..=24 * HOUR));
+        let too_long = is_long_enough.then(|| {
+            ValidationError::outside("worker.lease", lease, Duration::from_millis(1)..=24 * HOUR)
+        });
         let all = [
-            Misfit::outside("worker.concurrency", self.concurrency, 1..=1_000),
+            ValidationError::outside("worker.concurrency", self.concurrency, 1..=1_000),
             self.poll_interval.check("worker.poll_interval"),
             short,
             too_long.flatten(),
@@ -125,8 +134,8 @@ impl WorkerSettings {
 
 impl Interval {
     /// What cannot work about the interval at `path`: one of more than a day is none.
-    pub fn check(self, path: &str) -> Option<Misfit> {
-        Misfit::outside(path, self.get(), Duration::from_millis(1)..=24 * HOUR)
+    pub fn check(self, path: &str) -> Option<ValidationError> {
+        ValidationError::outside(path, self.get(), Duration::from_millis(1)..=24 * HOUR)
     }
 }
 
@@ -157,8 +166,8 @@ mod tests {
         let loader = Loader::new("").text("payment-service.tsk", text).vars(Vars::empty());
         let Settings { server, worker } = loader.set(path, value).load().unwrap();
         let worker = worker.check(Duration::from_secs(40), "a charge may take");
-        let misfits = server.check().into_iter().chain(worker);
-        misfits.map(|misfit| misfit.path().to_owned()).collect()
+        let errors = server.check().into_iter().chain(worker);
+        errors.map(|error| error.path().to_owned()).collect()
     }
 
     #[test]

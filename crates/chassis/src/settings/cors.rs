@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 /// The longest time that browsers remember what they may do.
 const MAX_AGE: Duration = Duration::from_hours(24);
@@ -36,23 +36,23 @@ impl CorsSettings {
     }
 
     /// What cannot work.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let origins = self.allowed_origins.iter();
         let wrong = origins.filter(|origin| !self.is_any() && !is_origin(origin)).map(|origin| {
             let text = format!(
                 "`{origin}` is no origin: write scheme://host or scheme://host:port in lower case, as \
                  browsers do, or * alone"
             );
-            Misfit::at("cors.allowed_origins", text)
+            ValidationError::at("cors.allowed_origins", text)
         });
         let others = [
-            Misfit::unless(
+            ValidationError::unless(
                 !(self.is_any() && self.allow_credentials),
                 "cors.allow_credentials",
                 "with allowed_origins: * every page could do everything in its visitor's name; name \
                  the origins",
             ),
-            Misfit::outside("cors.max_age", self.max_age, Duration::ZERO..=MAX_AGE),
+            ValidationError::outside("cors.max_age", self.max_age, Duration::ZERO..=MAX_AGE),
         ];
         wrong.chain(others.into_iter().flatten()).collect()
     }
@@ -84,7 +84,7 @@ mod tests {
         let allowed_origins = origins.iter().map(|&origin| origin.to_owned()).collect();
         let max_age = Duration::from_mins(10);
         let settings = CorsSettings { allowed_origins, allow_credentials, max_age };
-        settings.check().into_iter().map(|misfit| misfit.path().to_owned()).collect()
+        settings.check().into_iter().map(|error| error.path().to_owned()).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Settings of the listener for operators: `[management]` of a service's own file.
 
 use serde::Deserialize;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use super::ServerSettings;
 use super::check::is_host;
@@ -50,16 +50,16 @@ impl Default for ManagementSettings {
 
 impl ManagementSettings {
     /// What cannot work beside this server. Opens nothing.
-    pub fn check(&self, server: &ServerSettings) -> Vec<Misfit> {
+    pub fn check(&self, server: &ServerSettings) -> Vec<ValidationError> {
         let ManagementPort::Own(port) = self.port else { return Vec::new() };
         let at = |key: &str| format!("management.{key}");
         let host =
             "an address to listen on is needed, without a scheme and a port: 0.0.0.0 for all";
         let taken = format!("{port} is the port of [server] already; for that one, write {SAME}");
         let all = [
-            Misfit::unless(is_host(&self.host), at("host"), host),
-            Misfit::unless(port == 0 || port != server.port, at("port"), taken),
-            Misfit::outside(
+            ValidationError::unless(is_host(&self.host), at("host"), host),
+            ValidationError::unless(port == 0 || port != server.port, at("port"), taken),
+            ValidationError::outside(
                 at("connection_limit"),
                 self.connection_limit,
                 8..=server.connection_limit.max(8),
@@ -114,7 +114,7 @@ mod tests {
 
     fn reported(variables: &[(&str, &str)]) -> Vec<String> {
         let Settings { server, management } = load(variables).unwrap();
-        management.check(&server).iter().map(|misfit| misfit.path().to_owned()).collect()
+        management.check(&server).iter().map(|error| error.path().to_owned()).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use super::DatabaseSettings;
 use crate::DatabaseError;
@@ -17,7 +17,7 @@ const POOL_SIZE_MAX: u32 = 1_000;
 impl DatabaseSettings {
     /// What cannot work: an address of something else, and times and sizes out of their bounds. Opens
     /// nothing.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let millis = Duration::from_millis;
         let times = [
             ("pool_timeout", self.pool_timeout, millis(100)),
@@ -28,21 +28,25 @@ impl DatabaseSettings {
             ("migration_wait", self.migration_wait, millis(1)),
         ];
         let times = times.into_iter().filter_map(|(key, time, min)| {
-            Misfit::outside(format!("database.{key}"), time, min..=TIME_MAX)
+            ValidationError::outside(format!("database.{key}"), time, min..=TIME_MAX)
         });
         let sizes = [
             ("pool_size", self.pool_size.get()),
             ("background_pool_size", self.background_pool_size.get()),
         ];
         let sizes = sizes.into_iter().filter_map(|(key, size)| {
-            Misfit::outside(format!("database.{key}"), size, 1..=POOL_SIZE_MAX)
+            ValidationError::outside(format!("database.{key}"), size, 1..=POOL_SIZE_MAX)
         });
         times
             .chain(sizes)
             .chain(self.never_told_lock())
             .chain(self.tried_once())
             .chain(self.bad_url())
-            .chain(Misfit::authorities("database.tls_ca", &self.tls_ca, self.may_use_tls()))
+            .chain(ValidationError::authorities(
+                "database.tls_ca",
+                &self.tls_ca,
+                self.may_use_tls(),
+            ))
             .collect()
     }
 
@@ -61,7 +65,7 @@ impl DatabaseSettings {
 
     /// That the server's certificate is not checked, or that there need be none, unless the server is on
     /// this machine. Without the check anybody on the way can be the server.
-    pub fn plaintext(&self) -> Option<Misfit> {
+    pub fn plaintext(&self) -> Option<ValidationError> {
         let options = self.connect_options().ok()?;
         let host = options.get_host();
         let mode = options.get_ssl_mode();
@@ -69,7 +73,7 @@ impl DatabaseSettings {
         if is_socket || matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
             return None;
         }
-        Misfit::plaintext("database.sslmode", host, "set DB_SSLMODE to verify-full")
+        ValidationError::plaintext("database.sslmode", host, "set DB_SSLMODE to verify-full")
     }
 
     fn may_use_tls(&self) -> bool {
@@ -78,27 +82,30 @@ impl DatabaseSettings {
     }
 
     /// A migration that waits for a lock for longer than all may take is never tried again.
-    fn tried_once(&self) -> Option<Misfit> {
+    fn tried_once(&self) -> Option<ValidationError> {
         let lock = self.migration_lock_timeout;
         let wait = self.migration_wait;
         let text = format!("{lock:?} is not less than migration_wait, {wait:?}");
-        Misfit::unless(lock < wait, "database.migration_lock_timeout", text)
+        ValidationError::unless(lock < wait, "database.migration_lock_timeout", text)
     }
 
     /// A wait for a lock would always be told as a statement that takes too long.
-    fn never_told_lock(&self) -> Option<Misfit> {
+    fn never_told_lock(&self) -> Option<ValidationError> {
         let lock = self.lock_timeout;
         let statement = self.statement_timeout;
         let text = format!("{lock:?} is not less than statement_timeout, {statement:?}");
-        Misfit::unless(lock < statement, "database.lock_timeout", text)
+        ValidationError::unless(lock < statement, "database.lock_timeout", text)
     }
 
     /// sqlx takes an address of any scheme.
-    fn bad_url(&self) -> Option<Misfit> {
+    fn bad_url(&self) -> Option<ValidationError> {
         let url = self.url.expose();
         let is_ours = url.starts_with("postgres://") || url.starts_with("postgresql://");
         let is_one = is_ours && PgConnectOptions::from_str(url).is_ok();
-        Some(Misfit::unless(is_one, "database.url", DatabaseError::Url.to_string())?.secret())
+        Some(
+            ValidationError::unless(is_one, "database.url", DatabaseError::Url.to_string())?
+                .secret(),
+        )
     }
 }
 
@@ -115,7 +122,7 @@ mod tests {
         let loader = Loader::new("").text("database.tsk", text).vars(vars);
         let config = loader.set(&format!("database.{key}"), value).tree().unwrap();
         let settings: DatabaseSettings = config.get("database").unwrap();
-        settings.check().iter().map(|misfit| misfit.path().to_owned()).collect()
+        settings.check().iter().map(|error| error.path().to_owned()).collect()
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The connections that the settings want, and those that a server has.
 
-use testkit::native::{Place, Postgres};
+use testkit::native::{Postgres, ServerOptions};
 
 use crate::settings;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_connections_than_the_server_has_end_the_start_with_both_numbers() {
-    let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
+    let postgres = Postgres::start(&ServerOptions::temporary().unwrap()).unwrap();
     let settings = database::DatabaseSettings {
         pool_size: 290.try_into().unwrap(),
         background_pool_size: 10.try_into().unwrap(),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use database::{Condition, Database, DatabaseSettings, FutureExt as _, Pools};
 use futures_util::future::{join_all, try_join_all};
 use testkit::TestDatabase;
-use testkit::native::{PgBouncer, Place};
+use testkit::native::{PgBouncer, ServerOptions};
 
 use crate::{connect, migrations, settings};
 
@@ -22,9 +22,9 @@ impl World {
     /// With these lines in `[pgbouncer]`.
     async fn new(hint: &str, more: &str) -> Self {
         let server = testkit::database(hint).await;
-        let place = Place::temporary().unwrap();
+        let options = ServerOptions::temporary().unwrap();
         let users = [server.credentials()];
-        let pooler = PgBouncer::start(&place, server.server_port(), &users, more).unwrap();
+        let pooler = PgBouncer::start(&options, server.server_port(), &users, more).unwrap();
         let url = server.url_through(([127, 0, 0, 1], pooler.port()).into());
         let settings = DatabaseSettings { transaction_pooling: true, ..settings(&url) };
         Self { settings, server, _pooler: pooler }

@@ -8,7 +8,7 @@ use database::DatabaseSettings;
 use sqlx::AssertSqlSafe;
 use testkit::TestDatabase;
 use testkit::native::psql::with_database;
-use testkit::native::{Place, Postgres};
+use testkit::native::{Postgres, ServerOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -172,7 +172,7 @@ async fn migrations_are_applied_where_the_pools_have_taken_all_connections_that_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_up_after_the_service_is_waited_for() {
-    let mut postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
+    let mut postgres = Postgres::start(&ServerOptions::temporary().unwrap()).unwrap();
     postgres.kill().unwrap();
     let settings =
         DatabaseSettings { start_timeout: Duration::from_mins(1), ..settings(&postgres.url()) };

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use database::DatabaseSettings;
 use testkit::certificates::Certificates;
-use testkit::native::{Place, Postgres, psql};
+use testkit::native::{Postgres, ServerOptions, psql};
 
 use crate::settings;
 
 /// A server that speaks TLS, and the old way too.
 fn secured(certificates: &Certificates) -> Postgres {
-    let server = Postgres::start(&Place::temporary().unwrap()).unwrap();
+    let server = Postgres::start(&ServerOptions::temporary().unwrap()).unwrap();
     // The server reads them under an account of its own, and wants the key to be that one's alone.
     let given = |from: PathBuf, name: &str| {
         let data = server.folder().join("data");

@@ -34,7 +34,7 @@ const WAIT_SLACK: Duration = Duration::from_secs(5);
 /// Longest time for a request that does not wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two queries, so that a busy index cannot make them a storm.
-const PAUSE: Duration = Duration::from_millis(50);
+const DELAY: Duration = Duration::from_millis(50);
 /// When an instance that lost its heartbeat is removed; Consul takes no less.
 const REMOVE_AFTER_MIN: Duration = Duration::from_secs(60);
 
@@ -196,7 +196,7 @@ impl Provider for Consul {
                 sink.publish(entries.iter().map(|entry| entry.instance(sink)).collect());
                 // 0 would not block.
                 index = new_index.max(1);
-                sleep(PAUSE).await;
+                sleep(DELAY).await;
             }
         })
     }

@@ -8,12 +8,12 @@ use tokio::time::sleep;
 use super::{Provider, Sink};
 use crate::metrics;
 
-/// The ceiling of the first pause after an error; doubled each time.
-const PAUSE_FIRST: Duration = Duration::from_millis(200);
-/// The ceiling of all pauses.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// No pause is shorter than this part of its ceiling.
-const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The ceiling of the first delay after an error; doubled each time.
+const DELAY_FIRST: Duration = Duration::from_millis(200);
+/// The ceiling of all delays.
+const DELAY_MAX: Duration = Duration::from_secs(10);
+/// No delay is shorter than this part of its ceiling.
+const DELAY_MIN: Duration = Duration::from_millis(20);
 
 /// Watches for ever.
 pub(crate) async fn supervise(provider: &dyn Provider, sink: &Sink) {
@@ -39,18 +39,18 @@ async fn watch(provider: &dyn Provider, sink: &Sink) {
             failures,
             "instances are not being watched"
         );
-        sleep(pause(failures)).await;
+        sleep(delay(failures)).await;
     }
 }
 
-/// The pause after so many failures in a row.
-pub(crate) fn pause(failures: u32) -> Duration {
+/// The delay after so many failures in a row.
+pub(crate) fn delay(failures: u32) -> Duration {
     let settings = RetrySettings {
         max_attempts: u32::MAX,
         backoff_multiplier: 2.0,
-        max_backoff: PAUSE_MAX,
-        initial_backoff: PAUSE_FIRST,
+        max_backoff: DELAY_MAX,
+        initial_backoff: DELAY_FIRST,
         ..RetrySettings::default()
     };
-    Backoff::new(&settings).delay(failures).max(PAUSE_MIN)
+    Backoff::new(&settings).delay(failures).max(DELAY_MIN)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::HeaderValue;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use super::{DiscoverySettings, LoadBalancingSettings, ProviderType, ServiceSettings, Services};
 use crate::instance::Host;
@@ -19,23 +19,23 @@ const TTL_MIN: Duration = Duration::from_secs(3);
 impl DiscoverySettings {
     /// What does not fit: a service of `named` without a section in `services` or with an address that
     /// is none, the address of a registry that is none, times out of their bounds. Opens nothing.
-    pub fn check(&self, services: &Services, named: &[&str]) -> Vec<Misfit> {
-        let mut misfits = Vec::new();
+    pub fn check(&self, services: &Services, named: &[&str]) -> Vec<ValidationError> {
+        let mut errors = Vec::new();
         for name in named {
             let section = format!("service:{name}");
             if let Some(service) = services.get(*name) {
-                misfits.extend(service.check(&section));
+                errors.extend(service.check(&section));
             } else {
                 let text = format!("there is no section [{section}]");
-                misfits.push(Misfit::missing("", section, text));
+                errors.push(ValidationError::missing("", section, text));
             }
         }
-        misfits.extend(self.times());
-        misfits.extend(self.of_the_registry());
-        misfits
+        errors.extend(self.times());
+        errors.extend(self.of_the_registry());
+        errors
     }
 
-    fn times(&self) -> impl Iterator<Item = Misfit> {
+    fn times(&self) -> impl Iterator<Item = ValidationError> {
         let takes_registrations = matches!(self.r#type, ProviderType::Consul | ProviderType::Etcd);
         let ttl_min = if takes_registrations { TTL_MIN } else { Duration::ZERO };
         let times = [
@@ -44,36 +44,40 @@ impl DiscoverySettings {
             ("removal_grace", self.removal_grace, Duration::ZERO),
         ];
         times.into_iter().filter_map(|(key, time, min)| {
-            Misfit::outside(format!("service_discovery.{key}"), time, min..=24 * HOUR)
+            ValidationError::outside(format!("service_discovery.{key}"), time, min..=24 * HOUR)
         })
     }
 
     /// What the chosen registry needs; what belongs to the others is not looked at.
-    fn of_the_registry(&self) -> Vec<Misfit> {
+    fn of_the_registry(&self) -> Vec<ValidationError> {
         let at = |key: &str| format!("service_discovery.{key}");
         let url = |key: &'static str, url: &str| {
             let fault = SetupError::base_url(key, url).err()?;
-            Some(Misfit::at(at(key), fault.to_string()))
+            Some(ValidationError::at(at(key), fault.to_string()))
         };
-        let misfits: Vec<Option<Misfit>> = match self.r#type {
+        let errors: Vec<Option<ValidationError>> = match self.r#type {
             ProviderType::Static => Vec::new(),
             ProviderType::Dns => {
                 let servers = provider::dns::check_servers(self).err();
-                vec![servers.map(|error| Misfit::at(at("dns_servers"), error.to_string()))]
+                vec![servers.map(|error| ValidationError::at(at("dns_servers"), error.to_string()))]
             }
             ProviderType::Consul => {
                 let token = HeaderValue::from_str(self.consul_token.expose());
                 let text = "it has characters that no token has";
-                let token = Misfit::unless(token.is_ok(), at("consul_token"), text);
-                vec![url("consul_url", &self.consul_url), token.map(Misfit::secret), self.host()]
+                let token = ValidationError::unless(token.is_ok(), at("consul_token"), text);
+                vec![
+                    url("consul_url", &self.consul_url),
+                    token.map(ValidationError::secret),
+                    self.host(),
+                ]
             }
             ProviderType::Etcd => {
                 let has_any = !self.etcd_endpoints.is_empty();
                 let text = "no member of etcd is named: write [\"http://host:2379\"]";
-                let any = Misfit::unless(has_any, at("etcd_endpoints"), text);
+                let any = ValidationError::unless(has_any, at("etcd_endpoints"), text);
                 let text = "the prefix of keys begins with `/`, such as /services";
                 let is_path = self.etcd_prefix.starts_with('/');
-                let prefix = Misfit::unless(is_path, at("etcd_prefix"), text);
+                let prefix = ValidationError::unless(is_path, at("etcd_prefix"), text);
                 let endpoints = self.etcd_endpoints.iter();
                 let urls = endpoints.map(|endpoint| url("etcd_endpoints", endpoint.trim()));
                 urls.chain([any, prefix, self.host()]).collect()
@@ -81,26 +85,26 @@ impl DiscoverySettings {
             ProviderType::Kubernetes => {
                 let account = provider::kubernetes::check_account(self).err();
                 let folder = at("kubernetes_account_dir");
-                let account = account.map(|error| Misfit::at(folder, error.to_string()));
+                let account = account.map(|error| ValidationError::at(folder, error.to_string()));
                 vec![url("kubernetes_url", &self.kubernetes_url), account]
             }
         };
-        misfits.into_iter().flatten().collect()
+        errors.into_iter().flatten().collect()
     }
 
     /// Others call what it says.
-    fn host(&self) -> Option<Misfit> {
+    fn host(&self) -> Option<ValidationError> {
         let host = &self.advertise_host;
         let is_wildcard = ["0.0.0.0", "::", "[::]"].contains(&host.as_str());
         let text = "others call this service there: a host name or an address is needed, without a \
                     scheme and a port; empty: the address from which it reaches the registry";
         let fits = host.is_empty() || (is_host(host) && !is_wildcard);
-        Misfit::unless(fits, "service_discovery.advertise_host", text)
+        ValidationError::unless(fits, "service_discovery.advertise_host", text)
     }
 }
 
 impl ServiceSettings {
-    fn check(&self, section: &str) -> Vec<Misfit> {
+    fn check(&self, section: &str) -> Vec<ValidationError> {
         let at = |key: &str| format!("{section}.{key}");
         let text = "a host name or an address is needed, without a scheme and a port";
         let url = Url::parse(&self.health_check.url);
@@ -114,12 +118,20 @@ impl ServiceSettings {
         let is_http =
             url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let all = [
-            Misfit::unless(is_host(&self.host), at("host"), text),
-            Misfit::outside(at("port"), self.port, 1..=u16::MAX),
-            Misfit::unless(is_http, at("health_check"), "it is no http or https URL"),
-            Misfit::unless(is_there || !is_http, at("health_check"), elsewhere),
-            Misfit::unless(!self.version.is_empty(), at("version"), "the version is empty"),
-            Misfit::unless(strange.is_none(), at("instances"), "an instance is written host:port"),
+            ValidationError::unless(is_host(&self.host), at("host"), text),
+            ValidationError::outside(at("port"), self.port, 1..=u16::MAX),
+            ValidationError::unless(is_http, at("health_check"), "it is no http or https URL"),
+            ValidationError::unless(is_there || !is_http, at("health_check"), elsewhere),
+            ValidationError::unless(
+                !self.version.is_empty(),
+                at("version"),
+                "the version is empty",
+            ),
+            ValidationError::unless(
+                strange.is_none(),
+                at("instances"),
+                "an instance is written host:port",
+            ),
         ];
         all.into_iter().flatten().collect()
     }
@@ -134,7 +146,7 @@ fn is_host(text: &str) -> bool {
 
 impl LoadBalancingSettings {
     /// What cannot work, or would count as something else. Opens nothing.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let at = |key: &str| format!("load_balancing.{key}");
         let millis = Duration::from_millis;
         let times = [
@@ -156,12 +168,12 @@ impl LoadBalancingSettings {
             ("panic_percent", self.panic_percent, 0, 100),
             ("subset_size", self.subset_size, 0, 100_000),
         ];
-        let times = times
-            .into_iter()
-            .filter_map(|(key, time, min)| Misfit::outside(at(key), time, min..=24 * HOUR));
-        let counts = counts
-            .into_iter()
-            .filter_map(|(key, count, min, max)| Misfit::outside(at(key), count, min..=max));
+        let times = times.into_iter().filter_map(|(key, time, min)| {
+            ValidationError::outside(at(key), time, min..=24 * HOUR)
+        });
+        let counts = counts.into_iter().filter_map(|(key, count, min, max)| {
+            ValidationError::outside(at(key), count, min..=max)
+        });
         times.chain(counts).collect()
     }
 }
@@ -191,9 +203,9 @@ mod tests {
         let Settings { services, service_discovery, load_balancing } =
             changes.iter().fold(loader, set).load().unwrap();
         let named = ["user-service", "payment-service"];
-        let misfits = service_discovery.check(&services, &named);
-        let misfits = misfits.into_iter().chain(load_balancing.check());
-        misfits.map(|misfit| misfit.path().to_owned()).collect()
+        let errors = service_discovery.check(&services, &named);
+        let errors = errors.into_iter().chain(load_balancing.check());
+        errors.map(|error| error.path().to_owned()).collect()
     }
 
     #[test]

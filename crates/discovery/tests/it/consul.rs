@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use discovery::{Discovery, DiscoverySettings, ProviderType, Readiness};
 use serde_json::{Value, json};
-use testkit::native::{Consul, Place};
+use testkit::native::{Consul, ServerOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
@@ -116,7 +116,7 @@ fn fake() -> AgentServer<(Agent, Hosted)> {
 }
 
 fn real() -> AgentServer<Consul> {
-    AgentServer::of(Consul::start(&Place::temporary().unwrap()).unwrap())
+    AgentServer::of(Consul::start(&ServerOptions::temporary().unwrap()).unwrap())
 }
 
 fn id(service: &str, number: u8) -> String {

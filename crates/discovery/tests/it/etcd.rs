@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use discovery::{Discovery, DiscoverySettings, ProviderType};
 use serde_json::{Value, json};
-use testkit::native::{Etcd, Place};
+use testkit::native::{Etcd, ServerOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::conformance::{RegistrationServer, Server, conforms, discovery, registers};
@@ -30,7 +30,7 @@ struct Server3 {
 
 impl Server3 {
     fn start() -> Self {
-        Self::of(Etcd::start(&Place::temporary().unwrap()).unwrap())
+        Self::of(Etcd::start(&ServerOptions::temporary().unwrap()).unwrap())
     }
 
     fn of(etcd: Etcd) -> Self {
@@ -146,8 +146,8 @@ async fn etcd_conforms() {
 /// Without one of the two there is no leader.
 #[tokio::test]
 async fn an_etcd_of_two_members_conforms() {
-    let places = [Place::temporary().unwrap(), Place::temporary().unwrap()];
-    let [first, second] = Etcd::start_pair(&places).unwrap();
+    let options = [ServerOptions::temporary().unwrap(), ServerOptions::temporary().unwrap()];
+    let [first, second] = Etcd::start_pair(&options).unwrap();
     conforms(&mut Server3 { other: Some(second), ..Server3::of(first) }).await;
 }
 
@@ -215,8 +215,8 @@ async fn an_etcd_that_comes_back_without_its_data_loses_instances_only_after_a_w
 
 #[tokio::test]
 async fn an_etcd_without_a_leader_is_noticed_and_changes_nothing() {
-    let places = [Place::temporary().unwrap(), Place::temporary().unwrap()];
-    let [first, mut second] = Etcd::start_pair(&places).unwrap();
+    let options = [ServerOptions::temporary().unwrap(), ServerOptions::temporary().unwrap()];
+    let [first, mut second] = Etcd::start_pair(&options).unwrap();
     let mut server = Server3::of(first);
     server.hold(SERVICE, &[1]).await;
     let running = Running::start(&server.settings());

@@ -89,7 +89,7 @@ impl Attachment {
         Self { link: Arc::clone(link), session: Mutex::default(), keeps_open }
     }
 
-    /// A new channel, as soon as the broker gives one: endless, with growing jittered pauses.
+    /// A new channel, as soon as the broker gives one: endless, with growing jittered delays.
     pub(crate) async fn channel(&self) -> Channel {
         let backoff = backoff::reconnect();
         for attempt in 1.. {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use contracts::Event;
 use futures_util::future::BoxFuture;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use uuid::Uuid;
 
 use crate::consumer::delivery::{Delivery, Verdict};
@@ -120,18 +120,22 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
 
     /// What of the settings does not fit these handlers as those of the queue of this key, for
     /// `--check-config`.
-    pub fn check(&self, settings: &MessagingSettings, queue_key: &str) -> Vec<Misfit> {
-        let mut misfits = self.check_subscriptions(settings, queue_key);
-        let Ok(consumer) = settings.consumer_of(queue_key) else { return misfits };
+    pub fn check(&self, settings: &MessagingSettings, queue_key: &str) -> Vec<ValidationError> {
+        let mut errors = self.check_subscriptions(settings, queue_key);
+        let Ok(consumer) = settings.consumer_of(queue_key) else { return errors };
         let error = self.routes.fit(queue_key, &consumer).err();
         let has_own = settings.consumers.contains_key(queue_key);
         let place = if has_own { format!("consumer:{queue_key}") } else { "consumer".to_owned() };
-        misfits.extend(error.map(|error| Misfit::at(place, error.to_string())));
-        misfits
+        errors.extend(error.map(|error| ValidationError::at(place, error.to_string())));
+        errors
     }
 
     /// Publishers must know of this reader for exactly what it handles.
-    fn check_subscriptions(&self, settings: &MessagingSettings, queue_key: &str) -> Vec<Misfit> {
+    fn check_subscriptions(
+        &self,
+        settings: &MessagingSettings,
+        queue_key: &str,
+    ) -> Vec<ValidationError> {
         let handled: BTreeSet<&str> =
             self.routes.bindings().into_iter().map(|(_, event_type)| event_type).collect();
         let reads = |queues: &Vec<String>| queues.iter().any(|queue| queue == queue_key);
@@ -143,9 +147,9 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
                  publishers know of it"
             );
             if settings.subscriptions.contains_key(*event_type) {
-                Misfit::at(format!("subscriptions.{event_type}"), text)
+                ValidationError::at(format!("subscriptions.{event_type}"), text)
             } else {
-                Misfit::missing("subscriptions", *event_type, text)
+                ValidationError::missing("subscriptions", *event_type, text)
             }
         });
         let idle = subscribed.difference(&handled).map(|event_type| {
@@ -153,7 +157,7 @@ impl<S: Clone + Send + Sync + 'static> Handlers<S> {
                 "`{queue_key}` has no handler for `{event_type}`: it would get the events and \
                  dead-letter them"
             );
-            Misfit::at(format!("subscriptions.{event_type}"), text)
+            ValidationError::at(format!("subscriptions.{event_type}"), text)
         });
         missing.chain(idle).collect()
     }

@@ -148,7 +148,7 @@ impl Subscription<'_> {
     /// Probes after each pause, which grows, until a probe goes well.
     async fn pause(&mut self) -> Result<(), Ended> {
         let _paused = Paused::new(self.consumer.queue());
-        let backoff = backoff::paused(self.consumer.settings.kill_switch_pause_max);
+        let backoff = backoff::paused(self.consumer.settings.kill_switch_delay_max);
         for probes in 1.. {
             self.flush();
             self.settled().await?;

@@ -28,11 +28,11 @@ pub(super) async fn channel(link: &Attachment) -> Result<Channel, DeadLetterErro
 }
 
 /// Makes the queues that messages move to, if they are not there, in the time of one channel.
-pub(super) async fn declare_outlets(
+pub(super) async fn declare_error_queues(
     link: &Attachment,
     topology: &Topology,
 ) -> Result<(), DeadLetterError> {
-    let declaring = timeout(OPEN_TIMEOUT, topology.declare_outlets_over(link));
+    let declaring = timeout(OPEN_TIMEOUT, topology.declare_error_queues_over(link));
     Ok(declaring.await.map_err(|_| DeadLetterError::Unavailable)??)
 }
 

@@ -290,7 +290,7 @@ async fn begin(
     topology: &Topology,
 ) -> Result<(ScanLock, String, u32), DeadLetterError> {
     let queue = dead_letter_queue(&topology.queue);
-    lock::declare_outlets(link, topology).await?;
+    lock::declare_error_queues(link, topology).await?;
     let lock = lock::take(link, &queue).await?;
     let dead_letters = message_count(&lock.channel, &queue).await?;
     Ok((lock, queue, dead_letters))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use tusk_config::{Bounded, Misfit};
+use tusk_config::{Bounded, ValidationError};
 
 use super::{MessagingSettings, SettingsError};
 use crate::relay;
@@ -24,25 +24,26 @@ impl MessagingSettings {
         queue_key: &str,
         exchanges: impl IntoIterator<Item = &'a str>,
         pool_size: NonZeroU32,
-    ) -> Vec<Misfit> {
+    ) -> Vec<ValidationError> {
         let missing = exchanges.into_iter().filter_map(|key| {
             let error = self.exchange(key).err()?;
-            Some(Misfit::missing("exchanges", key, error.to_string()))
+            Some(ValidationError::missing("exchanges", key, error.to_string()))
         });
         let queue = self.queue(queue_key).err();
-        let queue = queue.map(|error| Misfit::missing("queues", queue_key, error.to_string()));
-        let mut misfits: Vec<Misfit> = missing.chain(queue).collect();
-        misfits.extend(self.values());
-        misfits.extend(self.unusable_names());
-        misfits.extend(self.readers());
-        misfits.extend(self.shared_names());
-        misfits.extend(self.sections_of_no_queue());
-        misfits.extend(self.limits(queue_key, pool_size.get()));
-        misfits
+        let queue =
+            queue.map(|error| ValidationError::missing("queues", queue_key, error.to_string()));
+        let mut errors: Vec<ValidationError> = missing.chain(queue).collect();
+        errors.extend(self.values());
+        errors.extend(self.unusable_names());
+        errors.extend(self.readers());
+        errors.extend(self.shared_names());
+        errors.extend(self.sections_of_no_queue());
+        errors.extend(self.limits(queue_key, pool_size.get()));
+        errors
     }
 
     /// Names that the broker does not take, or keeps to itself.
-    fn unusable_names(&self) -> Vec<Misfit> {
+    fn unusable_names(&self) -> Vec<ValidationError> {
         let exchanges = self.exchanges.iter().map(|(key, name)| ("exchanges", key, name));
         let queues = self.queues.iter().map(|(key, name)| ("queues", key, name));
         let unusable = exchanges.chain(queues).filter_map(|(section, key, name)| {
@@ -55,14 +56,14 @@ impl MessagingSettings {
             } else {
                 return None;
             };
-            Some(Misfit::at(format!("{section}.{key}"), format!("the name {why}")))
+            Some(ValidationError::at(format!("{section}.{key}"), format!("the name {why}")))
         });
         unusable.collect()
     }
 
     /// Readers without a queue, and readers twice.
-    fn readers(&self) -> Vec<Misfit> {
-        let mut misfits = Vec::new();
+    fn readers(&self) -> Vec<ValidationError> {
+        let mut errors = Vec::new();
         for (event_type, queue_keys) in &self.subscriptions {
             for (index, queue_key) in queue_keys.iter().enumerate() {
                 let text = match self.queue(queue_key) {
@@ -72,45 +73,45 @@ impl MessagingSettings {
                     }
                     Ok(_) => continue,
                 };
-                misfits.push(Misfit::at(format!("subscriptions.{event_type}"), text));
+                errors.push(ValidationError::at(format!("subscriptions.{event_type}"), text));
             }
         }
-        misfits
+        errors
     }
 
     /// Two services would take each other's messages.
-    fn shared_names(&self) -> Vec<Misfit> {
+    fn shared_names(&self) -> Vec<ValidationError> {
         let mut first: BTreeMap<&str, &str> = BTreeMap::new();
-        let mut misfits = Vec::new();
+        let mut errors = Vec::new();
         for (key, name) in &self.queues {
             if let Some(other) = first.insert(name, key) {
                 let text = format!("`{other}` and `{key}` are one queue, {name}");
-                misfits.push(Misfit::at(format!("queues.{key}"), text));
+                errors.push(ValidationError::at(format!("queues.{key}"), text));
             }
             let of_another = self.queues.iter().find(|(_, other)| is_derived(name, other));
             if let Some((other, _)) = of_another {
                 let text = format!("{name} is a retry or dead-letter queue of `{other}`");
-                misfits.push(Misfit::at(format!("queues.{key}"), text));
+                errors.push(ValidationError::at(format!("queues.{key}"), text));
             }
         }
-        misfits
+        errors
     }
 
-    fn sections_of_no_queue(&self) -> Vec<Misfit> {
+    fn sections_of_no_queue(&self) -> Vec<ValidationError> {
         let consumers = self.consumers.keys().map(|key| ("consumer", key));
         let queues = self.queue_overrides.keys().map(|key| ("queue", key));
-        let strangers = consumers.chain(queues).filter(|(_, key)| !self.queues.contains_key(*key));
-        strangers
+        let unknown = consumers.chain(queues).filter(|(_, key)| !self.queues.contains_key(*key));
+        unknown
             .map(|(section, key)| {
                 let error = SettingsError::SectionOfNoQueue { section, key: key.clone() };
-                Misfit::at(format!("{section}:{key}"), error.to_string())
+                ValidationError::at(format!("{section}:{key}"), error.to_string())
             })
             .collect()
     }
 
     /// What goes for the queue of this key and its consumer. Told at the section of its own, else
     /// at that of all.
-    fn limits(&self, key: &str, pool_size: u32) -> Vec<Misfit> {
+    fn limits(&self, key: &str, pool_size: u32) -> Vec<ValidationError> {
         let of = |section: &str, has_own: bool| {
             if has_own { format!("{section}:{key}") } else { section.to_owned() }
         };
@@ -122,13 +123,13 @@ impl MessagingSettings {
         let consumer = own.map_or_else(|| self.consumer.clone(), |own| self.consumer.with(own));
         let has_own_concurrency = own.is_some_and(|own| own.concurrency.is_some());
         let of_concurrency = format!("{}.concurrency", of("consumer", has_own_concurrency));
-        let mut misfits = Vec::new();
+        let mut errors = Vec::new();
         if queue.may_drop() {
             let error = SettingsError::ClassicWithLimit { key: key.to_owned() };
-            misfits.push(Misfit::at(at_queue, error.to_string()));
+            errors.push(ValidationError::at(at_queue, error.to_string()));
         }
         if let Err(error) = consumer.check_held(key, 1) {
-            misfits.push(Misfit::at(at_consumer, error.to_string()));
+            errors.push(ValidationError::at(at_consumer, error.to_string()));
         }
         let concurrency = u32::from(consumer.concurrency.get());
         // The relay keeps its connections until its confirms are there; workers, sweeps and measuring
@@ -141,7 +142,7 @@ impl MessagingSettings {
                  are {wanted}, and [database] background_pool_size is {pool_size}",
                 relay::BATCHES
             );
-            misfits.push(Misfit::at(&*of_concurrency, text));
+            errors.push(ValidationError::at(&*of_concurrency, text));
         }
         if consumer.concurrency > consumer.prefetch {
             let text = format!(
@@ -149,7 +150,7 @@ impl MessagingSettings {
                  make prefetch no less than concurrency",
                 consumer.prefetch
             );
-            misfits.push(Misfit::at(&*of_concurrency, text));
+            errors.push(ValidationError::at(&*of_concurrency, text));
         }
         let kept = consumer.inbox_retention;
         let takes = consumer.attempts_take_max();
@@ -160,9 +161,9 @@ impl MessagingSettings {
                 kept.in_words(),
                 takes.in_words()
             );
-            misfits.push(Misfit::at("consumer.inbox_retention", text));
+            errors.push(ValidationError::at("consumer.inbox_retention", text));
         }
-        misfits
+        errors
     }
 }
 

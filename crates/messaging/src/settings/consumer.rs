@@ -40,7 +40,7 @@ pub struct ConsumerSettings {
     /// How many messages the kill switch judges by.
     pub kill_switch_messages: NonZeroU16,
     /// The longest time from one probe of a paused consumer to the next.
-    pub kill_switch_pause_max: Duration,
+    pub kill_switch_delay_max: Duration,
     /// How long the inbox remembers a message. Longer than any redelivery can take.
     pub inbox_retention: Duration,
 }
@@ -74,7 +74,7 @@ impl Default for ConsumerSettings {
             unavailable_max: Duration::from_hours(24),
             kill_switch_ratio: 0.8,
             kill_switch_messages: nonzero(20),
-            kill_switch_pause_max: Duration::from_secs(30),
+            kill_switch_delay_max: Duration::from_secs(30),
             inbox_retention: Duration::from_hours(7 * 24),
         }
     }

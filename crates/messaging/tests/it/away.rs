@@ -57,7 +57,7 @@ async fn messages_whose_dependency_is_away_hold_up_no_other_event_type() {
 async fn a_consumer_pauses_while_most_messages_find_something_away_and_goes_on_when_it_is_back() {
     let mut world = World::new("kill switch").await;
     world.settings.consumer.kill_switch_messages = 5.try_into().unwrap();
-    world.settings.consumer.kill_switch_pause_max = Duration::from_millis(200);
+    world.settings.consumer.kill_switch_delay_max = Duration::from_millis(200);
     let is_away = Arc::new(AtomicBool::new(true));
     let [in_handlers, peak, handled] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
     let state = (Arc::clone(&is_away), Arc::clone(&in_handlers), Arc::clone(&peak));

@@ -21,7 +21,7 @@ fn the_shipped_file_is_read_whole_and_says_what_the_defaults_say() {
     assert_eq!(settings.queue, messaging::settings::QueueSettings::default());
     let delays = &settings.consumer.retry_delays;
     assert_eq!(delays.after(1), Duration::from_secs(1));
-    assert_eq!(delays.after(100), delays.after(5), "the last pause serves all further attempts");
+    assert_eq!(delays.after(100), delays.after(5), "the last delay serves all further attempts");
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn more_handlers_than_database_connections_are_a_fault_with_its_place() {
         let settings = load_with(more);
 
         let why = "three handlers, two batches of the relay, one for everything else";
-        assert_eq!(misfits(&settings, 6), "", "{why}");
-        let found = misfits(&settings, 5);
+        assert_eq!(errors(&settings, 6), "", "{why}");
+        let found = errors(&settings, 5);
 
         assert!(found.contains(&format!("{place:?}")), "{found}");
         assert!(found.contains("handles 3 messages at a time"), "{found}");
@@ -114,7 +114,7 @@ fn a_share_that_is_none_is_a_fault_with_its_place() {
     let mut settings = load(Vars::empty()).unwrap();
     settings.consumer.kill_switch_ratio = 80.0;
 
-    let found = misfits(&settings, 6);
+    let found = errors(&settings, 6);
 
     assert!(found.contains("\"consumer.kill_switch_ratio\""), "{found}");
 }
@@ -123,7 +123,7 @@ fn a_share_that_is_none_is_a_fault_with_its_place() {
 fn an_inbox_that_forgets_before_the_last_attempt_is_a_fault_with_its_place() {
     let vars = Vars::of([("CONSUMER_INBOX_RETENTION".to_owned(), "24h".to_owned())]);
 
-    let found = misfits(&load(vars).unwrap(), 6);
+    let found = errors(&load(vars).unwrap(), 6);
 
     assert!(found.contains("\"consumer.inbox_retention\""), "{found}");
 }
@@ -181,9 +181,9 @@ fn times_names_and_readers_that_nothing_can_work_with_are_reported() {
     ];
     for (change, said) in changes {
         let mut settings = load(Vars::empty()).unwrap();
-        assert_eq!(misfits(&settings, 6), "");
+        assert_eq!(errors(&settings, 6), "");
         change(&mut settings);
-        let found = misfits(&settings, 6);
+        let found = errors(&settings, 6);
         assert!(found.contains(said), "{said}: {found}");
     }
 }
@@ -196,9 +196,9 @@ fn name(names: &mut std::collections::BTreeMap<String, String>, key: &str, name:
 }
 
 /// What `--check-config` would say of a service that consumes `user_events`; empty when all fits.
-fn misfits(settings: &MessagingSettings, pool_size: u32) -> String {
-    let misfits = settings.check("user_events", ["user_exchange"], pool_size.try_into().unwrap());
-    if misfits.is_empty() { String::new() } else { format!("{misfits:?}") }
+fn errors(settings: &MessagingSettings, pool_size: u32) -> String {
+    let errors = settings.check("user_events", ["user_exchange"], pool_size.try_into().unwrap());
+    if errors.is_empty() { String::new() } else { format!("{errors:?}") }
 }
 
 /// The shipped file, with more at its end.

@@ -158,8 +158,8 @@ async fn a_version_from_the_future_is_dead_lettered() {
 }
 
 #[tokio::test]
-async fn deleted_outlets_are_declared_again_and_nothing_is_lost() {
-    let world = World::new("outlets").await;
+async fn deleted_error_queues_are_declared_again_and_nothing_is_lost() {
+    let world = World::new("error_queues").await;
     let (handler, seen) = Notes::new(async |_| Verdict::retry("it always fails"));
     let outbox = world.outbox();
     let _relay = world.relay(&outbox);
@@ -171,7 +171,7 @@ async fn deleted_outlets_are_declared_again_and_nothing_is_lost() {
 
     world.emit(&outbox, &created(1)).await;
 
-    // By the second attempt every outlet is declared again. The management interface would not do
+    // By the second attempt every error queue is declared again. The management interface would not do
     // as a sign: it lists a quorum queue before the queue can be read.
     seen.wait_for(3).await;
     assert_eq!(header(&client.next(DEAD_LETTERS).await, "x-attempt").unwrap(), "3");

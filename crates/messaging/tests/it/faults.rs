@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Utc};
 use messaging::{Consumer, Verdict};
 use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
-use testkit::native::{Place, RabbitMq};
+use testkit::native::{RabbitMq, ServerOptions};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -144,7 +144,7 @@ pub(crate) async fn limit_disk(rabbit: RabbitMq, limit: &'static str) -> RabbitM
 
 /// A world over a broker that is this test's alone.
 pub(crate) async fn with_its_own_broker(hint: &str) -> (World, RabbitMq) {
-    let start = || RabbitMq::start(&Place::temporary().unwrap()).unwrap();
+    let start = || RabbitMq::start(&ServerOptions::temporary().unwrap()).unwrap();
     let rabbit = tokio::task::spawn_blocking(start).await.unwrap();
     let mut world = World::new(hint).await;
     let address = &mut world.settings.rabbitmq;

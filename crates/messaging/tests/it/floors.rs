@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use testkit::native::{Place, Postgres};
+use testkit::native::{Postgres, ServerOptions};
 use uuid::Uuid;
 
 use crate::world::{EXCHANGE, World, created};
@@ -67,7 +67,7 @@ async fn an_event_that_is_halfway_into_its_table_for_many_polls_is_sent_once_it_
 /// A world whose database is alone on its server.
 async fn on_its_own(hint: &str) -> (World, Postgres) {
     let mut world = World::new(hint).await;
-    let start = || Postgres::start(&Place::temporary().unwrap()).unwrap();
+    let start = || Postgres::start(&ServerOptions::temporary().unwrap()).unwrap();
     let server = tokio::task::spawn_blocking(start).await.unwrap();
     world.pool = PgPool::connect(&server.url()).await.unwrap();
     messaging::migrate(&world.pool.clone().into()).await.unwrap();

@@ -97,7 +97,7 @@ async fn produce(
     Ok(Verdict::Ack)
 }
 
-/// With its error queue deleted, a failing message was consumed again and again, without a pause.
+/// With its error queue deleted, a failing message was consumed again and again, without a delay.
 #[tokio::test]
 async fn masstransit_4867_a_missing_dead_letter_queue_is_made_again_and_nothing_runs_hot() {
     let world = World::new("masstransit 4867").await;

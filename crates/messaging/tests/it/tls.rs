@@ -6,7 +6,7 @@ use chrono::Utc;
 use messaging::direct::PublishError;
 use messaging::{Broker, Consumer, EventPublisher, MessagingSettings, Verdict};
 use testkit::certificates::Certificates;
-use testkit::native::{Place, RabbitMq};
+use testkit::native::{RabbitMq, ServerOptions};
 use uuid::Uuid;
 
 use crate::world::{Notes, Running, created, settings_at};
@@ -24,12 +24,12 @@ struct Secured {
 impl Secured {
     fn start() -> Self {
         let certificates = Certificates::new();
-        let place = Place::temporary().unwrap();
+        let options = ServerOptions::temporary().unwrap();
         let port = testkit::native::port::free(None);
-        let more = place.folder.join("conf.d");
+        let more = options.folder.join("conf.d");
         std::fs::create_dir_all(&more).unwrap();
         std::fs::write(more.join("tls.conf"), tls_settings(&certificates, port)).unwrap();
-        Self { rabbitmq: RabbitMq::start(&place).unwrap(), port, certificates }
+        Self { rabbitmq: RabbitMq::start(&options).unwrap(), port, certificates }
     }
 
     fn settings(&self, ca: PathBuf) -> MessagingSettings {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::Interval;
 use serde::Deserialize;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 /// How long the trail is kept.
 #[derive(Debug, Clone, Deserialize)]
@@ -16,9 +16,9 @@ pub struct AuditSettings {
 }
 
 impl AuditSettings {
-    pub(crate) fn check(&self) -> Vec<Misfit> {
+    pub(crate) fn check(&self) -> Vec<ValidationError> {
         let bounds = Duration::from_hours(1)..=Duration::from_hours(24 * 3_650);
-        let retention = Misfit::outside("audit.retention", self.retention, bounds);
+        let retention = ValidationError::outside("audit.retention", self.retention, bounds);
         let interval = self.sweep_interval.check("audit.sweep_interval");
         [retention, interval].into_iter().flatten().collect()
     }

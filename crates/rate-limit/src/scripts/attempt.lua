@@ -1,6 +1,6 @@
 -- Decides on a try, and counts it as a failure until it is told otherwise. See backoff.rs.
 -- KEYS: the failures of account and address, the quota of the account, whether the address is known.
--- ARGV: free failures, first and longest pause, interval and window of the account's quota, all in
+-- ARGV: free failures, first and longest delay, interval and window of the account's quota, all in
 -- microseconds, and the milliseconds after which failures are forgotten.
 -- Gives: 0 admitted, 1 blocked, 2 the account is blocked; microseconds to wait; failures.
 local time = redis.call('TIME')

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use auth::policy::{self, Route};
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa::openapi::OpenApi;
 
 use super::{By, LimitSettings, RateLimitSettings};
@@ -20,14 +20,14 @@ impl RateLimitSettings {
         api: &OpenApi,
         by_account: &[&str],
         is_open: impl Fn(&Route) -> bool,
-    ) -> Vec<Misfit> {
+    ) -> Vec<ValidationError> {
         let bounds = Duration::from_millis(1)..=Duration::from_millis(500);
-        let wait = Misfit::outside("rate_limit.redis_timeout", self.redis_timeout, bounds);
+        let wait = ValidationError::outside("rate_limit.redis_timeout", self.redis_timeout, bounds);
         let routes = policy::routes(api);
         let of_routes = self.routes.iter().flat_map(|(route, limits)| {
             let path = format!("rate_limit.routes.{route}");
             let text = format!("{route} is no route of this service");
-            let stranger = Misfit::unless(routes.contains(route), &path, text);
+            let stranger = ValidationError::unless(routes.contains(route), &path, text);
             stranger.into_iter().chain(of_limits(route, &path, limits, by_account, is_open(route)))
         });
         let open = routes.iter().filter(|route| changes_something(route) && is_open(route));
@@ -42,12 +42,12 @@ fn changes_something(route: &Route) -> bool {
 }
 
 /// Anybody may call it as often as they like.
-fn unlimited(route: &Route) -> Misfit {
+fn unlimited(route: &Route) -> ValidationError {
     let text = format!(
         "anybody may call {route}, which has no limit: \"{route}\": [{{by: address, requests: 30, per: 1h}}], \
          or [] and a comment that says what bounds it"
     );
-    Misfit::missing("rate_limit.routes", route.to_string(), text)
+    ValidationError::missing("rate_limit.routes", route.to_string(), text)
 }
 
 fn of_limits(
@@ -56,10 +56,10 @@ fn of_limits(
     limits: &[LimitSettings],
     by_account: &[&str],
     is_open: bool,
-) -> Vec<Misfit> {
+) -> Vec<ValidationError> {
     let is_counted = by_account.contains(&&*route.to_string());
     let mut names = BTreeSet::new();
-    let mut misfits = Vec::new();
+    let mut errors = Vec::new();
     for limit in limits {
         let LimitSettings { by, requests, per } = limit;
         let name = limit.name();
@@ -67,17 +67,21 @@ fn of_limits(
         let is_whole = per.subsec_nanos() == 0;
         let text = format!("by: account: {route} names no account that is counted");
         let open = format!("by: user: anybody may call {route}, also without being counted");
-        misfits.extend([
-            Misfit::unless(*by != By::User || !is_open, path, open),
-            Misfit::unless(*requests > 0, path, "requests: 0 lets nothing pass"),
-            Misfit::unless(*requests <= 1_000_000, path, "requests is more than 1000000"),
-            Misfit::outside(path, *per, bounds),
-            Misfit::unless(is_whole, path, format!("per: {per:?} is not whole seconds")),
-            Misfit::unless(*by != By::Account || is_counted, path, text),
-            Misfit::unless(names.insert(name.clone()), path, format!("{name} is there twice")),
+        errors.extend([
+            ValidationError::unless(*by != By::User || !is_open, path, open),
+            ValidationError::unless(*requests > 0, path, "requests: 0 lets nothing pass"),
+            ValidationError::unless(*requests <= 1_000_000, path, "requests is more than 1000000"),
+            ValidationError::outside(path, *per, bounds),
+            ValidationError::unless(is_whole, path, format!("per: {per:?} is not whole seconds")),
+            ValidationError::unless(*by != By::Account || is_counted, path, text),
+            ValidationError::unless(
+                names.insert(name.clone()),
+                path,
+                format!("{name} is there twice"),
+            ),
         ]);
     }
-    misfits.into_iter().flatten().collect()
+    errors.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 fn settings() -> BackoffSettings {
     BackoffSettings {
         free_failures: 3,
-        first_pause: HOUR / 2,
-        longest_pause: HOUR,
+        initial_delay: HOUR / 2,
+        max_delay: HOUR,
         forget_after: HOUR,
         account_tries: 20,
         account_per: HOUR,

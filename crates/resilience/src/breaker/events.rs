@@ -43,8 +43,6 @@ pub enum Cause {
     /// [`force_open_for`](super::CircuitBreaker::force_open_for) or
     /// [`force_closed_for`](super::CircuitBreaker::force_closed_for).
     Forced,
-    /// [`reset`](super::CircuitBreaker::reset).
-    Reset,
     /// The time for which it was forced is over, or it was
     /// [released](super::CircuitBreaker::release).
     ForceEnded,
@@ -61,7 +59,6 @@ impl fmt::Display for Cause {
             Self::TrialFailed => "a call that tried failed",
             Self::TrialsSucceeded => "the calls that tried succeeded",
             Self::Forced => "it is forced",
-            Self::Reset => "it was reset",
             Self::ForceEnded => "it is no longer forced",
         })
     }

@@ -138,16 +138,6 @@ impl Shared {
         }
     }
 
-    /// Whether a call would be admitted now; asks without taking anything.
-    pub(super) fn is_callable(&self) -> bool {
-        let stamp = self.word().stamp();
-        match stamp.kind() {
-            Kind::Closed | Kind::ForcedClosed => true,
-            Kind::Open | Kind::ForcedOpen => self.left().is_zero(),
-            Kind::HalfOpen => self.trials.has_room(stamp),
-        }
-    }
-
     /// Whether the phase is a forced one whose time is over.
     pub(super) fn is_force_over(&self, stamp: Stamp) -> bool {
         matches!(stamp.kind(), Kind::ForcedOpen | Kind::ForcedClosed) && self.left().is_zero()

@@ -71,11 +71,6 @@ impl Trials {
         Self { tally: AtomicU64::new(0), max: max.clamp(1, u32::from(u16::MAX)) }
     }
 
-    /// Whether another one would be let through.
-    pub(super) fn has_room(&self, stamp: Stamp) -> bool {
-        self.is_free(stamp, self.tally.load(Ordering::Acquire))
-    }
-
     /// Lets one through, if there is room.
     pub(super) fn enter(&self, stamp: Stamp) -> bool {
         let enter = |trials| self.is_free(stamp, trials).then(|| trials + IN_FLIGHT);

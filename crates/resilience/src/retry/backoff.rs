@@ -1,6 +1,6 @@
 //! Full-jitter exponential back-off, within a number of attempts and a deadline.
 //!
-//! Full jitter (a pause from zero to the ceiling) spreads the retries of many callers best:
+//! Full jitter (a delay from zero to the ceiling) spreads the retries of many callers best:
 //! <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::RetrySettings;
 use crate::deadline::Deadline;
 
-/// Says how long to pause before another attempt, and when to give up.
+/// Says how long to wait before another attempt, and when to give up.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     settings: RetrySettings,
@@ -20,24 +20,24 @@ impl Backoff {
         Self { settings: settings.clone() }
     }
 
-    /// The longest pause after attempt `attempt`, counted from 1.
+    /// The longest delay after attempt `attempt`, counted from 1.
     pub fn ceiling(&self, attempt: u32) -> Duration {
         let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
         let factor = self.settings.backoff_multiplier.max(1.0).powi(exponent);
         let seconds = self.settings.initial_backoff.as_secs_f64() * factor;
         let max = self.settings.max_backoff;
         // Infinity and other overflows are "very long", which is the maximum.
-        Duration::try_from_secs_f64(seconds).map_or(max, |pause| pause.min(max))
+        Duration::try_from_secs_f64(seconds).map_or(max, |delay| delay.min(max))
     }
 
-    /// A random pause after attempt `attempt`: zero to the ceiling.
+    /// A random delay after attempt `attempt`: zero to the ceiling.
     pub fn delay(&self, attempt: u32) -> Duration {
         self.ceiling(attempt).mul_f64(rand::random::<f64>())
     }
 
-    /// The pause before the next attempt; none when attempts or time are used up.
+    /// The delay before the next attempt; none when attempts or time are used up.
     ///
-    /// A target's `Retry-After` is a lower bound of the pause, up to `max_backoff`.
+    /// A target's `Retry-After` is a lower bound of the delay, up to `max_backoff`.
     pub fn next(
         &self,
         attempt: u32,
@@ -48,8 +48,8 @@ impl Backoff {
             return None;
         }
         let asked = retry_after.unwrap_or_default().min(self.settings.max_backoff);
-        let pause = self.delay(attempt).max(asked);
-        deadline.remaining().filter(|left| *left > pause).map(|_| pause)
+        let delay = self.delay(attempt).max(asked);
+        deadline.remaining().filter(|left| *left > delay).map(|_| delay)
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_settings_give_a_pause_within_the_maximum(
+        fn any_settings_give_a_delay_within_the_maximum(
             multiplier in prop::num::f64::ANY, initial in 0_u64..u64::MAX, attempt in 0_u32..,
         ) {
             let backoff = Backoff::new(&RetrySettings {

@@ -11,11 +11,11 @@ use super::budget::BudgetSettings;
 pub struct RetrySettings {
     /// Attempts in all, the first included; 0 counts as 1.
     pub max_attempts: u32,
-    /// How much longer each pause may be than the one before; below 1 counts as 1.
+    /// How much longer each delay may be than the one before; below 1 counts as 1.
     pub backoff_multiplier: f64,
-    /// The longest pause, a `Retry-After` of the target included.
+    /// The longest delay, a `Retry-After` of the target included.
     pub max_backoff: Duration,
-    /// The ceiling of the first pause.
+    /// The ceiling of the first delay.
     #[serde(default = "initial_backoff")]
     pub initial_backoff: Duration,
     /// Retries that each call earns for all; see [`BudgetSettings::ratio`].
@@ -46,7 +46,7 @@ impl RetrySettings {
 }
 
 impl Default for RetrySettings {
-    /// Three attempts, pauses up to 100 milliseconds, then 200; one retry per ten calls.
+    /// Three attempts, delays up to 100 milliseconds, then 200; one retry per ten calls.
     fn default() -> Self {
         Self {
             max_attempts: 3,

@@ -3,7 +3,7 @@
 use chassis::Clock;
 use chrono::{DateTime, TimeDelta, Utc};
 use discovery::{Eligibility, Health, Report};
-use resilience::breaker::{CircuitBreaker, Status};
+use resilience::breaker::{CircuitBreaker, Counts, Status};
 use resilience::bulkhead::Bulkhead;
 use resilience::retry::budget::RetryBudget;
 use serde::Serialize;
@@ -108,6 +108,12 @@ struct BreakerReport {
     /// Until when it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     forced_until: Option<DateTime<Utc>>,
+    /// Calls that ended within the last `[circuit_breaker] window`; 0 where no ratio is on.
+    recent_calls: u64,
+    /// Those of them that failed.
+    recent_failures: u64,
+    /// Those of them that were slow.
+    recent_slow_calls: u64,
 }
 
 /// What retries may cost.
@@ -253,6 +259,7 @@ impl FaultReport {
 impl BreakerReport {
     fn of(breaker: &CircuitBreaker, clock: TwoClocks) -> Self {
         let Status { state, since, cause, until, is_forced } = breaker.status();
+        let Counts { calls, failures, slow } = breaker.counts();
         let reason = cause.map(|cause| cause.to_string());
         let until = until.map(|at| clock.time(at));
         Self {
@@ -262,6 +269,9 @@ impl BreakerReport {
             tries_again_at: until.filter(|_| !is_forced),
             is_forced,
             forced_until: until.filter(|_| is_forced),
+            recent_calls: calls,
+            recent_failures: failures,
+            recent_slow_calls: slow,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use resilience::breaker::CircuitBreakerSettings;
 use resilience::retry::RetrySettings;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 
 use super::{Bounds, ClientSettings};
 
@@ -16,27 +16,35 @@ const COUNT_MAX: usize = 65_535;
 
 impl ClientSettings {
     /// What cannot work. Opens nothing.
-    pub fn check(&self) -> Vec<Misfit> {
+    pub fn check(&self) -> Vec<ValidationError> {
         let parts = [breaker(&self.circuit_breaker), retry(&self.retry), client(&self.client)];
         parts.into_iter().flatten().collect()
     }
 }
 
-fn breaker(breaker: &CircuitBreakerSettings) -> Vec<Misfit> {
+fn breaker(breaker: &CircuitBreakerSettings) -> Vec<ValidationError> {
     let at = |key: &str| format!("circuit_breaker.{key}");
-    let count = |key, value| Misfit::outside(at(key), value, 1..=1_000_000);
-    let share = |key, value| Misfit::outside(at(key), value, 0.0..=1.0);
+    let count = |key, value| ValidationError::outside(at(key), value, 1..=1_000_000);
+    let share = |key, value| ValidationError::outside(at(key), value, 0.0..=1.0);
     let is_slow_watched = breaker.slow_call_ratio > 0.0;
     let all = [
         count("failure_threshold", breaker.failure_threshold),
-        Misfit::outside(at("half_open_max_calls"), breaker.half_open_max_calls, 1..=65_535),
+        ValidationError::outside(
+            at("half_open_max_calls"),
+            breaker.half_open_max_calls,
+            1..=65_535,
+        ),
         count("minimum_calls", breaker.minimum_calls),
         share("failure_ratio", breaker.failure_ratio),
         share("slow_call_ratio", breaker.slow_call_ratio),
-        Misfit::outside(at("timeout"), breaker.timeout, MILLISECOND..=24 * HOUR),
-        Misfit::outside(at("window"), breaker.window, 10 * MILLISECOND..=HOUR),
-        Misfit::outside(at("initial_timeout"), breaker.initial_timeout, MILLISECOND..=24 * HOUR),
-        Misfit::unless(
+        ValidationError::outside(at("timeout"), breaker.timeout, MILLISECOND..=24 * HOUR),
+        ValidationError::outside(at("window"), breaker.window, 10 * MILLISECOND..=HOUR),
+        ValidationError::outside(
+            at("initial_timeout"),
+            breaker.initial_timeout,
+            MILLISECOND..=24 * HOUR,
+        ),
+        ValidationError::unless(
             !is_slow_watched || !breaker.slow_call_duration.is_zero(),
             at("slow_call_duration"),
             "every call would be slow, and slow_call_ratio is on",
@@ -45,33 +53,37 @@ fn breaker(breaker: &CircuitBreakerSettings) -> Vec<Misfit> {
     all.into_iter().flatten().collect()
 }
 
-fn retry(retry: &RetrySettings) -> Vec<Misfit> {
+fn retry(retry: &RetrySettings) -> Vec<ValidationError> {
     let at = |key: &str| format!("retry.{key}");
     let all = [
-        Misfit::outside(at("max_attempts"), retry.max_attempts, 1..=100),
-        Misfit::outside(at("backoff_multiplier"), retry.backoff_multiplier, 1.0..=100.0),
-        Misfit::outside(at("max_backoff"), retry.max_backoff, MILLISECOND..=HOUR),
-        Misfit::outside(at("initial_backoff"), retry.initial_backoff, MILLISECOND..=HOUR),
-        Misfit::unless(
+        ValidationError::outside(at("max_attempts"), retry.max_attempts, 1..=100),
+        ValidationError::outside(at("backoff_multiplier"), retry.backoff_multiplier, 1.0..=100.0),
+        ValidationError::outside(at("max_backoff"), retry.max_backoff, MILLISECOND..=HOUR),
+        ValidationError::outside(at("initial_backoff"), retry.initial_backoff, MILLISECOND..=HOUR),
+        ValidationError::unless(
             retry.initial_backoff <= retry.max_backoff,
             at("initial_backoff"),
-            "it is longer than max_backoff, which bounds every pause",
+            "it is longer than max_backoff, which bounds every delay",
         ),
-        Misfit::outside(at("budget_ratio"), retry.budget_ratio, 0.0..=1.0),
-        Misfit::outside(at("budget_per_second"), retry.budget_per_second, 0.0..=1_000.0),
+        ValidationError::outside(at("budget_ratio"), retry.budget_ratio, 0.0..=1.0),
+        ValidationError::outside(at("budget_per_second"), retry.budget_per_second, 0.0..=1_000.0),
     ];
     all.into_iter().flatten().collect()
 }
 
-fn client(client: &Bounds) -> Vec<Misfit> {
+fn client(client: &Bounds) -> Vec<ValidationError> {
     let at = |key: &str| format!("client.{key}");
     let all = [
-        Misfit::outside(at("attempt_timeout"), client.attempt_timeout, MILLISECOND..=HOUR),
-        Misfit::outside(at("concurrency_limit"), client.concurrency_limit, 1..=COUNT_MAX),
-        Misfit::outside(at("connect_timeout"), client.connect_timeout, MILLISECOND..=HOUR),
-        Misfit::outside(at("idle_connections_max"), client.idle_connections_max, 0..=COUNT_MAX),
-        Misfit::outside(at("idle_timeout"), client.idle_timeout, MILLISECOND..=HOUR),
-        Misfit::outside(at("answer_bytes_max"), client.answer_bytes_max, 1_024..=1 << 30),
+        ValidationError::outside(at("attempt_timeout"), client.attempt_timeout, MILLISECOND..=HOUR),
+        ValidationError::outside(at("concurrency_limit"), client.concurrency_limit, 1..=COUNT_MAX),
+        ValidationError::outside(at("connect_timeout"), client.connect_timeout, MILLISECOND..=HOUR),
+        ValidationError::outside(
+            at("idle_connections_max"),
+            client.idle_connections_max,
+            0..=COUNT_MAX,
+        ),
+        ValidationError::outside(at("idle_timeout"), client.idle_timeout, MILLISECOND..=HOUR),
+        ValidationError::outside(at("answer_bytes_max"), client.answer_bytes_max, 1_024..=1 << 30),
     ];
     all.into_iter().flatten().collect()
 }
@@ -87,7 +99,7 @@ mod tests {
         let text = include_str!("../../../../config/microservices.tsk");
         let loader = Loader::new("").text("microservices.tsk", text).vars(Vars::empty());
         let settings: ClientSettings = loader.set(path, value).load().unwrap();
-        settings.check().iter().map(|misfit| misfit.path().to_owned()).collect()
+        settings.check().iter().map(|error| error.path().to_owned()).collect()
     }
 
     #[test]
@@ -119,7 +131,7 @@ mod tests {
             ("client.idle_timeout", "\"0s\""),
             ("client.answer_bytes_max", "0"),
         ] {
-            // A ceiling below the first pause is told where the first pause stands.
+            // A ceiling below the first delay is told where the first delay stands.
             let place = if path == "retry.max_backoff" { "retry.initial_backoff" } else { path };
             assert_eq!(reported(path, value), [place], "{path}: {value}");
         }
@@ -133,7 +145,10 @@ mod tests {
         let settings: ClientSettings =
             loader.set("circuit_breaker.slow_call_ratio", "0.5").load().unwrap();
         let paths: Vec<_> = settings.check();
-        assert_eq!(paths.first().map(Misfit::path), Some("circuit_breaker.slow_call_duration"));
+        assert_eq!(
+            paths.first().map(ValidationError::path),
+            Some("circuit_breaker.slow_call_duration")
+        );
     }
 
     #[test]

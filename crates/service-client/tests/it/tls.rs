@@ -169,8 +169,8 @@ fn settings_that_cannot_work_are_reported_at_their_keys() {
     };
     let told = |tls: &ServiceTls, scheme, tls_name| {
         let services = BTreeMap::from([("user-service".to_owned(), section(scheme, tls_name))]);
-        let misfits = tls.check(&services);
-        misfits.iter().map(|misfit| misfit.path().to_owned()).collect::<Vec<_>>()
+        let errors = tls.check(&services);
+        errors.iter().map(|error| error.path().to_owned()).collect::<Vec<_>>()
     };
     let ours = trusting(certificates.authority());
     assert!(told(&ours, Scheme::Https, "user-service").is_empty());

@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {address}; choose another --port"))?;
     if let Some(file) = Vars::process().get("FAULTS_PATH") {
-        simulator.obey(file.as_ref());
+        simulator.apply_faults_of(file.as_ref());
     }
     say(&format!("payment-simulator listens on {}", simulator.url()));
     tokio::select! {

@@ -4,7 +4,7 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, NativeError, Place, ProcessId, Server, Signal,
+    Launch, NativeError, ProcessId, Server, ServerOptions, Signal,
     error::Doing,
     find, port,
     ready::{ask, until_ready},
@@ -33,19 +33,19 @@ struct Ports {
 
 impl Consul {
     /// Starts the agent that `CONSUL_BIN` names and waits until it has a leader.
-    pub fn start(place: &Place) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
+    pub fn start(options: &ServerOptions) -> Result<Self, NativeError> {
+        port::retry_when_busy(options, |options| {
             // It keeps no data that two could destroy.
-            fs::create_dir_all(&place.folder)
-                .doing(|| format!("make {}", place.folder.display()))?;
+            fs::create_dir_all(&options.folder)
+                .doing(|| format!("make {}", options.folder.display()))?;
             let ports = Ports {
-                http: port::free(place.port),
+                http: port::free(options.port),
                 server: port::free(None),
                 serf_lan: port::free(None),
                 serf_wan: port::free(None),
             };
-            let process = spawn(place, ports)?;
-            let server = Server::new(NAME, place, process, Signal::INT, STOP_GRACE);
+            let process = spawn(options, ports)?;
+            let server = Server::new(NAME, options, process, Signal::INT, STOP_GRACE);
             let server = Self { server, ports };
             server.wait_ready()?;
             Ok(server)
@@ -54,13 +54,13 @@ impl Consul {
 
     /// Starts it again on the same ports, empty, after a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
-        self.server.process = spawn(&self.server.place, self.ports)?;
+        self.server.process = spawn(&self.server.options, self.ports)?;
         self.wait_ready()
     }
 
     fn wait_ready(&self) -> Result<(), NativeError> {
         let question = b"GET /v1/health/service/consul?passing HTTP/1.0\r\n\r\n";
-        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+        until_ready(NAME, self.process, &self.options.log, READY_LIMIT, || {
             ask(self.ports.http, question).is_some_and(|answer| {
                 let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
                 head.starts_with("http/1.0 200") && head.contains("x-consul-knownleader: true")
@@ -81,11 +81,11 @@ impl Consul {
 
 is_server!(Consul);
 
-fn spawn(place: &Place, ports: Ports) -> Result<ProcessId, NativeError> {
+fn spawn(options: &ServerOptions, ports: Ports) -> Result<ProcessId, NativeError> {
     let port = |port: u16| port.to_string();
-    Launch::new(&find::consul()?, &place.log)
+    Launch::new(&find::consul()?, &options.log)
         .append(true)
-        .current_dir(&place.folder)
+        .current_dir(&options.folder)
         .args(["agent", "-dev", "-bind", "127.0.0.1", "-node", "testkit"])
         .args(["-http-port", &port(ports.http), "-server-port", &port(ports.server)])
         .args(["-serf-lan-port", &port(ports.serf_lan)])

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Server, Signal, find, port,
+    Launch, NativeError, Owner, ProcessId, Server, ServerOptions, Signal, find, port,
     ready::{ask, until_ready},
     server::is_server,
 };
@@ -27,38 +27,38 @@ pub struct Etcd {
 
 impl Etcd {
     /// Starts one that is a cluster of its own, and waits until it is healthy.
-    pub fn start(place: &Place) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
+    pub fn start(options: &ServerOptions) -> Result<Self, NativeError> {
+        port::retry_when_busy(options, |options| {
             let peer_port = port::free(None);
-            let server = Self::launch(place, "alone", peer_port, &member("alone", peer_port))?;
+            let server = Self::launch(options, "alone", peer_port, &member("alone", peer_port))?;
             server.wait_ready()?;
             Ok(server)
         })
     }
 
     /// Starts the two members of a cluster: it has a leader while both run.
-    pub fn start_pair(places: &[Place; 2]) -> Result<[Self; 2], NativeError> {
+    pub fn start_pair(options: &[ServerOptions; 2]) -> Result<[Self; 2], NativeError> {
         let ports = [port::free(None), port::free(None)];
         let cluster = format!("{},{}", member("first", ports[0]), member("second", ports[1]));
-        let first = Self::launch(&places[0], "first", ports[0], &cluster)?;
-        let second = Self::launch(&places[1], "second", ports[1], &cluster)?;
+        let first = Self::launch(&options[0], "first", ports[0], &cluster)?;
+        let second = Self::launch(&options[1], "second", ports[1], &cluster)?;
         first.wait_ready()?;
         second.wait_ready()?;
         Ok([first, second])
     }
 
     fn launch(
-        place: &Place,
+        options: &ServerOptions,
         name: &str,
         peer_port: u16,
         cluster: &str,
     ) -> Result<Self, NativeError> {
-        let owner = place.claim(NAME)?;
-        let port = port::free(place.port);
+        let owner = options.claim(NAME)?;
+        let port = port::free(options.port);
         let name = name.to_owned();
         let cluster = cluster.to_owned();
-        let process = spawn(place, &owner, &name, [port, peer_port], &cluster)?;
-        let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+        let process = spawn(options, &owner, &name, [port, peer_port], &cluster)?;
+        let server = Server::new(NAME, options, process, Signal::TERM, STOP_GRACE);
         Ok(Self { server, name, port, peer_port, cluster, owner })
     }
 
@@ -66,19 +66,19 @@ impl Etcd {
     pub fn start_again(&mut self) -> Result<(), NativeError> {
         let ports = [self.port, self.peer_port];
         self.server.process =
-            spawn(&self.server.place, &self.owner, &self.name, ports, &self.cluster)?;
+            spawn(&self.server.options, &self.owner, &self.name, ports, &self.cluster)?;
         self.wait_ready()
     }
 
     /// Starts it again on the same ports without its data, after a stop or a kill.
     pub fn start_empty(&mut self) -> Result<(), NativeError> {
-        let _none_there = fs::remove_dir_all(self.place.folder.join("data"));
+        let _none_there = fs::remove_dir_all(self.options.folder.join("data"));
         self.start_again()
     }
 
     fn wait_ready(&self) -> Result<(), NativeError> {
         let question = b"GET /health HTTP/1.0\r\n\r\n";
-        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+        until_ready(NAME, self.process, &self.options.log, READY_LIMIT, || {
             ask(self.port, question).is_some_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
         })
     }
@@ -105,17 +105,17 @@ fn member(name: &str, peer_port: u16) -> String {
 }
 
 fn spawn(
-    place: &Place,
+    options: &ServerOptions,
     owner: &Owner,
     name: &str,
     ports: [u16; 2],
     cluster: &str,
 ) -> Result<ProcessId, NativeError> {
     let [clients, peers] = ports.map(url);
-    Launch::new(&find::etcd()?, &place.log)
+    Launch::new(&find::etcd()?, &options.log)
         .owner(owner)?
         .append(true)
-        .current_dir(&place.folder)
+        .current_dir(&options.folder)
         .args(["--name", name, "--data-dir", "data"])
         .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
         .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    NativeError, Owner, Place,
+    NativeError, Owner, ServerOptions,
     account::{Account, fnv1a},
     error::Doing,
 };
@@ -35,31 +35,31 @@ const STICKY: u32 = 0o1000;
 
 /// The folder for the data of a place: its own, when the account can enter that.
 pub(crate) fn of_place(
-    place: &Place,
+    options: &ServerOptions,
     account: Option<&Account>,
     name: &str,
 ) -> Result<PathBuf, NativeError> {
-    fs::create_dir_all(&place.folder).doing(|| format!("make {}", place.folder.display()))?;
-    let parent = place.folder.parent().unwrap_or(&place.folder);
+    fs::create_dir_all(&options.folder).doing(|| format!("make {}", options.folder.display()))?;
+    let parent = options.folder.parent().unwrap_or(&options.folder);
     let folder = match account.filter(|account| !account.can_enter(parent)) {
         None => {
-            make_private(&place.folder, account)?;
-            return Ok(place.folder.clone());
+            make_private(&options.folder, account)?;
+            return Ok(options.folder.clone());
         }
-        Some(_) if place.keep => {
-            let hash = fnv1a(place.folder.as_os_str().as_encoded_bytes());
+        Some(_) if options.keep => {
+            let hash = fnv1a(options.folder.as_os_str().as_encoded_bytes());
             Path::new(KEPT_OUTSIDE).join(format!("{PREFIX}{hash:016x}"))
         }
         Some(_) => {
-            if let Some(left) = elsewhere(&place.folder).filter(|left| left.exists()) {
+            if let Some(left) = elsewhere(&options.folder).filter(|left| left.exists()) {
                 drop(Owner::of_data(&left, name)?);
-                remove_elsewhere(&place.folder)?;
+                remove_elsewhere(&options.folder)?;
             }
             temporary(&env::temp_dir())?
         }
     };
     make_private(&folder, account)?;
-    let note = place.folder.join(ELSEWHERE);
+    let note = options.folder.join(ELSEWHERE);
     fs::write(&note, format!("{}\n", folder.display()))
         .doing(|| format!("write {}", note.display()))?;
     Ok(folder)

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Server, Signal,
+    Launch, NativeError, Owner, ProcessId, Server, ServerOptions, Signal,
     account::Account,
     error::Doing,
     find, port,
@@ -30,27 +30,27 @@ impl PgBouncer {
     /// Starts one before the server at `127.0.0.1:server_port`, with users and passwords of it, as
     /// Debian's settings have it but for `pool_mode`; further lines of `[pgbouncer]` are `more`.
     pub fn start(
-        place: &Place,
+        options: &ServerOptions,
         server_port: u16,
         users: &[(&str, &str)],
         more: &str,
     ) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
-            let owner = place.claim(NAME)?;
-            let port = port::free(place.port);
+        port::retry_when_busy(options, |options| {
+            let owner = options.claim(NAME)?;
+            let port = port::free(options.port);
             let settings = format!(
                 "[databases]\n* = host=127.0.0.1 port={server_port}\n[pgbouncer]\n\
                  listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
                  auth_type = trust\nauth_file = {users}\npool_mode = transaction\n{more}\n",
-                users = place.folder.join("users").display(),
+                users = options.folder.join("users").display(),
             );
             let lines = users.iter().map(|(user, password)| format!("\"{user}\" \"{password}\"\n"));
-            write(place, "users", &lines.collect::<String>())?;
-            write(place, "pgbouncer.ini", &settings)?;
-            let process = spawn(place, &owner)?;
-            let server = Server::new(NAME, place, process, Signal::INT, STOP_GRACE);
+            write(options, "users", &lines.collect::<String>())?;
+            write(options, "pgbouncer.ini", &settings)?;
+            let process = spawn(options, &owner)?;
+            let server = Server::new(NAME, options, process, Signal::INT, STOP_GRACE);
             let server = Self { server, port };
-            until_ready(NAME, process, &place.log, READY_LIMIT, || {
+            until_ready(NAME, process, &options.log, READY_LIMIT, || {
                 ask(port, &SSL_REQUEST).is_some_and(|answer| !answer.is_empty())
             })?;
             Ok(server)
@@ -66,20 +66,20 @@ impl PgBouncer {
 is_server!(PgBouncer);
 
 /// Writes a file that its account may read.
-fn write(place: &Place, name: &str, text: &str) -> Result<(), NativeError> {
-    let file = place.folder.join(name);
+fn write(options: &ServerOptions, name: &str, text: &str) -> Result<(), NativeError> {
+    let file = options.folder.join(name);
     let doing = || format!("write {}", file.display());
     fs::write(&file, text).doing(doing)?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).doing(doing)
 }
 
 /// Like PostgreSQL, it refuses to run as root.
-fn spawn(place: &Place, owner: &Owner) -> Result<ProcessId, NativeError> {
+fn spawn(options: &ServerOptions, owner: &Owner) -> Result<ProcessId, NativeError> {
     let account = Account::for_postgres()?;
-    Launch::new(&find::pgbouncer()?, &place.log)
+    Launch::new(&find::pgbouncer()?, &options.log)
         .owner(owner)?
         .append(true)
         .account(account.as_ref())
-        .args([place.folder.join("pgbouncer.ini")])
+        .args([options.folder.join("pgbouncer.ini")])
         .spawn()
 }

@@ -4,7 +4,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::{NativeError, Place};
+use super::{NativeError, ServerOptions};
 use crate::ports::free_port;
 
 /// How often a server is started anew because somebody took its port meanwhile.
@@ -97,17 +97,17 @@ pub fn is_held_by(port: u16, pid: u32) -> bool {
 
 /// Starts a server, and again on other ports when it lost the race for one.
 pub(crate) fn retry_when_busy<S>(
-    place: &Place,
-    start: impl Fn(&Place) -> Result<S, NativeError>,
+    options: &ServerOptions,
+    start: impl Fn(&ServerOptions) -> Result<S, NativeError>,
 ) -> Result<S, NativeError> {
-    let mut place = place.clone();
+    let mut options = options.clone();
     for _ in 1..ATTEMPTS_MAX {
-        match start(&place) {
-            Err(error) if error.is_busy_port() => place.port = None,
+        match start(&options) {
+            Err(error) if error.is_busy_port() => options.port = None,
             outcome => return outcome,
         }
     }
-    start(&place)
+    start(&options)
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::{
 };
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Server, Signal,
+    Launch, NativeError, Owner, ProcessId, Server, ServerOptions, Signal,
     account::Account,
     error::Doing,
-    find, folder, place, port,
+    find, folder, options, port,
     process::clean_environment,
     psql,
     ready::{ask, until_ready},
@@ -49,28 +49,28 @@ pub struct Postgres {
 impl Postgres {
     /// Makes the database cluster on the first start in a place, starts it, and waits until it
     /// answers a query.
-    pub fn start(place: &Place) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
-            let server = Self::launch(place)?;
+    pub fn start(options: &ServerOptions) -> Result<Self, NativeError> {
+        port::retry_when_busy(options, |options| {
+            let server = Self::launch(options)?;
             server.wait_ready()?;
             Ok(server)
         })
     }
 
-    fn launch(place: &Place) -> Result<Self, NativeError> {
+    fn launch(options: &ServerOptions) -> Result<Self, NativeError> {
         let binaries = find::postgres()?;
         let account = Account::for_postgres()?;
-        let folder = folder::of_place(place, account.as_ref(), NAME)?;
+        let folder = folder::of_place(options, account.as_ref(), NAME)?;
         let owner = Owner::of_data(&folder, NAME)?;
         let nobody = ProcessId { pid: 0, started: 0 };
         let mut server = Self {
-            password: place::password(&folder)?,
-            port: port::free(place.port),
+            password: options::password(&folder)?,
+            port: port::free(options.port),
             binaries,
             account,
             folder,
             owner,
-            server: Server::new(NAME, place, nobody, Signal::INT, STOP_GRACE),
+            server: Server::new(NAME, options, nobody, Signal::INT, STOP_GRACE),
         };
         server.init_cluster()?;
         server.server.process = server.spawn(false)?;
@@ -95,7 +95,7 @@ impl Postgres {
             .create(&fresh)
             .doing(|| "make the cluster's folder".to_owned())?;
         let password_file = self.folder.join("password.new");
-        place::write_private(&password_file, &self.password)?;
+        options::write_private(&password_file, &self.password)?;
         if let Some(account) = &self.account {
             account.own(&fresh)?;
             account.own(&password_file)?;
@@ -111,7 +111,7 @@ impl Postgres {
             .arg("--pwfile")
             .arg(&password_file)
             .current_dir(&self.folder);
-        if !self.place.keep {
+        if !self.options.keep {
             command.arg("--no-sync");
         }
         if let Some(account) = &self.account {
@@ -156,13 +156,13 @@ impl Postgres {
             "log_timezone=UTC".to_owned(),
             "log_line_prefix=%m [%p] ".to_owned(),
         ];
-        if !self.place.keep {
+        if !self.options.keep {
             // A killed server loses nothing by these: what it wrote is the kernel's. Only a power
             // cut would. `synchronous_commit` stays on: without it, a kill loses what was
             // committed.
             settings.extend(["fsync=off", "full_page_writes=off"].map(Into::into));
         }
-        Launch::new(&self.binaries.join("postgres"), &self.place.log)
+        Launch::new(&self.binaries.join("postgres"), &self.options.log)
             .owner(&self.owner)?
             .append(append)
             .account(self.account.as_ref())
@@ -173,7 +173,7 @@ impl Postgres {
     }
 
     fn wait_ready(&self) -> Result<(), NativeError> {
-        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+        until_ready(NAME, self.process, &self.options.log, READY_LIMIT, || {
             ask(self.port, &SSL_REQUEST).is_some_and(|answer| !answer.is_empty())
                 && psql::run(&self.url(), "select 1").is_ok()
         })

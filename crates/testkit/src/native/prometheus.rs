@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Server, Signal, find, port,
+    Launch, NativeError, Owner, ProcessId, Server, ServerOptions, Signal, find, port,
     ready::{ask, until_ready},
     server::is_server,
 };
@@ -23,15 +23,15 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one with the settings of this file, beside which it finds its rules, and waits until
     /// it answers.
-    pub fn start(place: &Place, settings: &Path) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
-            let owner = place.claim(NAME)?;
-            let port = port::free(place.port);
-            let process = spawn(place, &owner, settings, port)?;
-            let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+    pub fn start(options: &ServerOptions, settings: &Path) -> Result<Self, NativeError> {
+        port::retry_when_busy(options, |options| {
+            let owner = options.claim(NAME)?;
+            let port = port::free(options.port);
+            let process = spawn(options, &owner, settings, port)?;
+            let server = Server::new(NAME, options, process, Signal::TERM, STOP_GRACE);
             let server = Self { server, port };
             let question = b"GET /-/ready HTTP/1.0\r\n\r\n";
-            until_ready(NAME, process, &place.log, READY_LIMIT, || {
+            until_ready(NAME, process, &options.log, READY_LIMIT, || {
                 ask(port, question).is_some_and(|answer| answer.starts_with(b"HTTP/1.0 200"))
             })?;
             Ok(server)
@@ -47,15 +47,15 @@ impl Prometheus {
 is_server!(Prometheus);
 
 fn spawn(
-    place: &Place,
+    options: &ServerOptions,
     owner: &Owner,
     settings: &Path,
     port: u16,
 ) -> Result<ProcessId, NativeError> {
-    Launch::new(&find::prometheus()?, &place.log)
+    Launch::new(&find::prometheus()?, &options.log)
         .owner(owner)?
         .append(true)
-        .current_dir(&place.folder)
+        .current_dir(&options.folder)
         .args(["--config.file"])
         .args([settings])
         .args(["--storage.tsdb.path", "data"])

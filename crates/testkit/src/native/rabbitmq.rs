@@ -7,10 +7,10 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Server, Signal,
+    Launch, NativeError, Owner, ProcessId, Server, ServerOptions, Signal,
     account::fnv1a,
     error::Doing,
-    find, place, port,
+    find, options, port,
     process::clean_environment,
     ready::{ask, until_ready},
     server::is_server,
@@ -55,21 +55,21 @@ struct Owners {
 
 impl RabbitMq {
     /// Starts it and waits until AMQP and the management API answer.
-    pub fn start(place: &Place) -> Result<Self, NativeError> {
-        let mut server = Self::launch(place)?;
+    pub fn start(options: &ServerOptions) -> Result<Self, NativeError> {
+        let mut server = Self::launch(options)?;
         server.wait_ready()?;
         Ok(server)
     }
 
     /// Starts it without waiting: [`Self::wait_ready`] says when it answers, and then its addresses stay
     /// as they are.
-    pub fn launch(place: &Place) -> Result<Self, NativeError> {
-        let broker = place.claim(NAME)?;
-        let owners = Owners { broker, epmd: Owner::take(&place.folder, EPMD)? };
-        let password = place::password(&place.folder)?;
+    pub fn launch(options: &ServerOptions) -> Result<Self, NativeError> {
+        let broker = options.claim(NAME)?;
+        let owners = Owners { broker, epmd: Owner::take(&options.folder, EPMD)? };
+        let password = options::password(&options.folder)?;
         let (ports, epmd, process) =
-            port::retry_when_busy(place, |place| spawn_both(place, &owners, &password))?;
-        let mut server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+            port::retry_when_busy(options, |options| spawn_both(options, &owners, &password))?;
+        let mut server = Server::new(NAME, options, process, Signal::TERM, STOP_GRACE);
         server.helper = Some((EPMD, epmd));
         Ok(Self { server, ports, password, owners })
     }
@@ -77,10 +77,10 @@ impl RabbitMq {
     /// Starts it again on the same ports with the same data, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
         if !self.helper.is_some_and(|(_, epmd)| epmd.is_running()) {
-            let epmd = spawn_epmd(&self.place, &self.owners, self.ports.epmd)?;
+            let epmd = spawn_epmd(&self.options, &self.owners, self.ports.epmd)?;
             self.server.helper = Some((EPMD, epmd));
         }
-        self.server.process = spawn(&self.place, &self.owners, self.ports, true)?;
+        self.server.process = spawn(&self.options, &self.owners, self.ports, true)?;
         self.answers(&mut || false)
     }
 
@@ -109,15 +109,15 @@ impl RabbitMq {
     fn move_elsewhere(&mut self) -> Result<(), NativeError> {
         self.kill()?;
         self.kill_helper()?;
-        self.server.place.port = None;
-        let (ports, epmd, process) = spawn_both(&self.place, &self.owners, &self.password)?;
+        self.server.options.port = None;
+        let (ports, epmd, process) = spawn_both(&self.options, &self.owners, &self.password)?;
         (self.ports, self.server.helper, self.server.process) =
             (ports, Some((EPMD, epmd)), process);
         Ok(())
     }
 
     fn answers(&self, is_given_up: &mut impl FnMut() -> bool) -> Result<(), NativeError> {
-        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+        until_ready(NAME, self.process, &self.options.log, READY_LIMIT, || {
             if is_given_up() {
                 let _ended_either_way = self.process.kill();
             }
@@ -174,9 +174,9 @@ impl RabbitMq {
         let mut command = Command::new(&program);
         clean_environment(&mut command);
         let output = command
-            .env("HOME", &self.place.folder) // the cookie lives there
+            .env("HOME", &self.options.folder) // the cookie lives there
             .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
-            .args(["--node", &node(&self.place.folder)])
+            .args(["--node", &node(&self.options.folder)])
             .args(words)
             .output()
             .doing(|| format!("run {}", program.display()))?;
@@ -197,21 +197,21 @@ is_server!(RabbitMq);
 
 /// Chooses ports and starts the port mapper and the broker.
 fn spawn_both(
-    place: &Place,
+    options: &ServerOptions,
     owners: &Owners,
     password: &str,
 ) -> Result<(Ports, ProcessId, ProcessId), NativeError> {
-    let amqp = port::free(place.port);
-    let usual = place.port.filter(|wanted| *wanted == amqp);
+    let amqp = port::free(options.port);
+    let usual = options.port.filter(|wanted| *wanted == amqp);
     let ports = Ports {
         amqp,
         management: port::free(usual.and_then(|port| port.checked_add(MANAGEMENT_OFFSET))),
         distribution: port::free(None),
         epmd: port::free(None),
     };
-    write_settings(&place.folder, ports, password)?;
-    let epmd = spawn_epmd(place, owners, ports.epmd)?;
-    let process = spawn(place, owners, ports, false).inspect_err(|_| {
+    write_settings(&options.folder, ports, password)?;
+    let epmd = spawn_epmd(options, owners, ports.epmd)?;
+    let process = spawn(options, owners, ports, false).inspect_err(|_| {
         let _already_failing = epmd.kill();
     })?;
     Ok((ports, epmd, process))
@@ -226,16 +226,20 @@ fn write_settings(folder: &Path, ports: Ports, password: &str) -> Result<(), Nat
          default_pass = {password}\n",
         ports.amqp, ports.management
     );
-    place::write_private(&folder.join("rabbitmq.conf"), &settings)?;
+    options::write_private(&folder.join("rabbitmq.conf"), &settings)?;
     let plugins = folder.join("enabled_plugins");
     fs::write(&plugins, "[rabbitmq_management].\n").doing(|| format!("write {}", plugins.display()))
 }
 
-fn spawn_epmd(place: &Place, owners: &Owners, port: u16) -> Result<ProcessId, NativeError> {
-    let log = place.log.with_extension("epmd.log");
+fn spawn_epmd(
+    options: &ServerOptions,
+    owners: &Owners,
+    port: u16,
+) -> Result<ProcessId, NativeError> {
+    let log = options.log.with_extension("epmd.log");
     let process = Launch::new(&find::epmd()?, &log)
         .owner(&owners.epmd)?
-        .current_dir(&place.folder)
+        .current_dir(&options.folder)
         .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
         .spawn()?;
     // A request for the names of all nodes: length 1, then `n`.
@@ -247,14 +251,14 @@ fn spawn_epmd(place: &Place, owners: &Owners, port: u16) -> Result<ProcessId, Na
 }
 
 fn spawn(
-    place: &Place,
+    options: &ServerOptions,
     owners: &Owners,
     ports: Ports,
     append: bool,
 ) -> Result<ProcessId, NativeError> {
-    let folder = &place.folder;
+    let folder = &options.folder;
     let path = |name: &str| folder.join(name).into_os_string();
-    Launch::new(&find::rabbitmq()?, &place.log)
+    Launch::new(&find::rabbitmq()?, &options.log)
         .owner(&owners.broker)?
         .append(append)
         .current_dir(folder)
@@ -272,7 +276,7 @@ fn spawn(
         .env("RABBITMQ_LOG_BASE", path("log"))
         .env("RABBITMQ_LOGS", "-")
         .env("RABBITMQ_PID_FILE", path("pid"))
-        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erl_args(place.keep))
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", erl_args(options.keep))
         // The script then becomes the virtual machine instead of watching over it: signals reach it
         // directly.
         .env("RUNNING_UNDER_SYSTEMD", "true")

@@ -56,17 +56,19 @@ pub(crate) fn ask(port: u16, question: &[u8]) -> Option<Vec<u8>> {
     Some(answer)
 }
 
+/// What a file has from a byte on, of that the last `bytes_max`.
+pub fn read_end(file: &Path, from: u64, bytes_max: u64) -> std::io::Result<String> {
+    let mut file = fs::File::open(file)?;
+    let start = from.max(file.metadata()?.len().saturating_sub(bytes_max));
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The last lines of a log; empty when there is none.
 pub fn log_tail(log: &Path, lines: usize) -> String {
-    let read = || -> std::io::Result<String> {
-        let mut file = fs::File::open(log)?;
-        let start = file.metadata()?.len().saturating_sub(TAIL_BYTES_MAX.max(lines as u64 * 256));
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let text = read().unwrap_or_default();
+    let text = read_end(log, 0, TAIL_BYTES_MAX.max(lines as u64 * 256)).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    Launch, NativeError, Owner, Place, ProcessId, Server, Signal, find, place, port,
+    Launch, NativeError, Owner, ProcessId, Server, ServerOptions, Signal, find, options, port,
     ready::{ask, until_ready},
     server::is_server,
 };
@@ -32,32 +32,32 @@ impl std::fmt::Debug for Redis {
 impl Redis {
     /// Starts it and waits until it answers PING. Data that is kept goes to an append-only file. A
     /// `redis.conf` in the place's folder is read first.
-    pub fn start(place: &Place) -> Result<Self, NativeError> {
-        port::retry_when_busy(place, |place| {
-            let server = Self::launch(place)?;
+    pub fn start(options: &ServerOptions) -> Result<Self, NativeError> {
+        port::retry_when_busy(options, |options| {
+            let server = Self::launch(options)?;
             server.wait_ready()?;
             Ok(server)
         })
     }
 
-    fn launch(place: &Place) -> Result<Self, NativeError> {
-        let owner = place.claim(NAME)?;
-        let port = port::free(place.port);
-        let password = place.keep.then(|| place::password(&place.folder)).transpose()?;
-        let process = spawn(place, password.as_deref(), &owner, port, false)?;
-        let server = Server::new(NAME, place, process, Signal::TERM, STOP_GRACE);
+    fn launch(options: &ServerOptions) -> Result<Self, NativeError> {
+        let owner = options.claim(NAME)?;
+        let port = port::free(options.port);
+        let password = options.keep.then(|| options::password(&options.folder)).transpose()?;
+        let process = spawn(options, password.as_deref(), &owner, port, false)?;
+        let server = Server::new(NAME, options, process, Signal::TERM, STOP_GRACE);
         Ok(Self { server, port, password, owner })
     }
 
     /// Starts it again on the same port, after a stop or a kill.
     pub fn start_again(&mut self) -> Result<(), NativeError> {
         let password = self.password.as_deref();
-        self.server.process = spawn(&self.server.place, password, &self.owner, self.port, true)?;
+        self.server.process = spawn(&self.server.options, password, &self.owner, self.port, true)?;
         self.wait_ready()
     }
 
     fn wait_ready(&self) -> Result<(), NativeError> {
-        until_ready(NAME, self.process, &self.place.log, READY_LIMIT, || {
+        until_ready(NAME, self.process, &self.options.log, READY_LIMIT, || {
             let login = self.password.as_ref().map(|password| format!("AUTH {password}\r\n"));
             let question = login.unwrap_or_default() + "PING\r\n";
             let answer = ask(self.port, question.as_bytes());
@@ -85,20 +85,20 @@ impl Redis {
 is_server!(Redis);
 
 fn spawn(
-    place: &Place,
+    options: &ServerOptions,
     password: Option<&str>,
     owner: &Owner,
     port: u16,
     append: bool,
 ) -> Result<ProcessId, NativeError> {
-    let append_only = if place.keep { "yes" } else { "no" };
-    let more = settings(place, password)?;
-    Launch::new(&find::redis()?, &place.log)
+    let append_only = if options.keep { "yes" } else { "no" };
+    let more = settings(options, password)?;
+    Launch::new(&find::redis()?, &options.log)
         .owner(owner)?
         .append(append)
         // Its log names no zone.
         .env("TZ", "UTC")
-        .current_dir(&place.folder)
+        .current_dir(&options.folder)
         .args(more)
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
         .args(["--save", "", "--appendonly", append_only, "--daemonize", "no", "--logfile", ""])
@@ -107,12 +107,15 @@ fn spawn(
 
 /// The file of settings that it is to read: `redis.conf` of the place, and before it the password, which
 /// everybody would see among its arguments. None when there is neither.
-fn settings(place: &Place, password: Option<&str>) -> Result<Option<PathBuf>, NativeError> {
-    let given = place.folder.join("redis.conf");
+fn settings(
+    options: &ServerOptions,
+    password: Option<&str>,
+) -> Result<Option<PathBuf>, NativeError> {
+    let given = options.folder.join("redis.conf");
     let given = given.exists().then_some(given);
     let Some(password) = password else { return Ok(given) };
     let include = given.map(|file| format!("include {}\n", file.display())).unwrap_or_default();
-    let file = place.folder.join("private.conf");
-    place::write_private(&file, &format!("requirepass {password}\n{include}"))?;
+    let file = options.folder.join("private.conf");
+    options::write_private(&file, &format!("requirepass {password}\n{include}"))?;
     Ok(Some(file))
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Member, NativeError, Place, ProcessId, Signal, folder::remove_data};
+use super::{Member, NativeError, ProcessId, ServerOptions, Signal, folder::remove_data};
 
 /// The process of a server. Dropped, it is ended unless it was detached: in order where its data is kept, at
 /// once and with its folder where not.
 #[derive(Debug)]
 pub struct Server {
     name: &'static str,
-    pub(crate) place: Place,
+    pub(crate) options: ServerOptions,
     pub(crate) process: ProcessId,
     /// What was started for it, and ends after it.
     pub(crate) helper: Option<(&'static str, ProcessId)>,
@@ -22,13 +22,18 @@ pub struct Server {
 impl Server {
     pub(crate) fn new(
         name: &'static str,
-        place: &Place,
+        options: &ServerOptions,
         process: ProcessId,
         stop_signal: Signal,
         grace: Duration,
     ) -> Self {
-        let place = place.clone();
-        Self { name, place, process, helper: None, stop_signal, grace, is_ours: true }
+        let options = options.clone();
+        Self { name, options, process, helper: None, stop_signal, grace, is_ours: true }
+    }
+
+    /// Where and how it runs.
+    pub fn options(&self) -> &ServerOptions {
+        &self.options
     }
 
     /// The server's process.
@@ -79,12 +84,12 @@ impl Drop for Server {
         if !self.is_ours {
             return;
         }
-        if self.place.keep {
+        if self.options.keep {
             let _nobody_to_tell = self.stop();
         } else {
             let _nobody_to_tell = self.kill();
             let _nobody_to_tell = self.kill_helper();
-            let _nobody_to_tell = remove_data(&self.place.folder);
+            let _nobody_to_tell = remove_data(&self.options.folder);
         }
     }
 }

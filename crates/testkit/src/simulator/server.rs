@@ -28,7 +28,7 @@ use super::{Fault, HOLD_MAX, RecordedRequest};
 /// Far above any call's parameters.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// After an accept that failed, for want of file descriptors as a rule.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_DELAY: Duration = Duration::from_millis(50);
 
 type OnAnswer = dyn Fn(&RecordedRequest) + Send + Sync;
 
@@ -162,7 +162,7 @@ impl Shared {
         Self { state: Arc::default(), standing: Arc::default(), on_answer: Arc::new(on_answer) }
     }
 
-    pub(super) fn obey(&self, file: &Path) {
+    pub(super) fn apply_faults_of(&self, file: &Path) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watched::new(file));
     }
 
@@ -297,7 +297,7 @@ impl Listener for PeerListener {
             if let Ok(pair) = accepted.and_then(|(stream, _)| with_handle(stream)) {
                 return pair;
             }
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+            tokio::time::sleep(ACCEPT_DELAY).await;
         }
     }
 

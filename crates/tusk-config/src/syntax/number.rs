@@ -1,5 +1,7 @@
 //! Numbers: decimal, hexadecimal, octal, binary, fractions, exponents, `_` between digits.
 
+use std::borrow::Cow;
+
 /// A number as written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
@@ -68,13 +70,7 @@ fn decimal(digits: &str, negative: bool) -> Option<Number> {
     if !parts.into_iter().flatten().all(|part| well_formed(part, 10)) {
         return None;
     }
-    let plain;
-    let digits = if digits.contains('_') {
-        plain = digits.replace('_', "");
-        &plain
-    } else {
-        digits
-    };
+    let digits = &*without_separators(digits);
     let value: f64 = digits.parse().ok()?;
     if value.is_infinite() {
         return Some(Number::TooLarge);
@@ -82,17 +78,15 @@ fn decimal(digits: &str, negative: bool) -> Option<Number> {
     Some(Number::Float(if negative { -value } else { value }))
 }
 
+fn without_separators(digits: &str) -> Cow<'_, str> {
+    if digits.contains('_') { digits.replace('_', "").into() } else { digits.into() }
+}
+
 fn whole(digits: &str, radix: u32, negative: bool) -> Option<Number> {
     if !well_formed(digits, radix) {
         return None;
     }
-    let plain;
-    let digits = if digits.contains('_') {
-        plain = digits.replace('_', "");
-        &plain
-    } else {
-        digits
-    };
+    let digits = &*without_separators(digits);
     Some(match i128::from_str_radix(digits, radix) {
         Ok(value) => Number::Int(if negative { -value } else { value }),
         Err(_) => Number::TooLarge,

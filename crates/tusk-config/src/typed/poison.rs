@@ -1,4 +1,4 @@
-//! Stand-ins for values at fault: they satisfy any request, so that the rest can be read.
+//! Placeholders for values at fault: they satisfy any request, so that the rest can be read.
 //!
 //! Nothing read through them is ever seen, because a read with a fault returns the faults only.
 
@@ -28,13 +28,13 @@ const TEXTS: [&str; 10] = [
     "a longer text with more than thirty-two characters",
 ];
 
-/// How many stand-ins there are to try.
+/// How many placeholders there are to try.
 pub(super) const ATTEMPTS: usize = TEXTS.len();
 
-/// How deep a stand-in is gone into; a type may contain itself.
+/// How deep a placeholder is gone into; a type may contain itself.
 const DEPTH_MAX: usize = 32;
 
-/// The `attempt`-th stand-in.
+/// The `attempt`-th placeholder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Poison {
     pub(super) attempt: usize,

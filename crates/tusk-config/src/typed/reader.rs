@@ -83,7 +83,7 @@ impl<'s, 't> Reader<'s, 't> {
         visitor.visit_seq(SeqDeserializer::new(parts.into_iter()))
     }
 
-    /// A stand-in for a buffer. What it should look like is found out by a tag, as for a value.
+    /// A placeholder for a buffer. What it should look like is found out by a tag, as for a value.
     fn poisoned<'de, V: Visitor<'de>>(
         self,
         hint: Option<&Hint>,

@@ -15,7 +15,7 @@ const SECRET_MIN: usize = 4;
 const KNOWN_SHOWN_MAX: usize = 12;
 
 impl Rounds<'_, '_> {
-    /// Puts the fault of an error on the list, unless it comes from a stand-in.
+    /// Puts the fault of an error on the list, unless it comes from a placeholder.
     pub(super) fn report(&mut self, slot: SlotId, error: &Error) {
         if self.session.is_poisoned(slot) {
             return;

@@ -112,7 +112,7 @@ impl Rounds<'_, '_> {
         matches!(&error.kind, Kind::UnknownField { name, .. } if self.session.name(slot) == *name)
     }
 
-    /// A stand-in for `slot`, or the next one; when none fits, for what is around it.
+    /// A placeholder for `slot`, or the next one; when none fits, for what is around it.
     fn poison(&mut self, slot: SlotId) -> bool {
         let next = match self.session.state(slot) {
             State::Poisoned { attempt, .. } if attempt + 1 == ATTEMPTS => None,
@@ -130,7 +130,7 @@ impl Rounds<'_, '_> {
         }
     }
 
-    /// A key is missing in `slot`: a stand-in is given for it from now on.
+    /// A key is missing in `slot`: a placeholder is given for it from now on.
     fn missing(&mut self, slot: SlotId, name: &'static str, error: &Error) -> bool {
         let known = self.session.get(slot, |slot| slot.added.contains(&name));
         if known {

@@ -48,7 +48,7 @@ pub(super) enum State {
     Plain,
     /// Give it to serde's buffer like this.
     Hinted(Hint),
-    /// Something else stands in for it: the `attempt`-th stand-in.
+    /// Something else stands in for it: the `attempt`-th placeholder.
     Poisoned {
         hint: Option<Hint>,
         attempt: usize,
@@ -227,7 +227,7 @@ impl<'t> Session<'t> {
         all
     }
 
-    /// A stand-in is read here or further out.
+    /// A placeholder is read here or further out.
     pub(super) fn is_poisoned(&self, slot: SlotId) -> bool {
         let poisoned =
             |slot: &SlotId| matches!(self.state(*slot), State::Poisoned { .. } | State::Hidden);

@@ -40,7 +40,7 @@ pub(crate) enum Fit {
     /// It is not there, and need not be.
     Absent,
     /// A sentence without the value.
-    Misfit(String),
+    Violation(String),
 }
 
 impl Contract {
@@ -109,24 +109,24 @@ impl Contract {
 
     fn fit(&self, schema: &Value, found: Option<&Value>, is_required: bool) -> Fit {
         match found {
-            None if is_required => Fit::Misfit("is missing".to_owned()),
+            None if is_required => Fit::Violation("is missing".to_owned()),
             None => Fit::Absent,
-            Some(value) => match self.misfit(schema, value, 0) {
+            Some(value) => match self.violation(schema, value, 0) {
                 None => Fit::Fits,
-                Some(misfit) => Fit::Misfit(misfit),
+                Some(violation) => Fit::Violation(violation),
             },
         }
     }
 
     /// Why a value is none of a schema's, without the value; fields of objects are looked at elsewhere.
-    fn misfit(&self, schema: &Value, value: &Value, depth: usize) -> Option<String> {
+    fn violation(&self, schema: &Value, value: &Value, depth: usize) -> Option<String> {
         let schema = self.resolved(schema);
         if depth > DEPTH_MAX {
             return None;
         }
         for choice in ["anyOf", "oneOf"] {
             if let Some(choices) = schema[choice].as_array() {
-                let fits = choices.iter().any(|it| self.misfit(it, value, depth + 1).is_none());
+                let fits = choices.iter().any(|it| self.violation(it, value, depth + 1).is_none());
                 return (!fits).then(|| "is none of what it may be".to_owned());
             }
         }
@@ -141,7 +141,7 @@ impl Contract {
             return Some(format!("is {} where {} is due", name(value), kinds.join(" or ")));
         }
         if let (Some(items), Some(all)) = (schema.get("items"), value.as_array()) {
-            return all.iter().find_map(|item| self.misfit(items, item, depth + 1));
+            return all.iter().find_map(|item| self.violation(items, item, depth + 1));
         }
         let number = value.as_f64();
         let is_past = |bound: &str, is_past: fn(&f64, &f64) -> bool| {
@@ -234,12 +234,12 @@ mod tests {
         serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
     }
 
-    fn misfits(message: &Value) -> Vec<(String, String)> {
+    fn violations(message: &Value) -> Vec<(String, String)> {
         let contract = Contract::read(&root(), "user.created", 1).unwrap();
         let fields = contract.fields(message).into_iter();
         fields
             .filter_map(|field| match field.fit {
-                Fit::Misfit(why) => Some((field.path, why)),
+                Fit::Violation(why) => Some((field.path, why)),
                 _ => None,
             })
             .collect()
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn the_example_of_a_contract_fits_it() {
         assert_eq!(named(&example()), Some(("user.created", 1)));
-        assert_eq!(misfits(&example()), []);
+        assert_eq!(violations(&example()), []);
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
         let mut message = example();
         message["data"] = json!({"user_id": "ada", "name": 3, "version": "secret"});
         message["event_type"] = json!("user.updated");
-        let found = misfits(&message);
+        let found = violations(&message);
         let of = |path: &str| {
             found.iter().find(|(at, _)| at == path).map_or("", |(_, why)| why.as_str())
         };
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_no_object_misses_what_is_required() {
-        assert_eq!(misfits(&json!("text")).len(), 6);
+        assert_eq!(violations(&json!("text")).len(), 6);
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn breaker(breaker: Option<&Breaker>) -> Markup {
             @if let Some(until) = it.forced_until { " until " (time(until)) } }
         @if let Some(at) = it.tries_again_at { ", tries again at " (time(at)) }
         ", since " (time(it.since)) ": " (it.reason)
+        @if it.recent_calls > 0 { "; " (it.recent_failures) " of " (it.recent_calls) " recent calls failed" }
     }
 }
 
@@ -185,7 +186,8 @@ mod tests {
                     "health": "unhealthy", "ejected_until": "2026-01-15T09:30:10Z", "in_flight": 1}],
                  "last_fault": {"fault": "unreachable", "endpoint": "127.0.0.1:3001", "at": "2026-01-15T09:30:00Z"},
                  "breaker": {"state": "open", "since": "2026-01-15T09:30:00Z", "reason": "it was forced",
-                    "is_forced": true, "forced_until": "2026-01-15T09:35:00Z"},
+                    "is_forced": true, "forced_until": "2026-01-15T09:35:00Z",
+                    "recent_calls": 8, "recent_failures": 3, "recent_slow_calls": 0},
                  "retry_budget": {"left": 1.25, "reserve": 10.0, "refused": 2},
                  "bulkhead": {"used": 1, "capacity": 64, "waiting": 0}},
                 {"target": "payment-provider", "source": "settings", "in_flight": 0, "endpoints": [],
@@ -200,6 +202,7 @@ mod tests {
         let said = breaker(targets[0].breaker.as_ref()).0;
         assert!(said.contains("✗ open") && said.contains("! forced"), "{said}");
         assert!(said.contains("until 09:35:00"), "{said}");
+        assert!(said.ends_with("; 3 of 8 recent calls failed"), "{said}");
         assert!(breaker(targets[1].breaker.as_ref()).0.contains("it has none"));
         let endpoints = endpoints(&targets[0]).0;
         assert!(endpoints.contains("✗ ejected until 09:30:10"), "{endpoints}");

@@ -92,12 +92,12 @@ async fn contract(app: &App, event_type: &str, message: Option<&Value>) -> Marku
         "There is no schema of " code { (event_type) } ", version " (version) "." } };
     };
     let fields = contract.fields(message.unwrap_or(&Value::Null));
-    let misfits = fields.iter().filter(|field| matches!(field.fit, Fit::Misfit(_))).count();
+    let violations = fields.iter().filter(|field| matches!(field.fit, Fit::Violation(_))).count();
     html! {
         h2 { "Contract" }
         p { code { (contract.file.display()) } ": " (contract.description()) }
-        @if message.is_some() { p { @if misfits == 0 { span.good { "✓ The message fits it." } }
-            @else { span.bad { "✗ The message does not fit it: " (misfits) " of its fields." } } } }
+        @if message.is_some() { p { @if violations == 0 { span.good { "✓ The message fits it." } }
+            @else { span.bad { "✗ The message does not fit it: " (violations) " of its fields." } } } }
         div.wide { table {
             thead { tr { th scope="col" { "field" } th scope="col" { "type" } th scope="col" { "required" }
                 @if message.is_some() { th scope="col" { "in the message" } }
@@ -108,7 +108,7 @@ async fn contract(app: &App, event_type: &str, message: Option<&Value>) -> Marku
                 @if message.is_some() { td { @match &field.fit {
                     Fit::Fits => span.good { "✓ fits" },
                     Fit::Absent => span.dim { "– not there" },
-                    Fit::Misfit(why) => span.bad { "✗ " (why) },
+                    Fit::Violation(why) => span.bad { "✗ " (why) },
                 } } }
                 td.dim { (field.description) }
             } } }

@@ -13,27 +13,27 @@ use crate::settings::Settings;
 
 const TOKEN: &str = "a-token";
 
-pub(crate) struct Given {
+pub(crate) struct Fixture {
     pub(crate) app: App,
     folder: tempfile::TempDir,
 }
 
 /// A system of which nothing is known.
-pub(crate) fn given() -> Given {
-    given_by(3_000, "exit 0")
+pub(crate) fn fixture() -> Fixture {
+    fixture_of(3_000, "exit 0")
 }
 
 /// The same with a script in the place of the tool.
-pub(crate) fn given_with(script: &str) -> Given {
-    given_by(3_000, script)
+pub(crate) fn fixture_with(script: &str) -> Fixture {
+    fixture_of(3_000, script)
 }
 
 /// The same, at a port of its own.
-pub(crate) fn given_at(port: u16) -> Given {
-    given_by(port, "exit 0")
+pub(crate) fn fixture_at(port: u16) -> Fixture {
+    fixture_of(port, "exit 0")
 }
 
-fn given_by(port: u16, script: &str) -> Given {
+fn fixture_of(port: u16, script: &str) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let tool = folder.path().join("tool");
     std::fs::write(&tool, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -46,10 +46,10 @@ fn given_by(port: u16, script: &str) -> Given {
         tool,
         namespace: String::new(),
     };
-    Given { app: Parts::new(settings).unwrap(), folder }
+    Fixture { app: Parts::new(settings).unwrap(), folder }
 }
 
-impl Given {
+impl Fixture {
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

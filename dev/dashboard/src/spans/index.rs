@@ -16,7 +16,7 @@ const SERVICES_MAX: usize = 32;
 
 /// Where a span stands: its file, and the bytes in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct SpanLocation {
     pub(super) segment: u32,
     pub(super) offset: u32,
     pub(super) length: u32,
@@ -52,7 +52,7 @@ impl Summary {
 #[derive(Debug)]
 struct Trace {
     summary: Summary,
-    places: Vec<Place>,
+    places: Vec<SpanLocation>,
     /// Traces that have a link to this one, or to which this one has.
     linked: BTreeSet<TraceId>,
 }
@@ -117,7 +117,7 @@ impl Query {
 }
 
 impl Index {
-    pub(super) fn add(&mut self, span: &Span, place: Place) {
+    pub(super) fn add(&mut self, span: &Span, place: SpanLocation) {
         let early = &mut self.early;
         let service = self.names.get(&span.service);
         if self.services.len() < NAMES_MAX {
@@ -190,7 +190,7 @@ impl Index {
         self.order.retain(|trace| traces.contains_key(trace));
     }
 
-    pub(super) fn places(&self, trace: &TraceId) -> &[Place] {
+    pub(super) fn places(&self, trace: &TraceId) -> &[SpanLocation] {
         self.traces.get(trace).map_or(&[], |trace| &trace.places)
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::index::{Index, Place, Query, Summary};
+use super::index::{Index, Query, SpanLocation, Summary};
 use super::span::{Span, TraceId};
 use super::{SEGMENT_MAX, SEGMENT_SPANS_MAX, SEGMENTS_MAX};
 
@@ -73,7 +73,7 @@ impl Run {
                 return Ok(());
             }
             if let Ok(span) = serde_json::from_slice::<Span>(&line) {
-                self.index.add(&span, Place { segment, offset, length });
+                self.index.add(&span, SpanLocation { segment, offset, length });
             }
             offset = offset.saturating_add(length);
         }
@@ -96,7 +96,7 @@ impl Run {
                 let size = end - begin;
                 begin = *end;
                 if let (Ok(offset), Ok(length)) = (u32::try_from(offset), u32::try_from(size)) {
-                    self.index.add(span, Place { segment, offset, length });
+                    self.index.add(span, SpanLocation { segment, offset, length });
                 }
                 offset += size as u64;
             }
@@ -148,7 +148,7 @@ impl Run {
     pub(crate) fn family(&self, trace: &TraceId) -> Located {
         let family = self.index.family(*trace, FAMILY_MAX);
         let places = family.iter().flat_map(|trace| self.index.places(trace));
-        let places: Vec<Place> = places.take(SPANS_READ_MAX).copied().collect();
+        let places: Vec<SpanLocation> = places.take(SPANS_READ_MAX).copied().collect();
         Located { folder: self.folder.clone(), places }
     }
 
@@ -185,7 +185,7 @@ impl Run {
 #[derive(Debug)]
 pub(crate) struct Located {
     folder: PathBuf,
-    places: Vec<Place>,
+    places: Vec<SpanLocation>,
 }
 
 impl Located {

@@ -84,28 +84,28 @@ impl Kind {
         (self == Self::Duration).then_some("use std::time::Duration;")
     }
 
-    /// What is looked at once it is read, as an `Option<Misfit>`; none where each value will do.
+    /// What is looked at once it is read, as an `Option<ValidationError>`; none where each value will do.
     pub(super) fn check(self, path: &str, key: &str, default: &str) -> Option<String> {
         Some(match self {
             Self::Bool => return None,
             Self::Integer | Self::Bytes => {
                 let max = grouped(self.max(default));
-                format!("Misfit::outside({path:?}, self.{key}, 0..={max})")
+                format!("ValidationError::outside({path:?}, self.{key}, 0..={max})")
             }
             Self::Duration => format!(
-                "Misfit::outside({path:?}, self.{key}, \
+                "ValidationError::outside({path:?}, self.{key}, \
                  Duration::from_millis(1)..=Duration::from_hours(24 * 3_650))"
             ),
             Self::Text => format!(
-                "Misfit::unless((1..=1_000).contains(&self.{key}.len()), {path:?}, \
+                "ValidationError::unless((1..=1_000).contains(&self.{key}.len()), {path:?}, \
                  \"it has 1 to 1000 bytes\")"
             ),
             Self::Address => format!(
-                "Misfit::unless([\"http://\", \"https://\"].iter().any(|scheme| \
+                "ValidationError::unless([\"http://\", \"https://\"].iter().any(|scheme| \
                  self.{key}.starts_with(scheme)), {path:?}, \"it is written https://host\")"
             ),
             Self::List => format!(
-                "Misfit::unless(self.{key}.len() <= 100, {path:?}, \"it has 100 words at most\")"
+                "ValidationError::unless(self.{key}.len() <= 100, {path:?}, \"it has 100 words at most\")"
             ),
         })
     }

@@ -92,14 +92,14 @@ fn a_name_that_rust_or_sql_takes_cannot_be_a_column() {
 #[test]
 fn a_check_gives_more_whatever_it_gave_before() {
     for (given, expected) in [
-        ("misfits", "{ misfits.extend(self.b.check());\nmisfits }"),
+        ("errors", "{ errors.extend(self.b.check());\nerrors }"),
         (
             "[one, two].into_iter().flatten().collect()",
-            "{ let mut misfits: Vec<Misfit> = [one, two].into_iter().flatten().collect();\n\
-             misfits.extend(self.b.check());\nmisfits }",
+            "{ let mut errors: Vec<ValidationError> = [one, two].into_iter().flatten().collect();\n\
+             errors.extend(self.b.check());\nerrors }",
         ),
     ] {
-        let text = "impl Other { fn check(&self) -> u8 { 0 } } impl A { fn check(&self) -> Vec<Misfit> { GIVEN } }";
+        let text = "impl Other { fn check(&self) -> u8 { 0 } } impl A { fn check(&self) -> Vec<ValidationError> { GIVEN } }";
         let mut source = Source(text.replace("GIVEN", given));
         source.extend_check("A", "self.b.check()").unwrap();
         assert!(source.0.ends_with(&format!("{expected} }}")), "{}", source.0);

@@ -2,7 +2,7 @@
 
 use platform::{BuildError, ISSUER, Platform, PlatformSettings, Service, ServiceBuilder};
 use sqlx::migrate::Migrator;
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::config::Settings;
@@ -33,7 +33,7 @@ impl Service for SampleService {
         sqlx::migrate!()
     }
 
-    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<Misfit> {
+    fn check(settings: &Settings, _: &PlatformSettings) -> Vec<ValidationError> {
         settings.check()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth::ServiceSecret;
 use chassis::Interval;
 use serde::Deserialize;
-use tusk_config::{Misfit, Unread};
+use tusk_config::{Unread, ValidationError};
 
 /// What the service reads besides [`platform::PlatformSettings`].
 #[derive(Debug, Clone, Deserialize)]
@@ -20,9 +20,9 @@ pub struct Settings {
 
 impl Settings {
     /// What of the service's own settings cannot work, each with its place.
-    pub(crate) fn check(&self) -> Vec<Misfit> {
+    pub(crate) fn check(&self) -> Vec<ValidationError> {
         let bounds = Duration::ZERO..=Duration::from_hours(24 * 3_650);
-        let retention = Misfit::outside("sweep.retention", self.sweep.retention, bounds);
+        let retention = ValidationError::outside("sweep.retention", self.sweep.retention, bounds);
         let interval = self.sweep.interval.check("sweep.interval");
         [retention, interval].into_iter().flatten().collect()
     }

@@ -1,11 +1,15 @@
 //! The sample service: keeps what users make.
 //!
+//! <!-- made by `cargo dev prepare` from openapi.json and auth.tsk -->
+//!
 //! | route | who | does |
 //! |---|---|---|
-//! | `POST /api/samples` | a user | makes one (Idempotency-Key) |
-//! | `GET /api/samples/{id}` | the user, an administrator | shows one |
-//! | `DELETE /api/samples/{id}` | the user, an administrator | closes one |
+//! | `POST /api/samples` | a user | Makes one for the caller |
+//! | `GET /api/samples/{id}` | a user | Shows one |
+//! | `DELETE /api/samples/{id}` | a user | Closes one |
 //! | `/admin/…`, `/debug` | an administrator | what all services have ([`platform`]) |
+//!
+//! <!-- end of what is made -->
 //!
 //! Asks user-service whether the user is active.
 //! Publishes `sample.created` to `sample.events`.

@@ -13,7 +13,7 @@ use crate::campaign::inject::exchange;
 use crate::campaign::reader::Reader;
 use crate::campaign::vanished::LEASE_CLASS;
 
-/// How long a reader may take for what is under way, retries with their pauses included.
+/// How long a reader may take for what is under way, retries with their delays included.
 const READ: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Clone, Copy)]

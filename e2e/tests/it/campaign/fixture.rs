@@ -21,7 +21,7 @@ use crate::campaign::reader::{Reader, settings};
 use crate::campaign::schedule::Fault;
 use crate::campaign::servers::Servers;
 
-/// After which nothing more is taken to come: longer than the longest pause of a message whose
+/// After which nothing more is taken to come: longer than the longest delay of a message whose
 /// database was away, half a minute.
 const QUIET: Duration = Duration::from_secs(40);
 /// Effects before the first fault: some seconds' worth. Before that a fault hits nobody; and RabbitMQ

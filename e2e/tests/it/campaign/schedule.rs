@@ -82,7 +82,7 @@ pub(crate) struct Step {
     /// Which of two processes or readers it is about.
     pub(crate) which: usize,
     /// Before it begins.
-    pub(crate) pause: Duration,
+    pub(crate) delay: Duration,
     /// Until it is over.
     pub(crate) lasts: Duration,
 }
@@ -109,9 +109,9 @@ impl Schedule {
         let fault = self.round.swap_remove(index);
         *self.injected.entry(fault).or_default() += 1;
         let which = usize::try_from(self.below(2)).unwrap();
-        let pause = Duration::from_millis(50 + self.below(450));
+        let delay = Duration::from_millis(50 + self.below(450));
         let lasts = Duration::from_millis(100 + self.below(900));
-        Step { fault, which, pause, lasts }
+        Step { fault, which, delay, lasts }
     }
 
     /// How often each fault was there.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use testkit::native::{Place, Postgres, RabbitMq};
+use testkit::native::{Postgres, RabbitMq, ServerOptions};
 use testkit::{Environment, TestBroker, TestDatabase};
 
 use crate::campaign::schedule::Fault;
@@ -58,8 +58,8 @@ impl Servers {
 
 async fn own() -> (Servers, String, Environment) {
     let start = || {
-        let mut rabbitmq = RabbitMq::launch(&Place::temporary().unwrap()).unwrap();
-        let postgres = Postgres::start(&Place::temporary().unwrap()).unwrap();
+        let mut rabbitmq = RabbitMq::launch(&ServerOptions::temporary().unwrap()).unwrap();
+        let postgres = Postgres::start(&ServerOptions::temporary().unwrap()).unwrap();
         rabbitmq.wait_ready().unwrap();
         (postgres, rabbitmq)
     };

@@ -4,14 +4,14 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::eventually;
-use testkit::native::{Place, RabbitMq};
+use testkit::native::{RabbitMq, ServerOptions};
 use uuid::Uuid;
 
 use crate::system::{Fixture, PASSWORD, System};
 
 #[tokio::test]
 async fn disk_alarm_and_the_api_keeps_answering() {
-    let start = || RabbitMq::start(&Place::temporary().unwrap()).unwrap();
+    let start = || RabbitMq::start(&ServerOptions::temporary().unwrap()).unwrap();
     let rabbit = tokio::task::spawn_blocking(start).await.unwrap();
     let mut fixture = Fixture::set_up().await;
     fixture.settings.extend([

@@ -5,7 +5,7 @@ use std::path::Path;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::native::{Place, Prometheus};
+use testkit::native::{Prometheus, ServerOptions};
 use testkit::{Proxy, ServiceProcess, config_dir, eventually};
 
 use crate::calls::metric;
@@ -39,7 +39,7 @@ impl Watched {
         let system = fixture.start_with(users, through_the_wire).await;
         let settings = settings(&[&system.users, &system.payments, &system.notifications]);
         let file = settings.path().join("prometheus.yml");
-        let prometheus = Prometheus::start(&Place::temporary().unwrap(), &file).unwrap();
+        let prometheus = Prometheus::start(&ServerOptions::temporary().unwrap(), &file).unwrap();
         let wire = wire.unwrap();
         let http = reqwest::Client::new();
         let watched = Self { system, wire, vhost, prometheus, http, _settings: settings };

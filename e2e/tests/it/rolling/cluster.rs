@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use testkit::native::{Etcd, Place};
+use testkit::native::{Etcd, ServerOptions};
 use testkit::{Environment, ServiceProcess};
 
 use crate::system::{Fixture, System};
@@ -105,7 +105,7 @@ pub(super) struct Pairs {
 
 impl Pairs {
     pub(super) async fn start() -> Self {
-        let etcd = Etcd::start(&Place::temporary().unwrap()).unwrap();
+        let etcd = Etcd::start(&ServerOptions::temporary().unwrap()).unwrap();
         let fixture = Fixture::set_up().await;
         let through_etcd = Environment::from(
             [

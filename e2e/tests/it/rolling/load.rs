@@ -15,7 +15,7 @@ use crate::rolling::cluster::{Endpoints, Pairs};
 /// Requests of one caller at most: some minutes' worth.
 const REQUESTS_MAX: usize = 5_000;
 /// Between the answer to one request and the next one.
-const PAUSE: Duration = Duration::from_millis(30);
+const DELAY: Duration = Duration::from_millis(30);
 
 /// What a caller does. Each goes straight to the instances that it was told of, in turn, over
 /// connections that it keeps, and asks nobody a second time.
@@ -100,7 +100,7 @@ impl One {
                     met.lost.lock().unwrap().push(format!("{:?}: {error:?}", self.caller));
                 }
             }
-            if end.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+            if end.run_until_cancelled(tokio::time::sleep(DELAY)).await.is_none() {
                 return;
             }
         }

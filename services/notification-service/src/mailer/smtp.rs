@@ -13,7 +13,7 @@ use lettre::message::Mailbox;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
-use tusk_config::Misfit;
+use tusk_config::ValidationError;
 use url::Url;
 
 use super::{Mail, MailSettings, Mailer, MailerError, Sending, compose};
@@ -66,25 +66,32 @@ impl Mailer for SmtpMailer {
 }
 
 /// What of the server's address and its certificate's authority cannot work.
-pub(super) fn check(settings: &MailSettings, requires_tls: bool) -> Vec<Misfit> {
+pub(super) fn check(settings: &MailSettings, requires_tls: bool) -> Vec<ValidationError> {
     let Some(server) = Server::of(settings) else {
-        return vec![Misfit::at("mail.smtp_url", MailerError::SmtpUrl.to_string()).secret()];
+        return vec![
+            ValidationError::at("mail.smtp_url", MailerError::SmtpUrl.to_string()).secret(),
+        ];
     };
     let remedy = "write smtps:// in SMTP_URL, or smtp:// and ?tls=required at its end";
     let excused = settings.smtp_plaintext && !requires_tls;
     let plaintext = if server.is_encrypted || excused {
         None
     } else {
-        Misfit::plaintext("mail.smtp_url", &server.host, remedy).map(Misfit::secret)
+        ValidationError::plaintext("mail.smtp_url", &server.host, remedy)
+            .map(ValidationError::secret)
     };
-    let ca = Misfit::authorities("mail.smtp_tls_ca", &settings.smtp_tls_ca, server.is_encrypted);
-    let mut misfits: Vec<Misfit> = plaintext.into_iter().chain(ca).collect();
-    if misfits.is_empty()
+    let ca = ValidationError::authorities(
+        "mail.smtp_tls_ca",
+        &settings.smtp_tls_ca,
+        server.is_encrypted,
+    );
+    let mut errors: Vec<ValidationError> = plaintext.into_iter().chain(ca).collect();
+    if errors.is_empty()
         && let Err(error) = SmtpMailer::new(settings)
     {
-        misfits.push(Misfit::at("mail.smtp_url", error.to_string()).secret());
+        errors.push(ValidationError::at("mail.smtp_url", error.to_string()).secret());
     }
-    misfits
+    errors
 }
 
 /// What the address says of the server.

@@ -95,7 +95,7 @@ pub(crate) async fn list(
     Ok(Json(notifications.map(NotificationView::from)))
 }
 
-/// One notification.
+/// One of the caller's notifications; an administrator may ask for any.
 #[utoipa::path(get, path = "/api/notifications/{id}", tag = "notifications",
     params(("id" = Uuid, Path)), security(("bearer" = [])), responses(
     (status = 200, body = NotificationView),

@@ -42,12 +42,10 @@ impl Fixture {
     }
 
     pub(crate) async fn start(&self) -> Instance {
-        let mut vars = testkit::vars(&self.database, &self.broker)
+        let vars = testkit::vars(&self.database, &self.broker)
             .with("MAIL_DIR", self.mails.path().display().to_string())
-            .with("WORKER_POLL_INTERVAL", "50ms");
-        for (name, value) in &self.variables {
-            vars = vars.with(*name, value.clone());
-        }
+            .with("WORKER_POLL_INTERVAL", "50ms")
+            .with_all(self.variables.iter().cloned());
         Instance::start::<NotificationService>(vars).await
     }
 }
@@ -138,7 +136,7 @@ impl TestApp {
         .await;
     }
 
-    /// Waits until an attempt to write to the person has failed, to be repeated after a pause.
+    /// Waits until an attempt to write to the person has failed, to be repeated after a delay.
     pub(crate) async fn until_put_off(&self, person: &Person) {
         let query = "select next_attempt_at >= updated_at + interval '5 seconds' from notifications
                      where user_id = $1 and status = 'pending' and attempts = 1 and version = 2";
@@ -149,7 +147,7 @@ impl TestApp {
         assert!(eventually::<bool>("an attempt has failed", put_off).await);
     }
 
-    /// Ends the pauses of all that is put off.
+    /// Ends the delays of all that is put off.
     pub(crate) async fn make_due(&self) {
         let query = "update notifications set next_attempt_at = now() where status = 'pending'";
         sqlx::query(query).execute(&self.pool).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
-use tusk_config::{Misfit, Secret};
+use tusk_config::{Secret, ValidationError};
 
 /// `[gateway]` of payment-service.tsk.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,13 +53,16 @@ const CALLS_PER_STEP: u32 = 4;
 
 impl GatewaySettings {
     /// What cannot work. Opens nothing.
-    pub fn check(&self) -> Vec<Misfit> {
-        let url =
-            self.url("/v1").err().map(|error| Misfit::at("gateway.base_url", error.to_string()));
+    pub fn check(&self) -> Vec<ValidationError> {
+        let url = self
+            .url("/v1")
+            .err()
+            .map(|error| ValidationError::at("gateway.base_url", error.to_string()));
         let key = self.authorization().err();
-        let key = key.map(|error| Misfit::at("gateway.api_key", error.to_string()).secret());
+        let key =
+            key.map(|error| ValidationError::at("gateway.api_key", error.to_string()).secret());
         let bounds = Duration::from_millis(1)..=TIMEOUT_MAX;
-        let timeout = Misfit::outside("gateway.timeout", self.timeout, bounds);
+        let timeout = ValidationError::outside("gateway.timeout", self.timeout, bounds);
         [url, key, timeout].into_iter().flatten().collect()
     }
 
@@ -147,8 +150,8 @@ mod tests {
     #[test]
     fn a_value_that_cannot_work_is_reported_at_its_key() {
         let reported = |settings: GatewaySettings| {
-            let misfits = settings.check();
-            misfits.iter().map(|misfit| misfit.path().to_owned()).collect::<Vec<_>>()
+            let errors = settings.check();
+            errors.iter().map(|error| error.path().to_owned()).collect::<Vec<_>>()
         };
         assert!(reported(settings("https://api.stripe.com", "sk_test_x")).is_empty());
         for base_url in ["", "api.stripe.com", "ftp://stripe", "http://", "localhost:3010"] {

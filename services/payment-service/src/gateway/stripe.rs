@@ -34,7 +34,7 @@ const SEARCH_LIMIT: &str = "10";
 /// For the connection, out of the time of a call.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// When this gateway's own calls are what is in the way.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
+const BUSY_DELAY: Duration = Duration::from_secs(1);
 
 /// [`PaymentGateway`] over HTTP. Connections are pooled; the key goes into a header marked as
 /// sensitive and is nowhere shown.
@@ -146,7 +146,7 @@ impl StripeGateway {
     /// Sends a call and reads its answer, within the time-out and a bounded number of calls.
     async fn send(&self, call: RequestBuilder) -> Result<Reply, GatewayError> {
         let started = Instant::now();
-        let busy = GatewayError::Retryable { retry_after: BUSY_PAUSE };
+        let busy = GatewayError::Retryable { retry_after: BUSY_DELAY };
         let permit = tokio::time::timeout(self.timeout, self.calls.acquire()).await;
         let Ok(Ok(_permit)) = permit else {
             return Err(busy);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_has_a_default_and_a_limit() {
+    fn a_delay_has_a_default_and_a_limit() {
         let header = |text: &'static str| seconds(Some(&HeaderValue::from_static(text)));
         assert_eq!(header("7"), Duration::from_secs(7));
         assert_eq!(header("99999"), wire::RETRY_AFTER_MAX);

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use super::{ChargeOutcome, GatewayError, RetiredKey, UNAUTHORIZED, amount};
 use crate::domain::Money;
 
-/// The pause when the provider says to slow down and not for how long.
+/// The delay when the provider says to slow down and not for how long.
 pub(super) const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-/// The longest pause taken from the provider.
+/// The longest delay taken from the provider.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Of the provider's texts, which end up in our rows and logs.
 const TEXT_LENGTH_MAX: usize = 500;
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_calls_pause_as_long_as_the_provider_says() {
+    fn too_many_calls_are_delayed_as_long_as_the_provider_says() {
         let error = reply(429, &json!({ "error": {} })).into_outcome(euros()).unwrap_err();
         assert_eq!(error, GatewayError::Retryable { retry_after: Duration::from_secs(2) });
     }

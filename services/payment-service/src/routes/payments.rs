@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chassis::extract::{IdempotencyKey, Json, Path, Query, RequestContext};
 use chassis::page::{Page, PageQuery};
-use chassis::{Clock, Problem, Together};
+use chassis::{Clock, CollectErrors, Problem};
 use chrono::{DateTime, Utc};
 use contracts::{PaymentId, UserId};
 use http::{HeaderValue, StatusCode, header};
@@ -189,7 +189,7 @@ impl NewPayment {
         let money = currency.and_then(|currency| Money::new(self.amount, currency));
         let method = PaymentMethod::parse(&self.payment_method);
         let description = self.description.as_deref().map(Description::parse).transpose();
-        let (money, method, description) = (money, method, description).together()?;
+        let (money, method, description) = (money, method, description).collect_errors()?;
         Ok(Payment::new(id, user, money, method, description, now))
     }
 
@@ -268,7 +268,7 @@ pub(crate) async fn list(
     Ok(Json(payments.map(PaymentView::from)))
 }
 
-/// One payment.
+/// One of the caller's payments; an administrator may ask for any.
 #[utoipa::path(get, path = "/api/payments/{id}", tag = "payments", params(("id" = Uuid, Path)),
     security(("bearer" = [])), responses(
     (status = 200, body = PaymentView),

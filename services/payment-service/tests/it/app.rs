@@ -45,14 +45,12 @@ impl Fixture {
 
     /// Starts an instance.
     pub(crate) async fn start(&self) -> Instance {
-        let mut vars = testkit::vars(&self.database, &self.broker)
+        let vars = testkit::vars(&self.database, &self.broker)
             .with("STRIPE_API_BASE", self.simulator.url())
             .with("USER_SERVICE_HOST", "127.0.0.1")
             .with("USER_SERVICE_PORT", self.users.port().to_string())
-            .with("WORKER_POLL_INTERVAL", "50ms");
-        for (name, value) in &self.variables {
-            vars = vars.with(*name, value.clone());
-        }
+            .with("WORKER_POLL_INTERVAL", "50ms")
+            .with_all(self.variables.iter().cloned());
         Instance::start::<PaymentService>(vars).await
     }
 }

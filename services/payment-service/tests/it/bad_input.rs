@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{problem, unreadable};
+use testkit::{assert_refuses_bodies, problem};
 
 use crate::app::TestApp;
 
@@ -13,49 +13,33 @@ async fn every_bad_payment_has_its_status_echoes_no_card_number_and_writes_nothi
     let app = TestApp::start().await;
     let payer = app.payer();
     let good = json!({"amount": 1999, "currency": "EUR", "payment_method": "pm_card_visa"});
-    let with = |field: &str, value: Value| {
-        let mut body = good.clone();
-        body[field] = value;
-        body.to_string().into_bytes()
-    };
-    let json = "application/json";
-    let mut cases: Vec<(&str, &str, Vec<u8>, u16)> = vec![
-        ("unknown field", json, with("card", CARD.into()), 422),
-        ("wrong type", json, with("amount", CARD.into()), 422),
-        ("fraction", json, with("amount", json!(19.99)), 422),
-        ("nothing to pay", json, with("amount", 0.into()), 422),
-        ("too much", json, with("amount", json!(100_000_000)), 422),
-        ("unknown currency", json, with("currency", "eur".into()), 422),
-        ("card number as method", json, with("payment_method", CARD.into()), 422),
-        ("card number in method", json, with("payment_method", format!("pm_{CARD}").into()), 422),
-        ("card number in text", json, with("description", format!("card {CARD}").into()), 422),
-        ("spaced card number", json, with("description", "4242 4242 4242 4242".into()), 422),
-        ("card number as text", json, with("description", json!(4_242_424_242_424_242_u64)), 422),
-        ("card number in a list", json, with("description", json!([CARD])), 422),
-        ("serde's words", json, with("amount", format!("{CARD}, expected i64").into()), 422),
-        (
-            "no-break spaces",
-            json,
-            with("description", "4242\u{a0}4242\u{a0}4242\u{a0}4242".into()),
-            422,
-        ),
-        ("NUL in text", json, with("description", "a\u{0}b".into()), 422),
-        ("two lines of text", json, with("description", "a\nb".into()), 422),
-        ("NUL in method", json, with("payment_method", "pm_a\u{0}b".into()), 422),
-        ("long text", json, with("description", "x".repeat(201).into()), 422),
-        ("negative", json, with("amount", json!(-1)), 422),
-        ("beyond 64 bits", json, with("amount", json!(1e30)), 422),
-        ("no object", json, b"[]".to_vec(), 422),
+    let fields = [
+        ("unknown field", "card", CARD.into()),
+        ("wrong type", "amount", CARD.into()),
+        ("fraction", "amount", json!(19.99)),
+        ("nothing to pay", "amount", 0.into()),
+        ("too much", "amount", json!(100_000_000)),
+        ("unknown currency", "currency", "eur".into()),
+        ("card number as method", "payment_method", CARD.into()),
+        ("card number in method", "payment_method", format!("pm_{CARD}").into()),
+        ("card number in text", "description", format!("card {CARD}").into()),
+        ("spaced card number", "description", "4242 4242 4242 4242".into()),
+        ("card number as text", "description", json!(4_242_424_242_424_242_u64)),
+        ("card number in a list", "description", json!([CARD])),
+        ("serde's words", "amount", format!("{CARD}, expected i64").into()),
+        ("no-break spaces", "description", "4242\u{a0}4242\u{a0}4242\u{a0}4242".into()),
+        ("NUL in text", "description", "a\u{0}b".into()),
+        ("two lines of text", "description", "a\nb".into()),
+        ("NUL in method", "payment_method", "pm_a\u{0}b".into()),
+        ("long text", "description", "x".repeat(201).into()),
+        ("negative", "amount", json!(-1)),
+        ("beyond 64 bits", "amount", json!(1e30)),
     ];
-    cases.extend(unreadable(&good, "description"));
-    for (case, content_type, body, expected) in cases {
+    let request = |case: &str| {
         let request = app.request(Method::POST, "/api/payments").bearer_auth(&payer.token);
-        let request = request.header("idempotency-key", case).header("content-type", content_type);
-        let (status, document) = problem(request.body(body)).await;
-        assert_eq!(status, expected, "{case}: {document}");
-        let text = document.to_string();
-        assert!(!text.contains(CARD) && !text.contains("4242 4242"), "{case} echoes: {text}");
-    }
+        request.header("idempotency-key", case)
+    };
+    assert_refuses_bodies(request, &good, "description", &fields, &[CARD, "4242 4242"]).await;
     assert_eq!((app.rows("payments").await, app.rows("idempotency_keys").await), (0, 0));
     assert_eq!(app.charges(), 0);
     for text in [CARD, "4242 4242", "4242\u{a0}4242"] {

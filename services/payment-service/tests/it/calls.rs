@@ -39,6 +39,8 @@ async fn a_target_that_is_down_shows_an_open_breaker_and_why_until_it_is_back() 
     assert_eq!((&endpoint["state"], &endpoint["is_called"]), (&json!("eligible"), &json!(true)));
     assert_eq!((&well["breaker"]["state"], well.get("last_fault")), (&json!("closed"), None));
     assert_eq!((&well["bulkhead"]["used"], &well["in_flight"]), (&json!(0), &json!(0)));
+    let counted = (&well["breaker"]["recent_calls"], &well["breaker"]["recent_failures"]);
+    assert_eq!(counted, (&json!(1), &json!(0)), "{well}");
     assert!(well["bulkhead"]["capacity"].as_u64().unwrap() > 0, "{well}");
     let budget = &well["retry_budget"];
     assert!(budget["left"].as_f64().unwrap() > 0.0 && budget["reserve"].is_f64(), "{well}");

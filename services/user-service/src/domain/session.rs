@@ -124,8 +124,8 @@ mod tests {
             let mut last = [0, 0];
             let mut served = [0, 0];
             let mut now = 0;
-            for (who, pause) in steps {
-                now += pause;
+            for (who, delay) in steps {
+                now += delay;
                 let is_parent = parent == Some(last[who]);
                 let token = Presented { generation: tokens[last[who]], is_parent };
                 match session.present(token, at(now)) {
@@ -154,8 +154,8 @@ mod tests {
             let mut tokens = vec![(1, None)];
             let mut parent = None;
             let (mut last, mut now) = ([0; 3], 0);
-            for (who, other, what, pause) in steps {
-                now += pause;
+            for (who, other, what, delay) in steps {
+                now += delay;
                 if what == 0 {
                     last[who] = last[other];
                     continue;

@@ -15,8 +15,8 @@ use super::calls::Http;
 
 /// How long a key is believed that the issuer may have taken back.
 const AGE_MAX: Duration = Duration::from_secs(60 * 60);
-/// Pause between two looks for keys that are not known: whoever makes up names of keys has nobody ask more often.
-const UNKNOWN_PAUSE: Duration = Duration::from_secs(60);
+/// Delay between two looks for keys that are not known: whoever makes up names of keys has nobody ask more often.
+const UNKNOWN_DELAY: Duration = Duration::from_secs(60);
 
 /// The set, as it was read last.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl KeyCache {
         algorithm: Algorithm,
     ) -> Result<DecodingKey, IssuerError> {
         let mut cached = self.0.lock().await;
-        if cached.find(id, algorithm).is_none() && is_past(cached.sought_at, UNKNOWN_PAUSE) {
+        if cached.find(id, algorithm).is_none() && is_past(cached.sought_at, UNKNOWN_DELAY) {
             // The code is used up: what is not read now is of no use to whoever came with it.
             let unread = |_| IssuerError::Refused("its key is not known, and others were not read");
             cached.read(http, url).await.map_err(unread)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use platform::PlatformSettings;
 use reqwest::Url;
 use serde::Deserialize;
-use tusk_config::{Misfit, Secret};
+use tusk_config::{Secret, ValidationError};
 
 /// The environment in which what is secret goes unencrypted.
 const DEVELOPMENT: &str = "development";
@@ -40,18 +40,20 @@ impl ExternalIssuerSettings {
         self.url.starts_with("https:")
     }
 
-    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<Misfit> {
+    pub(crate) fn check(&self, platform: &PlatformSettings) -> Vec<ValidationError> {
         let at = |key: &str| format!("external_issuer.{key}");
         if !self.is_on() {
             let is_meant = !self.client_id.is_empty() || !self.redirect_uri.is_empty();
             let text = "is empty, though there is a client id or a redirect URI";
-            return Misfit::unless(!is_meant, at("url"), text).into_iter().collect();
+            return ValidationError::unless(!is_meant, at("url"), text).into_iter().collect();
         }
         let https = platform.telemetry.tracing.environment != DEVELOPMENT;
-        let url = url_fault(&self.url, https, false).map(|fault| Misfit::at(at("url"), fault));
+        let url =
+            url_fault(&self.url, https, false).map(|fault| ValidationError::at(at("url"), fault));
         let redirect = url_fault(&self.redirect_uri, https, true);
-        let redirect = redirect.map(|fault| Misfit::at(at("redirect_uri"), fault));
-        let client = Misfit::unless(!self.client_id.is_empty(), at("client_id"), "is empty");
+        let redirect = redirect.map(|fault| ValidationError::at(at("redirect_uri"), fault));
+        let client =
+            ValidationError::unless(!self.client_id.is_empty(), at("client_id"), "is empty");
         let has = |needed: &str| self.scopes.iter().any(|scope| scope == needed);
         let is_plain = |scope: &String| {
             let is_sign = |byte| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
@@ -59,10 +61,10 @@ impl ExternalIssuerSettings {
         };
         let fits = SCOPES_NEEDED.into_iter().all(has) && self.scopes.iter().all(is_plain);
         let text = "openid and email are needed, and no scope has a space in it";
-        let scopes = Misfit::unless(fits, at("scopes"), text);
+        let scopes = ValidationError::unless(fits, at("scopes"), text);
         let bounds = Duration::from_millis(100)
             ..=platform.server.request_timeout.max(Duration::from_millis(100));
-        let timeout = Misfit::outside(at("timeout"), self.timeout, bounds);
+        let timeout = ValidationError::outside(at("timeout"), self.timeout, bounds);
         [url, redirect, client, scopes, timeout].into_iter().flatten().collect()
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! It comes in pages, each of which is whole or is none: where a service does not answer, there is no
 //! page, and the caller asks for the same one again. A list that has ended is not asked for any more.
-//! Not in it: what only proves things (hashes of passwords and tokens), and the audit trail, which holds
-//! ids alone and is about what others did, too.
+//! Left out: secrets and proofs (hashes of passwords and tokens), and the audit trail, which holds ids
+//! alone and is about what others did, too.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use auth::{Access, Caller, Carried, Scope, User as SignedIn};
+use auth::{Access, Caller, Scope, TokenScopes, User as SignedIn};
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query, RequestContext};
@@ -157,7 +157,7 @@ struct Answer {
 #[expect(clippy::too_many_arguments, reason = "each is a part of the request or the state")]
 pub(crate) async fn export(
     caller: SignedIn,
-    carried: Carried,
+    scopes_of_token: TokenScopes,
     State(store): State<Store>,
     State(sessions): State<SessionSettings>,
     State(others): State<ExportClients>,
@@ -167,8 +167,9 @@ pub(crate) async fn export(
     context: RequestContext,
 ) -> Result<([(HeaderName, &'static str); 1], Json<Export>), Problem> {
     // The others are asked with tokens of this service: what the caller's own would not open there is no part of it.
-    let needs =
-        |access| ASKED.iter().try_for_each(|asked| carried.needs(&Scope::of(asked, access)));
+    let needs = |access| {
+        ASKED.iter().try_for_each(|asked| scopes_of_token.needs(&Scope::of(asked, access)))
+    };
     needs(Access::Read)?;
     visible(&Caller::User(caller), id)?;
     if caller.id != id {

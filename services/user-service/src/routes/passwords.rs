@@ -4,7 +4,7 @@ use auth::password::Passwords;
 use auth::{User as SignedIn, opaque};
 use axum::extract::State;
 use chassis::extract::{Json, Path, RequestContext};
-use chassis::{Problem, RequestId, Together};
+use chassis::{CollectErrors, Problem, RequestId};
 use contracts::UserId;
 use http::StatusCode;
 use platform::audit::{Actor, AuditTrail, Entry};
@@ -242,7 +242,7 @@ pub(crate) async fn reset(
         metrics::mailed(Purpose::PasswordReset, Mailed::Refused);
         Err(DomainError::WrongToken)
     };
-    (known, password.check_new("/password")).together()?;
+    (known, password.check_new("/password")).collect_errors()?;
     let hash = passwords.hash(password.normalised()).await?;
     let user = store.reset_password(token, &hash, &context.request_id).await?;
     metrics::mailed(Purpose::PasswordReset, Mailed::Used);

@@ -5,7 +5,7 @@ use auth::{Caller, User as SignedIn};
 use axum::Extension;
 use axum::extract::State;
 use chassis::extract::{ETag, IfMatch, Json, MergePatch, Path, RequestContext};
-use chassis::{Clock, Problem, RequestId, Together};
+use chassis::{Clock, CollectErrors, Problem, RequestId};
 use chrono::{DateTime, Utc};
 use contracts::UserId;
 use http::{HeaderName, StatusCode, header};
@@ -129,7 +129,7 @@ pub(crate) async fn register(
     let email = Email::parse(&registration.email);
     let name = Name::parse(&registration.name);
     let password = Password::new(registration.password);
-    let (email, name, ()) = (email, name, password.check_new("/password")).together()?;
+    let (email, name, ()) = (email, name, password.check_new("/password")).collect_errors()?;
     account.count(&email.account()).await?;
     let hash = passwords.hash(password.normalised()).await?;
     let id = UserId::from_uuid(clock.new_id());
@@ -211,7 +211,7 @@ pub(crate) async fn change(
     visible(&Caller::User(caller), id)?;
     let email = change.email.as_deref().map(Email::parse).transpose();
     let name = change.name.as_deref().map(Name::parse).transpose();
-    let (email, name) = (email, name).together().map_err(Error::from)?;
+    let (email, name) = (email, name).collect_errors().map_err(Error::from)?;
     // What says where mail goes is asked for with a code, or with the password where there is no second factor.
     let before = store.user(UserId::from_uuid(id)).await?;
     let is_asked = email.as_ref().is_some_and(|email| !email.is_same(&before.email));

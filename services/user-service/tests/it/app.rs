@@ -36,10 +36,7 @@ impl TestApp {
 
     pub(crate) async fn start_with(variables: &[(&'static str, &str)]) -> Self {
         let (database, broker) = tokio::join!(testkit::database("user_service"), testkit::broker());
-        let mut vars = testkit::vars(&database, &broker);
-        for (name, value) in variables {
-            vars = vars.with(*name, (*value).to_owned());
-        }
+        let vars = testkit::vars(&database, &broker).with_all(variables.iter().copied());
         let instance = Instance::start::<UserService>(vars).await;
         let plain = Plain::connect(&broker).await;
         Self { database, plain, instance, broker }

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use testkit::native::{Place, Redis};
+use testkit::native::{Redis, ServerOptions};
 use testkit::{Instance, Proxy, eventually};
 use user_service::UserService;
 
@@ -76,7 +76,7 @@ async fn the_tokens_of_a_session_are_refused_however_it_ended_and_those_of_other
 #[tokio::test]
 async fn without_redis_tokens_are_let_in_until_it_is_back_and_then_refused_everywhere() {
     let (database, broker) = tokio::join!(testkit::database("ended"), testkit::broker());
-    let (mut redis, place) = own_redis().await;
+    let (mut redis, options) = own_redis().await;
     let proxy = Proxy::start(format!("127.0.0.1:{}", redis.port())).await;
     let vars = || {
         let url = format!("redis://{}", proxy.address());
@@ -125,7 +125,7 @@ async fn without_redis_tokens_are_let_in_until_it_is_back_and_then_refused_every
     for token in &users {
         refused(&third, token).await;
     }
-    drop(place);
+    drop(options);
 }
 
 /// Behind so many others that a look at the feed takes a while.
@@ -156,9 +156,9 @@ async fn sign_out(service: &Instance, token: &str) {
 }
 
 /// A Redis that this test alone has, and where it is.
-async fn own_redis() -> (Redis, Place) {
-    let place = Place::temporary().unwrap();
-    let start = move || (Redis::start(&place).unwrap(), place);
+async fn own_redis() -> (Redis, ServerOptions) {
+    let options = ServerOptions::temporary().unwrap();
+    let start = move || (Redis::start(&options).unwrap(), options);
     tokio::task::spawn_blocking(start).await.unwrap()
 }
 

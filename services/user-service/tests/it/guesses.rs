@@ -18,8 +18,8 @@ pub(crate) async fn limited_with(variables: &[(&'static str, &str)]) -> TestApp 
         ("RATE_LIMIT_ENABLED", "true"),
         // Long enough for a machine that is busy with other tests.
         ("RATE_LIMIT_REDIS_TIMEOUT", "500ms"),
-        // Longer than a test takes, so that no pause is over within one.
-        ("SIGN_IN_FIRST_PAUSE", "10m"),
+        // Longer than a test takes, so that no delay is over within one.
+        ("SIGN_IN_INITIAL_DELAY", "10m"),
         ("TRUSTED_PROXIES", "127.0.0.1"),
         ("PASSWORD_WAIT", "10s"),
     ];

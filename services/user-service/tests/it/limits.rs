@@ -82,12 +82,10 @@ async fn without_redis_replicas_go_on_limiting_and_answer_nothing_with_a_fault_o
     let redis = testkit::redis_url();
     let redis = redis.trim_start_matches("redis://").split('/').next().unwrap().to_owned();
     let redis = Proxy::start(redis).await;
-    let mut vars = testkit::vars(&database, &broker)
+    let vars = testkit::vars(&database, &broker)
         .with("REDIS_URL", format!("redis://{}", redis.address()))
-        .with("TRUSTED_PROXIES", "127.0.0.1");
-    for (name, value) in [ENABLED, TIMEOUT, ("SIGN_IN_FIRST_PAUSE", "10m")] {
-        vars = vars.with(name, value);
-    }
+        .with("TRUSTED_PROXIES", "127.0.0.1")
+        .with_all([ENABLED, TIMEOUT, ("SIGN_IN_INITIAL_DELAY", "10m")]);
     let replicas = [
         Instance::start::<UserService>(vars.clone()).await,
         Instance::start::<UserService>(vars).await,
@@ -149,14 +147,15 @@ async fn a_right_secret_gets_a_token_however_many_wrong_requests_come_from_its_a
 async fn a_database_that_hangs_leaves_no_right_password_behind_as_a_failure() {
     let (database, broker) = tokio::join!(testkit::database("hanging"), testkit::broker());
     let proxy = Proxy::start(database.server()).await;
-    let mut vars = testkit::vars(&database, &broker)
+    let vars = testkit::vars(&database, &broker)
         .with("DATABASE_URL", database.url_through(proxy.address()));
-    let first_pause = ("SIGN_IN_FIRST_PAUSE", "10m");
-    let failures = ("SIGN_IN_FREE_FAILURES", "1");
-    let time = ("REQUEST_TIMEOUT", "2s");
-    for (name, value) in [ENABLED, TIMEOUT, first_pause, failures, time] {
-        vars = vars.with(name, value);
-    }
+    let vars = vars.with_all([
+        ENABLED,
+        TIMEOUT,
+        ("SIGN_IN_INITIAL_DELAY", "10m"),
+        ("SIGN_IN_FREE_FAILURES", "1"),
+        ("REQUEST_TIMEOUT", "2s"),
+    ]);
     let service = Instance::start::<UserService>(vars).await;
     let email = format!("{}@example.com", Uuid::now_v7().simple());
     let register = json!({"email": email, "name": "Ada", "password": PASSWORD});

@@ -4,13 +4,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use tusk_config::{Misfit, is_loopback};
+use tusk_config::{ValidationError, is_loopback};
 
 use crate::settings::{ConsumerSettings, MessagingSettings, RabbitSettings, RelaySettings};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
-/// The longest pause in a retry queue. The broker counts milliseconds in 32 bits, and a queue is there
+/// The longest delay in a retry queue. The broker counts milliseconds in 32 bits, and a queue is there
 /// for longer than its messages.
 const RETRY_DELAY_MAX: Duration = Duration::from_hours(7 * 24);
 /// The largest message that a broker of version 3.8 or later can be told to take: 512 MiB.
@@ -22,32 +22,36 @@ const VHOST_BYTES_MAX: usize = 255;
 
 impl MessagingSettings {
     /// Values out of their bounds, of all sections but `[rabbitmq]`.
-    pub(super) fn values(&self) -> Vec<Misfit> {
-        let mut misfits = relay(&self.relay);
-        misfits.extend(consumer(&self.consumer));
+    pub(super) fn values(&self) -> Vec<ValidationError> {
+        let mut errors = relay(&self.relay);
+        errors.extend(consumer(&self.consumer));
         let is_remembered = self.outbox.archive <= self.consumer.inbox_retention;
         let text = "[consumer] inbox_retention is shorter: what is fed to a reader again out of the \
                     archive would have its effect twice";
-        misfits.extend(Misfit::unless(is_remembered, "outbox.archive", text));
+        errors.extend(ValidationError::unless(is_remembered, "outbox.archive", text));
         for (key, own) in &self.consumers {
             let section = format!("consumer:{key}");
             let timed = own.handler_timeout;
             let timed = timed.and_then(|time| handler_timeout(&section, time));
             let delayed = own.retry_delays.as_ref();
             let delayed = delayed.and_then(|delays| retry_delays(&section, delays.iter()));
-            misfits.extend(timed.into_iter().chain(delayed));
+            errors.extend(timed.into_iter().chain(delayed));
         }
-        misfits
+        errors
     }
 }
 
-fn relay(relay: &RelaySettings) -> Vec<Misfit> {
+fn relay(relay: &RelaySettings) -> Vec<ValidationError> {
     let millis = Duration::from_millis;
     let minute = Duration::from_mins(1);
     let all = [
-        Misfit::outside("relay.poll_interval", relay.poll_interval, millis(1)..=minute),
-        Misfit::outside("relay.confirm_timeout", relay.confirm_timeout, millis(100)..=5 * minute),
-        Misfit::outside(
+        ValidationError::outside("relay.poll_interval", relay.poll_interval, millis(1)..=minute),
+        ValidationError::outside(
+            "relay.confirm_timeout",
+            relay.confirm_timeout,
+            millis(100)..=5 * minute,
+        ),
+        ValidationError::outside(
             "relay.message_bytes_max",
             relay.message_bytes_max,
             1_024..=MESSAGE_BYTES_MAX,
@@ -56,65 +60,81 @@ fn relay(relay: &RelaySettings) -> Vec<Misfit> {
     all.into_iter().flatten().collect()
 }
 
-fn consumer(consumer: &ConsumerSettings) -> Vec<Misfit> {
+fn consumer(consumer: &ConsumerSettings) -> Vec<ValidationError> {
     let ratio: RangeInclusive<f64> = 0.0..=1.0;
-    let pause = consumer.kill_switch_pause_max;
+    let delay = consumer.kill_switch_delay_max;
     let all = [
         handler_timeout("consumer", consumer.handler_timeout),
         retry_delays("consumer", consumer.retry_delays.iter()),
-        Misfit::outside("consumer.kill_switch_ratio", consumer.kill_switch_ratio, ratio),
-        Misfit::outside("consumer.kill_switch_pause_max", pause, SECOND..=DAY),
-        Misfit::outside(
+        ValidationError::outside("consumer.kill_switch_ratio", consumer.kill_switch_ratio, ratio),
+        ValidationError::outside("consumer.kill_switch_delay_max", delay, SECOND..=DAY),
+        ValidationError::outside(
             "consumer.unavailable_max",
             consumer.unavailable_max,
             Duration::ZERO..=30 * DAY,
         ),
-        Misfit::outside("consumer.inbox_retention", consumer.inbox_retention, SECOND..=3_650 * DAY),
+        ValidationError::outside(
+            "consumer.inbox_retention",
+            consumer.inbox_retention,
+            SECOND..=3_650 * DAY,
+        ),
     ];
     all.into_iter().flatten().collect()
 }
 
-fn handler_timeout(section: &str, time: Duration) -> Option<Misfit> {
+fn handler_timeout(section: &str, time: Duration) -> Option<ValidationError> {
     let bounds = Duration::from_millis(100)..=Duration::from_mins(25);
-    Misfit::outside(format!("{section}.handler_timeout"), time, bounds)
+    ValidationError::outside(format!("{section}.handler_timeout"), time, bounds)
 }
 
-fn retry_delays(section: &str, mut delays: impl Iterator<Item = Duration>) -> Option<Misfit> {
+fn retry_delays(
+    section: &str,
+    mut delays: impl Iterator<Item = Duration>,
+) -> Option<ValidationError> {
     let bounds = Duration::from_millis(1)..=RETRY_DELAY_MAX;
-    delays
-        .find_map(|delay| Misfit::outside(format!("{section}.retry_delays"), delay, bounds.clone()))
+    delays.find_map(|delay| {
+        ValidationError::outside(format!("{section}.retry_delays"), delay, bounds.clone())
+    })
 }
 
 impl RabbitSettings {
     /// What cannot work, or must not in this environment (`[tracing] environment`). Opens no
     /// connection; the file of `tls_ca` is read.
-    pub fn check(&self, environment: &str) -> Vec<Misfit> {
+    pub fn check(&self, environment: &str) -> Vec<ValidationError> {
         let at = |key: &str| format!("rabbitmq.{key}");
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_host = !self.host.is_empty() && self.host.bytes().all(is_name);
         let is_host_alone = is_host && (!self.host.contains(':') || self.is_ipv6());
         let needed = |key, value: &str| {
-            Misfit::unless(!value.is_empty(), at(key), "it is empty: the broker would refuse us")
+            ValidationError::unless(
+                !value.is_empty(),
+                at(key),
+                "it is empty: the broker would refuse us",
+            )
         };
         let all = [
-            Misfit::unless(
+            ValidationError::unless(
                 is_host_alone,
                 at("host"),
                 "a host name or an address is needed, without a scheme and a port",
             ),
-            Misfit::outside(at("port"), self.port, 1..=u16::MAX),
+            ValidationError::outside(at("port"), self.port, 1..=u16::MAX),
             needed("username", &self.username),
-            needed("password", self.password.expose()).map(Misfit::secret),
+            needed("password", self.password.expose()).map(ValidationError::secret),
             needed("vhost", &self.vhost),
-            Misfit::unless(
+            ValidationError::unless(
                 self.vhost.len() <= VHOST_BYTES_MAX,
                 at("vhost"),
                 format!("AMQP takes a virtual host of {VHOST_BYTES_MAX} bytes at most"),
             ),
             self.guest(environment),
-            Misfit::authorities(at("tls_ca"), &self.tls_ca, self.tls),
-            Misfit::outside(at("heartbeat"), self.heartbeat, SECOND..=Duration::from_mins(10)),
-            Misfit::outside(
+            ValidationError::authorities(at("tls_ca"), &self.tls_ca, self.tls),
+            ValidationError::outside(
+                at("heartbeat"),
+                self.heartbeat,
+                SECOND..=Duration::from_mins(10),
+            ),
+            ValidationError::outside(
                 at("connect_timeout"),
                 self.connect_timeout,
                 Duration::from_millis(100)..=Duration::from_mins(5),
@@ -125,23 +145,23 @@ impl RabbitSettings {
 
     /// The password that everybody knows. A broker takes that user from its own machine only, unless
     /// somebody has told it otherwise, and then it takes everybody.
-    fn guest(&self, environment: &str) -> Option<Misfit> {
+    fn guest(&self, environment: &str) -> Option<ValidationError> {
         let is_guest = self.username == GUEST && self.password.expose() == GUEST;
         let fits = environment != "production" || !is_guest || is_loopback(&self.host);
         let text = "the user guest with the password guest, whom every new broker has, must not be \
                     used in production: set RABBITMQ_USERNAME and RABBITMQ_PASSWORD, or \
                     RABBITMQ_PASSWORD_FILE";
-        Some(Misfit::unless(fits, "rabbitmq.password", text)?.secret())
+        Some(ValidationError::unless(fits, "rabbitmq.password", text)?.secret())
     }
 
     /// That the broker is spoken to without TLS, unless it is on this machine.
-    pub fn plaintext(&self) -> Option<Misfit> {
+    pub fn plaintext(&self) -> Option<ValidationError> {
         if self.tls {
             return None;
         }
         let remedy =
             "set RABBITMQ_TLS to true, and RABBITMQ_PORT to the broker's port for it, such as 5671";
-        Misfit::plaintext("rabbitmq.tls", &self.host, remedy)
+        ValidationError::plaintext("rabbitmq.tls", &self.host, remedy)
     }
 
     fn is_ipv6(&self) -> bool {
@@ -165,9 +185,9 @@ mod tests {
         let set = |loader: Loader, (path, value): &(&str, &str)| loader.set(path, value);
         let settings: MessagingSettings = changes.iter().fold(loader, set).load().unwrap();
         let pool = NonZeroU32::new(6).unwrap();
-        let misfits = settings.check("payment_events", ["payment_exchange"], pool);
-        let misfits = misfits.into_iter().chain(settings.rabbitmq.check(environment));
-        misfits.map(|misfit| misfit.path().to_owned()).collect()
+        let errors = settings.check("payment_events", ["payment_exchange"], pool);
+        let errors = errors.into_iter().chain(settings.rabbitmq.check(environment));
+        errors.map(|error| error.path().to_owned()).collect()
     }
 
     #[test]
@@ -194,7 +214,7 @@ mod tests {
             ("consumer.handler_timeout", "\"0s\""),
             ("consumer.retry_delays", "[\"1s\", \"8d\"]"),
             ("consumer.kill_switch_ratio", "1.5"),
-            ("consumer.kill_switch_pause_max", "\"0s\""),
+            ("consumer.kill_switch_delay_max", "\"0s\""),
             ("consumer.unavailable_max", "\"31d\""),
             ("consumer.inbox_retention", "\"12m\""),
             ("consumer.concurrency", "5"),

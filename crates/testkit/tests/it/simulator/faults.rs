@@ -130,7 +130,7 @@ async fn every_call_goes_wrong_while_a_file_says_so() {
     let provider = Provider::start().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("faults.json");
-    provider.simulator.obey(&file);
+    provider.simulator.apply_faults_of(&file);
     let says = |fault: &str| {
         let new = folder.path().join("new");
         let since = r#""target":"provider","since_ms":0"#;

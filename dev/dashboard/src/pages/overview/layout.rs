@@ -32,14 +32,14 @@ pub(super) struct Part {
 
 /// A box, in units of the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Place {
+pub(super) struct Rectangle {
     pub(super) x: i32,
     pub(super) y: i32,
     pub(super) width: i32,
     pub(super) height: i32,
 }
 
-impl Place {
+impl Rectangle {
     fn right(self) -> i32 {
         self.x + self.width
     }
@@ -67,9 +67,9 @@ pub(super) struct Line {
 pub(super) struct Layout {
     pub(super) width: i32,
     pub(super) height: i32,
-    pub(super) places: BTreeMap<String, Place>,
+    pub(super) places: BTreeMap<String, Rectangle>,
     /// Around exchanges and queues; none when there are none.
-    pub(super) broker: Option<Place>,
+    pub(super) broker: Option<Rectangle>,
     /// For each edge that was given; none where an end is no part.
     pub(super) lines: Vec<Option<Line>>,
 }
@@ -105,7 +105,7 @@ pub(super) fn layout(parts: &[Part], edges: &[(String, String)]) -> Layout {
     for part in of(Column::Servers) {
         let into = edges.iter().filter(|(_, to)| *to == part.name).count();
         let height = ROW_HEIGHT.max(16 + 12 * count(into));
-        layout.put(part, Place { x: EXCHANGES_X, y, width: EXCHANGES_WIDTH, height });
+        layout.put(part, Rectangle { x: EXCHANGES_X, y, width: EXCHANGES_WIDTH, height });
         y += height + GAP;
     }
     layout.height = y;
@@ -122,13 +122,13 @@ pub(super) fn layout(parts: &[Part], edges: &[(String, String)]) -> Layout {
     let gap = GAP + spare / (count(heights.len()) + 1);
     let mut y = gap;
     for (part, height) in of(Column::Services).zip(heights) {
-        layout.put(part, Place { x: SERVICES_X, y, width: SERVICES_WIDTH, height });
+        layout.put(part, Rectangle { x: SERVICES_X, y, width: SERVICES_WIDTH, height });
         y += height + gap;
     }
     layout.height = layout.height.max(y) + MARGIN;
     for part in of(Column::Clients) {
         let y = layout.height / 2 - ROW_HEIGHT / 2;
-        let place = Place { x: CLIENTS_X, y, width: CLIENTS_WIDTH, height: ROW_HEIGHT };
+        let place = Rectangle { x: CLIENTS_X, y, width: CLIENTS_WIDTH, height: ROW_HEIGHT };
         layout.put(part, place);
     }
     layout.lines = layout.draw(parts, edges, &sides);
@@ -151,7 +151,7 @@ struct Sides {
 fn sides<'a>(
     parts: &'a [Part],
     edges: &'a [(String, String)],
-    places: &BTreeMap<String, Place>,
+    places: &BTreeMap<String, Rectangle>,
 ) -> HashMap<&'a str, Sides> {
     let columns: HashMap<&str, Column> =
         parts.iter().map(|part| (part.name.as_str(), part.column)).collect();
@@ -185,7 +185,7 @@ fn sides<'a>(
 }
 
 impl Layout {
-    fn put(&mut self, part: &Part, place: Place) {
+    fn put(&mut self, part: &Part, place: Rectangle) {
         self.places.insert(part.name.clone(), place);
     }
 
@@ -199,13 +199,13 @@ impl Layout {
         let mut bottom = None;
         for (row, part) in (0..).zip(exchanges) {
             let y = top + row * ROW;
-            let place = Place { x: EXCHANGES_X, y, width: EXCHANGES_WIDTH, height: ROW_HEIGHT };
+            let place = Rectangle { x: EXCHANGES_X, y, width: EXCHANGES_WIDTH, height: ROW_HEIGHT };
             self.put(part, place);
             bottom = bottom.max(Some(y + ROW_HEIGHT));
         }
         for (row, part) in (0..).zip(queues) {
             let y = top + row * ROW + ROW / 2;
-            let place = Place { x: QUEUES_X, y, width: QUEUES_WIDTH, height: ROW_HEIGHT };
+            let place = Rectangle { x: QUEUES_X, y, width: QUEUES_WIDTH, height: ROW_HEIGHT };
             self.put(part, place);
             bottom = bottom.max(Some(y + ROW_HEIGHT));
         }
@@ -213,7 +213,7 @@ impl Layout {
         let x = EXCHANGES_X - MARGIN;
         let width = QUEUES_X + QUEUES_WIDTH - EXCHANGES_X + 2 * MARGIN;
         let height = bottom - MARGIN + MARGIN;
-        self.broker = Some(Place { x, y: MARGIN, width, height });
+        self.broker = Some(Rectangle { x, y: MARGIN, width, height });
         MARGIN + height + GAP
     }
 
@@ -265,7 +265,7 @@ impl Layout {
     }
 }
 
-fn from_clients(clients: Place, service: Place, port: i32) -> Line {
+fn from_clients(clients: Rectangle, service: Rectangle, port: i32) -> Line {
     let x = clients.right();
     let y = clients.middle();
     let bend = service.x - LABEL;
@@ -279,7 +279,7 @@ fn from_clients(clients: Place, service: Place, port: i32) -> Line {
     }
 }
 
-fn between_services(from: Place, to: Place, start: i32, end: i32) -> Line {
+fn between_services(from: Rectangle, to: Rectangle, start: i32, end: i32) -> Line {
     let bend = from.x - LABEL;
     let out = bend - 30;
     let path =
@@ -293,7 +293,7 @@ fn between_services(from: Place, to: Place, start: i32, end: i32) -> Line {
     }
 }
 
-fn from_service(service: Place, other: Place, port: i32, end: i32) -> Line {
+fn from_service(service: Rectangle, other: Rectangle, port: i32, end: i32) -> Line {
     let x = service.right();
     let bend = service.right() + LABEL;
     let half = i32::midpoint(bend, other.x);
@@ -306,7 +306,7 @@ fn from_service(service: Place, other: Place, port: i32, end: i32) -> Line {
     }
 }
 
-fn to_consumer(queue: Place, service: Place, port: i32) -> Line {
+fn to_consumer(queue: Rectangle, service: Rectangle, port: i32) -> Line {
     let x = queue.x;
     let y = queue.middle() + 8;
     let bend = service.right() + LABEL;
@@ -322,7 +322,7 @@ fn to_consumer(queue: Place, service: Place, port: i32) -> Line {
     }
 }
 
-fn binding(exchange: Place, queue: Place) -> Line {
+fn binding(exchange: Rectangle, queue: Rectangle) -> Line {
     let x = exchange.right();
     let y = exchange.middle();
     let end = queue.middle() - 8;
@@ -368,7 +368,7 @@ mod tests {
         let (parts, edges) = system();
         let layout = layout(&parts, &edges);
         assert_eq!(layout.places.len(), parts.len());
-        let places: Vec<Place> = layout.places.values().copied().collect();
+        let places: Vec<Rectangle> = layout.places.values().copied().collect();
         for (number, one) in places.iter().enumerate() {
             assert!(one.y >= 0 && one.y + one.height <= layout.height, "{one:?}");
             assert!(one.right() <= layout.width);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, PreEscaped, html};
 
 use super::graph::{Graph, Health, Link, Node, rate_of};
-use super::layout::{Layout, Line, Part, Place, layout};
+use super::layout::{Layout, Line, Part, Rectangle, layout};
 use crate::pages::shown;
 
 /// Letters of a name that fit into a box.
@@ -35,7 +35,7 @@ pub(super) fn picture(graph: &Graph) -> Markup {
     }
 }
 
-fn broker(place: Place, graph: &Graph) -> Markup {
+fn broker(place: Rectangle, graph: &Graph) -> Markup {
     let fault = graph.broker.as_ref().and_then(|node| node.fault.as_ref());
     let class = if fault.is_some() { "group faulty" } else { "group" };
     html! {
@@ -50,7 +50,7 @@ fn broker(place: Place, graph: &Graph) -> Markup {
     }
 }
 
-fn boxes(nodes: &[Node], places: &BTreeMap<String, Place>) -> Markup {
+fn boxes(nodes: &[Node], places: &BTreeMap<String, Rectangle>) -> Markup {
     html! {
         @for node in nodes {
             @if let Some(place) = places.get(&node.name) {
@@ -64,7 +64,7 @@ fn boxes(nodes: &[Node], places: &BTreeMap<String, Place>) -> Markup {
 }
 
 /// The name and the lines below it, in the middle of the box.
-fn words(node: &Node, place: Place) -> Markup {
+fn words(node: &Node, place: Rectangle) -> Markup {
     let fault = node.fault.iter().map(|fault| (format!("⚡ {fault}"), "bad"));
     let lines: Vec<(String, &str)> = node.lines.iter().cloned().chain(fault).collect();
     let count = i32::try_from(lines.len()).unwrap_or_default();

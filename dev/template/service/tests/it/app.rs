@@ -41,7 +41,7 @@ impl TestApp {
             .with("CONFIG_DIR", config.path().display().to_string())
             .with("SAMPLE_SERVICE_TOKEN", "test-only-sample-service-token");
         // template: end
-        let vars = variables.iter().fold(vars, |vars, (name, value)| vars.with(*name, *value));
+        let vars = vars.with_all(variables.iter().copied());
         let instance = Instance::start::<SampleService>(vars).await;
         instance.subscribed().await;
         let plain = Plain::connect(&broker).await;

@@ -13,26 +13,26 @@ pub use tls::is_loopback;
 use crate::config::Config;
 use crate::fault::{Errors, Fault};
 use crate::source::Span;
-use crate::suggest::slip;
+use crate::suggest::closest_name;
 use crate::tree::Entry;
 
 /// Something that the settings say and that does not fit.
 ///
 /// ```
-/// use tusk_config::{Loader, Misfit, Vars};
+/// use tusk_config::{Loader, ValidationError, Vars};
 ///
 /// let text = "[queues]\npayment_event: payments\n";
 /// let loader = Loader::new("config").text("queue.tsk", text).vars(Vars::empty());
 /// let config = loader.tree()?;
-/// let misfit = Misfit::missing("queues", "payment_events", "[queues] has no `payment_events`");
+/// let error = ValidationError::missing("queues", "payment_events", "[queues] has no `payment_events`");
 ///
-/// let errors = config.check([misfit]).unwrap_err().to_string();
+/// let errors = config.check([error]).unwrap_err().to_string();
 /// assert!(errors.starts_with("queue.tsk:2:1: [queues] has no `payment_events`"), "{errors}");
 /// assert!(errors.ends_with("help: did you mean `payment_events`?"), "{errors}");
 /// # Ok::<(), tusk_config::Errors>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Misfit {
+pub struct ValidationError {
     path: String,
     /// What is missing under the path.
     missing: Option<String>,
@@ -40,7 +40,7 @@ pub struct Misfit {
     is_secret: bool,
 }
 
-impl Misfit {
+impl ValidationError {
     /// The section or key at `path`, keys joined with dots, does not fit. `text` says what is wrong;
     /// it never repeats a value that may be a secret.
     pub fn at(path: impl Into<String>, text: impl Into<String>) -> Self {
@@ -81,7 +81,7 @@ impl Config {
     /// kind of `[queue:payments]` is `queue`. For files that several programs share, where a section
     /// that is not read may be another's, and a misspelt one would be missed by nobody. `list` says
     /// where the program keeps the kinds, for whoever adds one.
-    pub fn unknown_sections(&self, file: &str, kinds: &[&str], list: &str) -> Vec<Misfit> {
+    pub fn unknown_sections(&self, file: &str, kinds: &[&str], list: &str) -> Vec<ValidationError> {
         let unknown = self.entries_of(file).filter_map(|entry| {
             let kind = entry.key.split(':').next().unwrap_or_default();
             if entry.value.as_table().is_none() {
@@ -90,13 +90,13 @@ impl Config {
             if kinds.contains(&kind) {
                 return None;
             }
-            let meant = slip(kind, kinds.iter().copied());
+            let meant = closest_name(kind, kinds.iter().copied());
             let meant = meant.map_or_else(
                 || format!("; a new one is listed in {list}"),
                 |meant| format!("; did you mean [{meant}]?"),
             );
             let text = format!("[{}] is no section of this file{meant}", entry.key);
-            Some(Misfit::at(&*entry.key, text))
+            Some(ValidationError::at(&*entry.key, text))
         });
         unknown.collect()
     }
@@ -104,15 +104,15 @@ impl Config {
     /// The sections of files of this name, overlays included, that the last
     /// [`load_with_config`](crate::Loader::load_with_config) did not read, and keys above any section.
     /// For the file of one program, where nobody else reads what it leaves.
-    pub fn unread(&self, file: &str) -> Vec<Misfit> {
+    pub fn unread(&self, file: &str) -> Vec<ValidationError> {
         let known =
             || self.root.keys().filter(|key| !self.unread.iter().any(|other| **other == **key));
         let unread = self.entries_of(file).filter(|entry| self.unread.contains(&entry.key));
-        let misfit = |entry: &Entry| {
+        let error = |entry: &Entry| {
             if entry.value.as_table().is_none() {
                 return in_no_section(entry);
             }
-            let meant = slip(&entry.key, known());
+            let meant = closest_name(&entry.key, known());
             let meant = meant.map_or_else(
                 || {
                     "; a new one is read by a field of the struct that holds the sections"
@@ -120,9 +120,9 @@ impl Config {
                 },
                 |meant| format!("; did you mean [{meant}]?"),
             );
-            Misfit::at(&*entry.key, format!("nothing reads [{}]{meant}", entry.key))
+            ValidationError::at(&*entry.key, format!("nothing reads [{}]{meant}", entry.key))
         };
-        unread.map(misfit).collect()
+        unread.map(error).collect()
     }
 
     /// What begins in files of this name, at the root.
@@ -137,18 +137,18 @@ impl Config {
     /// Gives what does not fit its place.
     ///
     /// # Errors
-    /// Each of `misfits`, as a fault.
-    pub fn check(&self, misfits: impl IntoIterator<Item = Misfit>) -> Result<(), Errors> {
-        let faults: Vec<Fault> = misfits.into_iter().map(|misfit| self.fault(misfit)).collect();
+    /// Each of `errors`, as a fault.
+    pub fn check(&self, errors: impl IntoIterator<Item = ValidationError>) -> Result<(), Errors> {
+        let faults: Vec<Fault> = errors.into_iter().map(|error| self.fault(error)).collect();
         if faults.is_empty() { Ok(()) } else { Err(Errors::new(faults)) }
     }
 
-    fn fault(&self, misfit: Misfit) -> Fault {
-        let Misfit { path, missing, text, is_secret } = misfit;
+    fn fault(&self, error: ValidationError) -> Fault {
+        let ValidationError { path, missing, text, is_secret } = error;
         let entry = self.find(&path).ok().map(|(entry, _)| entry);
         let slip = missing.as_deref().and_then(|key| {
             let table = if path.is_empty() { Some(&self.root) } else { entry?.value.as_table() };
-            table?.entry(slip(key, table?.keys())?)
+            table?.entry(closest_name(key, table?.keys())?)
         });
         let span = slip.map(|slip| slip.key_span).or_else(|| entry.map(shown));
         let fault = Fault::error(span.and_then(|span| self.sources.location(span)), text);
@@ -161,10 +161,10 @@ impl Config {
 }
 
 /// A key above the first section.
-fn in_no_section(entry: &Entry) -> Misfit {
+fn in_no_section(entry: &Entry) -> ValidationError {
     let text = format!("`{}` stands in no section, and nothing reads it", entry.key);
     // Whatever it was meant to be, it may be a secret.
-    Misfit::at(&*entry.key, text).secret()
+    ValidationError::at(&*entry.key, text).secret()
 }
 
 /// Of a section its name, of a key whatever it says.
@@ -180,17 +180,17 @@ fn shown(entry: &Entry) -> Span {
 mod tests {
     use std::collections::BTreeMap;
 
-    use crate::{Config, Loader, Misfit, Vars};
+    use crate::{Config, Loader, ValidationError, Vars};
 
     #[test]
-    fn a_section_that_its_file_does_not_know_is_a_misfit_and_one_of_another_file_is_none() {
+    fn a_section_that_its_file_does_not_know_is_an_error_and_one_of_another_file_is_none() {
         let text = "[queue]\na: 1\n[queue:payments]\na: 1\n[qeue:orders]\na: 1\n[mine]\na: 1\n";
         let own = "[anything]\na: 1\n";
         let loader = Loader::new("config").text("config/message_queue.tsk", text);
         let config = loader.text("config/own.tsk", own).vars(Vars::empty()).tree().unwrap();
         let kinds = ["queue", "queues"];
-        let misfits = config.unknown_sections("message_queue", &kinds, "KINDS of settings.rs");
-        let errors = config.check(misfits);
+        let errors = config.unknown_sections("message_queue", &kinds, "KINDS of settings.rs");
+        let errors = config.check(errors);
         let said: Vec<String> = errors.unwrap_err().iter().map(ToString::to_string).collect();
         let said = said.join("\n");
         assert!(
@@ -210,12 +210,12 @@ mod tests {
         let config = loader.tree().unwrap();
 
         let errors = config.check([
-            Misfit::at("queue:a.type", "no such type"),
-            Misfit::at("policy.orders.GET /a.json", "no such route"),
-            Misfit::at("queue:b", "no such queue"),
-            Misfit::missing("", "queue:bb", "there is no [queue:bb]"),
-            Misfit::missing("policy", "payments", "there is no [policy.payments]"),
-            Misfit::at("elsewhere", "nowhere"),
+            ValidationError::at("queue:a.type", "no such type"),
+            ValidationError::at("policy.orders.GET /a.json", "no such route"),
+            ValidationError::at("queue:b", "no such queue"),
+            ValidationError::missing("", "queue:bb", "there is no [queue:bb]"),
+            ValidationError::missing("policy", "payments", "there is no [policy.payments]"),
+            ValidationError::at("elsewhere", "nowhere"),
         ]);
 
         let errors = errors.unwrap_err();
@@ -262,7 +262,7 @@ mod tests {
 
         assert_eq!((settings.server["port"], settings.part.queues["a"]["x"]), (2, 1));
         let told = |file: &str| -> Vec<String> {
-            config.unread(file).iter().map(|misfit| misfit.text().to_owned()).collect()
+            config.unread(file).iter().map(|error| error.text().to_owned()).collect()
         };
         assert_eq!(
             told("own"),

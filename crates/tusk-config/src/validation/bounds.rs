@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::Misfit;
+use super::ValidationError;
 
 /// A kind of value that has bounds, and is told in words.
 pub trait Bounded: PartialOrd + Copy {
@@ -43,17 +43,17 @@ impl Bounded for Duration {
     }
 }
 
-impl Misfit {
+impl ValidationError {
     /// The key at `path` has a `value` that is not within its bounds; nothing when it is.
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tusk_config::Misfit;
+    /// use tusk_config::ValidationError;
     ///
     /// let bounds = Duration::from_millis(100)..=Duration::from_secs(300);
-    /// let misfit = Misfit::outside("relay.confirm_timeout", Duration::ZERO, bounds).unwrap();
-    /// assert_eq!(misfit.text(), "0s is not within 100ms to 5m");
-    /// assert!(Misfit::outside("a.ratio", 0.5, 0.0..=1.0).is_none());
+    /// let error = ValidationError::outside("relay.confirm_timeout", Duration::ZERO, bounds).unwrap();
+    /// assert_eq!(error.text(), "0s is not within 100ms to 5m");
+    /// assert!(ValidationError::outside("a.ratio", 0.5, 0.0..=1.0).is_none());
     /// ```
     pub fn outside<T: Bounded>(
         path: impl Into<String>,

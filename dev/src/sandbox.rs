@@ -1,6 +1,6 @@
 //! A place for the servers of one run of a command: fresh, in a folder that no other run uses, gone afterwards.
 //!
-//! Two runs can be at work at once, each in a slot of its own. A slot whose run was killed is
+//! Two runs can be at work at once, each in a sandbox of its own. A sandbox whose run was killed is
 //! cleaned by the next one that takes it.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use testkit::native::{Place, remove_data, servers_in};
+use testkit::native::{ServerOptions, remove_data, servers_in};
 
 use crate::{
     private,
@@ -20,30 +20,30 @@ use crate::{
 };
 
 /// How many runs can be at work at once.
-const SLOTS: usize = 8;
+const SANDBOXES: usize = 8;
 
 /// A folder for the servers of one run, held until dropped.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct Sandbox {
     folder: PathBuf,
     _lock: File,
 }
 
-impl Slot {
-    /// Takes a free slot and ends what a killed run has left in it.
+impl Sandbox {
+    /// Takes a free sandbox and ends what a killed run has left in it.
     pub(crate) fn take(project: &Project) -> Result<Self> {
         private::folders(project)?;
-        for number in 1..=SLOTS {
+        for number in 1..=SANDBOXES {
             let folder = project.dev(&format!("test/{number}"));
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-            let lock = private::lock(&folder.join("lock")).context("open the slot's lock")?;
+            let lock = private::lock(&folder.join("lock")).context("open the sandbox's lock")?;
             if lock.try_lock().is_ok() {
-                let slot = Self { folder, _lock: lock };
-                slot.clean()?;
-                return Ok(slot);
+                let sandbox = Self { folder, _lock: lock };
+                sandbox.clean()?;
+                return Ok(sandbox);
             }
         }
-        bail!("{SLOTS} runs are at work already; wait for one to end")
+        bail!("{SANDBOXES} runs are at work already; wait for one to end")
     }
 
     fn clean(&self) -> Result<()> {
@@ -60,19 +60,19 @@ impl Slot {
         Ok(())
     }
 
-    /// Where a server of this slot is to run.
+    /// Where a server of this sandbox is to run.
     pub(crate) fn source(&self, server: &str) -> Source {
-        self.start_at(Place::thrown_away(self.folder.join(server)), server)
+        self.start_at(ServerOptions::thrown_away(self.folder.join(server)), server)
     }
 
-    /// The same for a server that waits for the disk, as in production; the next run that takes the slot
+    /// The same for a server that waits for the disk, as in production; the next run that takes the sandbox
     /// removes its data.
     pub(crate) fn durable(&self, server: &str) -> Source {
-        self.start_at(Place::kept(self.folder.join(server)), server)
+        self.start_at(ServerOptions::kept(self.folder.join(server)), server)
     }
 
-    fn start_at(&self, place: Place, server: &str) -> Source {
-        Source::Start(place.log(self.log(server)))
+    fn start_at(&self, options: ServerOptions, server: &str) -> Source {
+        Source::Start(options.log(self.log(server)))
     }
 
     /// Prints the last lines of a server's log that begin to tell of an error or of an alarm.

@@ -13,7 +13,7 @@ use super::{NativeError, Owner, error::Doing};
 
 /// Where and how a server is to run.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct ServerOptions {
     /// Data, settings and password; made when absent.
     pub folder: PathBuf,
     /// The server's output.
@@ -25,7 +25,7 @@ pub struct Place {
     pub keep: bool,
 }
 
-impl Place {
+impl ServerOptions {
     /// Data is kept under `folder`; the log is `server.log` in it.
     pub fn kept(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::Misfit;
+use super::ValidationError;
 
 /// Whether a host is this machine itself, so that nobody in between reads or changes what is sent to
 /// it: `localhost`, or an address of the loopback interface, in brackets or not.
@@ -14,7 +14,7 @@ pub fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-impl Misfit {
+impl ValidationError {
     /// A server at `host` that the setting at `path` has spoken to without TLS, unless the host is this
     /// machine. `remedy` says what to write instead.
     pub fn plaintext(path: impl Into<String>, host: &str, remedy: &str) -> Option<Self> {

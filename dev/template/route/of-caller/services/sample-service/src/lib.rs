@@ -1,1 +1,0 @@
-//! | `GET /api/samples/{id}/aspect` | a user | answers for the caller |

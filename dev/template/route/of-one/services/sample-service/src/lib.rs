@@ -1,1 +1,0 @@
-//! | `GET /api/samples/{id}/aspect` | the user, an administrator | answers for one |

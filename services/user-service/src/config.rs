@@ -26,6 +26,8 @@ pub struct Settings {
     pub sessions: SessionSettings,
     /// `user-service.tsk`: how long what is sent by mail is good.
     pub mail_tokens: MailTokenSettings,
+    /// `user-service.tsk`: how the erasure of a deleted user is seen through.
+    pub erasure: ErasureSettings,
     /// `user-service.tsk`: what becomes of passwords that are guessed at.
     pub sign_in: BackoffSettings,
     /// `user-service.tsk`: codes of authenticator apps.
@@ -46,6 +48,7 @@ impl Settings {
         misfits.extend(self.password.check());
         misfits.extend(self.sessions.check());
         misfits.extend(self.mail_tokens.check());
+        misfits.extend(self.erasure.check());
         misfits.extend(self.sign_in.check("sign_in"));
         misfits.extend(self.second_factor.check());
         misfits.extend(self.external_issuer.check(platform));
@@ -128,5 +131,20 @@ impl MailTokenSettings {
             Misfit::outside("mail_tokens.verification_expiration", verification, bounds.clone());
         let reset = Misfit::outside("mail_tokens.password_reset_expiration", reset, bounds);
         [verification, reset].into_iter().flatten().collect()
+    }
+}
+
+/// Section `[erasure]`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ErasureSettings {
+    /// How long services may take to confirm that they erased a user; then they are asked again.
+    pub confirm_within: Duration,
+}
+
+impl ErasureSettings {
+    fn check(&self) -> Option<Misfit> {
+        // A week at most: within the month that the law gives, they are asked several times.
+        let bounds = Duration::from_secs(1)..=Duration::from_hours(24 * 7);
+        Misfit::outside("erasure.confirm_within", self.confirm_within, bounds)
     }
 }

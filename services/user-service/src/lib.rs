@@ -40,7 +40,7 @@
 //!
 //! Who may come at all stands in `[policy.user-service]` of `auth.tsk`; the table says it in words.
 //!
-//! Publishes `user.created`, `user.updated`, `user.deleted`, `user.email_verification_requested`,
+//! Publishes `user.created`, `user.updated`, `user.deleted`, `user.erasure_timed_out`, `user.email_verification_requested`,
 //! `user.email_change_requested`, `user.password_reset_requested`, `user.password_changed`,
 //! `user.second_factor_enabled`, `user.second_factor_disabled`, `user.recovery_code_used`,
 //! `user.external_account_linked`, `user.external_account_unlinked` and
@@ -48,6 +48,8 @@
 //! Tells all services which sessions have ended ([`platform::EndedFeed`]).
 //! Calls payment-service and notification-service, for what they know of a user, and the external issuer.
 //! Consumes `notification.failed`: a permanent failure marks the address that failed undeliverable.
+//! Consumes `erasure.confirmed` and `user.erasure_timed_out`: the erasure of a deleted user is led until every
+//! service that hears of it has confirmed.
 //! Tables: `users`, `sessions`, `former_refresh_tokens`, `ended_sessions`, `mail_tokens`,
 //! `password_reset_requests`, `second_factors`, `external_accounts`, `external_flows`, and those that
 //! all services have ([`platform`]).
@@ -60,6 +62,7 @@ mod routes;
 mod consumer;
 mod workers;
 
+mod erasure;
 mod error;
 mod events;
 mod external_issuer;

@@ -2,10 +2,24 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use testkit::{ServiceProcess, eventually};
+use tempfile::TempDir;
+use testkit::{Environment, ServiceProcess, eventually};
 
 use crate::faults::dead_letters::discard;
-use crate::system::{Fixture, Signed, System, administrator};
+use crate::system::{Fixture, Signed, System, administrator, config_with};
+
+/// The variables of a user-service that waits for the other two alone, whoever else may read `user.deleted` by
+/// now; and their folder, which stays as long as it is held.
+fn waiting_for_two(fixture: &Fixture) -> (Environment, TempDir) {
+    let file = testkit::config_dir().join("message_queue.tsk");
+    let settings = std::fs::read_to_string(file).unwrap();
+    let readers = settings.lines().find(|line| line.starts_with("\"user.deleted\":")).unwrap();
+    let two = "\"user.deleted\": [payment_events, notification_events]";
+    let folder = config_with("message_queue.tsk", readers, two);
+    let mut variables = fixture.environment(0);
+    variables.insert("CONFIG_DIR".to_owned(), folder.path().display().to_string());
+    (variables, folder)
+}
 
 async fn delete(system: &System, user: &Signed) {
     let url = system.users.url(&format!("/api/users/{}", user.id));
@@ -34,7 +48,7 @@ const OVERDUE: &str = "user_erasures_overdue";
 async fn the_erasure_of_a_deleted_user_completes_once_all_services_have_confirmed() {
     let fixture = Fixture::set_up().await;
     let pool = fixture.databases[0].pool().await;
-    let variables = fixture.environment(0);
+    let (variables, _config) = waiting_for_two(&fixture);
     let system = fixture.start(variables).await;
     let user = system.new_user().await;
     system.until_sent(&user.token, "welcome").await;
@@ -55,7 +69,7 @@ async fn a_service_whose_dead_letter_was_discarded_is_asked_again_and_the_erasur
     fixture.settings.push(("ERASURE_CONFIRM_WITHIN", "2s".to_owned()));
     let payments = testkit::database("payments_that_fail").await;
     fixture.database_urls[1] = payments.url().to_owned();
-    let variables = fixture.environment(0);
+    let (variables, _config) = waiting_for_two(&fixture);
     let admin = administrator(&variables);
     let system = fixture.start(variables).await;
     let user = system.new_user().await;
